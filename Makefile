@@ -1,0 +1,47 @@
+# Everything is set up in .venv; a second call of any target reinstalls nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+ifneq ($(wildcard ../shared/data),)
+export RHOHAT_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: help install demo test check bench clean
+
+help:
+	@echo "make install   set up .venv with everything"
+	@echo "make demo      photographs -> edge detectors; pictures in demo/"
+	@echo "make test      tests, doctests and README examples"
+	@echo "make check     what CI runs: ruff, mypy, import-linter, make test"
+	@echo "make bench     speed against a textbook implementation"
+	@echo "make clean     remove .venv, caches and results"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "rhohat needs Python 3.11 or newer; call make with PYTHON=/path/to/one" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[app,dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/rhohat demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses 2
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

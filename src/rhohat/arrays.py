@@ -1,0 +1,51 @@
+"""The array type of the mathematics, and how scratch memory is laid out."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["FloatArray", "array_namespace", "empty_aligned"]
+
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+
+_CACHE_LINE = 64  # bytes
+
+
+def array_namespace(array: Any) -> Any:
+    """Return the module whose functions work on `array`: NumPy, or the library that the array comes from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> array_namespace(np.zeros(3)) is np
+    True
+    """
+    if isinstance(array, np.ndarray):
+        return np
+    return sys.modules[type(array).__module__.partition(".")[0]]
+
+
+def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
+    """Allocate an uninitialised C-ordered array that starts on a cache line.
+
+    Wide vector instructions cross no cache line then, and what they compute does not depend on where the
+    allocator happened to put the array.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype-like
+
+    Returns
+    -------
+    ndarray of the given shape and dtype
+    """
+    dtype = np.dtype(dtype)
+    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    memory = np.empty(n_bytes + _CACHE_LINE, dtype=np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    return memory[start : start + n_bytes].view(dtype).reshape(shape)

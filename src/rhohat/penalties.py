@@ -1,0 +1,206 @@
+"""What is added to the mean loss in J: value and gradient side by side.
+
+Two kinds so far, by what they look at: the weights, or the mean activation of every hidden unit. The objective
+asks for each kind at the place where what it looks at is known.
+
+To add one: a class here that derives from its kind.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rhohat.activations import Activation
+from rhohat.arrays import FloatArray
+
+__all__ = ["KLSparsity", "MeanActivationPenalty", "Penalty", "WeightDecay", "WeightPenalty"]
+
+
+class Penalty(ABC):
+    """Something that is added to J.
+
+    Attributes
+    ----------
+    name : str
+        Under which its value stands among the terms of J.
+    weight : float
+        Its factor, at least 0; a penalty of weight 0 costs nothing to evaluate.
+    """
+
+    name: ClassVar[str]
+    weight: float
+
+
+class WeightPenalty(Penalty):
+    """A penalty on the weight matrices; biases are free."""
+
+    @abstractmethod
+    def value(self, weights: Sequence[FloatArray]) -> float:
+        """Return the penalty for the weights, one (fan_in, fan_out) matrix per layer."""
+
+    @abstractmethod
+    def add_gradient(self, weights: Sequence[FloatArray], gradients: Sequence[FloatArray]) -> None:
+        """Add the penalty's gradient to `gradients`, one matrix per layer, in place."""
+
+
+class MeanActivationPenalty(Penalty):
+    """A penalty on ρ̂, the activation of each hidden unit averaged over all rows.
+
+    Attributes
+    ----------
+    layers : tuple of int or None
+        The hidden layers on which it acts, 0 being the first; None means every one.
+    """
+
+    layers: tuple[int, ...] | None
+
+    @abstractmethod
+    def check_activation(self, activation: Activation) -> None:
+        """Raise ValueError if the penalty means nothing for units with this activation."""
+
+    @abstractmethod
+    def value(self, mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]) -> float:
+        """Return the penalty of one layer, summed over its units.
+
+        Parameters
+        ----------
+        mean_activation : array of shape (n_units,), float64
+        activation : Activation
+            That of the layer.
+        dtype : dtype
+            In which the activations were computed: says how close to its bounds a mean can be trusted.
+        """
+
+    @abstractmethod
+    def derivative(
+        self, mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]
+    ) -> FloatArray:
+        """Return ∂value/∂(mean activation), of shape (n_units,), for the same arguments as `value`."""
+
+
+@dataclass(frozen=True)
+class WeightDecay(WeightPenalty):
+    """λ/2 Σ_l ‖W^(l)‖²; its gradient is λ W^(l). Biases are not decayed.
+
+    Parameters
+    ----------
+    weight : float
+        λ, at least 0.
+
+    References
+    ----------
+    Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 2.
+
+    Examples
+    --------
+    >>> WeightDecay(0.5).value([np.array([[1.0, 2.0]]), np.array([[3.0]])])
+    3.5
+    """
+
+    weight: float
+    name: ClassVar[str] = "weight_decay"
+
+    def __post_init__(self) -> None:
+        _check_weight(self)
+
+    def value(self, weights: Sequence[FloatArray]) -> float:
+        """Return λ/2 Σ ‖W‖²."""
+        return 0.5 * self.weight * sum(float(np.vdot(W, W)) for W in weights)
+
+    def add_gradient(self, weights: Sequence[FloatArray], gradients: Sequence[FloatArray]) -> None:
+        """Add λ W to each gradient."""
+        for W, gradient in zip(weights, gradients, strict=True):
+            gradient += self.weight * W
+
+
+@dataclass(frozen=True)
+class KLSparsity(MeanActivationPenalty):
+    """β Σ_j KL(ρ ‖ ρ̂_j), with KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)).
+
+    Its derivative with respect to ρ̂_j is β (−ρ/ρ̂_j + (1−ρ)/(1−ρ̂_j)).
+
+    Parameters
+    ----------
+    sparsity : float
+        ρ, the mean activation that is aimed at, in (0, 1).
+    weight : float
+        β, at least 0.
+    layers : tuple of int, default=None
+        The hidden layers on which it acts, 0 being the first; None means every one.
+
+    Notes
+    -----
+    The penalty is defined on (0, 1). Units with other bounds are mapped there: a tanh unit counts as inactive at
+    −1, so the penalty acts on (1+a)/2.
+
+    A unit that saturates on every row would give log(0). ρ̂ is therefore kept away from 0 and 1 by what its
+    arithmetic can resolve: the spacing of floating-point numbers at that bound, divided by 2. At 0 itself,
+    where floating-point numbers are dense, that is 1e-300.
+
+    References
+    ----------
+    Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 3.
+
+    Examples
+    --------
+    >>> from rhohat.activations import Sigmoid
+    >>> rho_hat = np.array([0.2, 0.5])
+    >>> penalty = KLSparsity(sparsity=0.2, weight=1.0)
+    >>> round(penalty.value(rho_hat, Sigmoid(), rho_hat.dtype), 6)
+    0.192745
+    >>> penalty.derivative(rho_hat, Sigmoid(), rho_hat.dtype)
+    array([0. , 1.2])
+    """
+
+    sparsity: float
+    weight: float
+    layers: tuple[int, ...] | None = None
+    name: ClassVar[str] = "kl_sparsity"
+
+    def __post_init__(self) -> None:
+        _check_weight(self)
+        if not 0 < self.sparsity < 1:
+            raise ValueError(
+                f"sparsity (ρ) must lie strictly between 0 and 1, being a mean activation; got {self.sparsity}."
+            )
+
+    def check_activation(self, activation: Activation) -> None:
+        """Raise ValueError where the activation has no bounds: its mean is no fraction then."""
+        if not np.all(np.isfinite(activation.bounds)):
+            raise ValueError(
+                f"KL sparsity needs units with bounded activations, and {activation.name!r} is unbounded;"
+                " use 'sigmoid' or 'tanh' for the hidden units, or set the weight of the penalty to 0."
+            )
+
+    def value(self, mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]) -> float:
+        """Return β Σ_j KL(ρ ‖ ρ̂_j)."""
+        rho, rho_hat = self.sparsity, _fraction(mean_activation, activation, dtype)
+        divergence = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
+        return self.weight * float(divergence.sum())
+
+    def derivative(
+        self, mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]
+    ) -> FloatArray:
+        """Return β (−ρ/ρ̂ + (1−ρ)/(1−ρ̂)), divided by the width of the activation's bounds."""
+        low, high = activation.bounds
+        rho, rho_hat = self.sparsity, _fraction(mean_activation, activation, dtype)
+        return self.weight / (high - low) * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
+
+
+def _fraction(mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]) -> FloatArray:
+    """Map mean activations from their bounds to the open interval (0, 1), in float64."""
+    low, high = activation.bounds
+    half_spacing = float(np.finfo(dtype).eps) / 2
+    smallest = 1e-300 if low == 0 else half_spacing
+    fraction = (np.asarray(mean_activation, dtype=np.float64) - low) / (high - low)
+    return np.clip(fraction, smallest, 1 - half_spacing)
+
+
+def _check_weight(penalty: Penalty) -> None:
+    if not (penalty.weight >= 0 and np.isfinite(penalty.weight)):
+        raise ValueError(f"the weight of {penalty.name} must be finite and at least 0; got {penalty.weight}.")

@@ -1,0 +1,45 @@
+"""Callbacks that come with rhohat. Any callable that takes an `IterationState` is one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TextIO
+
+from rhohat.solvers.base import IterationState
+
+__all__ = ["PrintProgress"]
+
+
+@dataclass(frozen=True)
+class PrintProgress:
+    """Print a line about every so many iterations.
+
+    Parameters
+    ----------
+    every : int, default=10
+        Iterations from line to line.
+    stream : text file, default=None
+        None means standard error, whichever that is when the line is printed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> state = IterationState(10, 0.5, {"squared_error": 0.4, "weight_decay": 0.1}, 1e-3, np.zeros(2))
+    >>> PrintProgress(stream=sys.stdout)(state)
+    iteration 10: J = 0.500000 (squared_error 0.400000, weight_decay 0.100000), gradient 1.0e-03
+    """
+
+    every: int = 10
+    stream: TextIO | None = None
+
+    def __call__(self, state: IterationState) -> None:
+        """Print, where the iteration is a multiple of `every`."""
+        if state.iteration % self.every:
+            return
+        terms = ", ".join(f"{name} {value:.6f}" for name, value in state.terms.items())
+        print(
+            f"iteration {state.iteration}: J = {state.value:.6f}{f' ({terms})' if terms else ''},"
+            f" gradient {state.gradient_norm:.1e}",
+            file=self.stream or sys.stderr,
+        )
