@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["FloatArray", "array_namespace", "empty_aligned"]
+__all__ = ["FloatArray", "array_namespace", "as_float_rows", "empty_aligned"]
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
@@ -49,3 +49,15 @@ def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
     memory = np.empty(n_bytes + _CACHE_LINE, dtype=np.uint8)
     start = -memory.ctypes.data % _CACHE_LINE
     return memory[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def as_float_rows(array: Any) -> FloatArray:
+    """Return a C-ordered array: float32 stays float32, every other number becomes float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_float_rows(np.array([[1, 2]])).dtype
+    dtype('float64')
+    """
+    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)

@@ -176,23 +176,19 @@ class Network:
                 W[:] = generator.normal(0, 0.01, W.shape)
         return theta
 
-    def forward(
-        self, parameters: Parameters, a: Sequence[FloatArray], start: int = 0, stop: int | None = None
-    ) -> None:
-        """Compute a[start+1], …, a[stop] from a[start], in place.
+    def forward(self, parameters: Parameters, a: Sequence[FloatArray], start: int = 0) -> None:
+        """Compute a[1], a[2], … from a[0], in place: a^(l+1) = f(a^(l) W^(l) + b^(l)).
 
         Parameters
         ----------
         parameters : Parameters
-        a : sequence of n_layers + 1 arrays
-            a[l] of shape (n_rows, s_l); a[0] is the input. Those after a[start] are overwritten.
-        start, stop : int
-            Layers between which to compute; by default from the input to the output.
+        a : sequence of arrays of shape (n_rows, s_l)
+            For consecutive layers, as many as are wanted. a[0] is given, the others are overwritten.
+        start : int, default=0
+            The layer that a[0] stands for; 0 is the input.
         """
-        stop = self.n_layers if stop is None else stop
-        for layer in range(start, stop):
-            out = a[layer + 1]
-            array_namespace(out).matmul(a[layer], parameters.weights[layer], out=out)
+        for layer, (given, out) in enumerate(pairwise(a), start):
+            array_namespace(out).matmul(given, parameters.weights[layer], out=out)
             out += parameters.biases[layer]
             self.activations[layer].forward(out)
 

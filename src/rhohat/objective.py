@@ -54,8 +54,11 @@ class Engine(Protocol):
         """
 
 
-_BLOCK_BYTES = 2**20  # about what a core keeps in its own cache
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 256, 1024  # rows: fewer starve the matrix products, more leave the cache
+# Measured with `make bench`: smaller blocks pay more for Python's lock than they gain from the cache, larger ones
+# fall out of the cache of a core.
+_BLOCK_BYTES = 5 * 2**19
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 512, 4096  # rows
+_BLOCK_MULTIPLE = 4  # so many blocks, or a multiple, share the work evenly among 2 or 4 threads
 
 
 def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[slice]:
@@ -79,12 +82,15 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
 
     Examples
     --------
-    >>> row_blocks(1000, (64, 25, 64), 8)
-    [slice(0, 500, None), slice(500, 1000, None)]
+    >>> row_blocks(2000, (64, 25, 64), 8)
+    [slice(0, 1000, None), slice(1000, 2000, None)]
     """
     bytes_per_row = itemsize * (2 * sum(layer_sizes) - layer_sizes[0])
     rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, _SMALLEST_BLOCK, _LARGEST_BLOCK))
-    edges = np.linspace(0, n_rows, -(-n_rows // rows) + 1).astype(int).tolist()
+    n_blocks = -(-n_rows // rows)
+    if n_blocks > 2:
+        n_blocks = -(-n_blocks // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
+    edges = np.linspace(0, n_rows, n_blocks + 1).astype(int).tolist()
     return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
 
 
@@ -193,13 +199,13 @@ class Objective:
         """
         theta = np.asarray(theta, dtype=np.float64)
         parameters = self._cast(theta)
-        with self._turn:
+        with self._turn, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
             penalty_terms, added = self._penalise_mean_activations(parameters)
             function = partial(self._sum_loss_and_gradient, parameters, added)
             sums = self._engine.sum_blocks(function, self._blocks, theta.size + 1, self._dtype)
-        sums /= self.n_samples
-        gradient, mean_loss = sums[:-1], float(sums[-1])
-        self._add_weight_gradients(theta, gradient)
+            sums /= self.n_samples
+            gradient, mean_loss = sums[:-1], float(sums[-1])
+            self._add_weight_gradients(theta, gradient)
         terms = self._terms(theta, mean_loss, penalty_terms)
         return sum(terms.values()), gradient, terms
 
@@ -309,7 +315,7 @@ class Objective:
     ) -> None:
         """Pass 1 over one block: forward, and the sums of the hidden activations."""
         a = self._layers(rows, worker)
-        self.network.forward(parameters, a, stop=depth)
+        self.network.forward(parameters, a[: depth + 1])
         ones = self._scratch[worker].ones(rows)
         start = 0
         for layer in range(1, depth + 1):
@@ -320,7 +326,8 @@ class Objective:
     def _sum_loss(self, parameters: Parameters, rows: slice, worker: int, sums: FloatArray) -> None:
         """Pass 2 without the gradient; sums holds the loss, last."""
         a, delta = self._layers(rows, worker), self._scratch[worker].deltas(rows)
-        self.network.forward(parameters, a, start=len(self._cache or ()))
+        known = len(self._cache or ())
+        self.network.forward(parameters, a[known:], known)
         sums[-1] = self._loss.value_and_derivative(a[-1], self._y[rows], out=delta[-1])
 
     def _sum_loss_and_gradient(

@@ -1,0 +1,15 @@
+"""Where rows come from: images, patches of images, and what is done to patches before learning."""
+
+from rhohat.data.images import sample_patches, whiten_image
+from rhohat.data.photographs import photographs
+from rhohat.data.preprocessing import PatchNormalizer, ZCAWhitening
+from rhohat.data.readers import read_images
+
+__all__ = [
+    "PatchNormalizer",
+    "ZCAWhitening",
+    "photographs",
+    "read_images",
+    "sample_patches",
+    "whiten_image",
+]

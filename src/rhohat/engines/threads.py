@@ -149,10 +149,12 @@ class _OrderedSum:
     def work(self, worker: int) -> None:
         """Work on blocks until none is left or the sum is stopped."""
         try:
-            while (task := self._take()) is not None:
-                index, sums = task
-                self._function(self._blocks[index], worker, sums)
-                self._hand_in(index, sums)
+            # Overflow and NaN show in the sums, where whoever asked for them judges them once, not thread by thread.
+            with np.errstate(all="ignore"):
+                while (task := self._take()) is not None:
+                    index, sums = task
+                    self._function(self._blocks[index], worker, sums)
+                    self._hand_in(index, sums)
         except BaseException:
             self.stop()
             raise

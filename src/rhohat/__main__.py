@@ -1,0 +1,26 @@
+"""The command line: `rhohat`, or `python -m rhohat`."""
+
+from __future__ import annotations
+
+import sys
+
+from rhohat.exceptions import MissingExtraError
+from rhohat.extras import import_extra
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line, or say which extra it needs."""
+    try:
+        for package in ("typer", "rich"):
+            import_extra(package, "app")
+    except MissingExtraError as error:
+        sys.exit(f"error: {error}")
+    from rhohat.cli import app
+
+    app(prog_name="rhohat")
+
+
+if __name__ == "__main__":
+    main()

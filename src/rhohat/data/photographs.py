@@ -1,0 +1,46 @@
+"""Photographs that are at hand without a download."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+from rhohat.arrays import FloatArray
+from rhohat.data.readers import read_image
+from rhohat.extras import import_extra
+
+__all__ = ["photographs"]
+
+# The natural scenes among the pictures in scikit-image's wheel; the rest are textures, diagrams and micrographs.
+_COLOR = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+_GREY = ("camera.png", "coins.png")
+
+
+def photographs(color: bool = False) -> list[FloatArray]:
+    """Return the photographs that scikit-image's own wheel carries; nothing is downloaded.
+
+    Parameters
+    ----------
+    color : bool, default=False
+        False: all seven, in grey. True: the five that have colour, in RGB.
+
+    Returns
+    -------
+    list of arrays of shape (height, width) or (height, width, 3), float64
+        Values in [0, 1]; sizes differ.
+
+    Raises
+    ------
+    MissingExtraError
+        If scikit-image is not installed.
+
+    Examples
+    --------
+    >>> [image.shape for image in photographs()][:2]
+    [(512, 512), (300, 451)]
+    """
+    import_extra("skimage", "app")
+    images = []
+    for name in _COLOR if color else (*_COLOR, *_GREY):
+        with as_file(files("skimage.data") / name) as path:
+            images.append(read_image(path, color=color))
+    return images
