@@ -96,7 +96,8 @@ class Network:
 
         Returns
         -------
-        Parameters
+        parameters : Parameters
+            Sharing memory with θ.
 
         Raises
         ------

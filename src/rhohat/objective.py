@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,9 +39,7 @@ class Engine(Protocol):
 
     n_workers: int
 
-    def sum_blocks(
-        self, function: BlockFunction, blocks: Sequence[slice], n_sums: int, dtype: DTypeLike
-    ) -> FloatArray:
+    def sum_blocks(self, function: BlockFunction, blocks: Sequence[slice], n_sums: int, dtype: DTypeLike) -> FloatArray:
         """Return Σ over blocks of what `function` writes, of shape (n_sums,), float64, added in block order.
 
         Parameters
@@ -91,7 +90,7 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
     if n_blocks > 2:
         n_blocks = -(-n_blocks // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
     edges = np.linspace(0, n_rows, n_blocks + 1).astype(int).tolist()
-    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 class Objective:
@@ -261,7 +260,7 @@ class Objective:
                     f" {n_hidden}, counted from 0."
                 )
             if hidden in layers:
-                penalty.check_activation(self.network.activations[hidden])
+                penalty.check_bounds(self.network.activations[hidden].bounds)
                 found.append(penalty)
         return found
 
@@ -282,9 +281,7 @@ class Objective:
         sums /= self.n_samples
         return np.split(sums, np.cumsum(sizes)[:-1]) if sizes else []
 
-    def _penalise_mean_activations(
-        self, parameters: Parameters
-    ) -> tuple[dict[str, float], list[FloatArray | None]]:
+    def _penalise_mean_activations(self, parameters: Parameters) -> tuple[dict[str, float], list[FloatArray | None]]:
         """Run pass 1; return the penalties' values by name, and what they add to ∂J/∂a, for `backward`."""
         values: dict[str, float] = {}
         added: list[FloatArray | None] = [None] * self.network.n_layers
@@ -292,12 +289,12 @@ class Objective:
             return values, added
         limit = float(np.finfo(self._dtype).max) / 4
         for hidden, rho_hat in enumerate(self._mean_activations(parameters, self._depth)):
-            activation = self.network.activations[hidden]
+            bounds = self.network.activations[hidden].bounds
             derivative = np.zeros_like(rho_hat)
             for penalty in self._penalised[hidden]:
-                value = penalty.value(rho_hat, activation, self._dtype)
+                value = penalty.value(rho_hat, bounds, self._dtype)
                 values[penalty.name] = values.get(penalty.name, 0.0) + value
-                derivative += penalty.derivative(rho_hat, activation, self._dtype)
+                derivative += penalty.derivative(rho_hat, bounds, self._dtype)
             if self._penalised[hidden]:
                 # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
                 added[hidden] = np.clip(derivative, -limit, limit).astype(self._dtype)
@@ -310,9 +307,7 @@ class Objective:
             a[layer] = cached[rows]
         return a
 
-    def _sum_activations(
-        self, parameters: Parameters, depth: int, rows: slice, worker: int, sums: FloatArray
-    ) -> None:
+    def _sum_activations(self, parameters: Parameters, depth: int, rows: slice, worker: int, sums: FloatArray) -> None:
         """Pass 1 over one block: forward, and the sums of the hidden activations."""
         a = self._layers(rows, worker)
         self.network.forward(parameters, a[: depth + 1])
@@ -350,9 +345,7 @@ class Objective:
             if isinstance(penalty, WeightPenalty) and penalty.weight > 0:
                 penalty.add_gradient(weights, gradients)
 
-    def _terms(
-        self, theta: FloatArray, mean_loss: float, mean_activation_values: dict[str, float]
-    ) -> dict[str, float]:
+    def _terms(self, theta: FloatArray, mean_loss: float, mean_activation_values: dict[str, float]) -> dict[str, float]:
         weights = self.network.unpack(theta).weights
         terms = {self._loss.name: mean_loss}
         for penalty in self._penalties:

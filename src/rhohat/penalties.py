@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
 
 __all__ = ["KLSparsity", "MeanActivationPenalty", "Penalty", "WeightDecay", "WeightPenalty"]
@@ -60,26 +59,24 @@ class MeanActivationPenalty(Penalty):
     layers: tuple[int, ...] | None
 
     @abstractmethod
-    def check_activation(self, activation: Activation) -> None:
-        """Raise ValueError if the penalty means nothing for units with this activation."""
+    def check_bounds(self, bounds: tuple[float, float]) -> None:
+        """Raise ValueError if the penalty means nothing for units whose activations have these bounds."""
 
     @abstractmethod
-    def value(self, mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]) -> float:
+    def value(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> float:
         """Return the penalty of one layer, summed over its units.
 
         Parameters
         ----------
         mean_activation : array of shape (n_units,), float64
-        activation : Activation
-            That of the layer.
+        bounds : tuple of two floats
+            Smallest and largest activation that the layer's units can have.
         dtype : dtype
             In which the activations were computed: says how close to its bounds a mean can be trusted.
         """
 
     @abstractmethod
-    def derivative(
-        self, mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]
-    ) -> FloatArray:
+    def derivative(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
         """Return ∂value/∂(mean activation), of shape (n_units,), for the same arguments as `value`."""
 
 
@@ -148,12 +145,11 @@ class KLSparsity(MeanActivationPenalty):
 
     Examples
     --------
-    >>> from rhohat.activations import Sigmoid
     >>> rho_hat = np.array([0.2, 0.5])
     >>> penalty = KLSparsity(sparsity=0.2, weight=1.0)
-    >>> round(penalty.value(rho_hat, Sigmoid(), rho_hat.dtype), 6)
+    >>> round(penalty.value(rho_hat, (0, 1), rho_hat.dtype), 6)
     0.192745
-    >>> penalty.derivative(rho_hat, Sigmoid(), rho_hat.dtype)
+    >>> penalty.derivative(rho_hat, (0, 1), rho_hat.dtype)
     array([0. , 1.2])
     """
 
@@ -169,36 +165,35 @@ class KLSparsity(MeanActivationPenalty):
                 f"sparsity (ρ) must lie strictly between 0 and 1, being a mean activation; got {self.sparsity}."
             )
 
-    def check_activation(self, activation: Activation) -> None:
-        """Raise ValueError where the activation has no bounds: its mean is no fraction then."""
-        if not np.all(np.isfinite(activation.bounds)):
+    def check_bounds(self, bounds: tuple[float, float]) -> None:
+        """Raise ValueError where the activations are unbounded: their mean is no fraction then."""
+        if not np.all(np.isfinite(bounds)):
             raise ValueError(
-                f"KL sparsity needs units with bounded activations, and {activation.name!r} is unbounded;"
-                " use 'sigmoid' or 'tanh' for the hidden units, or set the weight of the penalty to 0."
+                "KL sparsity needs hidden units with bounded activations, and these are unbounded; use 'sigmoid' or"
+                " 'tanh' for the hidden units, or set the weight of the penalty to 0."
             )
 
-    def value(self, mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]) -> float:
+    def value(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> float:
         """Return β Σ_j KL(ρ ‖ ρ̂_j)."""
-        rho, rho_hat = self.sparsity, _fraction(mean_activation, activation, dtype)
+        rho, rho_hat = self.sparsity, _fraction(mean_activation, bounds, dtype)
         divergence = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
         return self.weight * float(divergence.sum())
 
-    def derivative(
-        self, mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]
-    ) -> FloatArray:
+    def derivative(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
         """Return β (−ρ/ρ̂ + (1−ρ)/(1−ρ̂)), divided by the width of the activation's bounds."""
-        low, high = activation.bounds
-        rho, rho_hat = self.sparsity, _fraction(mean_activation, activation, dtype)
+        low, high = bounds
+        rho, rho_hat = self.sparsity, _fraction(mean_activation, bounds, dtype)
         return self.weight / (high - low) * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
 
 
-def _fraction(mean_activation: FloatArray, activation: Activation, dtype: np.dtype[Any]) -> FloatArray:
+def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
     """Map mean activations from their bounds to the open interval (0, 1), in float64."""
-    low, high = activation.bounds
+    low, high = bounds
     half_spacing = float(np.finfo(dtype).eps) / 2
     smallest = 1e-300 if low == 0 else half_spacing
     fraction = (np.asarray(mean_activation, dtype=np.float64) - low) / (high - low)
-    return np.clip(fraction, smallest, 1 - half_spacing)
+    clipped: FloatArray = np.clip(fraction, smallest, 1 - half_spacing)
+    return clipped
 
 
 def _check_weight(penalty: Penalty) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rhohat.activations import Sigmoid
 from rhohat.arrays import FloatArray
 from rhohat.extras import import_extra
 from rhohat.penalties import KLSparsity
@@ -203,7 +202,7 @@ def plot_kl(sparsity: float = 0.2, weight: float = 1.0, *, ax: Axes | None = Non
     """
     penalty = KLSparsity(sparsity, weight)
     rho_hat = np.linspace(0.001, 0.999, 999)
-    values = [penalty.value(rho_hat[k : k + 1], Sigmoid(), rho_hat.dtype) for k in range(len(rho_hat))]
+    values = [penalty.value(rho_hat[k : k + 1], (0.0, 1.0), rho_hat.dtype) for k in range(len(rho_hat))]
     ax = _axes(ax)
     ax.plot(rho_hat, values, color="black")
     ax.axvline(sparsity, linestyle=":", color="gray", label=f"ρ = {sparsity:g}")
@@ -247,16 +246,15 @@ def _scaled(rows: FloatArray, normalize: str | tuple[float, float]) -> FloatArra
         largest = np.abs(rows).max(axis=1 if normalize == "each" else None, keepdims=True)
         return 0.5 + 0.5 * rows / np.where(largest > 0, largest, 1)
     low, high = normalize
-    return np.clip((rows - low) / (high - low if high > low else 1), 0, 1)
+    scaled: FloatArray = np.clip((rows - low) / (high - low if high > low else 1), 0, 1)
+    return scaled
 
 
 def _tiled(images: FloatArray, columns: int, border: int) -> FloatArray:
     """Return one large image: (n, height, width[, 3]) on a grid, with a mid-grey border around each."""
     height, width = images.shape[1:3]
     n_rows = -(-len(images) // columns)
-    canvas = np.full(
-        (n_rows * (height + border) + border, columns * (width + border) + border, *images.shape[3:]), 0.5
-    )
+    canvas = np.full((n_rows * (height + border) + border, columns * (width + border) + border, *images.shape[3:]), 0.5)
     for index, image in enumerate(images):
         top = border + (index // columns) * (height + border)
         left = border + (index % columns) * (width + border)

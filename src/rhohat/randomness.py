@@ -51,8 +51,7 @@ def seed_from(random_state: RandomState) -> int:
     if isinstance(random_state, Integral) and random_state >= 0:
         return int(random_state)
     raise ValueError(
-        "random_state must be an integer >= 0, a numpy RandomState or Generator, or None;"
-        f" got {random_state!r}."
+        f"random_state must be an integer >= 0, a numpy RandomState or Generator, or None; got {random_state!r}."
     )
 
 

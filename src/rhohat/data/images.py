@@ -124,9 +124,7 @@ def sample_patches(
     patch_shape = _check_patch_size(patch_size, checked)
     if not isinstance(n_patches, Integral) or n_patches < 1:
         raise ValueError(f"n_patches must be an integer >= 1; got {n_patches!r}.")
-    windows = [
-        np.lib.stride_tricks.sliding_window_view(image, patch_shape, axis=(0, 1)) for image in checked
-    ]
+    windows = [np.lib.stride_tricks.sliding_window_view(image, patch_shape, axis=(0, 1)) for image in checked]
     ends = np.cumsum([window.shape[0] * window.shape[1] for window in windows])
     generator = keyed_generator(seed_from(random_state), "patches")
     positions = generator.integers(ends[-1], size=int(n_patches))

@@ -17,7 +17,7 @@ from rhohat.arrays import FloatArray, as_float_rows
 __all__ = ["PatchNormalizer", "ZCAWhitening"]
 
 
-class _RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class _RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """What the two share: validation of rows in, rows of the same width out."""
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
@@ -27,7 +27,9 @@ class _RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  #
         check_is_fitted(self)
         X = as_float_rows(check_array(X, dtype="numeric", input_name="X"))
         if X.shape[1] != self.n_features_in_:
-            raise ValueError(f"X must have {self.n_features_in_} columns, as the data of the fit had; got {X.shape[1]}.")
+            raise ValueError(
+                f"X must have {self.n_features_in_} columns, as the data of the fit had; got {X.shape[1]}."
+            )
         return X
 
     def __sklearn_tags__(self) -> Tags:
@@ -233,7 +235,8 @@ class ZCAWhitening(_RowTransformer):
         """
         check_is_fitted(self)
         X = self._validate(X)
-        return (X - self.mean_.astype(X.dtype)) @ self.whitening_.astype(X.dtype)
+        whitened: FloatArray = (X - self.mean_.astype(X.dtype)) @ self.whitening_.astype(X.dtype)
+        return whitened
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Undo the whitening.
@@ -247,8 +250,10 @@ class ZCAWhitening(_RowTransformer):
         array of shape (n_samples, n_features)
         """
         X = self._validate_inverse(X)
-        return X @ self.dewhitening_.astype(X.dtype) + self.mean_.astype(X.dtype)
+        rows: FloatArray = X @ self.dewhitening_.astype(X.dtype) + self.mean_.astype(X.dtype)
+        return rows
 
 
 def _without_row_means(X: FloatArray) -> FloatArray:
-    return X - X.mean(axis=1, keepdims=True)
+    centred: FloatArray = X - X.mean(axis=1, keepdims=True)
+    return centred

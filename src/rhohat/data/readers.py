@@ -74,8 +74,8 @@ def read_images(
     if suffix == ".mat":
         return _split(_load_mat(path, variable), image_axis, path)
     raise ValueError(
-        f"{path} is of no known kind; images are read from .npy, .mat, image files ({', '.join(sorted(_IMAGE_SUFFIXES))})"
-        " and folders of image files."
+        f"{path} is of no known kind; images are read from .npy, .mat, image files"
+        f" ({', '.join(sorted(_IMAGE_SUFFIXES))}) and folders of image files."
     )
 
 

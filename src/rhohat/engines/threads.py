@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 
 import numpy as np
 from joblib import cpu_count
@@ -72,6 +73,14 @@ class ThreadEngine:
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_workers = thread_count(n_jobs)
         self._pool = ThreadPoolExecutor(self.n_workers - 1, "rhohat") if self.n_workers > 1 else None
+
+    def session(self) -> AbstractContextManager[None]:
+        """Hold BLAS to one thread for as long as the `with` block lasts, not only during each sum.
+
+        A loop of many sums runs in a session: between sums, BLAS threads that are woken and put back to sleep
+        would compete with the engine's own for the cores.
+        """
+        return BLAS.one_thread()
 
     def sum_blocks(
         self,

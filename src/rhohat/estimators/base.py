@@ -25,7 +25,7 @@ from rhohat.solvers import Callback, PrintProgress, SolverResult, as_solver
 __all__ = ["BaseAutoencoder"]
 
 
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An autoencoder as a scikit-learn transformer.
 
     A subclass has the constructor, with at least the parameters that are used here, and says what the network and
@@ -64,15 +64,18 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._validate_params()
         continues = self.warm_start and hasattr(self, "coefs_")
         X = self._validate(X, reset=not continues)
-        objective = self._make_objective(X, self._choose_network(X, continues))
-        result = as_solver(self.solver).minimize(
-            objective.evaluate,
-            self.theta_ if continues else self._draw_theta(objective.network),
-            max_iter=self.max_iter,
-            tol=self.tol,
-            callbacks=self._all_callbacks(),
-        )
-        self._take_over(objective, result, X.dtype)
+        network = self._choose_network(X, continues)
+        engine = ThreadEngine(self.n_jobs)
+        with engine.session():
+            objective = Objective(network, X, penalties=self._make_penalties(), engine=engine)
+            result = as_solver(self.solver).minimize(
+                objective.evaluate,
+                self.theta_ if continues else self._draw_theta(network),
+                max_iter=self.max_iter,
+                tol=self.tol,
+                callbacks=self._all_callbacks(),
+            )
+            self._take_over(objective, result, X.dtype)
         if not result.success:
             warnings.warn(result.message, ConvergenceWarning, stacklevel=2)
         return self

@@ -187,7 +187,9 @@ class SparseAutoencoder(BaseAutoencoder):
         """
         check_is_fitted(self)
         norms = np.linalg.norm(self.components_, axis=1, keepdims=True)
-        return np.divide(self.components_, norms, out=np.zeros_like(self.components_), where=norms > 0)
+        unit = np.zeros_like(self.components_)
+        np.divide(self.components_, norms, out=unit, where=norms > 0)
+        return unit
 
     def _make_network(self, n_features: int, output: Activation) -> Network:
         return Network((n_features, self.n_components, n_features), (as_activation(self.activation), output))

@@ -225,7 +225,8 @@ class Run:
             raise Stop(
                 "max_iter",
                 f"{self.max_iter} iterations were done and the gradient's largest component is still"
-                f" {point.gradient_norm:.1e}; raise max_iter, raise tol (now {self.tol:g}), or accept the cost reached.",
+                f" {point.gradient_norm:.1e}; raise max_iter, raise tol (now {self.tol:g}), or accept the cost"
+                " reached.",
             )
 
     def result(self, status: Status, message: str) -> SolverResult:
@@ -253,9 +254,7 @@ class Run:
             return
         theta = self.point.theta.copy()
         theta.flags.writeable = False
-        state = IterationState(
-            self.n_iter, self.point.value, dict(self.point.terms), self.point.gradient_norm, theta
-        )
+        state = IterationState(self.n_iter, self.point.value, dict(self.point.terms), self.point.gradient_norm, theta)
         # Every callback sees every iteration, also the one at which an earlier callback asks to stop.
         answers = [callback(state) for callback in self.callbacks]
         if any(answer is True for answer in answers):

@@ -1,0 +1,126 @@
+"""The command line: parse, call the Python API, print."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from rhohat.demo import DemoResult, run_demo
+from rhohat.solvers import IterationState
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Learn sparse features from unlabelled data.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"rhohat {version('rhohat')}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("demo"),
+    patches: Annotated[int, typer.Option(min=100, help="Number of patches to learn from.")] = 10_000,
+    hidden: Annotated[int, typer.Option(min=1, max=64, help="Number of hidden units.")] = 25,
+    max_iter: Annotated[int, typer.Option(min=1, help="Most iterations.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
+    jobs: Annotated[int | None, typer.Option(help="Threads; as many as BLAS would use by default.")] = None,
+) -> None:
+    """Learn edge detectors from photographs, print the evidence, and write pictures."""
+    if jobs == 0:
+        raise typer.BadParameter("must not be 0.", param_hint="--jobs")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot make the folder: {error}", param_hint="--output") from error
+    start = time.perf_counter()
+    with _FitProgress(Console(stderr=True), max_iter) as progress:
+        result = run_demo(
+            output,
+            n_patches=patches,
+            n_components=hidden,
+            max_iter=max_iter,
+            seed=seed,
+            n_jobs=jobs,
+            callback=progress.show_iteration,
+            announce=progress.announce,
+        )
+    _print_demo(Console(), result, time.perf_counter() - start)
+
+
+class _FitProgress:
+    """A live line that tells the step, and during a fit the iteration, J, its terms and the time left."""
+
+    def __init__(self, console: Console, max_iter: int) -> None:
+        columns: tuple[ProgressColumn, ...] = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TimeRemainingColumn(compact=True),
+        )
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._max_iter = max_iter
+
+    def __enter__(self) -> _FitProgress:
+        self._task = self._progress.add_task("", total=None)
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def announce(self, step: str) -> None:
+        self._progress.reset(self._task, total=None, description=step)
+
+    def show_iteration(self, state: IterationState) -> None:
+        terms = " + ".join(f"{value:.4f} {name.replace('_', ' ')}" for name, value in state.terms.items())
+        self._progress.update(
+            self._task,
+            total=self._max_iter,
+            completed=state.iteration,
+            description=f"iteration {state.iteration}/{self._max_iter}  J {state.value:.4f} = {terms}",
+        )
+
+
+def _print_demo(console: Console, result: DemoResult, total_seconds: float) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in _demo_rows(result):
+        table.add_row(name, value)
+    seconds = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items())
+    table.add_row("seconds", f"{seconds}; in all {total_seconds:.2f}")
+    for picture in result.pictures:
+        table.add_row("wrote", str(picture))
+    console.print(table)
+
+
+def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:
+    autoencoder, check = result.autoencoder, result.gradient_check
+    n_units = len(result.gabor_r2)
+    rho_hat = autoencoder.mean_activation_
+    terms = "\n".join(f"{value:.6f}  {name.replace('_', ' ')}" for name, value in result.terms.items())
+    return [
+        ("gradient check", f"relative difference {check.relative_difference:.2e} over {check.n_parameters} parameters"),
+        ("iterations", f"{autoencoder.n_iter_} ({autoencoder.n_evaluations_} evaluations)"),
+        ("J", f"{result.cost:.6f}, of which\n{terms}"),
+        ("mean activation", f"{rho_hat.min():.4f} to {rho_hat.max():.4f} (target {autoencoder.sparsity:g})"),
+        ("variance explained", f"{result.explained_variance:.3f}"),
+        ("Gabor R², median", f"{np.median(result.gabor_r2):.3f} for the {n_units} hidden units"),
+        ("", f"{np.median(result.gabor_r2_pca):.3f} for {n_units} principal components of the same patches"),
+    ]
