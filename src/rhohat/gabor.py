@@ -47,7 +47,7 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
     -----
     For given centre, angle, widths (at least 0.4 pixels) and frequency (at most 0.5 cycles per pixel), A and B follow
     by linear least squares, so six parameters are searched: first on a grid, then from the six best points of it
-    with a trust-region method. Eight-pixel filters take about 20 ms each.
+    with a trust-region method.
 
     References
     ----------
@@ -59,8 +59,9 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
     >>> y, x = np.mgrid[:8, :8] - 3.5
     >>> edge = np.exp(-(x**2 + y**2) / 8) * np.sin(2 * np.pi * 0.15 * (x + y))
     >>> noise = np.random.default_rng(0).normal(size=64)
-    >>> gabor_fit([edge.ravel(), noise], (8, 8)).round(2)
-    array([1.  , 0.25])
+    >>> r2 = gabor_fit([edge.ravel(), noise], (8, 8))
+    >>> bool(r2[0] > 0.999), bool(r2[1] < 0.4)
+    (True, True)
     """
     rows = np.array(filters, dtype=np.float64)
     height, width = shape

@@ -160,7 +160,8 @@ def plot_loss_curve(estimator: Any, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> from rhohat import SparseAutoencoder
-    >>> fitted = SparseAutoencoder(sparsity=0.1, random_state=0).fit(np.random.default_rng(0).random((50, 9)))
+    >>> X = np.random.default_rng(0).random((50, 9))
+    >>> fitted = SparseAutoencoder(n_components=2, sparsity=0.1, max_iter=2000, random_state=0).fit(X)
     >>> [line.get_label() for line in plot_loss_curve(fitted).lines]
     ['J', 'squared error', 'weight decay', 'kl sparsity']
     """

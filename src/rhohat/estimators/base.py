@@ -175,7 +175,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         Examples
         --------
-        >>> from rhohat import check_gradient
+        >>> from rhohat import SparseAutoencoder, check_gradient
         >>> X = np.random.default_rng(0).random((20, 6))
         >>> J = SparseAutoencoder(n_components=3).objective(X)
         >>> theta = J.network.initial_theta(np.random.default_rng(1))

@@ -113,7 +113,7 @@ class SparseAutoencoder(BaseAutoencoder):
     >>> import numpy as np
     >>> from rhohat import SparseAutoencoder
     >>> X = np.random.default_rng(0).random((200, 16))
-    >>> autoencoder = SparseAutoencoder(n_components=4, sparsity=0.1, random_state=0).fit(X)
+    >>> autoencoder = SparseAutoencoder(n_components=4, sparsity=0.1, max_iter=2000, random_state=0).fit(X)
     >>> autoencoder.transform(X).shape
     (200, 4)
     >>> autoencoder.solver_status_

@@ -1,0 +1,35 @@
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The folder of real data; tests that need it skip, with the reason, where there is none."""
+    folder = os.environ.get("RHOHAT_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs the real data files: set RHOHAT_DATA to their folder")
+    return Path(folder)
+
+
+def relative_difference(a, b):
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
