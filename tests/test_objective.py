@@ -64,8 +64,7 @@ def test_the_number_of_threads_changes_no_bit(dtype):
     results = []
     for n_jobs in (1, 2, 4, 7):
         objective, _, theta = make_case((64, 25, 64), ["sigmoid"] * 2, 9001, dtype=dtype, engine=ThreadEngine(n_jobs))
-        for _ in range(3):
-            results.append(objective(theta))
+        results += [objective(theta) for _ in range(3)]
     for value, gradient in results[1:]:
         assert value == results[0][0]
         np.testing.assert_array_equal(gradient, results[0][1])

@@ -3,6 +3,8 @@
 Written from the formulas, apart from the package, which it checks. Benchmarks use it as the baseline.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 FUNCTIONS = {
@@ -14,7 +16,7 @@ FUNCTIONS = {
 
 def unpack(theta, layer_sizes):
     weights, biases, start = [], [], 0
-    for fan_in, fan_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True):
+    for fan_in, fan_out in pairwise(layer_sizes):
         weights.append(theta[start : start + fan_in * fan_out].reshape(fan_in, fan_out))
         start += fan_in * fan_out
     for fan_out in layer_sizes[1:]:

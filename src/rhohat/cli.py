@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -46,22 +47,21 @@ def demo(
     """Learn edge detectors from photographs, print the evidence, and write pictures."""
     if jobs == 0:
         raise typer.BadParameter("must not be 0.", param_hint="--jobs")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(f"cannot make the folder: {error}", param_hint="--output") from error
     start = time.perf_counter()
-    with _FitProgress(Console(stderr=True), max_iter) as progress:
-        result = run_demo(
-            output,
-            n_patches=patches,
-            n_components=hidden,
-            max_iter=max_iter,
-            seed=seed,
-            n_jobs=jobs,
-            callback=progress.show_iteration,
-            announce=progress.announce,
-        )
+    try:
+        with _FitProgress(Console(stderr=True), max_iter) as progress:
+            result = run_demo(
+                output,
+                n_patches=patches,
+                n_components=hidden,
+                max_iter=max_iter,
+                seed=seed,
+                n_jobs=jobs,
+                callback=progress.show_iteration,
+                announce=progress.announce,
+            )
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write the pictures: {error}", param_hint="--output") from error
     _print_demo(Console(), result, time.perf_counter() - start)
 
 
@@ -106,7 +106,7 @@ def _print_demo(console: Console, result: DemoResult, total_seconds: float) -> N
     seconds = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items())
     table.add_row("seconds", f"{seconds}; in all {total_seconds:.2f}")
     for picture in result.pictures:
-        table.add_row("wrote", str(picture))
+        table.add_row("wrote", escape(str(picture)))
     console.print(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -112,6 +113,7 @@ def run_demo(
         If the folder cannot be written to; before any work is done.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
     watch = _Stopwatch()
     announce("reading and whitening photographs")
     with watch.step("patches"):

@@ -70,15 +70,14 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
             f"filters must be finite numbers of shape (n_filters, {height * width}) for {height}×{width} pixels; got"
             f" {rows.shape}."
         )
+    rounding = 1e-12 * np.linalg.norm(rows, axis=1)
     rows -= rows.mean(axis=1, keepdims=True)
-    return np.array([_best_r2(row, height, width) for row in rows])
+    constant = np.linalg.norm(rows, axis=1) <= rounding
+    return np.array([0.0 if flat else _best_r2(row, height, width) for row, flat in zip(rows, constant, strict=True)])
 
 
 def _best_r2(row: FloatArray, height: int, width: int) -> float:
-    norm = np.linalg.norm(row)
-    if norm <= 1e-12 * np.sqrt(row.size):
-        return 0.0
-    row = row / norm
+    row = row / np.linalg.norm(row)
     grid, bases = _grid(height, width)
     explained = np.einsum("gkn,n->gk", bases, row)
     scores = np.einsum("gk,gk->g", explained, explained)
@@ -136,7 +135,7 @@ def _waves(parameters: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
 def _grid(height: int, width: int) -> tuple[Any, Any]:
     """Return the starting points (n, 6), and an orthonormal basis of the waves of each, (n, 2, n_pixels)."""
     size = min(height, width)
-    widths = np.log(np.array([0.125, 0.25, 0.5]) * size)
+    widths = np.log(np.maximum(np.array([0.125, 0.25, 0.5]) * size, _SMALLEST_WIDTH))
     frequencies = np.minimum(np.array([0.5, 1.0, 1.6, 2.4]) / size, 0.5)
     grid = np.array(
         list(

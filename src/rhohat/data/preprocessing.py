@@ -102,8 +102,11 @@ class PatchNormalizer(_RowTransformer):
         self._validate_params()
         if self.low >= self.high:
             raise ValueError(f"low must be less than high; got low={self.low} and high={self.high}.")
-        deviation = float(np.std(_without_row_means(self._validate(X, reset=True)), dtype=np.float64))
-        self.scale_ = self.n_deviations * deviation if deviation > 0 else 1.0
+        X = self._validate(X, reset=True)
+        deviation = float(np.std(_without_row_means(X), dtype=np.float64))
+        # Rounding of the means leaves traces in constant patches, which are not to be blown up.
+        rounding = 2 * np.finfo(X.dtype).eps * np.abs(X).max()
+        self.scale_ = float(self.n_deviations * deviation) if deviation > rounding else 1.0
         return self
 
     def transform(self, X: ArrayLike) -> FloatArray:
@@ -143,7 +146,8 @@ class PatchNormalizer(_RowTransformer):
         array of shape (n_samples, n_features)
         """
         X = self._validate_inverse(X)
-        return ((X - self.low) * (2 / (self.high - self.low)) - 1) * self.scale_
+        low, high = float(self.low), float(self.high)
+        return ((X - low) * (2 / (high - low)) - 1) * self.scale_
 
 
 class ZCAWhitening(_RowTransformer):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.extras import import_extra
@@ -132,8 +131,9 @@ def _read_folder(folder: Path, color: bool) -> list[FloatArray]:
 
 def _load_npy(path: Path) -> Any:
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read as a NumPy array: {error}") from error
 
 
@@ -142,7 +142,7 @@ def _load_mat(path: Path, variable: str | None) -> Any:
         content = loadmat(path)
     except NotImplementedError as error:
         raise ValueError(f"{path} is of MATLAB's version 7.3; save it with -v7 in MATLAB.") from error
-    except (ValueError, TypeError, MatReadError, OSError) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise ValueError(f"{path} cannot be read as a MATLAB file: {error}") from error
     arrays = {
         name: value
@@ -163,6 +163,8 @@ def _split(array: Any, image_axis: int | None, path: Path) -> list[FloatArray]:
             f"{path} must hold numbers in two dimensions (one image), three or four (several); got an array of shape"
             f" {array.shape} and dtype {array.dtype}."
         )
+    if image_axis is None and array.ndim == 4:
+        raise ValueError(f"{path} holds an array of shape {array.shape}, which is no single image; give image_axis.")
     if array.ndim == 2 or image_axis is None:
         return [as_float_rows(array)]
     return [as_float_rows(image) for image in np.moveaxis(array, image_axis, 0)]

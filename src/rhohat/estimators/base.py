@@ -156,8 +156,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X = self._validate(X)
         residual = float(np.sum((X - self._forward(X, 0, self.network_.n_layers)) ** 2, dtype=np.float64))
         variance = float(np.sum((X - X.mean(axis=0, dtype=np.float64)) ** 2, dtype=np.float64))
-        if variance == 0:
-            return float(residual == 0)
+        # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
+        rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * float(np.sum(X**2, dtype=np.float64))
+        if variance <= rounding:
+            return float(residual <= rounding)
         return 1 - residual / variance
 
     def objective(self, X: ArrayLike) -> Objective:

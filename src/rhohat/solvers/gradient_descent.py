@@ -40,4 +40,6 @@ class GradientDescent(Solver):
 
     def _iterate(self, run: Run) -> None:
         while True:
-            run.accept(run.evaluate(run.point.theta - self.learning_rate * run.point.gradient))
+            with np.errstate(over="ignore"):  # the run judges what is no longer finite
+                theta = run.point.theta - self.learning_rate * run.point.gradient
+            run.accept(run.evaluate(theta))
