@@ -72,7 +72,7 @@ class Sigmoid(Activation):
     Notes
     -----
     exp(−z) overflows to infinity below z = −709 (float64), and 1 / (1 + ∞) is the right answer, 0; so the overflow
-    is let through in silence. NumPy's vectorised exp makes this three times as fast as `scipy.special.expit`,
+    is let through in silence. NumPy's vectorised exp makes this faster than `scipy.special.expit`,
     and it keeps full relative accuracy for small outputs, which tanh-based formulas lose.
 
     References

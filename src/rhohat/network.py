@@ -214,7 +214,7 @@ class Network:
         delta : sequence of n_layers arrays of shape (n_rows, s_l)
             One for every layer but the input. The last holds ∂loss/∂a at the output; the others are scratch.
         ones : array of shape (n_rows,)
-            Ones: a sum over rows is a product with them, several times as fast as a reduction.
+            Ones: a sum over rows is a product with them, faster than a reduction.
         added : sequence of n_layers arrays of shape (s_l,), or None
             What the penalties add to ∂J/∂a, the same for every row; for every layer but the input.
         gradient : Parameters
