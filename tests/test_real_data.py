@@ -60,12 +60,12 @@ def test_the_gradient_nearly_vanishes_at_another_programs_optimum(cran, n_compon
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_training_from_scratch_ends_at_the_other_programs_cost(cran, seed):
-    """The tolerance is about the gradient that the other program left; a smaller one ends lower still."""
+def test_training_from_scratch_ends_no_higher_than_the_other_program(cran, seed):
+    """Some seeds find a slightly lower minimum; much lower would mean another cost."""
     X = 0.001 + 0.998 * cran["X"]
     fitted = oracle_autoencoder(25, max_iter=20_000, tol=3e-5, random_state=seed).fit(X)
     assert fitted.solver_status_ == "converged"
-    np.testing.assert_allclose(fitted.cost(X)[0], ORACLE_FIGURES[25][1], rtol=1e-3)
+    assert 0.995 <= fitted.cost(X)[0] / ORACLE_FIGURES[25][1] <= 1.001
 
 
 def test_the_courses_images_give_edges(data_dir):

@@ -181,7 +181,7 @@ def _check_images(images: Sequence[ArrayLike] | FloatArray) -> list[FloatArray]:
 
 def _check_patch_size(patch_size: int | tuple[int, int], images: list[FloatArray]) -> tuple[int, int]:
     """Return the patch's height and width, or raise ValueError."""
-    sizes = tuple(patch_size) if np.iterable(patch_size) else (patch_size, patch_size)  # type: ignore[arg-type]
+    sizes = tuple(patch_size) if np.iterable(patch_size) else (patch_size, patch_size)
     if len(sizes) != 2 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(f"patch_size must be an integer >= 1 or a pair of them; got {patch_size!r}.")
     height, width = int(sizes[0]), int(sizes[1])

@@ -16,10 +16,10 @@ import numpy as np
 
 from rhohat.arrays import FloatArray
 
-__all__ = ["Callback", "IterationState", "Objective", "Run", "Solver", "SolverResult", "Status", "Stop"]
+__all__ = ["Callback", "IterationState", "ObjectiveFunction", "Run", "Solver", "SolverResult", "Status", "Stop"]
 
 #: θ → (value, gradient) or (value, gradient, terms), terms being a dict of named parts of the value.
-Objective: TypeAlias = Callable[[FloatArray], Any]
+ObjectiveFunction: TypeAlias = Callable[[FloatArray], Any]
 
 Status: TypeAlias = Literal["converged", "max_iter", "stalled", "stopped", "not_finite"]
 
@@ -104,7 +104,7 @@ class Solver(ABC):
 
     def minimize(
         self,
-        objective: Objective,
+        objective: ObjectiveFunction,
         theta: FloatArray,
         *,
         max_iter: int = 400,
@@ -179,7 +179,7 @@ class Run:
         So far.
     """
 
-    objective: Objective
+    objective: ObjectiveFunction
     max_iter: int
     tol: float
     callbacks: Sequence[Callback]
