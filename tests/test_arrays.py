@@ -33,7 +33,7 @@ def test_the_mathematics_runs_on_tensors_of_pytorch(name, rng):
         parameters, gradient = network.unpack(convert(theta)), network.unpack(convert(np.zeros_like(theta)))
         network.forward(parameters, a)
         loss = SquaredError().value_and_derivative(a[-1], a[0], out=delta[-1])
-        ones, added = xp.ones(9, dtype=xp.float64), [xp.ones(4, dtype=xp.float64), None]
+        ones, added = xp.ones((1, 9), dtype=xp.float64), [xp.ones(4, dtype=xp.float64), None]
         network.backward(parameters, a, delta, ones, added, gradient)
         results.append([loss, *(np.asarray(part) for part in (*gradient.weights, *gradient.biases))])
     for ours, theirs in zip(*results, strict=True):

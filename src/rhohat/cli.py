@@ -75,7 +75,7 @@ class _FitProgress:
             BarColumn(bar_width=20),
             TimeRemainingColumn(compact=True),
         )
-        self._progress = Progress(*columns, console=console, transient=True)
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._max_iter = max_iter
 
     def __enter__(self) -> _FitProgress:

@@ -23,8 +23,8 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
     """Return R² of the Gabor function that fits each filter best.
 
     A Gabor function is a plane wave under a Gaussian envelope,
-    g(x, y) = exp(−u²/2σ_u² − v²/2σ_v²) (A cos 2πfu + B sin 2πfu), with (u, v) the coordinates about a centre (x₀, y₀),
-    rotated by an angle. Oriented edges and bars are fitted well, principal components and noise are not.
+    g(x, y) = exp(−u²/2σ_u² − v²/2σ_v²) (A cos 2πfu + B sin 2πfu) + C, with (u, v) the coordinates about a centre
+    (x₀, y₀), rotated by an angle. Oriented edges and bars are fitted well, principal components and noise are not.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
 
     Notes
     -----
-    For given centre, angle, widths (at least 0.4 pixels) and frequency (at most 0.5 cycles per pixel), A and B follow
-    by linear least squares, so six parameters are searched: first on a grid, then from the six best points of it
-    with a trust-region method.
+    For given centre, angle, widths (at least 0.4 pixels) and frequency (at most 0.5 cycles per pixel), A, B and C
+    follow by linear least squares, so six parameters are searched: first on a grid, then from the six best points
+    of it with a trust-region method.
 
     References
     ----------
@@ -119,7 +119,7 @@ def _pixels(height: int, width: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _waves(parameters: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the cosine and sine waves under each envelope.
+    """Return the cosine and sine waves under each envelope, about their means.
 
     parameters: (n, 6), being x₀, y₀, angle, log σ_u, log σ_v, f. Returns (n, 2, n_pixels).
     """
@@ -128,7 +128,9 @@ def _waves(parameters: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
     v = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
     envelope = np.exp(-0.5 * ((u * np.exp(-log_u)) ** 2 + (v * np.exp(-log_v)) ** 2))
     phase = 2 * np.pi * f * u
-    return np.stack([envelope * np.cos(phase), envelope * np.sin(phase)], axis=1)
+    waves = np.stack([envelope * np.cos(phase), envelope * np.sin(phase)], axis=1)
+    waves -= waves.mean(axis=-1, keepdims=True)
+    return waves
 
 
 @lru_cache(maxsize=4)

@@ -213,7 +213,7 @@ class Network:
             As `forward` left them. All but a[0], the input, are used up.
         delta : sequence of n_layers arrays of shape (n_rows, s_l)
             One for every layer but the input. The last holds ∂loss/∂a at the output; the others are scratch.
-        ones : array of shape (n_rows,)
+        ones : array of shape (1, n_rows)
             Ones: a sum over rows is a product with them, faster than a reduction.
         added : sequence of n_layers arrays of shape (s_l,), or None
             What the penalties add to ∂J/∂a, the same for every row; for every layer but the input.
@@ -228,6 +228,6 @@ class Network:
                 out += extra
             self.activations[layer].pull_back(a[layer + 1], out)
             xp.matmul(a[layer].T, out, out=gradient.weights[layer])
-            xp.matmul(ones, out, out=gradient.biases[layer])
+            xp.matmul(ones, out, out=gradient.biases[layer].reshape(1, -1))
             if layer > 0:
                 xp.matmul(out, parameters.weights[layer].T, out=delta[layer - 1])

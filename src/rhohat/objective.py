@@ -315,7 +315,7 @@ class Objective:
         start = 0
         for layer in range(1, depth + 1):
             stop = start + a[layer].shape[1]
-            np.matmul(ones, a[layer], out=sums[start:stop])
+            np.matmul(ones, a[layer], out=sums[start:stop].reshape(1, -1))
             start = stop
 
     def _sum_loss(self, parameters: Parameters, rows: slice, worker: int, sums: FloatArray) -> None:
@@ -362,7 +362,7 @@ class _Scratch:
     def __init__(self, network: Network, rows: int, dtype: np.dtype[Any]) -> None:
         self._activations = [empty_aligned((rows, size), dtype) for size in network.layer_sizes[1:]]
         self._deltas = [empty_aligned((rows, size), dtype) for size in network.layer_sizes[1:]]
-        self._ones = np.ones(rows, dtype=dtype)
+        self._ones = np.ones((1, rows), dtype=dtype)
 
     def activations(self, rows: slice) -> list[FloatArray]:
         return [a[: rows.stop - rows.start] for a in self._activations]
@@ -371,7 +371,7 @@ class _Scratch:
         return [delta[: rows.stop - rows.start] for delta in self._deltas]
 
     def ones(self, rows: slice) -> FloatArray:
-        return self._ones[: rows.stop - rows.start]
+        return self._ones[:, : rows.stop - rows.start]
 
 
 def _check_rows(network: Network, X: FloatArray, y: FloatArray) -> None:

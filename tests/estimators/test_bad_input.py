@@ -108,11 +108,24 @@ def test_rows_of_another_width_after_the_fit(method):
         fitted.inverse_transform(GOOD)
 
 
-def test_a_failed_fit_leaves_an_earlier_one_usable():
+def interrupt(state):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("parameters", "X", "error"),
+    [
+        ({}, np.full((5, 4), np.nan), ValueError),
+        ({"output_activation": "sigmoid"}, np.full((5, 3), 2.0), ValueError),
+        ({"callbacks": [interrupt], "tol": 0.0}, GOOD[:, :3], KeyboardInterrupt),
+    ],
+    ids=["bad rows", "bad range and width", "Ctrl-C"],
+)
+def test_a_fit_that_fails_leaves_an_earlier_one_as_it_was(parameters, X, error):
     fitted = SparseAutoencoder(n_components=2, tol=1.0, random_state=0).fit(GOOD)
     before = fitted.transform(GOOD)
-    with pytest.raises(ValueError, match="NaN"):
-        fitted.fit(np.full((5, 4), np.nan))
+    with pytest.raises(error):
+        fitted.set_params(**parameters).fit(X)
     np.testing.assert_array_equal(fitted.transform(GOOD), before)
 
 

@@ -101,12 +101,16 @@ def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
     io = import_extra("skimage.io", "app")
     colors = import_extra("skimage.color", "app")
     util = import_extra("skimage.util", "app")
+    is_tiff = Path(path).suffix.lower() in {".tif", ".tiff"}  # has a decoder of its own, found by the name
     try:
-        image = util.img_as_float64(io.imread(path))
+        with Path(path).open("rb") as file:  # given a name, decoders leave open what they cannot read
+            image = util.img_as_float64(io.imread(path if is_tiff else file))
     except FileNotFoundError:
         raise
     except Exception as error:  # each decoder has exceptions of its own
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    if image.ndim == 4 and image.shape[0] == 1:  # a GIF of one frame
+        image = image[0]
     if image.ndim == 3 and image.shape[2] == 4:
         image = colors.rgba2rgb(image)
     if image.ndim == 3 and image.shape[2] == 2:  # grey with alpha

@@ -63,11 +63,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         self._validate_params()
         continues = self.warm_start and hasattr(self, "coefs_")
-        X = self._validate(X, reset=not continues)
-        network = self._choose_network(X, continues)
+        rows = self._validate(X) if continues else _check_rows(X)
+        network = self._choose_network(rows, continues)
         engine = ThreadEngine(self.n_jobs)
         with engine.session():
-            objective = Objective(network, X, penalties=self._make_penalties(), engine=engine)
+            objective = self._make_objective(rows, network, engine)
             result = as_solver(self.solver).minimize(
                 objective.evaluate,
                 self.theta_ if continues else self._draw_theta(network),
@@ -75,7 +75,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 tol=self.tol,
                 callbacks=self._all_callbacks(),
             )
-            self._take_over(objective, result, X.dtype)
+            mean_activations = objective.mean_activations(result.theta)
+        # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
+        validate_data(self, X, skip_check_array=True, reset=not continues)
+        self._take_over(network, result, rows.dtype, mean_activations)
         if not result.success:
             warnings.warn(result.message, ConvergenceWarning, stacklevel=2)
         return self
@@ -111,7 +114,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If H has another number of columns.
         """
         check_is_fitted(self)
-        H = as_float_rows(check_array(H, dtype="numeric", input_name="H"))
+        H = _check_rows(H, "H")
         if H.shape[1] != self._n_features_out:
             raise ValueError(
                 f"H must have {self._n_features_out} columns, the activations of as many hidden units; got"
@@ -186,9 +189,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         self._validate_params()
         if hasattr(self, "coefs_"):
-            return self._make_objective(self._validate(X), self.network_)
-        X = as_float_rows(check_array(X, dtype="numeric", input_name="X"))
-        return self._make_objective(X, self._choose_network(X, continues=False))
+            return self._make_objective(self._validate(X), self.network_, ThreadEngine(self.n_jobs))
+        rows = _check_rows(X)
+        return self._make_objective(rows, self._choose_network(rows, continues=False), ThreadEngine(self.n_jobs))
 
     def cost(self, X: ArrayLike) -> tuple[float, dict[str, float]]:
         """Return J of the fitted parameters on these rows, and its terms.
@@ -237,9 +240,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
-        """Return X as a C-ordered float array, or raise what scikit-learn raises for bad input."""
-        return as_float_rows(validate_data(self, X, dtype="numeric", reset=reset))
+    def _validate(self, X: ArrayLike) -> FloatArray:
+        """Return rows like those of the fit as floats, or raise what scikit-learn raises for bad input."""
+        return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _choose_network(self, X: FloatArray, continues: bool) -> Network:
         """Return the architecture for X, having checked that the output can reach X."""
@@ -265,8 +268,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return network
 
-    def _make_objective(self, X: FloatArray, network: Network) -> Objective:
-        return Objective(network, X, penalties=self._make_penalties(), engine=ThreadEngine(self.n_jobs))
+    def _make_objective(self, X: FloatArray, network: Network, engine: ThreadEngine) -> Objective:
+        return Objective(network, X, penalties=self._make_penalties(), engine=engine)
 
     def _draw_theta(self, network: Network) -> FloatArray:
         generator = keyed_generator(seed_from(self.random_state), "initial weights")
@@ -278,12 +281,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks
 
-    def _take_over(self, objective: Objective, result: SolverResult, dtype: np.dtype[Any]) -> None:
+    def _take_over(
+        self, network: Network, result: SolverResult, dtype: np.dtype[Any], mean_activations: list[FloatArray]
+    ) -> None:
         """Set the fitted attributes."""
-        self.network_ = objective.network
-        parameters = objective.network.unpack(result.theta.astype(dtype))
-        self.coefs_, self.intercepts_ = parameters.weights, parameters.biases
-        self.mean_activation_ = objective.mean_activations(result.theta)[self._code_layer - 1]
+        self.network_ = network
+        self.coefs_, self.intercepts_ = network.unpack(result.theta.astype(dtype))
+        self.mean_activation_ = mean_activations[self._code_layer - 1]
         self.loss_curve_, self.terms_curve_ = result.loss_curve, result.terms_curve
         self.n_iter_, self.n_evaluations_ = result.n_iter, result.n_evaluations
         self.solver_status_, self.solver_message_ = result.status, result.message
@@ -305,3 +309,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         ThreadEngine(self.n_jobs).sum_blocks(forward_block, row_blocks(X.shape[0], sizes, dtype.itemsize), 0, dtype)
         return out
+
+
+def _check_rows(X: ArrayLike, name: str = "X") -> FloatArray:
+    """Return rows of any width as floats, or raise what scikit-learn raises for bad input."""
+    return as_float_rows(check_array(X, dtype="numeric", input_name=name))

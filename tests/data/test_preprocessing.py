@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from scipy.linalg import inv, sqrtm
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from rhohat.data import PatchNormalizer, ZCAWhitening
+from tests.tolerances import EXACT, FLOAT32
+
+
+@pytest.fixture
+def patches(rng):
+    """Patches of which a few have outliers beyond three standard deviations."""
+    X = rng.normal(size=(200, 16)) * rng.random((200, 1)) + 5 * rng.random((200, 1))
+    X[:10, 3] += 20
+    return X
+
+
+@pytest.fixture
+def correlated(rng):
+    return rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) + rng.normal(size=6)
+
+
+@parametrize_with_checks([PatchNormalizer(), ZCAWhitening()])
+def test_the_contract_of_scikit_learn_is_kept(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(("n_deviations", "low", "high"), [(3.0, 0.1, 0.9), (1.0, -1.0, 2.0)])
+def test_normalized_patches_are_those_of_the_formula(patches, n_deviations, low, high):
+    normalizer = PatchNormalizer(n_deviations=n_deviations, low=low, high=high)
+    centred = patches - patches.mean(axis=1)[:, None]
+    limit = n_deviations * np.sqrt(np.mean(centred**2))
+    expected = low + (high - low) * (np.minimum(np.maximum(centred, -limit), limit) / limit + 1) / 2
+    result = normalizer.fit_transform(patches)
+    np.testing.assert_allclose(result, expected, rtol=EXACT, atol=1e-14)
+    assert (result.min() >= low) & (result.max() == high)
+    np.testing.assert_allclose(normalizer.scale_, limit, rtol=EXACT)
+
+
+def test_new_patches_are_clipped_at_the_limit_of_the_training_set(patches):
+    normalizer = PatchNormalizer().fit(patches)
+    half = np.repeat([1.0, -1.0], 8)
+    np.testing.assert_allclose(
+        normalizer.transform([half * normalizer.scale_ / 2, half * normalizer.scale_ * 2]),
+        [0.5 + 0.2 * half, 0.5 + 0.4 * half],
+        rtol=EXACT,
+    )
+
+
+def test_the_inverse_is_exact_for_unclipped_patches_up_to_their_means(patches):
+    normalizer = PatchNormalizer().fit(patches)
+    centred = patches - patches.mean(axis=1, keepdims=True)
+    back = normalizer.inverse_transform(normalizer.transform(patches))
+    clipped = np.any(np.abs(centred) > normalizer.scale_, axis=1)
+    assert 10 <= clipped.sum() < 100
+    np.testing.assert_allclose(back[~clipped], centred[~clipped], atol=1e-12)
+    assert np.all(np.abs(back[clipped] - centred[clipped]).max(axis=1) > 1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [3, 49, 192])
+def test_constant_patches_become_the_middle_whatever_their_level(width, dtype, rng):
+    """The mean of equal numbers is rounded; the trace of that is not blown up."""
+    X = np.repeat(1000 * rng.random((50, 1)), width, axis=1).astype(dtype)
+    normalizer = PatchNormalizer().fit(X)
+    assert normalizer.scale_ == 1
+    np.testing.assert_allclose(normalizer.transform(X), 0.5, atol=1e3 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_normalized_patches_do_not_depend_on_the_unit_of_measurement(patches, scale):
+    np.testing.assert_allclose(
+        PatchNormalizer().fit_transform(scale * patches), PatchNormalizer().fit_transform(patches), rtol=EXACT
+    )
+
+
+def test_whitened_data_are_uncorrelated_with_variance_1(correlated):
+    Z = ZCAWhitening(epsilon=0).fit_transform(correlated)
+    np.testing.assert_allclose(Z.mean(axis=0), 0, atol=1e-10)
+    np.testing.assert_allclose(Z.T @ Z / len(Z), np.eye(6), atol=1e-9)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 2.0])
+def test_whitened_data_are_those_of_the_formula(correlated, epsilon):
+    whitening = ZCAWhitening(epsilon=epsilon)
+    centred = correlated - correlated.mean(axis=0)
+    W = inv(sqrtm(np.cov(correlated.T, bias=True) + epsilon * np.eye(6)))
+    np.testing.assert_allclose(whitening.fit_transform(correlated), centred @ W, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(whitening.whitening_, W, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(whitening.whitening_, whitening.whitening_.T, atol=1e-13)
+
+
+def test_the_inverse_undoes_whitening_of_new_rows_too(correlated):
+    whitening = ZCAWhitening().fit(correlated[:300])
+    new = correlated[300:]
+    np.testing.assert_allclose(whitening.inverse_transform(whitening.transform(new)), new, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_singular_data_are_whitened_only_with_an_epsilon(correlated, dtype):
+    singular = np.hstack([correlated, correlated[:, :1]]).astype(dtype)
+    with pytest.raises(ValueError, match=r"covariance of X is singular.*larger epsilon \(got 0\)"):
+        ZCAWhitening(epsilon=0).fit(singular)
+    assert np.all(np.isfinite(ZCAWhitening(epsilon=0.1).fit_transform(singular)))
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [PatchNormalizer(), PatchNormalizer(n_deviations=np.float64(3), low=np.float64(0.1)), ZCAWhitening()],
+)
+def test_float32_is_kept_both_ways(transformer, patches):
+    single = patches.astype(np.float32)
+    there = transformer.fit_transform(single)
+    back = transformer.inverse_transform(there)
+    assert there.dtype == back.dtype == np.float32
+    np.testing.assert_allclose(there, transformer.fit_transform(patches), atol=FLOAT32)
+    assert transformer.transform(patches).dtype == np.float64
+
+
+@pytest.mark.parametrize("transformer", [PatchNormalizer(), ZCAWhitening()])
+def test_the_inverse_refuses_rows_of_another_width(transformer, patches):
+    with pytest.raises(ValueError, match="X must have 16 columns, as the data of the fit had; got 15"):
+        transformer.fit(patches).inverse_transform(patches[:, 1:])
+
+
+@pytest.mark.parametrize(
+    ("transformer", "message"),
+    [
+        (PatchNormalizer(n_deviations=0), "'n_deviations' parameter"),
+        (PatchNormalizer(low="0"), "'low' parameter"),
+        (PatchNormalizer(low=0.9, high=0.9), "low must be less than high; got low=0.9 and high=0.9"),
+        (ZCAWhitening(epsilon=-0.1), "'epsilon' parameter"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(transformer, message, patches):
+    with pytest.raises(ValueError, match=message):
+        transformer.fit(patches)

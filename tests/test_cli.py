@@ -1,0 +1,146 @@
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+from skimage.io import imread
+from typer.testing import CliRunner
+
+from rhohat.cli import app
+from rhohat.demo import run_demo
+from tests.tolerances import ORACLE
+
+PICTURES = ["filters.png", "loss.png", "patches.png", "reconstructions.png"]
+QUICK = ["--patches", "200", "--hidden", "4", "--max-iter", "3", "--jobs", "1"]
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    """A function that runs the command line in an empty folder, on a wide terminal."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+
+
+def assert_pictures(folder):
+    assert sorted(path.name for path in folder.iterdir()) == PICTURES
+    for name in PICTURES:
+        assert imread(folder / name)[..., :3].std() > 5
+
+
+def sentence(output):
+    """What a framed message says, on one line."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", output).split())
+
+
+def test_the_version_is_that_of_the_package(invoke):
+    result = invoke("--version")
+    assert (result.exit_code, result.output) == (0, f"rhohat {version('rhohat')}\n")
+
+
+@pytest.mark.parametrize(("arguments", "exit_code"), [(["--help"], 0), ([], 2)])
+def test_help_names_the_commands(invoke, arguments, exit_code):
+    result = invoke(*arguments)
+    assert result.exit_code == exit_code
+    assert "Learn edge detectors from photographs" in sentence(result.output)
+
+
+def test_help_of_demo_names_its_options(invoke):
+    result = invoke("demo", "--help")
+    assert result.exit_code == 0
+    for option in ("--output", "--patches", "--hidden", "--max-iter", "--seed", "--jobs"):
+        assert option in result.output
+
+
+@pytest.mark.parametrize("folder", ["pictures", "deep/new[old]"])
+def test_demo_prints_the_evidence_and_writes_pictures(invoke, tmp_path, folder):
+    result = invoke("demo", "--output", folder, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert_pictures(tmp_path / folder)
+    for name in PICTURES:
+        assert f"{folder}/{name}" in result.stdout.replace(os.sep, "/")
+    found = re.search(r"gradient check +relative difference (\S+) over (\d+) parameters", result.stdout)
+    assert float(found[1]) < ORACLE
+    assert int(found[2]) == 64 * 5 + 5 + 5 * 64 + 64
+    cost = float(re.search(r"J +(\S+), of which", result.stdout)[1])
+    terms = re.findall(r"(\S+) +(squared error|weight decay|kl sparsity)", result.stdout)
+    assert [name for _, name in terms] == ["squared error", "weight decay", "kl sparsity"]
+    assert sum(float(value) for value, _ in terms) == pytest.approx(cost, abs=2e-6)
+    assert re.search(r"Gabor R², median +0\.\d{3} for the 4 hidden units", result.stdout)
+    assert re.search(r"0\.\d{3} for 4 principal components", result.stdout)
+    assert re.search(r"iterations +3 ", result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--patches", "99"], "Invalid value for '--patches': .*100"),
+        (["--hidden", "0"], "Invalid value for '--hidden': .*1"),
+        (["--hidden", "65"], "Invalid value for '--hidden': .*64"),
+        (["--max-iter", "0"], "Invalid value for '--max-iter': .*1"),
+        (["--seed", "-1"], "Invalid value for '--seed': .*0"),
+        (["--jobs", "0"], "Invalid value for --jobs: must not be 0"),
+        (["--jobs", "many"], "Invalid value for '--jobs': .*integer"),
+        (["--colour"], "No such option:? '?--colour"),
+    ],
+)
+def test_bad_options_are_refused_with_a_sentence(invoke, tmp_path, arguments, message):
+    result = invoke("demo", *arguments)
+    assert result.exit_code == 2
+    assert re.search(message, sentence(result.output))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_is_a_file_is_refused(invoke, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    result = invoke("demo", "--output", "taken", *QUICK)
+    assert result.exit_code == 2
+    assert "Invalid value for --output: cannot write the pictures" in sentence(result.output)
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_picture_that_cannot_be_written_is_told_in_a_sentence(invoke, tmp_path):
+    (tmp_path / "out" / "filters.png").mkdir(parents=True)
+    result = invoke("demo", "--output", "out", *QUICK)
+    assert result.exit_code == 2
+    assert "Invalid value for --output: cannot write the pictures" in sentence(result.output)
+
+
+def test_a_folder_that_is_read_only_is_refused_before_any_work(tmp_path):
+    tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("this user may write to read-only folders")
+    steps = []
+    with pytest.raises(OSError, match="denied"):
+        run_demo(tmp_path, announce=steps.append)
+    assert steps == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"), [(["--version"], 0, "rhohat "), (["--bad"], 2, "Usage: rhohat")]
+)
+def test_the_package_runs_as_a_program(arguments, code, text):
+    done = subprocess.run(
+        [sys.executable, "-m", "rhohat", *arguments], capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == code
+    assert text in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_learns_edge_detectors(tmp_path):
+    iterations, steps = [], []
+    result = run_demo(tmp_path, callback=lambda state: iterations.append(state.iteration), announce=steps.append)
+    assert_pictures(tmp_path)
+    assert sorted(path.name for path in result.pictures) == PICTURES
+    assert iterations == list(range(1, result.autoencoder.n_iter_ + 1))
+    assert len(steps) == len(result.seconds) == 5
+    assert result.gradient_check.relative_difference <= ORACLE
+    assert result.cost == pytest.approx(sum(result.terms.values()))
+    assert result.gabor_r2.shape == result.gabor_r2_pca.shape == (25,)
+    assert np.median(result.gabor_r2) >= 0.90
+    assert np.median(result.gabor_r2_pca) <= 0.80
+    assert np.mean(np.abs(result.autoencoder.mean_activation_ - 0.01) <= 0.002) > 0.5
+    assert 0.3 < result.explained_variance < 1
