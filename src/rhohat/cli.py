@@ -10,9 +10,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from rhohat.demo import DemoResult, run_demo
 from rhohat.solvers import IterationState
@@ -62,7 +60,7 @@ def demo(
             )
     except OSError as error:
         raise typer.BadParameter(f"cannot write the pictures: {error}", param_hint="--output") from error
-    _print_demo(Console(), result, time.perf_counter() - start)
+    _print_demo(result, time.perf_counter() - start)
 
 
 class _FitProgress:
@@ -99,15 +97,14 @@ class _FitProgress:
         )
 
 
-def _print_demo(console: Console, result: DemoResult, total_seconds: float) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in _demo_rows(result):
-        table.add_row(name, value)
+def _print_demo(result: DemoResult, total_seconds: float) -> None:
+    """Print names on the left and values, of a line or more, on the right; plain text, which may go into a file."""
     seconds = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items())
-    table.add_row("seconds", f"{seconds}; in all {total_seconds:.2f}")
-    for picture in result.pictures:
-        table.add_row("wrote", escape(str(picture)))
-    console.print(table)
+    pictures = "\n".join(map(str, result.pictures))
+    rows = [*_demo_rows(result), ("seconds", f"{seconds}; in all {total_seconds:.2f}"), ("wrote", pictures)]
+    for name, value in rows:
+        for number, line in enumerate(value.splitlines()):
+            typer.echo(f"{'' if number else name:<20}{line}")
 
 
 def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:
@@ -121,6 +118,9 @@ def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:
         ("J", f"{result.cost:.6f}, of which\n{terms}"),
         ("mean activation", f"{rho_hat.min():.4f} to {rho_hat.max():.4f} (target {autoencoder.sparsity:g})"),
         ("variance explained", f"{result.explained_variance:.3f}"),
-        ("Gabor R², median", f"{np.median(result.gabor_r2):.3f} for the {n_units} hidden units"),
-        ("", f"{np.median(result.gabor_r2_pca):.3f} for {n_units} principal components of the same patches"),
+        (
+            "Gabor R², median",
+            f"{np.median(result.gabor_r2):.3f} for the {n_units} hidden units\n"
+            f"{np.median(result.gabor_r2_pca):.3f} for {n_units} principal components of the same patches",
+        ),
     ]

@@ -113,7 +113,7 @@ def run_demo(
         If the folder cannot be written to; before any work is done.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=folder).close()
+    tempfile.TemporaryFile(dir=folder).close()  # better to fail here than after the fit
     watch = _Stopwatch()
     announce("reading and whitening photographs")
     with watch.step("patches"):
