@@ -73,6 +73,20 @@ def test_a_flat_function_differs_by_nothing():
     assert check_gradient(lambda x: (1.0, np.zeros_like(x)), [1.0, 2.0]).relative_difference == 0
 
 
+def test_a_gradient_of_the_wrong_sign_differs_infinitely():
+    assert check_gradient(lambda x: (float(x[0]), np.array([-1.0])), [0.0]).relative_difference > 1e6
+
+
+def test_an_objective_may_use_the_memory_of_its_gradient_again():
+    memory = np.zeros(3)
+
+    def objective(x):
+        memory[:] = 2 * x
+        return float(x @ x), memory
+
+    assert check_gradient(objective, [1.0, 2.0, 3.0]).relative_difference < 1e-9
+
+
 def test_theta_is_left_as_it_is():
     theta = np.array([4.0, 10.0])
 

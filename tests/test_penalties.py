@@ -85,3 +85,13 @@ def test_a_weight_that_is_negative_or_not_finite_is_refused(make, weight):
 def test_unbounded_units_are_refused_with_the_alternative():
     with pytest.raises(ValueError, match="use 'sigmoid' or 'tanh'"):
         KLSparsity(0.1, 1.0).check_bounds((-np.inf, np.inf))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_mean_of_saturated_tanh_units_is_trusted_to_half_a_rounding(dtype):
+    """−1 + ε/2 cannot be told from −1, so no derivative exceeds that of ρ̂ = ε/2; sigmoid units go down to 1e-300."""
+    floor = np.finfo(dtype).eps / 2
+    derivative = KLSparsity(0.1, 1.0).derivative(np.array([-1.0]), (-1.0, 1.0), np.dtype(dtype))
+    np.testing.assert_allclose(derivative, 0.5 * (-0.1 / floor + 0.9), rtol=1e-6)
+    derivative = KLSparsity(0.1, 1.0).derivative(np.array([0.0]), (0.0, 1.0), np.dtype(dtype))
+    np.testing.assert_allclose(derivative, -0.1 / 1e-300, rtol=1e-6)

@@ -31,6 +31,12 @@ def test_every_make_target_that_is_named_exists(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
+def test_the_table_of_the_benchmark_is_there():
+    header = "| one evaluation of J and ∇J, float64 |"
+    assert header in README
+    assert header in (ROOT / "benchmarks" / "__main__.py").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_every_link_leads_to_a_file(path):
     assert (ROOT / path).exists()

@@ -24,7 +24,8 @@ class GradientCheck:
     Attributes
     ----------
     relative_difference : float
-        ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked coordinates; 0 where both vanish.
+        ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked coordinates; 0 where both vanish,
+        infinite where they differ by their sign alone.
     analytical, numerical : arrays of shape (n_checked,)
         The gradient that the objective returned, and the central differences.
     indices : array of shape (n_checked,)
@@ -118,22 +119,23 @@ def check_gradient(
     if gradient.shape != theta.shape:
         raise ValueError(f"the gradient must have theta's shape {theta.shape}; the objective gave {gradient.shape}.")
 
+    analytical = gradient[checked]  # a copy: the objective may use its memory again
     numerical = np.empty(len(checked))
     for k, index in enumerate(checked):
         ahead, behind = theta.copy(), theta.copy()
         ahead[index] += epsilon
         behind[index] -= epsilon
         numerical[k] = (float(objective(ahead)[0]) - float(objective(behind)[0])) / (2 * epsilon)
-    analytical = gradient[checked]
     if not (np.isfinite(value) and np.all(np.isfinite(numerical)) and np.all(np.isfinite(analytical))):
         raise ValueError(
             "the objective or its gradient is not finite within epsilon of theta; check it elsewhere, or with a"
             " smaller epsilon."
         )
-    difference = np.linalg.norm(numerical - analytical)
-    scale = np.linalg.norm(numerical + analytical)
+    difference = float(np.linalg.norm(numerical - analytical))
+    scale = float(np.linalg.norm(numerical + analytical))
+    relative_difference = difference / scale if scale > 0 else (np.inf if difference > 0 else 0.0)
     return GradientCheck(
-        relative_difference=float(difference / scale) if difference > 0 else 0.0,
+        relative_difference=relative_difference,
         analytical=analytical,
         numerical=numerical,
         indices=checked,

@@ -126,7 +126,9 @@ def plot_reconstructions(
             f"originals and reconstructions must have one shape (n_samples, n_features); got {above.shape} and"
             f" {below.shape}."
         )
-    above, below = above[:n_images], below[:n_images]
+    above, below = above[: max(n_images, 0)], below[: max(n_images, 0)]
+    if above.size == 0:
+        raise ValueError(f"there must be at least one row and n_images >= 1; got {len(originals)} rows, {n_images=}.")  # type: ignore[arg-type]
     scale = (float(min(above.min(), below.min())), float(max(above.max(), below.max())))
     return plot_filters(
         np.concatenate([above, below]),

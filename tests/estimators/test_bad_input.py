@@ -67,6 +67,12 @@ def test_parameters(name, value):
         estimator.fit(GOOD)
 
 
+@pytest.mark.parametrize("callbacks", [[1], [never_called, "progress"]])
+def test_callbacks_that_cannot_be_called(callbacks):
+    with pytest.raises(ValueError, match="callbacks must be a list of callables"):
+        SparseAutoencoder(callbacks=callbacks).fit(GOOD)
+
+
 def test_zero_threads():
     with pytest.raises(ValueError, match="n_jobs must be None"):
         SparseAutoencoder(n_jobs=0, callbacks=[never_called]).fit(GOOD)

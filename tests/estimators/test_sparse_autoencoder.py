@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from rhohat import SparseAutoencoder, check_gradient
 from rhohat.activations import Sigmoid
@@ -192,8 +193,10 @@ def test_warm_start_refuses_parameters_of_another_shape(X):
     fitted = fit(X, warm_start=True, max_iter=2)
     with pytest.raises(ValueError, match=r"warm_start=True continues a network of layer sizes \(9, 4, 9\)"):
         fitted.set_params(n_components=5).fit(X)
+    with pytest.raises(ValueError, match=r"now ask for \(9, 4, 9\) and \(Tanh\(\), Sigmoid\(\)\)"):
+        fitted.set_params(n_components=4, activation="tanh").fit(X)
     with pytest.raises(ValueError, match="8 features"):
-        fitted.set_params(n_components=4).fit(X[:, :8])
+        fitted.set_params(activation="sigmoid").fit(X[:, :8])
 
 
 def test_not_converging_warns_and_says_what_to_try(X):
@@ -213,7 +216,7 @@ def test_a_callback_stops_the_fit_without_a_warning(X):
 
 def test_diverging_warns_and_keeps_finite_parameters(X):
     solver = GradientDescent(learning_rate=1e200)
-    with pytest.warns(ConvergenceWarning, match="Lower the learning rate"):
+    with pytest.warns(ConvergenceWarning, match="Scale the data, or lower the learning rate|not finite at the start"):
         fitted = SparseAutoencoder(solver=solver, output_activation="identity", random_state=0).fit(1e150 * X)
     assert fitted.solver_status_ == "not_finite"
     assert np.all(np.isfinite(fitted.theta_))
@@ -222,6 +225,25 @@ def test_diverging_warns_and_keeps_finite_parameters(X):
 def test_gradient_descent_lowers_the_cost(X):
     fitted = fit(X, solver=GradientDescent(learning_rate=0.5), max_iter=50)
     assert np.all(np.diff(fitted.loss_curve_) < 0)
+
+
+def test_blas_is_held_to_one_thread_for_the_whole_of_a_fit(X):
+    seen = set()
+
+    def look(state):
+        seen.update(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        fit(X, callbacks=[look], max_iter=3)
+    assert seen == {1}
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e25, 1e200])
+def test_the_score_does_not_depend_on_squares_that_fit_a_float(X, scale):
+    fitted = fit(X, output_activation="identity")
+    expected = np.sum((scale * X - fitted.reconstruct(scale * X)).astype(np.longdouble) ** 2)
+    expected /= np.sum((scale * (X - X.mean(axis=0))).astype(np.longdouble) ** 2)
+    np.testing.assert_allclose(fitted.score(scale * X), float(1 - expected), rtol=1e-6)
 
 
 def test_verbose_prints_progress_to_standard_error(X, capsys):

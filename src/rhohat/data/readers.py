@@ -151,7 +151,7 @@ def _load_mat(path: Path, variable: str | None) -> Any:
     arrays = {
         name: value
         for name, value in content.items()
-        if isinstance(value, np.ndarray) and value.ndim >= 2 and value.dtype.kind in "buif"
+        if isinstance(value, np.ndarray) and value.dtype.kind in "buif" and value.ndim >= 2 and min(value.shape[:2]) > 1
     }
     if variable is None and len(arrays) == 1:
         return next(iter(arrays.values()))

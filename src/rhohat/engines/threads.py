@@ -60,6 +60,10 @@ class ThreadEngine:
     n_workers : int
         Number of threads, the caller's included.
 
+    Notes
+    -----
+    Threads do not survive a fork: a forked process makes an engine of its own.
+
     Examples
     --------
     >>> import numpy as np
@@ -152,7 +156,9 @@ class _OrderedSum:
         self._early: dict[int, FloatArray] = {}  # sums that wait for their turn
         n_buffers = 1 if n_workers == 1 else 2 * n_workers
         self._free = [empty_aligned((n_sums,), dtype) for _ in range(n_buffers)]
-        self._changed = threading.Condition()
+        # The lock itself is what `with` takes: entering a Condition runs Python code, in which Ctrl-C would lose it.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._stopped = False
 
     def work(self, worker: int) -> None:
@@ -170,13 +176,13 @@ class _OrderedSum:
 
     def stop(self) -> None:
         """Let every thread leave after the block that it is working on."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
             self._changed.notify_all()
 
     def _take(self) -> tuple[int, FloatArray] | None:
         """Return the next block with a buffer for its sums, or None where there is no more to do."""
-        with self._changed:
+        with self._lock:
             # Whoever works on the block whose turn it is has a buffer already, so this wait ends.
             while not self._free and not self._finished():
                 self._changed.wait()
@@ -189,7 +195,7 @@ class _OrderedSum:
         return self._stopped or self._next_block == len(self._blocks)
 
     def _hand_in(self, index: int, sums: FloatArray) -> None:
-        with self._changed:
+        with self._lock:
             self._early[index] = sums
             while (ready := self._early.pop(self._turn, None)) is not None:
                 self.total += ready

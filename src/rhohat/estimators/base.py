@@ -65,6 +65,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         continues = self.warm_start and hasattr(self, "coefs_")
         rows = self._validate(X) if continues else _check_rows(X)
         network = self._choose_network(rows, continues)
+        callbacks = self._all_callbacks()
         engine = ThreadEngine(self.n_jobs)
         with engine.session():
             objective = self._make_objective(rows, network, engine)
@@ -73,7 +74,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 self.theta_ if continues else self._draw_theta(network),
                 max_iter=self.max_iter,
                 tol=self.tol,
-                callbacks=self._all_callbacks(),
+                callbacks=callbacks,
             )
             mean_activations = objective.mean_activations(result.theta)
         # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
@@ -157,10 +158,15 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         X = self._validate(X)
-        residual = float(np.sum((X - self._forward(X, 0, self.network_.n_layers)) ** 2, dtype=np.float64))
-        variance = float(np.sum((X - X.mean(axis=0, dtype=np.float64)) ** 2, dtype=np.float64))
+        # In units of the largest number, so that no square overflows.
+        unit = float(np.abs(X).max()) or 1.0
+        rows = X / np.float64(unit)
+        reconstruction = self._forward(X, 0, self.network_.n_layers) / np.float64(unit)
+        with np.errstate(over="ignore"):
+            residual = float(np.sum((rows - reconstruction) ** 2))
+        variance = float(np.sum((rows - rows.mean(axis=0)) ** 2))
         # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
-        rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * float(np.sum(X**2, dtype=np.float64))
+        rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * float(np.sum(rows**2))
         if variance <= rounding:
             return float(residual <= rounding)
         return 1 - residual / variance
@@ -168,7 +174,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def objective(self, X: ArrayLike) -> Objective:
         """Return the function that `fit` minimises on these rows, for study: θ → (J, ∇J).
 
-        It needs no fit. θ is [W1, W2, b1, b2], flat; see `Objective` for its methods.
+        It needs no fit. After one it has the fitted network, and the weights of the penalties as the parameters say
+        now. θ is [W1, W2, b1, b2], flat; see `Objective` for its methods.
 
         Parameters
         ----------
@@ -194,7 +201,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self._make_objective(rows, self._choose_network(rows, continues=False), ThreadEngine(self.n_jobs))
 
     def cost(self, X: ArrayLike) -> tuple[float, dict[str, float]]:
-        """Return J of the fitted parameters on these rows, and its terms.
+        """Return J of the fitted network on these rows, and its terms.
 
         Parameters
         ----------
@@ -261,10 +268,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 " that interval, for example with rhohat.PatchNormalizer or sklearn.preprocessing.MinMaxScaler."
             )
         network = self._make_network(X.shape[1], output)
-        if continues and network.layer_sizes != self.network_.layer_sizes:
+        if continues and network != self.network_:
             raise ValueError(
-                f"warm_start=True continues a network of layer sizes {self.network_.layer_sizes}, and the parameters"
-                f" now ask for {network.layer_sizes}; restore them, or set warm_start=False."
+                f"warm_start=True continues a network of layer sizes {self.network_.layer_sizes} and activations"
+                f" {self.network_.activations}, and the parameters now ask for {network.layer_sizes} and"
+                f" {network.activations}; restore them, or set warm_start=False."
             )
         return network
 
@@ -276,7 +284,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return network.initial_theta(generator, self.initial_weights)
 
     def _all_callbacks(self) -> list[Callback]:
-        callbacks = list(self.callbacks or ())
+        callbacks = [] if self.callbacks is None else list(self.callbacks)
+        for callback in callbacks:
+            if not callable(callback):
+                raise ValueError(
+                    f"callbacks must be a list of callables that take an IterationState; got {callback!r}."
+                )
         if self.verbose:
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks

@@ -247,7 +247,7 @@ class Run:
     def _evaluate(self, theta: FloatArray) -> Point:
         value, gradient, *rest = self.objective(theta)
         self.n_evaluations += 1
-        return Point(theta, float(value), np.asarray(gradient, dtype=np.float64), rest[0] if rest else {})
+        return Point(theta, float(value), np.array(gradient, dtype=np.float64), rest[0] if rest else {})
 
     def _call_callbacks(self) -> None:
         if not self.callbacks:
@@ -257,7 +257,7 @@ class Run:
         state = IterationState(self.n_iter, self.point.value, dict(self.point.terms), self.point.gradient_norm, theta)
         # Every callback sees every iteration, also the one at which an earlier callback asks to stop.
         answers = [callback(state) for callback in self.callbacks]
-        if any(answer is True for answer in answers):
+        if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
             raise Stop("stopped", f"A callback stopped the fit after {self.n_iter} iterations.")
 
     def _check_converged(self) -> None:
@@ -271,6 +271,9 @@ class Run:
         if not (np.isfinite(point.value) and np.all(np.isfinite(point.gradient))):
             raise Stop(
                 "not_finite",
-                f"The cost or its gradient stopped being finite at evaluation {self.n_evaluations}, in iteration"
-                f" {self.n_iter + 1}; the last finite parameters are kept. Lower the learning rate, or scale the data.",
+                "The cost or its gradient is not finite at the start; scale the data."
+                if self.n_evaluations == 1
+                else f"The cost or its gradient stopped being finite at evaluation {self.n_evaluations}, in iteration"
+                f" {self.n_iter + 1}; the last finite parameters are kept. Scale the data, or lower the learning rate"
+                " of gradient descent.",
             )

@@ -33,6 +33,10 @@ class PrintProgress:
     every: int = 10
     stream: TextIO | None = None
 
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every must be at least 1 iteration; got {self.every}.")
+
     def __call__(self, state: IterationState) -> None:
         """Print, where the iteration is a multiple of `every`."""
         if state.iteration % self.every:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from scipy.optimize import minimize
@@ -45,8 +46,8 @@ class LBFGS(Solver):
     memory: int = 50
 
     def __post_init__(self) -> None:
-        if self.memory < 1:
-            raise ValueError(f"memory must be at least 1 pair; got {self.memory}.")
+        if not (isinstance(self.memory, Integral) and self.memory >= 1):
+            raise ValueError(f"memory must be an integer, at least 1 pair; got {self.memory!r}.")
 
     def _iterate(self, run: Run) -> None:
         latest = run.point
@@ -72,17 +73,17 @@ class LBFGS(Solver):
                 "maxiter": _NO_LIMIT,
                 "maxfun": _NO_LIMIT,
                 "gtol": 0.0,
-                "ftol": np.finfo(np.float64).eps,
+                "ftol": 0.0,
             },
         )
         if outcome.success:
             raise Stop(
                 "converged",
-                f"Converged after {run.n_iter} iterations: the cost changes by no more than rounding.",
+                f"Converged after {run.n_iter} iterations: a step no longer changes the cost, in this precision.",
             )
         raise Stop(
             "stalled",
-            f"The line search found no lower cost after {run.n_iter} iterations, where the gradient's largest"
-            f" component is {run.point.gradient_norm:.1e}: the arithmetic's precision is reached. Raise tol"
-            f" (now {run.tol:g}), use float64 data, or accept the cost reached.",
+            f"The line search found no lower cost after {run.n_iter} iterations, where the gradient's largest component"
+            f" is {run.point.gradient_norm:.1e}, in the precision of the arithmetic. Scale the data to about 1 if they"
+            f" are far from it, use float64, raise tol (now {run.tol:g}), or accept the cost reached.",
         )
