@@ -149,3 +149,67 @@ def test_ctrl_c_passes_through_and_leaves_no_thread_at_work():
         p.send_signal(2)
         assert p.stdout.readline().split() == ["interrupted", "0", "True"]
     assert p.returncode == 0
+
+
+INTERRUPTED_AGAIN_AND_AGAIN = """
+import signal, numpy as np
+from rhohat import SparseAutoencoder
+from threadpoolctl import threadpool_info
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+def blas():
+    return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+X = np.random.default_rng(0).random((8000, 16))
+J = SparseAutoencoder(n_components=3, n_jobs=3).objective(X)
+theta = J.network.initial_theta(np.random.default_rng(1))
+before = J(theta)
+signal.signal(signal.SIGALRM, interrupt)
+for k in range(300):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.003 + 0.0001 * (k % 50))
+        while True:
+            J(theta)
+    except KeyboardInterrupt:
+        pass
+after = J(theta)
+print(before[0] == after[0], np.array_equal(before[1], after[1]), blas() == {2})
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way on Windows")
+def test_interrupts_at_any_point_lose_neither_a_lock_nor_the_threads_of_blas():
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AGAIN_AND_AGAIN],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == ["True", "True", "True"], done.stderr
+
+
+FORKED = """
+import os, numpy as np
+from rhohat.engines import ThreadEngine
+
+engine = ThreadEngine(3)
+def total():
+    return engine.sum_blocks(lambda rows, worker, sums: sums.fill(1), [slice(i, i + 1) for i in range(50)], 1, float)
+before = total()
+child = os.fork()
+if child == 0:
+    os._exit(int(total()[0] != before[0]))
+print(os.waitpid(child, 0)[1], total()[0] == before[0])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_may_go_on_with_the_engine():
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["0", "True"], done.stderr

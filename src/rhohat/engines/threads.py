@@ -6,10 +6,13 @@ are added in block order, whoever is ready first, so the result has the same bit
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
+from queue import SimpleQueue
+from typing import TypeAlias
 
 import numpy as np
 from joblib import cpu_count
@@ -19,6 +22,8 @@ from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.engines.blas import BLAS
 
 __all__ = ["ThreadEngine", "thread_count"]
+
+_Task: TypeAlias = "tuple[_OrderedSum, int]"  # a sum, and the worker to be in it
 
 
 def thread_count(n_jobs: int | None) -> int:
@@ -60,10 +65,6 @@ class ThreadEngine:
     n_workers : int
         Number of threads, the caller's included.
 
-    Notes
-    -----
-    Threads do not survive a fork: a forked process makes an engine of its own.
-
     Examples
     --------
     >>> import numpy as np
@@ -76,7 +77,9 @@ class ThreadEngine:
 
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_workers = thread_count(n_jobs)
-        self._pool = ThreadPoolExecutor(self.n_workers - 1, "rhohat") if self.n_workers > 1 else None
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._n_threads = 0
+        self._process = os.getpid()
 
     def session(self) -> AbstractContextManager[None]:
         """Hold BLAS to one thread for as long as the `with` block lasts, not only during each sum.
@@ -117,20 +120,36 @@ class ThreadEngine:
         n_workers = min(self.n_workers, len(blocks))
         job = _OrderedSum(function, blocks, n_sums, np.dtype(dtype), n_workers)
         with BLAS.one_thread():
-            futures: list[Future[None]] = []
             try:
+                self._start_threads(n_workers - 1)
                 for worker in range(1, n_workers):
-                    assert self._pool is not None
-                    futures.append(self._pool.submit(job.work, worker))
+                    self._tasks.put((job, worker))
                 job.work(0)
-                wait(futures)
+                job.wait()
             except BaseException:  # Ctrl-C among them: leave no thread at work behind
                 job.stop()
-                wait(futures)
+                job.wait()
                 raise
-        for future in futures:
-            future.result()
+        if job.failure is not None:
+            raise job.failure
         return job.total
+
+    def _start_threads(self, n_threads: int) -> None:
+        """Start threads until there are so many; they serve this engine until it is garbage."""
+        if os.getpid() != self._process:  # threads do not survive a fork
+            self._tasks, self._n_threads, self._process = SimpleQueue(), 0, os.getpid()
+        while self._n_threads < n_threads:
+            threading.Thread(target=_serve, args=(self._tasks,), name="rhohat", daemon=True).start()
+            weakref.finalize(self, self._tasks.put, None)
+            self._n_threads += 1
+
+
+def _serve(tasks: SimpleQueue[_Task | None]) -> None:
+    """Work on tasks until there comes None."""
+    while (task := tasks.get()) is not None:
+        job, worker = task
+        job.work_as_helper(worker)
+        del task, job  # an idle thread keeps no data alive
 
 
 class _OrderedSum:
@@ -138,6 +157,9 @@ class _OrderedSum:
 
     A thread that is ahead of its turn leaves its sums and takes another buffer, so that it need not wait. There are
     two buffers a thread: memory stays a multiple of n_sums, however many blocks there are.
+
+    Ctrl-C may strike the calling thread between any two steps. So it uses plain locks and `SimpleQueue`, which are
+    taken in one step; the standard library's conditions, events and futures are not, and lose their locks.
     """
 
     def __init__(
@@ -149,47 +171,62 @@ class _OrderedSum:
         n_workers: int,
     ) -> None:
         self.total: FloatArray = np.zeros(n_sums)
+        self.failure: BaseException | None = None  # of a helper
         self._function = function
         self._blocks = blocks
+        self._n_workers = n_workers
+        self._lock = threading.Lock()  # guards what follows
         self._next_block = 0  # the next to be handed out
         self._turn = 0  # the next to be added
         self._early: dict[int, FloatArray] = {}  # sums that wait for their turn
-        n_buffers = 1 if n_workers == 1 else 2 * n_workers
-        self._free = [empty_aligned((n_sums,), dtype) for _ in range(n_buffers)]
-        # The lock itself is what `with` takes: entering a Condition runs Python code, in which Ctrl-C would lose it.
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._helpers: set[int] = set()  # the workers at work, but for the caller
         self._stopped = False
+        self._left: SimpleQueue[None] = SimpleQueue()  # an item for every helper that has left
+        self._free: SimpleQueue[FloatArray | None] = SimpleQueue()  # buffers; None wakes who waits when stopped
+        for _ in range(1 if n_workers == 1 else 2 * n_workers):
+            self._free.put(empty_aligned((n_sums,), dtype))
 
     def work(self, worker: int) -> None:
         """Work on blocks until none is left or the sum is stopped."""
+        # Overflow and NaN show in the sums, where whoever asked for them judges them once, not thread by thread.
+        with np.errstate(all="ignore"):
+            # A buffer first, then a block: so whoever has the block whose turn it is never waits for a buffer.
+            while (sums := self._free.get()) is not None:
+                with self._lock:
+                    index = self._next_block
+                    if self._finished():
+                        self._free.put(sums)  # for the next who waits
+                        return
+                    self._next_block += 1
+                self._function(self._blocks[index], worker, sums)
+                self._hand_in(index, sums)
+
+    def work_as_helper(self, worker: int) -> None:
+        """Work beside the caller, who learns of a failure from `failure` and of the end from `wait`."""
+        with self._lock:
+            if self._finished():
+                return
+            self._helpers.add(worker)
         try:
-            # Overflow and NaN show in the sums, where whoever asked for them judges them once, not thread by thread.
-            with np.errstate(all="ignore"):
-                while (task := self._take()) is not None:
-                    index, sums = task
-                    self._function(self._blocks[index], worker, sums)
-                    self._hand_in(index, sums)
-        except BaseException:
+            self.work(worker)
+        except BaseException as error:
+            self.failure = error
             self.stop()
-            raise
+        with self._lock:
+            self._helpers.discard(worker)
+        self._left.put(None)
 
     def stop(self) -> None:
         """Let every thread leave after the block that it is working on."""
         with self._lock:
             self._stopped = True
-            self._changed.notify_all()
+        for _ in range(self._n_workers):
+            self._free.put(None)
 
-    def _take(self) -> tuple[int, FloatArray] | None:
-        """Return the next block with a buffer for its sums, or None where there is no more to do."""
-        with self._lock:
-            # Whoever works on the block whose turn it is has a buffer already, so this wait ends.
-            while not self._free and not self._finished():
-                self._changed.wait()
-            if self._finished():
-                return None
-            self._next_block += 1
-            return self._next_block - 1, self._free.pop()
+    def wait(self) -> None:
+        """Wait until no helper is at work. None begins any more once all blocks are out or the sum is stopped."""
+        while self._helpers:
+            self._left.get()
 
     def _finished(self) -> bool:
         return self._stopped or self._next_block == len(self._blocks)
@@ -200,5 +237,4 @@ class _OrderedSum:
             while (ready := self._early.pop(self._turn, None)) is not None:
                 self.total += ready
                 self._turn += 1
-                self._free.append(ready)
-                self._changed.notify()
+                self._free.put(ready)
