@@ -23,8 +23,8 @@ class LBFGS(Solver):
     Parameters
     ----------
     memory : int, default=50
-        Number of pairs kept. Each costs two vectors of θ's length. The textbook choice of 10 to 20 needs more
-        iterations on autoencoders, and evaluations are what costs.
+        Number of pairs kept. Each costs two vectors of θ's length, which is little beside an evaluation over many
+        rows.
 
     Notes
     -----
