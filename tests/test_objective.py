@@ -4,11 +4,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhohat import check_gradient
-from rhohat.activations import as_activation
+from rhohat.activations import (
+    ElementwiseActivation,
+    Maxout,
+    ParametricReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    as_activation,
+)
+from rhohat.blocks import row_blocks
 from rhohat.engines import ThreadEngine
+from rhohat.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.losses import (
+    BinaryCrossEntropy,
+    GaussianLoss,
+    LabelNoiseCrossEntropy,
+    Loss,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
 from rhohat.network import Network
-from rhohat.objective import Objective, row_blocks
-from rhohat.penalties import KLSparsity, WeightDecay
+from rhohat.objective import Objective
+from rhohat.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
+from rhohat.proofs import proof_cases
 from tests.conftest import relative_difference
 from tests.textbook import sparse_cost
 from tests.tolerances import EXACT, FLOAT32, GRADIENT
@@ -70,6 +90,203 @@ def test_the_number_of_threads_changes_no_bit(dtype):
         np.testing.assert_array_equal(gradient, results[0][1])
 
 
+#: Models whose making differs from that of the sparse autoencoder.
+MODELS = {
+    "tied": (Network((8, 5, 3, 5, 8), (Sigmoid(), Tanh(), Sigmoid(), Sigmoid()), tied=True), [KLSparsity(0.1, 3.0)]),
+    "learned slopes": (Network((8, 5, 8), (ParametricReLU(), ParametricReLU())), [L1Sparsity(0.1)]),
+    "maxout": (Network((8, 5, 8), (Maxout(3), Sigmoid())), [WeightDecay(0.1, include_biases=True)]),
+    "softmax": (Network((8, 5, 8), (Softmax(), Sigmoid())), [KLSparsity(0.1, 3.0), L1Sparsity(0.1)]),
+    "contraction": (Network((8, 5, 8), (Sigmoid(), Sigmoid())), [KLSparsity(0.1, 3.0), Contraction(0.1)]),
+    "deep contraction": (Network((8, 5, 3, 5, 8), (Tanh(),) * 4, tied=True), [Contraction(0.1)]),
+    "tangents": (Network((8, 5, 8), (Tanh(), ParametricReLU())), [TangentPropagation(0.1)]),
+}
+every_model = pytest.mark.parametrize("model", MODELS)
+
+
+def rows_for(network, n_samples, dtype=np.float64, seed=0):
+    """θ, inputs, targets, weights and tangents at random."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.random((2, n_samples, network.layer_sizes[0]))
+    tangents = rng.normal(size=(n_samples, 2, network.layer_sizes[0]))
+    weights = rng.uniform(0.5, 2.0, n_samples)
+    theta = network.initial_theta(rng) + rng.normal(0, 0.3, network.n_parameters)
+    return theta, X.astype(dtype), y.astype(dtype), weights, tangents.astype(dtype)
+
+
+def make_objective(model, X, y, weights, tangents, **options):
+    network, penalties = MODELS[model]
+    options = {"engine": ThreadEngine(1), "penalties": penalties, **options}
+    return Objective(network, X, y, sample_weight=weights, tangents=tangents, **options)
+
+
+def everything_of(objective, theta):
+    """All numbers that an objective gives: value, terms, gradient, mean activations, Hessian times a vector."""
+    value, gradient, terms = objective.evaluate(theta)
+    results = {"value": value, "gradient": gradient, **terms}
+    for layer, rho_hat in enumerate(objective.mean_activations(theta)):
+        results[f"mean activations {layer}"] = rho_hat
+    if not any(name in terms for name in ("contraction", "tangent_propagation")):
+        vector = np.random.default_rng(1).normal(size=theta.size)
+        results["Hessian times a vector"] = objective.hessian_vector_product(theta, vector)
+    return results
+
+
+def assert_close(found, expected, tolerance=EXACT):
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        difference = np.linalg.norm(np.ravel(value) - np.ravel(expected[name]))
+        assert difference <= tolerance * np.linalg.norm(expected[name]), name
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_model
+def test_the_number_of_threads_changes_no_bit_of_any_model(model, dtype, weighted):
+    theta, X, y, weights, tangents = rows_for(MODELS[model][0], 8999, dtype)
+    assert len(row_blocks(8999, MODELS[model][0].layer_sizes, X.itemsize)) == 4
+    results = []
+    for n_jobs in (1, 2, 4, 7):
+        objective = make_objective(
+            model, X, y, weights if weighted else None, tangents, engine=ThreadEngine(n_jobs), cache_bytes=2**30
+        )
+        results += [everything_of(objective, theta) for _ in range(2)]
+    for result in results[1:]:
+        assert result.keys() == results[0].keys()
+        for name, value in result.items():
+            np.testing.assert_array_equal(value, results[0][name], err_msg=name)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@every_model
+def test_recomputed_activations_give_the_bits_of_kept_ones_in_any_model(model, weighted):
+    theta, X, y, weights, tangents = rows_for(MODELS[model][0], 8999)
+    kept, recomputed = (
+        everything_of(make_objective(model, X, y, weights if weighted else None, tangents, cache_bytes=n), theta)
+        for n in (2**30, 0)
+    )
+    for name, value in kept.items():
+        np.testing.assert_array_equal(value, recomputed[name], err_msg=name)
+
+
+@every_model
+def test_several_blocks_agree_with_one(model, monkeypatch):
+    theta, X, y, weights, tangents = rows_for(MODELS[model][0], 700)
+    expected = everything_of(make_objective(model, X, y, weights, tangents), theta)
+    cut = [slice(0, 1), slice(1, 300), slice(300, 302), slice(302, 700)]
+    monkeypatch.setattr("rhohat.objective.row_blocks", lambda *_: cut)
+    assert_close(everything_of(make_objective(model, X, y, weights, tangents), theta), expected)
+
+
+@every_model
+def test_a_weight_of_a_whole_number_is_as_many_rows(model):
+    theta, X, y, _, tangents = rows_for(MODELS[model][0], 40)
+    times = np.random.default_rng(3).integers(0, 4, 40)
+    assert 0 in times
+    weighted = make_objective(model, X, y, times.astype(float), tangents)
+    repeated = make_objective(
+        model, *(np.repeat(rows, times, axis=0) for rows in (X, y)), None, np.repeat(tangents, times, axis=0)
+    )
+    assert_close(everything_of(weighted, theta), everything_of(repeated, theta))
+
+
+@every_model
+def test_a_weight_of_zero_is_the_absence_of_the_row(model):
+    """Whatever the row holds, if it is finite."""
+    theta, X, y, weights, tangents = rows_for(MODELS[model][0], 40)
+    absent = np.arange(40) % 3 == 0
+    without = make_objective(model, X[~absent], y[~absent], weights[~absent], tangents[~absent])
+    weights[absent] = 0
+    X[absent], tangents[absent] = 30.0, -20.0
+    assert_close(everything_of(make_objective(model, X, y, weights, tangents), theta), everything_of(without, theta))
+
+
+@every_model
+def test_only_the_ratios_of_weights_count(model):
+    theta, X, y, weights, tangents = rows_for(MODELS[model][0], 40)
+    expected = everything_of(make_objective(model, X, y, weights, tangents), theta)
+    assert_close(everything_of(make_objective(model, X, y, 7 * weights, tangents), theta), expected)
+    alike, none = (make_objective(model, X, y, w, tangents) for w in (np.full(40, 3), None))
+    assert_close(everything_of(alike, theta), everything_of(none, theta))
+    assert relative_difference(none(theta)[1], expected["gradient"]) > 1e-3
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "penalties",
+    [
+        [WeightDecay(0.3)],
+        [WeightDecay(0.3, include_biases=True), KLSparsity(0.1, 2.0), L1Sparsity(0.1)],
+        [WeightDecay(0.3), Contraction(0.2)],
+        [Contraction(0.2, layer=0), Contraction(0.2, layer=2), TangentPropagation(0.5)],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "tanh"])
+def test_tied_weights_cost_what_their_copies_do_and_their_gradient_is_the_sum_of_both_roles(
+    activation, penalties, weighted
+):
+    sizes, activations = (6, 4, 3, 4, 6), (as_activation(activation),) * 3 + (Sigmoid(),)
+    tied, untied = (Network(sizes, activations, tied=flag) for flag in (True, False))
+    theta, X, y, weights, tangents = rows_for(tied, 30)
+    options = {"penalties": penalties, "sample_weight": weights if weighted else None, "tangents": tangents}
+    J_tied, J_untied = (Objective(network, X, y, engine=ThreadEngine(1), **options) for network in (tied, untied))
+
+    def expand(theta):
+        return untied.pack(*tied.unpack(theta))
+
+    def add_roles(gradient):
+        (W1, W2, W3, W4), biases, own = untied.unpack(gradient)
+        return tied.pack([W1 + W4.T, W2 + W3.T, W3, W4], biases, own)
+
+    found, expected = J_tied.evaluate(theta), J_untied.evaluate(expand(theta))
+    np.testing.assert_allclose(found[0], expected[0], rtol=EXACT)
+    assert_close(found[2], expected[2])
+    assert relative_difference(found[1], add_roles(expected[1])) <= EXACT
+    if not any(isinstance(penalty, Contraction) for penalty in penalties):
+        vector = np.random.default_rng(1).normal(size=theta.size)
+        product = J_untied.hessian_vector_product(expand(theta), expand(vector))
+        assert relative_difference(J_tied.hessian_vector_product(theta, vector), add_roles(product)) <= EXACT
+
+
+CASES = {f"{number}: {case}": case for number, case in enumerate(proof_cases())}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_every_model_is_computed_on_in_float32_and_summed_in_float64(case):
+    def halve(array, dtype):
+        return None if array is None else array.astype(np.float32).astype(dtype)
+
+    results = []
+    for dtype in (np.float32, np.float64):
+        X, y, tangents = (halve(array, dtype) for array in (case.X, case.y, case.tangents))
+        J = Objective(
+            case.network,
+            X,
+            y,
+            loss=case.loss,
+            penalties=case.penalties,
+            sample_weight=case.sample_weight,
+            tangents=tangents,
+            engine=ThreadEngine(1),
+        )
+        results.append(everything_of(J, case.theta))
+    single, double = results
+    assert single["gradient"].dtype == np.float64
+    assert_close(single, double, FLOAT32)
+    assert relative_difference(single["gradient"], double["gradient"]) > 1e-10
+
+
+@every_model
+def test_the_hessian_is_symmetric(model):
+    theta, X, y, weights, tangents = rows_for(MODELS[model][0], 40)
+    penalties = [p for p in MODELS[model][1] if not isinstance(p, Contraction | TangentPropagation)]
+    J = make_objective(model, X, y, weights, tangents, penalties=penalties)
+    u, v = np.random.default_rng(1).normal(size=(2, theta.size))
+    np.testing.assert_allclose(
+        u @ J.hessian_vector_product(theta, v), v @ J.hessian_vector_product(theta, u), rtol=1e-9
+    )
+
+
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_recomputed_hidden_activations_give_the_bits_of_kept_ones(depth):
     kept, _, theta = make_case(DEPTHS[depth], ["sigmoid"] * (depth + 1), 5003)
@@ -113,7 +330,7 @@ def test_cost_is_the_value_without_the_gradient():
 
 def test_mean_activations_are_the_means_of_every_hidden_layer(rng):
     objective, X, theta = make_case(DEPTHS[2], ["sigmoid", "tanh", "sigmoid"], 3000, sparsity_weight=0.0)
-    weights, biases = objective.network.unpack(theta)
+    weights, biases, _ = objective.network.unpack(theta)
     first = 1 / (1 + np.exp(-(X @ weights[0] + biases[0])))
     second = np.tanh(first @ weights[1] + biases[1])
     found = objective.mean_activations(theta)
@@ -163,7 +380,7 @@ def test_targets_may_differ_from_inputs(rng):
 def test_permuting_rows_or_hidden_units_leaves_the_cost(seed):
     rng = np.random.default_rng(seed)
     objective, X, theta = make_case((6, 4, 6), ["sigmoid"] * 2, 40, seed=seed)
-    (W1, W2), (b1, b2) = objective.network.unpack(theta)
+    (W1, W2), (b1, b2), _ = objective.network.unpack(theta)
     value = objective(theta)[0]
 
     units = rng.permutation(4)
@@ -177,16 +394,6 @@ def test_permuting_rows_or_hidden_units_leaves_the_cost(seed):
         engine=ThreadEngine(1),
     )
     np.testing.assert_allclose(shuffled(theta)[0], value, rtol=EXACT)
-
-
-@given(st.integers(1, 50_000), st.lists(st.integers(1, 2000), min_size=2, max_size=5), st.sampled_from([4, 8]))
-def test_blocks_cover_every_row_once_in_order(n_rows, layer_sizes, itemsize):
-    blocks = row_blocks(n_rows, layer_sizes, itemsize)
-    rows = np.concatenate([np.arange(n_rows)[block] for block in blocks])
-    np.testing.assert_array_equal(rows, np.arange(n_rows))
-    lengths = [block.stop - block.start for block in blocks]
-    assert max(lengths) - min(lengths) <= 1
-    assert min(lengths) >= 1
 
 
 @pytest.mark.parametrize("bias", [-1e4, 1e4])
@@ -234,9 +441,184 @@ def test_rows_that_do_not_fit_are_refused(X, y, message):
         Objective(network, X, y, engine=ThreadEngine(1))
 
 
-def test_sparsity_on_unbounded_units_or_missing_layers_is_refused():
-    network = Network((3, 2, 3), (as_activation("identity"),) * 2)
-    with pytest.raises(ValueError, match="use 'sigmoid' or 'tanh'"):
-        Objective(network, np.zeros((4, 3)), penalties=[KLSparsity(0.1, 1.0)], engine=ThreadEngine(1))
-    with pytest.raises(ValueError, match="this network has 1, counted from 0"):
-        Objective(network, np.zeros((4, 3)), penalties=[KLSparsity(0.1, 1.0, layers=(1,))], engine=ThreadEngine(1))
+def objective_of(*activations, sizes=(3, 2, 3), **options):
+    """An objective over four rows of zeros."""
+    y = options.pop("y", None)
+    network = Network(sizes, tuple(as_activation(activation) for activation in activations))
+    return Objective(network, np.zeros((4, sizes[0])), y, engine=ThreadEngine(1), **options)
+
+
+class Nothing(Penalty):
+    name, weight = "nothing", 1.0
+
+
+class Cubic(ElementwiseActivation):
+    name, bounds = "cubic", (-np.inf, np.inf)
+
+    def apply(self, z):
+        z **= 3
+
+    def derivative(self, a):
+        return 3 * np.cbrt(a) ** 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sample_weight": np.ones(3)}, r"sample_weight must have the shape \(4,\).*got \(3,\)"),
+        ({"sample_weight": np.ones((4, 1))}, r"sample_weight must have the shape \(4,\).*got \(4, 1\)"),
+        ({"sample_weight": np.array([1, 1, 1, -1e-9])}, "sample_weight must be finite and at least 0"),
+        ({"sample_weight": np.array([1, 1, 1, np.nan])}, "sample_weight must be finite and at least 0"),
+        ({"sample_weight": np.array([1, 1, 1, np.inf])}, "sample_weight must be finite and at least 0"),
+        ({"sample_weight": np.zeros(4)}, "and not 0 for every row"),
+        ({"tangents": np.zeros((4, 3))}, r"tangents must have the shape \(4, n_tangents, 3\).*got \(4, 3\)"),
+        ({"tangents": np.zeros((5, 2, 3))}, r"tangents must have the shape.*got \(5, 2, 3\)"),
+        ({"tangents": np.zeros((4, 3, 2))}, r"tangents must have the shape.*got \(4, 3, 2\)"),
+        ({"tangents": np.zeros((4, 2, 3), np.float32)}, "tangents must be float64 as X is; got float32"),
+        ({"penalties": [TangentPropagation(1.0)]}, "tangent_propagation needs tangents of every row"),
+        (
+            {"penalties": [TangentPropagation(1.0)], "tangents": np.zeros((4, 0, 3))},
+            "tangent_propagation needs tangents of every row",
+        ),
+        ({"penalties": [Contraction(1.0, layer=1)]}, "contraction is to act on hidden layer 1, and this network has 1"),
+        ({"penalties": [KLSparsity(0.1, 1.0, layers=(1,))]}, r"hidden layers \(1,\), and this network has 1, counted"),
+        ({"penalties": [L1Sparsity(1.0, layers=(-1,))]}, r"hidden layers \(-1,\), and this network has 1, counted"),
+        ({"penalties": [Nothing()]}, "a penalty must be a WeightPenalty, .* or JacobianPenalty; got .*Nothing"),
+        ({"loss": SoftmaxCrossEntropy()}, "needs output_activation='softmax', and the output activation is 'sigmoid'"),
+        ({"loss": BinaryCrossEntropy(), "y": np.full((4, 3), 1.5)}, r"takes targets in \[0, 1\]"),
+        ({"loss": LabelNoiseCrossEntropy(), "y": np.full((4, 3), -0.5)}, r"takes targets in \[0, 1\]"),
+        ({"loss": GaussianLoss(np.eye(2))}, r"must have the shape \(3, 3\) for targets of 3 columns; got \(2, 2\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        objective_of("sigmoid", "sigmoid", **options)
+
+
+@pytest.mark.parametrize("hidden", ["identity", "relu", "leaky_relu", "parametric_relu", "maxout"])
+def test_kl_sparsity_on_unbounded_units_is_refused_and_its_alternative_named(hidden):
+    with pytest.raises(ValueError, match="use 'sigmoid' or 'tanh' for the hidden units, L1Sparsity in place of the KL"):
+        objective_of(hidden, "sigmoid", penalties=[KLSparsity(0.1, 1.0)])
+    objective_of(hidden, "sigmoid", penalties=[L1Sparsity(1.0), KLSparsity(0.1, 0.0)])
+
+
+@pytest.mark.parametrize(
+    ("loss", "output"),
+    [
+        (BinaryCrossEntropy(), "softmax"),
+        (LabelNoiseCrossEntropy(), "identity"),
+        (SoftmaxCrossEntropy(), "sigmoid"),
+        (SoftmaxCrossEntropy(), ReLU()),
+    ],
+    ids=str,
+)
+def test_a_loss_that_contains_an_activation_refuses_others(loss, output):
+    message = f"loss '{loss.name}' needs output_activation='{loss.contains}', and the output activation is"
+    with pytest.raises(ValueError, match=message):
+        objective_of("sigmoid", output, loss=loss, y=np.full((4, 3), 1 / 3))
+    objective_of("sigmoid", loss.contains, loss=loss, y=np.full((4, 3), 1 / 3))
+
+
+def test_targets_of_softmax_that_do_not_add_up_to_one_are_refused():
+    with pytest.raises(ValueError, match="not negative and add up to 1 in every row"):
+        objective_of("sigmoid", "softmax", loss=SoftmaxCrossEntropy(), y=np.full((4, 3), 0.5))
+
+
+def test_penalties_on_derivatives_need_activations_with_second_derivatives():
+    with pytest.raises(ValueError, match="contraction needs the second derivative of the activation 'cubic'"):
+        objective_of(Cubic(), "sigmoid", penalties=[Contraction(1.0)])
+    tangents = np.ones((4, 1, 3))
+    with pytest.raises(ValueError, match="tangent_propagation needs the second derivative of the activation 'cubic'"):
+        objective_of("sigmoid", Cubic(), penalties=[TangentPropagation(1.0)], tangents=tangents)
+    objective_of("sigmoid", Cubic(), penalties=[Contraction(1.0)])
+
+
+@pytest.mark.parametrize("penalty", [Contraction(1.0), TangentPropagation(1.0)])
+def test_newton_is_refused_with_penalties_on_derivatives(penalty):
+    J = objective_of("sigmoid", "sigmoid", penalties=[penalty], tangents=np.ones((4, 1, 3)))
+    theta = np.zeros(J.network.n_parameters)
+    message = f"{penalty.name} brings its gradient, and no Hessian-vector product; use solver='lbfgs'"
+    with pytest.raises(ValueError, match=message):
+        J.check_second_derivative()
+    with pytest.raises(ValueError, match=message):
+        J.hessian_vector_product(theta, theta)
+
+
+def test_newton_is_refused_with_an_activation_without_a_second_derivative():
+    J = objective_of(Cubic(), "sigmoid")
+    with pytest.raises(ValueError, match="the activation 'cubic' has no second derivative; use solver='lbfgs'"):
+        J.hessian_vector_product(np.zeros(J.network.n_parameters), np.zeros(J.network.n_parameters))
+    objective_of("sigmoid", "sigmoid").check_second_derivative()
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        WeightDecay(0.0),
+        KLSparsity(0.1, 0.0, layers=(7,)),
+        L1Sparsity(0.0, layers=(7,)),
+        Contraction(0.0, layer=7),
+        TangentPropagation(0.0),
+    ],
+    ids=str,
+)
+def test_a_penalty_of_weight_zero_asks_for_nothing_and_adds_nothing(penalty, rng):
+    J, plain = (objective_of("parametric_relu", "sigmoid", penalties=penalties) for penalties in ([penalty], []))
+    theta = rng.normal(size=J.network.n_parameters)
+    value, gradient, terms = J.evaluate(theta)
+    assert terms == {"squared_error": plain(theta)[0], penalty.name: 0.0}
+    assert value == plain(theta)[0]
+    np.testing.assert_array_equal(gradient, plain(theta)[1])
+    J.hessian_vector_product(theta, theta)
+
+
+def test_settings_may_be_numbers_of_numpy(rng):
+    """As grids of settings have them: they do not turn float32 into float64."""
+    network = Network((3, 2, 3), (Tanh(), Sigmoid()))
+    X, theta, tangents = rng.random((9, 3), np.float32), network.initial_theta(rng), np.ones((9, 1, 3), np.float32)
+    results = []
+    for number in (float, np.float64):
+        penalties = [
+            WeightDecay(number(0.1)),
+            KLSparsity(number(0.1), number(3)),
+            L1Sparsity(number(0.1)),
+            Contraction(number(0.1)),
+            TangentPropagation(number(0.1)),
+        ]
+        J = Objective(network, X, penalties=penalties, tangents=tangents, engine=ThreadEngine(1))
+        results.append(J.evaluate(theta))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-6)
+    assert relative_difference(results[0][1], results[1][1]) < FLOAT32
+
+
+class Shifted(Loss):
+    """The squared error beside y + 1: a loss that the objective has never heard of."""
+
+    name = "shifted"
+
+    def value_and_derivative(self, outputs, y, out):
+        return SquaredError().value_and_derivative(outputs, y + 1, out)
+
+
+def test_a_loss_of_ones_own_is_taken_as_it_is(rng):
+    X = rng.random((9, 3))
+    network = Network((3, 2, 3), (Tanh(), Sigmoid()))
+    theta = network.initial_theta(rng)
+    own, plain = (
+        Objective(network, X, loss=Shifted(), engine=ThreadEngine(1)),
+        Objective(network, X, X + 1, engine=ThreadEngine(1)),
+    )
+    assert own.evaluate(theta)[2] == {"shifted": plain(theta)[0]}
+    np.testing.assert_array_equal(own(theta)[1], plain(theta)[1])
+
+
+@pytest.mark.parametrize("n_jobs", [1, 4])
+@pytest.mark.parametrize("weight", [1e200, -1e200])
+def test_an_overflow_on_any_thread_shows_in_the_numbers_and_warns_of_nothing(weight, n_jobs, rng):
+    network = Network((8, 5, 5, 8), (ParametricReLU(), ParametricReLU(), as_activation("identity")))
+    J = Objective(network, rng.random((8999, 8)), engine=ThreadEngine(n_jobs))
+    theta = np.full(network.n_parameters, weight)
+    assert not np.isfinite(J(theta)[0])
+    assert not np.isfinite(J.cost(theta)[0])
+    assert not np.all(np.isfinite(J.mean_activations(theta)[1]))
+    assert not np.all(np.isfinite(J.hessian_vector_product(theta, theta)))

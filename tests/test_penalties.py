@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import kl_div
 
-from rhohat.penalties import KLSparsity, WeightDecay
+from rhohat.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.penalties import (
+    ActivationPenalty,
+    KLSparsity,
+    L1Sparsity,
+    MeanActivationPenalty,
+    WeightDecay,
+    WeightPenalty,
+)
 from tests.tolerances import EXACT
 
 FLOAT64 = np.dtype(np.float64)
@@ -19,6 +27,34 @@ def test_weight_decay_is_half_lambda_times_the_squared_norm(rng):
     np.testing.assert_allclose(decay.value(weights), 0.15 * sum((W**2).sum() for W in weights), rtol=EXACT)
     for W, gradient in zip(weights, gradients, strict=True):
         np.testing.assert_allclose(gradient, 1 + 0.3 * W, rtol=EXACT)
+
+
+def test_the_hessian_of_weight_decay_is_lambda(rng):
+    weights, tangents = [rng.normal(size=(3, 4)), rng.normal(size=4)], [rng.normal(size=(3, 4)), rng.normal(size=4)]
+    products = [np.ones_like(W) for W in weights]
+    WeightDecay(0.3).add_hessian_product(weights, tangents, products)
+    for V, product in zip(tangents, products, strict=True):
+        np.testing.assert_allclose(product, 1 + 0.3 * V, rtol=EXACT)
+
+
+def test_l1_is_beta_times_the_sum_of_absolute_activations_of_each_row(rng):
+    a, step = rng.normal(size=(7, 5)), 1e-6
+    penalty = L1Sparsity(0.3)
+    kept = a.copy()
+    np.testing.assert_allclose(penalty.value(a), 0.3 * np.abs(a).sum(axis=1), rtol=EXACT)
+    for unit in range(5):
+        ahead, behind = (penalty.value(a + sign * step * np.eye(5)[unit]) for sign in (1, -1))
+        np.testing.assert_allclose(penalty.derivative(a)[:, unit], (ahead - behind) / (2 * step), rtol=1e-8)
+    np.testing.assert_array_equal(penalty.second_derivative(a), 0)
+    np.testing.assert_array_equal(a, kept)
+
+
+def test_l1_leaves_units_alone_that_are_silent():
+    np.testing.assert_array_equal(L1Sparsity(2.0).derivative(np.array([[0.0, -0.0, 1.0, -1.0]])), [[0, 0, 2, -2]])
+
+
+def test_l1_acts_on_units_of_any_bounds():
+    L1Sparsity(1.0).check_bounds((-np.inf, np.inf))
 
 
 @given(fractions, st.lists(fractions, min_size=1, max_size=10), st.floats(0.01, 100))
@@ -39,6 +75,16 @@ def test_kl_derivative_agrees_with_a_difference_quotient(bounds, rng):
         shift = step * np.eye(6)[unit]
         ahead, behind = (penalty.value(mean + sign * shift, bounds, FLOAT64) for sign in (1, -1))
         np.testing.assert_allclose((ahead - behind) / (2 * step), derivative[unit], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0)])
+def test_second_kl_derivative_agrees_with_a_difference_quotient(bounds, rng):
+    low, high = bounds
+    mean = low + (high - low) * rng.uniform(0.05, 0.95, 6)
+    penalty, step = KLSparsity(0.2, 3.0), 1e-6
+    ahead, behind = (penalty.derivative(mean + sign * step, bounds, FLOAT64) for sign in (1, -1))
+    second = penalty.second_derivative(mean, bounds, FLOAT64)
+    np.testing.assert_allclose((ahead - behind) / (2 * step), second, rtol=1e-6, atol=1e-6)
 
 
 def test_kl_of_tanh_units_is_that_of_their_distance_from_minus_one(rng):
@@ -75,15 +121,23 @@ def test_sparsity_outside_the_open_interval_is_refused(sparsity):
         KLSparsity(sparsity, 1.0)
 
 
-@pytest.mark.parametrize("make", [WeightDecay, lambda weight: KLSparsity(0.1, weight)])
+MAKERS = [WeightDecay, lambda weight: KLSparsity(0.1, weight), L1Sparsity, Contraction, TangentPropagation]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("weight", [-1e-9, np.inf, np.nan])
 def test_a_weight_that_is_negative_or_not_finite_is_refused(make, weight):
-    with pytest.raises(ValueError, match="must be finite and at least 0"):
+    with pytest.raises(ValueError, match=rf"the weight of \w+ must be finite and at least 0; got {weight}"):
         make(weight)
 
 
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_weight_may_be_zero(make):
+    assert make(0).weight == 0
+
+
 def test_unbounded_units_are_refused_with_the_alternative():
-    with pytest.raises(ValueError, match="use 'sigmoid' or 'tanh'"):
+    with pytest.raises(ValueError, match=r"use 'sigmoid' or 'tanh' for the hidden units, L1Sparsity in place"):
         KLSparsity(0.1, 1.0).check_bounds((-np.inf, np.inf))
 
 
@@ -95,3 +149,46 @@ def test_the_mean_of_saturated_tanh_units_is_trusted_to_half_a_rounding(dtype):
     np.testing.assert_allclose(derivative, 0.5 * (-0.1 / floor + 0.9), rtol=1e-6)
     derivative = KLSparsity(0.1, 1.0).derivative(np.array([0.0]), (0.0, 1.0), np.dtype(dtype))
     np.testing.assert_allclose(derivative, -0.1 / 1e-300, rtol=1e-6)
+
+
+class Once(WeightPenalty):
+    name, weight = "once", 1.0
+
+    def value(self, weights):
+        return 0.0
+
+    def add_gradient(self, weights, gradients):
+        pass
+
+
+class OnceOnMeans(MeanActivationPenalty):
+    name, weight, layers = "once_on_means", 1.0, None
+
+    def value(self, mean_activation, bounds, dtype):
+        return 0.0
+
+    def derivative(self, mean_activation, bounds, dtype):
+        return 0 * mean_activation
+
+
+class OnceOnRows(ActivationPenalty):
+    name, weight, layers = "once_on_rows", 1.0, None
+
+    def value(self, a):
+        return a.sum(axis=1)
+
+    def derivative(self, a):
+        return 0 * a + 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Once().add_hessian_product([], [], []),
+        lambda: OnceOnMeans().second_derivative(np.zeros(1), (0.0, 1.0), FLOAT64),
+        lambda: OnceOnRows().second_derivative(np.zeros((1, 1))),
+    ],
+)
+def test_a_penalty_of_ones_own_needs_no_second_derivative_until_newton_asks(call):
+    with pytest.raises(NotImplementedError, match=r"Once\w* has no second derivative.*use 'lbfgs'"):
+        call()

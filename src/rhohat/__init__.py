@@ -2,26 +2,71 @@
 
 from importlib.metadata import version
 
+from rhohat.activations import LeakyReLU, Maxout, ParametricReLU
+from rhohat.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from rhohat.data import (
     PatchNormalizer,
     ZCAWhitening,
+    image_tangents,
     photographs,
     read_images,
     sample_patches,
     whiten_image,
 )
-from rhohat.estimators import SparseAutoencoder
+from rhohat.estimators import (
+    ContractiveAutoencoder,
+    DeepAutoencoder,
+    DenoisingAutoencoder,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    SoftmaxRegression,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    StackedAutoencoderClassifier,
+)
 from rhohat.gabor import gabor_fit
 from rhohat.gradcheck import GradientCheck, check_gradient
+from rhohat.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.losses import GaussianLoss, LabelNoiseCrossEntropy
+from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.plots import plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
+from rhohat.solvers import LBFGS, SGD, Adam, ConjugateGradient, GradientDescent, NewtonCG
 
 __all__ = [
+    "LBFGS",
+    "SGD",
+    "Adam",
+    "ConjugateGradient",
+    "Contraction",
+    "ContractiveAutoencoder",
+    "DeepAutoencoder",
+    "DenoisingAutoencoder",
+    "FeedforwardClassifier",
+    "FeedforwardRegressor",
+    "GaussianLoss",
+    "GaussianNoise",
     "GradientCheck",
+    "GradientDescent",
+    "KLSparsity",
+    "L1Sparsity",
+    "LabelNoiseCrossEntropy",
+    "LeakyReLU",
+    "MaskingNoise",
+    "Maxout",
+    "NewtonCG",
+    "ParametricReLU",
     "PatchNormalizer",
+    "SaltAndPepperNoise",
+    "SoftmaxRegression",
     "SparseAutoencoder",
+    "StackedAutoencoder",
+    "StackedAutoencoderClassifier",
+    "TangentPropagation",
+    "WeightDecay",
     "ZCAWhitening",
     "check_gradient",
     "gabor_fit",
+    "image_tangents",
     "photographs",
     "plot_filters",
     "plot_kl",

@@ -1,56 +1,221 @@
 """Activation functions: f forward, and its pull-back, side by side.
 
-Both work in place, so that a block of rows stays in cache. `forward` turns z into a = f(z). `pull_back` turns
-∂J/∂a into ∂J/∂z = ∂J/∂a ∘ f′(z), with f′ written through the stored output a; it may use a as scratch, because
-when it is called nothing else needs a any more.
+A layer computes z, its pre-activations, and from them a = f(z), its activations. What backpropagation needs of f is
+here: `pull_back` turns ∂J/∂a into ∂J/∂z. What second-order methods need of it is here as well: `push_forward`
+turns a tangent of z into one of a, and `curvature` is the derivative of both. Most functions work in place and write
+their derivatives through the stored output a, so that a block of rows stays in cache.
 
-To add one: a class here, and its place in `ACTIVATIONS`.
+To add one that acts on each unit by itself: a subclass of `ElementwiseActivation` with `apply` and `derivative`, and
+its place in `ACTIVATIONS`. Any other: a subclass of `Activation`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
 
 from rhohat.arrays import FloatArray, array_namespace
 
-__all__ = ["ACTIVATIONS", "Activation", "Identity", "Sigmoid", "Tanh", "as_activation"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "ElementwiseActivation",
+    "Identity",
+    "LeakyReLU",
+    "Maxout",
+    "ParametricReLU",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "as_activation",
+]
 
 
 class Activation(ABC):
-    """A function that is applied to every unit of a layer.
+    """A function from the pre-activations z of a layer, of shape (n_rows, width), to its activations a.
+
+    a has the shape (n_rows, n_units); `parameters`, of shape (n_parameters,), are the function's own, learned with the
+    weights. `pull_back` and `push_forward` are transposes of each other: φ · push_forward(β) = pull_back(φ) · β.
 
     Attributes
     ----------
     name : str
         By which it is asked for.
     bounds : tuple of two floats
-        Smallest and largest output, infinite where there is none. A penalty on mean activations needs both.
+        Smallest and largest activation, infinite where there is none. A penalty on mean activations needs both.
+    in_place : bool
+        Whether z and a share their memory: `forward` overwrites z, and everything else is written through a.
+    monotonic : bool
+        Whether each activation grows with one pre-activation of its own, so that both are largest for the same input.
     """
 
     name: ClassVar[str]
     bounds: ClassVar[tuple[float, float]]
+    in_place: ClassVar[bool] = True
+    monotonic: ClassVar[bool] = True
+
+    def width(self, n_units: int) -> int:
+        """Return the number of pre-activations that a layer of so many units has."""
+        return n_units
+
+    def n_parameters(self, n_units: int) -> int:
+        """Return the number of the function's own parameters in a layer of so many units."""
+        return 0
+
+    def initial_parameters(self, n_units: int) -> FloatArray:
+        """Return the parameters to start from, of shape (n_parameters,)."""
+        return np.zeros(self.n_parameters(n_units))
+
+    @property
+    def twice_differentiable(self) -> bool:
+        """Whether `curvature` is there, which penalties on derivatives and Hessian-vector products need."""
+        return True
 
     @abstractmethod
-    def forward(self, z: FloatArray) -> None:
-        """Overwrite z of shape (n_rows, n_units) with f(z)."""
+    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+        """Write f(z) into a, which is z itself where the function works in place."""
 
     @abstractmethod
-    def pull_back(self, a: FloatArray, delta: FloatArray) -> None:
-        """Overwrite delta = ∂J/∂a with ∂J/∂z, given a = f(z); both (n_rows, n_units). The content of a is lost."""
+    def pull_back(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        delta: FloatArray,
+        out: FloatArray,
+        gradient: FloatArray,
+    ) -> None:
+        """Turn ∂J/∂a into ∂J/∂z, and add ∂J/∂parameters, summed over rows, to `gradient`.
+
+        Parameters
+        ----------
+        z, a : arrays of shape (n_rows, width) and (n_rows, n_units)
+            As `forward` left them. Their content may be lost: nothing else needs it any more.
+        parameters : array of shape (n_parameters,)
+        delta : array of shape (n_rows, n_units)
+            ∂J/∂a; its content may be lost.
+        out : array of shape (n_rows, width)
+            Receives ∂J/∂z; delta itself where the function works in place.
+        gradient : array of shape (n_parameters,)
+        """
+
+    @abstractmethod
+    def push_forward(
+        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return α, the tangent of a, for β, the tangent of z, and a direction in the parameters (None: zero).
+
+        Parameters
+        ----------
+        z, a : arrays of shape (n_rows, width) and (n_rows, n_units)
+            Left as they are.
+        parameters : array of shape (n_parameters,)
+        beta : array of shape (n_rows, width)
+        direction : array of shape (n_parameters,), or None
+
+        Returns
+        -------
+        array of shape (n_rows, n_units)
+        """
+
+    @abstractmethod
+    def curvature(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        phi: FloatArray,
+        beta: FloatArray,
+        direction: FloatArray | None,
+        gradient: FloatArray,
+    ) -> FloatArray:
+        """Return ∂/∂z of φ · push_forward(β), and add its derivative by the parameters to `gradient`.
+
+        Arguments as for `push_forward`; phi has the shape (n_rows, n_units).
+
+        Returns
+        -------
+        array of shape (n_rows, width)
+        """
+
+
+class ElementwiseActivation(Activation):
+    """A function of each unit by itself, without parameters, whose derivatives are written through its output a.
+
+    A subclass has `name`, `bounds`, `apply` and `derivative`; with `second_derivative` it serves penalties on
+    derivatives and Newton's method as well; `multiply_by_derivative` is there to be made faster.
+    """
+
+    @abstractmethod
+    def apply(self, z: FloatArray) -> None:
+        """Overwrite z with f(z)."""
+
+    @abstractmethod
+    def derivative(self, a: FloatArray) -> FloatArray:
+        """Return f′(z), given a = f(z)."""
+
+    def second_derivative(self, a: FloatArray) -> FloatArray:
+        """Return f″(z), given a = f(z)."""
+        raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
+
+    def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
+        """Overwrite delta with delta ∘ f′(z), given a = f(z), whose content may be lost."""
+        delta *= self.derivative(a)
+
+    @property
+    def twice_differentiable(self) -> bool:
+        """Whether `second_derivative` is defined."""
+        return type(self).second_derivative is not ElementwiseActivation.second_derivative
+
+    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+        """Overwrite z, which is a, with f(z)."""
+        self.apply(z)
+
+    def pull_back(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        delta: FloatArray,
+        out: FloatArray,
+        gradient: FloatArray,
+    ) -> None:
+        """Overwrite delta, which is out, with delta ∘ f′(z)."""
+        self.multiply_by_derivative(a, delta)
+
+    def push_forward(
+        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return f′(z) ∘ β."""
+        return self.derivative(a) * beta
+
+    def curvature(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        phi: FloatArray,
+        beta: FloatArray,
+        direction: FloatArray | None,
+        gradient: FloatArray,
+    ) -> FloatArray:
+        """Return f″(z) ∘ φ ∘ β."""
+        return self.second_derivative(a) * phi * beta
 
 
 @dataclass(frozen=True)
-class Identity(Activation):
+class Identity(ElementwiseActivation):
     """f(z) = z, f′(z) = 1: linear units.
 
     Examples
     --------
     >>> z = np.array([[-2.0, 3.0]])
-    >>> Identity().forward(z)
+    >>> Identity().apply(z)
     >>> z
     array([[-2.,  3.]])
     """
@@ -58,16 +223,24 @@ class Identity(Activation):
     name: ClassVar[str] = "identity"
     bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
 
-    def forward(self, z: FloatArray) -> None:
+    def apply(self, z: FloatArray) -> None:
         """Leave z as it is."""
 
-    def pull_back(self, a: FloatArray, delta: FloatArray) -> None:
+    def derivative(self, a: FloatArray) -> FloatArray:
+        """Return ones."""
+        return array_namespace(a).ones_like(a)
+
+    def second_derivative(self, a: FloatArray) -> FloatArray:
+        """Return zeros."""
+        return array_namespace(a).zeros_like(a)
+
+    def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Leave delta as it is."""
 
 
 @dataclass(frozen=True)
-class Sigmoid(Activation):
-    """f(z) = 1 / (1 + exp(−z)), f′(z) = a (1 − a).
+class Sigmoid(ElementwiseActivation):
+    """f(z) = 1 / (1 + exp(−z)), f′(z) = a (1 − a), f″(z) = f′(z) (1 − 2a).
 
     Notes
     -----
@@ -82,7 +255,7 @@ class Sigmoid(Activation):
     Examples
     --------
     >>> z = np.array([[-1000.0, 0.0, 1000.0]])
-    >>> Sigmoid().forward(z)
+    >>> Sigmoid().apply(z)
     >>> z
     array([[0. , 0.5, 1. ]])
     """
@@ -90,7 +263,7 @@ class Sigmoid(Activation):
     name: ClassVar[str] = "sigmoid"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
-    def forward(self, z: FloatArray) -> None:
+    def apply(self, z: FloatArray) -> None:
         """Overwrite z with 1 / (1 + exp(−z))."""
         xp = array_namespace(z)
         xp.negative(z, out=z)
@@ -99,7 +272,15 @@ class Sigmoid(Activation):
         z += 1
         xp.reciprocal(z, out=z)
 
-    def pull_back(self, a: FloatArray, delta: FloatArray) -> None:
+    def derivative(self, a: FloatArray) -> FloatArray:
+        """Return a (1 − a)."""
+        return a - a * a
+
+    def second_derivative(self, a: FloatArray) -> FloatArray:
+        """Return a (1 − a) (1 − 2a)."""
+        return (a - a * a) * (1 - 2 * a)
+
+    def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with delta a (1 − a), as delta a − delta a²: three passes, no temporary."""
         delta *= a
         a *= delta
@@ -107,8 +288,8 @@ class Sigmoid(Activation):
 
 
 @dataclass(frozen=True)
-class Tanh(Activation):
-    """f(z) = tanh(z), f′(z) = 1 − a².
+class Tanh(ElementwiseActivation):
+    """f(z) = tanh(z), f′(z) = 1 − a², f″(z) = −2 a (1 − a²).
 
     References
     ----------
@@ -117,7 +298,7 @@ class Tanh(Activation):
     Examples
     --------
     >>> z = np.array([[-1000.0, 0.0, 1000.0]])
-    >>> Tanh().forward(z)
+    >>> Tanh().apply(z)
     >>> z
     array([[-1.,  0.,  1.]])
     """
@@ -125,18 +306,362 @@ class Tanh(Activation):
     name: ClassVar[str] = "tanh"
     bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
-    def forward(self, z: FloatArray) -> None:
+    def apply(self, z: FloatArray) -> None:
         """Overwrite z with tanh(z)."""
         array_namespace(z).tanh(z, out=z)
 
-    def pull_back(self, a: FloatArray, delta: FloatArray) -> None:
+    def derivative(self, a: FloatArray) -> FloatArray:
+        """Return 1 − a²."""
+        return 1 - a * a
+
+    def second_derivative(self, a: FloatArray) -> FloatArray:
+        """Return −2 a (1 − a²)."""
+        return -2 * a * (1 - a * a)
+
+    def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with delta (1 − a²), as delta − delta a²."""
         a *= a
         a *= delta
         delta -= a
 
 
-ACTIVATIONS: dict[str, type[Activation]] = {cls.name: cls for cls in (Identity, Sigmoid, Tanh)}
+@dataclass(frozen=True)
+class ReLU(ElementwiseActivation):
+    """f(z) = max(0, z), f′(z) = 1 where a > 0, else 0; f″ = 0. At the kink, z = 0, the derivative is taken as 0.
+
+    References
+    ----------
+    Nair, V. and Hinton, G. E. (2010). Rectified linear units improve restricted Boltzmann machines. ICML.
+
+    Examples
+    --------
+    >>> z = np.array([[-2.0, 3.0]])
+    >>> ReLU().apply(z)
+    >>> z
+    array([[0., 3.]])
+    """
+
+    name: ClassVar[str] = "relu"
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
+
+    def apply(self, z: FloatArray) -> None:
+        """Overwrite z with max(0, z)."""
+        array_namespace(z).clip(z, 0, None, out=z)
+
+    def derivative(self, a: FloatArray) -> FloatArray:
+        """Return 1 where a > 0, else 0."""
+        return array_namespace(a).sign(a)
+
+    def second_derivative(self, a: FloatArray) -> FloatArray:
+        """Return zeros."""
+        return array_namespace(a).zeros_like(a)
+
+    def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
+        """Overwrite delta with 0 where a is 0."""
+        array_namespace(a).sign(a, out=a)
+        delta *= a
+
+
+@dataclass(frozen=True)
+class LeakyReLU(ElementwiseActivation):
+    """f(z) = z where z > 0, else s z, with a fixed slope s; f′ is 1 or s, f″ = 0. The derivative at z = 0 is s.
+
+    Parameters
+    ----------
+    slope : float, default=0.01
+        s, in [0, 1).
+
+    References
+    ----------
+    Maas, A. L., Hannun, A. Y. and Ng, A. Y. (2013). Rectifier nonlinearities improve neural network acoustic models.
+    ICML.
+
+    Examples
+    --------
+    >>> z = np.array([[-2.0, 3.0]])
+    >>> LeakyReLU(slope=0.1).apply(z)
+    >>> z
+    array([[-0.2,  3. ]])
+    """
+
+    slope: float = 0.01
+    name: ClassVar[str] = "leaky_relu"
+    bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.slope < 1:
+            raise ValueError(f"slope of a leaky ReLU must lie in [0, 1); got {self.slope}.")
+
+    def apply(self, z: FloatArray) -> None:
+        """Overwrite z with max(z, s z)."""
+        array_namespace(z).maximum(z, self.slope * z, out=z)
+
+    def derivative(self, a: FloatArray) -> FloatArray:
+        """Return 1 where a > 0, else s."""
+        derivative = array_namespace(a).clip(array_namespace(a).sign(a), 0, None)
+        derivative *= 1 - self.slope
+        derivative += self.slope
+        return derivative
+
+    def second_derivative(self, a: FloatArray) -> FloatArray:
+        """Return zeros."""
+        return array_namespace(a).zeros_like(a)
+
+
+@dataclass(frozen=True)
+class ParametricReLU(Activation):
+    """f(z) = z where z > 0, else s_j z, with a slope s_j that is learned for every unit j.
+
+    ∂f/∂s_j is min(z, 0). As the slope may become 0 or negative, z cannot be told from a; both are kept.
+
+    Parameters
+    ----------
+    initial_slope : float, default=0.25
+        Where every s_j starts.
+
+    References
+    ----------
+    He, K., Zhang, X., Ren, S. and Sun, J. (2015). Delving deep into rectifiers. ICCV.
+
+    Examples
+    --------
+    >>> z, a = np.array([[-2.0, 3.0]]), np.empty((1, 2))
+    >>> ParametricReLU().forward(z, a, np.array([0.5, 0.5]))
+    >>> a
+    array([[-1.,  3.]])
+    """
+
+    initial_slope: float = 0.25
+    name: ClassVar[str] = "parametric_relu"
+    bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    in_place: ClassVar[bool] = False
+    monotonic: ClassVar[bool] = False  # a slope may become negative
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.initial_slope):
+            raise ValueError(f"initial_slope must be finite; got {self.initial_slope}.")
+
+    def n_parameters(self, n_units: int) -> int:
+        """Return n_units: a slope each."""
+        return n_units
+
+    def initial_parameters(self, n_units: int) -> FloatArray:
+        """Return the initial slope for every unit."""
+        return np.full(n_units, float(self.initial_slope))
+
+    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+        """Write z where z > 0, else s z, into a."""
+        xp = array_namespace(z)
+        xp.clip(z, None, 0, out=a)
+        a *= parameters
+        a += xp.clip(z, 0, None)
+
+    def pull_back(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        delta: FloatArray,
+        out: FloatArray,
+        gradient: FloatArray,
+    ) -> None:
+        """Write delta ∘ f′(z) into out, and add Σ_rows delta min(z, 0) to the slopes' gradient."""
+        xp = array_namespace(z)
+        gradient += (delta * xp.clip(z, None, 0)).sum(0)
+        xp.multiply(delta, self._derivative(z, parameters), out=out)
+
+    def push_forward(
+        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return f′(z) ∘ β + min(z, 0) v, v being the direction in the slopes."""
+        alpha = self._derivative(z, parameters) * beta
+        if direction is not None:
+            alpha += array_namespace(z).clip(z, None, 0) * direction
+        return alpha
+
+    def curvature(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        phi: FloatArray,
+        beta: FloatArray,
+        direction: FloatArray | None,
+        gradient: FloatArray,
+    ) -> FloatArray:
+        """Return φ ∘ v where z ≤ 0, and add Σ_rows φ β there: ∂²f/∂z∂s is 1 where z ≤ 0 and 0 elsewhere."""
+        xp = array_namespace(z)
+        mixed = phi * (z <= 0)
+        gradient += (mixed * beta).sum(0)
+        return xp.zeros_like(mixed) if direction is None else mixed * direction
+
+    def _derivative(self, z: FloatArray, slopes: FloatArray) -> FloatArray:
+        derivative: FloatArray = slopes + (1 - slopes) * (z > 0)
+        return derivative
+
+
+@dataclass(frozen=True)
+class Maxout(Activation):
+    """a_j = max_p z_pj: each unit is the largest of its own linear pieces.
+
+    The pieces are pre-activations of their own, with weights and a bias each: z has the columns of piece 0 for all
+    units, then those of piece 1, and so on. The derivative goes to the piece that is largest, the first of equals.
+
+    Parameters
+    ----------
+    n_pieces : int, default=2
+        Linear pieces per unit, at least 2.
+
+    References
+    ----------
+    Goodfellow, I. J., Warde-Farley, D., Mirza, M., Courville, A. and Bengio, Y. (2013). Maxout networks. ICML.
+
+    Examples
+    --------
+    >>> z, a = np.array([[1.0, 2.0, 3.0, -4.0]]), np.empty((1, 2))
+    >>> Maxout(n_pieces=2).forward(z, a, np.empty(0))
+    >>> a
+    array([[3., 2.]])
+    """
+
+    n_pieces: int = 2
+    name: ClassVar[str] = "maxout"
+    bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    in_place: ClassVar[bool] = False
+    monotonic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.n_pieces, Integral) and self.n_pieces >= 2):
+            raise ValueError(f"n_pieces of maxout must be an integer, at least 2; got {self.n_pieces!r}.")
+
+    def width(self, n_units: int) -> int:
+        """Return n_pieces n_units."""
+        return self.n_pieces * n_units
+
+    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+        """Write the largest piece of each unit into a."""
+        xp = array_namespace(z)
+        first, *others = self._pieces(z)
+        a[:] = first
+        for piece in others:
+            xp.maximum(a, piece, out=a)
+
+    def pull_back(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        delta: FloatArray,
+        out: FloatArray,
+        gradient: FloatArray,
+    ) -> None:
+        """Write delta into the columns of out that belong to the largest piece, and 0 into the others."""
+        xp = array_namespace(z)
+        for piece, piece_out in zip(self._pieces(z), self._pieces(out), strict=True):
+            xp.multiply(delta, piece == a, out=piece_out)
+            delta -= piece_out  # given away: an equal piece gets nothing more
+
+    def push_forward(
+        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return the tangent of the largest piece."""
+        xp = array_namespace(z)
+        alpha, free = xp.zeros_like(a), xp.ones_like(a)
+        for piece, piece_beta in zip(self._pieces(z), self._pieces(beta), strict=True):
+            chosen = free * (piece == a)
+            alpha += piece_beta * chosen
+            free -= chosen
+        return alpha
+
+    def curvature(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        phi: FloatArray,
+        beta: FloatArray,
+        direction: FloatArray | None,
+        gradient: FloatArray,
+    ) -> FloatArray:
+        """Return zeros: the pieces are linear."""
+        return array_namespace(z).zeros_like(z)
+
+    def _pieces(self, z: FloatArray) -> list[FloatArray]:
+        """Return the columns of z that belong to each piece, as views."""
+        n_units = z.shape[1] // self.n_pieces
+        return [z[:, p * n_units : (p + 1) * n_units] for p in range(self.n_pieces)]
+
+
+@dataclass(frozen=True)
+class Softmax(Activation):
+    """a_k = exp(z_k) / Σ_j exp(z_j): the units of a layer as probabilities; ∂a_k/∂z_j = a_k (1[j=k] − a_j).
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.104 and section 5.2.
+
+    Examples
+    --------
+    >>> z = np.array([[1000.0, 1000.0]])
+    >>> Softmax().forward(z, z, np.empty(0))
+    >>> z
+    array([[0.5, 0.5]])
+    """
+
+    name: ClassVar[str] = "softmax"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+        """Overwrite z, which is a, with the softmax of each row."""
+        xp = array_namespace(z)
+        z -= xp.amax(z, 1)[:, None]
+        with np.errstate(under="ignore"):
+            xp.exp(z, out=z)
+        z /= z.sum(1)[:, None]
+
+    def pull_back(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        delta: FloatArray,
+        out: FloatArray,
+        gradient: FloatArray,
+    ) -> None:
+        """Overwrite delta, which is out, with a ∘ (delta − Σ_k delta_k a_k)."""
+        self._multiply_by_jacobian(a, delta)
+
+    def push_forward(
+        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return a ∘ (β − Σ_k β_k a_k): the Jacobian is symmetric."""
+        alpha: FloatArray = beta + array_namespace(a).zeros_like(a)
+        self._multiply_by_jacobian(a, alpha)
+        return alpha
+
+    def curvature(
+        self,
+        z: FloatArray,
+        a: FloatArray,
+        parameters: FloatArray,
+        phi: FloatArray,
+        beta: FloatArray,
+        direction: FloatArray | None,
+        gradient: FloatArray,
+    ) -> FloatArray:
+        """Return the pull-back of ∂/∂a [Σ φ a β − (Σ φ a)(Σ β a)] = φ ∘ β − φ (Σ β a) − β (Σ φ a)."""
+        by_a = phi * beta - phi * (beta * a).sum(1)[:, None] - beta * (phi * a).sum(1)[:, None]
+        self._multiply_by_jacobian(a, by_a)
+        return by_a
+
+    def _multiply_by_jacobian(self, a: FloatArray, delta: FloatArray) -> None:
+        delta -= array_namespace(a).einsum("ij,ij->i", delta, a)[:, None]
+        delta *= a
+
+
+ACTIVATIONS: dict[str, type[Activation]] = {
+    cls.name: cls for cls in (Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ParametricReLU, Maxout, Softmax)
+}
 
 
 def as_activation(activation: str | Activation) -> Activation:
@@ -162,6 +687,6 @@ def as_activation(activation: str | Activation) -> Activation:
     """
     if isinstance(activation, Activation):
         return activation
-    if activation in ACTIVATIONS:
+    if isinstance(activation, str) and activation in ACTIVATIONS:
         return ACTIVATIONS[activation]()
     raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)} or an Activation; got {activation!r}.")

@@ -1,22 +1,24 @@
-"""A feedforward network: layers ↔ θ, forward, backward.
+"""A feedforward network: layers ↔ θ, forward, backward, and both once more for tangents.
 
-Row-vector convention: layer l turns a^(l) of shape (m, s_l) into a^(l+1) = f(a^(l) W^(l) + b^(l)), where W^(l) has
-the shape (s_l, s_{l+1}). θ is flat: all weight matrices in layer order, each raveled in C order, then all biases.
+Row-vector convention: layer l turns a^(l) of shape (m, s_l) into z^(l+1) = a^(l) W^(l) + b^(l) and a^(l+1) =
+f(z^(l+1)), where W^(l) has the shape (s_l, width of layer l + 1). θ is flat: all weight matrices in layer order, each
+raveled in C order, then all biases, then the activations' own parameters. With tied weights, the matrices of the
+second half are the transposed ones of the first and take no room in θ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray, array_namespace
 
-__all__ = ["INITIAL_WEIGHTS", "Network", "Parameters"]
+__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters"]
 
 INITIAL_WEIGHTS = ("uniform", "normal")
 
@@ -26,12 +28,30 @@ class Parameters(NamedTuple):
 
     Attributes
     ----------
-    weights : list of arrays of shape (s_l, s_{l+1})
-    biases : list of arrays of shape (s_{l+1},)
+    weights : list of arrays of shape (s_l, width of layer l + 1)
+    biases : list of arrays of shape (width of layer l + 1,)
+    activation_parameters : list of arrays of shape (n_parameters of the layer's activation,)
+        Empty for most activations.
     """
 
     weights: list[FloatArray]
     biases: list[FloatArray]
+    activation_parameters: list[FloatArray]
+
+
+class Layers(NamedTuple):
+    """What consecutive layers hold for a block of rows, the first of them being given.
+
+    Attributes
+    ----------
+    z : list of arrays of shape (n_rows, width)
+        Pre-activations. The first entry stands for the given layer and means nothing.
+    a : list of arrays of shape (n_rows, n_units)
+        Activations; the same memory as z where the activation works in place.
+    """
+
+    z: list[FloatArray]
+    a: list[FloatArray]
 
 
 @dataclass(frozen=True)
@@ -44,22 +64,26 @@ class Network:
         Units of the input, of each hidden layer and of the output; at least two entries.
     activations : tuple of Activation
         One for every layer but the input.
+    tied : bool, default=False
+        Whether the second half of the layers, the decoder, uses the transposed weights of the first half.
 
     Raises
     ------
     ValueError
-        If a layer is empty or the lengths do not fit.
+        If a layer is empty, the lengths do not fit, or weights are to be tied that cannot be.
 
     Examples
     --------
     >>> from rhohat.activations import Sigmoid
-    >>> network = Network((64, 25, 64), (Sigmoid(), Sigmoid()))
-    >>> network.n_parameters
+    >>> Network((64, 25, 64), (Sigmoid(), Sigmoid())).n_parameters
     3289
+    >>> Network((64, 25, 64), (Sigmoid(), Sigmoid()), tied=True).n_parameters
+    1689
     """
 
     layer_sizes: tuple[int, ...]
     activations: tuple[Activation, ...]
+    tied: bool = False
 
     def __post_init__(self) -> None:
         if len(self.layer_sizes) < 2 or min(self.layer_sizes) < 1:
@@ -71,6 +95,16 @@ class Network:
                 f"a network of layer_sizes {self.layer_sizes} needs {self.n_layers} activations, one for every"
                 f" layer but the input; got {len(self.activations)}."
             )
+        if self.tied and (self.layer_sizes != self.layer_sizes[::-1] or self.n_layers % 2):
+            raise ValueError(
+                f"tied weights need layers that mirror one another, such as (64, 25, 64); got layer_sizes"
+                f" {self.layer_sizes}. Mirror them, or don't tie the weights."
+            )
+        if self.tied and self.widths != list(self.layer_sizes[1:]):
+            raise ValueError(
+                "tied weights need one pre-activation per unit, and maxout has several; use another activation, or"
+                " don't tie the weights."
+            )
 
     @property
     def n_layers(self) -> int:
@@ -78,17 +112,33 @@ class Network:
         return len(self.layer_sizes) - 1
 
     @property
+    def widths(self) -> list[int]:
+        """Pre-activations of every layer but the input."""
+        return [activation.width(size) for activation, size in zip(self.activations, self.layer_sizes[1:], strict=True)]
+
+    @property
     def weight_shapes(self) -> list[tuple[int, int]]:
-        """Shapes (fan_in, fan_out) of the weight matrices."""
-        return list(pairwise(self.layer_sizes))
+        """Shapes (fan_in, fan_out) of the weight matrices, of all layers also where they are tied."""
+        return list(zip(self.layer_sizes[:-1], self.widths, strict=True))
+
+    @property
+    def activation_parameter_sizes(self) -> list[int]:
+        """Lengths of the activations' own parameters."""
+        return [a.n_parameters(size) for a, size in zip(self.activations, self.layer_sizes[1:], strict=True)]
 
     @property
     def n_parameters(self) -> int:
         """Length of θ."""
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.weight_shapes)
+        n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self._n_free])
+        return n_weights + sum(self.widths) + sum(self.activation_parameter_sizes)
+
+    @property
+    def _n_free(self) -> int:
+        """Number of layers whose weights are in θ; the others are transposed ones of these, in reverse order."""
+        return self.n_layers // 2 if self.tied else self.n_layers
 
     def unpack(self, theta: FloatArray) -> Parameters:
-        """Return the weights and biases in θ, as views.
+        """Return the weights, biases and activations' parameters in θ, as views.
 
         Parameters
         ----------
@@ -97,7 +147,7 @@ class Network:
         Returns
         -------
         parameters : Parameters
-            Sharing memory with θ.
+            Sharing memory with θ; tied weights are transposed views.
 
         Raises
         ------
@@ -109,24 +159,34 @@ class Network:
                 f"theta must have the shape ({self.n_parameters},) for layer_sizes {self.layer_sizes};"
                 f" got {tuple(theta.shape)}."
             )
-        parameters = Parameters([], [])
         start = 0
-        for fan_in, fan_out in self.weight_shapes:
-            stop = start + fan_in * fan_out
-            parameters.weights.append(theta[start:stop].reshape(fan_in, fan_out))
-            start = stop
-        for fan_out in self.layer_sizes[1:]:
-            parameters.biases.append(theta[start : start + fan_out])
-            start += fan_out
-        return parameters
 
-    def pack(self, weights: Sequence[FloatArray], biases: Sequence[FloatArray]) -> FloatArray:
+        def take(size: int) -> FloatArray:
+            nonlocal start
+            start += size
+            return theta[start - size : start]
+
+        weights = [take(rows * columns).reshape(rows, columns) for rows, columns in self.weight_shapes[: self._n_free]]
+        if self.tied:
+            weights += [W.T for W in reversed(weights)]
+        biases = [take(width) for width in self.widths]
+        return Parameters(weights, biases, [take(size) for size in self.activation_parameter_sizes])
+
+    def pack(
+        self,
+        weights: Sequence[FloatArray],
+        biases: Sequence[FloatArray],
+        activation_parameters: Sequence[FloatArray] | None = None,
+    ) -> FloatArray:
         """Return θ for these weights and biases, as a copy; the inverse of `unpack`.
 
         Parameters
         ----------
-        weights : sequence of arrays of shape (s_l, s_{l+1})
-        biases : sequence of arrays of shape (s_{l+1},)
+        weights : sequence of arrays of shape (s_l, width of layer l + 1)
+            Of all layers; where they are tied, the first half counts.
+        biases : sequence of arrays of shape (width of layer l + 1,)
+        activation_parameters : sequence of arrays, default=None
+            None where no activation has parameters.
 
         Returns
         -------
@@ -137,14 +197,23 @@ class Network:
         ValueError
             If a shape does not fit.
         """
-        shapes = [np.shape(W) for W in weights], [np.shape(b) for b in biases]
-        expected = self.weight_shapes, [(fan_out,) for fan_out in self.layer_sizes[1:]]
+        if activation_parameters is None:
+            activation_parameters = [np.empty(0, np.asarray(weights[0]).dtype)] * self.n_layers
+        arrays = (weights, biases, activation_parameters)
+        shapes = [[np.shape(p) for p in group] for group in arrays]
+        expected = [
+            self.weight_shapes,
+            [(width,) for width in self.widths],
+            [(size,) for size in self.activation_parameter_sizes],
+        ]
         if shapes != expected:
-            raise ValueError(f"weights and biases must have the shapes {expected}; got {shapes}.")
-        return np.concatenate([np.ravel(p) for p in (*weights, *biases)])
+            raise ValueError(
+                f"weights, biases and activation parameters must have the shapes {expected}; got {shapes}."
+            )
+        return np.concatenate([np.ravel(p) for p in (*weights[: self._n_free], *biases, *activation_parameters)])
 
     def initial_theta(self, generator: np.random.Generator, rule: str = "uniform") -> FloatArray:
-        """Draw initial parameters: random weights, biases 0.
+        """Draw initial parameters: random weights, biases 0, activations' own parameters as they say.
 
         Parameters
         ----------
@@ -169,65 +238,360 @@ class Network:
         if rule not in INITIAL_WEIGHTS:
             raise ValueError(f"the rule for initial weights must be one of {INITIAL_WEIGHTS}; got {rule!r}.")
         theta = np.zeros(self.n_parameters)
-        for W in self.unpack(theta).weights:
+        parameters = self.unpack(theta)
+        for W in parameters.weights[: self._n_free]:
             if rule == "uniform":
                 bound = np.sqrt(6 / (sum(W.shape) + 1))
                 W[:] = generator.uniform(-bound, bound, W.shape)
             else:
                 W[:] = generator.normal(0, 0.01, W.shape)
+        for layer, own in enumerate(parameters.activation_parameters):
+            own[:] = self.activations[layer].initial_parameters(self.layer_sizes[layer + 1])
         return theta
 
-    def forward(self, parameters: Parameters, a: Sequence[FloatArray], start: int = 0) -> None:
-        """Compute a[1], a[2], … from a[0], in place: a^(l+1) = f(a^(l) W^(l) + b^(l)).
+    def allocate(
+        self,
+        n_rows: int,
+        allocate: Callable[[tuple[int, int]], FloatArray],
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Layers:
+        """Return room for the layers after `start` up to `stop`, the output by default; the given one is left empty.
+
+        Parameters
+        ----------
+        n_rows : int
+        allocate : callable
+            Shape → array.
+        start, stop : int
+            Layers, 0 being the input.
+
+        Returns
+        -------
+        Layers
+            Whose first entries, for layer `start`, are arrays without rows.
+        """
+        nothing = allocate((0, self.layer_sizes[start]))
+        z, a = [nothing], [nothing]
+        for layer in range(start, self.n_layers if stop is None else stop):
+            z.append(allocate((n_rows, self.widths[layer])))
+            in_place = self.activations[layer].in_place
+            a.append(z[-1] if in_place else allocate((n_rows, self.layer_sizes[layer + 1])))
+        return Layers(z, a)
+
+    def forward(
+        self, parameters: Parameters, layers: Layers, start: int = 0, without_activation: int | None = None
+    ) -> None:
+        """Compute consecutive layers from the first: z^(l+1) = a^(l) W^(l) + b^(l), a^(l+1) = f(z^(l+1)).
 
         Parameters
         ----------
         parameters : Parameters
-        a : sequence of arrays of shape (n_rows, s_l)
-            For consecutive layers, as many as are wanted. a[0] is given, the others are overwritten.
+        layers : Layers
+            layers.a[0] is given, the others are overwritten.
         start : int, default=0
-            The layer that a[0] stands for; 0 is the input.
+            The layer that layers.a[0] stands for; 0 is the input.
+        without_activation : int, default=None
+            The layer whose z is wanted, and its activation not applied; None applies all.
         """
-        for layer, (given, out) in enumerate(pairwise(a), start):
-            array_namespace(out).matmul(given, parameters.weights[layer], out=out)
-            out += parameters.biases[layer]
-            self.activations[layer].forward(out)
+        for index, (given, a) in enumerate(pairwise(layers.a)):
+            layer, z = start + index, layers.z[index + 1]
+            array_namespace(z).matmul(given, parameters.weights[layer], out=z)
+            z += parameters.biases[layer]
+            if layer + 1 != without_activation:
+                self.activations[layer].forward(z, a, parameters.activation_parameters[layer])
 
     def backward(
         self,
         parameters: Parameters,
-        a: Sequence[FloatArray],
-        delta: Sequence[FloatArray],
+        layers: Layers,
+        delta: Layers,
         ones: FloatArray,
         added: Sequence[FloatArray | None],
+        added_z: Sequence[FloatArray | None],
         gradient: Parameters,
+        *,
+        from_z: bool = False,
+        accumulate: bool = False,
     ) -> None:
-        """Backpropagate from ∂J/∂a at the output to the gradient, summed over the rows of the block.
+        """Backpropagate from the output to the gradient, summed over the rows of the block.
 
-        δ^(l) = (δ^(l+1) W^(l)ᵀ + added^(l)) ∘ f′(z^(l)), ∇W^(l) = a^(l)ᵀ δ^(l+1), ∇b^(l) = Σ_rows δ^(l+1).
+        δ_z^(l) = pull-back of (δ_z^(l+1) W^(l)ᵀ + added^(l)) + added_z^(l), ∇W^(l) = a^(l)ᵀ δ_z^(l+1), ∇b^(l) =
+        Σ_rows δ_z^(l+1).
 
         Parameters
         ----------
         parameters : Parameters
-        a : sequence of n_layers + 1 arrays of shape (n_rows, s_l)
-            As `forward` left them. All but a[0], the input, are used up.
-        delta : sequence of n_layers arrays of shape (n_rows, s_l)
-            One for every layer but the input. The last holds ∂loss/∂a at the output; the others are scratch.
+        layers : Layers
+            All of them, as `forward` left them. All but the input are used up.
+        delta : Layers
+            Like `layers`. At the output, a holds ∂loss/∂a, or z holds ∂loss/∂z with `from_z`; the rest is scratch.
         ones : array of shape (1, n_rows)
             Ones: a sum over rows is a product with them, faster than a reduction.
-        added : sequence of n_layers arrays of shape (s_l,), or None
-            What the penalties add to ∂J/∂a, the same for every row; for every layer but the input.
+        added : sequence of n_layers arrays of shape (s_l,) or (n_rows, s_l), or None
+            What the penalties add to ∂J/∂a, for every layer but the input.
+        added_z : sequence of n_layers arrays of shape (n_rows, width), or None
+            What the penalties add to ∂J/∂z, for every layer but the input.
         gradient : Parameters
-            Receives the gradient.
+            Receives the gradient. That of the activations' own parameters is added to what is there.
+        from_z : bool, default=False
+            Whether the loss has been pulled back through the output activation already.
+        accumulate : bool, default=False
+            Whether the whole gradient is added to what is there. It always is where weights are tied.
         """
         for layer in reversed(range(self.n_layers)):
-            out = delta[layer]
+            out, below = delta.z[layer + 1], layers.a[layer]
             xp = array_namespace(out)
-            extra = added[layer]
+            if not (from_z and layer == self.n_layers - 1):
+                extra = added[layer]
+                if extra is not None:
+                    delta.a[layer + 1] += extra
+                self.activations[layer].pull_back(
+                    layers.z[layer + 1],
+                    layers.a[layer + 1],
+                    parameters.activation_parameters[layer],
+                    delta.a[layer + 1],
+                    out,
+                    gradient.activation_parameters[layer],
+                )
+            extra = added_z[layer]
             if extra is not None:
                 out += extra
-            self.activations[layer].pull_back(a[layer + 1], out)
-            xp.matmul(a[layer].T, out, out=gradient.weights[layer])
-            xp.matmul(ones, out, out=gradient.biases[layer].reshape(1, -1))
+            self._add_products(gradient, layer, below, out, ones, accumulate)
             if layer > 0:
-                xp.matmul(out, parameters.weights[layer].T, out=delta[layer - 1])
+                xp.matmul(out, parameters.weights[layer].T, out=delta.a[layer])
+
+    def _add_products(
+        self,
+        gradient: Parameters,
+        layer: int,
+        below: FloatArray,
+        delta: FloatArray,
+        ones: FloatArray | None,
+        accumulate: bool = True,
+    ) -> None:
+        """Write, or add, belowᵀ δ to the weights' gradient and Σ_rows δ to the biases', unless `ones` is None."""
+        xp = array_namespace(delta)
+        W, b = gradient.weights[layer], gradient.biases[layer].reshape(1, -1)
+        if accumulate or self.tied:
+            W += xp.matmul(below.T, delta)
+        else:
+            xp.matmul(below.T, delta, out=W)
+        if ones is None:
+            return
+        if accumulate:
+            b += xp.matmul(ones, delta)
+        else:
+            xp.matmul(ones, delta, out=b)
+
+    # What follows is the same for tangents: Pearlmutter's R-operator, and the gradient of what tangents make of J.
+
+    def push_forward(
+        self,
+        parameters: Parameters,
+        layers: Layers,
+        tangent: FloatArray | None,
+        direction: Parameters | None = None,
+        stop: int | None = None,
+    ) -> Layers:
+        """Return the tangents (β of z, α of a) of the layers, for tangents of the inputs and of the parameters.
+
+        β^(l+1) = α^(l) W^(l) + a^(l) V^(l) + v^(l), α^(l+1) = push-forward of β^(l+1), with V and v the direction.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        layers : Layers
+            From the input on, as `forward` left them.
+        tangent : array of shape (n_rows or 1, s_0), or None
+            Of the inputs; None means zero.
+        direction : Parameters, default=None
+            The tangent of the parameters; None means zero.
+        stop : int, default=None
+            The last layer that is wanted; None means the output.
+
+        Returns
+        -------
+        Layers
+            z holds β and a holds α; newly allocated.
+
+        References
+        ----------
+        Pearlmutter, B. A. (1994). Fast exact multiplication by the Hessian. Neural Computation 6, 147-160.
+        """
+        # At the input, α is the tangent; zeros stand for none, and are not multiplied.
+        beta: list[Any] = [tangent]
+        alpha: list[Any] = [tangent]
+        for layer in range(self.n_layers if stop is None else stop):
+            terms = []
+            if alpha[layer] is not None:
+                terms.append(alpha[layer] @ parameters.weights[layer])
+            if direction is not None:
+                terms.append(layers.a[layer] @ direction.weights[layer] + direction.biases[layer])
+            beta.append(sum(terms[1:], start=terms[0]))
+            alpha.append(
+                self.activations[layer].push_forward(
+                    layers.z[layer + 1],
+                    layers.a[layer + 1],
+                    parameters.activation_parameters[layer],
+                    beta[-1],
+                    None if direction is None else direction.activation_parameters[layer],
+                )
+            )
+        return Layers(beta, alpha)
+
+    def pull_back_tangents(
+        self,
+        parameters: Parameters,
+        layers: Layers,
+        tangents: Layers,
+        phi: FloatArray,
+        gradient: Parameters,
+        added_z: list[FloatArray | None],
+    ) -> None:
+        """Backpropagate through `push_forward`: from φ = ∂Ω/∂α at a layer to the gradient of Ω.
+
+        With φ_z the pull-back of φ: ∂Ω/∂z^(l) gets the curvature of f applied to φ and β, for `backward` to take
+        further; ∇W^(l) gets α^(l)ᵀ φ_z^(l+1); and φ^(l) = φ_z^(l+1) W^(l)ᵀ.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        layers : Layers
+            As `forward` left them.
+        tangents : Layers
+            As `push_forward` returned them, up to the layer of φ.
+        phi : array of shape (n_rows, s_l)
+            At the last layer that `tangents` has; its content is lost.
+        gradient : Parameters
+            What belongs to the tangents is added to it.
+        added_z : list of n_layers arrays or None
+            Receives, or is increased by, ∂Ω/∂z of each layer.
+
+        References
+        ----------
+        Bishop, C. M. (2006). Pattern Recognition and Machine Learning, exercise 5.26.
+        """
+        for layer in reversed(range(len(tangents.a) - 1)):
+            extra = self._curvature(parameters, layers, tangents, layer, phi, None, gradient)
+            known = added_z[layer]
+            added_z[layer] = extra if known is None else known + extra
+            phi_z = self._pull_back_copy(parameters, layers, layer, phi)
+            below = tangents.a[layer]
+            if layer > 0:
+                phi = phi_z @ parameters.weights[layer].T
+            if below.shape[0] == 1:  # one tangent for all rows
+                phi_z = phi_z.sum(0)[None]
+            self._add_products(gradient, layer, below, phi_z, None)
+
+    def backward_tangents(
+        self,
+        parameters: Parameters,
+        direction: Parameters,
+        layers: Layers,
+        tangents: Layers,
+        phi: FloatArray,
+        delta: FloatArray,
+        ones: FloatArray,
+        added: Sequence[FloatArray | None],
+        added_tangent: Sequence[FloatArray | None],
+        product: Parameters,
+        *,
+        from_z: bool = False,
+    ) -> None:
+        """Backpropagate a directional derivative of J: the Hessian times a direction, summed over rows.
+
+        The R-operator applied to `backward`: φ is what backpropagation calls δ, and δ here is its tangent.
+
+        Parameters
+        ----------
+        parameters, direction : Parameters
+        layers, tangents : Layers
+            As `forward` left and `push_forward` returned them, for that direction.
+        phi, delta : arrays of shape (n_rows, n_outputs)
+            At the output: ∂loss/∂a, and its tangent (∂²loss/∂a²) α; the same by z with `from_z`.
+        ones : array of shape (1, n_rows)
+        added, added_tangent : sequences of n_layers arrays or None
+            What the penalties add to ∂J/∂a, and the tangents of it.
+        product : Parameters
+            The Hessian times the direction is added to it.
+        from_z : bool, default=False
+        """
+        for layer in reversed(range(self.n_layers)):
+            if from_z and layer == self.n_layers - 1:
+                phi_z, delta_z = phi, delta
+            else:
+                for adjoint, extra in ((phi, added[layer]), (delta, added_tangent[layer])):
+                    if extra is not None:
+                        adjoint += extra
+                own = product.activation_parameters[layer]
+                curved = self._curvature(parameters, layers, tangents, layer, phi, direction, product)
+                phi_z = self._pull_back_copy(parameters, layers, layer, phi)
+                delta_z = self._pull_back_copy(parameters, layers, layer, delta, own)
+                delta_z += curved
+            self._add_products(product, layer, layers.a[layer], delta_z, ones)
+            if tangents.a[layer] is not None:
+                self._add_products(product, layer, tangents.a[layer], phi_z, None)
+            if layer > 0:
+                phi = phi_z @ parameters.weights[layer].T
+                delta = delta_z @ parameters.weights[layer].T + phi_z @ direction.weights[layer].T
+
+    def pull_back_to_input(self, parameters: Parameters, layers: Layers, delta: FloatArray) -> FloatArray:
+        """Return ∂/∂x of delta · a, for activations of the last of `layers`; or of delta · z where that is monotonic.
+
+        A monotonic activation is largest where its pre-activation is, and the latter's derivative does not vanish when
+        the unit saturates.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        layers : Layers
+            From the input on, as `forward` left them; left as they are.
+        delta : array of shape (n_rows, s_l)
+
+        Returns
+        -------
+        array of shape (n_rows, s_0)
+        """
+        top = len(layers.a) - 2
+        for layer in reversed(range(top + 1)):
+            if layer < top or not self.activations[layer].monotonic:
+                delta = self._pull_back_copy(parameters, layers, layer, delta)
+            delta = delta @ parameters.weights[layer].T
+        return delta
+
+    def _curvature(
+        self,
+        parameters: Parameters,
+        layers: Layers,
+        tangents: Layers,
+        layer: int,
+        phi: FloatArray,
+        direction: Parameters | None,
+        gradient: Parameters,
+    ) -> FloatArray:
+        return self.activations[layer].curvature(
+            layers.z[layer + 1],
+            layers.a[layer + 1],
+            parameters.activation_parameters[layer],
+            phi,
+            tangents.z[layer + 1],
+            None if direction is None else direction.activation_parameters[layer],
+            gradient.activation_parameters[layer],
+        )
+
+    def _pull_back_copy(
+        self, parameters: Parameters, layers: Layers, layer: int, delta: FloatArray, gradient: FloatArray | None = None
+    ) -> FloatArray:
+        """Return the pull-back of delta through a layer's activation, leaving every argument as it is."""
+        activation, own = self.activations[layer], parameters.activation_parameters[layer]
+        z, delta = _copy(layers.z[layer + 1]), _copy(delta)
+        a = z if activation.in_place else _copy(layers.a[layer + 1])
+        out = delta if activation.in_place else array_namespace(z).empty_like(z)
+        activation.pull_back(z, a, own, delta, out, own * 0.0 if gradient is None else gradient)
+        return out
+
+
+def _copy(array: FloatArray) -> FloatArray:
+    """Return a copy, in the array's own library."""
+    return array + 0.0

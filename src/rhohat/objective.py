@@ -3,94 +3,32 @@
 The mean activation ρ̂ of a hidden unit couples all rows, so an evaluation takes two passes over the blocks:
 
 1. forward to the last hidden layer whose mean activation is penalised; sum activations → ρ̂;
-2. forward to the output and backward; sum the loss and the gradient.
+2. forward to the output and backward; sum the loss, the penalties on each row, and the gradient.
 
 The hidden activations of pass 1 are kept for pass 2 where they fit the cache, and computed again where they do
-not. Without a penalty on ρ̂, or where only its value is asked for, there is one pass.
+not. Without a penalty on ρ̂, or where only its value is asked for, there is one pass. A product of the Hessian with a
+vector takes the same two passes, with tangents beside the activations.
 
-Who adds the blocks up is the engine's business, which is handed in; see `Engine`.
+Who adds the blocks up is the engine's business, which is handed in; see `blocks.Engine`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.blocks import Engine, row_blocks
+from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss, SquaredError
-from rhohat.network import Network, Parameters
-from rhohat.penalties import MeanActivationPenalty, Penalty, WeightPenalty
+from rhohat.network import Layers, Network, Parameters
+from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
-__all__ = ["BlockFunction", "Engine", "Objective", "row_blocks"]
-
-#: Works on a block of rows as the given worker (an index below the engine's `n_workers`, whose scratch nobody else
-#: uses meanwhile) and writes the block's sums into the given array.
-BlockFunction = Callable[[slice, int, FloatArray], None]
-
-
-class Engine(Protocol):
-    """What an objective asks of the engine that adds its blocks up."""
-
-    n_workers: int
-
-    def sum_blocks(self, function: BlockFunction, blocks: Sequence[slice], n_sums: int, dtype: DTypeLike) -> FloatArray:
-        """Return Σ over blocks of what `function` writes, of shape (n_sums,), float64, added in block order.
-
-        Parameters
-        ----------
-        function : callable
-            See `BlockFunction`.
-        blocks : sequence of slices
-        n_sums : int
-        dtype : dtype-like
-            Of the array that each call of the function writes into.
-        """
-
-
-# Measured with `make bench`: smaller blocks pay more for Python's lock than they gain from the cache, larger ones
-# fall out of the cache of a core.
-_BLOCK_BYTES = 5 * 2**19
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 512, 4096  # rows
-_BLOCK_MULTIPLE = 4  # so many blocks, or a multiple, share the work evenly among 2 or 4 threads
-
-
-def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[slice]:
-    """Cut rows into blocks of nearly equal size.
-
-    The cut depends on shapes only, never on the number of threads, so that sums over blocks have the same bits on
-    any number of threads.
-
-    Parameters
-    ----------
-    n_rows : int
-    layer_sizes : sequence of int
-        Units per layer: a block's activations and deltas should stay in a core's cache.
-    itemsize : int
-        Bytes per number.
-
-    Returns
-    -------
-    list of slice
-        In order, covering every row once.
-
-    Examples
-    --------
-    >>> row_blocks(2000, (64, 25, 64), 8)
-    [slice(0, 1000, None), slice(1000, 2000, None)]
-    """
-    bytes_per_row = itemsize * (2 * sum(layer_sizes) - layer_sizes[0])
-    rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, _SMALLEST_BLOCK, _LARGEST_BLOCK))
-    n_blocks = -(-n_rows // rows)
-    if n_blocks > 2:
-        n_blocks = -(-n_blocks // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
-    edges = np.linspace(0, n_rows, n_blocks + 1).astype(int).tolist()
-    return [slice(start, stop) for start, stop in pairwise(edges)]
+__all__ = ["Objective", "check_problem"]
 
 
 class Objective:
@@ -107,25 +45,20 @@ class Objective:
         Targets; None means X itself, an autoencoder.
     loss : Loss, default=SquaredError()
     penalties : sequence of Penalty, default=()
+    sample_weight : array of shape (n_samples,), default=None
+        How often each row counts, at least 0: every mean over rows, ρ̂ among them, is a weighted one. None means 1.
+    tangents : array of shape (n_samples, n_tangents, n_features), default=None
+        For penalties that need them, see `TangentPropagation`.
     engine : Engine
-        Adds the blocks up, such as `rhohat.engines.ThreadEngine()`.
-    cache_bytes : int, default=2**30
-        Most memory to spend on keeping hidden activations between the two passes.
-
-    Attributes
-    ----------
-    network : Network
-    n_samples : int
+        Adds the blocks up, as a `ThreadEngine` does.
+    cache_bytes : int, default=1 GiB
+        Memory that may be used to keep hidden activations from pass 1 to pass 2.
 
     Raises
     ------
     ValueError
-        If the shapes of X, y and the network do not fit, or a penalty cannot act where it is asked to.
-
-    Notes
-    -----
-    An evaluation is exact, over all rows, and has the same bits whatever the number of threads. An objective may be
-    shared between threads; its evaluations then take turns.
+        If shapes or dtypes do not fit, the loss cannot work on the targets or the output activation, or a penalty
+        cannot act on this network.
 
     Examples
     --------
@@ -153,21 +86,37 @@ class Objective:
         *,
         loss: Loss | None = None,
         penalties: Sequence[Penalty] = (),
+        sample_weight: FloatArray | None = None,
+        tangents: FloatArray | None = None,
         engine: Engine,
         cache_bytes: int = 2**30,
     ) -> None:
-        y = X if y is None else y
-        _check_rows(network, X, y)
+        self._loss = SquaredError() if loss is None else loss
+        check_problem(network, self._loss, penalties, X, X if y is None else y, sample_weight, tangents)
         self.network = network
         self.n_samples = X.shape[0]
-        self._X, self._y = X, y
         self._dtype = X.dtype
-        self._loss = SquaredError() if loss is None else loss
+        self.set_rows(X, y, sample_weight, tangents)
         self._penalties = tuple(penalties)
-        #: The penalties on mean activations, for each hidden layer.
-        self._penalised = [self._mean_activation_penalties(hidden) for hidden in range(network.n_layers - 1)]
+        active = [penalty for penalty in self._penalties if penalty.weight > 0]
+        self._weight_penalties = [penalty for penalty in active if isinstance(penalty, WeightPenalty)]
+        self._jacobian_penalties = [penalty for penalty in active if isinstance(penalty, JacobianPenalty)]
+        #: The penalties on mean activations, and on activations, for each hidden layer.
+        self._mean_penalties = [
+            [p for p in active if isinstance(p, MeanActivationPenalty) and _acts_on(p, hidden)]
+            for hidden in range(network.n_layers - 1)
+        ]
+        self._activation_penalties = [
+            [p for p in active if isinstance(p, ActivationPenalty) and _acts_on(p, hidden)]
+            for hidden in range(network.n_layers - 1)
+        ]
+        #: What pass 2 sums beside the gradient: the loss first, then each penalty on rows, by name.
+        row_penalties = [p for p in active if isinstance(p, ActivationPenalty | JacobianPenalty)]
+        self._row_terms = list(dict.fromkeys([self._loss.name, *(p.name for p in row_penalties)]))
         #: How many hidden layers pass 1 has to compute; none needed, none computed.
-        self._depth = max((hidden + 1 for hidden, found in enumerate(self._penalised) if found), default=0)
+        self._depth = max((hidden + 1 for hidden, found in enumerate(self._mean_penalties) if found), default=0)
+        #: Whether the loss takes the output's pre-activations.
+        self._from_z = self._loss.contains is not None
         self._engine = engine
         self._blocks = row_blocks(self.n_samples, network.layer_sizes, self._dtype.itemsize)
         largest_block = max(block.stop - block.start for block in self._blocks)
@@ -180,6 +129,20 @@ class Objective:
         """Return J(θ) and ∇J(θ), of shape (n_parameters,), float64."""
         value, gradient, _ = self.evaluate(theta)
         return value, gradient
+
+    def set_rows(
+        self,
+        X: FloatArray,
+        y: FloatArray | None = None,
+        sample_weight: FloatArray | None = None,
+        tangents: FloatArray | None = None,
+    ) -> None:
+        """Put other rows in the place of those given, as many and of the same kinds; they are not checked again."""
+        assert (X.shape[0], X.dtype) == (self.n_samples, self._dtype)
+        self._X, self._y, self._tangents = X, X if y is None else y, tangents
+        #: The rows' weights as a column, and their sum, by which every mean divides.
+        self._row_weights = None if sample_weight is None else sample_weight.astype(self._dtype).reshape(-1, 1)
+        self._total_weight = float(self.n_samples if sample_weight is None else np.sum(sample_weight, dtype=np.float64))
 
     def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
         """Compute J, ∇J and the terms of J.
@@ -199,13 +162,14 @@ class Objective:
         theta = np.asarray(theta, dtype=np.float64)
         parameters = self._cast(theta)
         with self._turn, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
-            penalty_terms, added = self._penalise_mean_activations(parameters)
+            mean_terms, added = self._penalise_mean_activations(parameters)
             function = partial(self._sum_loss_and_gradient, parameters, added)
-            sums = self._engine.sum_blocks(function, self._blocks, theta.size + 1, self._dtype)
-            sums /= self.n_samples
-            gradient, mean_loss = sums[:-1], float(sums[-1])
-            self._add_weight_gradients(theta, gradient)
-        terms = self._terms(theta, mean_loss, penalty_terms)
+            sums = self._engine.sum_blocks(function, self._blocks, theta.size + len(self._row_terms), self._dtype)
+        sums /= self._total_weight
+        gradient = sums[: theta.size]
+        for penalty in self._weight_penalties:
+            penalty.add_gradient(self._decayed(penalty, theta), self._decayed(penalty, gradient))
+        terms = self._terms(theta, sums[theta.size :], mean_terms)
         return sum(terms.values()), gradient, terms
 
     def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
@@ -222,11 +186,11 @@ class Objective:
         """
         theta = np.asarray(theta, dtype=np.float64)
         parameters = self._cast(theta)
-        with self._turn:
-            penalty_terms, _ = self._penalise_mean_activations(parameters)
+        with self._turn, np.errstate(over="ignore", invalid="ignore"):
+            mean_terms, _ = self._penalise_mean_activations(parameters)
             function = partial(self._sum_loss, parameters)
-            sums = self._engine.sum_blocks(function, self._blocks, 1, self._dtype)
-        terms = self._terms(theta, float(sums[0]) / self.n_samples, penalty_terms)
+            sums = self._engine.sum_blocks(function, self._blocks, len(self._row_terms), self._dtype)
+        terms = self._terms(theta, sums / self._total_weight, mean_terms)
         return sum(terms.values()), terms
 
     def mean_activations(self, theta: FloatArray) -> list[FloatArray]:
@@ -244,138 +208,382 @@ class Objective:
         with self._turn:
             return self._mean_activations(self._cast(theta), self.network.n_layers - 1)
 
+    def hessian_vector_product(self, theta: FloatArray, vector: FloatArray) -> FloatArray:
+        """Compute ∇²J(θ) v, exactly, in about the time of two gradients.
+
+        Parameters
+        ----------
+        theta, vector : arrays of shape (n_parameters,)
+
+        Returns
+        -------
+        array of shape (n_parameters,), float64
+
+        Raises
+        ------
+        ValueError
+            If a part of J has no second derivative here; see `check_second_derivative`.
+
+        References
+        ----------
+        Pearlmutter, B. A. (1994). Fast exact multiplication by the Hessian. Neural Computation 6, 147-160.
+        Bishop, C. M. (2006). Pattern Recognition and Machine Learning, section 5.4.6.
+        """
+        self.check_second_derivative()
+        theta, vector = np.asarray(theta, dtype=np.float64), np.asarray(vector, dtype=np.float64)
+        parameters, direction = self._cast(theta), self._cast(vector)
+        with self._turn, np.errstate(over="ignore", invalid="ignore"):
+            added, added_tangent = self._penalise_mean_tangents(parameters, direction)
+            function = partial(self._sum_hessian_product, parameters, direction, added, added_tangent)
+            product = self._engine.sum_blocks(function, self._blocks, theta.size, self._dtype)
+        product /= self._total_weight
+        for penalty in self._weight_penalties:
+            penalty.add_hessian_product(*(self._decayed(penalty, flat) for flat in (theta, vector, product)))
+        return product
+
+    def check_second_derivative(self) -> None:
+        """Raise ValueError where `hessian_vector_product` is not to be had."""
+        advice = "use solver='lbfgs' or 'conjugate_gradient', which need the gradient only."
+        for penalty in self._jacobian_penalties:
+            raise ValueError(f"{penalty.name} brings its gradient, and no Hessian-vector product; {advice}")
+        for activation in self.network.activations:
+            if not activation.twice_differentiable:
+                raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
+
     # What follows is the making of the two passes.
 
-    def _mean_activation_penalties(self, hidden: int) -> list[MeanActivationPenalty]:
-        """Return the penalties of non-zero weight on the mean activations of a hidden layer."""
-        n_hidden = self.network.n_layers - 1
-        found = []
-        for penalty in self._penalties:
-            if not isinstance(penalty, MeanActivationPenalty) or penalty.weight == 0:
-                continue
-            layers = range(n_hidden) if penalty.layers is None else penalty.layers
-            if any(not 0 <= layer < n_hidden for layer in layers):
-                raise ValueError(
-                    f"{penalty.name} is to act on the hidden layers {penalty.layers}, and this network has"
-                    f" {n_hidden}, counted from 0."
-                )
-            if hidden in layers:
-                penalty.check_bounds(self.network.activations[hidden].bounds)
-                found.append(penalty)
-        return found
-
-    def _allocate_cache(self, cache_bytes: int) -> list[FloatArray] | None:
-        """Return room for the hidden activations of every row up to the depth of pass 1, where it is affordable."""
-        sizes = self.network.layer_sizes[1 : self._depth + 1]
+    def _allocate_cache(self, cache_bytes: int) -> Layers | None:
+        """Return room for the layers of every row up to the depth of pass 1, where it is affordable."""
+        sizes = [*self.network.widths[: self._depth], *self.network.layer_sizes[1 : self._depth + 1]]
         if self.n_samples * sum(sizes) * self._dtype.itemsize > cache_bytes:
             return None
-        return [empty_aligned((self.n_samples, size), self._dtype) for size in sizes]
+        return self.network.allocate(self.n_samples, partial(empty_aligned, dtype=self._dtype), stop=self._depth)
 
     def _cast(self, theta: FloatArray) -> Parameters:
         return self.network.unpack(np.asarray(theta, dtype=self._dtype))
 
+    def _decayed(self, penalty: WeightPenalty, flat: FloatArray) -> list[FloatArray]:
+        """Return the parts of θ, or of a vector like it, at which a penalty looks."""
+        parameters = self.network.unpack(flat)
+        return [*parameters.weights, *parameters.biases] if penalty.include_biases else parameters.weights
+
+    def _layers(self, rows: slice, worker: int) -> Layers:
+        """Return where the layers of these rows stand: the input, then the cache or the worker's scratch."""
+        layers = self._scratch[worker].layers(rows)
+        layers.a[0] = self._X[rows]
+        if self._cache is not None:
+            for layer in range(1, self._depth + 1):
+                layers.z[layer], layers.a[layer] = self._cache.z[layer][rows], self._cache.a[layer][rows]
+        return layers
+
+    def _weights_of(self, rows: slice) -> FloatArray | None:
+        return None if self._row_weights is None else self._row_weights[rows]
+
+    # Pass 1.
+
     def _mean_activations(self, parameters: Parameters, depth: int) -> list[FloatArray]:
         sizes = self.network.layer_sizes[1 : depth + 1]
         function = partial(self._sum_activations, parameters, depth)
+        return self._split_means(function, sizes)
+
+    def _split_means(self, function: Any, sizes: Sequence[int]) -> list[FloatArray]:
+        if not sizes:
+            return []
         sums = self._engine.sum_blocks(function, self._blocks, sum(sizes), self._dtype)
-        sums /= self.n_samples
-        return np.split(sums, np.cumsum(sizes)[:-1]) if sizes else []
+        sums /= self._total_weight
+        return np.split(sums, np.cumsum(sizes)[:-1])
+
+    def _sum_activations(self, parameters: Parameters, depth: int, rows: slice, worker: int, sums: FloatArray) -> None:
+        """Pass 1 over one block: forward, and the sums of the hidden activations."""
+        layers = self._layers(rows, worker)
+        self.network.forward(parameters, Layers(layers.z[: depth + 1], layers.a[: depth + 1]))
+        self._sum_over_rows(layers.a[1 : depth + 1], rows, worker, sums)
+
+    def _sum_over_rows(self, arrays: Sequence[FloatArray], rows: slice, worker: int, sums: FloatArray) -> None:
+        """Write the column sums of arrays of shape (n_rows, n_units), one after another."""
+        weights = self._weights_of(rows)
+        summed = self._scratch[worker].ones(rows) if weights is None else weights.T
+        start = 0
+        for array in arrays:
+            stop = start + array.shape[1]
+            np.matmul(summed, array, out=sums[start:stop].reshape(1, -1))
+            start = stop
 
     def _penalise_mean_activations(self, parameters: Parameters) -> tuple[dict[str, float], list[FloatArray | None]]:
         """Run pass 1; return the penalties' values by name, and what they add to ∂J/∂a, for `backward`."""
         values: dict[str, float] = {}
         added: list[FloatArray | None] = [None] * self.network.n_layers
-        if self._depth == 0:
-            return values, added
-        limit = float(np.finfo(self._dtype).max) / 4
         for hidden, rho_hat in enumerate(self._mean_activations(parameters, self._depth)):
             bounds = self.network.activations[hidden].bounds
-            derivative = np.zeros_like(rho_hat)
-            for penalty in self._penalised[hidden]:
+            for penalty in self._mean_penalties[hidden]:
                 value = penalty.value(rho_hat, bounds, self._dtype)
                 values[penalty.name] = values.get(penalty.name, 0.0) + value
-                derivative += penalty.derivative(rho_hat, bounds, self._dtype)
-            if self._penalised[hidden]:
-                # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
-                added[hidden] = np.clip(derivative, -limit, limit).astype(self._dtype)
+            added[hidden] = self._sum_derivatives(hidden, rho_hat)
         return values, added
 
-    def _layers(self, rows: slice, worker: int) -> list[FloatArray]:
-        """Return where the activations of these rows stand: the input, then the cache or the worker's scratch."""
-        a = [self._X[rows], *self._scratch[worker].activations(rows)]
-        for layer, cached in enumerate(self._cache or (), start=1):
-            a[layer] = cached[rows]
-        return a
+    def _sum_derivatives(self, hidden: int, rho_hat: FloatArray) -> FloatArray | None:
+        """Return ∂/∂ρ̂ of the penalties on a layer's mean activations, as the dtype of the arithmetic can hold it."""
+        if not self._mean_penalties[hidden]:
+            return None
+        bounds = self.network.activations[hidden].bounds
+        derivative = sum(p.derivative(rho_hat, bounds, self._dtype) for p in self._mean_penalties[hidden])
+        # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
+        limit = float(np.finfo(self._dtype).max) / 4
+        return np.clip(derivative, -limit, limit).astype(self._dtype)
 
-    def _sum_activations(self, parameters: Parameters, depth: int, rows: slice, worker: int, sums: FloatArray) -> None:
-        """Pass 1 over one block: forward, and the sums of the hidden activations."""
-        a = self._layers(rows, worker)
-        self.network.forward(parameters, a[: depth + 1])
-        ones = self._scratch[worker].ones(rows)
-        start = 0
-        for layer in range(1, depth + 1):
-            stop = start + a[layer].shape[1]
-            np.matmul(ones, a[layer], out=sums[start:stop].reshape(1, -1))
-            start = stop
+    def _penalise_mean_tangents(
+        self, parameters: Parameters, direction: Parameters
+    ) -> tuple[list[FloatArray | None], list[FloatArray | None]]:
+        """Run pass 1 with tangents; return what the penalties add to ∂J/∂a, and the tangents of that."""
+        added: list[FloatArray | None] = [None] * self.network.n_layers
+        added_tangent: list[FloatArray | None] = [None] * self.network.n_layers
+        sizes = self.network.layer_sizes[1 : self._depth + 1]
+        function = partial(self._sum_activations_and_tangents, parameters, direction)
+        means = self._split_means(function, [*sizes, *sizes])
+        for hidden, penalties in enumerate(self._mean_penalties[: self._depth]):
+            rho_hat, tangent = means[hidden], means[hidden + self._depth]
+            added[hidden] = self._sum_derivatives(hidden, rho_hat)
+            if penalties:
+                bounds = self.network.activations[hidden].bounds
+                second = sum(p.second_derivative(rho_hat, bounds, self._dtype) for p in penalties)
+                added_tangent[hidden] = (second * tangent).astype(self._dtype)
+        return added, added_tangent
+
+    def _sum_activations_and_tangents(
+        self, parameters: Parameters, direction: Parameters, rows: slice, worker: int, sums: FloatArray
+    ) -> None:
+        """Pass 1 of a Hessian-vector product over one block."""
+        depth, layers = self._depth, self._layers(rows, worker)
+        self.network.forward(parameters, Layers(layers.z[: depth + 1], layers.a[: depth + 1]))
+        tangents = self.network.push_forward(parameters, layers, None, direction, stop=depth)
+        self._sum_over_rows([*layers.a[1 : depth + 1], *tangents.a[1:]], rows, worker, sums)
+
+    # Pass 2.
+
+    def _forward(self, parameters: Parameters, rows: slice, worker: int, known: int) -> Layers:
+        """Return the layers of these rows, computed from those that are known; z of the output if the loss wants it."""
+        layers = self._layers(rows, worker)
+        self.network.forward(
+            parameters,
+            Layers(layers.z[known:], layers.a[known:]),
+            known,
+            without_activation=self.network.n_layers if self._from_z else None,
+        )
+        return layers
+
+    def _evaluate_loss(self, layers: Layers, rows: slice, delta: FloatArray) -> FloatArray:
+        """Return the loss of each row, and write its derivative, times the rows' weights."""
+        outputs = layers.z[-1] if self._from_z else layers.a[-1]
+        values = self._loss.value_and_derivative(outputs, self._y[rows], out=delta)
+        weights = self._weights_of(rows)
+        if weights is not None:
+            delta *= weights
+        return values
+
+    def _penalise_rows(
+        self, parameters: Parameters, layers: Layers, rows: slice, gradient: Parameters
+    ) -> tuple[dict[str, FloatArray], list[FloatArray | None], list[FloatArray | None]]:
+        """Return the penalties' values for each row by name, and what they add to ∂J/∂a and to ∂J/∂z."""
+        n_layers, weights = self.network.n_layers, self._weights_of(rows)
+        values: dict[str, FloatArray] = {}
+        added: list[FloatArray | None] = [None] * n_layers
+        added_z: list[FloatArray | None] = [None] * n_layers
+        for hidden, penalties in enumerate(self._activation_penalties):
+            for activation_penalty in penalties:
+                name, a = activation_penalty.name, layers.a[hidden + 1]
+                values[name] = values.get(name, 0.0) + activation_penalty.value(a)
+                derivative = activation_penalty.derivative(a)
+                if weights is not None:
+                    derivative = derivative * weights
+                added[hidden] = _add(added[hidden], derivative)
+        for penalty in self._jacobian_penalties:
+            seen = layers
+            if self._from_z and penalty.penalised_layer(n_layers) == n_layers:
+                seen = self._with_output(parameters, layers)
+            tangents = None if self._tangents is None else self._tangents[rows]
+            value = penalty.add(self.network, parameters, seen, weights, tangents, gradient, added_z)
+            values[penalty.name] = values.get(penalty.name, 0.0) + value
+        return values, added, added_z
+
+    def _with_output(self, parameters: Parameters, layers: Layers) -> Layers:
+        """Return layers whose output activation has been applied, where the loss did without."""
+        z, a = layers.z[-1].copy(), layers.a[-1].copy()
+        output = self.network.activations[-1]
+        a = z if output.in_place else a
+        output.forward(z, a, parameters.activation_parameters[-1])
+        return Layers([*layers.z[:-1], z], [*layers.a[:-1], a])
+
+    def _write_terms(self, loss: FloatArray, penalties: dict[str, FloatArray], rows: slice, sums: FloatArray) -> None:
+        """Sum the values of each row, weighted, in the order of the row terms."""
+        weights = self._weights_of(rows)
+        sums[:] = 0
+        for index, name in enumerate(self._row_terms):
+            for values in ([loss] if index == 0 else []) + ([penalties[name]] if name in penalties else []):
+                sums[index] += values.sum() if weights is None else values @ weights[:, 0]
 
     def _sum_loss(self, parameters: Parameters, rows: slice, worker: int, sums: FloatArray) -> None:
-        """Pass 2 without the gradient; sums holds the loss, last."""
-        a, delta = self._layers(rows, worker), self._scratch[worker].deltas(rows)
-        known = len(self._cache or ())
-        self.network.forward(parameters, a[known:], known)
-        sums[-1] = self._loss.value_and_derivative(a[-1], self._y[rows], out=delta[-1])
+        """Pass 2 without the gradient; sums holds the row terms."""
+        layers = self._forward(parameters, rows, worker, self._depth if self._cache is not None else 0)
+        delta = self._scratch[worker].deltas(rows)
+        loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
+        unused = np.zeros(self.network.n_parameters if self._jacobian_penalties else 0, self._dtype)
+        gradient = self.network.unpack(unused) if unused.size else Parameters([], [], [])
+        self._write_terms(loss, self._penalise_rows(parameters, layers, rows, gradient)[0], rows, sums)
 
     def _sum_loss_and_gradient(
         self,
         parameters: Parameters,
-        added: Sequence[FloatArray | None],
+        mean_added: Sequence[FloatArray | None],
         rows: slice,
         worker: int,
         sums: FloatArray,
     ) -> None:
-        """Pass 2 over one block; sums holds the gradient, then the loss, so that the gradient stays aligned."""
-        self._sum_loss(parameters, rows, worker, sums)
-        a, delta = self._layers(rows, worker), self._scratch[worker].deltas(rows)
-        gradient = self.network.unpack(sums[:-1])
-        self.network.backward(parameters, a, delta, self._scratch[worker].ones(rows), added, gradient)
+        """Pass 2 over one block; sums holds the gradient, then the row terms, so that the gradient stays aligned."""
+        layers = self._forward(parameters, rows, worker, self._depth if self._cache is not None else 0)
+        delta = self._scratch[worker].deltas(rows)
+        loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
+        n_parameters = self.network.n_parameters
+        accumulate = bool(self._jacobian_penalties)
+        if accumulate or self.network.tied or any(self.network.activation_parameter_sizes):
+            sums[:n_parameters] = 0
+        gradient = self.network.unpack(sums[:n_parameters])
+        values, added, added_z = self._penalise_rows(parameters, layers, rows, gradient)
+        self._write_terms(loss, values, rows, sums[n_parameters:])
+        self.network.backward(
+            parameters,
+            layers,
+            delta,
+            self._scratch[worker].ones(rows),
+            self._add_means(added, mean_added, rows),
+            added_z,
+            gradient,
+            from_z=self._from_z,
+            accumulate=accumulate,
+        )
 
-    def _add_weight_gradients(self, theta: FloatArray, gradient: FloatArray) -> None:
-        weights, gradients = self.network.unpack(theta).weights, self.network.unpack(gradient).weights
-        for penalty in self._penalties:
-            if isinstance(penalty, WeightPenalty) and penalty.weight > 0:
-                penalty.add_gradient(weights, gradients)
+    def _add_means(
+        self, added: Sequence[FloatArray | None], mean_added: Sequence[FloatArray | None], rows: slice
+    ) -> list[FloatArray | None]:
+        """Return what each row adds to ∂J/∂a, together with what all rows add alike, times their weights."""
+        weights = self._weights_of(rows)
+        together: list[FloatArray | None] = []
+        for of_row, of_mean in zip(added, mean_added, strict=True):
+            if of_mean is not None and weights is not None:
+                of_mean = weights * of_mean
+            together.append(_add(of_row, of_mean))
+        return together
 
-    def _terms(self, theta: FloatArray, mean_loss: float, mean_activation_values: dict[str, float]) -> dict[str, float]:
-        weights = self.network.unpack(theta).weights
-        terms = {self._loss.name: mean_loss}
+    def _sum_hessian_product(
+        self,
+        parameters: Parameters,
+        direction: Parameters,
+        mean_added: Sequence[FloatArray | None],
+        mean_tangents: Sequence[FloatArray | None],
+        rows: slice,
+        worker: int,
+        sums: FloatArray,
+    ) -> None:
+        """Pass 2 of a Hessian-vector product over one block; sums holds the product."""
+        weights = self._weights_of(rows)
+        layers = self._forward(parameters, rows, worker, 0)
+        if self._from_z:  # the output's tangents are needed before its activation only
+            outputs, seen = layers.z[-1], self._with_output(parameters, layers)
+        else:
+            outputs, seen = layers.a[-1], layers
+        tangents = self.network.push_forward(parameters, seen, None, direction)
+        phi = np.empty_like(outputs)
+        self._evaluate_loss(layers, rows, phi)
+        tangent = tangents.z[-1] if self._from_z else tangents.a[-1]
+        delta = self._loss.second_derivative(outputs, self._y[rows], tangent)
+        delta = delta * (1 if weights is None else weights)
+        added: list[FloatArray | None] = [None] * self.network.n_layers
+        added_tangent = list(added)
+        for hidden, penalties in enumerate(self._activation_penalties):
+            a, alpha = layers.a[hidden + 1], tangents.a[hidden + 1]
+            for penalty in penalties:
+                scale = 1 if weights is None else weights
+                added[hidden] = _add(added[hidden], penalty.derivative(a) * scale)
+                added_tangent[hidden] = _add(added_tangent[hidden], penalty.second_derivative(a) * alpha * scale)
+        sums[:] = 0
+        self.network.backward_tangents(
+            parameters,
+            direction,
+            seen,
+            tangents,
+            phi,
+            delta,
+            self._scratch[worker].ones(rows),
+            self._add_means(added, mean_added, rows),
+            self._add_means(added_tangent, mean_tangents, rows),
+            self.network.unpack(sums),
+            from_z=self._from_z,
+        )
+
+    def _terms(self, theta: FloatArray, row_terms: FloatArray, mean_terms: dict[str, float]) -> dict[str, float]:
+        """Return the terms of J by name: the loss, then the penalties in the order in which they were given."""
+        found = dict(zip(self._row_terms, row_terms.tolist(), strict=True))
+        terms = {self._loss.name: found[self._loss.name]}
         for penalty in self._penalties:
-            value = mean_activation_values.get(penalty.name, 0.0)
+            value = found.get(penalty.name, 0.0) + mean_terms.get(penalty.name, 0.0)
             if isinstance(penalty, WeightPenalty):
-                value = terms.get(penalty.name, 0.0) + penalty.value(weights)
+                value = terms.get(penalty.name, 0.0) + penalty.value(self._decayed(penalty, theta))
             terms[penalty.name] = value
         return terms
 
 
 class _Scratch:
-    """One worker's memory for a block: activations and deltas of every layer but the input, and ones."""
+    """One worker's memory for a block: layers and their deltas, and ones."""
 
     def __init__(self, network: Network, rows: int, dtype: np.dtype[Any]) -> None:
-        self._activations = [empty_aligned((rows, size), dtype) for size in network.layer_sizes[1:]]
-        self._deltas = [empty_aligned((rows, size), dtype) for size in network.layer_sizes[1:]]
+        self._layers = network.allocate(rows, partial(empty_aligned, dtype=dtype))
+        self._deltas = network.allocate(rows, partial(empty_aligned, dtype=dtype))
         self._ones = np.ones((1, rows), dtype=dtype)
 
-    def activations(self, rows: slice) -> list[FloatArray]:
-        return [a[: rows.stop - rows.start] for a in self._activations]
+    def layers(self, rows: slice) -> Layers:
+        return _first_rows(self._layers, rows)
 
-    def deltas(self, rows: slice) -> list[FloatArray]:
-        return [delta[: rows.stop - rows.start] for delta in self._deltas]
+    def deltas(self, rows: slice) -> Layers:
+        return _first_rows(self._deltas, rows)
 
     def ones(self, rows: slice) -> FloatArray:
         return self._ones[:, : rows.stop - rows.start]
 
 
-def _check_rows(network: Network, X: FloatArray, y: FloatArray) -> None:
-    """Raise ValueError where inputs, targets and network do not fit."""
+def _first_rows(layers: Layers, rows: slice) -> Layers:
+    n_rows = rows.stop - rows.start
+    return Layers([z[:n_rows] for z in layers.z], [a[:n_rows] for a in layers.a])
+
+
+def _add(known: FloatArray | None, extra: FloatArray | None) -> FloatArray | None:
+    if known is None or extra is None:
+        return extra if known is None else known
+    total: FloatArray = known + extra
+    return total
+
+
+def _acts_on(penalty: HiddenLayerPenalty, hidden: int) -> bool:
+    return penalty.layers is None or hidden in penalty.layers
+
+
+def check_problem(
+    network: Network,
+    loss: Loss,
+    penalties: Sequence[Penalty],
+    X: FloatArray,
+    y: FloatArray,
+    sample_weight: FloatArray | None = None,
+    tangents: FloatArray | None = None,
+) -> None:
+    """Raise ValueError where network, loss, penalties and rows do not fit together; see `Objective`."""
+    _check_rows(network, X, y, sample_weight, tangents)
+    _check_loss(network, loss, y)
+    _check_penalties(network, [penalty for penalty in penalties if penalty.weight > 0], tangents)
+
+
+def _check_rows(
+    network: Network, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None, tangents: FloatArray | None
+) -> None:
+    """Raise ValueError where inputs, targets, weights, tangents and network do not fit."""
     if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != network.layer_sizes[0]:
         raise ValueError(
             f"X must have the shape (n_samples >= 1, {network.layer_sizes[0]}) for a network of layer_sizes"
@@ -388,3 +596,62 @@ def _check_rows(network: Network, X: FloatArray, y: FloatArray) -> None:
         )
     if X.dtype not in (np.float32, np.float64) or y.dtype != X.dtype:
         raise ValueError(f"X and y must both be float32 or both float64; got {X.dtype} and {y.dtype}.")
+    if sample_weight is not None:
+        if sample_weight.shape != X.shape[:1]:
+            raise ValueError(
+                f"sample_weight must have the shape ({X.shape[0]},), a weight for every row of X; got"
+                f" {sample_weight.shape}."
+            )
+        if not (np.all(np.isfinite(sample_weight)) and np.min(sample_weight) >= 0 and np.sum(sample_weight) > 0):
+            raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
+    if tangents is not None:
+        if tangents.ndim != 3 or (tangents.shape[0], tangents.shape[2]) != X.shape:
+            raise ValueError(
+                f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), vectors like the rows of X for"
+                f" every row of X; got {tangents.shape}."
+            )
+        if tangents.dtype != X.dtype:
+            raise ValueError(f"tangents must be {X.dtype} as X is; got {tangents.dtype}.")
+
+
+def _check_loss(network: Network, loss: Loss, y: FloatArray) -> None:
+    """Raise ValueError where the loss does not fit the output activation or the targets."""
+    output = network.activations[-1].name
+    if loss.contains not in (None, output):
+        raise ValueError(
+            f"loss {loss.name!r} needs output_activation={loss.contains!r}, and the output activation is {output!r};"
+            " set it, or use loss='squared_error', which takes any."
+        )
+    loss.check_targets(y)
+
+
+def _check_penalties(network: Network, penalties: Sequence[Penalty], tangents: FloatArray | None) -> None:
+    """Raise ValueError where a penalty cannot act on this network."""
+    n_hidden = network.n_layers - 1
+    for penalty in penalties:
+        if isinstance(penalty, HiddenLayerPenalty):
+            layers = range(n_hidden) if penalty.layers is None else penalty.layers
+            if any(not 0 <= layer < n_hidden for layer in layers):
+                raise ValueError(
+                    f"{penalty.name} is to act on the hidden layers {penalty.layers}, and this network has"
+                    f" {n_hidden}, counted from 0."
+                )
+            for layer in layers:
+                penalty.check_bounds(network.activations[layer].bounds)
+        elif isinstance(penalty, JacobianPenalty):
+            for activation in network.activations[: penalty.penalised_layer(network.n_layers)]:
+                if not activation.twice_differentiable:
+                    raise ValueError(
+                        f"{penalty.name} needs the second derivative of the activation {activation.name!r}, which it"
+                        " does not define; use 'sigmoid' or 'tanh', or define it."
+                    )
+            if penalty.needs_tangents and (tangents is None or tangents.shape[1] == 0):
+                raise ValueError(
+                    f"{penalty.name} needs tangents of every row, of shape (n_samples, n_tangents, n_features); make"
+                    " them with rhohat.image_tangents, or set the weight of the penalty to 0."
+                )
+        elif not isinstance(penalty, WeightPenalty):
+            raise ValueError(
+                f"a penalty must be a WeightPenalty, MeanActivationPenalty, ActivationPenalty or JacobianPenalty; got"
+                f" {penalty!r}."
+            )

@@ -1,7 +1,8 @@
 """What is added to the mean loss in J: value and gradient side by side.
 
-Two kinds so far, by what they look at: the weights, or the mean activation of every hidden unit. The objective
-asks for each kind at the place where what it looks at is known.
+There are kinds, by what they look at: the weights, the mean activation of every hidden unit, or the activations on
+each row. (A fourth, in `jacobian_penalties.py`, looks at derivatives of the network by its input.) The objective asks
+for each kind at the place where what it looks at is known.
 
 To add one: a class here that derives from its kind.
 """
@@ -15,9 +16,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, array_namespace
 
-__all__ = ["KLSparsity", "MeanActivationPenalty", "Penalty", "WeightDecay", "WeightPenalty"]
+__all__ = [
+    "ActivationPenalty",
+    "HiddenLayerPenalty",
+    "KLSparsity",
+    "L1Sparsity",
+    "MeanActivationPenalty",
+    "Penalty",
+    "WeightDecay",
+    "WeightPenalty",
+    "check_weight",
+]
 
 
 class Penalty(ABC):
@@ -36,19 +47,31 @@ class Penalty(ABC):
 
 
 class WeightPenalty(Penalty):
-    """A penalty on the weight matrices; biases are free."""
+    """A penalty on the weight matrices and, where a subclass sets `include_biases`, the biases.
+
+    Where weights are tied, a matrix that serves two layers is there twice, once transposed: J is a function of the
+    layers' matrices.
+    """
+
+    include_biases: bool = False
 
     @abstractmethod
     def value(self, weights: Sequence[FloatArray]) -> float:
-        """Return the penalty for the weights, one (fan_in, fan_out) matrix per layer."""
+        """Return the penalty for the weights, a (fan_in, fan_out) matrix per layer; then the biases, if included."""
 
     @abstractmethod
     def add_gradient(self, weights: Sequence[FloatArray], gradients: Sequence[FloatArray]) -> None:
-        """Add the penalty's gradient to `gradients`, one matrix per layer, in place."""
+        """Add the penalty's gradient to `gradients`, an array for each of `weights`, in place."""
+
+    def add_hessian_product(
+        self, weights: Sequence[FloatArray], tangents: Sequence[FloatArray], products: Sequence[FloatArray]
+    ) -> None:
+        """Add the penalty's Hessian times the tangents to `products`, in place."""
+        raise _no_second_derivative(self)
 
 
-class MeanActivationPenalty(Penalty):
-    """A penalty on ρ̂, the activation of each hidden unit averaged over all rows.
+class HiddenLayerPenalty(Penalty):
+    """A penalty on hidden layers.
 
     Attributes
     ----------
@@ -58,9 +81,12 @@ class MeanActivationPenalty(Penalty):
 
     layers: tuple[int, ...] | None
 
-    @abstractmethod
     def check_bounds(self, bounds: tuple[float, float]) -> None:
         """Raise ValueError if the penalty means nothing for units whose activations have these bounds."""
+
+
+class MeanActivationPenalty(HiddenLayerPenalty):
+    """A penalty on ρ̂, the activation of each hidden unit averaged over all rows."""
 
     @abstractmethod
     def value(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> float:
@@ -79,15 +105,39 @@ class MeanActivationPenalty(Penalty):
     def derivative(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
         """Return ∂value/∂(mean activation), of shape (n_units,), for the same arguments as `value`."""
 
+    def second_derivative(
+        self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]
+    ) -> FloatArray:
+        """Return ∂²value/∂(mean activation)², of shape (n_units,), for the same arguments as `value`."""
+        raise _no_second_derivative(self)
+
+
+class ActivationPenalty(HiddenLayerPenalty):
+    """A penalty on the activations of hidden units on each row, averaged over rows."""
+
+    @abstractmethod
+    def value(self, a: FloatArray) -> FloatArray:
+        """Return the penalty of each row, of shape (n_rows,), for activations a of shape (n_rows, n_units)."""
+
+    @abstractmethod
+    def derivative(self, a: FloatArray) -> FloatArray:
+        """Return ∂value/∂a, of shape (n_rows, n_units)."""
+
+    def second_derivative(self, a: FloatArray) -> FloatArray:
+        """Return ∂²value/∂a², unit by unit, of shape (n_rows, n_units)."""
+        raise _no_second_derivative(self)
+
 
 @dataclass(frozen=True)
 class WeightDecay(WeightPenalty):
-    """λ/2 Σ_l ‖W^(l)‖²; its gradient is λ W^(l). Biases are not decayed.
+    """λ/2 Σ_l ‖W^(l)‖²; its gradient is λ W^(l). Biases are not decayed, unless asked for.
 
     Parameters
     ----------
     weight : float
         λ, at least 0.
+    include_biases : bool, default=False
+        Whether λ/2 Σ_l ‖b^(l)‖² is added.
 
     References
     ----------
@@ -100,10 +150,11 @@ class WeightDecay(WeightPenalty):
     """
 
     weight: float
+    include_biases: bool = False
     name: ClassVar[str] = "weight_decay"
 
     def __post_init__(self) -> None:
-        _check_weight(self)
+        check_weight(self)
 
     def value(self, weights: Sequence[FloatArray]) -> float:
         """Return λ/2 Σ ‖W‖²."""
@@ -113,6 +164,55 @@ class WeightDecay(WeightPenalty):
         """Add λ W to each gradient."""
         for W, gradient in zip(weights, gradients, strict=True):
             gradient += self.weight * W
+
+    def add_hessian_product(
+        self, weights: Sequence[FloatArray], tangents: Sequence[FloatArray], products: Sequence[FloatArray]
+    ) -> None:
+        """Add λ V to each product."""
+        self.add_gradient(tangents, products)
+
+
+@dataclass(frozen=True)
+class L1Sparsity(ActivationPenalty):
+    """β Σ_j |a_j|, averaged over rows: hidden activations of which many are small.
+
+    Its derivative is β sign(a_j), taken as 0 at 0.
+
+    Parameters
+    ----------
+    weight : float
+        β, at least 0.
+    layers : tuple of int, default=None
+        The hidden layers on which it acts, 0 being the first; None means every one.
+
+    Examples
+    --------
+    >>> L1Sparsity(0.5).value(np.array([[1.0, -2.0], [0.0, 4.0]]))
+    array([1.5, 2. ])
+    """
+
+    weight: float
+    layers: tuple[int, ...] | None = None
+    name: ClassVar[str] = "l1_sparsity"
+
+    def __post_init__(self) -> None:
+        check_weight(self)
+
+    def value(self, a: FloatArray) -> FloatArray:
+        """Return β Σ_j |a_j| for each row."""
+        values: FloatArray = array_namespace(a).abs(a).sum(1)
+        values *= self.weight
+        return values
+
+    def derivative(self, a: FloatArray) -> FloatArray:
+        """Return β sign(a)."""
+        derivative: FloatArray = array_namespace(a).sign(a)
+        derivative *= self.weight
+        return derivative
+
+    def second_derivative(self, a: FloatArray) -> FloatArray:
+        """Return zeros."""
+        return array_namespace(a).zeros_like(a)
 
 
 @dataclass(frozen=True)
@@ -159,7 +259,7 @@ class KLSparsity(MeanActivationPenalty):
     name: ClassVar[str] = "kl_sparsity"
 
     def __post_init__(self) -> None:
-        _check_weight(self)
+        check_weight(self)
         if not 0 < self.sparsity < 1:
             raise ValueError(
                 f"sparsity (ρ) must lie strictly between 0 and 1, being a mean activation; got {self.sparsity}."
@@ -170,7 +270,7 @@ class KLSparsity(MeanActivationPenalty):
         if not np.all(np.isfinite(bounds)):
             raise ValueError(
                 "KL sparsity needs hidden units with bounded activations, and these are unbounded; use 'sigmoid' or"
-                " 'tanh' for the hidden units, or set the weight of the penalty to 0."
+                " 'tanh' for the hidden units, L1Sparsity in place of the KL penalty, or set its weight to 0."
             )
 
     def value(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> float:
@@ -185,6 +285,14 @@ class KLSparsity(MeanActivationPenalty):
         rho, rho_hat = self.sparsity, _fraction(mean_activation, bounds, dtype)
         return self.weight / (high - low) * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
 
+    def second_derivative(
+        self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]
+    ) -> FloatArray:
+        """Return β (ρ/ρ̂² + (1−ρ)/(1−ρ̂)²), divided by the squared width of the activation's bounds."""
+        low, high = bounds
+        rho, rho_hat = self.sparsity, _fraction(mean_activation, bounds, dtype)
+        return self.weight / (high - low) ** 2 * (rho / rho_hat**2 + (1 - rho) / (1 - rho_hat) ** 2)
+
 
 def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
     """Map mean activations from their bounds to the open interval (0, 1), in float64."""
@@ -196,6 +304,14 @@ def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: n
     return clipped
 
 
-def _check_weight(penalty: Penalty) -> None:
+def check_weight(penalty: Penalty) -> None:
+    """Raise ValueError unless the weight of a penalty is finite and at least 0."""
     if not (penalty.weight >= 0 and np.isfinite(penalty.weight)):
         raise ValueError(f"the weight of {penalty.name} must be finite and at least 0; got {penalty.weight}.")
+
+
+def _no_second_derivative(penalty: Penalty) -> NotImplementedError:
+    return NotImplementedError(
+        f"{type(penalty).__name__} has no second derivative, so solver='newton_cg' cannot use it; use 'lbfgs' or"
+        " 'conjugate_gradient'."
+    )

@@ -50,8 +50,8 @@ def test_data(X, error, message):
         ("weight_decay", -1e-9),
         ("n_components", 0),
         ("n_components", 2.5),
-        ("activation", "relu"),
-        ("output_activation", "softmax"),
+        ("activation", "swish"),
+        ("output_activation", "swish"),
         ("solver", "newton"),
         ("initial_weights", "zeros"),
         ("max_iter", 0),
@@ -101,7 +101,7 @@ def test_an_output_that_cannot_reach_the_data_names_the_remedy(output, X, interv
 
 
 def test_sparsity_of_unbounded_units_names_the_alternative():
-    with pytest.raises(ValueError, match="use 'sigmoid' or 'tanh' for the hidden units, or set the weight"):
+    with pytest.raises(ValueError, match="use 'sigmoid' or 'tanh' for the hidden units, L1Sparsity"):
         SparseAutoencoder(activation="identity", callbacks=[never_called]).fit(GOOD)
 
 

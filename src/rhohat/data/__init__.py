@@ -4,10 +4,12 @@ from rhohat.data.images import sample_patches, whiten_image
 from rhohat.data.photographs import photographs
 from rhohat.data.preprocessing import PatchNormalizer, ZCAWhitening
 from rhohat.data.readers import read_images
+from rhohat.data.tangents import image_tangents
 
 __all__ = [
     "PatchNormalizer",
     "ZCAWhitening",
+    "image_tangents",
     "photographs",
     "read_images",
     "sample_patches",

@@ -1,5 +1,23 @@
 """Estimators: scikit-learn's contract on top of networks, objectives and solvers."""
 
+from rhohat.estimators.classifier import FeedforwardClassifier
+from rhohat.estimators.contractive_autoencoder import ContractiveAutoencoder
+from rhohat.estimators.deep_autoencoder import DeepAutoencoder
+from rhohat.estimators.denoising_autoencoder import DenoisingAutoencoder
+from rhohat.estimators.regressor import FeedforwardRegressor
+from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
+from rhohat.estimators.stacked_autoencoder import StackedAutoencoder
+from rhohat.estimators.stacked_classifier import StackedAutoencoderClassifier
 
-__all__ = ["SparseAutoencoder"]
+__all__ = [
+    "ContractiveAutoencoder",
+    "DeepAutoencoder",
+    "DenoisingAutoencoder",
+    "FeedforwardClassifier",
+    "FeedforwardRegressor",
+    "SoftmaxRegression",
+    "SparseAutoencoder",
+    "StackedAutoencoder",
+    "StackedAutoencoderClassifier",
+]

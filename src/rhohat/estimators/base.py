@@ -1,287 +1,237 @@
-"""What all autoencoders share: validation, fitting, encoding and decoding, on top of a network and an objective."""
+"""What all estimators share: the training parameters, fitting, and passing rows through a fitted network."""
 
 from __future__ import annotations
 
 import warnings
-from abc import abstractmethod
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import validate_data
 
-from rhohat.activations import Activation, Identity, Sigmoid, as_activation
+from rhohat.activations import ACTIVATIONS, Activation
 from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.blocks import row_blocks
+from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.engines import ThreadEngine
+from rhohat.estimators.training import Problem, train
 from rhohat.exceptions import ConvergenceWarning
-from rhohat.network import Network, Parameters
-from rhohat.objective import Objective, row_blocks
+from rhohat.losses import LOSSES, Loss
+from rhohat.network import INITIAL_WEIGHTS, Network
 from rhohat.penalties import Penalty
-from rhohat.randomness import keyed_generator, seed_from
-from rhohat.solvers import Callback, PrintProgress, SolverResult, as_solver
+from rhohat.randomness import RandomState, keyed_generator, seed_from
+from rhohat.solvers import (
+    SOLVERS,
+    Callback,
+    MiniBatchSolver,
+    MiniBatchState,
+    PrintProgress,
+    Solver,
+    SolverResult,
+    as_solver,
+)
 
-__all__ = ["BaseAutoencoder"]
+__all__ = ["BaseNetwork", "as_layer_sizes", "check_rows", "works_in_mini_batches"]
+
+_AT_LEAST_0 = Interval(Real, 0, None, closed="left")
+_AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 
 
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """An autoencoder as a scikit-learn transformer.
+def works_in_mini_batches(estimator: BaseNetwork) -> bool:
+    """Return whether the estimator's solver works in mini-batches, so that `partial_fit` makes sense."""
+    if isinstance(as_solver(estimator.solver), MiniBatchSolver):
+        return True
+    raise AttributeError(
+        f"partial_fit needs a solver that works in mini-batches, such as solver='adam'; got {estimator.solver!r}."
+    )
 
-    A subclass has the constructor, with at least the parameters that are used here, and says what the network and
-    the penalties are.
-    """
 
-    output_activation: str | Activation
+class BaseNetwork(BaseEstimator):
+    """A network that a solver trains. The parameters are those of training; see any estimator."""
 
-    @abstractmethod
-    def _make_network(self, n_features: int, output: Activation) -> Network:
-        """Return the architecture for data with so many features and the output activation that was chosen."""
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [_AT_LEAST_1],
+        "hidden_layer_sizes": ["array-like", _AT_LEAST_1],
+        "activation": [StrOptions(set(ACTIVATIONS)), Activation, list, tuple],
+        "output_activation": [StrOptions({"auto", *ACTIVATIONS}), Activation],
+        "loss": [StrOptions({"auto", *LOSSES}), Loss],
+        "sparsity": [Interval(Real, 0, 1, closed="neither")],
+        "sparsity_weight": [_AT_LEAST_0],
+        "sparsity_layers": [None, "array-like"],
+        "weight_decay": [_AT_LEAST_0],
+        "contraction_weight": [_AT_LEAST_0],
+        "tangent_weight": [_AT_LEAST_0],
+        "noise_covariance": [None, StrOptions({"estimate"}), "array-like"],
+        "max_covariance_updates": [_AT_LEAST_1],
+        "corruption": [None, StrOptions(set(CORRUPTIONS)), Corruption],
+        "n_corruptions": [_AT_LEAST_1],
+        "tied_weights": ["boolean"],
+        "penalties": ["array-like"],
+        "layers": [None, list, tuple],
+        "solver": [StrOptions(set(SOLVERS)), Solver],
+        "initial_weights": [StrOptions(set(INITIAL_WEIGHTS))],
+        "max_iter": [_AT_LEAST_1],
+        "tol": [_AT_LEAST_0],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state", np.random.Generator],
+        "n_jobs": [None, Integral],
+        "callbacks": ["array-like", None],
+        "verbose": ["verbose"],
+    }
 
-    @abstractmethod
-    def _make_penalties(self) -> list[Penalty]:
-        """Return what is added to the mean loss."""
+    penalties: Sequence[Penalty]
+    solver: str | Solver
+    initial_weights: str
+    max_iter: int
+    tol: float
+    warm_start: bool
+    random_state: RandomState
+    n_jobs: int | None
+    callbacks: Sequence[Callback] | None
+    verbose: int
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Learn the weights from rows.
+    network_: Network
+    coefs_: list[FloatArray]
+    intercepts_: list[FloatArray]
+    activation_parameters_: list[FloatArray]
+    loss_curve_: list[float]
+    terms_curve_: dict[str, list[float]]
+    n_iter_: int
+    n_evaluations_: int
+    #: What `partial_fit` goes on from.
+    _seed: int
+    _solver_state: MiniBatchState
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : ignored
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers with at
-            least one row; the output activation cannot reach X; KL sparsity is asked of unbounded units; or
-            `warm_start` meets parameters of other shapes.
-        """
-        self._validate_params()
-        continues = self.warm_start and hasattr(self, "coefs_")
-        rows = self._validate(X) if continues else _check_rows(X)
-        network = self._choose_network(rows, continues)
-        callbacks = self._all_callbacks()
-        engine = ThreadEngine(self.n_jobs)
-        with engine.session():
-            objective = self._make_objective(rows, network, engine)
-            result = as_solver(self.solver).minimize(
-                objective.evaluate,
-                self.theta_ if continues else self._draw_theta(network),
-                max_iter=self.max_iter,
-                tol=self.tol,
-                callbacks=callbacks,
-            )
-            mean_activations = objective.mean_activations(result.theta)
-        # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
-        validate_data(self, X, skip_check_array=True, reset=not continues)
-        self._take_over(network, result, rows.dtype, mean_activations)
-        if not result.success:
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=2)
-        return self
-
-    def transform(self, X: ArrayLike) -> FloatArray:
-        """Return the activations of the hidden units.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples, n_components)
-        """
-        check_is_fitted(self)
-        return self._forward(self._validate(X), 0, self._code_layer)
-
-    def inverse_transform(self, H: ArrayLike) -> FloatArray:
-        """Return the rows that hidden activations stand for: the decoder alone.
-
-        Parameters
-        ----------
-        H : array-like of shape (n_samples, n_components)
-
-        Returns
-        -------
-        array of shape (n_samples, n_features)
-
-        Raises
-        ------
-        ValueError
-            If H has another number of columns.
-        """
-        check_is_fitted(self)
-        H = _check_rows(H, "H")
-        if H.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"H must have {self._n_features_out} columns, the activations of as many hidden units; got"
-                f" {H.shape[1]}."
-            )
-        return self._forward(H, self._code_layer, self.network_.n_layers)
-
-    def reconstruct(self, X: ArrayLike) -> FloatArray:
-        """Return what the autoencoder makes of rows: encoded, then decoded.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples, n_features)
-        """
-        check_is_fitted(self)
-        return self._forward(self._validate(X), 0, self.network_.n_layers)
-
-    def predict(self, X: ArrayLike) -> FloatArray:
-        """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""
-        return self.reconstruct(X)
-
-    def score(self, X: ArrayLike, y: object = None) -> float:
-        """Return the fraction of the variance of X, about its column means, that the reconstruction explains.
-
-        1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)²; 1 is perfect, 0 is as good as the column means.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : ignored
-
-        Returns
-        -------
-        float
-            Where X has no variance at all: 1 for a perfect reconstruction, else 0.
-        """
-        check_is_fitted(self)
-        X = self._validate(X)
-        # In units of the largest number, so that no square overflows.
-        unit = float(np.abs(X).max()) or 1.0
-        rows = X / np.float64(unit)
-        reconstruction = self._forward(X, 0, self.network_.n_layers) / np.float64(unit)
-        with np.errstate(over="ignore"):
-            residual = float(np.sum((rows - reconstruction) ** 2))
-        variance = float(np.sum((rows - rows.mean(axis=0)) ** 2))
-        # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
-        rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * float(np.sum(rows**2))
-        if variance <= rounding:
-            return float(residual <= rounding)
-        return 1 - residual / variance
-
-    def objective(self, X: ArrayLike) -> Objective:
-        """Return the function that `fit` minimises on these rows, for study: θ → (J, ∇J).
-
-        It needs no fit. After one it has the fitted network, and the weights of the penalties as the parameters say
-        now. θ is [W1, W2, b1, b2], flat; see `Objective` for its methods.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        Objective
-
-        Examples
-        --------
-        >>> from rhohat import SparseAutoencoder, check_gradient
-        >>> X = np.random.default_rng(0).random((20, 6))
-        >>> J = SparseAutoencoder(n_components=3).objective(X)
-        >>> theta = J.network.initial_theta(np.random.default_rng(1))
-        >>> check_gradient(J, theta).relative_difference < 1e-8
-        True
-        """
-        self._validate_params()
-        if hasattr(self, "coefs_"):
-            return self._make_objective(self._validate(X), self.network_, ThreadEngine(self.n_jobs))
-        rows = _check_rows(X)
-        return self._make_objective(rows, self._choose_network(rows, continues=False), ThreadEngine(self.n_jobs))
-
-    def cost(self, X: ArrayLike) -> tuple[float, dict[str, float]]:
-        """Return J of the fitted network on these rows, and its terms.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        value : float
-            J.
-        terms : dict of str to float
-            "squared_error" (½ squared error, summed over features, mean over samples), "weight_decay" and
-            "kl_sparsity"; they add up to J.
-        """
-        check_is_fitted(self)
-        return self.objective(X).cost(self.theta_)
-
-    @property
-    def components_(self) -> FloatArray:
-        """Weights of the first layer, transposed: one row per hidden unit."""
-        return self.coefs_[0].T
+    def _store(self, arguments: dict[str, Any]) -> None:
+        """Set every argument of the constructor, given as its locals(), as an attribute: all that it has to do."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
 
     @property
     def theta_(self) -> FloatArray:
-        """All parameters as the flat vector that `objective` takes."""
-        return self.network_.pack(self.coefs_, self.intercepts_)
-
-    @property
-    def output_activation_(self) -> str:
-        """Name of the output activation in use."""
-        return self.network_.activations[-1].name
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.network_.layer_sizes[self._code_layer])
-
-    @property
-    def _code_layer(self) -> int:
-        """The layer in the middle, whose activations `transform` returns."""
-        return self.network_.n_layers // 2
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+        """All parameters as one flat vector."""
+        return self.network_.pack(self.coefs_, self.intercepts_, self.activation_parameters_)
 
     def _validate(self, X: ArrayLike) -> FloatArray:
         """Return rows like those of the fit as floats, or raise what scikit-learn raises for bad input."""
         return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
-    def _choose_network(self, X: FloatArray, continues: bool) -> Network:
-        """Return the architecture for X, having checked that the output can reach X."""
-        low, high = float(X.min()), float(X.max())
-        output: Activation
-        if self.output_activation != "auto":
-            output = as_activation(self.output_activation)
-        elif continues:
-            output = self.network_.activations[-1]
-        else:
-            output = Sigmoid() if low >= 0 and high <= 1 else Identity()
-        if low < output.bounds[0] or high > output.bounds[1]:
-            raise ValueError(
-                f"output_activation={output.name!r} reaches [{output.bounds[0]:g}, {output.bounds[1]:g}] only, and X"
-                f" lies in [{low:g}, {high:g}]; use output_activation='identity' (a linear decoder), or scale X into"
-                " that interval, for example with rhohat.PatchNormalizer or sklearn.preprocessing.MinMaxScaler."
-            )
-        network = self._make_network(X.shape[1], output)
-        if continues and network != self.network_:
-            raise ValueError(
-                f"warm_start=True continues a network of layer sizes {self.network_.layer_sizes} and activations"
-                f" {self.network_.activations}, and the parameters now ask for {network.layer_sizes} and"
-                f" {network.activations}; restore them, or set warm_start=False."
-            )
-        return network
+    def _continues(self) -> bool:
+        """Return whether a fit starts from the parameters of the previous one."""
+        return bool(self.warm_start) and hasattr(self, "coefs_")
 
-    def _make_objective(self, X: FloatArray, network: Network, engine: ThreadEngine) -> Objective:
-        return Objective(network, X, penalties=self._make_penalties(), engine=engine)
+    def _check_unchanged(self, network: Network) -> None:
+        """Raise ValueError where fitted parameters are to be trained further as another network's."""
+        if network != self.network_:
+            raise ValueError(
+                f"the fit continues a network of layer sizes {self.network_.layer_sizes} and activations"
+                f" {self.network_.activations}, and parameters or data now ask for {network.layer_sizes} and"
+                f" {network.activations}; restore them, or fit anew with warm_start=False."
+            )
 
-    def _draw_theta(self, network: Network) -> FloatArray:
-        generator = keyed_generator(seed_from(self.random_state), "initial weights")
-        return network.initial_theta(generator, self.initial_weights)
+    def _extra_penalties(self) -> list[Penalty]:
+        penalties = list(self.penalties)
+        for penalty in penalties:
+            if not isinstance(penalty, Penalty):
+                raise ValueError(f"penalties must be a sequence of Penalty objects; got {penalty!r} in it.")
+        return penalties
+
+    def _train(
+        self,
+        problem: Problem,
+        X: ArrayLike,
+        *,
+        continues: bool,
+        n_corruptions: int = 1,
+        start: FloatArray | None = None,
+        seed: int | None = None,
+    ) -> SolverResult:
+        """Train the network, and take the result over as fitted attributes.
+
+        Parameters
+        ----------
+        problem : Problem
+        X : array-like
+            The rows as the user gave them, for their column names.
+        continues : bool
+            Whether to start from the fitted parameters.
+        n_corruptions : int, default=1
+        start : array of shape (n_parameters,), default=None
+            Where to start otherwise; None draws it.
+        seed : int, default=None
+            None takes it from `random_state`.
+        """
+        callbacks = self._all_callbacks()
+        seed = seed_from(self.random_state) if seed is None else seed
+        if start is None:
+            start = self.theta_ if continues else self._draw_theta(problem.network, seed)
+        result = train(
+            problem,
+            start,
+            as_solver(self.solver),
+            engine=ThreadEngine(self.n_jobs),
+            seed=seed,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            callbacks=callbacks,
+            n_corruptions=n_corruptions,
+        )
+        # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
+        validate_data(self, X, skip_check_array=True, reset=not continues)
+        self._take_over(problem, result)
+        if not result.success:
+            warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
+        return result
+
+    def _train_an_epoch(self, problem: Problem, X: ArrayLike) -> None:
+        """Train the network for one epoch from where it is, the solver's state included."""
+        solver = as_solver(self.solver)
+        assert isinstance(solver, MiniBatchSolver)
+        begun = hasattr(self, "_solver_state")
+        seed = self._seed if begun else seed_from(self.random_state)
+        state = self._solver_state if begun else MiniBatchState()
+        start = self.theta_ if hasattr(self, "coefs_") else self._draw_theta(problem.network, seed)
+        result = train(
+            problem,
+            start.astype(np.float64),
+            replace(solver, schedule="constant", early_stopping=False),
+            engine=ThreadEngine(self.n_jobs),
+            seed=seed,
+            max_iter=1,
+            tol=0.0,
+            callbacks=self._all_callbacks(),
+            state=state,
+        )
+        validate_data(self, X, skip_check_array=True, reset=not hasattr(self, "coefs_"))
+        record = self._record() if begun else None
+        self._take_over(problem, result)
+        self._seed, self._solver_state = seed, state
+        if record is not None:
+            self._prepend(record)
+        if result.status == "not_finite":
+            warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
+
+    def _record(self) -> tuple[list[float], dict[str, list[float]], int, int]:
+        return self.loss_curve_, self.terms_curve_, self.n_iter_, self.n_evaluations_
+
+    def _prepend(self, record: tuple[list[float], dict[str, list[float]], int, int]) -> None:
+        """Put the record of an earlier solve before that of the last one."""
+        loss_curve, terms_curve, n_iter, n_evaluations = record
+        self.loss_curve_ = [*loss_curve, *self.loss_curve_]
+        names = [*terms_curve, *(name for name in self.terms_curve_ if name not in terms_curve)]
+        self.terms_curve_ = {name: [*terms_curve.get(name, []), *self.terms_curve_.get(name, [])] for name in names}
+        self.n_iter_ += n_iter
+        self.n_evaluations_ += n_evaluations
+
+    def _draw_theta(self, network: Network, seed: int) -> FloatArray:
+        return network.initial_theta(keyed_generator(seed, "initial weights"), self.initial_weights)
 
     def _all_callbacks(self) -> list[Callback]:
         callbacks = [] if self.callbacks is None else list(self.callbacks)
@@ -294,36 +244,45 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks
 
-    def _take_over(
-        self, network: Network, result: SolverResult, dtype: np.dtype[Any], mean_activations: list[FloatArray]
-    ) -> None:
+    def _take_over(self, problem: Problem, result: SolverResult) -> None:
         """Set the fitted attributes."""
-        self.network_ = network
-        self.coefs_, self.intercepts_ = network.unpack(result.theta.astype(dtype))
-        self.mean_activation_ = mean_activations[self._code_layer - 1]
+        self.network_ = problem.network
+        parameters = problem.network.unpack(result.theta.astype(problem.X.dtype))
+        self.coefs_, self.intercepts_, self.activation_parameters_ = parameters
         self.loss_curve_, self.terms_curve_ = result.loss_curve, result.terms_curve
+        self.validation_curve_ = result.validation_curve
         self.n_iter_, self.n_evaluations_ = result.n_iter, result.n_evaluations
         self.solver_status_, self.solver_message_ = result.status, result.message
+        self.__dict__.pop("_solver_state", None)
 
     def _forward(self, X: FloatArray, start: int, stop: int) -> FloatArray:
         """Return the activations of layer `stop` for those of layer `start`, computed in blocks of rows."""
         network, dtype = self.network_, X.dtype
-        sizes = network.layer_sizes[start : stop + 1]
-        parameters = Parameters(
-            [W.astype(dtype, copy=False) for W in self.coefs_],
-            [b.astype(dtype, copy=False) for b in self.intercepts_],
-        )
-        out = np.empty((X.shape[0], sizes[-1]), dtype)
+        parameters = network.unpack(self.theta_.astype(dtype))
+        out = np.empty((X.shape[0], network.layer_sizes[stop]), dtype)
 
         def forward_block(rows: slice, worker: int, sums: FloatArray) -> None:
-            n_rows = rows.stop - rows.start
-            hidden = [np.empty((n_rows, size), dtype) for size in sizes[1:-1]]
-            network.forward(parameters, [X[rows], *hidden, out[rows]], start)
+            layers = network.allocate(rows.stop - rows.start, partial(np.empty, dtype=dtype), start, stop)
+            layers.a[0] = X[rows]
+            network.forward(parameters, layers, start)
+            out[rows] = layers.a[-1]
 
+        sizes = network.layer_sizes[start : stop + 1]
         ThreadEngine(self.n_jobs).sum_blocks(forward_block, row_blocks(X.shape[0], sizes, dtype.itemsize), 0, dtype)
         return out
 
 
-def _check_rows(X: ArrayLike, name: str = "X") -> FloatArray:
+def check_rows(X: ArrayLike, name: str = "X") -> FloatArray:
     """Return rows of any width as floats, or raise what scikit-learn raises for bad input."""
     return as_float_rows(check_array(X, dtype="numeric", input_name=name))
+
+
+def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:
+    """Return `hidden_layer_sizes` as a tuple of at least so many integers, or raise ValueError."""
+    sizes = (hidden_layer_sizes,) if isinstance(hidden_layer_sizes, int) else tuple(hidden_layer_sizes)
+    if len(sizes) < smallest or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes must be a sequence of integers, each at least 1, such as (100, 30); got"
+            f" {hidden_layer_sizes!r}."
+        )
+    return tuple(int(size) for size in sizes)

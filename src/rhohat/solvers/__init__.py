@@ -1,23 +1,60 @@
 """Solvers: a callable and a start in, the minimiser and a record out. They know nothing of networks or data."""
 
-from rhohat.solvers.base import Callback, IterationState, Solver, SolverResult
+from rhohat.solvers.adam import Adam
+from rhohat.solvers.base import (
+    Callback,
+    IterationState,
+    ObjectiveFunction,
+    ObjectiveWithBatches,
+    ObjectiveWithHessian,
+    ObjectiveWithTerms,
+    ObjectiveWithValidation,
+    Solver,
+    SolverResult,
+)
 from rhohat.solvers.callbacks import PrintProgress
+from rhohat.solvers.conjugate_gradient import ConjugateGradient
 from rhohat.solvers.gradient_descent import GradientDescent
 from rhohat.solvers.lbfgs import LBFGS
+from rhohat.solvers.mini_batch import MiniBatchSolver, MiniBatchState
+from rhohat.solvers.newton_cg import NewtonCG
+from rhohat.solvers.schedules import SCHEDULES, Schedule, as_schedule
+from rhohat.solvers.sgd import SGD
 
 __all__ = [
     "LBFGS",
+    "SCHEDULES",
+    "SGD",
     "SOLVERS",
+    "Adam",
     "Callback",
+    "ConjugateGradient",
     "GradientDescent",
     "IterationState",
+    "MiniBatchSolver",
+    "MiniBatchState",
+    "NewtonCG",
+    "ObjectiveFunction",
+    "ObjectiveWithBatches",
+    "ObjectiveWithHessian",
+    "ObjectiveWithTerms",
+    "ObjectiveWithValidation",
     "PrintProgress",
+    "Schedule",
     "Solver",
     "SolverResult",
+    "as_schedule",
     "as_solver",
 ]
 
-SOLVERS: dict[str, type[Solver]] = {"lbfgs": LBFGS, "gradient_descent": GradientDescent}
+SOLVERS: dict[str, type[Solver]] = {
+    "lbfgs": LBFGS,
+    "conjugate_gradient": ConjugateGradient,
+    "newton_cg": NewtonCG,
+    "gradient_descent": GradientDescent,
+    "sgd": SGD,
+    "adam": Adam,
+}
 
 
 def as_solver(solver: str | Solver) -> Solver:

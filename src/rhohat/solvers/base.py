@@ -3,23 +3,80 @@
 A solver is a subclass of `Solver` with one method, `_iterate`, which moves θ and reports each iteration to a `Run`.
 The run counts evaluations, refuses values that are not finite, keeps the history, asks the callbacks, and decides
 when to stop; so these things are the same for every solver.
+
+What a solver minimises is a callable. What else it can do, it says by having a method: see the four protocols below.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from rhohat.arrays import FloatArray
 
-__all__ = ["Callback", "IterationState", "ObjectiveFunction", "Run", "Solver", "SolverResult", "Status", "Stop"]
+__all__ = [
+    "Callback",
+    "IterationState",
+    "ObjectiveFunction",
+    "ObjectiveWithBatches",
+    "ObjectiveWithHessian",
+    "ObjectiveWithTerms",
+    "ObjectiveWithValidation",
+    "Point",
+    "Run",
+    "Solver",
+    "SolverResult",
+    "Status",
+    "Stop",
+]
 
 #: θ → (value, gradient) or (value, gradient, terms), terms being a dict of named parts of the value.
 ObjectiveFunction: TypeAlias = Callable[[FloatArray], Any]
+
+
+@runtime_checkable
+class ObjectiveWithTerms(Protocol):
+    """An objective that names the parts of its value; `evaluate` is called instead of the objective itself."""
+
+    def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
+        """Return the value, the gradient and the terms at θ."""
+
+
+@runtime_checkable
+class ObjectiveWithHessian(Protocol):
+    """An objective that knows its second derivatives, one product at a time."""
+
+    def hessian_vector_product(self, theta: FloatArray, v: FloatArray) -> FloatArray:
+        """Return ∇²J(θ) v, of shape (n_parameters,)."""
+
+
+@runtime_checkable
+class ObjectiveWithBatches(Protocol):
+    """An objective that is a mean over rows and can be had a few rows at a time.
+
+    With an attribute `n_samples`, the number of rows in an epoch, schedules of the learning rate go on within an
+    epoch; without, from epoch to epoch.
+    """
+
+    def batches(self, epoch: int, batch_size: int) -> Iterable[tuple[ObjectiveFunction, int]]:
+        """Yield a pair for every mini-batch of an epoch: its objective, and its number of rows.
+
+        The rows are shuffled by whoever implements this; the same epoch, counted from 0, gives the same batches.
+        The θ that a batch's objective gets is changed in place afterwards.
+        """
+
+
+@runtime_checkable
+class ObjectiveWithValidation(Protocol):
+    """An objective that holds rows out."""
+
+    def validate(self, theta: FloatArray) -> float:
+        """Return the cost at θ on the rows held out."""
+
 
 Status: TypeAlias = Literal["converged", "max_iter", "stalled", "stopped", "not_finite"]
 
@@ -60,26 +117,31 @@ class SolverResult:
     Attributes
     ----------
     theta : array of shape (n_parameters,)
-        The last iterate; one at which value and gradient were finite, unless they were not at the start.
+        The last iterate; one at which value and gradient were finite, unless they were not at the start. With early
+        stopping, the best one on the rows held out.
     value : float
-        J at θ.
+        J at θ. Solvers by mini-batches report means over the last epoch, here and below; see `MiniBatchSolver`.
     terms : dict of str to float
         The named parts of J at θ.
     gradient_norm : float
         The largest absolute component of ∇J at θ.
     n_iter : int
-        Iterations done.
+        Iterations done; epochs, for solvers by mini-batches.
     n_evaluations : int
-        Evaluations of J and ∇J, the first included.
+        Evaluations of J and ∇J, the first included; those of a mini-batch count as one each.
     status : {"converged", "max_iter", "stalled", "stopped", "not_finite"}
         Why it ended: the gradient is small enough; max_iter was reached; no step in the solver's direction lowers J;
-        a callback said so; J or ∇J was not finite.
+        a callback or early stopping said so; J or ∇J was not finite.
     message : str
         The same as a sentence that says what to do.
     loss_curve : list of float, of length n_iter
         J after each iteration.
     terms_curve : dict of str to list of float, each of length n_iter
         The named parts of J after each iteration.
+    n_hessian_products : int
+        Products of the Hessian with a vector, for solvers that use them.
+    validation_curve : list of float
+        With early stopping, the cost on the rows held out after each iteration; else empty.
     """
 
     theta: FloatArray
@@ -92,10 +154,12 @@ class SolverResult:
     message: str
     loss_curve: list[float]
     terms_curve: dict[str, list[float]]
+    n_hessian_products: int = 0
+    validation_curve: list[float] = field(default_factory=list)
 
     @property
     def success(self) -> bool:
-        """Whether the fit ended as intended: converged, or stopped by a callback."""
+        """Whether the fit ended as intended: converged, or stopped by a callback or early stopping."""
         return self.status in ("converged", "stopped")
 
 
@@ -116,7 +180,8 @@ class Solver(ABC):
         Parameters
         ----------
         objective : callable
-            θ → (value, gradient) or (value, gradient, terms).
+            θ → (value, gradient) or (value, gradient, terms). One that has a method ``evaluate(theta)``, see
+            `ObjectiveWithTerms`, is evaluated by that.
         theta : array of shape (n_parameters,)
             Where to start; left as it is.
         max_iter : int, default=400
@@ -130,14 +195,17 @@ class Solver(ABC):
         Returns
         -------
         SolverResult
+
+        Raises
+        ------
+        ValueError
+            If the objective lacks a method that the solver needs.
         """
-        run = Run(objective, max_iter, tol, callbacks)
-        try:
-            run.start(np.array(theta, dtype=np.float64))
-            self._iterate(run)
-        except Stop as stop:
-            return run.result(stop.status, stop.message)
-        raise AssertionError("a solver iterates until its run stops it")
+        self._check_objective(objective)
+        return Run(objective, max_iter, tol, callbacks).carry_out(theta, self._iterate)
+
+    def _check_objective(self, objective: ObjectiveFunction) -> None:  # noqa: B027 - most solvers take any callable
+        """Raise ValueError where the objective lacks a method that the solver needs."""
 
     @abstractmethod
     def _iterate(self, run: Run) -> None:
@@ -164,7 +232,13 @@ class Point:
 
     @property
     def gradient_norm(self) -> float:
-        return float(np.max(np.abs(self.gradient), initial=0.0))
+        """The largest absolute component of the gradient."""
+        return largest_magnitude(self.gradient)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the value and every component of the gradient are."""
+        return bool(np.isfinite(self.value) and np.isfinite(self.gradient_norm))
 
 
 @dataclass
@@ -175,7 +249,7 @@ class Run:
     ----------
     point : Point
         The current iterate.
-    n_iter, n_evaluations : int
+    n_iter, n_evaluations, n_hessian_products : int
         So far.
     """
 
@@ -187,12 +261,41 @@ class Run:
     n_evaluations: int = 0
     loss_curve: list[float] = field(default_factory=list)
     terms_curve: dict[str, list[float]] = field(default_factory=dict)
+    n_hessian_products: int = 0
+    validation_curve: list[float] = field(default_factory=list)
+
+    def carry_out(
+        self, theta: FloatArray, iterate: Callable[[Run], None], *, evaluate_start: bool = True
+    ) -> SolverResult:
+        """Run `iterate` until it is stopped, and return the record.
+
+        Without `evaluate_start`, nothing is known of the first point but θ.
+        """
+        theta = np.array(theta, dtype=np.float64)
+        try:
+            if evaluate_start:
+                self.start(theta)
+            else:
+                self.point = Point(theta, np.nan, np.full_like(theta, np.nan), {})
+            iterate(self)
+        except Stop as stop:
+            return self.result(stop.status, stop.message)
+        raise AssertionError("a solver iterates until its run stops it")
 
     def start(self, theta: FloatArray) -> None:
         """Evaluate the first point, and stop there if it has converged already."""
         self.point = self._evaluate(theta)
-        self._check_finite(self.point)
+        if not self.point.is_finite:
+            self.stop_as_not_finite()
         self._check_converged()
+
+    def attempt(self, theta: FloatArray) -> Point | None:
+        """Evaluate the objective at θ, or return None if the value or the gradient is not finite there.
+
+        The current iterate stays what it is until `accept`.
+        """
+        point = self._evaluate(theta.copy())
+        return point if point.is_finite else None
 
     def evaluate(self, theta: FloatArray) -> Point:
         """Evaluate the objective at θ; the current iterate stays what it is until `accept`.
@@ -202,9 +305,16 @@ class Run:
         Stop
             If the value or the gradient is not finite.
         """
-        point = self._evaluate(theta.copy())
-        self._check_finite(point)
+        point = self.attempt(theta)
+        if point is None:
+            self.stop_as_not_finite()
         return point
+
+    def call(self, function: ObjectiveFunction, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
+        """Call an objective, or that of a batch, and count it; the gradient may be the objective's own memory."""
+        value, gradient, *rest = function(theta)
+        self.n_evaluations += 1
+        return float(value), np.asarray(gradient, dtype=np.float64), rest[0] if rest else {}
 
     def accept(self, point: Point) -> None:
         """Make an evaluated point the current iterate: one iteration is done.
@@ -242,12 +352,33 @@ class Run:
             message=message,
             loss_curve=self.loss_curve,
             terms_curve=self.terms_curve,
+            n_hessian_products=self.n_hessian_products,
+            validation_curve=self.validation_curve,
+        )
+
+    def stop_as_not_finite(self, what: str = "The cost or its gradient") -> NoReturn:
+        """Stop because what was computed last is not finite."""
+        raise Stop(
+            "not_finite",
+            f"{what} is not finite at the start; scale the data."
+            if self.n_evaluations == 1
+            else f"{what} stopped being finite at evaluation {self.n_evaluations}, in iteration {self.n_iter + 1}; the"
+            " last finite parameters are kept. Scale the data, or lower the learning rate if the solver has one.",
+        )
+
+    def stop_as_stalled(self) -> NoReturn:
+        """Stop because no step in the solver's direction lowers the cost."""
+        raise Stop(
+            "stalled",
+            f"No step lowers the cost after {self.n_iter} iterations, where the gradient's largest component"
+            f" is {self.point.gradient_norm:.1e}, in the precision of the arithmetic. Scale the data to about 1 if they"
+            f" are far from it, use float64, raise tol (now {self.tol:g}), or accept the cost reached.",
         )
 
     def _evaluate(self, theta: FloatArray) -> Point:
-        value, gradient, *rest = self.objective(theta)
-        self.n_evaluations += 1
-        return Point(theta, float(value), np.array(gradient, dtype=np.float64), rest[0] if rest else {})
+        evaluate = self.objective.evaluate if isinstance(self.objective, ObjectiveWithTerms) else self.objective
+        value, gradient, terms = self.call(evaluate, theta)
+        return Point(theta, value, gradient.copy(), terms)
 
     def _call_callbacks(self) -> None:
         if not self.callbacks:
@@ -267,13 +398,7 @@ class Run:
                 f"Converged after {self.n_iter} iterations: no component of the gradient exceeds tol={self.tol:g}.",
             )
 
-    def _check_finite(self, point: Point) -> None:
-        if not (np.isfinite(point.value) and np.all(np.isfinite(point.gradient))):
-            raise Stop(
-                "not_finite",
-                "The cost or its gradient is not finite at the start; scale the data."
-                if self.n_evaluations == 1
-                else f"The cost or its gradient stopped being finite at evaluation {self.n_evaluations}, in iteration"
-                f" {self.n_iter + 1}; the last finite parameters are kept. Scale the data, or lower the learning rate"
-                " of gradient descent.",
-            )
+
+def largest_magnitude(array: FloatArray) -> float:
+    """Return max |array|, 0 for none, in no further memory; it is finite if, and only if, every number is."""
+    return float(np.maximum(np.max(array, initial=0.0), -np.min(array, initial=0.0)))

@@ -1,28 +1,48 @@
-"""Batch gradient descent with a fixed learning rate."""
+"""Batch gradient descent, with momentum, and with a learning rate that finds itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from rhohat.arrays import FloatArray
+from rhohat.solvers._checks import check_positive, check_unit_interval
 from rhohat.solvers.base import Run, Solver
 
 __all__ = ["GradientDescent"]
 
+_FIRST_RATE, _GROWTH, _SHRINKAGE = 0.1, 1.1, 0.5  # of the adaptive learning rate
+
 
 @dataclass(frozen=True)
 class GradientDescent(Solver):
-    """Batch gradient descent: θ ← θ − α ∇J(θ).
+    """Batch gradient descent: v ← μ v − α ∇J(θ), θ ← θ + v.
 
     Parameters
     ----------
-    learning_rate : float, default=0.1
+    learning_rate : float or "adaptive", default=0.1
         α, positive. Too large a rate diverges, which ends the run with a status and keeps the last finite θ.
+        "adaptive" starts at 0.1. A step that does not raise J is accepted, and α grows by a tenth; one that does, or
+        leads to where J is not finite, is taken back, α is halved, and v is set to 0.
+    momentum : float, default=0.0
+        μ, in [0, 1); v starts at 0.
+
+    Notes
+    -----
+    A step taken back costs an evaluation and is not an iteration. The adaptive rate compares values of J, so a gradient
+    below about the square root of the arithmetic's precision ends as stalled.
 
     References
     ----------
     Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 2.
+
+    Polyak, B. T. (1964). Some methods of speeding up the convergence of iteration methods. USSR Computational
+    Mathematics and Mathematical Physics 4, 1-17. (Momentum.)
+
+    Battiti, R. (1989). Accelerated backpropagation learning: two optimization methods. Complex Systems 3, 331-342.
+    (The adaptive rate, there called the bold driver.)
 
     Examples
     --------
@@ -32,14 +52,45 @@ class GradientDescent(Solver):
     (array([0.5]), 'max_iter')
     """
 
-    learning_rate: float = 0.1
+    learning_rate: float | Literal["adaptive"] = 0.1
+    momentum: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.learning_rate > 0 and np.isfinite(self.learning_rate)):
-            raise ValueError(f"learning_rate must be positive and finite; got {self.learning_rate}.")
+        if isinstance(self.learning_rate, str):
+            if self.learning_rate != "adaptive":
+                raise ValueError(
+                    f"learning_rate must be positive and finite, or 'adaptive'; got {self.learning_rate!r}."
+                )
+        else:
+            check_positive("learning_rate", self.learning_rate)
+        check_unit_interval("momentum", self.momentum, zero=True)
 
     def _iterate(self, run: Run) -> None:
+        if isinstance(self.learning_rate, str):
+            self._iterate_adaptively(run)
+            return
+        velocity = np.zeros_like(run.point.theta)
         while True:
-            with np.errstate(over="ignore"):  # the run judges what is no longer finite
-                theta = run.point.theta - self.learning_rate * run.point.gradient
+            velocity, theta = self._step(run, velocity, self.learning_rate)
             run.accept(run.evaluate(theta))
+
+    def _iterate_adaptively(self, run: Run) -> None:
+        velocity, rate = np.zeros_like(run.point.theta), _FIRST_RATE
+        while True:
+            next_velocity, theta = self._step(run, velocity, rate)
+            point = run.attempt(theta)
+            if point is not None and point.value <= run.point.value:
+                velocity = next_velocity
+                rate *= _GROWTH
+                run.accept(point)
+                continue
+            velocity = np.zeros_like(velocity)
+            rate *= _SHRINKAGE
+            if np.array_equal(self._step(run, velocity, rate)[1], run.point.theta):  # too small a rate to move
+                run.stop_as_not_finite() if point is None else run.stop_as_stalled()
+
+    def _step(self, run: Run, velocity: FloatArray, rate: float) -> tuple[FloatArray, FloatArray]:
+        """Return the next velocity, and where it leads."""
+        with np.errstate(over="ignore", invalid="ignore"):  # the run judges what is no longer finite
+            velocity = self.momentum * velocity - rate * run.point.gradient
+            return velocity, run.point.theta + velocity

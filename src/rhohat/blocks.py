@@ -1,0 +1,77 @@
+"""Blocks of rows, and what is asked of the engine that computes and adds them up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rhohat.arrays import FloatArray
+
+__all__ = ["BlockFunction", "Engine", "row_blocks"]
+
+#: Works on a block of rows as the given worker (an index below the engine's `n_workers`, whose scratch nobody else
+#: uses meanwhile) and writes the block's sums into the given array.
+BlockFunction = Callable[[slice, int, FloatArray], None]
+
+
+class Engine(Protocol):
+    """What an objective asks of the engine that adds its blocks up."""
+
+    n_workers: int
+
+    def sum_blocks(self, function: BlockFunction, blocks: Sequence[slice], n_sums: int, dtype: DTypeLike) -> FloatArray:
+        """Return Σ over blocks of what `function` writes, of shape (n_sums,), float64, added in block order.
+
+        Parameters
+        ----------
+        function : callable
+            See `BlockFunction`.
+        blocks : sequence of slices
+        n_sums : int
+        dtype : dtype-like
+            Of the array that each call of the function writes into.
+        """
+
+
+# Measured with `make bench`: smaller blocks pay more for Python's lock than they gain from the cache, larger ones
+# fall out of the cache of a core.
+_BLOCK_BYTES = 5 * 2**19
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 512, 4096  # rows
+_BLOCK_MULTIPLE = 4  # so many blocks, or a multiple, share the work evenly among 2 or 4 threads
+
+
+def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[slice]:
+    """Cut rows into blocks of nearly equal size.
+
+    The cut depends on shapes only, never on the number of threads, so that sums over blocks have the same bits on
+    any number of threads.
+
+    Parameters
+    ----------
+    n_rows : int
+    layer_sizes : sequence of int
+        Units per layer: a block's activations and deltas should stay in a core's cache.
+    itemsize : int
+        Bytes per number.
+
+    Returns
+    -------
+    list of slice
+        In order, covering every row once.
+
+    Examples
+    --------
+    >>> row_blocks(2000, (64, 25, 64), 8)
+    [slice(0, 1000, None), slice(1000, 2000, None)]
+    """
+    bytes_per_row = itemsize * (2 * sum(layer_sizes) - layer_sizes[0])
+    rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, _SMALLEST_BLOCK, _LARGEST_BLOCK))
+    n_blocks = -(-n_rows // rows)
+    if n_blocks > 2:
+        n_blocks = -(-n_blocks // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
+    edges = np.linspace(0, n_rows, n_blocks + 1).astype(int).tolist()
+    return [slice(start, stop) for start, stop in pairwise(edges)]

@@ -1,0 +1,359 @@
+"""What all autoencoders share: encoding, decoding, the cost, and what a unit looks for."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from rhohat.activations import Activation, Identity, Sigmoid, as_activation
+from rhohat.arrays import FloatArray
+from rhohat.corruption import Corruption, as_corruption
+from rhohat.engines import ThreadEngine
+from rhohat.estimators.base import BaseNetwork, check_rows, works_in_mini_batches
+from rhohat.estimators.training import Problem
+from rhohat.jacobian_penalties import Contraction
+from rhohat.losses import Loss, as_loss
+from rhohat.maximal_inputs import ascend_to_maximal_inputs
+from rhohat.network import Network
+from rhohat.objective import Objective
+from rhohat.penalties import KLSparsity, Penalty, WeightDecay
+from rhohat.randomness import keyed_generator
+
+__all__ = ["BaseAutoencoder"]
+
+
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
+    """An autoencoder as a scikit-learn transformer.
+
+    A subclass has the constructor, and says how large the encoder's layers are. What it does not let a user choose is
+    as it stands here.
+    """
+
+    activation: str | Activation | Sequence[str | Activation]
+    output_activation: str | Activation
+    weight_decay: float
+    loss: str | Loss = "squared_error"
+    tied_weights: bool = False
+    penalties: Sequence[Penalty] = ()
+    sparsity: float | None = None
+    sparsity_weight: float = 0.0
+    sparsity_layers: Sequence[int] | None = None
+    contraction_weight: float | None = None
+    corruption: str | Corruption | None = None
+    n_corruptions: int = 1
+
+    @abstractmethod
+    def _encoder_sizes(self) -> tuple[int, ...]:
+        """Return the units of each layer of the encoder, the last of which is the code."""
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Learn the weights from rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers with at
+            least one row; the output activation cannot reach X, or is not that of the loss; KL sparsity is asked of
+            unbounded units; weights are to be tied that cannot be; or `warm_start` meets parameters of other shapes.
+        """
+        self._validate_params()
+        continues = self._continues()
+        rows = self._validate(X) if continues else check_rows(X)
+        problem = self._make_problem(rows, self._choose_network(rows, continues))
+        self._train(problem, X, continues=continues, n_corruptions=self.n_corruptions)
+        self._measure_mean_activation(rows)
+        return self
+
+    @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
+
+        The solver's state, such as Adam's moments, goes on from call to call; a schedule or early stopping does not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        begun = hasattr(self, "coefs_")
+        rows = self._validate(X) if begun else check_rows(X)
+        network = self.network_ if begun else self._choose_network(rows, continues=False)
+        self._train_an_epoch(self._make_problem(rows, network), X)
+        self._measure_mean_activation(rows)
+        return self
+
+    def transform(self, X: ArrayLike) -> FloatArray:
+        """Return the activations of the code, the hidden layer in the middle.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_components)
+        """
+        check_is_fitted(self)
+        return self._forward(self._validate(X), 0, self._code_layer)
+
+    def inverse_transform(self, H: ArrayLike) -> FloatArray:
+        """Return the rows that activations of the code stand for: the decoder alone.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If H has another number of columns.
+        """
+        check_is_fitted(self)
+        H = check_rows(H, "H")
+        if H.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"H must have {self._n_features_out} columns, the activations of as many hidden units; got"
+                f" {H.shape[1]}."
+            )
+        return self._forward(H, self._code_layer, self.network_.n_layers)
+
+    def reconstruct(self, X: ArrayLike) -> FloatArray:
+        """Return what the autoencoder makes of rows: encoded, then decoded.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        return self._forward(self._validate(X), 0, self.network_.n_layers)
+
+    def predict(self, X: ArrayLike) -> FloatArray:
+        """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""
+        return self.reconstruct(X)
+
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Return the fraction of the variance of X, about its column means, that the reconstruction explains.
+
+        1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)²; 1 is perfect, 0 is as good as the column means.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float
+            Where X has no variance at all: 1 for a perfect reconstruction, else 0.
+        """
+        check_is_fitted(self)
+        X = self._validate(X)
+        # In units of the largest number, so that no square overflows.
+        unit = float(np.abs(X).max()) or 1.0
+        rows = X / np.float64(unit)
+        reconstruction = self._forward(X, 0, self.network_.n_layers) / np.float64(unit)
+        with np.errstate(over="ignore"):
+            residual = float(np.sum((rows - reconstruction) ** 2))
+        variance = float(np.sum((rows - rows.mean(axis=0)) ** 2))
+        # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
+        rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * float(np.sum(rows**2))
+        if variance <= rounding:
+            return float(residual <= rounding)
+        return 1 - residual / variance
+
+    def objective(self, X: ArrayLike) -> Objective:
+        """Return the function that `fit` minimises on these rows, for study: θ → (J, ∇J).
+
+        It needs no fit. After one it has the fitted network, and the weights of the penalties as the parameters say
+        now. θ is [weights, biases], flat; see `Objective` for its methods. With a corruption, the rows are corrupted
+        as the first of a fit's corruptions would be, where `random_state` is an integer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Objective
+
+        Examples
+        --------
+        >>> from rhohat import SparseAutoencoder, check_gradient
+        >>> X = np.random.default_rng(0).random((20, 6))
+        >>> J = SparseAutoencoder(n_components=3).objective(X)
+        >>> theta = J.network.initial_theta(np.random.default_rng(1))
+        >>> check_gradient(J, theta).relative_difference < 1e-8
+        True
+        """
+        self._validate_params()
+        fitted = hasattr(self, "coefs_")
+        rows = self._validate(X) if fitted else check_rows(X)
+        network = self.network_ if fitted else self._choose_network(rows, continues=False)
+        seed = self.random_state if isinstance(self.random_state, int) else 0
+        return self._make_problem(rows, network).objective(ThreadEngine(self.n_jobs), seed)
+
+    def cost(self, X: ArrayLike) -> tuple[float, dict[str, float]]:
+        """Return J of the fitted network on these rows, and its terms.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        value : float
+            J.
+        terms : dict of str to float
+            The loss, summed over features, mean over samples, and every penalty, by name; they add up to J.
+        """
+        check_is_fitted(self)
+        return self.objective(X).cost(self.theta_)
+
+    def maximal_inputs(self) -> FloatArray:
+        """Return, for each unit of the code, the input of norm 1 that activates it most.
+
+        With one hidden layer this is x = w / ‖w‖, w being the unit's weights. Deeper, it is found by constrained ascent
+        from several starts, seeded by an integer `random_state`, else by 0.
+
+        Returns
+        -------
+        array of shape (n_components, n_features)
+            A unit of a single hidden layer whose weights are all zero gets zeros.
+
+        References
+        ----------
+        Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 4.
+        """
+        check_is_fitted(self)
+        if self._code_layer > 1 or not self.network_.activations[0].monotonic:
+            seed = self.random_state if isinstance(self.random_state, int) else 0
+            return ascend_to_maximal_inputs(
+                self.network_,
+                self.network_.unpack(self.theta_.astype(np.float64)),
+                self._code_layer,
+                keyed_generator(seed, "maximal inputs"),
+            ).astype(self.coefs_[0].dtype)
+        norms = np.linalg.norm(self.components_, axis=1, keepdims=True)
+        unit = np.zeros_like(self.components_)
+        np.divide(self.components_, norms, out=unit, where=norms > 0)
+        return unit
+
+    @property
+    def components_(self) -> FloatArray:
+        """Weights of the first layer, transposed: one row per unit, or per linear piece of one."""
+        return self.coefs_[0].T
+
+    @property
+    def output_activation_(self) -> str:
+        """Name of the output activation in use."""
+        return self.network_.activations[-1].name
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.network_.layer_sizes[self._code_layer])
+
+    @property
+    def _code_layer(self) -> int:
+        """The layer in the middle, whose activations `transform` returns."""
+        return self.network_.n_layers // 2
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _choose_network(self, X: FloatArray, continues: bool) -> Network:
+        """Return the architecture for X, having checked that the output can reach X."""
+        low, high = float(X.min()), float(X.max())
+        contained = as_loss(self.loss).contains
+        output: Activation
+        if self.output_activation != "auto":
+            output = as_activation(self.output_activation)
+        elif contained is not None:
+            output = as_activation(contained)
+        elif continues:
+            output = self.network_.activations[-1]
+        else:
+            output = Sigmoid() if low >= 0 and high <= 1 else Identity()
+        if contained is None and (low < output.bounds[0] or high > output.bounds[1]):
+            raise ValueError(
+                f"output_activation={output.name!r} reaches [{output.bounds[0]:g}, {output.bounds[1]:g}] only, and X"
+                f" lies in [{low:g}, {high:g}]; use output_activation='identity' (a linear decoder), or scale X into"
+                " that interval, for example with rhohat.PatchNormalizer or sklearn.preprocessing.MinMaxScaler."
+            )
+        encoder = self._encoder_sizes()
+        hidden = self._hidden_activations(len(encoder))
+        network = Network(
+            (X.shape[1], *encoder, *encoder[-2::-1], X.shape[1]),
+            (*hidden, *hidden[-2::-1], output),
+            tied=bool(self.tied_weights),
+        )
+        if continues:
+            self._check_unchanged(network)
+        return network
+
+    def _hidden_activations(self, n_layers: int) -> list[Activation]:
+        """Return the activations of the encoder's layers, which those of the decoder mirror."""
+        if isinstance(self.activation, str | Activation):
+            return [as_activation(self.activation)] * n_layers
+        hidden = [as_activation(activation) for activation in self.activation]
+        if len(hidden) != n_layers:
+            raise ValueError(
+                f"activation must be one for all hidden layers, or one for each of the {n_layers} layers of the"
+                f" encoder; got {len(hidden)}."
+            )
+        return hidden
+
+    def _make_problem(self, X: FloatArray, network: Network) -> Problem:
+        return Problem(
+            network,
+            as_loss(self.loss),
+            [*self._own_penalties(), *self._extra_penalties()],
+            X,
+            corruption=as_corruption(self.corruption),
+        )
+
+    def _own_penalties(self) -> list[Penalty]:
+        """Return the penalties that parameters ask for; those without a parameter are left out."""
+        penalties: list[Penalty] = [WeightDecay(self.weight_decay)]
+        if self.sparsity is not None:
+            layers = None if self.sparsity_layers is None else tuple(self.sparsity_layers)
+            penalties.append(KLSparsity(self.sparsity, self.sparsity_weight, layers))
+        if self.contraction_weight is not None:
+            penalties.append(Contraction(self.contraction_weight))
+        return penalties
+
+    def _measure_mean_activation(self, X: FloatArray) -> None:
+        """Set the mean activation of the code on clean rows."""
+        objective = Objective(self.network_, X, engine=ThreadEngine(self.n_jobs))
+        self.mean_activation_ = objective.mean_activations(self.theta_)[self._code_layer - 1]

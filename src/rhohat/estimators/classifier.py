@@ -1,0 +1,306 @@
+"""The feedforward classifier: a network of any depth, with a softmax or other output units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_X_y
+
+from rhohat.activations import Activation, as_activation
+from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.estimators.base import works_in_mini_batches
+from rhohat.estimators.documentation import document
+from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.estimators.training import Problem
+from rhohat.losses import Loss, as_loss
+from rhohat.penalties import Penalty
+from rhohat.randomness import RandomState
+from rhohat.solvers import Callback, Solver
+
+__all__ = ["BaseClassifier", "FeedforwardClassifier"]
+
+
+class BaseClassifier(ClassifierMixin, BaseFeedforward):
+    """A network that maps rows to classes.
+
+    A subclass has the constructor. What it does not let a user choose is as it stands here.
+    """
+
+    output_activation: str | Activation = "softmax"
+    loss: str | Loss = "auto"
+
+    classes_: NDArray[np.generic]
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> Self:
+        """Learn the weights from rows and their classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Class labels: integers, strings or booleans.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0.
+        tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
+            Directions in which the outputs should not change, with `tangent_weight`: see `rhohat.image_tangents`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers; y has another
+            length, is no vector of class labels or has one class only; weights or tangents have another shape; or
+            `warm_start` meets other classes or parameters of other shapes.
+        """
+        self._validate_params()
+        continues = self._continues()
+        rows, labels = self._check_labelled(X, y)
+        if continues:
+            self._validate(X)
+        classes = np.unique(labels)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y must have at least two classes, and has one class only: {classes[0]!r}; a classifier has nothing to"
+                " learn from it."
+            )
+        if continues and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"warm_start=True continues a classifier of the classes {self.classes_}, and y has the classes"
+                f" {classes}; set warm_start=False."
+            )
+        problem = self._make_classifier_problem(rows, labels, classes, sample_weight, tangents, continues)
+        self._train_classifier(problem, X, labels, continues)
+        self.classes_ = classes
+        return self
+
+    @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> Self:
+        """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever occur; needed in the first call, unless y has them all.
+        sample_weight : array-like of shape (n_samples,), default=None
+        tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `fit` does; or if y has a class that is not among those of the first call.
+        """
+        self._validate_params()
+        begun = hasattr(self, "coefs_")
+        rows, labels = self._check_labelled(X, y)
+        if begun:
+            self._validate(X)
+        known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))
+        if begun and classes is not None and not np.array_equal(np.unique(np.asarray(classes)), known):
+            raise ValueError(f"classes must be those of the first call, {known}; got {classes!r}.")
+        unknown = np.setdiff1d(labels, known)
+        if len(unknown):
+            raise ValueError(
+                f"y has the classes {unknown}, which are not among {known}; name all classes in the first call of"
+                " partial_fit, as classes=[...]."
+            )
+        if len(known) < 2:
+            raise ValueError(
+                f"partial_fit saw one class only, {known[0]!r}; name all classes in the first call, as classes=[...]."
+            )
+        self._train_an_epoch(self._make_classifier_problem(rows, labels, known, sample_weight, tangents, begun), X)
+        self.classes_ = known
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,)
+        """
+        most_probable = np.argmax(self.predict_proba(X), axis=1)
+        return self.classes_[most_probable]
+
+    def predict_proba(self, X: ArrayLike) -> FloatArray:
+        """Return the probability of each class.
+
+        Softmax outputs are probabilities. Others are mapped from their range to [0, 1] and divided by their sum; a
+        single output unit gives the probability of the second class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self)
+        outputs = self._forward(self._validate(X), 0, self.network_.n_layers)
+        if self.network_.activations[-1].name == "softmax":
+            return outputs
+        low, high = _target_range(self.network_.activations[-1])
+        outputs = np.clip((outputs - low) / (high - low), 0, 1)
+        if outputs.shape[1] == 1:
+            return np.hstack([1 - outputs, outputs])
+        total = outputs.sum(axis=1, keepdims=True)
+        return np.where(total > 0, outputs / np.where(total > 0, total, 1), 1 / outputs.shape[1]).astype(outputs.dtype)
+
+    def predict_log_proba(self, X: ArrayLike) -> FloatArray:
+        """Return the logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _train_classifier(self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool) -> None:
+        self._train(problem, X, continues=continues)
+
+    def _check_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[np.generic]]:
+        if y is None:
+            raise ValueError("This estimator requires y to be passed, but the target y is None.")
+        rows, _ = check_X_y(X, y, dtype="numeric", multi_output=True)
+        labels = column_or_1d(y, warn=True)
+        check_classification_targets(labels)
+        return as_float_rows(rows), labels
+
+    def _make_classifier_problem(
+        self,
+        X: FloatArray,
+        labels: NDArray[np.generic],
+        classes: NDArray[np.generic],
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+        continues: bool,
+    ) -> Problem:
+        output = as_activation(self._output_name())
+        low, high = _target_range(output)
+        numbers = np.searchsorted(classes, labels)
+        targets = np.full((len(labels), len(classes)), low)
+        targets[np.arange(len(labels)), numbers] = high
+        if len(classes) == 2 and output.name != "softmax":
+            targets = targets[:, 1:]
+        loss = self._choose_loss(output)
+        return self._make_supervised_problem(X, targets, output, loss, sample_weight, tangents, continues)
+
+    def _output_name(self) -> str | Activation:
+        """Return the output activation; "auto" is the one that the loss contains, or softmax."""
+        if self.output_activation != "auto":
+            return self.output_activation
+        return "softmax" if self.loss == "auto" else as_loss(self.loss).contains or "softmax"
+
+    def _choose_loss(self, output: Activation) -> Loss:
+        if self.loss != "auto":
+            return as_loss(self.loss)
+        return as_loss("softmax_cross_entropy" if output.name == "softmax" else "squared_error")
+
+
+@document
+class FeedforwardClassifier(BaseClassifier):
+    """Feedforward network that classifies: hidden layers of any number, trained by backpropagation.
+
+    Minimises, with a_i the outputs and t_i the targets of row i,
+
+        J = 1/m Σ_i loss(a_i, t_i)  +  λ/2 Σ_l ‖W^(l)‖²  +  τ/2m Σ_i Σ_k ‖∂a_i/∂x_i · τ_ik‖²
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Units of each hidden layer; () for none.
+    {network}
+        A sequence gives one for each hidden layer.
+    output_activation : {"softmax", "sigmoid", "tanh", "auto", ...} or Activation, default="softmax"
+        With softmax there is a unit for each class. With others likewise, but for two classes there is one unit.
+        Targets are 0 and 1; for tanh units −1 and +1. "auto": the one that the loss contains, else softmax.
+    loss : {"auto", "softmax_cross_entropy", "binary_cross_entropy", "squared_error", ...} or Loss, default="auto"
+        "auto": cross-entropy for a softmax output, else squared error. `LabelNoiseCrossEntropy(epsilon)`, with sigmoid
+        output units, expects a fraction ε of the labels to be wrong.
+    weight_decay : float, default=1e-4
+        λ, at least 0.
+    tangent_weight : float, default=0.0
+        τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
+    penalties : sequence of Penalty, default=()
+        What else is added to J.
+    {training}
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        The class labels, sorted.
+    n_outputs_ : int
+        Number of output units.
+    {fitted}
+
+    {warning}
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, chapter 5.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from rhohat import FeedforwardClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = FeedforwardClassifier(hidden_layer_sizes=(5,), max_iter=2000, random_state=0).fit(X, y)
+    >>> classifier.score(X, y) > 0.97
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes: Sequence[int] = (100,),
+        activation: str | Activation | Sequence[str | Activation] = "sigmoid",
+        output_activation: str | Activation = "softmax",
+        loss: str | Loss = "auto",
+        weight_decay: float = 1e-4,
+        tangent_weight: float = 0.0,
+        penalties: Sequence[Penalty] = (),
+        solver: str | Solver = "lbfgs",
+        initial_weights: str = "uniform",
+        max_iter: int = 400,
+        tol: float = 1e-5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+
+def _target_range(output: Activation) -> tuple[float, float]:
+    """Return the targets for "is not this class" and "is": -1 and +1 for tanh units, else 0 and 1."""
+    return (-1.0, 1.0) if output.bounds == (-1.0, 1.0) else (0.0, 1.0)

@@ -1,0 +1,90 @@
+"""The contractive autoencoder: its code changes little when the input does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rhohat.activations import Activation
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.documentation import document
+from rhohat.losses import Loss
+from rhohat.penalties import Penalty
+from rhohat.randomness import RandomState
+from rhohat.solvers import Callback, Solver
+
+__all__ = ["ContractiveAutoencoder"]
+
+
+@document
+class ContractiveAutoencoder(BaseAutoencoder):
+    """Contractive autoencoder: learns a code from which the input can be rebuilt, and that changes little around it.
+
+    Minimises, with h = f(x W1 + b1) and x̂ = g(h W2 + b2),
+
+        J = 1/m Σ_i loss(x̂_i, x_i) + γ ‖∂h_i/∂x_i‖²_F  +  λ/2 (‖W1‖² + ‖W2‖²)
+
+    Parameters
+    ----------
+    n_components : int, default=100
+        Number of hidden units.
+    contraction_weight : float, default=0.1
+        γ, at least 0.
+    {network}
+    {output}
+    weight_decay : float, default=0.0
+        λ, at least 0.
+    {decoder}
+        The default is True here: untied, a small encoder and a large decoder contract for nothing.
+    {training}
+
+    Attributes
+    ----------
+    {code}
+    {fitted}
+
+    {warning}
+
+    See Also
+    --------
+    DeepAutoencoder : With ``penalties=[Contraction(0.1)]`` for an encoder of several layers.
+
+    References
+    ----------
+    Rifai, S., Vincent, P., Muller, X., Glorot, X. and Bengio, Y. (2011). Contractive auto-encoders: explicit
+    invariance during feature extraction. ICML.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import ContractiveAutoencoder
+    >>> X = np.random.default_rng(0).random((200, 16))
+    >>> autoencoder = ContractiveAutoencoder(n_components=8, max_iter=2000, random_state=0).fit(X)
+    >>> list(autoencoder.cost(X)[1])
+    ['squared_error', 'weight_decay', 'contraction']
+    """
+
+    def __init__(
+        self,
+        *,
+        n_components: int = 100,
+        contraction_weight: float = 0.1,
+        activation: str | Activation = "sigmoid",
+        output_activation: str | Activation = "auto",
+        loss: str | Loss = "squared_error",
+        weight_decay: float = 0.0,
+        tied_weights: bool = True,
+        penalties: Sequence[Penalty] = (),
+        solver: str | Solver = "lbfgs",
+        initial_weights: str = "uniform",
+        max_iter: int = 400,
+        tol: float = 1e-5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    def _encoder_sizes(self) -> tuple[int, ...]:
+        return (self.n_components,)

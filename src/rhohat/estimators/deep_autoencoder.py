@@ -1,0 +1,100 @@
+"""The deep autoencoder: several layers of encoder, mirrored by the decoder, trained as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rhohat.activations import Activation
+from rhohat.corruption import Corruption
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import as_layer_sizes
+from rhohat.estimators.documentation import document
+from rhohat.losses import Loss
+from rhohat.penalties import Penalty
+from rhohat.randomness import RandomState
+from rhohat.solvers import Callback, Solver
+
+__all__ = ["DeepAutoencoder"]
+
+
+@document
+class DeepAutoencoder(BaseAutoencoder):
+    """Deep autoencoder: an encoder of several layers and a decoder that mirrors it, trained together.
+
+    Minimises
+
+        J = 1/m Σ_i loss(x̂_i, x_i)  +  λ/2 Σ_l ‖W^(l)‖²  +  β Σ_l Σ_j KL(ρ ‖ ρ̂_j^(l))
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(100, 30)
+        Units of each layer of the encoder; the last is the code, which `transform` returns.
+    {network}
+        A sequence gives one for each layer of the encoder.
+    {output}
+    sparsity : float, default=0.05
+        ρ, the mean activation that hidden units are held to, in (0, 1).
+    sparsity_weight : float, default=0.0
+        β, at least 0.
+    sparsity_layers : sequence of int, default=None
+        The hidden layers that are held to it, 0 being the first; None means all, those of the decoder among them.
+    weight_decay : float, default=1e-4
+        λ, at least 0.
+    {decoder}
+    corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
+        What is done to the input, the target staying clean.
+    {corruption}
+    {training}
+
+    Attributes
+    ----------
+    {code}
+    {fitted}
+
+    {warning}
+
+    References
+    ----------
+    Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of data with neural networks. Science
+    313, 504-507.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import DeepAutoencoder
+    >>> X = np.random.default_rng(0).random((200, 16))
+    >>> autoencoder = DeepAutoencoder(hidden_layer_sizes=(8, 2), activation="tanh", max_iter=5, tol=0.1,
+    ...                               random_state=0).fit(X)
+    >>> autoencoder.network_.layer_sizes
+    (16, 8, 2, 8, 16)
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes: Sequence[int] = (100, 30),
+        activation: str | Activation | Sequence[str | Activation] = "sigmoid",
+        output_activation: str | Activation = "auto",
+        loss: str | Loss = "squared_error",
+        sparsity: float = 0.05,
+        sparsity_weight: float = 0.0,
+        sparsity_layers: Sequence[int] | None = None,
+        weight_decay: float = 1e-4,
+        tied_weights: bool = False,
+        corruption: str | Corruption | None = None,
+        n_corruptions: int = 1,
+        penalties: Sequence[Penalty] = (),
+        solver: str | Solver = "lbfgs",
+        initial_weights: str = "uniform",
+        max_iter: int = 400,
+        tol: float = 1e-5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    def _encoder_sizes(self) -> tuple[int, ...]:
+        return as_layer_sizes(self.hidden_layer_sizes, smallest=1)

@@ -1,0 +1,96 @@
+"""The denoising autoencoder: it sees corrupted rows, and has to give the clean ones back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rhohat.activations import Activation
+from rhohat.corruption import Corruption
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.documentation import document
+from rhohat.losses import Loss
+from rhohat.penalties import Penalty
+from rhohat.randomness import RandomState
+from rhohat.solvers import Callback, Solver
+
+__all__ = ["DenoisingAutoencoder"]
+
+
+@document
+class DenoisingAutoencoder(BaseAutoencoder):
+    """Denoising autoencoder: learns hidden units from which a clean row can be rebuilt when its input is corrupted.
+
+    Minimises, with x̃_i a corrupted x_i, h = f(x̃ W1 + b1) and x̂ = g(h W2 + b2),
+
+        J = 1/m Σ_i loss(x̂_i, x_i)  +  λ/2 (‖W1‖² + ‖W2‖²)
+
+    Parameters
+    ----------
+    n_components : int, default=100
+        Number of hidden units.
+    corruption : {"masking", "gaussian", "salt_and_pepper"} or Corruption, default="masking"
+        What is done to the input. An object carries settings: ``MaskingNoise(q=0.5)``.
+    {corruption}
+    {network}
+    {output}
+    weight_decay : float, default=0.0
+        λ, at least 0.
+    {decoder}
+        The default is True here.
+    {training}
+
+    Attributes
+    ----------
+    {code}
+    {fitted}
+
+    {warning}
+
+    Notes
+    -----
+    `transform` and `reconstruct` do not corrupt. The corruption of a row is determined by the seed, the epoch and the
+    row's number, whatever the solver, the blocks and the number of threads.
+
+    References
+    ----------
+    Vincent, P., Larochelle, H., Lajoie, I., Bengio, Y. and Manzagol, P.-A. (2010). Stacked denoising autoencoders:
+    learning useful representations in a deep network with a local denoising criterion. JMLR 11, 3371-3408.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import DenoisingAutoencoder
+    >>> from rhohat.solvers import Adam
+    >>> X = np.random.default_rng(0).random((200, 16))
+    >>> autoencoder = DenoisingAutoencoder(n_components=8, solver=Adam(batch_size=50), max_iter=5, tol=0.1,
+    ...                                    random_state=0).fit(X)
+    >>> autoencoder.transform(X).shape
+    (200, 8)
+    """
+
+    def __init__(
+        self,
+        *,
+        n_components: int = 100,
+        corruption: str | Corruption | None = "masking",
+        n_corruptions: int = 1,
+        activation: str | Activation = "sigmoid",
+        output_activation: str | Activation = "auto",
+        loss: str | Loss = "squared_error",
+        weight_decay: float = 0.0,
+        tied_weights: bool = True,
+        penalties: Sequence[Penalty] = (),
+        solver: str | Solver = "lbfgs",
+        initial_weights: str = "uniform",
+        max_iter: int = 400,
+        tol: float = 1e-5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    def _encoder_sizes(self) -> tuple[int, ...]:
+        return (self.n_components,)

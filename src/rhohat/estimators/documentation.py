@@ -1,0 +1,112 @@
+"""What the docstrings of the estimators have in common, written once."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from typing import TypeVar
+
+__all__ = ["document"]
+
+_Class = TypeVar("_Class", bound=type)
+
+_SHARED = {
+    "network": """
+activation : {"sigmoid", "tanh", "relu", "leaky_relu", "parametric_relu", "maxout", "softmax", "identity"} or \
+Activation, default="sigmoid"
+    f, of the hidden units. An object carries settings: ``LeakyReLU(slope=0.1)``.
+""",
+    "output": """
+output_activation : {"auto", "sigmoid", "identity", ...} or Activation, default="auto"
+    g, of the output. "auto": the one that the loss contains; else sigmoid where all of X lies in [0, 1], else
+    identity (a linear decoder).
+loss : {"squared_error", "binary_cross_entropy", ...} or Loss, default="squared_error"
+    What a reconstruction costs. "binary_cross_entropy" is for X in [0, 1].
+""",
+    "decoder": """
+tied_weights : bool
+    Whether the decoder uses the transposed weights of the encoder.
+penalties : sequence of Penalty, default=()
+    What else is added to J: any of `WeightDecay`, `KLSparsity`, `L1Sparsity`, `Contraction`, or your own.
+""",
+    "corruption": """
+n_corruptions : int, default=1
+    Solvers that see all rows at once minimise over one fixed corruption of them. With a larger number they are run so
+    often, `max_iter` iterations each, on a fresh corruption and from where the last run ended. Solvers by mini-batches
+    draw a fresh corruption for every epoch.
+""",
+    "training": """
+solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd", "adam"} or Solver, default="lbfgs"
+    An object carries settings: ``Adam(learning_rate=1e-3, batch_size=256)``.
+initial_weights : {"uniform", "normal"}, default="uniform"
+    "uniform": in ±√(6 / (fan_in + fan_out + 1)). "normal": normal(0, 0.01²). Biases start at 0.
+max_iter : int, default=400
+    Most iterations of the solver; epochs, where it works in mini-batches.
+tol : float, default=1e-5
+    Converged when no component of the gradient exceeds this.
+warm_start : bool, default=False
+    Start from the parameters of the previous fit, where there is one.
+random_state : int, RandomState, Generator or None, default=None
+    For initial weights, corruption and shuffling. The same seed and data give the same bits.
+n_jobs : int, default=None
+    Threads. None: as many as BLAS would use; −1: every core. It changes the speed, never a bit of the result.
+callbacks : sequence of callable, default=()
+    Called with an `IterationState` after every iteration; the fit stops if one returns True.
+verbose : int, default=0
+    Print a line to standard error about every `verbose`-th iteration; 0 prints nothing.
+""",
+    "fitted": """
+coefs_ : list of arrays of shape (s_l, s_{l+1})
+    Weights, layer by layer.
+intercepts_ : list of arrays of shape (s_{l+1},)
+    Biases, layer by layer.
+activation_parameters_ : list of arrays
+    What the activations have learned, layer by layer: the slopes of parametric ReLU units, nothing for most others.
+network_ : Network
+    The architecture.
+theta_ : array of shape (n_parameters,)
+    All parameters as the flat vector that `objective` takes.
+loss_curve_ : list of float, of length n_iter_
+    J after each iteration; for mini-batches, its mean over each epoch.
+terms_curve_ : dict of str to list of float
+    The terms of J after each iteration, by name; they add up to J.
+validation_curve_ : list of float
+    With early stopping: J on the rows held out, after each epoch. Else empty.
+n_iter_ : int
+    Iterations done.
+n_evaluations_ : int
+    Evaluations of J and its gradient.
+solver_status_ : {"converged", "max_iter", "stalled", "stopped", "not_finite"}
+    Why the solver ended.
+solver_message_ : str
+    The same as a sentence.
+n_features_in_ : int
+feature_names_in_ : array of shape (n_features_in_,)
+    Only where X has column names that are all strings.
+""",
+    "code": """
+components_ : array of shape (n_units, n_features)
+    Weights of the first layer, transposed: row j is what unit j weighs its input with.
+mean_activation_ : array of shape (n_components,), float64
+    ρ̂, the mean activation of each unit of the code over the training rows.
+output_activation_ : str
+    Name of the output activation in use.
+""",
+    "warning": """
+Warns
+-----
+ConvergenceWarning
+    Where the solver neither converged nor was stopped by a callback or by early stopping.
+""",
+}
+
+
+def document(cls: _Class) -> _Class:
+    """Put the shared parts into a class docstring, where a line such as ``{training}`` asks for them."""
+    lines = []
+    for line in inspect.cleandoc(cls.__doc__ or "").splitlines():
+        name = line.strip().removeprefix("{").removesuffix("}")
+        shared = _SHARED.get(name) if line.strip() == f"{{{name}}}" else None
+        lines.append(line if shared is None else textwrap.dedent(shared).strip("\n"))
+    cls.__doc__ = "\n".join(lines)
+    return cls

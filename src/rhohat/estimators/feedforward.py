@@ -1,0 +1,84 @@
+"""What classifiers and regressors share: a network from rows to targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import _check_sample_weight, check_array
+
+from rhohat.activations import Activation, as_activation
+from rhohat.arrays import FloatArray
+from rhohat.estimators.base import BaseNetwork, as_layer_sizes
+from rhohat.estimators.training import Problem
+from rhohat.jacobian_penalties import TangentPropagation
+from rhohat.losses import Loss
+from rhohat.network import Network
+from rhohat.penalties import Penalty, WeightDecay
+
+__all__ = ["BaseFeedforward"]
+
+
+class BaseFeedforward(BaseNetwork):
+    """A network that maps rows to targets.
+
+    A subclass has the constructor, and says what the targets and the output are.
+    """
+
+    hidden_layer_sizes: Sequence[int]
+    activation: str | Activation | Sequence[str | Activation]
+    weight_decay: float
+    tangent_weight: float
+
+    def _make_supervised_problem(
+        self,
+        X: FloatArray,
+        targets: FloatArray,
+        output: Activation,
+        loss: Loss,
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+        continues: bool,
+    ) -> Problem:
+        """Return what is to be minimised over rows and targets of shape (n_samples, n_outputs)."""
+        sizes, hidden = self._hidden_layers()
+        network = Network((X.shape[1], *sizes, targets.shape[1]), (*hidden, output))
+        if continues:
+            self._check_unchanged(network)
+        penalties: list[Penalty] = [WeightDecay(self.weight_decay)]
+        if self.tangent_weight > 0 or tangents is not None:
+            penalties.append(TangentPropagation(self.tangent_weight))
+        weights: FloatArray | None = None
+        directions: FloatArray | None = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+        if tangents is not None:
+            directions = check_array(tangents, dtype=X.dtype, ensure_2d=False, allow_nd=True, input_name="tangents")
+        return Problem(
+            network,
+            loss,
+            [*penalties, *self._extra_penalties()],
+            X,
+            np.ascontiguousarray(targets, dtype=X.dtype),
+            sample_weight=weights,
+            tangents=directions,
+        )
+
+    def _hidden_layers(self) -> tuple[tuple[int, ...], list[Activation]]:
+        """Return the sizes and activations of the hidden layers."""
+        sizes = as_layer_sizes(self.hidden_layer_sizes)
+        if isinstance(self.activation, str | Activation):
+            return sizes, [as_activation(self.activation)] * len(sizes)
+        hidden = [as_activation(activation) for activation in self.activation]
+        if len(hidden) != len(sizes):
+            raise ValueError(
+                f"activation must be one for all hidden layers, or one for each of the {len(sizes)} of"
+                f" hidden_layer_sizes; got {len(hidden)}."
+            )
+        return sizes, hidden
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of output units."""
+        return self.network_.layer_sizes[-1]

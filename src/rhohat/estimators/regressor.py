@@ -1,0 +1,295 @@
+"""The feedforward regressor: a network of any depth from rows to one or several numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, check_X_y
+
+from rhohat.activations import Activation, as_activation
+from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.estimators.base import works_in_mini_batches
+from rhohat.estimators.documentation import document
+from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.estimators.training import Problem
+from rhohat.losses import GaussianLoss, Loss, as_loss
+from rhohat.penalties import Penalty
+from rhohat.randomness import RandomState, seed_from
+from rhohat.solvers import Callback, Solver
+
+__all__ = ["FeedforwardRegressor"]
+
+#: Targets fill this part of a bounded output's range: at its ends units would have to saturate.
+_INNER = (0.1, 0.9)
+
+_SMALLEST_GAIN = 1e-6  # of the log-likelihood, relative, for which Σ is estimated once more
+
+
+@document
+class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
+    """Feedforward network that predicts one or several numbers.
+
+    Minimises, with a_i the outputs and t_i the targets of row i,
+
+        J = 1/m Σ_i loss(a_i, t_i)  +  λ/2 Σ_l ‖W^(l)‖²  +  τ/2m Σ_i Σ_k ‖∂a_i/∂x_i · τ_ik‖²
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Units of each hidden layer; () for none.
+    {network}
+        A sequence gives one for each hidden layer.
+    output_activation : {"identity", "sigmoid", "tanh", ...} or Activation, default="identity"
+        Where the output has two bounds, targets are mapped linearly into the middle 80 % of its range, each output by
+        itself, and predictions back. Else they stay as they are.
+    loss : {"squared_error", ...} or Loss, default="squared_error"
+    noise_covariance : array-like of shape (n_targets, n_targets), "estimate" or None, default=None
+        Σ, the covariance of Gaussian noise in the targets: the loss is ½ (t − a)ᵀ Σ⁻¹ (t − a) then. "estimate": Σ = 1/m
+        Σ_i (t_i − a_i)(t_i − a_i)ᵀ after a first solve by `loss`, then solve and estimate in turn until the
+        log-likelihood stops rising. None leaves the loss as it is.
+    max_covariance_updates : int, default=10
+        Most estimates of Σ.
+    weight_decay : float, default=1e-4
+        λ, at least 0.
+    tangent_weight : float, default=0.0
+        τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
+    penalties : sequence of Penalty, default=()
+        What else is added to J.
+    {training}
+
+    Attributes
+    ----------
+    noise_covariance_ : array of shape (n_targets, n_targets)
+        Σ, given or estimated, in units of the targets; only with `noise_covariance`.
+    log_likelihood_ : float
+        Σ_i ln N(t_i | a_i, Σ) of the training rows, in nats; only with `noise_covariance`.
+    log_likelihood_curve_ : list of float
+        After each solve with a known Σ.
+    n_outputs_ : int
+        Number of output units.
+    {fitted}
+
+    {warning}
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, section 5.2 and exercise 5.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import FeedforwardRegressor
+    >>> X = np.linspace(-1, 1, 100)[:, None]
+    >>> regressor = FeedforwardRegressor(hidden_layer_sizes=(10,), activation="tanh", weight_decay=0.0, max_iter=2000,
+    ...                                  tol=1e-4, random_state=0).fit(X, np.sin(3 * X[:, 0]))
+    >>> regressor.score(X, np.sin(3 * X[:, 0])) > 0.999
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes: Sequence[int] = (100,),
+        activation: str | Activation | Sequence[str | Activation] = "sigmoid",
+        output_activation: str | Activation = "identity",
+        loss: str | Loss = "squared_error",
+        noise_covariance: ArrayLike | str | None = None,
+        max_covariance_updates: int = 10,
+        weight_decay: float = 1e-4,
+        tangent_weight: float = 0.0,
+        penalties: Sequence[Penalty] = (),
+        solver: str | Solver = "lbfgs",
+        initial_weights: str = "uniform",
+        max_iter: int = 400,
+        tol: float = 1e-5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    noise_covariance_: FloatArray
+    log_likelihood_: float
+    log_likelihood_curve_: list[float]
+    _scaling: tuple[FloatArray, FloatArray]
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> Self:
+        """Learn the weights from rows and their targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0.
+        tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
+            Directions in which the outputs should not change, with `tangent_weight`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range; X or y is no array of finite numbers; their lengths differ; weights,
+            tangents or the noise covariance have another shape; or Σ is not positive definite.
+        """
+        self._validate_params()
+        continues = self._continues()
+        rows, targets, output, one_dimensional = self._check_targets(X, y)
+        if continues:
+            self._validate(X)
+        scaling = self._scaling if continues else _scaling(output, targets)
+        scaled = (targets - scaling[0]) / scaling[1]
+        given = self.noise_covariance is not None and not isinstance(self.noise_covariance, str)
+        loss = _scaled_loss(self.noise_covariance, scaling[1]) if given else as_loss(self.loss)
+        problem = self._make_supervised_problem(rows, scaled, output, loss, sample_weight, tangents, continues)
+        seed = seed_from(self.random_state)
+        self._train(problem, X, continues=continues, seed=seed)
+        self._scaling, self._one_dimensional = scaling, one_dimensional
+        for name in ("noise_covariance_", "log_likelihood_", "log_likelihood_curve_"):
+            self.__dict__.pop(name, None)
+        if given:
+            self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
+            self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
+            self.log_likelihood_curve_ = [self.log_likelihood_]
+        elif self.noise_covariance is not None:
+            self._estimate_covariance(problem, X, targets, seed)
+        return self
+
+    @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> Self:
+        """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
+
+        Where the output is bounded, the targets of the first call decide how targets are mapped into its range.
+
+        Parameters
+        ----------
+        X, y, sample_weight, tangents
+            See `fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `fit` does; or if `noise_covariance` is given, which a single epoch cannot estimate.
+        """
+        self._validate_params()
+        if self.noise_covariance is not None:
+            raise ValueError(
+                "partial_fit works without noise_covariance only; pass loss=GaussianLoss(covariance), or use fit."
+            )
+        begun = hasattr(self, "coefs_")
+        rows, targets, output, one_dimensional = self._check_targets(X, y)
+        if begun:
+            self._validate(X)
+        scaling = self._scaling if begun else _scaling(output, targets)
+        scaled = (targets - scaling[0]) / scaling[1]
+        problem = self._make_supervised_problem(
+            rows, scaled, output, as_loss(self.loss), sample_weight, tangents, begun
+        )
+        self._train_an_epoch(problem, X)
+        self._scaling, self._one_dimensional = scaling, one_dimensional
+        return self
+
+    def predict(self, X: ArrayLike) -> FloatArray:
+        """Return the predicted numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_targets)
+            As the y of the fit had it.
+        """
+        check_is_fitted(self)
+        predicted = self._predict_columns(self._validate(X))
+        return predicted[:, 0] if self._one_dimensional else predicted
+
+    def _predict_columns(self, X: FloatArray) -> FloatArray:
+        shift, scale = self._scaling
+        outputs = self._forward(X, 0, self.network_.n_layers)
+        return (outputs * scale + shift).astype(outputs.dtype, copy=False)
+
+    def _check_targets(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray, Activation, bool]:
+        """Return rows, targets as columns, the output activation, and whether the targets were a vector."""
+        if y is None:
+            raise ValueError("This estimator requires y to be passed, but the target y is None.")
+        rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=True)
+        rows = as_float_rows(rows)
+        columns = targets.reshape(len(rows), -1).astype(np.float64)
+        return rows, columns, as_activation(self.output_activation), targets.ndim == 1
+
+    def _estimate_covariance(self, problem: Problem, X: ArrayLike, targets: FloatArray, seed: int) -> None:
+        """Estimate Σ from the residuals and solve with it, in turn, until the log-likelihood stops rising."""
+        self.noise_covariance_ = self._covariance(problem, targets)
+        self.log_likelihood_curve_ = []
+        likelihood = -np.inf
+        for _ in range(self.max_covariance_updates):
+            record = self._record()
+            loss = _scaled_loss(self.noise_covariance_, self._scaling[1])
+            self._train(replace(problem, loss=loss), X, continues=True, start=self.theta_, seed=seed)
+            self._prepend(record)
+            self.noise_covariance_ = self._covariance(problem, targets)
+            before, likelihood = likelihood, self._log_likelihood(problem, targets, self.noise_covariance_)
+            self.log_likelihood_curve_.append(likelihood)
+            if likelihood - before <= _SMALLEST_GAIN * abs(likelihood):
+                break
+        self.log_likelihood_ = likelihood
+
+    def _covariance(self, problem: Problem, targets: FloatArray) -> FloatArray:
+        """Return the maximum-likelihood estimate of Σ, the (weighted) mean of r rᵀ over rows."""
+        residual = targets - self._predict_columns(problem.X)
+        covariance: FloatArray = np.cov(residual.T, bias=True, aweights=problem.sample_weight).reshape(
+            residual.shape[1], -1
+        )
+        mean = np.average(residual, axis=0, weights=problem.sample_weight)
+        return covariance + np.outer(mean, mean)
+
+    def _log_likelihood(self, problem: Problem, targets: FloatArray, covariance: FloatArray) -> float:
+        residual = targets - self._predict_columns(problem.X)
+        return GaussianLoss(covariance).log_likelihood(residual, problem.sample_weight)
+
+
+def _scaled_loss(covariance: Any, scale: FloatArray) -> GaussianLoss:
+    """Return the loss for targets that are divided by `scale`, Σ being given in their own units."""
+    loss = GaussianLoss(covariance)  # checked as it was given
+    if len(loss.covariance) != len(scale):
+        loss.check_targets(np.empty((1, len(scale))))
+    return GaussianLoss(loss.covariance / np.outer(scale, scale))
+
+
+def _scaling(output: Activation, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return shift and scale, of shape (n_targets,): (targets − shift) / scale suits the output's range."""
+    low, high = output.bounds
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
+    smallest, width = targets.min(axis=0), np.ptp(targets, axis=0)
+    scale = np.where(width > 0, width, 1) / ((_INNER[1] - _INNER[0]) * (high - low))
+    return smallest - scale * (low + _INNER[0] * (high - low)), scale

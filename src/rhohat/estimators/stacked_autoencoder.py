@@ -1,0 +1,162 @@
+"""The stacked autoencoder: autoencoders trained one after the other, each on the codes of the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.utils.validation import validate_data
+
+from rhohat.activations import Activation
+from rhohat.arrays import FloatArray
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import check_rows
+from rhohat.estimators.documentation import document
+from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
+from rhohat.estimators.training import Problem
+from rhohat.losses import as_loss
+from rhohat.network import Network
+from rhohat.randomness import RandomState, keyed_generator, seed_from
+
+__all__ = ["StackedAutoencoder", "check_layers"]
+
+
+@document
+class StackedAutoencoder(BaseAutoencoder):
+    """Stacked autoencoder: layers of features, learned greedily, each from the codes of the layer below.
+
+    The first autoencoder learns from the rows, the second from the first one's codes, and so on. Then the encoders
+    stand one upon the other, and so do the decoders, in reverse order: one deep network, which `transform`,
+    `inverse_transform` and `reconstruct` pass rows through.
+
+    Parameters
+    ----------
+    layers : sequence of autoencoders, default=None
+        Any of rhohat's autoencoders, not fitted; they are cloned. None means two sparse autoencoders of 100 and 50
+        units with ρ = 0.1.
+    random_state : int, RandomState, Generator or None, default=None
+        For the layers that have none of their own.
+    n_jobs : int, default=None
+        Threads of `transform` and the like; each layer has its own for its fit.
+
+    Attributes
+    ----------
+    autoencoders_ : list of autoencoders
+        The fitted layers, with their records.
+    {code}
+    coefs_, intercepts_, activation_parameters_, network_, theta_
+        Of the deep network: encoders first, then decoders.
+    n_features_in_ : int
+    feature_names_in_ : array of shape (n_features_in_,)
+        Only where X has column names that are all strings.
+
+    See Also
+    --------
+    StackedAutoencoderClassifier : With a softmax on top, fine-tuned as a whole.
+
+    References
+    ----------
+    Bengio, Y., Lamblin, P., Popovici, D. and Larochelle, H. (2007). Greedy layer-wise training of deep networks. NIPS
+    19.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import SparseAutoencoder, StackedAutoencoder
+    >>> X = np.random.default_rng(0).random((200, 16))
+    >>> layers = [SparseAutoencoder(n_components=8, sparsity=0.1, tol=1e-3),
+    ...           SparseAutoencoder(n_components=4, sparsity=0.1, tol=1e-3)]
+    >>> stack = StackedAutoencoder(layers, random_state=0).fit(X)
+    >>> stack.network_.layer_sizes
+    (16, 8, 4, 8, 16)
+    """
+
+    output_activation: str | Activation = "auto"
+    weight_decay: float = 0.0
+    warm_start: bool = False
+
+    def __init__(
+        self,
+        layers: Sequence[BaseAutoencoder] | None = None,
+        *,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self._store(locals())
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Train the layers, one after the other.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If `layers` is no sequence of autoencoders, or as the fit of a layer does.
+        """
+        self._validate_params()
+        layers = check_layers(self.layers)
+        codes = check_rows(X)
+        seed = seed_from(self.random_state)
+        fitted: list[BaseAutoencoder] = []
+        for number, layer in enumerate(layers):
+            autoencoder = clone(layer)
+            if autoencoder.random_state is None:
+                draw = keyed_generator(seed, "layer of a stack", block=number)
+                autoencoder.set_params(random_state=int(draw.integers(2**31)))
+            codes = autoencoder.fit(codes).transform(codes)
+            fitted.append(autoencoder)
+        validate_data(self, X, skip_check_array=True, reset=True)
+        self.autoencoders_ = fitted
+        self._join(fitted)
+        self.mean_activation_ = fitted[-1].mean_activation_
+        return self
+
+    def _encoder_sizes(self) -> tuple[int, ...]:
+        return tuple(size for layer in check_layers(self.layers) for size in layer._encoder_sizes())
+
+    def _hidden_activations(self, n_layers: int) -> list[Activation]:
+        layers = check_layers(self.layers)
+        return [a for layer in layers for a in layer._hidden_activations(len(layer._encoder_sizes()))]
+
+    def _make_problem(self, X: FloatArray, network: Network) -> Problem:
+        return Problem(network, as_loss(check_layers(self.layers)[0].loss), [], X)
+
+    def _join(self, autoencoders: Sequence[BaseAutoencoder]) -> None:
+        """Take over the deep network that the fitted layers make up."""
+        encoder: list[int] = []
+        parts: tuple[list[FloatArray], list[FloatArray], list[FloatArray]] = ([], [], [])
+        activations: list[Activation] = []
+        for autoencoder in autoencoders:
+            encoder += autoencoder.network_.layer_sizes[1 : autoencoder._code_layer + 1]
+        decoder = [*encoder[-2::-1], autoencoders[0].network_.layer_sizes[0]]
+        for half in (0, 1):
+            for autoencoder in autoencoders if half == 0 else reversed(autoencoders):
+                middle = autoencoder._code_layer
+                layers = slice(0, middle) if half == 0 else slice(middle, None)
+                activations += autoencoder.network_.activations[layers]
+                fitted = (autoencoder.coefs_, autoencoder.intercepts_, autoencoder.activation_parameters_)
+                for part, own in zip(parts, fitted, strict=True):
+                    part += [array.copy() for array in own[layers]]
+        self.network_ = Network((decoder[-1], *encoder, *decoder), tuple(activations))
+        self.coefs_, self.intercepts_, self.activation_parameters_ = parts
+
+
+def check_layers(layers: Sequence[BaseAutoencoder] | None) -> list[BaseAutoencoder]:
+    """Return the autoencoders of a stack, or raise ValueError where they are none."""
+    if layers is None:
+        return [SparseAutoencoder(n_components=size, sparsity=0.1) for size in (100, 50)]
+    if len(layers) == 0 or not all(isinstance(layer, BaseAutoencoder) for layer in layers):
+        raise ValueError(
+            f"layers must be a sequence of autoencoders, such as [SparseAutoencoder(n_components=200)]; got {layers!r}."
+        )
+    return list(layers)

@@ -1,0 +1,146 @@
+"""The stacked autoencoder as a classifier: greedy pre-training, a softmax on top, and fine-tuning of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rhohat.activations import Activation
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.classifier import BaseClassifier
+from rhohat.estimators.documentation import document
+from rhohat.estimators.softmax_regression import SoftmaxRegression
+from rhohat.estimators.stacked_autoencoder import StackedAutoencoder, check_layers
+from rhohat.estimators.training import Problem
+from rhohat.penalties import Penalty
+from rhohat.randomness import RandomState, keyed_generator, seed_from
+from rhohat.solvers import Callback, Solver
+
+__all__ = ["StackedAutoencoderClassifier"]
+
+
+@document
+class StackedAutoencoderClassifier(BaseClassifier):
+    """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with them.
+
+    1. The layers are trained greedily on X, as `StackedAutoencoder` does.
+    2. A softmax regression is trained on their codes.
+    3. All of it is trained further as one network, with the cross-entropy of the labels.
+
+    Parameters
+    ----------
+    layers : sequence of autoencoders, default=None
+        Any of rhohat's autoencoders, not fitted; they are cloned. None means two sparse autoencoders of 100 and 50
+        units with ρ = 0.1.
+    weight_decay : float, default=1e-4
+        λ of the fine-tuning, at least 0.
+    softmax_weight_decay : float, default=1e-4
+        λ of the softmax regression on the codes, at least 0.
+    tangent_weight : float, default=0.0
+        How much outputs that change along the tangents given to `fit` cost in the fine-tuning, at least 0.
+    penalties : sequence of Penalty, default=()
+        What else is added to J in the fine-tuning.
+    {training}
+        Solver, `max_iter` and what follows are those of softmax and fine-tuning; every layer has its own.
+
+    Attributes
+    ----------
+    autoencoder_ : StackedAutoencoder
+        As it was before fine-tuning.
+    softmax_ : SoftmaxRegression
+        Fitted on its codes.
+    accuracy_before_, accuracy_after_ : float
+        Fraction of the training rows that are classified correctly before and after fine-tuning. On other rows:
+        `softmax_.score(autoencoder_.transform(X), y)` and `score(X, y)`.
+    classes_ : array of shape (n_classes,)
+        The class labels, sorted.
+    n_outputs_ : int
+        Number of output units, one for each class.
+    {fitted}
+
+    {warning}
+
+    References
+    ----------
+    Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Stacked autoencoders. UFLDL tutorial.
+    Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of data with neural networks. Science
+    313, 504-507.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.preprocessing import minmax_scale
+    >>> from rhohat import SparseAutoencoder, StackedAutoencoderClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> layers = [SparseAutoencoder(n_components=8, sparsity=0.1, tol=1e-3)]
+    >>> classifier = StackedAutoencoderClassifier(layers, max_iter=2000, random_state=0).fit(minmax_scale(X), y)
+    >>> classifier.accuracy_before_ <= classifier.accuracy_after_
+    True
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[BaseAutoencoder] | None = None,
+        *,
+        weight_decay: float = 1e-4,
+        softmax_weight_decay: float = 1e-4,
+        tangent_weight: float = 0.0,
+        penalties: Sequence[Penalty] = (),
+        solver: str | Solver = "lbfgs",
+        initial_weights: str = "uniform",
+        max_iter: int = 400,
+        tol: float = 1e-5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    def _hidden_layers(self) -> tuple[tuple[int, ...], list[Activation]]:
+        stack = StackedAutoencoder(check_layers(self.layers))
+        sizes = stack._encoder_sizes()
+        return sizes, stack._hidden_activations(len(sizes))
+
+    def _train_classifier(self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool) -> None:
+        seed = seed_from(self.random_state)
+        if continues:
+            self._train(problem, X, continues=True, seed=seed)
+            self.accuracy_after_ = self._accuracy(problem)
+            return
+        autoencoder = StackedAutoencoder(
+            check_layers(self.layers),
+            random_state=int(keyed_generator(seed, "pre-training").integers(2**31)),
+            n_jobs=self.n_jobs,
+        ).fit(problem.X)
+        codes = autoencoder.transform(problem.X)
+        softmax = SoftmaxRegression(
+            weight_decay=self.softmax_weight_decay,
+            solver=self.solver,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            random_state=int(keyed_generator(seed, "softmax").integers(2**31)),
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        ).fit(codes, labels, problem.sample_weight)
+        depth = problem.network.n_layers - 1
+        start = problem.network.pack(
+            [*autoencoder.coefs_[:depth], *softmax.coefs_],
+            [*autoencoder.intercepts_[:depth], *softmax.intercepts_],
+            [*autoencoder.activation_parameters_[:depth], *softmax.activation_parameters_],
+        )
+        accuracy_before = softmax.score(codes, labels, problem.sample_weight)
+        self._train(problem, X, continues=False, start=start, seed=seed)
+        self.autoencoder_, self.softmax_ = autoencoder, softmax
+        self.accuracy_before_ = accuracy_before
+        self.accuracy_after_ = self._accuracy(problem)
+
+    def _accuracy(self, problem: Problem) -> float:
+        """Return the (weighted) fraction of training rows whose most probable class is theirs."""
+        assert problem.y is not None
+        outputs = self._forward(problem.X, 0, self.network_.n_layers)
+        hit = outputs.argmax(axis=1) == problem.y.argmax(axis=1)
+        return float(np.average(hit, weights=problem.sample_weight))

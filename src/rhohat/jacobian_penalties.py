@@ -1,0 +1,206 @@
+"""Penalties on derivatives of the network by its input: contraction and tangent propagation.
+
+Both are sums of squared directional derivatives: a tangent of the input is pushed forward to a layer, and what arrives
+there is to be small. Their gradient takes second derivatives of the activations, and goes backward through the same
+layers, see `Network.push_forward` and `Network.pull_back_tangents`.
+
+To add one: a class here that derives from `JacobianPenalty`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rhohat.activations import ElementwiseActivation
+from rhohat.arrays import FloatArray, array_namespace
+from rhohat.network import Layers, Network, Parameters
+from rhohat.penalties import Penalty, check_weight
+
+__all__ = ["Contraction", "JacobianPenalty", "TangentPropagation"]
+
+
+class JacobianPenalty(Penalty):
+    """weight · factor · Σ_k ‖∂a/∂x · τ_k‖², averaged over rows: τ_k are tangents of x, a is a layer's activations.
+
+    Attributes
+    ----------
+    factor : float
+    needs_tangents : bool
+        Whether the tangents come with the rows.
+    """
+
+    factor: ClassVar[float]
+    needs_tangents: ClassVar[bool] = False
+
+    @abstractmethod
+    def penalised_layer(self, n_layers: int) -> int:
+        """Return the layer on whose activations it acts, 1 being the first hidden one, n_layers the output."""
+
+    @abstractmethod
+    def tangents(self, n_features: int, dtype: np.dtype[Any], tangents: FloatArray | None) -> Iterator[FloatArray]:
+        """Yield tangents of shape (n_rows, n_features), or (1, n_features) where all rows have the same.
+
+        Parameters
+        ----------
+        n_features : int
+        dtype : dtype
+        tangents : array of shape (n_rows, n_tangents, n_features), or None
+            Those that come with the rows.
+        """
+
+    def add(
+        self,
+        network: Network,
+        parameters: Parameters,
+        layers: Layers,
+        row_weights: FloatArray | None,
+        tangents: FloatArray | None,
+        gradient: Parameters,
+        added_z: list[FloatArray | None],
+    ) -> FloatArray:
+        """Return the penalty of each row, of shape (n_rows,), and add its gradient.
+
+        Parameters
+        ----------
+        network : Network
+        parameters : Parameters
+        layers : Layers
+            As `Network.forward` left them; left as they are.
+        row_weights : array of shape (n_rows, 1), or None
+            By which the gradient of each row is multiplied.
+        tangents : array of shape (n_rows, n_tangents, n_features), or None
+        gradient, added_z
+            What `Network.pull_back_tangents` adds to.
+        """
+        layer, x = self.penalised_layer(network.n_layers), layers.a[0]
+        values: FloatArray = array_namespace(x).zeros_like(layers.a[layer][:, 0])
+        for tangent in self.tangents(x.shape[1], x.dtype, tangents):
+            pushed = network.push_forward(parameters, layers, tangent, stop=layer)
+            alpha = pushed.a[-1]
+            values += array_namespace(alpha).einsum("ij,ij->i", alpha, alpha)
+            phi = 2 * self.weight * self.factor * alpha
+            if row_weights is not None:
+                phi *= row_weights
+            network.pull_back_tangents(parameters, layers, pushed, phi, gradient, added_z)
+        values *= self.weight * self.factor
+        return values
+
+
+@dataclass(frozen=True)
+class Contraction(JacobianPenalty):
+    """λ ‖∂h/∂x‖²_F, averaged over rows: a code h that changes little when the input x does.
+
+    Parameters
+    ----------
+    weight : float
+        λ, at least 0.
+    layer : int, default=None
+        The hidden layer whose activations are h, 0 being the first; None means the one in the middle.
+
+    Notes
+    -----
+    For the first hidden layer this is Σ_j f′(z_j)² ‖W_j‖², which costs no more than a pass over the activations. For a
+    deeper one every input unit gives a tangent, and an evaluation costs as many passes through the encoder as there
+    are features.
+
+    References
+    ----------
+    Rifai, S., Vincent, P., Muller, X., Glorot, X. and Bengio, Y. (2011). Contractive auto-encoders: explicit
+    invariance during feature extraction. ICML.
+    """
+
+    weight: float
+    layer: int | None = None
+    name: ClassVar[str] = "contraction"
+    factor: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        check_weight(self)
+
+    def penalised_layer(self, n_layers: int) -> int:
+        """Return the layer of the code."""
+        layer = max(n_layers // 2, 1) if self.layer is None else self.layer + 1
+        if not 1 <= layer < n_layers:
+            raise ValueError(
+                f"contraction is to act on hidden layer {self.layer}, and this network has {n_layers - 1}, counted"
+                " from 0."
+            )
+        return layer
+
+    def tangents(self, n_features: int, dtype: np.dtype[Any], tangents: FloatArray | None) -> Iterator[FloatArray]:
+        """Yield every unit vector."""
+        for feature in range(n_features):
+            unit = np.zeros((1, n_features), dtype)
+            unit[0, feature] = 1
+            yield unit
+
+    def add(
+        self,
+        network: Network,
+        parameters: Parameters,
+        layers: Layers,
+        row_weights: FloatArray | None,
+        tangents: FloatArray | None,
+        gradient: Parameters,
+        added_z: list[FloatArray | None],
+    ) -> FloatArray:
+        """Return the penalty of each row, and add its gradient; in closed form for the first hidden layer."""
+        activation = network.activations[0]
+        if self.penalised_layer(network.n_layers) > 1 or not isinstance(activation, ElementwiseActivation):
+            return super().add(network, parameters, layers, row_weights, tangents, gradient, added_z)
+        W, a = parameters.weights[0], layers.a[1]
+        squared_norms = (W * W).sum(0)
+        derivative = activation.derivative(a)
+        squares = derivative * derivative
+        values: FloatArray = self.weight * (squares @ squared_norms)
+        extra = 2 * self.weight * derivative * activation.second_derivative(a) * squared_norms
+        if row_weights is not None:
+            squares *= row_weights
+            extra *= row_weights
+        known = added_z[0]
+        added_z[0] = extra if known is None else known + extra
+        gradient.weights[0][:] += 2 * self.weight * W * squares.sum(0)
+        return values
+
+
+@dataclass(frozen=True)
+class TangentPropagation(JacobianPenalty):
+    """λ/2 Σ_k ‖∂y/∂x · τ_k‖², averaged over rows: outputs y that do not change along the tangents τ_k of each row.
+
+    The tangents are what small transformations, such as shifts and rotations, do to an input: see
+    `rhohat.image_tangents`. They are handed to `Objective` or to a classifier's `fit` with the rows.
+
+    Parameters
+    ----------
+    weight : float
+        λ, at least 0.
+
+    References
+    ----------
+    Simard, P., Victorri, B., LeCun, Y. and Denker, J. (1992). Tangent prop: a formalism for specifying selected
+    invariances in an adaptive network. NIPS 4.
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, section 5.5.4 and exercise 5.26.
+    """
+
+    weight: float
+    name: ClassVar[str] = "tangent_propagation"
+    factor: ClassVar[float] = 0.5
+    needs_tangents: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_weight(self)
+
+    def penalised_layer(self, n_layers: int) -> int:
+        """Return the output layer."""
+        return n_layers
+
+    def tangents(self, n_features: int, dtype: np.dtype[Any], tangents: FloatArray | None) -> Iterator[FloatArray]:
+        """Yield one tangent of every row after another."""
+        assert tangents is not None  # the objective has checked it
+        for k in range(tangents.shape[1]):
+            yield tangents[:, k]

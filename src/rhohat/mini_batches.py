@@ -1,0 +1,173 @@
+"""J in mini-batches of rows, for solvers that take a step after each: shuffled, and corrupted afresh in every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.blocks import Engine
+from rhohat.corruption import Corruption
+from rhohat.losses import Loss, SquaredError
+from rhohat.network import Network
+from rhohat.objective import Objective, check_problem
+from rhohat.penalties import Penalty
+from rhohat.randomness import RowStreams, keyed_generator
+
+__all__ = ["MiniBatches"]
+
+
+class MiniBatches:
+    """The cost J(θ) of a network, one mini-batch of rows after another.
+
+    Parameters
+    ----------
+    network : Network
+    X : array of shape (n_samples, n_features), float32 or float64
+        Clean inputs.
+    y : array of shape (n_samples, n_outputs), default=None
+        Targets; None means X itself, clean.
+    loss, penalties, sample_weight, tangents, engine
+        As for `Objective`. Means over rows, ρ̂ among them, are taken over the mini-batch.
+    seed : int
+        Of the shuffling, the corruption and the choice of rows held out.
+    corruption : Corruption, default=None
+        What is done to the inputs, afresh in every epoch.
+    validation_fraction : float, default=0
+        Fraction of the rows that is held out of every mini-batch, for `validate`; at least one row where it is not 0.
+
+    Attributes
+    ----------
+    n_samples : int
+        Rows in an epoch: all but those held out.
+
+    Raises
+    ------
+    ValueError
+        As `Objective` does; or if holding rows out leaves none.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        X: FloatArray,
+        y: FloatArray | None = None,
+        *,
+        loss: Loss | None = None,
+        penalties: Sequence[Penalty] = (),
+        sample_weight: FloatArray | None = None,
+        tangents: FloatArray | None = None,
+        engine: Engine,
+        seed: int,
+        corruption: Corruption | None = None,
+        validation_fraction: float = 0.0,
+    ) -> None:
+        self._network, self._engine = network, engine
+        self._loss: Loss = SquaredError() if loss is None else loss
+        self._penalties = tuple(penalties)
+        check_problem(network, self._loss, penalties, X, X if y is None else y, sample_weight, tangents)
+        #: An autoencoder that sees corrupted rows gives the clean ones back.
+        self._rows = _Rows(X, X if y is None and corruption else y, sample_weight, tangents)
+        self._seed, self._corruption = seed, corruption
+        order = np.arange(X.shape[0])
+        n_held_out = int(np.ceil(validation_fraction * X.shape[0])) if validation_fraction > 0 else 0
+        if n_held_out >= X.shape[0]:
+            raise ValueError(
+                f"early stopping holds out {n_held_out} of {X.shape[0]} rows, which leaves none to learn from; set"
+                " early_stopping=False, or give more rows."
+            )
+        if n_held_out:
+            order = keyed_generator(seed, "rows held out").permutation(order)
+        self._held_out, self._training = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
+        self.n_samples = len(self._training)
+        self._objectives: dict[int, tuple[Objective, _Rows]] = {}
+
+    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
+        """Return J(θ) and ∇J(θ) over all rows but those held out, as one batch."""
+        value, gradient, _ = self._objective_of(self._training, RowStreams(self._seed, "corruption")).evaluate(theta)
+        return value, gradient
+
+    def batches(self, epoch: int, batch_size: int) -> Iterator[tuple[Objective, int]]:
+        """Yield the objective of every mini-batch of an epoch, and its number of rows.
+
+        Parameters
+        ----------
+        epoch : int
+            Counted from 0; says how rows are shuffled and corrupted.
+        batch_size : int
+            Rows in a mini-batch; the last may have fewer.
+
+        Yields
+        ------
+        objective : Objective
+            Good until the next one is asked for, which may use its memory.
+        n_rows : int
+        """
+        order = keyed_generator(self._seed, "shuffling", epoch).permutation(self._training)
+        streams = RowStreams(self._seed, "corruption", epoch)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            if self._rows.sample_weight is not None and not np.any(self._rows.sample_weight[rows]):
+                continue  # nothing to learn here
+            yield self._objective_of(rows, streams), len(rows)
+
+    def validate(self, theta: FloatArray) -> float:
+        """Return J(θ) on the rows held out, corrupted the same way each time.
+
+        Parameters
+        ----------
+        theta : array of shape (n_parameters,)
+
+        Returns
+        -------
+        float
+        """
+        return self._objective_of(self._held_out, RowStreams(self._seed, "corruption")).cost(theta)[0]
+
+    def _objective_of(self, rows: NDArray[np.intp], streams: RowStreams) -> Objective:
+        """Return the objective over some rows: made once for each number of rows, then filled anew."""
+        n_rows = len(rows)
+        if n_rows not in self._objectives:
+            memory = self._rows.allocate(n_rows)
+            self._fill(memory, rows, streams)
+            objective = Objective(
+                self._network,
+                memory.X,
+                memory.y,
+                loss=self._loss,
+                penalties=self._penalties,
+                sample_weight=memory.sample_weight,
+                tangents=memory.tangents,
+                engine=self._engine,
+            )
+            self._objectives[n_rows] = objective, memory
+        else:
+            objective, memory = self._objectives[n_rows]
+            self._fill(memory, rows, streams)
+            objective.set_rows(*memory)
+        return objective
+
+    def _fill(self, memory: _Rows, rows: NDArray[np.intp], streams: RowStreams) -> None:
+        """Gather rows into memory, and corrupt the inputs."""
+        for source, out in zip(self._rows, memory, strict=True):
+            if source is not None:
+                np.take(source, rows, axis=0, out=out, mode="clip")  # the rows are in range; "raise" would buffer
+        if self._corruption is not None:
+            self._corruption.corrupt(memory.X, rows, streams, out=memory.X, noise=np.empty_like(memory.X))
+
+
+class _Rows(NamedTuple):
+    """Arrays that have a first axis in common: the rows."""
+
+    X: FloatArray
+    y: FloatArray | None
+    sample_weight: FloatArray | None
+    tangents: FloatArray | None
+
+    def allocate(self, n_rows: int) -> _Rows:
+        """Return arrays like these, for so many rows."""
+        arrays: list[Any] = [a if a is None else empty_aligned((n_rows, *a.shape[1:]), a.dtype) for a in self]
+        return _Rows(*arrays)

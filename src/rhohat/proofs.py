@@ -1,0 +1,276 @@
+"""A table of proofs: the gradient of every kind of model beside central differences.
+
+`proof_cases` walks activations, losses, penalties, tied weights, depths and corruptions; `prove` compares the gradient
+of one case with central differences of J, and its Hessian-vector product with central differences of the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import cycle, product
+
+import numpy as np
+
+from rhohat.activations import (
+    ACTIVATIONS,
+    Activation,
+    Identity,
+    LeakyReLU,
+    Maxout,
+    ParametricReLU,
+    ReLU,
+    Softmax,
+    as_activation,
+)
+from rhohat.arrays import FloatArray
+from rhohat.corruption import CORRUPTIONS, corrupt_rows
+from rhohat.engines import ThreadEngine
+from rhohat.gradcheck import check_gradient
+from rhohat.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.losses import (
+    BinaryCrossEntropy,
+    GaussianLoss,
+    LabelNoiseCrossEntropy,
+    Loss,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
+from rhohat.network import Network
+from rhohat.objective import Objective
+from rhohat.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
+from rhohat.randomness import keyed_generator
+
+__all__ = ["LARGEST_DIFFERENCE", "Proof", "ProofCase", "proof_cases", "prove"]
+
+#: A gradient that differs by more, relatively, from central differences is wrong.
+LARGEST_DIFFERENCE = 1e-8
+
+_N_SAMPLES, _N_FEATURES, _N_OUTPUTS = 6, 5, 3
+_FROM_KINKS = 2e-3  # central differences move a pre-activation by about a twentieth of this
+
+
+@dataclass(frozen=True)
+class ProofCase:
+    """A model, rows, and parameters at which to look.
+
+    Attributes
+    ----------
+    activation, corruption : str
+        Of the hidden layers, and of the input.
+    network : Network
+    loss : Loss
+    penalties : tuple of Penalty
+    X, y : arrays of shape (n_samples, n_features) and (n_samples, n_outputs)
+        Inputs, corrupted where the case says so, and targets.
+    sample_weight : array of shape (n_samples,), or None
+    tangents : array of shape (n_samples, n_tangents, n_features), or None
+    theta : array of shape (n_parameters,)
+        Away from the kinks of activations that have any.
+    """
+
+    activation: str
+    corruption: str
+    network: Network
+    loss: Loss
+    penalties: tuple[Penalty, ...]
+    X: FloatArray = field(repr=False)
+    y: FloatArray = field(repr=False)
+    sample_weight: FloatArray | None = field(repr=False)
+    tangents: FloatArray | None = field(repr=False)
+    theta: FloatArray = field(repr=False)
+
+    @property
+    def n_hidden_layers(self) -> int:
+        """Number of hidden layers."""
+        return self.network.n_layers - 1
+
+    @property
+    def penalty(self) -> str:
+        """Names of the penalties."""
+        return " + ".join(penalty.name for penalty in self.penalties) or "none"
+
+    def objective(self) -> Objective:
+        """Return J of this case."""
+        return Objective(
+            self.network,
+            self.X,
+            self.y,
+            loss=self.loss,
+            penalties=self.penalties,
+            sample_weight=self.sample_weight,
+            tangents=self.tangents,
+            engine=ThreadEngine(1),
+        )
+
+    def __str__(self) -> str:
+        """Return the case on a line."""
+        weights = "tied" if self.network.tied else "untied"
+        return (
+            f"{self.activation}, {self.loss.name}, {self.penalty}, {weights}, {self.n_hidden_layers} hidden,"
+            f" {self.corruption} corruption"
+        )
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was found for a case.
+
+    Attributes
+    ----------
+    case : ProofCase
+    n_parameters : int
+    gradient_difference : float
+        ‖numerical − analytical‖ / ‖numerical + analytical‖ of the gradient.
+    hessian_difference : float or None
+        The same of a Hessian-vector product; None where the model has none.
+    """
+
+    case: ProofCase
+    n_parameters: int
+    gradient_difference: float
+    hessian_difference: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the gradient is right."""
+        return self.gradient_difference <= LARGEST_DIFFERENCE
+
+
+def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
+    """Yield the cases of the table.
+
+    Every activation with every penalty that it allows, tied and untied, with one hidden layer and with three; and every
+    activation with every loss, with one hidden layer and with two. Corruptions take turns.
+
+    Parameters
+    ----------
+    seed : int, default=0
+        Of rows and parameters.
+
+    Yields
+    ------
+    ProofCase
+    """
+    corruptions = cycle([None, *CORRUPTIONS])
+    makers = [_autoencoder_penalties, _loss_cases]
+    for number, (activation, network, loss, penalties) in enumerate(case for make in makers for case in make()):
+        yield _fill(seed + number, activation, network, loss, penalties, next(corruptions))
+
+
+def prove(case: ProofCase) -> Proof:
+    """Compare the derivatives of a case with central differences.
+
+    Parameters
+    ----------
+    case : ProofCase
+
+    Returns
+    -------
+    Proof
+    """
+    J = case.objective()
+    check = check_gradient(J, case.theta)
+    try:
+        J.check_second_derivative()
+    except ValueError:
+        return Proof(case, check.n_parameters, check.relative_difference, None)
+    vector = keyed_generator(0, "direction").normal(size=case.theta.size)
+    step = 1e-5
+    numerical = (J(case.theta + step * vector)[1] - J(case.theta - step * vector)[1]) / (2 * step)
+    exact = J.hessian_vector_product(case.theta, vector)
+    difference = float(np.linalg.norm(numerical - exact) / np.linalg.norm(numerical + exact))
+    return Proof(case, check.n_parameters, check.relative_difference, difference)
+
+
+_Model = tuple[str, Network, Loss, tuple[Penalty, ...]]
+
+
+def _autoencoder_penalties() -> Iterator[_Model]:
+    """Yield every activation with every penalty, tied and not, in autoencoders with one and three hidden layers."""
+    penalties: list[tuple[Penalty, ...]] = [
+        (),
+        (WeightDecay(0.1),),
+        (WeightDecay(0.1, include_biases=True), L1Sparsity(0.1)),
+        (WeightDecay(0.1), KLSparsity(0.1, 3.0)),
+        (Contraction(0.2),),
+        (WeightDecay(0.1), TangentPropagation(0.2)),
+    ]
+    for name, sizes, tied, added in product(ACTIVATIONS, [(5, 4, 5), (5, 4, 3, 4, 5)], [False, True], penalties):
+        hidden = as_activation(name)
+        bounded = np.all(np.isfinite(hidden.bounds))
+        if (tied and isinstance(hidden, Maxout)) or (not bounded and any(isinstance(p, KLSparsity) for p in added)):
+            continue
+        output = as_activation("sigmoid")
+        loss: Loss = BinaryCrossEntropy() if len(sizes) > 3 else SquaredError()
+        yield name, Network(sizes, (*[hidden] * (len(sizes) - 2), output), tied), loss, added
+
+
+def _loss_cases() -> Iterator[_Model]:
+    """Yield every activation with every loss, in networks with one and two hidden layers."""
+    covariance = [[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.5]]
+    losses: list[tuple[Loss, Activation]] = [
+        (SquaredError(), Identity()),
+        (SquaredError(), Softmax()),
+        (SquaredError(), ParametricReLU()),
+        (SquaredError(), Maxout()),
+        (GaussianLoss(covariance), Identity()),
+        (BinaryCrossEntropy(), as_activation("sigmoid")),
+        (LabelNoiseCrossEntropy(0.2), as_activation("sigmoid")),
+        (SoftmaxCrossEntropy(), Softmax()),
+    ]
+    for name, hidden_sizes, (loss, output) in product(ACTIVATIONS, [(4,), (4, 3)], losses):
+        sizes = (_N_FEATURES, *hidden_sizes, _N_OUTPUTS)
+        yield name, Network(sizes, (*[as_activation(name)] * len(hidden_sizes), output)), loss, (WeightDecay(0.1),)
+
+
+def _fill(
+    seed: int, activation: str, network: Network, loss: Loss, penalties: tuple[Penalty, ...], corruption: str | None
+) -> ProofCase:
+    """Return the case with rows and parameters, drawn until no unit is near a kink."""
+    is_autoencoder = network.layer_sizes[0] == network.layer_sizes[-1]
+    needs_tangents = any(isinstance(penalty, TangentPropagation) for penalty in penalties)
+    for attempt in range(1000):
+        draw = keyed_generator(seed, "proof", attempt)
+        clean = draw.uniform(0.1, 0.9, (_N_SAMPLES, _N_FEATURES))
+        case = ProofCase(
+            activation=activation,
+            corruption=corruption or "no",
+            network=network,
+            loss=loss,
+            penalties=penalties,
+            X=corrupt_rows(CORRUPTIONS[corruption](), clean, seed, attempt) if corruption else clean,
+            y=clean if is_autoencoder else _targets(loss, draw),
+            sample_weight=draw.uniform(0.5, 2.0, _N_SAMPLES) if seed % 2 else None,
+            tangents=draw.normal(size=(_N_SAMPLES, 2, _N_FEATURES)) if needs_tangents else None,
+            theta=network.initial_theta(draw) + draw.normal(0, 0.3, network.n_parameters),
+        )
+        if _distance_from_kinks(case) > _FROM_KINKS:
+            return case
+    raise AssertionError(f"no parameters away from the kinks of {activation}")
+
+
+def _targets(loss: Loss, draw: np.random.Generator) -> FloatArray:
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return np.eye(_N_OUTPUTS)[draw.integers(0, _N_OUTPUTS, _N_SAMPLES)]
+    if isinstance(loss, BinaryCrossEntropy):
+        return draw.integers(0, 2, (_N_SAMPLES, _N_OUTPUTS)).astype(float)
+    return draw.normal(size=(_N_SAMPLES, _N_OUTPUTS))
+
+
+def _distance_from_kinks(case: ProofCase) -> float:
+    """Return how far the nearest pre-activation, or activation under an L1 penalty, is from where J has no gradient."""
+    parameters = case.network.unpack(case.theta)
+    a, distances = case.X, [np.inf]
+    for layer, activation in enumerate(case.network.activations):
+        z = a @ parameters.weights[layer] + parameters.biases[layer]
+        if isinstance(activation, Maxout):
+            pieces = np.sort(z.reshape(_N_SAMPLES, activation.n_pieces, -1), axis=1)
+            distances.append(np.min(pieces[:, -1] - pieces[:, -2]))
+        elif isinstance(activation, ReLU | LeakyReLU | ParametricReLU):
+            distances.append(np.min(np.abs(z)))
+        a = z if activation.in_place else np.empty((_N_SAMPLES, case.network.layer_sizes[layer + 1]))
+        activation.forward(z, a, parameters.activation_parameters[layer])
+        if layer < case.n_hidden_layers and any(isinstance(penalty, L1Sparsity) for penalty in case.penalties):
+            distances.append(np.min(np.abs(a[a != 0]), initial=np.inf))
+    return float(min(distances))

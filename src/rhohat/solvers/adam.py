@@ -1,0 +1,89 @@
+"""Adam: steps scaled by running means of the gradient and of its square."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.solvers._checks import check_positive, check_unit_interval
+from rhohat.solvers.mini_batch import MiniBatchSolver
+
+__all__ = ["Adam"]
+
+
+@dataclass(frozen=True)
+class Adam(MiniBatchSolver):
+    """Adaptive moment estimation: θ ← θ − α m̂ / (√v̂ + ε), for the t-th mini-batch with the gradient g.
+
+    m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), each by component.
+
+    Parameters
+    ----------
+    learning_rate : float, default=1e-3
+        α, positive; about the largest change of a parameter in one step. The schedule multiplies it.
+    beta_1 : float, default=0.9
+        β₁, in [0, 1): memory of the mean gradient.
+    beta_2 : float, default=0.999
+        β₂, in [0, 1): memory of the mean square.
+    epsilon : float, default=1e-8
+        ε, positive: gradients far below it make small steps.
+    batch_size, schedule, early_stopping, validation_fraction, patience
+        See `MiniBatchSolver`; by name only.
+
+    Notes
+    -----
+    At a constant rate, the iterates end up wandering about the minimum by about α; a schedule that falls to 0 ends
+    that.
+
+    References
+    ----------
+    Kingma, D. P. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR, algorithm 1.
+
+    Examples
+    --------
+    >>> result = Adam(learning_rate=0.5, schedule="cosine").minimize(
+    ...     lambda x: (float(x @ x), 2 * x), np.array([3.0, -4.0]), max_iter=200)
+    >>> result.theta.round(4) + 0
+    array([0., 0.])
+    """
+
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    moment_names: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_unit_interval("beta_1", self.beta_1, zero=True)
+        check_unit_interval("beta_2", self.beta_2, zero=True)
+        check_positive("epsilon", self.epsilon)
+
+    def _update(
+        self,
+        theta: FloatArray,
+        gradient: FloatArray,
+        moments: Sequence[FloatArray],
+        scratch: FloatArray,
+        learning_rate: float,
+        step: int,
+    ) -> None:
+        mean, mean_square = moments
+        mean *= self.beta_1
+        mean += np.multiply(gradient, 1 - self.beta_1, out=scratch)
+        mean_square *= self.beta_2
+        np.multiply(gradient, gradient, out=scratch)
+        scratch *= 1 - self.beta_2
+        mean_square += scratch
+        np.sqrt(mean_square, out=scratch)
+        scratch *= 1 / math.sqrt(1 - self.beta_2**step)
+        scratch += self.epsilon
+        np.divide(mean, scratch, out=scratch)
+        scratch *= learning_rate / (1 - self.beta_1**step)
+        theta -= scratch

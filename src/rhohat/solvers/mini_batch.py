@@ -1,0 +1,284 @@
+"""What solvers by mini-batches share: epochs, the schedule, early stopping, and the state to continue from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+
+from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
+from rhohat.solvers.base import (
+    Callback,
+    ObjectiveFunction,
+    ObjectiveWithBatches,
+    ObjectiveWithValidation,
+    Point,
+    Run,
+    Solver,
+    SolverResult,
+    Stop,
+    largest_magnitude,
+)
+from rhohat.solvers.schedules import Schedule, as_schedule
+
+__all__ = ["MiniBatchSolver", "MiniBatchState"]
+
+_CHUNK = 2**15  # numbers; θ, gradient, moments and scratch of a chunk stay in a core's cache during an update
+
+
+@dataclass
+class MiniBatchState:
+    """What a solver by mini-batches needs besides θ to go on where it was.
+
+    It is brought up to date in place, and complete whenever an epoch is: during the callbacks and after the run.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs finished.
+    step : int
+        Updates of θ done.
+    moments : dict of str to array of shape (n_parameters,)
+        The solver's running means, by name; empty before the first epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    moments: dict[str, FloatArray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniBatchSolver(Solver):
+    """Updates θ after every mini-batch of rows; an iteration is an epoch, in which every row is used once.
+
+    Parameters
+    ----------
+    learning_rate : float
+        α, positive; the schedule multiplies it.
+    batch_size : int, default=256
+        Rows in a mini-batch, at least 1.
+    schedule : {"constant", "linear", "cosine"} or callable, default="constant"
+        Fraction of the epochs that is done, in [0, 1) → factor of the learning rate; see `rhohat.solvers.schedules`.
+    early_stopping : bool, default=False
+        Whether to evaluate rows held out after every epoch, to stop when their cost no longer falls, and to return
+        the θ at which it was lowest, whatever ended the run.
+    validation_fraction : float, default=0.1
+        Fraction of the rows to hold out, in (0, 1). Whoever builds the objective holds them out.
+    patience : int, default=10
+        Early stopping waits for so many epochs without improvement, at least 1.
+
+    Notes
+    -----
+    The objective gives its mini-batches by a method `batches`, see `ObjectiveWithBatches`. The record of an epoch is
+    then the mean over its batches, weighted by their rows, each evaluated at the θ that it met; θ itself is that after
+    the epoch. So an epoch costs one pass over the rows. The run has converged when no component of the epoch's mean
+    gradient exceeds tol: at a minimum that mean vanishes, however noisy single batches are. The start is not
+    evaluated, so before the first epoch is over value and gradient are NaN.
+
+    An objective without that method is one batch. It is evaluated at the start and after every update, and the record
+    is exact, as it is for other solvers.
+
+    A value or gradient of any batch that is not finite ends the run with the θ after the last whole epoch.
+    """
+
+    learning_rate: float
+    batch_size: int = 256
+    schedule: str | Schedule = "constant"
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    patience: int = 10
+
+    #: Names of the running means that the update keeps.
+    moment_names: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        check_positive("learning_rate", self.learning_rate)
+        check_count("batch_size", self.batch_size, "row")
+        as_schedule(self.schedule)
+        check_unit_interval("validation_fraction", self.validation_fraction, zero=False)
+        check_count("patience", self.patience, "epoch")
+
+    def minimize(
+        self,
+        objective: ObjectiveFunction,
+        theta: FloatArray,
+        *,
+        max_iter: int = 400,
+        tol: float = 1e-5,
+        callbacks: Sequence[Callback] = (),
+        state: MiniBatchState | None = None,
+    ) -> SolverResult:
+        """Minimise an objective.
+
+        Parameters
+        ----------
+        objective : callable
+            As in `Solver.minimize`; with the method `batches` for mini-batches, and `validate` for early stopping.
+        theta : array of shape (n_parameters,)
+            Where to start; left as it is.
+        max_iter : int, default=400
+            Most epochs.
+        tol : float, default=1e-5
+            Converged when no component of the epoch's mean gradient exceeds this.
+        callbacks : sequence of callable
+            Called with an `IterationState` after every epoch; the fit stops if one returns True.
+        state : MiniBatchState, default=None
+            To continue an earlier run: pass a new one to the first call, and the same again with the result's θ to
+            the next, which then does what a single call would have done, bit for bit. Epochs are numbered on, and a
+            schedule goes from epoch 0 to the last one of this call. Early stopping begins anew. None starts afresh.
+
+        Returns
+        -------
+        SolverResult
+
+        Raises
+        ------
+        ValueError
+            If early stopping is asked of an objective that holds no rows out, or the state is that of another solver
+            or another number of parameters.
+        """
+        self._check_objective(objective)
+        state = MiniBatchState() if state is None else state
+        self._prepare(state, np.size(theta))
+        return Run(objective, max_iter, tol, callbacks).carry_out(
+            theta,
+            partial(self._iterate, state=state),
+            evaluate_start=not isinstance(objective, ObjectiveWithBatches),
+        )
+
+    @abstractmethod
+    def _update(
+        self,
+        theta: FloatArray,
+        gradient: FloatArray,
+        moments: Sequence[FloatArray],
+        scratch: FloatArray,
+        learning_rate: float,
+        step: int,
+    ) -> None:
+        """Update a chunk of θ and of the moments in place; `step` counts from 1."""
+
+    def _check_objective(self, objective: ObjectiveFunction) -> None:
+        if self.early_stopping and not isinstance(objective, ObjectiveWithValidation):
+            raise ValueError(
+                f"early_stopping=True needs an objective with a method validate(theta); got {objective!r}, which has"
+                " none. Set early_stopping=False, or stop the run from a callback."
+            )
+
+    def _prepare(self, state: MiniBatchState, size: int) -> None:
+        """Make the moments, or check those of an earlier run."""
+        if not state.moments:
+            state.moments.update((name, np.zeros(size)) for name in self.moment_names)
+        shapes = {name: moment.shape for name, moment in state.moments.items()}
+        if shapes != dict.fromkeys(self.moment_names, (size,)):
+            raise ValueError(
+                f"state must be that of an earlier run of the same solver, whose moments have the shapes"
+                f" {dict.fromkeys(self.moment_names, (size,))}; got {shapes}. Pass a new MiniBatchState() to start"
+                " afresh."
+            )
+
+    def _iterate(self, run: Run, state: MiniBatchState | None = None) -> None:
+        assert state is not None  # minimize makes one
+        epochs = _Epochs(self, run, state)
+        stopping = _EarlyStopping(run, self.patience) if self.early_stopping else None
+        try:
+            while True:
+                point = epochs.next()
+                if stopping is not None:
+                    stopping.validate(point)
+                run.accept(point)
+                if stopping is not None:
+                    stopping.check()
+        finally:
+            if stopping is not None:
+                run.point = stopping.best
+
+
+class _Epochs:
+    """Does epochs one by one; θ and the moments are updated in place, chunk by chunk."""
+
+    def __init__(self, solver: MiniBatchSolver, run: Run, state: MiniBatchState) -> None:
+        self._solver, self._run, self._state = solver, run, state
+        self._schedule = as_schedule(solver.schedule)
+        self._last_epoch = state.epoch + run.max_iter
+        self._theta = run.point.theta.copy()
+        size = self._theta.size
+        scratch = empty_aligned((min(size, _CHUNK),), np.float64)
+        moments = [state.moments[name] for name in solver.moment_names]
+        self._chunks = [
+            (rows, self._theta[rows], [moment[rows] for moment in moments], scratch[: min(_CHUNK, size - rows.start)])
+            for rows in (slice(start, start + _CHUNK) for start in range(0, size, _CHUNK))
+        ]
+
+    def next(self) -> Point:
+        """Do an epoch and return its record."""
+        if isinstance(self._run.objective, ObjectiveWithBatches):
+            point = self._do_batches(self._run.objective)
+        else:
+            self._update(self._run.point.gradient, 0.0)
+            point = self._run.evaluate(self._theta)
+        self._state.epoch += 1
+        return point
+
+    def _do_batches(self, objective: ObjectiveWithBatches) -> Point:
+        n_samples = getattr(objective, "n_samples", np.inf)
+        rows_done, value_sum = 0, 0.0
+        terms_sum: dict[str, float] = {}
+        gradient_sum = np.zeros_like(self._theta)
+        for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size):
+            value, gradient, terms = self._run.call(function, self._theta)
+            if not (np.isfinite(value) and np.isfinite(largest_magnitude(gradient))):
+                self._run.stop_as_not_finite()
+            self._update(gradient, min(rows_done / n_samples, 1.0))
+            rows_done += n_rows
+            value_sum += n_rows * value
+            for name, term in terms.items():
+                terms_sum[name] = terms_sum.get(name, 0.0) + n_rows * term
+            for rows, _, _, scratch in self._chunks:
+                gradient_sum[rows] += np.multiply(gradient[rows], n_rows, out=scratch)
+        if rows_done == 0:
+            raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
+        gradient_sum /= rows_done
+        mean_terms = {name: term / rows_done for name, term in terms_sum.items()}
+        return Point(self._theta.copy(), value_sum / rows_done, gradient_sum, mean_terms)
+
+    def _update(self, gradient: FloatArray, epoch_fraction: float) -> None:
+        """Update θ by the gradient of a batch."""
+        self._state.step += 1
+        progress = (self._state.epoch + epoch_fraction) / self._last_epoch
+        learning_rate = self._solver.learning_rate * self._schedule(progress)
+        with np.errstate(over="ignore", invalid="ignore"):  # the next evaluation shows what is no longer finite
+            for rows, theta, moments, scratch in self._chunks:
+                self._solver._update(theta, gradient[rows], moments, scratch, learning_rate, self._state.step)
+
+
+class _EarlyStopping:
+    """Keeps the iterate of the lowest cost on the rows held out, and knows when to give up."""
+
+    def __init__(self, run: Run, patience: int) -> None:
+        self._run, self._patience = run, patience
+        self.best, self._lowest, self._best_epoch = run.point, np.inf, 0
+
+    def validate(self, point: Point) -> None:
+        """Compare an iterate that is about to be accepted with the best one."""
+        assert isinstance(self._run.objective, ObjectiveWithValidation)
+        cost = float(self._run.objective.validate(point.theta))
+        if not np.isfinite(cost):
+            self._run.stop_as_not_finite("The cost on the rows held out")
+        self._run.validation_curve.append(cost)
+        if cost < self._lowest:
+            self.best, self._lowest, self._best_epoch = point, cost, self._run.n_iter + 1
+
+    def check(self) -> None:
+        """Stop where the accepted iterate was the last to wait for."""
+        if self._run.n_iter - self._best_epoch >= self._patience:
+            raise Stop(
+                "stopped",
+                f"The cost on the rows held out has not fallen for {self._patience} epochs; the parameters after epoch"
+                f" {self._best_epoch} of {self._run.n_iter} are kept.",
+            )

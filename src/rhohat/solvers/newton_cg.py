@@ -1,0 +1,70 @@
+"""Newton's method with conjugate gradients inside, within a trust region, by SciPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
+from rhohat.solvers.base import ObjectiveFunction, ObjectiveWithHessian, Run, Solver
+
+__all__ = ["NewtonCG"]
+
+
+@dataclass(frozen=True)
+class NewtonCG(Solver):
+    """Truncated Newton method: θ ← θ + s, with s ≈ argmin ∇J·s + ½ s·∇²J s over ‖s‖ ≤ Δ by conjugate gradients.
+
+    The objective needs a method ``hessian_vector_product(theta, v)`` that returns ∇²J(θ) v, exactly.
+
+    Notes
+    -----
+    SciPy's trust-ncg does the work. The cost of a network is not convex, so ∇²J has negative eigenvalues far from a
+    minimum. There Newton's step leads uphill, and a line search along it can only shorten it; within a trust region,
+    the inner conjugate gradients follow a direction of negative curvature downhill to the region's edge as soon as
+    they meet one. Every iterate costs less than the one before.
+
+    An iteration takes one evaluation, and a number of Hessian products that grows near the minimum, where
+    convergence is superlinear. A trial step that does not lower J shrinks Δ and is not an iteration. As values of J are
+    compared, a gradient below about the square root of the arithmetic's precision is reported as stalled.
+
+    References
+    ----------
+    Steihaug, T. (1983). The conjugate gradient method and trust regions in large scale optimization. SIAM Journal on
+    Numerical Analysis 20, 626-637.
+
+    Nocedal, J. and Wright, S. J. (2006). Numerical Optimization, 2nd edition, algorithm 7.2.
+
+    Examples
+    --------
+    >>> class Quartic:
+    ...     def __call__(self, x):
+    ...         return float(np.sum(x**4) / 4), x**3
+    ...     def hessian_vector_product(self, x, v):
+    ...         return 3 * x**2 * v
+    >>> result = NewtonCG().minimize(Quartic(), np.array([3.0, -4.0]))
+    >>> result.status, result.value < 1e-6
+    ('converged', True)
+    """
+
+    def _check_objective(self, objective: ObjectiveFunction) -> None:
+        if not isinstance(objective, ObjectiveWithHessian):
+            raise ValueError(
+                "solver 'newton_cg' needs an objective with a method hessian_vector_product(theta, v); got"
+                f" {objective!r}, which has none. Use 'lbfgs' or 'conjugate_gradient', which need the gradient only."
+            )
+
+    def _iterate(self, run: Run) -> None:
+        objective = run.objective
+        assert isinstance(objective, ObjectiveWithHessian)
+
+        def multiply(theta: FloatArray, v: FloatArray) -> FloatArray:
+            run.n_hessian_products += 1
+            product = np.asarray(objective.hessian_vector_product(theta, v), dtype=np.float64)
+            if not np.all(np.isfinite(product)):
+                run.stop_as_not_finite("The product of the Hessian with a vector")
+            return product
+
+        iterate_with_scipy(run, "trust-ncg", {"maxiter": NO_LIMIT, "gtol": 0.0}, multiply)

@@ -1,0 +1,72 @@
+"""Stochastic gradient descent with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.solvers._checks import check_unit_interval
+from rhohat.solvers.mini_batch import MiniBatchSolver
+
+__all__ = ["SGD"]
+
+
+@dataclass(frozen=True)
+class SGD(MiniBatchSolver):
+    """Stochastic gradient descent with momentum: v ← μ v − α ∇J_B(θ), θ ← θ + v, for every mini-batch B.
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.1
+        α, positive; the schedule multiplies it.
+    momentum : float, default=0.9
+        μ, in [0, 1); 0 is plain stochastic gradient descent.
+    batch_size, schedule, early_stopping, validation_fraction, patience
+        See `MiniBatchSolver`; by name only.
+
+    Notes
+    -----
+    α is part of the velocity, so a falling rate takes effect over the next 1 / (1 − μ) steps. (Where the velocity is
+    a sum of gradients instead, as in some libraries, it does so at once.)
+
+    References
+    ----------
+    Robbins, H. and Monro, S. (1951). A stochastic approximation method. Annals of Mathematical Statistics 22, 400-407.
+
+    Sutskever, I., Martens, J., Dahl, G. and Hinton, G. (2013). On the importance of initialization and momentum in
+    deep learning. ICML, equations 1 and 2.
+
+    Examples
+    --------
+    >>> result = SGD(learning_rate=0.25, momentum=0.0).minimize(
+    ...     lambda x: (float(x @ x), 2 * x), np.array([4.0]), max_iter=3)
+    >>> result.theta, result.status
+    (array([0.5]), 'max_iter')
+    """
+
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+
+    moment_names: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_unit_interval("momentum", self.momentum, zero=True)
+
+    def _update(
+        self,
+        theta: FloatArray,
+        gradient: FloatArray,
+        moments: Sequence[FloatArray],
+        scratch: FloatArray,
+        learning_rate: float,
+        step: int,
+    ) -> None:
+        (velocity,) = moments
+        velocity *= self.momentum
+        velocity -= np.multiply(gradient, learning_rate, out=scratch)
+        theta += velocity
