@@ -7,15 +7,16 @@ ifneq ($(wildcard ../shared/data),)
 export RHOHAT_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check bench gradient-checks clean
 
 help:
-	@echo "make install   set up .venv with everything"
-	@echo "make demo      photographs -> edge detectors; pictures in demo/"
-	@echo "make test      tests, doctests and README examples"
-	@echo "make check     what CI runs: ruff, mypy, import-linter, make test"
-	@echo "make bench     speed against a textbook implementation"
-	@echo "make clean     remove .venv, caches and results"
+	@echo "make install           set up .venv with everything"
+	@echo "make demo              photographs -> edge detectors; pictures in demo/"
+	@echo "make test              tests, doctests and README examples"
+	@echo "make check             what CI runs: ruff, mypy, import-linter, make test"
+	@echo "make bench             speed against a textbook implementation"
+	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
+	@echo "make clean             remove .venv, caches and results"
 
 install: $(STAMP)
 
@@ -41,6 +42,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+gradient-checks: $(STAMP)
+	$(BIN)/python docs/write_gradient_checks.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results

@@ -9,6 +9,7 @@ import pytest
 from skimage.io import imread
 from typer.testing import CliRunner
 
+from rhohat.activations import Tanh
 from rhohat.cli import app
 from rhohat.demo import run_demo
 from tests.tolerances import ORACLE
@@ -144,3 +145,30 @@ def test_the_demo_learns_edge_detectors(tmp_path):
     assert np.median(result.gabor_r2_pca) <= 0.80
     assert np.mean(np.abs(result.autoencoder.mean_activation_ - 0.01) <= 0.002) > 0.5
     assert 0.3 < result.explained_variance < 1
+
+
+def test_check_gradient_prints_a_row_for_every_combination_asked_for(invoke):
+    result = invoke("check-gradient", "--activation", "tanh", "--penalty", "contraction")
+    assert result.exit_code == 0
+    rows = [line for line in result.output.splitlines() if line.startswith("| tanh")]
+    assert len(rows) == 4
+    assert all("| contraction |" in row for row in rows)
+    assert "4 rows. The largest relative difference of a gradient is" in result.output
+
+
+def test_check_gradient_fails_where_a_gradient_is_wrong(invoke, monkeypatch):
+    """With the derivative of tanh turned off, every model with tanh units is wrong, and is named."""
+    monkeypatch.setattr(Tanh, "multiply_by_derivative", lambda self, a, delta: None)
+    result = invoke("check-gradient", "--activation", "tanh", "--loss", "softmax_cross_entropy")
+    assert result.exit_code == 1
+    assert "more than 1e-08: tanh, softmax_cross_entropy, weight_decay, untied, 1 hidden" in result.stderr
+    assert invoke("check-gradient", "--activation", "sigmoid", "--loss", "gaussian").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [([], "say --all"), (["--loss", "hinge"], "no combination has these")]
+)
+def test_check_gradient_says_what_it_needs(invoke, arguments, message):
+    result = invoke("check-gradient", *arguments)
+    assert result.exit_code == 2
+    assert message in sentence(result.stderr)

@@ -276,6 +276,36 @@ def test_every_model_is_computed_on_in_float32_and_summed_in_float64(case):
     assert relative_difference(single["gradient"], double["gradient"]) > 1e-10
 
 
+class Watchful(ParametricReLU):
+    """A parametric ReLU that refuses a mixture of precisions."""
+
+    def forward(self, z, a, parameters):
+        assert z.dtype == a.dtype == parameters.dtype == np.float32
+        super().forward(z, a, parameters)
+
+    def pull_back(self, z, a, parameters, delta, out, gradient):
+        assert delta.dtype == out.dtype == gradient.dtype == parameters.dtype == np.float32
+        super().pull_back(z, a, parameters, delta, out, gradient)
+
+    def push_forward(self, z, a, parameters, beta, direction):
+        assert beta.dtype == np.float32
+        assert direction is None or direction.dtype == np.float32
+        return super().push_forward(z, a, parameters, beta, direction)
+
+    def curvature(self, z, a, parameters, phi, beta, direction, gradient):
+        assert phi.dtype == beta.dtype == gradient.dtype == np.float32
+        return super().curvature(z, a, parameters, phi, beta, direction, gradient)
+
+
+def test_no_layer_of_float32_rows_sees_float64():
+    network = Network((8, 5, 8), (Watchful(), Watchful()), tied=True)
+    theta, X, y, weights, tangents = rows_for(network, 30, np.float32)
+    penalties = [WeightDecay(0.1), L1Sparsity(0.1)]
+    for added in ([], [Contraction(0.1), TangentPropagation(0.1)]):
+        options = {"sample_weight": weights, "tangents": tangents, "penalties": penalties + added}
+        everything_of(Objective(network, X, y, engine=ThreadEngine(1), **options), theta)
+
+
 @every_model
 def test_the_hessian_is_symmetric(model):
     theta, X, y, weights, tangents = rows_for(MODELS[model][0], 40)

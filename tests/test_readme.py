@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from rhohat.cli import _PROOF_COLUMNS
 from rhohat.exceptions import ConvergenceWarning
+from rhohat.proofs import LARGEST_DIFFERENCE, proof_cases
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -14,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_examples_run_one_after_another(capsys):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     namespace = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -23,6 +25,7 @@ def test_the_examples_run_one_after_another(capsys):
     printed = capsys.readouterr().out
     assert "kl_sparsity" in printed
     assert "relative difference" in printed
+    assert "after" in printed
     assert namespace["codes"].shape == (10_000, 25)
 
 
@@ -40,3 +43,19 @@ def test_the_table_of_the_benchmark_is_there():
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_every_link_leads_to_a_file(path):
     assert (ROOT / path).exists()
+
+
+def test_the_table_of_gradient_checks_has_the_rows_of_the_command():
+    """The figures differ from machine to machine in their last digits; the rows do not."""
+    page = (ROOT / "docs" / "gradient-checks.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    header, *rows = rows
+    assert header == list(_PROOF_COLUMNS)
+    cases = list(proof_cases())
+    assert len(rows) == len(cases) >= 60
+    for row, case in zip(rows, cases, strict=True):
+        weights = "tied" if case.network.tied else "untied"
+        named = [case.activation, case.loss.name, case.penalty, weights, str(case.n_hidden_layers), case.corruption]
+        assert row[:6] == named
+        assert float(row[7]) <= LARGEST_DIFFERENCE
+        assert not row[8] or float(row[8]) <= 1e-6

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from rhohat.demo import DemoResult, run_demo
+from rhohat.proofs import LARGEST_DIFFERENCE, Proof, proof_cases, prove
 from rhohat.solvers import IterationState
 
 __all__ = ["app"]
@@ -61,6 +62,76 @@ def demo(
     except OSError as error:
         raise typer.BadParameter(f"cannot write the pictures: {error}", param_hint="--output") from error
     _print_demo(result, time.perf_counter() - start)
+
+
+_PROOF_COLUMNS = (
+    "activation",
+    "loss",
+    "penalty",
+    "weights",
+    "hidden layers",
+    "corruption",
+    "parameters",
+    "gradient",
+    "Hessian · v",
+)
+
+
+@app.command()
+def check_gradient(
+    every: Annotated[bool, typer.Option("--all", help="Check every combination.")] = False,
+    activation: Annotated[str | None, typer.Option(help="Only this activation, such as tanh.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Only this loss, such as squared_error.")] = None,
+    penalty: Annotated[str | None, typer.Option(help="Only with this penalty, such as kl_sparsity.")] = None,
+) -> None:
+    """Compare gradients with central differences, for activations × losses × penalties × tied weights × depths.
+
+    Prints a table of relative differences, those of exact Hessian-vector products beside those of gradients. The exit
+    status is 1 where a gradient is off by more than 1e-8.
+    """
+    if not (every or activation or loss or penalty):
+        raise typer.BadParameter("say --all, or --activation, --loss or --penalty.")
+    cases = [
+        case
+        for case in proof_cases()
+        if activation in (None, case.activation)
+        and loss in (None, case.loss.name)
+        and (penalty is None or penalty in case.penalty.split(" + "))
+    ]
+    if not cases:
+        raise typer.BadParameter("no combination has these; see rhohat check-gradient --all for those there are.")
+    typer.echo(f"| {' | '.join(_PROOF_COLUMNS)} |")
+    typer.echo(f"|{'---|' * len(_PROOF_COLUMNS)}")
+    proofs = []
+    for case in cases:
+        proofs.append(prove(case))
+        typer.echo(f"| {' | '.join(_proof_row(proofs[-1]))} |")
+    gradient = max(proof.gradient_difference for proof in proofs)
+    hessian = [proof.hessian_difference for proof in proofs if proof.hessian_difference is not None]
+    typer.echo(
+        f"\n{len(proofs)} rows. The largest relative difference of a gradient is {gradient:.1e}"
+        + (f", of a Hessian-vector product {max(hessian):.1e}." if hessian else ".")
+    )
+    wrong = [proof for proof in proofs if not proof.holds]
+    for proof in wrong:
+        typer.echo(f"more than {LARGEST_DIFFERENCE:g}: {proof.case}: {proof.gradient_difference:.1e}", err=True)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _proof_row(proof: Proof) -> list[str]:
+    case = proof.case
+    return [
+        case.activation,
+        case.loss.name,
+        case.penalty,
+        "tied" if case.network.tied else "untied",
+        str(case.n_hidden_layers),
+        case.corruption,
+        str(proof.n_parameters),
+        f"{proof.gradient_difference:.1e}",
+        "" if proof.hessian_difference is None else f"{proof.hessian_difference:.1e}",
+    ]
 
 
 class _FitProgress:

@@ -173,8 +173,8 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
 
     Notes
     -----
-    Computed from z. With c = ln((1 − ε)/ε), σ the sigmoid and softplus its integral: ln p = softplus(z + c) −
-    softplus(z) + ln ε, and ∂/∂z of the loss is σ(z) − y σ(z + c) − (1 − y) σ(z − c).
+    Computed from z, with σ the sigmoid: p = ε + (1 − 2ε) σ(z) and 1 − p = ε + (1 − 2ε) σ(−z), none of which can be 0.
+    With c = ln((1 − ε)/ε), ∂/∂z of the loss is σ(z) − y σ(z + c) − (1 − y) σ(z − c).
 
     References
     ----------
@@ -203,10 +203,10 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
             return super().value_and_derivative(outputs, y, out)
         z, c = outputs, self._log_odds
         out[:] = _sigmoid(z) - y * _sigmoid(z + c) - (1 - y) * _sigmoid(z - c)
-        # ln(1 − p) = softplus(z − c) − softplus(z) + ln(1 − ε)
-        log_p = _softplus(z + c) + float(np.log(self.epsilon))
-        log_not_p = _softplus(z - c) + float(np.log(1 - self.epsilon))
-        return (_softplus(z) - y * log_p - (1 - y) * log_not_p).sum(1)
+        xp = array_namespace(z)
+        log_p = xp.log(self.epsilon + (1 - 2 * self.epsilon) * _sigmoid(z))
+        log_not_p = xp.log(self.epsilon + (1 - 2 * self.epsilon) * _sigmoid(-z))
+        return -(y * log_p + (1 - y) * log_not_p).sum(1)
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return (σ′(z) − y σ′(z + c) − (1 − y) σ′(z − c)) ∘ tangent."""

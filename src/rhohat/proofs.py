@@ -66,7 +66,7 @@ class ProofCase:
     sample_weight : array of shape (n_samples,), or None
     tangents : array of shape (n_samples, n_tangents, n_features), or None
     theta : array of shape (n_parameters,)
-        Away from the kinks of activations that have any.
+        Away from the kinks of activations that have any, and such that no unit is silent on every row.
     """
 
     activation: str
@@ -271,6 +271,8 @@ def _distance_from_kinks(case: ProofCase) -> float:
             distances.append(np.min(np.abs(z)))
         a = z if activation.in_place else np.empty((_N_SAMPLES, case.network.layer_sizes[layer + 1]))
         activation.forward(z, a, parameters.activation_parameters[layer])
+        if isinstance(activation, ReLU) and not np.all(np.any(a > 0, axis=0)):
+            return 0.0  # a unit that is silent on every row would prove nothing
         if layer < case.n_hidden_layers and any(isinstance(penalty, L1Sparsity) for penalty in case.penalties):
             distances.append(np.min(np.abs(a[a != 0]), initial=np.inf))
     return float(min(distances))
