@@ -250,7 +250,7 @@ class AbsoluteError(Loss):
 def test_a_loss_of_ones_own_needs_one_method_and_has_no_second_derivative():
     a = np.array([[1.0, -2.0]])
     np.testing.assert_array_equal(evaluate(AbsoluteError(), a, 0 * a)[0], [3])
-    with pytest.raises(NotImplementedError, match=r"AbsoluteError has no second derivative.*use 'lbfgs'"):
+    with pytest.raises(NotImplementedError, match=r"AbsoluteError has no second derivative"):
         AbsoluteError().second_derivative(a, a, a)
 
 

@@ -27,7 +27,15 @@ from rhohat.losses import (
 )
 from rhohat.network import Network
 from rhohat.objective import Objective
-from rhohat.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
+from rhohat.penalties import (
+    ActivationPenalty,
+    KLSparsity,
+    L1Sparsity,
+    MeanActivationPenalty,
+    Penalty,
+    WeightDecay,
+    WeightPenalty,
+)
 from rhohat.proofs import proof_cases
 from tests.conftest import relative_difference
 from tests.textbook import sparse_cost
@@ -652,3 +660,53 @@ def test_an_overflow_on_any_thread_shows_in_the_numbers_and_warns_of_nothing(wei
     assert not np.isfinite(J.cost(theta)[0])
     assert not np.all(np.isfinite(J.mean_activations(theta)[1]))
     assert not np.all(np.isfinite(J.hessian_vector_product(theta, theta)))
+
+
+class _OnceDifferentiable:
+    """What is particular to parts of J that bring their gradient alone."""
+
+    class Error(Loss):
+        name = "error"
+
+        def value_and_derivative(self, outputs, y, out):
+            out[:] = outputs - y
+            return 0.5 * (out**2).sum(1)
+
+    class OfWeights(WeightPenalty):
+        name, weight = "of_weights", 1.0
+
+        def value(self, weights):
+            return 0.0
+
+        def add_gradient(self, weights, gradients):
+            pass
+
+    class OfMeans(MeanActivationPenalty):
+        name, weight, layers = "of_means", 1.0, None
+
+        def value(self, mean_activation, bounds, dtype):
+            return 0.0
+
+        def derivative(self, mean_activation, bounds, dtype):
+            return np.zeros_like(mean_activation)
+
+    class OfRows(ActivationPenalty):
+        name, weight, layers = "of_rows", 1.0, None
+
+        def value(self, a):
+            return np.zeros(len(a))
+
+        def derivative(self, a):
+            return np.zeros_like(a)
+
+
+@pytest.mark.parametrize("part", ["Error", "OfWeights", "OfMeans", "OfRows"])
+def test_a_part_without_a_second_derivative_is_named_before_a_hessian_product(part, rng):
+    made = getattr(_OnceDifferentiable, part)()
+    loss, penalties = (made, []) if isinstance(made, Loss) else (None, [made])
+    network = Network((5, 3, 5), (as_activation("tanh"),) * 2)
+    objective = Objective(network, rng.random((8, 5)), loss=loss, penalties=penalties, engine=ThreadEngine(1))
+    theta = network.initial_theta(rng)
+    objective(theta)
+    with pytest.raises(ValueError, match=f"{part} has no second derivative; use solver='lbfgs'"):
+        objective.hessian_vector_product(theta, theta)

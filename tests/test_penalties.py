@@ -190,5 +190,5 @@ class OnceOnRows(ActivationPenalty):
     ],
 )
 def test_a_penalty_of_ones_own_needs_no_second_derivative_until_newton_asks(call):
-    with pytest.raises(NotImplementedError, match=r"Once\w* has no second derivative.*use 'lbfgs'"):
+    with pytest.raises(NotImplementedError, match=r"Once\w* has no second derivative"):
         call()

@@ -78,10 +78,7 @@ class Loss(ABC):
         -------
         array of shape (n_rows, n_outputs)
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} has no second derivative, so solver='newton_cg' cannot use it; use 'lbfgs' or"
-            " 'conjugate_gradient'."
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
 
 
 @dataclass(frozen=True)

@@ -373,6 +373,8 @@ class Network:
         """Write, or add, belowᵀ δ to the weights' gradient and Σ_rows δ to the biases', unless `ones` is None."""
         xp = array_namespace(delta)
         W, b = gradient.weights[layer], gradient.biases[layer].reshape(1, -1)
+        if below.shape[0] == 1:  # one tangent for all rows
+            delta = delta.sum(0)[None]
         if accumulate or self.tied:
             W += xp.matmul(below.T, delta)
         else:
@@ -480,8 +482,6 @@ class Network:
             below = tangents.a[layer]
             if layer > 0:
                 phi = phi_z @ parameters.weights[layer].T
-            if below.shape[0] == 1:  # one tangent for all rows
-                phi_z = phi_z.sum(0)[None]
             self._add_products(gradient, layer, below, phi_z, None)
 
     def backward_tangents(

@@ -249,6 +249,19 @@ class Objective:
         for activation in self.network.activations:
             if not activation.twice_differentiable:
                 raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
+        inherited = {
+            Loss.second_derivative,
+            MeanActivationPenalty.second_derivative,
+            ActivationPenalty.second_derivative,
+            WeightPenalty.add_hessian_product,
+        }
+        parts: list[Loss | Penalty] = [self._loss, *self._weight_penalties]
+        for hidden in range(self.network.n_layers - 1):
+            parts += [*self._mean_penalties[hidden], *self._activation_penalties[hidden]]
+        for part in parts:
+            method = "add_hessian_product" if isinstance(part, WeightPenalty) else "second_derivative"
+            if getattr(type(part), method) in inherited:
+                raise ValueError(f"{type(part).__name__} has no second derivative; {advice}")
 
     # What follows is the making of the two passes.
 

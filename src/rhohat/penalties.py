@@ -67,7 +67,7 @@ class WeightPenalty(Penalty):
         self, weights: Sequence[FloatArray], tangents: Sequence[FloatArray], products: Sequence[FloatArray]
     ) -> None:
         """Add the penalty's Hessian times the tangents to `products`, in place."""
-        raise _no_second_derivative(self)
+        raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
 
 
 class HiddenLayerPenalty(Penalty):
@@ -109,7 +109,7 @@ class MeanActivationPenalty(HiddenLayerPenalty):
         self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]
     ) -> FloatArray:
         """Return ∂²value/∂(mean activation)², of shape (n_units,), for the same arguments as `value`."""
-        raise _no_second_derivative(self)
+        raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
 
 
 class ActivationPenalty(HiddenLayerPenalty):
@@ -125,7 +125,7 @@ class ActivationPenalty(HiddenLayerPenalty):
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return ∂²value/∂a², unit by unit, of shape (n_rows, n_units)."""
-        raise _no_second_derivative(self)
+        raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
 
 
 @dataclass(frozen=True)
@@ -308,10 +308,3 @@ def check_weight(penalty: Penalty) -> None:
     """Raise ValueError unless the weight of a penalty is finite and at least 0."""
     if not (penalty.weight >= 0 and np.isfinite(penalty.weight)):
         raise ValueError(f"the weight of {penalty.name} must be finite and at least 0; got {penalty.weight}.")
-
-
-def _no_second_derivative(penalty: Penalty) -> NotImplementedError:
-    return NotImplementedError(
-        f"{type(penalty).__name__} has no second derivative, so solver='newton_cg' cannot use it; use 'lbfgs' or"
-        " 'conjugate_gradient'."
-    )
