@@ -14,6 +14,7 @@ from rhohat.activations import (
     ReLU,
     Sigmoid,
     Softmax,
+    Units,
     as_activation,
 )
 from tests.tolerances import EXACT
@@ -50,7 +51,7 @@ class Layer:
         """z and a as they are after `forward`."""
         z = np.array(self.z if z is None else z)
         a = z if self.activation.in_place else np.full((len(z), N_UNITS), np.nan, z.dtype)
-        self.activation.forward(z, a, self.own if own is None else own)
+        self.activation.forward(Units(z, a, self.own if own is None else own))
         return z, a
 
     def pull_back(self, phi, z=None, own=None):
@@ -60,13 +61,13 @@ class Layer:
         out = delta if self.activation.in_place else np.full_like(z, np.nan)
         own = self.own if own is None else own
         gradient = np.zeros_like(own)
-        self.activation.pull_back(z, a, own, delta, out, gradient)
+        self.activation.pull_back(Units(z, a, own), delta, out, gradient)
         return out, gradient
 
     def push_forward(self, beta, direction=None):
         z, a = self.forward()
         kept = z.copy(), a.copy(), beta.copy()
-        alpha = self.activation.push_forward(z, a, self.own, beta, direction)
+        alpha = self.activation.push_forward(Units(z, a, self.own), beta, direction)
         for now, before in zip((z, a, beta), kept, strict=True):
             np.testing.assert_array_equal(now, before)
         return alpha
@@ -75,7 +76,7 @@ class Layer:
         """∂/∂z and ∂/∂parameters of φ · push_forward(β)."""
         z, a = self.forward()
         kept, gradient = (z.copy(), a.copy(), phi.copy(), beta.copy()), np.zeros_like(self.own)
-        by_z = self.activation.curvature(z, a, self.own, phi, beta, direction, gradient)
+        by_z = self.activation.curvature(Units(z, a, self.own), phi, beta, direction, gradient)
         for now, before in zip((z, a, phi, beta), kept, strict=True):
             np.testing.assert_array_equal(now, before)
         return by_z, gradient
@@ -91,7 +92,7 @@ def test_sigmoid_agrees_with_scipy_to_full_relative_accuracy(z):
 @given(st.lists(st.floats(-700, 700), min_size=1, max_size=40))
 def test_softmax_agrees_with_scipy(z):
     a = np.array([z])
-    Softmax().forward(a, a, np.empty(0))
+    Softmax().forward(Units(a, a, np.empty(0)))
     np.testing.assert_allclose(a, softmax([z], axis=1), rtol=EXACT, atol=0)
     np.testing.assert_allclose(a.sum(axis=1), 1, rtol=EXACT)
 
@@ -115,13 +116,13 @@ def test_extreme_inputs_give_the_bounds_and_no_warning(activation, expected, dty
     z = np.array([[-1e30, 1e30]], dtype=dtype)
     a = z if activation.in_place else np.empty((1, len(expected)), dtype)
     own = activation.initial_parameters(len(expected)).astype(dtype)
-    activation.forward(z, a, own)
+    activation.forward(Units(z, a, own))
     np.testing.assert_array_equal(a, np.array([expected], dtype))
     beta, phi = np.ones_like(z), np.ones_like(a)
-    assert np.all(np.isfinite(activation.push_forward(z, a, own, beta, None)))
-    assert np.all(np.isfinite(activation.curvature(z, a, own, phi, beta, None, np.zeros_like(own))))
+    assert np.all(np.isfinite(activation.push_forward(Units(z, a, own), beta, None)))
+    assert np.all(np.isfinite(activation.curvature(Units(z, a, own), phi, beta, None, np.zeros_like(own))))
     out = phi if activation.in_place else np.empty_like(z)
-    activation.pull_back(z, a, own, phi, out, np.zeros_like(own))
+    activation.pull_back(Units(z, a, own), phi, out, np.zeros_like(own))
     assert np.all(np.isfinite(out))
 
 
@@ -203,8 +204,8 @@ def test_derivatives_by_the_parameters_are_added_to_what_is_there(activation, rn
     z, a = layer.forward()
     expected = 1 + layer.curvature(layer.phi, layer.beta)[1] + layer.pull_back(layer.phi)[1]
     gradient, delta = np.ones_like(layer.own), layer.phi.copy()
-    activation.curvature(z, a, layer.own, layer.phi, layer.beta, None, gradient)
-    activation.pull_back(z, a, layer.own, delta, delta if activation.in_place else np.empty_like(z), gradient)
+    activation.curvature(Units(z, a, layer.own), layer.phi, layer.beta, None, gradient)
+    activation.pull_back(Units(z, a, layer.own), delta, delta if activation.in_place else np.empty_like(z), gradient)
     np.testing.assert_allclose(gradient, expected, rtol=EXACT)
 
 
@@ -254,12 +255,12 @@ def test_work_is_done_in_the_given_precision(activation, rng):
 def test_equal_pieces_of_maxout_give_the_derivative_once_and_to_the_first(n_pieces, rng):
     activation, own = Maxout(n_pieces), np.empty(0)
     z, a = np.zeros((6, n_pieces * 4)), np.empty((6, 4))
-    activation.forward(z, a, own)
+    activation.forward(Units(z, a, own))
     np.testing.assert_array_equal(a, 0)
     phi, beta = rng.normal(size=a.shape), rng.normal(size=z.shape)
-    np.testing.assert_array_equal(activation.push_forward(z, a, own, beta, None), beta[:, :4])
+    np.testing.assert_array_equal(activation.push_forward(Units(z, a, own), beta, None), beta[:, :4])
     out = np.full_like(z, np.nan)
-    activation.pull_back(z, a, own, phi.copy(), out, own)
+    activation.pull_back(Units(z, a, own), phi.copy(), out, own)
     np.testing.assert_array_equal(out[:, :4], phi)
     np.testing.assert_array_equal(out[:, 4:], 0)
 
@@ -268,11 +269,11 @@ def test_pieces_of_maxout_that_are_equal_but_not_the_first_share_nothing():
     """Unit 0 has the pieces 1, 2, 2 and unit 1 has 5, 0, 5."""
     activation, own = Maxout(3), np.empty(0)
     z, a, out = np.array([[1.0, 5.0, 2.0, 0.0, 2.0, 5.0]]), np.empty((1, 2)), np.empty((1, 6))
-    activation.forward(z, a, own)
+    activation.forward(Units(z, a, own))
     np.testing.assert_array_equal(a, [[2, 5]])
     beta = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
-    np.testing.assert_array_equal(activation.push_forward(z, a, own, beta, None), [[3, 2]])
-    activation.pull_back(z, a, own, np.array([[7.0, 8.0]]), out, own)
+    np.testing.assert_array_equal(activation.push_forward(Units(z, a, own), beta, None), [[3, 2]])
+    activation.pull_back(Units(z, a, own), np.array([[7.0, 8.0]]), out, own)
     np.testing.assert_array_equal(out, [[0, 8, 7, 0, 0, 0]])
 
 
@@ -281,10 +282,10 @@ def test_slopes_are_learned_also_where_they_are_zero_or_negative(slope):
     """By hand, for z = −2, 3 and δ = 5, 7: a = −2s, 3; ∂/∂z = 5s, 7; ∂/∂s = 5 · (−2), 0."""
     activation, own = ParametricReLU(slope), np.full(2, slope)
     z, a = np.array([[-2.0, 3.0]]), np.empty((1, 2))
-    activation.forward(z, a, own)
+    activation.forward(Units(z, a, own))
     np.testing.assert_allclose(a, [[-2 * slope, 3]], rtol=EXACT)
     out, gradient = np.empty((1, 2)), np.zeros(2)
-    activation.pull_back(z, a, own, np.array([[5.0, 7.0]]), out, gradient)
+    activation.pull_back(Units(z, a, own), np.array([[5.0, 7.0]]), out, gradient)
     np.testing.assert_allclose(out, [[5 * slope, 7]], rtol=EXACT)
     np.testing.assert_array_equal(gradient, [-10, 0])
 
@@ -296,8 +297,8 @@ def test_the_derivative_at_a_kink_is_that_of_its_left(activation, slope):
     z = np.zeros((1, 1))
     a = z if activation.in_place else np.zeros((1, 1))
     own = activation.initial_parameters(1)
-    activation.forward(z, a, own)
-    np.testing.assert_array_equal(activation.push_forward(z, a, own, np.ones((1, 1)), None), [[slope]])
+    activation.forward(Units(z, a, own))
+    np.testing.assert_array_equal(activation.push_forward(Units(z, a, own), np.ones((1, 1)), None), [[slope]])
 
 
 def test_a_slope_for_every_unit_and_pre_activations_for_every_piece():

@@ -287,22 +287,22 @@ def test_every_model_is_computed_on_in_float32_and_summed_in_float64(case):
 class Watchful(ParametricReLU):
     """A parametric ReLU that refuses a mixture of precisions."""
 
-    def forward(self, z, a, parameters):
-        assert z.dtype == a.dtype == parameters.dtype == np.float32
-        super().forward(z, a, parameters)
+    def forward(self, units):
+        assert units.z.dtype == units.a.dtype == units.parameters.dtype == np.float32
+        super().forward(units)
 
-    def pull_back(self, z, a, parameters, delta, out, gradient):
-        assert delta.dtype == out.dtype == gradient.dtype == parameters.dtype == np.float32
-        super().pull_back(z, a, parameters, delta, out, gradient)
+    def pull_back(self, units, delta, out, gradient):
+        assert delta.dtype == out.dtype == gradient.dtype == units.parameters.dtype == np.float32
+        super().pull_back(units, delta, out, gradient)
 
-    def push_forward(self, z, a, parameters, beta, direction):
+    def push_forward(self, units, beta, direction):
         assert beta.dtype == np.float32
         assert direction is None or direction.dtype == np.float32
-        return super().push_forward(z, a, parameters, beta, direction)
+        return super().push_forward(units, beta, direction)
 
-    def curvature(self, z, a, parameters, phi, beta, direction, gradient):
+    def curvature(self, units, phi, beta, direction, gradient):
         assert phi.dtype == beta.dtype == gradient.dtype == np.float32
-        return super().curvature(z, a, parameters, phi, beta, direction, gradient)
+        return super().curvature(units, phi, beta, direction, gradient)
 
 
 def test_no_layer_of_float32_rows_sees_float64():

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -32,15 +32,33 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Units",
     "as_activation",
 ]
 
 
-class Activation(ABC):
-    """A function from the pre-activations z of a layer, of shape (n_rows, width), to its activations a.
+class Units(NamedTuple):
+    """What the units of a layer hold for a block of rows.
 
-    a has the shape (n_rows, n_units); `parameters`, of shape (n_parameters,), are the function's own, learned with the
-    weights. `pull_back` and `push_forward` are transposes of each other: φ · push_forward(β) = pull_back(φ) · β.
+    Attributes
+    ----------
+    z : array of shape (n_rows, width)
+        Pre-activations.
+    a : array of shape (n_rows, n_units)
+        Activations; the same memory as z where the activation works in place.
+    parameters : array of shape (n_parameters,)
+        The activation's own, learned with the weights; empty for most.
+    """
+
+    z: FloatArray
+    a: FloatArray
+    parameters: FloatArray
+
+
+class Activation(ABC):
+    """A function from the pre-activations z of a layer to its activations a = f(z).
+
+    `pull_back` and `push_forward` are transposes of each other: φ · push_forward(β) = pull_back(φ) · β.
 
     Attributes
     ----------
@@ -77,26 +95,17 @@ class Activation(ABC):
         return True
 
     @abstractmethod
-    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+    def forward(self, units: Units) -> None:
         """Write f(z) into a, which is z itself where the function works in place."""
 
     @abstractmethod
-    def pull_back(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        delta: FloatArray,
-        out: FloatArray,
-        gradient: FloatArray,
-    ) -> None:
+    def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Turn ∂J/∂a into ∂J/∂z, and add ∂J/∂parameters, summed over rows, to `gradient`.
 
         Parameters
         ----------
-        z, a : arrays of shape (n_rows, width) and (n_rows, n_units)
-            As `forward` left them. Their content may be lost: nothing else needs it any more.
-        parameters : array of shape (n_parameters,)
+        units : Units
+            As `forward` left them. The content of z and a may be lost: nothing else needs it any more.
         delta : array of shape (n_rows, n_units)
             ∂J/∂a; its content may be lost.
         out : array of shape (n_rows, width)
@@ -105,16 +114,13 @@ class Activation(ABC):
         """
 
     @abstractmethod
-    def push_forward(
-        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
-    ) -> FloatArray:
+    def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return α, the tangent of a, for β, the tangent of z, and a direction in the parameters (None: zero).
 
         Parameters
         ----------
-        z, a : arrays of shape (n_rows, width) and (n_rows, n_units)
-            Left as they are.
-        parameters : array of shape (n_parameters,)
+        units : Units
+            As `forward` left them; left as they are.
         beta : array of shape (n_rows, width)
         direction : array of shape (n_parameters,), or None
 
@@ -125,14 +131,7 @@ class Activation(ABC):
 
     @abstractmethod
     def curvature(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        phi: FloatArray,
-        beta: FloatArray,
-        direction: FloatArray | None,
-        gradient: FloatArray,
+        self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
         """Return ∂/∂z of φ · push_forward(β), and add its derivative by the parameters to `gradient`.
 
@@ -172,40 +171,23 @@ class ElementwiseActivation(Activation):
         """Whether `second_derivative` is defined."""
         return type(self).second_derivative is not ElementwiseActivation.second_derivative
 
-    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+    def forward(self, units: Units) -> None:
         """Overwrite z, which is a, with f(z)."""
-        self.apply(z)
+        self.apply(units.z)
 
-    def pull_back(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        delta: FloatArray,
-        out: FloatArray,
-        gradient: FloatArray,
-    ) -> None:
+    def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Overwrite delta, which is out, with delta ∘ f′(z)."""
-        self.multiply_by_derivative(a, delta)
+        self.multiply_by_derivative(units.a, delta)
 
-    def push_forward(
-        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
-    ) -> FloatArray:
+    def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return f′(z) ∘ β."""
-        return self.derivative(a) * beta
+        return self.derivative(units.a) * beta
 
     def curvature(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        phi: FloatArray,
-        beta: FloatArray,
-        direction: FloatArray | None,
-        gradient: FloatArray,
+        self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
         """Return f″(z) ∘ φ ∘ β."""
-        return self.second_derivative(a) * phi * beta
+        return self.second_derivative(units.a) * phi * beta
 
 
 @dataclass(frozen=True)
@@ -426,7 +408,7 @@ class ParametricReLU(Activation):
     Examples
     --------
     >>> z, a = np.array([[-2.0, 3.0]]), np.empty((1, 2))
-    >>> ParametricReLU().forward(z, a, np.array([0.5, 0.5]))
+    >>> ParametricReLU().forward(Units(z, a, np.array([0.5, 0.5])))
     >>> a
     array([[-1.,  3.]])
     """
@@ -449,54 +431,37 @@ class ParametricReLU(Activation):
         """Return the initial slope for every unit."""
         return np.full(n_units, float(self.initial_slope))
 
-    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+    def forward(self, units: Units) -> None:
         """Write z where z > 0, else s z, into a."""
+        z, a, slopes = units
         xp = array_namespace(z)
         xp.clip(z, None, 0, out=a)
-        a *= parameters
+        a *= slopes
         a += xp.clip(z, 0, None)
 
-    def pull_back(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        delta: FloatArray,
-        out: FloatArray,
-        gradient: FloatArray,
-    ) -> None:
+    def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Write delta ∘ f′(z) into out, and add Σ_rows delta min(z, 0) to the slopes' gradient."""
-        xp = array_namespace(z)
-        gradient += (delta * xp.clip(z, None, 0)).sum(0)
-        xp.multiply(delta, self._derivative(z, parameters), out=out)
+        xp = array_namespace(units.z)
+        gradient += (delta * xp.clip(units.z, None, 0)).sum(0)
+        xp.multiply(delta, self._derivative(units), out=out)
 
-    def push_forward(
-        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
-    ) -> FloatArray:
+    def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return f′(z) ∘ β + min(z, 0) v, v being the direction in the slopes."""
-        alpha = self._derivative(z, parameters) * beta
+        alpha = self._derivative(units) * beta
         if direction is not None:
-            alpha += array_namespace(z).clip(z, None, 0) * direction
+            alpha += array_namespace(units.z).clip(units.z, None, 0) * direction
         return alpha
 
     def curvature(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        phi: FloatArray,
-        beta: FloatArray,
-        direction: FloatArray | None,
-        gradient: FloatArray,
+        self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
         """Return φ ∘ v where z ≤ 0, and add Σ_rows φ β there: ∂²f/∂z∂s is 1 where z ≤ 0 and 0 elsewhere."""
-        xp = array_namespace(z)
-        mixed = phi * (z <= 0)
+        mixed: FloatArray = phi * (units.z <= 0)
         gradient += (mixed * beta).sum(0)
-        return xp.zeros_like(mixed) if direction is None else mixed * direction
+        return array_namespace(mixed).zeros_like(mixed) if direction is None else mixed * direction
 
-    def _derivative(self, z: FloatArray, slopes: FloatArray) -> FloatArray:
-        derivative: FloatArray = slopes + (1 - slopes) * (z > 0)
+    def _derivative(self, units: Units) -> FloatArray:
+        derivative: FloatArray = units.parameters + (1 - units.parameters) * (units.z > 0)
         return derivative
 
 
@@ -519,7 +484,7 @@ class Maxout(Activation):
     Examples
     --------
     >>> z, a = np.array([[1.0, 2.0, 3.0, -4.0]]), np.empty((1, 2))
-    >>> Maxout(n_pieces=2).forward(z, a, np.empty(0))
+    >>> Maxout(n_pieces=2).forward(Units(z, a, np.empty(0)))
     >>> a
     array([[3., 2.]])
     """
@@ -538,33 +503,25 @@ class Maxout(Activation):
         """Return n_pieces n_units."""
         return self.n_pieces * n_units
 
-    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+    def forward(self, units: Units) -> None:
         """Write the largest piece of each unit into a."""
+        z, a, _ = units
         xp = array_namespace(z)
         first, *others = self._pieces(z)
         a[:] = first
         for piece in others:
             xp.maximum(a, piece, out=a)
 
-    def pull_back(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        delta: FloatArray,
-        out: FloatArray,
-        gradient: FloatArray,
-    ) -> None:
+    def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Write delta into the columns of out that belong to the largest piece, and 0 into the others."""
-        xp = array_namespace(z)
-        for piece, piece_out in zip(self._pieces(z), self._pieces(out), strict=True):
-            xp.multiply(delta, piece == a, out=piece_out)
+        xp = array_namespace(units.z)
+        for piece, piece_out in zip(self._pieces(units.z), self._pieces(out), strict=True):
+            xp.multiply(delta, piece == units.a, out=piece_out)
             delta -= piece_out  # given away: an equal piece gets nothing more
 
-    def push_forward(
-        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
-    ) -> FloatArray:
+    def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return the tangent of the largest piece."""
+        z, a, _ = units
         xp = array_namespace(z)
         alpha, free = xp.zeros_like(a), xp.ones_like(a)
         for piece, piece_beta in zip(self._pieces(z), self._pieces(beta), strict=True):
@@ -574,17 +531,10 @@ class Maxout(Activation):
         return alpha
 
     def curvature(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        phi: FloatArray,
-        beta: FloatArray,
-        direction: FloatArray | None,
-        gradient: FloatArray,
+        self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
         """Return zeros: the pieces are linear."""
-        return array_namespace(z).zeros_like(z)
+        return array_namespace(units.z).zeros_like(units.z)
 
     def _pieces(self, z: FloatArray) -> list[FloatArray]:
         """Return the columns of z that belong to each piece, as views."""
@@ -603,7 +553,7 @@ class Softmax(Activation):
     Examples
     --------
     >>> z = np.array([[1000.0, 1000.0]])
-    >>> Softmax().forward(z, z, np.empty(0))
+    >>> Softmax().forward(Units(z, z, np.empty(0)))
     >>> z
     array([[0.5, 0.5]])
     """
@@ -611,45 +561,30 @@ class Softmax(Activation):
     name: ClassVar[str] = "softmax"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
-    def forward(self, z: FloatArray, a: FloatArray, parameters: FloatArray) -> None:
+    def forward(self, units: Units) -> None:
         """Overwrite z, which is a, with the softmax of each row."""
+        z = units.z
         xp = array_namespace(z)
         z -= xp.amax(z, 1)[:, None]
         with np.errstate(under="ignore"):
             xp.exp(z, out=z)
         z /= z.sum(1)[:, None]
 
-    def pull_back(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        delta: FloatArray,
-        out: FloatArray,
-        gradient: FloatArray,
-    ) -> None:
+    def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Overwrite delta, which is out, with a ∘ (delta − Σ_k delta_k a_k)."""
-        self._multiply_by_jacobian(a, delta)
+        self._multiply_by_jacobian(units.a, delta)
 
-    def push_forward(
-        self, z: FloatArray, a: FloatArray, parameters: FloatArray, beta: FloatArray, direction: FloatArray | None
-    ) -> FloatArray:
+    def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return a ∘ (β − Σ_k β_k a_k): the Jacobian is symmetric."""
-        alpha: FloatArray = beta + array_namespace(a).zeros_like(a)
-        self._multiply_by_jacobian(a, alpha)
+        alpha: FloatArray = beta + array_namespace(units.a).zeros_like(units.a)
+        self._multiply_by_jacobian(units.a, alpha)
         return alpha
 
     def curvature(
-        self,
-        z: FloatArray,
-        a: FloatArray,
-        parameters: FloatArray,
-        phi: FloatArray,
-        beta: FloatArray,
-        direction: FloatArray | None,
-        gradient: FloatArray,
+        self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
         """Return the pull-back of ∂/∂a [Σ φ a β − (Σ φ a)(Σ β a)] = φ ∘ β − φ (Σ β a) − β (Σ φ a)."""
+        a = units.a
         by_a = phi * beta - phi * (beta * a).sum(1)[:, None] - beta * (phi * a).sum(1)[:, None]
         self._multiply_by_jacobian(a, by_a)
         return by_a

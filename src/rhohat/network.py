@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rhohat.activations import Activation
+from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray, array_namespace
 
 __all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters"]
@@ -299,7 +299,7 @@ class Network:
             array_namespace(z).matmul(given, parameters.weights[layer], out=z)
             z += parameters.biases[layer]
             if layer + 1 != without_activation:
-                self.activations[layer].forward(z, a, parameters.activation_parameters[layer])
+                self.activations[layer].forward(Units(z, a, parameters.activation_parameters[layer]))
 
     def backward(
         self,
@@ -346,14 +346,8 @@ class Network:
                 extra = added[layer]
                 if extra is not None:
                     delta.a[layer + 1] += extra
-                self.activations[layer].pull_back(
-                    layers.z[layer + 1],
-                    layers.a[layer + 1],
-                    parameters.activation_parameters[layer],
-                    delta.a[layer + 1],
-                    out,
-                    gradient.activation_parameters[layer],
-                )
+                units, own = _units(parameters, layers, layer), gradient.activation_parameters[layer]
+                self.activations[layer].pull_back(units, delta.a[layer + 1], out, own)
             extra = added_z[layer]
             if extra is not None:
                 out += extra
@@ -431,15 +425,8 @@ class Network:
             if direction is not None:
                 terms.append(layers.a[layer] @ direction.weights[layer] + direction.biases[layer])
             beta.append(sum(terms[1:], start=terms[0]))
-            alpha.append(
-                self.activations[layer].push_forward(
-                    layers.z[layer + 1],
-                    layers.a[layer + 1],
-                    parameters.activation_parameters[layer],
-                    beta[-1],
-                    None if direction is None else direction.activation_parameters[layer],
-                )
-            )
+            own = None if direction is None else direction.activation_parameters[layer]
+            alpha.append(self.activations[layer].push_forward(_units(parameters, layers, layer), beta[-1], own))
         return Layers(beta, alpha)
 
     def pull_back_tangents(
@@ -570,26 +557,25 @@ class Network:
         direction: Parameters | None,
         gradient: Parameters,
     ) -> FloatArray:
-        return self.activations[layer].curvature(
-            layers.z[layer + 1],
-            layers.a[layer + 1],
-            parameters.activation_parameters[layer],
-            phi,
-            tangents.z[layer + 1],
-            None if direction is None else direction.activation_parameters[layer],
-            gradient.activation_parameters[layer],
-        )
+        units, beta = _units(parameters, layers, layer), tangents.z[layer + 1]
+        own = None if direction is None else direction.activation_parameters[layer]
+        return self.activations[layer].curvature(units, phi, beta, own, gradient.activation_parameters[layer])
 
     def _pull_back_copy(
         self, parameters: Parameters, layers: Layers, layer: int, delta: FloatArray, gradient: FloatArray | None = None
     ) -> FloatArray:
         """Return the pull-back of delta through a layer's activation, leaving every argument as it is."""
-        activation, own = self.activations[layer], parameters.activation_parameters[layer]
-        z, delta = _copy(layers.z[layer + 1]), _copy(delta)
-        a = z if activation.in_place else _copy(layers.a[layer + 1])
+        activation, (z, a, own) = self.activations[layer], _units(parameters, layers, layer)
+        z, delta = _copy(z), _copy(delta)
+        a = z if activation.in_place else _copy(a)
         out = delta if activation.in_place else array_namespace(z).empty_like(z)
-        activation.pull_back(z, a, own, delta, out, own * 0.0 if gradient is None else gradient)
+        activation.pull_back(Units(z, a, own), delta, out, _copy(own) if gradient is None else gradient)
         return out
+
+
+def _units(parameters: Parameters, layers: Layers, layer: int) -> Units:
+    """Return what the units hold whose pre-activations the weights of a layer make."""
+    return Units(layers.z[layer + 1], layers.a[layer + 1], parameters.activation_parameters[layer])
 
 
 def _copy(array: FloatArray) -> FloatArray:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from rhohat.activations import Units
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, row_blocks
 from rhohat.jacobian_penalties import JacobianPenalty
@@ -423,7 +424,7 @@ class Objective:
         z, a = layers.z[-1].copy(), layers.a[-1].copy()
         output = self.network.activations[-1]
         a = z if output.in_place else a
-        output.forward(z, a, parameters.activation_parameters[-1])
+        output.forward(Units(z, a, parameters.activation_parameters[-1]))
         return Layers([*layers.z[:-1], z], [*layers.a[:-1], a])
 
     def _write_terms(self, loss: FloatArray, penalties: dict[str, FloatArray], rows: slice, sums: FloatArray) -> None:

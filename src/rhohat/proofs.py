@@ -21,6 +21,7 @@ from rhohat.activations import (
     ParametricReLU,
     ReLU,
     Softmax,
+    Units,
     as_activation,
 )
 from rhohat.arrays import FloatArray
@@ -270,7 +271,7 @@ def _distance_from_kinks(case: ProofCase) -> float:
         elif isinstance(activation, ReLU | LeakyReLU | ParametricReLU):
             distances.append(np.min(np.abs(z)))
         a = z if activation.in_place else np.empty((_N_SAMPLES, case.network.layer_sizes[layer + 1]))
-        activation.forward(z, a, parameters.activation_parameters[layer])
+        activation.forward(Units(z, a, parameters.activation_parameters[layer]))
         if isinstance(activation, ReLU) and not np.all(np.any(a > 0, axis=0)):
             return 0.0  # a unit that is silent on every row would prove nothing
         if layer < case.n_hidden_layers and any(isinstance(penalty, L1Sparsity) for penalty in case.penalties):
