@@ -5,6 +5,7 @@ from rhohat.activations import ACTIVATIONS, as_activation
 from rhohat.arrays import array_namespace, empty_aligned
 from rhohat.losses import LOSSES, LabelNoiseCrossEntropy, SquaredError
 from rhohat.network import Network
+from rhohat.tangents import TangentPass
 
 
 @pytest.mark.parametrize("shape", [(3,), (7, 5), (0, 4)])
@@ -56,16 +57,14 @@ def compute(network, convert, theta, X, vector, tangent, phi):
     network.forward(parameters, layers)
     results = [part + 0.0 for group in layers for part in group[1:]]
     values = SquaredError().value_and_derivative(layers.a[-1], layers.a[0], out=delta.a[-1])
-    pushed = network.push_forward(parameters, layers, convert(tangent), direction)
+    tangent_pass = TangentPass(network, parameters, layers, direction)
+    pushed = tangent_pass.push_forward(convert(tangent))
     flat = convert(np.zeros_like(theta))
     added_z = [None, None]
-    network.pull_back_tangents(parameters, layers, pushed, convert(phi), network.unpack(flat), added_z)
+    tangent_pass.pull_back(pushed, convert(phi), network.unpack(flat), added_z)
     ones, added = xp.ones((1, 9), dtype=xp.float64), [xp.ones(4, dtype=xp.float64), None]
     product = convert(np.zeros_like(theta))
-    network.backward_tangents(
-        parameters,
-        direction,
-        layers,
+    tangent_pass.backward(
         pushed,
         delta.a[-1] + 0.0,
         pushed.a[-1] + 0.0,
@@ -74,6 +73,6 @@ def compute(network, convert, theta, X, vector, tangent, phi):
         [None, None],
         network.unpack(product),
     )
-    by_input = network.pull_back_to_input(parameters, layers, convert(phi))
+    by_input = tangent_pass.pull_back_to_input(convert(phi))
     network.backward(parameters, layers, delta, ones, added, added_z, network.unpack(flat), accumulate=True)
     return [*results, values, *pushed.z, *pushed.a, by_input, flat, product]

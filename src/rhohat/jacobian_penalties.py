@@ -2,7 +2,7 @@
 
 Both are sums of squared directional derivatives: a tangent of the input is pushed forward to a layer, and what arrives
 there is to be small. Their gradient takes second derivatives of the activations, and goes backward through the same
-layers, see `Network.push_forward` and `Network.pull_back_tangents`.
+layers, see `tangents.py`.
 
 To add one: a class here that derives from `JacobianPenalty`.
 """
@@ -20,6 +20,7 @@ from rhohat.activations import ElementwiseActivation
 from rhohat.arrays import FloatArray, array_namespace
 from rhohat.network import Layers, Network, Parameters
 from rhohat.penalties import Penalty, check_weight
+from rhohat.tangents import TangentPass
 
 __all__ = ["Contraction", "JacobianPenalty", "TangentPropagation"]
 
@@ -75,18 +76,19 @@ class JacobianPenalty(Penalty):
             By which the gradient of each row is multiplied.
         tangents : array of shape (n_rows, n_tangents, n_features), or None
         gradient, added_z
-            What `Network.pull_back_tangents` adds to.
+            What `TangentPass.pull_back` adds to.
         """
         layer, x = self.penalised_layer(network.n_layers), layers.a[0]
+        tangent_pass = TangentPass(network, parameters, layers)
         values: FloatArray = array_namespace(x).zeros_like(layers.a[layer][:, 0])
         for tangent in self.tangents(x.shape[1], x.dtype, tangents):
-            pushed = network.push_forward(parameters, layers, tangent, stop=layer)
+            pushed = tangent_pass.push_forward(tangent, stop=layer)
             alpha = pushed.a[-1]
             values += array_namespace(alpha).einsum("ij,ij->i", alpha, alpha)
             phi = 2 * self.weight * self.factor * alpha
             if row_weights is not None:
                 phi *= row_weights
-            network.pull_back_tangents(parameters, layers, pushed, phi, gradient, added_z)
+            tangent_pass.pull_back(pushed, phi, gradient, added_z)
         values *= self.weight * self.factor
         return values
 

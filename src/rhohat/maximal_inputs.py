@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rhohat.arrays import FloatArray
-from rhohat.network import Layers, Network, Parameters
+from rhohat.network import Network, Parameters
+from rhohat.tangents import TangentPass
 
 __all__ = ["ascend_to_maximal_inputs"]
 
@@ -86,7 +87,7 @@ def _climb(
     network.forward(parameters, layers, without_activation=layer if monotonic else None)
     top = layers.z[-1] if monotonic else layers.a[-1]
     height: FloatArray = np.einsum("ij,ij->i", top, chosen)
-    return height, network.pull_back_to_input(parameters, Layers(layers.z, layers.a), chosen)
+    return height, TangentPass(network, parameters, layers).pull_back_to_input(chosen)
 
 
 def _on_sphere(x: FloatArray) -> FloatArray:

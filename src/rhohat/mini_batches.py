@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine
+from rhohat.compatibility import check_problem
 from rhohat.corruption import Corruption
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Network
-from rhohat.objective import Objective, check_problem
+from rhohat.objective import Objective
 from rhohat.penalties import Penalty
 from rhohat.randomness import RowStreams, keyed_generator
 

@@ -1,4 +1,4 @@
-"""A feedforward network: layers ↔ θ, forward, backward, and both once more for tangents.
+"""A feedforward network: layers ↔ θ, forward, backward.
 
 Row-vector convention: layer l turns a^(l) of shape (m, s_l) into z^(l+1) = a^(l) W^(l) + b^(l) and a^(l+1) =
 f(z^(l+1)), where W^(l) has the shape (s_l, width of layer l + 1). θ is flat: all weight matrices in layer order, each
@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray, array_namespace
 
-__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters"]
+__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters", "units_of"]
 
 INITIAL_WEIGHTS = ("uniform", "normal")
 
@@ -346,16 +346,16 @@ class Network:
                 extra = added[layer]
                 if extra is not None:
                     delta.a[layer + 1] += extra
-                units, own = _units(parameters, layers, layer), gradient.activation_parameters[layer]
+                units, own = units_of(parameters, layers, layer), gradient.activation_parameters[layer]
                 self.activations[layer].pull_back(units, delta.a[layer + 1], out, own)
             extra = added_z[layer]
             if extra is not None:
                 out += extra
-            self._add_products(gradient, layer, below, out, ones, accumulate)
+            self.add_products(gradient, layer, below, out, ones, accumulate)
             if layer > 0:
                 xp.matmul(out, parameters.weights[layer].T, out=delta.a[layer])
 
-    def _add_products(
+    def add_products(
         self,
         gradient: Parameters,
         layer: int,
@@ -380,204 +380,7 @@ class Network:
         else:
             xp.matmul(ones, delta, out=b)
 
-    # What follows is the same for tangents: Pearlmutter's R-operator, and the gradient of what tangents make of J.
 
-    def push_forward(
-        self,
-        parameters: Parameters,
-        layers: Layers,
-        tangent: FloatArray | None,
-        direction: Parameters | None = None,
-        stop: int | None = None,
-    ) -> Layers:
-        """Return the tangents (β of z, α of a) of the layers, for tangents of the inputs and of the parameters.
-
-        β^(l+1) = α^(l) W^(l) + a^(l) V^(l) + v^(l), α^(l+1) = push-forward of β^(l+1), with V and v the direction.
-
-        Parameters
-        ----------
-        parameters : Parameters
-        layers : Layers
-            From the input on, as `forward` left them.
-        tangent : array of shape (n_rows or 1, s_0), or None
-            Of the inputs; None means zero.
-        direction : Parameters, default=None
-            The tangent of the parameters; None means zero.
-        stop : int, default=None
-            The last layer that is wanted; None means the output.
-
-        Returns
-        -------
-        Layers
-            z holds β and a holds α; newly allocated.
-
-        References
-        ----------
-        Pearlmutter, B. A. (1994). Fast exact multiplication by the Hessian. Neural Computation 6, 147-160.
-        """
-        # At the input, α is the tangent; zeros stand for none, and are not multiplied.
-        beta: list[Any] = [tangent]
-        alpha: list[Any] = [tangent]
-        for layer in range(self.n_layers if stop is None else stop):
-            terms = []
-            if alpha[layer] is not None:
-                terms.append(alpha[layer] @ parameters.weights[layer])
-            if direction is not None:
-                terms.append(layers.a[layer] @ direction.weights[layer] + direction.biases[layer])
-            beta.append(sum(terms[1:], start=terms[0]))
-            own = None if direction is None else direction.activation_parameters[layer]
-            alpha.append(self.activations[layer].push_forward(_units(parameters, layers, layer), beta[-1], own))
-        return Layers(beta, alpha)
-
-    def pull_back_tangents(
-        self,
-        parameters: Parameters,
-        layers: Layers,
-        tangents: Layers,
-        phi: FloatArray,
-        gradient: Parameters,
-        added_z: list[FloatArray | None],
-    ) -> None:
-        """Backpropagate through `push_forward`: from φ = ∂Ω/∂α at a layer to the gradient of Ω.
-
-        With φ_z the pull-back of φ: ∂Ω/∂z^(l) gets the curvature of f applied to φ and β, for `backward` to take
-        further; ∇W^(l) gets α^(l)ᵀ φ_z^(l+1); and φ^(l) = φ_z^(l+1) W^(l)ᵀ.
-
-        Parameters
-        ----------
-        parameters : Parameters
-        layers : Layers
-            As `forward` left them.
-        tangents : Layers
-            As `push_forward` returned them, up to the layer of φ.
-        phi : array of shape (n_rows, s_l)
-            At the last layer that `tangents` has; its content is lost.
-        gradient : Parameters
-            What belongs to the tangents is added to it.
-        added_z : list of n_layers arrays or None
-            Receives, or is increased by, ∂Ω/∂z of each layer.
-
-        References
-        ----------
-        Bishop, C. M. (2006). Pattern Recognition and Machine Learning, exercise 5.26.
-        """
-        for layer in reversed(range(len(tangents.a) - 1)):
-            extra = self._curvature(parameters, layers, tangents, layer, phi, None, gradient)
-            known = added_z[layer]
-            added_z[layer] = extra if known is None else known + extra
-            phi_z = self._pull_back_copy(parameters, layers, layer, phi)
-            below = tangents.a[layer]
-            if layer > 0:
-                phi = phi_z @ parameters.weights[layer].T
-            self._add_products(gradient, layer, below, phi_z, None)
-
-    def backward_tangents(
-        self,
-        parameters: Parameters,
-        direction: Parameters,
-        layers: Layers,
-        tangents: Layers,
-        phi: FloatArray,
-        delta: FloatArray,
-        ones: FloatArray,
-        added: Sequence[FloatArray | None],
-        added_tangent: Sequence[FloatArray | None],
-        product: Parameters,
-        *,
-        from_z: bool = False,
-    ) -> None:
-        """Backpropagate a directional derivative of J: the Hessian times a direction, summed over rows.
-
-        The R-operator applied to `backward`: φ is what backpropagation calls δ, and δ here is its tangent.
-
-        Parameters
-        ----------
-        parameters, direction : Parameters
-        layers, tangents : Layers
-            As `forward` left and `push_forward` returned them, for that direction.
-        phi, delta : arrays of shape (n_rows, n_outputs)
-            At the output: ∂loss/∂a, and its tangent (∂²loss/∂a²) α; the same by z with `from_z`.
-        ones : array of shape (1, n_rows)
-        added, added_tangent : sequences of n_layers arrays or None
-            What the penalties add to ∂J/∂a, and the tangents of it.
-        product : Parameters
-            The Hessian times the direction is added to it.
-        from_z : bool, default=False
-        """
-        for layer in reversed(range(self.n_layers)):
-            if from_z and layer == self.n_layers - 1:
-                phi_z, delta_z = phi, delta
-            else:
-                for adjoint, extra in ((phi, added[layer]), (delta, added_tangent[layer])):
-                    if extra is not None:
-                        adjoint += extra
-                own = product.activation_parameters[layer]
-                curved = self._curvature(parameters, layers, tangents, layer, phi, direction, product)
-                phi_z = self._pull_back_copy(parameters, layers, layer, phi)
-                delta_z = self._pull_back_copy(parameters, layers, layer, delta, own)
-                delta_z += curved
-            self._add_products(product, layer, layers.a[layer], delta_z, ones)
-            if tangents.a[layer] is not None:
-                self._add_products(product, layer, tangents.a[layer], phi_z, None)
-            if layer > 0:
-                phi = phi_z @ parameters.weights[layer].T
-                delta = delta_z @ parameters.weights[layer].T + phi_z @ direction.weights[layer].T
-
-    def pull_back_to_input(self, parameters: Parameters, layers: Layers, delta: FloatArray) -> FloatArray:
-        """Return ∂/∂x of delta · a, for activations of the last of `layers`; or of delta · z where that is monotonic.
-
-        A monotonic activation is largest where its pre-activation is, and the latter's derivative does not vanish when
-        the unit saturates.
-
-        Parameters
-        ----------
-        parameters : Parameters
-        layers : Layers
-            From the input on, as `forward` left them; left as they are.
-        delta : array of shape (n_rows, s_l)
-
-        Returns
-        -------
-        array of shape (n_rows, s_0)
-        """
-        top = len(layers.a) - 2
-        for layer in reversed(range(top + 1)):
-            if layer < top or not self.activations[layer].monotonic:
-                delta = self._pull_back_copy(parameters, layers, layer, delta)
-            delta = delta @ parameters.weights[layer].T
-        return delta
-
-    def _curvature(
-        self,
-        parameters: Parameters,
-        layers: Layers,
-        tangents: Layers,
-        layer: int,
-        phi: FloatArray,
-        direction: Parameters | None,
-        gradient: Parameters,
-    ) -> FloatArray:
-        units, beta = _units(parameters, layers, layer), tangents.z[layer + 1]
-        own = None if direction is None else direction.activation_parameters[layer]
-        return self.activations[layer].curvature(units, phi, beta, own, gradient.activation_parameters[layer])
-
-    def _pull_back_copy(
-        self, parameters: Parameters, layers: Layers, layer: int, delta: FloatArray, gradient: FloatArray | None = None
-    ) -> FloatArray:
-        """Return the pull-back of delta through a layer's activation, leaving every argument as it is."""
-        activation, (z, a, own) = self.activations[layer], _units(parameters, layers, layer)
-        z, delta = _copy(z), _copy(delta)
-        a = z if activation.in_place else _copy(a)
-        out = delta if activation.in_place else array_namespace(z).empty_like(z)
-        activation.pull_back(Units(z, a, own), delta, out, _copy(own) if gradient is None else gradient)
-        return out
-
-
-def _units(parameters: Parameters, layers: Layers, layer: int) -> Units:
+def units_of(parameters: Parameters, layers: Layers, layer: int) -> Units:
     """Return what the units hold whose pre-activations the weights of a layer make."""
     return Units(layers.z[layer + 1], layers.a[layer + 1], parameters.activation_parameters[layer])
-
-
-def _copy(array: FloatArray) -> FloatArray:
-    """Return a copy, in the array's own library."""
-    return array + 0.0

@@ -24,12 +24,14 @@ import numpy as np
 from rhohat.activations import Units
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, row_blocks
+from rhohat.compatibility import check_problem
 from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Layers, Network, Parameters
 from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
+from rhohat.tangents import TangentPass
 
-__all__ = ["Objective", "check_problem"]
+__all__ = ["Objective"]
 
 
 class Objective:
@@ -369,7 +371,7 @@ class Objective:
         """Pass 1 of a Hessian-vector product over one block."""
         depth, layers = self._depth, self._layers(rows, worker)
         self.network.forward(parameters, Layers(layers.z[: depth + 1], layers.a[: depth + 1]))
-        tangents = self.network.push_forward(parameters, layers, None, direction, stop=depth)
+        tangents = TangentPass(self.network, parameters, layers, direction).push_forward(stop=depth)
         self._sum_over_rows([*layers.a[1 : depth + 1], *tangents.a[1:]], rows, worker, sums)
 
     # Pass 2.
@@ -504,7 +506,8 @@ class Objective:
             outputs, seen = layers.z[-1], self._with_output(parameters, layers)
         else:
             outputs, seen = layers.a[-1], layers
-        tangents = self.network.push_forward(parameters, seen, None, direction)
+        tangent_pass = TangentPass(self.network, parameters, seen, direction)
+        tangents = tangent_pass.push_forward()
         phi = np.empty_like(outputs)
         self._evaluate_loss(layers, rows, phi)
         tangent = tangents.z[-1] if self._from_z else tangents.a[-1]
@@ -519,10 +522,7 @@ class Objective:
                 added[hidden] = _add(added[hidden], penalty.derivative(a) * scale)
                 added_tangent[hidden] = _add(added_tangent[hidden], penalty.second_derivative(a) * alpha * scale)
         sums[:] = 0
-        self.network.backward_tangents(
-            parameters,
-            direction,
-            seen,
+        tangent_pass.backward(
             tangents,
             phi,
             delta,
@@ -577,95 +577,3 @@ def _add(known: FloatArray | None, extra: FloatArray | None) -> FloatArray | Non
 
 def _acts_on(penalty: HiddenLayerPenalty, hidden: int) -> bool:
     return penalty.layers is None or hidden in penalty.layers
-
-
-def check_problem(
-    network: Network,
-    loss: Loss,
-    penalties: Sequence[Penalty],
-    X: FloatArray,
-    y: FloatArray,
-    sample_weight: FloatArray | None = None,
-    tangents: FloatArray | None = None,
-) -> None:
-    """Raise ValueError where network, loss, penalties and rows do not fit together; see `Objective`."""
-    _check_rows(network, X, y, sample_weight, tangents)
-    _check_loss(network, loss, y)
-    _check_penalties(network, [penalty for penalty in penalties if penalty.weight > 0], tangents)
-
-
-def _check_rows(
-    network: Network, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None, tangents: FloatArray | None
-) -> None:
-    """Raise ValueError where inputs, targets, weights, tangents and network do not fit."""
-    if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != network.layer_sizes[0]:
-        raise ValueError(
-            f"X must have the shape (n_samples >= 1, {network.layer_sizes[0]}) for a network of layer_sizes"
-            f" {network.layer_sizes}; got {X.shape}."
-        )
-    if y.shape != (X.shape[0], network.layer_sizes[-1]):
-        raise ValueError(
-            f"y must have the shape ({X.shape[0]}, {network.layer_sizes[-1]}), a target for every row of X and every"
-            f" output; got {y.shape}."
-        )
-    if X.dtype not in (np.float32, np.float64) or y.dtype != X.dtype:
-        raise ValueError(f"X and y must both be float32 or both float64; got {X.dtype} and {y.dtype}.")
-    if sample_weight is not None:
-        if sample_weight.shape != X.shape[:1]:
-            raise ValueError(
-                f"sample_weight must have the shape ({X.shape[0]},), a weight for every row of X; got"
-                f" {sample_weight.shape}."
-            )
-        if not (np.all(np.isfinite(sample_weight)) and np.min(sample_weight) >= 0 and np.sum(sample_weight) > 0):
-            raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
-    if tangents is not None:
-        if tangents.ndim != 3 or (tangents.shape[0], tangents.shape[2]) != X.shape:
-            raise ValueError(
-                f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), vectors like the rows of X for"
-                f" every row of X; got {tangents.shape}."
-            )
-        if tangents.dtype != X.dtype:
-            raise ValueError(f"tangents must be {X.dtype} as X is; got {tangents.dtype}.")
-
-
-def _check_loss(network: Network, loss: Loss, y: FloatArray) -> None:
-    """Raise ValueError where the loss does not fit the output activation or the targets."""
-    output = network.activations[-1].name
-    if loss.contains not in (None, output):
-        raise ValueError(
-            f"loss {loss.name!r} needs output_activation={loss.contains!r}, and the output activation is {output!r};"
-            " set it, or use loss='squared_error', which takes any."
-        )
-    loss.check_targets(y)
-
-
-def _check_penalties(network: Network, penalties: Sequence[Penalty], tangents: FloatArray | None) -> None:
-    """Raise ValueError where a penalty cannot act on this network."""
-    n_hidden = network.n_layers - 1
-    for penalty in penalties:
-        if isinstance(penalty, HiddenLayerPenalty):
-            layers = range(n_hidden) if penalty.layers is None else penalty.layers
-            if any(not 0 <= layer < n_hidden for layer in layers):
-                raise ValueError(
-                    f"{penalty.name} is to act on the hidden layers {penalty.layers}, and this network has"
-                    f" {n_hidden}, counted from 0."
-                )
-            for layer in layers:
-                penalty.check_bounds(network.activations[layer].bounds)
-        elif isinstance(penalty, JacobianPenalty):
-            for activation in network.activations[: penalty.penalised_layer(network.n_layers)]:
-                if not activation.twice_differentiable:
-                    raise ValueError(
-                        f"{penalty.name} needs the second derivative of the activation {activation.name!r}, which it"
-                        " does not define; use 'sigmoid' or 'tanh', or define it."
-                    )
-            if penalty.needs_tangents and (tangents is None or tangents.shape[1] == 0):
-                raise ValueError(
-                    f"{penalty.name} needs tangents of every row, of shape (n_samples, n_tangents, n_features); make"
-                    " them with rhohat.image_tangents, or set the weight of the penalty to 0."
-                )
-        elif not isinstance(penalty, WeightPenalty):
-            raise ValueError(
-                f"a penalty must be a WeightPenalty, MeanActivationPenalty, ActivationPenalty or JacobianPenalty; got"
-                f" {penalty!r}."
-            )

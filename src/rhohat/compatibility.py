@@ -1,0 +1,107 @@
+"""Whether network, loss, penalties and rows fit together: asked before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.jacobian_penalties import JacobianPenalty
+from rhohat.losses import Loss
+from rhohat.network import Network
+from rhohat.penalties import HiddenLayerPenalty, Penalty, WeightPenalty
+
+__all__ = ["check_problem"]
+
+
+def check_problem(
+    network: Network,
+    loss: Loss,
+    penalties: Sequence[Penalty],
+    X: FloatArray,
+    y: FloatArray,
+    sample_weight: FloatArray | None = None,
+    tangents: FloatArray | None = None,
+) -> None:
+    """Raise ValueError where network, loss, penalties and rows do not fit together; see `Objective`."""
+    _check_rows(network, X, y, sample_weight, tangents)
+    _check_loss(network, loss, y)
+    _check_penalties(network, [penalty for penalty in penalties if penalty.weight > 0], tangents)
+
+
+def _check_rows(
+    network: Network, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None, tangents: FloatArray | None
+) -> None:
+    """Raise ValueError where inputs, targets, weights, tangents and network do not fit."""
+    if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != network.layer_sizes[0]:
+        raise ValueError(
+            f"X must have the shape (n_samples >= 1, {network.layer_sizes[0]}) for a network of layer_sizes"
+            f" {network.layer_sizes}; got {X.shape}."
+        )
+    if y.shape != (X.shape[0], network.layer_sizes[-1]):
+        raise ValueError(
+            f"y must have the shape ({X.shape[0]}, {network.layer_sizes[-1]}), a target for every row of X and every"
+            f" output; got {y.shape}."
+        )
+    if X.dtype not in (np.float32, np.float64) or y.dtype != X.dtype:
+        raise ValueError(f"X and y must both be float32 or both float64; got {X.dtype} and {y.dtype}.")
+    if sample_weight is not None:
+        if sample_weight.shape != X.shape[:1]:
+            raise ValueError(
+                f"sample_weight must have the shape ({X.shape[0]},), a weight for every row of X; got"
+                f" {sample_weight.shape}."
+            )
+        if not (np.all(np.isfinite(sample_weight)) and np.min(sample_weight) >= 0 and np.sum(sample_weight) > 0):
+            raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
+    if tangents is not None:
+        if tangents.ndim != 3 or (tangents.shape[0], tangents.shape[2]) != X.shape:
+            raise ValueError(
+                f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), vectors like the rows of X for"
+                f" every row of X; got {tangents.shape}."
+            )
+        if tangents.dtype != X.dtype:
+            raise ValueError(f"tangents must be {X.dtype} as X is; got {tangents.dtype}.")
+
+
+def _check_loss(network: Network, loss: Loss, y: FloatArray) -> None:
+    """Raise ValueError where the loss does not fit the output activation or the targets."""
+    output = network.activations[-1].name
+    if loss.contains not in (None, output):
+        raise ValueError(
+            f"loss {loss.name!r} needs output_activation={loss.contains!r}, and the output activation is {output!r};"
+            " set it, or use loss='squared_error', which takes any."
+        )
+    loss.check_targets(y)
+
+
+def _check_penalties(network: Network, penalties: Sequence[Penalty], tangents: FloatArray | None) -> None:
+    """Raise ValueError where a penalty cannot act on this network."""
+    n_hidden = network.n_layers - 1
+    for penalty in penalties:
+        if isinstance(penalty, HiddenLayerPenalty):
+            layers = range(n_hidden) if penalty.layers is None else penalty.layers
+            if any(not 0 <= layer < n_hidden for layer in layers):
+                raise ValueError(
+                    f"{penalty.name} is to act on the hidden layers {penalty.layers}, and this network has"
+                    f" {n_hidden}, counted from 0."
+                )
+            for layer in layers:
+                penalty.check_bounds(network.activations[layer].bounds)
+        elif isinstance(penalty, JacobianPenalty):
+            for activation in network.activations[: penalty.penalised_layer(network.n_layers)]:
+                if not activation.twice_differentiable:
+                    raise ValueError(
+                        f"{penalty.name} needs the second derivative of the activation {activation.name!r}, which it"
+                        " does not define; use 'sigmoid' or 'tanh', or define it."
+                    )
+            if penalty.needs_tangents and (tangents is None or tangents.shape[1] == 0):
+                raise ValueError(
+                    f"{penalty.name} needs tangents of every row, of shape (n_samples, n_tangents, n_features); make"
+                    " them with rhohat.image_tangents, or set the weight of the penalty to 0."
+                )
+        elif not isinstance(penalty, WeightPenalty):
+            raise ValueError(
+                f"a penalty must be a WeightPenalty, MeanActivationPenalty, ActivationPenalty or JacobianPenalty; got"
+                f" {penalty!r}."
+            )

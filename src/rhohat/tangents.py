@@ -1,0 +1,199 @@
+"""Tangents of a network's layers: derivatives along a direction, forward, and the gradients of what is made of them.
+
+A tangent of the inputs, or of the parameters, is pushed forward through the layers. What is made of the tangents that
+arrive has a gradient by the parameters, which goes backward through the same layers. Along a direction in the inputs
+this is tangent propagation; along one in the parameters it is Pearlmutter's R-operator, which gives the product of the
+Hessian with the direction.
+
+References
+----------
+Pearlmutter, B. A. (1994). Fast exact multiplication by the Hessian. Neural Computation 6, 147-160.
+Bishop, C. M. (2006). Pattern Recognition and Machine Learning, section 5.4.6 and exercise 5.26.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rhohat.activations import Activation, Units
+from rhohat.arrays import FloatArray, array_namespace
+from rhohat.network import Layers, Network, Parameters, units_of
+
+__all__ = ["TangentPass"]
+
+
+@dataclass(frozen=True)
+class TangentPass:
+    """Passes of tangents through a network, for a block of rows.
+
+    Attributes
+    ----------
+    network : Network
+    parameters : Parameters
+    layers : Layers
+        From the input on, as `Network.forward` left them; left as they are.
+    direction : Parameters or None, default=None
+        The tangent of the parameters; None means zero.
+    """
+
+    network: Network
+    parameters: Parameters
+    layers: Layers
+    direction: Parameters | None = None
+
+    def push_forward(self, tangent: FloatArray | None = None, stop: int | None = None) -> Layers:
+        """Return the tangents (β of z, α of a) of the layers.
+
+        β^(l+1) = α^(l) W^(l) + a^(l) V^(l) + v^(l), α^(l+1) = push-forward of β^(l+1), with V and v the direction.
+
+        Parameters
+        ----------
+        tangent : array of shape (n_rows or 1, s_0), default=None
+            Of the inputs; None means zero.
+        stop : int, default=None
+            The last layer that is wanted; None means the output.
+
+        Returns
+        -------
+        Layers
+            z holds β and a holds α; newly allocated.
+        """
+        # None stands for zeros, which are not multiplied.
+        beta: list[Any] = [tangent]
+        alpha: list[Any] = [tangent]
+        for layer in range(self.network.n_layers if stop is None else stop):
+            terms = []
+            if alpha[layer] is not None:
+                terms.append(alpha[layer] @ self.parameters.weights[layer])
+            if self.direction is not None:
+                terms.append(self.layers.a[layer] @ self.direction.weights[layer] + self.direction.biases[layer])
+            beta.append(sum(terms[1:], start=terms[0]))
+            alpha.append(self._activation(layer).push_forward(self._units(layer), beta[-1], self._own(layer)))
+        return Layers(beta, alpha)
+
+    def pull_back(
+        self, tangents: Layers, phi: FloatArray, gradient: Parameters, added_z: list[FloatArray | None]
+    ) -> None:
+        """Backpropagate through `push_forward`: from φ = ∂Ω/∂α at a layer to the gradient of Ω.
+
+        With φ_z the pull-back of φ: ∂Ω/∂z^(l) gets the curvature of f applied to φ and β, for `Network.backward` to
+        take further; ∇W^(l) gets α^(l)ᵀ φ_z^(l+1); and φ^(l) = φ_z^(l+1) W^(l)ᵀ.
+
+        Parameters
+        ----------
+        tangents : Layers
+            As `push_forward` returned them for a tangent of the inputs, up to the layer of φ.
+        phi : array of shape (n_rows, s_l)
+        gradient : Parameters
+            What belongs to the tangents is added to it.
+        added_z : list of n_layers arrays or None
+            Receives, or is increased by, ∂Ω/∂z of each layer.
+        """
+        for layer in reversed(range(len(tangents.a) - 1)):
+            extra, known = self._curvature(layer, tangents, phi, gradient), added_z[layer]
+            added_z[layer] = extra if known is None else known + extra
+            phi_z = self._pull_back(layer, phi)
+            self.network.add_products(gradient, layer, tangents.a[layer], phi_z, None)
+            if layer > 0:
+                phi = phi_z @ self.parameters.weights[layer].T
+
+    def backward(
+        self,
+        tangents: Layers,
+        phi: FloatArray,
+        delta: FloatArray,
+        ones: FloatArray,
+        added: Sequence[FloatArray | None],
+        added_tangent: Sequence[FloatArray | None],
+        product: Parameters,
+        *,
+        from_z: bool = False,
+    ) -> None:
+        """Backpropagate the derivative of J along the direction: the Hessian times it, summed over rows.
+
+        The R-operator applied to `Network.backward`: φ is what backpropagation calls δ, and δ here is its tangent.
+
+        Parameters
+        ----------
+        tangents : Layers
+            As `push_forward` returned them.
+        phi, delta : arrays of shape (n_rows, n_outputs)
+            At the output: ∂loss/∂a, and its tangent (∂²loss/∂a²) α; the same by z with `from_z`. Their content is lost.
+        ones : array of shape (1, n_rows)
+        added, added_tangent : sequences of n_layers arrays or None
+            What the penalties add to ∂J/∂a, and the tangents of it.
+        product : Parameters
+            The Hessian times the direction is added to it.
+        from_z : bool, default=False
+            Whether the loss has been pulled back through the output activation already.
+        """
+        assert self.direction is not None
+        for layer in reversed(range(self.network.n_layers)):
+            if from_z and layer == self.network.n_layers - 1:
+                phi_z, delta_z = phi, delta
+            else:
+                for adjoint, extra in ((phi, added[layer]), (delta, added_tangent[layer])):
+                    if extra is not None:
+                        adjoint += extra
+                curved = self._curvature(layer, tangents, phi, product)
+                phi_z = self._pull_back(layer, phi)
+                delta_z = self._pull_back(layer, delta, product.activation_parameters[layer])
+                delta_z += curved
+            self.network.add_products(product, layer, self.layers.a[layer], delta_z, ones)
+            if tangents.a[layer] is not None:
+                self.network.add_products(product, layer, tangents.a[layer], phi_z, None)
+            if layer > 0:
+                W = self.parameters.weights[layer]
+                phi, delta = phi_z @ W.T, delta_z @ W.T + phi_z @ self.direction.weights[layer].T
+
+    def pull_back_to_input(self, delta: FloatArray) -> FloatArray:
+        """Return ∂/∂x of delta · a, for activations of the last of `layers`; or of delta · z where that is monotonic.
+
+        A monotonic activation is largest where its pre-activation is, and the latter's derivative does not vanish when
+        the unit saturates.
+
+        Parameters
+        ----------
+        delta : array of shape (n_rows, s_l)
+
+        Returns
+        -------
+        array of shape (n_rows, s_0)
+        """
+        top = len(self.layers.a) - 2
+        for layer in reversed(range(top + 1)):
+            if layer < top or not self._activation(layer).monotonic:
+                delta = self._pull_back(layer, delta)
+            delta = delta @ self.parameters.weights[layer].T
+        return delta
+
+    def _activation(self, layer: int) -> Activation:
+        return self.network.activations[layer]
+
+    def _units(self, layer: int) -> Units:
+        return units_of(self.parameters, self.layers, layer)
+
+    def _own(self, layer: int) -> FloatArray | None:
+        """Return the direction in the activation's own parameters."""
+        return None if self.direction is None else self.direction.activation_parameters[layer]
+
+    def _curvature(self, layer: int, tangents: Layers, phi: FloatArray, gradient: Parameters) -> FloatArray:
+        beta, own_gradient = tangents.z[layer + 1], gradient.activation_parameters[layer]
+        return self._activation(layer).curvature(self._units(layer), phi, beta, self._own(layer), own_gradient)
+
+    def _pull_back(self, layer: int, delta: FloatArray, gradient: FloatArray | None = None) -> FloatArray:
+        """Return the pull-back of delta through a layer's activation, leaving everything else as it is."""
+        in_place, (z, a, own) = self._activation(layer).in_place, self._units(layer)
+        z, delta = _copy(z), _copy(delta)
+        a = z if in_place else _copy(a)
+        out = delta if in_place else array_namespace(z).empty_like(z)
+        unused = _copy(own) if gradient is None else gradient
+        self._activation(layer).pull_back(Units(z, a, own), delta, out, unused)
+        return out
+
+
+def _copy(array: FloatArray) -> FloatArray:
+    """Return a copy, in the array's own library."""
+    return array + 0.0
