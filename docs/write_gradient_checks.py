@@ -12,8 +12,8 @@ hidden layers, its loss, the penalties that are added, whether the decoder's wei
 hidden layers it has, and how its input is corrupted. "Gradient" is the relative difference ‖numerical − analytical‖ /
 ‖numerical + analytical‖ between the gradient and central differences of the cost, with a step of 1e-4; more than 1e-8
 fails the command, and the tests. "Hessian · v" is the same of a Hessian-vector product beside central differences of
-the gradient; it is empty where rhohat has none (penalties on derivatives). The tests compare every row with an
-automatic differentiation of an independent implementation as well, to 1e-10 (`tests/test_proofs.py`).
+the gradient. The tests compare every row with an automatic differentiation of an independent implementation as well, to
+1e-10 (`tests/test_proofs.py`).
 
 """
 

@@ -184,6 +184,38 @@ def test_one_tangent_for_all_rows_is_that_tangent_on_every_row(activation, rng):
 
 @every
 @pytest.mark.parametrize("with_direction", [False, True])
+def test_second_push_forward_agrees_with_differences_of_push_forward(activation, with_direction, rng):
+    """The derivative of push_forward(β) along (ζ, v) is ∂²a/∂z² · β · ζ, and what the direction adds."""
+    layer, step = Layer(activation, rng), 1e-6
+    zeta = rng.normal(size=layer.z.shape)
+    direction = layer.direction if with_direction else None
+    z, a = layer.forward()
+    found = activation.second_push_forward(Units(z, a, layer.own), layer.beta, zeta, direction)
+    numerical = 0.0
+    for sign in (1, -1):
+        own = layer.own + sign * step * (layer.direction if with_direction else 0)
+        z, a = layer.forward(layer.z + sign * step * zeta, own)
+        numerical += sign * activation.push_forward(Units(z, a, own), layer.beta, None) / (2 * step)
+    np.testing.assert_allclose(found, numerical, rtol=1e-7, atol=1e-8)
+
+
+@every
+def test_third_order_agrees_with_differences_of_curvature(activation, rng):
+    layer, step = Layer(activation, rng), 1e-6
+    zeta = rng.normal(size=layer.z.shape)
+    z, a = layer.forward()
+    found = activation.third_order(Units(z, a, layer.own), layer.phi, layer.beta, zeta)
+    numerical = 0.0
+    for sign in (1, -1):
+        z, a = layer.forward(layer.z + sign * step * zeta)
+        unused = np.zeros_like(layer.own)
+        bent = activation.curvature(Units(z, a, layer.own), layer.phi, layer.beta, None, unused)
+        numerical = numerical + sign * bent / (2 * step)
+    np.testing.assert_allclose(found, numerical, rtol=1e-7, atol=1e-8)
+
+
+@every
+@pytest.mark.parametrize("with_direction", [False, True])
 def test_curvature_agrees_with_differences_of_pull_back(activation, with_direction, rng):
     """∂/∂z of the derivative of φ · f along (β, v) is the derivative of pull_back(φ) along (β, v)."""
     layer, step = Layer(activation, rng), 1e-6
@@ -308,6 +340,7 @@ def test_a_slope_for_every_unit_and_pre_activations_for_every_piece():
     for activation in ALL:
         assert activation.initial_parameters(4).shape == (activation.n_parameters(4),)
         assert activation.twice_differentiable
+        assert activation.thrice_differentiable
 
 
 class Cubic(ElementwiseActivation):
@@ -328,6 +361,7 @@ def test_an_activation_of_ones_own_needs_two_methods(rng):
     np.testing.assert_allclose(layer.pull_back(layer.phi)[0], 3 * layer.z**2 * layer.phi, rtol=EXACT)
     np.testing.assert_allclose(layer.push_forward(layer.beta), 3 * layer.z**2 * layer.beta, rtol=EXACT)
     assert not Cubic().twice_differentiable
+    assert not Cubic().thrice_differentiable
     with pytest.raises(NotImplementedError, match="Cubic has no second derivative"):
         layer.curvature(layer.phi, layer.beta)
 

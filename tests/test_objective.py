@@ -571,15 +571,32 @@ def test_penalties_on_derivatives_need_activations_with_second_derivatives():
     objective_of("sigmoid", Cubic(), penalties=[Contraction(1.0)])
 
 
+class Softplus(ElementwiseActivation):
+    """ln(1 + exp(z)), without a third derivative."""
+
+    name, bounds = "softplus", (0.0, np.inf)
+
+    def apply(self, z):
+        np.logaddexp(0, z, out=z)
+
+    def derivative(self, a):
+        return -np.expm1(-a)
+
+    def second_derivative(self, a):
+        return -np.expm1(-a) * np.exp(-a)
+
+
 @pytest.mark.parametrize("penalty", [Contraction(1.0), TangentPropagation(1.0)])
-def test_newton_is_refused_with_penalties_on_derivatives(penalty):
-    J = objective_of("sigmoid", "sigmoid", penalties=[penalty], tangents=np.ones((4, 1, 3)))
-    theta = np.zeros(J.network.n_parameters)
-    message = f"{penalty.name} brings its gradient, and no Hessian-vector product; use solver='lbfgs'"
+def test_newton_is_refused_with_penalties_on_derivatives_where_a_third_derivative_is_missing(penalty, rng):
+    J = objective_of(Softplus(), "sigmoid", penalties=[penalty], tangents=np.ones((4, 1, 3)))
+    theta = J.network.initial_theta(rng)
+    assert check_gradient(J, theta).relative_difference <= GRADIENT
+    message = f"{penalty.name} takes the third derivative of the activation 'softplus' here.*use solver='lbfgs'"
     with pytest.raises(ValueError, match=message):
         J.check_second_derivative()
     with pytest.raises(ValueError, match=message):
         J.hessian_vector_product(theta, theta)
+    objective_of(Softplus(), "sigmoid").hessian_vector_product(theta, theta)
 
 
 def test_newton_is_refused_with_an_activation_without_a_second_derivative():

@@ -94,6 +94,11 @@ class Activation(ABC):
         """Whether `curvature` is there, which penalties on derivatives and Hessian-vector products need."""
         return True
 
+    @property
+    def thrice_differentiable(self) -> bool:
+        """Whether `third_order` is there, which Hessian-vector products of penalties on derivatives need."""
+        return type(self).third_order is not Activation.third_order
+
     @abstractmethod
     def forward(self, units: Units) -> None:
         """Write f(z) into a, which is z itself where the function works in place."""
@@ -142,12 +147,46 @@ class Activation(ABC):
         array of shape (n_rows, width)
         """
 
+    def second_push_forward(
+        self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return ∂²a/∂z² · β · ζ: the derivative of push_forward(β) along ζ, a second tangent of z, and the direction.
+
+        Parameters
+        ----------
+        units : Units
+        beta, zeta : arrays of shape (n_rows, width)
+        direction : array of shape (n_parameters,), or None
+            Belongs to ζ.
+
+        Returns
+        -------
+        array of shape (n_rows, n_units)
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no derivative of its curvature.")
+
+    def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
+        """Return the derivative of curvature(φ, β) along ζ, a second tangent of z.
+
+        Parameters
+        ----------
+        units : Units
+        phi : array of shape (n_rows, n_units)
+        beta, zeta : arrays of shape (n_rows, width)
+
+        Returns
+        -------
+        array of shape (n_rows, width)
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no derivative of its curvature.")
+
 
 class ElementwiseActivation(Activation):
     """A function of each unit by itself, without parameters, whose derivatives are written through its output a.
 
     A subclass has `name`, `bounds`, `apply` and `derivative`; with `second_derivative` it serves penalties on
-    derivatives and Newton's method as well; `multiply_by_derivative` is there to be made faster.
+    derivatives, and Newton's method without them; with `third_derivative` Newton's method with them.
+    `multiply_by_derivative` is there to be made faster.
     """
 
     @abstractmethod
@@ -162,6 +201,10 @@ class ElementwiseActivation(Activation):
         """Return f″(z), given a = f(z)."""
         raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
 
+    def third_derivative(self, a: FloatArray) -> FloatArray:
+        """Return f‴(z), given a = f(z)."""
+        raise NotImplementedError(f"{type(self).__name__} has no third derivative.")
+
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with delta ∘ f′(z), given a = f(z), whose content may be lost."""
         delta *= self.derivative(a)
@@ -170,6 +213,11 @@ class ElementwiseActivation(Activation):
     def twice_differentiable(self) -> bool:
         """Whether `second_derivative` is defined."""
         return type(self).second_derivative is not ElementwiseActivation.second_derivative
+
+    @property
+    def thrice_differentiable(self) -> bool:
+        """Whether `third_derivative` is defined."""
+        return type(self).third_derivative is not ElementwiseActivation.third_derivative
 
     def forward(self, units: Units) -> None:
         """Overwrite z, which is a, with f(z)."""
@@ -188,6 +236,16 @@ class ElementwiseActivation(Activation):
     ) -> FloatArray:
         """Return f″(z) ∘ φ ∘ β."""
         return self.second_derivative(units.a) * phi * beta
+
+    def second_push_forward(
+        self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return f″(z) ∘ β ∘ ζ."""
+        return self.second_derivative(units.a) * beta * zeta
+
+    def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
+        """Return f‴(z) ∘ φ ∘ β ∘ ζ."""
+        return self.third_derivative(units.a) * phi * beta * zeta
 
 
 @dataclass(frozen=True)
@@ -215,6 +273,8 @@ class Identity(ElementwiseActivation):
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return zeros."""
         return array_namespace(a).zeros_like(a)
+
+    third_derivative = second_derivative
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Leave delta as it is."""
@@ -262,6 +322,11 @@ class Sigmoid(ElementwiseActivation):
         """Return a (1 − a) (1 − 2a)."""
         return (a - a * a) * (1 - 2 * a)
 
+    def third_derivative(self, a: FloatArray) -> FloatArray:
+        """Return a (1 − a) (1 − 6 a (1 − a))."""
+        derivative = a - a * a
+        return derivative * (1 - 6 * derivative)
+
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with delta a (1 − a), as delta a − delta a²: three passes, no temporary."""
         delta *= a
@@ -300,6 +365,11 @@ class Tanh(ElementwiseActivation):
         """Return −2 a (1 − a²)."""
         return -2 * a * (1 - a * a)
 
+    def third_derivative(self, a: FloatArray) -> FloatArray:
+        """Return (1 − a²) (6 a² − 2)."""
+        square = a * a
+        return (1 - square) * (6 * square - 2)
+
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with delta (1 − a²), as delta − delta a²."""
         a *= a
@@ -337,6 +407,8 @@ class ReLU(ElementwiseActivation):
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return zeros."""
         return array_namespace(a).zeros_like(a)
+
+    third_derivative = second_derivative
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with 0 where a is 0."""
@@ -388,6 +460,8 @@ class LeakyReLU(ElementwiseActivation):
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return zeros."""
         return array_namespace(a).zeros_like(a)
+
+    third_derivative = second_derivative
 
 
 @dataclass(frozen=True)
@@ -459,6 +533,17 @@ class ParametricReLU(Activation):
         mixed: FloatArray = phi * (units.z <= 0)
         gradient += (mixed * beta).sum(0)
         return array_namespace(mixed).zeros_like(mixed) if direction is None else mixed * direction
+
+    def second_push_forward(
+        self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return β ∘ v where z ≤ 0."""
+        bent: FloatArray = (units.z <= 0) * beta
+        return array_namespace(bent).zeros_like(bent) if direction is None else bent * direction
+
+    def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
+        """Return zeros: the curvature is constant."""
+        return array_namespace(units.z).zeros_like(units.z)
 
     def _derivative(self, units: Units) -> FloatArray:
         derivative: FloatArray = units.parameters + (1 - units.parameters) * (units.z > 0)
@@ -536,6 +621,16 @@ class Maxout(Activation):
         """Return zeros: the pieces are linear."""
         return array_namespace(units.z).zeros_like(units.z)
 
+    def second_push_forward(
+        self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return zeros: the pieces are linear."""
+        return array_namespace(units.a).zeros_like(units.a)
+
+    def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
+        """Return zeros: the pieces are linear."""
+        return array_namespace(units.z).zeros_like(units.z)
+
     def _pieces(self, z: FloatArray) -> list[FloatArray]:
         """Return the columns of z that belong to each piece, as views."""
         n_units = z.shape[1] // self.n_pieces
@@ -584,10 +679,31 @@ class Softmax(Activation):
         self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
         """Return the pull-back of ∂/∂a [Σ φ a β − (Σ φ a)(Σ β a)] = φ ∘ β − φ (Σ β a) − β (Σ φ a)."""
-        a = units.a
-        by_a = phi * beta - phi * (beta * a).sum(1)[:, None] - beta * (phi * a).sum(1)[:, None]
-        self._multiply_by_jacobian(a, by_a)
+        by_a = self._bend(units.a, phi, beta)
+        self._multiply_by_jacobian(units.a, by_a)
         return by_a
+
+    def second_push_forward(
+        self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
+    ) -> FloatArray:
+        """Return the derivative of a ∘ (β − Σ_k β_k a_k) along ζ, by which a changes by α."""
+        alpha = self.push_forward(units, zeta, None)
+        return self._turn(units.a, alpha, beta)
+
+    def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
+        """Return the derivative of the pull-back of φ ∘ β − φ (Σ β a) − β (Σ φ a) along ζ, by which a changes by α."""
+        alpha = self.push_forward(units, zeta, None)
+        changed = -phi * (beta * alpha).sum(1)[:, None] - beta * (phi * alpha).sum(1)[:, None]
+        self._multiply_by_jacobian(units.a, changed)
+        return changed + self._turn(units.a, alpha, self._bend(units.a, phi, beta))
+
+    def _bend(self, a: FloatArray, phi: FloatArray, beta: FloatArray) -> FloatArray:
+        """Return ∂/∂a of φ · J β, J being the Jacobian."""
+        return phi * beta - phi * (beta * a).sum(1)[:, None] - beta * (phi * a).sum(1)[:, None]
+
+    def _turn(self, a: FloatArray, alpha: FloatArray, vector: FloatArray) -> FloatArray:
+        """Return the change of J times a vector, as a changes by α."""
+        return alpha * (vector - (a * vector).sum(1)[:, None]) - a * (alpha * vector).sum(1)[:, None]
 
     def _multiply_by_jacobian(self, a: FloatArray, delta: FloatArray) -> None:
         delta -= array_namespace(a).einsum("ij,ij->i", delta, a)[:, None]

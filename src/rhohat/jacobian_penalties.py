@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -92,6 +92,38 @@ class JacobianPenalty(Penalty):
         values *= self.weight * self.factor
         return values
 
+    def add_hessian_product(
+        self,
+        tangent_pass: TangentPass,
+        along: Layers,
+        row_weights: FloatArray | None,
+        tangents: FloatArray | None,
+        ones: FloatArray,
+        product: Parameters,
+    ) -> None:
+        """Add the Hessian of the penalty, summed over rows, times the direction of the pass.
+
+        Parameters
+        ----------
+        tangent_pass : TangentPass
+            With a direction in the parameters.
+        along : Layers
+            The tangents along it: what `push_forward` returns.
+        row_weights : array of shape (n_rows, 1), or None
+        tangents : array of shape (n_rows, n_tangents, n_features), or None
+        ones : array of shape (1, n_rows)
+        product : Parameters
+        """
+        network, x = tangent_pass.network, tangent_pass.layers.a[0]
+        layer = self.penalised_layer(network.n_layers)
+        inputs_only = replace(tangent_pass, direction=None)
+        for tangent in self.tangents(x.shape[1], x.dtype, tangents):
+            pushed = inputs_only.push_forward(tangent, stop=layer)
+            second = tangent_pass.second_push_forward(pushed, along)
+            scale = 2 * self.weight * self.factor * (1 if row_weights is None else row_weights)
+            phi, phi_change = scale * pushed.a[-1], scale * second.a[-1]
+            tangent_pass.second_pull_back(pushed, along, second, phi, phi_change, ones, product)
+
 
 @dataclass(frozen=True)
 class Contraction(JacobianPenalty):
@@ -168,6 +200,30 @@ class Contraction(JacobianPenalty):
         added_z[0] = extra if known is None else known + extra
         gradient.weights[0][:] += 2 * self.weight * W * squares.sum(0)
         return values
+
+    def add_hessian_product(
+        self,
+        tangent_pass: TangentPass,
+        along: Layers,
+        row_weights: FloatArray | None,
+        tangents: FloatArray | None,
+        ones: FloatArray,
+        product: Parameters,
+    ) -> None:
+        """Add the Hessian of the penalty times the direction; in closed form for the first hidden layer."""
+        network, layers, direction = tangent_pass.network, tangent_pass.layers, tangent_pass.direction
+        activation = network.activations[0]
+        if self.penalised_layer(network.n_layers) > 1 or not isinstance(activation, ElementwiseActivation):
+            super().add_hessian_product(tangent_pass, along, row_weights, tangents, ones, product)
+            return
+        assert direction is not None
+        W, V, a, zeta = tangent_pass.parameters.weights[0], direction.weights[0], layers.a[1], along.z[1]
+        scale = 2 * self.weight * (1 if row_weights is None else row_weights)
+        first, second, third = activation.derivative(a), activation.second_derivative(a), activation.third_derivative(a)
+        squared_norms, their_change = (W * W).sum(0), 2 * (W * V).sum(0)
+        extra_change = (second * second + first * third) * zeta * squared_norms + first * second * their_change
+        network.add_products(product, 0, layers.a[0], scale * extra_change, ones)
+        product.weights[0][:] += V * (scale * first * first).sum(0) + W * (scale * 2 * first * second * zeta).sum(0)
 
 
 @dataclass(frozen=True)

@@ -247,11 +247,16 @@ class Objective:
     def check_second_derivative(self) -> None:
         """Raise ValueError where `hessian_vector_product` is not to be had."""
         advice = "use solver='lbfgs' or 'conjugate_gradient', which need the gradient only."
-        for penalty in self._jacobian_penalties:
-            raise ValueError(f"{penalty.name} brings its gradient, and no Hessian-vector product; {advice}")
         for activation in self.network.activations:
             if not activation.twice_differentiable:
                 raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
+        for penalty in self._jacobian_penalties:
+            for activation in self.network.activations[: penalty.penalised_layer(self.network.n_layers)]:
+                if not activation.thrice_differentiable:
+                    raise ValueError(
+                        f"{penalty.name} takes the third derivative of the activation {activation.name!r} here, which"
+                        f" it does not have; {advice}"
+                    )
         inherited = {
             Loss.second_derivative,
             MeanActivationPenalty.second_derivative,
@@ -522,14 +527,18 @@ class Objective:
                 added[hidden] = _add(added[hidden], penalty.derivative(a) * scale)
                 added_tangent[hidden] = _add(added_tangent[hidden], penalty.second_derivative(a) * alpha * scale)
         sums[:] = 0
+        product, ones = self.network.unpack(sums), self._scratch[worker].ones(rows)
+        for jacobian_penalty in self._jacobian_penalties:
+            given = None if self._tangents is None else self._tangents[rows]
+            jacobian_penalty.add_hessian_product(tangent_pass, tangents, weights, given, ones, product)
         tangent_pass.backward(
             tangents,
             phi,
             delta,
-            self._scratch[worker].ones(rows),
+            ones,
             self._add_means(added, mean_added, rows),
             self._add_means(added_tangent, mean_tangents, rows),
-            self.network.unpack(sums),
+            product,
             from_z=self._from_z,
         )
 

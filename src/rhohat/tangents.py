@@ -148,6 +148,89 @@ class TangentPass:
                 W = self.parameters.weights[layer]
                 phi, delta = phi_z @ W.T, delta_z @ W.T + phi_z @ self.direction.weights[layer].T
 
+    def second_push_forward(self, tangents: Layers, along: Layers) -> Layers:
+        """Return how the tangents (β, α) of the inputs change along the direction: (β̇, α̇).
+
+        β̇^(l+1) = α̇^(l) W^(l) + α^(l) V^(l), α̇^(l+1) = push-forward of β̇^(l+1) + ∂²a/∂z² · β · ζ.
+
+        Parameters
+        ----------
+        tangents : Layers
+            As `push_forward` returned them for a tangent of the inputs, without the direction.
+        along : Layers
+            As `push_forward` returned them for the direction alone: z holds ζ. Up to the same layer, or further.
+
+        Returns
+        -------
+        Layers
+            z holds β̇ and a holds α̇.
+        """
+        assert self.direction is not None
+        beta: list[Any] = [None]
+        alpha: list[Any] = [None]
+        for layer in range(len(tangents.a) - 1):
+            changed = tangents.a[layer] @ self.direction.weights[layer]
+            if layer > 0:
+                changed = changed + alpha[layer] @ self.parameters.weights[layer]
+            beta.append(changed)
+            activation, units, own = self._activation(layer), self._units(layer), self._own(layer)
+            bent = activation.second_push_forward(units, tangents.z[layer + 1], along.z[layer + 1], own)
+            alpha.append(activation.push_forward(units, changed, None) + bent)
+        return Layers(beta, alpha)
+
+    def second_pull_back(
+        self,
+        tangents: Layers,
+        along: Layers,
+        second: Layers,
+        phi: FloatArray,
+        phi_change: FloatArray,
+        ones: FloatArray,
+        product: Parameters,
+    ) -> None:
+        """Backpropagate how the gradient that `pull_back` finds changes along the direction.
+
+        The R-operator applied to `pull_back` and to what `Network.backward` makes of its result.
+
+        Parameters
+        ----------
+        tangents, along, second : Layers
+            As for, and as returned by, `second_push_forward`.
+        phi, phi_change : arrays of shape (n_rows, s_l)
+            ∂Ω/∂α at the last layer that `tangents` has, and its change along the direction.
+        ones : array of shape (1, n_rows)
+        product : Parameters
+            The Hessian of Ω times the direction is added to it.
+        """
+        assert self.direction is not None
+        delta = delta_change = None
+        for layer in reversed(range(len(tangents.a) - 1)):
+            activation, units = self._activation(layer), self._units(layer)
+            own, own_direction = product.activation_parameters[layer], self._own(layer)
+            unused = _copy(own)
+            beta, zeta, beta_change = tangents.z[layer + 1], along.z[layer + 1], second.z[layer + 1]
+            delta_z = activation.curvature(units, phi, beta, None, unused)
+            delta_z_change = (
+                activation.curvature(units, phi_change, beta, None, own)
+                + activation.curvature(units, phi, beta_change, None, own)
+                + activation.third_order(units, phi, beta, zeta)
+            )
+            if delta is not None and delta_change is not None:
+                delta_z = delta_z + self._pull_back(layer, delta)
+                delta_z_change += self._pull_back(layer, delta_change, own)
+                delta_z_change += activation.curvature(units, delta, zeta, own_direction, own)
+            phi_z = self._pull_back(layer, phi)
+            phi_z_change = self._pull_back(layer, phi_change)
+            phi_z_change += activation.curvature(units, phi, zeta, own_direction, unused)
+            self.network.add_products(product, layer, self.layers.a[layer], delta_z_change, ones)
+            self.network.add_products(product, layer, tangents.a[layer], phi_z_change, None)
+            if layer > 0:
+                self.network.add_products(product, layer, along.a[layer], delta_z, None)
+                self.network.add_products(product, layer, second.a[layer], phi_z, None)
+                W, V = self.parameters.weights[layer], self.direction.weights[layer]
+                phi, phi_change = phi_z @ W.T, phi_z_change @ W.T + phi_z @ V.T
+                delta, delta_change = delta_z @ W.T, delta_z_change @ W.T + delta_z @ V.T
+
     def pull_back_to_input(self, delta: FloatArray) -> FloatArray:
         """Return ∂/∂x of delta · a, for activations of the last of `layers`; or of delta · z where that is monotonic.
 
