@@ -33,8 +33,10 @@ class ContractiveAutoencoder(BaseAutoencoder):
     {output}
     weight_decay : float, default=0.0
         λ, at least 0.
-    {decoder}
-        The default is True here: untied, a small encoder and a large decoder contract for nothing.
+    tied_weights : bool, default=True
+        Whether the decoder uses the transposed weights of the encoder. Untied, a small
+        encoder and a large decoder would contract for nothing.
+    {penalties}
     {training}
 
     Attributes

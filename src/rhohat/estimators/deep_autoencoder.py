@@ -40,7 +40,9 @@ class DeepAutoencoder(BaseAutoencoder):
         The hidden layers that are held to it, 0 being the first; None means all, those of the decoder among them.
     weight_decay : float, default=1e-4
         λ, at least 0.
-    {decoder}
+    tied_weights : bool, default=False
+        Whether the decoder uses the transposed weights of the encoder.
+    {penalties}
     corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
         What is done to the input, the target staying clean.
     {corruption}

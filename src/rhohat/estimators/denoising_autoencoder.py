@@ -35,8 +35,9 @@ class DenoisingAutoencoder(BaseAutoencoder):
     {output}
     weight_decay : float, default=0.0
         λ, at least 0.
-    {decoder}
-        The default is True here.
+    tied_weights : bool, default=True
+        Whether the decoder uses the transposed weights of the encoder.
+    {penalties}
     {training}
 
     Attributes

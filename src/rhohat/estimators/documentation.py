@@ -23,9 +23,7 @@ output_activation : {"auto", "sigmoid", "identity", ...} or Activation, default=
 loss : {"squared_error", "binary_cross_entropy", ...} or Loss, default="squared_error"
     What a reconstruction costs. "binary_cross_entropy" is for X in [0, 1].
 """,
-    "decoder": """
-tied_weights : bool
-    Whether the decoder uses the transposed weights of the encoder.
+    "penalties": """
 penalties : sequence of Penalty, default=()
     What else is added to J: any of `WeightDecay`, `KLSparsity`, `L1Sparsity`, `Contraction`, or your own.
 """,
