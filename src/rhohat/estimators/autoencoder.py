@@ -99,7 +99,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._validate_params()
         begun = hasattr(self, "coefs_")
         rows = self._validate(X) if begun else check_rows(X)
-        network = self.network_ if begun else self._choose_network(rows, continues=False)
+        network = self._choose_network(rows, continues=begun)
         self._train_an_epoch(self._make_problem(rows, network), X)
         self._measure_mean_activation(rows)
         return self

@@ -46,7 +46,9 @@ _AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 
 def works_in_mini_batches(estimator: BaseNetwork) -> bool:
     """Return whether the estimator's solver works in mini-batches, so that `partial_fit` makes sense."""
-    if isinstance(as_solver(estimator.solver), MiniBatchSolver):
+    solver = estimator.solver
+    kind = SOLVERS.get(solver, Solver) if isinstance(solver, str) else type(solver)
+    if issubclass(kind, MiniBatchSolver):
         return True
     raise AttributeError(
         f"partial_fit needs a solver that works in mini-batches, such as solver='adam'; got {estimator.solver!r}."
