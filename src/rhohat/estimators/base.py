@@ -47,7 +47,7 @@ _AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 def works_in_mini_batches(estimator: BaseNetwork) -> bool:
     """Return whether the estimator's solver works in mini-batches, so that `partial_fit` makes sense."""
     solver = estimator.solver
-    kind = SOLVERS.get(solver, Solver) if isinstance(solver, str) else type(solver)
+    kind: type = SOLVERS.get(solver, object) if isinstance(solver, str) else type(solver)
     if issubclass(kind, MiniBatchSolver):
         return True
     raise AttributeError(
