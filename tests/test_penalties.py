@@ -127,7 +127,7 @@ MAKERS = [WeightDecay, lambda weight: KLSparsity(0.1, weight), L1Sparsity, Contr
 @pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("weight", [-1e-9, np.inf, np.nan])
 def test_a_weight_that_is_negative_or_not_finite_is_refused(make, weight):
-    with pytest.raises(ValueError, match=rf"the weight of \w+ must be finite and at least 0; got {weight}"):
+    with pytest.raises(ValueError, match=rf"the weight of \w+ must be a finite number, at least 0; got {weight}"):
         make(weight)
 
 

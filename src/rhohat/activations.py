@@ -69,7 +69,8 @@ class Activation(ABC):
     in_place : bool
         Whether z and a share their memory: `forward` overwrites z, and everything else is written through a.
     monotonic : bool
-        Whether each activation grows with one pre-activation of its own, so that both are largest for the same input.
+        Whether each activation depends on one pre-activation alone and never falls with it, so that both are largest
+        for the same input.
     """
 
     name: ClassVar[str]
@@ -655,6 +656,7 @@ class Softmax(Activation):
 
     name: ClassVar[str] = "softmax"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    monotonic: ClassVar[bool] = False  # a unit's activation falls with the pre-activations of the others
 
     def forward(self, units: Units) -> None:
         """Overwrite z, which is a, with the softmax of each row."""

@@ -97,8 +97,9 @@ def _check_penalties(network: Network, penalties: Sequence[Penalty], tangents: F
                     )
             if penalty.needs_tangents and (tangents is None or tangents.shape[1] == 0):
                 raise ValueError(
-                    f"{penalty.name} needs tangents of every row, of shape (n_samples, n_tangents, n_features); make"
-                    " them with rhohat.image_tangents, or set the weight of the penalty to 0."
+                    f"{penalty.name} needs tangents of every row, of shape (n_samples, n_tangents, n_features): give"
+                    " them to the fit of a classifier or regressor, as tangents=rhohat.image_tangents(X, image_shape),"
+                    " or set the weight of the penalty (tangent_weight) to 0."
                 )
         elif not isinstance(penalty, WeightPenalty):
             raise ValueError(

@@ -160,9 +160,9 @@ class Contraction(JacobianPenalty):
         """Return the layer of the code."""
         layer = max(n_layers // 2, 1) if self.layer is None else self.layer + 1
         if not 1 <= layer < n_layers:
+            wanted = "a hidden layer" if self.layer is None else f"hidden layer {self.layer}"
             raise ValueError(
-                f"contraction is to act on hidden layer {self.layer}, and this network has {n_layers - 1}, counted"
-                " from 0."
+                f"contraction is to act on {wanted}, and this network has {n_layers - 1} of them, counted from 0."
             )
         return layer
 

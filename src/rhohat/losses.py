@@ -201,8 +201,9 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
         z, c = outputs, self._log_odds
         out[:] = _sigmoid(z) - y * _sigmoid(z + c) - (1 - y) * _sigmoid(z - c)
         xp = array_namespace(z)
-        log_p = xp.log(self.epsilon + (1 - 2 * self.epsilon) * _sigmoid(z))
-        log_not_p = xp.log(self.epsilon + (1 - 2 * self.epsilon) * _sigmoid(-z))
+        epsilon = max(self.epsilon, float(xp.finfo(z.dtype).tiny))
+        log_p = xp.log(epsilon + (1 - 2 * epsilon) * _sigmoid(z))
+        log_not_p = xp.log(epsilon + (1 - 2 * epsilon) * _sigmoid(-z))
         return -(y * log_p + (1 - y) * log_not_p).sum(1)
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
@@ -301,6 +302,8 @@ class GaussianLoss(Loss):
     name: ClassVar[str] = "gaussian"
 
     def __init__(self, covariance: ArrayLike) -> None:
+        if np.iscomplexobj(covariance):
+            raise ValueError("the noise covariance must be real, and is complex.")
         covariance = np.array(covariance, dtype=np.float64)
         if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or covariance.size == 0:
             raise ValueError(f"the noise covariance must be a square matrix; got an array of shape {covariance.shape}.")

@@ -31,8 +31,11 @@ class MiniBatches:
         Clean inputs.
     y : array of shape (n_samples, n_outputs), default=None
         Targets; None means X itself, clean.
-    loss, penalties, sample_weight, tangents, engine
+    loss, penalties, tangents, engine
         As for `Objective`. Means over rows, ρ̂ among them, are taken over the mini-batch.
+    sample_weight : array of shape (n_samples,), default=None
+        How often each row counts. The mean over a mini-batch divides by the mean weight of all rows, not of its own,
+        so that batches add up to the whole.
     seed : int
         Of the shuffling, the corruption and the choice of rows held out.
     corruption : Corruption, default=None
@@ -84,6 +87,7 @@ class MiniBatches:
             order = keyed_generator(seed, "rows held out").permutation(order)
         self._held_out, self._training = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
         self.n_samples = len(self._training)
+        self._mean_weight = 1.0 if sample_weight is None else float(np.mean(sample_weight, dtype=np.float64))
         self._objectives: dict[int, tuple[Objective, _Rows]] = {}
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
@@ -111,8 +115,6 @@ class MiniBatches:
         streams = RowStreams(self._seed, "corruption", epoch)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            if self._rows.sample_weight is not None and not np.any(self._rows.sample_weight[rows]):
-                continue  # nothing to learn here
             yield self._objective_of(rows, streams), len(rows)
 
     def validate(self, theta: FloatArray) -> float:
@@ -140,7 +142,6 @@ class MiniBatches:
                 memory.y,
                 loss=self._loss,
                 penalties=self._penalties,
-                sample_weight=memory.sample_weight,
                 tangents=memory.tangents,
                 engine=self._engine,
             )
@@ -148,7 +149,7 @@ class MiniBatches:
         else:
             objective, memory = self._objectives[n_rows]
             self._fill(memory, rows, streams)
-            objective.set_rows(*memory)
+        objective.set_rows(*memory, total_weight=n_rows * self._mean_weight)
         return objective
 
     def _fill(self, memory: _Rows, rows: NDArray[np.intp], streams: RowStreams) -> None:

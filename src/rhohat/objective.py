@@ -139,13 +139,19 @@ class Objective:
         y: FloatArray | None = None,
         sample_weight: FloatArray | None = None,
         tangents: FloatArray | None = None,
+        total_weight: float | None = None,
     ) -> None:
-        """Put other rows in the place of those given, as many and of the same kinds; they are not checked again."""
+        """Put other rows in the place of those given, as many and of the same kinds; they are not checked again.
+
+        `total_weight` is what means over rows are divided by; None means the sum of the rows' weights.
+        """
         assert (X.shape[0], X.dtype) == (self.n_samples, self._dtype)
         self._X, self._y, self._tangents = X, X if y is None else y, tangents
         #: The rows' weights as a column, and their sum, by which every mean divides.
         self._row_weights = None if sample_weight is None else sample_weight.astype(self._dtype).reshape(-1, 1)
-        self._total_weight = float(self.n_samples if sample_weight is None else np.sum(sample_weight, dtype=np.float64))
+        if total_weight is None:
+            total_weight = self.n_samples if sample_weight is None else np.sum(sample_weight, dtype=np.float64)
+        self._total_weight = float(total_weight)
 
     def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
         """Compute J, ∇J and the terms of J.

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -197,6 +198,7 @@ class L1Sparsity(ActivationPenalty):
 
     def __post_init__(self) -> None:
         check_weight(self)
+        _check_layers(self)
 
     def value(self, a: FloatArray) -> FloatArray:
         """Return β Σ_j |a_j| for each row."""
@@ -260,6 +262,7 @@ class KLSparsity(MeanActivationPenalty):
 
     def __post_init__(self) -> None:
         check_weight(self)
+        _check_layers(self)
         if not 0 < self.sparsity < 1:
             raise ValueError(
                 f"sparsity (ρ) must lie strictly between 0 and 1, being a mean activation; got {self.sparsity}."
@@ -304,7 +307,21 @@ def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: n
     return clipped
 
 
+def _check_layers(penalty: HiddenLayerPenalty) -> None:
+    """Raise ValueError unless `layers` is None or a tuple of integers; any sequence of them becomes a tuple."""
+    layers = penalty.layers
+    if layers is None:
+        return
+    if not (np.iterable(layers) and all(isinstance(layer, Integral) for layer in layers)):
+        raise ValueError(
+            f"layers of {penalty.name} must be a tuple of integers, 0 being the first hidden layer, or None for all;"
+            f" got {layers!r}."
+        )
+    object.__setattr__(penalty, "layers", tuple(int(layer) for layer in layers))
+
+
 def check_weight(penalty: Penalty) -> None:
-    """Raise ValueError unless the weight of a penalty is finite and at least 0."""
-    if not (penalty.weight >= 0 and np.isfinite(penalty.weight)):
-        raise ValueError(f"the weight of {penalty.name} must be finite and at least 0; got {penalty.weight}.")
+    """Raise ValueError unless the weight of a penalty, a frozen dataclass, is finite and at least 0."""
+    if not (isinstance(penalty.weight, Real) and 0 <= penalty.weight < np.inf):
+        raise ValueError(f"the weight of {penalty.name} must be a finite number, at least 0; got {penalty.weight!r}.")
+    object.__setattr__(penalty, "weight", float(penalty.weight))  # a NumPy scalar would impose its precision on J

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import cycle, product
+from itertools import chain, product
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from rhohat.activations import (
     Maxout,
     ParametricReLU,
     ReLU,
+    Sigmoid,
     Softmax,
     Units,
     as_activation,
@@ -28,7 +29,7 @@ from rhohat.arrays import FloatArray
 from rhohat.corruption import CORRUPTIONS, corrupt_rows
 from rhohat.engines import ThreadEngine
 from rhohat.gradcheck import check_gradient
-from rhohat.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.jacobian_penalties import Contraction, JacobianPenalty, TangentPropagation
 from rhohat.losses import (
     BinaryCrossEntropy,
     GaussianLoss,
@@ -42,12 +43,15 @@ from rhohat.objective import Objective
 from rhohat.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 from rhohat.randomness import keyed_generator
 
-__all__ = ["LARGEST_DIFFERENCE", "Proof", "ProofCase", "proof_cases", "prove"]
+__all__ = ["LARGEST_DIFFERENCE", "LARGEST_HESSIAN_DIFFERENCE", "Proof", "ProofCase", "proof_cases", "prove"]
 
 #: A gradient that differs by more, relatively, from central differences is wrong.
 LARGEST_DIFFERENCE = 1e-8
+#: Likewise a Hessian-vector product beside differences of the gradient.
+LARGEST_HESSIAN_DIFFERENCE = 1e-6
 
 _N_SAMPLES, _N_FEATURES, _N_OUTPUTS = 6, 5, 3
+_LARGEST_Z = 10.0  # beyond, differences of saturated units drown in rounding
 _FROM_KINKS = 2e-3  # central differences move a pre-activation by about a twentieth of this
 
 
@@ -67,7 +71,7 @@ class ProofCase:
     sample_weight : array of shape (n_samples,), or None
     tangents : array of shape (n_samples, n_tangents, n_features), or None
     theta : array of shape (n_parameters,)
-        Away from the kinks of activations that have any, and such that no unit is silent on every row.
+        Away from the kinks of activations that have any, and such that no unit is saturated, or silent on every row.
     """
 
     activation: str
@@ -134,15 +138,17 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether the gradient is right."""
-        return self.gradient_difference <= LARGEST_DIFFERENCE
+        """Whether gradient and Hessian-vector product are right."""
+        hessian = 0.0 if self.hessian_difference is None else self.hessian_difference
+        return self.gradient_difference <= LARGEST_DIFFERENCE and hessian <= LARGEST_HESSIAN_DIFFERENCE
 
 
 def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
     """Yield the cases of the table.
 
-    Every activation with every penalty that it allows, tied and untied, with one hidden layer and with three; and every
-    activation with every loss, with one hidden layer and with two. Corruptions take turns.
+    Every activation with every penalty that it allows, tied and untied, with one hidden layer and with three; every
+    activation with every loss, with one hidden layer and with two; and every loss with every penalty. Corruptions, and
+    whether rows have weights, are drawn.
 
     Parameters
     ----------
@@ -153,10 +159,12 @@ def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
     ------
     ProofCase
     """
-    corruptions = cycle([None, *CORRUPTIONS])
-    makers = [_autoencoder_penalties, _loss_cases]
-    for number, (activation, network, loss, penalties) in enumerate(case for make in makers for case in make()):
-        yield _fill(seed + number, activation, network, loss, penalties, next(corruptions))
+    corruptions = [None, *CORRUPTIONS]
+    models = chain(_with_every_penalty(), _with_every_loss(), _losses_with_penalties())
+    for number, (activation, network, loss, penalties) in enumerate(models):
+        kind = keyed_generator(number, "kind of rows")  # whatever the seed, so that the table has the same rows
+        corruption, weighted = corruptions[kind.integers(len(corruptions))], bool(kind.integers(2))
+        yield _fill(seed + number, activation, network, loss, penalties, corruption, weighted)
 
 
 def prove(case: ProofCase) -> Proof:
@@ -184,49 +192,74 @@ def prove(case: ProofCase) -> Proof:
     return Proof(case, check.n_parameters, check.relative_difference, difference)
 
 
+_PENALTIES: list[tuple[Penalty, ...]] = [
+    (),
+    (WeightDecay(0.1),),
+    (WeightDecay(0.1, include_biases=True), L1Sparsity(0.1)),
+    (WeightDecay(0.1), KLSparsity(0.1, 3.0)),
+    (Contraction(0.2),),
+    (WeightDecay(0.1), TangentPropagation(0.2)),
+]
+_LOSSES: list[tuple[Loss, Activation]] = [
+    (SquaredError(), Identity()),
+    (SquaredError(), Softmax()),
+    (SquaredError(), ParametricReLU()),
+    (SquaredError(), Maxout()),
+    (GaussianLoss([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.5]]), Identity()),
+    (BinaryCrossEntropy(), Sigmoid()),
+    (LabelNoiseCrossEntropy(0.2), Sigmoid()),
+    (SoftmaxCrossEntropy(), Softmax()),
+]
+
 _Model = tuple[str, Network, Loss, tuple[Penalty, ...]]
 
 
-def _autoencoder_penalties() -> Iterator[_Model]:
+def _with_every_penalty() -> Iterator[_Model]:
     """Yield every activation with every penalty, tied and not, in autoencoders with one and three hidden layers."""
-    penalties: list[tuple[Penalty, ...]] = [
-        (),
-        (WeightDecay(0.1),),
-        (WeightDecay(0.1, include_biases=True), L1Sparsity(0.1)),
-        (WeightDecay(0.1), KLSparsity(0.1, 3.0)),
-        (Contraction(0.2),),
-        (WeightDecay(0.1), TangentPropagation(0.2)),
-    ]
-    for name, sizes, tied, added in product(ACTIVATIONS, [(5, 4, 5), (5, 4, 3, 4, 5)], [False, True], penalties):
+    for name, sizes, tied, added in product(ACTIVATIONS, [(5, 4, 5), (5, 4, 3, 4, 5)], [False, True], _PENALTIES):
         hidden = as_activation(name)
-        bounded = np.all(np.isfinite(hidden.bounds))
-        if (tied and isinstance(hidden, Maxout)) or (not bounded and any(isinstance(p, KLSparsity) for p in added)):
+        if not _allows(hidden, added) or (tied and hidden.width(4) != 4):
             continue
         output = as_activation("sigmoid")
         loss: Loss = BinaryCrossEntropy() if len(sizes) > 3 else SquaredError()
         yield name, Network(sizes, (*[hidden] * (len(sizes) - 2), output), tied), loss, added
 
 
-def _loss_cases() -> Iterator[_Model]:
+def _with_every_loss() -> Iterator[_Model]:
     """Yield every activation with every loss, in networks with one and two hidden layers."""
-    covariance = [[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.5]]
-    losses: list[tuple[Loss, Activation]] = [
-        (SquaredError(), Identity()),
-        (SquaredError(), Softmax()),
-        (SquaredError(), ParametricReLU()),
-        (SquaredError(), Maxout()),
-        (GaussianLoss(covariance), Identity()),
-        (BinaryCrossEntropy(), as_activation("sigmoid")),
-        (LabelNoiseCrossEntropy(0.2), as_activation("sigmoid")),
-        (SoftmaxCrossEntropy(), Softmax()),
-    ]
-    for name, hidden_sizes, (loss, output) in product(ACTIVATIONS, [(4,), (4, 3)], losses):
-        sizes = (_N_FEATURES, *hidden_sizes, _N_OUTPUTS)
-        yield name, Network(sizes, (*[as_activation(name)] * len(hidden_sizes), output)), loss, (WeightDecay(0.1),)
+    for name, hidden_sizes, (loss, output) in product(ACTIVATIONS, [(4,), (4, 3)], _LOSSES):
+        yield name, _network(name, hidden_sizes, output), loss, (WeightDecay(0.1),)
+
+
+def _losses_with_penalties() -> Iterator[_Model]:
+    """Yield every loss with every penalty, in networks of two hidden layers of sigmoid and of tanh units."""
+    for name, (loss, output), added in product(("sigmoid", "tanh"), _LOSSES, _PENALTIES):
+        yield name, _network(name, (4, 3), output), loss, added
+
+
+def _network(activation: str, hidden_sizes: tuple[int, ...], output: Activation) -> Network:
+    hidden = [as_activation(activation)] * len(hidden_sizes)
+    return Network((_N_FEATURES, *hidden_sizes, _N_OUTPUTS), (*hidden, output))
+
+
+def _allows(hidden: Activation, penalties: tuple[Penalty, ...]) -> bool:
+    """Return whether hidden units can have these penalties."""
+    bounded = bool(np.all(np.isfinite(hidden.bounds)))
+    return all(
+        (bounded or not isinstance(penalty, KLSparsity))
+        and (hidden.twice_differentiable or not isinstance(penalty, JacobianPenalty))
+        for penalty in penalties
+    )
 
 
 def _fill(
-    seed: int, activation: str, network: Network, loss: Loss, penalties: tuple[Penalty, ...], corruption: str | None
+    seed: int,
+    activation: str,
+    network: Network,
+    loss: Loss,
+    penalties: tuple[Penalty, ...],
+    corruption: str | None,
+    weighted: bool,
 ) -> ProofCase:
     """Return the case with rows and parameters, drawn until no unit is near a kink."""
     is_autoencoder = network.layer_sizes[0] == network.layer_sizes[-1]
@@ -242,7 +275,7 @@ def _fill(
             penalties=penalties,
             X=corrupt_rows(CORRUPTIONS[corruption](), clean, seed, attempt) if corruption else clean,
             y=clean if is_autoencoder else _targets(loss, draw),
-            sample_weight=draw.uniform(0.5, 2.0, _N_SAMPLES) if seed % 2 else None,
+            sample_weight=draw.uniform(0.5, 2.0, _N_SAMPLES) if weighted else None,
             tangents=draw.normal(size=(_N_SAMPLES, 2, _N_FEATURES)) if needs_tangents else None,
             theta=network.initial_theta(draw) + draw.normal(0, 0.3, network.n_parameters),
         )
@@ -260,11 +293,16 @@ def _targets(loss: Loss, draw: np.random.Generator) -> FloatArray:
 
 
 def _distance_from_kinks(case: ProofCase) -> float:
-    """Return how far the nearest pre-activation, or activation under an L1 penalty, is from where J has no gradient."""
+    """Return how far the nearest pre-activation, or activation under an L1 penalty, is from where J has no gradient.
+
+    0 where differences would prove nothing: units saturated, or silent on every row.
+    """
     parameters = case.network.unpack(case.theta)
     a, distances = case.X, [np.inf]
     for layer, activation in enumerate(case.network.activations):
         z = a @ parameters.weights[layer] + parameters.biases[layer]
+        if np.max(np.abs(z)) > _LARGEST_Z:
+            return 0.0
         if isinstance(activation, Maxout):
             pieces = np.sort(z.reshape(_N_SAMPLES, activation.n_pieces, -1), axis=1)
             distances.append(np.min(pieces[:, -1] - pieces[:, -2]))
@@ -273,7 +311,7 @@ def _distance_from_kinks(case: ProofCase) -> float:
         a = z if activation.in_place else np.empty((_N_SAMPLES, case.network.layer_sizes[layer + 1]))
         activation.forward(Units(z, a, parameters.activation_parameters[layer]))
         if isinstance(activation, ReLU) and not np.all(np.any(a > 0, axis=0)):
-            return 0.0  # a unit that is silent on every row would prove nothing
+            return 0.0
         if layer < case.n_hidden_layers and any(isinstance(penalty, L1Sparsity) for penalty in case.penalties):
             distances.append(np.min(np.abs(a[a != 0]), initial=np.inf))
     return float(min(distances))

@@ -220,17 +220,12 @@ def test_mini_batches_skip_rows_of_weight_zero():
         np.testing.assert_array_equal(make(solver=ADAM, max_iter=5).fit(poisoned, y, weights).theta_, model.theta_)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="bug: the mean over held-out rows divides by weights of 0"
-)
-def test_early_stopping_survives_that_all_rows_held_out_have_weight_zero():
-    solver = Adam(batch_size=32, early_stopping=True)
-    held_out = keyed_generator(0, "rows held out").permutation(150)[:15]
+@pytest.mark.parametrize("batch_size", [15, 32], ids=["as many as held out", "more"])
+def test_early_stopping_survives_that_all_rows_held_out_have_weight_zero(batch_size):
     weights = np.ones(150)
-    weights[held_out] = 0
-    model = classifier(solver=solver, max_iter=5).fit(X_IRIS, Y_IRIS, weights)
-    assert model.solver_status_ != "not_finite"
+    weights[keyed_generator(0, "rows held out").permutation(150)[:15]] = 0
+    solver = Adam(batch_size=batch_size, early_stopping=True)
+    assert classifier(solver=solver, max_iter=5).fit(X_IRIS, Y_IRIS, weights).solver_status_ != "not_finite"
 
 
 def change_along(model, X, tangents, step=1e-5):
@@ -347,7 +342,8 @@ def test_float32_stays_float32_and_threads_change_no_bit(make, rng):
     single = make(max_iter=3).fit(X[:500].astype(np.float32), y[:500])
     assert {p.dtype for p in (*single.coefs_, *single.intercepts_)} == {np.dtype(np.float32)}
     outcome = single.predict if make is regressor else single.predict_proba
-    assert outcome(X.astype(np.float32)).dtype == np.float32
+    # Targets may need more digits than float32 has.
+    assert outcome(X.astype(np.float32)).dtype == (np.float64 if make is regressor else np.float32)
     assert outcome(X).dtype == np.float64
 
 
@@ -464,7 +460,6 @@ def test_the_noise_covariance_is_estimated(output, weighted, curve):
     assert len(first.loss_curve_) == first.n_iter_ <= 120
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="bug: each solve takes over at once what it found")
 def test_an_interrupted_estimate_of_the_covariance_leaves_everything_as_it_was(curve):
     X, Y = curve
     model = regressor(noise_covariance="estimate", max_iter=5).fit(X, Y)
@@ -488,7 +483,9 @@ def test_partial_fit_of_a_regressor_learns_and_keeps_the_scaling_of_its_first_ta
     for _ in range(60):
         model.partial_fit(X, Y)
     assert model.score(X, Y) > 0.5
-    model.partial_fit(X, 10 * Y)
+    model.partial_fit(X[:20], Y[:20] / 2)
+    with pytest.raises(ValueError, match="y lies outside of what output_activation='sigmoid' reaches"):
+        model.partial_fit(X, 10 * Y)
     model.coefs_[-1][:], model.intercepts_[-1][:] = 0, 100
     np.testing.assert_allclose(model.predict(X[:1])[0], ceiling, rtol=1e-10)
     vector = regressor(solver=ADAM).partial_fit(X, Y[:, 0])
@@ -576,6 +573,9 @@ def test_weights_tangents_and_names_reach_the_fine_tuning(rng):
     names = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
     model = stacked(max_iter=20).fit(X_IRIS, names, weights)
     assert model.accuracy_after_ == model.score(X_IRIS, names, weights)
+    codes = model.autoencoder_.transform(X_IRIS)
+    assert model.accuracy_before_ == model.softmax_.score(codes, names, weights)
+    np.testing.assert_array_equal(clone(model.softmax_).fit(codes, names, weights).theta_, model.softmax_.theta_)
     tangents = rng.normal(size=(150, 1, 4))
     free, unmoved = (
         stacked(max_iter=40, tangent_weight=weight).fit(X_IRIS, Y_IRIS, tangents=tangents) for weight in (0.0, 1.0)
@@ -602,9 +602,11 @@ def test_an_interrupted_fine_tuning_leaves_everything_as_it_was():
     assert all(getattr(model, name) is record[name] for name in fitted)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="bug: partial_fit starts from random weights, untrained")
-def test_partial_fit_of_a_stack_starts_from_pre_trained_layers_or_is_not_there():
-    model = stacked(solver=ADAM)
-    if hasattr(model, "partial_fit"):
-        model.partial_fit(X_IRIS, Y_IRIS)
-        assert hasattr(model, "autoencoder_")
+def test_partial_fit_of_a_stack_tunes_what_was_pre_trained_and_is_not_there_before():
+    assert not hasattr(stacked(solver=ADAM), "partial_fit")
+    assert not hasattr(stacked(max_iter=5).fit(X_IRIS, Y_IRIS), "partial_fit")
+    model = stacked(solver=ADAM, max_iter=5).fit(X_IRIS, Y_IRIS)
+    autoencoder, before = model.autoencoder_, model.theta_
+    model.partial_fit(X_IRIS, Y_IRIS)
+    assert model.autoencoder_ is autoencoder
+    assert 0 < np.abs(model.theta_ - before).max() < 0.5

@@ -17,15 +17,13 @@ from rhohat.activations import Activation, Identity, Sigmoid, as_activation
 from rhohat.arrays import FloatArray
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.engines import ThreadEngine
-from rhohat.estimators.base import BaseNetwork, check_rows, works_in_mini_batches
+from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, works_in_mini_batches
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
-from rhohat.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.network import Network
 from rhohat.objective import Objective
 from rhohat.penalties import KLSparsity, Penalty, WeightDecay
-from rhohat.randomness import keyed_generator
 
 __all__ = ["BaseAutoencoder"]
 
@@ -86,6 +84,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
 
         The solver's state, such as Adam's moments, goes on from call to call; a schedule or early stopping does not.
+        `mean_activation_` becomes that of these rows. An interrupted call leaves everything as it was.
 
         Parameters
         ----------
@@ -219,8 +218,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         fitted = hasattr(self, "coefs_")
         rows = self._validate(X) if fitted else check_rows(X)
         network = self.network_ if fitted else self._choose_network(rows, continues=False)
-        seed = self.random_state if isinstance(self.random_state, int) else 0
-        return self._make_problem(rows, network).objective(ThreadEngine(self.n_jobs), seed)
+        problem = self._make_problem(rows, network)
+        return problem.objective(ThreadEngine(self.n_jobs), self._integer_seed())
 
     def cost(self, X: ArrayLike) -> tuple[float, dict[str, float]]:
         """Return J of the fitted network on these rows, and its terms.
@@ -238,35 +237,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """
         check_is_fitted(self)
         return self.objective(X).cost(self.theta_)
-
-    def maximal_inputs(self) -> FloatArray:
-        """Return, for each unit of the code, the input of norm 1 that activates it most.
-
-        With one hidden layer this is x = w / ‖w‖, w being the unit's weights. Deeper, it is found by constrained ascent
-        from several starts, seeded by an integer `random_state`, else by 0.
-
-        Returns
-        -------
-        array of shape (n_components, n_features)
-            A unit of a single hidden layer whose weights are all zero gets zeros.
-
-        References
-        ----------
-        Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 4.
-        """
-        check_is_fitted(self)
-        if self._code_layer > 1 or not self.network_.activations[0].monotonic:
-            seed = self.random_state if isinstance(self.random_state, int) else 0
-            return ascend_to_maximal_inputs(
-                self.network_,
-                self.network_.unpack(self.theta_.astype(np.float64)),
-                self._code_layer,
-                keyed_generator(seed, "maximal inputs"),
-            ).astype(self.coefs_[0].dtype)
-        norms = np.linalg.norm(self.components_, axis=1, keepdims=True)
-        unit = np.zeros_like(self.components_)
-        np.divide(self.components_, norms, out=unit, where=norms > 0)
-        return unit
 
     @property
     def components_(self) -> FloatArray:
@@ -324,15 +294,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _hidden_activations(self, n_layers: int) -> list[Activation]:
         """Return the activations of the encoder's layers, which those of the decoder mirror."""
-        if isinstance(self.activation, str | Activation):
-            return [as_activation(self.activation)] * n_layers
-        hidden = [as_activation(activation) for activation in self.activation]
-        if len(hidden) != n_layers:
-            raise ValueError(
-                f"activation must be one for all hidden layers, or one for each of the {n_layers} layers of the"
-                f" encoder; got {len(hidden)}."
-            )
-        return hidden
+        return as_activations(self.activation, n_layers)
 
     def _make_problem(self, X: FloatArray, network: Network) -> Problem:
         return Problem(

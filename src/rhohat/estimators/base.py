@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rhohat.activations import ACTIVATIONS, Activation
+from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.blocks import row_blocks
 from rhohat.corruption import CORRUPTIONS, Corruption
@@ -24,6 +26,7 @@ from rhohat.engines import ThreadEngine
 from rhohat.estimators.training import Problem, train
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.losses import LOSSES, Loss
+from rhohat.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.network import INITIAL_WEIGHTS, Network
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, keyed_generator, seed_from
@@ -38,7 +41,7 @@ from rhohat.solvers import (
     as_solver,
 )
 
-__all__ = ["BaseNetwork", "as_layer_sizes", "check_rows", "works_in_mini_batches"]
+__all__ = ["BaseNetwork", "as_activations", "as_layer_sizes", "check_rows", "works_in_mini_batches"]
 
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
 _AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
@@ -105,6 +108,7 @@ class BaseNetwork(BaseEstimator):
     activation_parameters_: list[FloatArray]
     loss_curve_: list[float]
     terms_curve_: dict[str, list[float]]
+    validation_curve_: list[float]
     n_iter_: int
     n_evaluations_: int
     #: What `partial_fit` goes on from.
@@ -120,6 +124,43 @@ class BaseNetwork(BaseEstimator):
     def theta_(self) -> FloatArray:
         """All parameters as one flat vector."""
         return self.network_.pack(self.coefs_, self.intercepts_, self.activation_parameters_)
+
+    def maximal_inputs(self) -> FloatArray:
+        """Return the input of norm 1 that activates each unit most: of the code, or of the last hidden layer.
+
+        With one hidden layer this is x = w / ‖w‖, w being the unit's weights. Deeper, it is found by constrained ascent
+        from several starts, seeded by an integer `random_state`, else by 0: a local maximum, in general.
+
+        Returns
+        -------
+        array of shape (n_units, n_features)
+            A unit of a first layer whose weights are all zero gets zeros.
+
+        References
+        ----------
+        Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 4.
+        """
+        check_is_fitted(self)
+        layer = self._code_layer
+        if layer > 1 or not self.network_.activations[0].monotonic:
+            parameters = self.network_.unpack(self.theta_.astype(np.float64))
+            draw = keyed_generator(self._integer_seed(), "maximal inputs")
+            inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw)
+            return inputs.astype(self.coefs_[0].dtype)
+        weights = self.coefs_[0].T
+        norms = np.linalg.norm(weights, axis=1, keepdims=True)
+        unit = np.zeros_like(weights)
+        np.divide(weights, norms, out=unit, where=norms > 0)
+        return unit
+
+    @property
+    @abstractmethod
+    def _code_layer(self) -> int:
+        """The layer whose activations are the features learned."""
+
+    def _integer_seed(self) -> int:
+        """Return `random_state` where it is an integer, else 0: for draws that must not advance a generator."""
+        return int(self.random_state) if isinstance(self.random_state, Integral) else 0
 
     def _validate(self, X: ArrayLike) -> FloatArray:
         """Return rows like those of the fit as floats, or raise what scikit-learn raises for bad input."""
@@ -154,6 +195,8 @@ class BaseNetwork(BaseEstimator):
         n_corruptions: int = 1,
         start: FloatArray | None = None,
         seed: int | None = None,
+        warn: bool = True,
+        stacklevel: int = 3,
     ) -> SolverResult:
         """Train the network, and take the result over as fitted attributes.
 
@@ -169,6 +212,10 @@ class BaseNetwork(BaseEstimator):
             Where to start otherwise; None draws it.
         seed : int, default=None
             None takes it from `random_state`.
+        warn : bool, default=True
+            Whether to warn where the solver did not converge.
+        stacklevel : int, default=3
+            Of the warning: how many calls away from here the user's is.
         """
         callbacks = self._all_callbacks()
         seed = seed_from(self.random_state) if seed is None else seed
@@ -188,18 +235,18 @@ class BaseNetwork(BaseEstimator):
         # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
         validate_data(self, X, skip_check_array=True, reset=not continues)
         self._take_over(problem, result)
-        if not result.success:
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
+        if not result.success and warn:
+            warnings.warn(result.message, ConvergenceWarning, stacklevel=stacklevel)
         return result
 
     def _train_an_epoch(self, problem: Problem, X: ArrayLike) -> None:
         """Train the network for one epoch from where it is, the solver's state included."""
         solver = as_solver(self.solver)
         assert isinstance(solver, MiniBatchSolver)
-        begun = hasattr(self, "_solver_state")
+        fitted, begun = hasattr(self, "coefs_"), hasattr(self, "_solver_state")
         seed = self._seed if begun else seed_from(self.random_state)
-        state = self._solver_state if begun else MiniBatchState()
-        start = self.theta_ if hasattr(self, "coefs_") else self._draw_theta(problem.network, seed)
+        state = deepcopy(self._solver_state) if begun else MiniBatchState()
+        start = self.theta_ if fitted else self._draw_theta(problem.network, seed)
         result = train(
             problem,
             start.astype(np.float64),
@@ -211,22 +258,26 @@ class BaseNetwork(BaseEstimator):
             callbacks=self._all_callbacks(),
             state=state,
         )
-        validate_data(self, X, skip_check_array=True, reset=not hasattr(self, "coefs_"))
-        record = self._record() if begun else None
-        self._take_over(problem, result)
-        self._seed, self._solver_state = seed, state
-        if record is not None:
-            self._prepend(record)
+        validate_data(self, X, skip_check_array=True, reset=not fitted)
         if result.status == "not_finite":
             warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
+            if fitted:
+                return  # as it was before this call, the solver's state too
+        record = self._record() if fitted else None
+        self._take_over(problem, result)
+        if result.status != "not_finite":
+            self._seed, self._solver_state = seed, state
+        if record is not None:
+            self._prepend(record)
 
-    def _record(self) -> tuple[list[float], dict[str, list[float]], int, int]:
-        return self.loss_curve_, self.terms_curve_, self.n_iter_, self.n_evaluations_
+    def _record(self) -> _Record:
+        return _Record(self.loss_curve_, self.terms_curve_, self.validation_curve_, self.n_iter_, self.n_evaluations_)
 
-    def _prepend(self, record: tuple[list[float], dict[str, list[float]], int, int]) -> None:
+    def _prepend(self, record: _Record) -> None:
         """Put the record of an earlier solve before that of the last one."""
-        loss_curve, terms_curve, n_iter, n_evaluations = record
+        loss_curve, terms_curve, validation_curve, n_iter, n_evaluations = record
         self.loss_curve_ = [*loss_curve, *self.loss_curve_]
+        self.validation_curve_ = [*validation_curve, *self.validation_curve_]
         names = [*terms_curve, *(name for name in self.terms_curve_ if name not in terms_curve)]
         self.terms_curve_ = {name: [*terms_curve.get(name, []), *self.terms_curve_.get(name, [])] for name in names}
         self.n_iter_ += n_iter
@@ -274,6 +325,28 @@ class BaseNetwork(BaseEstimator):
         return out
 
 
+class _Record(NamedTuple):
+    """How a solve went."""
+
+    loss_curve: list[float]
+    terms_curve: dict[str, list[float]]
+    validation_curve: list[float]
+    n_iter: int
+    n_evaluations: int
+
+
+def as_activations(activation: str | Activation | Sequence[str | Activation], n_layers: int) -> list[Activation]:
+    """Return an activation for each of so many hidden layers, given one for all or one for each."""
+    if isinstance(activation, str | Activation):
+        return [as_activation(activation)] * n_layers
+    if len(activation) != n_layers:
+        raise ValueError(
+            f"activation must be one for all hidden layers, or a sequence of {n_layers}, one for each; got"
+            f" {len(activation)}."
+        )
+    return [as_activation(one) for one in activation]
+
+
 def check_rows(X: ArrayLike, name: str = "X") -> FloatArray:
     """Return rows of any width as floats, or raise what scikit-learn raises for bad input."""
     return as_float_rows(check_array(X, dtype="numeric", input_name=name))
@@ -281,7 +354,7 @@ def check_rows(X: ArrayLike, name: str = "X") -> FloatArray:
 
 def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:
     """Return `hidden_layer_sizes` as a tuple of at least so many integers, or raise ValueError."""
-    sizes = (hidden_layer_sizes,) if isinstance(hidden_layer_sizes, int) else tuple(hidden_layer_sizes)
+    sizes = tuple(hidden_layer_sizes) if np.iterable(hidden_layer_sizes) else (hidden_layer_sizes,)
     if len(sizes) < smallest or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(
             f"hidden_layer_sizes must be a sequence of integers, each at least 1, such as (100, 30); got"

@@ -33,7 +33,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
     A subclass has the constructor. What it does not let a user choose is as it stands here.
     """
 
-    output_activation: str | Activation = "softmax"
+    output_activation: str | Activation = "auto"
     loss: str | Loss = "auto"
 
     classes_: NDArray[np.generic]
@@ -141,7 +141,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
-        """Return the most probable class of each row.
+        """Return the class whose output unit is most active on each row.
 
         Parameters
         ----------
@@ -151,8 +151,11 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         -------
         array of shape (n_samples,)
         """
-        most_probable = np.argmax(self.predict_proba(X), axis=1)
-        return self.classes_[most_probable]
+        check_is_fitted(self)
+        outputs = self._forward(self._validate(X), 0, self.network_.n_layers)
+        if outputs.shape[1] == 1:
+            return self.classes_[(outputs[:, 0] > np.mean(_target_range(self.network_.activations[-1]))).astype(int)]
+        return self.classes_[np.argmax(outputs, axis=1)]
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
         """Return the probability of each class.
@@ -185,7 +188,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             return np.log(self.predict_proba(X))
 
     def _train_classifier(self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool) -> None:
-        self._train(problem, X, continues=continues)
+        self._train(problem, X, continues=continues, stacklevel=4)
 
     def _check_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[np.generic]]:
         if y is None:
@@ -204,7 +207,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         tangents: ArrayLike | None,
         continues: bool,
     ) -> Problem:
-        output = as_activation(self._output_name())
+        output = as_activation(self._chosen_output())
         low, high = _target_range(output)
         numbers = np.searchsorted(classes, labels)
         targets = np.full((len(labels), len(classes)), low)
@@ -214,8 +217,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         loss = self._choose_loss(output)
         return self._make_supervised_problem(X, targets, output, loss, sample_weight, tangents, continues)
 
-    def _output_name(self) -> str | Activation:
-        """Return the output activation; "auto" is the one that the loss contains, or softmax."""
+    def _chosen_output(self) -> str | Activation:
+        """Return the output activation; "auto" is the one that the loss contains, else softmax."""
         if self.output_activation != "auto":
             return self.output_activation
         return "softmax" if self.loss == "auto" else as_loss(self.loss).contains or "softmax"
@@ -240,7 +243,7 @@ class FeedforwardClassifier(BaseClassifier):
         Units of each hidden layer; () for none.
     {network}
         A sequence gives one for each hidden layer.
-    output_activation : {"softmax", "sigmoid", "tanh", "auto", ...} or Activation, default="softmax"
+    output_activation : {"auto", "softmax", "sigmoid", "tanh", ...} or Activation, default="auto"
         With softmax there is a unit for each class. With others likewise, but for two classes there is one unit.
         Targets are 0 and 1; for tanh units −1 and +1. "auto": the one that the loss contains, else softmax.
     loss : {"auto", "softmax_cross_entropy", "binary_cross_entropy", "squared_error", ...} or Loss, default="auto"
@@ -283,7 +286,7 @@ class FeedforwardClassifier(BaseClassifier):
         *,
         hidden_layer_sizes: Sequence[int] = (100,),
         activation: str | Activation | Sequence[str | Activation] = "sigmoid",
-        output_activation: str | Activation = "softmax",
+        output_activation: str | Activation = "auto",
         loss: str | Loss = "auto",
         weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,

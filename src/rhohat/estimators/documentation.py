@@ -48,8 +48,9 @@ random_state : int, RandomState, Generator or None, default=None
     For initial weights, corruption and shuffling. The same seed and data give the same bits.
 n_jobs : int, default=None
     Threads. None: as many as BLAS would use; −1: every core. It changes the speed, never a bit of the result.
-callbacks : sequence of callable, default=()
-    Called with an `IterationState` after every iteration; the fit stops if one returns True.
+callbacks : sequence of callable, default=None
+    Called with an `IterationState` after every iteration; the fit stops if one returns True. Where a fit solves
+    several times, each solve counts its iterations from 1.
 verbose : int, default=0
     Print a line to standard error about every `verbose`-th iteration; 0 prints nothing.
 """,
@@ -86,7 +87,7 @@ feature_names_in_ : array of shape (n_features_in_,)
 components_ : array of shape (n_units, n_features)
     Weights of the first layer, transposed: row j is what unit j weighs its input with.
 mean_activation_ : array of shape (n_components,), float64
-    ρ̂, the mean activation of each unit of the code over the training rows.
+    ρ̂, the mean activation of each unit of the code over the rows of the last fit, clean.
 output_activation_ : str
     Name of the output activation in use.
 """,

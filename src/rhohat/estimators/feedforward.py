@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import _check_sample_weight, check_array
 
-from rhohat.activations import Activation, as_activation
+from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
-from rhohat.estimators.base import BaseNetwork, as_layer_sizes
+from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import TangentPropagation
 from rhohat.losses import Loss
@@ -68,15 +68,12 @@ class BaseFeedforward(BaseNetwork):
     def _hidden_layers(self) -> tuple[tuple[int, ...], list[Activation]]:
         """Return the sizes and activations of the hidden layers."""
         sizes = as_layer_sizes(self.hidden_layer_sizes)
-        if isinstance(self.activation, str | Activation):
-            return sizes, [as_activation(self.activation)] * len(sizes)
-        hidden = [as_activation(activation) for activation in self.activation]
-        if len(hidden) != len(sizes):
-            raise ValueError(
-                f"activation must be one for all hidden layers, or one for each of the {len(sizes)} of"
-                f" hidden_layer_sizes; got {len(hidden)}."
-            )
-        return sizes, hidden
+        return sizes, as_activations(self.activation, len(sizes))
+
+    @property
+    def _code_layer(self) -> int:
+        """The last hidden layer; the output where there is none."""
+        return max(self.network_.n_layers - 1, 1)
 
     @property
     def n_outputs_(self) -> int:

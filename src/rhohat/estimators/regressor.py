@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +19,8 @@ from rhohat.estimators.base import works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.training import Problem
-from rhohat.losses import GaussianLoss, Loss, as_loss
+from rhohat.exceptions import ConvergenceWarning
+from rhohat.losses import GaussianLoss, Loss, SquaredError, as_loss
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, seed_from
 from rhohat.solvers import Callback, Solver
@@ -47,7 +49,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         A sequence gives one for each hidden layer.
     output_activation : {"identity", "sigmoid", "tanh", ...} or Activation, default="identity"
         Where the output has two bounds, targets are mapped linearly into the middle 80 % of its range, each output by
-        itself, and predictions back. Else they stay as they are.
+        itself, and predictions back. Else they stay as they are, and also for softmax and for cross-entropies.
     loss : {"squared_error", ...} or Loss, default="squared_error"
     noise_covariance : array-like of shape (n_targets, n_targets), "estimate" or None, default=None
         Σ, the covariance of Gaussian noise in the targets: the loss is ½ (t − a)ᵀ Σ⁻¹ (t − a) then. "estimate": Σ = 1/m
@@ -154,23 +156,44 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         if continues:
             self._validate(X)
-        scaling = self._scaling if continues else _scaling(output, targets)
-        scaled = (targets - scaling[0]) / scaling[1]
         given = self.noise_covariance is not None and not isinstance(self.noise_covariance, str)
-        loss = _scaled_loss(self.noise_covariance, scaling[1]) if given else as_loss(self.loss)
-        problem = self._make_supervised_problem(rows, scaled, output, loss, sample_weight, tangents, continues)
+        self._check_covariance_makes_sense(targets)
+        loss = GaussianLoss(self.noise_covariance) if given else as_loss(self.loss)
+        problem, scaling = self._make_regression_problem(
+            rows, targets, output, loss, sample_weight, tangents, continues
+        )
         seed = seed_from(self.random_state)
-        self._train(problem, X, continues=continues, seed=seed)
-        self._scaling, self._one_dimensional = scaling, one_dimensional
-        for name in ("noise_covariance_", "log_likelihood_", "log_likelihood_curve_"):
-            self.__dict__.pop(name, None)
+        before = dict(self.__dict__)
+        try:
+            self._solve(problem, scaling, X, targets, seed, continues, given)
+        except BaseException:  # in whichever of several solves: an earlier fit stays as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        self._one_dimensional = one_dimensional
+        return self
+
+    def _solve(
+        self,
+        problem: Problem,
+        scaling: tuple[FloatArray, FloatArray],
+        X: ArrayLike,
+        targets: FloatArray,
+        seed: int,
+        continues: bool,
+        given: bool,
+    ) -> None:
+        """Train, and find the noise covariance and the log-likelihood where they are asked for."""
+        self._forget_noise()
+        estimated = self.noise_covariance is not None and not given
+        self._train(problem, X, continues=continues, seed=seed, warn=not estimated, stacklevel=4)
+        self._scaling = scaling
         if given:
             self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
             self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
             self.log_likelihood_curve_ = [self.log_likelihood_]
-        elif self.noise_covariance is not None:
+        elif estimated:
             self._estimate_covariance(problem, X, targets, seed)
-        return self
 
     @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
     def partial_fit(
@@ -207,12 +230,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         if begun:
             self._validate(X)
-        scaling = self._scaling if begun else _scaling(output, targets)
-        scaled = (targets - scaling[0]) / scaling[1]
-        problem = self._make_supervised_problem(
-            rows, scaled, output, as_loss(self.loss), sample_weight, tangents, begun
+        problem, scaling = self._make_regression_problem(
+            rows, targets, output, as_loss(self.loss), sample_weight, tangents, begun
         )
         self._train_an_epoch(problem, X)
+        self._forget_noise()
         self._scaling, self._one_dimensional = scaling, one_dimensional
         return self
 
@@ -225,7 +247,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
 
         Returns
         -------
-        array of shape (n_samples,) or (n_samples, n_targets)
+        array of shape (n_samples,) or (n_samples, n_targets), float64
             As the y of the fit had it.
         """
         check_is_fitted(self)
@@ -235,7 +257,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _predict_columns(self, X: FloatArray) -> FloatArray:
         shift, scale = self._scaling
         outputs = self._forward(X, 0, self.network_.n_layers)
-        return (outputs * scale + shift).astype(outputs.dtype, copy=False)
+        return outputs * scale + shift  # float64, as the targets were: a float32 might not hold their offset
 
     def _check_targets(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray, Activation, bool]:
         """Return rows, targets as columns, the output activation, and whether the targets were a vector."""
@@ -246,6 +268,52 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         columns = targets.reshape(len(rows), -1).astype(np.float64)
         return rows, columns, as_activation(self.output_activation), targets.ndim == 1
 
+    def _make_regression_problem(
+        self,
+        X: FloatArray,
+        targets: FloatArray,
+        output: Activation,
+        loss: Loss,
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+        continues: bool,
+    ) -> tuple[Problem, tuple[FloatArray, FloatArray]]:
+        """Return what is to be minimised, and how targets were mapped into the output's range for it."""
+        scaling = self._scaling if continues else _scaling(output, loss, targets)
+        scaled = (targets - scaling[0]) / scaling[1]
+        low, high = output.bounds
+        if continues and loss.contains is None and (scaled.min() < low or scaled.max() > high):
+            lowest, highest = (np.array([low, high])[:, None] * scaling[1] + scaling[0]).tolist()
+            raise ValueError(
+                f"y lies outside of what output_activation={output.name!r} reaches, {lowest} to {highest}, with the"
+                " targets of the first fit mapped into its range; fit anew on all of them, or use"
+                " output_activation='identity'."
+            )
+        if isinstance(loss, GaussianLoss):
+            loss = _scaled_loss(loss, scaling[1])
+        return self._make_supervised_problem(X, scaled, output, loss, sample_weight, tangents, continues), scaling
+
+    def _check_covariance_makes_sense(self, targets: FloatArray) -> None:
+        """Raise ValueError where `noise_covariance` contradicts the loss, or cannot be estimated."""
+        if self.noise_covariance is None:
+            return
+        if not isinstance(as_loss(self.loss), SquaredError):
+            raise ValueError(
+                "noise_covariance makes the loss that of Gaussian noise, so leave loss='squared_error'; got"
+                f" {self.loss!r}."
+            )
+        if isinstance(self.noise_covariance, str) and targets.shape[1] > 1:
+            rank = int(np.linalg.matrix_rank(targets - targets.mean(axis=0)))
+            if rank < targets.shape[1]:
+                raise ValueError(
+                    f"noise_covariance='estimate' needs targets of which none depends linearly on the others; the"
+                    f" {targets.shape[1]} columns of y have rank {rank} about their means. Leave out columns."
+                )
+
+    def _forget_noise(self) -> None:
+        for name in ("noise_covariance_", "log_likelihood_", "log_likelihood_curve_"):
+            self.__dict__.pop(name, None)
+
     def _estimate_covariance(self, problem: Problem, X: ArrayLike, targets: FloatArray, seed: int) -> None:
         """Estimate Σ from the residuals and solve with it, in turn, until the log-likelihood stops rising."""
         self.noise_covariance_ = self._covariance(problem, targets)
@@ -253,15 +321,26 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         likelihood = -np.inf
         for _ in range(self.max_covariance_updates):
             record = self._record()
-            loss = _scaled_loss(self.noise_covariance_, self._scaling[1])
-            self._train(replace(problem, loss=loss), X, continues=True, start=self.theta_, seed=seed)
+            loss = _scaled_loss(GaussianLoss(self.noise_covariance_), self._scaling[1])
+            result = self._train(
+                replace(problem, loss=loss), X, continues=True, start=self.theta_, seed=seed, warn=False
+            )
             self._prepend(record)
             self.noise_covariance_ = self._covariance(problem, targets)
             before, likelihood = likelihood, self._log_likelihood(problem, targets, self.noise_covariance_)
             self.log_likelihood_curve_.append(likelihood)
             if likelihood - before <= _SMALLEST_GAIN * abs(likelihood):
                 break
+        else:
+            warnings.warn(
+                f"the log-likelihood still rises after {self.max_covariance_updates} estimates of the noise covariance;"
+                " raise max_covariance_updates, or accept the estimate reached.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         self.log_likelihood_ = likelihood
+        if not result.success:
+            warnings.warn(result.message, ConvergenceWarning, stacklevel=4)
 
     def _covariance(self, problem: Problem, targets: FloatArray) -> FloatArray:
         """Return the maximum-likelihood estimate of Σ, the (weighted) mean of r rᵀ over rows."""
@@ -277,18 +356,20 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         return GaussianLoss(covariance).log_likelihood(residual, problem.sample_weight)
 
 
-def _scaled_loss(covariance: Any, scale: FloatArray) -> GaussianLoss:
-    """Return the loss for targets that are divided by `scale`, Σ being given in their own units."""
-    loss = GaussianLoss(covariance)  # checked as it was given
-    if len(loss.covariance) != len(scale):
-        loss.check_targets(np.empty((1, len(scale))))
+def _scaled_loss(loss: GaussianLoss, scale: FloatArray) -> GaussianLoss:
+    """Return the loss for targets that are divided by `scale`, its Σ being in their own units."""
+    loss.check_targets(np.empty((1, len(scale))))
     return GaussianLoss(loss.covariance / np.outer(scale, scale))
 
 
-def _scaling(output: Activation, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return shift and scale, of shape (n_targets,): (targets − shift) / scale suits the output's range."""
+def _scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return shift and scale, of shape (n_targets,): (targets − shift) / scale suits the output's range.
+
+    Targets stay as they are where the output has no two bounds, where its units depend on one another, as those of
+    softmax do, and where the loss says itself what targets mean.
+    """
     low, high = output.bounds
-    if not (np.isfinite(low) and np.isfinite(high)):
+    if not (np.isfinite(low) and np.isfinite(high) and output.monotonic) or loss.contains is not None:
         return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
     smallest, width = targets.min(axis=0), np.ptp(targets, axis=0)
     scale = np.where(width > 0, width, 1) / ((_INNER[1] - _INNER[0]) * (high - low))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
@@ -18,6 +19,7 @@ from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
 from rhohat.estimators.training import Problem
 from rhohat.losses import as_loss
 from rhohat.network import Network
+from rhohat.objective import Objective
 from rhohat.randomness import RandomState, keyed_generator, seed_from
 
 __all__ = ["StackedAutoencoder", "check_layers"]
@@ -106,6 +108,10 @@ class StackedAutoencoder(BaseAutoencoder):
         self._validate_params()
         layers = check_layers(self.layers)
         codes = check_rows(X)
+        width = codes.shape[1]
+        for layer in layers:  # every layer is asked for its objective before the first is trained
+            clone(layer).objective(np.full((1, width), 0.5))
+            width = layer._encoder_sizes()[-1]
         seed = seed_from(self.random_state)
         fitted: list[BaseAutoencoder] = []
         for number, layer in enumerate(layers):
@@ -120,6 +126,22 @@ class StackedAutoencoder(BaseAutoencoder):
         self._join(fitted)
         self.mean_activation_ = fitted[-1].mean_activation_
         return self
+
+    def objective(self, X: ArrayLike) -> Objective:
+        """Return the cost of reconstructing these rows through the whole stack, without penalties: θ → (J, ∇J).
+
+        It is not what `fit` minimises, which trains one layer after the other; see the `objective` of each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Objective
+        """
+        check_is_fitted(self)
+        return super().objective(X)
 
     def _encoder_sizes(self) -> tuple[int, ...]:
         return tuple(size for layer in check_layers(self.layers) for size in layer._encoder_sizes())

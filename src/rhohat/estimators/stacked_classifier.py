@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.metaestimators import available_if
 
 from rhohat.activations import Activation
+from rhohat.compatibility import check_problem
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
 from rhohat.estimators.softmax_regression import SoftmaxRegression
@@ -19,6 +23,12 @@ from rhohat.randomness import RandomState, keyed_generator, seed_from
 from rhohat.solvers import Callback, Solver
 
 __all__ = ["StackedAutoencoderClassifier"]
+
+
+def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
+    if hasattr(classifier, "coefs_"):
+        return works_in_mini_batches(classifier)
+    raise AttributeError("partial_fit needs a fit before it: pre-training takes all rows at once.")
 
 
 @document
@@ -100,17 +110,32 @@ class StackedAutoencoderClassifier(BaseClassifier):
     ) -> None:
         self._store(locals())
 
+    @available_if(_may_be_tuned_further)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> Self:
+        """Fine-tune a fitted classifier for one more epoch; see `FeedforwardClassifier.partial_fit`."""
+        return super().partial_fit(X, y, classes, sample_weight, tangents)
+
     def _hidden_layers(self) -> tuple[tuple[int, ...], list[Activation]]:
         stack = StackedAutoencoder(check_layers(self.layers))
         sizes = stack._encoder_sizes()
         return sizes, stack._hidden_activations(len(sizes))
 
     def _train_classifier(self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool) -> None:
+        assert problem.y is not None
         seed = seed_from(self.random_state)
         if continues:
-            self._train(problem, X, continues=True, seed=seed)
+            self._train(problem, X, continues=True, seed=seed, stacklevel=4)
             self.accuracy_after_ = self._accuracy(problem)
             return
+        rows = (problem.X, problem.y, problem.sample_weight, problem.tangents)
+        check_problem(problem.network, problem.loss, problem.penalties, *rows)
         autoencoder = StackedAutoencoder(
             check_layers(self.layers),
             random_state=int(keyed_generator(seed, "pre-training").integers(2**31)),
@@ -120,8 +145,10 @@ class StackedAutoencoderClassifier(BaseClassifier):
         softmax = SoftmaxRegression(
             weight_decay=self.softmax_weight_decay,
             solver=self.solver,
+            initial_weights=self.initial_weights,
             max_iter=self.max_iter,
             tol=self.tol,
+            callbacks=self.callbacks,
             random_state=int(keyed_generator(seed, "softmax").integers(2**31)),
             n_jobs=self.n_jobs,
             verbose=self.verbose,
@@ -133,7 +160,7 @@ class StackedAutoencoderClassifier(BaseClassifier):
             [*autoencoder.activation_parameters_[:depth], *softmax.activation_parameters_],
         )
         accuracy_before = softmax.score(codes, labels, problem.sample_weight)
-        self._train(problem, X, continues=False, start=start, seed=seed)
+        self._train(problem, X, continues=False, start=start, seed=seed, stacklevel=4)
         self.autoencoder_, self.softmax_ = autoencoder, softmax
         self.accuracy_before_ = accuracy_before
         self.accuracy_after_ = self._accuracy(problem)

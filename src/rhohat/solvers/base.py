@@ -312,7 +312,8 @@ class Run:
 
     def call(self, function: ObjectiveFunction, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
         """Call an objective, or that of a batch, and count it; the gradient may be the objective's own memory."""
-        value, gradient, *rest = function(theta)
+        evaluate = function.evaluate if isinstance(function, ObjectiveWithTerms) else function
+        value, gradient, *rest = evaluate(theta)
         self.n_evaluations += 1
         return float(value), np.asarray(gradient, dtype=np.float64), rest[0] if rest else {}
 
@@ -376,8 +377,7 @@ class Run:
         )
 
     def _evaluate(self, theta: FloatArray) -> Point:
-        evaluate = self.objective.evaluate if isinstance(self.objective, ObjectiveWithTerms) else self.objective
-        value, gradient, terms = self.call(evaluate, theta)
+        value, gradient, terms = self.call(self.objective, theta)
         return Point(theta, value, gradient.copy(), terms)
 
     def _call_callbacks(self) -> None:

@@ -1,0 +1,101 @@
+"""
+Denoising finds edges in photographs
+====================================
+
+What does an autoencoder need to discover that photographs consist of edges? Not a small code, and not small weights:
+with those alone its units are blobs and checks, much like principal components. But if Gaussian noise is added to its
+input, and it has to give the clean patch back, its units become oriented edge detectors (Vincent et al., 2010,
+section 5.1).
+
+How edge-like a filter is, is measured by R² of the Gabor function that fits it best, see `rhohat.gabor_fit`. The noise
+is stronger than the picture here (σ = 2 for patches of unit variance), which leaves the output with about half of the
+patches' variance. For a fair comparison, one of the two weight decays is chosen so that it leaves as much.
+
+A word of caution: a still larger decay raises R² as well, though not as far, since all units then are mixtures of the
+few smoothest principal components, which are a little like Gabor functions. The number of *directions* tells: it is
+how many dimensions the filters of all units span, (Σ s²)² / Σ s⁴ for the singular values s of the weight matrix. That
+decay is in the table, not in the picture.
+
+Run it as ``python examples/denoising_photographs.py [folder]``; the picture goes to the folder.
+"""  # noqa: D205, D400 - it begins with the title of a page
+
+import sys
+import warnings
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.decomposition import PCA
+
+import rhohat
+from rhohat.exceptions import ConvergenceWarning
+
+PATCH_SIZE = 8
+WAYS = {
+    "Gaussian noise, σ = 2": {"corruption": rhohat.GaussianNoise(2.0)},
+    "weight decay, λ = 0.001": {"corruption": None, "weight_decay": 0.001},
+    "weight decay, λ = 0.14": {"corruption": None, "weight_decay": 0.14},
+    "weight decay, λ = 0.3": {"corruption": None, "weight_decay": 0.3},
+}
+
+
+def make_patches(n_patches=20_000, seed=0):
+    """Return whitened patches of mean 0 each, and of variance 1 altogether."""
+    images = [rhohat.whiten_image(image, boundary="reflect") for image in rhohat.photographs()]
+    patches = rhohat.sample_patches(images, PATCH_SIZE, n_patches, random_state=seed)
+    patches -= patches.mean(axis=1, keepdims=True)
+    return (patches / patches.std()).astype(np.float32)
+
+
+def learn_filters(patches, n_components=100, epochs=20, ways=tuple(WAYS), seed=0):
+    """Return a dict from the way of learning to (filters, explained variance), principal components among them."""
+    learned = {}
+    for way in ways:
+        autoencoder = rhohat.DenoisingAutoencoder(
+            n_components=n_components,
+            output_activation="identity",
+            solver=rhohat.Adam(learning_rate=0.06, batch_size=50, schedule="cosine"),
+            max_iter=epochs,
+            random_state=seed,
+            **WAYS[way],
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is our choice
+            autoencoder.fit(patches)
+        learned[way] = autoencoder.components_, autoencoder.score(patches)
+    pca = PCA(patches.shape[1] - 1).fit(patches)  # patches of mean 0 have no more directions
+    learned["principal components"] = pca.components_, pca.explained_variance_ratio_.sum()
+    return learned
+
+
+def measure(learned):
+    """Return a dict from the way of learning to (median R² of Gabor functions, explained variance, directions)."""
+    figures = {}
+    for way, (filters, explained) in learned.items():
+        squares = np.linalg.svd(filters, compute_uv=False) ** 2
+        r2 = rhohat.gabor_fit(filters, (PATCH_SIZE, PATCH_SIZE))
+        figures[way] = float(np.median(r2)), float(explained), float(squares.sum() ** 2 / (squares**2).sum())
+    return figures
+
+
+def draw(learned, figures, path):
+    """Draw the first 64 filters of each, side by side."""
+    figure, axes = plt.subplots(1, len(learned), figsize=(4.6 * len(learned), 5.2), layout="constrained")
+    for ax, (way, (filters, _)) in zip(axes, learned.items(), strict=True):
+        rhohat.plot_filters(filters[:64], title=f"{way}\nmedian Gabor R² {figures[way][0]:.2f}", ax=ax)
+    figure.savefig(path, dpi=100, bbox_inches="tight")
+
+
+def main(folder):
+    """Learn, print and draw."""
+    learned = learn_filters(make_patches())
+    figures = measure(learned)
+    print(f"{'':26} median Gabor R²   explained variance   directions")
+    for way, (r2, explained, directions) in figures.items():
+        print(f"{way:26} {r2:15.2f} {explained:20.2f} {directions:12.1f}")
+    del learned["weight decay, λ = 0.3"]
+    draw(learned, figures, Path(folder) / "denoising_photographs.png")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else ".")
