@@ -56,9 +56,10 @@ def as_objective(X, y=None, network=NETWORK, penalties=PENALTIES, **options):
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "sizes"), [(16, [16, 16, 16, 2]), (50, [50]), (99, [50]), (1, [1] * 50), (25, [25, 25])]
+    ("batch_size", "sizes"),
+    [(16, [13, 13, 12, 12]), (49, [25, 25]), (50, [50]), (99, [50]), (1, [1] * 50), (25, [25, 25])],
 )
-def test_every_row_is_in_one_batch_of_an_epoch(batch_size, sizes, X):
+def test_every_row_is_in_one_of_the_nearly_equal_batches_of_an_epoch(batch_size, sizes, X):
     batches = make(X)
     assert batches.n_samples == N_ROWS
     found = [(rows_of(objective), n_rows) for objective, n_rows in batches.batches(0, batch_size)]
@@ -199,21 +200,22 @@ def test_corruption_leaves_the_clean_rows_and_the_targets_as_they_are(X):
 
 
 def test_validation_is_the_same_each_time(X, theta):
-    batches = make(X, penalties=PENALTIES, corruption=GaussianNoise(0.5), validation_fraction=0.3)
+    batches = make(X, penalties=PENALTIES, corruption=GaussianNoise(0.5), validation_fraction=0.2)
     first = batches.validate(theta)
     for epoch in range(2):
-        for objective, _ in batches.batches(epoch, 15):  # as many rows as are held out: the same memory
+        for objective, _ in batches.batches(epoch, 10):  # as many rows as are held out: the same memory
             objective(theta)
         assert batches.validate(theta) == first
-    assert make(X, penalties=PENALTIES, corruption=GaussianNoise(0.5), validation_fraction=0.3).validate(theta) == first
+    assert make(X, penalties=PENALTIES, corruption=GaussianNoise(0.5), validation_fraction=0.2).validate(theta) == first
     assert batches.validate(theta + 0.1) != first
 
 
 def test_memory_is_used_again_for_batches_of_as_many_rows(X):
     batches = make(X)
     seen = [objective for epoch in (0, 1) for objective, _ in batches.batches(epoch, 16)]
-    assert [id(objective) for objective in seen[:4]] == [id(seen[0])] * 3 + [id(seen[3])]
-    assert seen[3] is not seen[0]
+    assert seen[0] is seen[1]
+    assert seen[2] is seen[3]
+    assert seen[0] is not seen[2]  # of 13 and of 12 rows
     assert all(again is objective for again, objective in zip(seen[4:], seen[:4], strict=True))
     addresses = {objective._X.ctypes.data for objective, _ in batches.batches(2, 16)}
     assert addresses == {seen[0]._X.ctypes.data, seen[3]._X.ctypes.data}
@@ -246,7 +248,6 @@ def test_batches_that_weigh_nothing_cost_their_penalties(X, theta):
     assert idle >= 5
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="bug: ρ̂ of a batch is no mean, and may leave the bounds")
 def test_a_mean_activation_stays_within_the_bounds_of_activations(X, theta):
     weights = np.where(np.arange(N_ROWS) < 5, 20.0, 0.1)
     batches = make(X, sample_weight=weights, penalties=PENALTIES)

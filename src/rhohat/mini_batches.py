@@ -103,7 +103,7 @@ class MiniBatches:
         epoch : int
             Counted from 0; says how rows are shuffled and corrupted.
         batch_size : int
-            Rows in a mini-batch; the last may have fewer.
+            Most rows in a mini-batch; the rows are split as evenly as can be.
 
         Yields
         ------
@@ -113,8 +113,8 @@ class MiniBatches:
         """
         order = keyed_generator(self._seed, "shuffling", epoch).permutation(self._training)
         streams = RowStreams(self._seed, "corruption", epoch)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        # Nearly equal batches: a rest of a few rows would make as large a step as a whole batch does.
+        for rows in np.array_split(order, -(-len(order) // batch_size)):
             yield self._objective_of(rows, streams), len(rows)
 
     def validate(self, theta: FloatArray) -> float:

@@ -149,9 +149,10 @@ class Objective:
         self._X, self._y, self._tangents = X, X if y is None else y, tangents
         #: The rows' weights as a column, and their sum, by which every mean divides.
         self._row_weights = None if sample_weight is None else sample_weight.astype(self._dtype).reshape(-1, 1)
-        if total_weight is None:
-            total_weight = self.n_samples if sample_weight is None else np.sum(sample_weight, dtype=np.float64)
-        self._total_weight = float(total_weight)
+        own_weight = self.n_samples if sample_weight is None else float(np.sum(sample_weight, dtype=np.float64))
+        self._total_weight = float(own_weight if total_weight is None else total_weight)
+        #: What sums of activations are divided by: ρ̂ is a mean over these rows, whatever the others weigh.
+        self._mean_weight = own_weight or self._total_weight
 
     def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
         """Compute J, ∇J and the terms of J.
@@ -317,7 +318,7 @@ class Objective:
         if not sizes:
             return []
         sums = self._engine.sum_blocks(function, self._blocks, sum(sizes), self._dtype)
-        sums /= self._total_weight
+        sums /= self._mean_weight
         return np.split(sums, np.cumsum(sizes)[:-1])
 
     def _sum_activations(self, parameters: Parameters, depth: int, rows: slice, worker: int, sums: FloatArray) -> None:
@@ -353,7 +354,9 @@ class Objective:
         if not self._mean_penalties[hidden]:
             return None
         bounds = self.network.activations[hidden].bounds
-        derivative = sum(p.derivative(rho_hat, bounds, self._dtype) for p in self._mean_penalties[hidden])
+        # What is summed over rows will be divided by their total weight.
+        scale = self._total_weight / self._mean_weight
+        derivative = scale * sum(p.derivative(rho_hat, bounds, self._dtype) for p in self._mean_penalties[hidden])
         # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
         limit = float(np.finfo(self._dtype).max) / 4
         return np.clip(derivative, -limit, limit).astype(self._dtype)
@@ -373,7 +376,8 @@ class Objective:
             if penalties:
                 bounds = self.network.activations[hidden].bounds
                 second = sum(p.second_derivative(rho_hat, bounds, self._dtype) for p in penalties)
-                added_tangent[hidden] = (second * tangent).astype(self._dtype)
+                scale = self._total_weight / self._mean_weight
+                added_tangent[hidden] = (scale * second * tangent).astype(self._dtype)
         return added, added_tangent
 
     def _sum_activations_and_tangents(

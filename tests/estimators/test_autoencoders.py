@@ -728,7 +728,6 @@ def test_layers_without_a_seed_get_one_each_from_that_of_the_stack(X):
         assert np.array_equal(first, other) == (first is starts[0][2])
 
 
-@pytest.mark.xfail(strict=True, raises=NotFittedError, reason="bug: layers are asked for an objective before the fit")
 def test_a_stack_may_be_a_layer_of_another(X):
     inner = StackedAutoencoder([SIMPLE["sparse"], SIMPLE["denoising"]])
     model = StackedAutoencoder([inner, SIMPLE["contractive"]], random_state=0).fit(X)
@@ -751,3 +750,10 @@ def test_a_stack_of_units_with_parameters_of_their_own(X):
 def test_a_stack_without_layers_named_has_two_sparse_ones():
     found = [(type(layer), layer.n_components, layer.sparsity) for layer in check_layers(None)]
     assert found == [(SparseAutoencoder, 100, 0.1), (SparseAutoencoder, 50, 0.1)]
+
+
+def test_a_layer_of_a_stack_may_take_rows_that_add_up_to_one(X):
+    rows = X / X.sum(axis=1, keepdims=True)
+    layer = clone(SIMPLE["denoising"]).set_params(loss="softmax_cross_entropy")
+    assert layer.fit(rows).output_activation_ == "softmax"
+    assert StackedAutoencoder([layer, SIMPLE["sparse"]]).fit(rows).output_activation_ == "softmax"

@@ -30,6 +30,7 @@ from rhohat import (
     SparseAutoencoder,
     StackedAutoencoderClassifier,
 )
+from rhohat.exceptions import ConvergenceWarning
 from rhohat.randomness import keyed_generator
 from tests.tolerances import EXACT
 
@@ -610,3 +611,21 @@ def test_partial_fit_of_a_stack_tunes_what_was_pre_trained_and_is_not_there_befo
     model.partial_fit(X_IRIS, Y_IRIS)
     assert model.autoencoder_ is autoencoder
     assert 0 < np.abs(model.theta_ - before).max() < 0.5
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        SparseAutoencoder(n_components=3, max_iter=1),
+        FeedforwardClassifier(hidden_layer_sizes=(3,), max_iter=1),
+        FeedforwardRegressor(hidden_layer_sizes=(3,), max_iter=1),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_a_warning_that_is_an_error_finds_the_estimator_fitted_whole(estimator, rng):
+    X = rng.random((30, 4))
+    fitted = clone(estimator)
+    with pytest.raises(ConvergenceWarning, match="1 iterations were done"):
+        fitted.fit(X, (X[:, 0] > 0.5).astype(int))
+    fitted.predict(X)

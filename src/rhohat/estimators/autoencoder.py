@@ -17,13 +17,20 @@ from rhohat.activations import Activation, Identity, Sigmoid, as_activation
 from rhohat.arrays import FloatArray
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.engines import ThreadEngine
-from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, works_in_mini_batches
+from rhohat.estimators.base import (
+    BaseNetwork,
+    as_activations,
+    check_rows,
+    warn_unless_converged,
+    works_in_mini_batches,
+)
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
 from rhohat.network import Network
 from rhohat.objective import Objective
 from rhohat.penalties import KLSparsity, Penalty, WeightDecay
+from rhohat.solvers import NewtonCG, as_solver
 
 __all__ = ["BaseAutoencoder"]
 
@@ -75,8 +82,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         continues = self._continues()
         rows = self._validate(X) if continues else check_rows(X)
         problem = self._make_problem(rows, self._choose_network(rows, continues))
-        self._train(problem, X, continues=continues, n_corruptions=self.n_corruptions)
+        result = self._train(problem, X, continues=continues, n_corruptions=self.n_corruptions)
         self._measure_mean_activation(rows)
+        warn_unless_converged(result)
         return self
 
     @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
@@ -261,6 +269,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    def _check_before_fit(self, n_features: int) -> None:
+        """Raise what a fit to so many features would raise before work, so far as that does not depend on the rows."""
+        self._all_callbacks()
+        objective = self.objective(np.full((1, n_features), 1 / n_features))  # a row that any loss takes
+        if isinstance(as_solver(self.solver), NewtonCG):
+            objective.check_second_derivative()
 
     def _choose_network(self, X: FloatArray, continues: bool) -> Network:
         """Return the architecture for X, having checked that the output can reach X."""

@@ -41,7 +41,14 @@ from rhohat.solvers import (
     as_solver,
 )
 
-__all__ = ["BaseNetwork", "as_activations", "as_layer_sizes", "check_rows", "works_in_mini_batches"]
+__all__ = [
+    "BaseNetwork",
+    "as_activations",
+    "as_layer_sizes",
+    "check_rows",
+    "warn_unless_converged",
+    "works_in_mini_batches",
+]
 
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
 _AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
@@ -195,8 +202,6 @@ class BaseNetwork(BaseEstimator):
         n_corruptions: int = 1,
         start: FloatArray | None = None,
         seed: int | None = None,
-        warn: bool = True,
-        stacklevel: int = 3,
     ) -> SolverResult:
         """Train the network, and take the result over as fitted attributes.
 
@@ -212,10 +217,6 @@ class BaseNetwork(BaseEstimator):
             Where to start otherwise; None draws it.
         seed : int, default=None
             None takes it from `random_state`.
-        warn : bool, default=True
-            Whether to warn where the solver did not converge.
-        stacklevel : int, default=3
-            Of the warning: how many calls away from here the user's is.
         """
         callbacks = self._all_callbacks()
         seed = seed_from(self.random_state) if seed is None else seed
@@ -235,8 +236,6 @@ class BaseNetwork(BaseEstimator):
         # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
         validate_data(self, X, skip_check_array=True, reset=not continues)
         self._take_over(problem, result)
-        if not result.success and warn:
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=stacklevel)
         return result
 
     def _train_an_epoch(self, problem: Problem, X: ArrayLike) -> None:
@@ -246,6 +245,11 @@ class BaseNetwork(BaseEstimator):
         fitted, begun = hasattr(self, "coefs_"), hasattr(self, "_solver_state")
         seed = self._seed if begun else seed_from(self.random_state)
         state = deepcopy(self._solver_state) if begun else MiniBatchState()
+        if begun and set(state.moments) != set(solver.moment_names):
+            raise ValueError(
+                f"partial_fit was begun with another solver than {solver!r}, whose state does not serve it; restore"
+                " the solver, or begin anew with fit or a clone."
+            )
         start = self.theta_ if fitted else self._draw_theta(problem.network, seed)
         result = train(
             problem,
@@ -345,6 +349,12 @@ def as_activations(activation: str | Activation | Sequence[str | Activation], n_
             f" {len(activation)}."
         )
     return [as_activation(one) for one in activation]
+
+
+def warn_unless_converged(result: SolverResult) -> None:
+    """Warn of a result that is not as intended, once a fit has set all its attributes; called by `fit` itself."""
+    if not result.success:
+        warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
 
 
 def check_rows(X: ArrayLike, name: str = "X") -> FloatArray:

@@ -15,14 +15,14 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.estimators.base import works_in_mini_batches
+from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.training import Problem
 from rhohat.losses import Loss, as_loss
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState
-from rhohat.solvers import Callback, Solver
+from rhohat.solvers import Callback, Solver, SolverResult
 
 __all__ = ["BaseClassifier", "FeedforwardClassifier"]
 
@@ -85,8 +85,9 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
                 f" {classes}; set warm_start=False."
             )
         problem = self._make_classifier_problem(rows, labels, classes, sample_weight, tangents, continues)
-        self._train_classifier(problem, X, labels, continues)
+        result = self._train_classifier(problem, X, labels, continues)
         self.classes_ = classes
+        warn_unless_converged(result)
         return self
 
     @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
@@ -187,8 +188,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _train_classifier(self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool) -> None:
-        self._train(problem, X, continues=continues, stacklevel=4)
+    def _train_classifier(
+        self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool
+    ) -> SolverResult:
+        return self._train(problem, X, continues=continues)
 
     def _check_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[np.generic]]:
         if y is None:

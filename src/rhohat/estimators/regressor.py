@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
@@ -15,15 +14,14 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.estimators.base import works_in_mini_batches
+from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.training import Problem
-from rhohat.exceptions import ConvergenceWarning
 from rhohat.losses import GaussianLoss, Loss, SquaredError, as_loss
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, seed_from
-from rhohat.solvers import Callback, Solver
+from rhohat.solvers import Callback, Solver, SolverResult
 
 __all__ = ["FeedforwardRegressor"]
 
@@ -53,8 +51,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     loss : {"squared_error", ...} or Loss, default="squared_error"
     noise_covariance : array-like of shape (n_targets, n_targets), "estimate" or None, default=None
         Σ, the covariance of Gaussian noise in the targets: the loss is ½ (t − a)ᵀ Σ⁻¹ (t − a) then. "estimate": Σ = 1/m
-        Σ_i (t_i − a_i)(t_i − a_i)ᵀ after a first solve by `loss`, then solve and estimate in turn until the
-        log-likelihood stops rising. None leaves the loss as it is.
+        Σ_i (t_i − a_i)(t_i − a_i)ᵀ after a first solve by squared error, then solve and estimate in turn until the
+        log-likelihood stops rising; with weight decay, the weights maximise it less the penalty. None: no such loss.
     max_covariance_updates : int, default=10
         Most estimates of Σ.
     weight_decay : float, default=1e-4
@@ -165,12 +163,13 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         seed = seed_from(self.random_state)
         before = dict(self.__dict__)
         try:
-            self._solve(problem, scaling, X, targets, seed, continues, given)
+            result = self._solve(problem, scaling, X, targets, seed, continues, given)
         except BaseException:  # in whichever of several solves: an earlier fit stays as it was
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
         self._one_dimensional = one_dimensional
+        warn_unless_converged(result)
         return self
 
     def _solve(
@@ -182,18 +181,18 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         seed: int,
         continues: bool,
         given: bool,
-    ) -> None:
+    ) -> SolverResult:
         """Train, and find the noise covariance and the log-likelihood where they are asked for."""
         self._forget_noise()
-        estimated = self.noise_covariance is not None and not given
-        self._train(problem, X, continues=continues, seed=seed, warn=not estimated, stacklevel=4)
+        result = self._train(problem, X, continues=continues, seed=seed)
         self._scaling = scaling
         if given:
             self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
             self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
             self.log_likelihood_curve_ = [self.log_likelihood_]
-        elif estimated:
-            self._estimate_covariance(problem, X, targets, seed)
+        elif self.noise_covariance is not None:
+            result = self._estimate_covariance(problem, X, targets, seed)
+        return result
 
     @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
     def partial_fit(
@@ -279,6 +278,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         continues: bool,
     ) -> tuple[Problem, tuple[FloatArray, FloatArray]]:
         """Return what is to be minimised, and how targets were mapped into the output's range for it."""
+        if continues and targets.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y must have {self.n_outputs_} columns, as in the first fit; got {targets.shape[1]}. Fit anew, with"
+                " warm_start=False."
+            )
         scaling = self._scaling if continues else _scaling(output, loss, targets)
         scaled = (targets - scaling[0]) / scaling[1]
         low, high = output.bounds
@@ -314,7 +318,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         for name in ("noise_covariance_", "log_likelihood_", "log_likelihood_curve_"):
             self.__dict__.pop(name, None)
 
-    def _estimate_covariance(self, problem: Problem, X: ArrayLike, targets: FloatArray, seed: int) -> None:
+    def _estimate_covariance(self, problem: Problem, X: ArrayLike, targets: FloatArray, seed: int) -> SolverResult:
         """Estimate Σ from the residuals and solve with it, in turn, until the log-likelihood stops rising."""
         self.noise_covariance_ = self._covariance(problem, targets)
         self.log_likelihood_curve_ = []
@@ -322,25 +326,19 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         for _ in range(self.max_covariance_updates):
             record = self._record()
             loss = _scaled_loss(GaussianLoss(self.noise_covariance_), self._scaling[1])
-            result = self._train(
-                replace(problem, loss=loss), X, continues=True, start=self.theta_, seed=seed, warn=False
-            )
+            result = self._train(replace(problem, loss=loss), X, continues=True, start=self.theta_, seed=seed)
             self._prepend(record)
             self.noise_covariance_ = self._covariance(problem, targets)
             before, likelihood = likelihood, self._log_likelihood(problem, targets, self.noise_covariance_)
             self.log_likelihood_curve_.append(likelihood)
+            self.log_likelihood_ = likelihood
             if likelihood - before <= _SMALLEST_GAIN * abs(likelihood):
-                break
-        else:
-            warnings.warn(
-                f"the log-likelihood still rises after {self.max_covariance_updates} estimates of the noise covariance;"
-                " raise max_covariance_updates, or accept the estimate reached.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        self.log_likelihood_ = likelihood
-        if not result.success:
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=4)
+                return result
+        message = (
+            f"The log-likelihood still rises after {self.max_covariance_updates} estimates of the noise covariance;"
+            " raise max_covariance_updates, or accept the estimate reached."
+        )
+        return replace(result, status="max_iter", message=message)
 
     def _covariance(self, problem: Problem, targets: FloatArray) -> FloatArray:
         """Return the maximum-likelihood estimate of Σ, the (weighted) mean of r rᵀ over rows."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
+from rhohat.engines import ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
@@ -105,13 +105,9 @@ class StackedAutoencoder(BaseAutoencoder):
         ValueError
             If `layers` is no sequence of autoencoders, or as the fit of a layer does.
         """
-        self._validate_params()
-        layers = check_layers(self.layers)
         codes = check_rows(X)
-        width = codes.shape[1]
-        for layer in layers:  # every layer is asked for its objective before the first is trained
-            clone(layer).objective(np.full((1, width), 0.5))
-            width = layer._encoder_sizes()[-1]
+        self._check_before_fit(codes.shape[1])
+        layers = check_layers(self.layers)
         seed = seed_from(self.random_state)
         fitted: list[BaseAutoencoder] = []
         for number, layer in enumerate(layers):
@@ -142,6 +138,14 @@ class StackedAutoencoder(BaseAutoencoder):
         """
         check_is_fitted(self)
         return super().objective(X)
+
+    def _check_before_fit(self, n_features: int) -> None:
+        """Ask every layer before the first is trained."""
+        self._validate_params()
+        ThreadEngine(self.n_jobs)
+        for layer in check_layers(self.layers):
+            clone(layer)._check_before_fit(n_features)
+            n_features = layer._encoder_sizes()[-1]
 
     def _encoder_sizes(self) -> tuple[int, ...]:
         return tuple(size for layer in check_layers(self.layers) for size in layer._encoder_sizes())

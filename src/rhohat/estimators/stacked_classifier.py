@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metaestimators import available_if
 
 from rhohat.activations import Activation
-from rhohat.compatibility import check_problem
+from rhohat.engines import ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
@@ -20,7 +20,7 @@ from rhohat.estimators.stacked_autoencoder import StackedAutoencoder, check_laye
 from rhohat.estimators.training import Problem
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, keyed_generator, seed_from
-from rhohat.solvers import Callback, Solver
+from rhohat.solvers import Callback, NewtonCG, Solver, SolverResult, as_solver
 
 __all__ = ["StackedAutoencoderClassifier"]
 
@@ -127,15 +127,19 @@ class StackedAutoencoderClassifier(BaseClassifier):
         sizes = stack._encoder_sizes()
         return sizes, stack._hidden_activations(len(sizes))
 
-    def _train_classifier(self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool) -> None:
+    def _train_classifier(
+        self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool
+    ) -> SolverResult:
         assert problem.y is not None
         seed = seed_from(self.random_state)
         if continues:
-            self._train(problem, X, continues=True, seed=seed, stacklevel=4)
+            result = self._train(problem, X, continues=True, seed=seed)
             self.accuracy_after_ = self._accuracy(problem)
-            return
-        rows = (problem.X, problem.y, problem.sample_weight, problem.tangents)
-        check_problem(problem.network, problem.loss, problem.penalties, *rows)
+            return result
+        self._all_callbacks()
+        objective = problem.objective(ThreadEngine(self.n_jobs))
+        if isinstance(as_solver(self.solver), NewtonCG):
+            objective.check_second_derivative()
         autoencoder = StackedAutoencoder(
             check_layers(self.layers),
             random_state=int(keyed_generator(seed, "pre-training").integers(2**31)),
@@ -160,10 +164,11 @@ class StackedAutoencoderClassifier(BaseClassifier):
             [*autoencoder.activation_parameters_[:depth], *softmax.activation_parameters_],
         )
         accuracy_before = softmax.score(codes, labels, problem.sample_weight)
-        self._train(problem, X, continues=False, start=start, seed=seed, stacklevel=4)
+        result = self._train(problem, X, continues=False, start=start, seed=seed)
         self.autoencoder_, self.softmax_ = autoencoder, softmax
         self.accuracy_before_ = accuracy_before
         self.accuracy_after_ = self._accuracy(problem)
+        return result
 
     def _accuracy(self, problem: Problem) -> float:
         """Return the (weighted) fraction of training rows whose most probable class is theirs."""

@@ -61,7 +61,7 @@ class MiniBatchSolver(Solver):
     learning_rate : float
         α, positive; the schedule multiplies it.
     batch_size : int, default=256
-        Rows in a mini-batch, at least 1.
+        Most rows in a mini-batch, at least 1; the rows of an epoch are split as evenly as can be.
     schedule : {"constant", "linear", "cosine"} or callable, default="constant"
         Fraction of the epochs that is done, in [0, 1) → factor of the learning rate; see `rhohat.solvers.schedules`.
     early_stopping : bool, default=False
