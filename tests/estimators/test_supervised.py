@@ -1,6 +1,7 @@
 """Classifiers and regressors: what they learn, what they say about it, and how labels, weights and tangents count."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -613,7 +614,6 @@ def test_partial_fit_of_a_stack_tunes_what_was_pre_trained_and_is_not_there_befo
     assert 0 < np.abs(model.theta_ - before).max() < 0.5
 
 
-@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -626,6 +626,7 @@ def test_partial_fit_of_a_stack_tunes_what_was_pre_trained_and_is_not_there_befo
 def test_a_warning_that_is_an_error_finds_the_estimator_fitted_whole(estimator, rng):
     X = rng.random((30, 4))
     fitted = clone(estimator)
-    with pytest.raises(ConvergenceWarning, match="1 iterations were done"):
+    with warnings.catch_warnings(), pytest.raises(ConvergenceWarning, match="1 iterations were done"):
+        warnings.simplefilter("error")
         fitted.fit(X, (X[:, 0] > 0.5).astype(int))
     fitted.predict(X)
