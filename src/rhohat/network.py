@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -111,22 +112,22 @@ class Network:
         """Number of layers with weights."""
         return len(self.layer_sizes) - 1
 
-    @property
+    @cached_property
     def widths(self) -> list[int]:
         """Pre-activations of every layer but the input."""
         return [activation.width(size) for activation, size in zip(self.activations, self.layer_sizes[1:], strict=True)]
 
-    @property
+    @cached_property
     def weight_shapes(self) -> list[tuple[int, int]]:
         """Shapes (fan_in, fan_out) of the weight matrices, of all layers also where they are tied."""
         return list(zip(self.layer_sizes[:-1], self.widths, strict=True))
 
-    @property
+    @cached_property
     def activation_parameter_sizes(self) -> list[int]:
         """Lengths of the activations' own parameters."""
         return [a.n_parameters(size) for a, size in zip(self.activations, self.layer_sizes[1:], strict=True)]
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """Length of θ."""
         n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self._n_free])

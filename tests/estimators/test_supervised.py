@@ -626,7 +626,8 @@ def test_partial_fit_of_a_stack_tunes_what_was_pre_trained_and_is_not_there_befo
 def test_a_warning_that_is_an_error_finds_the_estimator_fitted_whole(estimator, rng):
     X = rng.random((30, 4))
     fitted = clone(estimator)
-    with warnings.catch_warnings(), pytest.raises(ConvergenceWarning, match="1 iterations were done"):
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted.fit(X, (X[:, 0] > 0.5).astype(int))
+        with pytest.raises(ConvergenceWarning, match="1 iterations were done"):
+            fitted.fit(X, (X[:, 0] > 0.5).astype(int))
     fitted.predict(X)
