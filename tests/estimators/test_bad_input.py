@@ -320,10 +320,10 @@ def test_a_stack_refuses_before_its_first_layer_is_trained(kind, parameters, sec
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (GOOD[:, 0], "Unknown label type: continuous"),
-        (LABELS + 0.5, "Unknown label type: continuous"),
+        (GOOD[:, 0], "use FeedforwardRegressor. Unknown label type: continuous"),
+        (LABELS + 0.5, "use FeedforwardRegressor. Unknown label type: continuous"),
         (np.where(LABELS == 1, np.nan, LABELS), "NaN"),
-        (LABELS[:-1], r"inconsistent numbers of samples: \[20, 19\]"),
+        (LABELS[:-1], "y must have an entry for every row of X, 20 of them; got 19"),
         (None, "requires y to be passed"),
         (np.eye(3)[LABELS], "y should be a 1d array"),
         (np.full(20, 7), "at least two classes, and has one class only.*7"),
@@ -346,7 +346,7 @@ def test_labels_that_are_no_classes(y, message):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (TARGETS[:-1], r"inconsistent numbers of samples: \[20, 19\]"),
+        (TARGETS[:-1], "y must have an entry for every row of X, 20 of them; got 19"),
         (None, "requires y to be passed"),
         (np.where(TARGETS > 1, np.nan, TARGETS), "Input y contains NaN"),
         (np.where(TARGETS > 1, np.inf, TARGETS), "Input y contains infinity"),

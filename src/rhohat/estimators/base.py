@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
@@ -45,6 +45,7 @@ __all__ = [
     "BaseNetwork",
     "as_activations",
     "as_layer_sizes",
+    "check_lengths",
     "check_rows",
     "warn_unless_converged",
     "works_in_mini_batches",
@@ -355,6 +356,16 @@ def warn_unless_converged(result: SolverResult) -> None:
     """Warn of a result that is not as intended, once a fit has set all its attributes; called by `fit` itself."""
     if not result.success:
         warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
+
+
+def check_lengths(X: ArrayLike, y: ArrayLike) -> None:
+    """Raise ValueError where y has another length than X; what has no length is for others to refuse."""
+    try:
+        n_rows, n_targets = _num_samples(X), _num_samples(y)
+    except TypeError:
+        return
+    if n_rows != n_targets:
+        raise ValueError(f"y must have an entry for every row of X, {n_rows} of them; got {n_targets}.")
 
 
 def check_rows(X: ArrayLike, name: str = "X") -> FloatArray:

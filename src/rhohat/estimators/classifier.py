@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
+from rhohat.estimators.base import check_lengths, warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.training import Problem
@@ -196,9 +196,16 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
     def _check_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[np.generic]]:
         if y is None:
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
+        check_lengths(X, y)
         rows, _ = check_X_y(X, y, dtype="numeric", multi_output=True)
         labels = column_or_1d(y, warn=True)
-        check_classification_targets(labels)
+        try:
+            check_classification_targets(labels)
+        except ValueError as error:
+            raise ValueError(
+                f"y must hold class labels: integers, strings or booleans; for continuous numbers use"
+                f" FeedforwardRegressor. {error}"
+            ) from error
         return as_float_rows(rows), labels
 
     def _make_classifier_problem(

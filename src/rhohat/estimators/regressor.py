@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
+from rhohat.estimators.base import check_lengths, warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.training import Problem
@@ -262,6 +262,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         """Return rows, targets as columns, the output activation, and whether the targets were a vector."""
         if y is None:
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
+        check_lengths(X, y)
         rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=True)
         rows = as_float_rows(rows)
         columns = targets.reshape(len(rows), -1).astype(np.float64)
