@@ -535,9 +535,11 @@ def test_partial_fit_is_there_where_the_solver_works_in_mini_batches():
 
 
 @pytest.mark.parametrize("solver", [ADAM, SGD(learning_rate=0.1, batch_size=16)], ids=["adam", "sgd"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every_simple
-def test_partial_fits_on_the_same_rows_are_the_epochs_of_a_fit(autoencoder, solver, X):
-    """Moments, shuffling and corruption go on from call to call."""
+def test_partial_fits_on_the_same_rows_are_the_epochs_of_a_fit(autoencoder, solver, dtype, X):
+    """Moments, shuffling and corruption go on from call to call; so does θ in full precision."""
+    X = X.astype(dtype)
     model = in_mini_batches(autoencoder, solver=solver)
     for epochs in (1, 2, 3):
         assert model.partial_fit(X) is model

@@ -122,6 +122,7 @@ class BaseNetwork(BaseEstimator):
     #: What `partial_fit` goes on from.
     _seed: int
     _solver_state: MiniBatchState
+    _solver_theta: FloatArray
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Set every argument of the constructor, given as its locals(), as an attribute: all that it has to do."""
@@ -252,6 +253,8 @@ class BaseNetwork(BaseEstimator):
                 " the solver, or begin anew with fit or a clone."
             )
         start = self.theta_ if fitted else self._draw_theta(problem.network, seed)
+        if begun and np.array_equal(self._solver_theta.astype(start.dtype), start):
+            start = self._solver_theta  # float32 rows round what is kept as fitted attributes
         result = train(
             problem,
             start.astype(np.float64),
@@ -271,7 +274,7 @@ class BaseNetwork(BaseEstimator):
         record = self._record() if fitted else None
         self._take_over(problem, result)
         if result.status != "not_finite":
-            self._seed, self._solver_state = seed, state
+            self._seed, self._solver_state, self._solver_theta = seed, state, result.theta
         if record is not None:
             self._prepend(record)
 
