@@ -631,3 +631,18 @@ def test_a_warning_that_is_an_error_finds_the_estimator_fitted_whole(estimator, 
         with pytest.raises(ConvergenceWarning, match="1 iterations were done"):
             fitted.fit(X, (X[:, 0] > 0.5).astype(int))
     fitted.predict(X)
+
+
+def test_the_layers_of_a_stack_are_searched_by_their_names(rng):
+    X = rng.random((60, 4))
+    y = (X[:, 0] > 0.5).astype(int)
+    layers = [SparseAutoencoder(n_components=3, sparsity=0.2, max_iter=5)]
+    stack = StackedAutoencoderClassifier(layers, max_iter=5, random_state=0)
+    assert stack.get_params()["layers__0__n_components"] == 3
+    assert "layers__0__n_components" not in stack.get_params(deep=False)
+    search = GridSearchCV(stack, {"layers__0__n_components": [2, 4], "weight_decay": [1e-4]}, cv=2).fit(X, y)
+    assert search.best_estimator_.network_.layer_sizes[1] == search.best_params_["layers__0__n_components"]
+    assert layers[0].n_components == 3  # the search works on clones
+    assert stack.set_params(layers__0__sparsity=0.3, max_iter=7).layers[0].sparsity == 0.3
+    with pytest.raises(ValueError, match="Invalid parameter 'layers__1__sparsity'"):
+        stack.set_params(layers__1__sparsity=0.3)

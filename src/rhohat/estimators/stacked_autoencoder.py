@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import clone
@@ -22,11 +22,41 @@ from rhohat.network import Network
 from rhohat.objective import Objective
 from rhohat.randomness import RandomState, keyed_generator, seed_from
 
-__all__ = ["StackedAutoencoder", "check_layers"]
+__all__ = ["HasLayers", "StackedAutoencoder", "check_layers"]
+
+
+class HasLayers:
+    """An estimator whose parameter `layers` is a sequence of estimators: theirs are ``layers__0__n_components``."""
+
+    layers: Sequence[BaseAutoencoder] | None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name, with `deep` those of the layers as well."""
+        parameters: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
+        if deep and isinstance(self.layers, list | tuple):
+            for number, layer in enumerate(self.layers):
+                if isinstance(layer, BaseAutoencoder):
+                    own = layer.get_params(deep=True).items()
+                    parameters |= {f"layers__{number}__{name}": value for name, value in own}
+        return parameters
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters by name, also those of the layers."""
+        if "layers" in parameters:  # first, for what follows may belong to these
+            self.layers = parameters.pop("layers")
+        known = self.get_params()
+        for name in [name for name in parameters if name.startswith("layers__")]:
+            if name not in known:
+                raise ValueError(f"Invalid parameter {name!r}: there is no such layer, or it has no such parameter.")
+            assert self.layers is not None  # or the name would not be known
+            _, number, own = name.split("__", 2)
+            self.layers[int(number)].set_params(**{own: parameters.pop(name)})
+        super().set_params(**parameters)  # type: ignore[misc]
+        return self
 
 
 @document
-class StackedAutoencoder(BaseAutoencoder):
+class StackedAutoencoder(HasLayers, BaseAutoencoder):
     """Stacked autoencoder: layers of features, learned greedily, each from the codes of the layer below.
 
     The first autoencoder learns from the rows, the second from the first one's codes, and so on. Then the encoders
@@ -36,7 +66,8 @@ class StackedAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     layers : sequence of autoencoders, default=None
-        Any of rhohat's autoencoders, not fitted; they are cloned. None means two sparse autoencoders of 100 and 50
+        Any of rhohat's autoencoders, not fitted; they are cloned. In a grid search, their parameters go by names such
+        as ``layers__0__n_components``. None means two sparse autoencoders of 100 and 50
         units with ρ = 0.1.
     random_state : int, RandomState, Generator or None, default=None
         For the layers that have none of their own.

@@ -16,7 +16,7 @@ from rhohat.estimators.base import works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
 from rhohat.estimators.softmax_regression import SoftmaxRegression
-from rhohat.estimators.stacked_autoencoder import StackedAutoencoder, check_layers
+from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder, check_layers
 from rhohat.estimators.training import Problem
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, keyed_generator, seed_from
@@ -32,7 +32,7 @@ def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
 
 
 @document
-class StackedAutoencoderClassifier(BaseClassifier):
+class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with them.
 
     1. The layers are trained greedily on X, as `StackedAutoencoder` does.
