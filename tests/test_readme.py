@@ -53,6 +53,7 @@ def test_the_table_of_gradient_checks_has_the_rows_of_the_command():
     assert header == list(_PROOF_COLUMNS)
     cases = list(proof_cases())
     assert len(rows) == len(cases) >= 60
+    assert f"the gradient of {len(cases)} such combinations" in README
     for row, case in zip(rows, cases, strict=True):
         weights = "tied" if case.network.tied else "untied"
         named = [case.activation, case.loss.name, case.penalty, weights, str(case.n_hidden_layers), case.corruption]

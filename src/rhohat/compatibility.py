@@ -10,9 +10,9 @@ from rhohat.arrays import FloatArray
 from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss
 from rhohat.network import Network
-from rhohat.penalties import HiddenLayerPenalty, Penalty, WeightPenalty
+from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
-__all__ = ["check_problem"]
+__all__ = ["check_problem", "check_second_derivatives"]
 
 
 def check_problem(
@@ -28,6 +28,32 @@ def check_problem(
     _check_rows(network, X, y, sample_weight, tangents)
     _check_loss(network, loss, y)
     _check_penalties(network, [penalty for penalty in penalties if penalty.weight > 0], tangents)
+
+
+def check_second_derivatives(network: Network, loss: Loss, penalties: Sequence[Penalty]) -> None:
+    """Raise ValueError where a Hessian-vector product would need a derivative that a part of J does not bring."""
+    advice = "use solver='lbfgs' or 'conjugate_gradient', which need the gradient only."
+    for activation in network.activations:
+        if not activation.twice_differentiable:
+            raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
+    inherited = {
+        Loss.second_derivative,
+        MeanActivationPenalty.second_derivative,
+        ActivationPenalty.second_derivative,
+        WeightPenalty.add_hessian_product,
+    }
+    for part in (loss, *(penalty for penalty in penalties if penalty.weight > 0)):
+        if isinstance(part, JacobianPenalty):
+            for activation in network.activations[: part.penalised_layer(network.n_layers)]:
+                if not activation.thrice_differentiable:
+                    raise ValueError(
+                        f"{part.name} takes the third derivative of the activation {activation.name!r} here, which it"
+                        f" does not have; {advice}"
+                    )
+            continue
+        method = "add_hessian_product" if isinstance(part, WeightPenalty) else "second_derivative"
+        if getattr(type(part), method) in inherited:
+            raise ValueError(f"{type(part).__name__} has no second derivative; {advice}")
 
 
 def _check_rows(

@@ -24,7 +24,7 @@ import numpy as np
 from rhohat.activations import Units
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, row_blocks
-from rhohat.compatibility import check_problem
+from rhohat.compatibility import check_problem, check_second_derivatives
 from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Layers, Network, Parameters
@@ -253,30 +253,7 @@ class Objective:
 
     def check_second_derivative(self) -> None:
         """Raise ValueError where `hessian_vector_product` is not to be had."""
-        advice = "use solver='lbfgs' or 'conjugate_gradient', which need the gradient only."
-        for activation in self.network.activations:
-            if not activation.twice_differentiable:
-                raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
-        for penalty in self._jacobian_penalties:
-            for activation in self.network.activations[: penalty.penalised_layer(self.network.n_layers)]:
-                if not activation.thrice_differentiable:
-                    raise ValueError(
-                        f"{penalty.name} takes the third derivative of the activation {activation.name!r} here, which"
-                        f" it does not have; {advice}"
-                    )
-        inherited = {
-            Loss.second_derivative,
-            MeanActivationPenalty.second_derivative,
-            ActivationPenalty.second_derivative,
-            WeightPenalty.add_hessian_product,
-        }
-        parts: list[Loss | Penalty] = [self._loss, *self._weight_penalties]
-        for hidden in range(self.network.n_layers - 1):
-            parts += [*self._mean_penalties[hidden], *self._activation_penalties[hidden]]
-        for part in parts:
-            method = "add_hessian_product" if isinstance(part, WeightPenalty) else "second_derivative"
-            if getattr(type(part), method) in inherited:
-                raise ValueError(f"{type(part).__name__} has no second derivative; {advice}")
+        check_second_derivatives(self.network, self._loss, self._penalties)
 
     # What follows is the making of the two passes.
 

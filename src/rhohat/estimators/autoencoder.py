@@ -30,7 +30,7 @@ from rhohat.losses import Loss, as_loss
 from rhohat.network import Network
 from rhohat.objective import Objective
 from rhohat.penalties import KLSparsity, Penalty, WeightDecay
-from rhohat.solvers import NewtonCG, as_solver
+from rhohat.solvers import as_solver
 
 __all__ = ["BaseAutoencoder"]
 
@@ -273,9 +273,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def _check_before_fit(self, n_features: int) -> None:
         """Raise what a fit to so many features would raise before work, so far as that does not depend on the rows."""
         self._all_callbacks()
-        objective = self.objective(np.full((1, n_features), 1 / n_features))  # a row that any loss takes
-        if isinstance(as_solver(self.solver), NewtonCG):
-            objective.check_second_derivative()
+        self._validate_params()
+        ThreadEngine(self.n_jobs)
+        row = np.full((1, n_features), 1 / n_features)  # one that any loss takes
+        self._make_problem(row, self._choose_network(row, continues=False)).check(as_solver(self.solver))
 
     def _choose_network(self, X: FloatArray, continues: bool) -> Network:
         """Return the architecture for X, having checked that the output can reach X."""

@@ -20,7 +20,7 @@ from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder,
 from rhohat.estimators.training import Problem
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, keyed_generator, seed_from
-from rhohat.solvers import Callback, NewtonCG, Solver, SolverResult, as_solver
+from rhohat.solvers import Callback, Solver, SolverResult, as_solver
 
 __all__ = ["StackedAutoencoderClassifier"]
 
@@ -137,9 +137,8 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             self.accuracy_after_ = self._accuracy(problem)
             return result
         self._all_callbacks()
-        objective = problem.objective(ThreadEngine(self.n_jobs))
-        if isinstance(as_solver(self.solver), NewtonCG):
-            objective.check_second_derivative()
+        ThreadEngine(self.n_jobs)
+        problem.check(as_solver(self.solver))
         autoencoder = StackedAutoencoder(
             check_layers(self.layers),
             random_state=int(keyed_generator(seed, "pre-training").integers(2**31)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rhohat.arrays import FloatArray
+from rhohat.compatibility import check_problem, check_second_derivatives
 from rhohat.corruption import Corruption, corrupt_rows
 from rhohat.engines import ThreadEngine
 from rhohat.losses import Loss
@@ -46,6 +47,13 @@ class Problem:
     sample_weight: FloatArray | None = None
     tangents: FloatArray | None = None
     corruption: Corruption | None = None
+
+    def check(self, solver: Solver) -> None:
+        """Raise ValueError where the parts do not fit together, or the solver needs more than they bring."""
+        y = self.X if self.y is None else self.y
+        check_problem(self.network, self.loss, self.penalties, self.X, y, self.sample_weight, self.tangents)
+        if isinstance(solver, NewtonCG):
+            check_second_derivatives(self.network, self.loss, self.penalties)
 
     def objective(self, engine: ThreadEngine, seed: int = 0, epoch: int = 0) -> Objective:
         """Return J over all rows, corrupted once, as the seed and the epoch say."""
@@ -117,6 +125,7 @@ def train(
     SolverResult
         Of all runs together.
     """
+    problem.check(solver)
     settings: dict[str, Any] = {"max_iter": max_iter, "tol": tol, "callbacks": callbacks}
     with engine.session():
         if isinstance(solver, MiniBatchSolver):
@@ -126,8 +135,6 @@ def train(
         results: list[SolverResult] = []
         for epoch in range(n_corruptions if problem.corruption is not None else 1):
             objective = problem.objective(engine, seed, epoch)
-            if isinstance(solver, NewtonCG):
-                objective.check_second_derivative()
             results.append(solver.minimize(objective, results[-1].theta if results else theta, **settings))
             if results[-1].status in ("stopped", "not_finite"):
                 break
