@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, TypeAlias
 
@@ -24,7 +25,7 @@ def array_namespace(array: Any) -> Any:
     >>> array_namespace(np.zeros(3)) is np
     True
     """
-    if isinstance(array, np.ndarray):
+    if type(array) is np.ndarray or isinstance(array, np.ndarray):
         return np
     return sys.modules[type(array).__module__.partition(".")[0]]
 
@@ -45,7 +46,7 @@ def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
     ndarray of the given shape and dtype
     """
     dtype = np.dtype(dtype)
-    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    n_bytes = math.prod(shape) * dtype.itemsize
     memory = np.empty(n_bytes + _CACHE_LINE, dtype=np.uint8)
     start = -memory.ctypes.data % _CACHE_LINE
     return memory[start : start + n_bytes].view(dtype).reshape(shape)

@@ -37,15 +37,18 @@ class Engine(Protocol):
         """
 
 
-# Measured with `make bench`: smaller blocks pay more for Python's lock than they gain from the cache, larger ones
-# fall out of the cache of a core.
-_BLOCK_BYTES = 5 * 2**19
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 512, 4096  # rows
+# Measured with `make bench`: smaller blocks pay more for Python's lock, and for adding their sums up, than they gain
+# from the cache; larger ones fall out of the cache, and BLAS is slower on them.
+_BLOCK_BYTES = 5 * 2**20
+_SMALLEST_BLOCK = 4096  # rows times bytes per number
+_LARGEST_BLOCK = 4096  # rows
+_WORTH_A_THREAD = 768  # rows: so many for each thread make it worth to start several
+_ROW_MULTIPLE = 32  # in each block but the last, so that narrow rows can be taken together
 _BLOCK_MULTIPLE = 4  # so many blocks, or a multiple, share the work evenly among 2 or 4 threads
 
 
 def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[slice]:
-    """Cut rows into blocks of nearly equal size.
+    """Cut rows into blocks of nearly equal size, most of them a multiple of 32 rows.
 
     The cut depends on shapes only, never on the number of threads, so that sums over blocks have the same bits on
     any number of threads.
@@ -66,12 +69,13 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
     Examples
     --------
     >>> row_blocks(2000, (64, 25, 64), 8)
-    [slice(0, 1000, None), slice(1000, 2000, None)]
+    [slice(0, 992, None), slice(992, 2000, None)]
     """
     bytes_per_row = itemsize * (2 * sum(layer_sizes) - layer_sizes[0])
-    rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, _SMALLEST_BLOCK, _LARGEST_BLOCK))
-    n_blocks = -(-n_rows // rows)
+    rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, _SMALLEST_BLOCK // itemsize, _LARGEST_BLOCK))
+    n_blocks = max(-(-n_rows // rows), min(n_rows // _WORTH_A_THREAD, _BLOCK_MULTIPLE))
     if n_blocks > 2:
         n_blocks = -(-n_blocks // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
-    edges = np.linspace(0, n_rows, n_blocks + 1).astype(int).tolist()
-    return [slice(start, stop) for start, stop in pairwise(edges)]
+    edges = np.linspace(0, n_rows / _ROW_MULTIPLE, n_blocks + 1).round().astype(int) * _ROW_MULTIPLE
+    edges[-1] = n_rows
+    return [slice(start, stop) for start, stop in pairwise(edges.tolist())]

@@ -18,6 +18,7 @@ import numpy as np
 
 from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray, array_namespace
+from rhohat.kernels import add_row, multiply, multiply_transposed
 
 __all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters", "units_of"]
 
@@ -53,6 +54,10 @@ class Layers(NamedTuple):
 
     z: list[FloatArray]
     a: list[FloatArray]
+
+    def first_rows(self, n_rows: int) -> Layers:
+        """Return views of the first rows of each."""
+        return Layers([z[:n_rows] for z in self.z], [a[:n_rows] for a in self.a])
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,13 @@ class Network:
         n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self._n_free])
         return n_weights + sum(self.widths) + sum(self.activation_parameter_sizes)
 
+    @cached_property
+    def _parts(self) -> list[slice]:
+        """Where in θ the free weights, the biases and the activations' parameters stand."""
+        sizes = [fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self._n_free]]
+        ends = np.cumsum([0, *sizes, *self.widths, *self.activation_parameter_sizes]).tolist()
+        return [slice(start, stop) for start, stop in pairwise(ends)]
+
     @property
     def _n_free(self) -> int:
         """Number of layers whose weights are in θ; the others are transposed ones of these, in reverse order."""
@@ -160,18 +172,13 @@ class Network:
                 f"theta must have the shape ({self.n_parameters},) for layer_sizes {self.layer_sizes};"
                 f" got {tuple(theta.shape)}."
             )
-        start = 0
-
-        def take(size: int) -> FloatArray:
-            nonlocal start
-            start += size
-            return theta[start - size : start]
-
-        weights = [take(rows * columns).reshape(rows, columns) for rows, columns in self.weight_shapes[: self._n_free]]
+        n_free, n_layers = self._n_free, self.n_layers
+        parts = [theta[part] for part in self._parts]
+        shapes = self.weight_shapes[:n_free]
+        weights = [part.reshape(shape) for part, shape in zip(parts[:n_free], shapes, strict=True)]
         if self.tied:
             weights += [W.T for W in reversed(weights)]
-        biases = [take(width) for width in self.widths]
-        return Parameters(weights, biases, [take(size) for size in self.activation_parameter_sizes])
+        return Parameters(weights, parts[n_free : n_free + n_layers], parts[n_free + n_layers :])
 
     def pack(
         self,
@@ -297,10 +304,12 @@ class Network:
         """
         for index, (given, a) in enumerate(pairwise(layers.a)):
             layer, z = start + index, layers.z[index + 1]
-            array_namespace(z).matmul(given, parameters.weights[layer], out=z)
-            z += parameters.biases[layer]
-            if layer + 1 != without_activation:
-                self.activations[layer].forward(Units(z, a, parameters.activation_parameters[layer]))
+            multiply(given, parameters.weights[layer], z)
+            if layer + 1 == without_activation:
+                add_row(z, parameters.biases[layer])
+            else:
+                units = Units(z, a, parameters.activation_parameters[layer])
+                self.activations[layer].forward_with_bias(units, parameters.biases[layer])
 
     def backward(
         self,
@@ -342,10 +351,11 @@ class Network:
         """
         for layer in reversed(range(self.n_layers)):
             out, below = delta.z[layer + 1], layers.a[layer]
-            xp = array_namespace(out)
             if not (from_z and layer == self.n_layers - 1):
                 extra = added[layer]
-                if extra is not None:
+                if extra is not None and extra.ndim == 1:
+                    add_row(delta.a[layer + 1], extra)
+                elif extra is not None:
                     delta.a[layer + 1] += extra
                 units, own = units_of(parameters, layers, layer), gradient.activation_parameters[layer]
                 self.activations[layer].pull_back(units, delta.a[layer + 1], out, own)
@@ -354,7 +364,7 @@ class Network:
                 out += extra
             self.add_products(gradient, layer, below, out, ones, accumulate)
             if layer > 0:
-                xp.matmul(out, parameters.weights[layer].T, out=delta.a[layer])
+                multiply(out, parameters.weights[layer].T, delta.a[layer])
 
     def add_products(
         self,
@@ -373,7 +383,7 @@ class Network:
         if accumulate or self.tied:
             W += xp.matmul(below.T, delta)
         else:
-            xp.matmul(below.T, delta, out=W)
+            multiply_transposed(below, delta, W)
         if ones is None:
             return
         if accumulate:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,10 @@ class Objective:
         self.network = network
         self.n_samples = X.shape[0]
         self._dtype = X.dtype
+        self._largest = float(np.finfo(X.dtype).max) / 4
         self.set_rows(X, y, sample_weight, tangents)
         self._penalties = tuple(penalties)
+        self._penalty_names = list(dict.fromkeys(penalty.name for penalty in penalties))
         active = [penalty for penalty in self._penalties if penalty.weight > 0]
         self._weight_penalties = [penalty for penalty in active if isinstance(penalty, WeightPenalty)]
         self._jacobian_penalties = [penalty for penalty in active if isinstance(penalty, JacobianPenalty)]
@@ -176,10 +179,8 @@ class Objective:
             function = partial(self._sum_loss_and_gradient, parameters, added)
             sums = self._engine.sum_blocks(function, self._blocks, theta.size + len(self._row_terms), self._dtype)
         sums /= self._total_weight
-        gradient = sums[: theta.size]
-        for penalty in self._weight_penalties:
-            penalty.add_gradient(self._decayed(penalty, theta), self._decayed(penalty, gradient))
-        terms = self._terms(theta, sums[theta.size :], mean_terms)
+        gradient, row_terms = sums[: theta.size], sums[theta.size :]
+        terms = self._terms(row_terms, mean_terms, self._penalise_weights(theta, gradient))
         return sum(terms.values()), gradient, terms
 
     def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
@@ -200,7 +201,7 @@ class Objective:
             mean_terms, _ = self._penalise_mean_activations(parameters)
             function = partial(self._sum_loss, parameters)
             sums = self._engine.sum_blocks(function, self._blocks, len(self._row_terms), self._dtype)
-        terms = self._terms(theta, sums / self._total_weight, mean_terms)
+        terms = self._terms(sums / self._total_weight, mean_terms, self._penalise_weights(theta))
         return sum(terms.values()), terms
 
     def mean_activations(self, theta: FloatArray) -> list[FloatArray]:
@@ -248,7 +249,7 @@ class Objective:
             product = self._engine.sum_blocks(function, self._blocks, theta.size, self._dtype)
         product /= self._total_weight
         for penalty in self._weight_penalties:
-            penalty.add_hessian_product(*(self._decayed(penalty, flat) for flat in (theta, vector, product)))
+            penalty.add_hessian_product(*(_decayed(penalty, self.network.unpack(v)) for v in (theta, vector, product)))
         return product
 
     def check_second_derivative(self) -> None:
@@ -267,14 +268,9 @@ class Objective:
     def _cast(self, theta: FloatArray) -> Parameters:
         return self.network.unpack(np.asarray(theta, dtype=self._dtype))
 
-    def _decayed(self, penalty: WeightPenalty, flat: FloatArray) -> list[FloatArray]:
-        """Return the parts of θ, or of a vector like it, at which a penalty looks."""
-        parameters = self.network.unpack(flat)
-        return [*parameters.weights, *parameters.biases] if penalty.include_biases else parameters.weights
-
     def _layers(self, rows: slice, worker: int) -> Layers:
         """Return where the layers of these rows stand: the input, then the cache or the worker's scratch."""
-        layers = self._scratch[worker].layers(rows)
+        layers = self._scratch[worker].of(rows)[0]
         layers.a[0] = self._X[rows]
         if self._cache is not None:
             for layer in range(1, self._depth + 1):
@@ -296,7 +292,7 @@ class Objective:
             return []
         sums = self._engine.sum_blocks(function, self._blocks, sum(sizes), self._dtype)
         sums /= self._mean_weight
-        return np.split(sums, np.cumsum(sizes)[:-1])
+        return [sums[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0))]
 
     def _sum_activations(self, parameters: Parameters, depth: int, rows: slice, worker: int, sums: FloatArray) -> None:
         """Pass 1 over one block: forward, and the sums of the hidden activations."""
@@ -307,7 +303,7 @@ class Objective:
     def _sum_over_rows(self, arrays: Sequence[FloatArray], rows: slice, worker: int, sums: FloatArray) -> None:
         """Write the column sums of arrays of shape (n_rows, n_units), one after another."""
         weights = self._weights_of(rows)
-        summed = self._scratch[worker].ones(rows) if weights is None else weights.T
+        summed = self._scratch[worker].of(rows)[2] if weights is None else weights.T
         start = 0
         for array in arrays:
             stop = start + array.shape[1]
@@ -333,10 +329,12 @@ class Objective:
         bounds = self.network.activations[hidden].bounds
         # What is summed over rows will be divided by their total weight.
         scale = self._total_weight / self._mean_weight
-        derivative = scale * sum(p.derivative(rho_hat, bounds, self._dtype) for p in self._mean_penalties[hidden])
+        derivative = np.zeros_like(rho_hat)
+        for penalty in self._mean_penalties[hidden]:
+            derivative += penalty.derivative(rho_hat, bounds, self._dtype)
+        derivative *= scale
         # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
-        limit = float(np.finfo(self._dtype).max) / 4
-        return np.clip(derivative, -limit, limit).astype(self._dtype)
+        return derivative.clip(-self._largest, self._largest).astype(self._dtype)
 
     def _penalise_mean_tangents(
         self, parameters: Parameters, direction: Parameters
@@ -379,14 +377,15 @@ class Objective:
         )
         return layers
 
-    def _evaluate_loss(self, layers: Layers, rows: slice, delta: FloatArray) -> FloatArray:
-        """Return the loss of each row, and write its derivative, times the rows' weights."""
+    def _evaluate_loss(self, layers: Layers, rows: slice, delta: FloatArray) -> float:
+        """Return the loss summed over rows, and write its derivative, both times the rows' weights."""
         outputs = layers.z[-1] if self._from_z else layers.a[-1]
-        values = self._loss.value_and_derivative(outputs, self._y[rows], out=delta)
         weights = self._weights_of(rows)
-        if weights is not None:
-            delta *= weights
-        return values
+        if weights is None:
+            return self._loss.sum_and_derivative(outputs, self._y[rows], out=delta)
+        values = self._loss.value_and_derivative(outputs, self._y[rows], out=delta)
+        delta *= weights
+        return float(values @ weights[:, 0])
 
     def _penalise_rows(
         self, parameters: Parameters, layers: Layers, rows: slice, gradient: Parameters
@@ -396,6 +395,8 @@ class Objective:
         values: dict[str, FloatArray] = {}
         added: list[FloatArray | None] = [None] * n_layers
         added_z: list[FloatArray | None] = [None] * n_layers
+        if len(self._row_terms) == 1:
+            return values, added, added_z
         for hidden, penalties in enumerate(self._activation_penalties):
             for activation_penalty in penalties:
                 name, a = activation_penalty.name, layers.a[hidden + 1]
@@ -421,18 +422,19 @@ class Objective:
         output.forward(Units(z, a, parameters.activation_parameters[-1]))
         return Layers([*layers.z[:-1], z], [*layers.a[:-1], a])
 
-    def _write_terms(self, loss: FloatArray, penalties: dict[str, FloatArray], rows: slice, sums: FloatArray) -> None:
-        """Sum the values of each row, weighted, in the order of the row terms."""
+    def _write_terms(self, loss: float, penalties: dict[str, FloatArray], rows: slice, sums: FloatArray) -> None:
+        """Write the row terms in their order: the loss, and what the penalties say of each row, summed likewise."""
         weights = self._weights_of(rows)
-        sums[:] = 0
         for index, name in enumerate(self._row_terms):
-            for values in ([loss] if index == 0 else []) + ([penalties[name]] if name in penalties else []):
+            sums[index] = loss if index == 0 else 0.0
+            if name in penalties:
+                values = penalties[name]
                 sums[index] += values.sum() if weights is None else values @ weights[:, 0]
 
     def _sum_loss(self, parameters: Parameters, rows: slice, worker: int, sums: FloatArray) -> None:
         """Pass 2 without the gradient; sums holds the row terms."""
         layers = self._forward(parameters, rows, worker, self._depth if self._cache is not None else 0)
-        delta = self._scratch[worker].deltas(rows)
+        delta = self._scratch[worker].of(rows)[1]
         loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
         unused = np.zeros(self.network.n_parameters if self._jacobian_penalties else 0, self._dtype)
         gradient = self.network.unpack(unused) if unused.size else Parameters([], [], [])
@@ -448,7 +450,7 @@ class Objective:
     ) -> None:
         """Pass 2 over one block; sums holds the gradient, then the row terms, so that the gradient stays aligned."""
         layers = self._forward(parameters, rows, worker, self._depth if self._cache is not None else 0)
-        delta = self._scratch[worker].deltas(rows)
+        delta = self._scratch[worker].of(rows)[1]
         loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
         n_parameters = self.network.n_parameters
         accumulate = bool(self._jacobian_penalties)
@@ -461,7 +463,7 @@ class Objective:
             parameters,
             layers,
             delta,
-            self._scratch[worker].ones(rows),
+            self._scratch[worker].of(rows)[2],
             self._add_means(added, mean_added, rows),
             added_z,
             gradient,
@@ -474,6 +476,8 @@ class Objective:
     ) -> list[FloatArray | None]:
         """Return what each row adds to ∂J/∂a, together with what all rows add alike, times their weights."""
         weights = self._weights_of(rows)
+        if weights is None and len(self._row_terms) == 1:
+            return list(mean_added)
         together: list[FloatArray | None] = []
         for of_row, of_mean in zip(added, mean_added, strict=True):
             if of_mean is not None and weights is not None:
@@ -514,7 +518,7 @@ class Objective:
                 added[hidden] = _add(added[hidden], penalty.derivative(a) * scale)
                 added_tangent[hidden] = _add(added_tangent[hidden], penalty.second_derivative(a) * alpha * scale)
         sums[:] = 0
-        product, ones = self.network.unpack(sums), self._scratch[worker].ones(rows)
+        product, ones = self.network.unpack(sums), self._scratch[worker].of(rows)[2]
         for jacobian_penalty in self._jacobian_penalties:
             given = None if self._tangents is None else self._tangents[rows]
             jacobian_penalty.add_hessian_product(tangent_pass, tangents, weights, given, ones, product)
@@ -529,15 +533,26 @@ class Objective:
             from_z=self._from_z,
         )
 
-    def _terms(self, theta: FloatArray, row_terms: FloatArray, mean_terms: dict[str, float]) -> dict[str, float]:
+    def _penalise_weights(self, theta: FloatArray, gradient: FloatArray | None = None) -> dict[str, float]:
+        """Return the values of the penalties on weights by name, and add what they add to the gradient."""
+        values: dict[str, float] = {}
+        if not self._weight_penalties:
+            return values
+        parameters = self.network.unpack(theta)
+        gradients = None if gradient is None else self.network.unpack(gradient)
+        for penalty in self._weight_penalties:
+            decayed = _decayed(penalty, parameters)
+            values[penalty.name] = values.get(penalty.name, 0.0) + penalty.value(decayed)
+            if gradients is not None:
+                penalty.add_gradient(decayed, _decayed(penalty, gradients))
+        return values
+
+    def _terms(self, row_terms: FloatArray, *penalties: dict[str, float]) -> dict[str, float]:
         """Return the terms of J by name: the loss, then the penalties in the order in which they were given."""
         found = dict(zip(self._row_terms, row_terms.tolist(), strict=True))
-        terms = {self._loss.name: found[self._loss.name]}
-        for penalty in self._penalties:
-            value = found.get(penalty.name, 0.0) + mean_terms.get(penalty.name, 0.0)
-            if isinstance(penalty, WeightPenalty):
-                value = terms.get(penalty.name, 0.0) + penalty.value(self._decayed(penalty, theta))
-            terms[penalty.name] = value
+        terms = {self._loss.name: found.pop(self._loss.name)}
+        for name in self._penalty_names:
+            terms[name] = sum(values.get(name, 0.0) for values in (found, *penalties))
         return terms
 
 
@@ -548,20 +563,16 @@ class _Scratch:
         self._layers = network.allocate(rows, partial(empty_aligned, dtype=dtype))
         self._deltas = network.allocate(rows, partial(empty_aligned, dtype=dtype))
         self._ones = np.ones((1, rows), dtype=dtype)
+        self._views: dict[int, tuple[Layers, Layers, FloatArray]] = {}
 
-    def layers(self, rows: slice) -> Layers:
-        return _first_rows(self._layers, rows)
-
-    def deltas(self, rows: slice) -> Layers:
-        return _first_rows(self._deltas, rows)
-
-    def ones(self, rows: slice) -> FloatArray:
-        return self._ones[:, : rows.stop - rows.start]
-
-
-def _first_rows(layers: Layers, rows: slice) -> Layers:
-    n_rows = rows.stop - rows.start
-    return Layers([z[:n_rows] for z in layers.z], [a[:n_rows] for a in layers.a])
+    def of(self, rows: slice) -> tuple[Layers, Layers, FloatArray]:
+        """Return layers, deltas and ones for a block of rows."""
+        n_rows = rows.stop - rows.start
+        if n_rows not in self._views:  # blocks have two sizes at most
+            layers, deltas = self._layers.first_rows(n_rows), self._deltas.first_rows(n_rows)
+            self._views[n_rows] = layers, deltas, self._ones[:, :n_rows]
+        layers, deltas, ones = self._views[n_rows]
+        return Layers(layers.z.copy(), layers.a.copy()), deltas, ones
 
 
 def _add(known: FloatArray | None, extra: FloatArray | None) -> FloatArray | None:
@@ -569,6 +580,11 @@ def _add(known: FloatArray | None, extra: FloatArray | None) -> FloatArray | Non
         return extra if known is None else known
     total: FloatArray = known + extra
     return total
+
+
+def _decayed(penalty: WeightPenalty, parameters: Parameters) -> list[FloatArray]:
+    """Return the arrays at which a penalty on weights looks."""
+    return [*parameters.weights, *parameters.biases] if penalty.include_biases else parameters.weights
 
 
 def _acts_on(penalty: HiddenLayerPenalty, hidden: int) -> bool:

@@ -302,9 +302,8 @@ def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: n
     low, high = bounds
     half_spacing = float(np.finfo(dtype).eps) / 2
     smallest = 1e-300 if low == 0 else half_spacing
-    fraction = (np.asarray(mean_activation, dtype=np.float64) - low) / (high - low)
-    clipped: FloatArray = np.clip(fraction, smallest, 1 - half_spacing)
-    return clipped
+    fraction: FloatArray = (np.asarray(mean_activation, dtype=np.float64) - low) / (high - low)
+    return fraction.clip(smallest, 1 - half_spacing, out=fraction)
 
 
 def _check_layers(penalty: HiddenLayerPenalty) -> None:

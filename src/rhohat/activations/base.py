@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from rhohat.arrays import FloatArray
+from rhohat.kernels import add_row
 
 __all__ = ["Activation", "ElementwiseActivation", "Units"]
 
@@ -78,6 +79,11 @@ class Activation(ABC):
     @abstractmethod
     def forward(self, units: Units) -> None:
         """Write f(z) into a, which is z itself where the function works in place."""
+
+    def forward_with_bias(self, units: Units, bias: FloatArray) -> None:
+        """Add a bias, of shape (width,), to z, and write f(z) into a; there to be made faster."""
+        add_row(units.z, bias)
+        self.forward(units)
 
     @abstractmethod
     def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:

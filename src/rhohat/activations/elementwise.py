@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from rhohat.activations.base import ElementwiseActivation
+from rhohat.activations.base import ElementwiseActivation, Units
 from rhohat.arrays import FloatArray, array_namespace
+from rhohat.kernels import reciprocal, subtract_from_row
 
 __all__ = ["Identity", "LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
 
@@ -72,12 +73,14 @@ class Sigmoid(ElementwiseActivation):
 
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with 1 / (1 + exp(−z))."""
-        xp = array_namespace(z)
-        xp.negative(z, out=z)
+        array_namespace(z).negative(z, out=z)
         with np.errstate(over="ignore", under="ignore"):
-            xp.exp(z, out=z)
-        z += 1
-        xp.reciprocal(z, out=z)
+            _apply_to_negative(z)
+
+    def forward_with_bias(self, units: Units, bias: FloatArray) -> None:
+        """Overwrite z with f(z + bias); the sign of z changes as the bias is added, in one pass over z."""
+        subtract_from_row(-bias, units.z)
+        _apply_to_negative(units.z)
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return a (1 − a)."""
@@ -97,6 +100,13 @@ class Sigmoid(ElementwiseActivation):
         delta *= a
         a *= delta
         delta -= a
+
+
+def _apply_to_negative(minus_z: FloatArray) -> None:
+    """Overwrite −z with 1 / (1 + exp(−z))."""
+    array_namespace(minus_z).exp(minus_z, out=minus_z)
+    minus_z += 1
+    reciprocal(minus_z)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from joblib import cpu_count
@@ -77,17 +77,27 @@ class ThreadEngine:
 
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_workers = thread_count(n_jobs)
+        self._n_sessions = 0
+        self._buffers: dict[tuple[int, np.dtype[Any]], list[FloatArray]] = {}
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._n_threads = 0
         self._process = os.getpid()
 
-    def session(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def session(self) -> Iterator[None]:
         """Hold BLAS to one thread for as long as the `with` block lasts, not only during each sum.
 
         A loop of many sums runs in a session: between sums, BLAS threads that are woken and put back to sleep
-        would compete with the engine's own for the cores.
+        would compete with the engine's own for the cores. What a sum needs to write into is kept for the next one.
         """
-        return BLAS.one_thread()
+        with BLAS.one_thread():
+            self._n_sessions += 1
+            try:
+                yield
+            finally:
+                self._n_sessions -= 1
+                if self._n_sessions == 0:
+                    self._buffers.clear()
 
     def sum_blocks(
         self,
@@ -118,8 +128,10 @@ class ThreadEngine:
             The first that a call of `function` raised. It and KeyboardInterrupt leave once every thread is idle.
         """
         n_workers = min(self.n_workers, len(blocks))
-        job = _OrderedSum(function, blocks, n_sums, np.dtype(dtype), n_workers)
-        with BLAS.one_thread():
+        in_session = self._n_sessions > 0
+        buffers = self._take_buffers(n_sums, np.dtype(dtype), 1 if n_workers == 1 else 2 * n_workers)
+        job = _OrderedSum(function, blocks, n_sums, buffers, n_workers)
+        with nullcontext() if in_session else BLAS.one_thread():
             try:
                 self._start_threads(n_workers - 1)
                 for worker in range(1, n_workers):
@@ -132,7 +144,14 @@ class ThreadEngine:
                 raise
         if job.failure is not None:
             raise job.failure
+        if in_session:
+            self._buffers[n_sums, np.dtype(dtype)] = buffers
         return job.total
+
+    def _take_buffers(self, n_sums: int, dtype: np.dtype[Any], n_buffers: int) -> list[FloatArray]:
+        """Return arrays for the sums of blocks: those that an earlier sum of the session left, if any."""
+        buffers = self._buffers.pop((n_sums, dtype), [])
+        return buffers[:n_buffers] + [empty_aligned((n_sums,), dtype) for _ in range(n_buffers - len(buffers))]
 
     def _start_threads(self, n_threads: int) -> None:
         """Start threads until there are so many; they serve this engine until it is garbage."""
@@ -155,7 +174,7 @@ def _serve(tasks: SimpleQueue[_Task | None]) -> None:
 class _OrderedSum:
     """One sum over blocks: hands out blocks, takes their sums in, adds them in order.
 
-    A thread that is ahead of its turn leaves its sums and takes another buffer, so that it need not wait. There are
+    A thread that is ahead of its turn leaves its sums and takes another buffer, so that it need not wait. It is given
     two buffers a thread: memory stays a multiple of n_sums, however many blocks there are.
 
     Ctrl-C may strike the calling thread between any two steps. So it uses plain locks and `SimpleQueue`, which are
@@ -167,7 +186,7 @@ class _OrderedSum:
         function: Callable[[slice, int, FloatArray], None],
         blocks: Sequence[slice],
         n_sums: int,
-        dtype: np.dtype[np.generic],
+        buffers: Sequence[FloatArray],
         n_workers: int,
     ) -> None:
         self.total: FloatArray = np.zeros(n_sums)
@@ -183,8 +202,8 @@ class _OrderedSum:
         self._stopped = False
         self._left: SimpleQueue[None] = SimpleQueue()  # an item for every helper that has left
         self._free: SimpleQueue[FloatArray | None] = SimpleQueue()  # buffers; None wakes who waits when stopped
-        for _ in range(1 if n_workers == 1 else 2 * n_workers):
-            self._free.put(empty_aligned((n_sums,), dtype))
+        for buffer in buffers:
+            self._free.put(buffer)
 
     def work(self, worker: int) -> None:
         """Work on blocks until none is left or the sum is stopped."""

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rhohat import kernels
+from tests.tolerances import EXACT
+
+# Around the shapes at which the form of an operation changes.
+shapes = st.tuples(st.integers(1, 2100), st.integers(1, 70), st.integers(1, 70))
+
+
+def draw(shape, dtype=np.float64):
+    return np.random.default_rng(shape[0]).normal(size=shape).astype(dtype)
+
+
+def assert_sums_agree(found, expected, terms):
+    """Sums of products of normal draws, in another order."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=EXACT * terms)
+
+
+@given(shapes)
+def test_products_in_stacks_equal_products_at_once(shape):
+    n_rows, k, n = shape
+    A, B, D = draw((n_rows, k)), draw((k, n)), draw((n_rows, n))
+    out, gradient = np.empty((n_rows, n)), np.empty((k, n))
+    kernels.multiply(A, B, out)
+    assert_sums_agree(out, A @ B, k)
+    kernels.multiply(D, B.T, A.copy())
+    kernels.multiply_transposed(A, D, gradient)
+    assert_sums_agree(gradient, A.T @ D, n_rows)
+
+
+@pytest.mark.parametrize("n_rows", [625, 626, 1250, 1251, 2512, 2519])
+def test_narrow_products_are_taken_as_stacks_with_or_without_a_rest(n_rows):
+    A, W, delta = draw((n_rows, 64)), draw((64, 25)), draw((n_rows, 25))
+    rows = kernels._rows_of_small_product(n_rows, W.size)
+    assert rows == n_rows if n_rows == 625 else rows * W.size <= 1e6
+    out, back, gradient = np.empty((n_rows, 25)), np.empty((n_rows, 64)), np.empty((64, 25))
+    kernels.multiply(A, W, out)
+    kernels.multiply(delta, W.T, back)
+    kernels.multiply_transposed(A, delta, gradient)
+    assert_sums_agree(out, A @ W, 64)
+    assert_sums_agree(back, delta @ W.T, 25)
+    assert_sums_agree(gradient, A.T @ delta, n_rows)
+
+
+def test_wide_products_are_taken_at_once():
+    assert kernels._rows_of_small_product(512, 784 * 196) == 512
+
+
+@given(st.integers(1, 200), st.integers(1, 900), st.sampled_from([np.float32, np.float64]))
+def test_rows_joined_give_the_same_bits(n_rows, n_columns, dtype):
+    X, row = draw((n_rows, n_columns), dtype), draw((n_columns,), dtype)
+    added, subtracted = X.copy(), X.copy()
+    kernels.add_row(added, row)
+    kernels.subtract_from_row(row, subtracted)
+    np.testing.assert_array_equal(added, X + row)
+    np.testing.assert_array_equal(subtracted, row - X)
+
+
+def test_rows_of_a_view_with_gaps_are_left_apart():
+    X, row = draw((64, 10)), draw((4,))
+    expected = X.copy()
+    expected[:, 2:6] += row
+    kernels.add_row(X[:, 2:6], row)
+    np.testing.assert_array_equal(X, expected)
+    expected[:, 2:6] = row - expected[:, 2:6]
+    kernels.subtract_from_row(row, X[:, 2:6])
+    np.testing.assert_array_equal(X, expected)
+
+
+def test_reciprocal_is_rounded_correctly():
+    X = np.array([[1.0, 3.0, -7.0, np.inf]])
+    kernels.reciprocal(X)
+    np.testing.assert_array_equal(X, [[1.0, 1 / 3, -1 / 7, 0.0]])
