@@ -1,20 +1,28 @@
-# Everything is set up in .venv; a second call of any target reinstalls nothing.
+# Everything is set up in .venv, what benchmarks need beside it in benchmarks/.venv; a second call of any target
+# reinstalls nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+BENCH_BIN := benchmarks/.venv/bin
+BENCH_STAMP := benchmarks/.venv/.installed
 
 ifneq ($(wildcard ../shared/data),)
 export RHOHAT_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help install demo test check bench gradient-checks clean
+# make bench CASE=small64,patches runs these cases only; FULL=1 runs the slow ones to their ends.
+CASE ?=
+FULL ?=
+
+.PHONY: help install demo test check bench bench-references gradient-checks clean
 
 help:
 	@echo "make install           set up .venv with everything"
 	@echo "make demo              photographs -> edge detectors; pictures in demo/"
 	@echo "make test              tests, doctests and README examples"
 	@echo "make check             what CI runs: ruff, mypy, import-linter, make test"
-	@echo "make bench             speed against a textbook implementation"
+	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
+	@echo "make bench-references  writes benchmarks/references.json; takes a quarter of an hour"
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
 	@echo "make clean             remove .venv, caches and results"
 
@@ -40,12 +48,27 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-bench: $(STAMP)
-	$(BIN)/python -m benchmarks
+$(BENCH_STAMP): pyproject.toml benchmarks/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "rhohat needs Python 3.11 or newer; call make with PYTHON=/path/to/one" >&2; exit 1; }
+	$(PYTHON) -m venv benchmarks/.venv
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@grep -v '^#' benchmarks/requirements.txt | while read -r package; do \
+	  $(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check "$$package" \
+	  || echo "$$package could not be installed; the benchmarks go on without it" >&2; \
+	done
+	@touch $@
+
+bench: $(BENCH_STAMP)
+	$(BENCH_BIN)/python -m benchmarks $(if $(FULL),--full) $(CASE)
+
+bench-references: $(BENCH_STAMP)
+	$(BENCH_BIN)/python -m benchmarks.references
 
 gradient-checks: $(STAMP)
 	$(BIN)/python docs/write_gradient_checks.py
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results \
+	  benchmarks/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,46 +1,67 @@
-"""`make bench`: one evaluation of J and its gradient, against the textbook and against its matrix products alone."""
+"""The command line: `python -m benchmarks [CASE,CASE …] [--quick] [--full] [--output FOLDER]`."""
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
-import subprocess
+import argparse
 import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
+from benchmarks.cases import make_cases
+from benchmarks.harness import CaseResult, DisagreementError, run_case
+from benchmarks.references import read_references
+from benchmarks.worker import ROOT, WorkerError, launch
 
-CASES = {"10,000 × 64, 25 hidden": (10_000, 64, 25), "10,000 × 784, 196 hidden": (10_000, 784, 196)}
-CONTENDERS = ("rhohat", "textbook", "products")
-REPEATS = 7
-SECONDS = 1.0  # of measuring, for each contender in each repeat
-
-
-def measure(contender: str, sizes: tuple[int, ...]) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.contender", contender, *map(str, sizes), str(SECONDS)]
-    result: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return result
+_RESULTS = ROOT / "benchmarks" / "results"
 
 
-def main() -> None:
-    print(f"numpy {np.__version__}, Python {platform.python_version()}, {platform.machine()}")
-    print(f"median of {REPEATS} alternating runs, each in a process of its own; ratios run by run\n")
-    print("| one evaluation of J and ∇J, float64 | rhohat | textbook NumPy | products alone | textbook / rhohat |")
-    print("|---|---|---|---|---|")
-    for name, sizes in CASES.items():
-        runs: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
-        costs: dict[str, float] = {}
-        for _ in range(REPEATS):
-            for contender in CONTENDERS:
-                result = measure(contender, sizes)
-                runs[contender].append(result["seconds"])
-                costs[contender] = result["cost"]
-        if not np.isclose(costs["rhohat"], costs["textbook"], rtol=1e-12, atol=0):
-            sys.exit(f"the contenders disagree on J: {costs}")
-        ratio = statistics.median(t / r for t, r in zip(runs["textbook"], runs["rhohat"], strict=True))
-        milliseconds = [f"{1e3 * statistics.median(runs[contender]):.1f} ms" for contender in CONTENDERS]
-        print(f"| {name} | {' | '.join(milliseconds)} | {ratio:.2f} |", flush=True)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run cases, print their table and write the results; return 1 if a case failed, after what was measured."""
+    options = _parse(arguments)
+    cases = make_cases(options.quick, options.full, read_references())
+    names = [name for text in options.cases for name in text.split(",") if name] or list(cases)
+    if unknown := [name for name in names if name not in cases]:
+        print(f"there is no case {', '.join(unknown)}; there are {', '.join(cases)}", file=sys.stderr)
+        return 2
+    results: list[CaseResult] = []
+    failure = ""
+    start = time.perf_counter()
+    for name in names:
+        try:
+            results.append(run_case(cases[name], launch, _tell))
+        except (DisagreementError, WorkerError) as error:
+            failure = str(error)
+            break
+    _tell(f"{time.perf_counter() - start:.0f} s in all")
+    _tell("")
+    # NumPy and Matplotlib are loaded once the contenders are done: see `benchmarks.tasks`.
+    from benchmarks import environment, report
+
+    machine = environment.describe()
+    print(report.render(results, machine))
+    written = report.write(results, machine, options.output)
+    print("written:", ", ".join(str(path) for path in written))
+    if failure:
+        print(f"stopped: {failure}", file=sys.stderr)
+    return 1 if failure else 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed beside other ways to do the same.")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="names, also joined by commas; all without")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether everything runs, not how fast")
+    parser.add_argument("--full", action="store_true", help="run the descents on MNIST whole, which takes long")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"for the results, {_RESULTS} without")
+    options = parser.parse_args(arguments)
+    if options.output is None:
+        options.output = _RESULTS / "quick" if options.quick else _RESULTS
+    return options
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

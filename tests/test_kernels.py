@@ -23,10 +23,11 @@ def assert_sums_agree(found, expected, terms):
 def test_products_in_stacks_equal_products_at_once(shape):
     n_rows, k, n = shape
     A, B, D = draw((n_rows, k)), draw((k, n)), draw((n_rows, n))
-    out, gradient = np.empty((n_rows, n)), np.empty((k, n))
+    out, back, gradient = np.empty((n_rows, n)), np.empty((n_rows, k)), np.empty((k, n))
     kernels.multiply(A, B, out)
     assert_sums_agree(out, A @ B, k)
-    kernels.multiply(D, B.T, A.copy())
+    kernels.multiply(D, B.T, back)
+    assert_sums_agree(back, D @ B.T, n)
     kernels.multiply_transposed(A, D, gradient)
     assert_sums_agree(gradient, A.T @ D, n_rows)
 

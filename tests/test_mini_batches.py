@@ -1,11 +1,14 @@
 """J in mini-batches: which rows, in which order, corrupted how, and that a batch's J is that of its rows."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from rhohat.activations import Sigmoid, Softmax
+from rhohat.activations import Sigmoid, Softmax, Tanh
+from rhohat.batch_objective import BatchObjective
 from rhohat.blocks import row_blocks
-from rhohat.corruption import GaussianNoise, MaskingNoise, corrupt_rows
+from rhohat.corruption import GaussianNoise, MaskingNoise
 from rhohat.engines import ThreadEngine
 from rhohat.gradcheck import check_gradient
 from rhohat.jacobian_penalties import TangentPropagation
@@ -13,7 +16,7 @@ from rhohat.losses import SoftmaxCrossEntropy
 from rhohat.mini_batches import MiniBatches
 from rhohat.network import Network
 from rhohat.objective import Objective
-from rhohat.penalties import KLSparsity, WeightDecay
+from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay, WeightPenalty
 from tests.tolerances import EXACT, FLOAT32, GRADIENT
 
 N_ROWS = 50
@@ -45,6 +48,12 @@ def rows_of(objective):
 
 def epoch_of(batches, epoch, batch_size=16):
     return [rows_of(objective) for objective, _ in batches.batches(epoch, batch_size)]
+
+
+def put(gradient, part, own, worker):
+    """Keep a part of a gradient, once."""
+    assert np.all(np.isnan(gradient[part]))
+    gradient[part] = own
 
 
 def order_of(epoch):
@@ -127,10 +136,10 @@ def test_a_batch_is_the_objective_over_its_rows(kind, batch_size, X, rng):
             if corruption is not None:
                 rows = np.array(rows_of(objective))
             assert len(rows) == n_rows
-            inputs = X if corruption is None else corrupt_rows(corruption, X, 0, epoch)
+            inputs = X[rows] if corruption is None else objective._X.copy()
             targets = (X if corruption is not None else None) if y is None else y
             expected = as_objective(
-                inputs[rows],
+                inputs,
                 None if targets is None else targets[rows],
                 network,
                 penalties,
@@ -138,12 +147,17 @@ def test_a_batch_is_the_objective_over_its_rows(kind, batch_size, X, rng):
                 **{name: values[rows] for name, values in options.items()},
             ).evaluate(theta)
             found = objective.evaluate(theta)
+            in_parts = np.full(theta.size, np.nan)
+            value, terms = objective.evaluate_in_parts(theta, partial(put, in_parts))
             if "sample_weight" in options:  # means divide by the mean weight of all rows, so that batches add up
                 share = options["sample_weight"][rows].mean() / options["sample_weight"].mean()
                 terms = {name: share * value for name, value in expected[2].items()}
                 expected = share * expected[0], share * expected[1], terms
             tolerance = FLOAT32 if kind == "float32" else EXACT
             np.testing.assert_allclose(found[0], expected[0], rtol=tolerance)
+            np.testing.assert_allclose(value, expected[0], rtol=tolerance)
+            assert terms == pytest.approx(found[2], rel=tolerance)
+            np.testing.assert_allclose(in_parts, found[1], rtol=0, atol=tolerance * np.abs(found[1]).max())
             np.testing.assert_allclose(found[1], expected[1], rtol=tolerance, atol=tolerance)
             assert found[2].keys() == expected[2].keys()
             np.testing.assert_allclose(list(found[2].values()), list(expected[2].values()), rtol=tolerance)
@@ -176,17 +190,22 @@ def corrupted_by(batches, epoch, batch_size):
     return seen
 
 
-def test_a_row_is_corrupted_by_its_number_and_the_epoch_whatever_its_batch(X):
-    epochs = [corrupted_by(make(X, corruption=MaskingNoise(0.5)), epoch, 16) for epoch in (0, 1)]
-    for epoch, seen in enumerate(epochs):
-        np.testing.assert_array_equal(seen, corrupt_rows(MaskingNoise(0.5), X, seed=0, epoch=epoch))
-        for batch_size in (1, 7, 50):
-            np.testing.assert_array_equal(corrupted_by(make(X, corruption=MaskingNoise(0.5)), epoch, batch_size), seen)
-        held_out = corrupted_by(make(X, corruption=MaskingNoise(0.5), validation_fraction=0.2), epoch, 16)
-        trained = ~np.isnan(held_out[:, 0])
-        assert trained.sum() == 40
-        np.testing.assert_array_equal(held_out[trained], seen[trained])
-    assert not np.array_equal(epochs[0], epochs[1])
+def test_rows_are_corrupted_by_seed_epoch_and_place(X):
+    first, again, other_epoch = (corrupted_by(make(X, corruption=MaskingNoise(0.5)), epoch, 16) for epoch in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other_epoch)
+    assert not np.array_equal(first, corrupted_by(make(X, seed=1, corruption=MaskingNoise(0.5)), 0, 16))
+    kept = first[:, 1:] != 0
+    assert 0.3 < kept.mean() < 0.7
+    np.testing.assert_array_equal(first[:, 1:][kept], X[:, 1:][kept])
+
+
+def test_every_place_of_an_epoch_draws_its_own_noise(X):
+    """Not the same noise in every batch, nor in every part of one that a thread fills."""
+    many = np.tile(X[:1], (600, 1))
+    batches = make(many, corruption=GaussianNoise(1.0))
+    noise = np.concatenate([objective._X.copy() - many[:1] for objective, _ in batches.batches(0, 300)])
+    assert len(np.unique(noise[:, 0])) == 600
 
 
 def test_corruption_leaves_the_clean_rows_and_the_targets_as_they_are(X):
@@ -283,3 +302,56 @@ def test_the_number_of_threads_changes_no_bit(rng):
     for (value, gradient, terms), other in zip(*found, strict=True):
         assert (value, terms) == (other[0], other[2])
         np.testing.assert_array_equal(gradient, other[1])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("n_rows", [37, 300, 3000])
+def test_the_gradient_in_parts_is_the_gradient(n_rows, tied, monkeypatch, rng):
+    """With rows and units that are shared among threads, and with more rows than are worth it; biases decayed too."""
+    monkeypatch.setattr("rhohat.blocks._SHARED_WORK", 1)
+    monkeypatch.setattr("rhohat.blocks._FEWEST_SHARED", 16)
+    network = Network((40, 70, 30, 70, 40), (Sigmoid(), Tanh(), Sigmoid(), Sigmoid()), tied=tied)
+    theta = network.initial_theta(rng)
+    X = rng.random((n_rows, 40))
+    penalties = [WeightDecay(0.1, include_biases=True), KLSparsity(0.2, 0.7), L1Sparsity(0.1, layers=(1,))]
+    expected = Objective(network, X, penalties=penalties, engine=ThreadEngine(1)).evaluate(theta)
+    results = []
+    for n_threads in (1, 2, 3):
+        objective = BatchObjective(network, X, penalties=penalties, engine=ThreadEngine(n_threads))
+        assert objective._at_once == (n_rows < 3000)
+        assert n_rows == 37 or len(objective._blocks) > 1
+        gradient = np.full(theta.size, np.nan)
+        value, terms = objective.evaluate_in_parts(theta, partial(put, gradient))
+        np.testing.assert_allclose(value, expected[0], rtol=EXACT)
+        assert terms == pytest.approx(expected[2], rel=EXACT)
+        np.testing.assert_allclose(gradient, expected[1], rtol=0, atol=EXACT * np.abs(expected[1]).max())
+        results.append(gradient)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_a_penalty_that_sees_whole_matrices_is_given_them(rng):
+    class LargestWeight(WeightPenalty):
+        name, weight = "largest", 1.0
+
+        def value(self, weights):
+            return sum(float(np.abs(W).max()) for W in weights)
+
+        def add_gradient(self, weights, gradients):
+            for W, gradient in zip(weights, gradients, strict=True):
+                place = np.unravel_index(np.abs(W).argmax(), W.shape)
+                gradient[place] += np.sign(W[place])
+
+    theta, X = NETWORK.initial_theta(rng), rng.random((20, 3))
+    objective = BatchObjective(NETWORK, X, penalties=[LargestWeight()], engine=ThreadEngine(1))
+    gradient = np.full(theta.size, np.nan)
+    objective.evaluate_in_parts(theta, partial(put, gradient))
+    np.testing.assert_allclose(gradient, objective(theta)[1], rtol=EXACT)
+    assert check_gradient(objective, theta).relative_difference < GRADIENT
+
+
+def test_no_part_is_handed_over_where_the_value_is_not_finite(X, theta):
+    objective = BatchObjective(NETWORK, X, penalties=PENALTIES, engine=ThreadEngine(1))
+    theta[0] = np.nan
+    value, _ = objective.evaluate_in_parts(theta, lambda *_: pytest.fail("a part was handed over"))
+    assert not np.isfinite(value)

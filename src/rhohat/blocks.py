@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray
 
-__all__ = ["BlockFunction", "Engine", "row_blocks"]
+__all__ = ["BlockFunction", "Engine", "row_blocks", "shared_parts", "theta_parts"]
 
 #: Works on a block of rows as the given worker (an index below the engine's `n_workers`, whose scratch nobody else
 #: uses meanwhile) and writes the block's sums into the given array.
@@ -35,6 +35,9 @@ class Engine(Protocol):
         dtype : dtype-like
             Of the array that each call of the function writes into.
         """
+
+    def for_each(self, function: Callable[[slice, int], None], parts: Sequence[slice]) -> None:
+        """Call a function for parts of something and the worker that it is called by, in no particular order."""
 
 
 # Measured with `make bench`: smaller blocks pay more for Python's lock, and for adding their sums up, than they gain
@@ -79,3 +82,63 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
     edges = np.linspace(0, n_rows / _ROW_MULTIPLE, n_blocks + 1).round().astype(int) * _ROW_MULTIPLE
     edges[-1] = n_rows
     return [slice(start, stop) for start, stop in pairwise(edges.tolist())]
+
+
+_SHARED_WORK = 10**8  # multiply-adds that make a part worth a thread
+_FEWEST_SHARED = 80  # rows, or units: flatter products are slow
+_MOST_PARTS = 16
+
+
+def shared_parts(n: int, multiply_adds: int) -> list[slice]:
+    """Cut a few rows, or the units of a layer, into parts that threads can work on side by side.
+
+    The cut depends on shapes only, as that of many rows into blocks does.
+
+    Parameters
+    ----------
+    n : int
+        Rows or units.
+    multiply_adds : int
+        For each of them.
+
+    Returns
+    -------
+    list of slice
+        In order, covering every one once.
+
+    Examples
+    --------
+    >>> shared_parts(256, 2 * 784 * 1000)
+    [slice(0, 128, None), slice(128, 256, None)]
+    >>> shared_parts(256, 2 * 64 * 25)
+    [slice(0, 256, None)]
+    """
+    most = max(1, min(n * multiply_adds // _SHARED_WORK, n // _FEWEST_SHARED, _MOST_PARTS))
+    n_parts = 2 ** int(np.log2(most))  # 2 or 4 threads share them evenly
+    edges = np.linspace(0, n / _ROW_MULTIPLE, n_parts + 1).round().astype(int) * _ROW_MULTIPLE
+    edges[-1] = n
+    return [slice(start, stop) for start, stop in pairwise(edges.tolist())]
+
+
+_THETA_PART = 2**18  # numbers: shorter parts pay more for Python's lock than they gain from the cache
+
+
+def theta_parts(n_parameters: int) -> list[slice]:
+    """Cut θ, or a vector like it, into parts for work that is done number by number.
+
+    Parameters
+    ----------
+    n_parameters : int
+
+    Returns
+    -------
+    list of slice
+        In order, covering every parameter once.
+
+    Examples
+    --------
+    >>> theta_parts(300_000)
+    [slice(0, 262144, None), slice(262144, 300000, None)]
+    """
+    starts = range(0, n_parameters, _THETA_PART)
+    return [slice(start, min(start + _THETA_PART, n_parameters)) for start in starts]

@@ -1,9 +1,10 @@
 """What a denoising autoencoder does to its input: it sees a corrupted row, and has to give the clean one back.
 
-A corruption is a function of a row and of one random draw per entry. The draws are keyed by seed, epoch and row
-number, so the same row is corrupted alike in any block, order, thread or machine. A solver that minimises over all
-rows needs a function that stays the same: it sees one fixed corruption for the whole solve. A solver that works in
-mini-batches sees a fresh one in every epoch, as in the source.
+A corruption is a function of a row and of one random draw per entry. A solver that minimises over all rows needs a
+function that stays the same: it sees one fixed corruption for the whole solve, with draws that are keyed by seed, epoch
+and row number, so that the same row is corrupted alike in any block, order, thread or machine. A solver that works in
+mini-batches sees a fresh one in every epoch, as in the source, with draws that are keyed by seed, epoch and the row's
+place in the epoch's order, which takes a third of the time.
 
 To add one: a class here, and its place in `CORRUPTIONS`.
 
@@ -61,6 +62,10 @@ class Corruption(ABC):
 
         Both have the shape (n_rows, n_features) and the same dtype. The content of `noise` is lost.
         """
+
+    def draw(self, generator: np.random.Generator, out: FloatArray) -> None:
+        """Overwrite `out`, C-ordered float32 or float64, with the draws that `apply` needs."""
+        (generator.random if self.draws == "uniform" else generator.standard_normal)(dtype=out.dtype, out=out)
 
     def corrupt(self, X: FloatArray, rows: RowNumbers, streams: RowStreams, out: FloatArray, noise: FloatArray) -> None:
         """Overwrite `out` with a corrupted copy of some rows.

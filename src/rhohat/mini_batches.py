@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.batch_objective import BatchObjective
 from rhohat.blocks import Engine
 from rhohat.compatibility import check_problem
 from rhohat.corruption import Corruption
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Network
-from rhohat.objective import Objective
 from rhohat.penalties import Penalty
-from rhohat.randomness import RowStreams, keyed_generator
+from rhohat.randomness import keyed_generator
 
 __all__ = ["MiniBatches"]
+
+_ROWS_FILLED = 128  # at once, by a thread
 
 
 class MiniBatches:
@@ -47,6 +49,8 @@ class MiniBatches:
     ----------
     n_samples : int
         Rows in an epoch: all but those held out.
+    dtype : dtype
+        Of the rows, the arithmetic and the parameters while they are trained.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class MiniBatches:
         validation_fraction: float = 0.0,
     ) -> None:
         self._network, self._engine = network, engine
+        self.dtype = X.dtype
         self._loss: Loss = SquaredError() if loss is None else loss
         self._penalties = tuple(penalties)
         check_problem(network, self._loss, penalties, X, X if y is None else y, sample_weight, tangents)
@@ -88,14 +93,16 @@ class MiniBatches:
         self._held_out, self._training = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
         self.n_samples = len(self._training)
         self._mean_weight = 1.0 if sample_weight is None else float(np.mean(sample_weight, dtype=np.float64))
-        self._objectives: dict[int, tuple[Objective, _Rows]] = {}
+        self._objectives: dict[int, tuple[BatchObjective, _Rows]] = {}
+        shape = (_ROWS_FILLED, X.shape[1])
+        self._noise = [empty_aligned(shape, X.dtype) for _ in range(engine.n_workers if corruption else 0)]
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return J(θ) and ∇J(θ) over all rows but those held out, as one batch."""
-        value, gradient, _ = self._objective_of(self._training, RowStreams(self._seed, "corruption")).evaluate(theta)
+        value, gradient, _ = self._objective_of(self._training, epoch=0, first=0).evaluate(theta)
         return value, gradient
 
-    def batches(self, epoch: int, batch_size: int) -> Iterator[tuple[Objective, int]]:
+    def batches(self, epoch: int, batch_size: int) -> Iterator[tuple[BatchObjective, int]]:
         """Yield the objective of every mini-batch of an epoch, and its number of rows.
 
         Parameters
@@ -107,15 +114,16 @@ class MiniBatches:
 
         Yields
         ------
-        objective : Objective
+        objective : BatchObjective
             Good until the next one is asked for, which may use its memory.
         n_rows : int
         """
         order = keyed_generator(self._seed, "shuffling", epoch).permutation(self._training)
-        streams = RowStreams(self._seed, "corruption", epoch)
         # Nearly equal batches: a rest of a few rows would make as large a step as a whole batch does.
+        first = 0
         for rows in np.array_split(order, -(-len(order) // batch_size)):
-            yield self._objective_of(rows, streams), len(rows)
+            yield self._objective_of(rows, epoch, first), len(rows)
+            first += len(rows)
 
     def validate(self, theta: FloatArray) -> float:
         """Return J(θ) on the rows held out, corrupted the same way each time.
@@ -128,15 +136,18 @@ class MiniBatches:
         -------
         float
         """
-        return self._objective_of(self._held_out, RowStreams(self._seed, "corruption")).cost(theta)[0]
+        return self._objective_of(self._held_out, epoch=0, first=self.n_samples).cost(theta)[0]
 
-    def _objective_of(self, rows: NDArray[np.intp], streams: RowStreams) -> Objective:
-        """Return the objective over some rows: made once for each number of rows, then filled anew."""
+    def _objective_of(self, rows: NDArray[np.intp], epoch: int, first: int) -> BatchObjective:
+        """Return the objective over some rows: made once for each number of rows, then filled anew.
+
+        `first` is the place of the first of them in the epoch's order, which chooses the corruption.
+        """
         n_rows = len(rows)
         if n_rows not in self._objectives:
             memory = self._rows.allocate(n_rows)
-            self._fill(memory, rows, streams)
-            objective = Objective(
+            self._fill(memory, rows, epoch, first)
+            objective = BatchObjective(
                 self._network,
                 memory.X,
                 memory.y,
@@ -148,17 +159,25 @@ class MiniBatches:
             self._objectives[n_rows] = objective, memory
         else:
             objective, memory = self._objectives[n_rows]
-            self._fill(memory, rows, streams)
+            self._fill(memory, rows, epoch, first)
         objective.set_rows(*memory, total_weight=n_rows * self._mean_weight)
         return objective
 
-    def _fill(self, memory: _Rows, rows: NDArray[np.intp], streams: RowStreams) -> None:
-        """Gather rows into memory, and corrupt the inputs."""
-        for source, out in zip(self._rows, memory, strict=True):
-            if source is not None:
-                np.take(source, rows, axis=0, out=out, mode="clip")  # the rows are in range; "raise" would buffer
-        if self._corruption is not None:
-            self._corruption.corrupt(memory.X, rows, streams, out=memory.X, noise=np.empty_like(memory.X))
+    def _fill(self, memory: _Rows, rows: NDArray[np.intp], epoch: int, first: int) -> None:
+        """Gather rows into memory, and corrupt the inputs; threads share the rows."""
+
+        def fill(part: slice, worker: int) -> None:
+            for source, out in zip(self._rows, memory, strict=True):
+                if source is not None and out is not None:
+                    np.take(source, rows[part], axis=0, out=out[part], mode="clip")  # in range; "raise" would buffer
+            if self._corruption is not None:
+                generator = keyed_generator(self._seed, "corruption of a batch", epoch, first + part.start)
+                noise = self._noise[worker][: part.stop - part.start]
+                self._corruption.draw(generator, noise)
+                self._corruption.apply(memory.X[part], noise)
+
+        starts = range(0, len(rows), _ROWS_FILLED)
+        self._engine.for_each(fill, [slice(start, min(start + _ROWS_FILLED, len(rows))) for start in starts])
 
 
 class _Rows(NamedTuple):

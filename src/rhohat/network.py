@@ -55,9 +55,9 @@ class Layers(NamedTuple):
     z: list[FloatArray]
     a: list[FloatArray]
 
-    def first_rows(self, n_rows: int) -> Layers:
-        """Return views of the first rows of each."""
-        return Layers([z[:n_rows] for z in self.z], [a[:n_rows] for a in self.a])
+    def rows(self, rows: slice) -> Layers:
+        """Return views of some rows of each."""
+        return Layers([z[rows] for z in self.z], [a[rows] for a in self.a])
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,18 @@ class Network:
     @cached_property
     def n_parameters(self) -> int:
         """Length of θ."""
-        n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self._n_free])
+        n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self.n_free_layers])
         return n_weights + sum(self.widths) + sum(self.activation_parameter_sizes)
 
     @cached_property
     def _parts(self) -> list[slice]:
         """Where in θ the free weights, the biases and the activations' parameters stand."""
-        sizes = [fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self._n_free]]
+        sizes = [fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self.n_free_layers]]
         ends = np.cumsum([0, *sizes, *self.widths, *self.activation_parameter_sizes]).tolist()
         return [slice(start, stop) for start, stop in pairwise(ends)]
 
     @property
-    def _n_free(self) -> int:
+    def n_free_layers(self) -> int:
         """Number of layers whose weights are in θ; the others are transposed ones of these, in reverse order."""
         return self.n_layers // 2 if self.tied else self.n_layers
 
@@ -172,7 +172,7 @@ class Network:
                 f"theta must have the shape ({self.n_parameters},) for layer_sizes {self.layer_sizes};"
                 f" got {tuple(theta.shape)}."
             )
-        n_free, n_layers = self._n_free, self.n_layers
+        n_free, n_layers = self.n_free_layers, self.n_layers
         parts = [theta[part] for part in self._parts]
         shapes = self.weight_shapes[:n_free]
         weights = [part.reshape(shape) for part, shape in zip(parts[:n_free], shapes, strict=True)]
@@ -218,7 +218,7 @@ class Network:
             raise ValueError(
                 f"weights, biases and activation parameters must have the shapes {expected}; got {shapes}."
             )
-        return np.concatenate([np.ravel(p) for p in (*weights[: self._n_free], *biases, *activation_parameters)])
+        return np.concatenate([np.ravel(p) for p in (*weights[: self.n_free_layers], *biases, *activation_parameters)])
 
     def initial_theta(self, generator: np.random.Generator, rule: str = "uniform") -> FloatArray:
         """Draw initial parameters: random weights, biases 0, activations' own parameters as they say.
@@ -247,7 +247,7 @@ class Network:
             raise ValueError(f"the rule for initial weights must be one of {INITIAL_WEIGHTS}; got {rule!r}.")
         theta = np.zeros(self.n_parameters)
         parameters = self.unpack(theta)
-        for W in parameters.weights[: self._n_free]:
+        for W in parameters.weights[: self.n_free_layers]:
             if rule == "uniform":
                 bound = np.sqrt(6 / (sum(W.shape) + 1))
                 W[:] = generator.uniform(-bound, bound, W.shape)
@@ -319,7 +319,7 @@ class Network:
         ones: FloatArray,
         added: Sequence[FloatArray | None],
         added_z: Sequence[FloatArray | None],
-        gradient: Parameters,
+        gradient: Parameters | None,
         *,
         from_z: bool = False,
         accumulate: bool = False,
@@ -335,15 +335,17 @@ class Network:
         layers : Layers
             All of them, as `forward` left them. All but the input are used up.
         delta : Layers
-            Like `layers`. At the output, a holds ∂loss/∂a, or z holds ∂loss/∂z with `from_z`; the rest is scratch.
+            Like `layers`. At the output, a holds ∂loss/∂a, or z holds ∂loss/∂z with `from_z`; the rest is scratch, and
+            its z receive δ_z.
         ones : array of shape (1, n_rows)
             Ones: a sum over rows is a product with them, faster than a reduction.
         added : sequence of n_layers arrays of shape (s_l,) or (n_rows, s_l), or None
             What the penalties add to ∂J/∂a, for every layer but the input.
         added_z : sequence of n_layers arrays of shape (n_rows, width), or None
             What the penalties add to ∂J/∂z, for every layer but the input.
-        gradient : Parameters
-            Receives the gradient. That of the activations' own parameters is added to what is there.
+        gradient : Parameters, or None
+            Receives the gradient. That of the activations' own parameters is added to what is there. None leaves it at
+            δ_z, of which `weight_gradients` makes the gradient where activations have no parameters.
         from_z : bool, default=False
             Whether the loss has been pulled back through the output activation already.
         accumulate : bool, default=False
@@ -357,14 +359,40 @@ class Network:
                     add_row(delta.a[layer + 1], extra)
                 elif extra is not None:
                     delta.a[layer + 1] += extra
-                units, own = units_of(parameters, layers, layer), gradient.activation_parameters[layer]
-                self.activations[layer].pull_back(units, delta.a[layer + 1], out, own)
+                own = parameters.activation_parameters if gradient is None else gradient.activation_parameters
+                units = units_of(parameters, layers, layer)
+                self.activations[layer].pull_back(units, delta.a[layer + 1], out, own[layer])
             extra = added_z[layer]
             if extra is not None:
                 out += extra
-            self.add_products(gradient, layer, below, out, ones, accumulate)
+            if gradient is not None:
+                self.add_products(gradient, layer, below, out, ones, accumulate)
             if layer > 0:
                 multiply(out, parameters.weights[layer].T, delta.a[layer])
+
+    def weight_gradients(self, layers: Layers, delta: Layers, gradient: Parameters, layer: int, units: slice) -> None:
+        """Write, from δ_z, the gradient of the weights that lead from some units of a layer, summed over rows.
+
+        Parameters
+        ----------
+        layers, delta : Layers
+            The activations a, and the δ_z that `backward` made.
+        gradient : Parameters
+        layer : int
+            0 being the weights that lead from the input. With tied weights, one of the first half.
+        units : slice
+            Of the layer below.
+        """
+        W = gradient.weights[layer][units]
+        multiply_transposed(layers.a[layer][:, units], delta.z[layer + 1], W)
+        if self.tied:
+            mirror = self.n_layers - 1 - layer  # the layer that uses the same weights transposed
+            W += delta.z[mirror + 1][:, units].T @ layers.a[mirror]
+
+    def bias_gradients(self, delta: Layers, ones: FloatArray, gradient: Parameters) -> None:
+        """Write, from δ_z, the gradient of all biases, summed over rows; arguments as for `backward`."""
+        for layer, bias in enumerate(gradient.biases):
+            multiply(ones, delta.z[layer + 1], bias.reshape(1, -1))
 
     def add_products(
         self,

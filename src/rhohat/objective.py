@@ -125,10 +125,7 @@ class Objective:
         self._from_z = self._loss.contains is not None
         self._engine = engine
         self._blocks = row_blocks(self.n_samples, network.layer_sizes, self._dtype.itemsize)
-        largest_block = max(block.stop - block.start for block in self._blocks)
-        n_workers = min(engine.n_workers, len(self._blocks))
-        self._scratch = [_Scratch(network, largest_block, self._dtype) for _ in range(n_workers)]
-        self._cache = self._allocate_cache(cache_bytes)
+        self._allocate(cache_bytes)
         self._turn = threading.Lock()
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
@@ -258,24 +255,37 @@ class Objective:
 
     # What follows is the making of the two passes.
 
-    def _allocate_cache(self, cache_bytes: int) -> Layers | None:
-        """Return room for the layers of every row up to the depth of pass 1, where it is affordable."""
+    def _allocate(self, cache_bytes: int) -> None:
+        """Make each worker's scratch, and room for the layers of every row up to the depth of pass 1, if affordable."""
+        allocate = partial(empty_aligned, dtype=self._dtype)
+        largest_block = max(block.stop - block.start for block in self._blocks)
+        n_workers = min(self._engine.n_workers, len(self._blocks))
+        self._scratch = [_Scratch(self.network, largest_block, self._dtype) for _ in range(n_workers)]
         sizes = [*self.network.widths[: self._depth], *self.network.layer_sizes[1 : self._depth + 1]]
-        if self.n_samples * sum(sizes) * self._dtype.itemsize > cache_bytes:
-            return None
-        return self.network.allocate(self.n_samples, partial(empty_aligned, dtype=self._dtype), stop=self._depth)
-
-    def _cast(self, theta: FloatArray) -> Parameters:
-        return self.network.unpack(np.asarray(theta, dtype=self._dtype))
+        affordable = self.n_samples * sum(sizes) * self._dtype.itemsize <= cache_bytes
+        self._cache = self.network.allocate(self.n_samples, allocate, stop=self._depth) if affordable else None
+        self._ones = np.ones((1, largest_block), dtype=self._dtype)
+        #: How many layers pass 2 finds computed.
+        self._known = self._depth if affordable else 0
 
     def _layers(self, rows: slice, worker: int) -> Layers:
-        """Return where the layers of these rows stand: the input, then the cache or the worker's scratch."""
-        layers = self._scratch[worker].of(rows)[0]
+        """Return where the layers of a block stand: the input, then the cache or the worker's scratch."""
+        layers = self._scratch[worker].layers(rows)
         layers.a[0] = self._X[rows]
         if self._cache is not None:
             for layer in range(1, self._depth + 1):
                 layers.z[layer], layers.a[layer] = self._cache.z[layer][rows], self._cache.a[layer][rows]
         return layers
+
+    def _cast(self, theta: FloatArray) -> Parameters:
+        return self.network.unpack(np.asarray(theta, dtype=self._dtype))
+
+    def _deltas(self, rows: slice, worker: int) -> Layers:
+        """Return where the deltas of a block's layers go."""
+        return self._scratch[worker].deltas(rows)
+
+    def _ones_for(self, rows: slice) -> FloatArray:
+        return self._ones[:, : rows.stop - rows.start]
 
     def _weights_of(self, rows: slice) -> FloatArray | None:
         return None if self._row_weights is None else self._row_weights[rows]
@@ -303,7 +313,7 @@ class Objective:
     def _sum_over_rows(self, arrays: Sequence[FloatArray], rows: slice, worker: int, sums: FloatArray) -> None:
         """Write the column sums of arrays of shape (n_rows, n_units), one after another."""
         weights = self._weights_of(rows)
-        summed = self._scratch[worker].of(rows)[2] if weights is None else weights.T
+        summed = self._ones_for(rows) if weights is None else weights.T
         start = 0
         for array in arrays:
             stop = start + array.shape[1]
@@ -388,7 +398,7 @@ class Objective:
         return float(values @ weights[:, 0])
 
     def _penalise_rows(
-        self, parameters: Parameters, layers: Layers, rows: slice, gradient: Parameters
+        self, parameters: Parameters, layers: Layers, rows: slice, gradient: Parameters | None
     ) -> tuple[dict[str, FloatArray], list[FloatArray | None], list[FloatArray | None]]:
         """Return the penalties' values for each row by name, and what they add to ∂J/∂a and to ∂J/∂z."""
         n_layers, weights = self.network.n_layers, self._weights_of(rows)
@@ -406,6 +416,7 @@ class Objective:
                     derivative = derivative * weights
                 added[hidden] = _add(added[hidden], derivative)
         for penalty in self._jacobian_penalties:
+            assert gradient is not None
             seen = layers
             if self._from_z and penalty.penalised_layer(n_layers) == n_layers:
                 seen = self._with_output(parameters, layers)
@@ -433,8 +444,8 @@ class Objective:
 
     def _sum_loss(self, parameters: Parameters, rows: slice, worker: int, sums: FloatArray) -> None:
         """Pass 2 without the gradient; sums holds the row terms."""
-        layers = self._forward(parameters, rows, worker, self._depth if self._cache is not None else 0)
-        delta = self._scratch[worker].of(rows)[1]
+        layers = self._forward(parameters, rows, worker, self._known)
+        delta = self._deltas(rows, worker)
         loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
         unused = np.zeros(self.network.n_parameters if self._jacobian_penalties else 0, self._dtype)
         gradient = self.network.unpack(unused) if unused.size else Parameters([], [], [])
@@ -449,26 +460,37 @@ class Objective:
         sums: FloatArray,
     ) -> None:
         """Pass 2 over one block; sums holds the gradient, then the row terms, so that the gradient stays aligned."""
-        layers = self._forward(parameters, rows, worker, self._depth if self._cache is not None else 0)
-        delta = self._scratch[worker].of(rows)[1]
-        loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
         n_parameters = self.network.n_parameters
-        accumulate = bool(self._jacobian_penalties)
-        if accumulate or self.network.tied or any(self.network.activation_parameter_sizes):
+        if self._jacobian_penalties or self.network.tied or any(self.network.activation_parameter_sizes):
             sums[:n_parameters] = 0
         gradient = self.network.unpack(sums[:n_parameters])
+        self._differentiate(parameters, mean_added, gradient, rows, worker, sums[n_parameters:])
+
+    def _differentiate(
+        self,
+        parameters: Parameters,
+        mean_added: Sequence[FloatArray | None],
+        gradient: Parameters | None,
+        rows: slice,
+        worker: int,
+        sums: FloatArray,
+    ) -> None:
+        """Go forward with a block and back to the gradient, or to the deltas without one; sums holds the row terms."""
+        layers = self._forward(parameters, rows, worker, self._known)
+        delta = self._deltas(rows, worker)
+        loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
         values, added, added_z = self._penalise_rows(parameters, layers, rows, gradient)
-        self._write_terms(loss, values, rows, sums[n_parameters:])
+        self._write_terms(loss, values, rows, sums)
         self.network.backward(
             parameters,
             layers,
             delta,
-            self._scratch[worker].of(rows)[2],
+            self._ones_for(rows),
             self._add_means(added, mean_added, rows),
             added_z,
             gradient,
             from_z=self._from_z,
-            accumulate=accumulate,
+            accumulate=bool(self._jacobian_penalties),
         )
 
     def _add_means(
@@ -518,7 +540,7 @@ class Objective:
                 added[hidden] = _add(added[hidden], penalty.derivative(a) * scale)
                 added_tangent[hidden] = _add(added_tangent[hidden], penalty.second_derivative(a) * alpha * scale)
         sums[:] = 0
-        product, ones = self.network.unpack(sums), self._scratch[worker].of(rows)[2]
+        product, ones = self.network.unpack(sums), self._ones_for(rows)
         for jacobian_penalty in self._jacobian_penalties:
             given = None if self._tangents is None else self._tangents[rows]
             jacobian_penalty.add_hessian_product(tangent_pass, tangents, weights, given, ones, product)
@@ -557,22 +579,26 @@ class Objective:
 
 
 class _Scratch:
-    """One worker's memory for a block: layers and their deltas, and ones."""
+    """One worker's memory for a block: layers and their deltas."""
 
     def __init__(self, network: Network, rows: int, dtype: np.dtype[Any]) -> None:
         self._layers = network.allocate(rows, partial(empty_aligned, dtype=dtype))
         self._deltas = network.allocate(rows, partial(empty_aligned, dtype=dtype))
-        self._ones = np.ones((1, rows), dtype=dtype)
-        self._views: dict[int, tuple[Layers, Layers, FloatArray]] = {}
+        self._views: dict[int, tuple[Layers, Layers]] = {}  # blocks have few sizes
 
-    def of(self, rows: slice) -> tuple[Layers, Layers, FloatArray]:
-        """Return layers, deltas and ones for a block of rows."""
+    def layers(self, rows: slice) -> Layers:
+        """Return the layers in lists of their own, so that some of them can be put elsewhere."""
+        layers, _ = self._of(rows)
+        return Layers(layers.z.copy(), layers.a.copy())
+
+    def deltas(self, rows: slice) -> Layers:
+        return self._of(rows)[1]
+
+    def _of(self, rows: slice) -> tuple[Layers, Layers]:
         n_rows = rows.stop - rows.start
-        if n_rows not in self._views:  # blocks have two sizes at most
-            layers, deltas = self._layers.first_rows(n_rows), self._deltas.first_rows(n_rows)
-            self._views[n_rows] = layers, deltas, self._ones[:, :n_rows]
-        layers, deltas, ones = self._views[n_rows]
-        return Layers(layers.z.copy(), layers.a.copy()), deltas, ones
+        if n_rows not in self._views:
+            self._views[n_rows] = self._layers.rows(slice(n_rows)), self._deltas.rows(slice(n_rows))
+        return self._views[n_rows]
 
 
 def _add(known: FloatArray | None, extra: FloatArray | None) -> FloatArray | None:

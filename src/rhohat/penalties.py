@@ -52,9 +52,17 @@ class WeightPenalty(Penalty):
 
     Where weights are tied, a matrix that serves two layers is there twice, once transposed: J is a function of the
     layers' matrices.
+
+    Attributes
+    ----------
+    include_biases : bool
+    separable : bool
+        Whether the gradient at a weight depends on that weight alone, so that `add_gradient` can be asked for parts of
+        matrices.
     """
 
     include_biases: bool = False
+    separable: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, weights: Sequence[FloatArray]) -> float:
@@ -153,6 +161,7 @@ class WeightDecay(WeightPenalty):
     weight: float
     include_biases: bool = False
     name: ClassVar[str] = "weight_decay"
+    separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_weight(self)

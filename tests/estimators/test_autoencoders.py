@@ -759,3 +759,36 @@ def test_a_layer_of_a_stack_may_take_rows_that_add_up_to_one(X):
     layer = clone(SIMPLE["denoising"]).set_params(loss="softmax_cross_entropy")
     assert layer.fit(rows).output_activation_ == "softmax"
     assert StackedAutoencoder([layer, SIMPLE["sparse"]]).fit(rows).output_activation_ == "softmax"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ["sigmoid", Maxout(2)])
+def test_transform_and_reconstruct_write_where_they_are_told(activation, dtype, tmp_path, rng):
+    X = rng.random((5000, 12)).astype(dtype)
+    model = SparseAutoencoder(
+        n_components=7, activation=activation, sparsity_weight=0.0, max_iter=2, tol=0.0, random_state=0
+    )
+    model = fitted(model, X)
+    codes, rows = np.full((5000, 7), np.nan, dtype), np.memmap(tmp_path / "rows", dtype, "w+", shape=(5000, 12))
+    assert model.transform(X, out=codes) is codes
+    assert model.reconstruct(X, out=rows) is rows
+    np.testing.assert_array_equal(codes, model.transform(X))
+    np.testing.assert_array_equal(rows, model.reconstruct(X))
+    np.testing.assert_array_equal(rows, model.inverse_transform(codes))
+
+
+@pytest.mark.parametrize(
+    "out",
+    [np.empty((6, 4)), np.empty((5, 5)), np.empty((5, 4), np.float32), np.empty((4, 5)).T, np.empty((5, 8))[:, ::2]],
+)
+def test_another_shape_or_order_of_out_is_refused(out, rng):
+    model = fitted(SparseAutoencoder(n_components=4, max_iter=2, random_state=0), rng.random((5, 6)))
+    with pytest.raises(ValueError, match=r"out must be a C-ordered, writeable NumPy array of shape \(5, 4\)"):
+        model.transform(rng.random((5, 6)), out=out)
+
+
+def test_rows_are_not_reconstructed_onto_themselves(rng):
+    X = rng.random((5, 6))
+    model = fitted(SparseAutoencoder(n_components=4, max_iter=2, random_state=0), X)
+    with pytest.raises(ValueError, match="out must not share memory with X"):
+        model.reconstruct(X, out=X)

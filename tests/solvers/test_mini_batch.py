@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from rhohat.blocks import _THETA_PART
 from rhohat.solvers import SGD, Adam, MiniBatchState
-from rhohat.solvers.mini_batch import _CHUNK
 from tests.solvers.problems import LeastSquares, Quadratic
 
 KINDS = {"sgd": SGD, "adam": Adam}
@@ -48,7 +48,7 @@ def test_adams_first_step_is_the_learning_rate_whatever_the_scale_of_the_gradien
 
 @each
 def test_theta_is_updated_whole_however_long_it_is(kind):
-    size = 2 * _CHUNK + 3
+    size = 2 * _THETA_PART + 3
     curvature = np.linspace(1, 2, size)
 
     def result(part):
@@ -57,7 +57,7 @@ def test_theta_is_updated_whole_however_long_it_is(kind):
         )
 
     whole = result(slice(None)).theta
-    for part in (slice(0, 5), slice(_CHUNK - 2, _CHUNK + 2), slice(2 * _CHUNK - 1, None)):
+    for part in (slice(0, 5), slice(_THETA_PART - 2, _THETA_PART + 2), slice(2 * _THETA_PART - 1, None)):
         np.testing.assert_allclose(whole[part], result(part).theta, rtol=1e-15)
 
 
@@ -165,7 +165,7 @@ def test_one_epoch_and_one_epoch_are_two(kind):
 def test_a_state_of_another_solver_or_size_is_refused():
     problem, state = LeastSquares(), MiniBatchState()
     SGD().minimize(problem, problem.start, max_iter=1, state=state)
-    with pytest.raises(ValueError, match=r"state must be .*'mean'.* got .*'velocity': \(5,\)"):
+    with pytest.raises(ValueError, match=r"state must be .*'sum'.* got .*'velocity': \(5,\)"):
         Adam().minimize(problem, problem.start, state=state)
     with pytest.raises(ValueError, match=r"'velocity': \(6,\).* got .*'velocity': \(5,\)"):
         SGD().minimize(problem, np.zeros(6), state=state)

@@ -19,6 +19,7 @@ from joblib import cpu_count
 from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.engines.affinity import Cores
 from rhohat.engines.blas import BLAS
 
 __all__ = ["ThreadEngine", "thread_count"]
@@ -77,6 +78,7 @@ class ThreadEngine:
 
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_workers = thread_count(n_jobs)
+        self._cores = Cores(self.n_workers)
         self._n_sessions = 0
         self._buffers: dict[tuple[int, np.dtype[Any]], list[FloatArray]] = {}
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
@@ -133,11 +135,15 @@ class ThreadEngine:
         job = _OrderedSum(function, blocks, n_sums, buffers, n_workers)
         with nullcontext() if in_session else BLAS.one_thread():
             try:
-                self._start_threads(n_workers - 1)
-                for worker in range(1, n_workers):
-                    self._tasks.put((job, worker))
-                job.work(0)
-                job.wait()
+                if n_workers == 1:
+                    job.work(0)
+                else:
+                    self._start_threads(n_workers - 1)
+                    for worker in range(1, n_workers):
+                        self._tasks.put((job, worker))
+                    with self._cores.kept(0):
+                        job.work(0)
+                        job.wait()
             except BaseException:  # Ctrl-C among them: leave no thread at work behind
                 job.stop()
                 job.wait()
@@ -147,6 +153,22 @@ class ThreadEngine:
         if in_session:
             self._buffers[n_sums, np.dtype(dtype)] = buffers
         return job.total
+
+    def for_each(self, function: Callable[[slice, int], None], parts: Sequence[slice]) -> None:
+        """Call a function for parts of something, in no particular order; it writes where nobody else does.
+
+        Parameters
+        ----------
+        function : callable(part, worker)
+            `worker` as for `sum_blocks`.
+        parts : sequence of slices
+
+        Raises
+        ------
+        Exception
+            As `sum_blocks` does.
+        """
+        self.sum_blocks(lambda part, worker, _: function(part, worker), parts, 0, np.float64)
 
     def _take_buffers(self, n_sums: int, dtype: np.dtype[Any], n_buffers: int) -> list[FloatArray]:
         """Return arrays for the sums of blocks: those that an earlier sum of the session left, if any."""
@@ -158,13 +180,15 @@ class ThreadEngine:
         if os.getpid() != self._process:  # threads do not survive a fork
             self._tasks, self._n_threads, self._process = SimpleQueue(), 0, os.getpid()
         while self._n_threads < n_threads:
-            threading.Thread(target=_serve, args=(self._tasks,), name="rhohat", daemon=True).start()
-            weakref.finalize(self, self._tasks.put, None)
             self._n_threads += 1
+            arguments = self._tasks, self._cores, self._n_threads
+            threading.Thread(target=_serve, args=arguments, name="rhohat", daemon=True).start()
+            weakref.finalize(self, self._tasks.put, None)
 
 
-def _serve(tasks: SimpleQueue[_Task | None]) -> None:
+def _serve(tasks: SimpleQueue[_Task | None], cores: Cores, thread: int) -> None:
     """Work on tasks until there comes None."""
+    cores.keep(thread)
     while (task := tasks.get()) is not None:
         job, worker = task
         job.work_as_helper(worker)

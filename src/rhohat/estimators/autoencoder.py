@@ -111,19 +111,27 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._measure_mean_activation(rows)
         return self
 
-    def transform(self, X: ArrayLike) -> FloatArray:
+    def transform(self, X: ArrayLike, out: FloatArray | None = None) -> FloatArray:
         """Return the activations of the code, the hidden layer in the middle.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        out : array of shape (n_samples, n_components), default=None
+            Where they go, C-ordered: float32 for float32 rows, else float64. A memory map will do. None allocates.
 
         Returns
         -------
         array of shape (n_samples, n_components)
+            `out`, where it was given.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns, or `out` another shape, dtype or order.
         """
         check_is_fitted(self)
-        return self._forward(self._validate(X), 0, self._code_layer)
+        return self._forward(self._validate(X), 0, self._code_layer, out)
 
     def inverse_transform(self, H: ArrayLike) -> FloatArray:
         """Return the rows that activations of the code stand for: the decoder alone.
@@ -150,19 +158,30 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             )
         return self._forward(H, self._code_layer, self.network_.n_layers)
 
-    def reconstruct(self, X: ArrayLike) -> FloatArray:
+    def reconstruct(self, X: ArrayLike, out: FloatArray | None = None) -> FloatArray:
         """Return what the autoencoder makes of rows: encoded, then decoded.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        out : array of shape (n_samples, n_features), default=None
+            As for `transform`. X itself is not overwritten, so it must be another array.
 
         Returns
         -------
         array of shape (n_samples, n_features)
+            `out`, where it was given.
+
+        Raises
+        ------
+        ValueError
+            As for `transform`; or if `out` shares memory with X.
         """
         check_is_fitted(self)
-        return self._forward(self._validate(X), 0, self.network_.n_layers)
+        X = self._validate(X)
+        if out is not None and np.may_share_memory(X, out):
+            raise ValueError("out must not share memory with X: rows are read again after parts of out are written.")
+        return self._forward(X, 0, self.network_.n_layers, out)
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""

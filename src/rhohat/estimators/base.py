@@ -316,20 +316,29 @@ class BaseNetwork(BaseEstimator):
         self.solver_status_, self.solver_message_ = result.status, result.message
         self.__dict__.pop("_solver_state", None)
 
-    def _forward(self, X: FloatArray, start: int, stop: int) -> FloatArray:
+    def _forward(self, X: FloatArray, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Return the activations of layer `stop` for those of layer `start`, computed in blocks of rows."""
         network, dtype = self.network_, X.dtype
         parameters = network.unpack(self.theta_.astype(dtype))
-        out = np.empty((X.shape[0], network.layer_sizes[stop]), dtype)
+        shape = X.shape[0], network.layer_sizes[stop]
+        if out is None:
+            out = np.empty(shape, dtype)
+        elif not (isinstance(out, np.ndarray) and (out.shape, out.dtype) == (shape, dtype) and out.flags.carray):
+            raise ValueError(f"out must be a C-ordered, writeable NumPy array of shape {shape} and dtype {dtype}.")
+        engine = ThreadEngine(self.n_jobs)
+        blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], dtype.itemsize)
+        longest = max(block.stop - block.start for block in blocks)
+        n_workers = min(engine.n_workers, len(blocks))
+        scratch = [network.allocate(longest, partial(np.empty, dtype=dtype), start, stop) for _ in range(n_workers)]
 
-        def forward_block(rows: slice, worker: int, sums: FloatArray) -> None:
-            layers = network.allocate(rows.stop - rows.start, partial(np.empty, dtype=dtype), start, stop)
-            layers.a[0] = X[rows]
+        def forward_block(rows: slice, worker: int) -> None:
+            layers = scratch[worker].rows(slice(rows.stop - rows.start))
+            layers.a[0], layers.a[-1] = X[rows], out[rows]
+            if network.activations[stop - 1].in_place:
+                layers.z[-1] = layers.a[-1]
             network.forward(parameters, layers, start)
-            out[rows] = layers.a[-1]
 
-        sizes = network.layer_sizes[start : stop + 1]
-        ThreadEngine(self.n_jobs).sum_blocks(forward_block, row_blocks(X.shape[0], sizes, dtype.itemsize), 0, dtype)
+        engine.for_each(forward_block, blocks)
         return out
 
 

@@ -57,7 +57,7 @@ class Adam(MiniBatchSolver):
     beta_2: float = 0.999
     epsilon: float = 1e-8
 
-    moment_names: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
+    moment_names: ClassVar[tuple[str, ...]] = ("sum", "sum_of_squares")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,16 +74,15 @@ class Adam(MiniBatchSolver):
         learning_rate: float,
         step: int,
     ) -> None:
-        mean, mean_square = moments
-        mean *= self.beta_1
-        mean += np.multiply(gradient, 1 - self.beta_1, out=scratch)
-        mean_square *= self.beta_2
-        np.multiply(gradient, gradient, out=scratch)
-        scratch *= 1 - self.beta_2
-        mean_square += scratch
-        np.sqrt(mean_square, out=scratch)
-        scratch *= 1 / math.sqrt(1 - self.beta_2**step)
-        scratch += self.epsilon
-        np.divide(mean, scratch, out=scratch)
-        scratch *= learning_rate / (1 - self.beta_1**step)
+        # The moments are kept as sums, m / (1 − β₁) and v / (1 − β₂): two passes fewer over each.
+        sum_, sum_of_squares = moments
+        sum_ *= self.beta_1
+        sum_ += gradient
+        sum_of_squares *= self.beta_2
+        sum_of_squares += np.multiply(gradient, gradient, out=scratch)
+        root = math.sqrt((1 - self.beta_2) / (1 - self.beta_2**step))  # √v̂ = root √sum_of_squares
+        np.sqrt(sum_of_squares, out=scratch)
+        scratch += self.epsilon / root
+        np.divide(sum_, scratch, out=scratch)
+        scratch *= learning_rate / root * (1 - self.beta_1) / (1 - self.beta_1**step)
         theta -= scratch

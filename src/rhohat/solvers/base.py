@@ -22,10 +22,12 @@ __all__ = [
     "Callback",
     "IterationState",
     "ObjectiveFunction",
+    "ObjectiveInParts",
     "ObjectiveWithBatches",
     "ObjectiveWithHessian",
     "ObjectiveWithTerms",
     "ObjectiveWithValidation",
+    "PartFunction",
     "Point",
     "Run",
     "Solver",
@@ -52,6 +54,18 @@ class ObjectiveWithHessian(Protocol):
 
     def hessian_vector_product(self, theta: FloatArray, v: FloatArray) -> FloatArray:
         """Return ∇²J(θ) v, of shape (n_parameters,)."""
+
+
+#: Called with a part of θ's places, the gradient there, and the number of the thread that calls.
+PartFunction: TypeAlias = Callable[[slice, FloatArray, int], None]
+
+
+@runtime_checkable
+class ObjectiveInParts(Protocol):
+    """An objective of a mini-batch that can hand its gradient over part by part, by several threads."""
+
+    def evaluate_in_parts(self, theta: FloatArray, use: PartFunction) -> tuple[float, dict[str, float]]:
+        """Return the value and its terms, having called `use` for every part, unless the value is not finite."""
 
 
 @runtime_checkable
@@ -316,6 +330,18 @@ class Run:
         value, gradient, *rest = evaluate(theta)
         self.n_evaluations += 1
         return float(value), np.asarray(gradient, dtype=np.float64), rest[0] if rest else {}
+
+    def call_in_parts(
+        self, function: ObjectiveFunction, theta: FloatArray, use: PartFunction
+    ) -> tuple[float, dict[str, float]]:
+        """Call a batch's objective, count it, and hand its gradient on in parts, unless the value is not finite."""
+        if isinstance(function, ObjectiveInParts):
+            self.n_evaluations += 1
+            return function.evaluate_in_parts(theta, use)
+        value, gradient, terms = self.call(function, theta)
+        if np.isfinite(value):
+            use(slice(0, theta.size), gradient, 0)
+        return value, terms
 
     def accept(self, point: Point) -> None:
         """Make an evaluated point the current iterate: one iteration is done.

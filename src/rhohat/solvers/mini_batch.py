@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.blocks import theta_parts
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
 from rhohat.solvers.base import (
     Callback,
     ObjectiveFunction,
     ObjectiveWithBatches,
     ObjectiveWithValidation,
+    PartFunction,
     Point,
     Run,
     Solver,
     SolverResult,
     Stop,
-    largest_magnitude,
 )
 from rhohat.solvers.schedules import Schedule, as_schedule
 
 __all__ = ["MiniBatchSolver", "MiniBatchState"]
-
-_CHUNK = 2**15  # numbers; θ, gradient, moments and scratch of a chunk stay in a core's cache during an update
 
 
 @dataclass
@@ -44,7 +44,8 @@ class MiniBatchState:
     step : int
         Updates of θ done.
     moments : dict of str to array of shape (n_parameters,)
-        The solver's running means, by name; empty before the first epoch.
+        The solver's running sums or means, by name, in the precision in which θ is updated; empty before the first
+        epoch.
     """
 
     epoch: int = 0
@@ -83,6 +84,8 @@ class MiniBatchSolver(Solver):
     An objective without that method is one batch. It is evaluated at the start and after every update, and the record
     is exact, as it is for other solvers.
 
+    Where the objective has an attribute `dtype`, as float32, θ and the state are kept in that precision within the run.
+
     A value or gradient of any batch that is not finite ends the run with the θ after the last whole epoch.
     """
 
@@ -93,7 +96,7 @@ class MiniBatchSolver(Solver):
     validation_fraction: float = 0.1
     patience: int = 10
 
-    #: Names of the running means that the update keeps.
+    #: Names of the running sums or means that the update keeps.
     moment_names: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
@@ -144,7 +147,7 @@ class MiniBatchSolver(Solver):
         """
         self._check_objective(objective)
         state = MiniBatchState() if state is None else state
-        self._prepare(state, np.size(theta))
+        self._prepare(state, np.size(theta), getattr(objective, "dtype", np.float64))
         return Run(objective, max_iter, tol, callbacks).carry_out(
             theta,
             partial(self._iterate, state=state),
@@ -170,10 +173,10 @@ class MiniBatchSolver(Solver):
                 " none. Set early_stopping=False, or stop the run from a callback."
             )
 
-    def _prepare(self, state: MiniBatchState, size: int) -> None:
+    def _prepare(self, state: MiniBatchState, size: int, dtype: DTypeLike) -> None:
         """Make the moments, or check those of an earlier run."""
         if not state.moments:
-            state.moments.update((name, np.zeros(size)) for name in self.moment_names)
+            state.moments.update((name, np.zeros(size, dtype)) for name in self.moment_names)
         shapes = {name: moment.shape for name, moment in state.moments.items()}
         if shapes != dict.fromkeys(self.moment_names, (size,)):
             raise ValueError(
@@ -200,61 +203,79 @@ class MiniBatchSolver(Solver):
 
 
 class _Epochs:
-    """Does epochs one by one; θ and the moments are updated in place, chunk by chunk."""
+    """Does epochs one by one; θ and the moments are updated in place, part by part."""
 
     def __init__(self, solver: MiniBatchSolver, run: Run, state: MiniBatchState) -> None:
         self._solver, self._run, self._state = solver, run, state
         self._schedule = as_schedule(solver.schedule)
         self._last_epoch = state.epoch + run.max_iter
-        self._theta = run.point.theta.copy()
-        size = self._theta.size
-        scratch = empty_aligned((min(size, _CHUNK),), np.float64)
-        moments = [state.moments[name] for name in solver.moment_names]
-        self._chunks = [
-            (rows, self._theta[rows], [moment[rows] for moment in moments], scratch[: min(_CHUNK, size - rows.start)])
-            for rows in (slice(start, start + _CHUNK) for start in range(0, size, _CHUNK))
-        ]
+        self._moments = [state.moments[name] for name in solver.moment_names]
+        self._theta = run.point.theta.astype(self._moments[0].dtype)
+        self._gradient_sum = np.zeros_like(self._theta)
+        self._scratch: dict[int, FloatArray] = {}  # of each thread
 
     def next(self) -> Point:
         """Do an epoch and return its record."""
         if isinstance(self._run.objective, ObjectiveWithBatches):
             point = self._do_batches(self._run.objective)
         else:
-            self._update(self._run.point.gradient, 0.0)
+            update = self._step(0.0)
+            for part in theta_parts(self._theta.size):
+                update(part, self._run.point.gradient[part], 0)
             point = self._run.evaluate(self._theta)
         self._state.epoch += 1
         return point
 
     def _do_batches(self, objective: ObjectiveWithBatches) -> Point:
         n_samples = getattr(objective, "n_samples", np.inf)
-        rows_done, value_sum = 0, 0.0
+        rows_done, rows_of_first, value_sum = 0, 0, 0.0
         terms_sum: dict[str, float] = {}
-        gradient_sum = np.zeros_like(self._theta)
+        self._gradient_sum[:] = 0
         for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size):
-            value, gradient, terms = self._run.call(function, self._theta)
-            if not (np.isfinite(value) and np.isfinite(largest_magnitude(gradient))):
+            rows_of_first = rows_of_first or n_rows
+            update = self._step(min(rows_done / n_samples, 1.0), n_rows / rows_of_first)
+            value, terms = self._run.call_in_parts(function, self._theta, update)
+            if not np.isfinite(value):
                 self._run.stop_as_not_finite()
-            self._update(gradient, min(rows_done / n_samples, 1.0))
             rows_done += n_rows
             value_sum += n_rows * value
             for name, term in terms.items():
                 terms_sum[name] = terms_sum.get(name, 0.0) + n_rows * term
-            for rows, _, _, scratch in self._chunks:
-                gradient_sum[rows] += np.multiply(gradient[rows], n_rows, out=scratch)
         if rows_done == 0:
             raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
-        gradient_sum /= rows_done
-        mean_terms = {name: term / rows_done for name, term in terms_sum.items()}
-        return Point(self._theta.copy(), value_sum / rows_done, gradient_sum, mean_terms)
+        gradient_mean = self._gradient_sum.astype(np.float64)
+        gradient_mean *= rows_of_first / rows_done
+        point = Point(self._theta.astype(np.float64), value_sum / rows_done, gradient_mean, {})
+        if not point.is_finite:
+            self._run.stop_as_not_finite()
+        return replace(point, terms={name: term / rows_done for name, term in terms_sum.items()})
 
-    def _update(self, gradient: FloatArray, epoch_fraction: float) -> None:
-        """Update θ by the gradient of a batch."""
+    def _step(self, epoch_fraction: float, weight: float = 1.0) -> PartFunction:
+        """Begin a step, and return what updates a part of θ by the gradient of a batch.
+
+        The gradient, times the weight, is added to the epoch's sum.
+        """
         self._state.step += 1
-        progress = (self._state.epoch + epoch_fraction) / self._last_epoch
+        step, progress = self._state.step, (self._state.epoch + epoch_fraction) / self._last_epoch
         learning_rate = self._solver.learning_rate * self._schedule(progress)
-        with np.errstate(over="ignore", invalid="ignore"):  # the next evaluation shows what is no longer finite
-            for rows, theta, moments, scratch in self._chunks:
-                self._solver._update(theta, gradient[rows], moments, scratch, learning_rate, self._state.step)
+
+        def update(part: slice, gradient: FloatArray, worker: int) -> None:
+            # A few passes over each number: so few numbers at a time that they stay in the core's cache, and no fewer,
+            # as every call pays for Python's lock.
+            for small in theta_parts(part.stop - part.start):
+                own, place = gradient[small], slice(part.start + small.start, part.start + small.stop)
+                scratch = self._scratch.get(worker)
+                if scratch is None or scratch.size < own.size:
+                    scratch = self._scratch[worker] = empty_aligned((own.size,), self._theta.dtype)
+                scratch = scratch[: own.size]
+                total = self._gradient_sum[place]
+                total += own if weight == 1.0 else np.multiply(own, weight, out=scratch)
+                moments = [moment[place] for moment in self._moments]
+                # What is no longer finite shows in the next evaluation.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    self._solver._update(self._theta[place], own, moments, scratch, learning_rate, step)
+
+        return update
 
 
 class _EarlyStopping:

@@ -1,0 +1,83 @@
+"""What no implementation gets below: the matrix products alone, and reading the rows once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks.measuring import time_calls
+from benchmarks.tasks import Task
+from benchmarks.worker import Record
+
+__all__ = ["decoding", "encoding", "products", "reading", "training_products"]
+
+
+def products(task: Task) -> Record:
+    """Time the five matrix products of an evaluation, by BLAS on all cores, into memory that is there."""
+    rows = _products(task, len(task.X))
+    with threadpool_limits(task.settings.n_threads, user_api="blas"):  # None leaves BLAS as it is
+        return _time(lambda: rows(task.X), task)
+
+
+def reading(task: Task) -> Record:
+    """Time a sum over the rows: they have to come from memory once, at least."""
+    return _time(task.X.sum, task)
+
+
+def training_products(task: Task) -> Record:
+    """Time the five products of every mini-batch of an epoch."""
+    batch_size = task.settings.batch_size
+    batch = _products(task, batch_size)
+
+    def epoch() -> None:
+        for start in range(0, len(task.X), batch_size):
+            batch(task.X[start : start + batch_size])
+
+    batch(task.X[:batch_size])  # a warm-up
+    start = time.perf_counter()
+    epoch()
+    return {"seconds": time.perf_counter() - start}
+
+
+def encoding(task: Task) -> Record:
+    """Time the one matrix product of `transform`."""
+    W1, _, _, _ = task.initial_parameters()
+    hidden = np.empty((len(task.X), W1.shape[1]), task.X.dtype)
+    return _time(lambda: np.matmul(task.X, W1, out=hidden), task)
+
+
+def decoding(task: Task) -> Record:
+    """Time the two matrix products of `reconstruct`."""
+    W1, W2, _, _ = task.initial_parameters()
+    hidden, out = np.empty((len(task.X), W1.shape[1]), task.X.dtype), np.empty_like(task.X)
+
+    def multiply() -> None:
+        np.matmul(task.X, W1, out=hidden)
+        np.matmul(hidden, W2, out=out)
+
+    return _time(multiply, task)
+
+
+def _products(task: Task, n_rows: int) -> Callable[[np.ndarray], None]:
+    """Return a function that does the five products for at most so many rows."""
+    W1, W2, _, _ = task.initial_parameters()
+    hidden, out = np.empty((n_rows, W1.shape[1]), task.X.dtype), np.empty((n_rows, W2.shape[1]), task.X.dtype)
+    gradients = np.empty_like(W1), np.empty_like(W2)
+
+    def multiply(X: np.ndarray) -> None:
+        H, Y = hidden[: len(X)], out[: len(X)]
+        np.matmul(X, W1, out=H)
+        np.matmul(H, W2, out=Y)
+        np.matmul(H.T, Y, out=gradients[1])
+        np.matmul(Y, W2.T, out=H)
+        np.matmul(X.T, H, out=gradients[0])
+
+    return multiply
+
+
+def _time(function: Callable[[], Any], task: Task) -> Record:
+    return time_calls(function, task.settings.seconds)[0]

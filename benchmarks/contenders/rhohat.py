@@ -1,0 +1,115 @@
+"""rhohat, as a user would call it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import epochs_record, time_calls, time_evaluations
+from benchmarks.tasks import Task
+from benchmarks.worker import Record
+from rhohat import LBFGS, Adam, DenoisingAutoencoder, MaskingNoise, SparseAutoencoder
+from rhohat.exceptions import ConvergenceWarning
+
+__all__ = ["descent", "evaluation", "reconstruction", "training", "transformation", "untrained"]
+
+#: A gradient as large as this counts as converged: a fit ends where it starts.
+_AT_ONCE = 1e300
+
+
+def evaluation(task: Task) -> Record:
+    """Time J and its gradient."""
+    objective = _autoencoder(task).objective(task.X)
+
+    def evaluate() -> tuple[float, list[np.ndarray]]:
+        J, gradient = objective(task.theta)
+        return J, [gradient]
+
+    return time_evaluations(evaluate, task)
+
+
+def descent(task: Task) -> Record:
+    """Time a fit from its call until a callback sees a cost that is low enough."""
+    from benchmarks.descents import Finished, Watch, iterations_allowed
+
+    missing = set(task.settings.lbfgs) - {field.name for field in dataclasses.fields(LBFGS)}
+    if missing:
+        return {"unavailable": f"LBFGS has no {', '.join(sorted(missing))} here"}
+
+    def look(state: Any) -> bool:
+        try:
+            watch.see(state.value, state.theta)
+        except Finished:
+            return True
+        return False
+
+    solver, max_iter = LBFGS(**task.settings.lbfgs), iterations_allowed(task)
+    autoencoder = _autoencoder(task, solver=solver, max_iter=max_iter, tol=0.0, callbacks=[look])
+    watch = Watch(task)
+    _fit(autoencoder, task.X)
+    start_cost, _ = _autoencoder(task).objective(task.X)(task.theta)
+    return {**watch.record(start_cost), "evaluations": autoencoder.n_evaluations_, "iterations": autoencoder.n_iter_}
+
+
+def training(task: Task) -> Record:
+    """Time epochs of Adam, between calls of a callback."""
+    settings = task.settings
+    stamps: list[float] = []
+    autoencoder = DenoisingAutoencoder(
+        n_components=settings.n_hidden,
+        corruption=MaskingNoise(settings.masked) if settings.masked else None,
+        output_activation=settings.output,
+        weight_decay=0.0,
+        tied_weights=False,
+        solver=Adam(learning_rate=settings.learning_rate, batch_size=settings.batch_size),
+        max_iter=settings.epochs,
+        tol=0.0,
+        random_state=0,
+        callbacks=[lambda state: stamps.append(time.perf_counter())],
+    )
+    start = time.perf_counter()
+    _fit(autoencoder, task.X)
+    return epochs_record([start, *stamps], autoencoder.loss_curve_)
+
+
+def transformation(task: Task) -> Record:
+    """Time `transform`."""
+    return _application(task, untrained(task).transform)
+
+
+def reconstruction(task: Task) -> Record:
+    """Time `reconstruct`."""
+    return _application(task, untrained(task).reconstruct)
+
+
+def untrained(task: Task) -> SparseAutoencoder:
+    """Return an autoencoder that is fitted, but has the weights that a fit starts from."""
+    return _fit(_autoencoder(task, solver="conjugate_gradient", tol=_AT_ONCE), task.X[:2])
+
+
+def _application(task: Task, function: Any) -> Record:
+    record, out = time_calls(lambda: function(task.X), task.settings.seconds)
+    return {**record, "agreement": {"mean of the output": float(out.mean(dtype=np.float64))}}
+
+
+def _autoencoder(task: Task, **parameters: Any) -> SparseAutoencoder:
+    settings = task.settings
+    return SparseAutoencoder(
+        n_components=settings.n_hidden,
+        sparsity=settings.sparsity,
+        sparsity_weight=settings.sparsity_weight,
+        weight_decay=settings.weight_decay,
+        random_state=0,
+        n_jobs=settings.n_threads,
+        **parameters,
+    )
+
+
+def _fit(autoencoder: Any, X: np.ndarray) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a number of iterations is what is asked for
+        return autoencoder.fit(X)

@@ -1,0 +1,133 @@
+"""J(θ) and ∇J(θ) over the few rows of a mini-batch.
+
+Here the gradient is as large as all else together. Cut into blocks of rows, it would be made once for each block and
+added up. So threads share the rows only as far as the deltas of each layer, which are kept for the whole batch; then
+they share the units of each layer, and every weight's gradient is computed once, and used while it is in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.blocks import shared_parts, theta_parts
+from rhohat.network import Layers, Parameters
+from rhohat.objective import Objective
+
+__all__ = ["BatchObjective"]
+
+_MOST_ROWS = 2048  # above, adding up the gradients of blocks costs little beside the blocks
+
+
+#: What is done with a part of the gradient: called with the part's place in θ, the gradient there, and the worker.
+UseOfPart = Callable[[slice, FloatArray, int], None]
+
+
+class BatchObjective(Objective):
+    """The cost J(θ) of a network on a mini-batch, with its gradient; parameters as for `Objective`."""
+
+    def evaluate_in_parts(self, theta: FloatArray, use: UseOfPart) -> tuple[float, dict[str, float]]:
+        """Do what `evaluate` does, but hand the gradient over part by part, by several threads, each when it is ready.
+
+        Parameters
+        ----------
+        theta : array of shape (n_parameters,)
+            Best in the dtype of the rows.
+        use : callable(part, gradient, worker)
+            Called once for every part of θ, with the gradient there, in the dtype of the rows or in float64; not
+            called where J is not finite. `worker` is an index below the engine's `n_workers` that no other running
+            call has. It may overwrite that part of θ: nothing else needs it any more.
+
+        Returns
+        -------
+        value : float
+        terms : dict of str to float
+        """
+        if not self._at_once:
+            value, gradient, terms = self.evaluate(theta)
+            if np.isfinite(value):
+                parts = theta_parts(theta.size)
+                self._engine.for_each(lambda part, worker: use(part, gradient[part], worker), parts)
+            return value, terms
+        parameters = self._cast(theta)
+        with self._turn, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
+            mean_terms, added = self._penalise_mean_activations(parameters)
+            function = partial(self._differentiate, parameters, added, None)
+            row_terms = self._engine.sum_blocks(function, self._blocks, len(self._row_terms), self._dtype)
+            terms = self._terms(row_terms / self._total_weight, mean_terms, self._penalise_weights(theta))
+            value = sum(terms.values())
+            if np.isfinite(value):
+                # The biases go first: their gradient is cheap, and the last thread to finish should have little to do.
+                parts = [slice(index, index + 1) for index in range(-1, len(self._products))]
+                self._engine.for_each(partial(self._make_part, self.network.unpack(theta), use), parts)
+        return value, terms
+
+    def _allocate(self, cache_bytes: int) -> None:
+        network = self.network
+        # Some penalties, and activations with parameters, need the whole gradient at once.
+        self._at_once = self.n_samples <= _MOST_ROWS and not (
+            any(network.activation_parameter_sizes)
+            or self._jacobian_penalties
+            or any(not penalty.separable for penalty in self._weight_penalties)
+        )
+        if not self._at_once:
+            super()._allocate(cache_bytes)
+            return
+        multiply_adds = sum(fan_in * fan_out for fan_in, fan_out in network.weight_shapes)
+        self._blocks = shared_parts(self.n_samples, multiply_adds)
+        allocate = partial(empty_aligned, dtype=self._dtype)
+        self._batch, self._batch_deltas = (network.allocate(self.n_samples, allocate) for _ in range(2))
+        #: Hidden activations as they were before `backward` used them up.
+        self._hidden = [allocate((self.n_samples, size)) for size in network.layer_sizes[1:-1]]
+        self._gradient = allocate((network.n_parameters,))
+        #: The products that make the gradient: of which layer's weights, from which units.
+        self._products = [
+            (layer, units)
+            for layer, (fan_in, fan_out) in enumerate(network.weight_shapes[: network.n_free_layers])
+            for units in shared_parts(fan_in, self.n_samples * fan_out)
+        ]
+        self._ones = np.ones((1, self.n_samples), dtype=self._dtype)
+        self._known = self._depth
+
+    def _layers(self, rows: slice, worker: int) -> Layers:
+        if not self._at_once:
+            return super()._layers(rows, worker)
+        layers = self._batch.rows(rows)
+        layers.a[0] = self._X[rows]
+        return layers
+
+    def _deltas(self, rows: slice, worker: int) -> Layers:
+        return self._batch_deltas.rows(rows) if self._at_once else super()._deltas(rows, worker)
+
+    def _forward(self, parameters: Parameters, rows: slice, worker: int, known: int) -> Layers:
+        layers = super()._forward(parameters, rows, worker, known)
+        if self._at_once:
+            for kept, a in zip(self._hidden, layers.a[1:-1], strict=True):
+                kept[rows] = a
+        return layers
+
+    def _make_part(self, parameters: Parameters, use: UseOfPart, index: slice, worker: int) -> None:
+        """Compute a part of the gradient, and hand it over while it is at hand: some units' weights, or all biases."""
+        network, gradient = self.network, self.network.unpack(self._gradient)
+        layers = Layers([], [self._X, *self._hidden])
+        if index.start < 0:
+            network.bias_gradients(self._batch_deltas, self._ones, gradient)
+            weights, own = parameters.biases, gradient.biases
+            start, stop = self._gradient.size - sum(network.widths), self._gradient.size
+        else:
+            layer, units = self._products[index.start]
+            network.weight_gradients(layers, self._batch_deltas, gradient, layer, units)
+            n_roles = 2 if network.tied else 1
+            weights, own = [parameters.weights[layer][units]] * n_roles, [gradient.weights[layer][units]] * n_roles
+            fan_out = network.weight_shapes[layer][1]
+            start = sum(fan_in * width for fan_in, width in network.weight_shapes[:layer]) + units.start * fan_out
+            stop = start + (units.stop - units.start) * fan_out
+        part = self._gradient[start:stop]
+        part /= self._total_weight
+        for penalty in self._weight_penalties:
+            if index.start >= 0 or penalty.include_biases:
+                penalty.add_gradient(weights, own)
+        use(slice(start, stop), part, worker)

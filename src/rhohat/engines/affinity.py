@@ -1,0 +1,57 @@
+"""Keeping threads that share work on different cores.
+
+A thread that waits for work sleeps for fractions of a millisecond, and Linux likes to wake it on the core of the thread
+that woke it. Two threads that take turns like that stay on one core for seconds, with the other core idle. So every
+thread of a sum is given cores of its own. Not one core each: with fewer threads than cores, the k-th thread may use
+every n-th core from the k-th on, so that the operating system can still make room for other processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+__all__ = ["Cores"]
+
+
+class Cores:
+    """The cores that this process may use, dealt out to workers.
+
+    Parameters
+    ----------
+    n_workers : int
+
+    Notes
+    -----
+    Nothing is dealt out where there are fewer cores than workers, or the operating system does not let a thread choose.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        self._dealt: list[set[int]] = []
+        if 1 < n_workers <= len(cores):
+            self._dealt = [set(cores[worker::n_workers]) for worker in range(n_workers)]
+
+    def keep(self, worker: int) -> None:
+        """Keep the calling thread on the cores of a worker, for good."""
+        if self._dealt:
+            _move_to(self._dealt[worker])
+
+    @contextmanager
+    def kept(self, worker: int) -> Iterator[None]:
+        """Keep the calling thread on the cores of a worker inside the `with` block."""
+        if not self._dealt:
+            yield
+            return
+        before = os.sched_getaffinity(0)  # the worker's already, where one sum is part of another
+        try:
+            _move_to(self._dealt[worker])
+            yield
+        finally:
+            _move_to(before)
+
+
+def _move_to(cores: set[int]) -> None:
+    with suppress(OSError):  # cores may have been taken away meanwhile: no reason to fail
+        os.sched_setaffinity(0, cores)  # 0 is the calling thread, not the process

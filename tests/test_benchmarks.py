@@ -1,0 +1,304 @@
+"""The benchmarks run, compare what they say they compare, and report it; how fast anything is, is not tested."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import references
+from benchmarks.cases import make_cases
+from benchmarks.contenders.imports import packages_imported_by
+from benchmarks.harness import Case, CaseResult, Contender, DisagreementError, run_case
+from benchmarks.report import HEADER, render, write
+from benchmarks.tasks import Job, Settings
+from benchmarks.worker import launch, perform
+
+ENVIRONMENT = {
+    "date": "2024-02-29T12:00:00+00:00",
+    "processor": "abacus",
+    "cores": 2,
+    "python": "3.11",
+    "packages": {"numpy": "2.0", "torch": None},
+    "blas": [{"library": "openblas", "version": "0.3", "threads": 2}],
+}
+OURS = ("rhohat", "textbook", "bounds", "imports")
+CASES = make_cases(quick=True)
+
+
+def without_peers(case):
+    return replace(case, contenders=tuple(one for one in case.contenders if one.module in OURS))
+
+
+# Running.
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "import"])
+def test_every_case_runs_at_a_tiny_size(name):
+    case = without_peers(CASES[name])
+    result = run_case(case, perform)
+    assert not result.skipped
+    assert all("LBFGS has no" in reason for reason in result.unavailable.values())
+    assert len(result.runs) + len(result.unavailable) == len(case.contenders)
+    for runs in result.runs.values():
+        assert len(runs) == 1
+        assert runs[0]["seconds"] > 0
+        assert runs[0]["memory_peak"] >= runs[0]["memory_before"] > 0
+    for contender in case.contenders:
+        assert contender.name in result.unavailable or result.reached(contender.name)
+    assert case.title in render([result], ENVIRONMENT)
+
+
+def test_what_rhohat_imports_is_found_in_the_report_of_the_interpreter():
+    report = (
+        "import time: self [us] | cumulative | imported package\n"
+        "import time:       100 |        100 |         numpy._core\n"
+        "import time:       100 |        200 |       numpy\n"
+        "import time:       100 |        100 |       json\n"
+        "import time:       100 |        300 |     rhohat.arrays\n"
+        "import time:       100 |        300 |     scipy.optimize\n"
+        "import time:       100 |        300 |   rhohat.solvers\n"
+        "import time:       100 |        100 |     joblib\n"
+        "import time:       100 |        100 |   other\n"
+        "import time:       900 |        900 | rhohat\n"
+        "import time:       900 |        900 | unrelated\n"
+    )
+    assert packages_imported_by("rhohat", report) == ["numpy", "scipy.optimize", "other"]
+
+
+def test_a_job_survives_the_way_to_its_process():
+    settings = Settings(sizes=(3, 2), lbfgs={"memory": 3}, target_cost=0.1)
+    job = Job("benchmarks.contenders.textbook", "evaluation", "folder", settings)
+    assert Job.from_json(job.to_json()).settings.lbfgs == {"memory": 3}
+    assert Job.from_json(job.to_json()).to_json() == job.to_json()
+
+
+def test_a_process_of_its_own_computes_the_same():
+    case = CASES["small64"]
+    case = replace(case, contenders=tuple(one for one in case.contenders if one.module == "textbook"))
+    alone = run_case(case, lambda job: launch(job) if job.function == "evaluation" else perform(job))
+    here = run_case(case, perform)
+    assert alone.runs[case.contenders[0].name][0]["agreement"] == pytest.approx(
+        here.runs[case.contenders[0].name][0]["agreement"], rel=1e-12
+    )
+
+
+def test_imports_are_timed_in_a_fresh_interpreter(tmp_path):
+    (tmp_path / "needs.json").write_text('["fractions", "json"]')
+    record = perform(Job("benchmarks.contenders.imports", "import_needs", str(tmp_path), Settings()))
+    assert record["seconds"] > 0
+    assert record["memory_peak"] >= record["memory_before"] > 0
+
+
+def test_a_package_that_is_missing_is_reported_and_the_rest_goes_on(monkeypatch):
+    for package in ("torch", "jax"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for module in ("pytorch", "jax"):
+        monkeypatch.delitem(sys.modules, f"benchmarks.contenders.{module}", raising=False)
+    result = run_case(CASES["small64"], perform)
+    assert result.unavailable == {"PyTorch autograd": "not installed", "JAX jit": "not installed"}
+    assert len(result.runs["products alone"]) == 1
+    assert "| PyTorch autograd | not installed |" in render([result], ENVIRONMENT)
+
+
+@pytest.mark.parametrize(("name", "factor"), [("small64", 1 + 1e-9), ("small32", 1 + 1e-3)])
+@pytest.mark.parametrize("what", ["J", "norm of the gradient"])
+def test_contenders_that_disagree_stop_the_run(name, factor, what):
+    def launch_a_wrong_one(job):
+        record = perform(job)
+        if job.module.endswith("rhohat"):
+            record["agreement"][what] *= factor
+        return record
+
+    with pytest.raises(DisagreementError, match=rf"{name}: {what} is .* rhohat"):
+        run_case(without_peers(CASES[name]), launch_a_wrong_one)
+
+
+def test_contenders_alternate():
+    order = []
+
+    def launch_nothing(job):
+        order.append(job.function)
+        return {"seconds": 1.0}
+
+    case = Case("case", "title", Settings(), (ours(), Contender("it", "textbook", "descent"), once()), repeats=2)
+    run_case(case, launch_nothing)
+    assert order == ["prepare", "evaluation", "descent", "products", "evaluation", "descent"]
+
+
+# Descents.
+
+
+def test_a_descent_ends_at_the_first_cost_that_is_low_enough():
+    case = without_peers(CASES["patches"])
+    result = run_case(case, perform)
+    textbook = result.runs["textbook NumPy, SciPy"][0]
+    assert textbook["iterations"] == case.settings.max_iter
+    ours = result.runs["rhohat"][0]
+    assert ours["reached"]
+    assert ours["verified_cost"] <= textbook["cost"] * (1 + 1e-6)
+    assert "theta" not in ours
+
+
+@pytest.mark.parametrize(("excess", "reached"), [(1e-7, True), (1e-5, False)])
+def test_what_counts_is_the_cost_in_float64(excess, reached):
+    def launch_a_boaster(job):
+        record = perform(job)
+        if "verified_cost" in record:
+            record["verified_cost"] = job.settings.target_cost * (1 + excess)
+        return record
+
+    result = run_case(without_peers(CASES["patches"]), launch_a_boaster)
+    assert result.reached("rhohat") == reached
+    assert ("not reached (J = " in render([result], ENVIRONMENT)) == (not reached)
+
+
+def test_a_descent_that_is_broken_off_is_scaled_up():
+    full = without_peers(CASES["mnist"])
+    whole = run_case(full, perform).runs["textbook NumPy, SciPy"][0]
+    stored = {
+        "target_cost": whole["cost"],
+        "start_cost": whole["agreement"]["J at the start"],
+        "evaluations": {"float64": 1000},
+    }
+    case = without_peers(make_cases(quick=False, references=stored)["mnist"])
+    assert not case.unavailable
+    textbook = case.contenders[1]
+    textbook = replace(textbook, settings={"limit": 0.0})
+    case = replace(case, settings=full.settings, contenders=(full.contenders[-1], textbook))
+    result = run_case(case, perform)
+    run = result.runs[textbook.name][0]
+    assert run["measured_evaluations"] == 1
+    assert run["seconds"] == pytest.approx(1000 * run["measured_seconds"])
+    assert run["evaluations"] == 1000
+    text = render([result], ENVIRONMENT)
+    assert "†" in text
+    assert "scaled up" in text
+
+    wrong = replace(case, references={**stored, "start_cost": stored["start_cost"] * (1 + 1e-8)})
+    with pytest.raises(DisagreementError, match=r"J at the start .* references\.json"):
+        run_case(wrong, perform)
+    never = replace(case, references={**stored, "evaluations": {"float64": None}})
+    assert not run_case(never, perform).reached(textbook.name)
+
+
+def test_without_references_the_digits_are_skipped():
+    result = run_case(make_cases(references=None)["mnist"], perform)
+    assert "make bench-references" in result.skipped
+    assert "**mnist** was skipped" in render([result], ENVIRONMENT)
+
+
+def test_references_are_measured():
+    found = references.measure_references(True, perform, lambda text: None)
+    assert found["target_cost"] < found["start_cost"]
+    assert found["evaluations"]["float64"] >= 5
+
+
+# Reporting, of records that are made up.
+
+
+def ours(**fields):
+    return Contender("rhohat", "rhohat", "evaluation", **fields)
+
+
+def once(**fields):
+    return Contender("products", "bounds", "products", compared="share", repeats=1, **fields)
+
+
+def made_up(contender, its_seconds, our_seconds=(1.0, 2.0, 4.0), **record):
+    case = Case("case", "title", Settings(), (ours(), contender), repeats=len(its_seconds))
+    memory = {"memory_before": 100 * 2**20, "memory_peak": 164 * 2**20}
+    runs = {
+        "rhohat": [{"seconds": seconds, **memory} for seconds in our_seconds],
+        contender.name: [{"seconds": seconds, **memory, **record} for seconds in its_seconds],
+    }
+    return CaseResult(case, runs)
+
+
+def row(result, name):
+    table = [line for line in render([result], ENVIRONMENT).splitlines() if line.startswith("| ")]
+    assert table[0] == HEADER
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[1:]]
+    assert all(len(line) == HEADER.count("|") - 1 for line in cells)
+    (found,) = [dict(zip(HEADER.strip("| ").split(" | "), line, strict=True)) for line in cells if line[1] == name]
+    return found
+
+
+@pytest.mark.parametrize(("target", "reached"), [(2.0, "yes"), (2.1, "**missed**"), (None, "")])
+def test_ratios_are_taken_within_each_repeat(target, reached):
+    """Ratios 2, 1 and 4; the ratio of the medians would be 1."""
+    result = made_up(Contender("it", "textbook", "evaluation", target=target), (2.0, 2.0, 16.0))
+    found = row(result, "it")
+    assert (found["time"], found["against rhohat"], found["reached"]) == ("2 s", "2.00 ×", reached)
+    assert found["target"] == ("" if target is None else f"≥ {target:g} ×")
+    assert found["peak memory (growth)"] == "164 MiB (+64)"
+    assert row(result, "rhohat")["against rhohat"] == ""
+
+
+@pytest.mark.parametrize(("target", "reached"), [(0.5, "yes"), (0.51, "**missed**")])
+def test_a_lower_bound_is_given_as_its_share(target, reached):
+    found = row(made_up(once(target=target), (0.5,)), "products")
+    assert (found["against rhohat"], found["target"], found["reached"]) == ("50%", f"≥ {target:.0%}", reached)
+
+
+@pytest.mark.parametrize(("target", "reached"), [(1.25, "yes"), (1.2, "**missed**")])
+def test_an_overhead_is_to_be_small(target, reached):
+    result = made_up(Contender("it", "imports", "import_needs", compared="overhead", target=target), (0.8, 1.6, 3.2))
+    found = row(result, "it")
+    assert (found["against rhohat"], found["target"], found["reached"]) == ("1.25 ×", f"≤ {target:g} ×", reached)
+
+
+def test_who_never_arrives_is_beaten_and_has_no_ratio():
+    peer = Contender("it", "pytorch", "descent", target=5.0)
+    found = row(made_up(peer, (2.0, 2.0, 2.0), reached=False, cost=0.25), "it")
+    assert (found["time"], found["against rhohat"], found["reached"]) == ("not reached (J = 0.25)", "", "yes")
+    result = made_up(peer, (2.0, 2.0, 2.0))
+    result.runs["rhohat"][1].update(reached=False, cost=0.5)
+    assert row(result, "it")["reached"] == "**missed**"
+    assert row(result, "rhohat")["time"] == "not reached (J = 0.5)"
+
+
+def test_the_first_of_ours_that_ran_is_what_others_are_compared_with():
+    peer = Contender("it", "textbook", "evaluation")
+    result = made_up(peer, (3.0,), (1.5,))
+    newer = Contender("newer", "rhohat", "descent")
+    result.case = replace(result.case, contenders=(newer, *result.case.contenders))
+    result.unavailable["newer"] = "not here"
+    assert row(result, "it")["against rhohat"] == "2.00 ×"
+    assert row(result, "newer")["time"] == "not here"
+
+
+def test_a_rate_is_in_rows_a_second():
+    result = made_up(Contender("it", "textbook", "evaluation"), (0.5,), (0.25,))
+    result.case = replace(result.case, rate=True, settings=Settings(sizes=(10_000, 3)))
+    assert row(result, "it")["time"] == "500 ms (20,000 rows/s)"
+
+
+def test_curves_have_tables_of_their_own():
+    rows = make_cases()["rows"]
+    sizes = [one.settings["n_rows"] for one in rows.contenders]
+    result = CaseResult(rows, {one.name: [{"seconds": 1e-5 * one.settings["n_rows"]}] for one in rows.contenders})
+    result.runs[rows.contenders[0].name][0]["seconds"] *= 1.5
+    text = render([result], ENVIRONMENT)
+    assert HEADER not in text
+    assert f"| {sizes[0]:,} | {15 * sizes[0] / 1000:.3g} ms | 15.00 µs |" in text
+    assert "costs 1.50 times the cheapest" in text
+
+    threads = make_cases()["threads"]
+    seconds = {"rhohat": 0.2, "bounds": 0.1}
+    result = CaseResult(threads, {one.name: [{"seconds": seconds[one.module]}] for one in threads.contenders})
+    assert "| 1 | 200 ms | 1.00 × | 100 ms | 50% |" in render([result], ENVIRONMENT)
+
+
+def test_everything_is_written(tmp_path):
+    result = made_up(Contender("it", "textbook", "evaluation", target=3.0), (2.0, 2.0, 16.0))
+    curve = CASES["threads"]
+    curve = CaseResult(curve, {one.name: [{"seconds": 0.1}] for one in curve.contenders})
+    written = write([result, curve], ENVIRONMENT, tmp_path / "results")
+    assert {path.name for path in written} == {"results.md", "results.json", "curves.png"}
+    assert all(path.stat().st_size > 0 for path in written)
+    stored = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert stored["environment"] == ENVIRONMENT
+    it = stored["cases"]["case"]["contenders"]["it"]
+    assert [run["seconds"] for run in it["runs"]] == [2.0, 2.0, 16.0]
+    assert (it["comparison"], it["target_reached"]) == (2.0, False)
