@@ -45,7 +45,7 @@ class Engine(Protocol):
 _BLOCK_BYTES = 5 * 2**20
 _SMALLEST_BLOCK = 4096  # rows times bytes per number
 _LARGEST_BLOCK = 4096  # rows
-_WORTH_A_THREAD = 768  # rows: so many for each thread make it worth to start several
+_WORTH_A_THREAD = 768  # rows, however narrow: so many for each thread make it worth to start several
 _ROW_MULTIPLE = 32  # in each block but the last, so that narrow rows can be taken together
 _BLOCK_MULTIPLE = 4  # so many blocks, or a multiple, share the work evenly among 2 or 4 threads
 
@@ -76,7 +76,9 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
     """
     bytes_per_row = itemsize * (2 * sum(layer_sizes) - layer_sizes[0])
     rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, _SMALLEST_BLOCK // itemsize, _LARGEST_BLOCK))
-    n_blocks = max(-(-n_rows // rows), min(n_rows // _WORTH_A_THREAD, _BLOCK_MULTIPLE))
+    multiply_adds = sum(fan_in * fan_out for fan_in, fan_out in pairwise(layer_sizes))
+    worth_it = max(n_rows // _WORTH_A_THREAD, len(shared_parts(n_rows, multiply_adds)))
+    n_blocks = max(-(-n_rows // rows), min(worth_it, _BLOCK_MULTIPLE))
     if n_blocks > 2:
         n_blocks = -(-n_blocks // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
     edges = np.linspace(0, n_rows / _ROW_MULTIPLE, n_blocks + 1).round().astype(int) * _ROW_MULTIPLE

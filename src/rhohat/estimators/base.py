@@ -119,6 +119,7 @@ class BaseNetwork(BaseEstimator):
     validation_curve_: list[float]
     n_iter_: int
     n_evaluations_: int
+    warm_up_evaluations_: dict[int, int]
     #: What `partial_fit` goes on from.
     _seed: int
     _solver_state: MiniBatchState
@@ -222,6 +223,7 @@ class BaseNetwork(BaseEstimator):
         """
         callbacks = self._all_callbacks()
         seed = seed_from(self.random_state) if seed is None else seed
+        warm_up = start is None and not continues
         if start is None:
             start = self.theta_ if continues else self._draw_theta(problem.network, seed)
         result = train(
@@ -234,6 +236,7 @@ class BaseNetwork(BaseEstimator):
             tol=self.tol,
             callbacks=callbacks,
             n_corruptions=n_corruptions,
+            warm_up=warm_up,
         )
         # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
         validate_data(self, X, skip_check_array=True, reset=not continues)
@@ -313,6 +316,7 @@ class BaseNetwork(BaseEstimator):
         self.loss_curve_, self.terms_curve_ = result.loss_curve, result.terms_curve
         self.validation_curve_ = result.validation_curve
         self.n_iter_, self.n_evaluations_ = result.n_iter, result.n_evaluations
+        self.warm_up_evaluations_ = result.warm_up_evaluations
         self.solver_status_, self.solver_message_ = result.status, result.message
         self.__dict__.pop("_solver_state", None)
 

@@ -3,6 +3,7 @@
 from rhohat.solvers.adam import Adam
 from rhohat.solvers.base import (
     Callback,
+    FullBatchSolver,
     IterationState,
     ObjectiveFunction,
     ObjectiveWithBatches,
@@ -29,6 +30,7 @@ __all__ = [
     "Adam",
     "Callback",
     "ConjugateGradient",
+    "FullBatchSolver",
     "GradientDescent",
     "IterationState",
     "MiniBatchSolver",
@@ -76,7 +78,7 @@ def as_solver(solver: str | Solver) -> Solver:
     Examples
     --------
     >>> as_solver("lbfgs")
-    LBFGS(memory=50)
+    LBFGS(warm_up=True, float32_first=False, min_improvement=1e-08, memory=None)
     """
     if isinstance(solver, Solver):
         return solver

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,7 @@ from rhohat.arrays import FloatArray
 
 __all__ = [
     "Callback",
+    "FullBatchSolver",
     "IterationState",
     "ObjectiveFunction",
     "ObjectiveInParts",
@@ -92,6 +94,8 @@ class ObjectiveWithValidation(Protocol):
         """Return the cost at θ on the rows held out."""
 
 
+_WINDOW = 10  # iterations whose improvement is looked at together
+
 Status: TypeAlias = Literal["converged", "max_iter", "stalled", "stopped", "not_finite"]
 
 
@@ -144,8 +148,8 @@ class SolverResult:
     n_evaluations : int
         Evaluations of J and ∇J, the first included; those of a mini-batch count as one each.
     status : {"converged", "max_iter", "stalled", "stopped", "not_finite"}
-        Why it ended: the gradient is small enough; max_iter was reached; no step in the solver's direction lowers J;
-        a callback or early stopping said so; J or ∇J was not finite.
+        Why it ended: the gradient, or what J still improves by, is small enough; max_iter was reached; no step in the
+        solver's direction lowers J; a callback or early stopping said so; J or ∇J was not finite.
     message : str
         The same as a sentence that says what to do.
     loss_curve : list of float, of length n_iter
@@ -156,6 +160,8 @@ class SolverResult:
         Products of the Hessian with a vector, for solvers that use them.
     validation_curve : list of float
         With early stopping, the cost on the rows held out after each iteration; else empty.
+    warm_up_evaluations : dict of int to int
+        Where an estimator warmed up: the evaluations before those above, by number of rows.
     """
 
     theta: FloatArray
@@ -170,6 +176,7 @@ class SolverResult:
     terms_curve: dict[str, list[float]]
     n_hessian_products: int = 0
     validation_curve: list[float] = field(default_factory=list)
+    warm_up_evaluations: dict[int, int] = field(default_factory=dict)
 
     @property
     def success(self) -> bool:
@@ -226,6 +233,46 @@ class Solver(ABC):
         """Move from `run.point` on, with `run.evaluate` and `run.accept`, until one of them raises Stop."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FullBatchSolver(Solver):
+    """A solver that sees all rows in every evaluation.
+
+    Parameters
+    ----------
+    warm_up : bool, default=True
+        Whether to begin on growing random subsets of the rows, where there are many: an evaluation costs as much less,
+        and the first iterations need no more. The last run is always over all rows. Whoever builds the objective draws
+        the subsets, see `rhohat.estimators.training.train`; a callable that is minimised as it is has none.
+    float32_first : bool, default=False
+        Whether to compute in float32 until that precision is exhausted, and in float64 from there on. It is ignored
+        where the rows are float32. Whoever builds the objective converts the rows.
+    min_improvement : float, default=1e-8
+        Converged, too, when ten iterations together lower J by no more than this fraction of it; at least 0.
+    """
+
+    warm_up: bool = True
+    float32_first: bool = False
+    min_improvement: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.min_improvement, Real) and 0 <= self.min_improvement < 1):
+            raise ValueError(f"min_improvement must lie in [0, 1); got {self.min_improvement!r}.")
+
+    def minimize(
+        self,
+        objective: ObjectiveFunction,
+        theta: FloatArray,
+        *,
+        max_iter: int = 400,
+        tol: float = 1e-5,
+        callbacks: Sequence[Callback] = (),
+    ) -> SolverResult:
+        """Minimise an objective; see `Solver.minimize`."""
+        self._check_objective(objective)
+        run = Run(objective, max_iter, tol, callbacks, min_improvement=self.min_improvement)
+        return run.carry_out(theta, self._iterate)
+
+
 class Stop(Exception):  # noqa: N818 - a way to leave nested loops, not an error
     """Ends a run, from whichever depth of the solver's calls."""
 
@@ -277,6 +324,7 @@ class Run:
     terms_curve: dict[str, list[float]] = field(default_factory=dict)
     n_hessian_products: int = 0
     validation_curve: list[float] = field(default_factory=list)
+    min_improvement: float = 0.0
 
     def carry_out(
         self, theta: FloatArray, iterate: Callable[[Run], None], *, evaluate_start: bool = True
@@ -423,6 +471,15 @@ class Run:
                 "converged",
                 f"Converged after {self.n_iter} iterations: no component of the gradient exceeds tol={self.tol:g}.",
             )
+        if self.min_improvement > 0 and self.n_iter > _WINDOW:
+            before = self.loss_curve[-1 - _WINDOW]
+            if 0 <= before - self.point.value <= self.min_improvement * abs(before):
+                raise Stop(
+                    "converged",
+                    f"Converged after {self.n_iter} iterations: the last {_WINDOW} lowered the cost by no more than"
+                    f" min_improvement={self.min_improvement:g} of it. The gradient's largest component is"
+                    f" {self.point.gradient_norm:.1e}; set the solver's min_improvement to 0 to go on.",
+                )
 
 
 def largest_magnitude(array: FloatArray) -> float:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
-from rhohat.solvers.base import Run, Solver
+from rhohat.solvers.base import FullBatchSolver, Run
 
 __all__ = ["ConjugateGradient"]
 
 
 @dataclass(frozen=True)
-class ConjugateGradient(Solver):
+class ConjugateGradient(FullBatchSolver):
     """Nonlinear conjugate gradients of Polak and Ribière: θ ← θ + α d, with d ← −∇J(θ) + β d.
 
     β = max(0, ∇Jₖ₊₁·(∇Jₖ₊₁ − ∇Jₖ) / ‖∇Jₖ‖²), which restarts along the gradient by itself where it is 0.
+
+    Parameters
+    ----------
+    warm_up, float32_first, min_improvement
+        See `FullBatchSolver`; by name only.
 
     Notes
     -----

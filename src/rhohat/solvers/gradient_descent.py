@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from rhohat.arrays import FloatArray
 from rhohat.solvers._checks import check_positive, check_unit_interval
-from rhohat.solvers.base import Run, Solver
+from rhohat.solvers.base import FullBatchSolver, Run
 
 __all__ = ["GradientDescent"]
 
@@ -17,7 +17,7 @@ _FIRST_RATE, _GROWTH, _SHRINKAGE = 0.1, 1.1, 0.5  # of the adaptive learning rat
 
 
 @dataclass(frozen=True)
-class GradientDescent(Solver):
+class GradientDescent(FullBatchSolver):
     """Batch gradient descent: v ← μ v − α ∇J(θ), θ ← θ + v.
 
     Parameters
@@ -28,6 +28,9 @@ class GradientDescent(Solver):
         leads to where J is not finite, is taken back, α is halved, and v is set to 0.
     momentum : float, default=0.0
         μ, in [0, 1); v starts at 0.
+    warm_up, float32_first, min_improvement
+        See `FullBatchSolver`; by name only. `min_improvement` is 0 by default: this solver is slow, which is not
+        convergence.
 
     Notes
     -----
@@ -54,8 +57,10 @@ class GradientDescent(Solver):
 
     learning_rate: float | Literal["adaptive"] = 0.1
     momentum: float = 0.0
+    min_improvement: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.learning_rate, str):
             if self.learning_rate != "adaptive":
                 raise ValueError(

@@ -1,35 +1,47 @@
-"""Limited-memory BFGS, by SciPy."""
+"""Limited-memory BFGS."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from rhohat.arrays import FloatArray
 from rhohat.solvers._checks import check_count
-from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
-from rhohat.solvers.base import Run, Solver
+from rhohat.solvers.base import FullBatchSolver, Run
+from rhohat.solvers.line_search import search_line
 
 __all__ = ["LBFGS"]
 
+_MOST_PAIRS, _FEWEST_PAIRS = 50, 10
+_MEMORY_BYTES = 2**26  # that more than the fewest pairs may take
+
 
 @dataclass(frozen=True)
-class LBFGS(Solver):
+class LBFGS(FullBatchSolver):
     """Limited-memory BFGS: θ ← θ − α H ∇J(θ), H from the last pairs of steps and gradient differences.
 
     Parameters
     ----------
-    memory : int, default=50
-        Number of pairs kept. Each costs two vectors of θ's length, which is little beside an evaluation over many
-        rows.
+    memory : int or None, default=None
+        Number of pairs kept; each is two vectors of θ's length. None: 50, or as many as 64 MB hold where θ is so long,
+        but at least 10. More pairs mean fewer iterations, and cost little beside an evaluation over many rows.
+    warm_up, float32_first, min_improvement
+        See `FullBatchSolver`; by name only.
 
     Notes
     -----
-    SciPy's L-BFGS-B does the work, without bounds; its line search satisfies the strong Wolfe conditions. An
-    iteration takes one evaluation most of the time.
+    H is applied in its compact form, four products of a vector with the matrix of pairs and three small triangular
+    solves. The line search satisfies the strong Wolfe conditions; an iteration takes one evaluation most of the time.
 
     References
     ----------
     Liu, D. C. and Nocedal, J. (1989). On the limited memory BFGS method for large scale optimization. Mathematical
     Programming 45, 503-528.
+
+    Byrd, R. H., Nocedal, J. and Schnabel, R. B. (1994). Representations of quasi-Newton matrices and their use in
+    limited memory methods. Mathematical Programming 63, 129-156, theorem 2.2.
 
     Examples
     --------
@@ -39,11 +51,117 @@ class LBFGS(Solver):
     ('converged', 2)
     """
 
-    memory: int = 50
+    memory: int | None = None
 
     def __post_init__(self) -> None:
-        check_count("memory", self.memory, "pair")
+        super().__post_init__()
+        if self.memory is not None:
+            check_count("memory", self.memory, "pair")
+
+    def pairs(self, n_parameters: int) -> int:
+        """Return how many pairs are kept for so many parameters.
+
+        Parameters
+        ----------
+        n_parameters : int
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> LBFGS().pairs(3_289), LBFGS().pairs(314_784), LBFGS(memory=20).pairs(314_784)
+        (50, 13, 20)
+        """
+        if self.memory is not None:
+            return self.memory
+        return int(np.clip(_MEMORY_BYTES // (2 * 8 * max(n_parameters, 1)), _FEWEST_PAIRS, _MOST_PAIRS))
 
     def _iterate(self, run: Run) -> None:
-        limits = {"maxiter": NO_LIMIT, "maxfun": NO_LIMIT, "gtol": 0.0, "ftol": 0.0}
-        iterate_with_scipy(run, "L-BFGS-B", {"maxcor": self.memory, **limits})
+        hessian = _InverseHessian(self.pairs(run.point.theta.size), run.point.theta.size)
+        direction = -hessian.multiply(run.point.gradient)
+        while True:
+            if not run.point.gradient @ direction < 0:  # rounding has spoilt the pairs
+                hessian.forget()
+                direction = -run.point.gradient
+            # Without pairs nothing is known of the scale: a first step of length 1 at most.
+            step = 1.0 if hessian.n_pairs else min(1.0, 1 / float(np.linalg.norm(run.point.gradient)))
+            before, point = run.point, search_line(run, direction, step)
+            if point is not None:
+                run.accept(point)
+                s, y = point.theta - before.theta, point.gradient - before.gradient
+                direction = -hessian.multiply_next(s, y, point.gradient)
+            elif hessian.n_pairs:
+                hessian.forget()
+                direction = -hessian.multiply(run.point.gradient)
+            else:
+                run.stop_as_stalled()
+
+
+class _InverseHessian:
+    """H ≈ (∇²J)⁻¹ from pairs s = θ' − θ and y = ∇J(θ') − ∇J(θ).
+
+    With S and Y the matrices of pairs as rows, oldest first, R the upper triangle of S Yᵀ, D its diagonal and
+    γ = s·y / y·y of the newest pair,
+
+        H g = γ g + Sᵀ w − γ Yᵀ u,    R u = S g,    Rᵀ w = (D + γ Y Yᵀ) u − γ Y g.
+    """
+
+    def __init__(self, memory: int, size: int) -> None:
+        self._S, self._Y = np.empty((memory, size)), np.empty((memory, size))
+        self._SY, self._YY = np.empty((memory, memory)), np.empty((memory, memory))
+        self._order: list[int] = []  # rows in use, oldest pair first
+        self._Sg, self._Yg = np.empty(memory), np.empty(memory)  # of the g that was multiplied last
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self._order)
+
+    def forget(self) -> None:
+        """Drop all pairs."""
+        self._order.clear()
+
+    def multiply_next(self, s: FloatArray, y: FloatArray, g: FloatArray) -> FloatArray:
+        """Take a pair in, in the place of the oldest if there is no other, and return H g for the gradient after it.
+
+        y is the difference between g and the gradient that was multiplied before. So S y and Y y, which R and Y Yᵀ
+        need, are differences of S g and Y g, which H g needs anyway: two of six passes over the pairs are saved.
+        """
+        new: int | None = None
+        if s @ y > np.finfo(np.float64).eps * (y @ y):  # positive curvature; otherwise the pair is left out
+            new = self._order.pop(0) if self.n_pairs == len(self._S) else self.n_pairs
+            self._order.append(new)
+            self._S[new], self._Y[new] = s, y
+        used = slice(self.n_pairs)
+        Sg, Yg = self._S[used] @ g, self._Y[used] @ g
+        if new is not None:
+            self._SY[used, new] = Sg - self._Sg[used]
+            self._YY[used, new] = self._YY[new, used] = Yg - self._Yg[used]
+            self._SY[new, new], self._YY[new, new] = s @ y, y @ y
+        return self._combine(g, Sg, Yg)
+
+    def multiply(self, g: FloatArray) -> FloatArray:
+        """Return H g."""
+        used = slice(self.n_pairs)
+        return self._combine(g, self._S[used] @ g, self._Y[used] @ g)
+
+    def _combine(self, g: FloatArray, Sg: FloatArray, Yg: FloatArray) -> FloatArray:
+        """Return H g, given the products of the pairs with g, and remember these."""
+        used, order = slice(self.n_pairs), np.array(self._order, dtype=np.intp)
+        self._Sg[used], self._Yg[used] = Sg, Yg
+        if not self._order:
+            return g.copy()
+        pairs = np.ix_(order, order)
+        R, YY = self._SY[pairs], self._YY[pairs]
+        gamma = R[-1, -1] / YY[-1, -1]
+        u = solve_triangular(R, Sg[order], check_finite=False)
+        right = R.diagonal() * u + gamma * (YY @ u) - gamma * Yg[order]
+        w = solve_triangular(R, right, trans="T", check_finite=False)
+        # Coefficients in the order in which the rows stand.
+        of_s, of_y = np.empty_like(w), np.empty_like(u)
+        of_s[order], of_y[order] = w, -gamma * u
+        product: FloatArray = of_s @ self._S[used]
+        product += of_y @ self._Y[used]
+        product += gamma * g
+        return product

@@ -8,16 +8,21 @@ import numpy as np
 
 from rhohat.arrays import FloatArray
 from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
-from rhohat.solvers.base import ObjectiveFunction, ObjectiveWithHessian, Run, Solver
+from rhohat.solvers.base import FullBatchSolver, ObjectiveFunction, ObjectiveWithHessian, Run
 
 __all__ = ["NewtonCG"]
 
 
 @dataclass(frozen=True)
-class NewtonCG(Solver):
+class NewtonCG(FullBatchSolver):
     """Truncated Newton method: θ ← θ + s, with s ≈ argmin ∇J·s + ½ s·∇²J s over ‖s‖ ≤ Δ by conjugate gradients.
 
     The objective needs a method ``hessian_vector_product(theta, v)`` that returns ∇²J(θ) v, exactly.
+
+    Parameters
+    ----------
+    warm_up, float32_first, min_improvement
+        See `FullBatchSolver`; by name only.
 
     Notes
     -----

@@ -1,0 +1,116 @@
+"""A line search for the strong Wolfe conditions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.solvers.base import Point, Run
+
+__all__ = ["search_line"]
+
+_DECREASE, _CURVATURE = 1e-4, 0.9  # c₁ and c₂
+_MOST_TRIALS = 25
+_GROWTH = (2.0, 5.0)  # of a step that is too short, at least and at most
+_MOST_REFUSALS = 10  # points that are not finite
+_NOT_FINITE = 0.1  # of a step that leads to where J is not finite
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of J, relative: differences below it say nothing
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """J and its slope along the line at a step."""
+
+    step: float
+    value: float
+    slope: float
+
+
+def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
+    """Return a point along a direction that satisfies the strong Wolfe conditions, or None if none is found.
+
+    J(θ + αd) ≤ J(θ) + c₁ α ∇J(θ)·d and |∇J(θ + αd)·d| ≤ c₂ |∇J(θ)·d|, with c₁ = 1e-4 and c₂ = 0.9. Where values of J
+    differ by rounding alone, the slope has to tell: it may have fallen to (2c₁ − 1) ∇J(θ)·d at most.
+
+    Parameters
+    ----------
+    run : Run
+        Its point is where the line begins.
+    direction : array of shape (n_parameters,)
+        d, in which J falls.
+    step : float
+        The first α to try.
+
+    Returns
+    -------
+    Point or None
+        Where the trials were used up, the best of them, if it lowers J at all.
+
+    Raises
+    ------
+    Stop
+        If J is not finite at ten points, each ten times nearer than the one before.
+
+    References
+    ----------
+    Nocedal, J. and Wright, S. J. (2006). Numerical Optimization, algorithms 3.5 and 3.6.
+
+    Hager, W. W. and Zhang, H. (2005). A new conjugate gradient method with guaranteed descent and an efficient line
+    search. SIAM Journal on Optimization 16, 170-192. (The condition on slopes alone, equation 4.1.)
+    """
+    start = _Trial(0.0, run.point.value, float(run.point.gradient @ direction))
+    rounding = _ROUNDING * abs(start.value)
+    low, high = start, math.inf  # the best step so far, and one that is too long
+    upper: _Trial | None = None  # what is known at `high`
+    best: Point | None = None
+    refusals = 0
+    for _ in range(_MOST_TRIALS):
+        point = run.attempt(run.point.theta + step * direction)
+        if point is None:
+            refusals += 1
+            if refusals == _MOST_REFUSALS:
+                run.stop_as_not_finite()
+            high, upper = step, None
+            step = low.step + _NOT_FINITE * (step - low.step)
+            continue
+        trial = _Trial(step, point.value, float(point.gradient @ direction))
+        if trial.value <= start.value + rounding and abs(trial.slope) <= _CURVATURE * -start.slope:
+            falls_enough = trial.value <= start.value + _DECREASE * step * start.slope
+            if falls_enough or trial.slope <= (2 * _DECREASE - 1) * start.slope:
+                return point
+        if trial.value > start.value + _DECREASE * step * start.slope or trial.value >= low.value:
+            high, upper = step, trial
+        else:
+            best = point
+            if trial.slope * (step - low.step) >= 0:
+                high, upper = low.step, low
+            low = trial
+        if high == math.inf:
+            longest = max(_GROWTH[1] * step, step + _GROWTH[1])
+            step = float(np.clip(_cubic_minimum(start, trial, longest), _GROWTH[0] * step, longest))
+        else:
+            middle = (low.step + high) / 2
+            found = middle if upper is None else _cubic_minimum(low, upper, middle)
+            margin = 0.1 * abs(high - low.step)
+            step = float(np.clip(found, min(low.step, high) + margin, max(low.step, high) - margin))
+        if step == low.step or not math.isfinite(step):
+            break
+    return best if best is not None and best.value < start.value else None
+
+
+def _cubic_minimum(a: _Trial, b: _Trial, otherwise: float) -> float:
+    """Return where the cubic through two trials, with their slopes, has its minimum, if it has one."""
+    width = b.step - a.step
+    if width == 0:
+        return otherwise
+    # Nocedal and Wright, equation 3.59.
+    d1 = a.slope + b.slope - 3 * (b.value - a.value) / width
+    square = d1**2 - a.slope * b.slope
+    if not (math.isfinite(square) and square >= 0):
+        return otherwise
+    d2 = math.copysign(math.sqrt(square), width)
+    divisor = b.slope - a.slope + 2 * d2
+    return otherwise if divisor == 0 else b.step - width * (b.slope + d2 - d1) / divisor
