@@ -6,6 +6,7 @@ A process each, because what one leaves behind in the memory allocator changes h
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -53,7 +54,9 @@ def run_python(*arguments: str) -> list[str]:
     WorkerError
         If it fails.
     """
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
+    # Modules are compiled once, as an installed package is, whatever the environment says of bytecode.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment)
     if done.returncode:
         raise WorkerError(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
     return done.stdout.splitlines()

@@ -12,8 +12,10 @@ import numpy as np
 from benchmarks.measuring import epochs_record, time_calls, time_evaluations
 from benchmarks.tasks import Task
 from benchmarks.worker import Record
-from rhohat import LBFGS, Adam, DenoisingAutoencoder, MaskingNoise, SparseAutoencoder
+from rhohat import LBFGS, Adam, DenoisingAutoencoder, KLSparsity, MaskingNoise, SparseAutoencoder, WeightDecay
+from rhohat.engines import ThreadEngine
 from rhohat.exceptions import ConvergenceWarning
+from rhohat.objective import Objective
 
 __all__ = ["descent", "evaluation", "reconstruction", "training", "transformation", "untrained"]
 
@@ -22,14 +24,18 @@ _AT_ONCE = 1e300
 
 
 def evaluation(task: Task) -> Record:
-    """Time J and its gradient."""
-    objective = _autoencoder(task).objective(task.X)
+    """Time J and its gradient, in a session of the engine, as in a fit."""
+    settings, engine = task.settings, ThreadEngine(task.settings.n_threads)
+    network = _autoencoder(task).objective(task.X[:2]).network
+    penalties = [WeightDecay(settings.weight_decay), KLSparsity(settings.sparsity, settings.sparsity_weight)]
+    objective = Objective(network, task.X, penalties=penalties, engine=engine)
 
     def evaluate() -> tuple[float, list[np.ndarray]]:
         J, gradient = objective(task.theta)
         return J, [gradient]
 
-    return time_evaluations(evaluate, task)
+    with engine.session():
+        return time_evaluations(evaluate, task)
 
 
 def descent(task: Task) -> Record:

@@ -282,17 +282,25 @@ class BaseNetwork(BaseEstimator):
             self._prepend(record)
 
     def _record(self) -> _Record:
-        return _Record(self.loss_curve_, self.terms_curve_, self.validation_curve_, self.n_iter_, self.n_evaluations_)
+        return _Record(
+            self.loss_curve_,
+            self.terms_curve_,
+            self.validation_curve_,
+            self.n_iter_,
+            self.n_evaluations_,
+            self.warm_up_evaluations_,
+        )
 
     def _prepend(self, record: _Record) -> None:
         """Put the record of an earlier solve before that of the last one."""
-        loss_curve, terms_curve, validation_curve, n_iter, n_evaluations = record
+        loss_curve, terms_curve, validation_curve, n_iter, n_evaluations, warm_up_evaluations = record
         self.loss_curve_ = [*loss_curve, *self.loss_curve_]
         self.validation_curve_ = [*validation_curve, *self.validation_curve_]
         names = [*terms_curve, *(name for name in self.terms_curve_ if name not in terms_curve)]
         self.terms_curve_ = {name: [*terms_curve.get(name, []), *self.terms_curve_.get(name, [])] for name in names}
         self.n_iter_ += n_iter
         self.n_evaluations_ += n_evaluations
+        self.warm_up_evaluations_ = warm_up_evaluations  # a solve that goes on from another has none
 
     def _draw_theta(self, network: Network, seed: int) -> FloatArray:
         return network.initial_theta(keyed_generator(seed, "initial weights"), self.initial_weights)
@@ -354,6 +362,7 @@ class _Record(NamedTuple):
     validation_curve: list[float]
     n_iter: int
     n_evaluations: int
+    warm_up_evaluations: dict[int, int]
 
 
 def as_activations(activation: str | Activation | Sequence[str | Activation], n_layers: int) -> list[Activation]:

@@ -39,7 +39,8 @@ solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd",
 initial_weights : {"uniform", "normal"}, default="uniform"
     "uniform": in ±√(6 / (fan_in + fan_out + 1)). "normal": normal(0, 0.01²). Biases start at 0.
 max_iter : int, default=400
-    Most iterations of the solver; epochs, where it works in mini-batches.
+    Most iterations of the solver over all rows; epochs, where it works in mini-batches. Where there are more than 2,000
+    rows, a few hundred iterations on random subsets of them come first: `warm_up` of `FullBatchSolver`.
 tol : float, default=1e-5
     Converged when no component of the gradient exceeds this.
 warm_start : bool, default=False
@@ -74,7 +75,9 @@ validation_curve_ : list of float
 n_iter_ : int
     Iterations done.
 n_evaluations_ : int
-    Evaluations of J and its gradient.
+    Evaluations of J and its gradient over all rows, or over mini-batches.
+warm_up_evaluations_ : dict of int to int
+    Those before them over subsets of the rows, by number of rows; empty where there was no warm-up.
 solver_status_ : {"converged", "max_iter", "stalled", "stopped", "not_finite"}
     Why the solver ended.
 solver_message_ : str
