@@ -11,9 +11,16 @@ from typing import Any
 from benchmarks.environment import summarise
 from benchmarks.harness import CaseResult, Contender
 
-__all__ = ["HEADER", "render", "write"]
+__all__ = ["HEADER", "SUMMARY_HEADER", "render", "write"]
+
+SUMMARY_HEADER = "| case | rhohat | textbook NumPy | PyTorch autograd | JAX jit | bound |"
 
 HEADER = "| case | contender | time | against rhohat | target | reached | evaluations | peak memory (growth) |"
+
+_SUMMARY = """\
+How many times rhohat's time the others take, and in brackets what was aimed at; what falls short is in bold. The bound is
+the time of the matrix products alone as a share of rhohat's, or what an import takes beyond those that it needs.
+"""
 
 _NOTES = """\
 Times are medians over the repeats, each contender in a process of its own, in alternation. *Against rhohat* is its
@@ -41,6 +48,9 @@ def render(results: Sequence[CaseResult], environment: dict[str, Any]) -> str:
     """Return results as Markdown: the machine, the table, what it means, and the curves."""
     lines = [summarise(environment), ""]
     table = [result for result in results if result.case.curve is None and not result.skipped]
+    summary = [row for result in table if (row := _summary_row(result))]
+    if summary:
+        lines += [SUMMARY_HEADER, "|" + "---|" * (SUMMARY_HEADER.count("|") - 1), *summary, "", _SUMMARY]
     if table:
         lines += [HEADER, "|" + "---|" * (HEADER.count("|") - 1)]
         for result in table:
@@ -105,7 +115,35 @@ def _as_json(result: CaseResult) -> dict[str, Any]:
     }
 
 
-# The table.
+# The tables.
+
+#: The columns of the summary after rhohat's own, by the modules whose contenders stand there.
+_COLUMNS = (("textbook",), ("pytorch",), ("jax",), ("bounds", "imports"))
+
+
+def _summary_row(result: CaseResult) -> str:
+    """Return a case's row of the summary; nothing where it has no targets."""
+    judged = [contender for contender in result.case.contenders if contender.target is not None]
+    if not judged:
+        return ""
+    subject = result.subject_of(judged[0])
+    seconds = result.median(subject)
+    cells = [result.case.title, "" if seconds is None else _duration(seconds)]
+    for modules in _COLUMNS:
+        cells.append("; ".join(_judged(result, contender) for contender in judged if contender.module in modules) or "–")
+    return f"| {' | '.join(cells)} |"
+
+
+def _judged(result: CaseResult, contender: Contender) -> str:
+    """Return what a contender is compared by, and its target."""
+    number = _comparison(result, contender)
+    if not number:
+        return result.unavailable.get(contender.name, "not run")
+    if result.target_reached(contender) is False:
+        number = f"**{number}**"
+    own = result.case.settings_of(contender).dtype
+    precision = f"{own}: " if own != result.case.settings.dtype else ""
+    return f"{precision}{number} ({_target(contender)})"
 
 
 def _rows_of(result: CaseResult) -> Iterable[str]:

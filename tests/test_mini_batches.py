@@ -236,8 +236,32 @@ def test_memory_is_used_again_for_batches_of_as_many_rows(X):
     assert seen[2] is seen[3]
     assert seen[0] is not seen[2]  # of 13 and of 12 rows
     assert all(again is objective for again, objective in zip(seen[4:], seen[:4], strict=True))
-    addresses = {objective._X.ctypes.data for objective, _ in batches.batches(2, 16)}
-    assert addresses == {seen[0]._X.ctypes.data, seen[3]._X.ctypes.data}
+    addresses = [objective._X.ctypes.data for objective, _ in batches.batches(2, 5)]
+    assert len(set(addresses)) == 2  # one is filled while the other is worked on
+    assert addresses == 5 * addresses[:2]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_batch_that_is_filled_while_another_is_evaluated_has_the_same_rows(n_workers, X, theta):
+    """Whether each is evaluated in parts, or as a whole, or in vain."""
+    kinds = [
+        lambda objective: objective.evaluate_in_parts(theta, lambda *_: None),
+        lambda objective: objective.evaluate(theta),
+        lambda objective: objective.evaluate_in_parts(np.full_like(theta, np.nan), lambda *_: None),
+    ]
+    seen = []
+    for evaluate in kinds:
+        batches = MiniBatches(
+            NETWORK, X, engine=ThreadEngine(n_workers), seed=0, corruption=MaskingNoise(0.5), sample_weight=X[:, 0] + 1
+        )
+        seen.append([])
+        for objective, _ in batches.batches(0, 13):
+            evaluate(objective)
+            seen[-1].append(np.column_stack([objective._X, objective._y, objective._row_weights]))
+    for others in zip(*seen, strict=True):
+        np.testing.assert_array_equal(others[0], others[1])
+        np.testing.assert_array_equal(others[0], others[2])
+    assert sorted(np.rint(np.concatenate(seen[0])[:, 3] * N_ROWS).astype(int)) == list(range(N_ROWS))
 
 
 def test_batches_of_weighted_rows_add_up_to_the_whole(X, theta, rng):

@@ -19,6 +19,7 @@ from rhohat.objective import Objective
 
 __all__ = ["BatchObjective"]
 
+_BIASES = -1  # in the place of a product's number
 _MOST_ROWS = 2048  # above, adding up the gradients of blocks costs little beside the blocks
 
 
@@ -27,7 +28,16 @@ UseOfPart = Callable[[slice, FloatArray, int], None]
 
 
 class BatchObjective(Objective):
-    """The cost J(θ) of a network on a mini-batch, with its gradient; parameters as for `Objective`."""
+    """The cost J(θ) of a network on a mini-batch, with its gradient; parameters as for `Objective`.
+
+    Attributes
+    ----------
+    meanwhile : list of callable(worker)
+        What `evaluate_in_parts` shall do as well, on its threads, once: to share one more thing costs nothing, to share
+        it by itself takes waking the threads once more. It empties the list; where J is not finite it leaves it.
+    """
+
+    meanwhile: list[Callable[[int], None]]
 
     def evaluate_in_parts(self, theta: FloatArray, use: UseOfPart) -> tuple[float, dict[str, float]]:
         """Do what `evaluate` does, but hand the gradient over part by part, by several threads, each when it is ready.
@@ -60,13 +70,19 @@ class BatchObjective(Objective):
             terms = self._terms(row_terms / self._total_weight, mean_terms, self._penalise_weights(theta))
             value = sum(terms.values())
             if np.isfinite(value):
-                # The biases go first: their gradient is cheap, and the last thread to finish should have little to do.
-                parts = [slice(index, index + 1) for index in range(-1, len(self._products))]
-                self._engine.for_each(partial(self._make_part, self.network.unpack(theta), use), parts)
+                make_part = partial(self._make_part, self.network.unpack(theta), use)
+                tasks: list[Callable[[int], None]]
+                tasks = [partial(make_part, index) for index in range(len(self._products))]
+                tasks += [*self.meanwhile, partial(make_part, _BIASES)]  # the cheapest last, so that none waits long
+                self._engine.for_each(
+                    lambda index, worker: tasks[index.start](worker), [slice(i, i + 1) for i in range(len(tasks))]
+                )
+                self.meanwhile = []
         return value, terms
 
     def _allocate(self, cache_bytes: int) -> None:
         network = self.network
+        self.meanwhile = []
         # Some penalties, and activations with parameters, need the whole gradient at once.
         self._at_once = self.n_samples <= _MOST_ROWS and not (
             any(network.activation_parameter_sizes)
@@ -109,16 +125,16 @@ class BatchObjective(Objective):
                 kept[rows] = a
         return layers
 
-    def _make_part(self, parameters: Parameters, use: UseOfPart, index: slice, worker: int) -> None:
+    def _make_part(self, parameters: Parameters, use: UseOfPart, index: int, worker: int) -> None:
         """Compute a part of the gradient, and hand it over while it is at hand: some units' weights, or all biases."""
         network, gradient = self.network, self.network.unpack(self._gradient)
         layers = Layers([], [self._X, *self._hidden])
-        if index.start < 0:
+        if index == _BIASES:
             network.bias_gradients(self._batch_deltas, self._ones, gradient)
             weights, own = parameters.biases, gradient.biases
             start, stop = self._gradient.size - sum(network.widths), self._gradient.size
         else:
-            layer, units = self._products[index.start]
+            layer, units = self._products[index]
             network.weight_gradients(layers, self._batch_deltas, gradient, layer, units)
             n_roles = 2 if network.tied else 1
             weights, own = [parameters.weights[layer][units]] * n_roles, [gradient.weights[layer][units]] * n_roles
@@ -128,6 +144,6 @@ class BatchObjective(Objective):
         part = self._gradient[start:stop]
         part /= self._total_weight
         for penalty in self._weight_penalties:
-            if index.start >= 0 or penalty.include_biases:
+            if index != _BIASES or penalty.include_biases:
                 penalty.add_gradient(weights, own)
         use(slice(start, stop), part, worker)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,7 +95,8 @@ class MiniBatches:
         self._held_out, self._training = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
         self.n_samples = len(self._training)
         self._mean_weight = 1.0 if sample_weight is None else float(np.mean(sample_weight, dtype=np.float64))
-        self._objectives: dict[int, tuple[BatchObjective, _Rows]] = {}
+        self._objectives: dict[int, BatchObjective] = {}
+        self._memories: dict[tuple[int, int], _Rows] = {}
         shape = (_ROWS_FILLED, X.shape[1])
         self._noise = [empty_aligned(shape, X.dtype) for _ in range(engine.n_workers if corruption else 0)]
 
@@ -120,10 +123,21 @@ class MiniBatches:
         """
         order = keyed_generator(self._seed, "shuffling", epoch).permutation(self._training)
         # Nearly equal batches: a rest of a few rows would make as large a step as a whole batch does.
-        first = 0
-        for rows in np.array_split(order, -(-len(order) // batch_size)):
-            yield self._objective_of(rows, epoch, first), len(rows)
-            first += len(rows)
+        batches = np.array_split(order, -(-len(order) // batch_size))
+        firsts = accumulate((len(rows) for rows in batches), initial=0)
+        fillings = [
+            self._filling(rows, epoch, first, place % 2)
+            for place, (rows, first) in enumerate(zip(batches, firsts, strict=False))
+        ]
+        self._fill(fillings[0])
+        for filling, following in zip_longest(fillings, fillings[1:]):
+            objective = self._objective_over(filling.memory)
+            if following is not None:
+                objective.meanwhile = following.parts
+            yield objective, filling.n_rows
+            if objective.meanwhile and following is not None:  # it was not evaluated in parts
+                objective.meanwhile = []
+                self._fill(following)
 
     def validate(self, theta: FloatArray) -> float:
         """Return J(θ) on the rows held out, corrupted the same way each time.
@@ -139,15 +153,16 @@ class MiniBatches:
         return self._objective_of(self._held_out, epoch=0, first=self.n_samples).cost(theta)[0]
 
     def _objective_of(self, rows: NDArray[np.intp], epoch: int, first: int) -> BatchObjective:
-        """Return the objective over some rows: made once for each number of rows, then filled anew.
+        """Return the objective over some rows; see `_filling` for the arguments."""
+        filling = self._filling(rows, epoch, first, 0)
+        self._fill(filling)
+        return self._objective_over(filling.memory)
 
-        `first` is the place of the first of them in the epoch's order, which chooses the corruption.
-        """
-        n_rows = len(rows)
+    def _objective_over(self, memory: _Rows) -> BatchObjective:
+        """Return the objective over rows in memory: made once for each number of rows."""
+        n_rows = len(memory.X)
         if n_rows not in self._objectives:
-            memory = self._rows.allocate(n_rows)
-            self._fill(memory, rows, epoch, first)
-            objective = BatchObjective(
+            self._objectives[n_rows] = BatchObjective(
                 self._network,
                 memory.X,
                 memory.y,
@@ -156,15 +171,25 @@ class MiniBatches:
                 tangents=memory.tangents,
                 engine=self._engine,
             )
-            self._objectives[n_rows] = objective, memory
-        else:
-            objective, memory = self._objectives[n_rows]
-            self._fill(memory, rows, epoch, first)
+        objective = self._objectives[n_rows]
         objective.set_rows(*memory, total_weight=n_rows * self._mean_weight)
         return objective
 
-    def _fill(self, memory: _Rows, rows: NDArray[np.intp], epoch: int, first: int) -> None:
-        """Gather rows into memory, and corrupt the inputs; threads share the rows."""
+    def _filling(self, rows: NDArray[np.intp], epoch: int, first: int, place: int) -> _Filling:
+        """Return how to gather rows into memory, and to corrupt the inputs, part by part.
+
+        Parameters
+        ----------
+        rows : array of int
+        epoch, first : int
+            The epoch, and where in its order the first of these rows stands: they choose the corruption.
+        place : {0, 1}
+            Which memory to use. A batch is filled while another is worked on.
+        """
+        key = len(rows), place
+        if key not in self._memories:
+            self._memories[key] = self._rows.allocate(len(rows))
+        memory = self._memories[key]
 
         def fill(part: slice, worker: int) -> None:
             for source, out in zip(self._rows, memory, strict=True):
@@ -177,7 +202,24 @@ class MiniBatches:
                 self._corruption.apply(memory.X[part], noise)
 
         starts = range(0, len(rows), _ROWS_FILLED)
-        self._engine.for_each(fill, [slice(start, min(start + _ROWS_FILLED, len(rows))) for start in starts])
+        parts = [slice(start, min(start + _ROWS_FILLED, len(rows))) for start in starts]
+        return _Filling(memory, [partial(fill, part) for part in parts])
+
+    def _fill(self, filling: _Filling) -> None:
+        """Fill memory at once; threads share the parts."""
+        indices = [slice(index, index + 1) for index in range(len(filling.parts))]
+        self._engine.for_each(lambda index, worker: filling.parts[index.start](worker), indices)
+
+
+class _Filling(NamedTuple):
+    """Memory for the rows of a batch, and what fills it: functions of the worker that calls them."""
+
+    memory: _Rows
+    parts: list[Callable[[int], None]]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.memory.X)
 
 
 class _Rows(NamedTuple):

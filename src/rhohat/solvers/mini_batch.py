@@ -228,12 +228,15 @@ class _Epochs:
 
     def _do_batches(self, objective: ObjectiveWithBatches) -> Point:
         n_samples = getattr(objective, "n_samples", np.inf)
-        rows_done, rows_of_first, value_sum = 0, 0, 0.0
+        rows_done, value_sum = 0, 0.0
+        rows_of_last = 0  # the gradients' sum is in units of so many rows: most batches are added as they are
         terms_sum: dict[str, float] = {}
         self._gradient_sum[:] = 0
         for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size):
-            rows_of_first = rows_of_first or n_rows
-            update = self._step(min(rows_done / n_samples, 1.0), n_rows / rows_of_first)
+            if n_rows != rows_of_last:
+                self._gradient_sum *= rows_of_last / n_rows
+                rows_of_last = n_rows
+            update = self._step(min(rows_done / n_samples, 1.0))
             value, terms = self._run.call_in_parts(function, self._theta, update)
             if not np.isfinite(value):
                 self._run.stop_as_not_finite()
@@ -244,17 +247,14 @@ class _Epochs:
         if rows_done == 0:
             raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
         gradient_mean = self._gradient_sum.astype(np.float64)
-        gradient_mean *= rows_of_first / rows_done
+        gradient_mean *= rows_of_last / rows_done
         point = Point(self._theta.astype(np.float64), value_sum / rows_done, gradient_mean, {})
         if not point.is_finite:
             self._run.stop_as_not_finite()
         return replace(point, terms={name: term / rows_done for name, term in terms_sum.items()})
 
-    def _step(self, epoch_fraction: float, weight: float = 1.0) -> PartFunction:
-        """Begin a step, and return what updates a part of θ by the gradient of a batch.
-
-        The gradient, times the weight, is added to the epoch's sum.
-        """
+    def _step(self, epoch_fraction: float) -> PartFunction:
+        """Begin a step, and return what updates a part of θ by a gradient, and adds that to the epoch's sum."""
         self._state.step += 1
         step, progress = self._state.step, (self._state.epoch + epoch_fraction) / self._last_epoch
         learning_rate = self._solver.learning_rate * self._schedule(progress)
@@ -267,13 +267,12 @@ class _Epochs:
                 scratch = self._scratch.get(worker)
                 if scratch is None or scratch.size < own.size:
                     scratch = self._scratch[worker] = empty_aligned((own.size,), self._theta.dtype)
-                scratch = scratch[: own.size]
                 total = self._gradient_sum[place]
-                total += own if weight == 1.0 else np.multiply(own, weight, out=scratch)
+                total += own
                 moments = [moment[place] for moment in self._moments]
                 # What is no longer finite shows in the next evaluation.
                 with np.errstate(over="ignore", invalid="ignore"):
-                    self._solver._update(self._theta[place], own, moments, scratch, learning_rate, step)
+                    self._solver._update(self._theta[place], own, moments, scratch[: own.size], learning_rate, step)
 
         return update
 
