@@ -89,7 +89,7 @@ def _evaluation(
     if dtype == "float32":
         contenders.insert(2, Contender("textbook NumPy, float32", "textbook", "evaluation"))
     settings = Settings(sizes=sizes, n_hidden=n_hidden, dtype=dtype)
-    return Case(name, f"J and ∇J, {size}, {dtype}", settings, tuple(contenders))
+    return Case(name, f"J and ∇J, {size}, {dtype}", settings, tuple(contenders), repeats=3)
 
 
 def _patches() -> Case:

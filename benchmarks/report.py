@@ -18,8 +18,8 @@ SUMMARY_HEADER = "| case | rhohat | textbook NumPy | PyTorch autograd | JAX jit 
 HEADER = "| case | contender | time | against rhohat | target | reached | evaluations | peak memory (growth) |"
 
 _SUMMARY = """\
-How many times rhohat's time the others take, and in brackets what was aimed at; what falls short is in bold. The bound is
-the time of the matrix products alone as a share of rhohat's, or what an import takes beyond those that it needs.
+How many times rhohat's time the others take, and in brackets what was aimed at; what falls short is in bold. The bound
+is the time of the matrix products alone as a share of rhohat's, or rhohat's import over those that it needs.
 """
 
 _NOTES = """\
@@ -33,7 +33,8 @@ _DESCENTS = """\
 All descents start from the same parameters and end at the first evaluation whose J is at most the textbook's after its
 last iteration; J is then computed anew by the textbook in float64. rhohat's clock runs from the call of `fit`, that of
 the others from after a first evaluation, when everything is compiled. Where PyTorch or JAX give the gradients, BLAS is
-held to one thread for SciPy, which makes both faster. Evaluations are those of J and its gradient on all rows.
+held to one thread for SciPy, which makes both faster. The textbook keeps every default, as such scripts do: NumPy and
+SciPy each bring a BLAS, and the threads of one wait for work on the cores that the other needs. Evaluations are those of J and its gradient on all rows.
 """
 
 _SCALED = """\
@@ -128,17 +129,15 @@ def _summary_row(result: CaseResult) -> str:
         return ""
     subject = result.subject_of(judged[0])
     seconds = result.median(subject)
-    cells = [result.case.title, "" if seconds is None else _duration(seconds)]
-    for modules in _COLUMNS:
-        cells.append("; ".join(_judged(result, contender) for contender in judged if contender.module in modules) or "–")
-    return f"| {' | '.join(cells)} |"
+    cells = ["; ".join(_judged(result, one) for one in judged if one.module in modules) or "–" for modules in _COLUMNS]
+    return f"| {' | '.join([result.case.title, '' if seconds is None else _duration(seconds), *cells])} |"
 
 
 def _judged(result: CaseResult, contender: Contender) -> str:
     """Return what a contender is compared by, and its target."""
     number = _comparison(result, contender)
     if not number:
-        return result.unavailable.get(contender.name, "not run")
+        return result.unavailable.get(contender.name) or _time(result, contender)
     if result.target_reached(contender) is False:
         number = f"**{number}**"
     own = result.case.settings_of(contender).dtype

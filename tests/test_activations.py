@@ -391,3 +391,22 @@ def test_a_name_or_an_object_is_accepted():
         assert isinstance(as_activation(name), Activation)
         assert as_activation(name) == cls()
         assert cls.name == name
+
+
+def test_a_subclass_with_a_function_of_its_own_is_not_passed_by():
+    class Steep(Sigmoid):
+        def apply(self, z):
+            z *= 3
+            super().apply(z)
+
+    z = np.array([[0.5, -1.0]])
+    bias = np.array([0.25, 0.0])
+    expected = 1 / (1 + np.exp(-3 * (z + bias)))
+    Steep().forward_with_bias(Units(z, z, np.empty(0)), bias)
+    np.testing.assert_allclose(z, expected, rtol=1e-14)
+
+
+def test_a_saturated_sigmoid_with_a_bias_is_silent():
+    z = np.array([[-800.0, 800.0]])
+    Sigmoid().forward_with_bias(Units(z, z, np.empty(0)), np.array([-100.0, 100.0]))
+    np.testing.assert_array_equal(z, [[0.0, 1.0]])

@@ -264,3 +264,15 @@ def test_a_name_or_an_object_is_accepted_and_nothing_else():
         as_loss("mse")
     with pytest.raises(ValueError, match="or a Loss; got None"):
         as_loss(None)
+
+
+def test_a_subclass_with_a_loss_of_its_own_is_summed_by_it():
+    class DoubledSquaredError(SquaredError):
+        def value_and_derivative(self, outputs, y, out):
+            values = super().value_and_derivative(outputs, y, out)
+            out *= 2
+            return 2 * values
+
+    a, y, derivative = np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]), np.empty((1, 2))
+    assert DoubledSquaredError().sum_and_derivative(a, y, derivative) == 5.0
+    np.testing.assert_array_equal(derivative, [[2.0, -4.0]])

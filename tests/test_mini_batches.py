@@ -354,7 +354,10 @@ def test_the_gradient_in_parts_is_the_gradient(n_rows, tied, monkeypatch, rng):
     np.testing.assert_array_equal(results[0], results[2])
 
 
-def test_a_penalty_that_sees_whole_matrices_is_given_them(rng):
+def test_a_penalty_that_sees_whole_matrices_is_given_them(monkeypatch, rng):
+    monkeypatch.setattr("rhohat.blocks._SHARED_WORK", 1)
+    monkeypatch.setattr("rhohat.blocks._FEWEST_SHARED", 1)
+
     class LargestWeight(WeightPenalty):
         name, weight = "largest", 1.0
 
@@ -379,3 +382,25 @@ def test_no_part_is_handed_over_where_the_value_is_not_finite(X, theta):
     theta[0] = np.nan
     value, _ = objective.evaluate_in_parts(theta, lambda *_: pytest.fail("a part was handed over"))
     assert not np.isfinite(value)
+
+
+def test_rows_held_out_do_not_overwrite_a_batch_that_waits(X, theta):
+    def batches_of(validate):
+        batches = make(X, corruption=MaskingNoise(0.5), validation_fraction=0.2)
+        for objective, _ in batches.batches(0, 10):
+            yield objective._X.copy()
+            objective.evaluate_in_parts(theta, lambda *_: None)
+            if validate:
+                batches.validate(theta)
+
+    for quiet, disturbed in zip(batches_of(False), batches_of(True), strict=True):
+        np.testing.assert_array_equal(quiet, disturbed)
+
+
+def test_an_epoch_that_was_broken_off_leaves_nothing_to_the_next(X, theta):
+    batches = make(X, corruption=MaskingNoise(0.5))
+    next(batches.batches(0, 13))
+    for broken, whole in zip(batches.batches(1, 50), make(X, corruption=MaskingNoise(0.5)).batches(1, 50), strict=True):
+        broken[0].evaluate_in_parts(theta, lambda *_: None)
+        np.testing.assert_array_equal(broken[0]._X, whole[0]._X)
+    assert batches._objective_of(np.arange(13), 0, 0).meanwhile == []

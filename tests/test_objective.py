@@ -727,3 +727,16 @@ def test_a_part_without_a_second_derivative_is_named_before_a_hessian_product(pa
     objective(theta)
     with pytest.raises(ValueError, match=f"{part} has no second derivative; use solver='lbfgs'"):
         objective.hessian_vector_product(theta, theta)
+
+
+def test_a_penalty_that_has_the_name_of_the_loss_is_added_to_it(rng):
+    class Namesake(WeightDecay):
+        name = "squared_error"
+
+    X = rng.random((9, 3))
+    network = Network((3, 2, 3), (Tanh(), Sigmoid()))
+    theta = network.initial_theta(rng)
+    J = Objective(network, X, penalties=[Namesake(0.5)], engine=ThreadEngine(1))
+    plain = Objective(network, X, penalties=[WeightDecay(0.5)], engine=ThreadEngine(1))
+    assert J(theta)[0] == pytest.approx(plain(theta)[0], rel=EXACT)
+    assert check_gradient(J, theta).relative_difference < GRADIENT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 import warnings
 from typing import Any
@@ -41,10 +40,6 @@ def evaluation(task: Task) -> Record:
 def descent(task: Task) -> Record:
     """Time a fit from its call until a callback sees a cost that is low enough."""
     from benchmarks.descents import Finished, Watch, iterations_allowed
-
-    missing = set(task.settings.lbfgs) - {field.name for field in dataclasses.fields(LBFGS)}
-    if missing:
-        return {"unavailable": f"LBFGS has no {', '.join(sorted(missing))} here"}
 
     def look(state: Any) -> bool:
         try:

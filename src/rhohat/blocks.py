@@ -60,7 +60,7 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
     ----------
     n_rows : int
     layer_sizes : sequence of int
-        Units per layer: a block's activations and deltas should stay in a core's cache.
+        Units per layer: a block's activations and deltas should not be much larger than a core's cache.
     itemsize : int
         Bytes per number.
 

@@ -154,7 +154,7 @@ class MiniBatches:
 
     def _objective_of(self, rows: NDArray[np.intp], epoch: int, first: int) -> BatchObjective:
         """Return the objective over some rows; see `_filling` for the arguments."""
-        filling = self._filling(rows, epoch, first, 0)
+        filling = self._filling(rows, epoch, first, 2)  # a batch may be waiting in the other places
         self._fill(filling)
         return self._objective_over(filling.memory)
 
@@ -172,6 +172,7 @@ class MiniBatches:
                 engine=self._engine,
             )
         objective = self._objectives[n_rows]
+        objective.meanwhile = []
         objective.set_rows(*memory, total_weight=n_rows * self._mean_weight)
         return objective
 
@@ -183,8 +184,8 @@ class MiniBatches:
         rows : array of int
         epoch, first : int
             The epoch, and where in its order the first of these rows stands: they choose the corruption.
-        place : {0, 1}
-            Which memory to use. A batch is filled while another is worked on.
+        place : {0, 1, 2}
+            Which memory to use. A batch is filled while another is worked on; other rows than an epoch's have the last.
         """
         key = len(rows), place
         if key not in self._memories:

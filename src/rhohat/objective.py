@@ -574,7 +574,7 @@ class Objective:
         found = dict(zip(self._row_terms, row_terms.tolist(), strict=True))
         terms = {self._loss.name: found.pop(self._loss.name)}
         for name in self._penalty_names:
-            terms[name] = sum(values.get(name, 0.0) for values in (found, *penalties))
+            terms[name] = terms.get(name, 0.0) + sum(values.get(name, 0.0) for values in (found, *penalties))
         return terms
 
 

@@ -504,7 +504,7 @@ def test_contraction_keeps_codes_still_at_little_cost_to_the_reconstruction(tied
         fitted(SIMPLE["contractive"], X, contraction_weight=weight, tied_weights=tied, max_iter=300)
         for weight in (0.0, 0.02)
     )
-    assert jacobian_norm(contracted, X) < 0.6 * jacobian_norm(free, X)
+    assert jacobian_norm(contracted, X) < 0.75 * jacobian_norm(free, X)
     assert contracted.score(X) > free.score(X) - 0.1
     np.testing.assert_allclose(contracted.cost(X)[1]["contraction"], 0.02 * jacobian_norm(contracted, X), rtol=1e-6)
 
@@ -792,3 +792,6 @@ def test_rows_are_not_reconstructed_onto_themselves(rng):
     model = fitted(SparseAutoencoder(n_components=4, max_iter=2, random_state=0), X)
     with pytest.raises(ValueError, match="out must not share memory with X"):
         model.reconstruct(X, out=X)
+    memory = np.zeros(40)
+    with pytest.raises(ValueError, match="out must not share memory with X"):
+        model.transform(memory[:30].reshape(5, 6), out=memory[20:].reshape(5, 4))

@@ -8,6 +8,7 @@ from sklearn.base import clone
 
 from rhohat import (
     LBFGS,
+    SGD,
     Adam,
     ConjugateGradient,
     DenoisingAutoencoder,
@@ -154,3 +155,33 @@ def test_a_tail_that_gains_nothing_is_not_waited_for(X):
 def test_an_improvement_is_a_fraction(value):
     with pytest.raises(ValueError, match=r"min_improvement must lie in \[0, 1\)"):
         LBFGS(min_improvement=value)
+
+
+@pytest.mark.parametrize("max_iter", [1, 2, 5, 30])
+def test_float32_first_keeps_to_the_number_of_iterations(max_iter, X):
+    model = fitted(X, solver=LBFGS(float32_first=True, warm_up=False), max_iter=max_iter, tol=0.0)
+    assert model.n_iter_ == max_iter
+    assert f"{max_iter} iterations were done" in model.solver_message_
+
+
+def test_rows_that_float32_cannot_hold_are_left_to_float64(X):
+    model = fitted(1e39 * X, solver=LBFGS(float32_first=True, warm_up=False), output_activation="identity", max_iter=2)
+    assert np.all(np.isfinite(model.theta_))
+
+
+def test_partial_fit_has_the_precision_of_its_rows():
+    X = np.random.default_rng(0).random((60, 5))
+    model = SparseAutoencoder(n_components=3, sparsity=0.2, solver=Adam(), random_state=0).partial_fit(
+        X.astype(np.float32)
+    )
+    model.partial_fit(X)
+    assert model.coefs_[0].dtype == np.float64
+    assert not np.array_equal(model.theta_, model.theta_.astype(np.float32))
+
+
+def test_parameters_that_are_not_finite_are_not_kept():
+    X = np.random.default_rng(0).random((60, 5)).astype(np.float32)
+    model = SparseAutoencoder(n_components=3, solver=SGD(learning_rate=1e39, momentum=0.0), max_iter=1, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="not finite|being finite"):
+        model.fit(X)
+    assert np.all(np.isfinite(model.theta_))

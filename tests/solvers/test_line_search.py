@@ -1,10 +1,13 @@
-"""L-BFGS, conjugate gradients and Newton's method, which SciPy carries out."""
+"""L-BFGS with its line search; conjugate gradients and Newton's method, which SciPy carries out."""
 
 import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
 
 from rhohat.solvers import LBFGS, ConjugateGradient, NewtonCG
+from rhohat.solvers.base import Run
+from rhohat.solvers.lbfgs import _InverseHessian
+from rhohat.solvers.line_search import search_line
 from tests.solvers.problems import LogBarrier, Quadratic, Rosenbrock
 
 each = pytest.mark.parametrize("solver", [LBFGS(), ConjugateGradient(), NewtonCG()], ids=lambda s: type(s).__name__)
@@ -131,3 +134,91 @@ def test_a_hessian_product_that_is_not_finite_ends_the_run():
     assert "product of the Hessian" in result.message
     assert result.n_iter == 2
     assert result.value == problem(result.theta)[0]
+
+
+def along_a_line(function):
+    """Return a run at 0 on a line, for a function that returns value and slope."""
+
+    def objective(theta):
+        value, slope = function(float(theta[0]))
+        return value, np.array([slope])
+
+    run = Run(objective, max_iter=100, tol=0.0, callbacks=())
+    run.start(np.zeros(1))
+    return run
+
+
+@pytest.mark.parametrize("step", [1e-6, 1e-2, 1.0, 30.0])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ((x - 3) ** 2, 2 * (x - 3)),
+        lambda x: (-x * np.exp(-x), (x - 1) * np.exp(-x)),
+        lambda x: (np.cos(x) - x / 10, -np.sin(x) - 0.1),
+        lambda x: (x**4 - 5 * x, 4 * x**3 - 5),
+    ],
+    ids=["parabola", "valley before a plain", "waves", "steep"],
+)
+def test_the_point_found_satisfies_the_strong_wolfe_conditions(function, step):
+    run = along_a_line(lambda x: function(max(x, -1.0)))
+    start, slope = run.point.value, float(run.point.gradient[0])
+    point = search_line(run, np.array([-np.sign(slope)]), step)
+    x, slope = float(point.theta[0]), abs(slope)
+    assert point.value <= start - 1e-4 * abs(x) * slope
+    assert abs(point.gradient[0]) <= 0.9 * slope
+
+
+def test_a_small_slope_does_not_excuse_a_small_decrease():
+    """At 1, J has hardly fallen and is flat; the conditions hold nearer."""
+
+    def function(x):
+        return (-1e-5, -0.5) if x >= 1 else (-x * (1 - x) - 1e-5 * x, 2 * x - 1 - 1e-5)
+
+    point = search_line(along_a_line(function), np.ones(1), 1.0)
+    assert 0 < point.theta[0] < 1
+    assert point.value < -0.1
+
+
+def test_the_best_point_is_kept_where_all_beyond_it_are_not_finite():
+    result = LBFGS().minimize(lambda x: (-float(x[0]) if x[0] <= 1 else np.inf, np.array([-1.0])), np.zeros(1))
+    assert result.theta[0] >= 1 - 1e-6
+    assert result.n_iter >= 1
+    assert result.status == "not_finite"
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-320])
+def test_gradients_whose_squares_vanish_end_a_run(scale):
+    result = LBFGS().minimize(lambda x: (scale * float(x @ x), 2 * scale * x), np.array([3.0, -4.0]), tol=0.0)
+    assert result.status in ("stalled", "converged")
+
+
+def test_the_compact_form_is_the_two_loop_recursion(rng):
+    """With pairs left out for their curvature, with more pairs than the memory holds, and after forgetting them."""
+
+    def two_loops(pairs, g):
+        q, alphas = g.copy(), []
+        for s, y in reversed(pairs):
+            alphas.append(s @ q / (s @ y))
+            q -= alphas[-1] * y
+        s, y = pairs[-1] if pairs else (np.ones(1), np.ones(1))
+        q *= s @ y / (y @ y)
+        for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
+            q += (alpha - y @ q / (s @ y)) * s
+        return q
+
+    n, memory = 8, 4
+    hessian, pairs, g = _InverseHessian(memory, n), [], rng.normal(size=n)
+    hessian.multiply(g)
+    for step in range(40):
+        if step % 11 == 10:
+            hessian.forget()
+            pairs = []
+            np.testing.assert_array_equal(hessian.multiply(g), g)
+        s, after = rng.normal(size=n), rng.normal(size=n)
+        y = after - g
+        if s @ y > 0:
+            pairs = [*pairs, (s, y)][-memory:]
+        found = hessian.multiply_next(s, y, after)
+        np.testing.assert_allclose(found, two_loops(pairs, after), rtol=1e-9, atol=1e-9)
+        g = after
+    assert hessian.n_pairs == len(pairs)

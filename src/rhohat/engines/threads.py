@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
@@ -93,8 +93,8 @@ class ThreadEngine:
         would compete with the engine's own for the cores. What a sum needs to write into is kept for the next one.
         """
         with BLAS.one_thread():
-            self._n_sessions += 1
             try:
+                self._n_sessions += 1
                 yield
             finally:
                 self._n_sessions -= 1
@@ -133,7 +133,7 @@ class ThreadEngine:
         in_session = self._n_sessions > 0
         buffers = self._take_buffers(n_sums, np.dtype(dtype), 1 if n_workers == 1 else 2 * n_workers)
         job = _OrderedSum(function, blocks, n_sums, buffers, n_workers)
-        with nullcontext() if in_session else BLAS.one_thread():
+        with BLAS.one_thread():
             try:
                 if n_workers == 1:
                     job.work(0)

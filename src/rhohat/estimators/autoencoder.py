@@ -123,12 +123,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Returns
         -------
         array of shape (n_samples, n_components)
-            `out`, where it was given.
+            `out`, where it was given; in the container that `set_output` asked for, if any.
 
         Raises
         ------
         ValueError
-            If X has another number of columns, or `out` another shape, dtype or order.
+            If X has another number of columns, or `out` another shape, dtype or order, or shares memory with X.
         """
         check_is_fitted(self)
         return self._forward(self._validate(X), 0, self._code_layer, out)
@@ -165,7 +165,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ----------
         X : array-like of shape (n_samples, n_features)
         out : array of shape (n_samples, n_features), default=None
-            As for `transform`. X itself is not overwritten, so it must be another array.
+            As for `transform`.
 
         Returns
         -------
@@ -175,13 +175,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Raises
         ------
         ValueError
-            As for `transform`; or if `out` shares memory with X.
+            As for `transform`.
         """
         check_is_fitted(self)
-        X = self._validate(X)
-        if out is not None and np.may_share_memory(X, out):
-            raise ValueError("out must not share memory with X: rows are read again after parts of out are written.")
-        return self._forward(X, 0, self.network_.n_layers, out)
+        return self._forward(self._validate(X), 0, self.network_.n_layers, out)
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""

@@ -337,6 +337,8 @@ class BaseNetwork(BaseEstimator):
             out = np.empty(shape, dtype)
         elif not (isinstance(out, np.ndarray) and (out.shape, out.dtype) == (shape, dtype) and out.flags.carray):
             raise ValueError(f"out must be a C-ordered, writeable NumPy array of shape {shape} and dtype {dtype}.")
+        elif np.may_share_memory(X, out):
+            raise ValueError("out must not share memory with X: rows are read again after parts of out are written.")
         engine = ThreadEngine(self.n_jobs)
         blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], dtype.itemsize)
         longest = max(block.stop - block.start for block in blocks)

@@ -40,20 +40,20 @@ initial_weights : {"uniform", "normal"}, default="uniform"
     "uniform": in ±√(6 / (fan_in + fan_out + 1)). "normal": normal(0, 0.01²). Biases start at 0.
 max_iter : int, default=400
     Most iterations of the solver over all rows; epochs, where it works in mini-batches. Where there are more than 2,000
-    rows, a few hundred iterations on random subsets of them come first: `warm_up` of `FullBatchSolver`.
+    rows, half as many on random subsets of them come first, 200 at most on each: `warm_up` of `FullBatchSolver`.
 tol : float, default=1e-5
     Converged when no component of the gradient exceeds this.
 warm_start : bool, default=False
     Start from the parameters of the previous fit, where there is one.
 random_state : int, RandomState, Generator or None, default=None
-    For initial weights, corruption and shuffling. The same seed and data give the same bits.
+    For initial weights, corruption, shuffling and the subsets of a warm-up. The same seed and data give the same bits.
 n_jobs : int, default=None
     Threads. None: as many as BLAS would use; −1: every core. It changes the speed, never a bit of the result.
 callbacks : sequence of callable, default=None
-    Called with an `IterationState` after every iteration; the fit stops if one returns True. Where a fit solves
-    several times, each solve counts its iterations from 1.
+    Called with an `IterationState` after every iteration over all rows, not during a warm-up; the fit stops if one
+    returns True. Where a fit solves several times, each solve counts its iterations from 1.
 verbose : int, default=0
-    Print a line to standard error about every `verbose`-th iteration; 0 prints nothing.
+    Print a line to standard error about every `verbose`-th iteration over all rows; 0 prints nothing.
 """,
     "fitted": """
 coefs_ : list of arrays of shape (s_l, s_{l+1})

@@ -86,7 +86,8 @@ class Problem:
         def chosen(array: FloatArray | None) -> FloatArray | None:
             if array is None:
                 return None
-            return np.asarray(array if rows is None else array[rows], dtype=dtype)
+            with np.errstate(over="ignore"):  # what float32 cannot hold shows in J, and float64 takes over
+                return np.asarray(array if rows is None else array[rows], dtype=dtype)
 
         X = chosen(self.X)
         assert X is not None
@@ -229,12 +230,17 @@ def _solve(
     results = []
     if isinstance(solver, FullBatchSolver) and solver.float32_first and problem.X.dtype != np.float32:
         coarse = replace(solver, min_improvement=max(solver.min_improvement, _FLOAT32_IMPROVEMENT))
-        results.append(coarse.minimize(problem.on_rows(engine, dtype=np.float32), theta, **settings))
-        if results[-1].status == "stopped":
+        limit = settings["max_iter"]
+        objective = problem.on_rows(engine, dtype=np.float32)
+        results.append(coarse.minimize(objective, theta, **{**settings, "max_iter": max(1, limit - 1)}))
+        if results[-1].status == "stopped" or results[-1].n_iter == limit:
             return results
         theta = results[-1].theta
-        settings = {**settings, "max_iter": max(1, settings["max_iter"] - results[-1].n_iter)}
+        settings = {**settings, "max_iter": limit - results[-1].n_iter}
     results.append(solver.minimize(problem.on_rows(engine), theta, **settings))
+    if results[-1].status == "max_iter" and len(results) == 2:
+        ours, all_ = (f"{n} iterations" for n in (results[-1].n_iter, sum(result.n_iter for result in results)))
+        results[-1] = replace(results[-1], message=results[-1].message.replace(ours, all_, 1))
     return results
 
 

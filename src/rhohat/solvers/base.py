@@ -4,7 +4,7 @@ A solver is a subclass of `Solver` with one method, `_iterate`, which moves θ a
 The run counts evaluations, refuses values that are not finite, keeps the history, asks the callbacks, and decides
 when to stop; so these things are the same for every solver.
 
-What a solver minimises is a callable. What else it can do, it says by having a method: see the four protocols below.
+What a solver minimises is a callable. What else it can do, it says by having a method: see the protocols below.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ObjectiveWithBatches(Protocol):
     """An objective that is a mean over rows and can be had a few rows at a time.
 
     With an attribute `n_samples`, the number of rows in an epoch, schedules of the learning rate go on within an
-    epoch; without, from epoch to epoch.
+    epoch; without, from epoch to epoch. With an attribute `dtype`, θ is kept in that precision while it is trained.
     """
 
     def batches(self, epoch: int, batch_size: int) -> Iterable[tuple[ObjectiveFunction, int]]:

@@ -86,7 +86,10 @@ class LBFGS(FullBatchSolver):
                 hessian.forget()
                 direction = -run.point.gradient
             # Without pairs nothing is known of the scale: a first step of length 1 at most.
-            step = 1.0 if hessian.n_pairs else min(1.0, 1 / float(np.linalg.norm(run.point.gradient)))
+            norm = float(np.linalg.norm(run.point.gradient))
+            if norm == 0:  # or so small that its square is
+                run.stop_as_stalled()
+            step = 1.0 if hessian.n_pairs else min(1.0, 1 / norm)
             before, point = run.point, search_line(run, direction, step)
             if point is not None:
                 run.accept(point)
@@ -129,7 +132,7 @@ class _InverseHessian:
         need, are differences of S g and Y g, which H g needs anyway: two of six passes over the pairs are saved.
         """
         new: int | None = None
-        if s @ y > np.finfo(np.float64).eps * (y @ y):  # positive curvature; otherwise the pair is left out
+        if s @ y > np.finfo(np.float64).eps * (y @ y) > 0:  # positive curvature; otherwise the pair is left out
             new = self._order.pop(0) if self.n_pairs == len(self._S) else self.n_pairs
             self._order.append(new)
             self._S[new], self._Y[new] = s, y

@@ -52,7 +52,7 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
     Raises
     ------
     Stop
-        If J is not finite at ten points, each ten times nearer than the one before.
+        If J is not finite at ten points, and no other lowers it.
 
     References
     ----------
@@ -72,14 +72,17 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
         if point is None:
             refusals += 1
             if refusals == _MOST_REFUSALS:
-                run.stop_as_not_finite()
+                if best is None:
+                    run.stop_as_not_finite()
+                break
             high, upper = step, None
             step = low.step + _NOT_FINITE * (step - low.step)
             continue
         trial = _Trial(step, point.value, float(point.gradient @ direction))
-        if trial.value <= start.value + rounding and abs(trial.slope) <= _CURVATURE * -start.slope:
+        if abs(trial.slope) <= _CURVATURE * -start.slope:
             falls_enough = trial.value <= start.value + _DECREASE * step * start.slope
-            if falls_enough or trial.slope <= (2 * _DECREASE - 1) * start.slope:
+            same = abs(trial.value - start.value) <= rounding
+            if falls_enough or (same and trial.slope <= (2 * _DECREASE - 1) * start.slope):
                 return point
         if trial.value > start.value + _DECREASE * step * start.slope or trial.value >= low.value:
             high, upper = step, trial
@@ -89,7 +92,7 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
                 high, upper = low.step, low
             low = trial
         if high == math.inf:
-            longest = max(_GROWTH[1] * step, step + _GROWTH[1])
+            longest = _GROWTH[1] * step
             step = float(np.clip(_cubic_minimum(start, trial, longest), _GROWTH[0] * step, longest))
         else:
             middle = (low.step + high) / 2

@@ -25,6 +25,7 @@ from rhohat.solvers.base import (
     Solver,
     SolverResult,
     Stop,
+    largest_magnitude,
 )
 from rhohat.solvers.schedules import Schedule, as_schedule
 
@@ -35,7 +36,8 @@ __all__ = ["MiniBatchSolver", "MiniBatchState"]
 class MiniBatchState:
     """What a solver by mini-batches needs besides θ to go on where it was.
 
-    It is brought up to date in place, and complete whenever an epoch is: during the callbacks and after the run.
+    It is brought up to date in place, and complete whenever an epoch is: during the callbacks and after the run, unless
+    that ended as not finite, which leaves no state to go on from.
 
     Attributes
     ----------
@@ -164,7 +166,7 @@ class MiniBatchSolver(Solver):
         learning_rate: float,
         step: int,
     ) -> None:
-        """Update a chunk of θ and of the moments in place; `step` counts from 1."""
+        """Update a part of θ and of the moments in place; `step` counts from 1."""
 
     def _check_objective(self, objective: ObjectiveFunction) -> None:
         if self.early_stopping and not isinstance(objective, ObjectiveWithValidation):
@@ -177,6 +179,8 @@ class MiniBatchSolver(Solver):
         """Make the moments, or check those of an earlier run."""
         if not state.moments:
             state.moments.update((name, np.zeros(size, dtype)) for name in self.moment_names)
+        for name, moment in state.moments.items():
+            state.moments[name] = moment.astype(dtype, copy=False)
         shapes = {name: moment.shape for name, moment in state.moments.items()}
         if shapes != dict.fromkeys(self.moment_names, (size,)):
             raise ValueError(
@@ -249,7 +253,7 @@ class _Epochs:
         gradient_mean = self._gradient_sum.astype(np.float64)
         gradient_mean *= rows_of_last / rows_done
         point = Point(self._theta.astype(np.float64), value_sum / rows_done, gradient_mean, {})
-        if not point.is_finite:
+        if not (point.is_finite and np.isfinite(largest_magnitude(point.theta))):
             self._run.stop_as_not_finite()
         return replace(point, terms={name: term / rows_done for name, term in terms_sum.items()})
 
