@@ -34,7 +34,8 @@ All descents start from the same parameters and end at the first evaluation whos
 last iteration; J is then computed anew by the textbook in float64. rhohat's clock runs from the call of `fit`, that of
 the others from after a first evaluation, when everything is compiled. Where PyTorch or JAX give the gradients, BLAS is
 held to one thread for SciPy, which makes both faster. The textbook keeps every default, as such scripts do: NumPy and
-SciPy each bring a BLAS, and the threads of one wait for work on the cores that the other needs. Evaluations are those of J and its gradient on all rows.
+SciPy each bring a BLAS, and the threads of one wait for work on the cores that the other needs. Evaluations are those
+of J and its gradient on all rows.
 """
 
 _SCALED = """\
