@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.extras import import_extra
@@ -142,6 +141,8 @@ def _load_npy(path: Path) -> Any:
 
 
 def _load_mat(path: Path, variable: str | None) -> Any:
+    from scipy.io import loadmat  # takes a tenth of what `import rhohat` does, and few need it
+
     try:
         content = loadmat(path)
     except NotImplementedError as error:
