@@ -1,6 +1,6 @@
 """Sparse features from unlabelled data: autoencoders in closed form, behind the scikit-learn contract."""
 
-# First of all: what scikit-learn needs of SciPy takes a fifth less time to import from there.
+# First of all: what scikit-learn needs of SciPy takes less time to import from there; see `make bench CASE=import`.
 import sklearn  # noqa: F401, I001
 from importlib.metadata import version
 

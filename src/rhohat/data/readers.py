@@ -141,7 +141,7 @@ def _load_npy(path: Path) -> Any:
 
 
 def _load_mat(path: Path, variable: str | None) -> Any:
-    from scipy.io import loadmat  # takes a tenth of what `import rhohat` does, and few need it
+    from scipy.io import loadmat  # slow to import, and few need it
 
     try:
         content = loadmat(path)
