@@ -271,6 +271,8 @@ def _draw(curves: Sequence[CaseResult], picture: Path) -> bool:
             points = {n: 1e6 * seconds / n for n, (_, seconds) in _measured(result, "rhohat").items()}
             panel.plot(points.keys(), points.values(), "o-")
             panel.set(xscale="log", xlabel="rows", ylabel="µs for each row", ylim=(0, 1.3 * max(points.values())))
+            panel.set_xticks(list(points), [f"{n:,}" for n in points])
+            panel.set_xticks([], minor=True)
         else:
             for module, label in (("rhohat", "rhohat"), ("bounds", "products alone")):
                 points = {n: 1 / seconds for n, (_, seconds) in _measured(result, module).items()}
