@@ -14,7 +14,7 @@ endif
 CASE ?=
 FULL ?=
 
-.PHONY: help install demo test check bench bench-references gradient-checks clean
+.PHONY: help install demo test check bench bench-kernels bench-references gradient-checks clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -22,6 +22,7 @@ help:
 	@echo "make test              tests, doctests and README examples"
 	@echo "make check             what CI runs: ruff, mypy, import-linter, make test"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
+	@echo "make bench-kernels     what each trick of the hot loop gains, operation by operation"
 	@echo "make bench-references  writes benchmarks/references.json; takes a quarter of an hour"
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
 	@echo "make clean             remove .venv, caches and results"
@@ -61,6 +62,9 @@ $(BENCH_STAMP): pyproject.toml benchmarks/requirements.txt
 
 bench: $(BENCH_STAMP)
 	$(BENCH_BIN)/python -m benchmarks $(if $(FULL),--full) $(CASE)
+
+bench-kernels: $(STAMP)
+	$(BIN)/python -m benchmarks.kernels
 
 bench-references: $(BENCH_STAMP)
 	$(BENCH_BIN)/python -m benchmarks.references

@@ -85,11 +85,12 @@ class LBFGS(FullBatchSolver):
             if not run.point.gradient @ direction < 0:  # rounding has spoilt the pairs
                 hessian.forget()
                 direction = -run.point.gradient
-            # Without pairs nothing is known of the scale: a first step of length 1 at most.
-            norm = float(np.linalg.norm(run.point.gradient))
-            if norm == 0:  # or so small that its square is
-                run.stop_as_stalled()
-            step = 1.0 if hessian.n_pairs else min(1.0, 1 / norm)
+            step = 1.0
+            if not hessian.n_pairs:  # nothing is known of the scale: a first step of length 1 at most
+                norm = float(np.linalg.norm(run.point.gradient))
+                if norm == 0:  # or so small that its square is
+                    run.stop_as_stalled()
+                step = min(1.0, 1 / norm)
             before, point = run.point, search_line(run, direction, step)
             if point is not None:
                 run.accept(point)
