@@ -10,15 +10,19 @@ ifneq ($(wildcard ../shared/data),)
 export RHOHAT_DATA ?= $(abspath ../shared/data)
 endif
 
-# make bench CASE=small64,patches runs these cases only; FULL=1 runs the slow ones to their ends.
+# make bench CASE=small64,patches runs these cases only; FULL=1 runs the slow ones to their ends. make reproduce FAST=1
+# is reduced to a few minutes, RESULT="edges softmax" runs these only.
 CASE ?=
 FULL ?=
+FAST ?=
+RESULT ?=
 
-.PHONY: help install demo test check bench bench-kernels bench-references gradient-checks clean
+.PHONY: help install demo reproduce test check bench bench-kernels bench-references gradient-checks clean
 
 help:
 	@echo "make install           set up .venv with everything"
 	@echo "make demo              photographs -> edge detectors; pictures in demo/"
+	@echo "make reproduce         published results, found again: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
 	@echo "make test              tests, doctests and README examples"
 	@echo "make check             what CI runs: ruff, mypy, import-linter, make test"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
@@ -38,6 +42,9 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	$(BIN)/rhohat demo
+
+reproduce: $(STAMP)
+	$(BIN)/python -m reproductions $(if $(FAST),--fast) $(RESULT)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2
@@ -74,5 +81,5 @@ gradient-checks: $(STAMP)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results \
-	  benchmarks/.venv
+	  benchmarks/.venv reproductions/partial
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

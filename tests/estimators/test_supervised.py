@@ -26,11 +26,13 @@ from rhohat import (
     GradientDescent,
     L1Sparsity,
     LabelNoiseCrossEntropy,
+    MaskingNoise,
     NewtonCG,
     SoftmaxRegression,
     SparseAutoencoder,
     StackedAutoencoderClassifier,
 )
+from rhohat.corruption import corrupt_rows
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.randomness import keyed_generator
 from tests.tolerances import EXACT
@@ -254,6 +256,27 @@ def test_outputs_change_less_along_tangents(make, rng):
     assert "tangent_propagation" not in free.terms_curve_
     epoch = make(solver=ADAM, tangent_weight=0.5).partial_fit(X_IRIS, y, tangents=tangents)
     assert not np.array_equal(epoch.theta_, make(solver=ADAM).partial_fit(X_IRIS, y).theta_)
+
+
+def test_a_corruption_is_of_the_rows_that_are_learned_from_alone():
+    """A solver that sees all rows at once sees one corruption of them, that of the first epoch."""
+    noise = MaskingNoise(0.4)
+    noisy = classifier(corruption=noise).fit(X_IRIS, Y_IRIS)
+    corrupted = corrupt_rows(noise, X_IRIS, seed=0, epoch=0)
+    by_hand = classifier().fit(corrupted, Y_IRIS)
+    np.testing.assert_array_equal(noisy.theta_, by_hand.theta_)
+    np.testing.assert_allclose(noisy.predict_proba(X_IRIS), outputs(by_hand, X_IRIS), rtol=EXACT)
+
+
+def test_mini_batches_are_corrupted_afresh_in_every_epoch():
+    settings = {"corruption": "gaussian", "solver": ADAM}
+    whole = classifier(max_iter=3, **settings).fit(X_IRIS, Y_IRIS)
+    step_by_step = classifier(**settings)
+    for _ in range(3):
+        step_by_step.partial_fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(whole.theta_, step_by_step.theta_)
+    clean = classifier(max_iter=3, solver=ADAM).fit(X_IRIS, Y_IRIS)
+    assert not np.allclose(whole.theta_, clean.theta_)
 
 
 @pytest.mark.parametrize("make", [classifier, regressor, lambda **p: SoftmaxRegression(random_state=0, **p)])
@@ -562,6 +585,13 @@ def test_fine_tuning_raises_the_accuracy_and_leaves_the_record_of_what_was_befor
     assert not any(hasattr(layer, "coefs_") for layer in LAYERS)
     np.testing.assert_array_equal(stacked(n_jobs=1).fit(X_IRIS, Y_IRIS).theta_, model.theta_)
     assert not np.array_equal(stacked(random_state=1).fit(X_IRIS, Y_IRIS).coefs_[0], model.coefs_[0])
+
+
+def test_a_corruption_is_for_the_fine_tuning_alone():
+    clean, noisy = (stacked(corruption=noise).fit(X_IRIS, Y_IRIS) for noise in (None, "masking"))
+    np.testing.assert_array_equal(clean.autoencoder_.theta_, noisy.autoencoder_.theta_)
+    np.testing.assert_array_equal(clean.softmax_.theta_, noisy.softmax_.theta_)
+    assert not np.allclose(clean.theta_, noisy.theta_)
 
 
 def test_the_softmax_has_a_decay_of_its_own():

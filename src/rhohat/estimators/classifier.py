@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.corruption import Corruption
 from rhohat.estimators.base import check_lengths, warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
@@ -265,6 +266,9 @@ class FeedforwardClassifier(BaseClassifier):
         τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
     penalties : sequence of Penalty, default=()
         What else is added to J.
+    corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
+        What is done to the rows while learning from them; rows to be classified are left as they are. Solvers that see
+        all rows at once see one corruption of them, solvers by mini-batches a fresh one in every epoch.
     {training}
 
     Attributes
@@ -301,6 +305,7 @@ class FeedforwardClassifier(BaseClassifier):
         weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] = (),
+        corruption: str | Corruption | None = None,
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,

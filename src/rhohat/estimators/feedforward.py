@@ -10,6 +10,7 @@ from sklearn.utils.validation import _check_sample_weight, check_array
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
+from rhohat.corruption import Corruption, as_corruption
 from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import TangentPropagation
@@ -30,6 +31,7 @@ class BaseFeedforward(BaseNetwork):
     activation: str | Activation | Sequence[str | Activation]
     weight_decay: float
     tangent_weight: float
+    corruption: str | Corruption | None = None
 
     def _make_supervised_problem(
         self,
@@ -63,6 +65,7 @@ class BaseFeedforward(BaseNetwork):
             np.ascontiguousarray(targets, dtype=X.dtype),
             sample_weight=weights,
             tangents=directions,
+            corruption=as_corruption(self.corruption),
         )
 
     def _hidden_layers(self) -> tuple[tuple[int, ...], list[Activation]]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metaestimators import available_if
 
 from rhohat.activations import Activation
+from rhohat.corruption import Corruption
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import works_in_mini_batches
@@ -52,6 +53,9 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         How much outputs that change along the tangents given to `fit` cost in the fine-tuning, at least 0.
     penalties : sequence of Penalty, default=()
         What else is added to J in the fine-tuning.
+    corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
+        What is done to the rows in the fine-tuning; rows to be classified are left as they are. Solvers that see all
+        rows at once see one corruption of them, solvers by mini-batches a fresh one in every epoch.
     {training}
         Solver, `max_iter` and what follows are those of softmax and fine-tuning; every layer has its own.
 
@@ -98,6 +102,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         softmax_weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] = (),
+        corruption: str | Corruption | None = None,
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,

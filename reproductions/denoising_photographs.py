@@ -4,8 +4,7 @@ Denoising finds edges in photographs
 
 What does an autoencoder need to discover that photographs consist of edges? Not a small code, and not small weights:
 with those alone its units are blobs and checks, much like principal components. But if Gaussian noise is added to its
-input, and it has to give the clean patch back, its units become oriented edge detectors (Vincent et al., 2010,
-section 5.1).
+input, and it has to give the clean patch back, its units become oriented edge detectors.
 
 How edge-like a filter is, is measured by R² of the Gabor function that fits it best, see `rhohat.gabor_fit`. The noise
 is stronger than the picture here (σ = 2 for patches of unit variance), which leaves the output with about half of the
@@ -16,27 +15,39 @@ few smoothest principal components, which are a little like Gabor functions. The
 how many dimensions the filters of all units span, (Σ s²)² / Σ s⁴ for the singular values s of the weight matrix. That
 decay is in the table, not in the picture.
 
-Run it as ``python examples/denoising_photographs.py [folder]``; the picture goes to the folder.
-"""  # noqa: D205, D400 - it begins with the title of a page
-
-import sys
-import warnings
-from pathlib import Path
+Vincent, P., Larochelle, H., Lajoie, I., Bengio, Y. and Manzagol, P.-A. (2010). Stacked denoising autoencoders. JMLR 11,
+3371-3408, section 5.1.
+"""  # noqa: D205, D400 - it begins with the title of a section
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
 
 import rhohat
-from rhohat.exceptions import ConvergenceWarning
+from reproductions._reproduction import Figure, Outcome, Reproduction
 
 PATCH_SIZE = 8
+NOISY, PCA_NAME = "Gaussian noise, σ = 2", "principal components"
 WAYS = {
-    "Gaussian noise, σ = 2": {"corruption": rhohat.GaussianNoise(2.0)},
+    NOISY: {"corruption": rhohat.GaussianNoise(2.0)},
     "weight decay, λ = 0.001": {"corruption": None, "weight_decay": 0.001},
     "weight decay, λ = 0.14": {"corruption": None, "weight_decay": 0.14},
     "weight decay, λ = 0.3": {"corruption": None, "weight_decay": 0.3},
 }
+
+
+def run(seed, fast):
+    """Learn in every way from the same patches; compare the filters with Gabor functions."""
+    n_patches, epochs = (10_000, 10) if fast else (20_000, 20)
+    learned = learn_filters(make_patches(n_patches, seed), epochs=epochs, seed=seed)
+    measures = measure(learned)
+    names = ("median Gabor R²", "explained variance", "directions")
+    figures = {
+        f"{name}, {way}": figure for way, row in measures.items() for name, figure in zip(names, row, strict=True)
+    }
+    others = max(r2 for way, (r2, *_) in measures.items() if way != NOISY)
+    figures[f"median Gabor R², {NOISY}, above the next"] = measures[NOISY][0] - others
+    return Outcome(figures, (learned, measures))
 
 
 def make_patches(n_patches=20_000, seed=0):
@@ -59,12 +70,10 @@ def learn_filters(patches, n_components=100, epochs=20, ways=tuple(WAYS), seed=0
             random_state=seed,
             **WAYS[way],
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is our choice
-            autoencoder.fit(patches)
+        autoencoder.fit(patches)
         learned[way] = autoencoder.components_, autoencoder.score(patches)
     pca = PCA(patches.shape[1] - 1).fit(patches)  # patches of mean 0 have no more directions
-    learned["principal components"] = pca.components_, pca.explained_variance_ratio_.sum()
+    learned[PCA_NAME] = pca.components_, pca.explained_variance_ratio_.sum()
     return learned
 
 
@@ -78,24 +87,26 @@ def measure(learned):
     return figures
 
 
-def draw(learned, figures, path):
-    """Draw the first 64 filters of each, side by side."""
+def draw(runs, path):
+    """Draw the first 64 filters of each, but for the largest decay, side by side."""
+    learned, figures = runs[0]
+    learned = {way: found for way, found in learned.items() if way != "weight decay, λ = 0.3"}
     figure, axes = plt.subplots(1, len(learned), figsize=(4.6 * len(learned), 5.2), layout="constrained")
     for ax, (way, (filters, _)) in zip(axes, learned.items(), strict=True):
         rhohat.plot_filters(filters[:64], title=f"{way}\nmedian Gabor R² {figures[way][0]:.2f}", ax=ax)
     figure.savefig(path, dpi=100, bbox_inches="tight")
 
 
-def main(folder):
-    """Learn, print and draw."""
-    learned = learn_filters(make_patches())
-    figures = measure(learned)
-    print(f"{'':26} median Gabor R²   explained variance   directions")
-    for way, (r2, explained, directions) in figures.items():
-        print(f"{way:26} {r2:15.2f} {explained:20.2f} {directions:12.1f}")
-    del learned["weight decay, λ = 0.3"]
-    draw(learned, figures, Path(folder) / "denoising_photographs.png")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else ".")
+REPRODUCTION = Reproduction(
+    published="pictures: noise gives edges, weight decay does not (Vincent et al., 2010, section 5.1)",
+    figures=[
+        Figure(f"median Gabor R², {NOISY}", at_least=0.85, fast=0.8, form=".2f"),
+        *(Figure(f"median Gabor R², {way}", form=".2f") for way in (*list(WAYS)[1:], PCA_NAME)),
+        Figure(f"median Gabor R², {NOISY}, above the next", at_least=0.1, fast=0.1, form=".2f"),
+        *(Figure(f"explained variance, {way}", form=".2f") for way in (*WAYS, PCA_NAME)),
+        *(Figure(f"directions, {way}", form=".1f") for way in (*WAYS, PCA_NAME)),
+    ],
+    run=run,
+    draw=draw,
+    n_seeds=3,
+)

@@ -5,26 +5,42 @@ Which way the noise points
 Three quantities are measured together, and their errors go together too: when the first comes out too high, so does
 the second, and the third too low. Least squares takes the errors as independent and of one size. With
 ``noise_covariance="estimate"``, `rhohat.FeedforwardRegressor` learns the function and the covariance Σ of the noise in
-turn, by maximum likelihood (Bishop, 2006, section 5.2 and exercise 5.3).
+turn, by maximum likelihood.
 
 The data are made, so the true Σ is known. Two figures say how near the estimate comes to it: the relative error of the
 matrix, and the largest error of an entry Σ_jk in units of √(Σ_jj Σ_kk). The log-likelihood of new rows says what it is
 good for: it is compared with that of Σ = I, and of the estimate without its correlations.
 
-Run it as ``python examples/noise_covariance.py [folder]``; the picture goes to the folder.
-"""  # noqa: D205, D400 - it begins with the title of a page
-
-import sys
-import warnings
-from pathlib import Path
+Bishop, C. M. (2006). Pattern Recognition and Machine Learning, section 5.2 and exercise 5.3.
+"""  # noqa: D205, D400 - it begins with the title of a section
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import rhohat
-from rhohat.exceptions import ConvergenceWarning
+from reproductions._reproduction import Figure, Outcome, Reproduction
 
 COVARIANCE = 0.25 * np.array([[1.0, 0.8, -0.5], [0.8, 1.0, -0.3], [-0.5, -0.3, 0.5]])
+
+
+def run(seed, fast):
+    """Fit with Σ estimated and with Σ = I; compare on new rows."""
+    X, y = make_data(2000, seed)
+    X_new, y_new = make_data(2000, 1000 + seed)
+    full, plain = fit(X, y, "estimate", seed), fit(X, y, np.eye(3), seed)
+    estimate = full.noise_covariance_
+    relative, largest = errors(estimate)
+    likelihood = log_likelihood_per_row(full, estimate, X_new, y_new)
+    diagonal = log_likelihood_per_row(full, np.diag(np.diag(estimate)), X_new, y_new)
+    figures = {
+        "relative error of Σ": relative,
+        "largest error of an entry": largest,
+        "log-likelihood of a new row, estimated Σ": likelihood,
+        "log-likelihood of a new row, its diagonal": diagonal,
+        "log-likelihood of a new row, Σ = I": log_likelihood_per_row(plain, np.eye(3), X_new, y_new),
+        "gained by the correlations": likelihood - diagonal,
+    }
+    return Outcome(figures, (y_new - full.predict(X_new), estimate))
 
 
 def true_function(X):
@@ -48,9 +64,7 @@ def fit(X, y, noise_covariance, seed):
         noise_covariance=noise_covariance,
         random_state=seed,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the cost no longer changes to speak of
-        return regressor.fit(X, y)
+    return regressor.fit(X, y)
 
 
 def errors(estimate):
@@ -65,8 +79,9 @@ def log_likelihood_per_row(regressor, covariance, X, y):
     return rhohat.GaussianLoss(covariance).log_likelihood(y - regressor.predict(X)) / len(X)
 
 
-def draw(residual, estimate, path):
+def draw(runs, path):
     """Draw the residuals of each pair of outputs, and where the Gaussian of either Σ has two standard deviations."""
+    residual, estimate = runs[0]
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
     angle = np.linspace(0, 2 * np.pi, 200)
     circle = 2 * np.array([np.cos(angle), np.sin(angle)])
@@ -83,32 +98,16 @@ def draw(residual, estimate, path):
     figure.savefig(path, dpi=100)
 
 
-def main(folder):
-    """Fit, print and draw."""
-    rows = []
-    for seed in range(5):
-        X, y = make_data(2000, seed)
-        X_new, y_new = make_data(2000, 1000 + seed)
-        full, plain = fit(X, y, "estimate", seed), fit(X, y, np.eye(3), seed)
-        estimate = full.noise_covariance_
-        likelihoods = [
-            log_likelihood_per_row(full, estimate, X_new, y_new),
-            log_likelihood_per_row(full, np.diag(np.diag(estimate)), X_new, y_new),
-            log_likelihood_per_row(plain, np.eye(3), X_new, y_new),
-        ]
-        rows.append([*errors(estimate), *likelihoods])
-    names = (
-        "relative error of Σ",
-        "largest error of an entry",
-        "log-likelihood of a new row, estimated Σ",
-        "log-likelihood of a new row, its diagonal",
-        "log-likelihood of a new row, Σ = I",
-    )
-    print("mean ± sd over 5 seeds")
-    for name, values in zip(names, np.transpose(rows), strict=True):
-        print(f"{name:42} {values.mean():7.3f} ± {values.std(ddof=1):.3f}")
-    draw(y_new - full.predict(X_new), estimate, Path(folder) / "noise_covariance.png")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else ".")
+REPRODUCTION = Reproduction(
+    published="a derivation (Bishop, exercise 5.3)",
+    figures=[
+        Figure("relative error of Σ", at_most=0.1, fast=0.1),
+        Figure("largest error of an entry", at_most=0.1, fast=0.1),
+        Figure("gained by the correlations", at_least=0.2, fast=0.2),
+        Figure("log-likelihood of a new row, estimated Σ"),
+        Figure("log-likelihood of a new row, its diagonal"),
+        Figure("log-likelihood of a new row, Σ = I"),
+    ],
+    run=run,
+    draw=draw,
+)

@@ -1,0 +1,94 @@
+"""Where the rows come from: the folder that RHOHAT_DATA names, or what can be had without it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.datasets import fetch_openml
+
+import rhohat
+
+__all__ = ["DIGIT_SHAPE", "DataMissingError", "Digits", "load_colour_images", "load_mnist", "load_natural_images"]
+
+DIGIT_SHAPE = (28, 28)
+_N_TRAINING = 60_000
+
+
+class DataMissingError(Exception):
+    """The data of a result are not to be had; the message says why."""
+
+
+class Digits(NamedTuple):
+    """MNIST: images of shape (n, 784), float32 in [0, 1], and labels of shape (n,), int."""
+
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+
+
+@lru_cache(maxsize=1)
+def load_mnist() -> Digits:
+    """Return the 60,000 digits to learn from and the 10,000 to be tested with; without RHOHAT_DATA from OpenML."""
+    if folder := _folder():
+        parts = [
+            f"mnist/{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+        ]
+        images, labels, test_images, test_labels = (_read_idx(folder / part) for part in parts)
+    else:
+        pixels, classes = _fetch("mnist_784")
+        images, test_images = np.split(pixels, [_N_TRAINING])
+        labels, test_labels = np.split(classes.astype(int), [_N_TRAINING])
+    return Digits(_as_rows(images), labels.astype(int), _as_rows(test_images), test_labels.astype(int))
+
+
+def load_natural_images() -> list[np.ndarray]:
+    """Return whitened natural images: ten of 512×512 pixels; without RHOHAT_DATA photographs of scikit-image."""
+    if folder := _folder():
+        return list(rhohat.read_images(_existing(folder / "IMAGES.npy")))
+    return [rhohat.whiten_image(image, boundary="reflect") for image in rhohat.photographs()]
+
+
+def load_colour_images() -> np.ndarray:
+    """Return the first 10,000 images of CIFAR-10, shape (10000, 32, 32, 3), uint8; without RHOHAT_DATA from OpenML."""
+    if folder := _folder():
+        with np.load(_existing(folder / "cifar10_first10000.npz")) as file:
+            return file["images"]
+    pixels, _ = _fetch("CIFAR_10_small")
+    return np.moveaxis(pixels[:10_000].reshape(-1, 3, 32, 32), 1, -1).astype(np.uint8)
+
+
+def _folder() -> Path | None:
+    folder = os.environ.get("RHOHAT_DATA")
+    return Path(folder) if folder else None
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise DataMissingError(f"the folder that RHOHAT_DATA names has no {path.name}")
+    return path
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """Return the array in a gzipped IDX file of bytes: two zeros, the type 8, the number of axes, their sizes."""
+    with gzip.open(_existing(path)) as file:
+        content = file.read()
+    n_axes = content[3]
+    shape = np.frombuffer(content, ">u4", n_axes, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * n_axes).reshape(shape)
+
+
+def _fetch(name: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        return fetch_openml(name, version=1, return_X_y=True, as_frame=False, parser="liac-arff")
+    except Exception as error:  # whatever a download can end with
+        raise DataMissingError(f"there is no RHOHAT_DATA, and OpenML gave no {name}: {error}") from error
+
+
+def _as_rows(images: np.ndarray) -> np.ndarray:
+    return (images.reshape(len(images), -1) / np.float32(255)).astype(np.float32)

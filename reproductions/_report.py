@@ -1,0 +1,85 @@
+"""Renders findings as Markdown: a table of all results, then each with its text, its figures and its picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from benchmarks.environment import describe, summarise
+from reproductions._reproduction import Finding
+
+__all__ = ["command", "render", "section"]
+
+_HEADER = """\
+| result | published | ours | aimed at | reached | seconds a run |
+|---|---|---|---|---|---|
+"""
+
+_NOTES = """\
+*Ours* is mean ± standard deviation over the seeds, which choose initial weights, corruption, order and samples of rows.
+Time is that of a whole run with one seed: learning, measuring, and reading the rows. What was chosen was chosen on
+rows held out of the training rows; test rows are only looked at to be reported.
+"""
+
+
+def command(names: Sequence[str], fast: bool) -> str:
+    """Return the command that finds these results."""
+    return " ".join(["python -m reproductions", *(["--fast"] if fast else []), *names])
+
+
+def render(findings: Sequence[Finding], minutes: float) -> str:
+    """Return the page."""
+    fast = findings[0].fast
+    kind = "reduced, one seed each, with limits to match" if fast else "in full"
+    source = "the folder `RHOHAT_DATA`" if os.environ.get("RHOHAT_DATA") else "OpenML and scikit-image's photographs"
+    short = [finding.title for finding in findings if finding.falls_short or finding.missing]
+    lines = [
+        "# Published results, found again",
+        "",
+        f"Written by `python -m reproductions{' --fast' if fast else ''}`, {kind}, in {minutes:.0f} minutes on",
+        f"{summarise(describe())}. Data from {source}.",
+        "",
+        _NOTES,
+        _HEADER + "".join(_row(finding) for finding in findings),
+        f"Falling short: {', '.join(short)}." if short else "Every figure with a target reaches it.",
+        "",
+    ]
+    return "\n".join(lines + [section(finding) for finding in findings])
+
+
+def section(finding: Finding) -> str:
+    """Return what is said of one result."""
+    reproduction = finding.reproduction
+    lines = [f"## {finding.title}", "", finding.text, "", f"*Published:* {reproduction.published}", ""]
+    if finding.missing:
+        return "\n".join([*lines, f"**Not run:** {finding.missing}.", ""])
+    n_seeds = len(finding.seconds)
+    lines += [f"| | {'one seed' if n_seeds == 1 else f'{n_seeds} seeds'} | aimed at |", "|---|---|---|"]
+    for figure in reproduction.figures:
+        values = finding.values[figure.name]
+        limit = figure.limit(finding.fast)
+        reached = "" if figure.is_reached(values, finding.fast) else ", **falls short**"
+        lines.append(f"| {figure.name} | {figure.show(values)} | {limit}{reached} |")
+    lines += ["", f"![{finding.title}](pictures/{finding.name}.png)", ""]
+    if finding.falls_short and reproduction.tried:
+        lines += [f"*What was tried:* {reproduction.tried}", ""]
+    return "\n".join([*lines, f"`{command([finding.name], finding.fast)}`", ""])
+
+
+def _row(finding: Finding) -> str:
+    link = f"[{finding.title}](#{_anchor(finding.title)})"
+    if finding.missing:
+        cells = [link, finding.reproduction.published, f"not run: {finding.missing}", "", "**no**", ""]
+    else:
+        judged = [figure for figure in finding.reproduction.figures if figure.limit(finding.fast)]
+        ours = [f"{figure.name} {figure.show(finding.values[figure.name])}" for figure in judged]
+        aims = [figure.limit(finding.fast) for figure in judged]
+        reached = "**no**" if finding.falls_short else "yes"
+        seconds = sum(finding.seconds) / len(finding.seconds)
+        cells = [link, finding.reproduction.published, "<br>".join(ours), "<br>".join(aims), reached, f"{seconds:.0f}"]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _anchor(title: str) -> str:
+    """Return the anchor that Markdown renderers give to a heading."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")

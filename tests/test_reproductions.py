@@ -1,0 +1,329 @@
+"""Published results are found again: every script runs, reduced, and the effects show on small data as well."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reproductions.__main__ as command_line
+from reproductions import (
+    _data,
+    colour,
+    denoising_filters,
+    denoising_photographs,
+    noise_covariance,
+    noisy_labels,
+    orientations,
+    pen_strokes,
+    tangent_propagation,
+)
+from reproductions._data import DataMissingError, load_colour_images, load_mnist, load_natural_images
+from reproductions._report import render, section
+from reproductions._reproduction import NAMES, Figure, Finding, Outcome, Reproduction, load, reproduce
+from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
+
+from rhohat.exceptions import ConvergenceWarning
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+FOLDER = Path(command_line.__file__).parent
+#: Those that need no files.
+BY_THEMSELVES = ("denoising_photographs", "noisy_labels", "noise_covariance", "audio")
+
+
+@pytest.fixture
+def one_thread():
+    """Several tests at a time would otherwise wait for one another's threads; iterations are few on purpose."""
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """1,797 digits of 8×8 pixels in [0, 1], and their classes."""
+    X, y = load_digits(return_X_y=True)
+    return X / 16, y
+
+
+# Every script, reduced.
+
+
+def check_that_it_is_found(name, folder):
+    finding = reproduce(name, folder, fast=True)
+    assert not finding.missing
+    assert [figure.name for figure in finding.falls_short] == []
+    assert any(figure.fast is not None for figure in finding.reproduction.figures)
+    assert set(finding.values) == {figure.name for figure in finding.reproduction.figures}
+    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", BY_THEMSELVES)
+def test_a_result_that_needs_no_files_is_found(name, tmp_path):
+    check_that_it_is_found(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in BY_THEMSELVES])
+def test_a_result_is_found_with_fewer_rows(name, data_dir, tmp_path):
+    check_that_it_is_found(name, tmp_path)
+
+
+def test_every_script_is_known():
+    assert {path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_text_says_what_to_see_and_where_it_was_published(name):
+    title, text, reproduction = load(name)
+    assert 0 < len(title) < 60
+    assert len(text) > 300
+    assert re.search(r"\((19|20)\d\d\)", text)
+    assert len(reproduction.published) > 10
+    assert any(figure.limit(fast=False) for figure in reproduction.figures)
+    assert reproduction.n_seeds > 1
+
+
+# What they measure.
+
+
+def test_the_stroke_width_is_that_of_stripes():
+    y, x = np.mgrid[:200, :200] - 99.5
+    stripes = np.cos(np.pi * x / 10) * np.exp(-(x**2 + y**2) / (2 * 25**2))
+    assert denoising_filters.stroke_width(stripes.reshape(1, -1), (200, 200))[0] == pytest.approx(10, rel=0.02)
+    for measure in (denoising_filters.area, pen_strokes.area):
+        assert measure(np.array([[0, 2, -2, 2, 0]]))[0] == pytest.approx(3)
+
+
+def test_the_orientation_is_that_in_which_a_filter_varies():
+    y, x = np.mgrid[:10, :10] - 4.5
+    for degrees in (0, 30, 90, 135):
+        angle = np.radians(degrees)
+        edge = np.sin(0.8 * (x * np.cos(angle) + y * np.sin(angle))) * np.exp(-(x**2 + y**2) / 18)
+        assert orientations.orientations(edge.reshape(1, -1))[0] == pytest.approx(degrees, abs=3)
+
+
+def test_the_share_of_colour_is_what_brightness_leaves():
+    brightness, red_against_green = np.tile([1.0, 1.0, 1.0], 4), np.tile([1.0, -1.0, 0.0], 4)
+    shares = colour.colour_share(np.stack([brightness, red_against_green, brightness + red_against_green]))
+    np.testing.assert_allclose(shares, [0, 1, 2 / 5], atol=1e-12)
+
+
+# The same effects on the digits that come with scikit-learn, with every seed.
+
+
+def test_noise_makes_the_strokes_of_small_digits_wider(digits, tmp_path):
+    filters = denoising_filters.learn_filters(digits[0], seed=0, n_components=60, epochs=40)
+    widths = [denoising_filters.stroke_width(filters[q], (8, 8)).mean() for q in (0.0, 0.25, 0.5)]
+    assert widths[0] + 0.03 < widths[1] < widths[2] - 0.03
+    denoising_filters.draw([(filters, (8, 8))], tmp_path / "filters.png")
+    assert (tmp_path / "filters.png").stat().st_size > 0
+
+
+def test_noise_leaves_as_much_of_photographs_as_the_weight_decay_beside_it():
+    patches = denoising_photographs.make_patches()
+    noise, decay = denoising_photographs.NOISY, "weight decay, λ = 0.14"
+    learned = denoising_photographs.learn_filters(patches, n_components=64, epochs=10, ways=(noise, decay))
+    assert learned[decay][1] == pytest.approx(learned[noise][1], abs=0.08)
+
+
+def test_a_loss_that_expects_wrong_labels_learns_better_from_them():
+    gains = [noisy_labels.run(seed, fast=True).figures["gain at λ = 0.003"] for seed in range(5)]
+    assert min(gains) > 0
+    assert np.mean(gains) > 0.04
+
+
+def test_the_likelihood_rises_as_the_covariance_of_the_noise_is_recovered():
+    """Without weight decay, each half of an iteration can only raise it."""
+    X, y = noise_covariance.make_data(2000, seed=0)
+    full, plain = (noise_covariance.fit(X, y, covariance, seed=0) for covariance in ("estimate", np.eye(3)))
+    assert len(full.log_likelihood_curve_) > 1
+    assert np.all(np.diff(full.log_likelihood_curve_) > -1e-9 * abs(full.log_likelihood_))
+    assert full.log_likelihood_ > plain.log_likelihood_
+
+
+def test_tangents_of_shifts_lower_the_error_on_small_digits(digits):
+    X, y = digits
+    results = []
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(len(X))
+        train, test = ((X[rows], y[rows]) for rows in (order[:1000], order[1000:]))
+        results.append(tangent_propagation.compare(train, test, (8, 8), (0, 1.0), seed))
+    errors, derivatives = np.moveaxis(results, 0, -1)
+    assert errors[1].mean() < errors[0].mean()
+    assert np.all(derivatives[1] < 0.8 * derivatives[0])
+
+
+def test_tangents_of_shifts_lower_the_error_on_digits_with_every_seed(data_dir):
+    falls = [tangent_propagation.run(seed, fast=True).figures["fall of the test error"] for seed in range(5)]
+    assert min(falls) > 0
+
+
+# The report.
+
+
+def finding_of(values, *, fast=False, missing="", tried="five other ways", **target):
+    reproduction = Reproduction(
+        "98 % (somebody, 1999)", [Figure("accuracy", form=".1%", **target), Figure("J")], None, None, tried=tried
+    )
+    columns = {} if missing else {"accuracy": values, "J": [1.0] * len(values)}
+    return Finding("digits", "Some digits", "Look at them.", reproduction, fast, columns, [60.0] * len(values), missing)
+
+
+def test_figures_are_means_over_seeds_with_their_deviation():
+    page = section(finding_of([0.97, 0.99], at_least=0.98))
+    assert "| accuracy | 98.0 ± 1.4 % | ≥ 98.0 % |" in page
+    assert "falls short" not in page
+    assert "five other ways" not in page
+    assert "`python -m reproductions digits`" in page
+
+
+@pytest.mark.parametrize("target", [{"at_least": 0.99}, {"at_most": 0.97}])
+def test_what_falls_short_says_so_and_what_was_tried(target):
+    finding = finding_of([0.97, 0.99], **target)
+    page = render([finding], minutes=2)
+    assert "**falls short**" in page
+    assert "five other ways" in page
+    assert "| **no** | 60 |" in page
+    assert "Falling short: Some digits." in page
+
+
+def test_a_figure_that_is_not_a_number_falls_short():
+    assert finding_of([0.97, np.nan], at_least=0.9).falls_short
+    assert finding_of([0.97, np.nan], at_most=0.99).falls_short
+
+
+def test_a_fast_run_has_limits_of_its_own():
+    assert finding_of([0.97], at_least=0.98).falls_short
+    assert not finding_of([0.97], at_least=0.98, fast=True).falls_short
+    page = section(finding_of([0.97], at_least=0.98, fast=True))
+    assert "≥" not in page
+    assert "`python -m reproductions --fast digits`" in page
+
+
+def test_a_result_without_its_data_is_reported_as_not_run():
+    page = render([finding_of([], missing="no such file")], minutes=0)
+    assert "not run: no such file" in page
+    assert "Falling short: Some digits." in page
+
+
+# The command.
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """One quick result in place of all, and folders of our own."""
+    definition = Reproduction(
+        "nothing",
+        [Figure("seed", at_most=0.5, fast=0.5)],
+        lambda seed, fast: Outcome({"seed": float(seed)}),
+        lambda runs, path: path.write_bytes(b"picture"),
+        n_seeds=2,
+    )
+    monkeypatch.setattr(command_line, "NAMES", ("one", "two"))
+    monkeypatch.setattr(command_line, "UNDER_WAY", tmp_path / "partial")
+    monkeypatch.setattr("reproductions._reproduction.load", lambda name: (f"Result {name}", "Text.", definition))
+    return tmp_path
+
+
+def test_the_page_is_replaced_once_all_results_are_there(stand_in, capsys):
+    (stand_in / "pictures").mkdir()
+    (stand_in / "pictures" / "old.png").write_bytes(b"old")
+    assert command_line.main(["--output", str(stand_in)]) == 0
+    page = (stand_in / "RESULTS.md").read_text(encoding="utf-8")
+    assert "| 0.500 ± 0.707 | ≤ 0.500 |" in page
+    assert sorted(path.name for path in (stand_in / "pictures").iterdir()) == ["one.png", "two.png"]
+    assert not (stand_in / "partial").exists()
+    told = capsys.readouterr()
+    assert "## Result one" in told.out
+    assert "Result two, seed 1" in told.err
+
+
+@pytest.mark.parametrize("arguments", [["one"], ["--fast"]])
+def test_a_part_of_it_leaves_the_page_alone(stand_in, arguments):
+    assert command_line.main([*arguments, "--output", str(stand_in)]) == 0
+    assert not (stand_in / "RESULTS.md").exists()
+    assert (stand_in / "partial" / "RESULTS.md").exists()
+
+
+def test_the_command_fails_where_a_figure_falls_short(stand_in, monkeypatch):
+    monkeypatch.setattr(Figure, "is_reached", lambda figure, values, fast: False)
+    assert command_line.main(["--output", str(stand_in)]) == 1
+    assert "**falls short**" in (stand_in / "RESULTS.md").read_text(encoding="utf-8")
+
+
+def test_an_unknown_name_is_refused_before_anything_runs(stand_in, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command_line.main(["three"])
+    assert "there is no three; there are one, two" in capsys.readouterr().err
+
+
+# The data.
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """What OpenML would give, in its layout, and no folder."""
+    sizes = {"mnist_784": 784, "CIFAR_10_small": 3072}
+    monkeypatch.delenv("RHOHAT_DATA", raising=False)
+
+    def fetch(name, **settings):
+        rows = np.arange(60_002 if name == "mnist_784" else 4)[:, np.newaxis] % 256
+        return np.broadcast_to(rows, (len(rows), sizes[name])), np.array([str(label % 10) for label in rows[:, 0]])
+
+    monkeypatch.setattr(_data, "fetch_openml", fetch)
+    load_mnist.cache_clear()
+    yield
+    load_mnist.cache_clear()
+
+
+def test_without_a_folder_the_data_come_from_elsewhere(fetched):
+    digits = load_mnist()
+    assert digits.X.shape == (60_000, 784)
+    assert digits.X.dtype == np.float32
+    assert digits.X_test.max() <= 1
+    np.testing.assert_array_equal(digits.y_test, [60_000 % 256 % 10, 60_001 % 256 % 10])
+    images = load_colour_images()
+    assert images.shape == (4, 32, 32, 3)
+    assert images.dtype == np.uint8
+    assert all(image.ndim == 2 for image in load_natural_images())
+
+
+@pytest.mark.parametrize("read", [load_mnist, load_colour_images, load_natural_images])
+def test_a_folder_without_the_file_is_named(monkeypatch, tmp_path, read):
+    monkeypatch.setenv("RHOHAT_DATA", str(tmp_path))
+    load_mnist.cache_clear()
+    with pytest.raises(DataMissingError, match="RHOHAT_DATA names has no"):
+        read()
+
+
+def test_a_download_that_fails_says_so(monkeypatch):
+    def fail(name, **settings):
+        raise OSError("no route to host")
+
+    monkeypatch.delenv("RHOHAT_DATA", raising=False)
+    monkeypatch.setattr(_data, "fetch_openml", fail)
+    load_mnist.cache_clear()
+    with pytest.raises(DataMissingError, match="OpenML gave no mnist_784: no route to host"):
+        load_mnist()
+
+
+def test_the_digits_of_the_folder_are_mnist(data_dir):
+    digits = load_mnist()
+    assert digits.X.shape == (60_000, 784)
+    assert digits.X_test.shape == (10_000, 784)
+    assert list(digits.y[:5]) == [5, 0, 4, 1, 9]
+    assert list(digits.y_test[:5]) == [7, 2, 1, 0, 4]
+
+
+# The page that the project shows.
+
+
+def test_the_page_in_the_project_is_that_of_these_scripts():
+    page = (FOLDER / "RESULTS.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        title, _, reproduction = load(name)
+        assert f"## {title}\n" in page
+        assert (FOLDER / "pictures" / f"{name}.png").exists()
+        for figure in reproduction.figures:
+            assert f"| {figure.name} | " in page
