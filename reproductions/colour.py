@@ -27,10 +27,10 @@ PATCH_SHAPE = (8, 8, 3)
 
 def run(seed, fast):
     """Learn from whitened patches; measure how much of each filter is colour."""
-    n_patches, n_units, max_iter = (10_000, 100, 60) if fast else (100_000, 400, 200)
+    n_patches, n_units, max_iter = (10_000, 100, 60) if fast else (100_000, 400, 150)
     images = list(load_colour_images().astype(np.float32) / 255)
     patches = rhohat.sample_patches(images, PATCH_SHAPE[:2], n_patches, random_state=seed)
-    whitening = rhohat.ZCAWhitening(0.1).fit(patches)
+    whitening = rhohat.ZCAWhitening(epsilon=0.1).fit(patches)
     autoencoder = rhohat.SparseAutoencoder(
         n_components=n_units,
         output_activation="identity",

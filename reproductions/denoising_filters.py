@@ -22,6 +22,7 @@ import numpy as np
 
 import rhohat
 from reproductions._data import DIGIT_SHAPE, load_mnist
+from reproductions._measures import area, stroke_width
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 NOISE = (0.0, 0.25, 0.5)
@@ -56,21 +57,6 @@ def learn_filters(X, seed, n_components=100, epochs=20):
         )
         filters[q] = autoencoder.fit(X).components_
     return filters
-
-
-def stroke_width(filters, image_shape):
-    """Return π √(Σ w² / Σ ‖∇w‖²) of each filter w, in pixels.
-
-    For stripes, w = cos kx, this is π / k, the width of a stripe. Beyond the border the filter is 0.
-    """
-    images = np.pad(filters.reshape(-1, *image_shape), ((0, 0), (1, 1), (1, 1)))
-    slope = sum(np.sum(np.diff(images, axis=axis) ** 2, axis=(1, 2)) for axis in (1, 2))
-    return np.pi * np.sqrt(np.sum(filters**2, axis=1) / slope)
-
-
-def area(filters):
-    """Return (Σ w²)² / Σ w⁴ of each filter w: n, where |w| is the same in n pixels and 0 in the others."""
-    return np.sum(filters**2, axis=1) ** 2 / np.sum(filters**4, axis=1)
 
 
 def draw(runs, path):

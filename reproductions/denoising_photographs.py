@@ -27,26 +27,26 @@ import rhohat
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 PATCH_SIZE = 8
-NOISY, PCA_NAME = "Gaussian noise, σ = 2", "principal components"
+NOISY, AS_MUCH_VARIANCE, PCA_NAME = "Gaussian noise, σ = 2", "weight decay, λ = 0.14", "principal components"
+GAIN = "gained by noise over the decay that leaves as much variance"
 WAYS = {
     NOISY: {"corruption": rhohat.GaussianNoise(2.0)},
     "weight decay, λ = 0.001": {"corruption": None, "weight_decay": 0.001},
-    "weight decay, λ = 0.14": {"corruption": None, "weight_decay": 0.14},
+    AS_MUCH_VARIANCE: {"corruption": None, "weight_decay": 0.14},
     "weight decay, λ = 0.3": {"corruption": None, "weight_decay": 0.3},
 }
 
 
 def run(seed, fast):
     """Learn in every way from the same patches; compare the filters with Gabor functions."""
-    n_patches, epochs = (10_000, 10) if fast else (20_000, 20)
-    learned = learn_filters(make_patches(n_patches, seed), epochs=epochs, seed=seed)
+    n_components, epochs = (64, 10) if fast else (100, 20)
+    learned = learn_filters(make_patches(seed=seed), n_components, epochs, seed=seed)
     measures = measure(learned)
     names = ("median Gabor R²", "explained variance", "directions")
     figures = {
         f"{name}, {way}": figure for way, row in measures.items() for name, figure in zip(names, row, strict=True)
     }
-    others = max(r2 for way, (r2, *_) in measures.items() if way != NOISY)
-    figures[f"median Gabor R², {NOISY}, above the next"] = measures[NOISY][0] - others
+    figures[GAIN] = measures[NOISY][0] - measures[AS_MUCH_VARIANCE][0]
     return Outcome(figures, (learned, measures))
 
 
@@ -102,7 +102,7 @@ REPRODUCTION = Reproduction(
     figures=[
         Figure(f"median Gabor R², {NOISY}", at_least=0.85, fast=0.8, form=".2f"),
         *(Figure(f"median Gabor R², {way}", form=".2f") for way in (*list(WAYS)[1:], PCA_NAME)),
-        Figure(f"median Gabor R², {NOISY}, above the next", at_least=0.1, fast=0.1, form=".2f"),
+        Figure(GAIN, at_least=0.2, fast=0.1, form=".2f"),
         *(Figure(f"explained variance, {way}", form=".2f") for way in (*WAYS, PCA_NAME)),
         *(Figure(f"directions, {way}", form=".1f") for way in (*WAYS, PCA_NAME)),
     ],

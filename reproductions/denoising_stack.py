@@ -3,9 +3,12 @@ A stack of denoising autoencoders
 =================================
 
 Three layers of 1,000 units, each trained to restore digits, or codes of them, of which a part was masked: 10, 20 and
-30 %. Then the labels tune the whole. One should see an error on the test digits as low as the published one, about that
-of a support vector machine with Gaussian kernel, which was the standard to beat when these networks were new; and
+30 %. Then the labels tune the whole. One should see an error on the test digits no higher than the published one, which
+was below that of a support vector machine with Gaussian kernel, the standard to beat when these networks were new; and
 hours that have become minutes.
+
+Two things are not as they were then: the units are rectified linear, and the digits have Gaussian noise (σ = 0.4) while
+the labels tune the network too. Both were chosen on 10,000 of the training digits, held out.
 
 Vincent, P., Larochelle, H., Lajoie, I., Bengio, Y. and Manzagol, P.-A. (2010). Stacked denoising autoencoders. JMLR 11,
 3371-3408, table 3. Deep Learning Tutorials, LISA lab, University of Montreal: stacked denoising autoencoders.
@@ -21,20 +24,27 @@ MASKED = (0.1, 0.2, 0.3)
 
 
 def make_stack(seed, n_units, epochs, fine_tuning_epochs):
-    """Return the classifier: denoising autoencoders, a softmax, and fine-tuning."""
+    """Return the classifier: denoising autoencoders, a softmax, and fine-tuning on digits with noise."""
+    solver = rhohat.Adam(learning_rate=1e-3, batch_size=200, schedule="cosine")
     layers = [
         rhohat.DenoisingAutoencoder(
             n_components=n_units,
+            activation="relu",
+            loss="binary_cross_entropy" if layer == 0 else "squared_error",
             corruption=rhohat.MaskingNoise(q),
-            loss="binary_cross_entropy",
-            solver=rhohat.Adam(learning_rate=1e-3, batch_size=100, schedule="cosine"),
+            tied_weights=True,
+            solver=solver,
             max_iter=epochs,
         )
-        for q in MASKED
+        for layer, q in enumerate(MASKED)
     ]
-    solver = rhohat.Adam(learning_rate=5e-4, batch_size=100, schedule="cosine")
     return rhohat.StackedAutoencoderClassifier(
-        layers, weight_decay=0.0, solver=solver, max_iter=fine_tuning_epochs, random_state=seed
+        layers,
+        weight_decay=0.0,
+        corruption=rhohat.GaussianNoise(0.4),
+        solver=solver,
+        max_iter=fine_tuning_epochs,
+        random_state=seed,
     )
 
 
@@ -42,7 +52,7 @@ def run(seed, fast):
     """Pre-train, fine-tune, and test."""
     X, y, X_test, y_test = load_mnist()
     n_rows = 5_000 if fast else len(X)
-    stack = make_stack(seed, *((200, 4, 6) if fast else (1_000, 10, 15))).fit(X[:n_rows], y[:n_rows])
+    stack = make_stack(seed, *((200, 4, 10) if fast else (1_000, 5, 12))).fit(X[:n_rows], y[:n_rows])
     figures = {
         "test error": 1 - stack.score(X_test, y_test),
         "test error before fine-tuning": 1 - stack.softmax_.score(stack.autoencoder_.transform(X_test), y_test),

@@ -25,6 +25,7 @@ from reproductions._reproduction import Figure, Outcome, Reproduction
 
 PATCH_SHAPE = (8, 8)
 N_PATCHES, N_UNITS = 10_000, 25
+LARGEST_J = 0.430
 
 
 def make_patches(seed):
@@ -33,7 +34,7 @@ def make_patches(seed):
     return rhohat.PatchNormalizer().fit_transform(patches.astype(np.float64))
 
 
-def make_autoencoder(seed):
+def make_autoencoder(seed, callbacks=None):
     """Return the autoencoder with the course's settings."""
     return rhohat.SparseAutoencoder(
         n_components=N_UNITS,
@@ -43,15 +44,22 @@ def make_autoencoder(seed):
         solver=rhohat.LBFGS(float32_first=True),
         max_iter=400,
         random_state=seed,
+        callbacks=callbacks,
     )
 
 
 def run(seed, fast):
     """Learn from patches; measure J, the gradient, and how edge-like the units are."""
     patches = make_patches(seed)
+    seconds = []
+
+    def watch(state):
+        if state.value <= LARGEST_J:
+            seconds.append(time.perf_counter() - start)
+
     start = time.perf_counter()
-    autoencoder = make_autoencoder(seed).fit(patches)
-    seconds = time.perf_counter() - start
+    autoencoder = make_autoencoder(seed, [watch]).fit(patches)
+    seconds.append(time.perf_counter() - start)
     gradient = rhohat.check_gradient(make_autoencoder(seed).objective(patches[:100]), autoencoder.theta_, indices=300)
     components = PCA(N_UNITS).fit(patches).components_
     figures = {
@@ -59,7 +67,8 @@ def run(seed, fast):
         "median Gabor R² of the units": np.median(rhohat.gabor_fit(autoencoder.components_, PATCH_SHAPE)),
         "median Gabor R² of 25 principal components": np.median(rhohat.gabor_fit(components, PATCH_SHAPE)),
         "difference of the gradient": gradient.relative_difference,
-        "seconds to learn": seconds,
+        f"seconds to J ≤ {LARGEST_J:.3f}": seconds[0],
+        "seconds to the end": seconds[-1],
     }
     return Outcome(figures, (autoencoder.maximal_inputs(), components))
 
@@ -76,11 +85,12 @@ REPRODUCTION = Reproduction(
     published="pictures of edges, in about 5 minutes; gradient difference below 1e-9 (CS294A course). 1.5 minutes in"
     " Python (siddharth-agrawal)",
     figures=[
-        Figure("J", at_most=0.430, fast=0.430),
+        Figure("J", at_most=LARGEST_J, fast=LARGEST_J),
         Figure("median Gabor R² of the units", at_least=0.9, fast=0.9),
         Figure("median Gabor R² of 25 principal components"),
         Figure("difference of the gradient", at_most=1e-9, fast=1e-9, form=".1e"),
-        Figure("seconds to learn", form=".1f"),
+        Figure(f"seconds to J ≤ {LARGEST_J:.3f}", form=".1f"),
+        Figure("seconds to the end", form=".1f"),
     ],
     run=run,
     draw=draw,

@@ -3,12 +3,10 @@ Edges at all places and orientations
 ====================================
 
 One should see 100 edges that lie anywhere in the 10×10 patches and at any angle, as natural images have edges anywhere
-and at any angle. The histogram counts the units by the direction in which they vary most. It should have no hole; that
-it is highest at 0° and 90° is known of pictures of the world, in which uprights and horizons abound, and of pixels on a
-square grid.
+and at any angle. The histogram counts the units by the direction in which they vary most; it should have no hole.
 
 The direction comes from the structure tensor Σ ∇w ∇wᵀ of a filter w: it is that of its larger eigenvector. 0° is an
-upright edge, 90° a level one.
+upright edge, 90° a level one. ρ is a little larger than for 25 units: where it is 0.01, some of 100 units fall silent.
 
 Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 4, figure of 100 units trained on 10×10 patches.
 """  # noqa: D205, D400 - it begins with the title of a section
@@ -26,18 +24,19 @@ N_UNITS, N_BINS = 100, 8
 
 def run(seed, fast):
     """Learn from patches; count the units in each range of angles."""
-    n_patches, max_iter = (10_000, 150) if fast else (50_000, 400)
+    n_patches, max_iter = (10_000, 100) if fast else (20_000, 300)
     patches = rhohat.sample_patches(load_natural_images(), PATCH_SHAPE, n_patches, random_state=seed)
     autoencoder = rhohat.SparseAutoencoder(
         n_components=N_UNITS,
-        sparsity=0.01,
+        sparsity=0.015,
         sparsity_weight=3.0,
         weight_decay=1e-4,
         max_iter=max_iter,
         random_state=seed,
     ).fit(rhohat.PatchNormalizer().fit_transform(patches))
     filters = autoencoder.maximal_inputs()
-    r2 = rhohat.gabor_fit(filters, PATCH_SHAPE)
+    varied = filters.var(axis=1) > 0.5 * np.mean(filters**2, axis=1)  # a silent unit is flat
+    r2 = np.where(varied, rhohat.gabor_fit(filters, PATCH_SHAPE), 0)
     counts = np.histogram(orientations(filters[r2 > 0.5]), bins=N_BINS, range=(0, 180))[0]
     figures = {
         "units in the emptiest of 8 ranges of angles": counts.min(),
@@ -72,7 +71,7 @@ def draw(runs, path):
 REPRODUCTION = Reproduction(
     published="picture: edges at all positions and orientations (CS294A notes, section 4)",
     figures=[
-        Figure("units in the emptiest of 8 ranges of angles", at_least=1, fast=1, form=".1f"),
+        Figure("units in the emptiest of 8 ranges of angles", at_least=3, fast=1, form=".1f"),
         Figure("units in the fullest", form=".1f"),
         Figure("units that are edges (Gabor R² above 0.5)", form=".1f"),
         Figure("median Gabor R²", form=".2f"),

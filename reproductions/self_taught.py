@@ -30,7 +30,7 @@ def run(seed, fast):
         sparsity=0.1,
         sparsity_weight=3.0,
         weight_decay=3e-3,
-        max_iter=60 if fast else 400,
+        max_iter=60 if fast else 200,
         random_state=seed,
     ).fit(unlabelled[::4] if fast else unlabelled)
     figures = {

@@ -46,4 +46,5 @@ REPRODUCTION = Reproduction(
     ],
     run=run,
     draw=draw,
+    n_seeds=3,
 )

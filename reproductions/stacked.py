@@ -29,12 +29,12 @@ def make_stack(seed, fast):
             sparsity=0.1,
             sparsity_weight=3.0,
             weight_decay=3e-3,
-            max_iter=40 if fast else 200,
+            max_iter=40 if fast else 80,
         )
         for _ in range(2)
     ]
     return rhohat.StackedAutoencoderClassifier(
-        layers, weight_decay=1e-4, softmax_weight_decay=1e-4, max_iter=60 if fast else 300, random_state=seed
+        layers, weight_decay=1e-4, softmax_weight_decay=1e-4, max_iter=60 if fast else 150, random_state=seed
     )
 
 

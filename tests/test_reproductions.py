@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
+
 import reproductions.__main__ as command_line
 from reproductions import (
     _data,
@@ -15,15 +18,12 @@ from reproductions import (
     noise_covariance,
     noisy_labels,
     orientations,
-    pen_strokes,
     tangent_propagation,
 )
 from reproductions._data import DataMissingError, load_colour_images, load_mnist, load_natural_images
+from reproductions._measures import area, coherence, stroke_width
 from reproductions._report import render, section
 from reproductions._reproduction import NAMES, Figure, Finding, Outcome, Reproduction, load, reproduce
-from sklearn.datasets import load_digits
-from threadpoolctl import threadpool_limits
-
 from rhohat.exceptions import ConvergenceWarning
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -90,9 +90,19 @@ def test_every_text_says_what_to_see_and_where_it_was_published(name):
 def test_the_stroke_width_is_that_of_stripes():
     y, x = np.mgrid[:200, :200] - 99.5
     stripes = np.cos(np.pi * x / 10) * np.exp(-(x**2 + y**2) / (2 * 25**2))
-    assert denoising_filters.stroke_width(stripes.reshape(1, -1), (200, 200))[0] == pytest.approx(10, rel=0.02)
-    for measure in (denoising_filters.area, pen_strokes.area):
-        assert measure(np.array([[0, 2, -2, 2, 0]]))[0] == pytest.approx(3)
+    assert stroke_width(stripes.reshape(1, -1), (200, 200))[0] == pytest.approx(10, rel=0.02)
+    assert area(np.array([[0, 2, -2, 2, 0]]))[0] == pytest.approx(3)
+
+
+def test_the_coherence_is_1_of_a_stroke_and_0_of_a_dot(rng):
+    y, x = np.mgrid[:41, :41] - 20.0
+    stroke, dot = np.exp(-((x + y) ** 2) / 8), np.exp(-(x**2 + y**2) / 2)
+    filters = np.stack([stroke, dot, rng.normal(size=x.shape)]).reshape(3, -1)
+    of_stroke, of_dot, of_noise = coherence(filters, x.shape)
+    assert of_stroke > 0.99
+    assert of_dot < 0.3
+    assert of_noise < 0.5
+    assert coherence(filters[1:2], x.shape, scale=10.0)[0] == pytest.approx(0, abs=0.02)
 
 
 def test_the_orientation_is_that_in_which_a_filter_varies():
@@ -114,7 +124,7 @@ def test_the_share_of_colour_is_what_brightness_leaves():
 
 def test_noise_makes_the_strokes_of_small_digits_wider(digits, tmp_path):
     filters = denoising_filters.learn_filters(digits[0], seed=0, n_components=60, epochs=40)
-    widths = [denoising_filters.stroke_width(filters[q], (8, 8)).mean() for q in (0.0, 0.25, 0.5)]
+    widths = [stroke_width(filters[q], (8, 8)).mean() for q in (0.0, 0.25, 0.5)]
     assert widths[0] + 0.03 < widths[1] < widths[2] - 0.03
     denoising_filters.draw([(filters, (8, 8))], tmp_path / "filters.png")
     assert (tmp_path / "filters.png").stat().st_size > 0
