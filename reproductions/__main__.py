@@ -5,48 +5,64 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
+
+import matplotlib as mpl
 
 from reproductions._report import render, section
 from reproductions._reproduction import NAMES, Finding, reproduce
 
 FOLDER = Path(__file__).parent
-UNDER_WAY = FOLDER / "partial"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for; return 1 if a figure falls short or a result could not be run, else 0.
 
-    Everything is written to the folder `partial` as it comes. A run of all results in full, once it is complete, takes
-    the place of RESULTS.md and the pictures.
+    What was found is written once all is there, or something ended the run. All results in full take the place of
+    RESULTS.md and pictures/ in this folder; anything less goes to its folder `partial`.
     """
     parser = argparse.ArgumentParser(prog="python -m reproductions", description="Published results, found again.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"all, unless some are named: {', '.join(NAMES)}")
     parser.add_argument("--fast", action="store_true", help="reduced: fewer rows and iterations, one seed")
-    parser.add_argument("--output", type=Path, default=FOLDER, help="where RESULTS.md and pictures/ go; default: here")
+    parser.add_argument("--output", type=Path, help="where RESULTS.md and pictures/ go, whatever was run")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    names = options.names or list(NAMES)
+    names = list(dict.fromkeys(options.names))
+    mpl.use("Agg")
 
-    pictures = UNDER_WAY / "pictures"
-    shutil.rmtree(UNDER_WAY, ignore_errors=True)
-    pictures.mkdir(parents=True)
+    (options.output or FOLDER).mkdir(parents=True, exist_ok=True)
+    under_way = Path(tempfile.mkdtemp(prefix=".under-way-", dir=options.output or FOLDER))
+    (under_way / "pictures").mkdir()
     findings: list[Finding] = []
     start = time.perf_counter()
-    for name in names:
-        findings.append(reproduce(name, pictures, options.fast, lambda line: print(line, file=sys.stderr, flush=True)))
-        print(section(findings[-1]), flush=True)
-        page = render(findings, (time.perf_counter() - start) / 60)
-        (UNDER_WAY / "RESULTS.md").write_text(page, encoding="utf-8")
-    if len(names) == len(NAMES) and not options.fast:
-        options.output.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(options.output / "pictures", ignore_errors=True)
-        shutil.move(pictures, options.output / "pictures")
-        shutil.move(UNDER_WAY / "RESULTS.md", options.output / "RESULTS.md")
-        shutil.rmtree(UNDER_WAY)
+    try:
+        for name in names or NAMES:
+            findings.append(reproduce(name, under_way / "pictures", options.fast, _announce))
+            print(section(findings[-1]), flush=True)
+    finally:
+        if findings:
+            page = render(findings, names, (time.perf_counter() - start) / 60)
+            (under_way / "RESULTS.md").write_text(page, encoding="utf-8")
+            whole = {f.name for f in findings if not f.missing} == set(NAMES) and not options.fast
+            _replace(options.output or (FOLDER if whole else FOLDER / "partial"), under_way)
+        shutil.rmtree(under_way)
     return int(any(finding.falls_short or finding.missing for finding in findings))
+
+
+def _announce(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _replace(folder: Path, under_way: Path) -> None:
+    """Move page and pictures into a folder, in the place of those that are there."""
+    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder / "pictures", ignore_errors=True)
+    for name in ("pictures", "RESULTS.md"):
+        (under_way / name).replace(folder / name)
+    print(f"written to {folder / 'RESULTS.md'}", file=sys.stderr)
 
 
 if __name__ == "__main__":

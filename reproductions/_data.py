@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import zipfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -54,11 +56,16 @@ def load_natural_images() -> list[np.ndarray]:
     return [rhohat.whiten_image(image, boundary="reflect") for image in rhohat.photographs()]
 
 
+@lru_cache(maxsize=1)
 def load_colour_images() -> np.ndarray:
-    """Return the first 10,000 images of CIFAR-10, shape (10000, 32, 32, 3), uint8; without RHOHAT_DATA from OpenML."""
+    """Return 10,000 images of CIFAR-10, of shape (10000, 32, 32, 3), uint8; without RHOHAT_DATA from OpenML."""
     if folder := _folder():
-        with np.load(_existing(folder / "cifar10_first10000.npz")) as file:
-            return file["images"]
+        path = _existing(folder / "cifar10_first10000.npz")
+        try:
+            with np.load(path) as file:
+                return file["images"]
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DataMissingError(f"{path} cannot be read: {error}") from error
     pixels, _ = _fetch("CIFAR_10_small")
     return np.moveaxis(pixels[:10_000].reshape(-1, 3, 32, 32), 1, -1).astype(np.uint8)
 
@@ -76,11 +83,16 @@ def _existing(path: Path) -> Path:
 
 def _read_idx(path: Path) -> np.ndarray:
     """Return the array in a gzipped IDX file of bytes: two zeros, the type 8, the number of axes, their sizes."""
-    with gzip.open(_existing(path)) as file:
-        content = file.read()
-    n_axes = content[3]
-    shape = np.frombuffer(content, ">u4", n_axes, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * n_axes).reshape(shape)
+    try:
+        with gzip.open(_existing(path)) as file:
+            content = file.read()
+        if content[:3] != b"\0\0\x08":
+            raise ValueError("it is no IDX file of bytes")
+        n_axes = content[3]
+        shape = np.frombuffer(content, ">u4", n_axes, offset=4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * n_axes).reshape(shape)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataMissingError(f"{path} cannot be read: {error}") from error
 
 
 def _fetch(name: str) -> tuple[np.ndarray, np.ndarray]:

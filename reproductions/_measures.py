@@ -25,7 +25,7 @@ def coherence(filters, image_shape, scale=2.0):
     """Return how far the slopes of each filter run along one line, pixel by pixel: 1 for a stroke, 0 for a round dot.
 
     With the structure tensor T of the slopes around a pixel, under a Gaussian window of so many pixels, and its
-    eigenvalues λ₁ ≥ λ₂, this is Σ (λ₁ − λ₂) / Σ (λ₁ + λ₂) over pixels (Förstner and Gülch, 1987).
+    eigenvalues λ₁ ≥ λ₂, this is Σ (λ₁ − λ₂) / Σ (λ₁ + λ₂) over pixels (after Förstner and Gülch, 1987).
     """
     down, right = np.gradient(filters.reshape(-1, *image_shape), axis=(1, 2))
     products = (right * right, down * down, right * down)

@@ -17,18 +17,19 @@ _HEADER = """\
 
 _NOTES = """\
 *Ours* is mean ± standard deviation over the seeds, which choose initial weights, corruption, order and samples of rows.
-Time is that of a whole run with one seed: learning, measuring, and reading the rows. What was chosen was chosen on
-rows held out of the training rows; test rows are only looked at to be reported.
+Time is that of a whole run with one seed, learning and measuring. No setting was chosen by what test rows said: the
+scripts choose on rows held out, and where settings are not the published ones they were chosen so before.
 """
 
 
 def command(names: Sequence[str], fast: bool) -> str:
-    """Return the command that finds these results."""
-    return " ".join(["python -m reproductions", *(["--fast"] if fast else []), *names])
+    """Return the command that finds these results; all of them, where none is named."""
+    result = [f'RESULT="{" ".join(names)}"'] if names else []
+    return " ".join(["make reproduce", *(["FAST=1"] if fast else []), *result])
 
 
-def render(findings: Sequence[Finding], minutes: float) -> str:
-    """Return the page."""
+def render(findings: Sequence[Finding], names: Sequence[str], minutes: float) -> str:
+    """Return the page; `names` are those that were asked for, none for all."""
     fast = findings[0].fast
     kind = "reduced, one seed each, with limits to match" if fast else "in full"
     source = "the folder `RHOHAT_DATA`" if os.environ.get("RHOHAT_DATA") else "OpenML and scikit-image's photographs"
@@ -36,7 +37,7 @@ def render(findings: Sequence[Finding], minutes: float) -> str:
     lines = [
         "# Published results, found again",
         "",
-        f"Written by `python -m reproductions{' --fast' if fast else ''}`, {kind}, in {minutes:.0f} minutes on",
+        f"Written by `{command(names, fast)}`, {kind}, in {minutes:.0f} min on",
         f"{summarise(describe())}. Data from {source}.",
         "",
         _NOTES,
@@ -52,7 +53,7 @@ def section(finding: Finding) -> str:
     reproduction = finding.reproduction
     lines = [f"## {finding.title}", "", finding.text, "", f"*Published:* {reproduction.published}", ""]
     if finding.missing:
-        return "\n".join([*lines, f"**Not run:** {finding.missing}.", ""])
+        return "\n".join([*lines, f"**Not run:** {_plain(finding.missing)}.", ""])
     n_seeds = len(finding.seconds)
     lines += [f"| | {'one seed' if n_seeds == 1 else f'{n_seeds} seeds'} | aimed at |", "|---|---|---|"]
     for figure in reproduction.figures:
@@ -69,7 +70,7 @@ def section(finding: Finding) -> str:
 def _row(finding: Finding) -> str:
     link = f"[{finding.title}](#{_anchor(finding.title)})"
     if finding.missing:
-        cells = [link, finding.reproduction.published, f"not run: {finding.missing}", "", "**no**", ""]
+        cells = [link, finding.reproduction.published, f"not run: {_plain(finding.missing)}", "", "**no**", ""]
     else:
         judged = [figure for figure in finding.reproduction.figures if figure.limit(finding.fast)]
         ours = [f"{figure.name} {figure.show(finding.values[figure.name])}" for figure in judged]
@@ -78,6 +79,11 @@ def _row(finding: Finding) -> str:
         seconds = sum(finding.seconds) / len(finding.seconds)
         cells = [link, finding.reproduction.published, "<br>".join(ours), "<br>".join(aims), reached, f"{seconds:.0f}"]
     return f"| {' | '.join(cells)} |\n"
+
+
+def _plain(message: str) -> str:
+    """Return a message as one line without what Markdown takes for a table or a tag."""
+    return " ".join(message.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _anchor(title: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib import pyplot
 
 from reproductions._data import DataMissingError
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.exceptions import ConvergenceWarning, MissingExtraError
 
 __all__ = ["NAMES", "Figure", "Finding", "Outcome", "Reproduction", "load", "reproduce"]
 
@@ -58,6 +58,9 @@ class Figure:
     at_most: float | None = None
     fast: float | None = None
     form: str = ".3f"
+
+    def __post_init__(self) -> None:
+        assert self.at_least is None or self.at_most is None, "one limit to a figure"
 
     def limit(self, fast: bool) -> str:
         """Return what is to be reached, in words, or nothing."""
@@ -158,7 +161,7 @@ def reproduce(
 ) -> Finding:
     """Run a reproduction with its seeds, one in a fast run, and draw what they found.
 
-    The number of iterations is part of what is reproduced, so nothing is said about fits that had not converged.
+    Nothing is said about fits that had not converged: the number of iterations is a choice of each script.
     """
     title, text, reproduction = load(name)
     values: dict[str, list[float]] = {figure.name: [] for figure in reproduction.figures}
@@ -169,7 +172,7 @@ def reproduce(
             start = time.perf_counter()
             try:
                 outcome = reproduction.run(seed, fast)
-            except DataMissingError as error:
+            except (DataMissingError, MissingExtraError) as error:
                 return Finding(name, title, text, reproduction, fast, missing=str(error))
             seconds.append(time.perf_counter() - start)
             for figure_name, column in values.items():

@@ -12,8 +12,8 @@ resonators (formants) that glide from vowel to vowel. The formants are the avera
 women and children; pitch, voice, length of the vocal tract, pronunciation and noise differ from speaker to speaker.
 
 The classifier learns from the middle of each vowel of 100 speakers, eight frames at a time. The scale of its input and
-its λ are chosen on 100 other speakers, and it is tested on 300 more; the autoencoder has heard none of them. All that
-is compared is treated in this way, principal components and random units too.
+its λ are chosen on 100 other speakers, and it is tested on 300 more; the autoencoder has heard none of them, nor were
+its settings chosen with any. All that is compared is treated in this way, principal components and random units too.
 
 Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, Stanford University.
 Lee, H., Pham, P., Largman, Y. and Ng, A. (2009). Unsupervised feature learning for audio classification using
@@ -116,7 +116,7 @@ def middles(n_speakers, generator):
 
 def run(seed, fast):
     """Learn from speech without labels, then vowels from few other speakers; test on many others again."""
-    generator = np.random.default_rng(1000 + seed)  # settings were chosen by what 0, 1 and 2 gave
+    generator = np.random.default_rng(1000 + seed)  # other speakers than the settings were chosen with
     sound, order, who = speak(30 if fast else 100, generator)
     spectrograms = listen(sound)
     unlabelled = cut(spectrograms)[:, ::2].reshape(-1, N_BANDS * N_FRAMES)  # every second, as they overlap

@@ -2,14 +2,14 @@
 Edges and blobs in colour
 =========================
 
-One should see two kinds of units: edges without colour, at all angles, and patches and edges of one colour against
-another, mostly blue against yellow and red against green, smoother than the others. Photographs have fine detail in
-brightness and little in colour, and so has human vision.
+One should see two kinds of units: edges without colour, at all angles, and blobs and edges of one colour against
+another. Many more units are given to brightness than to colour, in which photographs vary less.
 
 The rows are 8×8 patches in red, green and blue, ZCA-whitened, so they are not confined to an interval: the output is
 linear. The filters that are drawn include the whitening, so they are what a unit looks for in the patch itself.
 
-The course used patches of STL-10. These are of CIFAR-10, smaller pictures of the same kind: there is no cost to match.
+The course used patches of STL-10 and 400 iterations. These are of CIFAR-10, smaller pictures of the same kind, so there
+is no cost to match; and 150 iterations, after some on fewer patches.
 
 Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: learning color features with sparse autoencoders.
 UFLDL tutorial.

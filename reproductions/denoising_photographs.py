@@ -2,7 +2,7 @@
 Denoising finds edges in photographs
 ====================================
 
-What does an autoencoder need to discover that photographs consist of edges? Not a small code, and not small weights:
+What does an autoencoder need to discover that photographs consist of edges? Not a small code, and hardly small weights:
 with those alone its units are blobs and checks, much like principal components. But if Gaussian noise is added to its
 input, and it has to give the clean patch back, its units become oriented edge detectors.
 
@@ -29,6 +29,7 @@ from reproductions._reproduction import Figure, Outcome, Reproduction
 PATCH_SIZE = 8
 NOISY, AS_MUCH_VARIANCE, PCA_NAME = "Gaussian noise, σ = 2", "weight decay, λ = 0.14", "principal components"
 GAIN = "gained by noise over the decay that leaves as much variance"
+GAIN_OVER_ALL = "gained by noise over the best of all other ways"
 WAYS = {
     NOISY: {"corruption": rhohat.GaussianNoise(2.0)},
     "weight decay, λ = 0.001": {"corruption": None, "weight_decay": 0.001},
@@ -47,6 +48,7 @@ def run(seed, fast):
         f"{name}, {way}": figure for way, row in measures.items() for name, figure in zip(names, row, strict=True)
     }
     figures[GAIN] = measures[NOISY][0] - measures[AS_MUCH_VARIANCE][0]
+    figures[GAIN_OVER_ALL] = measures[NOISY][0] - max(r2 for way, (r2, *_) in measures.items() if way != NOISY)
     return Outcome(figures, (learned, measures))
 
 
@@ -100,9 +102,10 @@ def draw(runs, path):
 REPRODUCTION = Reproduction(
     published="pictures: noise gives edges, weight decay does not (Vincent et al., 2010, section 5.1)",
     figures=[
-        Figure(f"median Gabor R², {NOISY}", at_least=0.85, fast=0.8, form=".2f"),
+        Figure(f"median Gabor R², {NOISY}", at_least=0.85, fast=0.75, form=".2f"),
         *(Figure(f"median Gabor R², {way}", form=".2f") for way in (*list(WAYS)[1:], PCA_NAME)),
         Figure(GAIN, at_least=0.2, fast=0.1, form=".2f"),
+        Figure(GAIN_OVER_ALL, at_least=0.1, form=".2f"),
         *(Figure(f"explained variance, {way}", form=".2f") for way in (*WAYS, PCA_NAME)),
         *(Figure(f"directions, {way}", form=".1f") for way in (*WAYS, PCA_NAME)),
     ],

@@ -3,12 +3,14 @@ A stack of denoising autoencoders
 =================================
 
 Three layers of 1,000 units, each trained to restore digits, or codes of them, of which a part was masked: 10, 20 and
-30 %. Then the labels tune the whole. One should see an error on the test digits no higher than the published one, which
-was below that of a support vector machine with Gaussian kernel, the standard to beat when these networks were new; and
-hours that have become minutes.
+30 %. Then the labels tune the whole. One should see an error on the test digits about as low as the published one, that
+of a support vector machine with Gaussian kernel at most, the standard to beat when these networks were new; and hours
+that have become minutes.
 
-Two things are not as they were then: the units are rectified linear, and the digits have Gaussian noise (σ = 0.4) while
-the labels tune the network too. Both were chosen on 10,000 of the training digits, held out.
+Not all is as it was then. The units are rectified linear, not sigmoid; the digits have Gaussian noise (σ = 0.4) while
+the labels tune the network, too; the upper layers restore codes in squared error; Adam takes the place of gradient
+descent, in fewer epochs. This was chosen on 10,000 of the training digits, held out. Here all 60,000 train; the
+tutorial kept 10,000 back to know when to stop.
 
 Vincent, P., Larochelle, H., Lajoie, I., Bengio, Y. and Manzagol, P.-A. (2010). Stacked denoising autoencoders. JMLR 11,
 3371-3408, table 3. Deep Learning Tutorials, LISA lab, University of Montreal: stacked denoising autoencoders.

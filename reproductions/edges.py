@@ -59,16 +59,17 @@ def run(seed, fast):
 
     start = time.perf_counter()
     autoencoder = make_autoencoder(seed, [watch]).fit(patches)
-    seconds.append(time.perf_counter() - start)
-    gradient = rhohat.check_gradient(make_autoencoder(seed).objective(patches[:100]), autoencoder.theta_, indices=300)
+    whole = time.perf_counter() - start
+    few = make_autoencoder(seed).objective(patches[:100])
+    gradient = rhohat.check_gradient(few, few.network.initial_theta(np.random.default_rng(seed)), indices=300)
     components = PCA(N_UNITS).fit(patches).components_
     figures = {
         "J": autoencoder.cost(patches)[0],
         "median Gabor R² of the units": np.median(rhohat.gabor_fit(autoencoder.components_, PATCH_SHAPE)),
         "median Gabor R² of 25 principal components": np.median(rhohat.gabor_fit(components, PATCH_SHAPE)),
         "difference of the gradient": gradient.relative_difference,
-        f"seconds to J ≤ {LARGEST_J:.3f}": seconds[0],
-        "seconds to the end": seconds[-1],
+        f"seconds to J ≤ {LARGEST_J:.3f}": seconds[0] if seconds else np.nan,
+        "seconds to the end": whole,
     }
     return Outcome(figures, (autoencoder.maximal_inputs(), components))
 
@@ -82,14 +83,14 @@ def draw(runs, path):
 
 
 REPRODUCTION = Reproduction(
-    published="pictures of edges, in about 5 minutes; gradient difference below 1e-9 (CS294A course). 1.5 minutes in"
-    " Python (siddharth-agrawal)",
+    published="pictures of edges, in about 5 minutes, under 1 vectorised; gradient difference below 1e-9 (CS294A"
+    " course). 1.5 minutes (a port to Python)",
     figures=[
-        Figure("J", at_most=LARGEST_J, fast=LARGEST_J),
-        Figure("median Gabor R² of the units", at_least=0.9, fast=0.9),
+        Figure("J", at_most=LARGEST_J, fast=0.435),
+        Figure("median Gabor R² of the units", at_least=0.9, fast=0.85),
         Figure("median Gabor R² of 25 principal components"),
         Figure("difference of the gradient", at_most=1e-9, fast=1e-9, form=".1e"),
-        Figure(f"seconds to J ≤ {LARGEST_J:.3f}", form=".1f"),
+        Figure(f"seconds to J ≤ {LARGEST_J:.3f}", at_most=1.5, form=".1f"),
         Figure("seconds to the end", form=".1f"),
     ],
     run=run,

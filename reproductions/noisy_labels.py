@@ -8,10 +8,9 @@ probability ε: a confident output that a label contradicts costs at most −ln 
 
 The task is to tell the digits 3 and 8 apart, with a hidden layer of 20 units. Both losses get the same rows, the same
 flipped labels and the same start; accuracy is that on clean labels of rows that were not trained on. Weight decay
-helps against wrong labels as well, so the two are compared over a range of it. The best accuracy is that of the right
-loss with a moderate decay. Beyond that it needs less decay than cross-entropy does: a loss that takes every label with
-a grain of salt pulls less at the weights, and too strong a decay leaves it with none. Where each loss gets the decay
-that does best on training rows held out, whose labels are as wrong as the others, the difference is smaller.
+helps against wrong labels as well, so the two are compared over a range of it, and at the decay that does best for
+each on training rows held out, whose labels are as wrong as the others. With hardly any decay one should see the right
+loss far ahead, at the best decay a little; too strong a decay leaves it with nothing, as it pulls less at the weights.
 
 Bishop, C. M. (2006). Pattern Recognition and Machine Learning, exercise 5.4.
 """  # noqa: D205, D400 - it begins with the title of a section
@@ -28,8 +27,6 @@ LOSSES = {
     "binary cross-entropy": "binary_cross_entropy",
     "label-noise cross-entropy": rhohat.LabelNoiseCrossEntropy(FLIPPED),
 }
-
-
 DECAYS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 N_TRAINING = 240
 
@@ -37,14 +34,16 @@ N_TRAINING = 240
 def run(seed, fast):
     """Compare the losses, over a range of weight decay, and at the decay that held-out rows choose for each."""
     train, test = make_task(seed)
-    decays = (1e-3, 3e-3) if fast else DECAYS
-    curves = {name: [accuracy(name, decay, train, test, seed) for decay in decays] for name in LOSSES}
-    plain, aware = (curve[decays.index(3e-3)] for curve in curves.values())
-    figures = {"gain at λ = 0.003": aware - plain}
+    curves = {name: [accuracy(name, decay, train, test, seed) for decay in DECAYS] for name in LOSSES}
+    figures = {}
     for name, curve in curves.items():
-        figures[f"{name}, λ = 0.003"] = curve[decays.index(3e-3)]
-        figures[f"{name}, λ chosen on held-out rows"] = curve[choose(name, decays, train, seed)]
-    return Outcome(figures, (decays, curves))
+        figures[f"{name}, λ chosen on held-out rows"] = curve[choose(name, train, seed)]
+        for decay, score in zip(DECAYS, curve, strict=True):
+            figures[f"{name}, λ = {decay:g}"] = score
+    for where in ("λ chosen on held-out rows", *(f"λ = {decay:g}" for decay in DECAYS)):
+        plain, aware = (figures[f"{name}, {where}"] for name in LOSSES)
+        figures[f"gain, {where}"] = aware - plain
+    return Outcome(figures, curves)
 
 
 def make_task(seed, digits=(3, 8)):
@@ -72,12 +71,12 @@ def accuracy(name, weight_decay, train, test, seed):
     return classifier.fit(*train).score(*test)
 
 
-def choose(name, decays, train, seed):
+def choose(name, train, seed):
     """Return the index of the decay that is best on thirds of the training rows, each held out once."""
     X, labels = train
     third = np.arange(len(X)) % 3
     means = []
-    for decay in decays:
+    for decay in DECAYS:
         parts = [((X[third != k], labels[third != k]), (X[third == k], labels[third == k])) for k in range(3)]
         means.append(np.mean([accuracy(name, decay, kept, held_out, seed) for kept, held_out in parts]))
     return int(np.argmax(means))
@@ -85,12 +84,11 @@ def choose(name, decays, train, seed):
 
 def draw(runs, path):
     """Draw accuracy over weight decay."""
-    decays = runs[0][0]
     figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for name in LOSSES:
-        scores = np.array([curves[name] for _, curves in runs])
+        scores = np.array([curves[name] for curves in runs])
         spread = scores.std(axis=0, ddof=1) if len(runs) > 1 else None
-        ax.errorbar(decays, scores.mean(axis=0), spread, marker="o", capsize=3, label=name)
+        ax.errorbar(DECAYS, scores.mean(axis=0), spread, marker="o", capsize=3, label=name)
     ax.set_xscale("log")
     ax.set_xlabel("weight decay λ")
     ax.set_ylabel("accuracy on clean test labels")
@@ -102,11 +100,12 @@ def draw(runs, path):
 REPRODUCTION = Reproduction(
     published="a derivation (Bishop, exercise 5.4)",
     figures=[
-        Figure("gain at λ = 0.003", at_least=0.03, fast=0.0, form=".1%"),
-        *(Figure(f"{name}, λ = 0.003", form=".1%") for name in LOSSES),
+        Figure("gain, λ = 0.0001", at_least=0.05, fast=0.03, form=".1%"),
+        Figure("gain, λ chosen on held-out rows", at_least=0.01, form=".1%"),
         *(Figure(f"{name}, λ chosen on held-out rows", form=".1%") for name in LOSSES),
+        *(Figure(f"{name}, λ = {decay:g}", form=".1%") for name in LOSSES for decay in DECAYS),
     ],
     run=run,
     draw=draw,
-    n_seeds=10,
+    n_seeds=20,
 )

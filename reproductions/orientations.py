@@ -39,7 +39,8 @@ def run(seed, fast):
     r2 = np.where(varied, rhohat.gabor_fit(filters, PATCH_SHAPE), 0)
     counts = np.histogram(orientations(filters[r2 > 0.5]), bins=N_BINS, range=(0, 180))[0]
     figures = {
-        "units in the emptiest of 8 ranges of angles": counts.min(),
+        "ranges of angles without a unit, of 8": np.sum(counts == 0),
+        "units in the emptiest": counts.min(),
         "units in the fullest": counts.max(),
         "units that are edges (Gabor R² above 0.5)": np.sum(r2 > 0.5),
         "median Gabor R²": np.median(r2),
@@ -71,7 +72,8 @@ def draw(runs, path):
 REPRODUCTION = Reproduction(
     published="picture: edges at all positions and orientations (CS294A notes, section 4)",
     figures=[
-        Figure("units in the emptiest of 8 ranges of angles", at_least=3, fast=1, form=".1f"),
+        Figure("ranges of angles without a unit, of 8", at_most=0, fast=0, form=".1f"),
+        Figure("units in the emptiest", at_least=3, fast=1, form=".1f"),
         Figure("units in the fullest", form=".1f"),
         Figure("units that are edges (Gabor R² above 0.5)", form=".1f"),
         Figure("median Gabor R²", form=".2f"),

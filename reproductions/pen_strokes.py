@@ -7,7 +7,8 @@ strokes are what digits have in common. With weight decay alone nothing keeps a 
 image, and others copy single pixels.
 
 What tells the two apart is the *coherence* of a filter: how far its slopes, around a pixel, run along one line. For a
-straight stroke it is 1, for a round dot 0, and noise has a little by chance. The mean activation says why.
+straight stroke it is 1, for a round dot 0, and noise has a little by chance. The mean activation says why. The course
+trains for 400 iterations; these are 200, after some on fewer digits, which is where rhohat begins.
 
 Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: vectorization. UFLDL tutorial.
 """  # noqa: D205, D400 - it begins with the title of a section

@@ -3,7 +3,7 @@ Softmax regression on raw pixels
 ================================
 
 The simplest classifier of digits: one template for each class, and a digit belongs to the class whose template fits it
-best. Its cost with weight decay has one minimum, so every correct program ends at the same accuracy, whatever the
+best. Its cost with weight decay has one minimum, so programs that come near it agree in their accuracy, whatever the
 start. What is left are digits that no template fits: that is what learned features are for.
 
 The templates should look like blurred digits: white where ink speaks for the class, black where it speaks against.
@@ -38,7 +38,7 @@ def draw(runs, path):
 
 
 REPRODUCTION = Reproduction(
-    published="92.2 to 92.6 %, under 5 minutes (UFLDL course); 92.62 % (siddharth-agrawal)",
+    published="92.2 to 92.6 %, under 5 minutes (UFLDL course); 92.62 % (a port to Python)",
     figures=[
         Figure("accuracy on test digits", at_least=0.922, fast=0.922, form=".2%"),
         Figure("accuracy on training digits", form=".2%"),

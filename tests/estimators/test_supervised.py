@@ -275,8 +275,35 @@ def test_mini_batches_are_corrupted_afresh_in_every_epoch():
     for _ in range(3):
         step_by_step.partial_fit(X_IRIS, Y_IRIS)
     np.testing.assert_array_equal(whole.theta_, step_by_step.theta_)
-    clean = classifier(max_iter=3, solver=ADAM).fit(X_IRIS, Y_IRIS)
-    assert not np.allclose(whole.theta_, clean.theta_)
+
+
+def test_every_epoch_sees_another_corruption():
+    """Rows that are all alike: nothing but the mask tells epochs apart."""
+
+    class Recording(MaskingNoise):
+        def apply(self, rows, draws):
+            super().apply(rows, draws)
+            seen.append(rows.copy())
+
+    seen = []
+    X, y = np.ones((2, 50)), np.array([0, 1])
+    classifier(max_iter=4, solver=ADAM, corruption=Recording(0.5)).fit(X, y)
+    masks = np.stack(seen).reshape(len(seen), -1)
+    assert len(seen) >= 4
+    assert len(np.unique(masks, axis=0)) == len(masks)
+
+
+def test_a_corruption_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="'corruption' parameter of FeedforwardClassifier must be"):
+        classifier(corruption=0.3).fit(X_IRIS, Y_IRIS)
+
+
+def test_a_corruption_goes_with_weights_and_tangents(rng):
+    model = classifier(corruption="gaussian", tangent_weight=0.1, solver=ADAM, max_iter=3)
+    tangents = rng.normal(size=(len(X_IRIS), 1, X_IRIS.shape[1]))
+    model.fit(X_IRIS, Y_IRIS, sample_weight=rng.random(len(X_IRIS)), tangents=tangents)
+    assert np.all(np.isfinite(model.theta_))
+    assert model.terms_curve_["tangent_propagation"][-1] > 0
 
 
 @pytest.mark.parametrize("make", [classifier, regressor, lambda **p: SoftmaxRegression(random_state=0, **p)])

@@ -266,9 +266,7 @@ class FeedforwardClassifier(BaseClassifier):
         τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
     penalties : sequence of Penalty, default=()
         What else is added to J.
-    corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
-        What is done to the rows while learning from them; rows to be classified are left as they are. Solvers that see
-        all rows at once see one corruption of them, solvers by mini-batches a fresh one in every epoch.
+    {noise}
     {training}
 
     Attributes

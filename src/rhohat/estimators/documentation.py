@@ -33,6 +33,12 @@ n_corruptions : int, default=1
     often, `max_iter` iterations each, on a fresh corruption and from where the last run ended. Solvers by mini-batches
     draw a fresh corruption for every epoch.
 """,
+    "noise": """
+corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
+    What is done to the rows while learning from them; rows to be classified are left as they are. Solvers that see all
+    rows at once see one corruption of them, solvers by mini-batches a fresh one in every epoch. Rows held out for early
+    stopping are corrupted too; tangents stay those that were given.
+""",
     "training": """
 solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd", "adam"} or Solver, default="lbfgs"
     An object carries settings: ``Adam(learning_rate=1e-3, batch_size=256)``.

@@ -38,7 +38,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
 
     1. The layers are trained greedily on X, as `StackedAutoencoder` does.
     2. A softmax regression is trained on their codes.
-    3. All of it is trained further as one network, with the cross-entropy of the labels.
+    3. All of it is trained further as one network, with the cross-entropy of the labels: on corrupted rows, if so said.
 
     Parameters
     ----------
@@ -53,9 +53,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         How much outputs that change along the tangents given to `fit` cost in the fine-tuning, at least 0.
     penalties : sequence of Penalty, default=()
         What else is added to J in the fine-tuning.
-    corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
-        What is done to the rows in the fine-tuning; rows to be classified are left as they are. Solvers that see all
-        rows at once see one corruption of them, solvers by mini-batches a fresh one in every epoch.
+    {noise}
     {training}
         Solver, `max_iter` and what follows are those of softmax and fine-tuning; every layer has its own.
 
