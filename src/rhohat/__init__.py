@@ -8,8 +8,10 @@ from rhohat.activations import LeakyReLU, Maxout, ParametricReLU
 from rhohat.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from rhohat.data import (
     PatchNormalizer,
+    RowSource,
     ZCAWhitening,
     image_tangents,
+    open_rows,
     photographs,
     read_images,
     sample_patches,
@@ -58,6 +60,7 @@ __all__ = [
     "NewtonCG",
     "ParametricReLU",
     "PatchNormalizer",
+    "RowSource",
     "SaltAndPepperNoise",
     "SoftmaxRegression",
     "SparseAutoencoder",
@@ -69,6 +72,7 @@ __all__ = [
     "check_gradient",
     "gabor_fit",
     "image_tangents",
+    "open_rows",
     "photographs",
     "plot_filters",
     "plot_kl",

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from rhohat.arrays import FloatArray, empty_aligned
-from rhohat.blocks import shared_parts, theta_parts
+from rhohat.blocks import in_memory, shared_parts, theta_parts
 from rhohat.network import Layers, Parameters
 from rhohat.objective import Objective
 
@@ -112,7 +112,7 @@ class BatchObjective(Objective):
         if not self._at_once:
             return super()._layers(rows, worker)
         layers = self._batch.rows(rows)
-        layers.a[0] = self._X[rows]
+        layers.a[0] = self._rows_of(self._X, rows, worker, 0)
         return layers
 
     def _deltas(self, rows: slice, worker: int) -> Layers:
@@ -128,6 +128,7 @@ class BatchObjective(Objective):
     def _make_part(self, parameters: Parameters, use: UseOfPart, index: int, worker: int) -> None:
         """Compute a part of the gradient, and hand it over while it is at hand: some units' weights, or all biases."""
         network, gradient = self.network, self.network.unpack(self._gradient)
+        assert in_memory(self._X)
         layers = Layers([], [self._X, *self._hidden])
         if index == _BIASES:
             network.bias_gradients(self._batch_deltas, self._ones, gradient)

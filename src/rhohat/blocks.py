@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray
 
-__all__ = ["BlockFunction", "Engine", "row_blocks", "shared_parts", "theta_parts"]
+__all__ = ["BlockFunction", "Engine", "Rows", "in_memory", "row_blocks", "shared_parts", "theta_parts"]
 
 #: Works on a block of rows as the given worker (an index below the engine's `n_workers`, whose scratch nobody else
 #: uses meanwhile) and writes the block's sums into the given array.
 BlockFunction = Callable[[slice, int, FloatArray], None]
+
+
+class Rows(Protocol):
+    """What is asked of rows that are not in memory; `rhohat.open_rows` gives such."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    ndim: int
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows take little memory."""
+
+    def blocks(self, n_rows: int) -> Iterator[FloatArray]:
+        """Yield all rows in order, so many at a time."""
+
+    def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
+        """Return rows `start` to `stop`, in `out` if that is given; several threads call it at a time."""
+
+
+def in_memory(rows: FloatArray | Rows) -> TypeGuard[FloatArray]:
+    """Return whether rows are an array, and not to be read."""
+    return not hasattr(rows, "read")
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rhohat.arrays import FloatArray
+from rhohat.blocks import Rows, in_memory
 from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss
 from rhohat.network import Network
@@ -19,8 +20,8 @@ def check_problem(
     network: Network,
     loss: Loss,
     penalties: Sequence[Penalty],
-    X: FloatArray,
-    y: FloatArray,
+    X: FloatArray | Rows,
+    y: FloatArray | Rows,
     sample_weight: FloatArray | None = None,
     tangents: FloatArray | None = None,
 ) -> None:
@@ -57,7 +58,11 @@ def check_second_derivatives(network: Network, loss: Loss, penalties: Sequence[P
 
 
 def _check_rows(
-    network: Network, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None, tangents: FloatArray | None
+    network: Network,
+    X: FloatArray | Rows,
+    y: FloatArray | Rows,
+    sample_weight: FloatArray | None,
+    tangents: FloatArray | None,
 ) -> None:
     """Raise ValueError where inputs, targets, weights, tangents and network do not fit."""
     if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != network.layer_sizes[0]:
@@ -90,7 +95,7 @@ def _check_rows(
             raise ValueError(f"tangents must be {X.dtype} as X is; got {tangents.dtype}.")
 
 
-def _check_loss(network: Network, loss: Loss, y: FloatArray) -> None:
+def _check_loss(network: Network, loss: Loss, y: FloatArray | Rows) -> None:
     """Raise ValueError where the loss does not fit the output activation or the targets."""
     output = network.activations[-1].name
     if loss.contains not in (None, output):
@@ -98,7 +103,12 @@ def _check_loss(network: Network, loss: Loss, y: FloatArray) -> None:
             f"loss {loss.name!r} needs output_activation={loss.contains!r}, and the output activation is {output!r};"
             " set it, or use loss='squared_error', which takes any."
         )
-    loss.check_targets(y)
+    if in_memory(y):
+        loss.check_targets(y)
+    elif type(loss).check_targets is not Loss.check_targets:
+        assert not isinstance(y, np.ndarray)
+        for rows in y.blocks(y.rows_at_once):
+            loss.check_targets(rows)
 
 
 def _check_penalties(network: Network, penalties: Sequence[Penalty], tangents: FloatArray | None) -> None:

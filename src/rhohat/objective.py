@@ -24,7 +24,7 @@ import numpy as np
 
 from rhohat.activations import Units
 from rhohat.arrays import FloatArray, empty_aligned
-from rhohat.blocks import Engine, row_blocks
+from rhohat.blocks import Engine, Rows, in_memory, row_blocks
 from rhohat.compatibility import check_problem, check_second_derivatives
 from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss, SquaredError
@@ -43,9 +43,10 @@ class Objective:
     Parameters
     ----------
     network : Network
-    X : array of shape (n_samples, n_features), float32 or float64
-        Inputs. Its dtype is that of the arithmetic; sums across blocks are float64 always.
-    y : array of shape (n_samples, n_outputs), default=None
+    X : array or rows to read, of shape (n_samples, n_features), float32 or float64
+        Inputs. Its dtype is that of the arithmetic; sums across blocks are float64 always. Rows that are not in memory
+        are read in each pass, a block by each thread, while other threads compute.
+    y : array or rows to read, of shape (n_samples, n_outputs), default=None
         Targets; None means X itself, an autoencoder.
     loss : Loss, default=SquaredError()
     penalties : sequence of Penalty, default=()
@@ -85,8 +86,8 @@ class Objective:
     def __init__(
         self,
         network: Network,
-        X: FloatArray,
-        y: FloatArray | None = None,
+        X: FloatArray | Rows,
+        y: FloatArray | Rows | None = None,
         *,
         loss: Loss | None = None,
         penalties: Sequence[Penalty] = (),
@@ -135,8 +136,8 @@ class Objective:
 
     def set_rows(
         self,
-        X: FloatArray,
-        y: FloatArray | None = None,
+        X: FloatArray | Rows,
+        y: FloatArray | Rows | None = None,
         sample_weight: FloatArray | None = None,
         tangents: FloatArray | None = None,
         total_weight: float | None = None,
@@ -146,7 +147,8 @@ class Objective:
         `total_weight` is what means over rows are divided by; None means the sum of the rows' weights.
         """
         assert (X.shape[0], X.dtype) == (self.n_samples, self._dtype)
-        self._X, self._y, self._tangents = X, X if y is None else y, tangents
+        self._X, self._tangents = X, tangents
+        self._y = X if y is None else y
         #: The rows' weights as a column, and their sum, by which every mean divides.
         self._row_weights = None if sample_weight is None else sample_weight.astype(self._dtype).reshape(-1, 1)
         own_weight = self.n_samples if sample_weight is None else float(np.sum(sample_weight, dtype=np.float64))
@@ -260,7 +262,8 @@ class Objective:
         allocate = partial(empty_aligned, dtype=self._dtype)
         largest_block = max(block.stop - block.start for block in self._blocks)
         n_workers = min(self._engine.n_workers, len(self._blocks))
-        self._scratch = [_Scratch(self.network, largest_block, self._dtype) for _ in range(n_workers)]
+        to_read = [0 if in_memory(rows) else rows.shape[1] for rows in (self._X, self._y)]
+        self._scratch = [_Scratch(self.network, largest_block, self._dtype, to_read) for _ in range(n_workers)]
         sizes = [*self.network.widths[: self._depth], *self.network.layer_sizes[1 : self._depth + 1]]
         affordable = self.n_samples * sum(sizes) * self._dtype.itemsize <= cache_bytes
         self._cache = self.network.allocate(self.n_samples, allocate, stop=self._depth) if affordable else None
@@ -271,11 +274,22 @@ class Objective:
     def _layers(self, rows: slice, worker: int) -> Layers:
         """Return where the layers of a block stand: the input, then the cache or the worker's scratch."""
         layers = self._scratch[worker].layers(rows)
-        layers.a[0] = self._X[rows]
+        layers.a[0] = self._rows_of(self._X, rows, worker, 0)
         if self._cache is not None:
             for layer in range(1, self._depth + 1):
                 layers.z[layer], layers.a[layer] = self._cache.z[layer][rows], self._cache.a[layer][rows]
         return layers
+
+    def _rows_of(self, source: FloatArray | Rows, rows: slice, worker: int, place: int) -> FloatArray:
+        """Return a block of rows, read into the worker's scratch where they are not in memory."""
+        if in_memory(source):
+            return source[rows]
+        assert not isinstance(source, np.ndarray)
+        return source.read(rows.start, rows.stop, self._scratch[worker].read[place][: rows.stop - rows.start])
+
+    def _targets(self, layers: Layers, rows: slice, worker: int) -> FloatArray:
+        """Return the targets of a block, given its layers, the first of which they may be."""
+        return layers.a[0] if self._y is self._X else self._rows_of(self._y, rows, worker, 1)
 
     def _cast(self, theta: FloatArray) -> Parameters:
         return self.network.unpack(np.asarray(theta, dtype=self._dtype))
@@ -387,13 +401,13 @@ class Objective:
         )
         return layers
 
-    def _evaluate_loss(self, layers: Layers, rows: slice, delta: FloatArray) -> float:
+    def _evaluate_loss(self, layers: Layers, targets: FloatArray, rows: slice, delta: FloatArray) -> float:
         """Return the loss summed over rows, and write its derivative, both times the rows' weights."""
         outputs = layers.z[-1] if self._from_z else layers.a[-1]
         weights = self._weights_of(rows)
         if weights is None:
-            return self._loss.sum_and_derivative(outputs, self._y[rows], out=delta)
-        values = self._loss.value_and_derivative(outputs, self._y[rows], out=delta)
+            return self._loss.sum_and_derivative(outputs, targets, out=delta)
+        values = self._loss.value_and_derivative(outputs, targets, out=delta)
         delta *= weights
         return float(values @ weights[:, 0])
 
@@ -446,7 +460,8 @@ class Objective:
         """Pass 2 without the gradient; sums holds the row terms."""
         layers = self._forward(parameters, rows, worker, self._known)
         delta = self._deltas(rows, worker)
-        loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
+        targets = self._targets(layers, rows, worker)
+        loss = self._evaluate_loss(layers, targets, rows, delta.z[-1] if self._from_z else delta.a[-1])
         unused = np.zeros(self.network.n_parameters if self._jacobian_penalties else 0, self._dtype)
         gradient = self.network.unpack(unused) if unused.size else Parameters([], [], [])
         self._write_terms(loss, self._penalise_rows(parameters, layers, rows, gradient)[0], rows, sums)
@@ -478,7 +493,8 @@ class Objective:
         """Go forward with a block and back to the gradient, or to the deltas without one; sums holds the row terms."""
         layers = self._forward(parameters, rows, worker, self._known)
         delta = self._deltas(rows, worker)
-        loss = self._evaluate_loss(layers, rows, delta.z[-1] if self._from_z else delta.a[-1])
+        targets = self._targets(layers, rows, worker)
+        loss = self._evaluate_loss(layers, targets, rows, delta.z[-1] if self._from_z else delta.a[-1])
         values, added, added_z = self._penalise_rows(parameters, layers, rows, gradient)
         self._write_terms(loss, values, rows, sums)
         self.network.backward(
@@ -527,9 +543,10 @@ class Objective:
         tangent_pass = TangentPass(self.network, parameters, seen, direction)
         tangents = tangent_pass.push_forward()
         phi = np.empty_like(outputs)
-        self._evaluate_loss(layers, rows, phi)
+        targets = self._targets(layers, rows, worker)
+        self._evaluate_loss(layers, targets, rows, phi)
         tangent = tangents.z[-1] if self._from_z else tangents.a[-1]
-        delta = self._loss.second_derivative(outputs, self._y[rows], tangent)
+        delta = self._loss.second_derivative(outputs, targets, tangent)
         delta = delta * (1 if weights is None else weights)
         added: list[FloatArray | None] = [None] * self.network.n_layers
         added_tangent = list(added)
@@ -579,9 +596,10 @@ class Objective:
 
 
 class _Scratch:
-    """One worker's memory for a block: layers and their deltas."""
+    """One worker's memory for a block: layers and their deltas, and what is read of inputs and targets."""
 
-    def __init__(self, network: Network, rows: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, network: Network, rows: int, dtype: np.dtype[Any], to_read: Sequence[int]) -> None:
+        self.read = [empty_aligned((rows, columns), dtype) for columns in to_read]
         self._layers = network.allocate(rows, partial(empty_aligned, dtype=dtype))
         self._deltas = network.allocate(rows, partial(empty_aligned, dtype=dtype))
         self._views: dict[int, tuple[Layers, Layers]] = {}  # blocks have few sizes

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.activations import Activation, Identity, Sigmoid, as_activation
 from rhohat.arrays import FloatArray
 from rhohat.corruption import Corruption, as_corruption
+from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.base import (
     BaseNetwork,
@@ -59,12 +60,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def _encoder_sizes(self) -> tuple[int, ...]:
         """Return the units of each layer of the encoder, the last of which is the code."""
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Learn the weights from rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -79,6 +80,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             unbounded units; weights are to be tied that cannot be; or `warm_start` meets parameters of other shapes.
         """
         self._validate_params()
+        self._check_solver_takes(X)
         continues = self._continues()
         rows = self._validate(X) if continues else check_rows(X)
         problem = self._make_problem(rows, self._choose_network(rows, continues))
@@ -88,7 +90,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return self
 
     @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+    def partial_fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
 
         The solver's state, such as Adam's moments, goes on from call to call; a schedule or early stopping does not.
@@ -104,6 +106,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self
         """
         self._validate_params()
+        self._check_solver_takes(X)
         begun = hasattr(self, "coefs_")
         rows = self._validate(X) if begun else check_rows(X)
         network = self._choose_network(rows, continues=begun)
@@ -111,12 +114,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._measure_mean_activation(rows)
         return self
 
-    def transform(self, X: ArrayLike, out: FloatArray | None = None) -> FloatArray:
+    def transform(self, X: ArrayLike | RowSource, out: FloatArray | None = None) -> FloatArray:
         """Return the activations of the code, the hidden layer in the middle.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         out : array of shape (n_samples, n_components), default=None
             Where they go, C-ordered: float32 for float32 rows, else float64. A memory map will do. None allocates.
 
@@ -131,9 +134,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             If X has another number of columns, or `out` another shape, dtype or order, or shares memory with X.
         """
         check_is_fitted(self)
-        return self._forward(self._validate(X), 0, self._code_layer, out)
+        return self._forward(self._validate(X, all_rows=False), 0, self._code_layer, out)
 
-    def inverse_transform(self, H: ArrayLike) -> FloatArray:
+    def inverse_transform(self, H: ArrayLike | RowSource) -> FloatArray:
         """Return the rows that activations of the code stand for: the decoder alone.
 
         Parameters
@@ -150,20 +153,20 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             If H has another number of columns.
         """
         check_is_fitted(self)
-        H = check_rows(H, "H")
-        if H.shape[1] != self._n_features_out:
+        codes = check_rows(H, "H")
+        if codes.shape[1] != self._n_features_out:
             raise ValueError(
                 f"H must have {self._n_features_out} columns, the activations of as many hidden units; got"
-                f" {H.shape[1]}."
+                f" {codes.shape[1]}."
             )
-        return self._forward(H, self._code_layer, self.network_.n_layers)
+        return self._forward(codes, self._code_layer, self.network_.n_layers)
 
-    def reconstruct(self, X: ArrayLike, out: FloatArray | None = None) -> FloatArray:
+    def reconstruct(self, X: ArrayLike | RowSource, out: FloatArray | None = None) -> FloatArray:
         """Return what the autoencoder makes of rows: encoded, then decoded.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         out : array of shape (n_samples, n_features), default=None
             As for `transform`.
 
@@ -178,20 +181,20 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             As for `transform`.
         """
         check_is_fitted(self)
-        return self._forward(self._validate(X), 0, self.network_.n_layers, out)
+        return self._forward(self._validate(X, all_rows=False), 0, self.network_.n_layers, out)
 
-    def predict(self, X: ArrayLike) -> FloatArray:
+    def predict(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""
         return self.reconstruct(X)
 
-    def score(self, X: ArrayLike, y: object = None) -> float:
+    def score(self, X: ArrayLike | RowSource, y: object = None) -> float:
         """Return the fraction of the variance of X, about its column means, that the reconstruction explains.
 
         1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)²; 1 is perfect, 0 is as good as the column means.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -200,21 +203,40 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             Where X has no variance at all: 1 for a perfect reconstruction, else 0.
         """
         check_is_fitted(self)
-        X = self._validate(X)
+        given = self._validate(X)
+        if isinstance(given, RowSource):
+            return self._score_by_blocks(given)
         # In units of the largest number, so that no square overflows.
-        unit = float(np.abs(X).max()) or 1.0
-        rows = X / np.float64(unit)
-        reconstruction = self._forward(X, 0, self.network_.n_layers) / np.float64(unit)
+        unit = float(np.abs(given).max()) or 1.0
+        rows = given / np.float64(unit)
+        reconstruction = self._forward(given, 0, self.network_.n_layers) / np.float64(unit)
         with np.errstate(over="ignore"):
             residual = float(np.sum((rows - reconstruction) ** 2))
         variance = float(np.sum((rows - rows.mean(axis=0)) ** 2))
         # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
-        rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * float(np.sum(rows**2))
+        rounding = 16 * float(np.finfo(given.dtype).eps) ** 2 * float(np.sum(rows**2))
         if variance <= rounding:
             return float(residual <= rounding)
         return 1 - residual / variance
 
-    def objective(self, X: ArrayLike) -> Objective:
+    def _score_by_blocks(self, X: RowSource) -> float:
+        """Return `score` of rows that are read: for their means, and again for what is left about them."""
+        largest = max(abs(bound) for bound in X.extent()) or 1.0  # no square overflows in units of it
+        total = np.zeros(X.shape[1])
+        for rows in X.blocks(X.rows_at_once):
+            total += (rows / np.float64(largest)).sum(axis=0)
+        mean = total / len(X)
+        residual = variance = squares = 0.0
+        for rows in X.blocks(X.rows_at_once):
+            reconstruction = self._forward(rows, 0, self.network_.n_layers) / np.float64(largest)
+            scaled = rows / np.float64(largest)
+            residual += float(np.sum((scaled - reconstruction) ** 2))
+            variance += float(np.sum((scaled - mean) ** 2))
+            squares += float(np.sum(scaled**2))
+        rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * squares
+        return float(residual <= rounding) if variance <= rounding else 1 - residual / variance
+
+    def objective(self, X: ArrayLike | RowSource) -> Objective:
         """Return the function that `fit` minimises on these rows, for study: θ → (J, ∇J).
 
         It needs no fit. After one it has the fitted network, and the weights of the penalties as the parameters say
@@ -223,7 +245,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
 
         Returns
         -------
@@ -245,12 +267,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         problem = self._make_problem(rows, network)
         return problem.objective(ThreadEngine(self.n_jobs), self._integer_seed())
 
-    def cost(self, X: ArrayLike) -> tuple[float, dict[str, float]]:
+    def cost(self, X: ArrayLike | RowSource) -> tuple[float, dict[str, float]]:
         """Return J of the fitted network on these rows, and its terms.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
 
         Returns
         -------
@@ -294,9 +316,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         row = np.full((1, n_features), 1 / n_features)  # one that any loss takes
         self._make_problem(row, self._choose_network(row, continues=False)).check(as_solver(self.solver))
 
-    def _choose_network(self, X: FloatArray, continues: bool) -> Network:
+    def _choose_network(self, X: FloatArray | RowSource, continues: bool) -> Network:
         """Return the architecture for X, having checked that the output can reach X."""
-        low, high = float(X.min()), float(X.max())
+        low, high = X.extent() if isinstance(X, RowSource) else (float(X.min()), float(X.max()))
         contained = as_loss(self.loss).contains
         output: Activation
         if self.output_activation != "auto":
@@ -328,7 +350,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """Return the activations of the encoder's layers, which those of the decoder mirror."""
         return as_activations(self.activation, n_layers)
 
-    def _make_problem(self, X: FloatArray, network: Network) -> Problem:
+    def _make_problem(self, X: FloatArray | RowSource, network: Network) -> Problem:
         return Problem(
             network,
             as_loss(self.loss),
@@ -347,7 +369,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             penalties.append(Contraction(self.contraction_weight))
         return penalties
 
-    def _measure_mean_activation(self, X: FloatArray) -> None:
+    def _measure_mean_activation(self, X: FloatArray | RowSource) -> None:
         """Set the mean activation of the code on clean rows."""
         objective = Objective(self.network_, X, engine=ThreadEngine(self.n_jobs))
         self.mean_activation_ = objective.mean_activations(self.theta_)[self._code_layer - 1]

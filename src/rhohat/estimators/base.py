@@ -19,9 +19,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from rhohat.activations import ACTIVATIONS, Activation, as_activation
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.arrays import FloatArray, as_float_rows, empty_aligned
 from rhohat.blocks import row_blocks
 from rhohat.corruption import CORRUPTIONS, Corruption
+from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.training import Problem, train
 from rhohat.exceptions import ConvergenceWarning
@@ -172,9 +173,45 @@ class BaseNetwork(BaseEstimator):
         """Return `random_state` where it is an integer, else 0: for draws that must not advance a generator."""
         return int(self.random_state) if isinstance(self.random_state, Integral) else 0
 
-    def _validate(self, X: ArrayLike) -> FloatArray:
-        """Return rows like those of the fit as floats, or raise what scikit-learn raises for bad input."""
+    def _validate(self, X: ArrayLike | RowSource, *, all_rows: bool = True) -> Any:
+        """Return rows like those of the fit as floats, or raise what scikit-learn raises for bad input.
+
+        A row source is returned as it is. Unless `all_rows` is False, it is read once to see that its numbers are
+        finite.
+        """
+        if isinstance(X, RowSource):
+            if X.shape[1] != self.n_features_in_:
+                raise ValueError(
+                    f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_}"
+                    " features as input."
+                )
+            known = getattr(self, "feature_names_in_", None)
+            if known is not None and X.feature_names is not None and list(known) != X.feature_names:
+                raise ValueError(
+                    f"The columns of {X.name} are {X.feature_names}, and {type(self).__name__} was fitted with those"
+                    f" named {list(known)}, in this order."
+                )
+            return check_rows(X) if all_rows else X
         return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
+
+    def _check_solver_takes(self, X: ArrayLike | RowSource) -> None:
+        """Raise ValueError where rows are to be read, and the solver wants them in memory; before any are."""
+        solver = as_solver(self.solver)
+        if isinstance(X, RowSource) and isinstance(solver, MiniBatchSolver):
+            raise ValueError(
+                f"{type(solver).__name__} takes its mini-batches from rows in memory, and {X.name} is a row source:"
+                " pass X.read(0, len(X)) if that fits, or use solver='lbfgs'."
+            )
+
+    def _remember_columns(self, X: ArrayLike | RowSource, *, reset: bool) -> None:
+        """Set `n_features_in_` and the names of the columns, or check them."""
+        if not isinstance(X, RowSource):
+            validate_data(self, X, skip_check_array=True, reset=reset)
+        elif reset:
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            if X.feature_names is not None:
+                self.feature_names_in_ = np.array(X.feature_names, dtype=object)
 
     def _continues(self) -> bool:
         """Return whether a fit starts from the parameters of the previous one."""
@@ -199,7 +236,7 @@ class BaseNetwork(BaseEstimator):
     def _train(
         self,
         problem: Problem,
-        X: ArrayLike,
+        X: ArrayLike | RowSource,
         *,
         continues: bool,
         n_corruptions: int = 1,
@@ -239,11 +276,11 @@ class BaseNetwork(BaseEstimator):
             warm_up=warm_up,
         )
         # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
-        validate_data(self, X, skip_check_array=True, reset=not continues)
+        self._remember_columns(X, reset=not continues)
         self._take_over(problem, result)
         return result
 
-    def _train_an_epoch(self, problem: Problem, X: ArrayLike) -> None:
+    def _train_an_epoch(self, problem: Problem, X: ArrayLike | RowSource) -> None:
         """Train the network for one epoch from where it is, the solver's state included."""
         solver = as_solver(self.solver)
         assert isinstance(solver, MiniBatchSolver)
@@ -328,7 +365,7 @@ class BaseNetwork(BaseEstimator):
         self.solver_status_, self.solver_message_ = result.status, result.message
         self.__dict__.pop("_solver_state", None)
 
-    def _forward(self, X: FloatArray, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
+    def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Return the activations of layer `stop` for those of layer `start`, computed in blocks of rows."""
         network, dtype = self.network_, X.dtype
         parameters = network.unpack(self.theta_.astype(dtype))
@@ -337,7 +374,7 @@ class BaseNetwork(BaseEstimator):
             out = np.empty(shape, dtype)
         elif not (isinstance(out, np.ndarray) and (out.shape, out.dtype) == (shape, dtype) and out.flags.carray):
             raise ValueError(f"out must be a C-ordered, writeable NumPy array of shape {shape} and dtype {dtype}.")
-        elif np.may_share_memory(X, out):
+        elif not isinstance(X, RowSource) and np.may_share_memory(X, out):
             raise ValueError("out must not share memory with X: rows are read again after parts of out are written.")
         engine = ThreadEngine(self.n_jobs)
         blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], dtype.itemsize)
@@ -345,9 +382,18 @@ class BaseNetwork(BaseEstimator):
         n_workers = min(engine.n_workers, len(blocks))
         scratch = [network.allocate(longest, partial(np.empty, dtype=dtype), start, stop) for _ in range(n_workers)]
 
+        to_read = longest if isinstance(X, RowSource) else 0
+        inputs = [empty_aligned((to_read, network.layer_sizes[start]), dtype) for _ in range(n_workers)]
+
         def forward_block(rows: slice, worker: int) -> None:
             layers = scratch[worker].rows(slice(rows.stop - rows.start))
-            layers.a[0], layers.a[-1] = X[rows], out[rows]
+            layers.a[-1] = out[rows]
+            if isinstance(X, RowSource):
+                layers.a[0] = X.read(rows.start, rows.stop, inputs[worker][: rows.stop - rows.start])
+                if not np.isfinite(layers.a[0]).all():
+                    raise ValueError(f"{X.name} contains NaN or infinity, in rows {rows.start} to {rows.stop}.")
+            else:
+                layers.a[0] = X[rows]
             if network.activations[stop - 1].in_place:
                 layers.z[-1] = layers.a[-1]
             network.forward(parameters, layers, start)
@@ -387,6 +433,8 @@ def warn_unless_converged(result: SolverResult) -> None:
 
 def check_lengths(X: ArrayLike, y: ArrayLike) -> None:
     """Raise ValueError where y has another length than X; what has no length is for others to refuse."""
+    if isinstance(X, RowSource):
+        raise ValueError(f"this estimator takes rows in memory, and {X.name} is a row source: pass X.read(0, len(X)).")
     try:
         n_rows, n_targets = _num_samples(X), _num_samples(y)
     except TypeError:
@@ -395,8 +443,14 @@ def check_lengths(X: ArrayLike, y: ArrayLike) -> None:
         raise ValueError(f"y must have an entry for every row of X, {n_rows} of them; got {n_targets}.")
 
 
-def check_rows(X: ArrayLike, name: str = "X") -> FloatArray:
-    """Return rows of any width as floats, or raise what scikit-learn raises for bad input."""
+def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
+    """Return rows of any width as floats, or raise what scikit-learn raises for bad input.
+
+    A row source is read once to see that its numbers are finite, and returned as it is.
+    """
+    if isinstance(X, RowSource):
+        X.extent()
+        return X
     return as_float_rows(check_array(X, dtype="numeric", input_name=name))
 
 

@@ -7,10 +7,11 @@ from typing import Any, Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
+from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
@@ -119,12 +120,12 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     ) -> None:
         self._store(locals())
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Train the layers, one after the other.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -136,6 +137,9 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         ValueError
             If `layers` is no sequence of autoencoders, or as the fit of a layer does.
         """
+        if isinstance(X, RowSource):
+            self._check_before_fit(X.shape[1])
+            check_layers(self.layers)[0]._check_solver_takes(X)
         codes = check_rows(X)
         self._check_before_fit(codes.shape[1])
         layers = check_layers(self.layers)
@@ -148,20 +152,20 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
                 autoencoder.set_params(random_state=int(draw.integers(2**31)))
             codes = autoencoder.fit(codes).transform(codes)
             fitted.append(autoencoder)
-        validate_data(self, X, skip_check_array=True, reset=True)
+        self._remember_columns(X, reset=True)
         self.autoencoders_ = fitted
         self._join(fitted)
         self.mean_activation_ = fitted[-1].mean_activation_
         return self
 
-    def objective(self, X: ArrayLike) -> Objective:
+    def objective(self, X: ArrayLike | RowSource) -> Objective:
         """Return the cost of reconstructing these rows through the whole stack, without penalties: θ → (J, ∇J).
 
         It is not what `fit` minimises, which trains one layer after the other; see the `objective` of each.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
 
         Returns
         -------
@@ -185,7 +189,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         layers = check_layers(self.layers)
         return [a for layer in layers for a in layer._hidden_activations(len(layer._encoder_sizes()))]
 
-    def _make_problem(self, X: FloatArray, network: Network) -> Problem:
+    def _make_problem(self, X: FloatArray | RowSource, network: Network) -> Problem:
         return Problem(network, as_loss(check_layers(self.layers)[0].loss), [], X)
 
     def _join(self, autoencoders: Sequence[BaseAutoencoder]) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 from rhohat.arrays import FloatArray
 from rhohat.compatibility import check_problem, check_second_derivatives
 from rhohat.corruption import Corruption, corrupt_rows
+from rhohat.data import RowSource
+from rhohat.data.rows import ConvertedRows, CorruptedRows
 from rhohat.engines import ThreadEngine
 from rhohat.losses import Loss
 from rhohat.mini_batches import MiniBatches
@@ -41,9 +43,9 @@ class Problem:
     network : Network
     loss : Loss
     penalties : sequence of Penalty
-    X : array of shape (n_samples, n_features)
+    X : array or RowSource of shape (n_samples, n_features)
         Clean inputs.
-    y : array of shape (n_samples, n_outputs), or None
+    y : array or RowSource of shape (n_samples, n_outputs), or None
         Targets; None means X.
     sample_weight : array of shape (n_samples,), or None
     tangents : array of shape (n_samples, n_tangents, n_features), or None
@@ -54,8 +56,8 @@ class Problem:
     network: Network
     loss: Loss
     penalties: Sequence[Penalty]
-    X: FloatArray
-    y: FloatArray | None = None
+    X: Any  # either has shape and dtype, which is all that most ask of it
+    y: Any = None
     sample_weight: FloatArray | None = None
     tangents: FloatArray | None = None
     corruption: Corruption | None = None
@@ -75,7 +77,11 @@ class Problem:
         """Return the problem with its rows corrupted once."""
         if self.corruption is None:
             return self
-        X = corrupt_rows(self.corruption, self.X, seed, epoch)
+        X: FloatArray | RowSource
+        if isinstance(self.X, RowSource):
+            X = CorruptedRows(self.X, self.corruption, seed, epoch)
+        else:
+            X = corrupt_rows(self.corruption, self.X, seed, epoch)
         return replace(self, X=X, y=self.X if self.y is None else self.y, corruption=None)
 
     def on_rows(
@@ -83,11 +89,17 @@ class Problem:
     ) -> Objective:
         """Return J over some rows as they are, or over all; in another precision, if one is given."""
 
-        def chosen(array: FloatArray | None) -> FloatArray | None:
+        def chosen(array: FloatArray | RowSource | None) -> Any:
             if array is None:
                 return None
+            if isinstance(array, RowSource):
+                if rows is None:
+                    return array if dtype is None or array.dtype == dtype else ConvertedRows(array, dtype)
+                taken = array.take(rows)
+            else:
+                taken = array if rows is None else array[rows]
             with np.errstate(over="ignore"):  # what float32 cannot hold shows in J, and float64 takes over
-                return np.asarray(array if rows is None else array[rows], dtype=dtype)
+                return np.asarray(taken, dtype=dtype)
 
         X = chosen(self.X)
         assert X is not None
@@ -106,6 +118,7 @@ class Problem:
 
     def mini_batches(self, engine: ThreadEngine, seed: int, validation_fraction: float) -> MiniBatches:
         """Return J in mini-batches, corrupted afresh in every epoch."""
+        assert not isinstance(self.X, RowSource)  # estimators refuse it
         return MiniBatches(
             self.network,
             self.X,
@@ -124,6 +137,7 @@ class Problem:
 # The warm-up: so many rows first, then so many times more, while that is less than half of them; each for so many
 # iterations. `make bench CASE=patches` shows the same fit without it, which takes about twice as long to the same cost.
 _FIRST_ROWS, _GROWTH = 1000, 3
+_MOST_WARM_UP_BYTES = 2**28  # that a subset may take
 _MOST_WARM_UP_ITERATIONS = 200
 
 # In float32, J is computed to about 1e-7 of itself; what is to be had below this is left to float64.
@@ -148,8 +162,9 @@ def train(
 
     A solver that sees all rows in every evaluation spends its first iterations on growing random subsets of the rows,
     if it says so, there are more than 2,000, and the start is not known to be good: on 1,000, 3,000, 9,000 and so on,
-    each less than half of them. A subset gets half of `max_iter`, 200 iterations at most. They are drawn once, one
-    within the next. Neither callbacks nor the record of J know of them, as the cost of a subset is another.
+    each less than half of them, and of 256 MB at most. A subset gets half of `max_iter`, 200 iterations at most. They
+    are drawn once, one within the next. Neither callbacks nor the record of J know of them, as the cost of a subset is
+    another.
 
     With `float32_first`, that and the first iterations over all rows are computed in float32; callbacks see the latter.
 
@@ -211,7 +226,8 @@ def _warm_up(
     dtype = np.float32 if solver.float32_first else problem.X.dtype
     evaluations: dict[int, int] = {}
     n_rows = _FIRST_ROWS
-    while 2 * n_rows < n_samples:
+    bytes_per_row = problem.X.shape[1] * problem.X.dtype.itemsize
+    while 2 * n_rows < n_samples and n_rows * bytes_per_row <= _MOST_WARM_UP_BYTES:
         rows = np.sort(order[:n_rows])
         if problem.sample_weight is None or np.any(problem.sample_weight[rows] > 0):
             objective = problem.on_rows(engine, rows, dtype)

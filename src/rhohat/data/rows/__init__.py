@@ -1,0 +1,7 @@
+"""Rows of numbers from wherever they are, read block by block."""
+
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.combined import ConvertedRows, CorruptedRows
+from rhohat.data.rows.opening import open_rows
+
+__all__ = ["ConvertedRows", "CorruptedRows", "RowSource", "open_rows"]

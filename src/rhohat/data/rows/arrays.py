@@ -1,0 +1,40 @@
+"""Rows that are in memory already, or mapped into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.data.rows.base import RowSource, as_rows, delivered_dtype
+
+__all__ = ["ArrayRows"]
+
+
+class ArrayRows(RowSource):
+    """Rows of a NumPy array, a memory map, or a table that becomes an array, such as a DataFrame.
+
+    Parameters
+    ----------
+    array : array-like of shape (n_samples, ...)
+        Axes after the first are raveled, in C order.
+    name : str, default="the array"
+    feature_names : sequence of str, default=None
+
+    Raises
+    ------
+    ValueError
+        If it is no array of real numbers of two dimensions or more.
+    """
+
+    keeps_still = False
+
+    def __init__(self, array: Any, name: str = "the array", feature_names: Sequence[str] | None = None) -> None:
+        self._array = np.asarray(array)
+        dtype = delivered_dtype(self._array.dtype, name)
+        super().__init__(name, as_rows(self._array.shape, name), dtype, feature_names)
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        out[:] = self._array[start:stop].reshape(out.shape)

@@ -1,0 +1,218 @@
+"""What all row sources share: rows of numbers, read block by block, from wherever they are."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from rhohat.arrays import FloatArray, empty_aligned
+
+__all__ = ["RowSource", "as_rows", "delivered_dtype"]
+
+_ROWS_IN_A_FINGERPRINT = 64
+_BYTES_AT_ONCE = 2**25  # of rows that are looked through
+_DENSE = 64  # one row in so many is worth reading all that lie between
+
+
+class RowSource(ABC):
+    """Rows of numbers that are read block by block, by several threads at a time.
+
+    Parameters
+    ----------
+    name : str
+        What the rows are called in messages, such as their path.
+    shape : tuple of two int
+        (n_samples, n_features), each at least 1.
+    dtype : dtype-like
+        In which rows are given: float32 or float64.
+    feature_names : sequence of str, default=None
+        Names of the columns, where they have any.
+
+    Attributes
+    ----------
+    name, shape, dtype, feature_names
+    """
+
+    ndim = 2
+    #: Whether rows that change would be noticed.
+    keeps_still = True
+
+    def __init__(
+        self, name: str, shape: tuple[int, int], dtype: DTypeLike, feature_names: Sequence[str] | None = None
+    ) -> None:
+        self.name = name
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.feature_names = None if feature_names is None else list(feature_names)
+        self._extent: tuple[float, float] | None = None
+        if min(self.shape) < 1:
+            raise ValueError(f"{name} has the shape {self.shape}; there must be at least one row and one column.")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.shape[0]} × {self.shape[1]}, {self.dtype}>"
+
+    def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
+        """Read successive rows.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows from `start` up to, and without, `stop`; 0 <= start <= stop <= n_samples.
+        out : array of shape (stop - start, n_features), default=None
+            Where they go: C-ordered, of this source's dtype. None allocates.
+
+        Returns
+        -------
+        array of shape (stop - start, n_features)
+            `out`, where it was given.
+
+        Raises
+        ------
+        IndexError
+            If there are no such rows.
+        ValueError
+            If `out` does not fit, the file turns out to be damaged, or it changed since it was opened.
+        """
+        if not 0 <= start <= stop <= self.shape[0]:
+            raise IndexError(f"{self.name} has {self.shape[0]} rows; there are no rows {start} to {stop}.")
+        shape = (stop - start, self.shape[1])
+        if out is None:
+            out = empty_aligned(shape, self.dtype)
+        elif (out.shape, out.dtype) != (shape, self.dtype) or not out.flags.c_contiguous:
+            raise ValueError(f"out must be a C-ordered array of shape {shape} and dtype {self.dtype}.")
+        if stop > start:
+            self._read_into(start, stop, out)
+        return out
+
+    def blocks(self, n_rows: int) -> Iterator[FloatArray]:
+        """Yield all rows in order, so many at a time."""
+        for start in range(0, self.shape[0], n_rows):
+            yield self.read(start, min(start + n_rows, self.shape[0]))
+
+    def take(self, rows: NDArray[np.intp]) -> FloatArray:
+        """Read rows by their numbers.
+
+        Parameters
+        ----------
+        rows : array of int, of shape (n_rows,)
+            In any order. Where they lie close together, the rows between them are read too.
+
+        Returns
+        -------
+        array of shape (n_rows, n_features)
+        """
+        out = empty_aligned((len(rows), self.shape[1]), self.dtype)
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        first = 0
+        while first < len(rows):
+            start = int(ascending[first])
+            last = int(np.searchsorted(ascending, start + self.rows_at_once))
+            stop = int(ascending[last - 1]) + 1
+            if stop - start > _DENSE * (last - first):
+                last, stop = first + 1, start + 1
+            out[order[first:last]] = self.read(start, stop)[ascending[first:last] - start]
+            first = last
+        return out
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows take some 32 MB, at least 1 and at most 8,192: for whoever looks through all of them."""
+        return int(np.clip(_BYTES_AT_ONCE // (self.shape[1] * self.dtype.itemsize), 1, 8192))
+
+    def extent(self) -> tuple[float, float]:
+        """Read all rows, once for all calls unless they are an array's, and return the least and the largest number.
+
+        Returns
+        -------
+        low, high : float
+
+        Raises
+        ------
+        ValueError
+            If there are NaN or infinite numbers among them; it names the first such row.
+        """
+        if self._extent is None or not self.keeps_still:
+            low, high, start = np.inf, -np.inf, 0
+            for block in self.blocks(self.rows_at_once):
+                least, largest = float(block.min()), float(block.max())
+                if not (np.isfinite(least) and np.isfinite(largest)):
+                    row = start + int(np.argmin(np.isfinite(block).all(axis=1)))
+                    raise ValueError(f"{self.name} contains NaN or infinity, first in row {row}.")
+                low, high, start = min(low, least), max(high, largest), start + len(block)
+            self._extent = low, high
+        return self._extent
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the source itself holds while it is read."""
+        return 0
+
+    def fingerprint(self) -> str:
+        """Return a digest of shape, dtype, and some of the rows, evenly spread: it tells data sets apart.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+        """
+        digest = hashlib.sha256(repr((self.shape, self.dtype.str)).encode())
+        for row in np.unique(np.linspace(0, self.shape[0] - 1, _ROWS_IN_A_FINGERPRINT).astype(int)).tolist():
+            digest.update(self.read(row, row + 1).tobytes())
+        return digest.hexdigest()
+
+    def release(self) -> None:  # noqa: B027 - most hold nothing
+        """Let go of what is held for the next read."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
+        """Close what is open; nothing can be read afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        """Overwrite `out` with at least one row; the arguments are in range. Several threads may call it at a time."""
+
+
+def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
+    """Return in which dtype rows of another are given: float32 where that holds every number exactly, else float64.
+
+    That is, float32 for floats of 32 or 16 bits, float64 for all else, as rows in memory are computed on.
+
+    Raises
+    ------
+    ValueError
+        If they are no real numbers.
+    """
+    kind = np.dtype(dtype)
+    if kind.kind not in "buif":
+        raise ValueError(f"{name} must hold real numbers; its dtype is {kind}.")
+    return np.dtype(np.float32 if kind.kind == "f" and kind.itemsize <= 4 else np.float64)
+
+
+def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
+    """Return (n_samples, n_features) for an array of two or more dimensions, whose first counts rows.
+
+    Raises
+    ------
+    ValueError
+        If it has fewer.
+    """
+    if len(shape) < 2:
+        raise ValueError(f"{name} must have two dimensions, rows and columns, or more; its shape is {tuple(shape)}.")
+    return int(shape[0]), int(np.prod(shape[1:], dtype=np.int64))

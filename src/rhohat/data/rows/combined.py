@@ -1,0 +1,188 @@
+"""Rows that come from other rows: several sources in a row; blocks transformed, converted, or corrupted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rhohat.arrays import FloatArray
+from rhohat.corruption import Corruption, corrupt_rows
+from rhohat.data.rows.base import RowSource, delivered_dtype
+
+__all__ = ["ConvertedRows", "CorruptedRows", "ShardedRows", "TransformedRows"]
+
+_SHARDS_HELD = 4  # that may hold something for the next read
+
+
+class ShardedRows(RowSource):
+    """Rows of several sources, one after the other.
+
+    Parameters
+    ----------
+    shards : sequence of RowSource
+        Closed with this source.
+    name : str
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they differ in columns, names of columns, or dtype.
+    """
+
+    def __init__(self, shards: Sequence[RowSource], name: str) -> None:
+        if not shards:
+            raise ValueError(f"{name} holds no rows.")
+        first = shards[0]
+        for shard in shards:
+            for what in ("columns", "dtype", "feature_names"):
+                ours, theirs = (s.shape[1] if what == "columns" else getattr(s, what) for s in (first, shard))
+                if ours != theirs:
+                    named = what.replace("_", " ")
+                    raise ValueError(f"{shard.name} has the {named} {theirs}, and {first.name} has {ours}.")
+        self._shards = list(shards)
+        self._recent: list[int] = []
+        self._lock = threading.Lock()
+        self._edges = np.concatenate([[0], np.cumsum([len(shard) for shard in shards])])
+        super().__init__(name, (int(self._edges[-1]), first.shape[1]), first.dtype, first.feature_names)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the shards hold, those that were read last."""
+        return sum(sorted((shard.held_bytes for shard in self._shards), reverse=True)[:_SHARDS_HELD])
+
+    def close(self) -> None:
+        """Close all of them."""
+        for shard in self._shards:
+            shard.close()
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        index = int(np.searchsorted(self._edges, start, side="right")) - 1
+        done = start
+        while done < stop:
+            begin, end = int(self._edges[index]), min(int(self._edges[index + 1]), stop)
+            self._shards[index].read(done - begin, end - begin, out[done - start : end - start])
+            self._note(index)
+            done, index = end, index + 1
+
+    def _note(self, index: int) -> None:
+        """Remember which shards were read last, and let the others go of what they hold."""
+        with self._lock:
+            if index in self._recent:
+                return
+            self._recent.append(index)
+            left = self._recent.pop(0) if len(self._recent) > _SHARDS_HELD else None
+        if left is not None:
+            self._shards[left].release()
+
+
+class TransformedRows(RowSource):
+    """Rows of a source after a transform of each block, such as scaling or whitening.
+
+    Parameters
+    ----------
+    source : RowSource
+        Closed with this source.
+    transform : callable or fitted transformer
+        (n_rows, n_features) → (n_rows, n_new_features), row by row: what becomes of a row must not depend on the
+        others. A transformer's `transform` is called. Several threads call it at a time.
+
+    Raises
+    ------
+    ValueError
+        If the transform does not give rows of numbers, one for each.
+    """
+
+    def __init__(self, source: RowSource, transform: Any) -> None:
+        function: Callable[[FloatArray], Any] = getattr(transform, "transform", transform)
+        if not callable(function):
+            raise ValueError(f"transform must be callable or have a method transform; got {transform!r}.")
+        self._source, self._function = source, function
+        probe = np.asarray(function(source.read(0, 1)))
+        if probe.ndim != 2 or len(probe) != 1:
+            raise ValueError(
+                f"transform must give one row for each; it made an array of shape {probe.shape} out of one of"
+                f" {(1, source.shape[1])}."
+            )
+        super().__init__(
+            source.name, (len(source), probe.shape[1]), delivered_dtype(probe.dtype, "what transform gives")
+        )
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the source holds."""
+        return self._source.held_bytes
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        rows = np.asarray(self._function(self._source.read(start, stop)))
+        if rows.shape != out.shape:
+            raise ValueError(f"transform gave an array of shape {rows.shape} in place of {out.shape}, at row {start}.")
+        out[:] = rows
+
+
+class ConvertedRows(RowSource):
+    """Rows of a source in another precision.
+
+    Parameters
+    ----------
+    source : RowSource
+        Closed with this source.
+    dtype : dtype-like
+        float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If it is another dtype.
+    """
+
+    def __init__(self, source: RowSource, dtype: DTypeLike) -> None:
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be float32 or float64; got {dtype!r}.")
+        self._source = source
+        super().__init__(source.name, source.shape, dtype, source.feature_names)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the source holds."""
+        return self._source.held_bytes
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        out[:] = self._source.read(start, stop)
+
+
+class CorruptedRows(RowSource):
+    """Rows of a source, corrupted as a denoising autoencoder's input is: the same way at every reading.
+
+    Parameters
+    ----------
+    source : RowSource
+        Clean; not closed with this source.
+    corruption : Corruption
+    seed, epoch : int
+        See `corrupt_rows`.
+    """
+
+    def __init__(self, source: RowSource, corruption: Corruption, seed: int, epoch: int) -> None:
+        self._source, self._corruption, self._seed, self._epoch = source, corruption, seed, epoch
+        super().__init__(source.name, source.shape, source.dtype, source.feature_names)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the source holds."""
+        return self._source.held_bytes
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        self._source.read(start, stop, out)
+        corrupt_rows(self._corruption, out, self._seed, self._epoch, range(start, stop), out)

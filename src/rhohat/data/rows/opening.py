@@ -1,0 +1,251 @@
+"""From a path, an array or a table to rows that are read block by block."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+
+from rhohat.data.rows.arrays import ArrayRows
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.combined import ConvertedRows, ShardedRows, TransformedRows
+from rhohat.data.rows.datasets import DatasetRows, open_dask, open_hdf5, open_zarr
+from rhohat.data.rows.flat import (
+    choose,
+    is_idx,
+    is_safetensors,
+    open_idx,
+    open_npy,
+    open_npz,
+    open_safetensors,
+    path_and_key,
+)
+from rhohat.data.rows.parquet import ParquetRows
+from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.rows.text import TextRows
+
+__all__ = ["open_rows"]
+
+#: What the end of a name promises.
+_KINDS = {
+    ".npy": "NumPy", ".npz": "zipped NumPy", ".h5": "HDF5", ".hdf5": "HDF5", ".parquet": "Parquet", ".mat": "MATLAB",
+    ".safetensors": "safetensors", ".csv": "text", ".tsv": "text", ".txt": "text",
+}  # fmt: skip
+#: What the first bytes say.
+_MAGIC = {
+    b"\x93NUMPY": "NumPy",
+    b"PK\x03\x04": "zipped NumPy",
+    b"\x89HDF\r\n\x1a\n": "HDF5",
+    b"PAR1": "Parquet",
+    b"MATLAB 5.0": "MATLAB",
+    b"MATLAB 7.3": "MATLAB",
+}
+_GZIP = b"\x1f\x8b"
+
+
+def open_rows(data: Any, *, transform: Any = None, dtype: DTypeLike | None = None) -> RowSource:
+    """Open rows of numbers, to be read block by block, without taking them into memory.
+
+    Parameters
+    ----------
+    data : path, array, DataFrame, Dask array or RowSource
+        A path leads to one of these, told by its content, and by its name where that says nothing:
+
+        * `.npy`, `.npz`, IDX (MNIST's format), safetensors, text (CSV): read with the standard library and NumPy alone;
+        * HDF5 (`.h5`), Parquet, Zarr (a folder): with the extra ``formats``;
+        * MATLAB's `.mat` up to version 7, which is taken into memory;
+        * `.npy`, IDX, safetensors or text gzipped, and compressed `.npz`, which are unpacked into a temporary file;
+        * a folder of shards: its files in the order of their names, in which numbers count as numbers. All are open
+          at a time.
+
+        A first line of text in which no cell is a number names the columns.
+
+        Where a file holds several arrays, the name of one follows the path: ``"file.h5:/group/rows"``. Axes after the
+        first are raveled, in C order.
+    transform : callable or fitted transformer, default=None
+        What is done to each block: (n_rows, n_features) → (n_rows, n_new_features), row by row. Such as a fitted
+        `ZCAWhitening`, or ``lambda rows: rows / 255``. Several threads call it at a time.
+    dtype : {float32, float64}, default=None
+        In which rows are given. None: float32 for floats of 32 and 16 bits (bfloat16 too), float64 for all other
+        numbers; what a transform gives counts.
+
+    Returns
+    -------
+    RowSource
+        With `shape`, `dtype`, and `read(start, stop)`; to be closed, or used in a ``with`` statement.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or folder.
+    ValueError
+        If it holds no rows of numbers, is damaged or truncated, is something else than its name says, or holds several
+        arrays of which none was named.
+    MissingExtraError
+        If the package that reads the format is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> path = Path(tempfile.mkdtemp()) / "rows.npy"
+    >>> np.save(path, np.arange(12, dtype=np.uint8).reshape(4, 3))
+    >>> with open_rows(path, transform=lambda rows: rows / 10) as rows:
+    ...     print(rows.shape, rows.dtype, rows.read(1, 3).tolist())
+    (4, 3) float64 [[0.3, 0.4, 0.5], [0.6, 0.7, 0.8]]
+    """
+    if dtype is not None and dtype not in ("float32", "float64", np.float32, np.float64):
+        raise ValueError(f"dtype must be float32, float64 or None; got {dtype!r}.")
+    source = opened = _open_path(fspath(data)) if isinstance(data, str | PathLike) else _open_object(data)
+    try:
+        if transform is not None:
+            source = TransformedRows(source, transform)
+        if dtype is not None and source.dtype != np.dtype(dtype):
+            source = ConvertedRows(source, dtype)
+    except BaseException:
+        if opened is not data:
+            opened.close()
+        raise
+    return source
+
+
+def _open_object(data: Any) -> RowSource:
+    if isinstance(data, RowSource):
+        return data
+    if hasattr(data, "dask") and hasattr(data, "chunks"):
+        return open_dask(data, "the Dask array")
+    if issparse(data) or hasattr(data, "dask"):
+        raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
+    columns = getattr(data, "columns", None)
+    if columns is not None:
+        names = list(columns) if all(isinstance(column, str) for column in columns) else None
+        table = check_array(data, dtype="numeric", ensure_all_finite=False, input_name="the table")
+        return ArrayRows(table, "the table", names)
+    is_dataset = all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__"))
+    if is_dataset and not isinstance(data, np.ndarray):
+        return DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")
+    return ArrayRows(data)
+
+
+def _open_path(text: str) -> RowSource:
+    path, key = path_and_key(text)
+    if not text or not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {text}.")
+    if path.is_dir():
+        is_zarr = any((path / name).exists() for name in (".zarray", ".zgroup", "zarr.json"))
+        return open_zarr(path, text, key) if is_zarr else _open_folder(path, key)
+    file = PositionedFile(path)
+    try:
+        return _open_file(file, path.name, text, key)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_folder(folder: Path, key: str | None) -> RowSource:
+    paths = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
+    if not paths:
+        raise ValueError(f"the folder {folder} holds no files.")
+    shards: list[RowSource] = []
+    try:
+        for path in sorted(paths, key=_natural_order):
+            shards.append(_open_path(str(path) if key is None else f"{path}:{key}"))  # noqa: PERF401 - what is open is closed where one fails
+        return ShardedRows(shards, str(folder))
+    except BaseException:
+        for shard in shards:
+            shard.close()
+        raise
+
+
+def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
+    """Return a key by which shard-10 comes after shard-9."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def _open_file(
+    file: PositionedFile, file_name: str, name: str, key: str | None, *, unpacked: bool = False
+) -> RowSource:
+    start = file.read(0, 128)
+    if not start:
+        raise ValueError(f"{name} is empty.")
+    if start.startswith(_GZIP) and not unpacked:
+        return _open_gzipped(file, file_name, name, key)
+    promised = _KINDS.get(Path(file_name).suffix.lower())
+    found = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+    if found is None and is_safetensors(start) and promised in (None, "safetensors"):
+        found = "safetensors"
+    if found is None and is_idx(start) and promised is None:
+        found = "IDX"
+    if found is None and b"\0" not in start and promised in (None, "text"):
+        found = "text"
+    if found is None and promised == "MATLAB":  # version 4 begins with numbers
+        found = "MATLAB"
+    if found is None or promised not in (None, found):
+        what = f"holds {found}" if found else "does not begin as such a file does"
+        raise ValueError(
+            f"{name} is named like a {promised} file and {what}." if promised else f"{name} is of no known kind."
+        )
+    if unpacked and found not in ("NumPy", "IDX", "safetensors", "text"):
+        raise ValueError(f"{name} is {found}, gzipped; unpack it first.")
+    if key is not None and found in ("NumPy", "IDX", "text", "Parquet"):
+        raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
+    return _open_as(found, file, name, key)
+
+
+def _open_as(kind: str, file: PositionedFile, name: str, key: str | None) -> RowSource:
+    if kind == "NumPy":
+        return open_npy(file, name)
+    if kind == "zipped NumPy":
+        return open_npz(file, name, key)
+    if kind == "IDX":
+        return open_idx(file, name)
+    if kind == "safetensors":
+        return open_safetensors(file, name, key)
+    if kind == "text":
+        return TextRows(file, name)
+    file.close()  # others open it themselves
+    if kind == "HDF5":
+        return open_hdf5(file.path, name, key)
+    if kind == "Parquet":
+        return ParquetRows(file.path, name)
+    return _open_matlab(file.path, name, key)
+
+
+def _open_matlab(path: Path, name: str, key: str | None) -> ArrayRows:
+    from scipy.io import loadmat  # slow to import, and few need it
+
+    try:
+        content = loadmat(path)
+    except NotImplementedError as error:
+        raise ValueError(f"{name} is of MATLAB's version 7.3; save it with -v7 in MATLAB.") from error
+    except Exception as error:  # a damaged file may raise anything
+        raise ValueError(f"{name} cannot be read as a MATLAB file: {error}") from error
+    arrays = {
+        variable: value
+        for variable, value in content.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind in "buif" and value.ndim >= 2
+    }
+    return ArrayRows(arrays[choose(key, list(arrays), name)], name)
+
+
+def _open_gzipped(file: PositionedFile, file_name: str, name: str, key: str | None) -> RowSource:
+    try:
+        with gzip.open(file.path) as packed:
+            unpacked = PositionedFile.unpacked(file.path, packed)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{name} cannot be unpacked: {error}") from error
+    file.close()
+    try:
+        return _open_file(unpacked, file_name.removesuffix(".gz"), name, key, unpacked=True)
+    except BaseException:
+        unpacked.close()
+        raise

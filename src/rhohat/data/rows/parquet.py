@@ -1,0 +1,111 @@
+"""Rows of a Parquet file, by row groups."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.data.rows.positioned import Stamp
+from rhohat.extras import import_extra
+
+__all__ = ["ParquetRows"]
+
+
+class ParquetRows(RowSource):
+    """Rows of a Parquet file whose columns are numbers. The row group that was read last is kept.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or a column holds no numbers.
+    MissingExtraError
+        If pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        parquet = import_extra("pyarrow.parquet", "formats")
+        self._errors = import_extra("pyarrow", "formats").ArrowException
+        try:
+            self._file = parquet.ParquetFile(path)
+            schema, metadata = self._file.schema_arrow, self._file.metadata
+        except (self._errors, OSError) as error:
+            raise ValueError(f"{name} cannot be read as a Parquet file: {error}") from error
+        index = (schema.pandas_metadata or {}).get("index_columns", [])
+        self._columns = [field.name for field in schema if field.name not in index]
+        try:
+            dtypes = [_dtype_of(schema.field(column), name) for column in self._columns]
+        except BaseException:
+            self._file.close()
+            raise
+        self._stamp = Stamp(path)
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        #: Where each row group begins, and the last ends.
+        self._edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        self._largest = max(sizes, default=0)
+        self._kept: tuple[int, FloatArray] | None = None
+        self._lock = threading.Lock()
+        dtype = np.result_type(*(delivered_dtype(one, name) for one in dtypes)) if dtypes else np.float64
+        super().__init__(name, (metadata.num_rows, len(dtypes)), dtype, self._columns)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory for a row group, as it is read and as rows."""
+        return 2 * self._largest * self.shape[1] * self.dtype.itemsize
+
+    def release(self) -> None:
+        """Let go of the row group that was read last."""
+        with self._lock:
+            self._kept = None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        self._kept = None
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        self._stamp.check()
+        with self._lock:
+            group = int(np.searchsorted(self._edges, start, side="right")) - 1
+            done = start
+            while done < stop:
+                begin, end = int(self._edges[group]), min(int(self._edges[group + 1]), stop)
+                out[done - start : end - start] = self._group(group)[done - begin : end - begin]
+                done, group = end, group + 1
+
+    def _group(self, group: int) -> FloatArray:
+        if self._kept is None or self._kept[0] != group:
+            self._kept = None  # before the next one is there
+            try:
+                table = self._file.read_row_group(group, columns=self._columns)
+            except (self._errors, OSError) as error:
+                raise ValueError(f"{self.name} is damaged in its row group {group}: {error}") from error
+            rows = np.empty((table.num_rows, self.shape[1]), self.dtype)
+            for index, column in enumerate(table.columns):
+                if column.null_count:
+                    raise ValueError(
+                        f"{self.name} has {column.null_count} missing values in its column"
+                        f" {table.column_names[index]!r}; fill them in first."
+                    )
+                rows[:, index] = column.to_numpy()
+            self._kept = group, rows
+        return self._kept[1]
+
+
+def _dtype_of(field: Any, name: str) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(field.type.to_pandas_dtype())
+    except (NotImplementedError, TypeError):
+        dtype = np.dtype(object)
+    if dtype.kind not in "buif":
+        raise ValueError(f"{name} must hold numbers; its column {field.name!r} is of the type {field.type}.")
+    return dtype

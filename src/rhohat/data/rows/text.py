@@ -1,0 +1,123 @@
+"""Rows of numbers in a text file, such as CSV."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.arrays import FloatArray
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.positioned import PositionedFile
+
+__all__ = ["TextRows"]
+
+_CHUNK = 2**22  # bytes that are searched for ends of lines at a time
+_STRIDE = 512  # rows; the place of every so-manieth is remembered
+_DELIMITERS = ",;\t "
+
+
+class TextRows(RowSource):
+    """Rows of a text file: numbers between commas, semicolons, tabs or spaces, a row a line.
+
+    A first line in which no cell is a number holds the names of the columns. Opening reads the file once, to find where
+    the rows are; reading parses those that are asked for.
+
+    Parameters
+    ----------
+    file : PositionedFile
+        Closed with this source.
+    name : str
+
+    Raises
+    ------
+    ValueError
+        If there are no numbers in it.
+    """
+
+    def __init__(self, file: PositionedFile, name: str) -> None:
+        self._file = file
+        first, second = (_lines(file.read(0, _CHUNK)) + ["", ""])[:2]  # noqa: RUF005 - the shorter way
+        if "\r" in first:
+            raise ValueError(f"{name} ends its lines with carriage returns alone; they must end with a line feed.")
+        self._delimiter = _find_delimiter(first)
+        cells = _split(first, self._delimiter)
+        n_numbers = sum(_is_number(cell) for cell in cells)
+        names = cells if n_numbers == 0 else None
+        if 0 < n_numbers < len(cells):
+            raise ValueError(
+                f"{name} has numbers and something else in its first line, {first[:60]!r}: it is neither a row nor the"
+                " names of the columns."
+            )
+        row = _split(second, self._delimiter) if names else cells
+        if not row or not all(_is_number(cell) for cell in row):
+            raise ValueError(f"{name} is no table of numbers: its line {2 if names else 1} reads {second[:60]!r}.")
+        if names and len(names) != len(row):
+            raise ValueError(f"{name} names {len(names)} columns and has {len(row)}.")
+        columns = len(row)
+        self._offsets, n_rows = self._find_rows(skip=bool(names))
+        super().__init__(name, (n_rows, columns), np.float64, names)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory for the places of rows."""
+        return int(self._offsets.nbytes)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _find_rows(self, *, skip: bool) -> tuple[NDArray[np.int64], int]:
+        """Return where every so-manieth row begins, and where the last one ends; and the number of rows."""
+        tail = self._file.read(max(0, self._file.size - _CHUNK), _CHUNK)
+        end = self._file.size - len(tail) + len(tail.rstrip())
+        offsets, n_ends = [] if skip else [0], 0
+        for position in range(0, end, _CHUNK):
+            chunk = np.frombuffer(self._file.read(position, min(_CHUNK, end - position)), np.uint8)
+            line_ends = np.flatnonzero(chunk == ord("\n")) + position + 1
+            rows = n_ends + 1 + np.arange(len(line_ends)) - skip  # that begin at these places
+            offsets += line_ends[(rows >= 0) & (rows % _STRIDE == 0)].tolist()
+            n_ends += len(line_ends)
+        return np.array([*offsets, end]), n_ends + 1 - skip
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        first, last = start // _STRIDE, -(-stop // _STRIDE)
+        begin, end = int(self._offsets[first]), int(self._offsets[last])
+        lines = _lines(self._file.read(begin, end - begin))
+        wanted = lines[start - first * _STRIDE : stop - first * _STRIDE]
+        delimiter = None if self._delimiter == " " else self._delimiter
+        try:
+            rows = np.loadtxt(wanted, delimiter=delimiter, comments=None, ndmin=2, dtype=out.dtype, quotechar='"')
+        except ValueError as error:
+            raise ValueError(f"{self.name} has no row of {self.shape[1]} numbers in each line: {error}") from error
+        if rows.shape != out.shape:  # also where lines end in another way than the first did
+            raise ValueError(
+                f"{self.name} has empty lines or other numbers of columns between rows {start} and {stop}."
+            )
+        out[:] = rows
+
+
+def _find_delimiter(line: str) -> str:
+    """Return the first of the delimiters that the line has; a comma, where it has none."""
+    return next((delimiter for delimiter in _DELIMITERS if delimiter in line.strip()), ",")
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    if delimiter == " ":
+        return line.split()
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _lines(content: bytes) -> list[str]:
+    """Return lines as they are counted: each ends with a line feed, perhaps after a carriage return."""
+    lines = [line.removesuffix(b"\r") for line in content.removesuffix(b"\n").split(b"\n")]
+    return [line.decode("utf-8-sig", "replace") for line in lines]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

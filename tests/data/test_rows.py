@@ -1,0 +1,540 @@
+"""Row sources give the rows that were written, whatever they are read from, and say what is wrong with a file."""
+
+import gzip
+import json
+import os
+import struct
+import threading
+import zipfile
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zarr
+from safetensors.numpy import save_file
+from scipy.io import savemat
+
+from rhohat import ZCAWhitening, open_rows
+from rhohat.data.rows import RowSource, text
+
+N_ROWS, N_FEATURES = 1300, 6
+
+
+@pytest.fixture(name="X")
+def rows_of_numbers(rng):
+    return rng.normal(size=(N_ROWS, N_FEATURES)).round(4)
+
+
+def write_npy(path, X):
+    np.save(path / "rows.npy", X)
+    return path / "rows.npy"
+
+
+def write_npz(path, X):
+    np.savez(path / "rows.npz", rows=X)
+    return path / "rows.npz"
+
+
+def write_compressed_npz(path, X):
+    np.savez_compressed(path / "rows.npz", other=X[:3], rows=X)
+    return f"{path / 'rows.npz'}:rows"
+
+
+def write_hdf5(path, X):
+    with h5py.File(path / "rows.h5", "w") as file:
+        file.create_dataset("group/rows", data=X, chunks=(100, N_FEATURES), compression="gzip")
+        file["other"] = X[:2]
+    return f"{path / 'rows.h5'}:/group/rows"
+
+
+def write_zarr(path, X):
+    zarr.save(str(path / "rows.zarr"), X)
+    return path / "rows.zarr"
+
+
+def write_zarr_group(path, X):
+    zarr.save_group(str(path / "rows.zarr"), rows=X, other=X[:2])
+    return f"{path / 'rows.zarr'}:rows"
+
+
+def write_parquet(path, X):
+    table = pa.table({f"x{j}": X[:, j] for j in range(X.shape[1])})
+    pq.write_table(table, path / "rows.parquet", row_group_size=300)
+    return path / "rows.parquet"
+
+
+def write_safetensors(path, X):
+    save_file({"rows": np.ascontiguousarray(X), "other": X[:2].copy()}, path / "rows.safetensors")
+    return f"{path / 'rows.safetensors'}:rows"
+
+
+def write_idx(path, X, packed=False):
+    kind = {"f": 13, "d": 14}[X.dtype.char]
+    content = struct.pack(">BBBBII", 0, 0, kind, 2, *X.shape) + X.astype(X.dtype.newbyteorder(">")).tobytes()
+    name = path / ("rows-idx2.gz" if packed else "rows-idx2")
+    name.write_bytes(gzip.compress(content) if packed else content)
+    return name
+
+
+def write_idx_gz(path, X):
+    return write_idx(path, X, packed=True)
+
+
+def write_csv(path, X):
+    pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])]).to_csv(path / "rows.csv", index=False)
+    return path / "rows.csv"
+
+
+def write_mat(path, X):
+    savemat(path / "rows.mat", {"rows": X})
+    return path / "rows.mat"
+
+
+def write_shards(path, X):
+    folder = path / "shards"
+    folder.mkdir()
+    edges = np.linspace(0, len(X), 13).astype(int)
+    for number in range(12):  # shard-10 comes after shard-9
+        np.save(folder / f"shard-{number}.npy", X[edges[number] : edges[number + 1]])
+    (folder / ".hidden").write_text("not a shard")
+    return folder
+
+
+def as_dataframe(path, X):
+    return pd.DataFrame(X, columns=list("abcdef"))
+
+
+def as_memmap(path, X):
+    np.save(path / "rows.npy", X)
+    return np.load(path / "rows.npy", mmap_mode="r")
+
+
+def as_dask(path, X):
+    return pytest.importorskip("dask.array", reason="needs dask").from_array(X, chunks=(170, 4))
+
+
+def as_array(path, X):
+    return X
+
+
+WRITERS = [
+    as_array, as_memmap, as_dataframe, as_dask, write_npy, write_npz, write_compressed_npz, write_hdf5, write_zarr,
+    write_zarr_group, write_parquet, write_safetensors, write_idx, write_idx_gz, write_csv, write_mat, write_shards,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("write", WRITERS)
+def test_rows_come_back_bit_by_bit(write, dtype, X, tmp_path):
+    X = X.astype(dtype)
+    with open_rows(write(tmp_path, X), dtype=dtype if write is write_csv else None) as rows:
+        assert rows.shape == X.shape
+        assert rows.dtype == dtype
+        for start, stop in [(0, 1), (0, N_ROWS), (299, 301), (511, 1025), (N_ROWS - 1, N_ROWS), (7, 7)]:
+            np.testing.assert_array_equal(rows.read(start, stop), X[start:stop])
+        out = np.empty((40, N_FEATURES), dtype)
+        assert rows.read(500, 540, out) is out
+        np.testing.assert_array_equal(out, X[500:540])
+        np.testing.assert_array_equal(np.concatenate(list(rows.blocks(333))), X)
+
+
+@pytest.mark.parametrize("write", [write_npy, write_hdf5, write_zarr, write_parquet, write_csv, write_shards])
+def test_several_threads_read_at_a_time(write, X, tmp_path):
+    failures = []
+
+    def read(seed):
+        generator = np.random.default_rng(seed)
+        for _ in range(30):
+            start, stop = np.sort(generator.integers(0, N_ROWS, 2)).tolist()
+            if not np.array_equal(rows.read(start, stop), X[start:stop]):
+                failures.append((start, stop))
+
+    with open_rows(write(tmp_path, X)) as rows:
+        threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", ">i4", "?", "f2", ">f4", ">f8"])
+def test_other_numbers_become_floats(dtype, rng, tmp_path):
+    X = rng.integers(0, 2, (20, 4)).astype(dtype)
+    with open_rows(write_npy(tmp_path, X)) as rows:
+        assert rows.dtype == (np.float32 if dtype in ("f2", ">f4") else np.float64)
+        np.testing.assert_array_equal(rows.read(0, 20), X)
+
+
+def test_bfloat16_is_the_upper_half_of_float32(rng, tmp_path):
+    halves = (rng.normal(size=(5, 3)).astype(np.float32).view(np.uint32) >> 16).astype("<u2")
+    header = json.dumps({"x": {"dtype": "BF16", "shape": [5, 3], "data_offsets": [0, 30]}}).encode()
+    path = tmp_path / "rows.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + halves.tobytes())
+    with open_rows(path) as rows:
+        assert rows.dtype == np.float32
+        np.testing.assert_array_equal(rows.read(0, 5).view(np.uint32) >> 16, halves)
+
+
+def test_images_are_raveled(rng, tmp_path):
+    images = rng.random((9, 4, 5))
+    for path in (write_npy(tmp_path, images), write_safetensors(tmp_path, images)):
+        with open_rows(path) as rows:
+            np.testing.assert_array_equal(rows.read(0, 9), images.reshape(9, 20))
+
+
+def test_mnist_is_read_as_it_was_published(data_dir):
+    with open_rows(data_dir / "mnist" / "t10k-images-idx3-ubyte.gz", transform=lambda rows: rows / 255) as rows:
+        assert rows.shape == (10_000, 784)
+        assert rows.read(0, 100).max() == 1
+
+
+@pytest.mark.parametrize("content", ["1,2\n3,4\n\n\n", "1;2\r\n3;4", "1\t2\n3\t4\n", "1  2\n3 4\n", "\ufeff1,2\n3,4\n"])
+def test_text_of_many_kinds(content, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content.encode())
+    with open_rows(path) as rows:
+        np.testing.assert_array_equal(rows.read(0, 2), [[1, 2], [3, 4]])
+        assert rows.shape == (2, 2)
+        assert rows.feature_names is None
+
+
+def test_only_line_feeds_end_lines(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"1,2\r3,4\r5,6\r")
+    with pytest.raises(ValueError, match="carriage returns alone"):
+        open_rows(tmp_path / "rows.csv")
+    (tmp_path / "rows.csv").write_bytes(b"a\x0cb,c\n1,2\n3,4")
+    with open_rows(tmp_path / "rows.csv") as rows:
+        np.testing.assert_array_equal(rows.read(1, 2), [[3, 4]])
+
+
+def test_a_lone_column_is_rows_of_one_number(tmp_path):
+    (tmp_path / "rows.txt").write_text("x\n1\n2\n3\n")
+    with open_rows(tmp_path / "rows.txt") as rows:
+        np.testing.assert_array_equal(rows.read(0, 3), [[1], [2], [3]])
+
+
+def test_text_in_more_than_one_chunk(X, tmp_path, monkeypatch):
+    monkeypatch.setattr(text, "_CHUNK", 1000)
+    with open_rows(write_csv(tmp_path, X)) as rows:
+        np.testing.assert_array_equal(rows.read(0, N_ROWS), X)
+
+
+@pytest.mark.parametrize("write", [as_dataframe, write_csv, write_parquet])
+def test_names_of_columns_are_kept(write, X, tmp_path):
+    with open_rows(write(tmp_path, X)) as rows:
+        assert len(rows.feature_names) == N_FEATURES
+
+
+# Transforms.
+
+
+def test_a_fitted_transformer_works_on_every_block(X, tmp_path):
+    whitening = ZCAWhitening().fit(X)
+    with open_rows(write_npy(tmp_path, X), transform=whitening) as rows:
+        np.testing.assert_allclose(rows.read(100, 200), whitening.transform(X[100:200]), rtol=1e-12)
+
+
+def test_a_transform_may_change_the_number_of_columns_and_the_precision(X):
+    rows = open_rows(X, transform=lambda block: np.float32(block[:, :2]))
+    assert rows.shape == (N_ROWS, 2)
+    assert rows.dtype == np.float32
+    assert open_rows(X, dtype="float32").read(0, 3).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        ("log", "callable or have a method transform"),
+        (lambda rows: rows[0], "one row for each"),
+        (lambda rows: rows.astype(str), "real numbers"),
+    ],
+)
+def test_a_transform_that_gives_no_rows_is_refused(transform, message, X):
+    with pytest.raises(ValueError, match=message):
+        open_rows(X, transform=transform)
+
+
+def test_a_transform_that_loses_rows_is_noticed(X):
+    rows = open_rows(X, transform=lambda block: block[block[:, 0] > block[:, 0].min() - (len(block) == 1)])
+    with pytest.raises(ValueError, match="transform gave an array of shape"):
+        rows.read(0, 50)
+
+
+# Fingerprints.
+
+
+def test_the_fingerprint_is_that_of_the_rows_not_of_the_file(X, tmp_path):
+    prints = set()
+    for write in (as_array, write_npy, write_hdf5, write_shards):
+        with open_rows(write(tmp_path, X)) as rows:
+            prints.add(rows.fingerprint())
+    assert len(prints) == 1
+    assert open_rows(X[:-1]).fingerprint() not in prints
+    assert open_rows(X + 1e-9).fingerprint() not in prints
+    assert open_rows(X.astype(np.float32)).fingerprint() not in prints
+
+
+# What is wrong is said.
+
+
+def cut(path, n_bytes=200):
+    content = path.read_bytes()
+    path.write_bytes(content[:-n_bytes])
+    return path
+
+
+@pytest.mark.parametrize("write", [write_npy, write_idx, write_idx_gz, write_npz, write_parquet])
+def test_a_truncated_file_is_refused_when_it_is_opened(write, X, tmp_path):
+    with pytest.raises(ValueError, match=r"truncated|cannot be (read|unpacked)"):
+        open_rows(cut(write(tmp_path, X)))
+
+
+def test_a_truncated_hdf5_file_is_refused(X, tmp_path):
+    write_hdf5(tmp_path, X)
+    with pytest.raises(ValueError, match="cannot be read"):
+        open_rows(f"{cut(tmp_path / 'rows.h5')}:/group/rows").read(0, N_ROWS)
+
+
+def test_a_truncated_safetensors_file_is_refused(X, tmp_path):
+    write_safetensors(tmp_path, X)
+    cut(tmp_path / "rows.safetensors")
+    with pytest.raises(ValueError, match="truncated"):
+        open_rows(f"{tmp_path / 'rows.safetensors'}:rows")
+
+
+def test_a_text_that_lacks_numbers_names_the_rows(X, tmp_path):
+    path = write_csv(tmp_path, X)
+    lines = path.read_text().splitlines()
+    lines[700] = "1,2"
+    path.write_text("\n".join(lines))
+    with open_rows(path) as rows:
+        rows.read(0, 600)
+        with pytest.raises(ValueError, match="numbers"):
+            rows.read(600, 800)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.npy", b"1,2\n3,4\n", "named like a NumPy file and does not begin as such a file does"),
+        ("rows.csv", b"\x93NUMPY\x01\x00", "named like a text file and holds NumPy"),
+        ("rows.bin", b"\x01\x02\x03\x00\x05", "of no known kind"),
+        ("rows.csv", b"", "is empty"),
+        ("rows.csv", b"a,b\nc,d\n", "no table of numbers"),
+        ("rows.csv", b"1,,3\n3,4,1\n", "numbers and something else in its first line"),
+        ("rows.csv", b"1,NA,3\n3,4,1\n", "numbers and something else in its first line"),
+        (
+            "rows.safetensors",
+            struct.pack("<Q", 54) + b'{"x":{"dtype":"U8","shape":[2,2],"data_offsets":[-4,0]}}'[:54],
+            "damaged",
+        ),
+        ("rows.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f8'(", "cannot be read as a NumPy array"),
+        ("rows.mat", b"MATLAB 7.3 MAT-file, Platform: GLNXA64" + bytes(200), "cannot be read as a MATLAB file"),
+        ("rows.csv", b"a,b,c\n1,2\n", "names 3 columns and has 2"),
+        ("rows.npy", b"\x93NUMPY\x01\x00\xff\xff", "cannot be read as a NumPy array"),
+        ("rows.safetensors", struct.pack("<Q", 10**9) + b"{", "does not begin as such a file does"),
+        ("rows.safetensors", struct.pack("<Q", 2000) + b"{", "truncated"),
+        ("rows.safetensors", struct.pack("<Q", 2) + b"{]", "damaged safetensors header"),
+        ("rows.gz", b"\x1f\x8b\x08\x00abc", "cannot be unpacked"),
+        ("rows.npz.gz", gzip.compress(b"PK\x03\x04" + bytes(200)), "unpack it first"),
+        ("rows.h5", b"\x89HDF\r\n\x1a\n", "cannot be read as an HDF5 file"),
+        ("rows.parquet", b"PAR1 and more", "cannot be read as a Parquet file"),
+    ],
+)
+def test_a_file_that_is_not_what_it_says_is_refused(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        open_rows(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([["a", "b"]]), "real numbers"),
+        (np.ones(4), "two dimensions"),
+        (np.ones((0, 4)), "at least one row"),
+        (np.asfortranarray(np.ones((4, 3))), "Fortran order"),
+        (np.asfortranarray(np.ones((1, 4, 3))), "Fortran order"),
+        (np.ones((4, 3), complex), "real numbers"),
+    ],
+)
+def test_a_file_without_rows_of_numbers_is_refused(array, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        open_rows(write_npy(tmp_path, array))
+
+
+@pytest.mark.parametrize("write", [write_compressed_npz, write_hdf5, write_zarr_group, write_safetensors])
+def test_where_there_are_several_arrays_one_has_to_be_named(write, X, tmp_path):
+    path, _, _ = str(write(tmp_path, X)).rpartition(":")
+    for wrong in (path, f"{path}:nothing"):
+        with pytest.raises(ValueError, match=r"holds (other|group/rows), (rows|other); name the array"):
+            open_rows(wrong)
+
+
+def test_missing_values_in_a_table_are_named(tmp_path):
+    pq.write_table(pa.table({"a": [1.0, None]}), tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="1 missing values in its column 'a'"):
+        open_rows(tmp_path / "rows.parquet").read(0, 2)
+    pq.write_table(pa.table({"a": ["x", "y"]}), tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="column 'a' is of the type string"):
+        open_rows(tmp_path / "rows.parquet")
+
+
+def test_the_index_of_a_frame_is_no_feature(X, tmp_path):
+    frame = pd.DataFrame(X[:5], columns=list("abcdef"), index=[2, 0, 1, 4, 3])
+    frame.to_parquet(tmp_path / "rows.parquet")
+    with open_rows(tmp_path / "rows.parquet") as rows:
+        assert rows.feature_names == list("abcdef")
+        np.testing.assert_array_equal(rows.read(0, 5), X[:5])
+
+
+def test_shards_of_row_groups_hold_the_last_few_only(X, tmp_path):
+    for number in range(10):
+        frame = pd.DataFrame(X[10 * number : 10 * number + 10], columns=list("abcdef"))
+        frame.to_parquet(tmp_path / f"{number}.parquet")
+    with open_rows(tmp_path) as rows:
+        np.testing.assert_array_equal(rows.read(0, 100), X[:100])
+        held = [shard._kept is not None for shard in rows._shards]
+        assert sum(held) == 4
+        assert rows.held_bytes == 4 * 2 * 10 * N_FEATURES * 8
+
+
+def test_tables_of_several_types_are_taken(X):
+    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1] > 0, "c": pd.array([1] * len(X), dtype="Int64")})
+    rows = open_rows(frame)
+    assert rows.feature_names == ["a", "b", "c"]
+    np.testing.assert_array_equal(rows.read(0, 9), frame[:9].astype(float))
+
+
+def test_datasets_that_are_open_already_are_read_block_by_block(X, tmp_path):
+    write_hdf5(tmp_path, X)
+    with h5py.File(tmp_path / "rows.h5", "r") as file:
+        rows = open_rows(file["group/rows"])
+        np.testing.assert_array_equal(rows.read(700, 900), X[700:900])
+    rows = open_rows(zarr.open(str(write_zarr(tmp_path, X)), mode="r"))
+    np.testing.assert_array_equal(rows.read(700, 900), X[700:900])
+
+
+def test_nested_groups_of_zarr_are_found_by_name(X, tmp_path):
+    zarr.create_group(str(tmp_path / "rows.zarr")).create_group("group").create_array("rows", data=X)
+    with open_rows(f"{tmp_path / 'rows.zarr'}:/group/rows") as rows:
+        np.testing.assert_array_equal(rows.read(3, 30), X[3:30])
+
+
+@pytest.mark.parametrize("write", [write_npy, write_csv, write_idx, write_parquet])
+def test_a_name_behind_a_file_of_one_array_is_refused(write, X, tmp_path):
+    with pytest.raises(ValueError, match="one array only"):
+        open_rows(f"{write(tmp_path, X)}:rows")
+
+
+def test_a_name_behind_a_folder_is_that_in_every_shard(X, tmp_path):
+    for number in range(2):
+        np.savez(tmp_path / f"{number}.npz", rows=X[number::2], other=X[:3])
+    with open_rows(f"{tmp_path}:rows") as rows:
+        np.testing.assert_array_equal(rows.read(0, N_ROWS), np.concatenate([X[::2], X[1::2]]))
+
+
+@pytest.mark.parametrize("write", [write_npy, write_hdf5, write_csv])
+def test_rows_are_taken_by_their_numbers_in_any_order(write, X, tmp_path, rng):
+    with open_rows(write(tmp_path, X)) as rows:
+        for numbers in (rng.permutation(N_ROWS), np.array([N_ROWS - 1, 0]), np.array([5, 5, 6]), np.array([], int)):
+            np.testing.assert_array_equal(rows.take(numbers), X[numbers])
+
+
+def test_rows_that_are_read_after_the_file_is_closed_are_refused(X, tmp_path):
+    with open_rows(write_npy(tmp_path, X)) as rows:
+        pass
+    with pytest.raises(ValueError, match=r"rows\.npy is closed"):
+        rows.read(0, 1)
+
+
+@pytest.mark.parametrize("write", [write_hdf5, write_parquet])
+def test_a_file_that_others_read_is_watched_too(write, X, tmp_path):
+    path = write(tmp_path, X)
+    with open_rows(path) as rows:
+        rows.read(0, 10)
+        os.utime(tmp_path / ("rows.h5" if write is write_hdf5 else "rows.parquet"), ns=(1, 1))
+        with pytest.raises(ValueError, match="changed while it was in use"):
+            rows.read(0, 10)
+
+
+def test_what_is_no_array_of_rows_is_refused(X):
+    from scipy.sparse import csr_array
+
+    with pytest.raises(ValueError, match="dense arrays"):
+        open_rows(csr_array(X))
+    with pytest.raises(ValueError, match="dtype must be"):
+        open_rows(X, dtype="float16")
+    with pytest.raises(FileNotFoundError):
+        open_rows("")
+
+
+def test_shards_that_differ_are_named(X, tmp_path):
+    folder = write_shards(tmp_path, X)
+    np.save(folder / "shard-13.npy", X[:, :2])
+    with pytest.raises(ValueError, match=r"shard-13.npy has the columns 2, and .*shard-0.npy has 6"):
+        open_rows(folder)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="holds no files"):
+        open_rows(tmp_path / "none")
+
+
+def test_a_path_that_leads_nowhere_is_named():
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npy"):
+        open_rows("nowhere.npy")
+
+
+def change_size(path):
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 100)
+
+
+def change_content(path):
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(500)
+        file.write(b"different")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize("change", [change_size, change_content])
+@pytest.mark.parametrize("write", [write_npy, write_csv, write_idx, write_npz])
+def test_a_file_that_changes_while_it_is_read_is_noticed(write, change, X, tmp_path):
+    path = write(tmp_path, X)
+    with open_rows(path) as rows:
+        rows.read(0, 10)
+        change(path)
+        with pytest.raises(ValueError, match="changed while it was in use"):
+            rows.read(0, 10)
+
+
+def test_rows_that_are_not_there_are_refused(X):
+    rows = open_rows(X)
+    for start, stop in [(-1, 2), (3, 2), (0, N_ROWS + 1)]:
+        with pytest.raises(IndexError, match=f"has {N_ROWS} rows"):
+            rows.read(start, stop)
+    for out in (np.empty((2, N_FEATURES + 1)), np.empty((2, N_FEATURES), np.float32), np.empty((2, 12))[:, ::2]):
+        with pytest.raises(ValueError, match="out must be"):
+            rows.read(0, 2, out)
+
+
+def test_a_source_is_passed_through(X):
+    rows = open_rows(X)
+    assert open_rows(rows) is rows
+    assert isinstance(rows, RowSource)
+    assert len(rows) == N_ROWS
+    assert "1300 × 6, float64" in repr(rows)
+
+
+def test_files_are_closed_where_opening_fails(tmp_path, X):
+    """Warnings of files left open are errors here, once they are collected."""
+    path = write_npz(tmp_path, X)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("other.npy", b"no array")
+    for key in ("other", "nothing"):
+        with pytest.raises(ValueError, match=r"cannot be read|holds"):
+            open_rows(f"{path}:{key}")
