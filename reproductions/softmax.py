@@ -6,7 +6,8 @@ The simplest classifier of digits: one template for each class, and a digit belo
 best. Its cost with weight decay has one minimum, so programs that come near it agree in their accuracy, whatever the
 start. What is left are digits that no template fits: that is what learned features are for.
 
-The templates should look like blurred digits: white where ink speaks for the class, black where it speaks against.
+The templates are rough: white where ink speaks for the class, black where it speaks against. A 0 is dark in its middle,
+a 1 bright.
 
 Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: softmax regression. UFLDL tutorial.
 """  # noqa: D205, D400 - it begins with the title of a section
