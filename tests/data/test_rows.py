@@ -324,7 +324,8 @@ def test_a_text_that_lacks_numbers_names_the_rows(X, tmp_path):
         ("rows.csv", b"\x93NUMPY\x01\x00", "named like a text file and holds NumPy"),
         ("rows.bin", b"\x01\x02\x03\x00\x05", "of no known kind"),
         ("rows.csv", b"", "is empty"),
-        ("rows.csv", b"a,b\nc,d\n", "no table of numbers"),
+        ("rows.csv", b"a,b\nc,d\n", "no table of numbers: its line 2 reads 'c,d'"),
+        ("rows.csv", b"\n1,2\n", "no table of numbers: its line 1 reads ''"),
         ("rows.csv", b"1,,3\n3,4,1\n", "numbers and something else in its first line"),
         ("rows.csv", b"1,NA,3\n3,4,1\n", "numbers and something else in its first line"),
         (

@@ -137,11 +137,13 @@ def test_rows_of_another_width_are_refused(X):
 
 
 def test_an_array_that_changed_is_looked_at_again(X):
-    rows = open_rows(X)
-    SparseAutoencoder(n_components=2, max_iter=2).fit(rows)
-    X[7, 0] = np.nan
-    with pytest.raises(ValueError, match="first in row 7"):
+    sources = open_rows(X), open_rows(X, transform=lambda block: 0.5 * block)
+    for rows in sources:
         SparseAutoencoder(n_components=2, max_iter=2).fit(rows)
+    X[7, 0] = np.nan
+    for rows in sources:
+        with pytest.raises(ValueError, match="first in row 7"):
+            SparseAutoencoder(n_components=2, max_iter=2).fit(rows)
 
 
 def test_columns_in_another_order_are_refused(X):

@@ -11,7 +11,7 @@ import numpy as np
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.extras import import_extra
 
-__all__ = ["read_image", "read_images"]
+__all__ = ["matlab_arrays", "read_image", "read_images"]
 
 _IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
@@ -140,7 +140,14 @@ def _load_npy(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read as a NumPy array: {error}") from error
 
 
-def _load_mat(path: Path, variable: str | None) -> Any:
+def matlab_arrays(path: Path) -> dict[str, Any]:
+    """Return the arrays of real numbers in a MATLAB file, of two dimensions or more, by name.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read as a MATLAB file of version 7 or earlier.
+    """
     from scipy.io import loadmat  # slow to import, and few need it
 
     try:
@@ -149,11 +156,16 @@ def _load_mat(path: Path, variable: str | None) -> Any:
         raise ValueError(f"{path} is of MATLAB's version 7.3; save it with -v7 in MATLAB.") from error
     except Exception as error:  # a damaged file may raise anything
         raise ValueError(f"{path} cannot be read as a MATLAB file: {error}") from error
-    arrays = {
+    return {
         name: value
         for name, value in content.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind in "buif" and value.ndim >= 2 and min(value.shape[:2]) > 1
+        if isinstance(value, np.ndarray) and value.dtype.kind in "buif" and value.ndim >= 2
     }
+
+
+def _load_mat(path: Path, variable: str | None) -> Any:
+    """Return the array of a MATLAB file that can hold images: of those that are no lone row or column."""
+    arrays = {name: value for name, value in matlab_arrays(path).items() if min(value.shape[:2]) > 1}
     if variable is None and len(arrays) == 1:
         return next(iter(arrays.values()))
     if variable in arrays:

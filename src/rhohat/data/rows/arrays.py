@@ -29,12 +29,15 @@ class ArrayRows(RowSource):
         If it is no array of real numbers of two dimensions or more.
     """
 
-    keeps_still = False
-
     def __init__(self, array: Any, name: str = "the array", feature_names: Sequence[str] | None = None) -> None:
         self._array = np.asarray(array)
         dtype = delivered_dtype(self._array.dtype, name)
         super().__init__(name, as_rows(self._array.shape, name), dtype, feature_names)
+
+    @property
+    def is_watched(self) -> bool:
+        """An array may change at any time."""
+        return False
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         out[:] = self._array[start:stop].reshape(out.shape)

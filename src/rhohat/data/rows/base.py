@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned
 
-__all__ = ["RowSource", "as_rows", "delivered_dtype"]
+__all__ = ["RowSource", "as_rows", "choose", "delivered_dtype"]
 
 _ROWS_IN_A_FINGERPRINT = 64
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
@@ -40,8 +40,6 @@ class RowSource(ABC):
     """
 
     ndim = 2
-    #: Whether rows that change would be noticed.
-    keeps_still = True
 
     def __init__(
         self, name: str, shape: tuple[int, int], dtype: DTypeLike, feature_names: Sequence[str] | None = None
@@ -130,7 +128,7 @@ class RowSource(ABC):
         return int(np.clip(_BYTES_AT_ONCE // (self.shape[1] * self.dtype.itemsize), 1, 8192))
 
     def extent(self) -> tuple[float, float]:
-        """Read all rows, once for all calls unless they are an array's, and return the least and the largest number.
+        """Read all rows and return the least and the largest number; only once, where changes would be noticed.
 
         Returns
         -------
@@ -141,7 +139,7 @@ class RowSource(ABC):
         ValueError
             If there are NaN or infinite numbers among them; it names the first such row.
         """
-        if self._extent is None or not self.keeps_still:
+        if self._extent is None or not self.is_watched:
             low, high, start = np.inf, -np.inf, 0
             for block in self.blocks(self.rows_at_once):
                 least, largest = float(block.min()), float(block.max())
@@ -151,6 +149,11 @@ class RowSource(ABC):
                 low, high, start = min(low, least), max(high, largest), start + len(block)
             self._extent = low, high
         return self._extent
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether rows that change would be noticed at the next read."""
+        return True
 
     @property
     def held_bytes(self) -> int:
@@ -216,3 +219,21 @@ def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
     if len(shape) < 2:
         raise ValueError(f"{name} must have two dimensions, rows and columns, or more; its shape is {tuple(shape)}.")
     return int(shape[0]), int(np.prod(shape[1:], dtype=np.int64))
+
+
+def choose(key: str | None, keys: Sequence[str], name: str) -> str:
+    """Return the key of the array that is asked for, or of the only one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such one, or none was named and there are several.
+    """
+    if key is None and len(keys) == 1:
+        return keys[0]
+    if key is not None:
+        for candidate in (key, key.removeprefix("/")):
+            if candidate in keys:
+                return candidate
+    found = ", ".join(sorted(keys)) or "nothing"
+    raise ValueError(f"{name} holds {found}; name the array to read behind the path, as in PATH:/NAME.")

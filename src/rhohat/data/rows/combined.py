@@ -50,6 +50,11 @@ class ShardedRows(RowSource):
         super().__init__(name, (int(self._edges[-1]), first.shape[1]), first.dtype, first.feature_names)
 
     @property
+    def is_watched(self) -> bool:
+        """Whether all shards are."""
+        return all(shard.is_watched for shard in self._shards)
+
+    @property
     def held_bytes(self) -> int:
         """Memory that the shards hold, those that were read last."""
         return sum(sorted((shard.held_bytes for shard in self._shards), reverse=True)[:_SHARDS_HELD])
@@ -79,7 +84,31 @@ class ShardedRows(RowSource):
             self._shards[left].release()
 
 
-class TransformedRows(RowSource):
+class _DerivedRows(RowSource):
+    """Rows that are made of another source's, one of each."""
+
+    def __init__(
+        self, source: RowSource, n_features: int, dtype: DTypeLike, feature_names: Sequence[str] | None = None
+    ) -> None:
+        self._source = source
+        super().__init__(source.name, (len(source), n_features), dtype, feature_names)
+
+    @property
+    def is_watched(self) -> bool:
+        return self._source.is_watched
+
+    @property
+    def held_bytes(self) -> int:
+        return self._source.held_bytes
+
+    def release(self) -> None:
+        self._source.release()
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class TransformedRows(_DerivedRows):
     """Rows of a source after a transform of each block, such as scaling or whitening.
 
     Parameters
@@ -100,25 +129,14 @@ class TransformedRows(RowSource):
         function: Callable[[FloatArray], Any] = getattr(transform, "transform", transform)
         if not callable(function):
             raise ValueError(f"transform must be callable or have a method transform; got {transform!r}.")
-        self._source, self._function = source, function
+        self._function = function
         probe = np.asarray(function(source.read(0, 1)))
         if probe.ndim != 2 or len(probe) != 1:
             raise ValueError(
                 f"transform must give one row for each; it made an array of shape {probe.shape} out of one of"
                 f" {(1, source.shape[1])}."
             )
-        super().__init__(
-            source.name, (len(source), probe.shape[1]), delivered_dtype(probe.dtype, "what transform gives")
-        )
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory that the source holds."""
-        return self._source.held_bytes
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
+        super().__init__(source, probe.shape[1], delivered_dtype(probe.dtype, "what transform gives"))
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         rows = np.asarray(self._function(self._source.read(start, stop)))
@@ -127,7 +145,7 @@ class TransformedRows(RowSource):
         out[:] = rows
 
 
-class ConvertedRows(RowSource):
+class ConvertedRows(_DerivedRows):
     """Rows of a source in another precision.
 
     Parameters
@@ -146,42 +164,27 @@ class ConvertedRows(RowSource):
     def __init__(self, source: RowSource, dtype: DTypeLike) -> None:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64; got {dtype!r}.")
-        self._source = source
-        super().__init__(source.name, source.shape, dtype, source.feature_names)
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory that the source holds."""
-        return self._source.held_bytes
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
+        super().__init__(source, source.shape[1], dtype, source.feature_names)
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         out[:] = self._source.read(start, stop)
 
 
-class CorruptedRows(RowSource):
+class CorruptedRows(_DerivedRows):
     """Rows of a source, corrupted as a denoising autoencoder's input is: the same way at every reading.
 
     Parameters
     ----------
     source : RowSource
-        Clean; not closed with this source.
+        Clean; closed with this source.
     corruption : Corruption
     seed, epoch : int
         See `corrupt_rows`.
     """
 
     def __init__(self, source: RowSource, corruption: Corruption, seed: int, epoch: int) -> None:
-        self._source, self._corruption, self._seed, self._epoch = source, corruption, seed, epoch
-        super().__init__(source.name, source.shape, source.dtype, source.feature_names)
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory that the source holds."""
-        return self._source.held_bytes
+        self._corruption, self._seed, self._epoch = corruption, seed, epoch
+        super().__init__(source, source.shape[1], source.dtype, source.feature_names)
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._source.read(start, stop, out)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, as_rows, delivered_dtype
-from rhohat.data.rows.flat import choose
+from rhohat.data.rows.base import RowSource, as_rows, choose, delivered_dtype
 from rhohat.data.rows.positioned import Stamp
 from rhohat.extras import import_extra
 
@@ -40,6 +39,11 @@ class DatasetRows(RowSource):
         self._dataset, self._close, self._lock = dataset, close, threading.Lock()
         self._stamp = None if path is None else Stamp(path)
         super().__init__(name, as_rows(dataset.shape, name), delivered_dtype(dataset.dtype, name))
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the path of the file behind is known."""
+        return self._stamp is not None
 
     def close(self) -> None:
         """Close the file."""

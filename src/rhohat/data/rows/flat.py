@@ -9,7 +9,6 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from math import prod
-from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
@@ -17,10 +16,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, as_rows, delivered_dtype
+from rhohat.data.rows.base import RowSource, as_rows, choose, delivered_dtype
 from rhohat.data.rows.positioned import PositionedFile
 
-__all__ = ["FlatRows", "open_idx", "open_npy", "open_npz", "open_safetensors"]
+__all__ = ["FlatRows", "is_idx", "is_safetensors", "open_idx", "open_npy", "open_npz", "open_safetensors"]
 
 _IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _BFLOAT16 = "BF16"
@@ -146,24 +145,6 @@ def open_safetensors(file: PositionedFile, name: str, key: str | None) -> FlatRo
     return FlatRows(file, name, 8 + length + offsets[0], shape, stored, bfloat16=kind == _BFLOAT16)
 
 
-def choose(key: str | None, keys: Sequence[str], name: str) -> str:
-    """Return the key of the array that is asked for, or of the only one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such one, or none was named and there are several.
-    """
-    if key is None and len(keys) == 1:
-        return keys[0]
-    if key is not None:
-        for candidate in (key, key.removeprefix("/")):
-            if candidate in keys:
-                return candidate
-    found = ", ".join(sorted(keys)) or "nothing"
-    raise ValueError(f"{name} holds {found}; name the array to read behind the path, as in PATH:/NAME.")
-
-
 def _npy_at(file: PositionedFile, name: str, position: int) -> FlatRows:
     """Return the rows of an array in NumPy's format that begins at a position."""
     stream = io.BytesIO(file.read(position, _LONGEST_NPY_HEADER))
@@ -190,12 +171,3 @@ def is_idx(start: bytes) -> bool:
 def is_safetensors(start: bytes) -> bool:
     """Return whether a file that starts with these bytes may be one of safetensors."""
     return len(start) >= 9 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER
-
-
-def path_and_key(path: str) -> tuple[Path, str | None]:
-    """Split ``PATH:/NAME`` into its halves; a path that exists as a whole has no name behind it."""
-    whole = Path(path)
-    if whole.exists() or ":" not in path:
-        return whole, None
-    file, _, key = path.rpartition(":")
-    return (Path(file), key) if Path(file).exists() else (whole, None)

@@ -14,19 +14,18 @@ from numpy.typing import DTypeLike
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
+from rhohat.data.readers import matlab_arrays
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.base import RowSource, choose
 from rhohat.data.rows.combined import ConvertedRows, ShardedRows, TransformedRows
 from rhohat.data.rows.datasets import DatasetRows, open_dask, open_hdf5, open_zarr
 from rhohat.data.rows.flat import (
-    choose,
     is_idx,
     is_safetensors,
     open_idx,
     open_npy,
     open_npz,
     open_safetensors,
-    path_and_key,
 )
 from rhohat.data.rows.parquet import ParquetRows
 from rhohat.data.rows.positioned import PositionedFile
@@ -136,7 +135,7 @@ def _open_object(data: Any) -> RowSource:
 
 
 def _open_path(text: str) -> RowSource:
-    path, key = path_and_key(text)
+    path, key = _path_and_key(text)
     if not text or not path.exists():
         raise FileNotFoundError(f"there is no file or folder {text}.")
     if path.is_dir():
@@ -148,6 +147,15 @@ def _open_path(text: str) -> RowSource:
     except BaseException:
         file.close()
         raise
+
+
+def _path_and_key(path: str) -> tuple[Path, str | None]:
+    """Split ``PATH:/NAME`` into its halves; a path that exists as a whole has no name behind it."""
+    whole = Path(path)
+    if whole.exists() or ":" not in path:
+        return whole, None
+    file, _, key = path.rpartition(":")
+    return (Path(file), key) if Path(file).exists() else (whole, None)
 
 
 def _open_folder(folder: Path, key: str | None) -> RowSource:
@@ -217,23 +225,7 @@ def _open_as(kind: str, file: PositionedFile, name: str, key: str | None) -> Row
         return open_hdf5(file.path, name, key)
     if kind == "Parquet":
         return ParquetRows(file.path, name)
-    return _open_matlab(file.path, name, key)
-
-
-def _open_matlab(path: Path, name: str, key: str | None) -> ArrayRows:
-    from scipy.io import loadmat  # slow to import, and few need it
-
-    try:
-        content = loadmat(path)
-    except NotImplementedError as error:
-        raise ValueError(f"{name} is of MATLAB's version 7.3; save it with -v7 in MATLAB.") from error
-    except Exception as error:  # a damaged file may raise anything
-        raise ValueError(f"{name} cannot be read as a MATLAB file: {error}") from error
-    arrays = {
-        variable: value
-        for variable, value in content.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind in "buif" and value.ndim >= 2
-    }
+    arrays = matlab_arrays(file.path)
     return ArrayRows(arrays[choose(key, list(arrays), name)], name)
 
 

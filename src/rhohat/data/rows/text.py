@@ -14,7 +14,7 @@ from rhohat.data.rows.positioned import PositionedFile
 __all__ = ["TextRows"]
 
 _CHUNK = 2**22  # bytes that are searched for ends of lines at a time
-_STRIDE = 512  # rows; the place of every so-manieth is remembered
+_STRIDE = 512  # rows; the place of every 512th is remembered
 _DELIMITERS = ",;\t "
 
 
@@ -52,7 +52,8 @@ class TextRows(RowSource):
             )
         row = _split(second, self._delimiter) if names else cells
         if not row or not all(_is_number(cell) for cell in row):
-            raise ValueError(f"{name} is no table of numbers: its line {2 if names else 1} reads {second[:60]!r}.")
+            number, line = (2, second) if names else (1, first)
+            raise ValueError(f"{name} is no table of numbers: its line {number} reads {line[:60]!r}.")
         if names and len(names) != len(row):
             raise ValueError(f"{name} names {len(names)} columns and has {len(row)}.")
         columns = len(row)
@@ -69,7 +70,7 @@ class TextRows(RowSource):
         self._file.close()
 
     def _find_rows(self, *, skip: bool) -> tuple[NDArray[np.int64], int]:
-        """Return where every so-manieth row begins, and where the last one ends; and the number of rows."""
+        """Return where every 512th row begins, and where the last one ends; and the number of rows."""
         tail = self._file.read(max(0, self._file.size - _CHUNK), _CHUNK)
         end = self._file.size - len(tail) + len(tail.rstrip())
         offsets, n_ends = [] if skip else [0], 0
