@@ -15,11 +15,11 @@ Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: learning c
 UFLDL tutorial.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import rhohat
 from reproductions._data import load_colour_images
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 PATCH_SHAPE = (8, 8, 3)
@@ -59,9 +59,7 @@ def colour_share(filters):
 
 def draw(runs, path):
     """Draw the filters, from those of brightness to those of colour."""
-    figure, ax = plt.subplots(figsize=(8, 8.3), layout="constrained")
-    rhohat.plot_filters(runs[0], PATCH_SHAPE, ax=ax)
-    figure.savefig(path, dpi=100)
+    draw_filters({"": runs[0]}, path, PATCH_SHAPE, size=(8, 8.3))
 
 
 REPRODUCTION = Reproduction(

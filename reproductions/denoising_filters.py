@@ -17,12 +17,12 @@ Vincent, P., Larochelle, H., Lajoie, I., Bengio, Y. and Manzagol, P.-A. (2010). 
 3371-3408, section 5.2.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import rhohat
 from reproductions._data import DIGIT_SHAPE, load_mnist
 from reproductions._measures import area, stroke_width
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 NOISE = (0.0, 0.25, 0.5)
@@ -62,13 +62,12 @@ def learn_filters(X, seed, n_components=100, epochs=20):
 def draw(runs, path):
     """Draw the filters, side by side."""
     filters, image_shape = runs[0]
-    figure, axes = plt.subplots(1, len(filters), figsize=(5 * len(filters), 5.6), layout="constrained")
-    for ax, (q, rows) in zip(axes, filters.items(), strict=True):
+    panels = {}
+    for q, rows in filters.items():
         seen = f"{q:.0%} of the pixels masked" if q > 0 else "no noise"
         width, pixels = stroke_width(rows, image_shape).mean(), area(rows).mean()
-        title = f"{seen}\nstroke width {width:.2f} pixels, area {pixels:.0f} pixels"
-        rhohat.plot_filters(rows, image_shape, title=title, ax=ax)
-    figure.savefig(path, dpi=100, bbox_inches="tight")
+        panels[f"{seen}\nstroke width {width:.2f} pixels, area {pixels:.0f} pixels"] = rows
+    draw_filters(panels, path, image_shape, size=(5 * len(panels), 5.6))
 
 
 REPRODUCTION = Reproduction(

@@ -19,11 +19,11 @@ Vincent, P., Larochelle, H., Lajoie, I., Bengio, Y. and Manzagol, P.-A. (2010). 
 3371-3408, section 5.1.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
 
 import rhohat
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 PATCH_SIZE = 8
@@ -92,11 +92,12 @@ def measure(learned):
 def draw(runs, path):
     """Draw the first 64 filters of each, but for the largest decay, side by side."""
     learned, figures = runs[0]
-    learned = {way: found for way, found in learned.items() if way != "weight decay, λ = 0.3"}
-    figure, axes = plt.subplots(1, len(learned), figsize=(4.6 * len(learned), 5.2), layout="constrained")
-    for ax, (way, (filters, _)) in zip(axes, learned.items(), strict=True):
-        rhohat.plot_filters(filters[:64], title=f"{way}\nmedian Gabor R² {figures[way][0]:.2f}", ax=ax)
-    figure.savefig(path, dpi=100, bbox_inches="tight")
+    panels = {
+        f"{way}\nmedian Gabor R² {figures[way][0]:.2f}": filters[:64]
+        for way, (filters, _) in learned.items()
+        if way != "weight decay, λ = 0.3"
+    }
+    draw_filters(panels, path, size=(4.6 * len(panels), 5.2))
 
 
 REPRODUCTION = Reproduction(

@@ -16,10 +16,9 @@ Vincent, P., Larochelle, H., Lajoie, I., Bengio, Y. and Manzagol, P.-A. (2010). 
 3371-3408, table 3. Deep Learning Tutorials, LISA lab, University of Montreal: stacked denoising autoencoders.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
-
 import rhohat
 from reproductions._data import DIGIT_SHAPE, load_mnist
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 MASKED = (0.1, 0.2, 0.3)
@@ -64,9 +63,7 @@ def run(seed, fast):
 
 def draw(runs, path):
     """Draw the first 225 filters of the first layer."""
-    figure, ax = plt.subplots(figsize=(8, 8), layout="constrained")
-    rhohat.plot_filters(runs[0][:225], DIGIT_SHAPE, ax=ax)
-    figure.savefig(path, dpi=100)
+    draw_filters({"": runs[0][:225]}, path, DIGIT_SHAPE, size=(8, 8))
 
 
 REPRODUCTION = Reproduction(

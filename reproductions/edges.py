@@ -15,12 +15,12 @@ Ng, A. (2011). Sparse autoencoder. CS294A lecture notes and programming assignme
 
 import time
 
-import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
 
 import rhohat
 from reproductions._data import load_natural_images
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 PATCH_SHAPE = (8, 8)
@@ -76,10 +76,8 @@ def run(seed, fast):
 
 def draw(runs, path):
     """Draw what the units look for, and the principal components."""
-    figure, axes = plt.subplots(1, 2, figsize=(8, 4.4), layout="constrained")
-    for ax, filters, title in zip(axes, runs[0], ("25 hidden units", "25 principal components"), strict=True):
-        rhohat.plot_filters(filters, title=title, ax=ax)
-    figure.savefig(path, dpi=100)
+    units, components = runs[0]
+    draw_filters({"25 hidden units": units, "25 principal components": components}, path, size=(8, 4.4))
 
 
 REPRODUCTION = Reproduction(

@@ -16,12 +16,12 @@ Vincent, P., Larochelle, H., Lajoie, I., Bengio, Y. and Manzagol, P.-A. (2010). 
 Coates, A., Lee, H. and Ng, A. (2011). An analysis of single-layer networks in unsupervised feature learning. AISTATS.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import clone
 
 import rhohat
 from reproductions._data import DIGIT_SHAPE, load_mnist
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 N_UNITS = 400
@@ -90,10 +90,8 @@ def classify(codes, y, seed):
 
 def draw(runs, path):
     """Draw the first hundred filters of each."""
-    figure, axes = plt.subplots(1, len(AUTOENCODERS), figsize=(4 * len(AUTOENCODERS), 4.4), layout="constrained")
-    for ax, (name, filters) in zip(axes, runs[0].items(), strict=True):
-        rhohat.plot_filters(filters[:100], DIGIT_SHAPE, title=name, ax=ax)
-    figure.savefig(path, dpi=80)
+    panels = {name: filters[:100] for name, filters in runs[0].items()}
+    draw_filters(panels, path, DIGIT_SHAPE, size=(4 * len(panels), 4.4), dpi=80)
 
 
 REPRODUCTION = Reproduction(

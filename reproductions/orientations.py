@@ -65,6 +65,7 @@ def draw(runs, path):
     right.bar(width * (np.arange(N_BINS) + 0.5), counts, width=0.9 * width, color="gray")
     right.set_xticks(np.arange(0, 181, 45))
     right.set_xlabel("direction in which the filter varies most, in degrees")
+    right.yaxis.get_major_locator().set_params(integer=True)
     right.set_ylabel("units")
     figure.savefig(path, dpi=100)
 

@@ -13,11 +13,10 @@ trains for 400 iterations; these are 200, after some on fewer digits, which is w
 Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: vectorization. UFLDL tutorial.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
-
 import rhohat
 from reproductions._data import DIGIT_SHAPE, load_mnist
 from reproductions._measures import coherence
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 SETTINGS = {"sparse": {"sparsity": 0.1, "sparsity_weight": 3.0}, "weight decay only": {"sparsity_weight": 0.0}}
@@ -41,10 +40,7 @@ def run(seed, fast):
 
 def draw(runs, path):
     """Draw both sets of filters, side by side."""
-    figure, axes = plt.subplots(1, 2, figsize=(13, 6.8), layout="constrained")
-    for ax, (name, filters) in zip(axes, runs[0].items(), strict=True):
-        rhohat.plot_filters(filters, DIGIT_SHAPE, title=name, ax=ax)
-    figure.savefig(path, dpi=100)
+    draw_filters(runs[0], path, DIGIT_SHAPE, size=(13, 6.8))
 
 
 REPRODUCTION = Reproduction(

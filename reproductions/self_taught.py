@@ -12,10 +12,9 @@ Raina, R., Battle, A., Lee, H., Packer, B. and Ng, A. (2007). Self-taught learni
 data. ICML.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
-
 import rhohat
 from reproductions._data import DIGIT_SHAPE, load_mnist
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 
@@ -49,9 +48,7 @@ def classify(train, test, features, seed):
 
 def draw(runs, path):
     """Draw the filters."""
-    figure, ax = plt.subplots(figsize=(7.5, 7), layout="constrained")
-    rhohat.plot_filters(runs[0], DIGIT_SHAPE, ax=ax)
-    figure.savefig(path, dpi=100)
+    draw_filters({"": runs[0]}, path, DIGIT_SHAPE, size=(7.5, 7))
 
 
 REPRODUCTION = Reproduction(

@@ -12,10 +12,9 @@ a 1 bright.
 Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: softmax regression. UFLDL tutorial.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
-
 import rhohat
 from reproductions._data import DIGIT_SHAPE, load_mnist
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 
@@ -33,9 +32,7 @@ def run(seed, fast):
 
 def draw(runs, path):
     """Draw the template of each class."""
-    figure, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
-    rhohat.plot_filters(runs[0], DIGIT_SHAPE, columns=5, normalize="all", ax=ax)
-    figure.savefig(path, dpi=100)
+    draw_filters({"": runs[0]}, path, DIGIT_SHAPE, size=(8, 3.5), columns=5, normalize="all")
 
 
 REPRODUCTION = Reproduction(

@@ -14,10 +14,9 @@ Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: implement 
 UFLDL tutorial.
 """  # noqa: D205, D400 - it begins with the title of a section
 
-import matplotlib.pyplot as plt
-
 import rhohat
 from reproductions._data import DIGIT_SHAPE, load_mnist
+from reproductions._pictures import draw_filters
 from reproductions._reproduction import Figure, Outcome, Reproduction
 
 
@@ -54,10 +53,8 @@ def run(seed, fast):
 
 def draw(runs, path):
     """Draw what the units look for."""
-    figure, axes = plt.subplots(1, 2, figsize=(13, 6.8), layout="constrained")
-    for ax, (name, filters) in zip(axes, runs[0].items(), strict=True):
-        rhohat.plot_filters(filters, DIGIT_SHAPE, title=f"{name}, before fine-tuning", ax=ax)
-    figure.savefig(path, dpi=100)
+    panels = {f"{name}, before fine-tuning": filters for name, filters in runs[0].items()}
+    draw_filters(panels, path, DIGIT_SHAPE, size=(13, 6.8))
 
 
 REPRODUCTION = Reproduction(
