@@ -67,7 +67,7 @@ def draw(runs, path):
         seen = f"{q:.0%} of the pixels masked" if q > 0 else "no noise"
         width, pixels = stroke_width(rows, image_shape).mean(), area(rows).mean()
         panels[f"{seen}\nstroke width {width:.2f} pixels, area {pixels:.0f} pixels"] = rows
-    draw_filters(panels, path, image_shape, size=(5 * len(panels), 5.6))
+    draw_filters(panels, path, image_shape, size=(5 * len(panels), 5.6), bbox_inches="tight")
 
 
 REPRODUCTION = Reproduction(

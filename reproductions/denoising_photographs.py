@@ -97,7 +97,7 @@ def draw(runs, path):
         for way, (filters, _) in learned.items()
         if way != "weight decay, λ = 0.3"
     }
-    draw_filters(panels, path, size=(4.6 * len(panels), 5.2))
+    draw_filters(panels, path, size=(4.6 * len(panels), 5.2), bbox_inches="tight")
 
 
 REPRODUCTION = Reproduction(
