@@ -175,8 +175,7 @@ class Objective:
         parameters = self._cast(theta)
         with self._turn, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
             mean_terms, added = self._penalise_mean_activations(parameters)
-            function = partial(self._sum_loss_and_gradient, parameters, added)
-            sums = self._engine.sum_blocks(function, self._blocks, theta.size + len(self._row_terms), self._dtype)
+            sums = self._sum("_sum_loss_and_gradient", theta.size + len(self._row_terms), parameters, added)
         sums /= self._total_weight
         gradient, row_terms = sums[: theta.size], sums[theta.size :]
         terms = self._terms(row_terms, mean_terms, self._penalise_weights(theta, gradient))
@@ -198,8 +197,7 @@ class Objective:
         parameters = self._cast(theta)
         with self._turn, np.errstate(over="ignore", invalid="ignore"):
             mean_terms, _ = self._penalise_mean_activations(parameters)
-            function = partial(self._sum_loss, parameters)
-            sums = self._engine.sum_blocks(function, self._blocks, len(self._row_terms), self._dtype)
+            sums = self._sum("_sum_loss", len(self._row_terms), parameters)
         terms = self._terms(sums / self._total_weight, mean_terms, self._penalise_weights(theta))
         return sum(terms.values()), terms
 
@@ -244,8 +242,7 @@ class Objective:
         parameters, direction = self._cast(theta), self._cast(vector)
         with self._turn, np.errstate(over="ignore", invalid="ignore"):
             added, added_tangent = self._penalise_mean_tangents(parameters, direction)
-            function = partial(self._sum_hessian_product, parameters, direction, added, added_tangent)
-            product = self._engine.sum_blocks(function, self._blocks, theta.size, self._dtype)
+            product = self._sum("_sum_hessian_product", theta.size, parameters, direction, added, added_tangent)
         product /= self._total_weight
         for penalty in self._weight_penalties:
             penalty.add_hessian_product(*(_decayed(penalty, self.network.unpack(v)) for v in (theta, vector, product)))
@@ -270,6 +267,10 @@ class Objective:
         self._ones = np.ones((1, largest_block), dtype=self._dtype)
         #: How many layers pass 2 finds computed.
         self._known = self._depth if affordable else 0
+
+    def _sum(self, function: str, n_sums: int, *arguments: Any) -> FloatArray:
+        """Return the sums over all rows of what a method, given by name, writes for each block."""
+        return self._engine.sum_blocks(partial(getattr(self, function), *arguments), self._blocks, n_sums, self._dtype)
 
     def _layers(self, rows: slice, worker: int) -> Layers:
         """Return where the layers of a block stand: the input, then the cache or the worker's scratch."""
@@ -308,13 +309,13 @@ class Objective:
 
     def _mean_activations(self, parameters: Parameters, depth: int) -> list[FloatArray]:
         sizes = self.network.layer_sizes[1 : depth + 1]
-        function = partial(self._sum_activations, parameters, depth)
-        return self._split_means(function, sizes)
+        return self._means("_sum_activations", sizes, parameters, depth)
 
-    def _split_means(self, function: Any, sizes: Sequence[int]) -> list[FloatArray]:
+    def _means(self, function: str, sizes: Sequence[int], *arguments: Any) -> list[FloatArray]:
+        """Return sums over all rows, cut into arrays of the given sizes, as means."""
         if not sizes:
             return []
-        sums = self._engine.sum_blocks(function, self._blocks, sum(sizes), self._dtype)
+        sums = self._sum(function, sum(sizes), *arguments)
         sums /= self._mean_weight
         return [sums[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0))]
 
@@ -367,8 +368,7 @@ class Objective:
         added: list[FloatArray | None] = [None] * self.network.n_layers
         added_tangent: list[FloatArray | None] = [None] * self.network.n_layers
         sizes = self.network.layer_sizes[1 : self._depth + 1]
-        function = partial(self._sum_activations_and_tangents, parameters, direction)
-        means = self._split_means(function, [*sizes, *sizes])
+        means = self._means("_sum_activations_and_tangents", [*sizes, *sizes], parameters, direction)
         for hidden, penalties in enumerate(self._mean_penalties[: self._depth]):
             rho_hat, tangent = means[hidden], means[hidden + self._depth]
             added[hidden] = self._sum_derivatives(hidden, rho_hat)

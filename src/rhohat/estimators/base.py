@@ -9,6 +9,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from rhohat.arrays import FloatArray, as_float_rows, empty_aligned
 from rhohat.blocks import row_blocks
 from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.data import RowSource
-from rhohat.engines import ThreadEngine
+from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.training import Problem, train
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.losses import LOSSES, Loss
@@ -96,6 +97,11 @@ class BaseNetwork(BaseEstimator):
         "warm_start": ["boolean"],
         "random_state": ["random_state", np.random.Generator],
         "n_jobs": [None, Integral],
+        "engine": [None, DaskEngine],
+        "memory_limit": [None, Interval(Integral, 1, None, closed="left"), str],
+        "checkpoint": [None, str, PathLike],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left"), str],
+        "resume": ["boolean"],
         "callbacks": ["array-like", None],
         "verbose": ["verbose"],
     }
@@ -108,6 +114,11 @@ class BaseNetwork(BaseEstimator):
     warm_start: bool
     random_state: RandomState
     n_jobs: int | None
+    engine: DaskEngine | None
+    memory_limit: int | str | None
+    checkpoint: str | PathLike[str] | None
+    checkpoint_every: int | str
+    resume: bool
     callbacks: Sequence[Callback] | None
     verbose: int
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import Corruption
+from rhohat.engines import DaskEngine
 from rhohat.estimators.base import check_lengths, warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
@@ -311,6 +313,11 @@ class FeedforwardClassifier(BaseClassifier):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        engine: DaskEngine | None = None,
+        memory_limit: int | str | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        checkpoint_every: int | str = "60 s",
+        resume: bool = False,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:

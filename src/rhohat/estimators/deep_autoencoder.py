@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 
 from rhohat.activations import Activation
 from rhohat.corruption import Corruption
+from rhohat.engines import DaskEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import as_layer_sizes
 from rhohat.estimators.documentation import document
@@ -93,6 +95,11 @@ class DeepAutoencoder(BaseAutoencoder):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        engine: DaskEngine | None = None,
+        memory_limit: int | str | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        checkpoint_every: int | str = "60 s",
+        resume: bool = False,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:

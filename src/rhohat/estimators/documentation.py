@@ -55,11 +55,30 @@ random_state : int, RandomState, Generator or None, default=None
     For initial weights, corruption, shuffling and the subsets of a warm-up. The same seed and data give the same bits.
 n_jobs : int, default=None
     Threads. None: as many as BLAS would use; −1: every core. It changes the speed, never a bit of the result.
+engine : DaskEngine or None, default=None
+    Who computes: the workers of a Dask cluster, or with None the threads of this process.
+{large}
 callbacks : sequence of callable, default=None
     Called with an `IterationState` after every iteration over all rows, not during a warm-up; the fit stops if one
     returns True. Where a fit solves several times, each solve counts its iterations from 1.
 verbose : int, default=0
     Print a line to standard error about every `verbose`-th iteration over all rows; 0 prints nothing.
+""",
+    "large": """
+memory_limit : int, str or None, default=None
+    Most memory that a fit may hold beside the interpreter, its libraries, and arrays that it was given: bytes, or as
+    "512 MB". What will be held is printed to standard error before the fit starts, and kept as `memory_plan_`. Hidden
+    activations that do not fit are computed twice; subsets of a warm-up, and the window that mini-batches from files
+    are shuffled in, become smaller, which changes the result. None: 1 GiB for hidden activations, 256 MB for a subset
+    or a window.
+checkpoint : path or None, default=None
+    Folder into which a fit writes its state, so that it can be resumed after whatever ended it. It must hold no
+    checkpoint of an earlier fit, unless that is to be resumed.
+checkpoint_every : int or str, default="60 s"
+    How often: "30 s", "5 min"; or an integer, which counts iterations, and for mini-batches updates of θ.
+resume : bool, default=False
+    Whether to go on from the checkpoint, to the same bits as without interruption; refused where the data or a
+    parameter that matters is another. Where there is no checkpoint yet, the fit starts, and says so.
 """,
     "fitted": """
 coefs_ : list of arrays of shape (s_l, s_{l+1})
@@ -111,10 +130,14 @@ ConvergenceWarning
 
 def document(cls: _Class) -> _Class:
     """Put the shared parts into a class docstring, where a line such as ``{training}`` asks for them."""
+    cls.__doc__ = _with_shared_parts(inspect.cleandoc(cls.__doc__ or ""))
+    return cls
+
+
+def _with_shared_parts(text: str) -> str:
     lines = []
-    for line in inspect.cleandoc(cls.__doc__ or "").splitlines():
+    for line in text.splitlines():
         name = line.strip().removeprefix("{").removesuffix("}")
         shared = _SHARED.get(name) if line.strip() == f"{{{name}}}" else None
-        lines.append(line if shared is None else textwrap.dedent(shared).strip("\n"))
-    cls.__doc__ = "\n".join(lines)
-    return cls
+        lines.append(line if shared is None else _with_shared_parts(textwrap.dedent(shared).strip("\n")))
+    return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
@@ -12,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource
-from rhohat.engines import ThreadEngine
+from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
@@ -74,6 +75,9 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         For the layers that have none of their own.
     n_jobs : int, default=None
         Threads of `transform` and the like; each layer has its own for its fit.
+    engine : DaskEngine or None, default=None
+        Who computes, also in layers that have none of their own.
+    {large}
 
     Attributes
     ----------
@@ -117,6 +121,11 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         *,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        engine: DaskEngine | None = None,
+        memory_limit: int | str | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        checkpoint_every: int | str = "60 s",
+        resume: bool = False,
     ) -> None:
         self._store(locals())
 

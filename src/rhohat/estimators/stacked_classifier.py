@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 
 from rhohat.activations import Activation
 from rhohat.corruption import Corruption
-from rhohat.engines import ThreadEngine
+from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
@@ -108,6 +109,11 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        engine: DaskEngine | None = None,
+        memory_limit: int | str | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        checkpoint_every: int | str = "60 s",
+        resume: bool = False,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:
