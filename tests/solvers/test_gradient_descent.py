@@ -52,7 +52,7 @@ def test_divergence_is_reported():
         result = GradientDescent(learning_rate=1e3).minimize(Quadratic(), np.ones(6), max_iter=10_000)
     assert result.status == "not_finite"
     assert np.all(np.isfinite(result.theta))
-    assert "lower the learning rate" in result.message
+    assert "Lower learning_rate" in result.message
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -12,8 +12,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Real
-from typing import Any, Literal, NoReturn, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +24,7 @@ __all__ = [
     "Callback",
     "FullBatchSolver",
     "IterationState",
+    "Keeper",
     "ObjectiveFunction",
     "ObjectiveInParts",
     "ObjectiveWithBatches",
@@ -32,6 +34,7 @@ __all__ = [
     "PartFunction",
     "Point",
     "Run",
+    "RunState",
     "Solver",
     "SolverResult",
     "Status",
@@ -82,7 +85,8 @@ class ObjectiveWithBatches(Protocol):
         """Yield a pair for every mini-batch of an epoch: its objective, and its number of rows.
 
         The rows are shuffled by whoever implements this; the same epoch, counted from 0, gives the same batches.
-        The θ that a batch's objective gets is changed in place afterwards.
+        The θ that a batch's objective gets is changed in place afterwards. A run that is resumed in the middle of an
+        epoch asks for ``batches(epoch, batch_size, first_batch=k)``: those from the k-th on, counted from 0.
         """
 
 
@@ -96,7 +100,41 @@ class ObjectiveWithValidation(Protocol):
 
 _WINDOW = 10  # iterations whose improvement is looked at together
 
-Status: TypeAlias = Literal["converged", "max_iter", "stalled", "stopped", "not_finite"]
+Status: TypeAlias = Literal["converged", "max_iter", "stalled", "stopped", "not_finite", "interrupted"]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run as it stands between two iterations: all that it takes to go on to the same bits.
+
+    Attributes
+    ----------
+    record : dict
+        Numbers, texts, lists and dicts, as JSON holds them, by name.
+    arrays : dict of str to array
+        By name; θ among them. They may be the run's own memory, which changes when the run goes on.
+    """
+
+    record: dict[str, Any]
+    arrays: dict[str, FloatArray]
+
+
+class Keeper(Protocol):
+    """Who keeps the states of a run, to resume it from."""
+
+    def offer(self, progress: int, capture: Callable[[], RunState]) -> None:
+        """Say that the run stands between two iterations.
+
+        Parameters
+        ----------
+        progress : int
+            Iterations done, or updates of θ by mini-batches.
+        capture : callable
+            Returns the state at this point, until `withdraw` or the next `offer` is called.
+        """
+
+    def withdraw(self) -> None:
+        """Say that what was offered last is about to change; several threads may call it."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +187,8 @@ class SolverResult:
         Evaluations of J and ∇J, the first included; those of a mini-batch count as one each.
     status : {"converged", "max_iter", "stalled", "stopped", "not_finite"}
         Why it ended: the gradient, or what J still improves by, is small enough; max_iter was reached; no step in the
-        solver's direction lowers J; a callback or early stopping said so; J or ∇J was not finite.
+        solver's direction lowers J; a callback or early stopping said so; J or ∇J was not finite. ("interrupted" is
+        for the record of a fit that Ctrl-C ended.)
     message : str
         The same as a sentence that says what to do.
     loss_curve : list of float, of length n_iter
@@ -187,6 +226,9 @@ class SolverResult:
 class Solver(ABC):
     """Minimises a function of θ, given as a callable that returns its value and gradient."""
 
+    #: Whether the solver offers its states to a keeper, and goes on from one.
+    resumable: ClassVar[bool] = False
+
     def minimize(
         self,
         objective: ObjectiveFunction,
@@ -195,6 +237,8 @@ class Solver(ABC):
         max_iter: int = 400,
         tol: float = 1e-5,
         callbacks: Sequence[Callback] = (),
+        keeper: Keeper | None = None,
+        resume_from: RunState | None = None,
     ) -> SolverResult:
         """Minimise an objective.
 
@@ -212,6 +256,11 @@ class Solver(ABC):
         callbacks : sequence of callable
             Called with an `IterationState` after every iteration; the fit stops if one returns True. An exception
             that a callback raises passes through.
+        keeper : Keeper, default=None
+            Who is offered the state of the run after every iteration.
+        resume_from : RunState, default=None
+            To go on from, in the place of `theta`. The objective and all settings must be those of the run that it was
+            offered by; then the result is that of an uninterrupted run, bit for bit.
 
         Returns
         -------
@@ -220,10 +269,24 @@ class Solver(ABC):
         Raises
         ------
         ValueError
-            If the objective lacks a method that the solver needs.
+            If the objective lacks a method that the solver needs, or a state is to be resumed by a solver that cannot.
         """
         self._check_objective(objective)
-        return Run(objective, max_iter, tol, callbacks).carry_out(theta, self._iterate)
+        run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=self._checked(resume_from))
+        run.remedy = self._remedy
+        return run.carry_out(theta, self._iterate)
+
+    def _checked(self, state: RunState | None) -> RunState | None:
+        if state is not None and not self.resumable:
+            raise ValueError(
+                f"{type(self).__name__} cannot be resumed: what does its work does not give its state away."
+            )
+        return state
+
+    @property
+    def _remedy(self) -> str:
+        """What a user may do where steps lead to numbers that are not finite."""
+        return "Scale the data to about 1, or use float64."
 
     def _check_objective(self, objective: ObjectiveFunction) -> None:  # noqa: B027 - most solvers take any callable
         """Raise ValueError where the objective lacks a method that the solver needs."""
@@ -266,10 +329,13 @@ class FullBatchSolver(Solver):
         max_iter: int = 400,
         tol: float = 1e-5,
         callbacks: Sequence[Callback] = (),
+        keeper: Keeper | None = None,
+        resume_from: RunState | None = None,
     ) -> SolverResult:
         """Minimise an objective; see `Solver.minimize`."""
         self._check_objective(objective)
-        run = Run(objective, max_iter, tol, callbacks, min_improvement=self.min_improvement)
+        run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=self._checked(resume_from))
+        run.min_improvement, run.remedy = self.min_improvement, self._remedy
         return run.carry_out(theta, self._iterate)
 
 
@@ -290,6 +356,17 @@ class Point:
     value: float
     gradient: FloatArray
     terms: dict[str, float]
+
+    @classmethod
+    def from_state(cls, state: RunState, name: str) -> Point:
+        """Return the point that was saved by a name."""
+        value, terms = state.record[name]["value"], state.record[name]["terms"]
+        return cls(state.arrays[f"{name} theta"], value, state.arrays[f"{name} gradient"], terms)
+
+    def add_to(self, state: RunState, name: str) -> None:
+        """Save the point by a name."""
+        state.record[name] = {"value": self.value, "terms": self.terms}
+        state.arrays.update({f"{name} theta": self.theta, f"{name} gradient": self.gradient})
 
     @property
     def gradient_norm(self) -> float:
@@ -312,6 +389,12 @@ class Run:
         The current iterate.
     n_iter, n_evaluations, n_hessian_products : int
         So far.
+    keeper : Keeper or None
+        Who is offered the state after every iteration.
+    resumed : RunState or None
+        What the run goes on from; solvers find their own part there.
+    remedy : str
+        What a user may do where steps lead to numbers that are not finite.
     """
 
     objective: ObjectiveFunction
@@ -325,6 +408,10 @@ class Run:
     n_hessian_products: int = 0
     validation_curve: list[float] = field(default_factory=list)
     min_improvement: float = 0.0
+    keeper: Keeper | None = None
+    resumed: RunState | None = None
+    remedy: str = ""
+    _last_terms: dict[str, float] = field(default_factory=dict)
 
     def carry_out(
         self, theta: FloatArray, iterate: Callable[[Run], None], *, evaluate_start: bool = True
@@ -335,7 +422,9 @@ class Run:
         """
         theta = np.array(theta, dtype=np.float64)
         try:
-            if evaluate_start:
+            if self.resumed is not None:
+                self._restore(self.resumed)
+            elif evaluate_start:
                 self.start(theta)
             else:
                 self.point = Point(theta, np.nan, np.full_like(theta, np.nan), {})
@@ -350,6 +439,46 @@ class Run:
         if not self.point.is_finite:
             self.stop_as_not_finite()
         self._check_converged()
+
+    def offer(self, own: Callable[[], RunState], progress: int | None = None) -> None:
+        """Say that an iteration is done and the next has not begun.
+
+        Parameters
+        ----------
+        own : callable
+            Returns what the solver holds beside the run, until `withdraw` is called.
+        progress : int, default=None
+            Updates of θ; None means the iterations done.
+        """
+        if self.keeper is not None:
+            capture = partial(self._state, own, self.point, self.n_iter, self.n_evaluations)
+            self.keeper.offer(self.n_iter if progress is None else progress, capture)
+
+    def withdraw(self) -> None:
+        """Say that what the solver holds is about to change."""
+        if self.keeper is not None:
+            self.keeper.withdraw()
+
+    def _state(self, own: Callable[[], RunState], point: Point, n_iter: int, n_evaluations: int) -> RunState:
+        """Return the state after so many iterations, whatever has been recorded since."""
+        state = own()
+        point.add_to(state, "point")
+        state.arrays.setdefault("theta", point.theta)
+        state.record.update(
+            n_iter=n_iter,
+            n_evaluations=n_evaluations,
+            loss_curve=self.loss_curve[:n_iter],
+            terms_curve={name: values[:n_iter] for name, values in self.terms_curve.items()},
+            validation_curve=self.validation_curve[:n_iter],
+        )
+        return state
+
+    def _restore(self, state: RunState) -> None:
+        record = state.record
+        self.point = Point.from_state(state, "point")
+        self.n_iter, self.n_evaluations = record["n_iter"], record["n_evaluations"]
+        self.loss_curve, self.validation_curve = list(record["loss_curve"]), list(record["validation_curve"])
+        self.terms_curve = {name: list(values) for name, values in record["terms_curve"].items()}
 
     def attempt(self, theta: FloatArray) -> Point | None:
         """Evaluate the objective at θ, or return None if the value or the gradient is not finite there.
@@ -377,7 +506,8 @@ class Run:
         evaluate = function.evaluate if isinstance(function, ObjectiveWithTerms) else function
         value, gradient, *rest = evaluate(theta)
         self.n_evaluations += 1
-        return float(value), np.asarray(gradient, dtype=np.float64), rest[0] if rest else {}
+        self._last_terms = rest[0] if rest else {}
+        return float(value), np.asarray(gradient, dtype=np.float64), self._last_terms
 
     def call_in_parts(
         self, function: ObjectiveFunction, theta: FloatArray, use: PartFunction
@@ -385,7 +515,8 @@ class Run:
         """Call a batch's objective, count it, and hand its gradient on in parts, unless the value is not finite."""
         if isinstance(function, ObjectiveInParts):
             self.n_evaluations += 1
-            return function.evaluate_in_parts(theta, use)
+            value, self._last_terms = function.evaluate_in_parts(theta, use)
+            return value, self._last_terms
         value, gradient, terms = self.call(function, theta)
         if np.isfinite(value):
             use(slice(0, theta.size), gradient, 0)
@@ -432,13 +563,22 @@ class Run:
         )
 
     def stop_as_not_finite(self, what: str = "The cost or its gradient") -> NoReturn:
-        """Stop because what was computed last is not finite."""
+        """Stop because what was computed last is not finite, and say what the likely cause is."""
+        broken = sorted(name for name, value in self._last_terms.items() if not np.isfinite(value))
+        subject = f"{what} ({', '.join(broken)})" if broken else what
+        if self.n_evaluations == 1:
+            raise Stop("not_finite", f"{subject} is not finite at the start; scale the data.")
+        curve = self.loss_curve
+        if len(curve) > 1 and curve[-1] > min(curve):
+            cause = f"The cost had risen from {min(curve):.3g} to {curve[-1]:.3g} before, so the steps are too long."
+        elif curve:
+            cause = f"The cost was {curve[-1]:.3g} before, so a step was too long for the arithmetic."
+        else:
+            cause = "It was finite at first, so the first steps are too long for data of this size."
         raise Stop(
             "not_finite",
-            f"{what} is not finite at the start; scale the data."
-            if self.n_evaluations == 1
-            else f"{what} stopped being finite at evaluation {self.n_evaluations}, in iteration {self.n_iter + 1}; the"
-            " last finite parameters are kept. Scale the data, or lower the learning rate if the solver has one.",
+            f"{subject} stopped being finite at evaluation {self.n_evaluations}, in iteration {self.n_iter + 1}; the"
+            f" last finite parameters are kept. {cause} {self.remedy}",
         )
 
     def stop_as_stalled(self) -> NoReturn:

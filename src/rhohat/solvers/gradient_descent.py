@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from rhohat.arrays import FloatArray
 from rhohat.solvers._checks import check_positive, check_unit_interval
-from rhohat.solvers.base import FullBatchSolver, Run
+from rhohat.solvers.base import FullBatchSolver, Run, RunState
 
 __all__ = ["GradientDescent"]
 
@@ -59,6 +60,8 @@ class GradientDescent(FullBatchSolver):
     momentum: float = 0.0
     min_improvement: float = field(default=0.0, kw_only=True)
 
+    resumable: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.learning_rate, str):
@@ -70,25 +73,31 @@ class GradientDescent(FullBatchSolver):
             check_positive("learning_rate", self.learning_rate)
         check_unit_interval("momentum", self.momentum, zero=True)
 
-    def _iterate(self, run: Run) -> None:
-        if isinstance(self.learning_rate, str):
-            self._iterate_adaptively(run)
-            return
-        velocity = np.zeros_like(run.point.theta)
-        while True:
-            velocity, theta = self._step(run, velocity, self.learning_rate)
-            run.accept(run.evaluate(theta))
+    @property
+    def _remedy(self) -> str:
+        return f"Lower learning_rate (now {self.learning_rate}), or scale the data to about 1."
 
-    def _iterate_adaptively(self, run: Run) -> None:
-        velocity, rate = np.zeros_like(run.point.theta), _FIRST_RATE
+    def _iterate(self, run: Run) -> None:
+        velocity = np.zeros_like(run.point.theta)
+        rate = _FIRST_RATE if isinstance(self.learning_rate, str) else self.learning_rate
+        if run.resumed is not None:
+            velocity, rate = run.resumed.arrays["velocity"], run.resumed.record["rate"]
+        while True:
+            run.offer(partial(_state, velocity, rate))
+            if isinstance(self.learning_rate, str):
+                velocity, rate = self._step_adaptively(run, velocity, rate)
+            else:
+                velocity, theta = self._step(run, velocity, rate)
+                run.accept(run.evaluate(theta))
+
+    def _step_adaptively(self, run: Run, velocity: FloatArray, rate: float) -> tuple[FloatArray, float]:
+        """Do an iteration, and return the next velocity and rate."""
         while True:
             next_velocity, theta = self._step(run, velocity, rate)
             point = run.attempt(theta)
             if point is not None and point.value <= run.point.value:
-                velocity = next_velocity
-                rate *= _GROWTH
                 run.accept(point)
-                continue
+                return next_velocity, rate * _GROWTH
             velocity = np.zeros_like(velocity)
             rate *= _SHRINKAGE
             if np.array_equal(self._step(run, velocity, rate)[1], run.point.theta):  # too small a rate to move
@@ -99,3 +108,7 @@ class GradientDescent(FullBatchSolver):
         with np.errstate(over="ignore", invalid="ignore"):  # the run judges what is no longer finite
             velocity = self.momentum * velocity - rate * run.point.gradient
             return velocity, run.point.theta + velocity
+
+
+def _state(velocity: FloatArray, rate: float) -> RunState:
+    return RunState({"rate": rate}, {"velocity": velocity})

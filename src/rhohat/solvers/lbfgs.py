@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from rhohat.arrays import FloatArray
 from rhohat.solvers._checks import check_count
-from rhohat.solvers.base import FullBatchSolver, Run
+from rhohat.solvers.base import FullBatchSolver, Run, RunState
 from rhohat.solvers.line_search import search_line
 
 __all__ = ["LBFGS"]
@@ -53,6 +55,8 @@ class LBFGS(FullBatchSolver):
 
     memory: int | None = None
 
+    resumable: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.memory is not None:
@@ -80,11 +84,13 @@ class LBFGS(FullBatchSolver):
 
     def _iterate(self, run: Run) -> None:
         hessian = _InverseHessian(self.pairs(run.point.theta.size), run.point.theta.size)
-        direction = -hessian.multiply(run.point.gradient)
+        direction = -hessian.multiply(run.point.gradient) if run.resumed is None else hessian.restore(run.resumed)
         while True:
             if not run.point.gradient @ direction < 0:  # rounding has spoilt the pairs
+                run.withdraw()
                 hessian.forget()
                 direction = -run.point.gradient
+            run.offer(partial(hessian.state, direction))
             step = 1.0
             if not hessian.n_pairs:  # nothing is known of the scale: a first step of length 1 at most
                 norm = float(np.linalg.norm(run.point.gradient))
@@ -94,9 +100,11 @@ class LBFGS(FullBatchSolver):
             before, point = run.point, search_line(run, direction, step)
             if point is not None:
                 run.accept(point)
+                run.withdraw()
                 s, y = point.theta - before.theta, point.gradient - before.gradient
                 direction = -hessian.multiply_next(s, y, point.gradient)
             elif hessian.n_pairs:
+                run.withdraw()
                 hessian.forget()
                 direction = -hessian.multiply(run.point.gradient)
             else:
@@ -125,6 +133,27 @@ class _InverseHessian:
     def forget(self) -> None:
         """Drop all pairs."""
         self._order.clear()
+
+    def state(self, direction: FloatArray) -> RunState:
+        """Return the pairs, and the direction that they led to."""
+        used = slice(self.n_pairs)
+        arrays: dict[str, FloatArray] = {
+            "S": self._S[used],
+            "Y": self._Y[used],
+            "SY": self._SY[used, used],
+            "YY": self._YY[used, used],
+        }
+        arrays |= {"Sg": self._Sg[used], "Yg": self._Yg[used], "direction": direction}
+        return RunState({"order": list(self._order)}, arrays)
+
+    def restore(self, state: RunState) -> FloatArray:
+        """Take the pairs of a state over, and return its direction."""
+        self._order = list(state.record["order"])
+        used = slice(self.n_pairs)
+        self._S[used], self._Y[used] = state.arrays["S"], state.arrays["Y"]
+        self._SY[used, used], self._YY[used, used] = state.arrays["SY"], state.arrays["YY"]
+        self._Sg[used], self._Yg[used] = state.arrays["Sg"], state.arrays["Yg"]
+        return state.arrays["direction"]
 
     def multiply_next(self, s: FloatArray, y: FloatArray, g: FloatArray) -> FloatArray:
         """Take a pair in, in the place of the oldest if there is no other, and return H g for the gradient after it.

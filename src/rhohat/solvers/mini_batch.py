@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import ClassVar
 
@@ -14,14 +15,17 @@ from numpy.typing import DTypeLike
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import theta_parts
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
+from rhohat.solvers._interrupts import HeldInterrupts, interrupts_held
 from rhohat.solvers.base import (
     Callback,
+    Keeper,
     ObjectiveFunction,
     ObjectiveWithBatches,
     ObjectiveWithValidation,
     PartFunction,
     Point,
     Run,
+    RunState,
     Solver,
     SolverResult,
     Stop,
@@ -101,6 +105,8 @@ class MiniBatchSolver(Solver):
     #: Names of the running sums or means that the update keeps.
     moment_names: ClassVar[tuple[str, ...]]
 
+    resumable: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_positive("learning_rate", self.learning_rate)
         check_count("batch_size", self.batch_size, "row")
@@ -116,6 +122,8 @@ class MiniBatchSolver(Solver):
         max_iter: int = 400,
         tol: float = 1e-5,
         callbacks: Sequence[Callback] = (),
+        keeper: Keeper | None = None,
+        resume_from: RunState | None = None,
         state: MiniBatchState | None = None,
     ) -> SolverResult:
         """Minimise an objective.
@@ -132,6 +140,9 @@ class MiniBatchSolver(Solver):
             Converged when no component of the epoch's mean gradient exceeds this.
         callbacks : sequence of callable
             Called with an `IterationState` after every epoch; the fit stops if one returns True.
+        keeper, resume_from
+            See `Solver.minimize`; the state is offered after every update of θ, so within epochs, too. Until the update
+            at work is done, Ctrl-C waits.
         state : MiniBatchState, default=None
             To continue an earlier run: pass a new one to the first call, and the same again with the result's θ to
             the next, which then does what a single call would have done, bit for bit. Epochs are numbered on, and a
@@ -149,12 +160,21 @@ class MiniBatchSolver(Solver):
         """
         self._check_objective(objective)
         state = MiniBatchState() if state is None else state
+        if resume_from is not None:
+            state.epoch, state.step = resume_from.record["epoch"], resume_from.record["step"]
+            state.moments = {name: resume_from.arrays[name] for name in self.moment_names}
         self._prepare(state, np.size(theta), getattr(objective, "dtype", np.float64))
-        return Run(objective, max_iter, tol, callbacks).carry_out(
-            theta,
-            partial(self._iterate, state=state),
-            evaluate_start=not isinstance(objective, ObjectiveWithBatches),
-        )
+        run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=resume_from, remedy=self._remedy)
+        with contextlib.nullcontext() if keeper is None else interrupts_held() as held:
+            return run.carry_out(
+                theta,
+                partial(self._iterate, state=state, held=held),
+                evaluate_start=not isinstance(objective, ObjectiveWithBatches),
+            )
+
+    @property
+    def _remedy(self) -> str:
+        return f"Lower learning_rate (now {self.learning_rate:g}), or scale the data to about 1."
 
     @abstractmethod
     def _update(
@@ -189,12 +209,13 @@ class MiniBatchSolver(Solver):
                 " afresh."
             )
 
-    def _iterate(self, run: Run, state: MiniBatchState | None = None) -> None:
+    def _iterate(self, run: Run, state: MiniBatchState | None = None, held: HeldInterrupts | None = None) -> None:
         assert state is not None  # minimize makes one
-        epochs = _Epochs(self, run, state)
         stopping = _EarlyStopping(run, self.patience) if self.early_stopping else None
+        epochs = _Epochs(self, run, state, stopping, held)
         try:
             while True:
+                epochs.offer()
                 point = epochs.next()
                 if stopping is not None:
                     stopping.validate(point)
@@ -209,17 +230,27 @@ class MiniBatchSolver(Solver):
 class _Epochs:
     """Does epochs one by one; θ and the moments are updated in place, part by part."""
 
-    def __init__(self, solver: MiniBatchSolver, run: Run, state: MiniBatchState) -> None:
-        self._solver, self._run, self._state = solver, run, state
+    def __init__(
+        self,
+        solver: MiniBatchSolver,
+        run: Run,
+        state: MiniBatchState,
+        stopping: _EarlyStopping | None,
+        held: HeldInterrupts | None,
+    ) -> None:
+        self._solver, self._run, self._state, self._stopping, self._held = solver, run, state, stopping, held
         self._schedule = as_schedule(solver.schedule)
         self._last_epoch = state.epoch + run.max_iter
         self._moments = [state.moments[name] for name in solver.moment_names]
         self._theta = run.point.theta.astype(self._moments[0].dtype)
         self._gradient_sum = np.zeros_like(self._theta)
+        self._sums = _Sums()
         self._scratch: dict[int, FloatArray] = {}  # of each thread
+        if run.resumed is not None:
+            self._restore(run.resumed)
 
     def next(self) -> Point:
-        """Do an epoch and return its record."""
+        """Do an epoch, or what is left of it, and return its record."""
         if isinstance(self._run.objective, ObjectiveWithBatches):
             point = self._do_batches(self._run.objective)
         else:
@@ -227,35 +258,58 @@ class _Epochs:
             for part in theta_parts(self._theta.size):
                 update(part, self._run.point.gradient[part], 0)
             point = self._run.evaluate(self._theta)
+        self._run.withdraw()
+        self._sums = _Sums()
+        self._gradient_sum[:] = 0
         self._state.epoch += 1
         return point
 
+    def offer(self) -> None:
+        """Offer the state to the run's keeper, and let Ctrl-C through."""
+        self._run.offer(
+            partial(self._capture, self._state.epoch, self._state.step, replace(self._sums)), self._state.step
+        )
+        if self._held is not None:
+            self._held.release()
+
+    def _capture(self, epoch: int, step: int, sums: _Sums) -> RunState:
+        record = {"epoch": epoch, "step": step, "last_epoch": self._last_epoch, "sums": asdict(sums)}
+        arrays = {"theta": self._theta, "gradient sum": self._gradient_sum, **self._state.moments}
+        state = RunState(record, arrays)
+        if self._stopping is not None:
+            self._stopping.add_to(state)
+        return state
+
+    def _restore(self, state: RunState) -> None:
+        self._last_epoch = state.record["last_epoch"]
+        self._theta, self._gradient_sum = state.arrays["theta"], state.arrays["gradient sum"]
+        self._sums = _Sums(**state.record["sums"])
+        if self._stopping is not None:
+            self._stopping.restore(state)
+
     def _do_batches(self, objective: ObjectiveWithBatches) -> Point:
         n_samples = getattr(objective, "n_samples", np.inf)
-        rows_done, value_sum = 0, 0.0
-        rows_of_last = 0  # the gradients' sum is in units of so many rows: most batches are added as they are
-        terms_sum: dict[str, float] = {}
-        self._gradient_sum[:] = 0
-        for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size):
-            if n_rows != rows_of_last:
-                self._gradient_sum *= rows_of_last / n_rows
-                rows_of_last = n_rows
-            update = self._step(min(rows_done / n_samples, 1.0))
+        sums = self._sums
+        where = {"first_batch": sums.n_batches} if sums.n_batches else {}  # whoever is never resumed need not know it
+        for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size, **where):
+            if n_rows != sums.rows_of_last:
+                self._run.withdraw()
+                self._gradient_sum *= sums.rows_of_last / n_rows
+                sums.rows_of_last = n_rows
+            update = self._step(min(sums.n_rows / n_samples, 1.0))
             value, terms = self._run.call_in_parts(function, self._theta, update)
             if not np.isfinite(value):
                 self._run.stop_as_not_finite()
-            rows_done += n_rows
-            value_sum += n_rows * value
-            for name, term in terms.items():
-                terms_sum[name] = terms_sum.get(name, 0.0) + n_rows * term
-        if rows_done == 0:
+            sums.add(n_rows, value, terms)
+            self.offer()
+        if sums.n_rows == 0:
             raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
         gradient_mean = self._gradient_sum.astype(np.float64)
-        gradient_mean *= rows_of_last / rows_done
-        point = Point(self._theta.astype(np.float64), value_sum / rows_done, gradient_mean, {})
+        gradient_mean *= sums.rows_of_last / sums.n_rows
+        point = Point(self._theta.astype(np.float64), sums.value / sums.n_rows, gradient_mean, {})
         if not (point.is_finite and np.isfinite(largest_magnitude(point.theta))):
             self._run.stop_as_not_finite()
-        return replace(point, terms={name: term / rows_done for name, term in terms_sum.items()})
+        return replace(point, terms={name: term / sums.n_rows for name, term in sums.terms.items()})
 
     def _step(self, epoch_fraction: float) -> PartFunction:
         """Begin a step, and return what updates a part of θ by a gradient, and adds that to the epoch's sum."""
@@ -264,6 +318,7 @@ class _Epochs:
         learning_rate = self._solver.learning_rate * self._schedule(progress)
 
         def update(part: slice, gradient: FloatArray, worker: int) -> None:
+            self._run.withdraw()
             # A few passes over each number: so few numbers at a time that they stay in the core's cache, and no fewer,
             # as every call pays for Python's lock.
             for small in theta_parts(part.stop - part.start):
@@ -281,12 +336,51 @@ class _Epochs:
         return update
 
 
+@dataclass
+class _Sums:
+    """What an epoch has summed up over its batches so far.
+
+    Attributes
+    ----------
+    n_batches, n_rows : int
+    rows_of_last : int
+        The gradients' sum is in units of so many rows: most batches are added as they are.
+    value : float
+        Of J, times rows.
+    terms : dict of str to float
+        Likewise.
+    """
+
+    n_batches: int = 0
+    n_rows: int = 0
+    rows_of_last: int = 0
+    value: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict)
+
+    def add(self, n_rows: int, value: float, terms: dict[str, float]) -> None:
+        """Add a batch."""
+        self.n_batches += 1
+        self.n_rows += n_rows
+        self.value += n_rows * value
+        self.terms = self.terms | {name: self.terms.get(name, 0.0) + n_rows * term for name, term in terms.items()}
+
+
 class _EarlyStopping:
     """Keeps the iterate of the lowest cost on the rows held out, and knows when to give up."""
 
     def __init__(self, run: Run, patience: int) -> None:
         self._run, self._patience = run, patience
         self.best, self._lowest, self._best_epoch = run.point, np.inf, 0
+
+    def add_to(self, state: RunState) -> None:
+        """Save what it knows."""
+        self.best.add_to(state, "best")
+        state.record.update(lowest=self._lowest, best_epoch=self._best_epoch)
+
+    def restore(self, state: RunState) -> None:
+        """Take over what was saved."""
+        self.best = Point.from_state(state, "best")
+        self._lowest, self._best_epoch = state.record["lowest"], state.record["best_epoch"]
 
     def validate(self, point: Point) -> None:
         """Compare an iterate that is about to be accepted with the best one."""

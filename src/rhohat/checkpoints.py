@@ -1,0 +1,170 @@
+"""Checkpoints on disk: numbers and arrays in a folder, of which a reader sees all or nothing.
+
+A checkpoint is one safetensors file: its arrays are tensors, and everything else is JSON in its metadata. It is written
+beside the others under another name, forced to the disk, and renamed, which happens as a whole or not at all; and then
+all but the newest two are deleted. So whenever a process or machine dies, the newest checkpoint is a complete one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhohat.arrays import empty_aligned
+from rhohat.exceptions import CheckpointError, CheckpointWarning
+
+try:
+    import fcntl
+except ImportError:  # no locks there
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Checkpoints"]
+
+_FORMAT = "rhohat checkpoint 1"
+_NAME = re.compile(r"checkpoint-(\d{8})\.safetensors")
+_UNFINISHED = "checkpoint.unfinished"
+_KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints of a fit, in a folder of their own.
+
+    Parameters
+    ----------
+    folder : path
+        Made when the first checkpoint is saved.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self._lock: int | None = None
+
+    def paths(self) -> list[Path]:
+        """Return the checkpoints, newest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+
+    def newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Return the record and the arrays of the newest checkpoint that can be read, or None where there is none.
+
+        Warns
+        -----
+        CheckpointWarning
+            Where the newest file is damaged, and the one before is taken in its place.
+
+        Raises
+        ------
+        CheckpointError
+            If there are files, and none can be read.
+        """
+        paths = self.paths()
+        for path in paths:
+            try:
+                found = _read(path)
+            except Exception as error:  # a damaged file may fail in many ways
+                failure = f"{path} cannot be read: {error}"
+                if path != paths[-1]:
+                    warnings.warn(f"{failure}; the checkpoint before it is used.", CheckpointWarning, stacklevel=2)
+            else:
+                return found
+        if paths:
+            raise CheckpointError(f"{failure}. Delete {self.folder} to start anew.")
+        return None
+
+    def save(self, record: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Write a checkpoint, and delete those that are no longer among the newest two.
+
+        Parameters
+        ----------
+        record : dict
+            What JSON holds.
+        arrays : dict of str to array
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; earlier ones stay as they are.
+        """
+        from safetensors.numpy import save
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        paths = self.paths()
+        number = int(_NAME.fullmatch(paths[0].name)[1]) + 1 if paths else 1  # type: ignore[index]
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        content = save(contiguous, metadata={"format": _FORMAT, "record": json.dumps(record)})
+        unfinished = self.folder / _UNFINISHED
+        try:
+            with unfinished.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self.folder / f"checkpoint-{number:08d}.safetensors")
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
+        self._sync_folder()
+        for path in paths[_KEPT - 1 :]:
+            path.unlink(missing_ok=True)
+
+    def lock(self) -> None:
+        """Keep other processes from using the folder while this one lives, where the file system knows how.
+
+        Raises
+        ------
+        CheckpointError
+            If another fit uses it.
+        OSError
+            If the folder cannot be made.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if fcntl is None or self._lock is not None:
+            return
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.unlock()
+            raise CheckpointError(
+                f"another fit writes its checkpoints to {self.folder} at this moment; give each fit a folder."
+            ) from None
+        except OSError:  # not there
+            self.unlock()
+
+    def unlock(self) -> None:
+        """Let others use the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _sync_folder(self) -> None:
+        """Force the names in the folder to the disk, where the system can."""
+        with suppress(OSError):
+            descriptor = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("format") != _FORMAT:
+            raise ValueError(f"its format is {metadata.get('format', 'unknown')!r}, not {_FORMAT!r}")
+        arrays = {}
+        for name in file.keys():  # noqa: SIM118 - it is no dict
+            stored = file.get_tensor(name)
+            arrays[name] = empty_aligned(stored.shape, stored.dtype)
+            arrays[name][...] = stored
+    return json.loads(metadata["record"]), arrays
