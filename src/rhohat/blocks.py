@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray
 
@@ -34,6 +34,9 @@ class Rows(Protocol):
 
     def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Return rows `start` to `stop`, in `out` if that is given; several threads call it at a time."""
+
+    def take(self, rows: NDArray[np.intp]) -> FloatArray:
+        """Return rows by their numbers, in any order."""
 
 
 def in_memory(rows: FloatArray | Rows) -> TypeGuard[FloatArray]:

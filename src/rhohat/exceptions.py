@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["ConvergenceWarning", "MissingExtraError"]
+__all__ = ["CheckpointError", "CheckpointWarning", "ConvergenceWarning", "MissingExtraError"]
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be resumed: it is damaged, or of a fit with other data or settings."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written or read; the fit goes on without it."""
 
 
 class MissingExtraError(ImportError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import partial
-from itertools import accumulate, zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,17 +13,19 @@ from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.batch_objective import BatchObjective
-from rhohat.blocks import Engine
+from rhohat.blocks import Engine, Rows, in_memory
 from rhohat.compatibility import check_problem
 from rhohat.corruption import Corruption
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Network
 from rhohat.penalties import Penalty
 from rhohat.randomness import keyed_generator
+from rhohat.row_windows import RowWindows, Window, bytes_of_a_row, even_edges, read_all
 
 __all__ = ["MiniBatches"]
 
 _ROWS_FILLED = 128  # at once, by a thread
+_HELD_OUT = 4  # one part in so many of the memory for windows is for rows held out
 
 
 class MiniBatches:
@@ -31,9 +34,10 @@ class MiniBatches:
     Parameters
     ----------
     network : Network
-    X : array of shape (n_samples, n_features), float32 or float64
-        Clean inputs.
-    y : array of shape (n_samples, n_outputs), default=None
+    X : array or rows to read, of shape (n_samples, n_features), float32 or float64
+        Clean inputs. Rows that are not in memory are read: all of them once, where they fit `window_bytes`; else in
+        every epoch, a window at a time, while the window before is used.
+    y : array or rows to read, of shape (n_samples, n_outputs), default=None
         Targets; None means X itself, clean.
     loss, penalties, tangents, engine
         As for `Objective`. Means over rows, ρ̂ among them, are taken over the mini-batch.
@@ -46,6 +50,9 @@ class MiniBatches:
         What is done to the inputs, afresh in every epoch.
     validation_fraction : float, default=0
         Fraction of the rows that is held out of every mini-batch, for `validate`; at least one row where it is not 0.
+        Of rows that are read in windows, at most so many are as fit a quarter of `window_bytes`, which they then take.
+    window_bytes : int, default=256 MiB
+        Memory for rows that are to be read, for all windows together; a window holds one mini-batch at least.
 
     Attributes
     ----------
@@ -58,13 +65,19 @@ class MiniBatches:
     ------
     ValueError
         As `Objective` does; or if holding rows out leaves none.
+
+    Notes
+    -----
+    Rows in windows are shuffled less than others: a mini-batch is drawn from the chunks of rows that its window holds,
+    which are from all over the file, see `row_windows`. Where the file's order says something of the rows, as when they
+    are sorted by class, a large window is a good one.
     """
 
     def __init__(
         self,
         network: Network,
-        X: FloatArray,
-        y: FloatArray | None = None,
+        X: FloatArray | Rows,
+        y: FloatArray | Rows | None = None,
         *,
         loss: Loss | None = None,
         penalties: Sequence[Penalty] = (),
@@ -74,38 +87,48 @@ class MiniBatches:
         seed: int,
         corruption: Corruption | None = None,
         validation_fraction: float = 0.0,
+        window_bytes: int = 2**28,
     ) -> None:
         self._network, self._engine = network, engine
         self.dtype = X.dtype
         self._loss: Loss = SquaredError() if loss is None else loss
         self._penalties = tuple(penalties)
         check_problem(network, self._loss, penalties, X, X if y is None else y, sample_weight, tangents)
+        to_read: dict[int, Any] = {id(rows): rows for rows in (X, y) if rows is not None and not in_memory(rows)}
+        sources: list[Rows] = list(to_read.values())
+        if X.shape[0] * bytes_of_a_row(sources) <= window_bytes:
+            read = {id(source): read_all(source) for source in sources}  # once, also where y is X
+            X, y, sources = read.get(id(X), X), read.get(id(y), y), []
+        self._windows: RowWindows | None = None  # where rows are read as they are needed
         #: An autoencoder that sees corrupted rows gives the clean ones back.
-        self._rows = _Rows(X, X if y is None and corruption else y, sample_weight, tangents)
+        self._rows: list[Any] = [X, X if y is None and corruption else y, sample_weight, tangents]
         self._seed, self._corruption = seed, corruption
-        order = np.arange(X.shape[0])
-        n_held_out = int(np.ceil(validation_fraction * X.shape[0])) if validation_fraction > 0 else 0
-        if n_held_out >= X.shape[0]:
-            raise ValueError(
-                f"early stopping holds out {n_held_out} of {X.shape[0]} rows, which leaves none to learn from; set"
-                " early_stopping=False, or give more rows."
-            )
-        if n_held_out:
-            order = keyed_generator(seed, "rows held out").permutation(order)
-        self._held_out, self._training = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
-        self.n_samples = len(self._training)
+        n_held_out = self._count_held_out(X.shape[0], validation_fraction, sources, window_bytes)
+        self.n_samples = X.shape[0] - n_held_out
+        draw = keyed_generator(seed, "rows held out")
+        if sources:
+            self._held_out = np.sort(draw.choice(X.shape[0], n_held_out, replace=False, shuffle=False))
+            window_bytes -= n_held_out * bytes_of_a_row(sources)
+            self._windows = RowWindows(sources, self._held_out, seed=seed, window_bytes=window_bytes)
+        else:
+            order = draw.permutation(X.shape[0]) if n_held_out else np.arange(X.shape[0])
+            self._held_out, self._training = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
         self._mean_weight = 1.0 if sample_weight is None else float(np.mean(sample_weight, dtype=np.float64))
         self._objectives: dict[int, BatchObjective] = {}
         self._memories: dict[tuple[int, int], _Rows] = {}
         shape = (_ROWS_FILLED, X.shape[1])
         self._noise = [empty_aligned(shape, X.dtype) for _ in range(engine.n_workers if corruption else 0)]
+        self._validation: _Rows | None = None  # the rows held out, read and corrupted once
+        if self._windows is not None and n_held_out:
+            self._validation = self._read_held_out(self._windows)
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Return J(θ) and ∇J(θ) over all rows but those held out, as one batch."""
-        value, gradient, _ = self._objective_of(self._training, epoch=0, first=0).evaluate(theta)
+        """Return J(θ) and ∇J(θ) over all rows but those held out, as one batch, for which all of them are in memory."""
+        rows = self._training if self._windows is None else self._windows.read_all()
+        value, gradient, _ = self._objective_of(rows, epoch=0, first=0).evaluate(theta)
         return value, gradient
 
-    def batches(self, epoch: int, batch_size: int) -> Iterator[tuple[BatchObjective, int]]:
+    def batches(self, epoch: int, batch_size: int, first_batch: int = 0) -> Iterator[tuple[BatchObjective, int]]:
         """Yield the objective of every mini-batch of an epoch, and its number of rows.
 
         Parameters
@@ -114,30 +137,34 @@ class MiniBatches:
             Counted from 0; says how rows are shuffled and corrupted.
         batch_size : int
             Most rows in a mini-batch; the rows are split as evenly as can be.
+        first_batch : int, default=0
+            Which mini-batch to begin with, counted from 0. It and those that follow are what they are in the whole
+            epoch, to the last bit.
 
         Yields
         ------
         objective : BatchObjective
             Good until the next one is asked for, which may use its memory.
         n_rows : int
+
+        Raises
+        ------
+        ValueError
+            If the epoch has fewer mini-batches than `first_batch`.
+        Exception
+            What reading rows raised, where the first mini-batch that needs them is asked for.
         """
-        order = keyed_generator(self._seed, "shuffling", epoch).permutation(self._training)
-        # Nearly equal batches: a rest of a few rows would make as large a step as a whole batch does.
-        batches = np.array_split(order, -(-len(order) // batch_size))
-        firsts = accumulate((len(rows) for rows in batches), initial=0)
-        fillings = [
-            self._filling(rows, epoch, first, place % 2)
-            for place, (rows, first) in enumerate(zip(batches, firsts, strict=False))
-        ]
-        self._fill(fillings[0])
-        for filling, following in zip_longest(fillings, fillings[1:]):
-            objective = self._objective_over(filling.memory)
-            if following is not None:
-                objective.meanwhile = following.parts
-            yield objective, filling.n_rows
-            if objective.meanwhile and following is not None:  # it was not evaluated in parts
-                objective.meanwhile = []
-                self._fill(following)
+        with closing(self._fillings(epoch, batch_size, first_batch)) as windows:
+            for fillings in windows:
+                self._fill(fillings[0])
+                for filling, following in zip_longest(fillings, fillings[1:]):
+                    objective = self._objective_over(filling.memory)
+                    if following is not None:
+                        objective.meanwhile = following.parts
+                    yield objective, filling.n_rows
+                    if objective.meanwhile and following is not None:  # it was not evaluated in parts
+                        objective.meanwhile = []
+                        self._fill(following)
 
     def validate(self, theta: FloatArray) -> float:
         """Return J(θ) on the rows held out, corrupted the same way each time.
@@ -150,11 +177,58 @@ class MiniBatches:
         -------
         float
         """
+        if self._validation is not None:
+            return self._objective_over(self._validation).cost(theta)[0]
         return self._objective_of(self._held_out, epoch=0, first=self.n_samples).cost(theta)[0]
 
-    def _objective_of(self, rows: NDArray[np.intp], epoch: int, first: int) -> BatchObjective:
+    def _fillings(self, epoch: int, batch_size: int, first_batch: int) -> Generator[list[_Filling]]:
+        """Yield what fills the mini-batches of an epoch: those of each window, or all where all rows are in memory."""
+        n_batches = -(-self.n_samples // batch_size)
+        if not 0 <= first_batch <= n_batches:
+            raise ValueError(f"first_batch must lie in [0, {n_batches}], the epoch's mini-batches; got {first_batch}.")
+        if first_batch == n_batches:
+            return
+        # Nearly equal batches: a rest of a few rows would make as large a step as a whole batch does.
+        borders = even_edges(self.n_samples, n_batches)
+
+        def fillings(rows: NDArray[np.intp] | Window, batches: range) -> list[_Filling]:
+            stock, begin = self._stock(rows), int(borders[batches.start])
+            return [
+                self._filling(stock, slice(first - begin, stop - begin), epoch, first, number % 2)
+                for number, (first, stop) in zip(batches, pairwise(borders[batches.start :].tolist()), strict=False)
+                if number >= first_batch
+            ]
+
+        if self._windows is None:
+            order = keyed_generator(self._seed, "shuffling", epoch).permutation(self._training)
+            yield fillings(order, range(n_batches))
+            return
+        with closing(self._windows.read(epoch, borders, first_batch)) as windows:
+            for window in windows:
+                yield fillings(window, window.batches)
+
+    def _count_held_out(self, n_rows: int, fraction: float, sources: Sequence[Rows], window_bytes: int) -> int:
+        """Return how many rows are to be held out, of which those in windows take a part of the memory for these."""
+        n_held_out = int(np.ceil(fraction * n_rows)) if fraction > 0 else 0
+        if sources and n_held_out:
+            n_held_out = min(n_held_out, max(1, window_bytes // _HELD_OUT // bytes_of_a_row(sources)))
+        if n_held_out >= n_rows:
+            raise ValueError(
+                f"early stopping holds out {n_held_out} of {n_rows} rows, which leaves none to learn from; set"
+                " early_stopping=False, or give more rows."
+            )
+        return n_held_out
+
+    def _read_held_out(self, windows: RowWindows) -> _Rows:
+        """Return the rows held out as they are evaluated, corrupted, in memory of their own."""
+        stock, place = self._stock(windows.take(self._held_out)), 2
+        self._fill(self._filling(stock, slice(0, stock.n_rows), 0, self.n_samples, place))
+        return self._memories.pop((stock.n_rows, place))
+
+    def _objective_of(self, rows: NDArray[np.intp] | Window, epoch: int, first: int) -> BatchObjective:
         """Return the objective over some rows; see `_filling` for the arguments."""
-        filling = self._filling(rows, epoch, first, 2)  # a batch may be waiting in the other places
+        stock = self._stock(rows)
+        filling = self._filling(stock, slice(0, stock.n_rows), epoch, first, 2)  # a batch may wait in the other places
         self._fill(filling)
         return self._objective_over(filling.memory)
 
@@ -176,34 +250,45 @@ class MiniBatches:
         objective.set_rows(*memory, total_weight=n_rows * self._mean_weight)
         return objective
 
-    def _filling(self, rows: NDArray[np.intp], epoch: int, first: int, place: int) -> _Filling:
+    def _stock(self, rows: NDArray[np.intp] | Window) -> _Stock:
+        """Return what rows are gathered from: given by their numbers, or read already as far as they have to be."""
+        if not isinstance(rows, Window):
+            return _Stock(_Rows(*self._rows), [rows] * len(self._rows))
+        assert self._windows is not None
+        read = {id(source): array for source, array in zip(self._windows.sources, rows.memory, strict=True)}
+        arrays = _Rows(*(read.get(id(array), array) for array in self._rows))
+        return _Stock(arrays, [rows.order if id(array) in read else rows.rows for array in self._rows])
+
+    def _filling(self, stock: _Stock, rows: slice, epoch: int, first: int, place: int) -> _Filling:
         """Return how to gather rows into memory, and to corrupt the inputs, part by part.
 
         Parameters
         ----------
-        rows : array of int
+        stock : _Stock
+        rows : slice
+            Which of the stock.
         epoch, first : int
             The epoch, and where in its order the first of these rows stands: they choose the corruption.
         place : {0, 1, 2}
             Which memory to use. A batch is filled while another is worked on; other rows than an epoch's have the last.
         """
-        key = len(rows), place
-        if key not in self._memories:
-            self._memories[key] = self._rows.allocate(len(rows))
-        memory = self._memories[key]
+        n_rows = rows.stop - rows.start
+        if (n_rows, place) not in self._memories:
+            self._memories[n_rows, place] = stock.arrays.allocate(n_rows)
+        memory, indices = self._memories[n_rows, place], [index[rows] for index in stock.indices]
 
         def fill(part: slice, worker: int) -> None:
-            for source, out in zip(self._rows, memory, strict=True):
+            for source, index, out in zip(stock.arrays, indices, memory, strict=True):
                 if source is not None and out is not None:
-                    np.take(source, rows[part], axis=0, out=out[part], mode="clip")  # in range; "raise" would buffer
+                    np.take(source, index[part], axis=0, out=out[part], mode="clip")  # in range; "raise" would buffer
             if self._corruption is not None:
                 generator = keyed_generator(self._seed, "corruption of a batch", epoch, first + part.start)
                 noise = self._noise[worker][: part.stop - part.start]
                 self._corruption.draw(generator, noise)
                 self._corruption.apply(memory.X[part], noise)
 
-        starts = range(0, len(rows), _ROWS_FILLED)
-        parts = [slice(start, min(start + _ROWS_FILLED, len(rows))) for start in starts]
+        starts = range(0, n_rows, _ROWS_FILLED)
+        parts = [slice(start, min(start + _ROWS_FILLED, n_rows)) for start in starts]
         return _Filling(memory, [partial(fill, part) for part in parts])
 
     def _fill(self, filling: _Filling) -> None:
@@ -221,6 +306,17 @@ class _Filling(NamedTuple):
     @property
     def n_rows(self) -> int:
         return len(self.memory.X)
+
+
+class _Stock(NamedTuple):
+    """Arrays that rows are gathered from, and where in each of them the rows stand, in the order of their use."""
+
+    arrays: _Rows
+    indices: list[NDArray[np.intp]]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.indices[0])
 
 
 class _Rows(NamedTuple):

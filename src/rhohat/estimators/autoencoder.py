@@ -80,7 +80,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             unbounded units; weights are to be tied that cannot be; or `warm_start` meets parameters of other shapes.
         """
         self._validate_params()
-        self._check_solver_takes(X)
         continues = self._continues()
         rows = self._validate(X) if continues else check_rows(X)
         problem = self._make_problem(rows, self._choose_network(rows, continues))
@@ -98,7 +97,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -106,7 +105,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self
         """
         self._validate_params()
-        self._check_solver_takes(X)
         begun = hasattr(self, "coefs_")
         rows = self._validate(X) if begun else check_rows(X)
         network = self._choose_network(rows, continues=begun)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -25,7 +28,9 @@ from rhohat.blocks import row_blocks
 from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.estimators.training import Problem, train
+from rhohat.estimators.checkpointing import Journal, Schedule, describe, describe_estimator, describe_rows
+from rhohat.estimators.memory import MemoryPlan, as_bytes, plan_memory
+from rhohat.estimators.training import Problem, Training, train
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.losses import LOSSES, Loss
 from rhohat.maximal_inputs import ascend_to_maximal_inputs
@@ -132,10 +137,18 @@ class BaseNetwork(BaseEstimator):
     n_iter_: int
     n_evaluations_: int
     warm_up_evaluations_: dict[int, int]
+    memory_plan_: MemoryPlan
     #: What `partial_fit` goes on from.
     _seed: int
     _solver_state: MiniBatchState
     _solver_theta: FloatArray
+
+    def _validate_params(self) -> None:
+        """Raise where a parameter is out of its range."""
+        super()._validate_params()
+        if self.memory_limit is not None:
+            as_bytes(self.memory_limit)
+        Schedule(self.checkpoint_every)
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Set every argument of the constructor, given as its locals(), as an attribute: all that it has to do."""
@@ -206,13 +219,7 @@ class BaseNetwork(BaseEstimator):
         return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _check_solver_takes(self, X: ArrayLike | RowSource) -> None:
-        """Raise ValueError where rows are to be read, and the solver wants them in memory; before any are."""
-        solver = as_solver(self.solver)
-        if isinstance(X, RowSource) and isinstance(solver, MiniBatchSolver):
-            raise ValueError(
-                f"{type(solver).__name__} takes its mini-batches from rows in memory, and {X.name} is a row source:"
-                " pass X.read(0, len(X)) if that fits, or use solver='lbfgs'."
-            )
+        """Do nothing: every solver does."""
 
     def _remember_columns(self, X: ArrayLike | RowSource, *, reset: bool) -> None:
         """Set `n_features_in_` and the names of the columns, or check them."""
@@ -253,6 +260,8 @@ class BaseNetwork(BaseEstimator):
         n_corruptions: int = 1,
         start: FloatArray | None = None,
         seed: int | None = None,
+        part: str = "",
+        also: Mapping[str, Any] | None = None,
     ) -> SolverResult:
         """Train the network, and take the result over as fitted attributes.
 
@@ -268,28 +277,72 @@ class BaseNetwork(BaseEstimator):
             Where to start otherwise; None draws it.
         seed : int, default=None
             None takes it from `random_state`.
+        part : str, default=""
+            Names the folder within that of the checkpoints, where a fit trains several times.
+        also : mapping, default=None
+            What else to set as attributes, together with those.
         """
-        callbacks = self._all_callbacks()
-        seed = seed_from(self.random_state) if seed is None else seed
+        callbacks, solver = self._all_callbacks(), as_solver(self.solver)
         warm_up = start is None and not continues
-        if start is None:
-            start = self.theta_ if continues else self._draw_theta(problem.network, seed)
-        result = train(
-            problem,
-            start,
-            as_solver(self.solver),
-            engine=ThreadEngine(self.n_jobs),
-            seed=seed,
+        if start is None and continues:
+            start = self.theta_
+        memory = self._plan_memory(problem, solver)
+        journal = self._open_journal(problem, solver, start, part)
+        if journal.seed is None:
+            journal.seed = seed_from(self.random_state) if seed is None else seed
+        seed = journal.seed
+        training = Training(
+            solver,
+            ThreadEngine(self.n_jobs),
+            seed,
             max_iter=self.max_iter,
             tol=self.tol,
             callbacks=callbacks,
+            memory=memory,
+            journal=journal,
+            cluster=self.engine,
             n_corruptions=n_corruptions,
             warm_up=warm_up,
         )
+        if start is None:
+            start = self._draw_theta(problem.network, seed)
+        try:
+            result = train(problem, start, training)
+        except KeyboardInterrupt:
+            if self.warm_start and journal.interrupted is not None:
+                self._remember_columns(X, reset=not continues)
+                self._take_over(problem, journal.interrupted, also)
+            raise
         # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
         self._remember_columns(X, reset=not continues)
-        self._take_over(problem, result)
+        self._take_over(problem, result, also)
         return result
+
+    def _open_journal(self, problem: Problem, solver: Solver, start: FloatArray | None, part: str) -> Journal:
+        """Return the record of a fit to come, or of the one that is resumed."""
+        folder = None if self.checkpoint is None else Path(self.checkpoint) / part
+        if folder is not None and not solver.resumable:
+            raise ValueError(
+                f"checkpoint={str(self.checkpoint)!r} needs a solver whose state can be written, and that of"
+                f" {type(solver).__name__} cannot; use 'lbfgs', 'gradient_descent', 'sgd' or 'adam'."
+            )
+        return Journal(folder, Schedule(self.checkpoint_every), self.resume, partial(self._identity, problem, start))
+
+    def _identity(self, problem: Problem, start: FloatArray | None) -> dict[str, Any]:
+        """Return what a fit must have in common with the one that it resumes."""
+        identity = {"rhohat": version("rhohat"), **describe_estimator(self), "network": describe(problem.network)}
+        rows = {name: getattr(problem, name) for name in ("X", "y", "sample_weight", "tangents")}
+        return identity | {name: describe_rows(array) for name, array in rows.items()} | {"start": describe(start)}
+
+    def _plan_memory(self, problem: Problem, solver: Solver) -> MemoryPlan:
+        """Decide what will be held in memory, and show it."""
+        limit = None if self.memory_limit is None else as_bytes(self.memory_limit)
+        n_workers = ThreadEngine(self.n_jobs).n_workers
+        plan = plan_memory(problem, solver, n_workers, limit, checkpoints=self.checkpoint is not None)
+        if limit is not None or self.verbose:
+            print(plan, file=sys.stderr)
+        self.memory_plan_ = plan
+        return plan
 
     def _train_an_epoch(self, problem: Problem, X: ArrayLike | RowSource) -> None:
         """Train the network for one epoch from where it is, the solver's state included."""
@@ -306,18 +359,20 @@ class BaseNetwork(BaseEstimator):
         start = self.theta_ if fitted else self._draw_theta(problem.network, seed)
         if begun and np.array_equal(self._solver_theta.astype(start.dtype), start):
             start = self._solver_theta  # float32 rows round what is kept as fitted attributes
-        result = train(
-            problem,
-            start.astype(np.float64),
-            replace(solver, schedule="constant", early_stopping=False),
-            engine=ThreadEngine(self.n_jobs),
-            seed=seed,
+        solver = replace(solver, schedule="constant", early_stopping=False)
+        training = Training(
+            solver,
+            ThreadEngine(self.n_jobs),
+            seed,
             max_iter=1,
             tol=0.0,
             callbacks=self._all_callbacks(),
+            memory=self._plan_memory(problem, solver),
+            journal=Journal.of_nothing(),
             state=state,
         )
-        validate_data(self, X, skip_check_array=True, reset=not fitted)
+        result = train(problem, start.astype(np.float64), training)
+        self._remember_columns(X, reset=not fitted)
         if result.status == "not_finite":
             warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
             if fitted:
@@ -364,7 +419,7 @@ class BaseNetwork(BaseEstimator):
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks
 
-    def _take_over(self, problem: Problem, result: SolverResult) -> None:
+    def _take_over(self, problem: Problem, result: SolverResult, also: Mapping[str, Any] | None = None) -> None:
         """Set the fitted attributes."""
         self.network_ = problem.network
         parameters = problem.network.unpack(result.theta.astype(problem.X.dtype))
@@ -375,6 +430,7 @@ class BaseNetwork(BaseEstimator):
         self.warm_up_evaluations_ = result.warm_up_evaluations
         self.solver_status_, self.solver_message_ = result.status, result.message
         self.__dict__.pop("_solver_state", None)
+        self.__dict__.update(also or {})
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Return the activations of layer `stop` for those of layer `start`, computed in blocks of rows."""
@@ -442,10 +498,8 @@ def warn_unless_converged(result: SolverResult) -> None:
         warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
 
 
-def check_lengths(X: ArrayLike, y: ArrayLike) -> None:
+def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
     """Raise ValueError where y has another length than X; what has no length is for others to refuse."""
-    if isinstance(X, RowSource):
-        raise ValueError(f"this estimator takes rows in memory, and {X.name} is a row source: pass X.read(0, len(X)).")
     try:
         n_rows, n_targets = _num_samples(X), _num_samples(y)
     except TypeError:

@@ -12,15 +12,18 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_X_y
+from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, as_activation
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.arrays import FloatArray
 from rhohat.corruption import Corruption
+from rhohat.data import RowSource
+from rhohat.data.rows import OneHotRows
 from rhohat.engines import DaskEngine
-from rhohat.estimators.base import check_lengths, warn_unless_converged, works_in_mini_batches
+from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.estimators.forward import activation_blocks
 from rhohat.estimators.training import Problem
 from rhohat.losses import Loss, as_loss
 from rhohat.penalties import Penalty
@@ -43,7 +46,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
     def fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | RowSource,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
@@ -52,7 +55,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
             Class labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -68,14 +71,13 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         ------
         ValueError
             If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers; y has another
-            length, is no vector of class labels or has one class only; weights or tangents have another shape; or
-            `warm_start` meets other classes or parameters of other shapes.
+            length, is no vector of class labels or has one class only; weights or tangents have another shape; one of
+            these three is a row source; or `warm_start` meets other classes or parameters of other shapes.
         """
         self._validate_params()
+        self._check_solver_takes(X)
         continues = self._continues()
         rows, labels = self._check_labelled(X, y)
-        if continues:
-            self._validate(X)
         classes = np.unique(labels)
         if len(classes) < 2:
             raise ValueError(
@@ -87,6 +89,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
                 f"warm_start=True continues a classifier of the classes {self.classes_}, and y has the classes"
                 f" {classes}; set warm_start=False."
             )
+        self._look_through(X, fitted=continues)
         problem = self._make_classifier_problem(rows, labels, classes, sample_weight, tangents, continues)
         result = self._train_classifier(problem, X, labels, continues)
         self.classes_ = classes
@@ -96,7 +99,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
     @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
     def partial_fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | RowSource,
         y: ArrayLike,
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
@@ -106,7 +109,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         classes : array-like of shape (n_classes,), default=None
             All classes that will ever occur; needed in the first call, unless y has them all.
@@ -123,10 +126,9 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             As `fit` does; or if y has a class that is not among those of the first call.
         """
         self._validate_params()
+        self._check_solver_takes(X)
         begun = hasattr(self, "coefs_")
         rows, labels = self._check_labelled(X, y)
-        if begun:
-            self._validate(X)
         known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))
         if begun and classes is not None and not np.array_equal(np.unique(np.asarray(classes)), known):
             raise ValueError(f"classes must be those of the first call, {known}; got {classes!r}.")
@@ -140,28 +142,26 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             raise ValueError(
                 f"partial_fit saw one class only, {known[0]!r}; name all classes in the first call, as classes=[...]."
             )
+        self._look_through(X, fitted=begun)
         self._train_an_epoch(self._make_classifier_problem(rows, labels, known, sample_weight, tangents, begun), X)
         self.classes_ = known
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
+    def predict(self, X: ArrayLike | RowSource) -> NDArray[np.generic]:
         """Return the class whose output unit is most active on each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
 
         Returns
         -------
         array of shape (n_samples,)
         """
         check_is_fitted(self)
-        outputs = self._forward(self._validate(X), 0, self.network_.n_layers)
-        if outputs.shape[1] == 1:
-            return self.classes_[(outputs[:, 0] > np.mean(_target_range(self.network_.activations[-1]))).astype(int)]
-        return self.classes_[np.argmax(outputs, axis=1)]
+        return self.classes_[self._class_numbers(self._validate(X, all_rows=False))]
 
-    def predict_proba(self, X: ArrayLike) -> FloatArray:
+    def predict_proba(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the probability of each class.
 
         Softmax outputs are probabilities. Others are mapped from their range to [0, 1] and divided by their sum; a
@@ -169,14 +169,14 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
 
         Returns
         -------
         array of shape (n_samples, n_classes)
         """
         check_is_fitted(self)
-        outputs = self._forward(self._validate(X), 0, self.network_.n_layers)
+        outputs = self._forward(self._validate(X, all_rows=False), 0, self.network_.n_layers)
         if self.network_.activations[-1].name == "softmax":
             return outputs
         low, high = _target_range(self.network_.activations[-1])
@@ -186,21 +186,52 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         total = outputs.sum(axis=1, keepdims=True)
         return np.where(total > 0, outputs / np.where(total > 0, total, 1), 1 / outputs.shape[1]).astype(outputs.dtype)
 
-    def predict_log_proba(self, X: ArrayLike) -> FloatArray:
-        """Return the logarithm of `predict_proba`."""
+    def predict_log_proba(self, X: ArrayLike | RowSource) -> FloatArray:
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+        """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    def score(self, X: ArrayLike | RowSource, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the fraction of rows that are classified correctly.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        return float(super().score(X, y, sample_weight))
+
+    def _class_numbers(self, X: FloatArray | RowSource) -> NDArray[np.intp]:
+        """Return which class is predicted for each row; outputs are kept of some rows at a time."""
+        middle = np.mean(_target_range(self.network_.activations[-1]))
+        numbers = np.empty(X.shape[0], np.intp)
+        for rows, outputs in activation_blocks(self, X, 0, self.network_.n_layers):
+            numbers[rows] = outputs[:, 0] > middle if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+        return numbers
+
     def _train_classifier(
-        self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool
+        self, problem: Problem, X: ArrayLike | RowSource, labels: NDArray[np.generic], continues: bool
     ) -> SolverResult:
         return self._train(problem, X, continues=continues)
 
-    def _check_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[np.generic]]:
-        if y is None:
-            raise ValueError("This estimator requires y to be passed, but the target y is None.")
-        check_lengths(X, y)
-        rows, _ = check_X_y(X, y, dtype="numeric", multi_output=True)
+    def _check_labelled(
+        self, X: ArrayLike | RowSource, y: ArrayLike
+    ) -> tuple[FloatArray | RowSource, NDArray[np.generic]]:
+        rows, _ = self._check_rows_and_targets(X, y)
         labels = column_or_1d(y, warn=True)
         try:
             check_classification_targets(labels)
@@ -209,11 +240,11 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
                 f"y must hold class labels: integers, strings or booleans; for continuous numbers use"
                 f" FeedforwardRegressor. {error}"
             ) from error
-        return as_float_rows(rows), labels
+        return rows, labels
 
     def _make_classifier_problem(
         self,
-        X: FloatArray,
+        X: FloatArray | RowSource,
         labels: NDArray[np.generic],
         classes: NDArray[np.generic],
         sample_weight: ArrayLike | None,
@@ -223,10 +254,9 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         output = as_activation(self._chosen_output())
         low, high = _target_range(output)
         numbers = np.searchsorted(classes, labels)
-        targets = np.full((len(labels), len(classes)), low)
-        targets[np.arange(len(labels)), numbers] = high
-        if len(classes) == 2 and output.name != "softmax":
-            targets = targets[:, 1:]
+        first = int(len(classes) == 2 and output.name != "softmax")  # which class the first unit stands for
+        one_hot = OneHotRows(numbers - first, len(classes) - first, low=low, high=high, dtype=X.dtype)
+        targets = one_hot if isinstance(X, RowSource) else one_hot.read(0, len(labels))
         loss = self._choose_loss(output)
         return self._make_supervised_problem(X, targets, output, loss, sample_weight, tangents, continues)
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_X_y
+from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, as_activation
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.arrays import FloatArray
+from rhohat.data import RowSource
 from rhohat.engines import DaskEngine
-from rhohat.estimators.base import check_lengths, warn_unless_converged, works_in_mini_batches
+from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.training import Problem
@@ -130,7 +131,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
 
     def fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | RowSource,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
@@ -139,7 +140,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts, at least 0.
@@ -154,15 +155,16 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         ------
         ValueError
             If a parameter is out of its range; X or y is no array of finite numbers; their lengths differ; weights,
-            tangents or the noise covariance have another shape; or Σ is not positive definite.
+            tangents or the noise covariance have another shape; y, weights or tangents are a row source; or Σ is not
+            positive definite.
         """
         self._validate_params()
+        self._check_solver_takes(X)
         continues = self._continues()
         rows, targets, output, one_dimensional = self._check_targets(X, y)
-        if continues:
-            self._validate(X)
         given = self.noise_covariance is not None and not isinstance(self.noise_covariance, str)
         self._check_covariance_makes_sense(targets)
+        self._look_through(X, fitted=continues)
         loss = GaussianLoss(self.noise_covariance) if given else as_loss(self.loss)
         problem, scaling = self._make_regression_problem(
             rows, targets, output, loss, sample_weight, tangents, continues
@@ -183,7 +185,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self,
         problem: Problem,
         scaling: tuple[FloatArray, FloatArray],
-        X: ArrayLike,
+        X: ArrayLike | RowSource,
         targets: FloatArray,
         seed: int,
         continues: bool,
@@ -204,7 +206,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
     def partial_fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | RowSource,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
@@ -232,10 +234,10 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             raise ValueError(
                 "partial_fit works without noise_covariance only; pass loss=GaussianLoss(covariance), or use fit."
             )
+        self._check_solver_takes(X)
         begun = hasattr(self, "coefs_")
         rows, targets, output, one_dimensional = self._check_targets(X, y)
-        if begun:
-            self._validate(X)
+        self._look_through(X, fitted=begun)
         problem, scaling = self._make_regression_problem(
             rows, targets, output, as_loss(self.loss), sample_weight, tangents, begun
         )
@@ -244,12 +246,12 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self._scaling, self._one_dimensional = scaling, one_dimensional
         return self
 
-    def predict(self, X: ArrayLike) -> FloatArray:
+    def predict(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the predicted numbers.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
 
         Returns
         -------
@@ -257,27 +259,40 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             As the y of the fit had it.
         """
         check_is_fitted(self)
-        predicted = self._predict_columns(self._validate(X))
+        predicted = self._predict_columns(self._validate(X, all_rows=False))
         return predicted[:, 0] if self._one_dimensional else predicted
 
-    def _predict_columns(self, X: FloatArray) -> FloatArray:
+    def score(self, X: ArrayLike | RowSource, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return R² of the predictions, averaged over targets.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        return float(super().score(X, y, sample_weight))
+
+    def _predict_columns(self, X: FloatArray | RowSource) -> FloatArray:
         shift, scale = self._scaling
         outputs = self._forward(X, 0, self.network_.n_layers)
         return outputs * scale + shift  # float64, as the targets were: a float32 might not hold their offset
 
-    def _check_targets(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray, Activation, bool]:
+    def _check_targets(
+        self, X: ArrayLike | RowSource, y: ArrayLike
+    ) -> tuple[FloatArray | RowSource, FloatArray, Activation, bool]:
         """Return rows, targets as columns, the output activation, and whether the targets were a vector."""
-        if y is None:
-            raise ValueError("This estimator requires y to be passed, but the target y is None.")
-        check_lengths(X, y)
-        rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=True)
-        rows = as_float_rows(rows)
-        columns = targets.reshape(len(rows), -1).astype(np.float64)
+        rows, targets = self._check_rows_and_targets(X, y, y_numeric=True)
+        columns = targets.reshape(len(targets), -1).astype(np.float64)
         return rows, columns, as_activation(self.output_activation), targets.ndim == 1
 
     def _make_regression_problem(
         self,
-        X: FloatArray,
+        X: FloatArray | RowSource,
         targets: FloatArray,
         output: Activation,
         loss: Loss,
@@ -326,7 +341,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         for name in ("noise_covariance_", "log_likelihood_", "log_likelihood_curve_"):
             self.__dict__.pop(name, None)
 
-    def _estimate_covariance(self, problem: Problem, X: ArrayLike, targets: FloatArray, seed: int) -> SolverResult:
+    def _estimate_covariance(
+        self, problem: Problem, X: ArrayLike | RowSource, targets: FloatArray, seed: int
+    ) -> SolverResult:
         """Estimate Σ from the residuals and solve with it, in turn, until the log-likelihood stops rising."""
         self.noise_covariance_ = self._covariance(problem, targets)
         self.log_likelihood_curve_ = []

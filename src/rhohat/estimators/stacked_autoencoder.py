@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import pairwise
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import clone
@@ -13,10 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource
+from rhohat.data.rows import FlatRows
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
+from rhohat.estimators.forward import activation_blocks
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
 from rhohat.estimators.training import Problem
 from rhohat.losses import as_loss
@@ -31,6 +35,9 @@ class HasLayers:
     """An estimator whose parameter `layers` is a sequence of estimators: theirs are ``layers__0__n_components``."""
 
     layers: Sequence[BaseAutoencoder] | None
+
+    #: Codes of a row source's rows that take more are kept in a file, not in memory.
+    _most_bytes_of_codes: ClassVar[int] = 2**28
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name, with `deep` those of the layers as well."""
@@ -55,6 +62,33 @@ class HasLayers:
             self.layers[int(number)].set_params(**{own: parameters.pop(name)})
         super().set_params(**parameters)  # type: ignore[misc]
         return self
+
+    def _exceed_memory(self, X: FloatArray | RowSource, n_units: int) -> bool:
+        """Return whether codes of so many units go to a file: those of rows that are in memory never do."""
+        return isinstance(X, RowSource) and X.shape[0] * n_units * X.dtype.itemsize > self._most_bytes_of_codes
+
+    def _codes(
+        self, autoencoder: BaseAutoencoder, X: Any, rows: FloatArray | RowSource, files: ExitStack
+    ) -> FloatArray | RowSource:
+        """Return the codes of rows, in memory or in a temporary file.
+
+        Parameters
+        ----------
+        autoencoder : BaseAutoencoder
+            Fitted.
+        X : array or RowSource of shape (n_samples, n_features)
+            What it was fitted to.
+        rows : array or RowSource
+            What the stack is fitted to, which says whether codes may go to a file.
+        files : ExitStack
+            The file is gone when this is closed.
+        """
+        n_units = autoencoder._n_features_out
+        if not self._exceed_memory(rows, n_units):
+            codes: FloatArray = autoencoder.transform(X)
+            return codes
+        blocks = (codes for _, codes in activation_blocks(autoencoder, X, 0, autoencoder._code_layer))
+        return files.enter_context(FlatRows.written(blocks, "the codes of a layer", (X.shape[0], n_units), X.dtype))
 
 
 @document
@@ -135,6 +169,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
+            Where a row source's codes take more than 256 MB in a layer, they are kept in a temporary file until the
+            fit ends; the environment variable TMPDIR says where.
         y : ignored
 
         Returns
@@ -148,19 +184,22 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         """
         if isinstance(X, RowSource):
             self._check_before_fit(X.shape[1])
-            check_layers(self.layers)[0]._check_solver_takes(X)
-        codes = check_rows(X)
-        self._check_before_fit(codes.shape[1])
+            self._check_solvers_take(X)
+        rows = check_rows(X)
+        self._check_before_fit(rows.shape[1])
         layers = check_layers(self.layers)
         seed = seed_from(self.random_state)
         fitted: list[BaseAutoencoder] = []
-        for number, layer in enumerate(layers):
-            autoencoder = clone(layer)
-            if autoencoder.random_state is None:
-                draw = keyed_generator(seed, "layer of a stack", block=number)
-                autoencoder.set_params(random_state=int(draw.integers(2**31)))
-            codes = autoencoder.fit(codes).transform(codes)
-            fitted.append(autoencoder)
+        codes = rows
+        with ExitStack() as files:
+            for number, layer in enumerate(layers):
+                autoencoder = clone(layer)
+                if autoencoder.random_state is None:
+                    draw = keyed_generator(seed, "layer of a stack", block=number)
+                    autoencoder.set_params(random_state=int(draw.integers(2**31)))
+                fitted.append(autoencoder.fit(codes))
+                if number + 1 < len(layers):
+                    codes = self._codes(autoencoder, codes, rows, files)
         self._remember_columns(X, reset=True)
         self.autoencoders_ = fitted
         self._join(fitted)
@@ -182,6 +221,14 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         """
         check_is_fitted(self)
         return super().objective(X)
+
+    def _check_solvers_take(self, X: RowSource) -> None:
+        """Ask the solver of every layer that is to read its rows from a file."""
+        layers = check_layers(self.layers)
+        layers[0]._check_solver_takes(X)
+        for below, layer in pairwise(layers):
+            if self._exceed_memory(X, below._encoder_sizes()[-1]):
+                layer._check_solver_takes(X)
 
     def _check_before_fit(self, n_features: int) -> None:
         """Ask every layer before the first is trained."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from os import PathLike
 from typing import Self
 
@@ -12,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from rhohat.activations import Activation
 from rhohat.corruption import Corruption
+from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import works_in_mini_batches
@@ -122,7 +124,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     @available_if(_may_be_tuned_further)  # type: ignore[untyped-decorator]
     def partial_fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | RowSource,
         y: ArrayLike,
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
@@ -137,13 +139,12 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         return sizes, stack._hidden_activations(len(sizes))
 
     def _train_classifier(
-        self, problem: Problem, X: ArrayLike, labels: NDArray[np.generic], continues: bool
+        self, problem: Problem, X: ArrayLike | RowSource, labels: NDArray[np.generic], continues: bool
     ) -> SolverResult:
-        assert problem.y is not None
         seed = seed_from(self.random_state)
         if continues:
             result = self._train(problem, X, continues=True, seed=seed)
-            self.accuracy_after_ = self._accuracy(problem)
+            self.accuracy_after_ = self._accuracy(problem, labels)
             return result
         self._all_callbacks()
         ThreadEngine(self.n_jobs)
@@ -153,34 +154,33 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             random_state=int(keyed_generator(seed, "pre-training").integers(2**31)),
             n_jobs=self.n_jobs,
         ).fit(problem.X)
-        codes = autoencoder.transform(problem.X)
-        softmax = SoftmaxRegression(
-            weight_decay=self.softmax_weight_decay,
-            solver=self.solver,
-            initial_weights=self.initial_weights,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            callbacks=self.callbacks,
-            random_state=int(keyed_generator(seed, "softmax").integers(2**31)),
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        ).fit(codes, labels, problem.sample_weight)
+        with ExitStack() as files:
+            codes = self._codes(autoencoder, problem.X, problem.X, files)
+            softmax = SoftmaxRegression(
+                weight_decay=self.softmax_weight_decay,
+                solver=self.solver,
+                initial_weights=self.initial_weights,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                callbacks=self.callbacks,
+                random_state=int(keyed_generator(seed, "softmax").integers(2**31)),
+                n_jobs=self.n_jobs,
+                verbose=self.verbose,
+            ).fit(codes, labels, problem.sample_weight)
+            accuracy_before = softmax.score(codes, labels, problem.sample_weight)
         depth = problem.network.n_layers - 1
         start = problem.network.pack(
             [*autoencoder.coefs_[:depth], *softmax.coefs_],
             [*autoencoder.intercepts_[:depth], *softmax.intercepts_],
             [*autoencoder.activation_parameters_[:depth], *softmax.activation_parameters_],
         )
-        accuracy_before = softmax.score(codes, labels, problem.sample_weight)
         result = self._train(problem, X, continues=False, start=start, seed=seed)
         self.autoencoder_, self.softmax_ = autoencoder, softmax
         self.accuracy_before_ = accuracy_before
-        self.accuracy_after_ = self._accuracy(problem)
+        self.accuracy_after_ = self._accuracy(problem, labels)
         return result
 
-    def _accuracy(self, problem: Problem) -> float:
+    def _accuracy(self, problem: Problem, labels: NDArray[np.generic]) -> float:
         """Return the (weighted) fraction of training rows whose most probable class is theirs."""
-        assert problem.y is not None
-        outputs = self._forward(problem.X, 0, self.network_.n_layers)
-        hit = outputs.argmax(axis=1) == problem.y.argmax(axis=1)
+        hit = self._class_numbers(problem.X) == np.unique(labels, return_inverse=True)[1]
         return float(np.average(hit, weights=problem.sample_weight))

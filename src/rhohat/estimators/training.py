@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,16 @@ from numpy.typing import DTypeLike, NDArray
 from rhohat.arrays import FloatArray
 from rhohat.compatibility import check_problem, check_second_derivatives
 from rhohat.corruption import Corruption, corrupt_rows
-from rhohat.data import RowSource
+from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import ConvertedRows, CorruptedRows
-from rhohat.engines import ThreadEngine
+from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.estimators.checkpointing import Journal
+from rhohat.estimators.memory import MemoryPlan, bytes_per_row, warm_up_sizes
 from rhohat.losses import Loss
 from rhohat.mini_batches import MiniBatches
 from rhohat.network import Network
 from rhohat.objective import Objective
-from rhohat.penalties import Penalty
+from rhohat.penalties import MeanActivationPenalty, Penalty
 from rhohat.randomness import keyed_generator
 from rhohat.solvers import (
     Callback,
@@ -31,7 +34,7 @@ from rhohat.solvers import (
     SolverResult,
 )
 
-__all__ = ["Problem", "train"]
+__all__ = ["Problem", "Training", "train"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,15 @@ class Problem:
     tangents: FloatArray | None = None
     corruption: Corruption | None = None
 
+    @property
+    def depth_of_means(self) -> int:
+        """How many hidden layers the first of the two passes over the rows has to compute."""
+        n_hidden = self.network.n_layers - 1
+        acting = [p for p in self.penalties if isinstance(p, MeanActivationPenalty) and p.weight > 0]
+        return max(
+            (layer + 1 for p in acting for layer in (range(n_hidden) if p.layers is None else p.layers)), default=0
+        )
+
     def check(self, solver: Solver) -> None:
         """Raise ValueError where the parts do not fit together, or the solver needs more than they bring."""
         y = self.X if self.y is None else self.y
@@ -85,7 +97,11 @@ class Problem:
         return replace(self, X=X, y=self.X if self.y is None else self.y, corruption=None)
 
     def on_rows(
-        self, engine: ThreadEngine, rows: NDArray[np.intp] | None = None, dtype: DTypeLike | None = None
+        self,
+        engine: ThreadEngine | DaskEngine,
+        rows: NDArray[np.intp] | None = None,
+        dtype: DTypeLike | None = None,
+        cache_bytes: int = 2**30,
     ) -> Objective:
         """Return J over some rows as they are, or over all; in another precision, if one is given."""
 
@@ -114,11 +130,13 @@ class Problem:
             else self.sample_weight[rows],
             tangents=chosen(self.tangents),
             engine=engine,
+            cache_bytes=cache_bytes,
         )
 
-    def mini_batches(self, engine: ThreadEngine, seed: int, validation_fraction: float) -> MiniBatches:
-        """Return J in mini-batches, corrupted afresh in every epoch."""
-        assert not isinstance(self.X, RowSource)  # estimators refuse it
+    def mini_batches(
+        self, engine: ThreadEngine, seed: int, validation_fraction: float, window_bytes: int = 2**28
+    ) -> MiniBatches:
+        """Return J in mini-batches, corrupted afresh in every epoch; see `MiniBatches` for `window_bytes`."""
         return MiniBatches(
             self.network,
             self.X,
@@ -131,133 +149,182 @@ class Problem:
             engine=engine,
             seed=seed,
             validation_fraction=validation_fraction,
+            window_bytes=window_bytes,
         )
 
-
-# The warm-up: so many rows first, then so many times more, while that is less than half of them; each for so many
-# iterations. `make bench CASE=patches` shows the same fit without it, which takes about twice as long to the same cost.
-_FIRST_ROWS, _GROWTH = 1000, 3
-_MOST_WARM_UP_BYTES = 2**28  # that a subset may take
-_MOST_WARM_UP_ITERATIONS = 200
 
 # In float32, J is computed to about 1e-7 of itself; what is to be had below this is left to float64.
 _FLOAT32_IMPROVEMENT = 1e-5
 
+_MOST_WARM_UP_ITERATIONS = 200
+_WARM_UP = "warm-up on"
 
-def train(
-    problem: Problem,
-    theta: FloatArray,
-    solver: Solver,
-    *,
-    engine: ThreadEngine,
-    seed: int,
-    max_iter: int,
-    tol: float,
-    callbacks: Sequence[Callback],
-    n_corruptions: int = 1,
-    state: MiniBatchState | None = None,
-    warm_up: bool = True,
-) -> SolverResult:
+
+@dataclass(frozen=True)
+class Training:
+    """How a problem is to be trained.
+
+    Attributes
+    ----------
+    solver : Solver
+    threads : ThreadEngine
+    seed : int
+        Of the corruption, the shuffling, the subsets, and the choice of rows held out.
+    max_iter, tol, callbacks
+        See `Solver.minimize`.
+    memory : MemoryPlan
+    journal : Journal
+    cluster : DaskEngine or None
+        Evaluates J over all rows in the place of the threads.
+    n_corruptions : int
+        Solvers that see all rows at once are run so many times, each on a fresh corruption and from where the last one
+        ended.
+    state : MiniBatchState or None
+        From which a solver by mini-batches goes on.
+    warm_up : bool
+        False where the start is better than what a subset of the rows would lead to.
+    """
+
+    solver: Solver
+    threads: ThreadEngine
+    seed: int
+    max_iter: int
+    tol: float
+    callbacks: Sequence[Callback]
+    memory: MemoryPlan
+    journal: Journal
+    cluster: DaskEngine | None = None
+    n_corruptions: int = 1
+    state: MiniBatchState | None = None
+    warm_up: bool = True
+
+
+def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
     """Minimise J over the rows of a problem.
 
     A solver that sees all rows in every evaluation spends its first iterations on growing random subsets of the rows,
     if it says so, there are more than 2,000, and the start is not known to be good: on 1,000, 3,000, 9,000 and so on,
-    each less than half of them, and of 256 MB at most. A subset gets half of `max_iter`, 200 iterations at most. They
-    are drawn once, one within the next. Neither callbacks nor the record of J know of them, as the cost of a subset is
-    another.
+    each less than half of them, and no larger than the memory plan allows. A subset gets half of `max_iter`, 200
+    iterations at most. They are drawn once, one within the next. Neither callbacks nor the record of J know of them, as
+    the cost of a subset is another.
 
     With `float32_first`, that and the first iterations over all rows are computed in float32; callbacks see the latter.
+
+    Every run of a solver is a stage of the journal. Ctrl-C leaves the journal with what was found so far.
 
     Parameters
     ----------
     problem : Problem
     theta : array of shape (n_parameters,)
         Where to start.
-    solver : Solver
-    engine : ThreadEngine
-    seed : int
-        Of the corruption, the shuffling, the subsets, and the choice of rows held out.
-    max_iter, tol, callbacks
-        See `Solver.minimize`.
-    n_corruptions : int, default=1
-        Solvers that see all rows at once are run so many times, each on a fresh corruption and from where the last one
-        ended.
-    state : MiniBatchState, default=None
-        From which a solver by mini-batches goes on.
-    warm_up : bool, default=True
-        False where the start is better than what a subset of the rows would lead to.
+    training : Training
 
     Returns
     -------
     SolverResult
         Of all runs over all rows together.
     """
-    problem.check(solver)
-    settings: dict[str, Any] = {"max_iter": max_iter, "tol": tol, "callbacks": callbacks}
-    with engine.session():
-        if isinstance(solver, MiniBatchSolver):
-            held_out = solver.validation_fraction if solver.early_stopping else 0.0
-            batches = problem.mini_batches(engine, seed, held_out)
-            return solver.minimize(batches, theta, **settings, state=state)
-        results: list[SolverResult] = []
-        warm_up_evaluations: dict[int, int] = {}
-        for epoch in range(n_corruptions if problem.corruption is not None else 1):
-            corrupted = problem.corrupted(seed, epoch)
-            if epoch == 0 and warm_up and isinstance(solver, FullBatchSolver) and solver.warm_up:
-                theta, warm_up_evaluations = _warm_up(corrupted, theta, solver, engine, seed, max_iter, tol)
-            results += _solve(corrupted, results[-1].theta if results else theta, solver, engine, settings)
-            if results[-1].status in ("stopped", "not_finite"):
-                break
-    return _join(results, warm_up_evaluations)
+    solver, journal = training.solver, training.journal
+    results: list[SolverResult] = []
+    warm_up_evaluations: dict[int, int] = {}
+    with journal, training.threads.session():
+        problem.check(solver)
+        if training.memory.by_blocks and not isinstance(problem.X, RowSource):
+            problem = replace(problem, X=open_rows(problem.X))
+        if journal.result is not None:
+            return journal.result
+        try:
+            if isinstance(solver, MiniBatchSolver):
+                results.append(_solve_in_batches(problem, theta, solver, training))
+            else:
+                for epoch in range(training.n_corruptions if problem.corruption is not None else 1):
+                    corrupted = problem.corrupted(training.seed, epoch)
+                    if epoch == 0 and training.warm_up and isinstance(solver, FullBatchSolver) and solver.warm_up:
+                        theta = _warm_up(corrupted, theta, solver, training, warm_up_evaluations)
+                    _solve(corrupted, theta, solver, training, epoch, results)
+                    theta = results[-1].theta
+                    if results[-1].status in ("stopped", "not_finite"):
+                        break
+        except KeyboardInterrupt:
+            last = journal.interrupt()
+            if last is not None:
+                journal.interrupted = _join([*results, last], warm_up_evaluations)
+            raise
+        result = _join(results, warm_up_evaluations)
+        journal.finish(result)
+    return result
+
+
+def _solve_in_batches(problem: Problem, theta: FloatArray, solver: MiniBatchSolver, training: Training) -> SolverResult:
+    held_out = solver.validation_fraction if solver.early_stopping else 0.0
+    batches = problem.mini_batches(training.threads, training.seed, held_out, training.memory.window_bytes)
+    return training.journal.solve(
+        "epochs", partial(solver.minimize, batches, theta, **_limits(training), state=training.state)
+    )
+
+
+def _limits(training: Training) -> dict[str, Any]:
+    return {"max_iter": training.max_iter, "tol": training.tol, "callbacks": training.callbacks}
 
 
 def _warm_up(
     problem: Problem,
     theta: FloatArray,
     solver: FullBatchSolver,
-    engine: ThreadEngine,
-    seed: int,
-    max_iter: int,
-    tol: float,
-) -> tuple[FloatArray, dict[int, int]]:
-    """Return where a few iterations on growing subsets of the rows lead, and evaluations by number of rows."""
-    n_samples = problem.X.shape[0]
-    order = keyed_generator(seed, "warm-up").permutation(n_samples)
+    training: Training,
+    evaluations: dict[int, int],
+) -> FloatArray:
+    """Return where a few iterations on growing subsets of the rows lead; add evaluations by number of rows.
+
+    `make bench CASE=patches` shows the same fit without it, which takes about twice as long to the same cost.
+    """
+    n_samples, memory = problem.X.shape[0], training.memory
+    order = keyed_generator(training.seed, "warm-up").permutation(n_samples)
     dtype = np.float32 if solver.float32_first else problem.X.dtype
-    evaluations: dict[int, int] = {}
-    n_rows = _FIRST_ROWS
-    bytes_per_row = problem.X.shape[1] * problem.X.dtype.itemsize
-    while 2 * n_rows < n_samples and n_rows * bytes_per_row <= _MOST_WARM_UP_BYTES:
+    max_iter = min(-(-training.max_iter // 2), _MOST_WARM_UP_ITERATIONS)
+    for n_rows in warm_up_sizes(n_samples, bytes_per_row(problem), memory.subset_bytes):
         rows = np.sort(order[:n_rows])
-        if problem.sample_weight is None or np.any(problem.sample_weight[rows] > 0):
-            objective = problem.on_rows(engine, rows, dtype)
-            result = solver.minimize(
-                objective, theta, max_iter=min(-(-max_iter // 2), _MOST_WARM_UP_ITERATIONS), tol=tol
-            )
-            theta, evaluations[n_rows] = result.theta, result.n_evaluations
-        n_rows *= _GROWTH
-    return theta, evaluations
+        if problem.sample_weight is not None and not np.any(problem.sample_weight[rows] > 0):
+            continue
+
+        def minimise(rows: NDArray[np.intp] = rows, start: FloatArray = theta, **kept: Any) -> SolverResult:
+            objective = problem.on_rows(training.threads, rows, dtype, memory.cache_bytes)
+            return solver.minimize(objective, start, max_iter=max_iter, tol=training.tol, **kept)
+
+        result = training.journal.solve(f"{_WARM_UP} {n_rows} rows", minimise)
+        theta, evaluations[n_rows] = result.theta, result.n_evaluations
+    return theta
 
 
 def _solve(
-    problem: Problem, theta: FloatArray, solver: Solver, engine: ThreadEngine, settings: dict[str, Any]
-) -> list[SolverResult]:
-    """Minimise J over all rows; in float32 first, where the solver says so."""
-    results = []
+    problem: Problem, theta: FloatArray, solver: Solver, training: Training, epoch: int, results: list[SolverResult]
+) -> None:
+    """Minimise J over all rows; in float32 first, where the solver says so. Results are added to those given."""
+    cache_bytes, limit = training.memory.cache_bytes, training.max_iter
+    limits = _limits(training)
+
+    def minimise(
+        solver: Solver, dtype: DTypeLike | None, start: FloatArray, limits: dict[str, Any], **kept: Any
+    ) -> Any:
+        objective = problem.on_rows(training.cluster or training.threads, dtype=dtype, cache_bytes=cache_bytes)
+        return solver.minimize(objective, start, **limits, **kept)
+
+    first: SolverResult | None = None
     if isinstance(solver, FullBatchSolver) and solver.float32_first and problem.X.dtype != np.float32:
         coarse = replace(solver, min_improvement=max(solver.min_improvement, _FLOAT32_IMPROVEMENT))
-        limit = settings["max_iter"]
-        objective = problem.on_rows(engine, dtype=np.float32)
-        results.append(coarse.minimize(objective, theta, **{**settings, "max_iter": max(1, limit - 1)}))
-        if results[-1].status == "stopped" or results[-1].n_iter == limit:
-            return results
-        theta = results[-1].theta
-        settings = {**settings, "max_iter": limit - results[-1].n_iter}
-    results.append(solver.minimize(problem.on_rows(engine), theta, **settings))
-    if results[-1].status == "max_iter" and len(results) == 2:
-        ours, all_ = (f"{n} iterations" for n in (results[-1].n_iter, sum(result.n_iter for result in results)))
-        results[-1] = replace(results[-1], message=results[-1].message.replace(ours, all_, 1))
-    return results
+        coarse_limits = {**limits, "max_iter": max(1, limit - 1)}
+        first = training.journal.solve(
+            f"corruption {epoch}, float32", partial(minimise, coarse, np.float32, theta, coarse_limits)
+        )
+        results.append(first)
+        if first.status == "stopped" or first.n_iter == limit:
+            return
+        theta, limits = first.theta, {**limits, "max_iter": limit - first.n_iter}
+    result = training.journal.solve(f"corruption {epoch}", partial(minimise, solver, None, theta, limits))
+    if first is not None and result.status == "max_iter":
+        ours, all_ = (f"{n} iterations" for n in (result.n_iter, first.n_iter + result.n_iter))
+        result = replace(result, message=result.message.replace(ours, all_, 1))
+    results.append(result)
 
 
 def _join(results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]) -> SolverResult:

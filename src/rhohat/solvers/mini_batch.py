@@ -215,7 +215,7 @@ class MiniBatchSolver(Solver):
         epochs = _Epochs(self, run, state, stopping, held)
         try:
             while True:
-                epochs.offer()
+                epochs.begin()
                 point = epochs.next()
                 if stopping is not None:
                     stopping.validate(point)
@@ -246,6 +246,7 @@ class _Epochs:
         self._gradient_sum = np.zeros_like(self._theta)
         self._sums = _Sums()
         self._scratch: dict[int, FloatArray] = {}  # of each thread
+        self._resumes = run.resumed is not None
         if run.resumed is not None:
             self._restore(run.resumed)
 
@@ -258,11 +259,18 @@ class _Epochs:
             for part in theta_parts(self._theta.size):
                 update(part, self._run.point.gradient[part], 0)
             point = self._run.evaluate(self._theta)
-        self._run.withdraw()
-        self._sums = _Sums()
-        self._gradient_sum[:] = 0
         self._state.epoch += 1
         return point
+
+    def begin(self) -> None:
+        """Begin an epoch, unless it is one to go on with."""
+        if self._resumes:
+            self._resumes = False
+        else:
+            self._run.withdraw()
+            self._sums = _Sums()
+            self._gradient_sum[:] = 0
+        self.offer()
 
     def offer(self) -> None:
         """Offer the state to the run's keeper, and let Ctrl-C through."""

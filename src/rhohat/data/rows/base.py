@@ -15,7 +15,6 @@ from rhohat.arrays import FloatArray, empty_aligned
 
 __all__ = ["RowSource", "as_rows", "choose", "delivered_dtype"]
 
-_ROWS_IN_A_FINGERPRINT = 64
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
 _DENSE = 64  # one row in so many is worth reading all that lie between
 
@@ -49,6 +48,7 @@ class RowSource(ABC):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.feature_names = None if feature_names is None else list(feature_names)
         self._extent: tuple[float, float] | None = None
+        self._fingerprint: str | None = None
         if min(self.shape) < 1:
             raise ValueError(f"{name} has the shape {self.shape}; there must be at least one row and one column.")
 
@@ -161,17 +161,21 @@ class RowSource(ABC):
         return 0
 
     def fingerprint(self) -> str:
-        """Return a digest of shape, dtype, and some of the rows, evenly spread: it tells data sets apart.
+        """Return a digest of shape, dtype and every number, for which all rows are read once.
+
+        The same rows have the same digest wherever they are.
 
         Returns
         -------
         str
             64 hexadecimal digits.
         """
-        digest = hashlib.sha256(repr((self.shape, self.dtype.str)).encode())
-        for row in np.unique(np.linspace(0, self.shape[0] - 1, _ROWS_IN_A_FINGERPRINT).astype(int)).tolist():
-            digest.update(self.read(row, row + 1).tobytes())
-        return digest.hexdigest()
+        if self._fingerprint is None or not self.is_watched:
+            digest = hashlib.sha256(repr((self.shape, self.dtype.str)).encode())
+            for block in self.blocks(self.rows_at_once):
+                digest.update(np.ascontiguousarray(block).data)
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
     def release(self) -> None:  # noqa: B027 - most hold nothing
         """Let go of what is held for the next read."""

@@ -7,10 +7,11 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
+from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -73,6 +74,27 @@ class FlatRows(RowSource):
                 f"{name} is truncated: {self.shape[0]} rows of {self.shape[1]} numbers end at byte {end}, and the file"
                 f" has {file.size}."
             )
+
+    @classmethod
+    def written(cls, blocks: Iterable[FloatArray], name: str, shape: tuple[int, int], dtype: DTypeLike) -> Self:
+        """Write rows into a temporary file without a name, to read them from there; it is gone when this is closed.
+
+        Parameters
+        ----------
+        blocks : iterable of arrays of shape (n_rows, n_features)
+            Successive rows, C-ordered.
+        name : str
+        shape : tuple of two int
+            Of all rows together.
+        dtype : dtype-like
+            float32 or float64, that of the blocks.
+        """
+        file = PositionedFile.written(Path(name), blocks)
+        try:
+            return cls(file, name, 0, shape, dtype)
+        except BaseException:
+            file.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterable
 from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any, Self
@@ -47,6 +48,19 @@ class PositionedFile:
         file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         try:
             shutil.copyfileobj(packed, file, _CHUNK)
+            file.flush()
+        except BaseException:
+            file.close()
+            raise
+        return cls(path, file)
+
+    @classmethod
+    def written(cls, path: Path, arrays: Iterable[np.ndarray[Any, Any]]) -> Self:
+        """Return a temporary file, without a name, of the bytes of C-ordered arrays, one after the other."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        try:
+            for array in arrays:
+                file.write(array.reshape(-1).view(np.uint8).data)
             file.flush()
         except BaseException:
             file.close()

@@ -1,0 +1,286 @@
+"""What a fit will hold in memory, known before it starts, and cut to fit a limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rhohat.blocks import row_blocks
+from rhohat.data import RowSource
+from rhohat.solvers import LBFGS, Adam, FullBatchSolver, MiniBatchSolver, Solver
+
+if TYPE_CHECKING:
+    from rhohat.estimators.training import Problem
+
+__all__ = ["MemoryPlan", "as_bytes", "bytes_per_row", "plan_memory", "show_bytes", "warm_up_sizes"]
+
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+          "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
+
+#: What may be held without a limit.
+_CACHE, _SUBSET, _WINDOW = 2**30, 2**28, 2**28
+
+_LOOKED_THROUGH = 3 * 2**25  # bytes: a block that all rows are looked through by, what is picked from it, what is read
+_LEAST_FOR_ROWS = 2**22
+_FIRST_ROWS, _GROWTH = 1000, 3  # of a warm-up
+_VECTORS = 12  # of θ's length, float64: iterates, trial points, gradients, directions, and what is made on the way
+
+
+def as_bytes(limit: int | str) -> int:
+    """Return a number of bytes, given as such or as text.
+
+    Parameters
+    ----------
+    limit : int or str
+        Such as ``512_000_000``, "512 MB" or "1.5 GiB".
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is no such thing.
+
+    Examples
+    --------
+    >>> as_bytes("512 MB"), as_bytes("1 GiB")
+    (512000000, 1073741824)
+    """
+    if isinstance(limit, Integral) and limit >= 1:
+        return int(limit)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", limit) if isinstance(limit, str) else None
+    if found is None or found[2] not in _UNITS or float(found[1]) == 0:
+        raise ValueError(
+            f"memory_limit must be a number of bytes, or a text such as '512 MB' or '2 GiB'; got {limit!r}."
+        )
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def show_bytes(n_bytes: float) -> str:
+    """Return a number of bytes in a unit that suits it.
+
+    Examples
+    --------
+    >>> show_bytes(512_000_000), show_bytes(3_289 * 8), show_bytes(0)
+    ('512 MB', '26.3 kB', '0 B')
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.3g} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a fit will hold in memory beside interpreter, libraries, and arrays that it was given.
+
+    Attributes
+    ----------
+    limit : int or None
+        Bytes.
+    parts : tuple of (str, int)
+        What is held, and its bytes.
+    cache_bytes : int
+        For hidden activations between the two passes of an evaluation.
+    subset_bytes : int
+        For the rows of a subset in a warm-up.
+    window_bytes : int
+        For the windows in which mini-batches from a source are shuffled.
+    by_blocks : bool
+        Whether rows in memory are corrupted or converted block by block, as copies of them would not fit.
+    """
+
+    limit: int | None
+    parts: tuple[tuple[str, int], ...]
+    cache_bytes: int
+    subset_bytes: int
+    window_bytes: int
+    by_blocks: bool
+
+    @property
+    def total(self) -> int:
+        """Bytes, all parts together."""
+        return sum(n_bytes for _, n_bytes in self.parts)
+
+    def __str__(self) -> str:
+        """Return a table, a line for each part."""
+        limit = "" if self.limit is None else f" of the {show_bytes(self.limit)} allowed"
+        width = max(len(name) for name, _ in self.parts)
+        lines = [f"{name:{width}}  {show_bytes(n_bytes):>8}" for name, n_bytes in self.parts]
+        return "\n".join([f"memory that the fit will hold: {show_bytes(self.total)}{limit}", *lines])
+
+
+def plan_memory(
+    problem: Problem, solver: Solver, n_workers: int, limit: int | None, *, checkpoints: bool = False
+) -> MemoryPlan:
+    """Return what training will hold, and how much it may spend where it can choose.
+
+    Parameters
+    ----------
+    problem : Problem
+    solver : Solver
+    n_workers : int
+        Threads.
+    limit : int or None
+        Bytes; None allows 1 GiB for hidden activations, and 256 MB for a subset or for windows.
+    checkpoints : bool, default=False
+        Whether states are written, of which a copy is made then.
+
+    Returns
+    -------
+    MemoryPlan
+
+    Raises
+    ------
+    ValueError
+        If the limit is too low; the message has the least that would do.
+    """
+    network, itemsize = problem.network, problem.X.dtype.itemsize
+    n_samples = problem.X.shape[0]
+    theta = 8 * network.n_parameters
+    batches = isinstance(solver, MiniBatchSolver)
+    history = _history(solver, theta)
+    read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
+    parts: list[tuple[str, int]] = [("parameters and gradients", _VECTORS * theta), *history]
+    if checkpoints:
+        parts.append(("a checkpoint while it is written", 2 * (sum(size for _, size in history) + 4 * theta)))
+    if batches:
+        assert isinstance(solver, MiniBatchSolver)
+        parts.append(("mini-batches and their layers", _batches(problem, solver, n_workers)))
+    else:
+        parts.append((f"scratch of {n_workers} threads", _scratch(problem, n_workers, n_samples)))
+    if read:
+        held = sum(rows.held_bytes for rows in read)
+        parts.append(("blocks that rows are read by", held + _LOOKED_THROUGH))
+
+    spent = sum(size for _, size in parts)
+    free = None if limit is None else limit - spent
+    copies = _copies(problem, solver)
+    by_blocks = free is not None and copies > free / 2
+    if copies and not by_blocks:
+        parts.append(("copies of the rows, corrupted or in float32", copies))
+        free = None if free is None else free - copies
+    width = bytes_per_row(problem)
+    hidden = itemsize * _cached_per_row(problem)
+    cache = window = subset = 0
+    if batches:
+        window = _WINDOW if free is None else max(0, min(_WINDOW, free))
+        if read:
+            parts.append(("windows that rows are shuffled in", min(window, 2 * n_samples * width)))
+    else:
+        cache = _CACHE if free is None else max(0, free)
+        if hidden:
+            fits = n_samples * hidden <= cache
+            name = "hidden activations, from pass 1 to pass 2" if fits else "hidden activations (computed twice)"
+            parts.append((name, n_samples * hidden if fits else 0))
+        if isinstance(solver, FullBatchSolver) and solver.warm_up:
+            # The last subset is gone when the activations of all rows are kept, so the two share what is free.
+            most = _SUBSET if free is None else int(max(0, free) * width / (width + hidden))
+            subset = min(most, _SUBSET)
+    least = spent + (_LEAST_FOR_ROWS if batches and read else 0)
+    if limit is not None and limit < least:
+        found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in parts if size)
+        raise ValueError(
+            f"memory_limit={show_bytes(limit)} is too low: the fit needs {show_bytes(least)} at least ({found}). Raise"
+            f" it{_advice(solver)}."
+        )
+    if subset and not batches:
+        kept = next((size for name, size in parts if name.startswith("hidden")), 0)
+        largest = _largest_subset(n_samples, width, subset)
+        extra = max(0, largest * (width + hidden) - kept)
+        if extra:
+            parts.append((f"rows of the warm-up, {largest:,} at most", extra))
+    return MemoryPlan(limit, tuple(parts), cache, subset, window, by_blocks)
+
+
+def warm_up_sizes(n_samples: int, row_bytes: int, subset_bytes: int) -> list[int]:
+    """Return the numbers of rows that a warm-up looks at: each less than half of all, and within the bytes given.
+
+    Examples
+    --------
+    >>> warm_up_sizes(10_000, 512, 2**28), warm_up_sizes(2_000_000, 3136, 10**8)
+    ([1000, 3000], [1000, 3000, 9000, 27000])
+    """
+    sizes, n_rows = [], _FIRST_ROWS
+    while 2 * n_rows < n_samples and n_rows * row_bytes <= subset_bytes:
+        sizes.append(n_rows)
+        n_rows *= _GROWTH
+    return sizes
+
+
+def _largest_subset(n_samples: int, row_bytes: int, subset_bytes: int) -> int:
+    return max(warm_up_sizes(n_samples, row_bytes, subset_bytes), default=0)
+
+
+def _history(solver: Solver, theta: int) -> list[tuple[str, int]]:
+    """Return what the solver remembers of earlier iterations, by name, given θ's bytes in float64."""
+    if isinstance(solver, LBFGS):
+        n_pairs = solver.pairs(theta // 8)
+        return [(f"the {n_pairs} pairs of L-BFGS", 2 * n_pairs * theta)]
+    if isinstance(solver, MiniBatchSolver):
+        name = "moments of Adam" if isinstance(solver, Adam) else "running sums of the solver"
+        return [(name, len(solver.moment_names) * theta)]
+    return [("vectors of the solver", 8 * theta)]
+
+
+def _advice(solver: Solver) -> str:
+    if isinstance(solver, LBFGS):
+        return ", or keep fewer pairs: solver=LBFGS(memory=10)"
+    return ", or use smaller batches" if isinstance(solver, MiniBatchSolver) else ""
+
+
+def _units_per_row(sizes: Sequence[int], widths: Sequence[int]) -> int:
+    """Return how many numbers a row has in all layers, before and after their activations."""
+    return sum(widths) + sum(sizes[1:])
+
+
+def bytes_per_row(problem: Problem) -> int:
+    """Return the bytes of a row of inputs, and of its targets where these are other numbers."""
+    columns = problem.X.shape[1]
+    if problem.y is not None or problem.corruption is not None:
+        columns += problem.network.layer_sizes[-1]
+    return int(columns * problem.X.dtype.itemsize)
+
+
+def _cached_per_row(problem: Problem) -> int:
+    """Return how many numbers of a row are kept from pass 1 to pass 2."""
+    depth = problem.depth_of_means
+    return _units_per_row(problem.network.layer_sizes[: depth + 1], problem.network.widths[:depth])
+
+
+def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
+    """Return the bytes of the workers' layers and deltas, of what they read, and of the gradients they add up."""
+    network, itemsize = problem.network, problem.X.dtype.itemsize
+    blocks = row_blocks(n_samples, network.layer_sizes, itemsize)
+    longest = max(block.stop - block.start for block in blocks)
+    n_workers = min(n_workers, len(blocks))
+    per_row = itemsize * 2 * _units_per_row(network.layer_sizes, network.widths)
+    read = bytes_per_row(problem) if isinstance(problem.X, RowSource) or isinstance(problem.y, RowSource) else 0
+    buffers = (1 if n_workers == 1 else 2 * n_workers) * network.n_parameters * itemsize
+    return n_workers * longest * (per_row + read) + buffers
+
+
+def _batches(problem: Problem, solver: MiniBatchSolver, n_workers: int) -> int:
+    """Return the bytes of three batches of rows, and of the layers and gradients of one."""
+    network, itemsize = problem.network, problem.X.dtype.itemsize
+    n_rows = min(solver.batch_size, problem.X.shape[0])
+    columns = network.layer_sizes[0] + network.layer_sizes[-1]
+    per_row = itemsize * (3 * columns + 3 * _units_per_row(network.layer_sizes, network.widths))
+    return n_rows * per_row + (n_workers + 2) * network.n_parameters * itemsize
+
+
+def _copies(problem: Problem, solver: Solver) -> int:
+    """Return the bytes of whole copies of rows in memory that training would make."""
+    if isinstance(problem.X, RowSource) or isinstance(solver, MiniBatchSolver):
+        return 0
+    n_bytes = int(np.prod(problem.X.shape)) * problem.X.dtype.itemsize
+    corrupted = n_bytes if problem.corruption is not None else 0
+    converted = isinstance(solver, FullBatchSolver) and solver.float32_first and problem.X.dtype != np.float32
+    return corrupted + (n_bytes // 2 if converted else 0)
