@@ -1,6 +1,10 @@
 """J in mini-batches: which rows, in which order, corrupted how, and that a batch's J is that of its rows."""
 
+import threading
+import time
+import tracemalloc
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from rhohat.activations import Sigmoid, Softmax, Tanh
 from rhohat.batch_objective import BatchObjective
 from rhohat.blocks import row_blocks
 from rhohat.corruption import GaussianNoise, MaskingNoise
+from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.gradcheck import check_gradient
 from rhohat.jacobian_penalties import TangentPropagation
@@ -17,6 +22,8 @@ from rhohat.mini_batches import MiniBatches
 from rhohat.network import Network
 from rhohat.objective import Objective
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay, WeightPenalty
+from rhohat.row_windows import RowWindows
+from rhohat.solvers import Adam
 from tests.tolerances import EXACT, FLOAT32, GRADIENT
 
 N_ROWS = 50
@@ -404,3 +411,280 @@ def test_an_epoch_that_was_broken_off_leaves_nothing_to_the_next(X, theta):
         broken[0].evaluate_in_parts(theta, lambda *_: None)
         np.testing.assert_array_equal(broken[0]._X, whole[0]._X)
     assert batches._objective_of(np.arange(13), 0, 0).meanwhile == []
+
+
+@pytest.mark.parametrize("first_batch", [0, 1, 3, 4])
+def test_an_epoch_is_entered_in_its_middle(first_batch, X):
+    batches = make(X, corruption=MaskingNoise(0.5))
+    whole = [objective._X.copy() for objective, _ in batches.batches(2, 13)]
+    tail = [objective._X.copy() for objective, _ in batches.batches(2, 13, first_batch)]
+    assert len(tail) == 4 - first_batch
+    for found, expected in zip(tail, whole[first_batch:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("first_batch", [-1, 5])
+def test_a_batch_that_the_epoch_does_not_have_is_refused(first_batch, X):
+    with pytest.raises(ValueError, match=r"first_batch must lie in \[0, 4\]"):
+        next(make(X).batches(0, 13, first_batch))
+
+
+# Rows that are read.
+
+N_READ = 1000
+ROW_BYTES = 24
+
+
+class RecordingRows(RowSource):
+    """Rows that say who they are, and remember how they were read; the one of a given number cannot be."""
+
+    def __init__(self, n_rows=N_READ, bad_row=None, seconds=0.0, dtype=np.float64):
+        super().__init__("the rows", (n_rows, 3), dtype)
+        self.X = np.random.default_rng(0).random((n_rows, 3)).astype(dtype)
+        self.X[:, 0] = np.arange(n_rows) / n_rows
+        self.reads = []
+        self._bad_row, self._seconds = bad_row, seconds
+
+    def _read_into(self, start, stop, out):
+        self.reads.append((start, stop))
+        time.sleep(self._seconds)
+        if self._bad_row is not None and start <= self._bad_row < stop:
+            raise ValueError(f"row {self._bad_row} is damaged")
+        out[:] = self.X[start:stop]
+
+
+def numbers_of(objective, n_rows=N_READ):
+    return np.rint(np.array(objective._y[:, 0], dtype=float) * n_rows).astype(int)
+
+
+def numbers_in(batches, epoch, batch_size=16, n_rows=N_READ):
+    return [numbers_of(objective, n_rows) for objective, _ in batches.batches(epoch, batch_size)]
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name == "rhohat reader"]
+
+
+def wait_for_readers():
+    deadline = time.monotonic() + 10
+    while readers() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert not readers()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.6])
+@pytest.mark.parametrize("window_rows", [0.5, 3, 70, 400, N_READ - 0.1])
+@pytest.mark.parametrize("batch_size", [5, 16, 333, 2 * N_READ])
+def test_every_row_that_is_read_is_in_one_batch_of_an_epoch(batch_size, window_rows, fraction):
+    """Also where a window holds less than a batch, or one batch, or all but a row."""
+    rows = RecordingRows()
+    batches = make(rows, window_bytes=int(window_rows * ROW_BYTES), validation_fraction=fraction)
+    held_out = set(batches._held_out.tolist())
+    n_held_out = min(np.ceil(fraction * N_READ), max(1, window_rows // 4)) if fraction else 0
+    assert len(held_out) == n_held_out == N_READ - batches.n_samples
+    n_batches = -(-batches.n_samples // batch_size)
+    for epoch in range(2):
+        rows.reads.clear()
+        found = numbers_in(batches, epoch, batch_size)
+        assert [len(numbers) for numbers in found] == [
+            len(p) for p in np.array_split(range(batches.n_samples), n_batches)
+        ]
+        assert sorted(np.concatenate(found)) == sorted(set(range(N_READ)) - held_out)
+        # No row is read twice.
+        assert sum(stop - start for start, stop in rows.reads) <= N_READ
+    wait_for_readers()
+
+
+def test_rows_in_windows_are_shuffled_by_seed_and_epoch():
+    options = {"window_bytes": 200 * ROW_BYTES, "corruption": MaskingNoise(0.5)}
+    epochs = [np.concatenate(numbers_in(make(RecordingRows(), **options), epoch)) for epoch in range(4)]
+    assert len({str(epoch.tolist()) for epoch in epochs}) == 4
+    again = make(RecordingRows(seconds=0.001), **options)
+    np.testing.assert_array_equal(
+        [np.concatenate(numbers_in(again, epoch)) for epoch in (3, 0)], [epochs[3], epochs[0]]
+    )
+    assert not np.array_equal(np.concatenate(numbers_in(make(RecordingRows(), seed=1, **options), 0)), epochs[0])
+
+
+def test_the_rows_of_a_window_come_from_all_over_the_file():
+    """Each window of 100 rows from at least 16 places, and hardly a batch that resembles the file's order."""
+    found = np.concatenate(numbers_in(make(RecordingRows(), window_bytes=200 * ROW_BYTES), 0))
+    for window in found[:990].reshape(-1, 99):
+        assert np.mean(np.diff(np.sort(window)) > 1) > 0.1
+        assert window.min() < N_READ / 4 < 3 * N_READ / 4 < window.max()
+        assert abs(np.corrcoef(np.arange(99), window)[0, 1]) < 0.4
+    assert np.mean(np.abs(np.diff(found)) == 1) < 0.1
+
+
+def test_reads_are_few_and_in_order_within_a_window():
+    rows = RecordingRows()
+    windows = RowWindows([rows], np.arange(0), seed=0, window_bytes=320 * ROW_BYTES)
+    borders = np.arange(0, N_READ + 1, 20)
+    n_windows = sum(1 for _ in windows.read(0, borders))
+    assert n_windows == 7
+    assert len(rows.reads) <= N_READ / 10 + n_windows  # chunks of a sixteenth of a window
+    assert sum(start > following for (start, _), (following, _) in pairwise(rows.reads)) < n_windows
+    n_reads = len(rows.reads)
+    rows.reads.clear()
+    window = next(windows.read(1, borders, first_batch=41))
+    assert 41 in window.batches
+    wait_for_readers()
+    assert len(rows.reads) < n_reads / 3  # this window, and the next one, which is read ahead
+    rows.reads.clear()
+    tiny = RowWindows([rows], np.arange(0), seed=0, window_bytes=1)
+    assert sum(1 for _ in tiny.read(0, np.array([0, 500, 1000]))) == 2
+    assert len(rows.reads) < 40  # chunks of a sixteenth of a batch
+
+
+@pytest.mark.parametrize("corruption", [None, MaskingNoise(0.5)])
+@pytest.mark.parametrize("fraction", [0, 0.1])
+def test_rows_that_fit_one_window_are_read_once_and_used_as_those_in_memory(corruption, fraction, theta):
+    rows = RecordingRows()
+    options = {"corruption": corruption, "validation_fraction": fraction, "penalties": PENALTIES}
+    from_source, in_memory = make(rows, window_bytes=N_READ * ROW_BYTES, **options), make(rows.X, **options)
+    for epoch in range(2):
+        for (found, _), (expected, _) in zip(*(b.batches(epoch, 30) for b in (from_source, in_memory)), strict=True):
+            np.testing.assert_array_equal(found.evaluate(theta)[1], expected.evaluate(theta)[1])
+    assert from_source(theta)[0] == in_memory(theta)[0]
+    if fraction:
+        assert from_source.validate(theta) == in_memory.validate(theta)
+    assert rows.reads == [(0, N_READ)]
+
+
+@pytest.mark.parametrize("first_batch", [0, 1, 20, 59, 60])
+@pytest.mark.parametrize("fraction", [0, 0.05])
+def test_an_epoch_of_windows_is_entered_in_its_middle(first_batch, fraction):
+    batches = make(
+        RecordingRows(), corruption=GaussianNoise(0.5), window_bytes=200 * ROW_BYTES, validation_fraction=fraction
+    )
+    whole = [objective._X.copy() for objective, _ in batches.batches(1, 16)]
+    tail = [objective._X.copy() for objective, _ in batches.batches(1, 16, first_batch)]
+    assert len(tail) == len(whole) - first_batch
+    for found, expected in zip(tail, whole[first_batch:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_what_is_in_memory_stays_with_the_rows_that_are_read(n_workers, theta, rng):
+    """Weights and tangents, and targets that are read as well, or not; however the batches are evaluated."""
+    rows, targets = RecordingRows(), RecordingRows()
+    targets.X = rng.random((N_READ, 3))
+    weights = rows.X[:, 0] + 1
+    tangents = np.repeat(rows.X[:, None], 2, axis=1)
+    for y in (targets, targets.X):
+        batches = MiniBatches(
+            NETWORK, rows, y, engine=ThreadEngine(n_workers), seed=0, penalties=[TangentPropagation(0.1)],
+            sample_weight=weights, tangents=tangents, window_bytes=200 * ROW_BYTES, validation_fraction=0.05,
+        )  # fmt: skip
+        evaluate = [
+            lambda objective: objective.evaluate_in_parts(theta, lambda *_: None),
+            lambda objective: objective.evaluate(theta),
+        ]
+        seen = 0
+        for index, (objective, n_rows) in enumerate(batches.batches(0, 16)):
+            numbers = np.rint(objective._X[:, 0] * N_READ).astype(int)
+            np.testing.assert_array_equal(objective._X, rows.X[numbers])
+            np.testing.assert_array_equal(objective._y, targets.X[numbers])
+            np.testing.assert_array_equal(objective._row_weights[:, 0], weights[numbers])
+            np.testing.assert_array_equal(objective._tangents, tangents[numbers])
+            evaluate[index % 2](objective)
+            seen += n_rows
+        assert seen == batches.n_samples == N_READ - len(batches._held_out)
+        held_out = batches._held_out
+        expected = as_objective(
+            rows.X[held_out], targets.X[held_out], penalties=[TangentPropagation(0.1)], tangents=tangents[held_out],
+            sample_weight=weights[held_out],
+        ).cost(theta)[0]  # fmt: skip
+        share = weights[held_out].mean() / weights.mean()  # as in every mini-batch
+        np.testing.assert_allclose(batches.validate(theta), share * expected, rtol=EXACT)
+
+
+def test_all_rows_of_a_source_as_one_batch(theta):
+    rows = RecordingRows()
+    batches = make(rows, window_bytes=200 * ROW_BYTES, penalties=PENALTIES)
+    np.testing.assert_array_equal(batches(theta)[1], make(rows.X, penalties=PENALTIES)(theta)[1])
+
+
+def test_rows_held_out_of_windows_are_read_once_and_corrupted_once(theta):
+    rows = RecordingRows()
+    options = {"window_bytes": 200 * ROW_BYTES, "validation_fraction": 0.1, "corruption": GaussianNoise(0.5)}
+    batches = make(rows, **options)
+    rows.reads.clear()
+    first = batches.validate(theta)
+    assert rows.reads == []
+    size = len(batches._held_out)  # batches of as many rows, which use the same objective
+    for objective, _ in batches.batches(0, size):
+        objective(theta)
+        assert batches.validate(theta) == first
+    assert make(rows, **options).validate(theta) == first
+    assert batches.validate(theta + 0.1) != first
+
+
+def test_an_error_of_the_reading_thread_reaches_whoever_asks_for_the_rows():
+    bad_row = 123
+    batches = make(RecordingRows(bad_row=bad_row), window_bytes=200 * ROW_BYTES)
+    place = np.concatenate(numbers_in(make(RecordingRows(), window_bytes=200 * ROW_BYTES), 0)).tolist().index(bad_row)
+    found = []
+
+    def use_all():
+        for objective, _ in batches.batches(0, 16):
+            found.extend(numbers_of(objective))
+
+    with pytest.raises(ValueError, match="row 123 is damaged"):
+        use_all()
+    assert bad_row not in found
+    assert place - 100 <= len(found) <= place  # all windows before it
+    wait_for_readers()
+
+
+def test_an_epoch_that_was_broken_off_leaves_no_thread():
+    rows = RecordingRows(seconds=0.01)
+    for n_batches in (1, 8):
+        batches = make(rows, window_bytes=1000 * ROW_BYTES - 1).batches(0, 16)
+        for _ in range(n_batches):
+            next(batches)
+        assert len(readers()) <= 1
+        batches.close()
+        n_reads = len(rows.reads)
+        wait_for_readers()
+        assert len(rows.reads) <= n_reads + 1
+
+    def interrupt(state):
+        raise KeyboardInterrupt
+
+    batches = make(rows, window_bytes=200 * ROW_BYTES)
+    with pytest.raises(KeyboardInterrupt):
+        Adam().minimize(batches, NETWORK.initial_theta(np.random.default_rng(0)), callbacks=[interrupt])
+    wait_for_readers()
+
+
+def test_one_thread_reads_at_a_time_and_ahead():
+    rows = RecordingRows()
+    batches = make(rows, window_bytes=200 * ROW_BYTES)
+    used = 0
+    for _, n_rows in batches.batches(0, 16):
+        used += n_rows
+        assert len(readers()) <= 1
+        wait_for_readers()
+        read = sum(stop - start for start, stop in rows.reads)
+        assert min(used + 1, N_READ) <= read <= used + 200 or read == N_READ
+
+
+def test_windows_take_the_memory_that_they_may():
+    n_rows, window_bytes = 200_000, 2**20
+    rows = RecordingRows(n_rows)
+    batches = make(rows, window_bytes=window_bytes, validation_fraction=0.5)
+    assert len(batches._held_out) * ROW_BYTES <= window_bytes / 4
+    for _ in batches.batches(0, 100):
+        pass
+    rows.reads.clear()
+    tracemalloc.start()
+    try:
+        for _ in batches.batches(1, 100):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The row numbers of a window, twice, and their order, beside rows of three numbers: as much again, here.
+    assert peak < 2.5 * window_bytes
+    assert len(rows.reads) < 1000

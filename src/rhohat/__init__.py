@@ -28,6 +28,7 @@ from rhohat.estimators import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
+from rhohat.exceptions import ClusterError
 from rhohat.gabor import gabor_fit
 from rhohat.gradcheck import GradientCheck, check_gradient
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
@@ -40,6 +41,7 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adam",
+    "ClusterError",
     "ConjugateGradient",
     "Contraction",
     "ContractiveAutoencoder",

@@ -11,7 +11,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray
 
-__all__ = ["BlockFunction", "Engine", "Rows", "in_memory", "row_blocks", "shared_parts", "theta_parts"]
+__all__ = [
+    "BlockFunction",
+    "ClusterEngine",
+    "Engine",
+    "HeldParts",
+    "Rows",
+    "in_memory",
+    "row_blocks",
+    "shared_parts",
+    "theta_parts",
+]
 
 #: Works on a block of rows as the given worker (an index below the engine's `n_workers`, whose scratch nobody else
 #: uses meanwhile) and writes the block's sums into the given array.
@@ -37,6 +47,22 @@ class Rows(Protocol):
 
     def take(self, rows: NDArray[np.intp]) -> FloatArray:
         """Return rows by their numbers, in any order."""
+
+    def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
+        """Yield, in order, what a function makes of successive rows and the number of the first of them.
+
+        It may run where the rows are, in another process; so it must be picklable.
+        """
+
+    @property
+    def edges(self) -> Sequence[int] | None:
+        """Where the pieces begin that rows on a cluster are in, and the last one ends; None for all other rows."""
+
+    def recipes(self, edges: Sequence[int]) -> list[Any]:
+        """Return what rows can be made of in another process, for each of the ranges between edges.
+
+        That is an array; or a function, to be pickled, that opens them; or something that Dask computes, an array.
+        """
 
 
 def in_memory(rows: FloatArray | Rows) -> TypeGuard[FloatArray]:
@@ -64,6 +90,43 @@ class Engine(Protocol):
 
     def for_each(self, function: Callable[[slice, int], None], parts: Sequence[slice]) -> None:
         """Call a function for parts of something and the worker that it is called by, in no particular order."""
+
+
+class HeldParts(Protocol):
+    """Objects that the workers of a cluster hold; those of a worker that is lost are made anew."""
+
+    def sum(self, method: str, shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
+        """Return Σ over the objects of what a method of theirs returns, added in an order that is always the same.
+
+        Parameters
+        ----------
+        method : str
+            Its name; it returns an array of shape (n_sums,).
+        shared : object
+            Its first argument. It is sent to each worker once, and stays there until another one is given.
+        *arguments
+            Its others, and small.
+        n_sums : int
+        """
+
+
+class ClusterEngine(Protocol):
+    """What an objective asks of the engine of a cluster, whose workers hold parts of the rows."""
+
+    #: For work of the caller's own.
+    threads: Engine
+
+    #: Returns the engine that a part of the rows is worked on with, in a worker; to be pickled.
+    local_engine: Callable[[], Engine]
+
+    def memory_of_workers(self) -> list[float]:
+        """Return the bytes that each worker may use."""
+
+    def hold(self, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> HeldParts:
+        """Call a function with each of many sets of arguments, on the workers, and keep what it returns there.
+
+        Arguments, and items of lists among them, that Dask computes arrive computed.
+        """
 
 
 # Measured with `make bench`: smaller blocks pay more for Python's lock, and for adding their sums up, than they gain

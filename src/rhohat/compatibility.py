@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -107,8 +108,12 @@ def _check_loss(network: Network, loss: Loss, y: FloatArray | Rows) -> None:
         loss.check_targets(y)
     elif type(loss).check_targets is not Loss.check_targets:
         assert not isinstance(y, np.ndarray)
-        for rows in y.blocks(y.rows_at_once):
-            loss.check_targets(rows)
+        for _ in y.map_blocks(partial(_check_targets, loss)):
+            pass
+
+
+def _check_targets(loss: Loss, rows: FloatArray, _: int) -> None:
+    loss.check_targets(rows)
 
 
 def _check_penalties(network: Network, penalties: Sequence[Penalty], tangents: FloatArray | None) -> None:

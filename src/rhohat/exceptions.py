@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["CheckpointError", "CheckpointWarning", "ConvergenceWarning", "MissingExtraError"]
+__all__ = ["CheckpointError", "CheckpointWarning", "ClusterError", "ConvergenceWarning", "MissingExtraError"]
 
 
 class CheckpointError(ValueError):
@@ -32,3 +32,7 @@ class MissingExtraError(ImportError):
         super().__init__(
             f"{package} is needed for this and is not installed; install it with: pip install 'rhohat[{extra}]'"
         )
+
+
+class ClusterError(RuntimeError):
+    """A Dask cluster cannot do its work: the scheduler or all workers are gone, or rhohat is missing there."""

@@ -32,7 +32,7 @@ from rhohat.network import Layers, Network, Parameters
 from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 from rhohat.tangents import TangentPass
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "Scratch"]
 
 
 class Objective:
@@ -97,7 +97,7 @@ class Objective:
         cache_bytes: int = 2**30,
     ) -> None:
         self._loss = SquaredError() if loss is None else loss
-        check_problem(network, self._loss, penalties, X, X if y is None else y, sample_weight, tangents)
+        self._check(network, penalties, X, X if y is None else y, sample_weight, tangents)
         self.network = network
         self.n_samples = X.shape[0]
         self._dtype = X.dtype
@@ -254,19 +254,34 @@ class Objective:
 
     # What follows is the making of the two passes.
 
+    def _check(
+        self,
+        network: Network,
+        penalties: Sequence[Penalty],
+        X: FloatArray | Rows,
+        y: FloatArray | Rows,
+        sample_weight: FloatArray | None,
+        tangents: FloatArray | None,
+    ) -> None:
+        """Raise ValueError where these do not fit together."""
+        check_problem(network, self._loss, penalties, X, y, sample_weight, tangents)
+
     def _allocate(self, cache_bytes: int) -> None:
         """Make each worker's scratch, and room for the layers of every row up to the depth of pass 1, if affordable."""
         allocate = partial(empty_aligned, dtype=self._dtype)
         largest_block = max(block.stop - block.start for block in self._blocks)
         n_workers = min(self._engine.n_workers, len(self._blocks))
         to_read = [0 if in_memory(rows) else rows.shape[1] for rows in (self._X, self._y)]
-        self._scratch = [_Scratch(self.network, largest_block, self._dtype, to_read) for _ in range(n_workers)]
+        self._scratch = self._make_scratch(n_workers, largest_block, to_read)
         sizes = [*self.network.widths[: self._depth], *self.network.layer_sizes[1 : self._depth + 1]]
         affordable = self.n_samples * sum(sizes) * self._dtype.itemsize <= cache_bytes
         self._cache = self.network.allocate(self.n_samples, allocate, stop=self._depth) if affordable else None
         self._ones = np.ones((1, largest_block), dtype=self._dtype)
         #: How many layers pass 2 finds computed.
         self._known = self._depth if affordable else 0
+
+    def _make_scratch(self, n_workers: int, largest_block: int, to_read: Sequence[int]) -> list[Scratch]:
+        return [Scratch(self.network, largest_block, self._dtype, to_read) for _ in range(n_workers)]
 
     def _sum(self, function: str, n_sums: int, *arguments: Any) -> FloatArray:
         """Return the sums over all rows of what a method, given by name, writes for each block."""
@@ -595,7 +610,7 @@ class Objective:
         return terms
 
 
-class _Scratch:
+class Scratch:
     """One worker's memory for a block: layers and their deltas, and what is read of inputs and targets."""
 
     def __init__(self, network: Network, rows: int, dtype: np.dtype[Any], to_read: Sequence[int]) -> None:
@@ -610,6 +625,7 @@ class _Scratch:
         return Layers(layers.z.copy(), layers.a.copy())
 
     def deltas(self, rows: slice) -> Layers:
+        """Return where the deltas go."""
         return self._of(rows)[1]
 
     def _of(self, rows: slice) -> tuple[Layers, Layers]:

@@ -71,13 +71,9 @@ class RowWindows:
 
     def __init__(self, sources: Sequence[Rows], held_out: NDArray[np.intp], *, seed: int, window_bytes: int) -> None:
         self.sources, self._held_out, self._seed = list(sources), held_out, seed
-        n_rows, bytes_per_row = sources[0].shape[0], bytes_of_a_row(sources)
-        self._rows_in_a_window = window_bytes // 2 // bytes_per_row
-        largest_chunk = max(1, min(_CHUNK_BYTES // bytes_per_row, self._rows_in_a_window // _CHUNKS_IN_A_WINDOW))
-        #: Where the chunks begin, and the last ends; of how many rows that are not held out each consists.
-        self._edges = even_edges(n_rows, -(-n_rows // largest_chunk))
-        self._counts = np.diff(self._edges) - np.diff(np.searchsorted(held_out, self._edges))
-        self.n_rows = n_rows - len(held_out)
+        self._bytes_per_row = bytes_of_a_row(sources)
+        self._rows_in_a_window = window_bytes // 2 // self._bytes_per_row
+        self.n_rows = sources[0].shape[0] - len(held_out)
 
     def read(self, epoch: int, borders: NDArray[np.intp], first_batch: int = 0) -> Generator[Window]:
         """Yield the windows of an epoch, each while the next one is read by a thread.
@@ -102,13 +98,14 @@ class RowWindows:
         Exception
             What reading the next window raised, where that is asked for.
         """
-        n_batches = len(borders) - 1
-        batches_at_once = max(1, self._rows_in_a_window // int(np.diff(borders).max()))
+        n_batches, largest_batch = len(borders) - 1, int(np.diff(borders).max())
+        batches_at_once = max(1, self._rows_in_a_window // largest_batch)
         edges = even_edges(n_batches, -(-n_batches // batches_at_once))
         numbers = range(int(np.searchsorted(edges, first_batch, side="right")) - 1, len(edges) - 1)
         longest = int(np.diff(borders[edges]).max())
         memories = [self._allocate(longest) for _ in numbers[:2]]
-        chunks = keyed_generator(self._seed, "order of chunks", epoch).permutation(len(self._counts))
+        chunks = self._cut(max(self._rows_in_a_window, largest_batch))
+        chunks = chunks[keyed_generator(self._seed, "order of chunks", epoch).permutation(len(chunks))]
 
         def task(number: int) -> _Task:
             batches = range(edges[number], edges[number + 1])
@@ -133,12 +130,19 @@ class RowWindows:
 
     def read_all(self) -> Window:
         """Return all rows but those held out, in the order of the source; they take the memory that they take."""
-        chunks, memory = np.arange(len(self._counts)), self._allocate(self.n_rows)
-        return self._read_window(chunks, slice(0, self.n_rows), range(1), memory, None, lambda: False)
+        chunks, places = self._cut(self.n_rows), slice(0, self.n_rows)
+        return self._read_window(chunks, places, range(1), self._allocate(self.n_rows), None, lambda: False)
 
     def take(self, rows: NDArray[np.intp]) -> Window:
         """Return some rows by their numbers."""
         return Window(range(1), [source.take(rows) for source in self.sources], np.arange(len(rows)), rows)
+
+    def _cut(self, rows_in_a_window: int) -> NDArray[np.intp]:
+        """Return where each chunk begins and ends, of shape (n_chunks, 2)."""
+        n_rows = self.sources[0].shape[0]
+        largest = max(1, min(_CHUNK_BYTES // self._bytes_per_row, rows_in_a_window // _CHUNKS_IN_A_WINDOW))
+        edges = even_edges(n_rows, -(-n_rows // largest))
+        return np.column_stack([edges[:-1], edges[1:]])
 
     def _allocate(self, n_rows: int) -> list[FloatArray]:
         return [empty_aligned((n_rows, source.shape[1]), source.dtype) for source in self.sources]
@@ -172,23 +176,22 @@ class RowWindows:
 
     def _pieces(self, chunks: NDArray[np.intp], places: slice) -> list[NDArray[np.intp]]:
         """Return the row numbers that stand at some places, by chunks; ascending, as files are read fastest."""
-        ends = np.cumsum(self._counts[chunks])
+        counts = np.diff(chunks - np.searchsorted(self._held_out, chunks))[:, 0]
+        ends = np.cumsum(counts)
         pieces = []
         for index in range(int(np.searchsorted(ends, places.start, side="right")), len(chunks)):
-            chunk = chunks[index]
-            first = int(ends[index] - self._counts[chunk])
+            first = int(ends[index] - counts[index])
             if first >= places.stop:
                 break
-            rows = self._rows_of(chunk)[max(0, places.start - first) : places.stop - first]
+            rows = self._rows_of(chunks[index])[max(0, places.start - first) : places.stop - first]
             if len(rows):
                 pieces.append(rows)
         return sorted(pieces, key=lambda rows: int(rows[0]))
 
-    def _rows_of(self, chunk: int) -> NDArray[np.intp]:
+    def _rows_of(self, chunk: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the numbers of a chunk's rows but for those held out."""
-        start, stop = self._edges[chunk : chunk + 2]
-        held_out = self._held_out[slice(*np.searchsorted(self._held_out, (start, stop)))]
-        return np.delete(np.arange(start, stop), held_out - start)
+        held_out = self._held_out[slice(*np.searchsorted(self._held_out, chunk))]
+        return np.delete(np.arange(*chunk), held_out - chunk[0])
 
 
 class _Task:

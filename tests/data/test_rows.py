@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from scipy.io import savemat
 
 from rhohat import ZCAWhitening, open_rows
-from rhohat.data.rows import RowSource, text
+from rhohat.data.rows import FlatRows, OneHotRows, RowSource, text
 
 N_ROWS, N_FEATURES = 1300, 6
 
@@ -529,6 +529,31 @@ def test_a_source_is_passed_through(X):
     assert isinstance(rows, RowSource)
     assert len(rows) == N_ROWS
     assert "1300 × 6, float64" in repr(rows)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_targets_of_classes_are_made_as_they_are_read(dtype, rng):
+    numbers = rng.integers(-1, 3, 1300)
+    expected = np.where(numbers[:, None] == np.arange(3), 1, -1).astype(dtype)
+    targets = OneHotRows(numbers, 3, low=-1.0, high=1.0, dtype=dtype)
+    np.testing.assert_array_equal(targets.read(0, 1300), expected, strict=True)
+    np.testing.assert_array_equal(np.vstack(list(targets.blocks(99))), expected)
+    some = rng.permutation(1300)[:50]
+    np.testing.assert_array_equal(targets.take(some), expected[some])
+    assert targets.extent() == (-1, 1)
+    assert targets.held_bytes == numbers.nbytes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_written_into_a_file_without_a_name(dtype, X):
+    X = X.astype(dtype)
+    with FlatRows.written((X[i : i + 100] for i in range(0, len(X), 100)), "the rows", X.shape, X.dtype) as rows:
+        np.testing.assert_array_equal(rows.read(0, len(X)), X, strict=True)
+        np.testing.assert_array_equal(rows.read(77, 300), X[77:300])
+    with pytest.raises(ValueError, match="the rows is closed"):
+        rows.read(0, 1)
+    with pytest.raises(ValueError, match="truncated"):
+        FlatRows.written([X[:5]], "the rows", X.shape, X.dtype)
 
 
 def test_files_are_closed_where_opening_fails(tmp_path, X):

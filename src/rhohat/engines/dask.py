@@ -1,19 +1,441 @@
-"""Sums over blocks of rows on the workers of a Dask cluster."""
+"""Sums over parts of rows on the workers of a Dask cluster.
+
+The workers hold objects, one for each part of the rows, that are made from what the scheduler knows: those of a worker
+that is lost are made anew by another. A sum is one graph of tasks: a call of each object, and additions in a tree whose
+shape depends on the number of parts only. So it has the same bits on any number of workers, lost ones or not.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from math import floor
 from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.engines.threads import ThreadEngine
+from rhohat.exceptions import ClusterError
+from rhohat.extras import import_extra
 
 __all__ = ["DaskEngine"]
+
+_FAN_IN = 4  # vectors added by a task
+_SHORT = 2**17  # numbers, so many in all are added by one task
+_POLL = 1.0  # seconds between looks at the cluster, while it works
+_LONGEST_CALL = 5.0  # seconds for the scheduler to answer a question, before it is asked again
 
 
 class DaskEngine:
     """Computes sums over rows on the workers of a Dask cluster.
 
+    Every worker holds some of the rows, and works on as many parts of them at a time as it has threads; BLAS is held to
+    one thread each. The result has the same bits for any number of workers and threads. A worker that is lost is
+    replaced by the others, or by one that comes; nothing has to be started again.
+
+    Give it to an estimator as ``engine=DaskEngine(client)``.
+
     Parameters
     ----------
     client : distributed.Client
+        Connected to a scheduler; not an asynchronous one. rhohat must be installed where the scheduler and the workers
+        run, in the version that is used here.
+    timeout : float, default=30
+        Seconds to wait for a scheduler that does not answer, or for workers where none is left, before a
+        `ClusterError`. A scheduler that breaks the connection is an error at once.
+
+    Raises
+    ------
+    ValueError
+        If the client is not a synchronous one of ``dask.distributed``, or the timeout is not positive.
+
+    Examples
+    --------
+    On one machine::
+
+        from dask.distributed import Client, LocalCluster
+        from rhohat import SparseAutoencoder
+        from rhohat.engines import DaskEngine
+
+        if __name__ == "__main__":
+            with LocalCluster(n_workers=4, threads_per_worker=1) as cluster, Client(cluster) as client:
+                model = SparseAutoencoder(n_components=196, engine=DaskEngine(client)).fit(X)
+
+    On several: ``dask scheduler`` on one of them, ``dask worker tcp://that-one:8786`` on each, and
+    ``Client("tcp://that-one:8786")``.
     """
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
+    #: Makes what works on a part of the rows in a worker.
+    local_engine = partial(ThreadEngine, 1)
+
+    def __init__(self, client: Any, timeout: float = 30.0) -> None:
+        if not (hasattr(client, "scheduler_info") and hasattr(client, "submit")):
+            raise ValueError(f"client must be a distributed.Client, such as Client('tcp://host:8786'); got {client!r}.")
+        if getattr(client, "asynchronous", False):
+            raise ValueError("client must be a synchronous distributed.Client; make one without asynchronous=True.")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be a number of seconds above 0; got {timeout!r}.")
+        self._set(client, timeout)
+
+    def _set(self, client: Any, timeout: float) -> None:
+        self._client, self.timeout = client, timeout
+        self._checked: set[str] = set()  # workers whose version is known to be ours
+        self._in_order = time.monotonic()  # when the cluster was last seen with workers
+        self._threads: ThreadEngine | None = None
+
+    @property
+    def client(self) -> Any:
+        """The client that was given."""
+        if self._client is None:
+            raise ClusterError(
+                "this DaskEngine was loaded with an estimator and has no client: set the estimator's engine to a"
+                " DaskEngine(client), or to None."
+            )
+        return self._client
+
+    @property
+    def threads(self) -> ThreadEngine:
+        """For work of this process."""
+        if self._threads is None:
+            self._threads = ThreadEngine()
+        return self._threads
+
+    def __repr__(self) -> str:
+        return f"DaskEngine({self._client!r})"
+
+    def __deepcopy__(self, _: dict[int, Any]) -> DaskEngine:
+        return self  # a clone of an estimator uses the same cluster
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _without_client, (self.timeout,)
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Hold BLAS to one thread in this process too, for as long as the `with` block lasts."""
+        with self.threads.session():
+            yield
+
+    def check(self) -> None:
+        """Raise ClusterError where there are no workers, or rhohat is missing on one or is another version there."""
+        self._check_versions(self._workers())
+
+    def memory_of_workers(self) -> list[float]:
+        """Return the bytes that each worker may use; infinity where there is no limit."""
+        return [float(worker.get("memory_limit") or np.inf) for worker in self._workers().values()]
+
+    def hold(self, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> _HeldParts:
+        """Call a function with each of many sets of arguments, on the workers, and keep what it returns there.
+
+        Parameters
+        ----------
+        make : callable
+        arguments : sequence of sequences
+            They go to the scheduler together with the call, which so can repeat it where a worker is lost. Arguments,
+            and items of lists among them, that Dask computes arrive computed.
+
+        Returns
+        -------
+        _HeldParts
+            Until it is garbage, the workers hold the objects.
+
+        Raises
+        ------
+        ClusterError
+            If the cluster is not there, or rhohat is missing on it.
+        Exception
+            What a call raised.
+        """
+        workers = self._workers()
+        self._check_versions(workers)
+        threads = {address: worker["nthreads"] for address, worker in workers.items()}
+        computed = [_depends_on_dask(some) for some in arguments]
+        homes: list[str | None] = [*_deal([None] * len(arguments), threads)]
+        with self._large_graphs():
+            if any(computed):  # the scheduler knows best where what they depend on is
+                delayed = import_extra("dask", "dask").delayed(make, pure=False)
+                futures = self.client.compute([delayed(*some) for some in arguments], sync=False)
+            else:
+                futures = [
+                    self.client.submit(make, *some, pure=False, workers=[home], allow_other_workers=True)
+                    for some, home in zip(arguments, homes, strict=True)
+                ]
+        self._wait(futures)
+        if any(computed):
+            found = self._ask(self.client.scheduler.who_has, keys=[future.key for future in futures])
+            homes = [next(iter(found.get(future.key) or [None])) for future in futures]
+        return _HeldParts(self, futures, homes)
+
+    def compute(self, objects: Sequence[Any]) -> list[Any]:
+        """Return what objects of Dask become, computed on the cluster.
+
+        Raises
+        ------
+        ClusterError
+            If the cluster is not there.
+        Exception
+            What computing them raised.
+        """
+        with self._large_graphs():
+            futures = self.client.compute(list(objects), sync=False)
+        self._wait(futures)
+        return [self._result(future) for future in futures]
+
+    def persist(self, collection: Any) -> Any:
+        """Return a Dask collection computed, so that the workers hold it for as long as somebody uses it."""
+        with self._large_graphs():
+            persisted = self.client.persist(collection)
+        self._wait(import_extra("distributed", "dask").futures_of(persisted))
+        return persisted
+
+    def _result(self, future: Any) -> Any:
+        """Return the result of a task that is done."""
+        self._wait([future])
+        try:
+            return self.client.sync(self.client._gather, [future], callback_timeout=self.timeout + _LONGEST_CALL)[0]
+        except (OSError, TimeoutError, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+            raise ClusterError(f"the cluster computed a result, and did not deliver it: {error!r}.") from error
+
+    def _wait(self, futures: Sequence[Any]) -> None:
+        """Wait until tasks are done; raise what one of them raised, or ClusterError. Ctrl-C cancels them."""
+        distributed = import_extra("distributed", "dask")
+        try:
+            for future in futures:
+                while not future.done():
+                    with suppress(TimeoutError, asyncio.TimeoutError):
+                        distributed.wait([future], timeout=_POLL)
+                    if not future.done():
+                        self._workers(patiently=True)
+                if future.status == "error":
+                    _raise(future)
+                if future.status != "finished":
+                    raise ClusterError(
+                        "the connection to the Dask scheduler is lost, or it was restarted, and what the workers held is"
+                        " gone; connect a new Client and fit again."
+                    )
+        except (asyncio.CancelledError, concurrent.futures.CancelledError, OSError) as error:
+            raise ClusterError(f"the connection to the Dask scheduler is lost: {error!r}.") from error
+        except BaseException:
+            with suppress(Exception):
+                self.client.cancel([future for future in futures if not future.done()])
+            raise
+
+    def _workers(self, *, patiently: bool = False) -> dict[str, dict[str, Any]]:
+        """Return what the scheduler knows of each worker, by address.
+
+        Where it does not answer, or there are none, wait; or, patiently, return no workers, and raise ClusterError only
+        if that has been so for long.
+        """
+        if not patiently:
+            self._in_order = time.monotonic()
+        while True:
+            if self.client.status in ("closed", "closing"):
+                raise ClusterError("the connection to the Dask scheduler is lost, and the client is closed.")
+            workers, missing = {}, "the Dask scheduler does not answer"
+            if self.client.status == "running":
+                with suppress(OSError, TimeoutError, asyncio.TimeoutError):
+                    identity = self._ask(self.client.scheduler.identity)
+                    workers, missing = identity["workers"], "the Dask cluster has no workers"
+            if workers:
+                self._in_order = time.monotonic()
+                return dict(workers)
+            waited = time.monotonic() - self._in_order
+            if waited > self.timeout:
+                raise ClusterError(f"{missing}, for {waited:.0f} seconds now.")
+            if patiently:
+                return {}
+            if missing.endswith("workers"):
+                raise ClusterError(f"{missing}; start some, or wait for them with client.wait_for_workers(1).")
+            time.sleep(_POLL / 10)
+
+    def _ask(self, question: Callable[..., Any], **arguments: Any) -> Any:
+        """Return what the scheduler answers; raise TimeoutError or OSError where it does not."""
+        return self.client.sync(question, **arguments, callback_timeout=min(_LONGEST_CALL, self.timeout))
+
+    def _check_versions(self, workers: dict[str, Any]) -> None:
+        """Raise ClusterError where rhohat is not what it is here."""
+        if self._checked.issuperset(workers):
+            return
+        found = self.client.get_versions(packages=["rhohat"])
+        everywhere = {f"the worker {address}": worker for address, worker in found["workers"].items()}
+        everywhere["the scheduler"] = found["scheduler"]
+        ours = version("rhohat")
+        for place, description in everywhere.items():
+            theirs = description["packages"].get("rhohat")
+            if theirs != ours:
+                what = "is not installed" if theirs is None else f"has the version {theirs}"
+                raise ClusterError(
+                    f"rhohat {what} where {place} runs, and has the version {ours} here; install that everywhere."
+                )
+        self._checked.update(workers)
+
+    @staticmethod
+    def _large_graphs() -> Any:
+        """Return a context in which Dask does not warn of rows or θ in a graph: they are meant to be there."""
+        return import_extra("dask", "dask").config.set({"distributed.admin.large-graph-warning-threshold": 2**62})
+
+
+def _raise(future: Any) -> None:
+    """Raise what a task raised."""
+    killed = import_extra("distributed", "dask").KilledWorker
+    try:
+        future.result()
+    except killed as error:
+        raise ClusterError(
+            "several workers died one after the other over the same part of the rows; do they have enough memory?"
+            f" Dask says: {error}"
+        ) from error
+
+
+class _HeldParts:
+    """Objects that the workers of a cluster hold, for as long as this one is not garbage."""
+
+    def __init__(self, engine: DaskEngine, futures: list[Any], homes: list[str | None]) -> None:
+        self._engine, self._futures, self._homes = engine, futures, homes
+        self._shared: tuple[Any, Any] | None = None  # what was sent last, and its future
+        self._known: dict[str, int] = {}  # workers and their threads, as parts were dealt to them
+        self._looked = -np.inf
+
+    def sum(self, method: str, shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
+        """Return Σ over the objects of what a method of theirs returns; see `HeldParts`.
+
+        Raises
+        ------
+        ClusterError
+            If the cluster is not there any more, or its workers die over a task again and again.
+        Exception
+            What a call of the method raised.
+        """
+        self._look_after_homes()
+        highlevelgraph = import_extra("dask.highlevelgraph", "dask")
+        name = f"rhohat-{method.strip('_')}-{uuid4().hex}"
+        layers: dict[str, dict[Any, Any]] = {}
+        places: dict[str, dict[str, Any]] = {}
+        wanted = []
+        if self._shared is not None and self._shared[0] is shared and self._shared[1].status == "finished":
+            sent = self._shared[1]
+        else:
+            self._shared = None  # before the next one is there
+            sent = f"{name}-shared"
+            layers[sent] = {sent: (_itself, shared)}
+            wanted.append(sent)
+        call = _Call(method, arguments)
+        keys = [f"{name}-{index}" for index in range(len(self._futures))]
+        for key, future, home in zip(keys, self._futures, self._homes, strict=True):
+            layers.setdefault(f"{name}-{home}", {})[key] = (call, future, sent)
+            places[f"{name}-{home}"] = {"workers": [home], "allow_other_workers": True} if home else {}
+        layers[f"{name}-tree"], root = _tree(keys, len(keys) if n_sums * len(keys) <= _SHORT else _FAN_IN)
+        graph = highlevelgraph.HighLevelGraph(
+            {
+                layer: highlevelgraph.MaterializedLayer(tasks, annotations=places.get(layer))
+                for layer, tasks in layers.items()
+            },
+            _dependencies(name, sent, layers),
+        )
+        with self._engine._large_graphs():
+            total, *sending = self._engine.client.get(graph, [root, *wanted], sync=False)
+        result: FloatArray = self._engine._result(total)
+        if sending:
+            self._shared = shared, sending[0]
+        return np.array(result)  # what arrives is read-only
+
+    def _look_after_homes(self) -> None:
+        """Deal parts to workers that are new, and those of workers that are gone."""
+        if time.monotonic() - self._looked < _POLL:
+            return
+        workers = self._engine._workers(patiently=True)
+        self._looked = time.monotonic()
+        threads = {address: worker["nthreads"] for address, worker in workers.items()}
+        if not threads or threads == self._known:
+            return
+        self._engine._check_versions(workers)
+        homes = _deal(self._homes, threads)
+        for index, (old, new) in enumerate(zip(self._homes, homes, strict=True)):
+            if old != new:
+                self._futures[index] = self._engine.client.submit(
+                    _itself, self._futures[index], pure=False, workers=[new], allow_other_workers=True
+                )
+        self._homes, self._known = [*homes], threads
+
+
+class _Call:
+    """Calls a method of a part. Its arguments are out of Dask's sight, who would look for tasks in them."""
+
+    def __init__(self, method: str, arguments: Sequence[Any]) -> None:
+        self._method, self._arguments = method, arguments
+
+    def __call__(self, part: Any, shared: Any) -> FloatArray:
+        sums: FloatArray = getattr(part, self._method)(shared, *self._arguments)
+        return sums
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _add(*vectors: FloatArray) -> FloatArray:
+    total = vectors[0].copy()
+    for vector in vectors[1:]:
+        total += vector
+    return total
+
+
+def _tree(keys: list[str], fan_in: int) -> tuple[dict[str, Any], str]:
+    """Return tasks that add what tasks of the given keys return, and the key of the last of them."""
+    tasks: dict[str, Any] = {}
+    level, name = 0, keys[0]
+    while len(keys) > 1 or not tasks:
+        sums = {f"{name}-{level}-{i}": (_add, *keys[i : i + fan_in]) for i in range(0, len(keys), max(2, fan_in))}
+        tasks |= sums
+        keys, level = list(sums), level + 1
+    return tasks, keys[0]
+
+
+def _dependencies(name: str, sent: Any, layers: dict[str, Any]) -> dict[str, set[str]]:
+    """Return which layers each layer depends on: the tree on all calls, these on what they share."""
+    tree = f"{name}-tree"
+    calls = set(layers) - {tree, sent}
+    return {layer: calls if layer == tree else {sent} & set(layers) if layer in calls else set() for layer in layers}
+
+
+def _deal(homes: Sequence[str | None], threads: dict[str, int]) -> list[str]:
+    """Return a worker for each part: as many as befit its threads, and those that it has, as far as that goes.
+
+    Examples
+    --------
+    >>> _deal([None] * 4, {"a": 1, "b": 1})
+    ['a', 'a', 'b', 'b']
+    >>> _deal(["a", "a", "gone", "gone"], {"a": 1, "c": 1})
+    ['a', 'a', 'c', 'c']
+    """
+    workers, total = sorted(threads), sum(threads.values())
+    edges = [floor(len(homes) * sum(threads[w] for w in workers[:i]) / total + 0.5) for i in range(len(workers) + 1)]
+    room = {worker: edges[i + 1] - edges[i] for i, worker in enumerate(workers)}
+    dealt: list[str | None] = []
+    for home in homes:
+        stays = home is not None and room.get(home, 0) > 0
+        dealt.append(home if stays else None)
+        if home is not None and stays:
+            room[home] -= 1
+    free = iter([worker for worker in workers for _ in range(room[worker])])
+    return [next(free) if home is None else home for home in dealt]
+
+
+def _depends_on_dask(arguments: Sequence[Any]) -> bool:
+    return any(
+        _depends_on_dask(argument) if isinstance(argument, list) else hasattr(argument, "__dask_graph__")
+        for argument in arguments
+    )
+
+
+def _without_client(timeout: float) -> DaskEngine:
+    """Return an engine as it comes out of a pickle."""
+    engine = DaskEngine.__new__(DaskEngine)
+    engine._set(None, timeout)
+    return engine

@@ -218,9 +218,6 @@ class BaseNetwork(BaseEstimator):
             return check_rows(X) if all_rows else X
         return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
-    def _check_solver_takes(self, X: ArrayLike | RowSource) -> None:
-        """Do nothing: every solver does."""
-
     def _remember_columns(self, X: ArrayLike | RowSource, *, reset: bool) -> None:
         """Set `n_features_in_` and the names of the columns, or check them."""
         if not isinstance(X, RowSource):
@@ -316,6 +313,7 @@ class BaseNetwork(BaseEstimator):
         # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
         self._remember_columns(X, reset=not continues)
         self._take_over(problem, result, also)
+        self.memory_plan_ = memory
         return result
 
     def _open_journal(self, problem: Problem, solver: Solver, start: FloatArray | None, part: str) -> Journal:
@@ -335,13 +333,12 @@ class BaseNetwork(BaseEstimator):
         return identity | {name: describe_rows(array) for name, array in rows.items()} | {"start": describe(start)}
 
     def _plan_memory(self, problem: Problem, solver: Solver) -> MemoryPlan:
-        """Decide what will be held in memory, and show it."""
+        """Decide what will be held in memory, and show it where it is limited."""
         limit = None if self.memory_limit is None else as_bytes(self.memory_limit)
         n_workers = ThreadEngine(self.n_jobs).n_workers
         plan = plan_memory(problem, solver, n_workers, limit, checkpoints=self.checkpoint is not None)
-        if limit is not None or self.verbose:
+        if limit is not None:
             print(plan, file=sys.stderr)
-        self.memory_plan_ = plan
         return plan
 
     def _train_an_epoch(self, problem: Problem, X: ArrayLike | RowSource) -> None:

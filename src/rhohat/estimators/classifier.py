@@ -75,7 +75,6 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             these three is a row source; or `warm_start` meets other classes or parameters of other shapes.
         """
         self._validate_params()
-        self._check_solver_takes(X)
         continues = self._continues()
         rows, labels = self._check_labelled(X, y)
         classes = np.unique(labels)
@@ -126,7 +125,6 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             As `fit` does; or if y has a class that is not among those of the first call.
         """
         self._validate_params()
-        self._check_solver_takes(X)
         begun = hasattr(self, "coefs_")
         rows, labels = self._check_labelled(X, y)
         known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))

@@ -50,7 +50,8 @@ max_iter : int, default=400
 tol : float, default=1e-5
     Converged when no component of the gradient exceeds this.
 warm_start : bool, default=False
-    Start from the parameters of the previous fit, where there is one.
+    Start from the parameters of the previous fit, where there is one. A fit that Ctrl-C ends leaves the last iterate
+    then; without, it leaves everything as it was.
 random_state : int, RandomState, Generator or None, default=None
     For initial weights, corruption, shuffling and the subsets of a warm-up. The same seed and data give the same bits.
 n_jobs : int, default=None
@@ -103,10 +104,12 @@ n_evaluations_ : int
     Evaluations of J and its gradient over all rows, or over mini-batches.
 warm_up_evaluations_ : dict of int to int
     Those before them over subsets of the rows, by number of rows; empty where there was no warm-up.
-solver_status_ : {"converged", "max_iter", "stalled", "stopped", "not_finite"}
-    Why the solver ended.
+solver_status_ : {"converged", "max_iter", "stalled", "stopped", "not_finite", "interrupted"}
+    Why the solver ended. "interrupted": by Ctrl-C, with `warm_start=True`.
 solver_message_ : str
     The same as a sentence.
+memory_plan_ : MemoryPlan
+    What was held in memory: printed, it is a table.
 n_features_in_ : int
 feature_names_in_ : array of shape (n_features_in_,)
     Only where X has column names that are all strings.

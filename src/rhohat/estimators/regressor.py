@@ -159,7 +159,6 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             positive definite.
         """
         self._validate_params()
-        self._check_solver_takes(X)
         continues = self._continues()
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         given = self.noise_covariance is not None and not isinstance(self.noise_covariance, str)
@@ -234,7 +233,6 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             raise ValueError(
                 "partial_fit works without noise_covariance only; pass loss=GaussianLoss(covariance), or use fit."
             )
-        self._check_solver_takes(X)
         begun = hasattr(self, "coefs_")
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         self._look_through(X, fitted=begun)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import pairwise
 from os import PathLike
 from typing import Any, ClassVar, Self
 
@@ -184,7 +183,6 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         """
         if isinstance(X, RowSource):
             self._check_before_fit(X.shape[1])
-            self._check_solvers_take(X)
         rows = check_rows(X)
         self._check_before_fit(rows.shape[1])
         layers = check_layers(self.layers)
@@ -221,14 +219,6 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         """
         check_is_fitted(self)
         return super().objective(X)
-
-    def _check_solvers_take(self, X: RowSource) -> None:
-        """Ask the solver of every layer that is to read its rows from a file."""
-        layers = check_layers(self.layers)
-        layers[0]._check_solver_takes(X)
-        for below, layer in pairwise(layers):
-            if self._exceed_memory(X, below._encoder_sizes()[-1]):
-                layer._check_solver_takes(X)
 
     def _check_before_fit(self, n_features: int) -> None:
         """Ask every layer before the first is trained."""

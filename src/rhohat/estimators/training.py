@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray
+from rhohat.cluster_objective import ClusterObjective
 from rhohat.compatibility import check_problem, check_second_derivatives
 from rhohat.corruption import Corruption, corrupt_rows
 from rhohat.data import RowSource, open_rows
@@ -119,19 +120,18 @@ class Problem:
 
         X = chosen(self.X)
         assert X is not None
-        return Objective(
-            self.network,
-            X,
-            chosen(self.y),
-            loss=self.loss,
-            penalties=self.penalties,
-            sample_weight=self.sample_weight
+        settings: dict[str, Any] = {
+            "loss": self.loss,
+            "penalties": self.penalties,
+            "sample_weight": self.sample_weight
             if self.sample_weight is None or rows is None
             else self.sample_weight[rows],
-            tangents=chosen(self.tangents),
-            engine=engine,
-            cache_bytes=cache_bytes,
-        )
+            "tangents": chosen(self.tangents),
+            "cache_bytes": cache_bytes,
+        }
+        if isinstance(engine, DaskEngine):
+            return ClusterObjective(self.network, X, chosen(self.y), engine=engine, **settings)
+        return Objective(self.network, X, chosen(self.y), engine=engine, **settings)
 
     def mini_batches(
         self, engine: ThreadEngine, seed: int, validation_fraction: float, window_bytes: int = 2**28

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,10 @@ class ArrayRows(RowSource):
     def is_watched(self) -> bool:
         """An array may change at any time."""
         return False
+
+    def recipes(self, edges: Sequence[int]) -> list[Any]:
+        """Return functions that give slices of the array, which are pickled with them."""
+        return [partial(ArrayRows, self._array[start:stop], self.name) for start, stop in pairwise(edges)]
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         out[:] = self._array[start:stop].reshape(out.shape)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -36,6 +40,8 @@ class RowSource(ABC):
     Attributes
     ----------
     name, shape, dtype, feature_names
+    origin : callable, or None
+        Opens the same rows again, in another process too; None where nothing can.
     """
 
     ndim = 2
@@ -49,6 +55,7 @@ class RowSource(ABC):
         self.feature_names = None if feature_names is None else list(feature_names)
         self._extent: tuple[float, float] | None = None
         self._fingerprint: str | None = None
+        self.origin: Callable[[], RowSource] | None = None
         if min(self.shape) < 1:
             raise ValueError(f"{name} has the shape {self.shape}; there must be at least one row and one column.")
 
@@ -96,6 +103,41 @@ class RowSource(ABC):
         for start in range(0, self.shape[0], n_rows):
             yield self.read(start, min(start + n_rows, self.shape[0]))
 
+    def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
+        """Yield what a function makes of successive rows: of all of them, in order.
+
+        Parameters
+        ----------
+        function : callable(rows, first)
+            Called with some rows and the number of the first of them. For rows on a cluster it runs on the workers, so
+            it must be picklable.
+        """
+        for start in range(0, self.shape[0], self.rows_at_once):
+            yield function(self.read(start, min(start + self.rows_at_once, self.shape[0])), start)
+
+    @property
+    def edges(self) -> Sequence[int] | None:
+        """Where the pieces begin that rows on a cluster are in, and the last one ends; None for all other rows."""
+        return None
+
+    def recipes(self, edges: Sequence[int]) -> list[Any]:
+        """Return what rows can be made of in another process, for each of the ranges between edges.
+
+        Parameters
+        ----------
+        edges : sequence of int
+            Ascending.
+
+        Returns
+        -------
+        list
+            Of arrays; or of functions, to be pickled, that open a row source, for rows that were opened by a path;
+            or of objects that Dask computes, which become arrays.
+        """
+        if self.origin is None:
+            return [self.read(start, stop) for start, stop in pairwise(edges)]
+        return [partial(_open_part, self.origin, self.shape, start, stop) for start, stop in pairwise(edges)]
+
     def take(self, rows: NDArray[np.intp]) -> FloatArray:
         """Read rows by their numbers.
 
@@ -140,13 +182,11 @@ class RowSource(ABC):
             If there are NaN or infinite numbers among them; it names the first such row.
         """
         if self._extent is None or not self.is_watched:
-            low, high, start = np.inf, -np.inf, 0
-            for block in self.blocks(self.rows_at_once):
-                least, largest = float(block.min()), float(block.max())
-                if not (np.isfinite(least) and np.isfinite(largest)):
-                    row = start + int(np.argmin(np.isfinite(block).all(axis=1)))
-                    raise ValueError(f"{self.name} contains NaN or infinity, first in row {row}.")
-                low, high, start = min(low, least), max(high, largest), start + len(block)
+            low, high = np.inf, -np.inf
+            for least, largest, bad_row in self.map_blocks(_extent_of_rows):
+                if bad_row is not None:
+                    raise ValueError(f"{self.name} contains NaN or infinity, first in row {bad_row}.")
+                low, high = min(low, least), max(high, largest)
             self._extent = low, high
         return self._extent
 
@@ -194,6 +234,48 @@ class RowSource(ABC):
     @abstractmethod
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         """Overwrite `out` with at least one row; the arguments are in range. Several threads may call it at a time."""
+
+
+class PartRows(RowSource):
+    """Some successive rows of another source.
+
+    Parameters
+    ----------
+    source : RowSource
+        It stays open when this is closed: other parts may read it.
+    start, stop : int
+    """
+
+    def __init__(self, source: RowSource, start: int, stop: int) -> None:
+        self._source, self._start = source, start
+        super().__init__(source.name, (stop - start, source.shape[1]), source.dtype, source.feature_names)
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        self._source.read(self._start + start, self._start + stop, out)
+
+
+#: What is open in this process, so that the parts of a file share one.
+_OPEN: WeakValueDictionary[Any, RowSource] = WeakValueDictionary()
+_OPENING = threading.Lock()
+
+
+def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: int, stop: int) -> RowSource:
+    """Return some rows of what was open in another process, opened in this one; once for all parts in use."""
+    with _OPENING:
+        source = _OPEN.get(origin)
+        if source is None:
+            source = _OPEN[origin] = origin()
+    if source.shape != shape:
+        raise ValueError(f"{source.name} has the shape {source.shape} on a worker, and {shape} where it was opened.")
+    return PartRows(source, start, stop)
+
+
+def _extent_of_rows(rows: FloatArray, first: int) -> tuple[float, float, int | None]:
+    """Return the least and the largest number, and the first row with one that is not finite, if any."""
+    least, largest = float(rows.min()), float(rows.max())
+    if np.isfinite(least) and np.isfinite(largest):
+        return least, largest, None
+    return least, largest, first + int(np.argmin(np.isfinite(rows).all(axis=1)))
 
 
 def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray
 from rhohat.corruption import Corruption, corrupt_rows
+from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.extras import import_extra
 
 __all__ = ["ConvertedRows", "CorruptedRows", "ShardedRows", "TransformedRows"]
 
@@ -84,14 +87,56 @@ class ShardedRows(RowSource):
             self._shards[left].release()
 
 
+#: Makes rows of others and the number of the first of them, as many, and leaves these as they are; picklable.
+_Derivation: TypeAlias = Callable[[FloatArray, int], FloatArray]
+
+
 class _DerivedRows(RowSource):
-    """Rows that are made of another source's, one of each."""
+    """Rows that are made of another source's, one of each.
+
+    Parameters
+    ----------
+    source : RowSource
+        Closed with this source.
+    derive : callable(rows, first)
+    n_features : int
+    dtype : dtype-like
+    feature_names : sequence of str, default=None
+    first : int, default=0
+        What number the derivation is told for the first row: rows may be part of others.
+    """
 
     def __init__(
-        self, source: RowSource, n_features: int, dtype: DTypeLike, feature_names: Sequence[str] | None = None
+        self,
+        source: RowSource,
+        derive: _Derivation,
+        n_features: int,
+        dtype: DTypeLike,
+        feature_names: Sequence[str] | None = None,
+        first: int = 0,
     ) -> None:
-        self._source = source
+        self._source, self._derive, self._first = source, derive, first
         super().__init__(source.name, (len(source), n_features), dtype, feature_names)
+
+    def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
+        return self._source.map_blocks(partial(_derive_and_call, self._derive, function, self._first))
+
+    @property
+    def edges(self) -> Sequence[int] | None:
+        return self._source.edges
+
+    def recipes(self, edges: Sequence[int]) -> list[Any]:
+        recipes = self._source.recipes(edges)
+        firsts = [self._first + edge for edge in edges[:-1]]
+        return [
+            import_extra("dask", "dask").delayed(self._derive, pure=False)(recipe, first)
+            if hasattr(recipe, "__dask_graph__")
+            else partial(_open_derived, recipe, self._derive, self.shape[1], self.dtype, self.feature_names, first)
+            for recipe, first in zip(recipes, firsts, strict=True)
+        ]
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        out[:] = self._derive(self._source.read(start, stop), self._first + start)
 
     @property
     def is_watched(self) -> bool:
@@ -129,20 +174,22 @@ class TransformedRows(_DerivedRows):
         function: Callable[[FloatArray], Any] = getattr(transform, "transform", transform)
         if not callable(function):
             raise ValueError(f"transform must be callable or have a method transform; got {transform!r}.")
-        self._function = function
         probe = np.asarray(function(source.read(0, 1)))
         if probe.ndim != 2 or len(probe) != 1:
             raise ValueError(
                 f"transform must give one row for each; it made an array of shape {probe.shape} out of one of"
                 f" {(1, source.shape[1])}."
             )
-        super().__init__(source, probe.shape[1], delivered_dtype(probe.dtype, "what transform gives"))
+        dtype = delivered_dtype(probe.dtype, "what transform gives")
+        super().__init__(source, partial(_transform, function, probe.shape[1], dtype), probe.shape[1], dtype)
 
-    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
-        rows = np.asarray(self._function(self._source.read(start, stop)))
-        if rows.shape != out.shape:
-            raise ValueError(f"transform gave an array of shape {rows.shape} in place of {out.shape}, at row {start}.")
-        out[:] = rows
+
+def _transform(function: Any, n_features: int, dtype: np.dtype[Any], rows: FloatArray, first: int) -> FloatArray:
+    transformed = np.asarray(function(rows))
+    shape = len(rows), n_features
+    if transformed.shape != shape:
+        raise ValueError(f"transform gave an array of shape {transformed.shape} in place of {shape}, at row {first}.")
+    return np.ascontiguousarray(transformed, dtype=dtype)
 
 
 class ConvertedRows(_DerivedRows):
@@ -164,10 +211,12 @@ class ConvertedRows(_DerivedRows):
     def __init__(self, source: RowSource, dtype: DTypeLike) -> None:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64; got {dtype!r}.")
-        super().__init__(source, source.shape[1], dtype, source.feature_names)
+        derive = partial(_convert, np.dtype(dtype))
+        super().__init__(source, derive, source.shape[1], dtype, source.feature_names)
 
-    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
-        out[:] = self._source.read(start, stop)
+
+def _convert(dtype: np.dtype[Any], rows: FloatArray, _: int) -> FloatArray:
+    return rows.astype(dtype)
 
 
 class CorruptedRows(_DerivedRows):
@@ -183,9 +232,23 @@ class CorruptedRows(_DerivedRows):
     """
 
     def __init__(self, source: RowSource, corruption: Corruption, seed: int, epoch: int) -> None:
-        self._corruption, self._seed, self._epoch = corruption, seed, epoch
-        super().__init__(source, source.shape[1], source.dtype, source.feature_names)
+        self._corrupt = partial(_corrupt, corruption, seed, epoch)
+        super().__init__(source, self._corrupt, source.shape[1], source.dtype, source.feature_names)
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
-        self._source.read(start, stop, out)
-        corrupt_rows(self._corruption, out, self._seed, self._epoch, range(start, stop), out)
+        self._corrupt(self._source.read(start, stop, out), self._first + start, out)
+
+
+def _corrupt(
+    corruption: Corruption, seed: int, epoch: int, rows: FloatArray, first: int, out: FloatArray | None = None
+) -> FloatArray:
+    return corrupt_rows(corruption, rows, seed, epoch, range(first, first + len(rows)), out)
+
+
+def _derive_and_call(derive: _Derivation, function: _Derivation, offset: int, rows: FloatArray, first: int) -> Any:
+    return function(derive(rows, offset + first), first)
+
+
+def _open_derived(recipe: Any, derive: _Derivation, *arguments: Any) -> RowSource:
+    """Return rows that are made of a part of others, which are an array or yet to be opened."""
+    return _DerivedRows(recipe() if callable(recipe) else ArrayRows(recipe), derive, *arguments)

@@ -1,4 +1,4 @@
-"""Rows of datasets that give slices of themselves: HDF5, Zarr and Dask arrays."""
+"""Rows of datasets that give slices of themselves, such as those of HDF5 and Zarr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rhohat.data.rows.base import RowSource, as_rows, choose, delivered_dtype
 from rhohat.data.rows.positioned import Stamp
 from rhohat.extras import import_extra
 
-__all__ = ["DatasetRows", "open_dask", "open_hdf5", "open_zarr"]
+__all__ = ["DatasetRows", "open_hdf5", "open_zarr"]
 
 
 class DatasetRows(RowSource):
@@ -97,10 +97,3 @@ def open_zarr(path: Path, name: str, key: str | None) -> DatasetRows:
     if not hasattr(found, "dtype"):
         found = store[choose(key, [member for member, _ in store.arrays()], name)]
     return DatasetRows(found, name)
-
-
-def open_dask(array: Any, name: str) -> DatasetRows:
-    """Return the rows of a Dask array, computed block by block when they are read."""
-    if any(np.isnan(size) for size in array.shape):
-        raise ValueError(f"{name} does not know how many rows it has; call its compute_chunk_sizes() first.")
-    return DatasetRows(array, name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from dataclasses import dataclass
 from os import PathLike, fspath
+from os.path import abspath
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from rhohat.data.readers import matlab_arrays
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource, choose
 from rhohat.data.rows.combined import ConvertedRows, ShardedRows, TransformedRows
-from rhohat.data.rows.datasets import DatasetRows, open_dask, open_hdf5, open_zarr
+from rhohat.data.rows.dask import DaskRows, is_dask_array
+from rhohat.data.rows.datasets import DatasetRows, open_hdf5, open_zarr
 from rhohat.data.rows.flat import (
     is_idx,
     is_safetensors,
@@ -119,8 +122,8 @@ def open_rows(data: Any, *, transform: Any = None, dtype: DTypeLike | None = Non
 def _open_object(data: Any) -> RowSource:
     if isinstance(data, RowSource):
         return data
-    if hasattr(data, "dask") and hasattr(data, "chunks"):
-        return open_dask(data, "the Dask array")
+    if is_dask_array(data):
+        return DaskRows(data)
     if issparse(data) or hasattr(data, "dask"):
         raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
     columns = getattr(data, "columns", None)
@@ -134,7 +137,29 @@ def _open_object(data: Any) -> RowSource:
     return ArrayRows(data)
 
 
+@dataclass(frozen=True)
+class _Reopening:
+    """Opens a path again, in another process too."""
+
+    path: str
+
+    def __call__(self) -> RowSource:
+        try:
+            return _open_path(self.path)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{self.path} is not there on a worker of the cluster: rows must lie where every worker can open them"
+                " under the same path."
+            ) from None
+
+
 def _open_path(text: str) -> RowSource:
+    source = _open_path_once(text)
+    source.origin = _Reopening(abspath(text))
+    return source
+
+
+def _open_path_once(text: str) -> RowSource:
     path, key = _path_and_key(text)
     if not text or not path.exists():
         raise FileNotFoundError(f"there is no file or folder {text}.")

@@ -1,0 +1,130 @@
+"""Rows of a Dask array, which stay where Dask has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.arrays import FloatArray
+from rhohat.data.rows.base import RowSource, as_rows, delivered_dtype
+from rhohat.extras import import_extra
+
+__all__ = ["DaskRows", "is_dask_array"]
+
+_FEW_PIECES = 16  # and so many, or fewer, are never joined
+_SMALL_PIECE = 2**24  # bytes: a smaller piece of many costs more to schedule than to work on
+
+
+def is_dask_array(data: Any) -> bool:
+    """Return whether something is a Dask array; Dask is not imported for it."""
+    return hasattr(data, "__dask_graph__") and hasattr(data, "chunks")
+
+
+class DaskRows(RowSource):
+    """Rows of a Dask array. What is to be read, or to be known of all rows, is computed by Dask.
+
+    Parameters
+    ----------
+    array : dask.array.Array of shape (n_samples, ...)
+        Axes after the first are raveled. Its chunks along the first axis are the pieces that workers share, so there
+        should be some for each thread; where there are more than 16, small ones are joined.
+    name : str, default="the Dask array"
+    compute : callable, default=None
+        Returns what Dask objects, in a list, become. None is ``dask.compute``, on the scheduler that Dask is set to.
+
+    Attributes
+    ----------
+    array : dask.array.Array of shape (n_samples, n_features)
+        Of the dtype of these rows, and in one chunk along the second axis.
+
+    Raises
+    ------
+    ValueError
+        If it does not know its shape, or holds no real numbers.
+    """
+
+    def __init__(
+        self, array: Any, name: str = "the Dask array", compute: Callable[[list[Any]], Sequence[Any]] | None = None
+    ) -> None:
+        if any(np.isnan(size) for size in array.shape):
+            raise ValueError(f"{name} does not know how many rows it has; call its compute_chunk_sizes() first.")
+        shape, dtype = as_rows(array.shape, name), delivered_dtype(array.dtype, name)
+        super().__init__(name, shape, dtype)
+        if array.ndim > 2:
+            array = array.rechunk(dict.fromkeys(range(1, array.ndim), -1)).reshape(shape)
+        array = array.astype(dtype)
+        row_chunks = _join_small(array.chunks[0], shape[1] * dtype.itemsize)
+        self.array = array.rechunk((row_chunks, (shape[1],)))
+        self._compute_all = _compute if compute is None else compute
+
+    def computed_by(self, compute: Callable[[list[Any]], Sequence[Any]], array: Any = None) -> DaskRows:
+        """Return the same rows, computed by something else; of another array, such as a persisted one, if given."""
+        return DaskRows(self.array if array is None else array, self.name, compute)
+
+    @property
+    def is_watched(self) -> bool:
+        """What an array is computed from may change at any time."""
+        return False
+
+    @property
+    def edges(self) -> Sequence[int]:
+        """Where the chunks begin, and the last one ends."""
+        return [0, *np.cumsum(self.array.chunks[0]).tolist()]
+
+    def recipes(self, edges: Sequence[int]) -> list[Any]:
+        """Return what the chunks between edges are, or would be if the array were cut there."""
+        array = self.array
+        if list(edges) != self.edges:
+            array = array[edges[0] : edges[-1]].rechunk((tuple(np.diff(edges).tolist()), -1))
+        return list(array.to_delayed().ravel())
+
+    def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
+        """Yield what a function makes of each chunk, and of the number of its first row; where the chunk is."""
+        delayed = import_extra("dask", "dask").delayed(_call, pure=False)
+        function = import_extra("dask", "dask").delayed(_Function(function), pure=False)
+        chunks = self.recipes(self.edges)
+        yield from self._compute_all(
+            [delayed(function, chunk, first) for chunk, first in zip(chunks, self.edges, strict=False)]
+        )
+
+    def take(self, rows: NDArray[np.intp]) -> FloatArray:
+        """Read rows by their numbers; of each chunk only those are sent."""
+        order = np.argsort(rows, kind="stable")
+        out = np.empty((len(rows), self.shape[1]), self.dtype)
+        (out[order],) = self._compute_all([self.array[rows[order]]])
+        return out
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        (out[:],) = self._compute_all([self.array[start:stop]])
+
+
+class _Function:
+    """Something to be called, which Dask passes on as it is: it calls what is callable itself."""
+
+    def __init__(self, function: Callable[[FloatArray, int], Any]) -> None:
+        self.function = function
+
+
+def _call(function: _Function, rows: Any, first: int) -> Any:
+    return function.function(np.ascontiguousarray(rows), first)
+
+
+def _compute(objects: list[Any]) -> Sequence[Any]:
+    return import_extra("dask", "dask").compute(*objects)
+
+
+def _join_small(sizes: Sequence[int], bytes_per_row: int) -> tuple[int, ...]:
+    """Return chunk sizes such that, where there are many, small ones are joined with those that follow."""
+    sizes = [size for size in sizes if size]
+    if len(sizes) <= _FEW_PIECES:
+        return tuple(sizes)
+    enough = min(-(-_SMALL_PIECE // bytes_per_row), -(-sum(sizes) // _FEW_PIECES))
+    joined = [0]
+    for size in sizes:
+        if joined[-1] >= enough:
+            joined.append(0)
+        joined[-1] += size
+    return tuple(joined)
