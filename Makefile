@@ -17,7 +17,7 @@ FULL ?=
 FAST ?=
 RESULT ?=
 
-.PHONY: help install demo reproduce test check bench bench-kernels bench-references gradient-checks clean
+.PHONY: help install demo reproduce test check bench bench-kernels bench-cluster bench-references gradient-checks clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -27,6 +27,7 @@ help:
 	@echo "make check             what CI runs: ruff, mypy, import-linter, make test"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
 	@echo "make bench-kernels     what each trick of the hot loop gains, operation by operation"
+	@echo "make bench-cluster     J and its gradient on Dask workers: two processes beside one"
 	@echo "make bench-references  writes benchmarks/references.json; takes a quarter of an hour"
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
 	@echo "make clean             remove .venv, caches and results"
@@ -72,6 +73,9 @@ bench: $(BENCH_STAMP)
 
 bench-kernels: $(STAMP)
 	$(BIN)/python -m benchmarks.kernels
+
+bench-cluster: $(STAMP)
+	$(BIN)/python -m benchmarks.cluster
 
 bench-references: $(BENCH_STAMP)
 	$(BENCH_BIN)/python -m benchmarks.references

@@ -19,7 +19,7 @@ from benchmarks.contenders.rhohat import untrained
 from benchmarks.tasks import Task
 from benchmarks.worker import Record
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "read_idx"]
 
 
 class DataMissingError(Exception):
@@ -75,14 +75,15 @@ def _digits() -> tuple[np.ndarray, str]:
     """Return the digits 5 to 9 among the 60,000 training images of MNIST, in [0, 1]."""
     if folder := os.environ.get("RHOHAT_DATA"):
         files = Path(folder) / "mnist"
-        images = _read(files / "train-images-idx3-ubyte.gz", header=16).reshape(-1, 784)
-        labels = _read(files / "train-labels-idx1-ubyte.gz", header=8)
+        images = read_idx(files / "train-images-idx3-ubyte.gz", header=16).reshape(-1, 784)
+        labels = read_idx(files / "train-labels-idx1-ubyte.gz", header=8)
     else:
         images, labels = _fetch_mnist()
     return images[labels >= 5] / 255, ""
 
 
-def _read(path: Path, header: int) -> np.ndarray:
+def read_idx(path: Path, header: int) -> np.ndarray:
+    """Return the bytes of a gzipped IDX file behind its header."""
     with gzip.open(path) as file:
         return np.frombuffer(file.read(), np.uint8, offset=header)
 

@@ -644,10 +644,10 @@ def test_an_epoch_that_was_broken_off_leaves_no_thread():
         for _ in range(n_batches):
             next(batches)
         assert len(readers()) <= 1
-        batches.close()
         n_reads = len(rows.reads)
+        batches.close()
         wait_for_readers()
-        assert len(rows.reads) <= n_reads + 1
+        assert len(rows.reads) <= n_reads + 2  # of 16 in the next window: one was under way, one may have begun
 
     def interrupt(state):
         raise KeyboardInterrupt

@@ -113,11 +113,13 @@ class HeldParts(Protocol):
 class ClusterEngine(Protocol):
     """What an objective asks of the engine of a cluster, whose workers hold parts of the rows."""
 
-    #: For work of the caller's own.
-    threads: Engine
+    @property
+    def threads(self) -> Engine:
+        """For work of the caller's own process."""
 
-    #: Returns the engine that a part of the rows is worked on with, in a worker; to be pickled.
-    local_engine: Callable[[], Engine]
+    @property
+    def local_engine(self) -> Callable[[], Engine]:
+        """Makes the engine that a part of the rows is worked on with, in a worker; picklable."""
 
     def memory_of_workers(self) -> list[float]:
         """Return the bytes that each worker may use."""

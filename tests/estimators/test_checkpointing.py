@@ -127,7 +127,7 @@ def test_a_fit_that_fails_in_the_middle_goes_on_to_the_same_bits(name, X, tmp_pa
 
         with pytest.raises(Enough):
             fit(set_callback(model, fail), X, checkpoint=folder)
-        resumed = fit(model, X, checkpoint=folder, resume=True, n_jobs=1, verbose=0)
+        resumed = fit(model, X, checkpoint=folder, resume=True, n_jobs=1)
         same_fit(resumed, whole)
         # And once more, when all is done.
         same_fit(fit(model, X, checkpoint=folder, resume=True), whole)
@@ -264,7 +264,7 @@ def test_times_count_from_checkpoint_to_checkpoint(X, tmp_path):
 
 def interrupt_at(iteration):
     def interrupt(state):
-        if state.iteration == iteration:
+        if state.iteration == iteration and state.theta.size > 20:  # that of a stack, not that of a softmax within
             os.kill(os.getpid(), signal.SIGINT)
 
     return interrupt

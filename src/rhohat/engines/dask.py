@@ -72,9 +72,6 @@ class DaskEngine:
     ``Client("tcp://that-one:8786")``.
     """
 
-    #: Makes what works on a part of the rows in a worker.
-    local_engine = partial(ThreadEngine, 1)
-
     def __init__(self, client: Any, timeout: float = 30.0) -> None:
         if not (hasattr(client, "scheduler_info") and hasattr(client, "submit")):
             raise ValueError(f"client must be a distributed.Client, such as Client('tcp://host:8786'); got {client!r}.")
@@ -106,6 +103,11 @@ class DaskEngine:
         if self._threads is None:
             self._threads = ThreadEngine()
         return self._threads
+
+    @property
+    def local_engine(self) -> Callable[[], ThreadEngine]:
+        """Makes what works on a part of the rows, in a thread of a worker."""
+        return partial(ThreadEngine, 1)
 
     def __repr__(self) -> str:
         return f"DaskEngine({self._client!r})"
@@ -216,8 +218,8 @@ class DaskEngine:
                     _raise(future)
                 if future.status != "finished":
                     raise ClusterError(
-                        "the connection to the Dask scheduler is lost, or it was restarted, and what the workers held is"
-                        " gone; connect a new Client and fit again."
+                        "the connection to the Dask scheduler is lost, or it was restarted, and what the workers held"
+                        " is gone; connect a new Client and fit again."
                     )
         except (asyncio.CancelledError, concurrent.futures.CancelledError, OSError) as error:
             raise ClusterError(f"the connection to the Dask scheduler is lost: {error!r}.") from error

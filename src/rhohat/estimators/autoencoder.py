@@ -311,6 +311,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._all_callbacks()
         self._validate_params()
         ThreadEngine(self.n_jobs)
+        self._check_resumable(as_solver(self.solver))
         row = np.full((1, n_features), 1 / n_features)  # one that any loss takes
         self._make_problem(row, self._choose_network(row, continues=False)).check(as_solver(self.solver))
 

@@ -228,6 +228,10 @@ class BaseNetwork(BaseEstimator):
             if X.feature_names is not None:
                 self.feature_names_in_ = np.array(X.feature_names, dtype=object)
 
+    def _was_interrupted(self) -> bool:
+        """Return whether the last fit was ended by Ctrl-C, and left its last iterate."""
+        return getattr(self, "solver_status_", None) == "interrupted"
+
     def _continues(self) -> bool:
         """Return whether a fit starts from the parameters of the previous one."""
         return bool(self.warm_start) and hasattr(self, "coefs_")
@@ -283,8 +287,10 @@ class BaseNetwork(BaseEstimator):
         warm_up = start is None and not continues
         if start is None and continues:
             start = self.theta_
+        self._check_resumable(solver)
         memory = self._plan_memory(problem, solver)
-        journal = self._open_journal(problem, solver, start, part)
+        rows = {name: getattr(problem, name) for name in ("X", "y", "sample_weight", "tangents")}
+        journal = self._open_journal(part, rows, network=problem.network, loss=problem.loss, start=start)
         if journal.seed is None:
             journal.seed = seed_from(self.random_state) if seed is None else seed
         seed = journal.seed
@@ -316,21 +322,42 @@ class BaseNetwork(BaseEstimator):
         self.memory_plan_ = memory
         return result
 
-    def _open_journal(self, problem: Problem, solver: Solver, start: FloatArray | None, part: str) -> Journal:
-        """Return the record of a fit to come, or of the one that is resumed."""
-        folder = None if self.checkpoint is None else Path(self.checkpoint) / part
-        if folder is not None and not solver.resumable:
+    def _check_resumable(self, solver: Solver) -> None:
+        """Raise ValueError where checkpoints are asked for, and the solver cannot be resumed from them."""
+        if self.checkpoint is not None and not solver.resumable:
             raise ValueError(
                 f"checkpoint={str(self.checkpoint)!r} needs a solver whose state can be written, and that of"
                 f" {type(solver).__name__} cannot; use 'lbfgs', 'gradient_descent', 'sgd' or 'adam'."
             )
-        return Journal(folder, Schedule(self.checkpoint_every), self.resume, partial(self._identity, problem, start))
 
-    def _identity(self, problem: Problem, start: FloatArray | None) -> dict[str, Any]:
-        """Return what a fit must have in common with the one that it resumes."""
-        identity = {"rhohat": version("rhohat"), **describe_estimator(self), "network": describe(problem.network)}
-        rows = {name: getattr(problem, name) for name in ("X", "y", "sample_weight", "tangents")}
-        return identity | {name: describe_rows(array) for name, array in rows.items()} | {"start": describe(start)}
+    def _open_journal(self, part: str, rows: Mapping[str, Any], **settings: Any) -> Journal:
+        """Return the record of a fit to come, or of the one that is resumed.
+
+        Parameters
+        ----------
+        part : str
+            Names a folder within that of the checkpoints; "" is that itself.
+        rows : mapping of str to array or RowSource or None
+            The data.
+        settings : object
+            What makes the fit what it is, beside its data and the estimator's parameters.
+        """
+        folder = None if self.checkpoint is None else Path(self.checkpoint) / part
+
+        def identity() -> dict[str, Any]:
+            common = {"rhohat": version("rhohat"), **describe_estimator(self)}
+            data = {name: describe_rows(array) for name, array in rows.items()}
+            return common | {name: describe(value) for name, value in settings.items()} | data
+
+        return Journal(folder, Schedule(self.checkpoint_every), self.resume, identity)
+
+    def _keep_seed(self, rows: Mapping[str, Any]) -> int:
+        """Return the seed of a fit that consists of several, each with checkpoints of its own; resumed, the same."""
+        with self._open_journal("", rows) as journal:
+            if journal.seed is None:
+                journal.seed = seed_from(self.random_state)
+                journal.note()
+            return journal.seed
 
     def _plan_memory(self, problem: Problem, solver: Solver) -> MemoryPlan:
         """Decide what will be held in memory, and show it where it is limited."""

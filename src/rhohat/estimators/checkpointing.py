@@ -158,6 +158,11 @@ class Journal:
             self._last_theta = result.theta
         return result
 
+    def note(self) -> None:
+        """Write a checkpoint of no state, which keeps the seed and what the fit is."""
+        if self._checkpoints is not None:
+            self._write({}, {})
+
     def finish(self, result: SolverResult) -> None:
         """Write the last checkpoint: the fit's result; or the last state, where a callback has stopped it."""
         if self._checkpoints is None:

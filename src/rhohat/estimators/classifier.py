@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -90,8 +90,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             )
         self._look_through(X, fitted=continues)
         problem = self._make_classifier_problem(rows, labels, classes, sample_weight, tangents, continues)
-        result = self._train_classifier(problem, X, labels, continues)
-        self.classes_ = classes
+        result = self._train_classifier(problem, X, labels, continues, {"classes_": classes})
         warn_unless_converged(result)
         return self
 
@@ -222,9 +221,15 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return numbers
 
     def _train_classifier(
-        self, problem: Problem, X: ArrayLike | RowSource, labels: NDArray[np.generic], continues: bool
+        self,
+        problem: Problem,
+        X: ArrayLike | RowSource,
+        labels: NDArray[np.generic],
+        continues: bool,
+        also: dict[str, Any],
     ) -> SolverResult:
-        return self._train(problem, X, continues=continues)
+        """Train, and set the fitted attributes, with those given."""
+        return self._train(problem, X, continues=continues, also=also)
 
     def _check_labelled(
         self, X: ArrayLike | RowSource, y: ArrayLike

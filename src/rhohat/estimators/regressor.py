@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -168,37 +168,38 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         problem, scaling = self._make_regression_problem(
             rows, targets, output, loss, sample_weight, tangents, continues
         )
-        seed = seed_from(self.random_state)
         before = dict(self.__dict__)
+        also = {"_scaling": scaling, "_one_dimensional": one_dimensional}
         try:
-            result = self._solve(problem, scaling, X, targets, seed, continues, given)
+            result = self._solve(problem, X, targets, continues, given, also)
         except BaseException:  # in whichever of several solves: an earlier fit stays as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            if self.__dict__.get("loss_curve_") is before.get("loss_curve_") or not self._was_interrupted():
+                self.__dict__.clear()
+                self.__dict__.update(before)
             raise
-        self._one_dimensional = one_dimensional
         warn_unless_converged(result)
         return self
 
     def _solve(
         self,
         problem: Problem,
-        scaling: tuple[FloatArray, FloatArray],
         X: ArrayLike | RowSource,
         targets: FloatArray,
-        seed: int,
         continues: bool,
         given: bool,
+        also: dict[str, Any],
     ) -> SolverResult:
         """Train, and find the noise covariance and the log-likelihood where they are asked for."""
         self._forget_noise()
-        result = self._train(problem, X, continues=continues, seed=seed)
-        self._scaling = scaling
+        in_turn = self.noise_covariance is not None and not given
+        seed = self._keep_seed({"X": problem.X, "y": problem.y}) if in_turn else seed_from(self.random_state)
+        part = "squared error" if in_turn else ""
+        result = self._train(problem, X, continues=continues, seed=seed, part=part, also=also)
         if given:
             self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
             self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
             self.log_likelihood_curve_ = [self.log_likelihood_]
-        elif self.noise_covariance is not None:
+        elif in_turn:
             result = self._estimate_covariance(problem, X, targets, seed)
         return result
 
@@ -346,10 +347,13 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self.noise_covariance_ = self._covariance(problem, targets)
         self.log_likelihood_curve_ = []
         likelihood = -np.inf
-        for _ in range(self.max_covariance_updates):
+        for number in range(self.max_covariance_updates):
             record = self._record()
             loss = _scaled_loss(GaussianLoss(self.noise_covariance_), self._scaling[1])
-            result = self._train(replace(problem, loss=loss), X, continues=True, start=self.theta_, seed=seed)
+            part = f"covariance {number + 1}"
+            result = self._train(
+                replace(problem, loss=loss), X, continues=True, start=self.theta_, seed=seed, part=part
+            )
             self._prepend(record)
             self.noise_covariance_ = self._covariance(problem, targets)
             before, likelihood = likelihood, self._log_likelihood(problem, targets, self.noise_covariance_)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from numpy.typing import ArrayLike
@@ -25,7 +26,7 @@ from rhohat.estimators.training import Problem
 from rhohat.losses import as_loss
 from rhohat.network import Network
 from rhohat.objective import Objective
-from rhohat.randomness import RandomState, keyed_generator, seed_from
+from rhohat.randomness import RandomState, keyed_generator
 
 __all__ = ["HasLayers", "StackedAutoencoder", "check_layers"]
 
@@ -34,6 +35,11 @@ class HasLayers:
     """An estimator whose parameter `layers` is a sequence of estimators: theirs are ``layers__0__n_components``."""
 
     layers: Sequence[BaseAutoencoder] | None
+    engine: DaskEngine | None
+    memory_limit: int | str | None
+    checkpoint: str | PathLike[str] | None
+    checkpoint_every: int | str
+    resume: bool
 
     #: Codes of a row source's rows that take more are kept in a file, not in memory.
     _most_bytes_of_codes: ClassVar[int] = 2**28
@@ -63,8 +69,21 @@ class HasLayers:
         return self
 
     def _exceed_memory(self, X: FloatArray | RowSource, n_units: int) -> bool:
-        """Return whether codes of so many units go to a file: those of rows that are in memory never do."""
+        """Return whether codes of so many units go to a file: without a limit, those of rows in memory never do."""
+        if self.memory_limit is not None:
+            return True
         return isinstance(X, RowSource) and X.shape[0] * n_units * X.dtype.itemsize > self._most_bytes_of_codes
+
+    def _pass_on(self, part: str) -> dict[str, Any]:
+        """Return the parameters by which an estimator does a part of the fit as this one does it."""
+        folder = None if self.checkpoint is None else Path(self.checkpoint) / part
+        return {
+            "engine": self.engine,
+            "memory_limit": self.memory_limit,
+            "checkpoint": folder,
+            "checkpoint_every": self.checkpoint_every,
+            "resume": self.resume,
+        }
 
     def _codes(
         self, autoencoder: BaseAutoencoder, X: Any, rows: FloatArray | RowSource, files: ExitStack
@@ -109,8 +128,9 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     n_jobs : int, default=None
         Threads of `transform` and the like; each layer has its own for its fit.
     engine : DaskEngine or None, default=None
-        Who computes, also in layers that have none of their own.
+        Who computes. This and what follows are passed on to the layers.
     {large}
+        Codes of a layer go to a temporary file where memory is limited.
 
     Attributes
     ----------
@@ -186,7 +206,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         rows = check_rows(X)
         self._check_before_fit(rows.shape[1])
         layers = check_layers(self.layers)
-        seed = seed_from(self.random_state)
+        seed = self._keep_seed({"X": rows})
         fitted: list[BaseAutoencoder] = []
         codes = rows
         with ExitStack() as files:
@@ -195,6 +215,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
                 if autoencoder.random_state is None:
                     draw = keyed_generator(seed, "layer of a stack", block=number)
                     autoencoder.set_params(random_state=int(draw.integers(2**31)))
+                passed_on = self._pass_on(f"layer {number}").items()
+                autoencoder.set_params(**{name: value for name, value in passed_on if value is not None})
                 fitted.append(autoencoder.fit(codes))
                 if number + 1 < len(layers):
                     codes = self._codes(autoencoder, codes, rows, files)
@@ -225,7 +247,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         self._validate_params()
         ThreadEngine(self.n_jobs)
         for layer in check_layers(self.layers):
-            clone(layer)._check_before_fit(n_features)
+            passed_on = {name: value for name, value in self._pass_on("layer").items() if value is not None}
+            clone(layer).set_params(**passed_on)._check_before_fit(n_features)
             n_features = layer._encoder_sizes()[-1]
 
     def _encoder_sizes(self) -> tuple[int, ...]:

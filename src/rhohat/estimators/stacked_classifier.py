@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder, check_layers
 from rhohat.estimators.training import Problem
 from rhohat.penalties import Penalty
-from rhohat.randomness import RandomState, keyed_generator, seed_from
+from rhohat.randomness import RandomState, keyed_generator
 from rhohat.solvers import Callback, Solver, SolverResult, as_solver
 
 __all__ = ["StackedAutoencoderClassifier"]
@@ -139,20 +139,27 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         return sizes, stack._hidden_activations(len(sizes))
 
     def _train_classifier(
-        self, problem: Problem, X: ArrayLike | RowSource, labels: NDArray[np.generic], continues: bool
+        self,
+        problem: Problem,
+        X: ArrayLike | RowSource,
+        labels: NDArray[np.generic],
+        continues: bool,
+        also: dict[str, Any],
     ) -> SolverResult:
-        seed = seed_from(self.random_state)
         if continues:
-            result = self._train(problem, X, continues=True, seed=seed)
+            result = self._train(problem, X, continues=True, also=also)
             self.accuracy_after_ = self._accuracy(problem, labels)
             return result
         self._all_callbacks()
         ThreadEngine(self.n_jobs)
         problem.check(as_solver(self.solver))
+        self._check_resumable(as_solver(self.solver))
+        seed = self._keep_seed({"X": problem.X, "y": problem.y})
         autoencoder = StackedAutoencoder(
             check_layers(self.layers),
             random_state=int(keyed_generator(seed, "pre-training").integers(2**31)),
             n_jobs=self.n_jobs,
+            **self._pass_on("pre-training"),
         ).fit(problem.X)
         with ExitStack() as files:
             codes = self._codes(autoencoder, problem.X, problem.X, files)
@@ -166,6 +173,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
                 random_state=int(keyed_generator(seed, "softmax").integers(2**31)),
                 n_jobs=self.n_jobs,
                 verbose=self.verbose,
+                **self._pass_on("softmax"),
             ).fit(codes, labels, problem.sample_weight)
             accuracy_before = softmax.score(codes, labels, problem.sample_weight)
         depth = problem.network.n_layers - 1
@@ -174,9 +182,8 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             [*autoencoder.intercepts_[:depth], *softmax.intercepts_],
             [*autoencoder.activation_parameters_[:depth], *softmax.activation_parameters_],
         )
-        result = self._train(problem, X, continues=False, start=start, seed=seed)
-        self.autoencoder_, self.softmax_ = autoencoder, softmax
-        self.accuracy_before_ = accuracy_before
+        also |= {"autoencoder_": autoencoder, "softmax_": softmax, "accuracy_before_": accuracy_before}
+        result = self._train(problem, X, continues=False, start=start, seed=seed, part="fine-tuning", also=also)
         self.accuracy_after_ = self._accuracy(problem, labels)
         return result
 

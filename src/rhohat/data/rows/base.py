@@ -10,7 +10,7 @@ from functools import partial
 from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -244,30 +244,41 @@ class PartRows(RowSource):
     source : RowSource
         It stays open when this is closed: other parts may read it.
     start, stop : int
+    owner : object, default=None
+        Kept for as long as this is not garbage.
     """
 
-    def __init__(self, source: RowSource, start: int, stop: int) -> None:
-        self._source, self._start = source, start
+    def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
+        self._source, self._start, self._owner = source, start, owner
         super().__init__(source.name, (stop - start, source.shape[1]), source.dtype, source.feature_names)
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._source.read(self._start + start, self._start + stop, out)
 
 
-#: What is open in this process, so that the parts of a file share one.
-_OPEN: WeakValueDictionary[Any, RowSource] = WeakValueDictionary()
+class _Opened:
+    """Something that parts of it have open; closed once all of these are garbage."""
+
+    def __init__(self, source: RowSource) -> None:
+        self.source = source
+        finalize(self, source.close)
+
+
+#: What parts have open in this process: those of one file share it.
+_OPEN: WeakValueDictionary[Any, _Opened] = WeakValueDictionary()
 _OPENING = threading.Lock()
 
 
 def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: int, stop: int) -> RowSource:
     """Return some rows of what was open in another process, opened in this one; once for all parts in use."""
     with _OPENING:
-        source = _OPEN.get(origin)
-        if source is None:
-            source = _OPEN[origin] = origin()
+        opened = _OPEN.get(origin)
+        if opened is None:
+            opened = _OPEN[origin] = _Opened(origin())
+    source = opened.source
     if source.shape != shape:
         raise ValueError(f"{source.name} has the shape {source.shape} on a worker, and {shape} where it was opened.")
-    return PartRows(source, start, stop)
+    return PartRows(source, start, stop, opened)
 
 
 def _extent_of_rows(rows: FloatArray, first: int) -> tuple[float, float, int | None]:

@@ -1,0 +1,392 @@
+"""Sums on real worker processes: the same as in this process, whatever happens to the workers."""
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from copy import deepcopy
+from functools import partial
+from itertools import pairwise
+
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+import rhohat
+from rhohat import ClusterError, check_gradient, open_rows
+from rhohat.activations import Sigmoid, Softmax
+from rhohat.blocks import row_blocks
+from rhohat.cluster_objective import ClusterObjective
+from rhohat.corruption import MaskingNoise, corrupt_rows
+from rhohat.data.rows import ConvertedRows, CorruptedRows
+from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.engines.dask import _deal, _tree
+from rhohat.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from rhohat.network import Network
+from rhohat.objective import Objective
+from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
+from tests.conftest import relative_difference
+from tests.tolerances import EXACT, FLOAT32, GRADIENT
+
+N_ROWS, N_FEATURES, N_HIDDEN = 2503, 12, 7
+PENALTIES = [WeightDecay(1e-3), KLSparsity(0.1, 3.0)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def client(cluster):
+    with Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def engine(client):
+    client.wait_for_workers(2, timeout=60)
+    return DaskEngine(client, timeout=20)
+
+
+def network(*sizes, output=None):
+    return Network(sizes, (*[Sigmoid()] * (len(sizes) - 2), output or Sigmoid()))
+
+
+def autoencoder(**options):
+    """Return the arguments of an objective on rows of their own, and θ."""
+    rng = np.random.default_rng(0)
+    dtype = options.pop("dtype", np.float64)
+    net = options.pop("network", network(N_FEATURES, N_HIDDEN, N_FEATURES))
+    X = rng.random((N_ROWS, N_FEATURES)).astype(dtype)
+    return {"network": net, "X": X, "penalties": PENALTIES, **options}, net.initial_theta(rng)
+
+
+def corrupted():
+    arguments, theta = autoencoder()
+    X = arguments["X"]
+    return {**arguments, "X": corrupt_rows(MaskingNoise(0.3), X, seed=3, epoch=1), "y": X}, theta
+
+
+def classifier():
+    rng = np.random.default_rng(1)
+    weights, tangents = rng.random(N_ROWS), rng.standard_normal((N_ROWS, 2, N_FEATURES))
+    weights[:1500] = 0  # whole parts of no weight
+    return autoencoder(
+        network=network(N_FEATURES, N_HIDDEN, 3, output=Softmax()),
+        y=np.eye(3)[rng.integers(3, size=N_ROWS)],
+        loss=SoftmaxCrossEntropy(),
+        penalties=[WeightDecay(1e-3), KLSparsity(0.2, 1.0), TangentPropagation(0.1)],
+        sample_weight=weights,
+        tangents=tangents,
+    )
+
+
+CASES = {
+    "plain": lambda: autoencoder(penalties=[]),
+    "sparse": autoencoder,
+    "deep": lambda: autoencoder(network=network(12, 7, 4, 7, 12), penalties=[KLSparsity(0.1, 1.0, layers=(1,))]),
+    "cross-entropy": lambda: autoencoder(loss=BinaryCrossEntropy(), penalties=[*PENALTIES, L1Sparsity(0.1)]),
+    "contractive": lambda: autoencoder(penalties=[Contraction(0.3), KLSparsity(0.1, 1.0)]),
+    "denoising": corrupted,
+    "weights and tangents": classifier,
+}
+
+
+def relative(a, b):
+    return relative_difference(np.atleast_1d(a), np.atleast_1d(b))
+
+
+def assert_agree(on_cluster, here, theta, tolerance=EXACT):
+    (value, gradient, terms), expected = on_cluster.evaluate(theta), here.evaluate(theta)
+    assert relative(value, expected[0]) <= tolerance
+    assert relative(gradient, expected[1]) <= tolerance
+    assert gradient.flags.writeable
+    assert terms.keys() == expected[2].keys()
+    for name, term in terms.items():
+        assert term == pytest.approx(expected[2][name], rel=tolerance, abs=0)
+    assert relative(on_cluster.cost(theta)[0], expected[0]) <= tolerance
+    for ours, theirs in zip(on_cluster.mean_activations(theta), here.mean_activations(theta), strict=True):
+        assert relative(ours, theirs) <= tolerance
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_cluster_agrees_with_this_process(case, engine):
+    arguments, theta = CASES[case]()
+    on_cluster, here = ClusterObjective(engine=engine, **arguments), Objective(engine=ThreadEngine(1), **arguments)
+    assert_agree(on_cluster, here, theta)
+    direction = np.random.default_rng(5).standard_normal(theta.size)
+    product = on_cluster.hessian_vector_product(theta, direction)
+    assert relative(product, here.hessian_vector_product(theta, direction)) <= EXACT
+
+
+def test_float32_agrees_as_far_as_it_goes(engine):
+    arguments, theta = autoencoder(dtype=np.float32)
+    on_cluster, here = ClusterObjective(engine=engine, **arguments), Objective(engine=ThreadEngine(1), **arguments)
+    assert_agree(on_cluster, here, theta, FLOAT32 / 10)
+
+
+def test_the_gradient_agrees_with_central_differences(engine):
+    arguments, theta = autoencoder(network=network(12, 2, 12))
+    assert check_gradient(ClusterObjective(engine=engine, **arguments), theta).relative_difference <= GRADIENT
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_rows_of_a_file_give_the_same(holds, engine, tmp_path, monkeypatch):
+    """Each worker opens the file itself, and reads it once, or in every pass where it would not fit."""
+    arguments, theta = autoencoder()
+    np.save(tmp_path / "rows.npy", arguments.pop("X"))
+    if not holds:
+        monkeypatch.setattr(engine, "memory_of_workers", lambda: [1000.0, 1000.0])
+    with open_rows(tmp_path / "rows.npy", transform=lambda rows: rows / 2) as clean:
+        rows = CorruptedRows(clean, MaskingNoise(0.3), 3, 1)
+        on_cluster = ClusterObjective(X=rows, y=clean, engine=engine, **arguments)
+        assert_agree(on_cluster, Objective(X=rows, y=clean, engine=ThreadEngine(1), **arguments), theta)
+
+
+def test_what_is_in_no_file_is_sent(engine):
+    """That is an array, and whatever cannot be opened again."""
+    arguments, theta = autoencoder()
+    X = arguments.pop("X")
+    here = Objective(X=X.astype(np.float32), engine=ThreadEngine(1), **arguments)
+    rows = ConvertedRows(open_rows(X), np.float32)
+    assert_agree(ClusterObjective(X=rows, engine=engine, **arguments), here, theta, FLOAT32 / 10)
+
+
+@pytest.mark.parametrize("chunks", [((1, 700, 2, 1500, 300), (5, 7)), ((40,) * 62 + (23,), 12)])
+def test_rows_of_a_dask_array_stay_in_its_chunks(chunks, engine):
+    arguments, theta = autoencoder()
+    X = arguments.pop("X")
+    array = da.from_array(X, chunks=chunks)
+    rows = open_rows(array)
+    assert len(rows.edges) - 1 <= 17  # small ones are joined where there are many
+    noisy = CorruptedRows(rows, MaskingNoise(0.3), 3, 1)
+    here = Objective(X=corrupt_rows(MaskingNoise(0.3), X, 3, 1), y=X, engine=ThreadEngine(1), **arguments)
+    on_cluster = ClusterObjective(X=noisy, y=rows.computed_by(engine.compute), engine=engine, **arguments)
+    assert_agree(on_cluster, here, theta)
+
+
+def test_any_number_of_workers_gives_the_same_bits(engine, client):
+    arguments, theta = autoencoder()
+    two = ClusterObjective(engine=engine, **arguments).evaluate(theta)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=3, processes=True, dashboard_address=":0") as cluster,
+        Client(cluster, set_as_default=False) as other,
+    ):
+        one = ClusterObjective(engine=DaskEngine(other), **arguments).evaluate(theta)
+        without_cache = ClusterObjective(engine=DaskEngine(other), cache_bytes=0, **arguments).evaluate(theta)
+    for result in (one, without_cache):
+        assert result[0] == two[0]
+        assert np.array_equal(result[1], two[1])
+
+
+def test_a_worker_killed_between_the_passes_changes_nothing(engine, client, monkeypatch):
+    """What pass 1 left on it is computed again by whoever takes over."""
+    arguments, theta = autoencoder()
+    objective = ClusterObjective(engine=engine, **arguments)
+    expected = objective.evaluate(theta)
+    killed = []
+    penalise = Objective._sum_derivatives
+
+    def kill_and_penalise(*args):
+        if not killed:
+            killed.append(kill_a_worker(client))
+        return penalise(*args)
+
+    monkeypatch.setattr(Objective, "_sum_derivatives", kill_and_penalise)
+    value, gradient, _ = objective.evaluate(theta)
+    assert killed
+    assert value == expected[0]
+    assert np.array_equal(gradient, expected[1])
+    client.wait_for_workers(2, timeout=60)
+    time.sleep(1.1)  # until the cluster is looked at again
+    assert objective.evaluate(theta)[0] == expected[0]
+    assert set(objective._held._homes) == set(client.scheduler_info()["workers"])  # the new one has its share
+
+
+def kill_a_worker(client):
+    pids = client.run(os.getpid)
+    pid = pids[max(pids)]
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def test_errors_of_rows_pass_through(engine, tmp_path):
+    arguments, _ = autoencoder()
+    np.save(tmp_path / "rows.npy", arguments.pop("X"))
+    with open_rows(tmp_path / "rows.npy") as rows:
+        os.truncate(tmp_path / "rows.npy", 5000)
+        with pytest.raises(ValueError, match="is truncated"):
+            ClusterObjective(X=rows, engine=engine, **arguments)
+        (tmp_path / "rows.npy").unlink()
+        with pytest.raises(FileNotFoundError, match="every worker can open them"):
+            ClusterObjective(X=rows, engine=engine, **arguments)
+
+
+def test_bad_rows_of_a_dask_array_are_found_on_the_workers(engine):
+    X = np.random.default_rng(0).random((100, 4))
+    X[57, 2] = np.nan
+    rows = open_rows(da.from_array(X, chunks=(30, 2))).computed_by(engine.compute)
+    with pytest.raises(ValueError, match="NaN or infinity, first in row 57"):
+        rows.extent()
+    with pytest.raises(ValueError, match="targets"):
+        ClusterObjective(network(4, 2, 4), rows - 1 if False else _shifted(X, engine), loss=BinaryCrossEntropy(), engine=engine)
+
+
+def _shifted(X, engine):
+    return open_rows(da.from_array(np.nan_to_num(X) - 5, chunks=(30, 4))).computed_by(engine.compute)
+
+
+def test_a_part_that_moves_takes_its_rows_along_and_no_more(engine):
+    from rhohat.cluster_objective import _Part, _Recipe
+
+    net = network(N_FEATURES, N_HIDDEN, N_FEATURES)
+    recipe = _Recipe("token", net, SquaredError(), PENALTIES, 2**30, 500, True, partial(ThreadEngine, 1))
+    X = np.random.default_rng(0).random((500, N_FEATURES))
+    part = _Part.made(recipe, X, None, None, None)
+    assert part._rows[0] is X
+    assert X.nbytes <= sys.getsizeof(part) < 2 * X.nbytes
+    size = len(pickle.dumps(part))
+    from rhohat.cluster_objective import _Vectors
+
+    vectors = _Vectors(1, [net.initial_theta(np.random.default_rng(0))])
+    part.sum(vectors, "_sum_activations", N_HIDDEN, (1,))
+    moved = pickle.loads(pickle.dumps(part))
+    assert len(pickle.dumps(part)) == size
+    added = [np.zeros(N_HIDDEN), None]
+    n_sums = net.n_parameters + 1
+    sums = [one.sum(vectors, "_sum_loss_and_gradient", n_sums, (added,)) for one in (part, moved)]
+    assert np.array_equal(*sums)
+
+
+def test_parts_are_dealt_evenly_and_stay_where_they_are():
+    assert _deal([None] * 6, {"b": 2, "a": 1}) == ["a", "a", "b", "b", "b", "b"]
+    assert _deal(["a", "x", "b", "b", "a", "b"], {"a": 1, "b": 1}) == ["a", "a", "b", "b", "a", "b"]
+    assert _deal(["a"] * 4, {"a": 1, "b": 1, "c": 2}) == ["a", "b", "c", "c"]
+    assert _deal(["a"], {"b": 1, "c": 1, "d": 9}) == ["d"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 17])
+def test_the_tree_adds_every_part_once(n):
+    keys = [f"part-{i}" for i in range(n)]
+    tasks, root = _tree(keys, 4)
+    added = []
+
+    def visit(key):
+        for child in tasks[key][1:]:
+            visit(child) if child in tasks else added.append(child)
+
+    visit(root)
+    assert added == keys
+
+
+def test_parts_are_whole_blocks_of_the_rows(engine):
+    arguments, _ = autoencoder()
+    objective = ClusterObjective(engine=engine, **arguments)
+    starts = {block.start for block in row_blocks(N_ROWS, arguments["network"].layer_sizes, 8)}
+    edges = objective._cut()
+    assert edges[-1] == N_ROWS
+    assert set(edges[:-1]) <= starts
+    assert all(start < stop for start, stop in pairwise(edges))
+
+
+def test_what_is_no_client_is_refused():
+    with pytest.raises(ValueError, match="must be a distributed.Client"):
+        DaskEngine("tcp://host:8786")
+    with pytest.raises(ValueError, match="above 0"):
+        DaskEngine(_Pretender(), timeout=0)
+
+
+class _Pretender:
+    scheduler_info = submit = asynchronous = None
+
+
+def test_an_engine_is_copied_with_its_client_and_pickled_without(engine):
+    assert deepcopy(engine) is engine
+    loaded = pickle.loads(pickle.dumps(engine))
+    assert loaded.timeout == engine.timeout
+    with pytest.raises(ClusterError, match="has no client"):
+        loaded.check()
+
+
+def test_another_version_on_the_cluster_is_refused(engine, monkeypatch):
+    monkeypatch.setattr(rhohat.engines.dask, "version", lambda _: "0.0.1")
+    with pytest.raises(ClusterError, match=r"rhohat has the version .* where the worker .* and has the version 0\.0\.1"):
+        engine.check()
+
+
+def test_without_workers_there_is_an_error_at_once():
+    with (
+        LocalCluster(n_workers=0, processes=True, dashboard_address=":0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+        pytest.raises(ClusterError, match="no workers; start some"),
+    ):
+        DaskEngine(client).check()
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture
+def separate():
+    """A scheduler and a worker as they are started on several machines: their processes, and the address."""
+    address, started = f"tcp://127.0.0.1:{free_port()}", []
+
+    def start(*command):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *command, "--dashboard-address", ":0"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        started.append(process)
+        return process
+
+    scheduler = start("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2])
+    worker = start("worker", address, "--nthreads", "1", "--no-nanny")
+    yield scheduler, worker, address
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_scheduler_or_workers_that_go_away_are_an_error_and_no_hang(separate):
+    scheduler, worker, address = separate
+    arguments, theta = autoencoder()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Dask says of a connection that is gone
+        with Client(address, set_as_default=False, timeout=30) as client:
+            client.wait_for_workers(1, timeout=60)
+            objective = ClusterObjective(engine=DaskEngine(client, timeout=2), **arguments)
+            expected = objective(theta)[0]
+            worker.kill()
+            start = time.monotonic()
+            with pytest.raises(ClusterError, match="no workers, for"):
+                objective(theta)
+            assert time.monotonic() - start < 15
+            second = subprocess.Popen(
+                [sys.executable, "-m", "dask", "worker", address, "--nthreads", "1", "--no-nanny"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                client.wait_for_workers(1, timeout=60)
+                assert objective(theta)[0] == expected  # the rows are made anew from what the scheduler knows
+                scheduler.kill()
+                start = time.monotonic()
+                with pytest.raises(ClusterError, match="scheduler"):
+                    for _ in range(1000):
+                        objective(theta)
+                assert time.monotonic() - start < 20
+            finally:
+                second.kill()
+                second.wait()
