@@ -688,3 +688,18 @@ def test_windows_take_the_memory_that_they_may():
     # The row numbers of a window, twice, and their order, beside rows of three numbers: as much again, here.
     assert peak < 2.5 * window_bytes
     assert len(rows.reads) < 1000
+
+
+def test_what_is_stored_together_is_read_together():
+    """A row group that is unpacked for one row is used up while it is there; by two windows at most."""
+
+    class GroupedRows(RecordingRows):
+        rows_stored_together = 150
+
+    rows = GroupedRows()
+    for _ in make(rows, window_bytes=200 * ROW_BYTES).batches(0, 10):
+        pass
+    groups = [group for start, stop in rows.reads for group in {start // 150, (stop - 1) // 150}]
+    unpacked = 1 + sum(a != b for a, b in pairwise(groups))
+    assert unpacked <= 10 + 7  # as there are windows, and groups
+    wait_for_readers()

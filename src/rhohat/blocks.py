@@ -39,6 +39,10 @@ class Rows(Protocol):
     def rows_at_once(self) -> int:
         """How many rows take little memory."""
 
+    @property
+    def rows_stored_together(self) -> int:
+        """How many rows are read, or unpacked, where one of them is."""
+
     def blocks(self, n_rows: int) -> Iterator[FloatArray]:
         """Yield all rows in order, so many at a time."""
 

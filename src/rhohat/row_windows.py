@@ -141,7 +141,11 @@ class RowWindows:
         """Return where each chunk begins and ends, of shape (n_chunks, 2)."""
         n_rows = self.sources[0].shape[0]
         largest = max(1, min(_CHUNK_BYTES // self._bytes_per_row, rows_in_a_window // _CHUNKS_IN_A_WINDOW))
-        edges = even_edges(n_rows, -(-n_rows // largest))
+        together = max(source.rows_stored_together for source in self.sources)
+        if together > largest:  # else they would be unpacked again for every chunk
+            edges = np.append(np.arange(0, n_rows, together), n_rows)
+        else:
+            edges = even_edges(n_rows, -(-n_rows // largest))
         return np.column_stack([edges[:-1], edges[1:]])
 
     def _allocate(self, n_rows: int) -> list[FloatArray]:

@@ -237,7 +237,9 @@ def test_bad_rows_of_a_dask_array_are_found_on_the_workers(engine):
     with pytest.raises(ValueError, match="NaN or infinity, first in row 57"):
         rows.extent()
     with pytest.raises(ValueError, match="targets"):
-        ClusterObjective(network(4, 2, 4), rows - 1 if False else _shifted(X, engine), loss=BinaryCrossEntropy(), engine=engine)
+        ClusterObjective(
+            network(4, 2, 4), rows - 1 if False else _shifted(X, engine), loss=BinaryCrossEntropy(), engine=engine
+        )
 
 
 def _shifted(X, engine):
@@ -318,7 +320,9 @@ def test_an_engine_is_copied_with_its_client_and_pickled_without(engine):
 
 def test_another_version_on_the_cluster_is_refused(engine, monkeypatch):
     monkeypatch.setattr(rhohat.engines.dask, "version", lambda _: "0.0.1")
-    with pytest.raises(ClusterError, match=r"rhohat has the version .* where the worker .* and has the version 0\.0\.1"):
+    with pytest.raises(
+        ClusterError, match=r"rhohat has the version .* where the worker .* and has the version 0\.0\.1"
+    ):
         engine.check()
 
 

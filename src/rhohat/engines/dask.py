@@ -193,7 +193,7 @@ class DaskEngine:
         """Return a Dask collection computed, so that the workers hold it for as long as somebody uses it."""
         with self._large_graphs():
             persisted = self.client.persist(collection)
-        self._wait(import_extra("distributed", "dask").futures_of(persisted))
+        self._wait(import_extra("distributed", "dask").futures_of(persisted, client=self.client))
         return persisted
 
     def _result(self, future: Any) -> Any:
@@ -206,14 +206,10 @@ class DaskEngine:
 
     def _wait(self, futures: Sequence[Any]) -> None:
         """Wait until tasks are done; raise what one of them raised, or ClusterError. Ctrl-C cancels them."""
-        distributed = import_extra("distributed", "dask")
         try:
             for future in futures:
                 while not future.done():
-                    with suppress(TimeoutError, asyncio.TimeoutError):
-                        distributed.wait([future], timeout=_POLL)
-                    if not future.done():
-                        self._workers(patiently=True)
+                    self._wait_a_while(future)
                 if future.status == "error":
                     _raise(future)
                 if future.status != "finished":
@@ -221,12 +217,19 @@ class DaskEngine:
                         "the connection to the Dask scheduler is lost, or it was restarted, and what the workers held"
                         " is gone; connect a new Client and fit again."
                     )
-        except (asyncio.CancelledError, concurrent.futures.CancelledError, OSError) as error:
-            raise ClusterError(f"the connection to the Dask scheduler is lost: {error!r}.") from error
         except BaseException:
             with suppress(Exception):
                 self.client.cancel([future for future in futures if not future.done()])
             raise
+
+    def _wait_a_while(self, future: Any) -> None:
+        """Wait until a task is done, or some time is over and the cluster is seen to be there."""
+        try:
+            future.exception(timeout=_POLL)
+        except (TimeoutError, asyncio.TimeoutError):
+            self._workers(patiently=True)
+        except (asyncio.CancelledError, concurrent.futures.CancelledError, OSError) as error:
+            raise ClusterError(f"the connection to the Dask scheduler is lost: {error!r}.") from error
 
     def _workers(self, *, patiently: bool = False) -> dict[str, dict[str, Any]]:
         """Return what the scheduler knows of each worker, by address.

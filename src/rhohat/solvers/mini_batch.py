@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import ClassVar
@@ -299,7 +299,25 @@ class _Epochs:
         n_samples = getattr(objective, "n_samples", np.inf)
         sums = self._sums
         where = {"first_batch": sums.n_batches} if sums.n_batches else {}  # whoever is never resumed need not know it
-        for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size, **where):
+        batches = objective.batches(self._state.epoch, self._solver.batch_size, **where)
+        try:
+            self._step_through(batches, n_samples)
+        finally:
+            if isinstance(batches, Generator):  # it may be reading ahead
+                batches.close()
+        if sums.n_rows == 0:
+            raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
+        gradient_mean = self._gradient_sum.astype(np.float64)
+        gradient_mean *= sums.rows_of_last / sums.n_rows
+        point = Point(self._theta.astype(np.float64), sums.value / sums.n_rows, gradient_mean, {})
+        if not (point.is_finite and np.isfinite(largest_magnitude(point.theta))):
+            self._run.stop_as_not_finite()
+        return replace(point, terms={name: term / sums.n_rows for name, term in sums.terms.items()})
+
+    def _step_through(self, batches: Iterable[tuple[ObjectiveFunction, int]], n_samples: float) -> None:
+        """Take a step for every batch, and add up what it was at."""
+        sums = self._sums
+        for function, n_rows in batches:
             if n_rows != sums.rows_of_last:
                 self._run.withdraw()
                 self._gradient_sum *= sums.rows_of_last / n_rows
@@ -310,14 +328,6 @@ class _Epochs:
                 self._run.stop_as_not_finite()
             sums.add(n_rows, value, terms)
             self.offer()
-        if sums.n_rows == 0:
-            raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
-        gradient_mean = self._gradient_sum.astype(np.float64)
-        gradient_mean *= sums.rows_of_last / sums.n_rows
-        point = Point(self._theta.astype(np.float64), sums.value / sums.n_rows, gradient_mean, {})
-        if not (point.is_finite and np.isfinite(largest_magnitude(point.theta))):
-            self._run.stop_as_not_finite()
-        return replace(point, terms={name: term / sums.n_rows for name, term in sums.terms.items()})
 
     def _step(self, epoch_fraction: float) -> PartFunction:
         """Begin a step, and return what updates a part of θ by a gradient, and adds that to the epoch's sum."""

@@ -169,6 +169,11 @@ class RowSource(ABC):
         """How many rows take some 32 MB, at least 1 and at most 8,192: for whoever looks through all of them."""
         return int(np.clip(_BYTES_AT_ONCE // (self.shape[1] * self.dtype.itemsize), 1, 8192))
 
+    @property
+    def rows_stored_together(self) -> int:
+        """How many rows are read, or unpacked, where one of them is: those of a chunk or row group, where there are."""
+        return 1
+
     def extent(self) -> tuple[float, float]:
         """Read all rows and return the least and the largest number; only once, where changes would be noticed.
 

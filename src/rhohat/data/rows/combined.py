@@ -58,6 +58,11 @@ class ShardedRows(RowSource):
         return all(shard.is_watched for shard in self._shards)
 
     @property
+    def rows_stored_together(self) -> int:
+        """The most of any shard."""
+        return max(shard.rows_stored_together for shard in self._shards)
+
+    @property
     def held_bytes(self) -> int:
         """Memory that the shards hold, those that were read last."""
         return sum(sorted((shard.held_bytes for shard in self._shards), reverse=True)[:_SHARDS_HELD])
@@ -141,6 +146,10 @@ class _DerivedRows(RowSource):
     @property
     def is_watched(self) -> bool:
         return self._source.is_watched
+
+    @property
+    def rows_stored_together(self) -> int:
+        return self._source.rows_stored_together
 
     @property
     def held_bytes(self) -> int:

@@ -65,6 +65,11 @@ class DaskRows(RowSource):
         return DaskRows(self.array if array is None else array, self.name, compute)
 
     @property
+    def rows_stored_together(self) -> int:
+        """Rows of the largest chunk."""
+        return int(max(self.array.chunks[0]))
+
+    @property
     def is_watched(self) -> bool:
         """What an array is computed from may change at any time."""
         return False

@@ -41,6 +41,12 @@ class DatasetRows(RowSource):
         super().__init__(name, as_rows(dataset.shape, name), delivered_dtype(dataset.dtype, name))
 
     @property
+    def rows_stored_together(self) -> int:
+        """Rows of a chunk, where the dataset has chunks."""
+        chunks = getattr(self._dataset, "chunks", None)
+        return int(np.max(chunks[0])) if chunks else 1
+
+    @property
     def is_watched(self) -> bool:
         """Whether the path of the file behind is known."""
         return self._stamp is not None

@@ -58,6 +58,11 @@ class ParquetRows(RowSource):
         super().__init__(name, (metadata.num_rows, len(dtypes)), dtype, self._columns)
 
     @property
+    def rows_stored_together(self) -> int:
+        """Rows of the largest row group."""
+        return self._largest
+
+    @property
     def held_bytes(self) -> int:
         """Memory for a row group, as it is read and as rows."""
         return 2 * self._largest * self.shape[1] * self.dtype.itemsize
