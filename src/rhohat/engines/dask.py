@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from math import floor
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -27,8 +27,11 @@ from rhohat.extras import import_extra
 
 __all__ = ["DaskEngine"]
 
+_T = TypeVar("_T")
+
 _FAN_IN = 4  # vectors added by a task
 _SHORT = 2**17  # numbers, so many in all are added by one task
+_ATTEMPTS = 4  # at something for which all workers were lost
 _POLL = 1.0  # seconds between looks at the cluster, while it works
 _LONGEST_CALL = 5.0  # seconds for the scheduler to answer a question, before it is asked again
 
@@ -154,25 +157,7 @@ class DaskEngine:
         Exception
             What a call raised.
         """
-        workers = self._workers()
-        self._check_versions(workers)
-        threads = {address: worker["nthreads"] for address, worker in workers.items()}
-        computed = [_depends_on_dask(some) for some in arguments]
-        homes: list[str | None] = [*_deal([None] * len(arguments), threads)]
-        with self._large_graphs():
-            if any(computed):  # the scheduler knows best where what they depend on is
-                delayed = import_extra("dask", "dask").delayed(make, pure=False)
-                futures = self.client.compute([delayed(*some) for some in arguments], sync=False)
-            else:
-                futures = [
-                    self.client.submit(make, *some, pure=False, workers=[home], allow_other_workers=True)
-                    for some, home in zip(arguments, homes, strict=True)
-                ]
-        self._wait(futures)
-        if any(computed):
-            found = self._ask(self.client.scheduler.who_has, keys=[future.key for future in futures])
-            homes = [next(iter(found.get(future.key) or [None])) for future in futures]
-        return _HeldParts(self, futures, homes)
+        return _HeldParts(self, make, arguments)
 
     def compute(self, objects: Sequence[Any]) -> list[Any]:
         """Return what objects of Dask become, computed on the cluster.
@@ -196,20 +181,24 @@ class DaskEngine:
         self._wait(import_extra("distributed", "dask").futures_of(persisted, client=self.client))
         return persisted
 
-    def _result(self, future: Any) -> Any:
-        """Return the result of a task that is done."""
-        self._wait([future])
+    def _result(self, future: Any, home: Collection[str] = ()) -> Any:
+        """Return the result of a task, once it is done."""
+        self._wait([future], home)
         try:
             return self.client.sync(self.client._gather, [future], callback_timeout=self.timeout + _LONGEST_CALL)[0]
         except (OSError, TimeoutError, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
             raise ClusterError(f"the cluster computed a result, and did not deliver it: {error!r}.") from error
 
-    def _wait(self, futures: Sequence[Any]) -> None:
-        """Wait until tasks are done; raise what one of them raised, or ClusterError. Ctrl-C cancels them."""
+    def _wait(self, futures: Sequence[Any], home: Collection[str] = ()) -> None:
+        """Wait until tasks are done; raise what one of them raised, or ClusterError. Ctrl-C cancels them.
+
+        Where all of the workers called home are gone, and others are there, raise `_AllWorkersLostError`: what was to
+        be done at home, preferably, Dask would leave undone for ever.
+        """
         try:
             for future in futures:
                 while not future.done():
-                    self._wait_a_while(future)
+                    self._wait_a_while(future, home)
                 if future.status == "error":
                     _raise(future)
                 if future.status != "finished":
@@ -222,12 +211,14 @@ class DaskEngine:
                 self.client.cancel([future for future in futures if not future.done()])
             raise
 
-    def _wait_a_while(self, future: Any) -> None:
+    def _wait_a_while(self, future: Any, home: Collection[str]) -> None:
         """Wait until a task is done, or some time is over and the cluster is seen to be there."""
         try:
             future.exception(timeout=_POLL)
         except (TimeoutError, asyncio.TimeoutError):
-            self._workers(patiently=True)
+            workers = self._workers(patiently=True)
+            if home and workers and not set(home) & set(workers):
+                raise _AllWorkersLostError from None
         except (asyncio.CancelledError, concurrent.futures.CancelledError, OSError) as error:
             raise ClusterError(f"the connection to the Dask scheduler is lost: {error!r}.") from error
 
@@ -298,14 +289,21 @@ def _raise(future: Any) -> None:
         ) from error
 
 
-class _HeldParts:
-    """Objects that the workers of a cluster hold, for as long as this one is not garbage."""
+class _AllWorkersLostError(Exception):
+    """None of the workers that something was dealt to is left."""
 
-    def __init__(self, engine: DaskEngine, futures: list[Any], homes: list[str | None]) -> None:
-        self._engine, self._futures, self._homes = engine, futures, homes
-        self._shared: tuple[Any, Any] | None = None  # what was sent last, and its future
-        self._known: dict[str, int] = {}  # workers and their threads, as parts were dealt to them
-        self._looked = -np.inf
+
+class _HeldParts:
+    """Objects that the workers of a cluster hold, for as long as this one is not garbage; see `DaskEngine.hold`.
+
+    Each has a home, the worker that its tasks prefer, as Dask would otherwise copy it to others. Where a worker is
+    lost, the scheduler has its objects made by others, and they get new homes with the next sum. Where all are lost,
+    everything is sent again.
+    """
+
+    def __init__(self, engine: DaskEngine, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> None:
+        self._engine, self._make, self._arguments = engine, make, arguments
+        self._until_some_stay(self._send)
 
     def sum(self, method: str, shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
         """Return Σ over the objects of what a method of theirs returns; see `HeldParts`.
@@ -318,6 +316,67 @@ class _HeldParts:
             What a call of the method raised.
         """
         self._look_after_homes()
+        return self._until_some_stay(partial(self._sum, method, shared, arguments, n_sums))
+
+    def _until_some_stay(self, function: Callable[[], _T]) -> _T:
+        """Return what a function returns; where all workers were lost meanwhile, send everything again."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return function()
+            except _AllWorkersLostError:
+                with suppress(_AllWorkersLostError):
+                    self._send()
+        raise ClusterError("all workers of the cluster were lost, several times in succession.")
+
+    def _send(self) -> None:
+        """Have the objects made."""
+        client, workers = self._engine.client, self._engine._workers()
+        self._engine._check_versions(workers)
+        self._threads = {address: worker["nthreads"] for address, worker in workers.items()}
+        self._looked = time.monotonic()
+        self._shared: tuple[Any, Any] | None = None  # what was sent last, and its future
+        self._homes: list[str | None] = [*_deal([None] * len(self._arguments), self._threads)]
+        on_dask = any(map(_depends_on_dask, self._arguments))
+        with self._engine._large_graphs():
+            if on_dask:  # the scheduler knows best where what they depend on is
+                delayed = import_extra("dask", "dask").delayed(self._make, pure=False)
+                self._futures = client.compute([delayed(*some) for some in self._arguments], sync=False)
+            else:
+                self._futures = [
+                    client.submit(self._make, *some, pure=False, workers=[home], allow_other_workers=True)
+                    for some, home in zip(self._arguments, self._homes, strict=True)
+                ]
+        self._engine._wait(self._futures, self._threads)
+        if on_dask:
+            keys = [future.key for future in self._futures]
+            found = self._engine._ask(client.scheduler.who_has, keys=keys)
+            self._go_home(_deal([next(iter(found.get(key) or [None])) for key in keys], self._threads))
+
+    def _look_after_homes(self) -> None:
+        """Deal parts to workers that are new, and those of workers that are gone."""
+        if time.monotonic() - self._looked < _POLL:
+            return
+        workers = self._engine._workers()
+        self._looked = time.monotonic()
+        threads = {address: worker["nthreads"] for address, worker in workers.items()}
+        if threads == self._threads:
+            return
+        self._engine._check_versions(workers)
+        if set(threads) & set(self._threads):
+            self._threads = threads
+            self._go_home(_deal(self._homes, threads))
+        else:
+            self._until_some_stay(self._send)
+
+    def _go_home(self, homes: Sequence[str]) -> None:
+        for index, (old, new) in enumerate(zip(self._homes, homes, strict=True)):
+            if old != new:
+                self._futures[index] = self._engine.client.submit(
+                    _itself, self._futures[index], pure=False, workers=[new], allow_other_workers=True
+                )
+        self._homes = [*homes]
+
+    def _sum(self, method: str, shared: Any, arguments: Sequence[Any], n_sums: int) -> FloatArray:
         highlevelgraph = import_extra("dask.highlevelgraph", "dask")
         name = f"rhohat-{method.strip('_')}-{uuid4().hex}"
         layers: dict[str, dict[Any, Any]] = {}
@@ -345,28 +404,10 @@ class _HeldParts:
         )
         with self._engine._large_graphs():
             total, *sending = self._engine.client.get(graph, [root, *wanted], sync=False)
-        result: FloatArray = self._engine._result(total)
+        result: FloatArray = self._engine._result(total, self._threads)
         if sending:
             self._shared = shared, sending[0]
         return np.array(result)  # what arrives is read-only
-
-    def _look_after_homes(self) -> None:
-        """Deal parts to workers that are new, and those of workers that are gone."""
-        if time.monotonic() - self._looked < _POLL:
-            return
-        workers = self._engine._workers(patiently=True)
-        self._looked = time.monotonic()
-        threads = {address: worker["nthreads"] for address, worker in workers.items()}
-        if not threads or threads == self._known:
-            return
-        self._engine._check_versions(workers)
-        homes = _deal(self._homes, threads)
-        for index, (old, new) in enumerate(zip(self._homes, homes, strict=True)):
-            if old != new:
-                self._futures[index] = self._engine.client.submit(
-                    _itself, self._futures[index], pure=False, workers=[new], allow_other_workers=True
-                )
-        self._homes, self._known = [*homes], threads
 
 
 class _Call:

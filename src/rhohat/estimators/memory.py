@@ -25,9 +25,10 @@ _UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB
 #: What may be held without a limit.
 _CACHE, _SUBSET, _WINDOW = 2**30, 2**28, 2**28
 
-_LOOKED_THROUGH = 3 * 2**25  # bytes: a block that all rows are looked through by, what is picked from it, what is read
+_BLOCKS_HELD = 3  # of those that all rows are looked through by: one read, one converted, one that is picked from
 _LEAST_FOR_ROWS = 2**22
 _FIRST_ROWS, _GROWTH = 1000, 3  # of a warm-up
+_HELD_OUT = 0.75  # of a window: a quarter, as it was read, with its targets, and corrupted
 _VECTORS = 12  # of θ's length, float64: iterates, trial points, gradients, directions, and what is made on the way
 
 
@@ -157,8 +158,9 @@ def plan_memory(
     else:
         parts.append((f"scratch of {n_workers} threads", _scratch(problem, n_workers, n_samples)))
     if read:
+        at_once = sum(rows.rows_at_once * rows.shape[1] * rows.dtype.itemsize for rows in read)
         held = sum(rows.held_bytes for rows in read)
-        parts.append(("blocks that rows are read by", held + _LOOKED_THROUGH))
+        parts.append(("blocks that rows are read by", _BLOCKS_HELD * at_once + held))
 
     spent = sum(size for _, size in parts)
     free = None if limit is None else limit - spent
@@ -171,9 +173,13 @@ def plan_memory(
     hidden = itemsize * _cached_per_row(problem)
     cache = window = subset = 0
     if batches:
-        window = _WINDOW if free is None else max(0, min(_WINDOW, free))
+        assert isinstance(solver, MiniBatchSolver)
+        held_out = _HELD_OUT if solver.early_stopping else 0.0
+        window = _WINDOW if free is None else int(max(0, min(_WINDOW, free / (1 + held_out))))
         if read:
             parts.append(("windows that rows are shuffled in", min(window, 2 * n_samples * width)))
+        if read and held_out:
+            parts.append(("rows held out", int(held_out * min(window, n_samples * width))))
     else:
         cache = _CACHE if free is None else max(0, free)
         if hidden:
