@@ -1,6 +1,7 @@
 """`make bench-cluster`: J and ∇J on a Dask cluster of one worker process and of two, each with a single thread.
 
-The rows are the 60,000 training images of MNIST where RHOHAT_DATA names their folder, else random ones; 784 → 196 → 784.
+The rows are the 60,000 training images of MNIST where RHOHAT_DATA names their folder, else random ones; the network is
+784 → 196 → 784.
 Rounds alternate between the clusters, so that whatever else the machine does strikes all of them alike.
 """
 
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +49,18 @@ def main() -> None:
         threads = ThreadEngine(1)
         local = Objective(network, X, penalties=penalties, engine=threads)
         stack.enter_context(threads.session())
-        contenders["this process, one thread"] = lambda: local(theta)
+        contenders["this process, one thread"] = partial(local, theta)
         for n_workers in (1, 2):
             cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0")
             client = stack.enter_context(Client(stack.enter_context(cluster)))
             rows = stack.enter_context(open_rows(path))
             engine = DaskEngine(client)
             objective = ClusterObjective(network, rows, penalties=penalties, engine=engine)
-            contenders[f"Dask, {n_workers} × 1 thread"] = lambda objective=objective: objective(theta)  # type: ignore[misc]
+            contenders[f"Dask, {n_workers} × 1 thread"] = partial(objective, theta)
         values = {name: evaluate()[0] for name, evaluate in contenders.items()}  # the first makes scratch, too
         seconds = _alternate(contenders)
-        del objective, local, contenders
+        contenders.clear()  # what the workers hold goes before they do
+        del objective
     print(f"J and ∇J over {len(X)} × {X.shape[1]}, {_N_HIDDEN} hidden units; {what}; {available_cores()} cores")
     for name, rounds in seconds.items():
         print(f"  {name:26} {statistics.median(rounds):6.3f} s   (fastest {min(rounds):.3f})   J = {values[name]:.15g}")

@@ -125,6 +125,9 @@ class ClusterEngine(Protocol):
     def local_engine(self) -> Callable[[], Engine]:
         """Makes the engine that a part of the rows is worked on with, in a worker; picklable."""
 
+    def check(self) -> None:
+        """Raise an error where the cluster cannot be used."""
+
     def memory_of_workers(self) -> list[float]:
         """Return the bytes that each worker may use."""
 

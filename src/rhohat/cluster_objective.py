@@ -70,6 +70,7 @@ class ClusterObjective(Objective):
         cache_bytes: int = 2**30,
     ) -> None:
         self._cluster = engine
+        engine.check()
         super().__init__(
             network,
             X,

@@ -21,7 +21,7 @@ import rhohat
 from rhohat import ClusterError, check_gradient, open_rows
 from rhohat.activations import Sigmoid, Softmax
 from rhohat.blocks import row_blocks
-from rhohat.cluster_objective import ClusterObjective
+from rhohat.cluster_objective import ClusterObjective, _Part, _Recipe, _Vectors
 from rhohat.corruption import MaskingNoise, corrupt_rows
 from rhohat.data.rows import ConvertedRows, CorruptedRows
 from rhohat.engines import DaskEngine, ThreadEngine
@@ -211,6 +211,21 @@ def test_a_worker_killed_between_the_passes_changes_nothing(engine, client, monk
     assert set(objective._held._homes) == set(client.scheduler_info()["workers"])  # the new one has its share
 
 
+def test_the_only_worker_may_be_killed():
+    """Dask itself would leave what is to be done preferably on that one undone."""
+    arguments, theta = autoencoder()
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        objective = ClusterObjective(engine=DaskEngine(client), **arguments)
+        expected = objective(theta)
+        kill_a_worker(client)
+        value, gradient = objective(theta)
+    assert value == expected[0]
+    assert np.array_equal(gradient, expected[1])
+
+
 def kill_a_worker(client):
     pids = client.run(os.getpid)
     pid = pids[max(pids)]
@@ -236,19 +251,12 @@ def test_bad_rows_of_a_dask_array_are_found_on_the_workers(engine):
     rows = open_rows(da.from_array(X, chunks=(30, 2))).computed_by(engine.compute)
     with pytest.raises(ValueError, match="NaN or infinity, first in row 57"):
         rows.extent()
+    negative = open_rows(da.from_array(np.nan_to_num(X) - 5, chunks=(30, 4))).computed_by(engine.compute)
     with pytest.raises(ValueError, match="targets"):
-        ClusterObjective(
-            network(4, 2, 4), rows - 1 if False else _shifted(X, engine), loss=BinaryCrossEntropy(), engine=engine
-        )
-
-
-def _shifted(X, engine):
-    return open_rows(da.from_array(np.nan_to_num(X) - 5, chunks=(30, 4))).computed_by(engine.compute)
+        ClusterObjective(network(4, 2, 4), negative, loss=BinaryCrossEntropy(), engine=engine)
 
 
 def test_a_part_that_moves_takes_its_rows_along_and_no_more(engine):
-    from rhohat.cluster_objective import _Part, _Recipe
-
     net = network(N_FEATURES, N_HIDDEN, N_FEATURES)
     recipe = _Recipe("token", net, SquaredError(), PENALTIES, 2**30, 500, True, partial(ThreadEngine, 1))
     X = np.random.default_rng(0).random((500, N_FEATURES))
@@ -256,12 +264,10 @@ def test_a_part_that_moves_takes_its_rows_along_and_no_more(engine):
     assert part._rows[0] is X
     assert X.nbytes <= sys.getsizeof(part) < 2 * X.nbytes
     size = len(pickle.dumps(part))
-    from rhohat.cluster_objective import _Vectors
-
     vectors = _Vectors(1, [net.initial_theta(np.random.default_rng(0))])
     part.sum(vectors, "_sum_activations", N_HIDDEN, (1,))
-    moved = pickle.loads(pickle.dumps(part))
-    assert len(pickle.dumps(part)) == size
+    moved = pickle.loads(pickle.dumps(part))  # noqa: S301 - our own
+    assert len(pickle.dumps(part)) < size + 1000  # nothing of what the sum is made with
     added = [np.zeros(N_HIDDEN), None]
     n_sums = net.n_parameters + 1
     sums = [one.sum(vectors, "_sum_loss_and_gradient", n_sums, (added,)) for one in (part, moved)]
@@ -300,7 +306,7 @@ def test_parts_are_whole_blocks_of_the_rows(engine):
 
 
 def test_what_is_no_client_is_refused():
-    with pytest.raises(ValueError, match="must be a distributed.Client"):
+    with pytest.raises(ValueError, match="must be a distributed"):
         DaskEngine("tcp://host:8786")
     with pytest.raises(ValueError, match="above 0"):
         DaskEngine(_Pretender(), timeout=0)
@@ -312,7 +318,7 @@ class _Pretender:
 
 def test_an_engine_is_copied_with_its_client_and_pickled_without(engine):
     assert deepcopy(engine) is engine
-    loaded = pickle.loads(pickle.dumps(engine))
+    loaded = pickle.loads(pickle.dumps(engine))  # noqa: S301 - our own
     assert loaded.timeout == engine.timeout
     with pytest.raises(ClusterError, match="has no client"):
         loaded.check()
@@ -333,6 +339,11 @@ def test_without_workers_there_is_an_error_at_once():
         pytest.raises(ClusterError, match="no workers; start some"),
     ):
         DaskEngine(client).check()
+
+
+def evaluate_for_ever(objective, theta):
+    while True:
+        objective(theta)
 
 
 def free_port():
@@ -388,8 +399,7 @@ def test_a_scheduler_or_workers_that_go_away_are_an_error_and_no_hang(separate):
                 scheduler.kill()
                 start = time.monotonic()
                 with pytest.raises(ClusterError, match="scheduler"):
-                    for _ in range(1000):
-                        objective(theta)
+                    evaluate_for_ever(objective, theta)
                 assert time.monotonic() - start < 20
             finally:
                 second.kill()

@@ -129,11 +129,18 @@ class DaskEngine:
 
     def check(self) -> None:
         """Raise ClusterError where there are no workers, or rhohat is missing on one or is another version there."""
-        self._check_versions(self._workers())
+        self._in_order = time.monotonic()
+        while (workers := self._look()) is None:
+            self._check_patience(workers)
+        if not workers:
+            raise ClusterError(
+                "the Dask cluster has no workers; start some, or wait for them with client.wait_for_workers(1)."
+            )
+        self._check_versions(workers)
 
     def memory_of_workers(self) -> list[float]:
         """Return the bytes that each worker may use; infinity where there is no limit."""
-        return [float(worker.get("memory_limit") or np.inf) for worker in self._workers().values()]
+        return [float(worker.get("memory_limit") or np.inf) for worker in self._some_workers().values()]
 
     def hold(self, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> _HeldParts:
         """Call a function with each of many sets of arguments, on the workers, and keep what it returns there.
@@ -195,6 +202,7 @@ class DaskEngine:
         Where all of the workers called home are gone, and others are there, raise `_AllWorkersLostError`: what was to
         be done at home, preferably, Dask would leave undone for ever.
         """
+        self._in_order = time.monotonic()
         try:
             for future in futures:
                 while not future.done():
@@ -215,40 +223,45 @@ class DaskEngine:
         """Wait until a task is done, or some time is over and the cluster is seen to be there."""
         try:
             future.exception(timeout=_POLL)
-        except (TimeoutError, asyncio.TimeoutError):
-            workers = self._workers(patiently=True)
+        except TimeoutError:
+            workers = self._workers()
             if home and workers and not set(home) & set(workers):
                 raise _AllWorkersLostError from None
         except (asyncio.CancelledError, concurrent.futures.CancelledError, OSError) as error:
             raise ClusterError(f"the connection to the Dask scheduler is lost: {error!r}.") from error
 
-    def _workers(self, *, patiently: bool = False) -> dict[str, dict[str, Any]]:
-        """Return what the scheduler knows of each worker, by address.
+    def _some_workers(self) -> dict[str, dict[str, Any]]:
+        """Return what the scheduler knows of each worker, by address; wait until there are any."""
+        self._in_order = time.monotonic()
+        while not (workers := self._workers()):
+            pass
+        return workers
 
-        Where it does not answer, or there are none, wait; or, patiently, return no workers, and raise ClusterError only
-        if that has been so for long.
-        """
-        if not patiently:
+    def _workers(self) -> dict[str, dict[str, Any]]:
+        """Return what the scheduler knows of each worker, or nothing; raise ClusterError where that is so for long."""
+        workers = self._look()
+        if workers:
             self._in_order = time.monotonic()
-        while True:
-            if self.client.status in ("closed", "closing"):
-                raise ClusterError("the connection to the Dask scheduler is lost, and the client is closed.")
-            workers, missing = {}, "the Dask scheduler does not answer"
-            if self.client.status == "running":
-                with suppress(OSError, TimeoutError, asyncio.TimeoutError):
-                    identity = self._ask(self.client.scheduler.identity)
-                    workers, missing = identity["workers"], "the Dask cluster has no workers"
-            if workers:
-                self._in_order = time.monotonic()
-                return dict(workers)
-            waited = time.monotonic() - self._in_order
-            if waited > self.timeout:
-                raise ClusterError(f"{missing}, for {waited:.0f} seconds now.")
-            if patiently:
-                return {}
-            if missing.endswith("workers"):
-                raise ClusterError(f"{missing}; start some, or wait for them with client.wait_for_workers(1).")
-            time.sleep(_POLL / 10)
+        else:
+            self._check_patience(workers)
+        return workers or {}
+
+    def _look(self) -> dict[str, dict[str, Any]] | None:
+        """Return what the scheduler knows of each worker; None where it does not answer."""
+        if self.client.status in ("closed", "closing"):
+            raise ClusterError("the connection to the Dask scheduler is lost, and the client is closed.")
+        try:
+            return dict(self._ask(self.client.scheduler.identity)["workers"])
+        except (OSError, TimeoutError):
+            return None
+
+    def _check_patience(self, workers: dict[str, Any] | None) -> None:
+        """Raise ClusterError where there has been no answer, or no worker, for long; else wait a moment."""
+        waited = time.monotonic() - self._in_order
+        if waited > self.timeout:
+            missing = "the Dask scheduler does not answer" if workers is None else "the Dask cluster has no workers"
+            raise ClusterError(f"{missing}, for {waited:.0f} seconds now.")
+        time.sleep(_POLL / 10)
 
     def _ask(self, question: Callable[..., Any], **arguments: Any) -> Any:
         """Return what the scheduler answers; raise TimeoutError or OSError where it does not."""
@@ -303,7 +316,8 @@ class _HeldParts:
 
     def __init__(self, engine: DaskEngine, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> None:
         self._engine, self._make, self._arguments = engine, make, arguments
-        self._until_some_stay(self._send)
+        self._lost = True  # until they are sent
+        self._while_some_stay(lambda: None)
 
     def sum(self, method: str, shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
         """Return Σ over the objects of what a method of theirs returns; see `HeldParts`.
@@ -316,26 +330,25 @@ class _HeldParts:
             What a call of the method raised.
         """
         self._look_after_homes()
-        return self._until_some_stay(partial(self._sum, method, shared, arguments, n_sums))
+        return self._while_some_stay(partial(self._sum, method, shared, arguments, n_sums))
 
-    def _until_some_stay(self, function: Callable[[], _T]) -> _T:
-        """Return what a function returns; where all workers were lost meanwhile, send everything again."""
+    def _while_some_stay(self, function: Callable[[], _T]) -> _T:
+        """Return what a function returns; where all workers were lost meanwhile, send everything and try again."""
         for _ in range(_ATTEMPTS):
-            try:
-                return function()
-            except _AllWorkersLostError:
-                with suppress(_AllWorkersLostError):
+            with suppress(_AllWorkersLostError):
+                if self._lost:
                     self._send()
+                return function()
+            self._lost = True
         raise ClusterError("all workers of the cluster were lost, several times in succession.")
 
     def _send(self) -> None:
         """Have the objects made."""
-        client, workers = self._engine.client, self._engine._workers()
+        client, workers = self._engine.client, self._engine._some_workers()
         self._engine._check_versions(workers)
-        self._threads = {address: worker["nthreads"] for address, worker in workers.items()}
-        self._looked = time.monotonic()
+        self._threads, self._looked = _threads_of(workers), time.monotonic()
         self._shared: tuple[Any, Any] | None = None  # what was sent last, and its future
-        self._homes: list[str | None] = [*_deal([None] * len(self._arguments), self._threads)]
+        homes = _deal([None] * len(self._arguments), self._threads)
         on_dask = any(map(_depends_on_dask, self._arguments))
         with self._engine._large_graphs():
             if on_dask:  # the scheduler knows best where what they depend on is
@@ -344,29 +357,30 @@ class _HeldParts:
             else:
                 self._futures = [
                     client.submit(self._make, *some, pure=False, workers=[home], allow_other_workers=True)
-                    for some, home in zip(self._arguments, self._homes, strict=True)
+                    for some, home in zip(self._arguments, homes, strict=True)
                 ]
         self._engine._wait(self._futures, self._threads)
+        self._homes: list[str | None] = [*homes]
         if on_dask:
             keys = [future.key for future in self._futures]
             found = self._engine._ask(client.scheduler.who_has, keys=keys)
-            self._go_home(_deal([next(iter(found.get(key) or [None])) for key in keys], self._threads))
+            self._homes = [next(iter(found.get(key) or [None])) for key in keys]
+            self._go_home(_deal(self._homes, self._threads))
+        self._lost = False
 
     def _look_after_homes(self) -> None:
         """Deal parts to workers that are new, and those of workers that are gone."""
         if time.monotonic() - self._looked < _POLL:
             return
-        workers = self._engine._workers()
+        workers = self._engine._some_workers()
         self._looked = time.monotonic()
-        threads = {address: worker["nthreads"] for address, worker in workers.items()}
-        if threads == self._threads:
+        if self._lost or _threads_of(workers) == self._threads:
             return
         self._engine._check_versions(workers)
-        if set(threads) & set(self._threads):
-            self._threads = threads
-            self._go_home(_deal(self._homes, threads))
-        else:
-            self._until_some_stay(self._send)
+        self._lost = not set(workers) & set(self._threads)
+        if not self._lost:
+            self._threads = _threads_of(workers)
+            self._go_home(_deal(self._homes, self._threads))
 
     def _go_home(self, homes: Sequence[str]) -> None:
         for index, (old, new) in enumerate(zip(self._homes, homes, strict=True)):
@@ -471,6 +485,10 @@ def _deal(homes: Sequence[str | None], threads: dict[str, int]) -> list[str]:
             room[home] -= 1
     free = iter([worker for worker in workers for _ in range(room[worker])])
     return [next(free) if home is None else home for home in dealt]
+
+
+def _threads_of(workers: dict[str, dict[str, Any]]) -> dict[str, int]:
+    return {address: worker["nthreads"] for address, worker in workers.items()}
 
 
 def _depends_on_dask(arguments: Sequence[Any]) -> bool:
