@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike
@@ -23,12 +22,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from rhohat.activations import ACTIVATIONS, Activation, as_activation
-from rhohat.arrays import FloatArray, as_float_rows, empty_aligned
-from rhohat.blocks import row_blocks
+from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checkpointing import Journal, Schedule, describe, describe_estimator, describe_rows
+from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.memory import MemoryPlan, as_bytes, plan_memory
 from rhohat.estimators.training import Problem, Training, train
 from rhohat.exceptions import ConvergenceWarning
@@ -456,40 +455,21 @@ class BaseNetwork(BaseEstimator):
         self.__dict__.pop("_solver_state", None)
         self.__dict__.update(also or {})
 
+    def _pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:
+        """Return the way of rows, as `_validate` gives them, from layer to layer."""
+        return ForwardPass(self.network_, self.theta_, X, start, stop, ThreadEngine(self.n_jobs))
+
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
-        """Return the activations of layer `stop` for those of layer `start`, computed in blocks of rows."""
-        network, dtype = self.network_, X.dtype
-        parameters = network.unpack(self.theta_.astype(dtype))
-        shape = X.shape[0], network.layer_sizes[stop]
+        """Return the activations of layer `stop` for those of layer `start`, all at once."""
+        forward = self._pass(X, start, stop)
+        shape, dtype = forward.shape, X.dtype
         if out is None:
             out = np.empty(shape, dtype)
         elif not (isinstance(out, np.ndarray) and (out.shape, out.dtype) == (shape, dtype) and out.flags.carray):
             raise ValueError(f"out must be a C-ordered, writeable NumPy array of shape {shape} and dtype {dtype}.")
         elif not isinstance(X, RowSource) and np.may_share_memory(X, out):
             raise ValueError("out must not share memory with X: rows are read again after parts of out are written.")
-        engine = ThreadEngine(self.n_jobs)
-        blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], dtype.itemsize)
-        longest = max(block.stop - block.start for block in blocks)
-        n_workers = min(engine.n_workers, len(blocks))
-        scratch = [network.allocate(longest, partial(np.empty, dtype=dtype), start, stop) for _ in range(n_workers)]
-
-        to_read = longest if isinstance(X, RowSource) else 0
-        inputs = [empty_aligned((to_read, network.layer_sizes[start]), dtype) for _ in range(n_workers)]
-
-        def forward_block(rows: slice, worker: int) -> None:
-            layers = scratch[worker].rows(slice(rows.stop - rows.start))
-            layers.a[-1] = out[rows]
-            if isinstance(X, RowSource):
-                layers.a[0] = X.read(rows.start, rows.stop, inputs[worker][: rows.stop - rows.start])
-                if not np.isfinite(layers.a[0]).all():
-                    raise ValueError(f"{X.name} contains NaN or infinity, in rows {rows.start} to {rows.stop}.")
-            else:
-                layers.a[0] = X[rows]
-            if network.activations[stop - 1].in_place:
-                layers.z[-1] = layers.a[-1]
-            network.forward(parameters, layers, start)
-
-        engine.for_each(forward_block, blocks)
+        forward.write(forward.blocks, out)
         return out
 
 

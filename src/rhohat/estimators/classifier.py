@@ -23,7 +23,6 @@ from rhohat.engines import DaskEngine
 from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
-from rhohat.estimators.forward import activation_blocks
 from rhohat.estimators.training import Problem
 from rhohat.losses import Loss, as_loss
 from rhohat.penalties import Penalty
@@ -216,7 +215,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         """Return which class is predicted for each row; outputs are kept of some rows at a time."""
         middle = np.mean(_target_range(self.network_.activations[-1]))
         numbers = np.empty(X.shape[0], np.intp)
-        for rows, outputs in activation_blocks(self, X, 0, self.network_.n_layers):
+        for rows, outputs in self._pass(X, 0, self.network_.n_layers).in_order():
             numbers[rows] = outputs[:, 0] > middle if outputs.shape[1] == 1 else outputs.argmax(axis=1)
         return numbers
 

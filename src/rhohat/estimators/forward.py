@@ -1,8 +1,8 @@
-"""Activations of rows, a few blocks at a time: for those who keep something smaller, or in another place."""
+"""Rows through layers of a fitted network, in blocks on threads: all of them, or some blocks at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,68 +11,96 @@ from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import row_blocks
 from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
-from rhohat.estimators.base import BaseNetwork
+from rhohat.network import Network
 
-__all__ = ["activation_blocks"]
+__all__ = ["ForwardPass"]
 
 _BLOCKS_AT_ONCE = 4  # for each thread, so that few of them wait for the last
 
 
-def activation_blocks(
-    estimator: BaseNetwork, X: FloatArray | RowSource, start: int, stop: int
-) -> Iterator[tuple[slice, FloatArray]]:
-    """Yield the activations of layer `stop` for those of layer `start`, in order.
-
-    Rows are cut into the blocks that they are cut into where all activations are wanted, so they have the same bits.
+class ForwardPass:
+    """The activations of layer `stop` for those of layer `start`.
 
     Parameters
     ----------
-    estimator : BaseNetwork
-        Fitted.
+    network : Network
+    theta : array of shape (n_parameters,)
     X : array or RowSource of shape (n_samples, n_units)
-        As the estimator's `_validate` gives it.
+        The activations of layer `start`, in the dtype of the arithmetic.
     start, stop : int
         Layers, 0 being the input.
+    engine : ThreadEngine
 
-    Yields
-    ------
-    rows : slice
-        Of successive rows.
-    activations : array of shape (n_rows, n_units)
-        To be used before the next ones are asked for: they take the same place.
-
-    Raises
-    ------
-    ValueError
-        If rows that are read are not finite.
+    Attributes
+    ----------
+    shape : tuple of two int
+        Of all activations.
+    blocks : list of slice
+        The rows that are computed together; they depend on shapes only.
     """
-    network, dtype = estimator.network_, X.dtype
-    parameters = network.unpack(estimator.theta_.astype(dtype))
-    engine = ThreadEngine(estimator.n_jobs)
-    blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], dtype.itemsize)
-    longest = max(block.stop - block.start for block in blocks)
-    n_workers = min(engine.n_workers, len(blocks))
-    scratch = [network.allocate(longest, partial(np.empty, dtype=dtype), start, stop) for _ in range(n_workers)]
-    to_read = longest if isinstance(X, RowSource) else 0
-    inputs = [empty_aligned((to_read, network.layer_sizes[start]), dtype) for _ in range(n_workers)]
-    at_once = min(_BLOCKS_AT_ONCE * n_workers, len(blocks))
-    out = np.empty((at_once * longest, network.layer_sizes[stop]), dtype)
 
-    def forward_block(rows: slice, worker: int) -> None:
-        layers = scratch[worker].rows(slice(rows.stop - rows.start))
-        layers.a[-1] = out[rows.start - first : rows.stop - first]
-        if isinstance(X, RowSource):
-            layers.a[0] = X.read(rows.start, rows.stop, inputs[worker][: rows.stop - rows.start])
-            if not np.isfinite(layers.a[0]).all():
-                raise ValueError(f"{X.name} contains NaN or infinity, in rows {rows.start} to {rows.stop}.")
-        else:
-            layers.a[0] = X[rows]
-        if network.activations[stop - 1].in_place:
-            layers.z[-1] = layers.a[-1]
-        network.forward(parameters, layers, start)
+    def __init__(
+        self,
+        network: Network,
+        theta: FloatArray,
+        X: FloatArray | RowSource,
+        start: int,
+        stop: int,
+        engine: ThreadEngine,
+    ) -> None:
+        self._network, self._X, self._start, self._stop, self._engine = network, X, start, stop, engine
+        dtype = X.dtype
+        self._parameters = network.unpack(theta.astype(dtype))
+        self.shape = X.shape[0], network.layer_sizes[stop]
+        self.blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], dtype.itemsize)
+        self._longest = max(block.stop - block.start for block in self.blocks)
+        self._n_workers = min(engine.n_workers, len(self.blocks))
+        allocate = partial(np.empty, dtype=dtype)
+        self._scratch = [network.allocate(self._longest, allocate, start, stop) for _ in range(self._n_workers)]
+        to_read = (self._longest if isinstance(X, RowSource) else 0, network.layer_sizes[start])
+        self._inputs = [empty_aligned(to_read, dtype) for _ in range(self._n_workers)]
 
-    for number in range(0, len(blocks), at_once):
-        some = blocks[number : number + at_once]
-        first = some[0].start
-        engine.for_each(forward_block, some)
-        yield slice(first, some[-1].stop), out[: some[-1].stop - first]
+    def write(self, blocks: Sequence[slice], out: FloatArray) -> None:
+        """Overwrite an array with the activations of successive blocks.
+
+        Raises
+        ------
+        ValueError
+            If rows that are read are not finite.
+        """
+        first = blocks[0].start
+
+        def write_block(rows: slice, worker: int) -> None:
+            layers = self._scratch[worker].rows(slice(rows.stop - rows.start))
+            layers.a[0], layers.a[-1] = self._rows(rows, worker), out[rows.start - first : rows.stop - first]
+            if self._network.activations[self._stop - 1].in_place:
+                layers.z[-1] = layers.a[-1]
+            self._network.forward(self._parameters, layers, self._start)
+
+        self._engine.for_each(write_block, blocks)
+
+    def in_order(self) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield the activations of some blocks after another, for who keeps something smaller, or in another place.
+
+        Yields
+        ------
+        rows : slice
+            Of successive rows.
+        activations : array of shape (n_rows, n_units)
+            To be used before the next ones are asked for: they take the same place.
+        """
+        at_once = min(_BLOCKS_AT_ONCE * self._n_workers, len(self.blocks))
+        out = np.empty((at_once * self._longest, self.shape[1]), self._X.dtype)
+        for number in range(0, len(self.blocks), at_once):
+            some = self.blocks[number : number + at_once]
+            rows = slice(some[0].start, some[-1].stop)
+            self.write(some, out)
+            yield rows, out[: rows.stop - rows.start]
+
+    def _rows(self, rows: slice, worker: int) -> FloatArray:
+        if not isinstance(self._X, RowSource):
+            return self._X[rows]
+        read = self._X.read(rows.start, rows.stop, self._inputs[worker][: rows.stop - rows.start])
+        if not np.isfinite(read).all():
+            raise ValueError(f"{self._X.name} contains NaN or infinity, in rows {rows.start} to {rows.stop}.")
+        return read

@@ -20,7 +20,6 @@ from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
-from rhohat.estimators.forward import activation_blocks
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
 from rhohat.estimators.training import Problem
 from rhohat.losses import as_loss
@@ -105,7 +104,7 @@ class HasLayers:
         if not self._exceed_memory(rows, n_units):
             codes: FloatArray = autoencoder.transform(X)
             return codes
-        blocks = (codes for _, codes in activation_blocks(autoencoder, X, 0, autoencoder._code_layer))
+        blocks = (codes for _, codes in autoencoder._pass(X, 0, autoencoder._code_layer).in_order())
         return files.enter_context(FlatRows.written(blocks, "the codes of a layer", (X.shape[0], n_units), X.dtype))
 
 
