@@ -17,7 +17,7 @@ FULL ?=
 FAST ?=
 RESULT ?=
 
-.PHONY: help install demo reproduce test check bench bench-kernels bench-cluster bench-references gradient-checks clean
+.PHONY: help install demo reproduce test check bench bench-kernels bench-cluster bench-out-of-core bench-references gradient-checks clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
 	@echo "make bench-kernels     what each trick of the hot loop gains, operation by operation"
 	@echo "make bench-cluster     J and its gradient on Dask workers: two processes beside one"
+	@echo "make bench-out-of-core a file of 6 GB within 512 MB of memory; takes ten minutes, and the room on the disk"
 	@echo "make bench-references  writes benchmarks/references.json; takes a quarter of an hour"
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
 	@echo "make clean             remove .venv, caches and results"
@@ -76,6 +77,9 @@ bench-kernels: $(STAMP)
 
 bench-cluster: $(STAMP)
 	$(BIN)/python -m benchmarks.cluster
+
+bench-out-of-core: $(STAMP)
+	$(BIN)/python -m benchmarks.out_of_core
 
 bench-references: $(BENCH_STAMP)
 	$(BENCH_BIN)/python -m benchmarks.references

@@ -33,3 +33,11 @@ def test_the_out_of_core_fit_goes_on_where_it_was(rows, tmp_path):
     again = run("out_of_core_fit.py", rows, tmp_path / "a")
     assert (again.returncode, again.stdout) == (0, first.stdout)
     np.testing.assert_array_equal(np.load(tmp_path / "a" / "codes.npy"), codes)
+
+
+def test_the_cluster_fit_starts_a_cluster_of_its_own():
+    outcome = run("cluster_fit.py")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "processes=2" in outcome.stdout
+    assert "dask.array" in outcome.stdout
+    assert "each unit is active" in outcome.stdout

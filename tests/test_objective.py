@@ -168,12 +168,13 @@ def test_the_number_of_threads_changes_no_bit_of_any_model(model, dtype, weighte
 @every_model
 def test_recomputed_activations_give_the_bits_of_kept_ones_in_any_model(model, weighted):
     theta, X, y, weights, tangents = rows_for(MODELS[model][0], 8999)
-    kept, recomputed = (
+    kept, *others = (
         everything_of(make_objective(model, X, y, weights if weighted else None, tangents, cache_bytes=n), theta)
-        for n in (2**30, 0)
+        for n in (2**30, 0, 2**19)
     )
-    for name, value in kept.items():
-        np.testing.assert_array_equal(value, recomputed[name], err_msg=name)
+    for recomputed in others:
+        for name, value in kept.items():
+            np.testing.assert_array_equal(value, recomputed[name], err_msg=name)
 
 
 @every_model
@@ -329,8 +330,7 @@ def test_the_hessian_is_symmetric(model):
 def test_recomputed_hidden_activations_give_the_bits_of_kept_ones(depth):
     kept, _, theta = make_case(DEPTHS[depth], ["sigmoid"] * (depth + 1), 5003)
     recomputed, _, _ = make_case(DEPTHS[depth], ["sigmoid"] * (depth + 1), 5003, cache_bytes=0)
-    assert kept._cache is not None
-    assert recomputed._cache is None
+    assert (kept._n_kept, recomputed._n_kept) == (5003, 0)
     assert kept(theta)[0] == recomputed(theta)[0]
     np.testing.assert_array_equal(kept(theta)[1], recomputed(theta)[1])
 
@@ -740,3 +740,16 @@ def test_a_penalty_that_has_the_name_of_the_loss_is_added_to_it(rng):
     plain = Objective(network, X, penalties=[WeightDecay(0.5)], engine=ThreadEngine(1))
     assert J(theta)[0] == pytest.approx(plain(theta)[0], rel=EXACT)
     assert check_gradient(J, theta).relative_difference < GRADIENT
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 100_000, 250_000, 10**9])
+def test_what_is_kept_for_pass_2_changes_no_bit(cache_bytes, rng):
+    """Nothing, some blocks, or all of them."""
+    X = rng.random((5000, 6))
+    network = Network((6, 4, 6), (Sigmoid(), Sigmoid()))
+    theta, penalties = network.initial_theta(rng), [KLSparsity(0.1, 3.0)]
+    whole = Objective(network, X, penalties=penalties, engine=ThreadEngine())
+    some = Objective(network, X, penalties=penalties, engine=ThreadEngine(), cache_bytes=cache_bytes)
+    assert some._n_kept in ({0: [0], 10**9: [5000]}.get(cache_bytes, range(1, 5000)))
+    assert some.cost(theta) == whole.cost(theta)
+    np.testing.assert_array_equal(some(theta)[1], whole(theta)[1])

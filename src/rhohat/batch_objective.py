@@ -106,7 +106,7 @@ class BatchObjective(Objective):
             for units in shared_parts(fan_in, self.n_samples * fan_out)
         ]
         self._ones = np.ones((1, self.n_samples), dtype=self._dtype)
-        self._known = self._depth
+        self._n_kept = self.n_samples
 
     def _layers(self, rows: slice, worker: int) -> Layers:
         if not self._at_once:

@@ -85,7 +85,7 @@ class ClusterObjective(Objective):
 
     def _allocate(self, cache_bytes: int) -> None:
         """Have the workers make their parts of the rows."""
-        self._known = 0  # what workers keep, they know
+        self._n_kept = 0  # what workers keep, they know
         self._sent: tuple[list[Parameters], _Vectors] | None = None
         edges = self._cut()
         memory = self._cluster.memory_of_workers()
@@ -268,7 +268,7 @@ class _PartObjective(Objective):
     @property
     def keeps_activations(self) -> bool:
         """Whether pass 2 finds what pass 1 computed."""
-        return self._known > 0
+        return self._depth > 0 and self._n_kept > 0
 
     def keep_activations(self, parameters: Parameters) -> None:
         """Run pass 1 for what it leaves in the cache."""

@@ -5,7 +5,7 @@ The mean activation ρ̂ of a hidden unit couples all rows, so an evaluation tak
 1. forward to the last hidden layer whose mean activation is penalised; sum activations → ρ̂;
 2. forward to the output and backward; sum the loss, the penalties on each row, and the gradient.
 
-The hidden activations of pass 1 are kept for pass 2 where they fit the cache, and computed again where they do
+The hidden activations of pass 1 are kept for pass 2 as far as they fit the cache, and computed again where they do
 not. Without a penalty on ρ̂, or where only its value is asked for, there is one pass. A product of the Hessian with a
 vector takes the same two passes, with tangents beside the activations.
 
@@ -57,7 +57,7 @@ class Objective:
     engine : Engine
         Adds the blocks up, as a `ThreadEngine` does.
     cache_bytes : int, default=1 GiB
-        Memory that may be used to keep hidden activations from pass 1 to pass 2.
+        Memory that may be used to keep hidden activations from pass 1 to pass 2, of as many rows as it holds.
 
     Raises
     ------
@@ -267,18 +267,18 @@ class Objective:
         check_problem(network, self._loss, penalties, X, y, sample_weight, tangents)
 
     def _allocate(self, cache_bytes: int) -> None:
-        """Make each worker's scratch, and room for the layers of every row up to the depth of pass 1, if affordable."""
+        """Make each worker's scratch, and room for the layers up to the depth of pass 1, of what rows are affordable."""
         allocate = partial(empty_aligned, dtype=self._dtype)
         largest_block = max(block.stop - block.start for block in self._blocks)
         n_workers = min(self._engine.n_workers, len(self._blocks))
         to_read = [0 if in_memory(rows) else rows.shape[1] for rows in (self._X, self._y)]
         self._scratch = self._make_scratch(n_workers, largest_block, to_read)
         sizes = [*self.network.widths[: self._depth], *self.network.layer_sizes[1 : self._depth + 1]]
-        affordable = self.n_samples * sum(sizes) * self._dtype.itemsize <= cache_bytes
-        self._cache = self.network.allocate(self.n_samples, allocate, stop=self._depth) if affordable else None
+        per_row = sum(sizes) * self._dtype.itemsize
+        #: Of how many rows, the first ones, pass 2 finds the layers of pass 1.
+        self._n_kept = max((block.stop for block in self._blocks if block.stop * per_row <= cache_bytes), default=0)
+        self._cache = self.network.allocate(self._n_kept, allocate, stop=self._depth)
         self._ones = np.ones((1, largest_block), dtype=self._dtype)
-        #: How many layers pass 2 finds computed.
-        self._known = self._depth if affordable else 0
 
     def _make_scratch(self, n_workers: int, largest_block: int, to_read: Sequence[int]) -> list[Scratch]:
         return [Scratch(self.network, largest_block, self._dtype, to_read) for _ in range(n_workers)]
@@ -291,7 +291,7 @@ class Objective:
         """Return where the layers of a block stand: the input, then the cache or the worker's scratch."""
         layers = self._scratch[worker].layers(rows)
         layers.a[0] = self._rows_of(self._X, rows, worker, 0)
-        if self._cache is not None:
+        if rows.stop <= self._n_kept:
             for layer in range(1, self._depth + 1):
                 layers.z[layer], layers.a[layer] = self._cache.z[layer][rows], self._cache.a[layer][rows]
         return layers
@@ -405,6 +405,10 @@ class Objective:
 
     # Pass 2.
 
+    def _known(self, rows: slice) -> int:
+        """Return how many layers of these rows pass 2 finds computed."""
+        return self._depth if rows.stop <= self._n_kept else 0
+
     def _forward(self, parameters: Parameters, rows: slice, worker: int, known: int) -> Layers:
         """Return the layers of these rows, computed from those that are known; z of the output if the loss wants it."""
         layers = self._layers(rows, worker)
@@ -473,7 +477,7 @@ class Objective:
 
     def _sum_loss(self, parameters: Parameters, rows: slice, worker: int, sums: FloatArray) -> None:
         """Pass 2 without the gradient; sums holds the row terms."""
-        layers = self._forward(parameters, rows, worker, self._known)
+        layers = self._forward(parameters, rows, worker, self._known(rows))
         delta = self._deltas(rows, worker)
         targets = self._targets(layers, rows, worker)
         loss = self._evaluate_loss(layers, targets, rows, delta.z[-1] if self._from_z else delta.a[-1])
@@ -506,7 +510,7 @@ class Objective:
         sums: FloatArray,
     ) -> None:
         """Go forward with a block and back to the gradient, or to the deltas without one; sums holds the row terms."""
-        layers = self._forward(parameters, rows, worker, self._known)
+        layers = self._forward(parameters, rows, worker, self._known(rows))
         delta = self._deltas(rows, worker)
         targets = self._targets(layers, rows, worker)
         loss = self._evaluate_loss(layers, targets, rows, delta.z[-1] if self._from_z else delta.a[-1])

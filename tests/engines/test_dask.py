@@ -1,5 +1,6 @@
 """Sums on real worker processes: the same as in this process, whatever happens to the workers."""
 
+import gc
 import os
 import pickle
 import signal
@@ -12,13 +13,22 @@ from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
+from sklearn.base import clone
 
 import rhohat
-from rhohat import ClusterError, check_gradient, open_rows
+from rhohat import (
+    ClusterError,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    check_gradient,
+    open_rows,
+)
 from rhohat.activations import Sigmoid, Softmax
 from rhohat.blocks import row_blocks
 from rhohat.cluster_objective import ClusterObjective, _Part, _Recipe, _Vectors
@@ -33,6 +43,8 @@ from rhohat.objective import Objective
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from tests.conftest import relative_difference
 from tests.tolerances import EXACT, FLOAT32, GRADIENT
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 N_ROWS, N_FEATURES, N_HIDDEN = 2503, 12, 7
 PENALTIES = [WeightDecay(1e-3), KLSparsity(0.1, 3.0)]
@@ -344,6 +356,116 @@ def test_without_workers_there_is_an_error_at_once():
 def evaluate_for_ever(objective, theta):
     while True:
         objective(theta)
+
+
+def estimator(**options):
+    return SparseAutoencoder(n_components=N_HIDDEN, sparsity=0.1, max_iter=12, random_state=0, **options)
+
+
+def rows_in_memory():
+    return np.random.default_rng(0).random((N_ROWS, N_FEATURES))
+
+
+def assert_same_fit(model, expected, tolerance=1e-10):
+    assert relative(model.theta_, expected.theta_) <= tolerance
+    assert relative(model.mean_activation_, expected.mean_activation_) <= tolerance
+    assert relative(model.loss_curve_, expected.loss_curve_) <= tolerance
+    assert model.n_iter_ == expected.n_iter_
+
+
+@pytest.mark.parametrize("rows", ["array", "Dask array", "file"])
+def test_a_fit_on_a_cluster_is_the_fit_in_this_process(rows, engine, tmp_path):
+    X = rows_in_memory()
+    expected = estimator().fit(X)
+    np.save(tmp_path / "rows.npy", X)
+    given = {
+        "array": lambda: X,
+        "Dask array": lambda: da.from_array(X, chunks=(500, 5)),
+        "file": lambda: open_rows(tmp_path / "rows.npy"),
+    }[rows]()
+    model = estimator(engine=engine).fit(given)
+    assert_same_fit(model, expected)
+    assert relative(model.score(given), expected.score(X)) <= 1e-10
+    cost, terms = model.cost(given)
+    assert relative(cost, expected.cost(X)[0]) <= 1e-10
+    assert sum(terms.values()) == pytest.approx(cost, rel=EXACT)
+    if rows == "file":
+        given.close()
+
+
+@pytest.mark.parametrize("engine_of", [lambda engine: engine, lambda _: None], ids=["cluster", "threads"])
+def test_more_estimators_learn_from_dask_arrays(engine_of, engine):
+    X = rows_in_memory()[:1200]
+    array = da.from_array(X, chunks=(500, 12))
+    for model in (
+        DenoisingAutoencoder(n_components=4, max_iter=3, random_state=0),
+        StackedAutoencoder([SparseAutoencoder(n_components=n, max_iter=3) for n in (6, 3)], random_state=0),
+    ):
+        expected = clone(model).fit(X)
+        model = clone(model).set_params(engine=engine_of(engine)).fit(array)
+        assert relative(model.theta_, expected.theta_) <= 1e-9
+        assert relative(model.score(array), expected.score(X)) <= 1e-9
+
+
+def test_a_dask_array_is_transformed_lazily_in_its_chunks(engine, client):
+    X = rows_in_memory().astype(np.float32)
+    model = estimator().fit(X)
+    array = da.from_array(X, chunks=(40, 5))
+    for transform, columns in ((model.transform, N_HIDDEN), (model.predict, N_FEATURES)):
+        lazy = transform(array)
+        assert isinstance(lazy, da.Array)
+        assert lazy.shape == (N_ROWS, columns)
+        assert lazy.chunks == (array.chunks[0], (columns,))
+        assert lazy.dtype == lazy._meta.dtype == np.float32
+        (optimised,) = dask.optimize(lazy)
+        tasks = dict(optimised.__dask_graph__()).values()
+        assert sum(model.theta_.tobytes()[:64] in pickle.dumps(task) for task in tasks) == 1
+        computed = client.compute(lazy).result()
+        assert computed.dtype == np.float32
+        assert relative(computed, transform(X)) <= FLOAT32 / 10
+    codes = model.transform(array)
+    assert relative(model.inverse_transform(codes).compute(), model.reconstruct(X)) <= FLOAT32 / 10
+    with pytest.raises(ValueError, match="another one is made"):
+        model.transform(array, out=np.empty((N_ROWS, N_HIDDEN), np.float32))
+    with pytest.raises(ValueError, match="5 features"):
+        model.transform(array[:, :5])
+    broken = array * np.where(np.arange(N_ROWS) == 99, np.nan, 1).astype(np.float32)[:, None]
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        model.transform(broken).compute()
+
+
+def test_a_worker_killed_in_mid_fit_changes_nothing(engine, client):
+    X = rows_in_memory()
+    expected = estimator(engine=engine).fit(X)
+    killed = []
+
+    def kill(state):
+        if state.iteration == 4:
+            killed.append(kill_a_worker(client))
+
+    model = estimator(engine=engine, callbacks=[kill]).fit(X)
+    assert killed
+    assert np.array_equal(model.theta_, expected.theta_)
+    assert_same_fit(model, estimator().fit(X))
+
+
+def test_mini_batches_are_refused_on_a_cluster(engine):
+    with pytest.raises(ValueError, match=r"works in mini-batches.*engine=None"):
+        estimator(engine=engine).set_params(solver="adam").fit(rows_in_memory())
+
+
+def test_ctrl_c_leaves_no_tasks_behind(engine, client):
+    def interrupt(state):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        estimator(engine=engine, callbacks=[interrupt]).fit(da.from_array(rows_in_memory(), chunks=(500, -1)))
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any(client.has_what().values()):
+        time.sleep(0.1)
+    assert not any(client.has_what().values())
+    assert not any(client.processing().values())
 
 
 def free_port():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,8 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, Identity, Sigmoid, as_activation
 from rhohat.arrays import FloatArray
+from rhohat.cluster_objective import ClusterObjective
 from rhohat.corruption import Corruption, as_corruption
-from rhohat.data import RowSource
+from rhohat.data import RowSource, open_rows
+from rhohat.data.rows import DaskRows, is_dask_array
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.base import (
     BaseNetwork,
@@ -25,6 +28,7 @@ from rhohat.estimators.base import (
     warn_unless_converged,
     works_in_mini_batches,
 )
+from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
@@ -80,6 +84,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             unbounded units; weights are to be tied that cannot be; or `warm_start` meets parameters of other shapes.
         """
         self._validate_params()
+        X = self._open(X, held=True)
         continues = self._continues()
         rows = self._validate(X) if continues else check_rows(X)
         problem = self._make_problem(rows, self._choose_network(rows, continues))
@@ -106,6 +111,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """
         self._validate_params()
         begun = hasattr(self, "coefs_")
+        X = self._open(X)
         rows = self._validate(X) if begun else check_rows(X)
         network = self._choose_network(rows, continues=begun)
         self._train_an_epoch(self._make_problem(rows, network), X)
@@ -132,7 +138,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             If X has another number of columns, or `out` another shape, dtype or order, or shares memory with X.
         """
         check_is_fitted(self)
-        return self._forward(self._validate(X, all_rows=False), 0, self._code_layer, out)
+        return self._forward(self._validate(self._open(X), all_rows=False), 0, self._code_layer, out)
 
     def inverse_transform(self, H: ArrayLike | RowSource) -> FloatArray:
         """Return the rows that activations of the code stand for: the decoder alone.
@@ -151,7 +157,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             If H has another number of columns.
         """
         check_is_fitted(self)
-        codes = check_rows(H, "H")
+        opened = self._open(H)
+        codes = opened if isinstance(opened, DaskRows) else check_rows(opened, "H")
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
                 f"H must have {self._n_features_out} columns, the activations of as many hidden units; got"
@@ -179,7 +186,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             As for `transform`.
         """
         check_is_fitted(self)
-        return self._forward(self._validate(X, all_rows=False), 0, self.network_.n_layers, out)
+        return self._forward(self._validate(self._open(X), all_rows=False), 0, self.network_.n_layers, out)
 
     def predict(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""
@@ -201,7 +208,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             Where X has no variance at all: 1 for a perfect reconstruction, else 0.
         """
         check_is_fitted(self)
-        given = self._validate(X)
+        given = self._validate(self._open(X))
         if isinstance(given, RowSource):
             return self._score_by_blocks(given)
         # In units of the largest number, so that no square overflows.
@@ -221,16 +228,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """Return `score` of rows that are read: for their means, and again for what is left about them."""
         largest = max(abs(bound) for bound in X.extent()) or 1.0  # no square overflows in units of it
         total = np.zeros(X.shape[1])
-        for rows in X.blocks(X.rows_at_once):
-            total += (rows / np.float64(largest)).sum(axis=0)
-        mean = total / len(X)
+        for one in X.map_blocks(partial(_sum_rows, largest)):
+            total += one
+        reconstruct = self._forward_rows(X, 0, self.network_.n_layers)
         residual = variance = squares = 0.0
-        for rows in X.blocks(X.rows_at_once):
-            reconstruction = self._forward(rows, 0, self.network_.n_layers) / np.float64(largest)
-            scaled = rows / np.float64(largest)
-            residual += float(np.sum((scaled - reconstruction) ** 2))
-            variance += float(np.sum((scaled - mean) ** 2))
-            squares += float(np.sum(scaled**2))
+        for some in X.map_blocks(partial(_sum_squares, largest, total / len(X), reconstruct)):
+            residual, variance, squares = residual + some[0], variance + some[1], squares + some[2]
         rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * squares
         return float(residual <= rounding) if variance <= rounding else 1 - residual / variance
 
@@ -260,10 +263,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """
         self._validate_params()
         fitted = hasattr(self, "coefs_")
+        X = self._open(X)
         rows = self._validate(X) if fitted else check_rows(X)
         network = self.network_ if fitted else self._choose_network(rows, continues=False)
         problem = self._make_problem(rows, network)
-        return problem.objective(ThreadEngine(self.n_jobs), self._integer_seed())
+        return problem.objective(self.engine or ThreadEngine(self.n_jobs), self._integer_seed())
 
     def cost(self, X: ArrayLike | RowSource) -> tuple[float, dict[str, float]]:
         """Return J of the fitted network on these rows, and its terms.
@@ -281,6 +285,32 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """
         check_is_fitted(self)
         return self.objective(X).cost(self.theta_)
+
+    def _open(self, X: Any, *, held: bool = False) -> Any:
+        """Return rows of a Dask array as a row source, held on the cluster if there is one; all others as they are."""
+        if is_dask_array(X):
+            X = open_rows(X)
+        if held and self.engine is not None:
+            self.engine.check()
+        if isinstance(X, DaskRows) and self.engine is not None:
+            X = X.computed_by(self.engine.compute)
+            return X.persisted(self.engine.persist) if held else X
+        return X
+
+    def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> Any:
+        """Return the activations of layer `stop` for those of layer `start`; of a Dask array, another one."""
+        if not isinstance(X, DaskRows):
+            return super()._forward(X, start, stop, out)
+        if out is not None:
+            raise ValueError("out is for rows that are computed here; of a Dask array, another one is made.")
+        return X.map_rows(self._forward_rows(X, start, stop), self.network_.layer_sizes[stop])
+
+    def _forward_rows(
+        self, X: FloatArray | RowSource, start: int, stop: int
+    ) -> Callable[[FloatArray, int], FloatArray]:
+        """Return what makes activations of layer `stop` out of those of layer `start`, in another process too."""
+        n_jobs = 1 if isinstance(X, RowSource) and X.edges is not None else self.n_jobs
+        return partial(_pass_rows, self.network_, self.theta_, start, stop, n_jobs)
 
     @property
     def components_(self) -> FloatArray:
@@ -370,5 +400,41 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _measure_mean_activation(self, X: FloatArray | RowSource) -> None:
         """Set the mean activation of the code on clean rows."""
-        objective = Objective(self.network_, X, engine=ThreadEngine(self.n_jobs))
+        objective: Objective
+        if self.engine is not None and isinstance(X, RowSource):  # rows in memory would have to be sent
+            objective = ClusterObjective(self.network_, X, engine=self.engine)
+        else:
+            objective = Objective(self.network_, X, engine=ThreadEngine(self.n_jobs))
         self.mean_activation_ = objective.mean_activations(self.theta_)[self._code_layer - 1]
+
+
+def _pass_rows(
+    network: Network, theta: FloatArray, start: int, stop: int, n_jobs: int | None, rows: FloatArray, _: int
+) -> FloatArray:
+    """Return the activations of layer `stop` for those of layer `start`."""
+    if len(rows) == 0:
+        return np.empty((0, network.layer_sizes[stop]), rows.dtype)
+    if not np.isfinite(rows).all():
+        raise ValueError("the Dask array contains NaN or infinity.")
+    forward = ForwardPass(network, theta, rows, start, stop, ThreadEngine(n_jobs))
+    out = np.empty(forward.shape, rows.dtype)
+    forward.write(forward.blocks, out)
+    return out
+
+
+def _sum_rows(unit: float, rows: FloatArray, _: int) -> FloatArray:
+    total: FloatArray = (rows / np.float64(unit)).sum(axis=0)
+    return total
+
+
+def _sum_squares(
+    unit: float,
+    mean: FloatArray,
+    reconstruct: Callable[[FloatArray, int], FloatArray],
+    rows: FloatArray,
+    first: int,
+) -> tuple[float, float, float]:
+    """Return the sums of squares of what is left, of the rows about their mean, and of the rows, in squares of unit."""
+    scaled = rows / np.float64(unit)
+    residual = scaled - reconstruct(rows, first) / np.float64(unit)
+    return float(np.sum(residual**2)), float(np.sum((scaled - mean) ** 2)), float(np.sum(scaled**2))

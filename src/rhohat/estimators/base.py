@@ -148,6 +148,12 @@ class BaseNetwork(BaseEstimator):
         if self.memory_limit is not None:
             as_bytes(self.memory_limit)
         Schedule(self.checkpoint_every)
+        solver = getattr(self, "solver", None)  # a stack has none of its own
+        if self.engine is not None and solver is not None and isinstance(as_solver(solver), MiniBatchSolver):
+            raise ValueError(
+                f"solver={solver!r} works in mini-batches, which are too small to be shared by the workers of a"
+                " cluster; use a solver that sees all rows at once, such as 'lbfgs', or engine=None."
+            )
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Set every argument of the constructor, given as its locals(), as an attribute: all that it has to do."""

@@ -28,6 +28,7 @@ _CACHE, _SUBSET, _WINDOW = 2**30, 2**28, 2**28
 _BLOCKS_HELD = 3  # of those that all rows are looked through by: one read, one converted, one that is picked from
 _LEAST_FOR_ROWS = 2**22
 _FIRST_ROWS, _GROWTH = 1000, 3  # of a warm-up
+_SPENT = 0.9  # of what is free, on hidden activations: no plan is exact
 _HELD_OUT = 0.75  # of a window: a quarter, as it was read, with its targets, and corrupted
 _VECTORS = 12  # of θ's length, float64: iterates, trial points, gradients, directions, and what is made on the way
 
@@ -181,11 +182,11 @@ def plan_memory(
         if read and held_out:
             parts.append(("rows held out", int(held_out * min(window, n_samples * width))))
     else:
-        cache = _CACHE if free is None else max(0, free)
+        cache = _CACHE if free is None else max(0, int(_SPENT * free))
         if hidden:
-            fits = n_samples * hidden <= cache
-            name = "hidden activations, from pass 1 to pass 2" if fits else "hidden activations (computed twice)"
-            parts.append((name, n_samples * hidden if fits else 0))
+            kept = min(n_samples, cache // hidden)
+            share = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
+            parts.append((f"hidden activations kept for pass 2{share}", kept * hidden))
         if isinstance(solver, FullBatchSolver) and solver.warm_up:
             # The last subset is gone when the activations of all rows are kept, so the two share what is free.
             most = _SUBSET if free is None else int(max(0, free) * width / (width + hidden))

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource
-from rhohat.data.rows import FlatRows
+from rhohat.data.rows import DaskRows, FlatRows
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
@@ -101,7 +101,7 @@ class HasLayers:
             The file is gone when this is closed.
         """
         n_units = autoencoder._n_features_out
-        if not self._exceed_memory(rows, n_units):
+        if isinstance(X, DaskRows) or not self._exceed_memory(rows, n_units):
             codes: FloatArray = autoencoder.transform(X)
             return codes
         blocks = (codes for _, codes in autoencoder._pass(X, 0, autoencoder._code_layer).in_order())
@@ -200,6 +200,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         ValueError
             If `layers` is no sequence of autoencoders, or as the fit of a layer does.
         """
+        self._validate_params()
+        X = self._open(X, held=True)
         if isinstance(X, RowSource):
             self._check_before_fit(X.shape[1])
         rows = check_rows(X)

@@ -82,7 +82,7 @@ class Problem:
         if isinstance(solver, NewtonCG):
             check_second_derivatives(self.network, self.loss, self.penalties)
 
-    def objective(self, engine: ThreadEngine, seed: int = 0, epoch: int = 0) -> Objective:
+    def objective(self, engine: ThreadEngine | DaskEngine, seed: int = 0, epoch: int = 0) -> Objective:
         """Return J over all rows, corrupted once, as the seed and the epoch say."""
         return self.corrupted(seed, epoch).on_rows(engine)
 

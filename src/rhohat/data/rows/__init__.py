@@ -2,8 +2,18 @@
 
 from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.combined import ConvertedRows, CorruptedRows
+from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.labels import OneHotRows
 from rhohat.data.rows.opening import open_rows
 
-__all__ = ["ConvertedRows", "CorruptedRows", "FlatRows", "OneHotRows", "RowSource", "open_rows"]
+__all__ = [
+    "ConvertedRows",
+    "CorruptedRows",
+    "DaskRows",
+    "FlatRows",
+    "OneHotRows",
+    "RowSource",
+    "is_dask_array",
+    "open_rows",
+]

@@ -30,7 +30,7 @@ class DaskRows(RowSource):
     ----------
     array : dask.array.Array of shape (n_samples, ...)
         Axes after the first are raveled. Its chunks along the first axis are the pieces that workers share, so there
-        should be some for each thread; where there are more than 16, small ones are joined.
+        should be some for each thread.
     name : str, default="the Dask array"
     compute : callable, default=None
         Returns what Dask objects, in a list, become. None is ``dask.compute``, on the scheduler that Dask is set to.
@@ -55,14 +55,12 @@ class DaskRows(RowSource):
         super().__init__(name, shape, dtype)
         if array.ndim > 2:
             array = array.rechunk(dict.fromkeys(range(1, array.ndim), -1)).reshape(shape)
-        array = array.astype(dtype)
-        row_chunks = _join_small(array.chunks[0], shape[1] * dtype.itemsize)
-        self.array = array.rechunk((row_chunks, (shape[1],)))
+        self.array = array.astype(dtype).rechunk({1: -1})
         self._compute_all = _compute if compute is None else compute
 
-    def computed_by(self, compute: Callable[[list[Any]], Sequence[Any]], array: Any = None) -> DaskRows:
-        """Return the same rows, computed by something else; of another array, such as a persisted one, if given."""
-        return DaskRows(self.array if array is None else array, self.name, compute)
+    def computed_by(self, compute: Callable[[list[Any]], Sequence[Any]]) -> DaskRows:
+        """Return the same rows, computed by something else."""
+        return DaskRows(self.array, self.name, compute)
 
     @property
     def rows_stored_together(self) -> int:
@@ -76,13 +74,41 @@ class DaskRows(RowSource):
 
     @property
     def edges(self) -> Sequence[int]:
-        """Where the chunks begin, and the last one ends."""
-        return [0, *np.cumsum(self.array.chunks[0]).tolist()]
+        """Where the chunks begin, and the last one ends; where there are many, small ones are joined."""
+        sizes = _join_small(self.array.chunks[0], self.shape[1] * self.dtype.itemsize)
+        return [0, *np.cumsum(sizes).tolist()]
+
+    def persisted(self, persist: Callable[[Any], Any]) -> DaskRows:
+        """Return the same rows in a computed array, of the chunks that `edges` says."""
+        array = persist(self.array.rechunk((tuple(np.diff(self.edges).tolist()), -1)))
+        return DaskRows(array, self.name, self._compute_all)
+
+    def map_rows(self, function: Callable[[FloatArray, int], FloatArray], n_columns: int) -> Any:
+        """Return a Dask array, not yet computed, of what a function makes of rows; see `map_blocks`.
+
+        Parameters
+        ----------
+        function : callable(rows, first)
+            Returns as many rows, of `n_columns` columns and the same dtype. `first` is always 0.
+        n_columns : int
+
+        Returns
+        -------
+        dask.array.Array of shape (n_samples, n_columns)
+            In chunks of as many rows as the array has.
+        """
+        return self.array.map_blocks(
+            _call_first,
+            import_extra("dask", "dask").delayed(_Function(function), pure=False),  # so that it is sent but once
+            dtype=self.dtype,
+            chunks=(self.array.chunks[0], (n_columns,)),
+            meta=np.empty((0, 0), self.dtype),
+        )
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:
         """Return what the chunks between edges are, or would be if the array were cut there."""
         array = self.array
-        if list(edges) != self.edges:
+        if list(edges) != [0, *np.cumsum(array.chunks[0]).tolist()]:
             array = array[edges[0] : edges[-1]].rechunk((tuple(np.diff(edges).tolist()), -1))
         return list(array.to_delayed().ravel())
 
@@ -115,6 +141,10 @@ class _Function:
 
 def _call(function: _Function, rows: Any, first: int) -> Any:
     return function.function(np.ascontiguousarray(rows), first)
+
+
+def _call_first(rows: Any, function: _Function) -> Any:
+    return _call(function, rows, 0)
 
 
 def _compute(objects: list[Any]) -> Sequence[Any]:
