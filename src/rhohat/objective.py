@@ -267,7 +267,7 @@ class Objective:
         check_problem(network, self._loss, penalties, X, y, sample_weight, tangents)
 
     def _allocate(self, cache_bytes: int) -> None:
-        """Make each worker's scratch, and room for the layers up to the depth of pass 1, of what rows are affordable."""
+        """Make the scratch of each worker, and room for what pass 1 computes of as many rows as affordable."""
         allocate = partial(empty_aligned, dtype=self._dtype)
         largest_block = max(block.stop - block.start for block in self._blocks)
         n_workers = min(self._engine.n_workers, len(self._blocks))
