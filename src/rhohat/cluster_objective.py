@@ -70,6 +70,7 @@ class ClusterObjective(Objective):
         cache_bytes: int = 2**30,
     ) -> None:
         self._cluster = engine
+        self._cache_bytes: int | None = None
         engine.check()
         super().__init__(
             network,
@@ -83,8 +84,15 @@ class ClusterObjective(Objective):
             cache_bytes=cache_bytes,
         )
 
+    def set_rows(self, *rows: Any, **weights: Any) -> None:
+        """Put other rows in the place of those given; see `Objective.set_rows`."""
+        super().set_rows(*rows, **weights)
+        if self._cache_bytes is not None:  # else they are sent a moment later
+            self._allocate(self._cache_bytes)
+
     def _allocate(self, cache_bytes: int) -> None:
         """Have the workers make their parts of the rows."""
+        self._cache_bytes = cache_bytes
         self._n_kept = 0  # what workers keep, they know
         self._sent: tuple[list[Parameters], _Vectors] | None = None
         edges = self._cut()

@@ -185,6 +185,14 @@ def test_rows_of_a_dask_array_stay_in_its_chunks(chunks, engine):
     assert_agree(on_cluster, here, theta)
 
 
+def test_other_rows_can_be_put_in_their_place(engine):
+    arguments, theta = autoencoder()
+    other = arguments["X"][::-1] ** 2
+    objective = ClusterObjective(engine=engine, **arguments)
+    objective.set_rows(other)
+    assert_agree(objective, Objective(engine=ThreadEngine(1), **{**arguments, "X": other}), theta)
+
+
 def test_any_number_of_workers_gives_the_same_bits(engine, client):
     arguments, theta = autoencoder()
     two = ClusterObjective(engine=engine, **arguments).evaluate(theta)

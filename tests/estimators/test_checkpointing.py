@@ -428,7 +428,7 @@ MANY = np.random.default_rng(0).random((6000, 40))
 
 def fit_to_be_killed(name, folder):
     warnings.simplefilter("ignore")
-    model = clone(KILLED[name]).set_params(checkpoint=folder, checkpoint_every=2, resume=True)
+    model = clone(KILLED[name]).set_params(checkpoint=folder, checkpoint_every=2, resume=True, n_jobs=1)
     np.save(folder + ".npy", model.fit(MANY).theta_)
 
 

@@ -57,7 +57,8 @@ random_state : int, RandomState, Generator or None, default=None
 n_jobs : int, default=None
     Threads. None: as many as BLAS would use; −1: every core. It changes the speed, never a bit of the result.
 engine : DaskEngine or None, default=None
-    Who computes: the workers of a Dask cluster, or with None the threads of this process.
+    Who computes: the workers of a Dask cluster, or with None the threads of this process. With a cluster, the solver
+    must see all rows at once.
 {large}
 callbacks : sequence of callable, default=None
     Called with an `IterationState` after every iteration over all rows, not during a warm-up; the fit stops if one
