@@ -176,6 +176,7 @@ class DaskEngine:
         Exception
             What computing them raised.
         """
+        self._some_workers()
         with self._large_graphs():
             futures = self.client.compute(list(objects), sync=False)
         self._wait(futures)
@@ -183,6 +184,7 @@ class DaskEngine:
 
     def persist(self, collection: Any) -> Any:
         """Return a Dask collection computed, so that the workers hold it for as long as somebody uses it."""
+        self._some_workers()
         with self._large_graphs():
             persisted = self.client.persist(collection)
         self._wait(import_extra("distributed", "dask").futures_of(persisted, client=self.client))
@@ -248,12 +250,15 @@ class DaskEngine:
 
     def _look(self) -> dict[str, dict[str, Any]] | None:
         """Return what the scheduler knows of each worker; None where it does not answer."""
-        if self.client.status in ("closed", "closing"):
-            raise ClusterError("the connection to the Dask scheduler is lost, and the client is closed.")
+        self._check_open()
         try:
             return dict(self._ask(self.client.scheduler.identity)["workers"])
         except (OSError, TimeoutError):
             return None
+
+    def _check_open(self) -> None:
+        if self.client.status in ("closed", "closing"):
+            raise ClusterError("the connection to the Dask scheduler is lost, and the client is closed.")
 
     def _check_patience(self, workers: dict[str, Any] | None) -> None:
         """Raise ClusterError where there has been no answer, or no worker, for long; else wait a moment."""
@@ -370,6 +375,7 @@ class _HeldParts:
 
     def _look_after_homes(self) -> None:
         """Deal parts to workers that are new, and those of workers that are gone."""
+        self._engine._check_open()
         if time.monotonic() - self._looked < _POLL:
             return
         workers = self._engine._some_workers()
