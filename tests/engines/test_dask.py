@@ -18,19 +18,24 @@ import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 
 import rhohat
 from rhohat import (
     ClusterError,
     DenoisingAutoencoder,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    SoftmaxRegression,
     SparseAutoencoder,
     StackedAutoencoder,
+    StackedAutoencoderClassifier,
     check_gradient,
     open_rows,
 )
 from rhohat.activations import Sigmoid, Softmax
 from rhohat.blocks import row_blocks
+from rhohat.checkpoints import Checkpoints
 from rhohat.cluster_objective import ClusterObjective, _Part, _Recipe, _Vectors
 from rhohat.corruption import MaskingNoise, corrupt_rows
 from rhohat.data.rows import ConvertedRows, CorruptedRows
@@ -415,6 +420,39 @@ def test_more_estimators_learn_from_dask_arrays(engine_of, engine):
         assert relative(model.score(array), expected.score(X)) <= 1e-9
 
 
+@pytest.mark.parametrize("engine_of", [lambda engine: engine, lambda _: None], ids=["cluster", "threads"])
+def test_classifiers_and_regressors_learn_from_dask_arrays(engine_of, engine):
+    X = rows_in_memory()
+    labels = np.digitize(X[:, 0], [0.3, 0.6])
+    array = da.from_array(X, chunks=(700, 12))
+    layers = [SparseAutoencoder(n_components=5, max_iter=2)]
+    for model, y in (
+        (FeedforwardClassifier(hidden_layer_sizes=(4,), max_iter=4, random_state=0), labels),
+        (SoftmaxRegression(max_iter=4, random_state=0), labels),
+        (FeedforwardRegressor(hidden_layer_sizes=(4,), max_iter=4, random_state=0), X[:, :2] ** 2),
+        (StackedAutoencoderClassifier(layers, max_iter=3, random_state=0), labels),
+    ):
+        expected = clone(model).fit(X, y)
+        model = clone(model).set_params(engine=engine_of(engine)).fit(array, y)
+        assert relative(model.theta_, expected.theta_) <= 1e-9
+        assert model.n_features_in_ == N_FEATURES
+        predicted = model.predict(array)
+        if is_classifier(model):
+            np.testing.assert_array_equal(predicted, expected.predict(X))
+            assert relative(model.predict_proba(array), expected.predict_proba(X)) <= 1e-9
+        else:
+            assert relative(predicted, expected.predict(X)) <= 1e-9
+        assert model.score(array, y) == pytest.approx(expected.score(X, y), rel=1e-9)
+
+
+@pytest.mark.parametrize("chunk", [100, 2503])
+def test_a_dask_array_has_the_fingerprint_of_its_rows(chunk, engine):
+    X = np.vstack([rows_in_memory()] * 4)  # more than a digest takes at a time
+    rows = open_rows(da.from_array(X, chunks=(chunk, 5)))
+    assert rows.fingerprint() == open_rows(X).fingerprint()
+    assert rows.computed_by(engine.compute).fingerprint() == open_rows(X).fingerprint()
+
+
 def test_a_dask_array_is_transformed_lazily_in_its_chunks(engine, client):
     X = rows_in_memory().astype(np.float32)
     model = estimator().fit(X)
@@ -534,3 +572,28 @@ def test_a_scheduler_or_workers_that_go_away_are_an_error_and_no_hang(separate):
             finally:
                 second.kill()
                 second.wait()
+
+
+def test_a_scheduler_that_goes_away_in_mid_fit_leaves_a_checkpoint(separate, engine, tmp_path):
+    """From which another cluster goes on to the bits of a fit that nothing happened to."""
+    scheduler, _, address = separate
+    array = da.from_array(rows_in_memory(), chunks=(500, N_FEATURES))
+    calls = []
+
+    def kill_it(state):
+        calls.append(state.iteration)
+        if len(calls) == 4:
+            scheduler.kill()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Dask says of a connection that is gone
+        with Client(address, set_as_default=False, timeout=30) as client:
+            client.wait_for_workers(1, timeout=60)
+            model = estimator(engine=DaskEngine(client, timeout=2), checkpoint=tmp_path, checkpoint_every="1 h")
+            with pytest.raises(ClusterError, match="scheduler"):
+                model.set_params(callbacks=[kill_it]).fit(array)
+    assert calls == [1, 2, 3, 4]
+    record, _ = Checkpoints(tmp_path).newest()
+    assert record["run"]["n_iter"] == 4
+    resumed = estimator(engine=engine, checkpoint=tmp_path, resume=True).fit(array)
+    np.testing.assert_array_equal(resumed.theta_, estimator(engine=engine).fit(array).theta_)

@@ -18,8 +18,8 @@ from rhohat.activations import Activation, Identity, Sigmoid, as_activation
 from rhohat.arrays import FloatArray
 from rhohat.cluster_objective import ClusterObjective
 from rhohat.corruption import Corruption, as_corruption
-from rhohat.data import RowSource, open_rows
-from rhohat.data.rows import DaskRows, is_dask_array
+from rhohat.data import RowSource
+from rhohat.data.rows import DaskRows
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.base import (
     BaseNetwork,
@@ -285,17 +285,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """
         check_is_fitted(self)
         return self.objective(X).cost(self.theta_)
-
-    def _open(self, X: Any, *, held: bool = False) -> Any:
-        """Return rows of a Dask array as a row source, held on the cluster if there is one; all others as they are."""
-        if is_dask_array(X):
-            X = open_rows(X)
-        if held and self.engine is not None:
-            self.engine.check()
-        if isinstance(X, DaskRows) and self.engine is not None:
-            X = X.computed_by(self.engine.compute)
-            return X.persisted(self.engine.persist) if held else X
-        return X
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> Any:
         """Return the activations of layer `stop` for those of layer `start`; of a Dask array, another one."""

@@ -24,7 +24,8 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import CORRUPTIONS, Corruption
-from rhohat.data import RowSource
+from rhohat.data import RowSource, open_rows
+from rhohat.data.rows import DaskRows, is_dask_array
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checkpointing import Journal, Schedule, describe, describe_estimator, describe_rows
 from rhohat.estimators.forward import ForwardPass
@@ -222,6 +223,17 @@ class BaseNetwork(BaseEstimator):
                 )
             return check_rows(X) if all_rows else X
         return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
+
+    def _open(self, X: Any, *, held: bool = False) -> Any:
+        """Return rows of a Dask array as a row source, held on the cluster if there is one; all others as they are."""
+        if is_dask_array(X):
+            X = open_rows(X)
+        if held and self.engine is not None:
+            self.engine.check()
+        if isinstance(X, DaskRows) and self.engine is not None:
+            X = X.computed_by(self.engine.compute)
+            return X.persisted(self.engine.persist) if held else X
+        return X
 
     def _remember_columns(self, X: ArrayLike | RowSource, *, reset: bool) -> None:
         """Set `n_features_in_` and the names of the columns, or check them."""

@@ -74,6 +74,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             these three is a row source; or `warm_start` meets other classes or parameters of other shapes.
         """
         self._validate_params()
+        X = self._open(X, held=True)
         continues = self._continues()
         rows, labels = self._check_labelled(X, y)
         classes = np.unique(labels)
@@ -123,6 +124,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             As `fit` does; or if y has a class that is not among those of the first call.
         """
         self._validate_params()
+        X = self._open(X)
         begun = hasattr(self, "coefs_")
         rows, labels = self._check_labelled(X, y)
         known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))
@@ -155,7 +157,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         array of shape (n_samples,)
         """
         check_is_fitted(self)
-        return self.classes_[self._class_numbers(self._validate(X, all_rows=False))]
+        return self.classes_[self._class_numbers(self._validate(self._open(X), all_rows=False))]
 
     def predict_proba(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the probability of each class.
@@ -172,7 +174,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         array of shape (n_samples, n_classes)
         """
         check_is_fitted(self)
-        outputs = self._forward(self._validate(X, all_rows=False), 0, self.network_.n_layers)
+        outputs = self._forward(self._validate(self._open(X), all_rows=False), 0, self.network_.n_layers)
         if self.network_.activations[-1].name == "softmax":
             return outputs
         low, high = _target_range(self.network_.activations[-1])

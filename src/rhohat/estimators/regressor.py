@@ -159,6 +159,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             positive definite.
         """
         self._validate_params()
+        X = self._open(X, held=True)
         continues = self._continues()
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         given = self.noise_covariance is not None and not isinstance(self.noise_covariance, str)
@@ -234,6 +235,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             raise ValueError(
                 "partial_fit works without noise_covariance only; pass loss=GaussianLoss(covariance), or use fit."
             )
+        X = self._open(X)
         begun = hasattr(self, "coefs_")
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         self._look_through(X, fitted=begun)
@@ -258,7 +260,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             As the y of the fit had it.
         """
         check_is_fitted(self)
-        predicted = self._predict_columns(self._validate(X, all_rows=False))
+        predicted = self._predict_columns(self._validate(self._open(X), all_rows=False))
         return predicted[:, 0] if self._one_dimensional else predicted
 
     def score(self, X: ArrayLike | RowSource, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from types import TracebackType
@@ -17,8 +17,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned
 
-__all__ = ["RowSource", "as_rows", "choose", "delivered_dtype"]
+__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "choose", "delivered_dtype", "digest_of"]
 
+ROWS_IN_A_DIGEST = 4096
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
 _DENSE = 64  # one row in so many is worth reading all that lie between
 
@@ -217,10 +218,14 @@ class RowSource(ABC):
         """
         if self._fingerprint is None or not self.is_watched:
             digest = hashlib.sha256(repr((self.shape, self.dtype.str)).encode())
-            for block in self.blocks(self.rows_at_once):
-                digest.update(np.ascontiguousarray(block).data)
+            for part in self._digests():
+                digest.update(part)
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
+
+    def _digests(self) -> Iterable[bytes]:
+        """Return the digests of each 4,096 successive rows."""
+        return (digest_of(block) for block in self.blocks(ROWS_IN_A_DIGEST))
 
     def release(self) -> None:  # noqa: B027 - most hold nothing
         """Let go of what is held for the next read."""
@@ -292,6 +297,11 @@ def _extent_of_rows(rows: FloatArray, first: int) -> tuple[float, float, int | N
     if np.isfinite(least) and np.isfinite(largest):
         return least, largest, None
     return least, largest, first + int(np.argmin(np.isfinite(rows).all(axis=1)))
+
+
+def digest_of(rows: FloatArray) -> bytes:
+    """Return the SHA-256 of all numbers."""
+    return hashlib.sha256(np.ascontiguousarray(rows).data).digest()
 
 
 def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, as_rows, delivered_dtype
+from rhohat.data.rows.base import ROWS_IN_A_DIGEST, RowSource, as_rows, delivered_dtype, digest_of
 from rhohat.extras import import_extra
 
 __all__ = ["DaskRows", "is_dask_array"]
@@ -120,6 +120,12 @@ class DaskRows(RowSource):
         yield from self._compute_all(
             [delayed(function, chunk, first) for chunk, first in zip(chunks, self.edges, strict=False)]
         )
+
+    def _digests(self) -> Iterable[bytes]:
+        """Return the digests of each 4,096 successive rows, made where the rows are."""
+        delayed = import_extra("dask", "dask").delayed(digest_of, pure=False)
+        array = self.array.rechunk((ROWS_IN_A_DIGEST, -1))
+        return self._compute_all([delayed(chunk) for chunk in array.to_delayed().ravel()])
 
     def take(self, rows: NDArray[np.intp]) -> FloatArray:
         """Read rows by their numbers; of each chunk only those are sent."""
