@@ -27,7 +27,6 @@ from dask import delayed
 from dask.distributed import Client, LocalCluster
 
 import rhohat
-from rhohat.engines import DaskEngine
 from rhohat.exceptions import ConvergenceWarning
 
 SIDE = 8  # pixels
@@ -49,7 +48,7 @@ def main() -> None:
             sparsity_weight=3.0,
             max_iter=60,
             random_state=0,
-            engine=DaskEngine(client),
+            engine=rhohat.DaskEngine(client),
             verbose=20,
         )
         warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough to see edges

@@ -18,17 +18,19 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_examples_run_one_after_another(capsys):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     namespace = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         for block in blocks:
             exec(block, namespace)  # noqa: S102 - our own README
-    printed = capsys.readouterr().out
+    printed, shown = capsys.readouterr()
     assert "kl_sparsity" in printed
     assert "relative difference" in printed
     assert "after" in printed
     assert namespace["codes"].shape == (10_000, 25)
+    assert "of the 64 MB allowed" in printed
+    assert "the fit starts" in shown
 
 
 @pytest.mark.parametrize("target", re.findall(r"`?make (\w+)", README))

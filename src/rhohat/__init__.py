@@ -17,6 +17,7 @@ from rhohat.data import (
     sample_patches,
     whiten_image,
 )
+from rhohat.engines import DaskEngine
 from rhohat.estimators import (
     ContractiveAutoencoder,
     DeepAutoencoder,
@@ -28,7 +29,7 @@ from rhohat.estimators import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
-from rhohat.exceptions import ClusterError
+from rhohat.exceptions import CheckpointError, ClusterError
 from rhohat.gabor import gabor_fit
 from rhohat.gradcheck import GradientCheck, check_gradient
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
@@ -41,10 +42,12 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adam",
+    "CheckpointError",
     "ClusterError",
     "ConjugateGradient",
     "Contraction",
     "ContractiveAutoencoder",
+    "DaskEngine",
     "DeepAutoencoder",
     "DenoisingAutoencoder",
     "FeedforwardClassifier",
