@@ -2,8 +2,10 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -47,13 +49,48 @@ def test_a_damaged_file_gives_way_to_the_one_before(tmp_path):
     checkpoints.save({"number": 0}, ARRAYS)
     checkpoints.save({"number": 1}, ARRAYS)
     newest = checkpoints.paths()[0]
-    for content in (newest.read_bytes()[:-9], b"", b"nonsense" * 9):
+    whole = newest.read_bytes()
+    one_bit = bytes([*whole[:-3], whole[-3] ^ 4, *whole[-2:]])
+    for content in (whole[:-9], b"", b"nonsense" * 9, one_bit):
         newest.write_bytes(content)
         with pytest.warns(CheckpointWarning, match="cannot be read.*the checkpoint before it is used"):
             assert checkpoints.newest()[0] == {"number": 0}
     checkpoints.paths()[1].write_bytes(b"")
     with pytest.warns(CheckpointWarning), pytest.raises(CheckpointError, match=r"cannot be read.*Delete"):
         checkpoints.newest()
+
+
+def test_a_damaged_file_is_not_among_the_two_that_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for number in range(2):
+        checkpoints.save({"number": number}, ARRAYS)
+    checkpoints.paths()[0].write_bytes(b"")
+    with pytest.warns(CheckpointWarning):
+        checkpoints.newest()
+    checkpoints.save({"number": 2}, ARRAYS)
+    assert names(tmp_path) == ["checkpoint-00000001.safetensors", "checkpoint-00000003.safetensors"]
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    Checkpoints(tmp_path).save({"a": np.int64(3), "b": np.float32(0.5), "c": np.bool_(True)}, {})
+    assert Checkpoints(tmp_path).newest()[0] == {"a": 3, "b": 0.5, "c": True}
+
+
+def test_a_child_that_was_forked_meanwhile_holds_no_lock(tmp_path):
+    pytest.importorskip("fcntl", reason="there are no file locks here")
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.lock()
+    child = os.fork()
+    if child == 0:
+        time.sleep(20)
+        os._exit(0)
+    try:
+        checkpoints.unlock()
+        checkpoints.lock()
+    finally:
+        checkpoints.unlock()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_files_of_others_are_left_alone(tmp_path):

@@ -7,6 +7,7 @@ all but the newest two are deleted. So whenever a process or machine dies, the n
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -45,6 +46,7 @@ class Checkpoints:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._lock: int | None = None
+        self._damaged: set[Path] = set()
 
     def paths(self) -> list[Path]:
         """Return the checkpoints, newest first."""
@@ -70,6 +72,7 @@ class Checkpoints:
             try:
                 found = _read(path)
             except Exception as error:  # a damaged file may fail in many ways
+                self._damaged.add(path)
                 failure = f"{path} cannot be read: {error}"
                 if path != paths[-1]:
                     warnings.warn(f"{failure}; the checkpoint before it is used.", CheckpointWarning, stacklevel=2)
@@ -99,7 +102,9 @@ class Checkpoints:
         paths = self.paths()
         number = int(_NAME.fullmatch(paths[0].name)[1]) + 1 if paths else 1  # type: ignore[index]
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        content = save(contiguous, metadata={"format": _FORMAT, "record": json.dumps(record)})
+        text = json.dumps(record, default=np.generic.item)  # NumPy's numbers are as good as Python's
+        metadata = {"format": _FORMAT, "record": text, "sha256": _digest(text, contiguous)}
+        content = save(contiguous, metadata=metadata)
         unfinished = self.folder / _UNFINISHED
         try:
             with unfinished.open("wb") as file:
@@ -112,8 +117,10 @@ class Checkpoints:
                 unfinished.unlink()
             raise
         self._sync_folder()
-        for path in paths[_KEPT - 1 :]:
+        good = [path for path in paths if path not in self._damaged]
+        for path in {*good[_KEPT - 1 :], *self._damaged}:
             path.unlink(missing_ok=True)
+        self._damaged.clear()
 
     def lock(self) -> None:
         """Keep other processes from using the folder while this one lives, where the file system knows how.
@@ -142,6 +149,8 @@ class Checkpoints:
     def unlock(self) -> None:
         """Let others use the folder."""
         if self._lock is not None:
+            with suppress(OSError):
+                fcntl.flock(self._lock, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor, too
             os.close(self._lock)
             self._lock = None
 
@@ -167,4 +176,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             stored = file.get_tensor(name)
             arrays[name] = empty_aligned(stored.shape, stored.dtype)
             arrays[name][...] = stored
+    if metadata.get("sha256") != _digest(metadata["record"], arrays):
+        raise ValueError("its numbers are not those that were written")
     return json.loads(metadata["record"]), arrays
+
+
+def _digest(text: str, arrays: dict[str, Any]) -> str:
+    """Return a digest of all that a checkpoint holds."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

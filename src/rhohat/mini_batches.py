@@ -88,6 +88,7 @@ class MiniBatches:
         corruption: Corruption | None = None,
         validation_fraction: float = 0.0,
         window_bytes: int = 2**28,
+        cache_bytes: int = 2**30,
     ) -> None:
         self._network, self._engine = network, engine
         self.dtype = X.dtype
@@ -102,7 +103,7 @@ class MiniBatches:
         self._windows: RowWindows | None = None  # where rows are read as they are needed
         #: An autoencoder that sees corrupted rows gives the clean ones back.
         self._rows: list[Any] = [X, X if y is None and corruption else y, sample_weight, tangents]
-        self._seed, self._corruption = seed, corruption
+        self._seed, self._corruption, self._cache_bytes = seed, corruption, cache_bytes
         n_held_out = self._count_held_out(X.shape[0], validation_fraction, sources, window_bytes)
         self.n_samples = X.shape[0] - n_held_out
         draw = keyed_generator(seed, "rows held out")
@@ -244,6 +245,7 @@ class MiniBatches:
                 penalties=self._penalties,
                 tangents=memory.tangents,
                 engine=self._engine,
+                cache_bytes=self._cache_bytes,
             )
         objective = self._objectives[n_rows]
         objective.meanwhile = []

@@ -27,9 +27,16 @@ from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import DaskRows, is_dask_array
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.estimators.checkpointing import Journal, Schedule, describe, describe_estimator, describe_rows
+from rhohat.estimators.checkpointing import (
+    AS_IT_WAS,
+    Journal,
+    Schedule,
+    describe,
+    describe_estimator,
+    describe_rows,
+)
 from rhohat.estimators.forward import ForwardPass
-from rhohat.estimators.memory import MemoryPlan, as_bytes, plan_memory
+from rhohat.estimators.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
 from rhohat.estimators.training import Problem, Training, train
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.losses import LOSSES, Loss
@@ -138,6 +145,8 @@ class BaseNetwork(BaseEstimator):
     n_evaluations_: int
     warm_up_evaluations_: dict[int, int]
     memory_plan_: MemoryPlan
+    #: Whether this one is trained as a part of another estimator's fit.
+    _is_part: bool = False
     #: What `partial_fit` goes on from.
     _seed: int
     _solver_state: MiniBatchState
@@ -149,6 +158,12 @@ class BaseNetwork(BaseEstimator):
         if self.memory_limit is not None:
             as_bytes(self.memory_limit)
         Schedule(self.checkpoint_every)
+        if self.checkpoint is not None and not str(self.checkpoint):
+            raise ValueError("checkpoint must name a folder; got an empty path.")
+        if self.resume and self.checkpoint is None:
+            raise ValueError(
+                "resume=True needs to know from where: set checkpoint to the folder of the fit to go on with."
+            )
         solver = getattr(self, "solver", None)  # a stack has none of its own
         if self.engine is not None and solver is not None and isinstance(as_solver(solver), MiniBatchSolver):
             raise ValueError(
@@ -225,8 +240,12 @@ class BaseNetwork(BaseEstimator):
         return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _open(self, X: Any, *, held: bool = False) -> Any:
-        """Return rows of a Dask array as a row source, held on the cluster if there is one; all others as they are."""
-        if is_dask_array(X):
+        """Return rows of a Dask array as a row source, held on the cluster if there is one.
+
+        An array that would have to be converted to be computed on is read block by block where memory is limited. All
+        other rows are returned as they are.
+        """
+        if is_dask_array(X) or (held and self.memory_limit is not None and _must_be_converted(X)):
             X = open_rows(X)
         if held and self.engine is not None:
             self.engine.check()
@@ -277,7 +296,7 @@ class BaseNetwork(BaseEstimator):
         continues: bool,
         n_corruptions: int = 1,
         start: FloatArray | None = None,
-        seed: int | None = None,
+        seed_given: int | None = None,
         part: str = "",
         also: Mapping[str, Any] | None = None,
     ) -> SolverResult:
@@ -293,7 +312,7 @@ class BaseNetwork(BaseEstimator):
         n_corruptions : int, default=1
         start : array of shape (n_parameters,), default=None
             Where to start otherwise; None draws it.
-        seed : int, default=None
+        seed_given : int, default=None
             None takes it from `random_state`.
         part : str, default=""
             Names the folder within that of the checkpoints, where a fit trains several times.
@@ -301,43 +320,51 @@ class BaseNetwork(BaseEstimator):
             What else to set as attributes, together with those.
         """
         callbacks, solver = self._all_callbacks(), as_solver(self.solver)
-        warm_up = start is None and not continues
-        if start is None and continues:
-            start = self.theta_
         self._check_resumable(solver)
         memory = self._plan_memory(problem, solver)
+        if start is None and continues:
+            start = self.theta_
+        settings = {"network": problem.network, "loss": problem.loss, "order": order_of_rows(problem, solver, memory)}
         rows = {name: getattr(problem, name) for name in ("X", "y", "sample_weight", "tangents")}
-        journal = self._open_journal(part, rows, network=problem.network, loss=problem.loss, start=start)
-        if journal.seed is None:
-            journal.seed = seed_from(self.random_state) if seed is None else seed
-        seed = journal.seed
-        training = Training(
-            solver,
-            ThreadEngine(self.n_jobs),
-            seed,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            callbacks=callbacks,
-            memory=memory,
-            journal=journal,
-            cluster=self.engine,
-            n_corruptions=n_corruptions,
-            warm_up=warm_up,
-        )
-        if start is None:
-            start = self._draw_theta(problem.network, seed)
-        try:
-            result = train(problem, start, training)
-        except KeyboardInterrupt:
-            if self.warm_start and journal.interrupted is not None:
-                self._remember_columns(X, reset=not continues)
-                self._take_over(problem, journal.interrupted, also)
-            raise
+        # Where a fit goes on from what Ctrl-C has left, the checkpoint knows where it had started from.
+        settings["start"] = AS_IT_WAS if self.resume and self._was_interrupted() else start
+        with self._open_journal(part, rows, settings) as journal:
+            if journal.found:
+                start = None if journal.found["start"] is None else start
+            seed = journal.keep_seed(lambda: seed_from(self.random_state) if seed_given is None else seed_given)
+            training = Training(
+                solver,
+                ThreadEngine(self.n_jobs),
+                seed,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                callbacks=callbacks,
+                memory=memory,
+                journal=journal,
+                cluster=self.engine,
+                n_corruptions=n_corruptions,
+                warm_up=start is None,
+            )
+            theta = self._draw_theta(problem.network, seed) if start is None else start
+            also = {"memory_plan_": memory, **(also or {})}
+            try:
+                result = train(problem, theta, training)
+            except KeyboardInterrupt:
+                if self.warm_start and journal.interrupted is not None:
+                    self._remember_columns(X, reset=not continues)
+                    self._take_over(problem, self._with_advice(journal.interrupted), also)
+                raise
         # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
         self._remember_columns(X, reset=not continues)
         self._take_over(problem, result, also)
-        self.memory_plan_ = memory
         return result
+
+    def _with_advice(self, result: SolverResult) -> SolverResult:
+        """Return the result of an interrupted fit with a message that says how to go on."""
+        how = (
+            "fit goes on from there" if self.checkpoint is None else "with resume=True, fit goes on from the checkpoint"
+        )
+        return replace(result, message=f"{result.message} {how[0].upper()}{how[1:]}.")
 
     def _check_resumable(self, solver: Solver) -> None:
         """Raise ValueError where checkpoints are asked for, and the solver cannot be resumed from them."""
@@ -347,7 +374,7 @@ class BaseNetwork(BaseEstimator):
                 f" {type(solver).__name__} cannot; use 'lbfgs', 'gradient_descent', 'sgd' or 'adam'."
             )
 
-    def _open_journal(self, part: str, rows: Mapping[str, Any], **settings: Any) -> Journal:
+    def _open_journal(self, part: str, rows: Mapping[str, Any], settings: Mapping[str, Any]) -> Journal:
         """Return the record of a fit to come, or of the one that is resumed.
 
         Parameters
@@ -356,25 +383,28 @@ class BaseNetwork(BaseEstimator):
             Names a folder within that of the checkpoints; "" is that itself.
         rows : mapping of str to array or RowSource or None
             The data.
-        settings : object
+        settings : mapping of str to object
             What makes the fit what it is, beside its data and the estimator's parameters.
         """
-        folder = None if self.checkpoint is None else Path(self.checkpoint) / part
-
-        def identity() -> dict[str, Any]:
-            common = {"rhohat": version("rhohat"), **describe_estimator(self)}
-            data = {name: describe_rows(array) for name, array in rows.items()}
-            return common | {name: describe(value) for name, value in settings.items()} | data
-
-        return Journal(folder, Schedule(self.checkpoint_every), self.resume, identity)
+        if self.checkpoint is None:
+            return Journal.of_nothing()
+        described = {name: one if one is AS_IT_WAS else describe(one) for name, one in settings.items()}
+        return Journal(
+            Path(self.checkpoint) / part,
+            Schedule(self.checkpoint_every),
+            bool(self.resume),
+            {"rhohat": version("rhohat"), **describe_estimator(self), **described},
+            lambda: {name: describe_rows(array) for name, array in rows.items()},
+            part=self._is_part or bool(part),
+        )
 
     def _keep_seed(self, rows: Mapping[str, Any]) -> int:
         """Return the seed of a fit that consists of several, each with checkpoints of its own; resumed, the same."""
-        with self._open_journal("", rows) as journal:
-            if journal.seed is None:
-                journal.seed = seed_from(self.random_state)
+        with self._open_journal("", rows, {}) as journal:
+            seed = journal.keep_seed(lambda: seed_from(self.random_state))
+            if not journal.found:
                 journal.note()
-            return journal.seed
+            return seed
 
     def _plan_memory(self, problem: Problem, solver: Solver) -> MemoryPlan:
         """Decide what will be held in memory, and show it where it is limited."""
@@ -489,6 +519,13 @@ class BaseNetwork(BaseEstimator):
             raise ValueError("out must not share memory with X: rows are read again after parts of out are written.")
         forward.write(forward.blocks, out)
         return out
+
+
+def _must_be_converted(X: Any) -> bool:
+    """Return whether rows are an array of numbers of which computing would take a copy."""
+    if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.size and X.dtype.kind in "biuf"):
+        return False
+    return not (X.dtype in (np.float32, np.float64) and X.flags.c_contiguous)
 
 
 class _Record(NamedTuple):

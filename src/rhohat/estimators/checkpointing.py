@@ -9,8 +9,10 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
-from types import TracebackType
+from pathlib import Path, PurePath
+from types import CodeType, TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -19,10 +21,14 @@ from rhohat.arrays import FloatArray
 from rhohat.checkpoints import Checkpoints
 from rhohat.data import RowSource, open_rows
 from rhohat.exceptions import CheckpointError, CheckpointWarning
-from rhohat.solvers import RunState, SolverResult
+from rhohat.solvers import RunState, SolverResult, as_solver
 
-__all__ = ["Journal", "Schedule", "describe", "describe_estimator", "describe_rows"]
+__all__ = ["AS_IT_WAS", "Journal", "Schedule", "describe", "describe_estimator", "describe_rows"]
 
+#: In the place of a setting that shall be that of the fit which is resumed.
+AS_IT_WAS = object()
+
+_SHORT_ARRAY = 16  # numbers, that are shown one by one
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -77,14 +83,19 @@ class Journal:
         For checkpoints; None keeps none.
     schedule : Schedule
     resume : bool
-    identity : dict
-        What makes the fit what it is, as JSON holds it: settings, data, and where it starts from. Only asked for
-        where checkpoints are kept.
+    settings : dict
+        What makes the fit what it is, as JSON holds it.
+    data : callable
+        Returns the same of the data, which takes reading them; asked for where checkpoints are kept.
+    part : bool, default=False
+        Whether this is a part of a larger fit, which has said what is to be said, and shall go on where disks are full.
 
     Attributes
     ----------
     seed : int or None
-        That of the fit which is resumed; else whoever trains sets it, as it is part of every checkpoint.
+        That of the fit; see `keep_seed`.
+    found : dict
+        The settings of the fit that is resumed; empty if none is.
     interrupted : SolverResult or None
         What the fit came to before Ctrl-C.
 
@@ -101,35 +112,44 @@ class Journal:
         folder: str | PathLike[str] | None,
         schedule: Schedule,
         resume: bool,
-        identity: Callable[[], dict[str, Any]],
+        settings: dict[str, Any],
+        data: Callable[[], dict[str, Any]],
+        *,
+        part: bool = False,
     ) -> None:
         self.seed: int | None = None
+        self.found: dict[str, Any] = {}
         self.interrupted: SolverResult | None = None
         self._checkpoints = None if folder is None else Checkpoints(folder)
-        self._schedule = schedule
-        self._identity: dict[str, Any] = {}
+        self._schedule, self._part = schedule, part
+        self._identity: dict[str, Any] = settings
+        self._record: dict[str, Any] = {}  # of the checkpoint that is resumed
+        self._arrays: dict[str, FloatArray] = {}
         self._finished: list[dict[str, Any]] = []  # the stages done, by their results
         self._last_theta: FloatArray | None = None  # of the last of them
-        self._found: dict[str, Any] = {}  # the record of the checkpoint that is resumed
-        self._found_arrays: dict[str, FloatArray] = {}
         self._stage = ""
         self._capture: Callable[[], RunState] | None = None
         self._progress = 0
-        #: When a checkpoint was written last, and what was done then of the stage; None before the first.
-        self._saved_at: tuple[float, str, int] | None = None
+        #: When a checkpoint was written last, and how far the fit was then; None before the first.
+        self._saved_at: tuple[float, tuple[int, str, int]] | None = None
         if self._checkpoints is not None:
-            self._open(self._checkpoints, resume, identity)
+            self._open(self._checkpoints, resume, data)
 
     @classmethod
     def of_nothing(cls) -> Self:
         """Return a record that is not written."""
-        return cls(None, Schedule(1), False, dict)
+        return cls(None, Schedule(1), False, {}, dict)
 
     @property
     def result(self) -> SolverResult | None:
         """The result of the fit that is resumed, if that had come to its end."""
-        complete = self._found.get("complete")
-        return None if complete is None else _result_from(complete, self._found_arrays["theta"])
+        complete = self._record.get("complete")
+        return None if complete is None else _result_from(complete, self._arrays["theta"])
+
+    @property
+    def stage(self) -> str:
+        """The stage at work, or that was last."""
+        return self._stage
 
     def solve(self, stage: str, minimise: Minimise) -> SolverResult:
         """Run a solver; or go on with what it had done, or take what it had found, in the fit that is resumed.
@@ -140,23 +160,29 @@ class Journal:
             A name that no other stage has.
         minimise : callable
         """
-        for done in self._found.get("finished", []):
+        self._stage, self._capture, self._progress = stage, None, 0
+        for done in self._record.get("finished", []):
             if done["stage"] == stage:
                 self._finished.append(done)
-                self._last_theta = self._found_arrays["theta"]
+                self._last_theta = self._arrays["theta"]
                 return _result_from(done["result"], self._last_theta)
         state = None
-        if self._found.get("stage") == stage:
-            own = {name[4:]: array for name, array in self._found_arrays.items() if name.startswith("run ")}
-            state = RunState(self._found["run"], own)
-            self._found, self._found_arrays = {}, {}
-        self._stage, self._capture = stage, None
+        if self._record.get("stage") == stage:
+            own = {name[4:]: array for name, array in self._arrays.items() if name.startswith("run ")}
+            state = RunState(self._record["run"], own)
+        self._record, self._arrays = {}, {}
         result = minimise(keeper=self, resume_from=state)
         if result.status != "stopped":  # else it may be resumed where it was stopped
             self._capture = None
             self._finished.append({"stage": stage, "result": _record_of(result)})
             self._last_theta = result.theta
         return result
+
+    def keep_seed(self, draw: Callable[[], int]) -> int:
+        """Return the seed of the fit that is resumed, or draw one, which will be part of every checkpoint."""
+        if self.seed is None:
+            self.seed = draw()
+        return self.seed
 
     def note(self) -> None:
         """Write a checkpoint of no state, which keeps the seed and what the fit is."""
@@ -170,7 +196,7 @@ class Journal:
         if result.status == "stopped" and self._capture is not None:
             self._write_state()
         else:
-            self._write({"complete": _record_of(result)}, {"theta": result.theta})
+            self._write({"complete": _record_of(result)}, {"theta": result.theta}, may_fail=True)
 
     def offer(self, progress: int, capture: Callable[[], RunState]) -> None:
         """Take a state in, and write it if it is time; see `rhohat.solvers.Keeper`."""
@@ -182,26 +208,14 @@ class Journal:
         """Forget the last state, as it is about to change."""
         self._capture = None
 
-    def interrupt(self) -> SolverResult | None:
-        """Return how far the stage at work has come, as the result of a solver; None where nothing is known of it."""
-        if self._capture is None:
-            return None
-        state = self._capture()
-        record = state.record
-        point = record["point"]
-        return SolverResult(
-            theta=state.arrays["theta"].astype(np.float64),
-            value=point["value"],
-            terms=point["terms"],
-            gradient_norm=float("nan"),
-            n_iter=record["n_iter"],
-            n_evaluations=record["n_evaluations"],
-            status="interrupted",
-            message=f"The fit was interrupted after {record['n_iter']} iterations; with warm_start=True, fit goes on.",
-            loss_curve=record["loss_curve"],
-            terms_curve=record["terms_curve"],
-            validation_curve=record["validation_curve"],
-        )
+    def state(self) -> RunState | None:
+        """Return the state of the stage at work, if it is known."""
+        return None if self._capture is None else self._capture()
+
+    @property
+    def last_theta(self) -> FloatArray | None:
+        """Where the last finished stage ended, if one did."""
+        return self._last_theta
 
     def __enter__(self) -> Self:
         return self
@@ -210,72 +224,89 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            at_hand = (self._stage, self._progress)
-            is_new = self._saved_at is not None and self._saved_at[1:] != at_hand
-            if kind is not None and self._checkpoints is not None and self._capture is not None and is_new:
+            is_new = self._saved_at is not None and self._saved_at[1] != self._place
+            is_known = self._capture is not None or self._last_theta is not None
+            if kind is not None and self._checkpoints is not None and is_new and is_known:
                 self._write_state()
         finally:
             self._capture = None
             if self._checkpoints is not None:
                 self._checkpoints.unlock()
 
-    def _open(self, checkpoints: Checkpoints, resume: bool, identity: Callable[[], dict[str, Any]]) -> None:
+    def _open(self, checkpoints: Checkpoints, resume: bool, data: Callable[[], dict[str, Any]]) -> None:
         folder = checkpoints.folder
         try:
             checkpoints.lock()
         except OSError as error:
             raise _explain(error, checkpoints) from None
         try:
-            found = checkpoints.newest()
-            if found is not None and not resume:
+            newest = checkpoints.newest()
+            if newest is not None and not resume:
                 raise CheckpointError(
                     f"{folder} holds checkpoints of an earlier fit; set resume=True to go on with that, name another"
                     " folder, or delete this one."
                 )
-            self._identity = identity()
-            if found is not None:
-                self._found, self._found_arrays = found
-                differences = list(_differences(self._found["identity"], self._identity))
-                if differences:
-                    raise CheckpointError(f"{folder} holds checkpoints of another fit: {'; '.join(differences)}.")
-                self.seed = self._found["seed"]
-            elif resume:
+            if newest is not None:
+                self._record, self._arrays = newest
+                self.found, self.seed = self._record["identity"], self._record["seed"]
+                self._refuse_differences(folder)
+            elif resume and not self._part:
                 print(f"rhohat: no checkpoint in {folder} yet; the fit starts.", file=sys.stderr)
+            self._identity |= data()
+            if newest is not None:
+                self._refuse_differences(folder)
+            for name in [name for name, value in self._identity.items() if value is AS_IT_WAS]:
+                self._identity[name] = self.found.get(name)
         except BaseException:
             checkpoints.unlock()
             raise
 
+    def _refuse_differences(self, folder: Path) -> None:
+        """Raise CheckpointError where what is known of the fit is another than that of the checkpoint."""
+        settings = {name: value for name, value in self._identity.items() if value is not AS_IT_WAS}
+        differences = list(_differences({name: self.found.get(name) for name in settings}, settings))
+        if differences:
+            raise CheckpointError(f"{folder} holds checkpoints of another fit: {'; '.join(differences)}.")
+
+    @property
+    def _place(self) -> tuple[int, str, int]:
+        """How far the fit is."""
+        return len(self._finished), self._stage, -1 if self._capture is None else self._progress
+
     def _is_due(self) -> bool:
         if self._saved_at is None:
             return True
-        when, stage, progress = self._saved_at
+        when, (_, stage, progress) = self._saved_at
         if self._schedule.seconds is not None:
             return time.monotonic() - when >= self._schedule.seconds
         return stage != self._stage or self._progress - progress >= int(self._schedule.every)
 
     def _write_state(self) -> None:
-        assert self._capture is not None
-        state = self._capture()
-        arrays = {f"run {name}": array for name, array in state.arrays.items()}
+        record: dict[str, Any] = {"finished": self._finished}
+        arrays: dict[str, FloatArray] = {}
+        state = self.state()
+        if state is not None:
+            record |= {"stage": self._stage, "run": state.record}
+            arrays |= {f"run {name}": array for name, array in state.arrays.items()}
         if self._last_theta is not None:
             arrays["theta"] = self._last_theta
-        self._write({"finished": self._finished, "stage": self._stage, "run": state.record}, arrays)
+        self._write(record, arrays)
 
-    def _write(self, record: dict[str, Any], arrays: Mapping[str, FloatArray]) -> None:
-        """Write a checkpoint; only the first one may fail, as nothing is lost then."""
+    def _write(self, record: dict[str, Any], arrays: dict[str, FloatArray], *, may_fail: bool = False) -> None:
+        """Write a checkpoint. Only the first one of a fit may end it, as nothing is lost then."""
         assert self._checkpoints is not None
         try:
-            self._checkpoints.save({**record, "identity": self._identity, "seed": self.seed}, dict(arrays))
+            self._checkpoints.save({**record, "identity": self._identity, "seed": self.seed}, arrays)
         except OSError as error:
             failure = _explain(error, self._checkpoints)
-            if self._saved_at is None:
+            if self._saved_at is None and not (may_fail or self._part):
                 raise failure from None
             warnings.warn(
                 f"{failure.strerror} The fit goes on; the last checkpoint stays as it is.",
                 CheckpointWarning,
                 stacklevel=2,
             )
-        self._saved_at = time.monotonic(), self._stage, self._progress
+        self._saved_at = time.monotonic(), self._place
 
 
 def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:
@@ -287,44 +318,78 @@ def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:
     )
 
 
-#: Parameters that change no bit of what is learned.
-_FREE = {"n_jobs", "callbacks", "verbose", "checkpoint", "checkpoint_every", "resume"}
+#: Parameters that change no bit of what is learned, or only by what is described beside them.
+_FREE = {
+    "n_jobs", "engine", "callbacks", "verbose", "checkpoint", "checkpoint_every", "resume", "warm_start", "memory_limit"
+}  # fmt: skip
 
 
 def describe_estimator(estimator: Any) -> dict[str, Any]:
     """Return an estimator's class and those parameters that matter to what it learns."""
-    parameters = estimator.get_params(deep=False).items()
-    settings = {name: describe(value) for name, value in parameters if name not in {*_FREE, "engine"}}
-    engine = "threads" if getattr(estimator, "engine", None) is None else type(estimator.engine).__name__
+    parameters = estimator.get_params(deep=False)
+    if isinstance(parameters.get("solver"), str):
+        parameters["solver"] = as_solver(parameters["solver"])
+    settings = {name: describe(value) for name, value in parameters.items() if name not in _FREE}
+    engine = "threads" if parameters.get("engine") is None else type(parameters["engine"]).__name__
     return {"class": type(estimator).__name__, "engine": engine, **settings}
 
 
-def describe(value: Any) -> Any:
+def describe(value: Any, known: tuple[int, ...] = ()) -> Any:
     """Return what tells a setting apart from another, as JSON holds it.
 
-    Objects are described by their class and attributes, functions by their names, long arrays by a digest.
+    Objects are described by their class and attributes, functions by name, code and what they refer to, arrays that
+    are long by a digest.
     """
+    if id(value) in known:
+        return "itself"
+    inner = partial(describe, known=(*known, id(value)))
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, np.ndarray):
-        if value.size <= 16 and value.dtype.kind in "biuf":
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        if value.size <= _SHORT_ARRAY and value.dtype.kind in "biuf":
             return value.tolist()
-        return f"array {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+        return f"array {value.shape} {value.dtype} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     if isinstance(value, Mapping):
-        return {str(name): describe(one) for name, one in value.items()}
-    if isinstance(value, Sequence):
-        return [describe(one) for one in value]
-    if hasattr(value, "get_params"):
+        return {str(name): inner(one) for name, one in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((inner(one) for one in value), key=repr)
+    if isinstance(value, Sequence | np.ndarray):
+        return [inner(one) for one in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(value, "get_params") and not isinstance(value, type):
         return describe_estimator(value)
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
-        return f"{value.__module__}.{value.__qualname__}"
+        return _describe_function(value, inner)
+    return {"class": type(value).__qualname__} | {name: inner(one) for name, one in _attributes_of(value).items()}
+
+
+def _describe_function(function: Any, describe: Callable[[Any], Any]) -> Any:
+    """Return the name of a class or function; of one that is defined by its user, what it does, too."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    code = getattr(function, "__code__", None)
+    if code is None or name.startswith("rhohat."):
+        return name
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    refers_to = [describe(one) for one in (function.__defaults__, function.__kwdefaults__, cells)]
+    return {"function": name, "code": _digest_of_code(code), "refers to": refers_to}
+
+
+def _digest_of_code(code: CodeType) -> str:
+    constants = [_digest_of_code(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return hashlib.sha256(repr((code.co_code, code.co_names, constants)).encode()).hexdigest()[:16]
+
+
+def _attributes_of(value: Any) -> dict[str, Any]:
+    """Return what an object consists of."""
+    if isinstance(value, partial):
+        return {"function": value.func, "arguments": value.args, "keywords": value.keywords}
     if dataclasses.is_dataclass(value):
-        attributes = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    else:
-        attributes = {name: one for name, one in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
-    return {"class": type(value).__qualname__} | {name: describe(one) for name, one in attributes.items()}
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    slots = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
+    return {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
 
 
 def describe_rows(rows: Any) -> Any:
@@ -341,6 +406,9 @@ def _differences(before: Any, now: Any, name: str = "") -> Any:
         for key in [*before, *(key for key in now if key not in before)]:
             inner = f"{name}.{key}" if name else key
             yield from _differences(before.get(key), now.get(key), inner)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for index, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(one, other, f"{name}[{index}]")
     elif before != now and not (before != before and now != now):
         if name.endswith(".digest"):
             yield f"the numbers in {name.removesuffix('.digest')} are not the same"

@@ -27,7 +27,7 @@ from rhohat.estimators.training import Problem
 from rhohat.losses import Loss, as_loss
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState
-from rhohat.solvers import Callback, Solver, SolverResult
+from rhohat.solvers import Callback, MiniBatchSolver, Solver, SolverResult, as_solver
 
 __all__ = ["BaseClassifier", "FeedforwardClassifier"]
 
@@ -260,7 +260,9 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         numbers = np.searchsorted(classes, labels)
         first = int(len(classes) == 2 and output.name != "softmax")  # which class the first unit stands for
         one_hot = OneHotRows(numbers - first, len(classes) - first, low=low, high=high, dtype=X.dtype)
-        targets = one_hot if isinstance(X, RowSource) else one_hot.read(0, len(labels))
+        full_batch = not isinstance(as_solver(self.solver), MiniBatchSolver)
+        by_blocks = isinstance(X, RowSource) or (self.memory_limit is not None and full_batch)
+        targets = one_hot if by_blocks else one_hot.read(0, len(labels))
         loss = self._choose_loss(output)
         return self._make_supervised_problem(X, targets, output, loss, sample_weight, tangents, continues)
 

@@ -51,7 +51,7 @@ tol : float, default=1e-5
     Converged when no component of the gradient exceeds this.
 warm_start : bool, default=False
     Start from the parameters of the previous fit, where there is one. A fit that Ctrl-C ends leaves the last iterate
-    then; without, it leaves everything as it was.
+    then, but not what takes another pass over the rows, as `mean_activation_` does; else it leaves all as it was.
 random_state : int, RandomState, Generator or None, default=None
     For initial weights, corruption, shuffling and the subsets of a warm-up. The same seed and data give the same bits.
 n_jobs : int, default=None
@@ -69,18 +69,20 @@ verbose : int, default=0
     "large": """
 memory_limit : int, str or None, default=None
     Most memory that a fit may hold beside the interpreter, its libraries, and arrays that it was given: bytes, or as
-    "512 MB". What will be held is printed to standard error before the fit starts, and kept as `memory_plan_`. Hidden
-    activations that do not fit are computed twice; subsets of a warm-up, and the window that mini-batches from files
-    are shuffled in, become smaller, which changes the result. None: 1 GiB for hidden activations, 256 MB for a subset
-    or a window.
+    "512 MB". What will be held is printed to standard error before the fit starts, and kept as `memory_plan_` (of a
+    stack: by its layers). Hidden activations that do not fit are computed twice. Subsets of a warm-up take a quarter of
+    it at most, the windows that mini-batches from files are shuffled in a third; smaller ones give another result.
+    None: 1 GiB for hidden activations, 256 MB for a subset or the windows.
 checkpoint : path or None, default=None
-    Folder into which a fit writes its state, so that it can be resumed after whatever ended it. It must hold no
-    checkpoint of an earlier fit, unless that is to be resumed.
+    Folder into which `fit` writes its state, so that it can be resumed after whatever ended it, a callback among that.
+    It must hold no checkpoint of an earlier fit, unless that is to be resumed: each fit has a folder of its own, so a
+    grid search has no use for it. `partial_fit` writes none. Solvers: "lbfgs", "gradient_descent", "sgd" and "adam".
 checkpoint_every : int or str, default="60 s"
     How often: "30 s", "5 min"; or an integer, which counts iterations, and for mini-batches updates of θ.
 resume : bool, default=False
     Whether to go on from the checkpoint, to the same bits as without interruption; refused where the data or a
-    parameter that matters is another. Where there is no checkpoint yet, the fit starts, and says so.
+    parameter that matters is another. Where there is no checkpoint yet, the fit starts, and says so. The iteration that
+    was interrupted is done again, and callbacks are told of it again.
 """,
     "fitted": """
 coefs_ : list of arrays of shape (s_l, s_{l+1})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from rhohat.solvers import LBFGS, Adam, FullBatchSolver, MiniBatchSolver, Solver
 if TYPE_CHECKING:
     from rhohat.estimators.training import Problem
 
-__all__ = ["MemoryPlan", "as_bytes", "bytes_per_row", "plan_memory", "show_bytes", "warm_up_sizes"]
+__all__ = ["MemoryPlan", "as_bytes", "bytes_per_row", "order_of_rows", "plan_memory", "show_bytes", "warm_up_sizes"]
 
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
@@ -26,8 +26,9 @@ _UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB
 _CACHE, _SUBSET, _WINDOW = 2**30, 2**28, 2**28
 
 _BLOCKS_HELD = 3  # of those that all rows are looked through by: one read, one converted, one that is picked from
-_LEAST_FOR_ROWS = 2**22
 _FIRST_ROWS, _GROWTH = 1000, 3  # of a warm-up
+_FOR_WINDOWS, _FOR_SUBSETS = 1 / 3, 1 / 4  # of the limit
+_NUMBERS_OF_ROWS = 32  # bytes for each row: permutations, and what is taken from them
 _SPENT = 0.9  # of what is free, on hidden activations: no plan is exact
 _HELD_OUT = 0.75  # of a window: a quarter, as it was read, with its targets, and corrupted
 _VECTORS = 12  # of θ's length, float64: iterates, trial points, gradients, directions, and what is made on the way
@@ -144,67 +145,102 @@ def plan_memory(
     ValueError
         If the limit is too low; the message has the least that would do.
     """
+    plan = _plan(problem, solver, n_workers, limit, checkpoints)
+    if limit is not None and plan.total > limit:
+        enough = limit
+        while _plan(problem, solver, n_workers, enough, checkpoints).total > enough:
+            enough = int(1.05 * enough) + 1
+        found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in plan.parts if size)
+        raise ValueError(
+            f"memory_limit={show_bytes(limit)} is too low: {show_bytes(enough)} would do ({found}). Raise"
+            f" it{_advice(solver)}."
+        )
+    return plan
+
+
+def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, checkpoints: bool) -> MemoryPlan:
+    """Return what would be held with a limit, whether it fits or not."""
     network, itemsize = problem.network, problem.X.dtype.itemsize
-    n_samples = problem.X.shape[0]
+    n_samples, width = problem.X.shape[0], bytes_per_row(problem)
     theta = 8 * network.n_parameters
     batches = isinstance(solver, MiniBatchSolver)
+    held_out = _HELD_OUT if isinstance(solver, MiniBatchSolver) and solver.early_stopping else 0.0
     history = _history(solver, theta)
     read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
+    hidden = itemsize * _cached_per_row(problem)
+    # What chooses the order of rows depends on the limit and on shapes only, so that it is the same for any number of
+    # threads, with checkpoints or without.
+    window = subset = 0
+    if batches:
+        window = _WINDOW if limit is None else min(_WINDOW, int(limit * _FOR_WINDOWS / (1 + held_out)))
+    elif isinstance(solver, FullBatchSolver) and solver.warm_up:
+        share = width / (width + hidden)
+        subset = _SUBSET if limit is None else min(_SUBSET, int(limit * _FOR_SUBSETS * share))
+    largest = max(warm_up_sizes(n_samples, width, subset), default=0)
+
     parts: list[tuple[str, int]] = [("parameters and gradients", _VECTORS * theta), *history]
     if checkpoints:
-        parts.append(("a checkpoint while it is written", 2 * (sum(size for _, size in history) + 4 * theta)))
+        vectors = 6 if held_out else 4
+        parts.append(("a checkpoint while it is written", 2 * (sum(size for _, size in history) + vectors * theta)))
     if batches:
         assert isinstance(solver, MiniBatchSolver)
         parts.append(("mini-batches and their layers", _batches(problem, solver, n_workers)))
     else:
         parts.append((f"scratch of {n_workers} threads", _scratch(problem, n_workers, n_samples)))
+    numbers = _NUMBERS_OF_ROWS * n_samples if batches else 2 * _NUMBERS_OF_ROWS * n_samples * bool(largest) // 4
+    if numbers:
+        parts.append(("the order of the rows", numbers))
+    if isinstance(problem.y, np.ndarray):
+        parts.append(("targets, in the units of the outputs", 3 * problem.y.nbytes))
     if read:
         at_once = sum(rows.rows_at_once * rows.shape[1] * rows.dtype.itemsize for rows in read)
         held = sum(rows.held_bytes for rows in read)
         parts.append(("blocks that rows are read by", _BLOCKS_HELD * at_once + held))
-
-    spent = sum(size for _, size in parts)
-    free = None if limit is None else limit - spent
+    if isinstance(solver, MiniBatchSolver) and held_out and not read:
+        parts.append(("rows held out", int(_held_out_in_memory(problem, solver))))
+    if batches and read:
+        parts.append(("windows that rows are shuffled in", min(window, 2 * n_samples * width)))
+        if held_out:
+            parts.append(("rows held out", int(held_out * min(window, n_samples * width))))
     copies = _copies(problem, solver)
-    by_blocks = free is not None and copies > free / 2
+    by_blocks = limit is not None and copies > max(0, limit - sum(size for _, size in parts)) / 2
     if copies and not by_blocks:
         parts.append(("copies of the rows, corrupted or in float32", copies))
-        free = None if free is None else free - copies
-    width = bytes_per_row(problem)
-    hidden = itemsize * _cached_per_row(problem)
-    cache = window = subset = 0
-    if batches:
-        assert isinstance(solver, MiniBatchSolver)
-        held_out = _HELD_OUT if solver.early_stopping else 0.0
-        window = _WINDOW if free is None else int(max(0, min(_WINDOW, free / (1 + held_out))))
-        if read:
-            parts.append(("windows that rows are shuffled in", min(window, 2 * n_samples * width)))
-        if read and held_out:
-            parts.append(("rows held out", int(held_out * min(window, n_samples * width))))
-    else:
-        cache = _CACHE if free is None else max(0, int(_SPENT * free))
-        if hidden:
-            kept = min(n_samples, cache // hidden)
-            share = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
-            parts.append((f"hidden activations kept for pass 2{share}", kept * hidden))
-        if isinstance(solver, FullBatchSolver) and solver.warm_up:
-            # The last subset is gone when the activations of all rows are kept, so the two share what is free.
-            most = _SUBSET if free is None else int(max(0, free) * width / (width + hidden))
-            subset = min(most, _SUBSET)
-    least = spent + (_LEAST_FOR_ROWS if batches and read else 0)
-    if limit is not None and limit < least:
-        found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in parts if size)
-        raise ValueError(
-            f"memory_limit={show_bytes(limit)} is too low: the fit needs {show_bytes(least)} at least ({found}). Raise"
-            f" it{_advice(solver)}."
-        )
-    if subset and not batches:
-        kept = next((size for name, size in parts if name.startswith("hidden")), 0)
-        largest = _largest_subset(n_samples, width, subset)
-        extra = max(0, largest * (width + hidden) - kept)
-        if extra:
-            parts.append((f"rows of the warm-up, {largest:,} at most", extra))
+    # A subset is gone when activations of all rows are kept: the two share the memory.
+    of_subset = largest * (width + hidden + _bytes_of_tangents(problem))
+    free = None if limit is None else limit - sum(size for _, size in parts)
+    cache, kept = _CACHE if free is None else 0 if batches else max(0, int(_SPENT * free)), 0
+    if hidden and not batches:
+        kept = min(n_samples, cache // hidden)
+        share_kept = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
+        parts.append((f"hidden activations kept for pass 2{share_kept}", kept * hidden))
+    if of_subset > kept * hidden:
+        parts.append((f"rows of the warm-up, {largest:,} at most", of_subset - kept * hidden))
     return MemoryPlan(limit, tuple(parts), cache, subset, window, by_blocks)
+
+
+def order_of_rows(problem: Problem, solver: Solver, plan: MemoryPlan) -> Any:
+    """Return what determines the order in which rows are looked at, beside the seed and shapes.
+
+    Parameters
+    ----------
+    problem : Problem
+    solver : Solver
+    plan : MemoryPlan
+
+    Returns
+    -------
+    str or dict
+    """
+    width = bytes_per_row(problem)
+    if not isinstance(solver, MiniBatchSolver):
+        return {"subsets of the warm-up": warm_up_sizes(problem.X.shape[0], width, plan.subset_bytes)}
+    read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
+    n_bytes = sum(rows.shape[0] * rows.shape[1] * rows.dtype.itemsize for rows in read)
+    if n_bytes <= plan.window_bytes:
+        return "all rows are shuffled together"
+    together = max(rows.rows_stored_together for rows in read)
+    return {"bytes of windows": plan.window_bytes, "rows stored together": together}
 
 
 def warm_up_sizes(n_samples: int, row_bytes: int, subset_bytes: int) -> list[int]:
@@ -220,10 +256,6 @@ def warm_up_sizes(n_samples: int, row_bytes: int, subset_bytes: int) -> list[int
         sizes.append(n_rows)
         n_rows *= _GROWTH
     return sizes
-
-
-def _largest_subset(n_samples: int, row_bytes: int, subset_bytes: int) -> int:
-    return max(warm_up_sizes(n_samples, row_bytes, subset_bytes), default=0)
 
 
 def _history(solver: Solver, theta: int) -> list[tuple[str, int]]:
@@ -262,13 +294,31 @@ def _cached_per_row(problem: Problem) -> int:
     return _units_per_row(problem.network.layer_sizes[: depth + 1], problem.network.widths[:depth])
 
 
+def _bytes_of_tangents(problem: Problem) -> int:
+    """Return the bytes of a row's tangents."""
+    return 0 if problem.tangents is None else int(np.prod(problem.tangents.shape[1:])) * problem.tangents.itemsize
+
+
+def _tangents_through_layers(problem: Problem) -> int:
+    """Return the bytes that the tangents of a row take in all layers, on their way forward and back."""
+    if problem.tangents is None:
+        return 0
+    units = _units_per_row(problem.network.layer_sizes, problem.network.widths)
+    return int(problem.tangents.shape[1]) * 4 * units * problem.X.dtype.itemsize
+
+
+def _held_out_in_memory(problem: Problem, solver: MiniBatchSolver) -> float:
+    """Return the bytes of copies of the rows held out."""
+    return 2 * solver.validation_fraction * problem.X.shape[0] * (bytes_per_row(problem) + _bytes_of_tangents(problem))
+
+
 def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
     """Return the bytes of the workers' layers and deltas, of what they read, and of the gradients they add up."""
     network, itemsize = problem.network, problem.X.dtype.itemsize
     blocks = row_blocks(n_samples, network.layer_sizes, itemsize)
     longest = max(block.stop - block.start for block in blocks)
     n_workers = min(n_workers, len(blocks))
-    per_row = itemsize * 2 * _units_per_row(network.layer_sizes, network.widths)
+    per_row = itemsize * 2 * _units_per_row(network.layer_sizes, network.widths) + _tangents_through_layers(problem)
     read = bytes_per_row(problem) if isinstance(problem.X, RowSource) or isinstance(problem.y, RowSource) else 0
     buffers = (1 if n_workers == 1 else 2 * n_workers) * network.n_parameters * itemsize
     return n_workers * longest * (per_row + read) + buffers
@@ -280,6 +330,7 @@ def _batches(problem: Problem, solver: MiniBatchSolver, n_workers: int) -> int:
     n_rows = min(solver.batch_size, problem.X.shape[0])
     columns = network.layer_sizes[0] + network.layer_sizes[-1]
     per_row = itemsize * (3 * columns + 3 * _units_per_row(network.layer_sizes, network.widths))
+    per_row += 3 * _bytes_of_tangents(problem) + _tangents_through_layers(problem)
     return n_rows * per_row + (n_workers + 2) * network.n_parameters * itemsize
 
 

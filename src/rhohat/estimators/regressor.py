@@ -195,7 +195,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         in_turn = self.noise_covariance is not None and not given
         seed = self._keep_seed({"X": problem.X, "y": problem.y}) if in_turn else seed_from(self.random_state)
         part = "squared error" if in_turn else ""
-        result = self._train(problem, X, continues=continues, seed=seed, part=part, also=also)
+        result = self._train(problem, X, continues=continues, seed_given=seed, part=part, also=also)
         if given:
             self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
             self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
@@ -354,7 +354,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             loss = _scaled_loss(GaussianLoss(self.noise_covariance_), self._scaling[1])
             part = f"covariance {number + 1}"
             result = self._train(
-                replace(problem, loss=loss), X, continues=True, start=self.theta_, seed=seed, part=part
+                replace(problem, loss=loss), X, continues=True, start=self.theta_, seed_given=seed, part=part
             )
             self._prepend(record)
             self.noise_covariance_ = self._covariance(problem, targets)

@@ -75,14 +75,12 @@ class HasLayers:
 
     def _pass_on(self, part: str) -> dict[str, Any]:
         """Return the parameters by which an estimator does a part of the fit as this one does it."""
-        folder = None if self.checkpoint is None else Path(self.checkpoint) / part
-        return {
-            "engine": self.engine,
-            "memory_limit": self.memory_limit,
-            "checkpoint": folder,
-            "checkpoint_every": self.checkpoint_every,
-            "resume": self.resume,
-        }
+        passed_on: dict[str, Any] = {"engine": self.engine, "memory_limit": self.memory_limit}
+        passed_on = {name: value for name, value in passed_on.items() if value is not None}
+        if self.checkpoint is not None:
+            folder = Path(self.checkpoint) / part
+            passed_on |= {"checkpoint": folder, "checkpoint_every": self.checkpoint_every, "resume": self.resume}
+        return passed_on
 
     def _codes(
         self, autoencoder: BaseAutoencoder, X: Any, rows: FloatArray | RowSource, files: ExitStack
@@ -216,8 +214,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
                 if autoencoder.random_state is None:
                     draw = keyed_generator(seed, "layer of a stack", block=number)
                     autoencoder.set_params(random_state=int(draw.integers(2**31)))
-                passed_on = self._pass_on(f"layer {number}").items()
-                autoencoder.set_params(**{name: value for name, value in passed_on if value is not None})
+                autoencoder.set_params(**self._pass_on(f"layer {number}"))
+                autoencoder._is_part = True
                 fitted.append(autoencoder.fit(codes))
                 if number + 1 < len(layers):
                     codes = self._codes(autoencoder, codes, rows, files)
@@ -248,8 +246,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         self._validate_params()
         ThreadEngine(self.n_jobs)
         for layer in check_layers(self.layers):
-            passed_on = {name: value for name, value in self._pass_on("layer").items() if value is not None}
-            clone(layer).set_params(**passed_on)._check_before_fit(n_features)
+            clone(layer).set_params(**self._pass_on("layer"))._check_before_fit(n_features)
             n_features = layer._encoder_sizes()[-1]
 
     def _encoder_sizes(self) -> tuple[int, ...]:

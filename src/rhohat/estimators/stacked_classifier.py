@@ -147,7 +147,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         also: dict[str, Any],
     ) -> SolverResult:
         if continues:
-            result = self._train(problem, X, continues=True, also=also)
+            result = self._train(problem, X, continues=True, part="fine-tuning", also=also)
             self.accuracy_after_ = self._accuracy(problem, labels)
             return result
         self._all_callbacks()
@@ -160,7 +160,9 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             random_state=int(keyed_generator(seed, "pre-training").integers(2**31)),
             n_jobs=self.n_jobs,
             **self._pass_on("pre-training"),
-        ).fit(problem.X)
+        )
+        autoencoder._is_part = True
+        autoencoder.fit(problem.X)
         with ExitStack() as files:
             codes = self._codes(autoencoder, problem.X, problem.X, files)
             softmax = SoftmaxRegression(
@@ -174,7 +176,9 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
                 n_jobs=self.n_jobs,
                 verbose=self.verbose,
                 **self._pass_on("softmax"),
-            ).fit(codes, labels, problem.sample_weight)
+            )
+            softmax._is_part = True
+            softmax.fit(codes, labels, problem.sample_weight)
             accuracy_before = softmax.score(codes, labels, problem.sample_weight)
         depth = problem.network.n_layers - 1
         start = problem.network.pack(
@@ -183,7 +187,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             [*autoencoder.activation_parameters_[:depth], *softmax.activation_parameters_],
         )
         also |= {"autoencoder_": autoencoder, "softmax_": softmax, "accuracy_before_": accuracy_before}
-        result = self._train(problem, X, continues=False, start=start, seed=seed, part="fine-tuning", also=also)
+        result = self._train(problem, X, continues=False, start=start, seed_given=seed, part="fine-tuning", also=also)
         self.accuracy_after_ = self._accuracy(problem, labels)
         return result
 

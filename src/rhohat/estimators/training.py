@@ -31,9 +31,11 @@ from rhohat.solvers import (
     MiniBatchSolver,
     MiniBatchState,
     NewtonCG,
+    RunState,
     Solver,
     SolverResult,
 )
+from rhohat.solvers.base import Point
 
 __all__ = ["Problem", "Training", "train"]
 
@@ -134,9 +136,14 @@ class Problem:
         return Objective(self.network, X, chosen(self.y), engine=engine, **settings)
 
     def mini_batches(
-        self, engine: ThreadEngine, seed: int, validation_fraction: float, window_bytes: int = 2**28
+        self,
+        engine: ThreadEngine,
+        seed: int,
+        validation_fraction: float,
+        window_bytes: int = 2**28,
+        cache_bytes: int = 2**30,
     ) -> MiniBatches:
-        """Return J in mini-batches, corrupted afresh in every epoch; see `MiniBatches` for `window_bytes`."""
+        """Return J in mini-batches, corrupted afresh in every epoch; see `MiniBatches` for the last two arguments."""
         return MiniBatches(
             self.network,
             self.X,
@@ -150,6 +157,7 @@ class Problem:
             seed=seed,
             validation_fraction=validation_fraction,
             window_bytes=window_bytes,
+            cache_bytes=cache_bytes,
         )
 
 
@@ -227,12 +235,12 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
     solver, journal = training.solver, training.journal
     results: list[SolverResult] = []
     warm_up_evaluations: dict[int, int] = {}
-    with journal, training.threads.session():
-        problem.check(solver)
-        if training.memory.by_blocks and not isinstance(problem.X, RowSource):
-            problem = replace(problem, X=open_rows(problem.X))
-        if journal.result is not None:
-            return journal.result
+    problem.check(solver)
+    if training.memory.by_blocks and not isinstance(problem.X, RowSource):
+        problem = replace(problem, X=open_rows(problem.X))
+    if journal.result is not None:
+        return journal.result
+    with training.threads.session():
         try:
             if isinstance(solver, MiniBatchSolver):
                 results.append(_solve_in_batches(problem, theta, solver, training))
@@ -246,18 +254,58 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
                     if results[-1].status in ("stopped", "not_finite"):
                         break
         except KeyboardInterrupt:
-            last = journal.interrupt()
-            if last is not None:
-                journal.interrupted = _join([*results, last], warm_up_evaluations)
+            journal.interrupted = _interrupted(journal, results, warm_up_evaluations)
             raise
         result = _join(results, warm_up_evaluations)
         journal.finish(result)
     return result
 
 
+def _interrupted(
+    journal: Journal, results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]
+) -> SolverResult | None:
+    """Return what a fit has come to when Ctrl-C ends it; None where nothing is known but the start."""
+    state, in_warm_up = journal.state(), journal.stage.startswith(_WARM_UP)
+    if state is not None and not in_warm_up:
+        results = [*results, _result_of(state)]
+    elif not results:
+        theta = journal.last_theta if state is None else state.arrays["theta"]
+        if theta is None:
+            return None
+        results = [_no_iterations(theta)]
+    n_iter = sum(result.n_iter for result in results)
+    message = f"The fit was interrupted after {n_iter} iterations over all rows."
+    return replace(_join(results, warm_up_evaluations), status="interrupted", message=message)
+
+
+def _result_of(state: RunState) -> SolverResult:
+    """Return the state of a run as a result."""
+    record, point = state.record, Point.from_state(state, "point")
+    return SolverResult(
+        theta=state.arrays["theta"].astype(np.float64),
+        value=point.value,
+        terms=point.terms,
+        gradient_norm=point.gradient_norm,
+        n_iter=record["n_iter"],
+        n_evaluations=record["n_evaluations"],
+        status="interrupted",
+        message="",
+        loss_curve=record["loss_curve"],
+        terms_curve=record["terms_curve"],
+        validation_curve=record["validation_curve"],
+    )
+
+
+def _no_iterations(theta: FloatArray) -> SolverResult:
+    """Return the result of a run that has not done an iteration over all rows."""
+    nan = float("nan")
+    return SolverResult(theta.astype(np.float64), nan, {}, nan, 0, 0, "interrupted", "", [], {})
+
+
 def _solve_in_batches(problem: Problem, theta: FloatArray, solver: MiniBatchSolver, training: Training) -> SolverResult:
     held_out = solver.validation_fraction if solver.early_stopping else 0.0
-    batches = problem.mini_batches(training.threads, training.seed, held_out, training.memory.window_bytes)
+    memory = training.memory
+    batches = problem.mini_batches(training.threads, training.seed, held_out, memory.window_bytes, memory.cache_bytes)
     return training.journal.solve(
         "epochs", partial(solver.minimize, batches, theta, **_limits(training), state=training.state)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -11,6 +12,7 @@ from scipy.linalg import solve_triangular
 
 from rhohat.arrays import FloatArray
 from rhohat.solvers._checks import check_count
+from rhohat.solvers._interrupts import interrupts_held
 from rhohat.solvers.base import FullBatchSolver, Run, RunState
 from rhohat.solvers.line_search import search_line
 
@@ -84,13 +86,8 @@ class LBFGS(FullBatchSolver):
 
     def _iterate(self, run: Run) -> None:
         hessian = _InverseHessian(self.pairs(run.point.theta.size), run.point.theta.size)
-        direction = -hessian.multiply(run.point.gradient) if run.resumed is None else hessian.restore(run.resumed)
+        direction = self._turn(run, hessian, partial(self._first_direction, run, hessian))
         while True:
-            if not run.point.gradient @ direction < 0:  # rounding has spoilt the pairs
-                run.withdraw()
-                hessian.forget()
-                direction = -run.point.gradient
-            run.offer(partial(hessian.state, direction))
             step = 1.0
             if not hessian.n_pairs:  # nothing is known of the scale: a first step of length 1 at most
                 norm = float(np.linalg.norm(run.point.gradient))
@@ -100,15 +97,28 @@ class LBFGS(FullBatchSolver):
             before, point = run.point, search_line(run, direction, step)
             if point is not None:
                 run.accept(point)
-                run.withdraw()
                 s, y = point.theta - before.theta, point.gradient - before.gradient
-                direction = -hessian.multiply_next(s, y, point.gradient)
+                direction = self._turn(run, hessian, partial(hessian.multiply_next, s, y, point.gradient))
             elif hessian.n_pairs:
-                run.withdraw()
-                hessian.forget()
-                direction = -hessian.multiply(run.point.gradient)
+                direction = self._turn(run, hessian, partial(hessian.start_anew, run.point.gradient))
             else:
                 run.stop_as_stalled()
+
+    @staticmethod
+    def _first_direction(run: Run, hessian: _InverseHessian) -> FloatArray:
+        """Return −d, at the start or where the run is resumed."""
+        return hessian.multiply(run.point.gradient) if run.resumed is None else hessian.restore(run.resumed)
+
+    @staticmethod
+    def _turn(run: Run, hessian: _InverseHessian, multiply: Callable[[], FloatArray]) -> FloatArray:
+        """Return the direction −H ∇J, downhill in any case, and offer the state; Ctrl-C waits until that is done."""
+        with interrupts_held():
+            run.withdraw()
+            direction = -multiply()
+            if not run.point.gradient @ direction < 0:  # rounding has spoilt the pairs
+                direction = -hessian.start_anew(run.point.gradient)
+            run.offer(partial(hessian.state, direction))
+        return direction
 
 
 class _InverseHessian:
@@ -130,9 +140,10 @@ class _InverseHessian:
     def n_pairs(self) -> int:
         return len(self._order)
 
-    def forget(self) -> None:
-        """Drop all pairs."""
+    def start_anew(self, g: FloatArray) -> FloatArray:
+        """Drop all pairs, and return H g, which is g then."""
         self._order.clear()
+        return self.multiply(g)
 
     def state(self, direction: FloatArray) -> RunState:
         """Return the pairs, and the direction that they led to."""
@@ -147,13 +158,13 @@ class _InverseHessian:
         return RunState({"order": list(self._order)}, arrays)
 
     def restore(self, state: RunState) -> FloatArray:
-        """Take the pairs of a state over, and return its direction."""
+        """Take the pairs of a state over, and return what it says of H g; they are not held twice."""
         self._order = list(state.record["order"])
         used = slice(self.n_pairs)
-        self._S[used], self._Y[used] = state.arrays["S"], state.arrays["Y"]
+        self._S[used], self._Y[used] = state.arrays.pop("S"), state.arrays.pop("Y")
         self._SY[used, used], self._YY[used, used] = state.arrays["SY"], state.arrays["YY"]
         self._Sg[used], self._Yg[used] = state.arrays["Sg"], state.arrays["Yg"]
-        return state.arrays["direction"]
+        return -state.arrays["direction"]
 
     def multiply_next(self, s: FloatArray, y: FloatArray, g: FloatArray) -> FloatArray:
         """Take a pair in, in the place of the oldest if there is no other, and return H g for the gradient after it.
