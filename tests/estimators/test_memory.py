@@ -182,6 +182,9 @@ FITS = {
     "lbfgs": "rhohat.SparseAutoencoder(n_components=64, sparsity=0.1, max_iter=3)",
     "lbfgs, corrupted": "rhohat.DenoisingAutoencoder(n_components=64, solver='lbfgs', max_iter=3)",
     "adam": "rhohat.SparseAutoencoder(n_components=64, solver='adam', max_iter=2)",
+    "wide, early stopping": (
+        "rhohat.SparseAutoencoder(n_components=300, solver=rhohat.Adam(early_stopping=True), max_iter=1)"
+    ),
     "adam, early stopping": (
         "rhohat.DenoisingAutoencoder(n_components=64, solver=rhohat.Adam(early_stopping=True), max_iter=2)"
     ),

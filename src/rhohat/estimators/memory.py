@@ -180,7 +180,7 @@ def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, c
 
     parts: list[tuple[str, int]] = [("parameters and gradients", _VECTORS * theta), *history]
     if checkpoints:
-        vectors = 6 if held_out else 4
+        vectors = 8 if held_out else 6
         parts.append(("a checkpoint while it is written", 2 * (sum(size for _, size in history) + vectors * theta)))
     if batches:
         assert isinstance(solver, MiniBatchSolver)
@@ -191,7 +191,7 @@ def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, c
     if numbers:
         parts.append(("the order of the rows", numbers))
     if isinstance(problem.y, np.ndarray):
-        parts.append(("targets, in the units of the outputs", 3 * problem.y.nbytes))
+        parts.append(("targets, in the units of the outputs", 2 * problem.y.nbytes))
     if read:
         at_once = sum(rows.rows_at_once * rows.shape[1] * rows.dtype.itemsize for rows in read)
         held = sum(rows.held_bytes for rows in read)
@@ -300,11 +300,11 @@ def _bytes_of_tangents(problem: Problem) -> int:
 
 
 def _tangents_through_layers(problem: Problem) -> int:
-    """Return the bytes that the tangents of a row take in all layers, on their way forward and back."""
+    """Return the bytes that a tangent of a row takes in all layers, forward and back; one is on its way at a time."""
     if problem.tangents is None:
         return 0
     units = _units_per_row(problem.network.layer_sizes, problem.network.widths)
-    return int(problem.tangents.shape[1]) * 4 * units * problem.X.dtype.itemsize
+    return int(4 * units * problem.X.dtype.itemsize)
 
 
 def _held_out_in_memory(problem: Problem, solver: MiniBatchSolver) -> float:

@@ -288,7 +288,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     ) -> tuple[FloatArray | RowSource, FloatArray, Activation, bool]:
         """Return rows, targets as columns, the output activation, and whether the targets were a vector."""
         rows, targets = self._check_rows_and_targets(X, y, y_numeric=True)
-        columns = targets.reshape(len(targets), -1).astype(np.float64)
+        columns = targets.reshape(len(targets), -1).astype(np.float64, copy=False)
         return rows, columns, as_activation(self.output_activation), targets.ndim == 1
 
     def _make_regression_problem(

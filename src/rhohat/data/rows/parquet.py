@@ -65,7 +65,7 @@ class ParquetRows(RowSource):
     @property
     def held_bytes(self) -> int:
         """Memory for a row group: as rows, and as pyarrow unpacks it, which lets go of memory late."""
-        return 4 * self._largest * self.shape[1] * self.dtype.itemsize
+        return 5 * self._largest * self.shape[1] * self.dtype.itemsize
 
     def release(self) -> None:
         """Let go of the row group that was read last."""
