@@ -742,7 +742,7 @@ def test_a_penalty_that_has_the_name_of_the_loss_is_added_to_it(rng):
     assert check_gradient(J, theta).relative_difference < GRADIENT
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 100_000, 250_000, 10**9])
+@pytest.mark.parametrize("cache_bytes", [0, 50_000, 130_000, 10**9])
 def test_what_is_kept_for_pass_2_changes_no_bit(cache_bytes, rng):
     """Nothing, some blocks, or all of them."""
     X = rng.random((5000, 6))

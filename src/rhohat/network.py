@@ -287,6 +287,29 @@ class Network:
             a.append(z[-1] if in_place else allocate((n_rows, self.layer_sizes[layer + 1])))
         return Layers(z, a)
 
+    def numbers_per_row(self, stop: int | None = None) -> int:
+        """Return how many numbers `allocate` makes room for, for each row.
+
+        Parameters
+        ----------
+        stop : int, default=None
+            The last layer; None is the output.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> from rhohat.activations import Sigmoid
+        >>> network = Network((64, 25, 64), (Sigmoid(), Sigmoid()))
+        >>> network.numbers_per_row(stop=1), network.numbers_per_row()
+        (25, 89)
+        """
+        layers = range(self.n_layers if stop is None else stop)
+        own = (0 if self.activations[layer].in_place else self.layer_sizes[layer + 1] for layer in layers)
+        return sum(self.widths[layer] for layer in layers) + sum(own)
+
     def forward(
         self, parameters: Parameters, layers: Layers, start: int = 0, without_activation: int | None = None
     ) -> None:

@@ -273,8 +273,7 @@ class Objective:
         n_workers = min(self._engine.n_workers, len(self._blocks))
         to_read = [0 if in_memory(rows) else rows.shape[1] for rows in (self._X, self._y)]
         self._scratch = self._make_scratch(n_workers, largest_block, to_read)
-        sizes = [*self.network.widths[: self._depth], *self.network.layer_sizes[1 : self._depth + 1]]
-        per_row = sum(sizes) * self._dtype.itemsize
+        per_row = self.network.numbers_per_row(self._depth) * self._dtype.itemsize
         #: Of how many rows, the first ones, pass 2 finds the layers of pass 1.
         self._n_kept = max((block.stop for block in self._blocks if block.stop * per_row <= cache_bytes), default=0)
         self._cache = self.network.allocate(self._n_kept, allocate, stop=self._depth)

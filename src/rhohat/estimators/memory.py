@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -275,11 +274,6 @@ def _advice(solver: Solver) -> str:
     return ", or use smaller batches" if isinstance(solver, MiniBatchSolver) else ""
 
 
-def _units_per_row(sizes: Sequence[int], widths: Sequence[int]) -> int:
-    """Return how many numbers a row has in all layers, before and after their activations."""
-    return sum(widths) + sum(sizes[1:])
-
-
 def bytes_per_row(problem: Problem) -> int:
     """Return the bytes of a row of inputs, and of its targets where these are other numbers."""
     columns = problem.X.shape[1]
@@ -290,8 +284,7 @@ def bytes_per_row(problem: Problem) -> int:
 
 def _cached_per_row(problem: Problem) -> int:
     """Return how many numbers of a row are kept from pass 1 to pass 2."""
-    depth = problem.depth_of_means
-    return _units_per_row(problem.network.layer_sizes[: depth + 1], problem.network.widths[:depth])
+    return problem.network.numbers_per_row(problem.depth_of_means)
 
 
 def _bytes_of_tangents(problem: Problem) -> int:
@@ -303,8 +296,7 @@ def _tangents_through_layers(problem: Problem) -> int:
     """Return the bytes that a tangent of a row takes in all layers, forward and back; one is on its way at a time."""
     if problem.tangents is None:
         return 0
-    units = _units_per_row(problem.network.layer_sizes, problem.network.widths)
-    return int(4 * units * problem.X.dtype.itemsize)
+    return 8 * problem.network.numbers_per_row() * problem.X.dtype.itemsize
 
 
 def _held_out_in_memory(problem: Problem, solver: MiniBatchSolver) -> float:
@@ -318,7 +310,7 @@ def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
     blocks = row_blocks(n_samples, network.layer_sizes, itemsize)
     longest = max(block.stop - block.start for block in blocks)
     n_workers = min(n_workers, len(blocks))
-    per_row = itemsize * 2 * _units_per_row(network.layer_sizes, network.widths) + _tangents_through_layers(problem)
+    per_row = itemsize * 3 * network.numbers_per_row() + _tangents_through_layers(problem)
     read = bytes_per_row(problem) if isinstance(problem.X, RowSource) or isinstance(problem.y, RowSource) else 0
     buffers = (1 if n_workers == 1 else 2 * n_workers) * network.n_parameters * itemsize
     return n_workers * longest * (per_row + read) + buffers
@@ -329,7 +321,7 @@ def _batches(problem: Problem, solver: MiniBatchSolver, n_workers: int) -> int:
     network, itemsize = problem.network, problem.X.dtype.itemsize
     n_rows = min(solver.batch_size, problem.X.shape[0])
     columns = network.layer_sizes[0] + network.layer_sizes[-1]
-    per_row = itemsize * (3 * columns + 3 * _units_per_row(network.layer_sizes, network.widths))
+    per_row = itemsize * (3 * columns + 3 * network.numbers_per_row())
     per_row += 3 * _bytes_of_tangents(problem) + _tangents_through_layers(problem)
     return n_rows * per_row + (n_workers + 2) * network.n_parameters * itemsize
 
