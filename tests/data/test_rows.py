@@ -401,7 +401,7 @@ def test_shards_of_row_groups_hold_the_last_few_only(X, tmp_path):
         np.testing.assert_array_equal(rows.read(0, 100), X[:100])
         held = [shard._kept is not None for shard in rows._shards]
         assert sum(held) == 4
-        assert rows.held_bytes == 4 * 2 * 10 * N_FEATURES * 8
+        assert rows.held_bytes == 4 * 5 * 10 * N_FEATURES * 8
 
 
 def test_tables_of_several_types_are_taken(X):

@@ -20,6 +20,7 @@ from rhohat import (
 from rhohat.estimators.memory import as_bytes, plan_memory, warm_up_sizes
 from rhohat.estimators.stacked_autoencoder import FlatRows
 from rhohat.solvers import as_solver
+from tests.peak_memory import PEAK
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -153,19 +154,10 @@ def test_without_a_limit_nothing_is_shown(X, capsys):
     assert model.memory_plan_.cache_bytes == 2**30
 
 
-MEASURED = """
-import json, re, resource, sys, warnings
-from pathlib import Path
-import numpy as np
-import rhohat
-
-warnings.simplefilter("ignore")
-
-def peak():
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux, the other starts at the peak of the process that this one was started by
-        return 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", status.read_text())[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+MEASURED = (
+    PEAK
+    + """
+import json
 
 def fit(rows, limit, folder):
     return {fit}.set_params(memory_limit=limit, checkpoint=folder).fit(rows)
@@ -177,6 +169,7 @@ with rhohat.open_rows(path) as rows:
     plan = fit(rows, limit, folder).memory_plan_
 print(json.dumps([peak() - before, plan.total]))
 """
+)
 
 FITS = {
     "lbfgs": "rhohat.SparseAutoencoder(n_components=64, sparsity=0.1, max_iter=3)",

@@ -30,6 +30,7 @@ from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.stacked_autoencoder import HasLayers
 from tests.data.test_rows import WRITERS, write_csv, write_hdf5, write_npy, write_parquet
+from tests.peak_memory import PEAK
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -513,19 +514,10 @@ def test_a_file_that_changes_in_mid_fit_ends_it_and_leaves_the_estimator_as_it_w
     np.testing.assert_array_equal(model.theta_, before)
 
 
-MEASURED = """
-import re, resource, sys, warnings
-from pathlib import Path
-import numpy as np
-import rhohat
+MEASURED = (
+    PEAK
+    + """
 from rhohat.estimators.stacked_autoencoder import HasLayers
-warnings.simplefilter("ignore")
-
-def peak():
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux, the other starts at the peak of the process that this one was started by
-        return 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", status.read_text())[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 def fit(path):
     with rhohat.open_rows(path) as rows:
@@ -537,6 +529,7 @@ before = peak()
 fit(sys.argv[2])
 print(peak() - before)
 """
+)
 
 FITS = {
     "autoencoder": "rhohat.SparseAutoencoder(n_components=8, sparsity=0.1, max_iter=2).fit(rows).score(rows)",
