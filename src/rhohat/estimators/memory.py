@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ class MemoryPlan:
     @property
     def total(self) -> int:
         """Bytes, all parts together."""
-        return sum(n_bytes for _, n_bytes in self.parts)
+        return _sum(self.parts)
 
     def __str__(self) -> str:
         """Return a table, a line for each part."""
@@ -159,63 +160,90 @@ def plan_memory(
 
 def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, checkpoints: bool) -> MemoryPlan:
     """Return what would be held with a limit, whether it fits or not."""
-    network, itemsize = problem.network, problem.X.dtype.itemsize
-    n_samples, width = problem.X.shape[0], bytes_per_row(problem)
-    theta = 8 * network.n_parameters
-    batches = isinstance(solver, MiniBatchSolver)
-    held_out = _HELD_OUT if isinstance(solver, MiniBatchSolver) and solver.early_stopping else 0.0
-    history = _history(solver, theta)
-    read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
-    hidden = itemsize * _cached_per_row(problem)
-    # What chooses the order of rows depends on the limit and on shapes only, so that it is the same for any number of
-    # threads, with checkpoints or without.
-    window = subset = 0
-    if batches:
-        window = _WINDOW if limit is None else min(_WINDOW, int(limit * _FOR_WINDOWS / (1 + held_out)))
-    elif isinstance(solver, FullBatchSolver) and solver.warm_up:
-        share = width / (width + hidden)
-        subset = _SUBSET if limit is None else min(_SUBSET, int(limit * _FOR_SUBSETS * share))
-    largest = max(warm_up_sizes(n_samples, width, subset), default=0)
-
-    parts: list[tuple[str, int]] = [("parameters and gradients", _VECTORS * theta), *history]
-    if checkpoints:
-        vectors = 8 if held_out else 6
-        parts.append(("a checkpoint while it is written", 2 * (sum(size for _, size in history) + vectors * theta)))
-    if batches:
-        assert isinstance(solver, MiniBatchSolver)
-        parts.append(("mini-batches and their layers", _batches(problem, solver, n_workers)))
-    else:
-        parts.append((f"scratch of {n_workers} threads", _scratch(problem, n_workers, n_samples)))
-    numbers = _NUMBERS_OF_ROWS * n_samples if batches else 2 * _NUMBERS_OF_ROWS * n_samples * bool(largest) // 4
-    if numbers:
-        parts.append(("the order of the rows", numbers))
-    if isinstance(problem.y, np.ndarray):
-        parts.append(("targets, in the units of the outputs", 2 * problem.y.nbytes))
-    if read:
-        at_once = sum(rows.rows_at_once * rows.shape[1] * rows.dtype.itemsize for rows in read)
-        held = sum(rows.held_bytes for rows in read)
-        parts.append(("blocks that rows are read by", _BLOCKS_HELD * at_once + held))
-    if isinstance(solver, MiniBatchSolver) and held_out and not read:
-        parts.append(("rows held out", int(_held_out_in_memory(problem, solver))))
-    if batches and read:
-        parts.append(("windows that rows are shuffled in", min(window, 2 * n_samples * width)))
-        if held_out:
-            parts.append(("rows held out", int(held_out * min(window, n_samples * width))))
+    n_samples, row = problem.X.shape[0], bytes_per_row(problem)
+    hidden = problem.X.dtype.itemsize * _cached_per_row(problem)
+    subset, window = _order_bytes(solver, row, hidden, limit)
+    sizes = warm_up_sizes(n_samples, row, subset)
+    largest = max(sizes, default=0)
+    parts = [
+        *_parts_of_parameters(problem, solver, checkpoints),
+        *_parts_of_work(problem, solver, n_workers, bool(sizes)),
+        *_parts_of_rows(problem, solver, window),
+    ]
     copies = _copies(problem, solver)
-    by_blocks = limit is not None and copies > max(0, limit - sum(size for _, size in parts)) / 2
+    by_blocks = limit is not None and copies > max(0, limit - _sum(parts)) / 2
     if copies and not by_blocks:
         parts.append(("copies of the rows, corrupted or in float32", copies))
-    # A subset is gone when activations of all rows are kept: the two share the memory.
-    of_subset = largest * (width + hidden + _bytes_of_tangents(problem))
-    free = None if limit is None else limit - sum(size for _, size in parts)
-    cache, kept = _CACHE if free is None else 0 if batches else max(0, int(_SPENT * free)), 0
-    if hidden and not batches:
+    cache, kept = _CACHE, 0
+    if limit is not None:
+        cache = 0 if isinstance(solver, MiniBatchSolver) else max(0, int(_SPENT * (limit - _sum(parts))))
+    if hidden and not isinstance(solver, MiniBatchSolver):
         kept = min(n_samples, cache // hidden)
-        share_kept = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
-        parts.append((f"hidden activations kept for pass 2{share_kept}", kept * hidden))
+        share = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
+        parts.append((f"hidden activations kept for pass 2{share}", kept * hidden))
+    # A subset is gone when activations of all rows are kept: the two share the memory.
+    of_subset = largest * (row + hidden + _bytes_of_tangents(problem))
     if of_subset > kept * hidden:
         parts.append((f"rows of the warm-up, {largest:,} at most", of_subset - kept * hidden))
     return MemoryPlan(limit, tuple(parts), cache, subset, window, by_blocks)
+
+
+def _order_bytes(solver: Solver, row: int, hidden: int, limit: int | None) -> tuple[int, int]:
+    """Return what the rows of a subset, and all windows, may take, given the bytes of a row and what is kept of it.
+
+    It chooses the order of rows. So it depends on the limit and on shapes only, not on threads or checkpoints.
+    """
+    if isinstance(solver, MiniBatchSolver):
+        held_out = _HELD_OUT if solver.early_stopping else 0.0
+        return 0, _WINDOW if limit is None else min(_WINDOW, int(limit * _FOR_WINDOWS / (1 + held_out)))
+    if not (isinstance(solver, FullBatchSolver) and solver.warm_up):
+        return 0, 0
+    return _SUBSET if limit is None else min(_SUBSET, int(limit * _FOR_SUBSETS * row / (row + hidden))), 0
+
+
+def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) -> Iterator[tuple[str, int]]:
+    """Yield what is as long as θ, by name."""
+    theta = 8 * problem.network.n_parameters
+    history = _history(solver, theta)
+    yield "parameters and gradients", _VECTORS * theta
+    yield from history
+    if checkpoints:
+        vectors = 8 if isinstance(solver, MiniBatchSolver) and solver.early_stopping else 6
+        yield "a checkpoint while it is written", 2 * (_sum(history) + vectors * theta)
+
+
+def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: bool) -> Iterator[tuple[str, int]]:
+    """Yield what threads work in, and the numbers by which rows are put in order, by name."""
+    n_samples = problem.X.shape[0]
+    if isinstance(solver, MiniBatchSolver):
+        yield "mini-batches and their layers", _batches(problem, solver, n_workers)
+        yield "the order of the rows", _NUMBERS_OF_ROWS * n_samples
+    else:
+        yield f"scratch of {n_workers} threads", _scratch(problem, n_workers, n_samples)
+        if warms_up:
+            yield "the order of the rows", _NUMBERS_OF_ROWS // 2 * n_samples
+
+
+def _parts_of_rows(problem: Problem, solver: Solver, window: int) -> Iterator[tuple[str, int]]:
+    """Yield what is held of rows and targets, by name."""
+    n_samples, row = problem.X.shape[0], bytes_per_row(problem)
+    if isinstance(problem.y, np.ndarray):
+        yield "targets, in the units of the outputs", 2 * problem.y.nbytes
+    read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
+    if read:
+        at_once = sum(rows.rows_at_once * rows.shape[1] * rows.dtype.itemsize for rows in read)
+        yield "blocks that rows are read by", _BLOCKS_HELD * at_once + sum(rows.held_bytes for rows in read)
+    if not isinstance(solver, MiniBatchSolver):
+        return
+    if read:
+        yield "windows that rows are shuffled in", min(window, 2 * n_samples * row)
+    if solver.early_stopping:
+        of_read = int(_HELD_OUT * min(window, n_samples * row))
+        yield "rows held out", of_read if read else int(_held_out_in_memory(problem, solver))
+
+
+def _sum(parts: Iterable[tuple[str, int]]) -> int:
+    return sum(size for _, size in parts)
 
 
 def order_of_rows(problem: Problem, solver: Solver, plan: MemoryPlan) -> Any:
