@@ -549,13 +549,13 @@ def test_a_scheduler_or_workers_that_go_away_are_an_error_and_no_hang(separate):
         warnings.simplefilter("ignore")  # what Dask says of a connection that is gone
         with Client(address, set_as_default=False, timeout=30) as client:
             client.wait_for_workers(1, timeout=60)
-            objective = ClusterObjective(engine=DaskEngine(client, timeout=2), **arguments)
+            objective = ClusterObjective(engine=DaskEngine(client, timeout=8), **arguments)
             expected = objective(theta)[0]
             worker.kill()
             start = time.monotonic()
             with pytest.raises(ClusterError, match="no workers, for"):
                 objective(theta)
-            assert time.monotonic() - start < 15
+            assert time.monotonic() - start < 30
             second = subprocess.Popen(
                 [sys.executable, "-m", "dask", "worker", address, "--nthreads", "1", "--no-nanny"],
                 stdout=subprocess.DEVNULL,
@@ -589,7 +589,7 @@ def test_a_scheduler_that_goes_away_in_mid_fit_leaves_a_checkpoint(separate, eng
         warnings.simplefilter("ignore")  # what Dask says of a connection that is gone
         with Client(address, set_as_default=False, timeout=30) as client:
             client.wait_for_workers(1, timeout=60)
-            model = estimator(engine=DaskEngine(client, timeout=2), checkpoint=tmp_path, checkpoint_every="1 h")
+            model = estimator(engine=DaskEngine(client), checkpoint=tmp_path, checkpoint_every="1 h")
             with pytest.raises(ClusterError, match="scheduler"):
                 model.set_params(callbacks=[kill_it]).fit(array)
     assert calls == [1, 2, 3, 4]
