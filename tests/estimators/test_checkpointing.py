@@ -321,9 +321,9 @@ def test_times_count_from_checkpoint_to_checkpoint(X, tmp_path):
 
     def look(state):
         seen.append(Checkpoints(tmp_path / "a").paths()[0].name)
-        time.sleep(0.06)
+        time.sleep(0.15)
 
-    fit(set_callback(AUTOENCODERS["sparse"], look), X, checkpoint=tmp_path / "a", checkpoint_every="0.1 s")
+    fit(set_callback(AUTOENCODERS["sparse"], look), X, checkpoint=tmp_path / "a", checkpoint_every="0.5 s")
     assert 2 < len(set(seen)) < len(seen)
 
 
