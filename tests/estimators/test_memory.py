@@ -148,6 +148,21 @@ def test_classifiers_have_plans_too(X):
     assert model.memory_plan_.total <= 50_000_000
 
 
+def test_the_cost_keeps_to_the_limit_too(X):
+    """It may keep hidden activations from pass 1 to pass 2, in half of it; for the same bits."""
+    model = SparseAutoencoder(n_components=30, sparsity=0.1, max_iter=2, random_state=0).fit(X)
+    cost = model.cost(X)
+    limited = model.set_params(memory_limit="2 MB")
+    assert 0 < limited.objective(X)._n_kept < len(X)
+    assert limited.cost(X) == cost
+
+
+def test_partial_fit_shows_no_plan_at_every_call(X, capsys):
+    model = SparseAutoencoder(n_components=3, solver="adam", memory_limit="50 MB")
+    model.partial_fit(X).partial_fit(X)
+    assert capsys.readouterr().err == ""
+
+
 def test_without_a_limit_nothing_is_shown(X, capsys):
     model = SparseAutoencoder(n_components=3, max_iter=2, verbose=1).fit(X)
     assert "memory" not in capsys.readouterr().err

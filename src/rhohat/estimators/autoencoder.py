@@ -29,6 +29,7 @@ from rhohat.estimators.base import (
     works_in_mini_batches,
 )
 from rhohat.estimators.forward import ForwardPass
+from rhohat.estimators.memory import as_bytes
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
@@ -267,7 +268,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         rows = self._validate(X) if fitted else check_rows(X)
         network = self.network_ if fitted else self._choose_network(rows, continues=False)
         problem = self._make_problem(rows, network)
-        return problem.objective(self.engine or ThreadEngine(self.n_jobs), self._integer_seed())
+        engine = self.engine or ThreadEngine(self.n_jobs)
+        cache_bytes = 2**30 if self.memory_limit is None else min(2**30, as_bytes(self.memory_limit) // 2)
+        return problem.objective(engine, self._integer_seed(), cache_bytes=cache_bytes)
 
     def cost(self, X: ArrayLike | RowSource) -> tuple[float, dict[str, float]]:
         """Return J of the fitted network on these rows, and its terms.

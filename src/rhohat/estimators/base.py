@@ -29,8 +29,8 @@ from rhohat.data.rows import DaskRows, is_dask_array
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checkpointing import (
     AS_IT_WAS,
+    CheckpointSchedule,
     Journal,
-    Schedule,
     describe,
     describe_estimator,
     describe_rows,
@@ -157,7 +157,7 @@ class BaseNetwork(BaseEstimator):
         super()._validate_params()
         if self.memory_limit is not None:
             as_bytes(self.memory_limit)
-        Schedule(self.checkpoint_every)
+        CheckpointSchedule(self.checkpoint_every)
         if self.checkpoint is not None and not str(self.checkpoint):
             raise ValueError("checkpoint must name a folder; got an empty path.")
         if self.resume and self.checkpoint is None:
@@ -322,6 +322,8 @@ class BaseNetwork(BaseEstimator):
         callbacks, solver = self._all_callbacks(), as_solver(self.solver)
         self._check_resumable(solver)
         memory = self._plan_memory(problem, solver)
+        if memory.limit is not None:
+            print(memory, file=sys.stderr)
         if start is None and continues:
             start = self.theta_
         settings = {"network": problem.network, "loss": problem.loss, "order": order_of_rows(problem, solver, memory)}
@@ -391,7 +393,7 @@ class BaseNetwork(BaseEstimator):
         described = {name: one if one is AS_IT_WAS else describe(one) for name, one in settings.items()}
         return Journal(
             Path(self.checkpoint) / part,
-            Schedule(self.checkpoint_every),
+            CheckpointSchedule(self.checkpoint_every),
             bool(self.resume),
             {"rhohat": version("rhohat"), **describe_estimator(self), **described},
             lambda: {name: describe_rows(array) for name, array in rows.items()},
@@ -407,13 +409,10 @@ class BaseNetwork(BaseEstimator):
             return seed
 
     def _plan_memory(self, problem: Problem, solver: Solver) -> MemoryPlan:
-        """Decide what will be held in memory, and show it where it is limited."""
+        """Decide what will be held in memory."""
         limit = None if self.memory_limit is None else as_bytes(self.memory_limit)
         n_workers = ThreadEngine(self.n_jobs).n_workers
-        plan = plan_memory(problem, solver, n_workers, limit, checkpoints=self.checkpoint is not None)
-        if limit is not None:
-            print(plan, file=sys.stderr)
-        return plan
+        return plan_memory(problem, solver, n_workers, limit, checkpoints=self.checkpoint is not None)
 
     def _train_an_epoch(self, problem: Problem, X: ArrayLike | RowSource) -> None:
         """Train the network for one epoch from where it is, the solver's state included."""

@@ -23,7 +23,7 @@ from rhohat.data import RowSource, open_rows
 from rhohat.exceptions import CheckpointError, CheckpointWarning
 from rhohat.solvers import RunState, SolverResult, as_solver
 
-__all__ = ["AS_IT_WAS", "Journal", "Schedule", "describe", "describe_estimator", "describe_rows"]
+__all__ = ["AS_IT_WAS", "CheckpointSchedule", "Journal", "describe", "describe_estimator", "describe_rows"]
 
 #: In the place of a setting that shall be that of the fit which is resumed.
 AS_IT_WAS = object()
@@ -40,7 +40,7 @@ class Minimise(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
+class CheckpointSchedule:
     """How often a checkpoint is written.
 
     Parameters
@@ -81,7 +81,7 @@ class Journal:
     ----------
     folder : path or None
         For checkpoints; None keeps none.
-    schedule : Schedule
+    schedule : CheckpointSchedule
     resume : bool
     settings : dict
         What makes the fit what it is, as JSON holds it.
@@ -110,7 +110,7 @@ class Journal:
     def __init__(
         self,
         folder: str | PathLike[str] | None,
-        schedule: Schedule,
+        schedule: CheckpointSchedule,
         resume: bool,
         settings: dict[str, Any],
         data: Callable[[], dict[str, Any]],
@@ -138,7 +138,7 @@ class Journal:
     @classmethod
     def of_nothing(cls) -> Self:
         """Return a record that is not written."""
-        return cls(None, Schedule(1), False, {}, dict)
+        return cls(None, CheckpointSchedule(1), False, {}, dict)
 
     @property
     def result(self) -> SolverResult | None:

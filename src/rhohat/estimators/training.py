@@ -84,9 +84,11 @@ class Problem:
         if isinstance(solver, NewtonCG):
             check_second_derivatives(self.network, self.loss, self.penalties)
 
-    def objective(self, engine: ThreadEngine | DaskEngine, seed: int = 0, epoch: int = 0) -> Objective:
+    def objective(
+        self, engine: ThreadEngine | DaskEngine, seed: int = 0, epoch: int = 0, cache_bytes: int = 2**30
+    ) -> Objective:
         """Return J over all rows, corrupted once, as the seed and the epoch say."""
-        return self.corrupted(seed, epoch).on_rows(engine)
+        return self.corrupted(seed, epoch).on_rows(engine, cache_bytes=cache_bytes)
 
     def corrupted(self, seed: int, epoch: int) -> Problem:
         """Return the problem with its rows corrupted once."""
