@@ -1,14 +1,11 @@
 """Checkpoints on disk: numbers and arrays in a folder, of which a reader sees all or nothing.
 
-A checkpoint is one safetensors file: its arrays are tensors, and everything else is JSON in its metadata. It is written
-beside the others under another name, forced to the disk, and renamed, which happens as a whole or not at all; and then
-all but the newest two are deleted. So whenever a process or machine dies, the newest checkpoint is a complete one.
+A checkpoint is one file, written as a whole or not at all; and then all but the newest two are deleted. So whenever a
+process or machine dies, the newest checkpoint is a complete one.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import warnings
@@ -16,10 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rhohat.arrays import empty_aligned
 from rhohat.exceptions import CheckpointError, CheckpointWarning
+from rhohat.tensor_files import read_tensor_file, write_tensor_file
 
 try:
     import fcntl
@@ -70,7 +65,7 @@ class Checkpoints:
         paths = self.paths()
         for path in paths:
             try:
-                found = _read(path)
+                found = read_tensor_file(path, _FORMAT)
             except Exception as error:  # a damaged file may fail in many ways
                 self._damaged.add(path)
                 failure = f"{path} cannot be read: {error}"
@@ -96,27 +91,11 @@ class Checkpoints:
         OSError
             If it cannot be written; earlier ones stay as they are.
         """
-        from safetensors.numpy import save
-
         self.folder.mkdir(parents=True, exist_ok=True)
         paths = self.paths()
         number = int(_NAME.fullmatch(paths[0].name)[1]) + 1 if paths else 1  # type: ignore[index]
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        text = json.dumps(record, default=np.generic.item)  # NumPy's numbers are as good as Python's
-        metadata = {"format": _FORMAT, "record": text, "sha256": _digest(text, contiguous)}
-        content = save(contiguous, metadata=metadata)
-        unfinished = self.folder / _UNFINISHED
-        try:
-            with unfinished.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.folder / f"checkpoint-{number:08d}.safetensors")
-        except BaseException:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
-        self._sync_folder()
+        path = self.folder / f"checkpoint-{number:08d}.safetensors"
+        write_tensor_file(path, _FORMAT, record, arrays, self.folder / _UNFINISHED)
         good = [path for path in paths if path not in self._damaged]
         for path in {*good[_KEPT - 1 :], *self._damaged}:
             path.unlink(missing_ok=True)
@@ -153,38 +132,3 @@ class Checkpoints:
                 fcntl.flock(self._lock, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor, too
             os.close(self._lock)
             self._lock = None
-
-    def _sync_folder(self) -> None:
-        """Force the names in the folder to the disk, where the system can."""
-        with suppress(OSError):
-            descriptor = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(f"its format is {metadata.get('format', 'unknown')!r}, not {_FORMAT!r}")
-        arrays = {}
-        for name in file.keys():  # noqa: SIM118 - it is no dict
-            stored = file.get_tensor(name)
-            arrays[name] = empty_aligned(stored.shape, stored.dtype)
-            arrays[name][...] = stored
-    if metadata.get("sha256") != _digest(metadata["record"], arrays):
-        raise ValueError("its numbers are not those that were written")
-    return json.loads(metadata["record"]), arrays
-
-
-def _digest(text: str, arrays: dict[str, Any]) -> str:
-    """Return a digest of all that a checkpoint holds."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["CheckpointError", "CheckpointWarning", "ClusterError", "ConvergenceWarning", "MissingExtraError"]
+__all__ = [
+    "CheckpointError",
+    "CheckpointWarning",
+    "ClusterError",
+    "ConvergenceWarning",
+    "MissingExtraError",
+    "ModelFileError",
+]
 
 
 class CheckpointError(ValueError):
@@ -36,3 +43,7 @@ class MissingExtraError(ImportError):
 
 class ClusterError(RuntimeError):
     """A Dask cluster cannot do its work: the scheduler or all workers are gone, or rhohat is missing there."""
+
+
+class ModelFileError(ValueError):
+    """A model cannot be saved, or a file holds none that can be loaded."""

@@ -564,3 +564,22 @@ def test_files_are_closed_where_opening_fails(tmp_path, X):
     for key in ("other", "nothing"):
         with pytest.raises(ValueError, match=r"cannot be read|holds"):
             open_rows(f"{path}:{key}")
+
+
+@pytest.mark.parametrize("write", [write_npy, write_hdf5, write_zarr])
+def test_the_shape_of_images_is_remembered(write, rng, tmp_path):
+    images = rng.random((N_ROWS, 3, 2))
+    with open_rows(write(tmp_path, images), transform=lambda rows: rows / 2, dtype="float32") as rows:
+        assert (rows.shape, rows.row_shape) == ((N_ROWS, 6), (3, 2))
+    with open_rows(write(tmp_path, images), transform=lambda rows: rows[:, :4]) as rows:
+        assert rows.row_shape == (4,)
+
+
+def test_shards_of_one_shape_are_images_of_that_shape(tmp_path):
+    for name, shape in (("a", (5, 3, 2)), ("b", (4, 3, 2))):
+        np.save(tmp_path / f"{name}.npy", np.zeros(shape))
+    with open_rows(tmp_path) as rows:
+        assert rows.row_shape == (3, 2)
+    np.save(tmp_path / "c.npy", np.zeros((2, 6)))
+    with open_rows(tmp_path) as rows:
+        assert rows.row_shape == (6,)

@@ -22,8 +22,8 @@ def whiten_image(
 ) -> FloatArray:
     """Flatten the spectrum of a natural image: a 1/f whitening filter with a low-pass.
 
-    The filter is |f| exp(−(|f|/f₀)ⁿ), with zero phase: amplitudes of natural images fall off as 1/|f|, so the first
-    factor makes all frequencies equally strong, and the second removes the highest, which hold noise.
+    The filter is ``|f| exp(−(|f|/f₀)ⁿ)``, with zero phase: amplitudes of natural images fall off as ``1/|f|``, so the
+    first factor makes all frequencies equally strong, and the second removes the highest, which hold noise.
 
     Parameters
     ----------

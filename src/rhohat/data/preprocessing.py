@@ -56,7 +56,7 @@ class PatchNormalizer(_RowTransformer):
     scale_ : float
         c; 1 where all training patches are constant.
     n_features_in_ : int
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
 
     Raises
@@ -169,7 +169,7 @@ class ZCAWhitening(_RowTransformer):
     dewhitening_ : array of shape (n_features, n_features)
         Its inverse.
     n_features_in_ : int
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
 
     Raises

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, as_rows, delivered_dtype
+from rhohat.data.rows.base import RowSource, delivered_dtype
 
 __all__ = ["ArrayRows"]
 
@@ -34,7 +34,7 @@ class ArrayRows(RowSource):
     def __init__(self, array: Any, name: str = "the array", feature_names: Sequence[str] | None = None) -> None:
         self._array = np.asarray(array)
         dtype = delivered_dtype(self._array.dtype, name)
-        super().__init__(name, as_rows(self._array.shape, name), dtype, feature_names)
+        super().__init__(name, self._array.shape, dtype, feature_names)
 
     @property
     def is_watched(self) -> bool:

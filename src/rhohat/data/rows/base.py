@@ -31,8 +31,8 @@ class RowSource(ABC):
     ----------
     name : str
         What the rows are called in messages, such as their path.
-    shape : tuple of two int
-        (n_samples, n_features), each at least 1.
+    shape : sequence of int
+        (n_samples, ...), each at least 1; axes after the first are raveled, in C order.
     dtype : dtype-like
         In which rows are given: float32 or float64.
     feature_names : sequence of str, default=None
@@ -40,7 +40,11 @@ class RowSource(ABC):
 
     Attributes
     ----------
-    name, shape, dtype, feature_names
+    name, dtype, feature_names
+    shape : tuple of two int
+        (n_samples, n_features).
+    row_shape : tuple of int
+        Of a row before it was raveled: (28, 28) for images of so many pixels, (n_features,) for a row that was flat.
     origin : callable, or None
         Opens the same rows again, in another process too; None where nothing can.
     """
@@ -48,10 +52,11 @@ class RowSource(ABC):
     ndim = 2
 
     def __init__(
-        self, name: str, shape: tuple[int, int], dtype: DTypeLike, feature_names: Sequence[str] | None = None
+        self, name: str, shape: Sequence[int], dtype: DTypeLike, feature_names: Sequence[str] | None = None
     ) -> None:
         self.name = name
-        self.shape = (int(shape[0]), int(shape[1]))
+        self.shape = as_rows(shape, name)
+        self.row_shape = tuple(int(size) for size in shape[1:])
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.feature_names = None if feature_names is None else list(feature_names)
         self._extent: tuple[float, float] | None = None
@@ -260,7 +265,7 @@ class PartRows(RowSource):
 
     def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
         self._source, self._start, self._owner = source, start, owner
-        super().__init__(source.name, (stop - start, source.shape[1]), source.dtype, source.feature_names)
+        super().__init__(source.name, (stop - start, *source.row_shape), source.dtype, source.feature_names)
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._source.read(self._start + start, self._start + stop, out)

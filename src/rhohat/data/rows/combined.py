@@ -50,7 +50,9 @@ class ShardedRows(RowSource):
         self._recent: list[int] = []
         self._lock = threading.Lock()
         self._edges = np.concatenate([[0], np.cumsum([len(shard) for shard in shards])])
-        super().__init__(name, (int(self._edges[-1]), first.shape[1]), first.dtype, first.feature_names)
+        alike = all(shard.row_shape == first.row_shape for shard in shards)
+        row_shape = first.row_shape if alike else first.shape[1:]
+        super().__init__(name, (int(self._edges[-1]), *row_shape), first.dtype, first.feature_names)
 
     @property
     def is_watched(self) -> bool:
@@ -104,7 +106,7 @@ class _DerivedRows(RowSource):
     source : RowSource
         Closed with this source.
     derive : callable(rows, first)
-    n_features : int
+    row_shape : tuple of int
     dtype : dtype-like
     feature_names : sequence of str, default=None
     first : int, default=0
@@ -115,13 +117,13 @@ class _DerivedRows(RowSource):
         self,
         source: RowSource,
         derive: _Derivation,
-        n_features: int,
+        row_shape: tuple[int, ...],
         dtype: DTypeLike,
         feature_names: Sequence[str] | None = None,
         first: int = 0,
     ) -> None:
         self._source, self._derive, self._first = source, derive, first
-        super().__init__(source.name, (len(source), n_features), dtype, feature_names)
+        super().__init__(source.name, (len(source), *row_shape), dtype, feature_names)
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
         return self._source.map_blocks(partial(_derive_and_call, self._derive, function, self._first))
@@ -136,7 +138,7 @@ class _DerivedRows(RowSource):
         return [
             import_extra("dask", "dask").delayed(self._derive, pure=False)(recipe, first)
             if hasattr(recipe, "__dask_graph__")
-            else partial(_open_derived, recipe, self._derive, self.shape[1], self.dtype, self.feature_names, first)
+            else partial(_open_derived, recipe, self._derive, self.row_shape, self.dtype, self.feature_names, first)
             for recipe, first in zip(recipes, firsts, strict=True)
         ]
 
@@ -171,7 +173,8 @@ class TransformedRows(_DerivedRows):
         Closed with this source.
     transform : callable or fitted transformer
         (n_rows, n_features) → (n_rows, n_new_features), row by row: what becomes of a row must not depend on the
-        others. A transformer's `transform` is called. Several threads call it at a time.
+        others. A transformer's `transform` is called. Several threads call it at a time. The shape of a
+        row stays where its width does.
 
     Raises
     ------
@@ -190,7 +193,9 @@ class TransformedRows(_DerivedRows):
                 f" {(1, source.shape[1])}."
             )
         dtype = delivered_dtype(probe.dtype, "what transform gives")
-        super().__init__(source, partial(_transform, function, probe.shape[1], dtype), probe.shape[1], dtype)
+        derive = partial(_transform, function, probe.shape[1], dtype)
+        row_shape = source.row_shape if probe.shape[1] == source.shape[1] else probe.shape[1:]
+        super().__init__(source, derive, row_shape, dtype)
 
 
 def _transform(function: Any, n_features: int, dtype: np.dtype[Any], rows: FloatArray, first: int) -> FloatArray:
@@ -221,7 +226,7 @@ class ConvertedRows(_DerivedRows):
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64; got {dtype!r}.")
         derive = partial(_convert, np.dtype(dtype))
-        super().__init__(source, derive, source.shape[1], dtype, source.feature_names)
+        super().__init__(source, derive, source.row_shape, dtype, source.feature_names)
 
 
 def _convert(dtype: np.dtype[Any], rows: FloatArray, _: int) -> FloatArray:
@@ -242,7 +247,7 @@ class CorruptedRows(_DerivedRows):
 
     def __init__(self, source: RowSource, corruption: Corruption, seed: int, epoch: int) -> None:
         self._corrupt = partial(_corrupt, corruption, seed, epoch)
-        super().__init__(source, self._corrupt, source.shape[1], source.dtype, source.feature_names)
+        super().__init__(source, self._corrupt, source.row_shape, source.dtype, source.feature_names)
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._corrupt(self._source.read(start, stop, out), self._first + start, out)

@@ -52,7 +52,7 @@ class DaskRows(RowSource):
         if any(np.isnan(size) for size in array.shape):
             raise ValueError(f"{name} does not know how many rows it has; call its compute_chunk_sizes() first.")
         shape, dtype = as_rows(array.shape, name), delivered_dtype(array.dtype, name)
-        super().__init__(name, shape, dtype)
+        super().__init__(name, array.shape, dtype)
         if array.ndim > 2:
             array = array.rechunk(dict.fromkeys(range(1, array.ndim), -1)).reshape(shape)
         self.array = array.astype(dtype).rechunk({1: -1})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, as_rows, choose, delivered_dtype
+from rhohat.data.rows.base import RowSource, choose, delivered_dtype
 from rhohat.data.rows.positioned import Stamp
 from rhohat.extras import import_extra
 
@@ -38,7 +38,7 @@ class DatasetRows(RowSource):
     ) -> None:
         self._dataset, self._close, self._lock = dataset, close, threading.Lock()
         self._stamp = None if path is None else Stamp(path)
-        super().__init__(name, as_rows(dataset.shape, name), delivered_dtype(dataset.dtype, name))
+        super().__init__(name, dataset.shape, delivered_dtype(dataset.dtype, name))
 
     @property
     def rows_stored_together(self) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, as_rows, choose, delivered_dtype
+from rhohat.data.rows.base import RowSource, choose, delivered_dtype
 from rhohat.data.rows.positioned import PositionedFile
 
 __all__ = ["FlatRows", "is_idx", "is_safetensors", "open_idx", "open_npy", "open_npz", "open_safetensors"]
@@ -67,7 +67,7 @@ class FlatRows(RowSource):
     ) -> None:
         self._file, self._position, self._stored, self._bfloat16 = file, position, np.dtype(stored), bfloat16
         dtype = np.dtype(np.float32) if bfloat16 else delivered_dtype(self._stored, name)
-        super().__init__(name, as_rows(shape, name), dtype)
+        super().__init__(name, shape, dtype)
         end = position + prod(self.shape) * self._stored.itemsize
         if end > file.size:
             raise ValueError(

@@ -1,0 +1,95 @@
+"""The parts that models are made of, by name: what a model file may hold, and a command line may ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from rhohat.activations import ACTIVATIONS
+from rhohat.corruption import CORRUPTIONS
+from rhohat.data import PatchNormalizer, ZCAWhitening
+from rhohat.estimators import (
+    ContractiveAutoencoder,
+    DeepAutoencoder,
+    DenoisingAutoencoder,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    SoftmaxRegression,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    StackedAutoencoderClassifier,
+)
+from rhohat.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.losses import LOSSES, GaussianLoss
+from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
+from rhohat.solvers import SCHEDULES, SOLVERS, MiniBatchSolver
+
+__all__ = ["COMPONENTS", "ESTIMATORS", "PREPROCESSING", "settings_of"]
+
+ESTIMATORS: dict[str, type[Any]] = {
+    cls.__name__: cls
+    for cls in (
+        SparseAutoencoder,
+        DenoisingAutoencoder,
+        ContractiveAutoencoder,
+        DeepAutoencoder,
+        StackedAutoencoder,
+        FeedforwardClassifier,
+        FeedforwardRegressor,
+        SoftmaxRegression,
+        StackedAutoencoderClassifier,
+    )
+}
+
+#: What may come before an estimator in a pipeline; two of scikit-learn's are among them, for columns of a table.
+PREPROCESSING: dict[str, type[Any]] = {
+    cls.__name__: cls for cls in (PatchNormalizer, ZCAWhitening, MinMaxScaler, StandardScaler)
+}
+
+#: What parameters of an estimator are set to, where no number or text will do.
+_PARTS: tuple[type[Any], ...] = (
+    *ACTIVATIONS.values(),
+    *LOSSES.values(),
+    GaussianLoss,
+    WeightDecay,
+    KLSparsity,
+    L1Sparsity,
+    Contraction,
+    TangentPropagation,
+    *CORRUPTIONS.values(),
+    *SOLVERS.values(),
+)
+COMPONENTS = {cls.__name__: cls for cls in _PARTS}
+
+
+def settings_of(part: Any) -> dict[str, Any]:
+    """Return the arguments that make a part anew.
+
+    Parameters
+    ----------
+    part : object
+        Of one of the classes above.
+
+    Returns
+    -------
+    dict of str to object
+
+    Examples
+    --------
+    >>> from rhohat import MaskingNoise
+    >>> settings_of(MaskingNoise(0.3))
+    {'q': 0.3}
+    """
+    if isinstance(part, BaseEstimator):
+        parameters: dict[str, Any] = part.get_params(deep=False)
+        return parameters
+    if isinstance(part, GaussianLoss):
+        return {"covariance": part.covariance}
+    settings = {field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init}
+    if isinstance(part, MiniBatchSolver) and callable(part.schedule):
+        names = [name for name, schedule in SCHEDULES.items() if schedule is part.schedule]
+        settings["schedule"] = names[0] if names else part.schedule
+    return settings

@@ -1,0 +1,138 @@
+"""Models in files: one safetensors file holds a fitted estimator, or a pipeline that ends in one, and nothing runs.
+
+Arrays are tensors; kind, parameters and training record are JSON in the metadata. A class is made only if its name is
+among those in `rhohat.components`, and a file is read only if every tensor that its kind needs is there, in the shape
+that its architecture asks for, and no other. docs/model-file.md describes the format.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rhohat.exceptions import ModelFileError
+from rhohat.model_file.reading import Reader
+from rhohat.model_file.writing import Writer
+from rhohat.tensor_files import read_format, read_tensor_file, write_tensor_file
+
+__all__ = ["load", "save"]
+
+_FORMAT, _VERSION = "rhohat model", 1
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted model into one file, from which `load` makes it anew.
+
+    The file holds all that `transform`, `predict` and further training need: parameters, what was learned, names of
+    columns, the record of the training, and of `partial_fit` the solver's state. What belongs to a run is not in it:
+    `callbacks`, `engine`, `checkpoint`, `resume`, and a `random_state` that is a generator are at their defaults in
+    what is loaded.
+
+    Parameters
+    ----------
+    model : fitted estimator or Pipeline
+        Any of rhohat's estimators and transformers; or a pipeline of transformers, scikit-learn's `StandardScaler` and
+        `MinMaxScaler` among them, that may end in an estimator.
+    path : path
+        Such as ``"model.safetensors"``. A file that exists is replaced as a whole; one that cannot be written stays as
+        it was.
+
+    Raises
+    ------
+    ModelFileError
+        If the model has parts that are not rhohat's, as a penalty of your own, which a file without code cannot hold.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    OSError
+        If the file cannot be written.
+
+    See Also
+    --------
+    load
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from rhohat import SparseAutoencoder
+    >>> X = np.random.default_rng(0).random((50, 9))
+    >>> fitted = SparseAutoencoder(n_components=2, sparsity=0.1, max_iter=2000, random_state=0).fit(X)
+    >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> save(fitted, path)
+    >>> bool((load(path).transform(X) == fitted.transform(X)).all())
+    True
+    """
+    target = Path(path)
+    writer = Writer()
+    record = {"model": writer.model(model, ""), "versions": _versions()}
+    try:
+        write_tensor_file(
+            target, f"{_FORMAT} {_VERSION}", record, writer.arrays, target.with_name(f".{target.name}.{os.getpid()}")
+        )
+    except ValueError as error:
+        raise ModelFileError(f"the model cannot be saved: {error}") from error
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model from a file that `save` has written.
+
+    No code runs that is not rhohat's, scikit-learn's or NumPy's, whatever the file holds.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    fitted estimator or Pipeline
+        Its `transform` gives the bits that it gave when it was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it is no model file, is truncated or damaged, was written by a newer rhohat, is of an unknown kind, or lacks
+        tensors, has some that do not belong to it, of another shape, or with numbers that are not finite.
+
+    See Also
+    --------
+    save
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no model file {file}.")
+    try:
+        _check_format(file)
+        record, arrays = read_tensor_file(file, f"{_FORMAT} {_VERSION}")
+        reader = Reader(arrays)
+        model = reader.model(record["model"], "")
+        reader.finish()
+    except ModelFileError as error:
+        raise ModelFileError(f"{file} cannot be loaded: {error}") from None
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # what a damaged or forged file holds may be wrong in any way
+        raise ModelFileError(f"{file} cannot be loaded, it is damaged or no model file: {error}") from error
+    return model
+
+
+def _check_format(path: Path) -> None:
+    found = read_format(path)
+    name, _, number = (found or "").rpartition(" ")
+    if name != _FORMAT or not number.isdecimal() or len(number) > 9:
+        what = "no safetensors file, or truncated" if found is None else f"of the format {found[:60]!r}"
+        raise ModelFileError(f"it is {what}; a model file is written by rhohat.save.")
+    if int(number) > _VERSION:
+        raise ModelFileError(
+            f"it was written by a newer rhohat, in version {number} of the format, and this one reads version"
+            f" {_VERSION}; upgrade rhohat."
+        )
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: version(name) for name in ("rhohat", "numpy", "scipy", "scikit-learn")}
+    return {**packages, "python": platform.python_version()}

@@ -1,0 +1,162 @@
+"""A model: one of rhohat's estimators, or a pipeline of preprocessing that ends in one; fitted to rows of any source.
+
+scikit-learn's `Pipeline` passes arrays from step to step. What is here passes row sources: a model is fitted to rows
+that are larger than memory, and its network gets rows of a file as preprocessing leaves them, some at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.pipeline import Pipeline
+
+from rhohat.arrays import FloatArray
+from rhohat.data import RowSource, open_rows
+from rhohat.estimators import BaseNetwork
+
+__all__ = ["codes_of", "estimator_of", "feature_names_of", "fit_model", "prepare_rows", "preprocessing_of"]
+
+_Model = TypeVar("_Model")
+
+
+def estimator_of(model: Any) -> BaseNetwork:
+    """Return the estimator that a model is, or ends in.
+
+    Raises
+    ------
+    ValueError
+        If it is none of rhohat's, nor a pipeline that ends in one.
+    """
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if not isinstance(last, BaseNetwork):
+        raise ValueError(f"model must be an estimator of rhohat, or a Pipeline that ends in one; got {model!r}.")
+    return last
+
+
+def preprocessing_of(model: Any) -> list[Any]:
+    """Return the transformers before a model's estimator, in order."""
+    if not isinstance(model, Pipeline):
+        return []
+    return [step for _, step in model.steps[:-1] if step is not None and step != "passthrough"]
+
+
+def feature_names_of(model: Any) -> list[str] | None:
+    """Return the names of the columns that a fitted model's network sees, where they are known."""
+    steps = preprocessing_of(model)
+    if not all(isinstance(step, OneToOneFeatureMixin) for step in steps):
+        return None
+    names = getattr([*steps, estimator_of(model)][0], "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def prepare_rows(model: Any, rows: RowSource) -> RowSource:
+    """Return rows as the network of a fitted model sees them: after its preprocessing, some at a time.
+
+    Parameters
+    ----------
+    model : fitted estimator or Pipeline
+    rows : RowSource
+
+    Returns
+    -------
+    RowSource
+        Closed with `rows`; or `rows`, where there is no preprocessing.
+
+    Raises
+    ------
+    ValueError
+        If the rows have other columns than those of the fit.
+    """
+    steps = preprocessing_of(model)
+    first = [*steps, estimator_of(model)][0]
+    if rows.shape[1] != first.n_features_in_:
+        raise ValueError(
+            f"{rows.name} has {rows.shape[1]} columns, and the model was fitted to rows of {first.n_features_in_}."
+        )
+    known = getattr(first, "feature_names_in_", None)
+    if known is not None and rows.feature_names is not None and list(known) != rows.feature_names:
+        raise ValueError(
+            f"The columns of {rows.name} are {rows.feature_names}, and the model was fitted to those named"
+            f" {list(known)}, in this order."
+        )
+    return open_rows(rows, transform=_Steps(steps)) if steps else rows
+
+
+def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Model:
+    """Fit a model to rows of any source: one step of a pipeline after the other, never all rows in memory.
+
+    Steps that fit to a row source, or to some rows at a time by `partial_fit`, are given the rows so; others, as
+    scikit-learn's PCA, get them all at once.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+    rows : RowSource
+    y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+        For estimators that learn from targets.
+
+    Returns
+    -------
+    The model, fitted.
+    """
+    estimator: Any = estimator_of(model)
+    done: list[Any] = []
+    for step in preprocessing_of(model):
+        seen = open_rows(rows, transform=_Steps(done)) if done else rows
+        _fit_step(step, seen)
+        if not done and rows.feature_names is not None:
+            step.feature_names_in_ = np.array(rows.feature_names, dtype=object)
+        done.append(step)
+    prepared = open_rows(rows, transform=_Steps(done)) if done else rows
+    estimator.fit(prepared, y)
+    return model
+
+
+def codes_of(estimator: Any, rows: FloatArray | RowSource) -> FloatArray:
+    """Return the activations of the layer whose units are the features learned: the code, or the last hidden layer.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    rows : array or RowSource of shape (n_samples, n_features)
+
+    Returns
+    -------
+    array of shape (n_samples, n_units)
+    """
+    given = estimator._validate(rows, all_rows=False)
+    activations: FloatArray = estimator._forward(given, 0, estimator._code_layer)
+    return activations
+
+
+def _fit_step(step: Any, rows: RowSource) -> None:
+    """Fit a transformer to rows of a source."""
+    if getattr(step, "fits_row_sources", False):
+        step.fit(rows)
+    elif hasattr(step, "partial_fit"):
+        fresh = vars(step)
+        for name in [name for name in fresh if name.endswith("_") and not name.startswith("_")]:
+            del fresh[name]  # of an earlier fit
+        for block in rows.blocks(rows.rows_at_once):
+            step.partial_fit(block)
+    else:
+        step.fit(rows.read(0, len(rows)))
+
+
+class _Steps:
+    """Fitted transformers, one after the other; they are not told the names of columns, which blocks do not have."""
+
+    def __init__(self, steps: Sequence[Any]) -> None:
+        self._steps = [copy(step) for step in steps]
+        for step in self._steps:
+            step.__dict__.pop("feature_names_in_", None)
+
+    def __call__(self, rows: FloatArray) -> Any:
+        for step in self._steps:
+            rows = step.transform(rows)
+        return rows

@@ -1,0 +1,193 @@
+"""What is saved comes back, to the last bit; what a file cannot hold is refused before one is written."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.pipeline import make_pipeline
+
+import rhohat
+from rhohat.penalties import WeightDecay
+from rhohat.solvers import MiniBatchState
+from tests.model_file.models import KINDS, LABELS, TARGETS, X, fitted, outputs
+
+#: Attributes that are not saved, as they belong to a run.
+_OF_THE_RUN = {"callbacks", "engine", "checkpoint", "resume", "_is_part"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def round_trip(model, path):
+    rhohat.save(model, path)
+    return rhohat.load(path)
+
+
+def left_by_a_fit(model):
+    """Return the attributes of a model, in an order of their own, without those that belong to a run."""
+    return {name: value for name, value in sorted(vars(model).items()) if name not in _OF_THE_RUN}
+
+
+def same(one, other):
+    """Whether two values are equal, to the bit and of the same type."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return one.dtype == other.dtype and one.shape == other.shape and np.array_equal(one, other)
+    if isinstance(one, list | tuple):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, int | np.integer):
+        return one == other
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if hasattr(one, "get_params") or isinstance(one, MiniBatchState):
+        return type(one) is type(other) and same(left_by_a_fit(one), left_by_a_fit(other))
+    return one == other
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_that_a_model_makes_of_rows_has_the_same_bits(kind, path):
+    model = fitted(kind)
+    before, after = outputs(model), outputs(round_trip(model, path))
+    assert before
+    assert before.keys() == after.keys()
+    for name in before:
+        assert same(before[name], after[name]), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_that_a_fit_has_left_comes_back(kind, path):
+    model = fitted(kind)
+    loaded = round_trip(model, path)
+    pairs = [(model, loaded)]
+    if kind in ("patches", "table"):
+        assert [name for name, _ in model.steps] == [name for name, _ in loaded.steps]
+        pairs = [(one, other) for (_, one), (_, other) in zip(model.steps, loaded.steps, strict=True)]
+    for one, other in pairs:
+        if one == "passthrough":
+            assert other == "passthrough"
+            continue
+        left, came = left_by_a_fit(one), left_by_a_fit(other)
+        assert left.keys() == came.keys()
+        for name in left:
+            assert same(left[name], came[name]), name
+
+
+@pytest.mark.parametrize("kind", ["sparse", "stacked", "classifier", "patches"])
+def test_names_of_columns_come_back(kind, path):
+    frame = pd.DataFrame(X, columns=["größe", "</script>", "a b", "c", 'd"', "e"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = clone(fitted(kind)).fit(frame, LABELS)
+    loaded = round_trip(model, path)
+    assert list(loaded.feature_names_in_) == list(frame.columns)
+    assert same(np.asarray(model.predict(frame)), np.asarray(loaded.predict(frame)))
+    with pytest.raises(ValueError, match="feature names"):
+        loaded.predict(frame[frame.columns[::-1]])
+
+
+def test_partial_fit_goes_on_as_if_nothing_had_been(path):
+    straight = rhohat.DenoisingAutoencoder(n_components=3, solver="adam", random_state=3)
+    saved = clone(straight)
+    for _ in range(4):
+        straight.partial_fit(X)
+    saved.partial_fit(X).partial_fit(X)
+    loaded = round_trip(saved, path).partial_fit(X).partial_fit(X)
+    assert same(straight.theta_, loaded.theta_)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_warm_start_goes_on_from_a_loaded_model(path):
+    model = rhohat.SparseAutoencoder(n_components=4, max_iter=3, random_state=0, warm_start=True).fit(X)
+    loaded = round_trip(model, path)
+    assert same(model.fit(X).theta_, loaded.fit(X).theta_)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_belongs_to_a_run_is_left_behind(path, tmp_path):
+    model = rhohat.SparseAutoencoder(
+        n_components=2,
+        max_iter=2,
+        random_state=np.random.default_rng(0),
+        callbacks=[lambda state: None],
+        checkpoint=tmp_path / "checkpoints",
+    ).fit(X)
+    loaded = round_trip(model, path)
+    assert (loaded.callbacks, loaded.checkpoint, loaded.random_state) == (None, None, None)
+
+
+def test_a_file_that_exists_is_replaced(path):
+    rhohat.save(fitted("sparse"), path)
+    assert same(round_trip(fitted("tied"), path).theta_, fitted("tied").theta_)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+class Foreign(WeightDecay):
+    """A penalty that no file can hold."""
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: rhohat.SparseAutoencoder(penalties=[Foreign(0.1)], max_iter=2).fit(X), "penalties cannot be saved"),
+        (lambda: make_pipeline(PCA(2), rhohat.SparseAutoencoder(max_iter=2)).fit(X), "rhohat's own.*PCA"),
+        (lambda: PCA(2).fit(X), "rhohat's own.*PCA"),
+        (
+            lambda: rhohat.DenoisingAutoencoder(
+                solver=rhohat.Adam(schedule=lambda progress: 1 - progress), max_iter=2
+            ).fit(X),
+            "solver cannot be saved",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_is_not_ours_is_refused_with_its_name(make, message, path):
+    with pytest.raises(rhohat.ModelFileError, match=message):
+        rhohat.save(make(), path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("model", [rhohat.SparseAutoencoder(), make_pipeline(rhohat.PatchNormalizer())])
+def test_a_model_that_is_not_fitted_is_refused(model, path):
+    with pytest.raises(NotFittedError):
+        rhohat.save(model, path)
+    assert not path.exists()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        rhohat.save(fitted("sparse"), tmp_path / "nowhere" / "model.safetensors")
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no model file .*nothing"):
+        rhohat.load(tmp_path / "nothing")
+
+
+def test_a_process_that_dies_while_it_saves_leaves_the_model_before(path):
+    """The disk is full at the end of the new file, or the process is killed there: what was there stays."""
+    rhohat.save(fitted("sparse"), path)
+    before = path.read_bytes()
+    program = (
+        "import os, sys, rhohat, rhohat.tensor_files\n"
+        "from tests.model_file.models import fitted\n"
+        "rhohat.tensor_files.os.fsync = lambda descriptor: os.kill(os.getpid(), 9)\n"
+        "rhohat.save(fitted('tied'), sys.argv[1])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], check=False, env={**os.environ})
+    assert done.returncode == -9
+    assert path.read_bytes() == before
+    assert same(rhohat.load(path).theta_, fitted("sparse").theta_)
+
+
+def test_regressors_keep_the_scale_and_the_shape_of_their_targets(path):
+    loaded = round_trip(fitted("scaled regressor"), path)
+    assert np.abs(loaded.predict(X) - (1e6 + TARGETS)).max() < 10
+    assert round_trip(fitted("regressor"), path).predict(X).ndim == 1
