@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.cases import make_cases
 from benchmarks.report import SUMMARY_HEADER
-from rhohat.cli import _PROOF_COLUMNS
+from rhohat.cli.gradients import PROOF_COLUMNS
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.proofs import LARGEST_DIFFERENCE, proof_cases
 
@@ -56,7 +56,7 @@ def test_the_table_of_gradient_checks_has_the_rows_of_the_command():
     page = (ROOT / "docs" / "gradient-checks.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
     header, *rows = rows
-    assert header == list(_PROOF_COLUMNS)
+    assert header == list(PROOF_COLUMNS)
     cases = list(proof_cases())
     assert len(rows) == len(cases) >= 60
     assert f"the gradient of {len(cases)} such combinations" in README

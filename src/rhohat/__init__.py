@@ -4,10 +4,12 @@
 import sklearn  # noqa: F401, I001
 from importlib.metadata import version
 
+from rhohat import callbacks, metrics
 from rhohat.activations import LeakyReLU, Maxout, ParametricReLU
 from rhohat.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from rhohat.data import (
     PatchNormalizer,
+    RangeScaler,
     RowSource,
     ZCAWhitening,
     image_tangents,
@@ -29,11 +31,13 @@ from rhohat.estimators import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
-from rhohat.exceptions import CheckpointError, ClusterError
+from rhohat.evaluation import Evaluation, evaluate
+from rhohat.exceptions import CheckpointError, ClusterError, ModelFileError
 from rhohat.gabor import gabor_fit
 from rhohat.gradcheck import GradientCheck, check_gradient
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.losses import GaussianLoss, LabelNoiseCrossEntropy
+from rhohat.model_file import load, save
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.plots import plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
 from rhohat.solvers import LBFGS, SGD, Adam, ConjugateGradient, GradientDescent, NewtonCG
@@ -50,6 +54,7 @@ __all__ = [
     "DaskEngine",
     "DeepAutoencoder",
     "DenoisingAutoencoder",
+    "Evaluation",
     "FeedforwardClassifier",
     "FeedforwardRegressor",
     "GaussianLoss",
@@ -62,9 +67,11 @@ __all__ = [
     "LeakyReLU",
     "MaskingNoise",
     "Maxout",
+    "ModelFileError",
     "NewtonCG",
     "ParametricReLU",
     "PatchNormalizer",
+    "RangeScaler",
     "RowSource",
     "SaltAndPepperNoise",
     "SoftmaxRegression",
@@ -74,9 +81,13 @@ __all__ = [
     "TangentPropagation",
     "WeightDecay",
     "ZCAWhitening",
+    "callbacks",
     "check_gradient",
+    "evaluate",
     "gabor_fit",
     "image_tangents",
+    "load",
+    "metrics",
     "open_rows",
     "photographs",
     "plot_filters",
@@ -85,6 +96,7 @@ __all__ = [
     "plot_reconstructions",
     "read_images",
     "sample_patches",
+    "save",
     "whiten_image",
 ]
 

@@ -10,7 +10,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from rhohat.activations import ACTIVATIONS
 from rhohat.corruption import CORRUPTIONS
-from rhohat.data import PatchNormalizer, ZCAWhitening
+from rhohat.data import PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.estimators import (
     ContractiveAutoencoder,
     DeepAutoencoder,
@@ -46,7 +46,7 @@ ESTIMATORS: dict[str, type[Any]] = {
 
 #: What may come before an estimator in a pipeline; two of scikit-learn's are among them, for columns of a table.
 PREPROCESSING: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (PatchNormalizer, ZCAWhitening, MinMaxScaler, StandardScaler)
+    cls.__name__: cls for cls in (PatchNormalizer, RangeScaler, ZCAWhitening, MinMaxScaler, StandardScaler)
 }
 
 #: What parameters of an estimator are set to, where no number or text will do.

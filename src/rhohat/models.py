@@ -6,7 +6,8 @@ that are larger than memory, and its network gets rows of a file as preprocessin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any, TypeVar
 
@@ -14,12 +15,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 from rhohat.arrays import FloatArray
-from rhohat.data import RowSource, open_rows
-from rhohat.estimators import BaseNetwork
+from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
+from rhohat.estimators import BaseAutoencoder, BaseNetwork
 
-__all__ = ["codes_of", "estimator_of", "feature_names_of", "fit_model", "prepare_rows", "preprocessing_of"]
+__all__ = [
+    "codes_of",
+    "encode_blocks",
+    "estimator_of",
+    "feature_names_of",
+    "fit_model",
+    "open_model_rows",
+    "prepare_rows",
+    "preprocessing_of",
+    "reconstruct_blocks",
+    "suggest_preprocessing",
+]
 
 _Model = TypeVar("_Model")
 
@@ -52,6 +65,26 @@ def feature_names_of(model: Any) -> list[str] | None:
         return None
     names = getattr([*steps, estimator_of(model)][0], "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
+
+
+def open_model_rows(model: Any, data: Any) -> RowSource:
+    """Open rows for a fitted model: of a table with more columns than those of the fit, these, by their names.
+
+    Parameters
+    ----------
+    model : fitted estimator or Pipeline
+    data : path, array, DataFrame, Dask array or RowSource
+        Whatever `rhohat.open_rows` opens.
+
+    Returns
+    -------
+    RowSource
+    """
+    names = getattr([*preprocessing_of(model), estimator_of(model)][0], "feature_names_in_", None)
+    if names is not None:
+        with suppress(ValueError):  # a file without names of columns, or without these
+            return open_rows(data, columns=[str(name) for name in names])
+    return open_rows(data)
 
 
 def prepare_rows(model: Any, rows: RowSource) -> RowSource:
@@ -134,14 +167,86 @@ def codes_of(estimator: Any, rows: FloatArray | RowSource) -> FloatArray:
     return activations
 
 
+def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
+    """Yield the codes of rows, as `codes_of` returns them for rows that are prepared, some rows at a time, in order.
+
+    Parameters
+    ----------
+    model : fitted estimator or Pipeline
+    rows : RowSource
+        Before preprocessing.
+
+    Yields
+    ------
+    array of shape (n_rows, n_units)
+        To be used before the next one is asked for: that takes the same place.
+    """
+    estimator: Any = estimator_of(model)
+    for _, codes in estimator._pass(prepare_rows(model, rows), 0, estimator._code_layer).in_order():
+        yield codes
+
+
+def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
+    """Yield what an autoencoder makes of rows, in the units of the data, some rows at a time, in order.
+
+    Parameters
+    ----------
+    model : fitted autoencoder, or Pipeline that ends in one
+    rows : RowSource
+        Before preprocessing.
+
+    Yields
+    ------
+    array of shape (n_rows, n_features)
+        After the inverse of the preprocessing, where it has one; what that has lost, as the means of patches, stays
+        lost.
+
+    Raises
+    ------
+    ValueError
+        If the model reconstructs nothing.
+    """
+    estimator: Any = estimator_of(model)
+    if not isinstance(estimator, BaseAutoencoder):
+        raise ValueError(f"{type(estimator).__name__} learns from targets and reconstructs no rows.")
+    back = [step.inverse_transform for step in reversed(preprocessing_of(model)) if hasattr(step, "inverse_transform")]
+    for _, block in estimator._pass(prepare_rows(model, rows), 0, estimator.network_.n_layers).in_order():
+        for undo in back:
+            block = undo(block)
+        yield block
+
+
+def suggest_preprocessing(rows: RowSource) -> list[Any]:
+    """Return transformers, not fitted, after which rows suit sigmoid units; none where all numbers are in [0, 1].
+
+    Images with negative numbers, such as whitened patches, are normalised patch by patch (`PatchNormalizer`). Other
+    images are scaled as a whole (`RangeScaler`). The columns of tables are scaled each by itself (scikit-learn's
+    `MinMaxScaler`).
+
+    Parameters
+    ----------
+    rows : RowSource
+        Read once.
+
+    Returns
+    -------
+    list of transformers
+    """
+    low, high = rows.extent()
+    if low >= 0 and high <= 1:
+        return []
+    if len(rows.row_shape) == 1:
+        return [MinMaxScaler()]
+    return [PatchNormalizer() if low < 0 else RangeScaler()]
+
+
 def _fit_step(step: Any, rows: RowSource) -> None:
     """Fit a transformer to rows of a source."""
-    if getattr(step, "fits_row_sources", False):
+    if isinstance(step, PatchNormalizer | RangeScaler | ZCAWhitening):
         step.fit(rows)
     elif hasattr(step, "partial_fit"):
-        fresh = vars(step)
-        for name in [name for name in fresh if name.endswith("_") and not name.startswith("_")]:
-            del fresh[name]  # of an earlier fit
+        for name in [name for name in vars(step) if name.endswith("_") and not name.startswith("_")]:
+            delattr(step, name)  # of an earlier fit
         for block in rows.blocks(rows.rows_at_once):
             step.partial_fit(block)
     else:

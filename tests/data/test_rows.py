@@ -324,10 +324,10 @@ def test_a_text_that_lacks_numbers_names_the_rows(X, tmp_path):
         ("rows.csv", b"\x93NUMPY\x01\x00", "named like a text file and holds NumPy"),
         ("rows.bin", b"\x01\x02\x03\x00\x05", "of no known kind"),
         ("rows.csv", b"", "is empty"),
-        ("rows.csv", b"a,b\nc,d\n", "no table of numbers: its line 2 reads 'c,d'"),
-        ("rows.csv", b"\n1,2\n", "no table of numbers: its line 1 reads ''"),
-        ("rows.csv", b"1,,3\n3,4,1\n", "numbers and something else in its first line"),
-        ("rows.csv", b"1,NA,3\n3,4,1\n", "numbers and something else in its first line"),
+        ("rows.csv", b"a,b\nc,d\n", "no table of numbers: its column 'a' holds 'c' in line 2"),
+        ("rows.csv", b"\n1,2\n", "no table of numbers: its line 1 is empty"),
+        ("rows.csv", b"1,,3\n3,4,1\n", "its column 1 holds '' in line 1"),
+        ("rows.csv", b"1,NA,3\n3,4,1\n", "its column 1 holds 'NA' in line 1"),
         (
             "rows.safetensors",
             struct.pack("<Q", 54) + b'{"x":{"dtype":"U8","shape":[2,2],"data_offsets":[-4,0]}}'[:54],
@@ -566,12 +566,13 @@ def test_files_are_closed_where_opening_fails(tmp_path, X):
             open_rows(f"{path}:{key}")
 
 
-@pytest.mark.parametrize("write", [write_npy, write_hdf5, write_zarr])
+@pytest.mark.parametrize("write", [write_npy, write_npz, write_zarr])
 def test_the_shape_of_images_is_remembered(write, rng, tmp_path):
     images = rng.random((N_ROWS, 3, 2))
-    with open_rows(write(tmp_path, images), transform=lambda rows: rows / 2, dtype="float32") as rows:
+    path = write(tmp_path, images)
+    with open_rows(path, transform=lambda rows: rows / 2, dtype="float32") as rows:
         assert (rows.shape, rows.row_shape) == ((N_ROWS, 6), (3, 2))
-    with open_rows(write(tmp_path, images), transform=lambda rows: rows[:, :4]) as rows:
+    with open_rows(path, transform=lambda rows: rows[:, :4]) as rows:
         assert rows.row_shape == (4,)
 
 
@@ -583,3 +584,49 @@ def test_shards_of_one_shape_are_images_of_that_shape(tmp_path):
     np.save(tmp_path / "c.npy", np.zeros((2, 6)))
     with open_rows(tmp_path) as rows:
         assert rows.row_shape == (6,)
+
+
+FLOWERS = "width,species,length\n1.5,setosa,2\n3,virginica,4.5\n"
+
+
+@pytest.mark.parametrize("columns", [["length", "width"], [2, 0], [-1, "width"]])
+def test_columns_of_a_table_are_chosen_by_name_or_number(columns, tmp_path):
+    """What the other columns hold does not matter."""
+    (tmp_path / "flowers.csv").write_text(FLOWERS)
+    pd.read_csv(tmp_path / "flowers.csv").to_parquet(tmp_path / "flowers.parquet")
+    for name in ("flowers.csv", "flowers.parquet"):
+        with open_rows(tmp_path / name, columns=columns) as rows:
+            assert rows.feature_names == ["length", "width"]
+            assert rows.read(0, 2).tolist() == [[2, 1.5], [4.5, 3]]
+
+
+def test_a_table_without_names_has_columns_by_number(tmp_path):
+    (tmp_path / "flowers.data").write_text(FLOWERS.partition("\n")[2])
+    with open_rows(tmp_path / "flowers.data", columns=[0, 2]) as rows:
+        assert rows.feature_names is None
+        assert rows.read(0, 2).tolist() == [[1.5, 2], [3, 4.5]]
+
+
+def test_columns_of_arrays_frames_and_folders_are_chosen(X, tmp_path):
+    np.save(tmp_path / "a.npy", X)
+    for data in (X, tmp_path, pd.DataFrame(X, columns=list("abcdef"))):
+        with open_rows(data, columns=[4, 1]) as rows:
+            assert np.array_equal(rows.read(0, N_ROWS), X[:, [4, 1]])
+    with open_rows(pd.DataFrame(X, columns=list("abcdef")), columns=["b"]) as rows:
+        assert rows.feature_names == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["petal"], "no column named 'petal'; its columns have 'width', 'species', 'length'"),
+        ([3], "has the columns 0 to 2; there is no column 3"),
+        ([], "columns must name at least one column"),
+        (["species"], "its column 'species' holds 'setosa' in line 2"),
+        (None, "its column 'species' holds 'setosa' in line 2. Choose others"),
+    ],
+)
+def test_columns_that_cannot_be_read_are_named(columns, message, tmp_path):
+    (tmp_path / "flowers.csv").write_text(FLOWERS)
+    with pytest.raises(ValueError, match=message):
+        open_rows(tmp_path / "flowers.csv", columns=columns)

@@ -65,6 +65,7 @@ _MAKERS = {
         hidden_layer_sizes=(3,), noise_covariance=[[1.0, 0.2], [0.2, 0.5]], **_QUICK
     ).fit(X, TARGETS),
     "normalizer": lambda: rhohat.PatchNormalizer().fit(X),
+    "scaler": lambda: rhohat.RangeScaler(low=-1.0).fit(X),
     "whitening": lambda: rhohat.ZCAWhitening(epsilon=0.01).fit(X),
     "patches": lambda: make_pipeline(
         rhohat.ZCAWhitening(), rhohat.PatchNormalizer(low=0.2), rhohat.SparseAutoencoder(n_components=4, **_QUICK)

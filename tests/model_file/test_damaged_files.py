@@ -162,7 +162,7 @@ def test_a_truncated_file_is_refused(fraction, path):
 
 def test_another_safetensors_file_is_no_model(path):
     save_file({"weights": np.zeros((2, 2))}, path)
-    with pytest.raises(ModelFileError, match="written by rhohat.save"):
+    with pytest.raises(ModelFileError, match=r"written by rhohat\.save"):
         rhohat.load(path)
 
 

@@ -167,7 +167,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no model file .*nothing"):
+    with pytest.raises(FileNotFoundError, match=r"there is no model file .*nothing"):
         rhohat.load(tmp_path / "nothing")
 
 

@@ -2,13 +2,14 @@
 
 from rhohat.data.images import sample_patches, whiten_image
 from rhohat.data.photographs import photographs
-from rhohat.data.preprocessing import PatchNormalizer, ZCAWhitening
+from rhohat.data.preprocessing import PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.data.readers import read_images
 from rhohat.data.rows import RowSource, open_rows
 from rhohat.data.tangents import image_tangents
 
 __all__ = [
     "PatchNormalizer",
+    "RangeScaler",
     "RowSource",
     "ZCAWhitening",
     "image_tangents",

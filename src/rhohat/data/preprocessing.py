@@ -1,7 +1,9 @@
-"""What is done to rows before learning: normalising patches, and ZCA whitening."""
+"""What is done to rows before learning: normalising patches, scaling pixels, and ZCA whitening."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -13,15 +15,52 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.data.rows import RowSource, open_rows
 
-__all__ = ["PatchNormalizer", "ZCAWhitening"]
+__all__ = ["PatchNormalizer", "RangeScaler", "ZCAWhitening"]
 
 
 class _RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """What the two share: validation of rows in, rows of the same width out."""
+    """What they share: validation of rows in, rows of the same width out, and rows that are read block by block."""
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
         return as_float_rows(validate_data(self, X, dtype="numeric", reset=reset))
+
+    def _open(self, X: ArrayLike | RowSource) -> RowSource:
+        """Return rows to be fitted to as a source, of finite numbers."""
+        if isinstance(X, RowSource):
+            X.extent()
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            if X.feature_names is not None:
+                self.feature_names_in_ = np.array(X.feature_names, dtype=object)
+            return X
+        return open_rows(self._validate(X, reset=True))
+
+    @abstractmethod
+    def _transform(self, X: FloatArray) -> FloatArray:
+        """Return transformed rows."""
+
+    def transform(self, X: ArrayLike | RowSource) -> Any:
+        """Transform rows.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features), or RowSource
+            Of a row source, another one, which transforms what is read of it.
+        """
+        check_is_fitted(self)
+        if isinstance(X, RowSource):
+            if X.shape[1] != self.n_features_in_:
+                raise ValueError(
+                    f"{X.name} has {X.shape[1]} columns, and {type(self).__name__} was fitted to {self.n_features_in_}."
+                )
+            return open_rows(X, transform=self._transform)
+        return self._transform(self._validate(X))
 
     def _validate_inverse(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
@@ -87,12 +126,12 @@ class PatchNormalizer(_RowTransformer):
         self.low = low
         self.high = high
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Measure the standard deviation.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -102,27 +141,18 @@ class PatchNormalizer(_RowTransformer):
         self._validate_params()
         if self.low >= self.high:
             raise ValueError(f"low must be less than high; got low={self.low} and high={self.high}.")
-        X = self._validate(X, reset=True)
-        deviation = float(np.std(_without_row_means(X), dtype=np.float64))
+        rows = self._open(X)
+        squares, largest = 0.0, max(abs(bound) for bound in rows.extent())
+        for some in rows.map_blocks(_sum_centred_squares):
+            squares += some
+        deviation = (squares / (rows.shape[0] * rows.shape[1])) ** 0.5
         # Rounding of the means leaves traces in constant patches, which are not to be blown up.
-        rounding = 2 * np.finfo(X.dtype).eps * np.abs(X).max()
+        rounding = 2 * np.finfo(rows.dtype).eps * largest
         self.scale_ = float(self.n_deviations * deviation) if deviation > rounding else 1.0
         return self
 
-    def transform(self, X: ArrayLike) -> FloatArray:
-        """Normalise patches.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples, n_features)
-            Values in [low, high].
-        """
-        check_is_fitted(self)
-        out = _without_row_means(self._validate(X))
+    def _transform(self, X: FloatArray) -> FloatArray:
+        out = _without_row_means(X)
         out /= self.scale_
         np.clip(out, -1, 1, out=out)
         out += 1
@@ -148,6 +178,92 @@ class PatchNormalizer(_RowTransformer):
         X = self._validate_inverse(X)
         low, high = float(self.low), float(self.high)
         return ((X - low) * (2 / (high - low)) - 1) * self.scale_
+
+
+class RangeScaler(_RowTransformer):
+    """Map the range of all numbers to an interval, with one scale for all columns, as for the pixels of images.
+
+    A row x becomes low + (high − low) (x − a) / (b − a), where a and b are the least and the largest number of the
+    training rows. scikit-learn's `MinMaxScaler` does so for each column by itself, which suits tables: it would blow up
+    pixels that are nearly black in all images. Rows with numbers beyond a and b are mapped beyond the interval.
+
+    Parameters
+    ----------
+    low, high : float, default=0.0 and 1.0
+        The interval; low < high.
+
+    Attributes
+    ----------
+    data_min_, data_max_ : float
+        a and b.
+    n_features_in_ : int
+    feature_names_in_ : array of shape (n_features_in_,)
+        Only where X has column names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        From `fit`, if a parameter is out of its range.
+
+    Examples
+    --------
+    >>> RangeScaler().fit_transform(np.array([[0, 51, 255], [0, 0, 102]]))
+    array([[0. , 0.2, 1. ],
+           [0. , 0. , 0.4]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "low": [Interval(Real, None, None, closed="neither")],
+        "high": [Interval(Real, None, None, closed="neither")],
+    }
+
+    def __init__(self, *, low: float = 0.0, high: float = 1.0) -> None:
+        self.low = low
+        self.high = high
+
+    def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
+        """Find the least and the largest number.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        if self.low >= self.high:
+            raise ValueError(f"low must be less than high; got low={self.low} and high={self.high}.")
+        self.data_min_, self.data_max_ = self._open(X).extent()
+        return self
+
+    def _transform(self, X: FloatArray) -> FloatArray:
+        out = X - X.dtype.type(self.data_min_)
+        out *= (self.high - self.low) / self._width
+        out += self.low
+        return out
+
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
+        """Map rows back to the scale of the data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
+        X = self._validate_inverse(X)
+        rows: FloatArray = (X - float(self.low)) * (self._width / (float(self.high) - float(self.low)))
+        rows += self.data_min_
+        return rows
+
+    @property
+    def _width(self) -> float:
+        return (self.data_max_ - self.data_min_) or 1.0
 
 
 class ZCAWhitening(_RowTransformer):
@@ -197,12 +313,12 @@ class ZCAWhitening(_RowTransformer):
     def __init__(self, *, epsilon: float = 0.1) -> None:
         self.epsilon = epsilon
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Compute mean, covariance and the whitening matrix.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -210,35 +326,27 @@ class ZCAWhitening(_RowTransformer):
         self
         """
         self._validate_params()
-        X = self._validate(X, reset=True)
-        mean = X.mean(axis=0, dtype=np.float64)
-        centred = X - mean
-        variances, directions = np.linalg.eigh(centred.T @ centred / X.shape[0])
+        rows = self._open(X)
+        mean = np.zeros(rows.shape[1])
+        for total in rows.map_blocks(_sum_rows):
+            mean += total / len(rows)
+        covariance = np.zeros((rows.shape[1], rows.shape[1]))
+        for products in rows.map_blocks(partial(_sum_products, mean)):
+            covariance += products / len(rows)
+        variances, directions = np.linalg.eigh(covariance)
         # Rounding makes the smallest eigenvalues of a singular covariance slightly negative.
         variances = np.maximum(variances, 0) + self.epsilon
-        if variances.min() <= np.finfo(X.dtype).eps * variances.max():
+        if variances.min() <= np.finfo(rows.dtype).eps * variances.max():
             raise ValueError(
                 "the covariance of X is singular, so it cannot be whitened with epsilon=0 or nearly so; choose a larger"
                 f" epsilon (got {self.epsilon}), or reduce the dimension first with sklearn.decomposition.PCA."
             )
-        self.mean_ = mean.astype(X.dtype)
-        self.whitening_ = ((directions / np.sqrt(variances)) @ directions.T).astype(X.dtype)
-        self.dewhitening_ = ((directions * np.sqrt(variances)) @ directions.T).astype(X.dtype)
+        self.mean_ = mean.astype(rows.dtype)
+        self.whitening_ = ((directions / np.sqrt(variances)) @ directions.T).astype(rows.dtype)
+        self.dewhitening_ = ((directions * np.sqrt(variances)) @ directions.T).astype(rows.dtype)
         return self
 
-    def transform(self, X: ArrayLike) -> FloatArray:
-        """Whiten rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples, n_features)
-        """
-        check_is_fitted(self)
-        X = self._validate(X)
+    def _transform(self, X: FloatArray) -> FloatArray:
         whitened: FloatArray = (X - self.mean_.astype(X.dtype)) @ self.whitening_.astype(X.dtype)
         return whitened
 
@@ -261,3 +369,17 @@ class ZCAWhitening(_RowTransformer):
 def _without_row_means(X: FloatArray) -> FloatArray:
     centred: FloatArray = X - X.mean(axis=1, keepdims=True)
     return centred
+
+
+def _sum_centred_squares(rows: FloatArray, _: int) -> float:
+    return float(np.sum(_without_row_means(rows) ** 2, dtype=np.float64))
+
+
+def _sum_rows(rows: FloatArray, _: int) -> FloatArray:
+    total: FloatArray = rows.sum(axis=0, dtype=np.float64)
+    return total
+
+
+def _sum_products(mean: FloatArray, rows: FloatArray, _: int) -> FloatArray:
+    centred = rows - mean
+    return centred.T @ centred

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from rhohat.model_file.reading import Reader
 from rhohat.model_file.writing import Writer
 from rhohat.tensor_files import read_format, read_tensor_file, write_tensor_file
 
-__all__ = ["load", "save"]
+__all__ = ["describe", "load", "save"]
 
 _FORMAT, _VERSION = "rhohat model", 1
 
@@ -102,22 +104,52 @@ def load(path: str | os.PathLike[str]) -> Any:
     --------
     save
     """
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no model file {file}.")
-    try:
-        _check_format(file)
+    with _refusing(Path(path)) as file:
         record, arrays = read_tensor_file(file, f"{_FORMAT} {_VERSION}")
         reader = Reader(arrays)
         model = reader.model(record["model"], "")
         reader.finish()
+    return model
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a model file says of itself, in words and numbers, without making a model of it.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict
+        ``"model"``, a description as docs/model-file.md has it, and ``"versions"`` of the libraries that it was written
+        with.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it is no model file, or damaged.
+    """
+    with _refusing(Path(path)) as file:
+        return read_tensor_file(file, f"{_FORMAT} {_VERSION}")[0]
+
+
+@contextmanager
+def _refusing(file: Path) -> Iterator[Path]:
+    """Raise our own error for whatever is wrong with a file."""
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no model file {file}.")
+    try:
+        _check_format(file)
+        yield file
     except ModelFileError as error:
         raise ModelFileError(f"{file} cannot be loaded: {error}") from None
     except (OSError, MemoryError):
         raise
     except Exception as error:  # what a damaged or forged file holds may be wrong in any way
         raise ModelFileError(f"{file} cannot be loaded, it is damaged or no model file: {error}") from error
-    return model
 
 
 def _check_format(path: Path) -> None:

@@ -12,6 +12,7 @@ OF_THE_RUN = ("callbacks", "engine", "checkpoint", "resume")
 #: What transformers have learned: arrays of this shape, given the number of features.
 LEARNED: dict[str, dict[str, Callable[[int], tuple[int, ...]]]] = {
     "PatchNormalizer": {"scale_": lambda n: ()},
+    "RangeScaler": dict.fromkeys(("data_min_", "data_max_"), lambda n: ()),
     "ZCAWhitening": {
         "mean_": lambda n: (n,),
         "whitening_": lambda n: (n, n),

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
+from numbers import Integral
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakValueDictionary, finalize
@@ -17,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned
 
-__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "choose", "delivered_dtype", "digest_of"]
+__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "choose", "choose_columns", "delivered_dtype", "digest_of"]
 
 ROWS_IN_A_DIGEST = 4096
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
@@ -354,3 +355,27 @@ def choose(key: str | None, keys: Sequence[str], name: str) -> str:
                 return candidate
     found = ", ".join(sorted(keys)) or "nothing"
     raise ValueError(f"{name} holds {found}; name the array to read behind the path, as in PATH:/NAME.")
+
+
+def choose_columns(columns: Sequence[str | int], names: Sequence[str] | None, n_columns: int, name: str) -> list[int]:
+    """Return the numbers of the columns that are asked for, by name or by number.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or none is asked for.
+    """
+    numbers = []
+    for column in columns:
+        if isinstance(column, str):
+            if names is None or column not in names:
+                found = "no names" if names is None else ", ".join(map(repr, names))
+                raise ValueError(f"{name} has no column named {column!r}; its columns have {found}.")
+            numbers.append(list(names).index(column))
+        elif isinstance(column, Integral) and -n_columns <= column < n_columns:
+            numbers.append(int(column) % n_columns)
+        else:
+            raise ValueError(f"{name} has the columns 0 to {n_columns - 1}; there is no column {column!r}.")
+    if not numbers:
+        raise ValueError(f"columns must name at least one column of {name}.")
+    return numbers

@@ -13,10 +13,10 @@ from numpy.typing import DTypeLike
 from rhohat.arrays import FloatArray
 from rhohat.corruption import Corruption, corrupt_rows
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.data.rows.base import RowSource, choose_columns, delivered_dtype
 from rhohat.extras import import_extra
 
-__all__ = ["ConvertedRows", "CorruptedRows", "ShardedRows", "TransformedRows"]
+__all__ = ["ColumnRows", "ConvertedRows", "CorruptedRows", "ShardedRows", "TransformedRows"]
 
 _SHARDS_HELD = 4  # that may hold something for the next read
 
@@ -204,6 +204,32 @@ def _transform(function: Any, n_features: int, dtype: np.dtype[Any], rows: Float
     if transformed.shape != shape:
         raise ValueError(f"transform gave an array of shape {transformed.shape} in place of {shape}, at row {first}.")
     return np.ascontiguousarray(transformed, dtype=dtype)
+
+
+class ColumnRows(_DerivedRows):
+    """Some columns of a source.
+
+    Parameters
+    ----------
+    source : RowSource
+        Closed with this source.
+    columns : sequence of str or int
+        By name, or by number from 0 on.
+
+    Raises
+    ------
+    ValueError
+        If there are no such columns.
+    """
+
+    def __init__(self, source: RowSource, columns: Sequence[str | int]) -> None:
+        numbers = choose_columns(columns, source.feature_names, source.shape[1], source.name)
+        names = None if source.feature_names is None else [source.feature_names[number] for number in numbers]
+        super().__init__(source, partial(_pick, numbers), (len(numbers),), source.dtype, names)
+
+
+def _pick(columns: list[int], rows: FloatArray, _: int) -> FloatArray:
+    return rows[:, columns]
 
 
 class ConvertedRows(_DerivedRows):

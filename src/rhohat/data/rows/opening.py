@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from os.path import abspath
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -19,7 +20,7 @@ from sklearn.utils import check_array
 from rhohat.data.readers import matlab_arrays
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource, choose
-from rhohat.data.rows.combined import ConvertedRows, ShardedRows, TransformedRows
+from rhohat.data.rows.combined import ColumnRows, ConvertedRows, ShardedRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.datasets import DatasetRows, open_hdf5, open_zarr
 from rhohat.data.rows.flat import (
@@ -53,7 +54,13 @@ _MAGIC = {
 _GZIP = b"\x1f\x8b"
 
 
-def open_rows(data: Any, *, transform: Any = None, dtype: DTypeLike | None = None) -> RowSource:
+def open_rows(
+    data: Any,
+    *,
+    columns: Sequence[str | int] | None = None,
+    transform: Any = None,
+    dtype: DTypeLike | None = None,
+) -> RowSource:
     """Open rows of numbers, to be read block by block, without taking them into memory.
 
     Parameters
@@ -72,6 +79,9 @@ def open_rows(data: Any, *, transform: Any = None, dtype: DTypeLike | None = Non
 
         Where a file holds several arrays, the name of one follows the path: ``"file.h5:/group/rows"``. Axes after the
         first are raveled, in C order.
+    columns : sequence of str or int, default=None
+        Columns to read, by name or by number from 0 on; None reads all. The other columns of a text or Parquet file may
+        hold anything.
     transform : callable or fitted transformer, default=None
         What is done to each block: (n_rows, n_features) → (n_rows, n_new_features), row by row. Such as a fitted
         `ZCAWhitening`, or ``lambda rows: rows / 255``. Several threads call it at a time.
@@ -106,8 +116,14 @@ def open_rows(data: Any, *, transform: Any = None, dtype: DTypeLike | None = Non
     """
     if dtype is not None and dtype not in ("float32", "float64", np.float32, np.float64):
         raise ValueError(f"dtype must be float32, float64 or None; got {dtype!r}.")
-    source = opened = _open_path(fspath(data)) if isinstance(data, str | PathLike) else _open_object(data)
+    chosen = None if columns is None else tuple(columns)
+    if isinstance(data, str | PathLike):
+        source = opened = _open_path(fspath(data), chosen)
+    else:
+        source = opened = _open_object(data)
     try:
+        if chosen is not None and not isinstance(data, str | PathLike):
+            source = ColumnRows(source, chosen)
         if transform is not None:
             source = TransformedRows(source, transform)
         if dtype is not None and source.dtype != np.dtype(dtype):
@@ -142,10 +158,11 @@ class _Reopening:
     """Opens a path again, in another process too."""
 
     path: str
+    columns: tuple[str | int, ...] | None = None
 
     def __call__(self) -> RowSource:
         try:
-            return _open_path(self.path)
+            return _open_path(self.path, self.columns)
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"{self.path} is not there on a worker of the cluster: rows must lie where every worker can open them"
@@ -153,22 +170,30 @@ class _Reopening:
             ) from None
 
 
-def _open_path(text: str) -> RowSource:
-    source = _open_path_once(text)
-    source.origin = _Reopening(abspath(text))
+class _Wanted(NamedTuple):
+    """What of a file is to be read: which array, and which columns of it."""
+
+    key: str | None
+    columns: tuple[str | int, ...] | None
+
+
+def _open_path(text: str, columns: tuple[str | int, ...] | None = None) -> RowSource:
+    source = _open_path_once(text, columns)
+    source.origin = _Reopening(abspath(text), columns)
     return source
 
 
-def _open_path_once(text: str) -> RowSource:
+def _open_path_once(text: str, columns: tuple[str | int, ...] | None) -> RowSource:
     path, key = _path_and_key(text)
+    wanted = _Wanted(key, columns)
     if not text or not path.exists():
         raise FileNotFoundError(f"there is no file or folder {text}.")
     if path.is_dir():
         is_zarr = any((path / name).exists() for name in (".zarray", ".zgroup", "zarr.json"))
-        return open_zarr(path, text, key) if is_zarr else _open_folder(path, key)
+        return _pick(open_zarr(path, text, key), wanted) if is_zarr else _open_folder(path, wanted)
     file = PositionedFile(path)
     try:
-        return _open_file(file, path.name, text, key)
+        return _open_file(file, path.name, text, wanted)
     except BaseException:
         file.close()
         raise
@@ -183,14 +208,26 @@ def _path_and_key(path: str) -> tuple[Path, str | None]:
     return (Path(file), key) if Path(file).exists() else (whole, None)
 
 
-def _open_folder(folder: Path, key: str | None) -> RowSource:
+def _pick(source: RowSource, wanted: _Wanted) -> RowSource:
+    """Return the columns that are wanted of a source that has read them all."""
+    if wanted.columns is None:
+        return source
+    try:
+        return ColumnRows(source, wanted.columns)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _open_folder(folder: Path, wanted: _Wanted) -> RowSource:
     paths = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
     if not paths:
         raise ValueError(f"the folder {folder} holds no files.")
     shards: list[RowSource] = []
     try:
         for path in sorted(paths, key=_natural_order):
-            shards.append(_open_path(str(path) if key is None else f"{path}:{key}"))  # noqa: PERF401 - what is open is closed where one fails
+            name = str(path) if wanted.key is None else f"{path}:{wanted.key}"
+            shards.append(_open_path(name, wanted.columns))
         return ShardedRows(shards, str(folder))
     except BaseException:
         for shard in shards:
@@ -205,13 +242,13 @@ def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def _open_file(
-    file: PositionedFile, file_name: str, name: str, key: str | None, *, unpacked: bool = False
+    file: PositionedFile, file_name: str, name: str, wanted: _Wanted, *, unpacked: bool = False
 ) -> RowSource:
     start = file.read(0, 128)
     if not start:
         raise ValueError(f"{name} is empty.")
     if start.startswith(_GZIP) and not unpacked:
-        return _open_gzipped(file, file_name, name, key)
+        return _open_gzipped(file, file_name, name, wanted)
     promised = _KINDS.get(Path(file_name).suffix.lower())
     found = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     if found is None and is_safetensors(start) and promised in (None, "safetensors"):
@@ -229,9 +266,14 @@ def _open_file(
         )
     if unpacked and found not in ("NumPy", "IDX", "safetensors", "text"):
         raise ValueError(f"{name} is {found}, gzipped; unpack it first.")
-    if key is not None and found in ("NumPy", "IDX", "text", "Parquet"):
+    if wanted.key is not None and found in ("NumPy", "IDX", "text", "Parquet"):
         raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
-    return _open_as(found, file, name, key)
+    if found == "text":
+        return TextRows(file, name, wanted.columns)
+    if found == "Parquet":
+        file.close()  # it is opened by another library
+        return ParquetRows(file.path, name, wanted.columns)
+    return _pick(_open_as(found, file, name, wanted.key), wanted)
 
 
 def _open_as(kind: str, file: PositionedFile, name: str, key: str | None) -> RowSource:
@@ -243,18 +285,14 @@ def _open_as(kind: str, file: PositionedFile, name: str, key: str | None) -> Row
         return open_idx(file, name)
     if kind == "safetensors":
         return open_safetensors(file, name, key)
-    if kind == "text":
-        return TextRows(file, name)
     file.close()  # others open it themselves
     if kind == "HDF5":
         return open_hdf5(file.path, name, key)
-    if kind == "Parquet":
-        return ParquetRows(file.path, name)
     arrays = matlab_arrays(file.path)
     return ArrayRows(arrays[choose(key, list(arrays), name)], name)
 
 
-def _open_gzipped(file: PositionedFile, file_name: str, name: str, key: str | None) -> RowSource:
+def _open_gzipped(file: PositionedFile, file_name: str, name: str, wanted: _Wanted) -> RowSource:
     try:
         with gzip.open(file.path) as packed:
             unpacked = PositionedFile.unpacked(file.path, packed)
@@ -262,7 +300,7 @@ def _open_gzipped(file: PositionedFile, file_name: str, name: str, key: str | No
         raise ValueError(f"{name} cannot be unpacked: {error}") from error
     file.close()
     try:
-        return _open_file(unpacked, file_name.removesuffix(".gz"), name, key, unpacked=True)
+        return _open_file(unpacked, file_name.removesuffix(".gz"), name, wanted, unpacked=True)
     except BaseException:
         unpacked.close()
         raise

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.data.rows.base import RowSource, choose_columns, delivered_dtype
 from rhohat.data.rows.positioned import Stamp
 from rhohat.extras import import_extra
 
@@ -23,16 +24,18 @@ class ParquetRows(RowSource):
     ----------
     path : Path
     name : str
+    columns : sequence of str or int, default=None
+        Those to read; None reads all.
 
     Raises
     ------
     ValueError
-        If it is damaged, or a column holds no numbers.
+        If it is damaged, a column holds no numbers, or there is no such column.
     MissingExtraError
         If pyarrow is not installed.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, columns: Sequence[str | int] | None = None) -> None:
         parquet = import_extra("pyarrow.parquet", "formats")
         self._errors = import_extra("pyarrow", "formats").ArrowException
         try:
@@ -41,8 +44,10 @@ class ParquetRows(RowSource):
         except (self._errors, OSError) as error:
             raise ValueError(f"{name} cannot be read as a Parquet file: {error}") from error
         index = (schema.pandas_metadata or {}).get("index_columns", [])
-        self._columns = [field.name for field in schema if field.name not in index]
+        found = [field.name for field in schema if field.name not in index]
         try:
+            chosen = range(len(found)) if columns is None else choose_columns(columns, found, len(found), name)
+            self._columns = [found[number] for number in chosen]
             dtypes = [_dtype_of(schema.field(column), name) for column in self._columns]
         except BaseException:
             self._file.close()
@@ -112,5 +117,7 @@ def _dtype_of(field: Any, name: str) -> np.dtype[Any]:
     except (NotImplementedError, TypeError):
         dtype = np.dtype(object)
     if dtype.kind not in "buif":
-        raise ValueError(f"{name} must hold numbers; its column {field.name!r} is of the type {field.type}.")
+        raise ValueError(
+            f"{name} must hold numbers; its column {field.name!r} is of the type {field.type}; choose others."
+        )
     return dtype

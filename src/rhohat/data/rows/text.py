@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.base import RowSource, choose_columns
 from rhohat.data.rows.positioned import PositionedFile
 
 __all__ = ["TextRows"]
@@ -29,36 +30,39 @@ class TextRows(RowSource):
     file : PositionedFile
         Closed with this source.
     name : str
+    columns : sequence of str or int, default=None
+        Those to read, by name or number; the others may hold anything. None reads all.
 
     Raises
     ------
     ValueError
-        If there are no numbers in it.
+        If there are no numbers in it, or there is no such column.
     """
 
-    def __init__(self, file: PositionedFile, name: str) -> None:
+    def __init__(self, file: PositionedFile, name: str, columns: Sequence[str | int] | None = None) -> None:
         self._file = file
         first, second = (_lines(file.read(0, _CHUNK)) + ["", ""])[:2]  # noqa: RUF005 - the shorter way
         if "\r" in first:
             raise ValueError(f"{name} ends its lines with carriage returns alone; they must end with a line feed.")
         self._delimiter = _find_delimiter(first)
-        cells = _split(first, self._delimiter)
-        n_numbers = sum(_is_number(cell) for cell in cells)
-        names = cells if n_numbers == 0 else None
-        if 0 < n_numbers < len(cells):
-            raise ValueError(
-                f"{name} has numbers and something else in its first line, {first[:60]!r}: it is neither a row nor the"
-                " names of the columns."
-            )
-        row = _split(second, self._delimiter) if names else cells
-        if not row or not all(_is_number(cell) for cell in row):
-            number, line = (2, second) if names else (1, first)
-            raise ValueError(f"{name} is no table of numbers: its line {number} reads {line[:60]!r}.")
-        if names and len(names) != len(row):
+        cells, below = _split(first, self._delimiter), _split(second, self._delimiter)
+        names = None if any(map(_is_number, cells)) else cells
+        number, row = (2, below) if names else (1, cells)
+        if names and row and len(names) != len(row):
             raise ValueError(f"{name} names {len(names)} columns and has {len(row)}.")
-        columns = len(row)
+        chosen = range(len(row)) if columns is None else choose_columns(columns, names, len(row), name)
+        if not row:
+            raise ValueError(f"{name} is no table of numbers: its line {number} is empty.")
+        for column in chosen:
+            if not _is_number(row[column]):
+                raise ValueError(
+                    f"{name} is no table of numbers: its column {names[column] if names else column!r} holds"
+                    f" {row[column][:60]!r} in line {number}. Choose others, as in open_rows(path, columns=[...])."
+                )
+        self._columns = None if columns is None else list(chosen)
         self._offsets, n_rows = self._find_rows(skip=bool(names))
-        super().__init__(name, (n_rows, columns), np.float64, names)
+        kept = None if names is None else [names[column] for column in chosen]
+        super().__init__(name, (n_rows, len(chosen)), np.float64, kept)
 
     @property
     def held_bytes(self) -> int:
@@ -89,7 +93,15 @@ class TextRows(RowSource):
         wanted = lines[start - first * _STRIDE : stop - first * _STRIDE]
         delimiter = None if self._delimiter == " " else self._delimiter
         try:
-            rows = np.loadtxt(wanted, delimiter=delimiter, comments=None, ndmin=2, dtype=out.dtype, quotechar='"')
+            rows = np.loadtxt(
+                wanted,
+                delimiter=delimiter,
+                comments=None,
+                ndmin=2,
+                dtype=out.dtype,
+                quotechar='"',
+                usecols=self._columns,
+            )
         except ValueError as error:
             raise ValueError(f"{self.name} has no row of {self.shape[1]} numbers in each line: {error}") from error
         if rows.shape != out.shape:  # also where lines end in another way than the first did

@@ -1,0 +1,198 @@
+"""How a fit goes, line by line in a file: as JSON, or as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from abc import ABC, abstractmethod
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from rhohat.callbacks._solves import SolveCounter
+from rhohat.solvers import IterationState
+
+__all__ = ["CSVHistory", "JSONLinesHistory"]
+
+
+class _History(ABC):
+    """A file that gets a line for every iteration. It is open only while a line is written."""
+
+    def __init__(self, path: str | PathLike[str], *, append: bool = False) -> None:
+        self.path, self.append = Path(path).absolute(), bool(append)
+        self._counter: SolveCounter | None = None
+        self._first_call: float | None = None
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"path must lie in a folder that exists; there is no {self.path.parent}.")
+        with self.path.open("a" if self.append else "w", encoding="utf-8"):
+            pass  # what cannot be written is known now, not after the first iteration
+        self._read_what_is_there()
+
+    def __call__(self, state: IterationState) -> None:
+        """Write a line."""
+        now = time.perf_counter()
+        if self._counter is None:
+            self._counter = SolveCounter(*self._read_what_is_there())
+        if self._first_call is None:
+            self._first_call = now
+        self._counter.note(state)
+        line = self._line(self._counter.solve, state, now - self._first_call)
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            file.write(line)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, as scikit-learn's clone makes one, finds out by itself what the file holds when it is first used.
+        return {**self.__dict__, "_counter": None, "_first_call": None}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r}, append={self.append})"
+
+    def _read_what_is_there(self) -> tuple[int, int]:
+        """Return solve and iteration of the last line, (0, 0) where there is none; raise ValueError for other files."""
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        try:
+            return self._last(text.splitlines()) if text else (0, 0)
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise ValueError(
+                f"{self.path} is not a history that lines of {type(self).__name__} can be added to; name another file,"
+                " or overwrite it with append=False."
+            ) from None
+
+    @abstractmethod
+    def _last(self, lines: list[str]) -> tuple[int, int]:
+        """Return solve and iteration of the last of at least one line, or raise whatever bad ones raise."""
+
+    @abstractmethod
+    def _line(self, solve: int, state: IterationState, seconds: float) -> str:
+        """Return what is added to the file for an iteration."""
+
+
+class JSONLinesHistory(_History):
+    """Write a line of JSON after every iteration: an object, with terms as an object in it.
+
+    Numbers that are not finite are null. `pandas.read_json(path, lines=True)` reads the file.
+
+    Parameters
+    ----------
+    path : path
+        Relative to the folder in which the process is now.
+    append : bool, default=False
+        Whether what is there is gone on with; else the file is emptied now. Solves are numbered on; a fit that is
+        resumed from a checkpoint goes on with the last one.
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError
+        If the file cannot be written; at once, not after the first iteration.
+    ValueError
+        If lines are to be added to a file that holds something else.
+
+    Notes
+    -----
+    ``solve`` counts the solves: a fit may consist of several, each of which counts its iterations from 1. ``seconds``
+    are those since this object was first called. Each line is handed to the operating system at once, so that a fit
+    that is killed leaves whole lines. Copies, such as `clone` makes, add lines to the same file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> history = JSONLinesHistory(Path(tempfile.mkdtemp()) / "fit.jsonl")
+    >>> history(IterationState(1, 0.5, {"squared_error": 0.5}, float("inf"), np.zeros(2)))
+    >>> print(history.path.read_text(), end="")
+    {"solve": 1, "iteration": 1, "value": 0.5, "terms": {"squared_error": 0.5}, "gradient_norm": null, "seconds": 0.0}
+    """
+
+    def _last(self, lines: list[str]) -> tuple[int, int]:
+        last = json.loads(lines[-1])
+        return int(last["solve"]), int(last["iteration"])
+
+    def _line(self, solve: int, state: IterationState, seconds: float) -> str:
+        record = {
+            "solve": solve,
+            "iteration": state.iteration,
+            "value": _finite(state.value),
+            "terms": {name: _finite(value) for name, value in state.terms.items()},
+            "gradient_norm": _finite(state.gradient_norm),
+            "seconds": seconds,
+        }
+        return json.dumps(record, allow_nan=False) + "\n"
+
+
+class CSVHistory(_History):
+    """Write a line of a table after every iteration.
+
+    The columns are solve, iteration, value, a column for each term of J by its name, gradient_norm, and seconds. The
+    first iteration says which terms there are.
+
+    Parameters
+    ----------
+    path : path
+        Relative to the folder in which the process is now.
+    append : bool, default=False
+        Whether what is there is gone on with; else the file is emptied now. Solves are numbered on; a fit that is
+        resumed from a checkpoint goes on with the last one.
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError
+        If the file cannot be written; at once, not after the first iteration.
+    ValueError
+        If lines are to be added to a file that holds something else. When called: if J has a term that the table has no
+        column for. A term that is missing leaves its place empty.
+
+    Notes
+    -----
+    As for `JSONLinesHistory`, which takes any terms.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> history = CSVHistory(Path(tempfile.mkdtemp()) / "fit.csv")
+    >>> history(IterationState(1, 0.5, {"squared_error": 0.5}, 0.25, np.zeros(2)))
+    >>> print(history.path.read_text(), end="")
+    solve,iteration,value,squared_error,gradient_norm,seconds
+    1,1,0.5,0.5,0.25,0.0
+    """
+
+    _before, _after = ("solve", "iteration", "value"), ("gradient_norm", "seconds")
+    _terms: list[str] | None
+
+    def _last(self, lines: list[str]) -> tuple[int, int]:
+        header, *rows = csv.reader(lines)
+        self._terms = header[len(self._before) : -len(self._after)]
+        if header != self._header(self._terms) or any(len(row) != len(header) for row in rows[-1:]):
+            raise ValueError
+        return (int(rows[-1][0]), int(rows[-1][1])) if rows else (0, 0)
+
+    def _read_what_is_there(self) -> tuple[int, int]:
+        self._terms = None
+        return super()._read_what_is_there()
+
+    def _line(self, solve: int, state: IterationState, seconds: float) -> str:
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        if self._terms is None:
+            self._terms = list(state.terms)
+            writer.writerow(self._header(self._terms))
+        unknown = [name for name in state.terms if name not in self._terms]
+        if unknown:
+            raise ValueError(
+                f"{self.path} has columns for the terms {self._terms} only, and J has {unknown} too; write another"
+                " file, or use JSONLinesHistory."
+            )
+        terms = [float(state.terms[name]) if name in state.terms else "" for name in self._terms]
+        writer.writerow([solve, state.iteration, float(state.value), *terms, float(state.gradient_norm), seconds])
+        return lines.getvalue()
+
+    def _header(self, terms: list[str]) -> list[str]:
+        return [*self._before, *terms, *self._after]
+
+
+def _finite(value: float) -> float | None:
+    """Return a number as JSON holds it."""
+    return float(value) if math.isfinite(value) else None

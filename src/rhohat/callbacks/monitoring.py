@@ -1,0 +1,130 @@
+"""What callbacks look at: J, or another number that is low where things are good, such as J on rows held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self, TypeAlias
+
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from rhohat.data import RowSource
+from rhohat.losses import as_loss
+from rhohat.solvers import IterationState
+
+__all__ = ["Monitor", "check_monitor", "held_out_cost", "monitored"]
+
+#: From an iteration to a number, the lower the better; None stands for J.
+Monitor: TypeAlias = Callable[[IterationState], float] | None
+
+
+def check_monitor(monitor: Monitor) -> None:
+    """Raise ValueError where a monitor is neither None nor callable."""
+    if monitor is not None and not callable(monitor):
+        raise ValueError(f"monitor must be None, for J, or a callable that takes an IterationState; got {monitor!r}.")
+
+
+def monitored(monitor: Monitor, state: IterationState) -> float:
+    """Return the number that is looked at."""
+    return float(state.value if monitor is None else monitor(state))
+
+
+def held_out_cost(estimator: Any, X: ArrayLike | RowSource) -> Callable[[IterationState], float]:
+    """Return a function that evaluates J on rows held out, at the θ of an iteration.
+
+    J is that of the fit, its penalties included, with another mean over rows. It is for `monitor` of `EarlyStopping`
+    and `BestModel`, or for a callback of your own.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        With the parameters of the fit to come; it need not be fitted.
+    X : array-like or RowSource of shape (n_samples, n_features)
+        Rows that the fit does not see. They are kept; a row source stays open for as long as it is used.
+
+    Returns
+    -------
+    callable
+        `IterationState` → J on these rows.
+
+    Raises
+    ------
+    ValueError
+        If the estimator learns from targets; is a stack, whose layers are trained one by one; leaves its output
+        activation to the rows of the fit, which these may differ from; or X does not suit it. When called: if θ is of
+        another number of parameters.
+
+    Notes
+    -----
+    An evaluation costs two forward passes over X, or one without a penalty on mean activations. Rows are corrupted once
+    where the estimator corrupts them, the same way in every iteration. Copies share the rows; pickles contain them,
+    so that rows from a file cannot be pickled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import SparseAutoencoder
+    >>> from rhohat.callbacks import EarlyStopping
+    >>> X = np.random.default_rng(0).random((200, 16))
+    >>> model = SparseAutoencoder(n_components=4, output_activation="sigmoid", random_state=0)
+    >>> stopping = EarlyStopping(patience=3, monitor=held_out_cost(model, X[150:]))
+    >>> model.set_params(callbacks=[stopping]).fit(X[:150]).solver_status_
+    'stopped'
+    """
+    return _HeldOutCost(estimator, X)
+
+
+class _HeldOutCost:
+    def __init__(self, estimator: Any, X: Any) -> None:
+        _check_estimator(estimator)
+        # Not fitted, so that the network is the one that a fit with these parameters has.
+        self._estimator = clone(estimator).set_params(callbacks=None)
+        self._X = X
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._objective = self._estimator.objective(self._X)
+        self._last: tuple[Any, float] | None = None
+
+    def __call__(self, state: IterationState) -> float:
+        n_parameters = self._objective.network.n_parameters
+        if state.theta.size != n_parameters:
+            raise ValueError(
+                f"the fit has {state.theta.size} parameters, and the estimator that held_out_cost was given has"
+                f" {n_parameters} with rows of {self._objective.network.layer_sizes[0]} columns; give it the estimator"
+                " that is fitted, and rows like those of the fit."
+            )
+        # Several callbacks may ask about the same iteration.
+        if self._last is None or self._last[0] is not state.theta:
+            self._last = state.theta, float(self._objective.cost(state.theta)[0])
+        return self._last[1]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__, _last=None)
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_estimator": self._estimator, "_X": self._X}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+
+def _check_estimator(estimator: Any) -> None:
+    name = type(estimator).__name__
+    if not hasattr(estimator, "objective"):
+        raise ValueError(
+            f"estimator must be an autoencoder, whose cost takes no targets; got {name}: for what learns from targets,"
+            " pass a function of your own, which finds the parameters in state.theta."
+        )
+    if "callbacks" not in estimator.get_params(deep=False):
+        raise ValueError(
+            f"estimator must be one that takes callbacks, and {name} does not: its layers are trained one by one."
+        )
+    if estimator.output_activation == "auto" and as_loss(estimator.loss).contains is None:
+        raise ValueError(
+            "output_activation='auto' is decided by the rows of the fit, which may differ from those held out; name it,"
+            " as output_activation='sigmoid' for rows in [0, 1], or 'identity'."
+        )

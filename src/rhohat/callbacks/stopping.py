@@ -1,0 +1,73 @@
+"""Ending a fit that no longer gets better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+
+from rhohat.callbacks._solves import SolveCounter
+from rhohat.callbacks.monitoring import Monitor, check_monitor, monitored
+from rhohat.solvers import IterationState
+
+__all__ = ["EarlyStopping"]
+
+
+@dataclass(kw_only=True)
+class EarlyStopping:
+    """Stop a fit when what is monitored has not fallen for some iterations.
+
+    Parameters
+    ----------
+    patience : int, default=10
+        Iterations without improvement to wait for, at least 1; epochs, for solvers by mini-batches.
+    min_improvement : float, default=0.0
+        What it has to fall by, below its lowest value so far, to count as improved; at least 0.
+    monitor : callable, default=None
+        `IterationState` → float, the lower the better, such as `held_out_cost` gives. None means J; that of solvers by
+        mini-batches is the mean over the epoch. NaN is no improvement.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    Notes
+    -----
+    Every solve begins anew: another fit, and each of those that a fit consists of. So does every call of `partial_fit`,
+    which is a single iteration, and a fit that another process resumes from a checkpoint. The parameters stay those of
+    the last iteration; see `BestModel`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stopping = EarlyStopping(patience=2)
+    >>> values = [3.0, 2.0, 2.5, float("nan"), 1.0]
+    >>> [stopping(IterationState(i + 1, value, {}, 0.1, np.zeros(2))) for i, value in enumerate(values)]
+    [False, False, False, True, False]
+    """
+
+    patience: int = 10
+    min_improvement: float = 0.0
+    monitor: Monitor = None
+    _counter: SolveCounter = field(default_factory=SolveCounter, init=False, repr=False, compare=False)
+    _lowest: float = field(default=math.inf, init=False, repr=False, compare=False)
+    _waited: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.patience, Integral) and self.patience >= 1):
+            raise ValueError(f"patience must be an integer, at least 1 iteration; got {self.patience!r}.")
+        if not (isinstance(self.min_improvement, Real) and 0 <= self.min_improvement < math.inf):
+            raise ValueError(f"min_improvement must be a finite number, at least 0; got {self.min_improvement!r}.")
+        check_monitor(self.monitor)
+
+    def __call__(self, state: IterationState) -> bool:
+        """Return whether the fit is to stop."""
+        if self._counter.note(state):
+            self._lowest, self._waited = math.inf, 0
+        value = monitored(self.monitor, state)
+        if value < self._lowest - self.min_improvement:
+            self._lowest, self._waited = value, 0
+        else:
+            self._waited += 1
+        return self._waited >= self.patience

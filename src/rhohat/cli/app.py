@@ -1,0 +1,163 @@
+"""What all commands share: the program, its exit statuses, errors as sentences, options that many have."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+__all__ = [
+    "Data",
+    "Jobs",
+    "Json",
+    "Labels",
+    "Model",
+    "Quiet",
+    "Threshold",
+    "Traceback",
+    "app",
+    "check_writable",
+    "note",
+    "parse_image_shape",
+]
+
+_FAILED, _INTERRUPTED = 1, 130
+
+#: What Typer raises for bad options, which it shows itself; where it comes from differs between its versions.
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
+
+#: In the order in which somebody needs them.
+_ORDER = (
+    *("demo", "patches", "train", "report", "encode", "reconstruct", "predict"),
+    *("evaluate", "plot", "info", "check-gradient"),
+)
+
+_TRACEBACK, _QUIET = "rhohat.traceback", "rhohat.quiet"
+
+
+class _Commands(TyperGroup):
+    """Commands whose errors are a sentence on standard error and an exit status."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("always", UserWarning)
+                warnings.showwarning = lambda message, *_, **__: note(ctx, f"warning: {message}")
+                return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, _USAGE_ERROR, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(_INTERRUPTED) from None
+        except Exception as error:
+            if ctx.meta.get(_TRACEBACK):
+                raise
+            print(f"error: {_sentence(error)}", file=sys.stderr)
+            raise typer.Exit(_FAILED) from None
+
+
+def _sentence(error: Exception) -> str:
+    """Return what an error says; of one that is not meant for users, its kind as well."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    text = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory. {text if str(error) else ''}".strip()
+    if isinstance(error, OSError | ValueError | ImportError | RuntimeError | AttributeError):
+        return text
+    return f"unexpected {type(error).__name__}: {text}. Run it again with --traceback to see where."
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Learn sparse features from unlabelled data.",
+    epilog="Exit status: 0 done; 1 the data, a file or the fit is not as it should be; 2 bad options; 130 interrupted."
+    " Results go to standard output, progress and errors to standard error. NO_COLOR=1 turns colours off.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"rhohat {version('rhohat')}")
+        raise typer.Exit
+
+
+def note(ctx: Any, text: str) -> None:
+    """Print a line to standard error, unless the command was told to be quiet."""
+    if not ctx.find_root().meta.get(_QUIET):
+        print(text, file=sys.stderr)
+
+
+def _remember(key: str) -> Any:
+    def callback(ctx: typer.Context, value: bool) -> bool:
+        ctx.find_root().meta[key] = value
+        return value
+
+    return callback
+
+
+def check_writable(path: Path, option: str = "--output") -> None:
+    """Raise where a file cannot be written, before the work is done that it is to hold."""
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder; name a file in it.", param_hint=option)
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.parent}; make it first.", param_hint=option)
+    try:
+        with open(path.parent / f".{path.name}.writable", "xb"):
+            pass
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write to {path.parent}: {error.strerror}.", param_hint=option) from None
+    (path.parent / f".{path.name}.writable").unlink(missing_ok=True)
+
+
+def parse_image_shape(text: str | None) -> tuple[int, ...] | None:
+    """Return 28x28 or 32x32x3 as numbers."""
+    if text is None:
+        return None
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) not in (2, 3) or not all(part.strip().isdecimal() for part in parts):
+        raise typer.BadParameter(f"must be as 28x28, or 32x32x3 for colours; got {text!r}.", param_hint="--image-shape")
+    return tuple(int(part) for part in parts)
+
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="Rows: a .npy, .npz, IDX, safetensors, CSV, HDF5, Parquet, Zarr or MATLAB file, or a folder of such. Where"
+        " it holds several arrays: PATH:/NAME.",
+        show_default=False,
+    ),
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that train has written.", show_default=False)]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="What to predict of each row: a .npy or IDX file, or text, a line for each."),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="A unit is active above this. By default a tenth of its range, 0 where it is unbounded."),
+]
+Jobs = Annotated[int | None, typer.Option(help="Threads; as many as BLAS would use by default.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.", callback=_remember(_QUIET))]
+Traceback = Annotated[
+    bool,
+    typer.Option("--traceback", help="Show where an error comes from.", callback=_remember(_TRACEBACK)),
+]

@@ -1,0 +1,108 @@
+"""The command `check-gradient`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from rhohat.cli.app import Json, Traceback, app
+from rhohat.proofs import Proof, ProofCase, proof_cases, prove
+
+__all__ = ["PROOF_COLUMNS", "check_gradient"]
+
+PROOF_COLUMNS = (
+    "activation",
+    "loss",
+    "penalty",
+    "weights",
+    "hidden layers",
+    "corruption",
+    "parameters",
+    "gradient",
+    "Hessian · v",
+)
+
+
+@app.command()
+def check_gradient(
+    every: Annotated[bool, typer.Option("--all", help="Check every combination.")] = False,
+    activation: Annotated[str | None, typer.Option(help="Only this activation, such as tanh.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Only this loss, such as squared_error.")] = None,
+    penalty: Annotated[str | None, typer.Option(help="Only with this penalty, such as kl_sparsity.")] = None,
+    as_json: Json = False,
+    traceback: Traceback = False,
+) -> None:
+    """Compare gradients with central differences, for activations × losses × penalties × tied weights × depths.
+
+    Prints a table of relative differences, those of exact Hessian-vector products beside those of gradients. The exit
+    status is 1 where a gradient is off by more than 1e-8, or a Hessian-vector product by more than 1e-6.
+    """
+    if not (every or activation or loss or penalty):
+        raise typer.BadParameter("say --all, or --activation, --loss or --penalty.")
+    cases = [
+        case
+        for case in proof_cases()
+        if activation in (None, case.activation)
+        and loss in (None, case.loss.name)
+        and (penalty is None or penalty in case.penalty.split(" + "))
+    ]
+    if not cases:
+        raise typer.BadParameter("no combination has these; see rhohat check-gradient --all for those there are.")
+    if as_json:
+        proofs = [prove(case) for case in cases]
+        typer.echo(json.dumps([_as_dict(proof) for proof in proofs], indent=1))
+    else:
+        proofs = _print_table(cases)
+    wrong = [proof for proof in proofs if not proof.holds]
+    for proof in wrong:
+        found = f"gradient {proof.gradient_difference:.1e}, Hessian · v {proof.hessian_difference or 0:.1e}"
+        typer.echo(f"wrong: {proof.case}: {found}", err=True)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _print_table(cases: Sequence[ProofCase]) -> list[Proof]:
+    """Check the cases, and print a row for each as soon as it is done."""
+    typer.echo(f"| {' | '.join(PROOF_COLUMNS)} |")
+    typer.echo(f"|{'---|' * len(PROOF_COLUMNS)}")
+    proofs = []
+    for case in cases:
+        proofs.append(prove(case))
+        typer.echo(f"| {' | '.join(_proof_row(proofs[-1]))} |")
+    gradient = max(proof.gradient_difference for proof in proofs)
+    hessian = [proof.hessian_difference for proof in proofs if proof.hessian_difference is not None]
+    typer.echo(
+        f"\n{len(proofs)} rows. The largest relative difference of a gradient is {gradient:.1e}"
+        + (f", of a Hessian-vector product {max(hessian):.1e}." if hessian else ".")
+    )
+    return proofs
+
+
+def _proof_row(proof: Proof) -> list[str]:
+    case = proof.case
+    return [
+        case.activation,
+        case.loss.name,
+        case.penalty,
+        "tied" if case.network.tied else "untied",
+        str(case.n_hidden_layers),
+        case.corruption,
+        str(proof.n_parameters),
+        f"{proof.gradient_difference:.1e}",
+        "" if proof.hessian_difference is None else f"{proof.hessian_difference:.1e}",
+    ]
+
+
+def _as_dict(proof: Proof) -> dict[str, Any]:
+    names = [name.lower().replace(" ", "_") for name in PROOF_COLUMNS[:6]]
+    return {
+        **dict(zip(names, _proof_row(proof), strict=False)),
+        "hidden_layers": proof.case.n_hidden_layers,
+        "parameters": proof.n_parameters,
+        "gradient_difference": proof.gradient_difference,
+        "hessian_difference": proof.hessian_difference,
+        "holds": proof.holds,
+    }

@@ -1,0 +1,206 @@
+"""The commands that look at a model: `evaluate`, `report`, `plot` and `info`."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from sklearn.pipeline import Pipeline
+
+from rhohat.cli.app import (
+    Data,
+    Json,
+    Labels,
+    Model,
+    Quiet,
+    Threshold,
+    Traceback,
+    app,
+    check_writable,
+    parse_image_shape,
+)
+from rhohat.cli.files import read_column, read_labels
+from rhohat.cli.progress import FitProgress
+from rhohat.components import settings_of
+from rhohat.estimators import BaseAutoencoder
+from rhohat.evaluation import evaluate as evaluate_model
+from rhohat.extras import import_extra
+from rhohat.model_file import describe, load
+from rhohat.models import estimator_of, feature_names_of, open_model_rows, prepare_rows
+from rhohat.plots import plot_filters, plot_loss_curve, plot_reconstructions
+
+__all__ = ["evaluate", "info", "plot", "report"]
+
+ImageShape = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a row that is a picture: 28x28, or 32x32x3 for colours. Found out where it can be.", show_default=False
+    ),
+]
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Data,
+    labels: Labels = None,
+    target: Annotated[str | None, typer.Option(help="The column of DATA that is predicted.")] = None,
+    threshold: Threshold = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """Print how well a model does on rows: explained variance, sparsity, dead units, J, and the score with labels."""
+    loaded = load(model)
+    if (labels or target) and isinstance(estimator_of(loaded), BaseAutoencoder):
+        raise typer.BadParameter("an autoencoder has no use for labels; leave them out.", param_hint="--labels")
+    y = read_column(data, target) if target is not None else None if labels is None else read_labels(labels)
+    with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
+        progress.announce(f"evaluating {len(rows)} rows")
+        found = evaluate_model(loaded, rows, y, threshold=threshold)
+    typer.echo(json.dumps(found.to_dict()) if as_json else str(found))
+
+
+@app.command()
+def report(
+    model: Model,
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
+    image_shape: ImageShape = None,
+    tabular: Annotated[bool, typer.Option("--tabular", help="Draw bars by column, no pictures.")] = False,
+    threshold: Threshold = None,
+    title: Annotated[str | None, typer.Option(help="Of the page.", show_default=False)] = None,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="Look at so many of the first rows only.", show_default=False)
+    ] = None,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went."""
+    from rhohat.reporting import report as write_report
+
+    check_writable(output)
+    if tabular and image_shape is not None:
+        raise typer.BadParameter("contradicts --image-shape.", param_hint="--tabular")
+    shape = None if tabular else parse_image_shape(image_shape) or "auto"
+    loaded = load(model)
+    with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
+        progress.announce(f"looking at {len(rows)} rows")
+        write_report(loaded, rows, output, image_shape=shape, threshold=threshold, title=title, max_rows=max_rows)
+    if not quiet:
+        typer.echo(f"wrote {output}: open it in a browser")
+
+
+class _Picture(StrEnum):
+    """What can be drawn."""
+
+    FILTERS = "filters"
+    LOSS = "loss"
+    RECONSTRUCTIONS = "reconstructions"
+
+
+@app.command()
+def plot(
+    model: Model,
+    data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Rows, for reconstructions.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .png, .svg or .pdf file to write.")] = Path(
+        "plot.png"
+    ),
+    what: Annotated[_Picture, typer.Option(help="What to draw.")] = _Picture.FILTERS,
+    image_shape: ImageShape = None,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """Draw what each unit looks for, how the training went, or rows above their reconstructions."""
+    check_writable(output)
+    loaded = load(model)
+    estimator: Any = estimator_of(loaded)
+    shape = parse_image_shape(image_shape)
+    figure = import_extra("matplotlib.figure", "app").Figure(figsize=(8, 6))
+    ax = figure.subplots()
+    if what is _Picture.LOSS:
+        if not hasattr(estimator, "loss_curve_"):
+            raise ValueError(f"{type(estimator).__name__} has no curve of its own; report shows those of its layers.")
+        plot_loss_curve(estimator, ax=ax)
+    elif what is _Picture.FILTERS:
+        plot_filters(estimator.maximal_inputs(), shape, ax=ax)
+    else:
+        if data is None:
+            raise typer.BadParameter(
+                "reconstructions need rows: plot MODEL DATA --what reconstructions.", param_hint="DATA"
+            )
+        with open_model_rows(loaded, data) as rows:
+            prepared = prepare_rows(loaded, rows)
+            some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
+            seen = shape or (rows.row_shape if len(rows.row_shape) > 1 else None)
+            plot_reconstructions(some, estimator.reconstruct(some), seen, n_images=len(some), ax=ax)
+    figure.savefig(output, bbox_inches="tight", dpi=150)
+    if not quiet:
+        typer.echo(f"wrote {output}")
+
+
+@app.command()
+def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> None:
+    """Print what a model file holds: kind, parameters, layers, how the training went, who wrote it."""
+    loaded = load(model)
+    estimator: Any = estimator_of(loaded)
+    steps = loaded.steps if isinstance(loaded, Pipeline) else [("", loaded)]
+    layers = getattr(estimator, "autoencoders_", [estimator])
+    found: dict[str, Any] = {
+        "file": str(model),
+        "bytes": model.stat().st_size,
+        "kind": type(estimator).__name__,
+        "steps": [_parameters(step) for _, step in steps],
+        "layer_sizes": list(estimator.network_.layer_sizes),
+        "activations": [str(activation) for activation in estimator.network_.activations],
+        "n_parameters": estimator.network_.n_parameters,
+        "dtype": str(estimator.coefs_[0].dtype),
+        "feature_names": feature_names_of(loaded),
+        "training": [
+            {
+                "iterations": layer.n_iter_,
+                "status": layer.solver_status_,
+                "J": layer.loss_curve_[-1] if layer.loss_curve_ else None,
+                "terms": {name: curve[-1] for name, curve in layer.terms_curve_.items() if curve},
+            }
+            for layer in layers
+        ],
+        "versions": describe(model)["versions"],
+    }
+    if as_json:
+        typer.echo(json.dumps(found, default=str))
+        return
+    for name, value in _lines(found):
+        typer.echo(f"{name:<14}{value}")
+
+
+def _parameters(step: Any) -> dict[str, Any]:
+    """Return the kind of a step, and those of its parameters that are not at their defaults."""
+    if isinstance(step, str):
+        return {"kind": step, "parameters": {}}
+    defaults = settings_of(type(step)())
+    changed = {name: value for name, value in settings_of(step).items() if repr(value) != repr(defaults[name])}
+    return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [("file", f"{found['file']}, {found['bytes']} bytes")]
+    for step in found["steps"]:
+        settings = ", ".join(f"{name}={value}" for name, value in step["parameters"].items())
+        lines.append(("step", f"{step['kind']}({settings})"))
+    lines.append(("layers", " → ".join(map(str, found["layer_sizes"]))))
+    lines.append(("activations", ", ".join(found["activations"])))
+    lines.append(("parameters", f"{found['n_parameters']} of {found['dtype']}"))
+    names = found["feature_names"]
+    if names:
+        lines.append(("columns", ", ".join(names[:20]) + (f", … ({len(names)})" if len(names) > 20 else "")))
+    for one in found["training"]:
+        terms = ", ".join(f"{value:.4g} {name.replace('_', ' ')}" for name, value in one["terms"].items())
+        cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
+        lines.append(("training", f"{one['iterations']} iterations, {one['status'].replace('_', ' ')}{cost}"))
+    lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
+    return lines

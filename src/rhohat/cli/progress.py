@@ -1,0 +1,51 @@
+"""What a terminal shows while something is done; on standard error, and only where that is one."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from rhohat.solvers import IterationState
+
+__all__ = ["FitProgress"]
+
+
+class FitProgress:
+    """A live line that tells the step, and during a fit the iteration, J, its terms and the time left."""
+
+    def __init__(self, max_iter: int | None = None, *, quiet: bool = False) -> None:
+        console = Console(stderr=True)
+        columns: tuple[ProgressColumn, ...] = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TimeRemainingColumn(compact=True),
+        )
+        self._progress = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+        self._max_iter = max_iter
+
+    def __enter__(self) -> FitProgress:
+        self._task = self._progress.add_task("", total=None)
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def expect(self, max_iter: int | None) -> None:
+        """Say how many iterations a fit may take."""
+        self._max_iter = max_iter
+
+    def announce(self, step: str) -> None:
+        """Say what is about to be done."""
+        self._progress.reset(self._task, total=None, description=step)
+
+    def show_iteration(self, state: IterationState) -> None:
+        """Show how a fit goes; a callback."""
+        terms = " + ".join(f"{value:.4f} {name.replace('_', ' ')}" for name, value in state.terms.items())
+        self._progress.update(
+            self._task,
+            total=self._max_iter,
+            completed=state.iteration,
+            description=f"iteration {state.iteration}/{self._max_iter or '…'}  J {state.value:.4f} = {terms}",
+        )

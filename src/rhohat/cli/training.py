@@ -1,0 +1,333 @@
+"""The command `train`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from rhohat.callbacks import CSVHistory, JSONLinesHistory
+from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, check_writable, note
+from rhohat.cli.files import read_column, read_labels
+from rhohat.cli.progress import FitProgress
+from rhohat.cli.values import parse_setting
+from rhohat.components import ESTIMATORS
+from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
+from rhohat.engines import DaskEngine
+from rhohat.estimators import BaseAutoencoder, SparseAutoencoder, StackedAutoencoder, StackedAutoencoderClassifier
+from rhohat.extras import import_extra
+from rhohat.model_file import save
+from rhohat.models import estimator_of, fit_model, suggest_preprocessing
+
+__all__ = ["train"]
+
+
+class _Kind(StrEnum):
+    """What can be trained; `_ESTIMATORS` has the classes."""
+
+    SPARSE = "sparse"
+    DENOISING = "denoising"
+    CONTRACTIVE = "contractive"
+    DEEP = "deep"
+    STACKED = "stacked"
+    CLASSIFIER = "classifier"
+    REGRESSOR = "regressor"
+    SOFTMAX = "softmax"
+    STACKED_CLASSIFIER = "stacked-classifier"
+
+
+_ESTIMATORS = dict(zip(_Kind, ESTIMATORS.values(), strict=True))
+
+
+class _Step(StrEnum):
+    """What can be done to rows before."""
+
+    AUTO = "auto"
+    NONE = "none"
+    PATCHES = "patches"
+    RANGE = "range"
+    WHITEN = "whiten"
+    MINMAX = "minmax"
+    STANDARD = "standard"
+
+
+_STEPS: dict[_Step, Callable[[], Any]] = {
+    _Step.PATCHES: PatchNormalizer,
+    _Step.RANGE: RangeScaler,
+    _Step.WHITEN: ZCAWhitening,
+    _Step.MINMAX: MinMaxScaler,
+    _Step.STANDARD: StandardScaler,
+}
+
+_OWN = "the estimator's own"
+
+
+def _own_default(help_text: str, *names: str) -> Any:
+    return typer.Option(*names, help=help_text, show_default=_OWN)
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    data: Data,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The model file to write, as model.safetensors.", show_default=False)
+    ],
+    estimator: Annotated[_Kind, typer.Option("--estimator", "-e", help="What to train.")] = _Kind.SPARSE,
+    hidden: Annotated[str | None, _own_default("Hidden units: 25, or layer by layer, 100,30.")] = None,
+    sparsity: Annotated[float | None, _own_default("ρ: how active a unit is to be on average.")] = None,
+    beta: Annotated[float | None, _own_default("β: how much missing ρ costs.")] = None,
+    weight_decay: Annotated[float | None, _own_default("λ: how much large weights cost.")] = None,
+    activation: Annotated[str | None, _own_default("Of the hidden units, such as sigmoid, tanh, relu.")] = None,
+    solver: Annotated[str | None, _own_default("Such as lbfgs, adam, sgd.")] = None,
+    max_iter: Annotated[int | None, _own_default("Most iterations, or epochs of adam and sgd.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any parameter of the estimator, as in Python: tol=1e-4, solver=Adam(learning_rate=0.01),"
+            " corruption=MaskingNoise(0.3), layers__0__max_iter=50. May be given several times.",
+        ),
+    ] = None,
+    preprocess: Annotated[
+        list[_Step] | None,
+        typer.Option(
+            help="What to do to rows first, and to all rows that the model sees later: patches (normalise each patch),"
+            " range (map all numbers to 0 to 1), whiten (ZCA), minmax, standard (scale each column), none. Several are"
+            " done in their order. auto: what suits the data, which is said.",
+            show_default="auto",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns to learn from, by name or number: a,b,c. All by default.")
+    ] = None,
+    drop: Annotated[str | None, typer.Option(help="Columns of a table with names that are left out.")] = None,
+    labels: Labels = None,
+    target: Annotated[
+        str | None, typer.Option(help="The column of DATA that is to be predicted; it is left out of the rows.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the state of the training, to resume it from.")
+    ] = None,
+    checkpoint_every: Annotated[str, typer.Option(help="How often: 30 s, 5 min, or a number of iterations.")] = "60 s",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, where there is one.")] = False,
+    memory_limit: Annotated[str | None, typer.Option(help="Most memory to hold, such as 512 MB.")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the scheduler of a Dask cluster.")] = None,
+    history: Annotated[Path | None, typer.Option(help="A .jsonl or .csv file for J after every iteration.")] = None,
+    jobs: Jobs = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """Learn from rows of any kind and size, and write a model file.
+
+    The model holds its preprocessing too, so encode, report and the others take the same data as this does. Classifiers
+    and regressors need --labels or --target. A training that is interrupted leaves no model; with --checkpoint DIR it
+    goes on with --resume.
+    """
+    check_writable(output)
+    if resume and checkpoint is None:
+        raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
+    given = {
+        "sparsity": sparsity,
+        "sparsity_weight": beta,
+        "weight_decay": weight_decay,
+        "activation": activation,
+        "solver": solver,
+        "max_iter": max_iter,
+        "n_jobs": jobs,
+        "random_state": seed,
+        "memory_limit": memory_limit,
+        "checkpoint": checkpoint,
+        "checkpoint_every": _as_count(checkpoint_every),
+        "resume": resume or None,
+    }
+    with (
+        FitProgress(quiet=quiet) as progress,
+        _connected(dask) as engine,
+        _open_rows(data, columns, drop, target) as rows,
+    ):
+        callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [_history(history, resume)])]
+        network = _make(estimator, hidden, {**given, "engine": engine, "callbacks": callbacks}, settings or [])
+        y = _targets(data, labels, target, supervised=not isinstance(network, BaseAutoencoder))
+        progress.expect(getattr(network, "max_iter", None))
+        progress.announce(f"looking through {rows.name}")
+        steps = _preprocessing(preprocess, rows)
+        if steps:
+            note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")
+        model = make_pipeline(*steps, network) if steps else network
+        progress.announce(f"training on {rows.shape[0]} rows of {rows.shape[1]}")
+        try:
+            fit_model(model, rows, y)
+        except KeyboardInterrupt:
+            how = (
+                "add --resume to go on from the checkpoint"
+                if checkpoint
+                else "--checkpoint DIR would have kept its state"
+            )
+            note(ctx, f"no model was written; {how}")
+            raise
+    save(model, output)
+    _print_summary(model, output, rows.shape, as_json=as_json, quiet=quiet)
+
+
+def _as_count(text: str) -> int | str:
+    return int(text) if text.strip().isdecimal() else text
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[DaskEngine | None]:
+    """Give an engine on a Dask cluster, or None."""
+    if address is None:
+        yield None
+        return
+    client_class = import_extra("distributed", "dask").Client
+    try:
+        client = client_class(address, timeout=10)
+    except OSError as error:
+        raise OSError(f"there is no Dask scheduler at {address}: {error}") from None
+    with client:
+        yield DaskEngine(client)
+
+
+def _open_rows(data: Path, columns: str | None, drop: str | None, target: str | None) -> RowSource:
+    """Open the rows to learn from, without the columns that are left out."""
+    if columns is not None and drop is not None:
+        raise typer.BadParameter("say which columns to keep, or which to leave out.", param_hint="--drop")
+    chosen = None if columns is None else [_as_count(name.strip()) for name in columns.split(",")]
+    left_out = [] if drop is None else [name.strip() for name in drop.split(",")]
+    left_out += [] if target is None else [target]
+    if chosen is None and left_out:
+        names = _names_of_columns(data)
+        unknown = [name for name in left_out if name not in names]
+        if unknown:
+            raise ValueError(
+                f"{data} has no column named {unknown[0]!r}; its columns are {', '.join(map(repr, names))}."
+            )
+        chosen = [name for name in names if name not in left_out]
+    return open_rows(data, columns=chosen)
+
+
+def _names_of_columns(data: Path) -> list[str]:
+    """Return the names of the columns of a table, whatever the columns hold."""
+    if data.suffix == ".parquet":
+        names: list[str] = import_extra("pyarrow.parquet", "formats").read_schema(data).names
+        return names
+    with data.open(encoding="utf-8-sig") as file:
+        line = file.readline().rstrip("\r\n")
+    delimiter = next((one for one in ",;\t" if one in line), ",")
+    return [name.strip().strip('"') for name in line.split(delimiter)]
+
+
+def _targets(data: Path, labels: Path | None, target: str | None, *, supervised: bool) -> NDArray[Any] | None:
+    if (labels or target) and not supervised:
+        raise typer.BadParameter("an autoencoder learns without labels; leave them out.", param_hint="--labels")
+    if labels and target:
+        raise typer.BadParameter("say --labels or --target, not both.", param_hint="--labels")
+    if target is not None:
+        return read_column(data, target)
+    if labels is not None:
+        return read_labels(labels)
+    if supervised:
+        raise typer.BadParameter(
+            "what is to be predicted? A file of labels, or --target COLUMN.", param_hint="--labels"
+        )
+    return None
+
+
+def _preprocessing(chosen: list[_Step] | None, rows: RowSource) -> list[Any]:
+    chosen = chosen or [_Step.AUTO]
+    if len(chosen) > 1 and set(chosen) & {_Step.AUTO, _Step.NONE}:
+        raise typer.BadParameter("auto and none stand alone.", param_hint="--preprocess")
+    if chosen == [_Step.AUTO]:
+        return suggest_preprocessing(rows)
+    return [_STEPS[step]() for step in chosen if step is not _Step.NONE]
+
+
+def _history(path: Path, resume: bool) -> Any:
+    kinds = {".jsonl": JSONLinesHistory, ".csv": CSVHistory}
+    if path.suffix not in kinds:
+        raise typer.BadParameter(f"must be a .jsonl or .csv file; got {path}.", param_hint="--history")
+    return kinds[path.suffix](path, append=resume)
+
+
+def _make(kind: _Kind, hidden: str | None, given: dict[str, Any], settings: list[str]) -> Any:
+    """Return the estimator, not fitted, with all parameters that were given; or raise for those it does not have."""
+    cls = _ESTIMATORS[kind]
+    values = {name: value for name, value in given.items() if value is not None}
+    try:
+        values |= dict(parse_setting(setting) for setting in settings)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
+    nested = {name: values.pop(name) for name in list(values) if "__" in name}
+    sizes = _sizes(hidden)
+    if cls in (StackedAutoencoder, StackedAutoencoderClassifier):
+        values.setdefault("layers", _layers(cls, sizes or [100, 50], values))
+        known = set(cls().get_params(deep=False))
+        for name in set(SparseAutoencoder().get_params(deep=False)) - known:
+            values.pop(name, None)  # they went to the layers
+    elif sizes is not None:
+        name = "n_components" if "n_components" in cls().get_params() else "hidden_layer_sizes"
+        if name == "n_components" and len(sizes) > 1:
+            raise typer.BadParameter(f"{kind.value} has one hidden layer; got {hidden}.", param_hint="--hidden")
+        values[name] = sizes[0] if name == "n_components" else tuple(sizes)
+    unknown = sorted(set(values) - set(cls().get_params(deep=False)))
+    if unknown:
+        parameters = ", ".join(cls().get_params(deep=False))
+        raise ValueError(f"{cls.__name__} has no parameter {unknown[0]!r}; it has {parameters}.")
+    made = cls(**values)
+    return made.set_params(**nested) if nested else made
+
+
+def _sizes(hidden: str | None) -> list[int] | None:
+    if hidden is None:
+        return None
+    parts = [part.strip() for part in hidden.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(
+            f"must be a number of units, or several as 100,30; got {hidden!r}.", param_hint="--hidden"
+        )
+    return [int(part) for part in parts]
+
+
+def _layers(cls: type[Any], sizes: list[int], values: dict[str, Any]) -> list[Any]:
+    """Return the sparse autoencoders of a stack, with those parameters that are a layer's."""
+    of_the_stack = {"random_state", "engine", "memory_limit", "checkpoint", "checkpoint_every", "resume", "layers"}
+    if cls is StackedAutoencoderClassifier:
+        of_the_stack |= {"weight_decay"}  # of the fine-tuning
+    names = set(SparseAutoencoder().get_params(deep=False)) - of_the_stack - {"n_components"}
+    own = {"sparsity": 0.1, **{name: value for name, value in values.items() if name in names}}
+    return [SparseAutoencoder(n_components=size, **own) for size in sizes]
+
+
+def _print_summary(model: Any, output: Path, shape: tuple[int, int], *, as_json: bool, quiet: bool) -> None:
+    estimator = estimator_of(model)
+    layers = getattr(estimator, "autoencoders_", [estimator])
+    summary: dict[str, Any] = {
+        "model": str(output),
+        "kind": type(estimator).__name__,
+        "preprocessing": [type(step).__name__ for _, step in model.steps[:-1]] if isinstance(model, Pipeline) else [],
+        "rows": shape[0],
+        "layer_sizes": list(estimator.network_.layer_sizes),
+        "iterations": [layer.n_iter_ for layer in layers],
+        "status": [layer.solver_status_ for layer in layers],
+        "J": [layer.loss_curve_[-1] if layer.loss_curve_ else None for layer in layers],
+    }
+    if as_json:
+        typer.echo(json.dumps(summary, default=np.generic.item))
+    elif not quiet:
+        sizes = "-".join(map(str, estimator.network_.layer_sizes))
+        costs = ", ".join("none" if cost is None else f"{cost:.6g}" for cost in summary["J"])
+        iterations = ", ".join(map(str, summary["iterations"]))
+        typer.echo(f"wrote {output}: {summary['kind']} {sizes}, {iterations} iterations, J = {costs}")

@@ -1,0 +1,86 @@
+"""Parameters as they are written on a command line: numbers, texts, and rhohat's own parts by name."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from rhohat.components import COMPONENTS, ESTIMATORS
+
+__all__ = ["parse_setting", "parse_value"]
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Return name and value of ``NAME=VALUE``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such sign, or the value cannot be understood.
+
+    Examples
+    --------
+    >>> parse_setting("solver=Adam(learning_rate=0.01)")[0]
+    'solver'
+    """
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip().isidentifier():
+        raise ValueError(f"a setting is written as NAME=VALUE, such as tol=1e-4; got {text!r}.")
+    return name.strip(), parse_value(value.strip())
+
+
+def parse_value(text: str) -> Any:
+    """Return what a text stands for.
+
+    Numbers, True, False, None, lists and tuples are written as in Python, and so are rhohat's activations, losses,
+    penalties, corruptions, solvers and estimators, with their settings in brackets. Everything else is a text.
+
+    Raises
+    ------
+    ValueError
+        If something in brackets is none of rhohat's parts, or does not take these settings.
+
+    Examples
+    --------
+    >>> parse_value("1e-3"), parse_value("tanh"), parse_value("(100, 30)"), parse_value("512 MB")
+    (0.001, 'tanh', (100, 30), '512 MB')
+    >>> parse_value("MaskingNoise(0.3)")
+    MaskingNoise(q=0.3)
+    """
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return text
+    if not isinstance(tree, ast.Constant | ast.UnaryOp | ast.List | ast.Tuple | ast.Call):
+        return text
+    return _value(tree, text)
+
+
+def _value(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str | None):
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _value(node.operand, text)
+        if isinstance(value, int | float):
+            return -value
+    if isinstance(node, ast.List | ast.Tuple):
+        items = [_value(item, text) for item in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items)
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return _make(node.func.id, node, text)
+    raise ValueError(f"{ast.unparse(node)!r} in {text!r} is no number, text, list, or part of rhohat.")
+
+
+def _make(name: str, call: ast.Call, text: str) -> Any:
+    known = {**COMPONENTS, **ESTIMATORS}
+    if name not in known:
+        raise ValueError(f"{name!r} in {text!r} is no part of rhohat; there are {', '.join(sorted(known))}.")
+    settings = {keyword.arg or "**": _value(keyword.value, text) for keyword in call.keywords}
+    if "**" in settings:
+        raise ValueError(f"settings of {name} are written as NAME=VALUE; got {text!r}.")
+    try:
+        return known[name](*[_value(argument, text) for argument in call.args], **settings)
+    except TypeError as error:  # settings that it does not have
+        raise ValueError(f"{text!r} cannot be made: {error}.") from None
