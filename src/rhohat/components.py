@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import Any
 
 from sklearn.base import BaseEstimator
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from rhohat.activations import ACTIVATIONS
 from rhohat.corruption import CORRUPTIONS
@@ -27,7 +27,7 @@ from rhohat.losses import LOSSES, GaussianLoss
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.solvers import SCHEDULES, SOLVERS, MiniBatchSolver
 
-__all__ = ["COMPONENTS", "ESTIMATORS", "PREPROCESSING", "settings_of"]
+__all__ = ["COMPONENTS", "ESTIMATORS", "settings_of", "transformers"]
 
 ESTIMATORS: dict[str, type[Any]] = {
     cls.__name__: cls
@@ -44,11 +44,6 @@ ESTIMATORS: dict[str, type[Any]] = {
     )
 }
 
-#: What may come before an estimator in a pipeline; two of scikit-learn's are among them, for columns of a table.
-PREPROCESSING: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (PatchNormalizer, RangeScaler, ZCAWhitening, MinMaxScaler, StandardScaler)
-}
-
 #: What parameters of an estimator are set to, where no number or text will do.
 _PARTS: tuple[type[Any], ...] = (
     *ACTIVATIONS.values(),
@@ -63,6 +58,14 @@ _PARTS: tuple[type[Any], ...] = (
     *SOLVERS.values(),
 )
 COMPONENTS = {cls.__name__: cls for cls in _PARTS}
+
+
+@cache
+def transformers() -> dict[str, type[Any]]:
+    """Return what may come before an estimator in a pipeline; two of scikit-learn's are among it, for tables."""
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import, and seldom needed
+
+    return {cls.__name__: cls for cls in (PatchNormalizer, RangeScaler, ZCAWhitening, MinMaxScaler, StandardScaler)}
 
 
 def settings_of(part: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ that are larger than memory, and its network gets rows of a file as preprocessin
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import copy
@@ -14,10 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import OneToOneFeatureMixin
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MinMaxScaler
 
 from rhohat.arrays import FloatArray
+from rhohat.components import transformers
 from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
 from rhohat.estimators import BaseAutoencoder, BaseNetwork
 
@@ -27,6 +27,7 @@ __all__ = [
     "estimator_of",
     "feature_names_of",
     "fit_model",
+    "is_pipeline",
     "open_model_rows",
     "prepare_rows",
     "preprocessing_of",
@@ -37,6 +38,12 @@ __all__ = [
 _Model = TypeVar("_Model")
 
 
+def is_pipeline(model: Any) -> bool:
+    """Return whether a model is scikit-learn's `Pipeline`, whose module takes time to import and is not, for this."""
+    module = sys.modules.get("sklearn.pipeline")
+    return module is not None and isinstance(model, module.Pipeline)
+
+
 def estimator_of(model: Any) -> BaseNetwork:
     """Return the estimator that a model is, or ends in.
 
@@ -45,7 +52,7 @@ def estimator_of(model: Any) -> BaseNetwork:
     ValueError
         If it is none of rhohat's, nor a pipeline that ends in one.
     """
-    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    last = model.steps[-1][1] if is_pipeline(model) else model
     if not isinstance(last, BaseNetwork):
         raise ValueError(f"model must be an estimator of rhohat, or a Pipeline that ends in one; got {model!r}.")
     return last
@@ -53,7 +60,7 @@ def estimator_of(model: Any) -> BaseNetwork:
 
 def preprocessing_of(model: Any) -> list[Any]:
     """Return the transformers before a model's estimator, in order."""
-    if not isinstance(model, Pipeline):
+    if not is_pipeline(model):
         return []
     return [step for _, step in model.steps[:-1] if step is not None and step != "passthrough"]
 
@@ -236,7 +243,7 @@ def suggest_preprocessing(rows: RowSource) -> list[Any]:
     if low >= 0 and high <= 1:
         return []
     if len(rows.row_shape) == 1:
-        return [MinMaxScaler()]
+        return [transformers()["MinMaxScaler"]()]
     return [PatchNormalizer() if low < 0 else RangeScaler()]
 
 

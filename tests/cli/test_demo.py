@@ -7,22 +7,13 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 from skimage.io import imread
-from typer.testing import CliRunner
 
 from rhohat.activations import Tanh
-from rhohat.cli import app
 from rhohat.demo import run_demo
 from tests.tolerances import ORACLE
 
 PICTURES = ["filters.png", "loss.png", "patches.png", "reconstructions.png"]
 QUICK = ["--patches", "200", "--hidden", "4", "--max-iter", "3", "--jobs", "1"]
-
-
-@pytest.fixture
-def invoke(tmp_path, monkeypatch):
-    """A function that runs the command line in an empty folder, on a wide terminal."""
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
 
 
 def assert_pictures(folder):

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from sklearn.pipeline import Pipeline
 
 from rhohat.cli.app import (
     Data,
@@ -30,7 +29,7 @@ from rhohat.estimators import BaseAutoencoder
 from rhohat.evaluation import evaluate as evaluate_model
 from rhohat.extras import import_extra
 from rhohat.model_file import describe, load
-from rhohat.models import estimator_of, feature_names_of, open_model_rows, prepare_rows
+from rhohat.models import estimator_of, feature_names_of, is_pipeline, open_model_rows, prepare_rows
 from rhohat.plots import plot_filters, plot_loss_curve, plot_reconstructions
 
 __all__ = ["evaluate", "info", "plot", "report"]
@@ -148,7 +147,7 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
     """Print what a model file holds: kind, parameters, layers, how the training went, who wrote it."""
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
-    steps = loaded.steps if isinstance(loaded, Pipeline) else [("", loaded)]
+    steps = loaded.steps if is_pipeline(loaded) else [("", loaded)]
     layers = getattr(estimator, "autoencoders_", [estimator])
     found: dict[str, Any] = {
         "file": str(model),

@@ -32,6 +32,10 @@ class FitProgress:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def __deepcopy__(self, memo: object) -> FitProgress:
+        """Return itself: the layers of a stack are copies, and there is one terminal."""
+        return self
+
     def expect(self, max_iter: int | None) -> None:
         """Say how many iterations a fit may take."""
         self._max_iter = max_iter

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
@@ -26,7 +26,7 @@ from rhohat.engines import DaskEngine
 from rhohat.estimators import BaseAutoencoder, SparseAutoencoder, StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.extras import import_extra
 from rhohat.model_file import save
-from rhohat.models import estimator_of, fit_model, suggest_preprocessing
+from rhohat.models import estimator_of, fit_model, is_pipeline, suggest_preprocessing
 
 __all__ = ["train"]
 
@@ -317,7 +317,7 @@ def _print_summary(model: Any, output: Path, shape: tuple[int, int], *, as_json:
     summary: dict[str, Any] = {
         "model": str(output),
         "kind": type(estimator).__name__,
-        "preprocessing": [type(step).__name__ for _, step in model.steps[:-1]] if isinstance(model, Pipeline) else [],
+        "preprocessing": [type(step).__name__ for _, step in model.steps[:-1]] if is_pipeline(model) else [],
         "rows": shape[0],
         "layer_sizes": list(estimator.network_.layer_sizes),
         "iterations": [layer.n_iter_ for layer in layers],

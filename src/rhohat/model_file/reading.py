@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
-from rhohat.components import COMPONENTS, ESTIMATORS, PREPROCESSING
+from rhohat.components import COMPONENTS, ESTIMATORS, transformers
 from rhohat.estimators import (
     BaseAutoencoder,
     BaseNetwork,
@@ -25,6 +24,7 @@ from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.memory import MemoryPlan
 from rhohat.exceptions import ModelFileError
 from rhohat.model_file.layout import COUNTS, LEARNED, STATUS
+from rhohat.models import is_pipeline
 from rhohat.network import Network
 from rhohat.solvers import MiniBatchState
 
@@ -48,25 +48,27 @@ class Reader:
         kind = _get(described, "kind", str)
         if kind == "Pipeline":
             return self._pipeline(_get(described, "steps", list), prefix)
-        if kind not in ESTIMATORS and kind not in PREPROCESSING:
+        if kind not in ESTIMATORS and kind not in transformers():
             raise ModelFileError(f"its kind {kind[:60]!r} is none that this rhohat knows.")
-        cls = ESTIMATORS.get(kind) or PREPROCESSING[kind]
+        cls = ESTIMATORS.get(kind) or transformers()[kind]
         model = self._make(cls, _get(described, "parameters", dict), f"{prefix}parameters.")
         model._validate_params()
-        if kind in PREPROCESSING:
+        if kind in transformers():
             self._transformer(model, _get(described, "learned", dict), prefix)
         else:
             self._estimator(model, described, prefix)
         self._feature_names(model, described.get("feature_names"))
         return model
 
-    def _pipeline(self, steps: list[Any], prefix: str) -> Pipeline:
+    def _pipeline(self, steps: list[Any], prefix: str) -> Any:
+        from sklearn.pipeline import Pipeline
+
         made = []
         for number, (name, step) in enumerate(steps):
             model = step if step == "passthrough" else self.model(step, f"{prefix}steps.{number}.")
             made.append((_checked(name, str, "the name of a step"), model))
         last = len(made) - 1
-        if any(isinstance(model, BaseNetwork | Pipeline) for _, model in made[:last]):
+        if any(isinstance(model, BaseNetwork) or is_pipeline(model) for _, model in made[:last]):
             raise ModelFileError("only the last step of a pipeline may be an estimator.")
         pipeline = Pipeline(made)
         pipeline._validate_names([name for name, _ in made])
@@ -102,10 +104,10 @@ class Reader:
         n_features = _count(learned, "n_features_in_", least=1)
         for name, shape in LEARNED[type(model).__name__].items():
             array: Any = None
-            if prefix + name in self._arrays or not isinstance(model, PREPROCESSING["StandardScaler"]):
+            if prefix + name in self._arrays or not isinstance(model, transformers()["StandardScaler"]):
                 array = self._take(prefix + name, shape(n_features))
             setattr(model, name, float(array) if shape(n_features) == () else array)
-        if isinstance(model, PREPROCESSING["StandardScaler"]):
+        if isinstance(model, transformers()["StandardScaler"]):
             for switch, name in (("with_mean", "mean_"), ("with_std", "scale_")):
                 if getattr(model, switch) and getattr(model, name) is None:
                     raise ModelFileError(f"it lacks the tensor {prefix + name}.")

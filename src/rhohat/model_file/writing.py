@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.components import COMPONENTS, ESTIMATORS, PREPROCESSING, settings_of
+from rhohat.components import COMPONENTS, ESTIMATORS, settings_of, transformers
 from rhohat.estimators import (
     BaseNetwork,
     FeedforwardRegressor,
@@ -20,6 +19,7 @@ from rhohat.estimators import (
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.exceptions import ModelFileError
 from rhohat.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS
+from rhohat.models import is_pipeline
 
 __all__ = ["Writer"]
 
@@ -32,14 +32,14 @@ class Writer:
 
     def model(self, model: Any, prefix: str) -> dict[str, Any]:
         """Return the description of an estimator, a transformer or a pipeline; arrays are named with the prefix."""
-        if isinstance(model, Pipeline):
+        if is_pipeline(model):
             steps = [
                 [name, "passthrough" if step in (None, "passthrough") else self.model(step, f"{prefix}steps.{number}.")]
                 for number, (name, step) in enumerate(model.steps)
             ]
             return {"kind": "Pipeline", "steps": steps}
         kind = type(model).__name__
-        if {**ESTIMATORS, **PREPROCESSING}.get(kind) is not type(model):
+        if {**ESTIMATORS, **transformers()}.get(kind) is not type(model):
             raise ModelFileError(
                 f"a model file holds rhohat's own estimators and transformers, and pipelines of them; got {model!r}."
             )
@@ -47,7 +47,7 @@ class Writer:
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
         names = getattr(model, "feature_names_in_", None)
         described["feature_names"] = None if names is None else [str(name) for name in names]
-        if kind in PREPROCESSING:
+        if kind in transformers():
             return described | {"learned": self._learned(model, prefix)}
         if not isinstance(model, StackedAutoencoder):
             described |= self._network(model, prefix)

@@ -1,0 +1,262 @@
+"""`rhohat train` trains what it is told, on whatever rows, and writes a whole model or none."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from sklearn.pipeline import Pipeline
+
+import rhohat
+from rhohat.cli.training import _ESTIMATORS
+from tests.cli.test_demo import sentence
+
+QUICK = ("--hidden", "4", "--max-iter", "3")
+
+
+def test_a_table_is_scaled_trained_on_and_remembered(run, table, tmp_path):
+    out = run("train", table, "-o", "model.safetensors", *QUICK, "--drop", "feeling,twice")
+    assert "wrote model.safetensors: SparseAutoencoder 3-4-3, 3 iterations" in out
+    model = rhohat.load(tmp_path / "model.safetensors")
+    assert isinstance(model, Pipeline)
+    assert [type(step).__name__ for _, step in model.steps] == ["MinMaxScaler", "SparseAutoencoder"]
+    assert list(model.feature_names_in_) == ["heat", "mass", "price"]
+    rows = np.loadtxt(table, delimiter=",", skiprows=1, usecols=[0, 2, 3])
+    scaled = (rows - rows.min(axis=0)) / np.ptp(rows, axis=0)
+    assert model.steps[0][1].data_max_.tolist() == rows.max(axis=0).tolist()
+    by_hand = rhohat.SparseAutoencoder(n_components=4, max_iter=3, random_state=0)
+    with pytest.warns(UserWarning, match="max_iter"):
+        by_hand.fit(scaled)
+    assert np.allclose(by_hand.theta_, model.steps[1][1].theta_, rtol=1e-9, atol=1e-12)
+
+
+def test_images_are_scaled_as_a_whole_and_keep_their_shape(run, images, tmp_path):
+    run("train", images, "-o", "model.safetensors", *QUICK)
+    model = rhohat.load(tmp_path / "model.safetensors")
+    scaler = model.steps[0][1]
+    assert isinstance(scaler, rhohat.RangeScaler)
+    assert (scaler.data_min_, scaler.data_max_) == (np.load(images).min(), np.load(images).max())
+
+
+def test_rows_between_0_and_1_are_left_as_they_are(run, tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((30, 6)))
+    run("train", "rows.npy", "-o", "model.safetensors", *QUICK)
+    assert isinstance(rhohat.load(tmp_path / "model.safetensors"), rhohat.SparseAutoencoder)
+
+
+@pytest.mark.parametrize("kind", _ESTIMATORS)
+def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
+    supervised = kind in ("classifier", "regressor", "softmax", "stacked-classifier")
+    hidden = [] if kind == "softmax" else ["--hidden", "4,3" if kind in ("deep", "stacked") else "4"]
+    which = ["--target", "twice" if kind == "regressor" else "feeling"] if supervised else []
+    which += ["--drop", "feeling" if kind == "regressor" else "twice"] if supervised else ["--drop", "feeling,twice"]
+    run("train", table, "-o", "model.safetensors", "-e", kind, "--max-iter", "3", *hidden, *which)
+    estimator = rhohat.load(tmp_path / "model.safetensors").steps[-1][1]
+    assert type(estimator) is _ESTIMATORS[kind]
+    n_units = {"deep": 3, "stacked": 3, "softmax": 2}.get(kind, 4)
+    lines = run("encode", "model.safetensors", table, "-o", "-").splitlines()
+    assert lines[0] == ",".join(f"unit_{number}" for number in range(n_units))
+    assert len(lines) == 41
+    assert "units" in run("evaluate", "model.safetensors", table)
+    assert type(estimator).__name__ in run("info", "model.safetensors")
+
+
+def test_every_parameter_can_be_set(run, images, tmp_path):
+    run(
+        *("train", images, "-o", "model.safetensors", "--hidden", "5", "--max-iter", "2"),
+        *("--preprocess", "whiten", "--preprocess", "patches", "--sparsity", "0.2", "--beta", "0.5"),
+        *("--weight-decay", "0.001", "--activation", "tanh", "--seed", "7", "--jobs", "1"),
+        *("--set", "solver=Adam(learning_rate=0.01, batch_size=16)", "--set", "corruption=SaltAndPepperNoise(0.1)"),
+        *("--set", "penalties=[L1Sparsity(0.01), Contraction(0.1)]", "--set", "tol=1e-3", "--set", "tied_weights=True"),
+    )
+    whitening, normalizer, estimator = (step for _, step in rhohat.load(tmp_path / "model.safetensors").steps)
+    assert isinstance(whitening, rhohat.ZCAWhitening)
+    assert isinstance(normalizer, rhohat.PatchNormalizer)
+    assert isinstance(estimator, rhohat.SparseAutoencoder)
+    expected = {
+        "n_components": 5,
+        "sparsity": 0.2,
+        "sparsity_weight": 0.5,
+        "weight_decay": 0.001,
+        "activation": "tanh",
+        "random_state": 7,
+        "n_jobs": 1,
+        "max_iter": 2,
+        "tol": 1e-3,
+        "tied_weights": True,
+        "solver": rhohat.Adam(learning_rate=0.01, batch_size=16),
+        "corruption": rhohat.SaltAndPepperNoise(0.1),
+        "penalties": [rhohat.L1Sparsity(0.01), rhohat.Contraction(0.1)],
+    }
+    assert {name: estimator.get_params()[name] for name in expected} == expected
+
+
+def test_parameters_of_a_stack_are_those_of_its_layers(run, images, tmp_path):
+    run(
+        *("train", images, "-o", "model.safetensors", "-e", "stacked", "--hidden", "6,4", "--sparsity", "0.3"),
+        *("--max-iter", "3", "--set", "layers__1__max_iter=2"),
+    )
+    stack = rhohat.load(tmp_path / "model.safetensors").steps[-1][1]
+    assert [layer.n_components for layer in stack.autoencoders_] == [6, 4]
+    assert [layer.sparsity for layer in stack.autoencoders_] == [0.3, 0.3]
+    assert [layer.n_iter_ for layer in stack.autoencoders_] == [3, 2]
+
+
+def test_labels_come_from_a_file(run, invoke, images, tmp_path):
+    (tmp_path / "labels.txt").write_text("\n".join(["cat", "dog", "cat"] * 20))
+    np.save(tmp_path / "labels.npy", np.arange(60) % 3)
+    for name, classes in (("labels.txt", ["cat", "dog"]), ("labels.npy", [0, 1, 2])):
+        run("train", images, "-o", "model.safetensors", "-e", "softmax", "--labels", name, "--max-iter", "3")
+        model = rhohat.load(tmp_path / "model.safetensors")
+        assert model.classes_.tolist() == classes
+        rows = np.load(images).reshape(60, -1).astype(float)
+        run("predict", "model.safetensors", images, "-o", "predicted.csv")
+        predicted = (tmp_path / "predicted.csv").read_text().splitlines()
+        assert predicted == ["prediction", *map(str, model.predict(rows))]
+        found = json.loads(run("evaluate", "model.safetensors", images, "--labels", name, "--json"))
+        assert 0 < found["score"] <= 1
+
+
+def test_the_summary_is_json_where_a_program_asks(run, images):
+    found = json.loads(run("train", images, "-o", "model.safetensors", *QUICK, "--json"))
+    assert found["layer_sizes"] == [20, 4, 20]
+    assert found["iterations"] == [3]
+    assert found["status"] == ["max_iter"]
+
+
+def test_nothing_is_printed_when_quiet(invoke, images):
+    result = invoke("train", images, "-o", "model.safetensors", *QUICK, "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_what_was_chosen_and_a_warning_go_to_standard_error(invoke, images):
+    result = invoke("train", images, "-o", "model.safetensors", *QUICK)
+    assert result.stderr.splitlines()[0] == "preprocessing: RangeScaler"
+    assert result.stderr.splitlines()[1].startswith("warning: 3 iterations were done")
+
+
+def test_the_history_is_written_while_it_trains(run, images, tmp_path):
+    run("train", images, "-o", "model.safetensors", *QUICK, "--history", "history.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2, 3]
+    estimator = rhohat.load(tmp_path / "model.safetensors").steps[-1][1]
+    assert [line["value"] for line in lines] == estimator.loss_curve_
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nothing.npy", "-o", "m.safetensors"], 1, "error: there is no file or folder nothing.npy."),
+        (["images.npy", "-o", "none/m.safetensors"], 2, "there is no folder none; make it first"),
+        (["images.npy", "-o", "."], 2, "is a folder; name a file in it"),
+        (["images.npy", "-o", "m.safetensors", "--sparsity", "2"], 1, "error: The 'sparsity' parameter of Sparse"),
+        (["images.npy", "-o", "m.safetensors", "--hidden", "many"], 2, "must be a number of units"),
+        (["images.npy", "-o", "m.safetensors", "--hidden", "4,3"], 2, "sparse has one hidden layer; got 4,3"),
+        (["images.npy", "-o", "m.safetensors", "--resume"], 2, "needs --checkpoint DIR"),
+        (["images.npy", "-o", "m.safetensors", "--set", "n_topics=3"], 1, "has no parameter 'n_topics'; it has"),
+        (["images.npy", "-o", "m.safetensors", "--set", "solver=Atom(1)"], 2, "'Atom' in 'Atom(1)' is no part"),
+        (
+            ["images.npy", "-o", "m.safetensors", "-e", "softmax", "--beta", "1"],
+            1,
+            "SoftmaxRegression has no parameter",
+        ),
+        (["images.npy", "-o", "m.safetensors", "-e", "softmax"], 2, "what is to be predicted?"),
+        (["images.npy", "-o", "m.safetensors", "--labels", "x.txt"], 2, "an autoencoder learns without labels"),
+        (["images.npy", "-o", "m.safetensors", "-e", "vae"], 2, "'vae' is not one of"),
+        (["images.npy", "-o", "m.safetensors", "--preprocess", "none", "--preprocess", "range"], 2, "stand alone"),
+        (["images.npy", "-o", "m.safetensors", "--memory-limit", "lots"], 1, "memory_limit must be a number of bytes"),
+        (["images.npy", "-o", "m.safetensors", "--dask", "tcp://127.0.0.1:1"], 1, "there is no Dask scheduler at"),
+        (["images.npy", "-o", "m.safetensors", "--history", "h.txt"], 2, "must be a .jsonl or .csv file"),
+        (["table.csv", "-o", "m.safetensors"], 1, "its column 'feeling' holds"),
+        (["table.csv", "-o", "m.safetensors", "--drop", "colour"], 1, "has no column named 'colour'"),
+        (["table.csv", "-o", "m.safetensors", "--drop", "mass", "--columns", "heat"], 2, "which to leave out"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence_before_work(
+    arguments, code, message, invoke, images, table, tmp_path
+):
+    result = invoke("train", *arguments)
+    assert result.exit_code == code, result.output
+    assert message in sentence(result.stderr)
+    assert "Traceback" not in result.output
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["images.npy", "table.csv"]
+
+
+def test_a_traceback_is_shown_to_who_asks_for_it(images, tmp_path):
+    command = [sys.executable, "-m", "rhohat", "train", images, "-o", "m.safetensors", "--sparsity", "2"]
+    for extra, shown in (([], False), (["--traceback"], True)):
+        done = subprocess.run([*command, *extra], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert ("Traceback" in done.stderr) == shown
+
+
+def start_training(folder, *more):
+    """Start a training that takes some seconds, with checkpoints after every update."""
+    arguments = ("-e", "denoising", "--set", "solver=Adam(batch_size=10)", "--hidden", "20", "--max-iter", "60")
+    checkpoints = ("--checkpoint", "state", "--checkpoint-every", "1", "--set", "tol=0")
+    command = [sys.executable, "-m", "rhohat", "train", "images.npy", "-o", "model.safetensors"]
+    return subprocess.Popen(
+        [*command, *arguments, *checkpoints, *more],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_a_checkpoint(training, folder):
+    while training.poll() is None:
+        if len(list((folder / "state").glob("checkpoint-*.safetensors"))) > 1:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the training ended by itself: {training.communicate()}")
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_training_leaves_no_model_and_is_resumed_to_the_same_bits(end, images, tmp_path):
+    training = start_training(tmp_path)
+    wait_for_a_checkpoint(training, tmp_path)
+    training.send_signal(end)
+    out, error = training.communicate()
+    assert training.returncode == (-9 if end == signal.SIGKILL else 130)
+    assert out == ""
+    if end == signal.SIGINT:
+        assert "no model was written; add --resume to go on from the checkpoint" in error
+        assert "Traceback" not in error
+    assert not [one for one in tmp_path.iterdir() if "model" in one.name]
+    resumed = start_training(tmp_path, "--resume", "--history", "history.jsonl")
+    _, error = resumed.communicate()
+    assert resumed.returncode == 0, error
+    if (tmp_path / "state" / "checkpoint-00000021.safetensors").exists():  # some epochs were done
+        first = json.loads((tmp_path / "history.jsonl").read_text().splitlines()[0])
+        assert first["iteration"] > 1
+    straight = tmp_path / "straight"
+    straight.mkdir()
+    os.link(images, straight / "images.npy")
+    assert start_training(straight).wait() == 0
+    models = [rhohat.load(folder / "model.safetensors").steps[-1][1] for folder in (tmp_path, straight)]
+    assert np.array_equal(models[0].theta_, models[1].theta_)
+    assert models[0].loss_curve_ == models[1].loss_curve_
+
+
+def test_a_model_before_stays_until_the_next_is_whole(run, images, tmp_path):
+    run("train", images, "-o", "model.safetensors", *QUICK)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    training = start_training(tmp_path)
+    wait_for_a_checkpoint(training, tmp_path)
+    training.kill()
+    training.communicate()
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+def test_the_workers_of_a_cluster_train(run, images, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        run("train", images, "-o", "far.safetensors", *QUICK, "--dask", cluster.scheduler_address)
+    run("train", images, "-o", "near.safetensors", *QUICK)
+    far, near = (rhohat.load(tmp_path / f"{name}.safetensors").steps[-1][1] for name in ("far", "near"))
+    assert np.allclose(far.theta_, near.theta_, rtol=1e-8, atol=1e-10)

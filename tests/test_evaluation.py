@@ -1,0 +1,280 @@
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from rhohat import (
+    Adam,
+    DenoisingAutoencoder,
+    Evaluation,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    PatchNormalizer,
+    SoftmaxRegression,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    evaluate,
+    open_rows,
+)
+from rhohat.metrics import explained_variance
+from rhohat.penalties import KLSparsity
+from tests.tolerances import EXACT
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
+
+AUTOENCODERS = {
+    "sparse": SparseAutoencoder(n_components=9, sparsity=0.05, sparsity_weight=0.3, max_iter=15, random_state=0),
+    "tanh": SparseAutoencoder(
+        n_components=9, activation="tanh", sparsity=0.2, sparsity_weight=0.3, max_iter=15, random_state=0
+    ),
+    "relu": DenoisingAutoencoder(
+        n_components=9, activation="relu", solver=Adam(batch_size=50), max_iter=3, random_state=0
+    ),
+    "stack": StackedAutoencoder(
+        [
+            SparseAutoencoder(n_components=9, sparsity=0.1, max_iter=10),
+            SparseAutoencoder(n_components=5, activation="tanh", sparsity=0.1, max_iter=10),
+        ],
+        random_state=0,
+    ),
+}
+THRESHOLDS = {"sparse": 0.1, "tanh": -0.8, "relu": 0.0, "stack": -0.8}
+
+
+@pytest.fixture(params=["random", "mnist"])
+def rows(request, rng):
+    """Rows in [0, 1]: as many as are read in two blocks, or a few real ones."""
+    if request.param == "random":
+        return rng.random((300, 12)) * np.linspace(0.1, 1, 12)
+    path = request.getfixturevalue("data_dir") / "mnist" / "t10k-images-idx3-ubyte.gz"
+    with open_rows(path, transform=lambda rows: rows / 255) as source:
+        return source.read(0, 600)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Row sources are read some hundred rows at a time."""
+    monkeypatch.setattr("rhohat.data.rows.base._BYTES_AT_ONCE", 2**13)
+
+
+def by_definition(X, made, codes, threshold):
+    """The metrics that every autoencoder has, of all rows at once."""
+    active = codes > threshold
+    return {
+        "n_samples": len(X),
+        "n_features": X.shape[1],
+        "n_units": codes.shape[1],
+        "threshold": threshold,
+        "explained_variance": 1 - ((X - made) ** 2).sum() / ((X - X.mean(axis=0)) ** 2).sum(),
+        "mean_squared_error": ((X - made) ** 2).mean(),
+        "l0": active.sum(axis=1).mean(),
+        "dead_fraction": 1 - active.any(axis=0).mean(),
+        "activation_frequency": active.mean(axis=0),
+        "mean_activation": codes.mean(axis=0),
+        "largest_activation": codes.max(axis=0),
+    }
+
+
+def assert_equal(first, second):
+    assert isinstance(first, Evaluation)
+    for field in fields(Evaluation):
+        np.testing.assert_array_equal(getattr(first, field.name), getattr(second, field.name), err_msg=field.name)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_an_evaluation_is_that_of_the_definitions(name, rows):
+    model = clone(AUTOENCODERS[name]).fit(rows)
+    evaluation = evaluate(model, rows)
+    codes = model.transform(rows)
+    expected = by_definition(rows, model.reconstruct(rows), codes, THRESHOLDS[name])
+    for metric, value in expected.items():
+        np.testing.assert_allclose(getattr(evaluation, metric), value, rtol=EXACT, atol=EXACT, err_msg=metric)
+    np.testing.assert_allclose(evaluation.explained_variance, model.score(rows), rtol=EXACT, atol=EXACT)
+    cost, terms = model.cost(rows)
+    assert evaluation.terms == pytest.approx(terms, rel=EXACT)
+    np.testing.assert_allclose([evaluation.cost, sum(evaluation.terms.values())], cost, rtol=EXACT)
+    assert evaluation.score is None
+    if name in ("sparse", "tanh"):
+        assert evaluation.sparsity == model.sparsity
+        np.testing.assert_allclose(evaluation.kl_to_target * 0.3, terms["kl_sparsity"], rtol=EXACT)
+    else:
+        assert (evaluation.sparsity, evaluation.kl_to_target) == (None, None)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_pipeline_is_evaluated_on_rows_as_its_network_sees_them(rows):
+    model = make_pipeline(PatchNormalizer(), clone(AUTOENCODERS["sparse"])).fit(rows)
+    seen = model[0].transform(rows)
+    evaluation = evaluate(model, rows)
+    expected = by_definition(seen, model[1].reconstruct(seen), model[1].transform(seen), 0.1)
+    for metric, value in expected.items():
+        np.testing.assert_allclose(getattr(evaluation, metric), value, rtol=EXACT, atol=EXACT, err_msg=metric)
+    np.testing.assert_allclose(evaluation.cost, model[1].cost(seen)[0], rtol=EXACT)
+
+
+def test_a_pipeline_may_change_the_number_of_features(rng):
+    rows = rng.random((100, 6))
+    model = make_pipeline(PCA(3), FunctionTransformer(np.tanh), clone(AUTOENCODERS["sparse"])).fit(rows)
+    evaluation = evaluate(model, rows)
+    seen = np.tanh(model[0].transform(rows))
+    assert evaluation.n_features == 3
+    expected = explained_variance(seen, model[-1].reconstruct(seen))
+    np.testing.assert_allclose(evaluation.explained_variance, expected, rtol=EXACT)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("name", [*AUTOENCODERS, "pipeline", "classifier"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_file_gives_the_numbers_that_the_same_rows_in_memory_give(name, rows, dtype, tmp_path):
+    rows = rows.astype(dtype)
+    y = None
+    if name == "classifier":
+        y = (rows.mean(axis=1) > rows.mean()).astype(int)
+        model = FeedforwardClassifier(hidden_layer_sizes=[4], max_iter=5, random_state=0).fit(rows, y)
+    elif name == "pipeline":
+        model = make_pipeline(PatchNormalizer(), clone(AUTOENCODERS["sparse"])).fit(rows)
+    else:
+        model = clone(AUTOENCODERS[name]).fit(rows)
+    np.save(tmp_path / "rows.npy", rows)
+    in_memory = evaluate(model, rows, y)
+    assert_equal(evaluate(model, tmp_path / "rows.npy", y), in_memory)
+    with open_rows(tmp_path / "rows.npy") as source:
+        assert_equal(evaluate(model, source, y), in_memory)
+        assert source.read(0, 1).shape == (1, rows.shape[1])  # it stays open
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_classifier_is_scored_where_there_are_labels(rows):
+    y = np.where(rows.mean(axis=1) > rows.mean(), "bright", "dark")
+    model = FeedforwardClassifier(hidden_layer_sizes=[7], activation="tanh", max_iter=10, random_state=0).fit(rows, y)
+    evaluation = evaluate(model, rows, y)
+    assert evaluation.score == model.score(rows, y)
+    assert (evaluation.cost, evaluation.terms, evaluation.explained_variance) == (None, {}, None)
+    assert (evaluation.mean_squared_error, evaluation.kl_to_target, evaluation.sparsity) == (None, None, None)
+    hidden = np.tanh(rows @ model.coefs_[0] + model.intercepts_[0])
+    np.testing.assert_allclose(evaluation.mean_activation, hidden.mean(axis=0), rtol=1e-9)
+    assert evaluation.l0 == (hidden > -0.8).sum(axis=1).mean()
+    assert evaluate(model, rows).score is None
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("n_targets", [None, 1, 2])
+def test_a_regressor_is_scored_by_r2(rng, n_targets):
+    rows = rng.random((200, 5))
+    y = rows @ rng.normal(size=(5, n_targets or 1))
+    y = y[:, 0] if n_targets is None else y
+    model = FeedforwardRegressor(hidden_layer_sizes=[4], max_iter=20, random_state=0).fit(rows, y)
+    evaluation = evaluate(model, rows, y)
+    np.testing.assert_allclose(evaluation.score, r2_score(y, model.predict(rows)), rtol=EXACT)
+    np.testing.assert_allclose(evaluation.score, model.score(rows, y), rtol=EXACT)
+
+
+def test_where_there_is_no_hidden_layer_the_units_are_those_of_the_output(rng):
+    rows = rng.random((50, 4))
+    model = SoftmaxRegression(max_iter=50, random_state=0).fit(rows, np.arange(50) % 3)
+    evaluation = evaluate(model, rows)
+    assert evaluation.n_units == 3
+    np.testing.assert_allclose(evaluation.mean_activation, model.predict_proba(rows).mean(axis=0), rtol=EXACT)
+
+
+def test_units_that_are_unbounded_have_no_divergence(rng):
+    rows = rng.random((50, 4))
+    model = SparseAutoencoder(activation="relu", n_components=3, sparsity_weight=0, max_iter=5, random_state=0)
+    evaluation = evaluate(model.fit(rows), rows)
+    assert evaluation.sparsity == model.sparsity
+    assert evaluation.kl_to_target is None
+
+
+def test_a_penalty_among_others_is_a_term(rng):
+    rows = rng.random((50, 4))
+    model = clone(AUTOENCODERS["relu"]).set_params(activation="sigmoid", penalties=[KLSparsity(0.1, 2.0)])
+    evaluation = evaluate(model.fit(rows), rows)
+    assert evaluation.sparsity is None
+    assert evaluation.terms["kl_sparsity"] > 0
+
+
+def test_the_threshold_can_be_chosen_and_the_cost_left_out(rng):
+    rows = rng.random((60, 5))
+    model = clone(AUTOENCODERS["sparse"]).fit(rows)
+    evaluation = evaluate(model, rows, threshold=0.04, cost=False)
+    codes = model.transform(rows)
+    assert evaluation.threshold == 0.04
+    assert evaluation.l0 == (codes > 0.04).sum(axis=1).mean()
+    assert (evaluation.cost, evaluation.terms) == (None, {})
+
+
+def test_columns_with_names_are_no_reason_to_warn(rng):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(rng.random((40, 3)), columns=["a", "b", "c"])
+    model = clone(AUTOENCODERS["sparse"]).fit(table)
+    np.testing.assert_allclose(evaluate(model, table).explained_variance, model.score(table), rtol=EXACT)
+    with pytest.raises(ValueError, match="fitted to those named"):
+        evaluate(model, table[["b", "a", "c"]])
+
+
+def test_json_holds_an_evaluation(rng):
+    rows = rng.random((60, 5))
+    evaluation = evaluate(clone(AUTOENCODERS["tanh"]).fit(rows), rows)
+    read = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
+    assert list(read) == [field.name for field in fields(Evaluation)]
+    for name, value in read.items():
+        np.testing.assert_array_equal(value, getattr(evaluation, name))
+
+
+def test_an_evaluation_is_shown_as_a_table(rng):
+    rows = rng.random((60, 5))
+    evaluation = evaluate(clone(AUTOENCODERS["sparse"]).fit(rows), rows)
+    table = dict(line.rsplit("  ", 1) for line in str(evaluation).splitlines())
+    table = {name.strip(): value for name, value in table.items()}
+    assert table["rows"] == "60 of 5 features"
+    assert table["units"] == "9"
+    assert float(table["explained variance"]) == pytest.approx(evaluation.explained_variance, rel=1e-5)
+    assert float(table["J"]) == pytest.approx(evaluation.cost, rel=1e-5)
+    assert float(table["kl_sparsity"]) == pytest.approx(evaluation.terms["kl_sparsity"], rel=1e-5)
+    assert "score" not in table
+    y = np.arange(60) % 2
+    table = str(evaluate(SoftmaxRegression(random_state=0).fit(rows, y), rows, y))
+    assert "score" in table
+    assert not any(name in table for name in ("J ", "explained", "KL"))
+
+
+def test_bad_input_is_refused_before_rows_are_read(rng, tmp_path):
+    rows = rng.random((60, 5))
+    model = clone(AUTOENCODERS["sparse"])
+    for unfitted in (model, make_pipeline(PatchNormalizer(), model)):
+        with pytest.raises(NotFittedError):
+            evaluate(unfitted, tmp_path / "no such file.npy")
+    model.fit(rows)
+    with pytest.raises(NotFittedError):
+        evaluate(make_pipeline(PatchNormalizer(), model), rows)  # of which the second step alone is fitted
+    with pytest.raises(ValueError, match="must be an estimator of rhohat"):
+        evaluate(PCA(2).fit(rows), rows)
+    with pytest.raises(ValueError, match="has 4 columns, and the model was fitted to rows of 5"):
+        evaluate(model, rows[:, :4])
+    with pytest.raises(ValueError, match="threshold must be a finite number; got nan"):
+        evaluate(model, rows, threshold=np.nan)
+    with pytest.raises(FileNotFoundError):
+        evaluate(model, tmp_path / "no such file.npy")
+    classifier = SoftmaxRegression(random_state=0).fit(rows, np.arange(60) % 2)
+    with pytest.raises(ValueError, match="an entry for every row, 60 of them; got 3"):
+        evaluate(classifier, rows, [0, 1, 0])
+    with pytest.raises(ValueError, match="y must be an array in memory"), open_rows(rows[:, :1]) as source:
+        evaluate(classifier, rows, source)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_number_that_is_not_finite_is_named_by_its_rows(rng, tmp_path):
+    rows = rng.random((600, 12))
+    model = clone(AUTOENCODERS["sparse"]).fit(rows)
+    rows[500, 3] = np.nan
+    np.save(tmp_path / "rows.npy", rows)
+    with pytest.raises(ValueError, match=r"rows\.npy contains NaN or infinity, in rows 425 to 510"):
+        evaluate(model, tmp_path / "rows.npy")
