@@ -40,6 +40,7 @@ from rhohat.losses import GaussianLoss, LabelNoiseCrossEntropy
 from rhohat.model_file import load, save
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.plots import plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
+from rhohat.reporting import report
 from rhohat.solvers import LBFGS, SGD, Adam, ConjugateGradient, GradientDescent, NewtonCG
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "plot_loss_curve",
     "plot_reconstructions",
     "read_images",
+    "report",
     "sample_patches",
     "save",
     "whiten_image",

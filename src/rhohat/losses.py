@@ -370,7 +370,7 @@ class GaussianLoss(Loss):
         return product
 
     def log_likelihood(self, residual: FloatArray, sample_weight: FloatArray | None = None) -> float:
-        """Return Σ_i ln N(r_i | 0, Σ) = −½ Σ_i r_iᵀ Σ⁻¹ r_i − ½ n_samples (n_outputs ln 2π + ln |Σ|).
+        """Return Σ_i ln N(r_i | 0, Σ) = −½ Σ_i r_iᵀ Σ⁻¹ r_i − ½ n_samples (n_outputs ln 2π + ln det Σ).
 
         Parameters
         ----------

@@ -184,7 +184,7 @@ class WeightDecay(WeightPenalty):
 
 @dataclass(frozen=True)
 class L1Sparsity(ActivationPenalty):
-    """β Σ_j |a_j|, averaged over rows: hidden activations of which many are small.
+    """β ‖a‖₁ = β Σ_j abs(a_j), averaged over rows: hidden activations of which many are small.
 
     Its derivative is β sign(a_j), taken as 0 at 0.
 
@@ -210,7 +210,7 @@ class L1Sparsity(ActivationPenalty):
         _check_layers(self)
 
     def value(self, a: FloatArray) -> FloatArray:
-        """Return β Σ_j |a_j| for each row."""
+        """Return β ‖a‖₁ for each row."""
         values: FloatArray = array_namespace(a).abs(a).sum(1)
         values *= self.weight
         return values

@@ -237,7 +237,9 @@ def test_a_killed_training_leaves_no_model_and_is_resumed_to_the_same_bits(end, 
     straight = tmp_path / "straight"
     straight.mkdir()
     os.link(images, straight / "images.npy")
-    assert start_training(straight).wait() == 0
+    uninterrupted = start_training(straight)
+    _, error = uninterrupted.communicate()
+    assert uninterrupted.returncode == 0, error
     models = [rhohat.load(folder / "model.safetensors").steps[-1][1] for folder in (tmp_path, straight)]
     assert np.array_equal(models[0].theta_, models[1].theta_)
     assert models[0].loss_curve_ == models[1].loss_curve_

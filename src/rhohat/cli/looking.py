@@ -31,6 +31,7 @@ from rhohat.extras import import_extra
 from rhohat.model_file import describe, load
 from rhohat.models import estimator_of, feature_names_of, is_pipeline, open_model_rows, prepare_rows
 from rhohat.plots import plot_filters, plot_loss_curve, plot_reconstructions
+from rhohat.reporting import report as write_report
 
 __all__ = ["evaluate", "info", "plot", "report"]
 
@@ -74,14 +75,12 @@ def report(
     threshold: Threshold = None,
     title: Annotated[str | None, typer.Option(help="Of the page.", show_default=False)] = None,
     max_rows: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many of the first rows only.", show_default=False)
+        int | None, typer.Option(min=1, help="Look at so many rows, from all over the data, only.", show_default=False)
     ] = None,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
     """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went."""
-    from rhohat.reporting import report as write_report
-
     check_writable(output)
     if tabular and image_shape is not None:
         raise typer.BadParameter("contradicts --image-shape.", param_hint="--tabular")

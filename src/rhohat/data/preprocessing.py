@@ -197,7 +197,7 @@ class RangeScaler(_RowTransformer):
     data_min_, data_max_ : float
         a and b.
     n_features_in_ : int
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
 
     Raises

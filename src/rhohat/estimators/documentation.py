@@ -95,7 +95,7 @@ network_ : Network
     The architecture.
 theta_ : array of shape (n_parameters,)
     All parameters as the flat vector that `objective` takes.
-loss_curve_ : list of float, of length n_iter_
+loss_curve_ : list of float, of length `n_iter_`
     J after each iteration; for mini-batches, its mean over each epoch.
 terms_curve_ : dict of str to list of float
     The terms of J after each iteration, by name; they add up to J.
@@ -114,7 +114,7 @@ solver_message_ : str
 memory_plan_ : MemoryPlan
     What was held in memory: printed, it is a table.
 n_features_in_ : int
-feature_names_in_ : array of shape (n_features_in_,)
+feature_names_in_ : array of shape (`n_features_in_`,)
     Only where X has column names that are all strings.
 """,
     "code": """

@@ -137,7 +137,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     coefs_, intercepts_, activation_parameters_, network_, theta_
         Of the deep network: encoders first, then decoders.
     n_features_in_ : int
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
 
     See Also

@@ -32,8 +32,8 @@ class _Trial:
 def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
     """Return a point along a direction that satisfies the strong Wolfe conditions, or None if none is found.
 
-    J(θ + αd) ≤ J(θ) + c₁ α ∇J(θ)·d and |∇J(θ + αd)·d| ≤ c₂ |∇J(θ)·d|, with c₁ = 1e-4 and c₂ = 0.9. Where values of J
-    differ by rounding alone, the slope has to tell: it may have fallen to (2c₁ − 1) ∇J(θ)·d at most.
+    ``J(θ + αd) ≤ J(θ) + c₁ α ∇J(θ)·d`` and ``|∇J(θ + αd)·d| ≤ c₂ |∇J(θ)·d|``, with c₁ = 1e-4 and c₂ = 0.9. Where
+    values of J differ by rounding alone, the slope has to tell: it may have fallen to (2c₁ − 1) ∇J(θ)·d at most.
 
     Parameters
     ----------

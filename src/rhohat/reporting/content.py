@@ -1,0 +1,473 @@
+"""What the page shows: figures and what they mean, charts, reconstructions, and what its script draws units from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin
+
+from rhohat.arrays import FloatArray
+from rhohat.data import RowSource, open_rows
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.models import codes_of, estimator_of, feature_names_of, preprocessing_of
+from rhohat.plots import _image_shape
+from rhohat.reporting.charts import draw_curves, draw_dots
+from rhohat.reporting.drawing import Sheets, as_uri, in_sheets, pixels_about_0, pixels_between, png
+from rhohat.reporting.facts import Fit, Step, fits_of, names_of_units, network_of, sparsity_target, steps_of
+from rhohat.reporting.measuring import Measurements
+from rhohat.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units
+
+__all__ = ["Content", "choose_image_shape", "choose_names"]
+
+MOST_TOP_ROWS, _FEWEST_TOP_ROWS = 12, 3
+_RAW_BYTES = 2**26  # of pictures of top rows, before they are packed
+_SAMPLE = 256  # rows whose numbers say which are black and white
+_BYTES_OF_TOP_ROW = 16  # of its place and its activation, as text
+_MOST_BARS = 200  # features drawn of a unit, the strongest; all, where there are no more
+_NAMED_VALUES = 6  # features of a unit whose values in its top rows are told
+_MOST_CURVE_ROWS = 25  # of the table beside a chart
+_MOST_FEATURES_OF_A_ROW = 16  # in a table of reconstructions
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its name, and what it means in plain words."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A chart of J, with its legend and a table of the same numbers."""
+
+    fit: Fit
+    svg: str
+    legend: list[tuple[str, float]]
+    table: list[tuple[int, list[float | None]]]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A row and what the model makes of it: two pictures, or features with both values."""
+
+    row: int
+    error: float
+    original: str = ""
+    made: str = ""
+    features: tuple[tuple[str, float, float, float, float], ...] = ()
+    n_left_out: int = 0
+
+
+def choose_image_shape(image_shape: Any, model: Any, source: RowSource, names: list[str] | None) -> Any:
+    """Return the shape in which rows are drawn, or None where they are drawn as bars.
+
+    Parameters
+    ----------
+    image_shape : "auto", None or tuple
+        As given to `report`.
+    model : fitted model
+    source : RowSource
+        After the model's preprocessing.
+    names : list of str, or None
+        Of the features.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or has another number of values than rows have.
+    """
+    n_features = source.shape[1]
+    if image_shape is None:
+        return None
+    if isinstance(image_shape, str):
+        if image_shape != "auto":
+            raise ValueError(f"image_shape must be 'auto', None, or a tuple of integers; got {image_shape!r}.")
+        return _guess_image_shape(model, source.row_shape, n_features, names)
+    return _image_shape(n_features, tuple(int(size) for size in image_shape))
+
+
+def _guess_image_shape(
+    model: Any, row_shape: tuple[int, ...], n_features: int, names: list[str] | None
+) -> tuple[int, ...] | None:
+    # What a PCA makes of an image is none, though there may be as many numbers.
+    if any(isinstance(step, ClassNamePrefixFeaturesOutMixin) for step in preprocessing_of(model)):
+        return None
+    if len(row_shape) == 3 and row_shape[2] == 1:
+        row_shape = row_shape[:2]
+    if (len(row_shape) == 2 or (len(row_shape) == 3 and row_shape[2] == 3)) and min(row_shape[:2]) > 1:
+        return row_shape
+    if names is not None or n_features < 16:
+        return None
+    try:
+        return _image_shape(n_features, None)
+    except ValueError:
+        return None
+
+
+def choose_names(model: Any, source: RowSource) -> list[str] | None:
+    """Return the names of the columns that the network sees: those of its fit, or of the rows as they were opened."""
+    known = feature_names_of(model)
+    if known is None and all(isinstance(step, OneToOneFeatureMixin) for step in preprocessing_of(model)):
+        known = source.feature_names
+    return known
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that the page shows.
+
+    Attributes
+    ----------
+    model : fitted model
+    source : RowSource
+        Rows as the network sees them.
+    title : str
+    image_shape : tuple of int, or None
+    names : list of str, or None
+        Of features.
+    measured : Measurements
+    units : Units
+    n_reconstructions : int
+    """
+
+    model: Any
+    source: RowSource
+    title: str
+    image_shape: tuple[int, ...] | None
+    names: list[str] | None
+    measured: Measurements
+    units: Units
+    n_reconstructions: int
+
+    @property
+    def estimator(self) -> Any:
+        """Who has the units."""
+        return estimator_of(self.model)
+
+    @property
+    def kind(self) -> str:
+        """The estimator's class."""
+        return type(self.estimator).__name__
+
+    @property
+    def network(self) -> str:
+        """Its layers, as text."""
+        return network_of(self.model)
+
+    @property
+    def preprocessing(self) -> list[str]:
+        """What is done to rows before the network sees them."""
+        return [type(step).__name__ for step in preprocessing_of(self.model)]
+
+    @property
+    def steps(self) -> list[Step]:
+        """With their parameters."""
+        return steps_of(self.model)
+
+    @property
+    def n_units(self) -> int:
+        """Whose activations are the features learned."""
+        return len(self.units.norms)
+
+    @property
+    def n_features(self) -> int:
+        """That the network sees."""
+        return self.source.shape[1]
+
+    @property
+    def n_rows(self) -> int:
+        """Looked at."""
+        return len(self.measured.rows)
+
+    @property
+    def threshold(self) -> float:
+        """Above which a unit counts as active."""
+        return self.measured.activations.threshold
+
+    @cached_property
+    def target(self) -> float | None:
+        """ρ, as an activation of the units."""
+        return sparsity_target(self.estimator)
+
+    @cached_property
+    def dead(self) -> NDArray[np.bool_]:
+        """Whether each unit was active on no row."""
+        silent: NDArray[np.bool_] = self.measured.activations.activation_frequency == 0
+        return silent
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """The numbers that sum the model up."""
+        activations, made = self.measured.activations, self.measured.reconstructions
+        active = f"A unit is active on a row where its activation is above {show(self.threshold)}."
+        figures = []
+        if made is not None:
+            figures += [
+                Figure(
+                    "explained variance",
+                    show(made.explained_variance),
+                    "How much of the rows’ variance, about the mean of each feature, the reconstructions keep:"
+                    " 1 is all of it, 0 is no better than those means.",
+                ),
+                Figure(
+                    "mean squared error",
+                    show(made.mean_squared_error),
+                    "Between rows and reconstructions, mean over rows and over features.",
+                ),
+            ]
+        mean = float(activations.mean_activation.mean())
+        aim = "" if self.target is None else f" Each unit is held to ρ = {show(self.target)}."
+        n_dead = int(self.dead.sum())
+        figures += [
+            Figure("L0", show(activations.l0), f"Units active on a row, of {self.n_units:,}, mean over rows. {active}"),
+            Figure(
+                "dead units",
+                f"{n_dead:,}",
+                f"{show(100 * activations.dead_fraction)} % of the units: active on none of these rows.",
+            ),
+            Figure("mean activation", show(mean), f"ρ̂, mean over rows, here also over units.{aim}"),
+        ]
+        if self.units.gabor_r2 is not None:
+            figures.append(
+                Figure(
+                    "Gabor R²",
+                    show(float(np.median(self.units.gabor_r2))),
+                    "Median over units. How well the best Gabor function, a wave under a bell, fits what a unit looks"
+                    " for: near 1 for edges and bars, low for noise.",
+                )
+            )
+        return figures
+
+    @property
+    def about_gabor(self) -> str:
+        """Why there is no Gabor R², where images would have one."""
+        if self.units.gabor_r2 is not None or self.image_shape is None or len(self.image_shape) != 2:
+            return ""
+        return (
+            "Gabor R², how edge-like a unit is, takes a while to compute, and is left out for more than"
+            f" {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels: see rhohat.gabor_fit."
+        )
+
+    @cached_property
+    def fits(self) -> list[Curves]:
+        """How each fit went."""
+        return [self._curves(number, fit) for number, fit in enumerate(fits_of(self.estimator))]
+
+    def _curves(self, number: int, fit: Fit) -> Curves:
+        curves = {name: values for name, values in fit.curves.items() if values}
+        if not curves.get("J"):
+            return Curves(fit, "", [], [])
+        first, last = curves["J"][0], curves["J"][-1]
+        svg = draw_curves(
+            f"cost-{number}",
+            curves,
+            title=f"J and its terms over iterations{f', {fit.name}' if fit.name else ''}",
+            description=f"J falls from {show(first)} to {show(last)} in {len(curves['J'])} iterations. The table below"
+            " the chart has the numbers.",
+        )
+        length = len(curves["J"])
+        shown = np.unique(np.linspace(0, length - 1, min(length, _MOST_CURVE_ROWS)).round().astype(int))
+        table = [
+            (int(place) + 1, [values[place] if place < len(values) else None for values in curves.values()])
+            for place in shown
+        ]
+        return Curves(fit, svg, [(name, values[-1]) for name, values in curves.items()], table)
+
+    @cached_property
+    def dots(self) -> str:
+        """ρ̂ of each unit against ρ, as SVG."""
+        means = self.measured.activations.mean_activation
+        aim = "There is no target." if self.target is None else f"The line is the target, ρ = {show(self.target)}."
+        return draw_dots(
+            "rho",
+            means,
+            self.target,
+            label="mean activation ρ̂",
+            target_label="" if self.target is None else f"ρ = {show(self.target)}",
+            title="Mean activation of each unit",
+            description=f"{len(means)} units in ascending order, from {show(float(means.min()))} to"
+            f" {show(float(means.max()))}; half of them are below {show(float(np.median(means)))}. {aim}",
+        )
+
+    @property
+    def quantiles(self) -> list[tuple[str, float]]:
+        """Of ρ̂ over units: the table beside the chart."""
+        means = self.measured.activations.mean_activation
+        names = ["smallest", "a tenth is below", "half are below", "nine tenths are below", "largest"]
+        return list(zip(names, np.quantile(means, [0, 0.1, 0.5, 0.9, 1]).tolist(), strict=True))
+
+    @cached_property
+    def scale(self) -> tuple[float, float]:
+        """The numbers that are drawn as black and as white: nearly the smallest and the largest of some rows."""
+        sample = self.source.take(self._spread_rows(_SAMPLE))
+        low, high = (float(edge) for edge in np.quantile(sample, [0.005, 0.995]))
+        return (low, high) if low < high else (float(sample.min()), float(sample.max()))
+
+    @cached_property
+    def reconstructions(self) -> list[Reconstruction]:
+        """Of rows spread evenly over those looked at."""
+        if not isinstance(self.estimator, BaseAutoencoder) or self.n_reconstructions == 0:
+            return []
+        numbers = self._spread_rows(self.n_reconstructions)
+        rows = self.source.take(numbers)
+        made = np.asarray(self.estimator.inverse_transform(codes_of(self.estimator, open_rows(rows))))
+        errors = ((rows.astype(np.float64) - made) ** 2).mean(axis=1)
+        if self.image_shape is not None:
+            originals, pictures = (pixels_between(part, self.scale, self.image_shape) for part in (rows, made))
+            return [
+                Reconstruction(int(number), float(error), as_uri(png(above)), as_uri(png(below)))
+                for number, error, above, below in zip(numbers, errors, originals, pictures, strict=True)
+            ]
+        sample = self.source.take(self._spread_rows(_SAMPLE))
+        low = np.minimum(sample.min(axis=0), rows.min(axis=0))
+        high = np.maximum(sample.max(axis=0), rows.max(axis=0))
+        return [
+            self._compare(int(number), row, one, float(error), (low, high))
+            for number, row, one, error in zip(numbers, rows, made, errors, strict=True)
+        ]
+
+    def _compare(
+        self, number: int, row: FloatArray, made: FloatArray, error: float, span: tuple[FloatArray, FloatArray]
+    ) -> Reconstruction:
+        """Return the features of a row and of its reconstruction, those that it misses most where there are many."""
+        low, high = span
+        width = np.where(high > low, high - low, 1)
+        chosen = np.arange(len(row))
+        if len(row) > _MOST_FEATURES_OF_A_ROW:
+            missed = np.abs(row - made) / width
+            chosen = np.sort(np.argsort(-missed, kind="stable")[:_MOST_FEATURES_OF_A_ROW])
+        places = [np.clip(100 * (part - low) / width, 0, 100) for part in (row, made)]
+        features = tuple(
+            (self.feature_name(j), float(row[j]), float(made[j]), float(places[0][j]), float(places[1][j]))
+            for j in chosen.tolist()
+        )
+        return Reconstruction(number, error, features=features, n_left_out=len(row) - len(chosen))
+
+    def feature_name(self, feature: int) -> str:
+        """Return a name for a feature, where it has none, its number."""
+        return f"feature {feature}" if self.names is None else self.names[feature]
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what the page's script says of units, by name: numbers, texts, lists and dicts."""
+        measured, units = self.measured, self.units
+        statistics = measured.activations
+        measures = [
+            ("mean", "mean activation", statistics.mean_activation),
+            ("frequency", "activation frequency", statistics.activation_frequency),
+            ("largest", "largest activation", statistics.largest_activation),
+            ("norm", "norm of weights", units.norms),
+        ]
+        if units.gabor_r2 is not None:
+            measures.append(("gabor", "Gabor R²", units.gabor_r2))
+        low, high = statistics.smallest_activation, statistics.largest_activation
+        return {
+            "n": self.n_units,
+            "labels": names_of_units(self.estimator),
+            "measures": [{"key": key, "name": name, "values": rounded(values)} for key, name, values in measures],
+            "dead": np.flatnonzero(self.dead).tolist(),
+            "threshold": show(self.threshold),
+            "histogram": {"low": rounded(low), "high": rounded(high), "counts": measured.histograms.tolist()},
+            "similar": {"units": units.similar.tolist(), "cosines": rounded(units.cosines)},
+        }
+
+    def pictures(self, most_bytes: int) -> dict[str, Any]:
+        """Return what the page's script draws units and rows from: images, or features and their numbers.
+
+        Parameters
+        ----------
+        most_bytes : int
+            Of what is returned, as text. Of each unit, 12 top rows are shown, or fewer images, but no less than 3.
+        """
+        return self._bars() if self.image_shape is None else self._images(self.image_shape, most_bytes)
+
+    def _images(self, shape: tuple[int, ...], most_bytes: int) -> dict[str, Any]:
+        inputs = in_sheets(pixels_about_0(self.units.inputs, shape))
+        top = self.measured.top.rows
+        n_top = int(np.clip(_RAW_BYTES // (len(top) * int(np.prod(shape))), _FEWEST_TOP_ROWS, MOST_TOP_ROWS))
+        left = most_bytes - _in_text(inputs)
+        while True:
+            numbers = np.unique(top[:, :n_top][top[:, :n_top] >= 0])
+            sheets = in_sheets(self._pixels_of(numbers, shape))
+            size = _in_text(sheets) + _BYTES_OF_TOP_ROW * len(top) * n_top
+            if n_top == _FEWEST_TOP_ROWS or size <= left:
+                break
+            n_top = max(_FEWEST_TOP_ROWS, min(n_top - 1, int(n_top * max(left, 0) / size)))
+        return {
+            "image": {"height": shape[0], "width": shape[1]},
+            "inputs": inputs.as_record(),
+            "rows": {"numbers": numbers.tolist(), **sheets.as_record()},
+            "top": self._top(numbers, n_top),
+        }
+
+    def _pixels_of(self, numbers: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        pixels = np.empty((len(numbers), *shape), np.uint8)
+        at_once = self.source.rows_at_once
+        for start in range(0, len(numbers), at_once):
+            some = slice(start, start + at_once)
+            pixels[some] = pixels_between(self.source.take(numbers[some]), self.scale, shape)
+        return pixels
+
+    def _bars(self) -> dict[str, Any]:
+        inputs, top = self.units.inputs, self.measured.top.rows
+        strongest = np.argsort(-np.abs(inputs), axis=1, kind="stable")[:, :_MOST_BARS]
+        named = strongest[:, :_NAMED_VALUES]
+        numbers = np.unique(top[top >= 0])
+        places = np.searchsorted(numbers, top)
+        values = np.zeros((*top.shape, named.shape[1]))
+        at_once = self.source.rows_at_once
+        for start in range(0, len(numbers), at_once):
+            rows = self.source.take(numbers[start : start + at_once])
+            units, ranks = np.nonzero((places >= start) & (places < start + len(rows)) & (top >= 0))
+            values[units, ranks] = rows[places[units, ranks, None] - start, named[units]]
+        shown = self._top(numbers, MOST_TOP_ROWS)
+        n_top = len(shown["places"][0])
+        return {
+            "features": [self.feature_name(j) for j in range(self.n_features)],
+            "bars": {
+                "features": strongest.tolist(),
+                "weights": rounded(np.take_along_axis(inputs, strongest, axis=1)),
+            },
+            "rows": {"numbers": numbers.tolist()},
+            "top": {**shown, "values": rounded(values[:, :n_top])},
+        }
+
+    def _top(self, numbers: NDArray[np.intp], n_top: int) -> dict[str, Any]:
+        """Return which rows activate each unit most, as places among the numbers given, and how much."""
+        n_top = min(n_top, len(self.measured.rows))
+        rows, activations = self.measured.top.rows[:, :n_top], self.measured.top.activations[:, :n_top]
+        return {"places": np.searchsorted(numbers, rows).tolist(), "activations": rounded(activations)}
+
+    def _spread_rows(self, most: int) -> NDArray[np.intp]:
+        """Return numbers of so many rows, spread evenly over those looked at."""
+        rows = self.measured.rows
+        n_rows = min(most, len(rows))
+        return rows[np.arange(n_rows) * len(rows) // n_rows]
+
+
+def _in_text(sheets: Sheets) -> int:
+    return 4 * sheets.n_bytes // 3
+
+
+def rounded(values: FloatArray) -> Any:
+    """Return numbers of four digits, in lists."""
+    array = np.asarray(values, dtype=np.float64)
+    short = np.array([float(f"{value:.4g}") for value in array.ravel()]).reshape(array.shape)
+    return short.tolist()
+
+
+def show(value: float, digits: int = 4) -> str:
+    """Return a number as text that is read easily.
+
+    Examples
+    --------
+    >>> show(0.012345), show(12345.6), show(0.5), show(-3e-9)
+    ('0.01235', '12,346', '0.5', '−3e-09')
+    """
+    text = f"{value:,.0f}" if abs(value) >= 1e4 and abs(value) < 1e9 else f"{value:.{digits}g}"
+    return text.replace("-", "−", 1) if text.startswith("-") else text

@@ -1,0 +1,427 @@
+"use strict";
+// Everything that comes from data or from a model enters the page as text, never as HTML.
+(() => {
+  const record = JSON.parse(document.getElementById("record").textContent);
+  const byId = (id) => document.getElementById(id);
+  const dead = new Set(record.dead);
+  const measures = new Map(record.measures.map((measure) => [measure.key, measure]));
+
+  /** Returns an element with attributes and children; texts become text. */
+  function make(tag, attributes = {}, ...children) {
+    const svg = ["svg", "rect", "line", "text", "title"].includes(tag);
+    const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value !== undefined && value !== null) element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+  }
+
+  /** Returns a number as text, of so many digits. */
+  function show(value, digits = 4) {
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    let text = String(Number(value.toPrecision(digits)));
+    if (size >= 1e4) text = Math.round(value).toLocaleString("en");
+    if (size < 1e-4 || size >= 1e9) text = value.toExponential(2);
+    return text.replace("-", "\u2212");
+  }
+
+  /** Returns a name that may be broken after each part of it. */
+  function breakable(name) {
+    const parts = document.createDocumentFragment();
+    for (const piece of name.split(/(?<=[_.\-/ ])/)) parts.append(piece, make("wbr"));
+    return parts;
+  }
+
+  const nameOf = (unit) => (record.labels ? `Unit ${unit}: ${record.labels[unit]}` : `Unit ${unit}`);
+
+  // Pictures. Sheets are decoded when one of their images is drawn for the first time.
+
+  const decoded = new Map();
+
+  function decode(uri) {
+    if (!decoded.has(uri)) {
+      const image = new Image();
+      image.src = uri;
+      decoded.set(uri, image.decode().then(() => image));
+    }
+    return decoded.get(uri);
+  }
+
+  async function draw(canvas, sheets, place) {
+    const { width, height } = record.image;
+    const inSheet = place % sheets.perSheet;
+    const sheet = await decode(sheets.files[Math.floor(place / sheets.perSheet)]);
+    const left = (inSheet % sheets.columns) * width;
+    const top = Math.floor(inSheet / sheets.columns) * height;
+    canvas.width = width;
+    canvas.height = height;
+    canvas.getContext("2d").drawImage(sheet, left, top, width, height, 0, 0, width, height);
+    canvas.dataset.drawn = "";
+  }
+
+  function picture(sheets, place, label) {
+    const canvas = make("canvas", label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" });
+    draw(canvas, sheets, place);
+    return canvas;
+  }
+
+  /** Returns the strongest features of a unit as bars to the left and to the right. */
+  function weights(unit, most, short) {
+    const features = record.bars.features[unit].slice(0, most);
+    const values = record.bars.weights[unit];
+    const largest = Math.max(...values.map(Math.abs)) || 1;
+    const list = make("div", { class: "weights" });
+    features.forEach((feature, rank) => {
+      const level = make("i", { class: values[rank] < 0 ? "negative" : "positive" });
+      const share = (50 * Math.abs(values[rank])) / largest;
+      level.style.width = `${share}%`;
+      level.style.left = `${values[rank] < 0 ? 50 - share : 50}%`;
+      const row = make("div", { class: short ? "weight short" : "weight" });
+      row.append(make("span", { title: record.features[feature] }, record.features[feature]));
+      row.append(make("span", { class: "level", "aria-hidden": "true" }, level));
+      if (!short) row.append(make("span", { class: "number" }, show(values[rank])));
+      list.append(row);
+    });
+    return list;
+  }
+
+  // The grid.
+
+  const grid = byId("grid");
+  const sort = byId("sort");
+  const direction = byId("direction");
+  const state = byId("state");
+  const numbers = byId("numbers");
+  const size = byId("size");
+  const items = [];
+  let order = [];
+  let ascending = true;
+
+  if (record.image) {
+    const { width, height } = record.image;
+    document.documentElement.style.setProperty("--ratio", `${width} / ${height}`);
+    const tile = record.n > 400 ? 60 : record.n > 100 ? 76 : 92;
+    size.value = tile;
+    grid.style.setProperty("--tile", innerWidth < 704 ? "60px" : `${tile}px`);
+    size.addEventListener("input", () => grid.style.setProperty("--tile", `${size.value}px`));
+  }
+
+  const nearby = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        nearby.unobserve(target);
+        const unit = Number(target.dataset.unit);
+        const button = target.firstElementChild;
+        if (record.image) draw(button.firstElementChild, record.inputs, unit);
+        else button.firstElementChild.append(...weights(unit, 4, true).children);
+      }
+    },
+    { rootMargin: "600px 0px" },
+  );
+
+  const all = document.createDocumentFragment();
+  for (let unit = 0; unit < record.n; unit++) {
+    const drawn = record.image ? make("canvas", { "aria-hidden": "true" }) : make("div", { class: "weights" });
+    const caption = make("span", { class: "caption" }, make("span"), make("span"));
+    caption.firstElementChild.textContent = record.labels ? `${unit} ${record.labels[unit]}` : unit;
+    const attributes = { type: "button", class: dead.has(unit) ? "tile dead" : "tile", tabindex: "-1" };
+    const item = make("li", { "data-unit": unit }, make("button", attributes, drawn, caption));
+    items.push(item);
+    all.append(item);
+    nearby.observe(item);
+  }
+  grid.append(all);
+
+  for (const [key, name] of [["number", "number"], ...record.measures.map(({ key, name }) => [key, name])]) {
+    sort.append(make("option", { value: key }, name));
+  }
+
+  const ranges = new Map();
+  for (const { key, name, values } of record.measures) {
+    const smallest = values.reduce((a, b) => Math.min(a, b));
+    const largest = values.reduce((a, b) => Math.max(a, b));
+    const inputs = [["at least", smallest], ["at most", largest]].map(([bound, extreme]) =>
+      make("input", { type: "number", step: "any", placeholder: show(extreme), "aria-label": `${name}, ${bound}` }),
+    );
+    ranges.set(key, inputs);
+    byId("ranges").append(make("fieldset", {}, make("legend", {}, name), inputs[0], "to", inputs[1]));
+  }
+
+  const buttonOf = (unit) => items[unit].firstElementChild;
+  const visible = () => order.filter((unit) => !items[unit].hidden);
+
+  function arrange() {
+    const measure = measures.get(sort.value);
+    const sign = ascending ? 1 : -1;
+    order = items.map((_, unit) => unit);
+    order.sort((a, b) => sign * (measure ? measure.values[a] - measure.values[b] : a - b) || a - b);
+    grid.append(...order.map((unit) => items[unit]));
+    direction.textContent = ascending ? "Ascending" : "Descending";
+    const shown = measure || record.measures[0];
+    for (const unit of order) {
+      const value = show(shown.values[unit], 3);
+      const note = dead.has(unit) ? ", dead" : "";
+      buttonOf(unit).lastElementChild.lastElementChild.textContent = dead.has(unit) && !measure ? "dead" : value;
+      buttonOf(unit).setAttribute("aria-label", `${nameOf(unit)}, ${shown.name} ${value}${note}`);
+    }
+  }
+
+  /** Returns whether a unit is asked for by its number, as in "3, 17, 40-60", or by what it stands for. */
+  function numberFilter() {
+    const parts = numbers.value.split(/[,;\s]+/).filter(Boolean);
+    const spans = parts.map((part) => /^(\d+)(?:[-\u2013](\d+))?$/.exec(part));
+    const known = spans.every(Boolean);
+    const text = numbers.value.trim().toLowerCase();
+    numbers.setAttribute("aria-invalid", String(!known && !record.labels));
+    if (!parts.length) return () => true;
+    return (unit) =>
+      spans.some((span) => span && unit >= Number(span[1]) && unit <= Number(span[2] ?? span[1])) ||
+      Boolean(record.labels && !known && record.labels[unit].toLowerCase().includes(text));
+  }
+
+  function filter() {
+    const asked = numberFilter();
+    const bounds = [...ranges].map(([key, inputs]) => {
+      const [low, high] = inputs.map((input) => (input.value === "" ? null : Number(input.value)));
+      return { values: measures.get(key).values, low, high };
+    });
+    let count = 0;
+    items.forEach((item, unit) => {
+      const kept =
+        asked(unit) &&
+        (state.value === "all" || dead.has(unit) === (state.value === "dead")) &&
+        bounds.every(({ values, low, high }) => (low ?? -Infinity) <= values[unit] && values[unit] <= (high ?? Infinity));
+      item.hidden = !kept;
+      count += kept;
+    });
+    byId("count").textContent = `${count.toLocaleString("en")} of ${record.n.toLocaleString("en")} units`;
+    byId("none").hidden = count > 0;
+    rove(visible()[0]);
+  }
+
+  sort.addEventListener("change", () => {
+    ascending = sort.value === "number"; // of anything else, the largest are asked for
+    arrange();
+    rove(visible()[0]);
+  });
+  direction.addEventListener("click", () => {
+    ascending = !ascending;
+    arrange();
+    rove(visible()[0]);
+  });
+  state.addEventListener("change", filter);
+  for (const input of [numbers, ...[...ranges.values()].flat()]) input.addEventListener("input", filter);
+  byId("reset").addEventListener("click", () => {
+    for (const input of [numbers, ...[...ranges.values()].flat()]) input.value = "";
+    state.value = "all";
+    sort.value = "number";
+    ascending = true;
+    arrange();
+    filter();
+  });
+
+  // One tile at a time is reached by Tab; arrow keys move between tiles.
+
+  let reached = null;
+
+  function rove(unit) {
+    if (reached !== null) buttonOf(reached).tabIndex = -1;
+    reached = unit ?? null;
+    if (reached !== null) buttonOf(reached).tabIndex = 0;
+  }
+
+  grid.addEventListener("keydown", (event) => {
+    const item = event.target.closest("li");
+    const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+    const units = visible();
+    const place = units.indexOf(Number(item?.dataset.unit));
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
+    const targets = { Home: 0, End: units.length - 1 };
+    const target = event.key in steps ? place + steps[event.key] : targets[event.key];
+    if (place < 0 || target === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    if (target < 0 || target >= units.length) return;
+    rove(units[target]);
+    buttonOf(units[target]).focus();
+  });
+  grid.addEventListener("click", (event) => {
+    const item = event.target.closest("li");
+    if (item) location.hash = `unit-${item.dataset.unit}`;
+  });
+
+  // One unit, in a dialog. The address says which, so that it can be linked to and the back button closes it.
+
+  const dialog = byId("unit");
+  let opened = null;
+
+  function part(title, note, ...children) {
+    const section = make("section", {}, make("h3", {}, title));
+    if (note) section.append(make("p", { class: "note" }, note));
+    section.append(...children);
+    return section;
+  }
+
+  function table(className, head, rows, caption) {
+    const body = rows.map(([first, ...others]) =>
+      make("tr", {}, make("th", { scope: "row" }, first), ...others.map((cell) => make("td", {}, cell))),
+    );
+    const element = make("table", { class: className }, make("caption", { class: "unseen" }, caption));
+    if (head) element.append(make("thead", {}, make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, cell)))));
+    element.append(make("tbody", {}, ...body));
+    return element;
+  }
+
+  function histogram(unit) {
+    const { low, high, counts } = record.histogram;
+    const [from, to, rows] = [low[unit], high[unit], counts[unit]];
+    if (from === to) return [make("p", { class: "note" }, `Its activation is ${show(from)} on every row.`)];
+    const [width, height, base] = [640, 150, 126];
+    const tallest = Math.log1p(Math.max(...rows));
+    const step = width / rows.length;
+    const svg = make("svg", { class: "histogram", viewBox: `0 0 ${width} ${height}`, role: "img" });
+    svg.setAttribute("aria-label", `Histogram of activations from ${show(from)} to ${show(to)}; see the table below it`);
+    rows.forEach((count, place) => {
+      const tall = (base * Math.log1p(count)) / tallest;
+      svg.append(make("rect", { x: place * step + 1, y: base - tall, width: step - 2, height: tall }));
+    });
+    svg.append(make("line", { class: "axis", x1: 0, x2: width, y1: base + 0.5, y2: base + 0.5 }));
+    [["start", 0, from], ["middle", width / 2, (from + to) / 2], ["end", width, to]].forEach(([anchor, x, value]) => {
+      svg.append(make("text", { x, y: base + 17, "text-anchor": anchor }, show(value)));
+    });
+    const edge = (place) => show(from + ((to - from) * place) / rows.length);
+    const lines = rows.map((count, place) => [`${edge(place)} to ${edge(place + 1)}`, count.toLocaleString("en")]);
+    const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Histogram as a table" });
+    scroll.append(table("", ["activation", "rows"], lines, `Activations of unit ${unit}`));
+    return [svg, make("details", {}, make("summary", {}, "As a table"), scroll)];
+  }
+
+  function topRows(unit) {
+    const { places, activations, values } = record.top;
+    const title = "Rows that activate it most";
+    if (record.histogram.low[unit] === record.histogram.high[unit]) return part(title, "None more than any other.");
+    const rows = places[unit].map((place, rank) => [record.rows.numbers[place], activations[unit][rank], place]);
+    if (record.image) {
+      const strip = make("ul", { class: "strip" });
+      for (const [row, activation, place] of rows) {
+        const caption = make("span", { class: "caption" });
+        caption.append(make("span", {}, `row ${row}`), make("span", {}, show(activation, 3)));
+        strip.append(make("li", {}, picture(record.rows, place, `Row ${row}`), caption));
+      }
+      return part(title, "With its activation on each.", strip);
+    }
+    const features = record.bars.features[unit].slice(0, values[unit][0].length);
+    const head = ["row", "activation", ...features.map((feature) => breakable(record.features[feature]))];
+    const lines = rows.map(([row, activation], rank) => {
+      return [`${row}`, show(activation, 3), ...values[unit][rank].map((value) => show(value, 3))];
+    });
+    const scroll = make("div", { class: "scroll values-of-rows", tabindex: "0", role: "region", "aria-label": title });
+    scroll.append(table("values", head, lines, title));
+    return part(title, "With its activation on each, and the row\u2019s values of its strongest features.", scroll);
+  }
+
+  function similar(unit) {
+    const units = record.similar.units[unit];
+    if (!units.length) return "";
+    const strip = make("ul", { class: "strip few" });
+    units.forEach((other, rank) => {
+      const cosine = show(record.similar.cosines[unit][rank], 3);
+      const caption = make("span", { class: "caption" }, make("span", {}, nameOf(other).toLowerCase()), make("span", {}, cosine));
+      const drawn = record.image ? picture(record.inputs, other) : weights(other, 3, true);
+      const link = make("a", { href: `#unit-${other}`, "aria-label": `${nameOf(other)}, cosine ${cosine}` }, drawn, caption);
+      strip.append(make("li", {}, link));
+    });
+    return part("Most similar units", "By the cosine of the angle between their maximal inputs: 1 is the same.", strip);
+  }
+
+  function open(unit) {
+    opened = unit;
+    const heading = byId("unit-heading");
+    heading.replaceChildren(nameOf(unit));
+    if (dead.has(unit)) heading.append(make("span", { class: "tag" }, `dead: never above ${record.threshold}`));
+    const units = visible();
+    const place = units.indexOf(unit);
+    byId("previous").disabled = place <= 0;
+    byId("next").disabled = place < 0 || place + 1 >= units.length;
+    const facts = record.measures.map(({ name, values }) => [name, show(values[unit])]);
+    facts.splice(3, 0, ["smallest activation", show(record.histogram.low[unit])]);
+    const figures = table("measures", null, facts, `Figures of unit ${unit}`);
+    const bars = () => {
+      const list = weights(unit, Infinity, false);
+      list.classList.add("all");
+      for (const [name, value] of Object.entries({ tabindex: "0", role: "region", "aria-label": "Maximal input" })) {
+        list.setAttribute(name, value);
+      }
+      return list;
+    };
+    const few = !record.image && record.bars.features[unit].length < record.features.length;
+    const input = record.image
+      ? part("Maximal input", "", make("div", { class: "picture" }, picture(record.inputs, unit, `What ${nameOf(unit)} looks for`)))
+      : part("Maximal input", few ? "Its strongest features." : "The input of norm 1 that activates it most.", bars());
+    const right = make("div", {}, topRows(unit));
+    right.append(part("Activations", "How many rows activate it how much. Heights are logarithmic.", ...histogram(unit)));
+    right.append(similar(unit));
+    const body = byId("unit-body");
+    body.className = record.image ? "body" : "body tabular";
+    body.replaceChildren(make("div", {}, input, part("Figures", "", figures)), right);
+    if (!dialog.open) dialog.showModal();
+    dialog.scrollTop = 0;
+    if (!dialog.contains(document.activeElement) || document.activeElement === document.body) heading.focus();
+    if (place >= 0) rove(unit);
+  }
+
+  function follow() {
+    const found = /^#unit-(\d+)$/.exec(location.hash);
+    const unit = found ? Number(found[1]) : null;
+    if (unit !== null && unit < record.n) open(unit);
+    else if (dialog.open) dialog.close();
+  }
+
+  function move(step) {
+    const units = visible();
+    const unit = units[units.indexOf(opened) + step];
+    if (unit === undefined || !units.includes(opened)) return;
+    history.replaceState(null, "", `#unit-${unit}`);
+    open(unit);
+  }
+
+  byId("previous").addEventListener("click", () => move(-1));
+  byId("next").addEventListener("click", () => move(1));
+  byId("close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close(); // beside it
+  });
+  dialog.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: -1, ArrowRight: 1 };
+    if (!(event.key in steps) || event.target.closest(".scroll")) return;
+    event.preventDefault();
+    move(steps[event.key]);
+  });
+  dialog.addEventListener("close", () => {
+    if (location.hash.startsWith("#unit-")) history.replaceState(null, "", location.href.split("#")[0]);
+    if (reached !== null && !items[reached].hidden) buttonOf(reached).focus();
+  });
+  addEventListener("hashchange", follow);
+
+  // Light and dark.
+
+  const theme = byId("theme");
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (document.documentElement.dataset.theme ?? (prefersDark.matches ? "dark" : "light")) === "dark";
+  const name = () => {
+    theme.textContent = isDark() ? "Light" : "Dark";
+    theme.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colours`);
+  };
+  theme.addEventListener("click", () => {
+    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+    name();
+  });
+  prefersDark.addEventListener("change", name);
+
+  name();
+  arrange();
+  filter();
+  follow();
+})();

@@ -1,0 +1,218 @@
+"""The page: a template filled with what a model is and does, written as one file that needs no other."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from rhohat.data import open_rows
+from rhohat.extras import import_extra
+from rhohat.metrics import default_threshold
+from rhohat.models import estimator_of, prepare_rows
+from rhohat.reporting.content import MOST_TOP_ROWS, Content, choose_image_shape, choose_names, show
+from rhohat.reporting.facts import versions
+from rhohat.reporting.measuring import measure
+from rhohat.reporting.units import describe_units
+
+__all__ = ["report"]
+
+_MOST_BYTES = 9_500_000  # of a page, where fewer pictures of rows can make it so
+
+
+def report(
+    model: Any,
+    data: Any,
+    path: str | PathLike[str] | None = None,
+    *,
+    image_shape: tuple[int, ...] | str | None = "auto",
+    threshold: float | None = None,
+    title: str | None = None,
+    max_rows: int | None = None,
+    n_reconstructions: int = 16,
+) -> str:
+    """Return one HTML page that shows what a model has learned, and write it to a file.
+
+    The page holds everything that it needs, and works from a file without a network. It shows how the fit went, the
+    mean activations against their target, explained variance, L0 and dead units, reconstructions beside originals, and
+    all units, to be sorted and filtered; for each its maximal input, the rows that activate it most, its histogram,
+    and the units most similar to it.
+
+    Parameters
+    ----------
+    model : fitted estimator, or Pipeline that ends in one
+        An autoencoder, a stack, or a supervised network, whose last hidden layer is shown.
+    data : path, array, DataFrame, Dask array or RowSource
+        Rows as the model was fitted to: whatever `open_rows` opens. They are read some at a time, twice, and are shown
+        as the network sees them, after the model's preprocessing. A row source stays open.
+    path : path, default=None
+        Where the page goes; an earlier file is replaced once the new one is complete. None writes no file.
+    image_shape : {"auto"}, tuple of int or None, default="auto"
+        (height, width) or (height, width, 3), in which rows are drawn. None: as bars, one for each feature. "auto": the
+        shape that the rows have in `data`; else, where features have no names and there are 16 or more, square.
+    threshold : float, default=None
+        A unit is active where its activation is above this. None: see `rhohat.metrics.default_threshold`.
+    title : str, default=None
+        None makes one of the model and the data.
+    max_rows : int, default=None
+        Of more rows than that, so many are looked at, spread evenly over all. None looks at all.
+    n_reconstructions : int, default=16
+        Rows shown beside their reconstructions.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    ValueError
+        If the model is none of rhohat's, the rows have other columns than those of its fit or are not finite, or a
+        parameter is out of its range.
+    NotFittedError
+        If the model is not fitted.
+    OSError
+        If the page cannot be written; before any work is done.
+    MissingExtraError
+        If Jinja2 is not installed.
+
+    Notes
+    -----
+    Gabor R² is computed for grey images of at most 256 pixels and at most 256 units. A page is at most 10 MB for 1,000
+    units of 28 × 28 pixels: of each unit, 12 rows are shown that activate it most, fewer where they would take more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import SparseAutoencoder
+    >>> X = np.random.default_rng(0).random((100, 16))
+    >>> autoencoder = SparseAutoencoder(n_components=4, sparsity=0.1, tol=1e-3, random_state=0).fit(X)
+    >>> page = report(autoencoder, X)
+    >>> page[:15], "explained variance" in page
+    ('<!doctype html>', True)
+    """
+    estimator = estimator_of(model)
+    check_is_fitted(estimator)
+    _check(max_rows=max_rows, n_reconstructions=n_reconstructions)
+    jinja2 = import_extra("jinja2", "app")
+    with _replacing(path) as write:
+        source = open_rows(data)
+        try:
+            prepared = prepare_rows(model, source)
+            names = choose_names(model, source)
+            shape = choose_image_shape(image_shape, model, prepared, names)
+            if threshold is None:
+                threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
+            measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
+            units = describe_units(estimator, shape)
+            heading = _title(estimator, source.name) if title is None else title
+            content = Content(model, prepared, heading, shape, names, measured, units, n_reconstructions)
+            page = _render(jinja2, content)
+        finally:
+            if source is not data:
+                source.close()
+        write(page)
+    return page
+
+
+def _check(**counts: Any) -> None:
+    """Raise ValueError where a number of rows is none."""
+    for name, count in counts.items():
+        least = 0 if name == "n_reconstructions" else 1
+        may_be_none = name == "max_rows"
+        if count is None and may_be_none:
+            continue
+        if not (isinstance(count, int | np.integer) and count >= least):
+            raise ValueError(
+                f"{name} must be an integer, at least {least}{', or None' if may_be_none else ''}; got {count!r}."
+            )
+
+
+def _title(estimator: Any, name: str) -> str:
+    file, colon, key = name.rpartition(":/")
+    short = Path(file).name + colon + key if colon else Path(name).name
+    n_units = estimator.network_.layer_sizes[estimator._code_layer]
+    return f"{type(estimator).__name__}, {n_units:,} unit{'' if n_units == 1 else 's'}, on {short}"
+
+
+def _render(jinja2: Any, content: Content) -> str:
+    """Return the page as text."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["show"] = show
+    environment.filters["breakable"] = _breakable
+    folder = files("rhohat.reporting")
+    template, style, script = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "page.js"))
+    # Nothing but this very style and this very script is allowed: not even a name that slipped through could run.
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
+        " base-uri 'none'; form-action 'none'"
+    )
+    page = environment.from_string(template)
+    shown = {"content": content, "policy": policy, "style": style, "script": script, "versions": versions()}
+    numbers = content.numbers()
+    without_pictures = len(page.render(**shown, record=as_json(numbers)))
+    return str(page.render(**shown, record=as_json(numbers | content.pictures(_MOST_BYTES - without_pictures))))
+
+
+def as_json(record: dict[str, Any]) -> str:
+    r"""Return JSON that may stand within an HTML page: nothing in it ends the script element, or begins another.
+
+    Examples
+    --------
+    >>> print(as_json({"name": "</script>"}))
+    {"name":"\u003c/script\u003e"}
+    """
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False)  # ASCII: all else is escaped
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _breakable(name: str) -> Any:
+    """Return a name as HTML, in which lines may be broken after each part of it."""
+    markup = import_extra("markupsafe", "app").Markup
+    return markup("_<wbr>").join(name.split("_"))  # escapes the parts
+
+
+def _digest(text: str) -> str:
+    """Return what a security policy calls a text."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}"
+
+
+@contextmanager
+def _replacing(path: str | PathLike[str] | None) -> Iterator[Callable[[str], object]]:
+    """Give what writes a file, which is at its place when the block ends, whole; else nothing changes.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written there; before the block is entered.
+    """
+    if path is None:
+        yield lambda text: None
+        return
+    place = Path(path)
+    if place.is_dir():
+        raise IsADirectoryError(f"path must name the file that the page is written to; {place} is a folder.")
+    if not place.parent.is_dir():
+        raise FileNotFoundError(f"the page cannot be written to {place}: there is no folder {place.parent}.")
+    unfinished = place.with_name(f".{place.name}.{uuid4().hex}")
+    try:
+        with unfinished.open("x", encoding="utf-8", newline="\n") as file:
+            yield file.write
+        os.replace(unfinished, place)
+    finally:
+        unfinished.unlink(missing_ok=True)
