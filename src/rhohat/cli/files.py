@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.data import open_rows
+from rhohat.data.rows.text import find_delimiter, split_line
+from rhohat.extras import import_extra
 
-__all__ = ["STANDARD_OUTPUT", "read_column", "read_labels", "write_rows"]
+__all__ = ["STANDARD_OUTPUT", "column_names", "read_column", "read_labels", "write_rows"]
 
 STANDARD_OUTPUT = Path("-")
 
@@ -70,19 +71,34 @@ def read_column(path: Path, column: str) -> NDArray[Any]:
     ValueError
         If the file is another one, or there is no such column.
     """
+    number = column_names(path, column).index(column)
     if path.suffix == ".parquet":
-        with open_rows(path, columns=[column]) as rows:
-            return rows.read(0, len(rows))[:, 0]
+        table = import_extra("pyarrow.parquet", "formats").read_table(path, columns=[column])
+        return np.array(table[column].to_pylist())
     with path.open(encoding="utf-8-sig", newline="") as file:
-        start = file.read(4096)
-        delimiter = next((one for one in ",;\t" if one in start.partition("\n")[0]), ",")
-        file.seek(0)
+        delimiter = find_delimiter(file.readline())
         lines = csv.reader(file, delimiter=delimiter)
-        names = next(lines, [])
-        if column not in names:
-            raise ValueError(f"{path} has no column named {column!r}; its columns are {', '.join(map(repr, names))}.")
-        number = names.index(column)
         return _as_numbers([line[number] for line in lines if line])
+
+
+def column_names(path: Path, *wanted: str) -> list[str]:
+    """Return the names of the columns of a table in a text or Parquet file, whatever the columns hold.
+
+    Raises
+    ------
+    ValueError
+        If one that is wanted is not among them.
+    """
+    if path.suffix == ".parquet":
+        names: list[str] = import_extra("pyarrow.parquet", "formats").read_schema(path).names
+    else:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            line = file.readline().rstrip("\r\n")
+        names = split_line(line, find_delimiter(line))
+    for name in wanted:
+        if name not in names:
+            raise ValueError(f"{path} has no column named {name!r}; its columns are {', '.join(map(repr, names))}.")
+    return names
 
 
 def _as_numbers(texts: Sequence[str]) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, check_writable, note
-from rhohat.cli.files import read_column, read_labels
+from rhohat.cli.files import column_names, read_column, read_labels
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.values import parse_setting
 from rhohat.components import ESTIMATORS
@@ -209,25 +209,9 @@ def _open_rows(data: Path, columns: str | None, drop: str | None, target: str | 
     left_out = [] if drop is None else [name.strip() for name in drop.split(",")]
     left_out += [] if target is None else [target]
     if chosen is None and left_out:
-        names = _names_of_columns(data)
-        unknown = [name for name in left_out if name not in names]
-        if unknown:
-            raise ValueError(
-                f"{data} has no column named {unknown[0]!r}; its columns are {', '.join(map(repr, names))}."
-            )
+        names = column_names(data, *left_out)
         chosen = [name for name in names if name not in left_out]
     return open_rows(data, columns=chosen)
-
-
-def _names_of_columns(data: Path) -> list[str]:
-    """Return the names of the columns of a table, whatever the columns hold."""
-    if data.suffix == ".parquet":
-        names: list[str] = import_extra("pyarrow.parquet", "formats").read_schema(data).names
-        return names
-    with data.open(encoding="utf-8-sig") as file:
-        line = file.readline().rstrip("\r\n")
-    delimiter = next((one for one in ",;\t" if one in line), ",")
-    return [name.strip().strip('"') for name in line.split(delimiter)]
 
 
 def _targets(data: Path, labels: Path | None, target: str | None, *, supervised: bool) -> NDArray[Any] | None:

@@ -12,7 +12,7 @@ from rhohat.arrays import FloatArray
 from rhohat.data.rows.base import RowSource, choose_columns
 from rhohat.data.rows.positioned import PositionedFile
 
-__all__ = ["TextRows"]
+__all__ = ["TextRows", "find_delimiter", "split_line"]
 
 _CHUNK = 2**22  # bytes that are searched for ends of lines at a time
 _STRIDE = 512  # rows; the place of every 512th is remembered
@@ -44,8 +44,8 @@ class TextRows(RowSource):
         first, second = (_lines(file.read(0, _CHUNK)) + ["", ""])[:2]  # noqa: RUF005 - the shorter way
         if "\r" in first:
             raise ValueError(f"{name} ends its lines with carriage returns alone; they must end with a line feed.")
-        self._delimiter = _find_delimiter(first)
-        cells, below = _split(first, self._delimiter), _split(second, self._delimiter)
+        self._delimiter = find_delimiter(first)
+        cells, below = split_line(first, self._delimiter), split_line(second, self._delimiter)
         names = None if any(map(_is_number, cells)) else cells
         number, row = (2, below) if names else (1, cells)
         if names and row and len(names) != len(row):
@@ -111,12 +111,13 @@ class TextRows(RowSource):
         out[:] = rows
 
 
-def _find_delimiter(line: str) -> str:
+def find_delimiter(line: str) -> str:
     """Return the first of the delimiters that the line has; a comma, where it has none."""
     return next((delimiter for delimiter in _DELIMITERS if delimiter in line.strip()), ",")
 
 
-def _split(line: str, delimiter: str) -> list[str]:
+def split_line(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line, without quotes around them."""
     if delimiter == " ":
         return line.split()
     return next(csv.reader([line], delimiter=delimiter), [])

@@ -1,0 +1,69 @@
+"""`evaluate`, `report`, `plot` and `info` print what the Python API says, and write pages and pictures."""
+
+import json
+
+import numpy as np
+import pytest
+from skimage.io import imread
+
+import rhohat
+
+
+@pytest.fixture
+def model(run, images, tmp_path):
+    run("train", images, "-o", "model.safetensors", "--hidden", "4", "--max-iter", "5", "--quiet")
+    return tmp_path / "model.safetensors"
+
+
+def test_figures_are_those_of_evaluate(run, model, images):
+    found = json.loads(run("evaluate", model, images, "--json", "--threshold", "0.3"))
+    expected = rhohat.evaluate(rhohat.load(model), np.load(images).reshape(60, -1), threshold=0.3).to_dict()
+    assert found.keys() == expected.keys()
+    assert found["explained_variance"] == pytest.approx(expected["explained_variance"], rel=1e-9)
+    assert found["terms"].keys() == {"squared_error", "weight_decay", "kl_sparsity"}
+    assert found["cost"] == pytest.approx(sum(found["terms"].values()))
+    assert found["l0"] == expected["l0"]
+    assert "explained variance" in run("evaluate", model, images)
+
+
+def test_the_report_is_one_page_with_the_pictures_of_the_images(run, model, images, tmp_path):
+    assert (
+        run("report", model, images, "-o", "page.html", "--title", "<Mine>")
+        == "wrote page.html: open it in a browser\n"
+    )
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "&lt;Mine&gt;" in page
+    assert "images of 4 × 5 pixels" in page
+    run("report", model, images, "-o", "bars.html", "--tabular")
+    assert "images of 4 × 5 pixels" not in (tmp_path / "bars.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("what", ["filters", "loss", "reconstructions"])
+def test_pictures_are_drawn(what, run, model, images, tmp_path):
+    arguments = ("--image-shape", "4x5") if what == "filters" else ()
+    run("plot", model, images, "-o", "picture.png", "--what", what, *arguments)
+    assert imread(tmp_path / "picture.png")[..., :3].std() > 5
+    run("plot", model, images, "-o", "picture.svg", "--what", what, *arguments)
+    assert (tmp_path / "picture.svg").read_text().count("<svg") == 1
+
+
+def test_info_says_what_a_model_is(run, model):
+    text = run("info", model)
+    assert "SparseAutoencoder(max_iter=5, n_components=4, random_state=0)" in text
+    assert "20 → 4 → 20" in text
+    assert "5 iterations, max iter: J = " in text
+    found = json.loads(run("info", model, "--json"))
+    assert [step["kind"] for step in found["steps"]] == ["RangeScaler", "SparseAutoencoder"]
+    assert found["n_parameters"] == 20 * 4 + 4 + 4 * 20 + 20
+    assert found["versions"]["rhohat"] == rhohat.__version__
+
+
+def test_gradient_checks_are_json_where_a_program_asks(run):
+    found = json.loads(run("check-gradient", "--activation", "tanh", "--penalty", "contraction", "--json"))
+    assert len(found) == 12
+    assert all(one["holds"] and one["gradient_difference"] <= 1e-8 for one in found)
+
+
+def test_no_colour_is_used_where_none_is_wanted(invoke):
+    """Rich would colour help on a terminal; here and with NO_COLOR it must not."""
+    assert "\x1b[" not in invoke("--help").output

@@ -1,0 +1,133 @@
+"""Rows through a model on the command line: the same numbers as in Python, whole files or none."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import rhohat
+from tests.cli.test_demo import sentence
+
+
+@pytest.fixture
+def model(run, images, tmp_path):
+    """A model of scaled images; its path."""
+    run("train", images, "-o", "model.safetensors", "--hidden", "4", "--max-iter", "5", "--quiet")
+    return tmp_path / "model.safetensors"
+
+
+def rows_of(images):
+    return np.load(images).reshape(60, -1).astype(np.float64)
+
+
+def test_codes_are_those_of_the_model(run, model, images, tmp_path):
+    assert run("encode", model, images, "-o", "codes.npy") == "wrote codes.npy: 60 codes\n"
+    run("encode", model, images, "-o", "codes.csv")
+    expected = rhohat.load(model).transform(rows_of(images))
+    assert np.array_equal(np.load(tmp_path / "codes.npy"), expected)
+    lines = (tmp_path / "codes.csv").read_text().splitlines()
+    assert lines[0] == "unit_0,unit_1,unit_2,unit_3"
+    assert np.array_equal(np.loadtxt(lines[1:], delimiter=","), expected)
+    assert run("encode", model, images, "-o", "-").splitlines() == lines
+
+
+def test_codes_of_float32_have_no_more_digits_than_they_need(run, model, images, tmp_path):
+    np.save(tmp_path / "single.npy", np.load(images).astype(np.float32))
+    line = run("encode", model, "single.npy", "-o", "-").splitlines()[1]
+    codes = rhohat.load(model).transform(rows_of(images).astype(np.float32))
+    assert line == ",".join(map(str, codes[0]))
+
+
+def test_reconstructions_are_in_the_units_of_the_data(run, model, images, tmp_path):
+    run("reconstruct", model, images, "-o", "made.npy")
+    loaded = rhohat.load(model)
+    made = np.load(tmp_path / "made.npy")
+    assert np.allclose(made, loaded.steps[0][1].inverse_transform(loaded.predict(rows_of(images))), rtol=1e-12)
+    assert made.std() > 1  # grey values
+
+
+def test_many_rows_are_read_and_written_some_at_a_time(run, model, tmp_path):
+    """More rows than are computed at once: all of them arrive, in order."""
+    rows = np.random.default_rng(0).integers(0, 256, (30_000, 20)).astype(np.float64)
+    np.save(tmp_path / "many.npy", rows)
+    run("encode", model, "many.npy", "-o", "codes.npy")
+    assert np.array_equal(np.load(tmp_path / "codes.npy"), rhohat.load(model).transform(rows))
+
+
+def test_a_table_with_more_columns_gives_those_that_the_model_knows(run, table, tmp_path):
+    run("train", table, "-o", "m.safetensors", "--columns", "price,heat", "--hidden", "3", "--max-iter", "3")
+    assert list(rhohat.load(tmp_path / "m.safetensors").feature_names_in_) == ["price", "heat"]
+    assert run("reconstruct", "m.safetensors", table, "-o", "-").splitlines()[0] == "price,heat"
+
+
+def test_the_file_before_stays_where_rows_turn_out_to_be_damaged(invoke, model, images, tmp_path):
+    rows = np.full((20_000, 20), 7.0)
+    rows[-1, 3] = np.nan
+    np.save(tmp_path / "rows.npy", rows)
+    (tmp_path / "codes.npy").write_bytes(b"mine")
+    result = invoke("encode", model, "rows.npy", "-o", "codes.npy")
+    assert result.exit_code == 1
+    assert "NaN" in sentence(result.stderr)
+    assert (tmp_path / "codes.npy").read_bytes() == b"mine"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        "codes.npy",
+        "images.npy",
+        "model.safetensors",
+        "rows.npy",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["encode", "model.safetensors", "images.npy", "-o", "codes.txt"], 2, "must be a .npy or .csv file, or -"),
+        (
+            ["encode", "images.npy", "images.npy", "-o", "codes.npy"],
+            1,
+            "cannot be loaded: it is no safetensors",
+        ),
+        (["encode", "no.safetensors", "images.npy", "-o", "codes.npy"], 1, "there is no model file no.safetensors"),
+        (["encode", "model.safetensors", "table.csv", "-o", "codes.npy"], 1, "its column 'feeling' holds"),
+        (["encode", "model.safetensors", "other.npy", "-o", "codes.npy"], 1, "has 3 columns, and the model was"),
+        (["predict", "model.safetensors", "images.npy", "-o", "p.csv"], 1, "SparseAutoencoder predicts nothing"),
+        (
+            ["evaluate", "model.safetensors", "images.npy", "--labels", "x.txt"],
+            2,
+            "an autoencoder has no use for labels",
+        ),
+        (["plot", "model.safetensors", "-o", "p.png", "--what", "reconstructions"], 2, "reconstructions need rows"),
+        (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "28"], 2, "must be as 28x28"),
+        (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "3x3"], 1, "image_shape must be"),
+        (["plot", "model.safetensors", "-o", "p.xyz", "--image-shape", "4x5"], 1, "xyz"),
+        (["report", "model.safetensors", "other.npy", "-o", "p.html"], 1, "has 3 columns"),
+        (
+            ["report", "model.safetensors", "images.npy", "-o", "p.html", "--tabular", "--image-shape", "4x5"],
+            2,
+            "contradicts",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("model", "table")
+def test_what_cannot_be_done_is_said_in_a_sentence(arguments, code, message, invoke, tmp_path):
+    np.save(tmp_path / "other.npy", np.zeros((4, 3)))
+    before = sorted(one.name for one in tmp_path.iterdir())
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
+    assert message in sentence(result.stderr)
+    assert "Traceback" not in result.output
+    assert sorted(one.name for one in tmp_path.iterdir()) == before
+
+
+def test_who_reads_only_the_first_lines_is_no_error(run, model, tmp_path):
+    np.save(tmp_path / "many.npy", np.zeros((50_000, 20)))
+    command = [sys.executable, "-m", "rhohat", "encode", model, tmp_path / "many.npy", "-o", "-"]
+    encoding = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ})
+    assert encoding.stdout.readline().startswith(b"unit_0")
+    encoding.stdout.close()
+    error = encoding.stderr.read().decode()
+    encoding.stderr.close()
+    encoding.wait()
+    assert "Traceback" not in error
+    assert "error" not in error
