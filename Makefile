@@ -17,20 +17,24 @@ FULL ?=
 FAST ?=
 RESULT ?=
 
-.PHONY: help install demo reproduce test check bench bench-kernels bench-cluster bench-out-of-core bench-references gradient-checks clean
+.PHONY: help install demo reproduce docs test check bench bench-kernels bench-cluster bench-out-of-core bench-start bench-references gradient-checks cli-reference mutations clean
 
 help:
 	@echo "make install           set up .venv with everything"
 	@echo "make demo              photographs -> edge detectors; pictures in demo/"
 	@echo "make reproduce         published results, found again: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
+	@echo "make docs              this project's pages, in docs/_build/html; runs the gallery's examples"
 	@echo "make test              tests, doctests and README examples"
 	@echo "make check             what CI runs: ruff, mypy, import-linter, make test"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
 	@echo "make bench-kernels     what each trick of the hot loop gains, operation by operation"
 	@echo "make bench-cluster     J and its gradient on Dask workers: two processes beside one"
 	@echo "make bench-out-of-core a file of 6 GB within 512 MB of memory; takes ten minutes, and the room on the disk"
+	@echo "make bench-start       rhohat --help beside the imports that it cannot do without"
 	@echo "make bench-references  writes benchmarks/references.json; takes a quarter of an hour"
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
+	@echo "make mutations         loads 10,000 damaged and forged model files, and watches the memory"
+	@echo "make cli-reference     writes docs/cli.md from the commands' help"
 	@echo "make clean             remove .venv, caches and results"
 
 install: $(STAMP)
@@ -47,6 +51,12 @@ demo: $(STAMP)
 
 reproduce: $(STAMP)
 	$(BIN)/python -m reproductions $(if $(FAST),--fast) $(RESULT)
+
+# From scratch: what an earlier build left may hide what is missing now. A warning is an error.
+docs: $(STAMP)
+	rm -rf docs/_build docs/gallery docs/api/generated
+	$(BIN)/sphinx-build -W --keep-going --quiet -j auto -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2
@@ -81,13 +91,22 @@ bench-cluster: $(STAMP)
 bench-out-of-core: $(STAMP)
 	$(BIN)/python -m benchmarks.out_of_core
 
+bench-start: $(STAMP)
+	$(BIN)/python -m benchmarks.start
+
 bench-references: $(BENCH_STAMP)
 	$(BENCH_BIN)/python -m benchmarks.references
 
 gradient-checks: $(STAMP)
 	$(BIN)/python docs/write_gradient_checks.py
 
+mutations: $(STAMP)
+	$(BIN)/python -m tests.model_file.mutations 10000
+
+cli-reference: $(STAMP)
+	$(BIN)/python docs/write_cli_reference.py
+
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results \
-	  benchmarks/.venv reproductions/partial
+	  benchmarks/.venv reproductions/partial docs/_build docs/gallery docs/api/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,6 @@
 """Damaged and forged model files, drawn at random: whatever they hold, loading them raises rhohat's own error or works.
 
-As a program it tries many, each of which must neither fail in another way nor take memory:
-
-    python -m tests.model_file.mutations 10000
+As a program, `make mutations`, it tries ten thousand, and watches the memory that they take.
 """
 
 import argparse
@@ -236,7 +234,7 @@ def try_many(n_files, seed, folder, kinds=KINDS):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("n_files", type=int, nargs="?", default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

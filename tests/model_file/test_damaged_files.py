@@ -176,7 +176,7 @@ def test_a_checkpoint_is_no_model(tmp_path):
 
 
 def test_mutated_files_raise_our_own_error_or_work(tmp_path):
-    """As `python -m tests.model_file.mutations 10000` does with more of them, and watching memory."""
+    """As `make mutations` does with more of them, watching the memory."""
     seen = try_many(600, seed=1, folder=tmp_path)
     assert sum(seen.values()) == 600
     assert sum(count for (_, what), count in seen.items() if what == "refused") > 400

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 __all__ = [
+    "ORDER",
     "Data",
     "Jobs",
     "Json",
@@ -32,7 +33,7 @@ _FAILED, _INTERRUPTED = 1, 130
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 #: In the order in which somebody needs them.
-_ORDER = (
+ORDER = (
     *("demo", "patches", "train", "report", "encode", "reconstruct", "predict"),
     *("evaluate", "plot", "info", "check-gradient"),
 )
@@ -44,7 +45,7 @@ class _Commands(TyperGroup):
     """Commands whose errors are a sentence on standard error and an exit status."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(super().list_commands(ctx), key=_ORDER.index)
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -1,0 +1,57 @@
+"""
+Digits with missing pixels
+==========================
+
+A :class:`~rhohat.DenoisingAutoencoder` sees corrupted rows and has to give the clean ones back. So it learns which
+pixels go together, and fills in what is missing from rows that it has never seen.
+"""
+
+# %%
+# Each pixel is masked with probability 0.3. Solvers by mini-batches draw another mask in every epoch.
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+import rhohat
+from rhohat.corruption import corrupt_rows
+
+X = load_digits().data / 16
+train, test = X[:1500], X[1500:]
+noise = rhohat.MaskingNoise(0.3)
+denoiser = rhohat.DenoisingAutoencoder(
+    n_components=120,
+    corruption=noise,
+    loss="binary_cross_entropy",
+    solver=rhohat.Adam(learning_rate=3e-3, batch_size=100, schedule="cosine"),
+    max_iter=100,
+    tol=0,
+    random_state=0,
+    callbacks=[lambda state: state.iteration == 100],  # stop there, as was planned
+).fit(train)
+
+# %%
+# Digits that were held out, corrupted, and what becomes of them.
+
+corrupted = corrupt_rows(noise, test, seed=1)
+restored = denoiser.reconstruct(corrupted)
+figure, axes = plt.subplots(3, 1, figsize=(9, 2.6))
+for ax, rows, title in zip(axes, (test, corrupted, restored), ("clean", "corrupted", "restored"), strict=True):
+    rhohat.plot_filters(rows[:16], columns=16, normalize=(0, 1), title=title, ax=ax)
+figure.tight_layout()
+
+# %%
+# Principal components, as many as do best, put back less: they know what pixels have to do with one another by their
+# covariance only.
+
+
+def error(reconstruction):
+    """Return the root mean square of what is left, in units of a white pixel."""
+    return np.sqrt(np.mean((reconstruction - test) ** 2))
+
+
+linear = min(
+    error(pca.inverse_transform(pca.transform(corrupted))) for pca in (PCA(k).fit(train) for k in range(2, 30, 2))
+)
+print(f"corrupted {error(corrupted):.3f}, principal components {linear:.3f}, denoised {error(restored):.3f}")
