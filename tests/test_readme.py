@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_examples_run_one_after_another(capsys):
+def test_the_examples_run_one_after_another(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(blocks) == 4
     namespace = {}
@@ -31,6 +32,8 @@ def test_the_examples_run_one_after_another(capsys):
     assert namespace["codes"].shape == (10_000, 25)
     assert "of the 64 MB allowed" in printed
     assert "the fit starts" in shown
+    assert "explained variance" in printed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["edges.html", "edges.safetensors"]
 
 
 @pytest.mark.parametrize("target", re.findall(r"`?make (\w+)", README))

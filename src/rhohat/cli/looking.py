@@ -77,6 +77,10 @@ def report(
     max_rows: Annotated[
         int | None, typer.Option(min=1, help="Look at so many rows, from all over the data, only.", show_default=False)
     ] = None,
+    gabor: Annotated[
+        bool | None,
+        typer.Option(help="Find out how edge-like each unit of grey images is.", show_default="where it is quick"),
+    ] = None,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
@@ -88,7 +92,16 @@ def report(
     loaded = load(model)
     with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
         progress.announce(f"looking at {len(rows)} rows")
-        write_report(loaded, rows, output, image_shape=shape, threshold=threshold, title=title, max_rows=max_rows)
+        write_report(
+            loaded,
+            rows,
+            output,
+            image_shape=shape,
+            threshold=threshold,
+            title=title,
+            max_rows=max_rows,
+            gabor=gabor,
+        )
     if not quiet:
         typer.echo(f"wrote {output}: open it in a browser")
 
@@ -158,6 +171,7 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
         "n_parameters": estimator.network_.n_parameters,
         "dtype": str(estimator.coefs_[0].dtype),
         "feature_names": feature_names_of(loaded),
+        "data": {"rows": estimator.n_samples_fit_, "name": estimator.data_name_},
         "training": [
             {
                 "iterations": layer.n_iter_,
@@ -191,6 +205,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         settings = ", ".join(f"{name}={value}" for name, value in step["parameters"].items())
         lines.append(("step", f"{step['kind']}({settings})"))
     lines.append(("layers", " → ".join(map(str, found["layer_sizes"]))))
+    data = found["data"]
+    lines.append(("trained on", f"{data['rows']} rows" + (f" of {data['name']}" if data["name"] else "")))
     lines.append(("activations", ", ".join(found["activations"])))
     lines.append(("parameters", f"{found['n_parameters']} of {found['dtype']}"))
     names = found["feature_names"]

@@ -143,6 +143,8 @@ class BaseNetwork(BaseEstimator):
     validation_curve_: list[float]
     n_iter_: int
     n_evaluations_: int
+    n_samples_fit_: int
+    data_name_: str | None
     warm_up_evaluations_: dict[int, int]
     memory_plan_: MemoryPlan
     #: Whether this one is trained as a part of another estimator's fit.
@@ -492,6 +494,7 @@ class BaseNetwork(BaseEstimator):
     def _take_over(self, problem: Problem, result: SolverResult, also: Mapping[str, Any] | None = None) -> None:
         """Set the fitted attributes."""
         self.network_ = problem.network
+        self._note_data(problem.X)
         parameters = problem.network.unpack(result.theta.astype(problem.X.dtype))
         self.coefs_, self.intercepts_, self.activation_parameters_ = parameters
         self.loss_curve_, self.terms_curve_ = result.loss_curve, result.terms_curve
@@ -501,6 +504,11 @@ class BaseNetwork(BaseEstimator):
         self.solver_status_, self.solver_message_ = result.status, result.message
         self.__dict__.pop("_solver_state", None)
         self.__dict__.update(also or {})
+
+    def _note_data(self, X: FloatArray | RowSource) -> None:
+        """Set what is remembered of the rows of a fit."""
+        self.n_samples_fit_ = X.shape[0]
+        self.data_name_ = X.name if isinstance(X, RowSource) else None
 
     def _pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:
         """Return the way of rows, as `_validate` gives them, from layer to layer."""

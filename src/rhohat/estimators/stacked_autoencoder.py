@@ -136,6 +136,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     {code}
     coefs_, intercepts_, activation_parameters_, network_, theta_
         Of the deep network: encoders first, then decoders.
+    n_samples_fit_, data_name_
+        As those of the layers.
     n_features_in_ : int
     feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
@@ -220,6 +222,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
                 if number + 1 < len(layers):
                     codes = self._codes(autoencoder, codes, rows, files)
         self._remember_columns(X, reset=True)
+        self._note_data(rows)
         self.autoencoders_ = fitted
         self._join(fitted)
         self.mean_activation_ = fitted[-1].mean_activation_

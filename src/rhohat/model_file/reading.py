@@ -132,6 +132,9 @@ class Reader:
             raise ModelFileError(f"{model.network_.layer_sizes} are no layers of an autoencoder.")
         if isinstance(model, SoftmaxRegression) and model.network_.n_layers != 1:
             raise ModelFileError(f"{model.network_.layer_sizes} are no layers of a softmax regression.")
+        data = _get(described, "data", dict)
+        model.n_samples_fit_ = _count(data, "n_samples_fit_")
+        model.data_name_ = None if data.get("data_name_") is None else _get(data, "data_name_", str)
         self._own(model, described, prefix)
 
     def _autoencoder(self, described: Any, prefix: str) -> BaseAutoencoder:

@@ -49,6 +49,7 @@ class Writer:
         described["feature_names"] = None if names is None else [str(name) for name in names]
         if kind in transformers():
             return described | {"learned": self._learned(model, prefix)}
+        described["data"] = {"n_samples_fit_": model.n_samples_fit_, "data_name_": model.data_name_}
         if not isinstance(model, StackedAutoencoder):
             described |= self._network(model, prefix)
         return described | self._own(model, prefix)

@@ -176,6 +176,13 @@ class Content:
         return len(self.units.norms)
 
     @property
+    def trained_on(self) -> str:
+        """The rows of the fit."""
+        name = self.estimator.data_name_
+        rows = f"{self.estimator.n_samples_fit_:,} rows"
+        return f"{rows} in memory" if name is None else f"{rows} of {name}"
+
+    @property
     def n_features(self) -> int:
         """That the network sees."""
         return self.source.shape[1]
@@ -251,7 +258,7 @@ class Content:
             return ""
         return (
             "Gabor R², how edge-like a unit is, takes a while to compute, and is left out for more than"
-            f" {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels: see rhohat.gabor_fit."
+            f" {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels unless it is asked for (--gabor)."
         )
 
     @cached_property

@@ -41,6 +41,7 @@ def report(
     title: str | None = None,
     max_rows: int | None = None,
     n_reconstructions: int = 16,
+    gabor: bool | None = None,
 ) -> str:
     """Return one HTML page that shows what a model has learned, and write it to a file.
 
@@ -69,6 +70,9 @@ def report(
         Of more rows than that, so many are looked at, spread evenly over all. None looks at all.
     n_reconstructions : int, default=16
         Rows shown beside their reconstructions.
+    gabor : bool, default=None
+        Whether the R² of the best Gabor function is found for every unit, of grey images: see `rhohat.gabor_fit`. It
+        takes a while: more, the larger the images. None: for images of at most 256 pixels and at most 256 units.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def report(
 
     Notes
     -----
-    Gabor R² is computed for grey images of at most 256 pixels and at most 256 units. A page is at most 10 MB for 1,000
+    A page is at most 10 MB for 1,000
     units of 28 × 28 pixels: of each unit, 12 rows are shown that activate it most, fewer where they would take more.
 
     Examples
@@ -115,7 +119,7 @@ def report(
             if threshold is None:
                 threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
             measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
-            units = describe_units(estimator, shape)
+            units = describe_units(estimator, shape, gabor=gabor)
             heading = _title(estimator, source.name) if title is None else title
             content = Content(model, prepared, heading, shape, names, measured, units, n_reconstructions)
             page = _render(jinja2, content)

@@ -44,14 +44,16 @@ class Units:
     cosines: FloatArray
 
 
-def describe_units(estimator: Any, image_shape: tuple[int, ...] | None) -> Units:
+def describe_units(estimator: Any, image_shape: tuple[int, ...] | None, *, gabor: bool | None = None) -> Units:
     """Return what the units of a fitted estimator are.
 
     Parameters
     ----------
     estimator : fitted estimator
     image_shape : tuple of int, or None
-        Of what it sees. Gabor functions are fitted where that is a small grey image, and there are few units.
+        Of what it sees.
+    gabor : bool, default=None
+        Whether Gabor functions are fitted, to grey images. None: where these are small, and there are few units.
 
     Returns
     -------
@@ -63,8 +65,9 @@ def describe_units(estimator: Any, image_shape: tuple[int, ...] | None) -> Units
     # A unit of several linear pieces has a column for each of them, those of one piece side by side.
     norms = np.linalg.norm(incoming.reshape(len(incoming), -1, n_units).astype(np.float64), axis=(0, 1))
     few = n_units <= MOST_UNITS_FITTED and inputs.shape[1] <= MOST_PIXELS_FITTED
-    fits = image_shape is not None and len(image_shape) == 2 and few
-    gabor_r2 = gabor_fit(inputs, image_shape[:2]) if fits and image_shape is not None else None  # type: ignore[arg-type]
+    gabor_r2 = None
+    if image_shape is not None and len(image_shape) == 2 and (few if gabor is None else gabor):
+        gabor_r2 = gabor_fit(inputs, (image_shape[0], image_shape[1]))
     return Units(inputs, norms, gabor_r2, *most_similar(inputs))
 
 
