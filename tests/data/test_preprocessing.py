@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy.linalg import inv, sqrtm
+from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from rhohat.data import PatchNormalizer, ZCAWhitening
+from rhohat.data import PatchNormalizer, RangeScaler, ZCAWhitening, open_rows
 from tests.tolerances import EXACT, FLOAT32
 
 
@@ -20,7 +21,7 @@ def correlated(rng):
     return rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) + rng.normal(size=6)
 
 
-@parametrize_with_checks([PatchNormalizer(), ZCAWhitening()])
+@parametrize_with_checks([PatchNormalizer(), RangeScaler(), ZCAWhitening()])
 def test_the_contract_of_scikit_learn_is_kept(estimator, check):
     check(estimator)
 
@@ -106,7 +107,12 @@ def test_singular_data_are_whitened_only_with_an_epsilon(correlated, dtype):
 
 @pytest.mark.parametrize(
     "transformer",
-    [PatchNormalizer(), PatchNormalizer(n_deviations=np.float64(3), low=np.float64(0.1)), ZCAWhitening()],
+    [
+        PatchNormalizer(),
+        PatchNormalizer(n_deviations=np.float64(3), low=np.float64(0.1)),
+        RangeScaler(),
+        ZCAWhitening(),
+    ],
 )
 def test_float32_is_kept_both_ways(transformer, patches):
     single = patches.astype(np.float32)
@@ -117,7 +123,7 @@ def test_float32_is_kept_both_ways(transformer, patches):
     assert transformer.transform(patches).dtype == np.float64
 
 
-@pytest.mark.parametrize("transformer", [PatchNormalizer(), ZCAWhitening()])
+@pytest.mark.parametrize("transformer", [PatchNormalizer(), RangeScaler(), ZCAWhitening()])
 def test_the_inverse_refuses_rows_of_another_width(transformer, patches):
     with pytest.raises(ValueError, match="X must have 16 columns, as the data of the fit had; got 15"):
         transformer.fit(patches).inverse_transform(patches[:, 1:])
@@ -129,9 +135,56 @@ def test_the_inverse_refuses_rows_of_another_width(transformer, patches):
         (PatchNormalizer(n_deviations=0), "'n_deviations' parameter"),
         (PatchNormalizer(low="0"), "'low' parameter"),
         (PatchNormalizer(low=0.9, high=0.9), "low must be less than high; got low=0.9 and high=0.9"),
+        (RangeScaler(low="0"), "'low' parameter"),
+        (RangeScaler(low=2), "low must be less than high; got low=2 and high=1.0"),
         (ZCAWhitening(epsilon=-0.1), "'epsilon' parameter"),
     ],
 )
 def test_parameters_out_of_range_are_refused(transformer, message, patches):
     with pytest.raises(ValueError, match=message):
         transformer.fit(patches)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 3.0)])
+def test_one_scale_serves_all_columns(correlated, low, high):
+    scaler = RangeScaler(low=low, high=high).fit(correlated)
+    a, b = correlated.min(), correlated.max()
+    scaled = scaler.transform(correlated)
+    np.testing.assert_allclose(scaled, low + (high - low) * (correlated - a) / (b - a), rtol=EXACT, atol=1e-14)
+    np.testing.assert_allclose(scaler.inverse_transform(scaled), correlated, rtol=EXACT, atol=1e-12)
+    assert scaler.transform(correlated + b).max() > high  # rows beyond those of the fit lie beyond
+
+
+def test_constant_rows_are_the_low_end():
+    assert RangeScaler().fit_transform(np.full((3, 2), 7.0)).tolist() == [[0, 0]] * 3
+
+
+@pytest.mark.parametrize("transformer", [PatchNormalizer(), RangeScaler(), ZCAWhitening()])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_a_file_are_as_good_as_rows_in_memory(transformer, dtype, rng, tmp_path):
+    """They are read a few thousand at a time, in more than one block, and transformed when they are read."""
+    X = (rng.normal(size=(20_000, 6)) @ rng.normal(size=(6, 6)) + 3).astype(dtype)
+    np.save(tmp_path / "rows.npy", X)
+    expected = clone(transformer).fit_transform(X)
+    with open_rows(tmp_path / "rows.npy") as rows:
+        assert rows.rows_at_once < len(rows)
+        fitted = clone(transformer).fit(rows)
+        transformed = fitted.transform(rows)
+        assert transformed.shape == X.shape
+        assert transformed.dtype == dtype
+        tolerance = EXACT if dtype == np.float64 else FLOAT32
+        np.testing.assert_allclose(transformed.read(0, len(X)), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_names_of_columns_come_from_a_row_source_too(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n3,5\n4,4\n")
+    with open_rows(tmp_path / "rows.csv") as rows:
+        assert list(RangeScaler().fit(rows).feature_names_in_) == ["a", "b"]
+
+
+def test_rows_of_a_source_that_do_not_fit_are_refused(tmp_path):
+    scaler = RangeScaler().fit(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="the array has 2 columns, and RangeScaler was fitted to 3"):
+        scaler.transform(open_rows(np.ones((2, 2))))
+    with pytest.raises(ValueError, match="NaN"):
+        scaler.fit(open_rows(np.full((2, 2), np.nan)))

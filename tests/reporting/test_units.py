@@ -46,6 +46,15 @@ def test_gabor_functions_are_not_fitted_to_many_units(rng):
     assert describe_units(many, (4, 4)).gabor_r2 is None
 
 
+def test_gabor_functions_are_fitted_or_not_as_somebody_asks(small, rng):
+    assert describe_units(small, (4, 4), gabor=False).gabor_r2 is None
+    assert describe_units(small, None, gabor=True).gabor_r2 is None
+    X = rng.random((20, 17 * 17))
+    large = SparseAutoencoder(n_components=1, sparsity=0.2, tol=10, random_state=0).fit(X)
+    assert describe_units(large, (17, 17)).gabor_r2 is None
+    assert describe_units(large, (17, 17), gabor=True).gabor_r2.shape == (1,)
+
+
 def test_norms_of_deep_and_of_maxout_units_are_those_of_the_weights_that_come_in(rng):
     X = rng.random((60, 8))
     deep = DeepAutoencoder(hidden_layer_sizes=(6, 3), tol=1e-1, random_state=0).fit(X)
