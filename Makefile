@@ -25,7 +25,7 @@ help:
 	@echo "make reproduce         published results, found again: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
 	@echo "make docs              this project's pages, in docs/_build/html; runs the gallery's examples"
 	@echo "make test              tests, doctests and README examples"
-	@echo "make check             what CI runs: ruff, mypy, import-linter, make test"
+	@echo "make check             what CI runs: ruff, mypy, import-linter, make docs, make test"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
 	@echo "make bench-kernels     what each trick of the hot loop gains, operation by operation"
 	@echo "make bench-cluster     J and its gradient on Dask workers: two processes beside one"
@@ -66,6 +66,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) docs
 	$(MAKE) test
 
 $(BENCH_STAMP): pyproject.toml benchmarks/requirements.txt
