@@ -1,7 +1,6 @@
 """Files of arrays with a record: safetensors files that a reader sees whole or not at all, and knows to be intact.
 
-Arrays are tensors, everything else is JSON in the metadata, and so is a SHA-256 of both. A file is written beside its
-place under another name, forced to the disk, and renamed, which happens as a whole or not at all.
+Arrays are tensors, everything else is JSON in the metadata, and so is a SHA-256 of both.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rhohat.arrays import empty_aligned
+from rhohat.whole_files import replacing
 
 __all__ = ["read_format", "read_tensor_file", "write_tensor_file"]
 
@@ -25,7 +24,7 @@ _LONGEST_HEADER = 2**24  # bytes; what is longer should have been an array
 
 
 def write_tensor_file(
-    path: Path, file_format: str, record: dict[str, Any], arrays: Mapping[str, Any], unfinished: Path
+    path: Path, file_format: str, record: dict[str, Any], arrays: Mapping[str, Any], unfinished: Path | None = None
 ) -> None:
     """Write a file, or leave everything as it was.
 
@@ -38,8 +37,8 @@ def write_tensor_file(
     record : dict
         What JSON holds.
     arrays : mapping of str to array
-    unfinished : Path
-        What the file is called until it is complete; in the same folder.
+    unfinished : Path, default=None
+        What the file is called until it is complete; see `replacing`.
 
     Raises
     ------
@@ -56,17 +55,8 @@ def write_tensor_file(
     content = save(contiguous, metadata=metadata)
     if int.from_bytes(content[:_LENGTH_BYTES], "little") > _LONGEST_HEADER:
         raise ValueError(f"{path} would need a header of more than {_LONGEST_HEADER} bytes, which no reader takes.")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
-    _sync_folder(path.parent)
+    with replacing(path, unfinished) as beside:
+        beside.write_bytes(content)
 
 
 def read_format(path: Path) -> str | None:
@@ -127,13 +117,3 @@ def _digest(text: str, arrays: Mapping[str, Any]) -> str:
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
         digest.update(arrays[name].reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from rhohat.arrays import FloatArray
 from rhohat.data.rows.text import find_delimiter, split_line
 from rhohat.extras import import_extra
+from rhohat.whole_files import replacing
 
 __all__ = ["STANDARD_OUTPUT", "column_names", "read_column", "read_labels", "write_rows"]
 
@@ -136,24 +135,13 @@ def write_rows(path: Path, blocks: Iterable[FloatArray], n_rows: int, names: Seq
     if path == STANDARD_OUTPUT:
         _write_text(sys.stdout, blocks, names)
     elif path.suffix == ".csv":
-        with _replacing(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+        with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
             _write_text(file, blocks, names)
     elif path.suffix == ".npy":
-        with _replacing(path) as unfinished:
+        with replacing(path) as unfinished:
             _write_npy(unfinished, blocks, n_rows)
     else:
         raise ValueError(f"rows are written to a .npy or .csv file, or to - as CSV; got {path}.")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give another name to write to, which becomes the file once all is well."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _write_text(file: IO[str], blocks: Iterable[FloatArray], names: Sequence[str] | None) -> None:

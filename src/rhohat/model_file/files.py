@@ -67,13 +67,10 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     >>> bool((load(path).transform(X) == fitted.transform(X)).all())
     True
     """
-    target = Path(path)
     writer = Writer()
     record = {"model": writer.model(model, ""), "versions": _versions()}
     try:
-        write_tensor_file(
-            target, f"{_FORMAT} {_VERSION}", record, writer.arrays, target.with_name(f".{target.name}.{os.getpid()}")
-        )
+        write_tensor_file(Path(path), f"{_FORMAT} {_VERSION}", record, writer.arrays)
     except ValueError as error:
         raise ModelFileError(f"the model cannot be saved: {error}") from error
 

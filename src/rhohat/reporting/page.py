@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -25,6 +23,7 @@ from rhohat.reporting.content import MOST_TOP_ROWS, Content, choose_image_shape,
 from rhohat.reporting.facts import versions
 from rhohat.reporting.measuring import measure
 from rhohat.reporting.units import describe_units
+from rhohat.whole_files import replacing
 
 __all__ = ["report"]
 
@@ -110,7 +109,7 @@ def report(
     check_is_fitted(estimator)
     _check(max_rows=max_rows, n_reconstructions=n_reconstructions)
     jinja2 = import_extra("jinja2", "app")
-    with _replacing(path) as write:
+    with _writing(path) as write:
         source = open_rows(data)
         try:
             prepared = prepare_rows(model, source)
@@ -197,7 +196,7 @@ def _digest(text: str) -> str:
 
 
 @contextmanager
-def _replacing(path: str | PathLike[str] | None) -> Iterator[Callable[[str], object]]:
+def _writing(path: str | PathLike[str] | None) -> Iterator[Callable[[str], object]]:
     """Give what writes a file, which is at its place when the block ends, whole; else nothing changes.
 
     Raises
@@ -213,10 +212,5 @@ def _replacing(path: str | PathLike[str] | None) -> Iterator[Callable[[str], obj
         raise IsADirectoryError(f"path must name the file that the page is written to; {place} is a folder.")
     if not place.parent.is_dir():
         raise FileNotFoundError(f"the page cannot be written to {place}: there is no folder {place.parent}.")
-    unfinished = place.with_name(f".{place.name}.{uuid4().hex}")
-    try:
-        with unfinished.open("x", encoding="utf-8", newline="\n") as file:
-            yield file.write
-        os.replace(unfinished, place)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(place) as unfinished, unfinished.open("x", encoding="utf-8", newline="\n") as file:
+        yield file.write
