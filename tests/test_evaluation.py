@@ -106,7 +106,19 @@ def test_an_evaluation_is_that_of_the_definitions(name, rows):
         assert evaluation.sparsity == model.sparsity
         np.testing.assert_allclose(evaluation.kl_to_target * 0.3, terms["kl_sparsity"], rtol=EXACT)
     else:
-        assert (evaluation.sparsity, evaluation.kl_to_target) == (None, None)
+        last = model.autoencoders_[-1] if hasattr(model, "autoencoders_") else model
+        assert evaluation.sparsity == getattr(last, "sparsity", None)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_target_is_that_of_the_penalty_that_counts(rows):
+    """Not that of a parameter whose weight is 0."""
+    quick = {"n_components": 3, "sparsity_weight": 0, "max_iter": 3, "random_state": 0}
+    free = evaluate(SparseAutoencoder(**quick).fit(rows), rows)
+    assert (free.sparsity, free.kl_to_target) == (None, None)
+    other = evaluate(SparseAutoencoder(**quick, penalties=[KLSparsity(0.2, 3.0)]).fit(rows), rows)
+    assert other.sparsity == 0.2
+    assert 3 * other.kl_to_target == pytest.approx(other.terms["kl_sparsity"])
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -148,5 +148,5 @@ def test_a_model_remembers_its_rows(X, path):
     with rhohat.open_rows(path) as rows:
         fit_model(model, rows)
     stack = estimator_of(model)
-    assert (stack.n_samples_fit_, stack.data_name_) == (9000, str(path))
+    assert (stack.n_samples_fit_, stack.data_name_) == (9000, "rows.npy")
     assert preprocessing_of(model) == [model.steps[0][1]]

@@ -17,8 +17,10 @@ def main() -> None:
             import_extra(package, "app")
     except MissingExtraError as error:
         sys.exit(f"error: {error}")
-    from rhohat.cli import app
-
+    try:
+        from rhohat.cli import app
+    except KeyboardInterrupt:  # before there is somebody to take it
+        sys.exit(130)
     app(prog_name="rhohat")
 
 

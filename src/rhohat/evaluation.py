@@ -16,7 +16,7 @@ from rhohat.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators import BaseAutoencoder
 from rhohat.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
-from rhohat.models import codes_of, estimator_of, prepare_rows, preprocessing_of
+from rhohat.models import codes_of, estimator_of, open_model_rows, prepare_rows, preprocessing_of, sparsity_target
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -55,6 +55,8 @@ class Evaluation:
     score : float or None
         Of what learns from targets: accuracy of a classifier, R² of a regressor, averaged over targets; None without
         targets.
+    score_name : str or None
+        "accuracy" or "R²"; None without a score.
     """
 
     n_samples: int
@@ -73,6 +75,7 @@ class Evaluation:
     cost: float | None
     terms: dict[str, float]
     score: float | None
+    score_name: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it by name, as JSON holds it: arrays become lists."""
@@ -86,13 +89,13 @@ class Evaluation:
             ("explained variance", _number(self.explained_variance)),
             ("mean squared error", _number(self.mean_squared_error)),
             (f"units above {self.threshold:.3g}, per row", _number(self.l0)),
-            ("units never above it", f"{self.dead_fraction:.1%}"),
+            (f"units never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
             ("mean activation", f"{self.mean_activation.mean():.4g}"),
         ]
         if self.sparsity is not None:
             lines.append((f"KL to {self.sparsity:g}, all units", _number(self.kl_to_target)))
         lines += [("J", _number(self.cost)), *((f"  {name}", _number(value)) for name, value in self.terms.items())]
-        lines.append(("score", _number(self.score)))
+        lines.append((self.score_name or "score", _number(self.score)))
         shown = [(name, value) for name, value in lines if value]
         width = max(len(name) for name, _ in shown)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in shown)
@@ -149,7 +152,7 @@ def evaluate(
     activations, reconstructions = ActivationStatistics(threshold), ReconstructionStatistics()
     learns_from_rows = isinstance(estimator, BaseAutoencoder)
     with ExitStack() as opened:
-        source = open_rows(data)
+        source = open_model_rows(model, data)
         if source is not data:
             opened.enter_context(source)
         rows = prepare_rows(model, source)
@@ -167,8 +170,7 @@ def evaluate(
             elif targets is not None:
                 predictions.append(estimator.predict(given))
         value, terms = estimator.cost(rows) if cost and learns_from_rows else (None, {})
-    sparsity = getattr(estimator, "sparsity", None)
-    bounded = bool(np.all(np.isfinite(activation.bounds)))
+    sparsity = sparsity_target(estimator)
     means = activations.mean_activation
     return Evaluation(
         n_samples=activations.n_samples,
@@ -182,11 +184,12 @@ def evaluate(
         activation_frequency=activations.activation_frequency,
         mean_activation=means,
         largest_activation=activations.largest_activation,
-        kl_to_target=None if sparsity is None or not bounded else kl_to_target(means, sparsity, activation.bounds),
-        sparsity=None if sparsity is None else float(sparsity),
+        kl_to_target=None if sparsity is None else kl_to_target(means, sparsity, activation.bounds),
+        sparsity=sparsity,
         cost=value,
         terms=terms,
         score=None if targets is None else _score(estimator, targets, np.concatenate(predictions)),
+        score_name=None if targets is None else "accuracy" if is_classifier(estimator) else "R²",
     )
 
 

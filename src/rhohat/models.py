@@ -19,7 +19,8 @@ from sklearn.base import OneToOneFeatureMixin
 from rhohat.arrays import FloatArray
 from rhohat.components import transformers
 from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
-from rhohat.estimators import BaseAutoencoder, BaseNetwork
+from rhohat.estimators import BaseAutoencoder, BaseNetwork, StackedAutoencoder
+from rhohat.penalties import KLSparsity
 
 __all__ = [
     "codes_of",
@@ -32,6 +33,7 @@ __all__ = [
     "prepare_rows",
     "preprocessing_of",
     "reconstruct_blocks",
+    "sparsity_target",
     "suggest_preprocessing",
 ]
 
@@ -92,6 +94,23 @@ def open_model_rows(model: Any, data: Any) -> RowSource:
         with suppress(ValueError):  # a file without names of columns, or without these
             return open_rows(data, columns=[str(name) for name in names])
     return open_rows(data)
+
+
+def sparsity_target(estimator: Any) -> float | None:
+    """Return ρ, the mean activation that the units of the code are held to, in (0, 1); None where there is none."""
+    if isinstance(estimator, StackedAutoencoder):
+        layers = getattr(estimator, "autoencoders_", [])
+        return sparsity_target(layers[-1]) if layers else None
+    penalties = list(getattr(estimator, "penalties", None) or [])
+    if isinstance(estimator, BaseAutoencoder):
+        penalties = [*estimator._own_penalties(), *penalties]
+    for penalty in penalties:
+        if isinstance(penalty, KLSparsity) and penalty.weight > 0:
+            hidden = estimator._code_layer - 1
+            is_hidden = estimator._code_layer < estimator.network_.n_layers
+            if is_hidden and (penalty.layers is None or hidden in penalty.layers):
+                return float(penalty.sparsity)
+    return None
 
 
 def prepare_rows(model: Any, rows: RowSource) -> RowSource:

@@ -20,11 +20,16 @@ from rhohat.whole_files import replacing
 __all__ = ["read_format", "read_tensor_file", "write_tensor_file"]
 
 _LENGTH_BYTES = 8
-_LONGEST_HEADER = 2**24  # bytes; what is longer should have been an array
+_LONGEST_HEADER = 10**8  # bytes; what the safetensors library allows
 
 
 def write_tensor_file(
-    path: Path, file_format: str, record: dict[str, Any], arrays: Mapping[str, Any], unfinished: Path | None = None
+    path: Path,
+    file_format: str,
+    record: dict[str, Any],
+    arrays: Mapping[str, Any],
+    unfinished: Path | None = None,
+    longest_header: int = _LONGEST_HEADER,
 ) -> None:
     """Write a file, or leave everything as it was.
 
@@ -39,6 +44,8 @@ def write_tensor_file(
     arrays : mapping of str to array
     unfinished : Path, default=None
         What the file is called until it is complete; see `replacing`.
+    longest_header : int, default=100000000
+        Bytes.
 
     Raises
     ------
@@ -49,17 +56,17 @@ def write_tensor_file(
     """
     from safetensors.numpy import save
 
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    contiguous = {name: _as_stored(np.asarray(array, order="C")) for name, array in arrays.items()}
     text = json.dumps(record, default=np.generic.item)  # NumPy's numbers are as good as Python's
     metadata = {"format": file_format, "record": text, "sha256": _digest(text, contiguous)}
     content = save(contiguous, metadata=metadata)
-    if int.from_bytes(content[:_LENGTH_BYTES], "little") > _LONGEST_HEADER:
-        raise ValueError(f"{path} would need a header of more than {_LONGEST_HEADER} bytes, which no reader takes.")
+    if int.from_bytes(content[:_LENGTH_BYTES], "little") > longest_header:
+        raise ValueError(f"{path} would need a header of more than {longest_header} bytes, which no reader takes.")
     with replacing(path, unfinished) as beside:
         beside.write_bytes(content)
 
 
-def read_format(path: Path) -> str | None:
+def read_format(path: Path, longest_header: int = _LONGEST_HEADER) -> str | None:
     """Return the format that a file says it has; None where it is no safetensors file with one.
 
     Raises
@@ -68,7 +75,7 @@ def read_format(path: Path) -> str | None:
         If it cannot be opened.
     """
     try:
-        with _opened(path) as file:
+        with _opened(path, longest_header) as file:
             return (file.metadata() or {}).get("format")
     except OSError:
         raise
@@ -76,7 +83,9 @@ def read_format(path: Path) -> str | None:
         return None
 
 
-def read_tensor_file(path: Path, file_format: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_tensor_file(
+    path: Path, file_format: str, longest_header: int = _LONGEST_HEADER
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the record and the arrays of a file.
 
     Raises
@@ -84,7 +93,7 @@ def read_tensor_file(path: Path, file_format: str) -> tuple[dict[str, Any], dict
     Exception
         Of many kinds, where it is damaged, or is not what it should be; OSError where it cannot be opened.
     """
-    with _opened(path) as file:
+    with _opened(path, longest_header) as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != file_format:
             raise ValueError(f"its format is {metadata.get('format', 'unknown')!r}, not {file_format!r}")
@@ -98,14 +107,19 @@ def read_tensor_file(path: Path, file_format: str) -> tuple[dict[str, Any], dict
     return json.loads(metadata["record"]), arrays
 
 
-def _opened(path: Path) -> Any:
+def _as_stored(array: Any) -> Any:
+    """Return an array in the byte order of this machine, in which safetensors takes it."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _opened(path: Path, longest_header: int) -> Any:
     """Open a file whose header may be read into memory."""
     from safetensors import safe_open
 
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         size = os.fstat(file.fileno()).st_size
-    if not 2 <= length <= min(_LONGEST_HEADER, size - _LENGTH_BYTES):
+    if not 2 <= length <= min(longest_header, size - _LENGTH_BYTES):
         raise ValueError("it is no safetensors file, or truncated: its header has no possible length")
     return safe_open(path, framework="numpy")
 

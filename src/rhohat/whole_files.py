@@ -40,7 +40,8 @@ def replacing(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     >>> path.read_text()
     'hello'
     """
-    beside = path.with_name(f".{path.name}.{uuid4().hex}") if unfinished is None else unfinished
+    path = path.resolve()  # where it is a link, what that leads to is replaced
+    beside = path.with_name(f".{uuid4().hex}") if unfinished is None else unfinished
     try:
         yield beside
         with beside.open("rb") as file:

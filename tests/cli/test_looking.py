@@ -49,6 +49,7 @@ def test_pictures_are_drawn(what, run, model, images, tmp_path):
 
 def test_info_says_what_a_model_is(run, model):
     text = run("info", model)
+    assert "60 rows of images.npy" in text
     assert "SparseAutoencoder(max_iter=5, n_components=4, random_state=0)" in text
     assert "20 → 4 → 20" in text
     assert "5 iterations, max iter: J = " in text

@@ -36,6 +36,12 @@ def test_patches_have_the_shape_that_was_asked_for(run, folder, tmp_path):
     assert 0 <= colours.min() < colours.max() <= 1
 
 
+def test_images_smaller_than_a_patch_are_left_out(invoke, folder):
+    result = invoke("patches", folder, "-o", "p.npy", "--size", "27", "-n", "10")
+    assert result.exit_code == 0
+    assert "1 of 3 images are smaller than a patch, and left out" in sentence(result.stderr)
+
+
 def test_the_seed_decides(run, folder, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run("patches", folder, "-o", f"{name}.npy", "-n", "20", "--seed", seed)
@@ -48,8 +54,8 @@ def test_the_seed_decides(run, folder, tmp_path):
     ("arguments", "code", "message"),
     [
         (["nowhere", "-o", "p.npy"], 1, "there is no file or folder nowhere"),
-        (["my pictures", "-o", "p.csv"], 2, "patches are written to a .npy file"),
-        (["my pictures", "-o", "p.npy", "--size", "27"], 1, "27"),
+        (["my pictures", "-o", "p.csv"], 2, "must end in .npy"),
+        (["my pictures", "-o", "p.npy", "--size", "41"], 1, "has no image of 41×41 pixels or more"),
         (["empty", "-o", "p.npy"], 1, "empty"),
     ],
 )

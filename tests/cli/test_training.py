@@ -136,7 +136,7 @@ def test_nothing_is_printed_when_quiet(invoke, images):
 def test_what_was_chosen_and_a_warning_go_to_standard_error(invoke, images):
     result = invoke("train", images, "-o", "model.safetensors", *QUICK)
     assert result.stderr.splitlines()[0] == "preprocessing: RangeScaler"
-    assert result.stderr.splitlines()[1].startswith("warning: 3 iterations were done")
+    assert result.stderr.splitlines()[1].startswith("note: 3 iterations were done")
 
 
 def test_the_history_is_written_while_it_trains(run, images, tmp_path):
@@ -153,25 +153,29 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
         (["nothing.npy", "-o", "m.safetensors"], 1, "error: there is no file or folder nothing.npy."),
         (["images.npy", "-o", "none/m.safetensors"], 2, "there is no folder none; make it first"),
         (["images.npy", "-o", "."], 2, "is a folder; name a file in it"),
-        (["images.npy", "-o", "m.safetensors", "--sparsity", "2"], 1, "error: The 'sparsity' parameter of Sparse"),
+        (["images.npy", "-o", "m.safetensors", "--sparsity", "2"], 2, "error: The 'sparsity' parameter of Sparse"),
         (["images.npy", "-o", "m.safetensors", "--hidden", "many"], 2, "must be a number of units"),
         (["images.npy", "-o", "m.safetensors", "--hidden", "4,3"], 2, "sparse has one hidden layer; got 4,3"),
         (["images.npy", "-o", "m.safetensors", "--resume"], 2, "needs --checkpoint DIR"),
         (["images.npy", "-o", "m.safetensors", "--set", "n_topics=3"], 1, "has no parameter 'n_topics'; it has"),
         (["images.npy", "-o", "m.safetensors", "--set", "solver=Atom(1)"], 2, "'Atom' in 'Atom(1)' is no part"),
         (
-            ["images.npy", "-o", "m.safetensors", "-e", "softmax", "--beta", "1"],
+            ["images.npy", "-o", "m.safetensors", "-e", "denoising", "--beta", "1"],
             1,
-            "SoftmaxRegression has no parameter",
+            "DenoisingAutoencoder has no parameter",
         ),
-        (["images.npy", "-o", "m.safetensors", "-e", "softmax"], 2, "what is to be predicted?"),
-        (["images.npy", "-o", "m.safetensors", "--labels", "x.txt"], 2, "an autoencoder learns without labels"),
+        (["images.npy", "-o", "m.safetensors", "-e", "softmax"], 2, "softmax needs to know what is to be predicted"),
+        (["images.npy", "-o", "m.safetensors", "--labels", "x.txt"], 2, "sparse learns without something to predict"),
         (["images.npy", "-o", "m.safetensors", "-e", "vae"], 2, "'vae' is not one of"),
         (["images.npy", "-o", "m.safetensors", "--preprocess", "none", "--preprocess", "range"], 2, "stand alone"),
         (["images.npy", "-o", "m.safetensors", "--memory-limit", "lots"], 1, "memory_limit must be a number of bytes"),
         (["images.npy", "-o", "m.safetensors", "--dask", "tcp://127.0.0.1:1"], 1, "there is no Dask scheduler at"),
-        (["images.npy", "-o", "m.safetensors", "--history", "h.txt"], 2, "must be a .jsonl or .csv file"),
-        (["table.csv", "-o", "m.safetensors"], 1, "its column 'feeling' holds"),
+        (["images.npy", "-o", "m.safetensors", "--history", "h.txt"], 2, "must end in .jsonl or .csv"),
+        (["images.npy", "-o", "m.bin"], 2, "must end in .safetensors"),
+        (["table.csv", "-o", "m.safetensors", "--history", "table.csv"], 2, "would be overwritten, and is read"),
+        (["table.csv", "-o", "m.safetensors", "--target", "feeling"], 2, "say -e classifier"),
+        (["images.npy", "-o", "m.safetensors", "--drop", "heat"], 1, "by their numbers: --columns 0,1,2"),
+        (["table.csv", "-o", "m.safetensors"], 1, "column 'feeling' holds"),
         (["table.csv", "-o", "m.safetensors", "--drop", "colour"], 1, "has no column named 'colour'"),
         (["table.csv", "-o", "m.safetensors", "--drop", "mass", "--columns", "heat"], 2, "which to leave out"),
     ],
@@ -186,11 +190,32 @@ def test_what_cannot_be_done_is_said_in_a_sentence_before_work(
     assert sorted(one.name for one in tmp_path.iterdir()) == ["images.npy", "table.csv"]
 
 
+def test_the_target_is_not_among_the_rows(run, table, tmp_path):
+    for which in (["--columns", "heat,twice,mass"], ["--columns", "0,4,2"], ["--drop", "price,1"]):
+        run("train", table, "-o", "m.safetensors", "-e", "regressor", "--target", "twice", *which, *QUICK)
+        assert list(rhohat.load(tmp_path / "m.safetensors").feature_names_in_) == ["heat", "mass"]
+
+
+def test_a_fit_that_fails_leaves_no_model(invoke, tmp_path):
+    np.save(tmp_path / "huge.npy", np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32) * 1e30)
+    result = invoke("train", "huge.npy", "-o", "m.safetensors", "--preprocess", "none", *QUICK)
+    assert result.exit_code == 1
+    assert "error: no model was written" in sentence(result.stderr)
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_pictures_are_cut_into_patches_first(invoke, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.JPG").write_bytes(b"x")
+    result = invoke("train", "pictures", "-o", "m.safetensors")
+    assert "cut patches out of them first, with rhohat patches" in sentence(result.stderr)
+
+
 def test_a_traceback_is_shown_to_who_asks_for_it(images, tmp_path):
     command = [sys.executable, "-m", "rhohat", "train", images, "-o", "m.safetensors", "--sparsity", "2"]
     for extra, shown in (([], False), (["--traceback"], True)):
         done = subprocess.run([*command, *extra], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 1
+        assert done.returncode == (1 if shown else 2)
         assert ("Traceback" in done.stderr) == shown
 
 

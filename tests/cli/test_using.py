@@ -23,7 +23,7 @@ def rows_of(images):
 
 
 def test_codes_are_those_of_the_model(run, model, images, tmp_path):
-    assert run("encode", model, images, "-o", "codes.npy") == "wrote codes.npy: 60 codes\n"
+    assert run("encode", model, images, "-o", "codes.npy") == "wrote codes.npy: 60 rows × 4 columns\n"
     run("encode", model, images, "-o", "codes.csv")
     expected = rhohat.load(model).transform(rows_of(images))
     assert np.array_equal(np.load(tmp_path / "codes.npy"), expected)
@@ -82,25 +82,25 @@ def test_the_file_before_stays_where_rows_turn_out_to_be_damaged(invoke, model, 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["encode", "model.safetensors", "images.npy", "-o", "codes.txt"], 2, "must be a .npy or .csv file, or -"),
+        (["encode", "model.safetensors", "images.npy", "-o", "codes.txt"], 2, "must end in .npy or .csv"),
         (
             ["encode", "images.npy", "images.npy", "-o", "codes.npy"],
             1,
             "cannot be loaded: it is no safetensors",
         ),
         (["encode", "no.safetensors", "images.npy", "-o", "codes.npy"], 1, "there is no model file no.safetensors"),
-        (["encode", "model.safetensors", "table.csv", "-o", "codes.npy"], 1, "its column 'feeling' holds"),
+        (["encode", "model.safetensors", "table.csv", "-o", "codes.npy"], 1, "column 'feeling' holds"),
         (["encode", "model.safetensors", "other.npy", "-o", "codes.npy"], 1, "has 3 columns, and the model was"),
         (["predict", "model.safetensors", "images.npy", "-o", "p.csv"], 1, "SparseAutoencoder predicts nothing"),
         (
             ["evaluate", "model.safetensors", "images.npy", "--labels", "x.txt"],
             2,
-            "an autoencoder has no use for labels",
+            "has no use for what to predict",
         ),
         (["plot", "model.safetensors", "-o", "p.png", "--what", "reconstructions"], 2, "reconstructions need rows"),
         (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "28"], 2, "must be as 28x28"),
         (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "3x3"], 1, "image_shape must be"),
-        (["plot", "model.safetensors", "-o", "p.xyz", "--image-shape", "4x5"], 1, "xyz"),
+        (["plot", "model.safetensors", "-o", "p.xyz"], 2, "must end in .png or .svg or .pdf"),
         (["report", "model.safetensors", "other.npy", "-o", "p.html"], 1, "has 3 columns"),
         (
             ["report", "model.safetensors", "images.npy", "-o", "p.html", "--tabular", "--image-shape", "4x5"],
@@ -118,6 +118,34 @@ def test_what_cannot_be_done_is_said_in_a_sentence(arguments, code, message, inv
     assert message in sentence(result.stderr)
     assert "Traceback" not in result.output
     assert sorted(one.name for one in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["encode", "model.safetensors", "images.npy", "-o", "images.npy"],
+        ["reconstruct", "model.safetensors", "images.npy", "-o", "./images.npy"],
+        ["train", "model.safetensors", "-o", "model.safetensors"],
+        ["patches", "images.npy", "-o", "images.npy"],
+    ],
+)
+@pytest.mark.usefixtures("model", "images")
+def test_what_is_read_is_not_overwritten(arguments, invoke, tmp_path):
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "would be overwritten, and is read; name another file" in sentence(result.stderr)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+
+
+def test_predictions_of_texts_are_written_to_either_kind_of_file(run, images, tmp_path):
+    (tmp_path / "words.txt").write_text("\n".join(["a", "b"] * 30))
+    run("train", images, "-o", "c.safetensors", "-e", "softmax", "--labels", "words.txt", "--max-iter", "3")
+    run("predict", "c.safetensors", images, "-o", "p.npy")
+    run("predict", "c.safetensors", images, "-o", "p.csv")
+    found = np.load(tmp_path / "p.npy", allow_pickle=False)
+    assert found.tolist() == (tmp_path / "p.csv").read_text().split()[1:]
+    assert "accuracy" in run("evaluate", "c.safetensors", images, "--labels", "p.csv")
 
 
 def test_who_reads_only_the_first_lines_is_no_error(run, model, tmp_path):

@@ -188,3 +188,14 @@ def test_rows_of_a_source_that_do_not_fit_are_refused(tmp_path):
         scaler.transform(open_rows(np.ones((2, 2))))
     with pytest.raises(ValueError, match="NaN"):
         scaler.fit(open_rows(np.full((2, 2), np.nan)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.1, 0.9), (-0.3, 0.7)])
+def test_rounding_carries_no_row_beyond_the_interval(dtype, low, high):
+    """As a network with sigmoid outputs would else be given rows that it cannot reach."""
+    for seed in range(100):
+        X = (np.random.default_rng(seed).normal(size=(40, 3)) * 10.0 ** (seed % 7 - 3)).astype(dtype)
+        scaled = RangeScaler(low=low, high=high).fit_transform(X)
+        assert scaled.min() >= dtype(low)
+        assert scaled.max() <= dtype(high)

@@ -324,10 +324,10 @@ def test_a_text_that_lacks_numbers_names_the_rows(X, tmp_path):
         ("rows.csv", b"\x93NUMPY\x01\x00", "named like a text file and holds NumPy"),
         ("rows.bin", b"\x01\x02\x03\x00\x05", "of no known kind"),
         ("rows.csv", b"", "is empty"),
-        ("rows.csv", b"a,b\nc,d\n", "no table of numbers: its column 'a' holds 'c' in line 2"),
+        ("rows.csv", b"a,b\nc,d\n", "no table of numbers: in line 2, column 'a' holds 'c'"),
         ("rows.csv", b"\n1,2\n", "no table of numbers: its line 1 is empty"),
-        ("rows.csv", b"1,,3\n3,4,1\n", "its column 1 holds '' in line 1"),
-        ("rows.csv", b"1,NA,3\n3,4,1\n", "its column 1 holds 'NA' in line 1"),
+        ("rows.csv", b"1,,3\n3,4,1\n", "in line 1, column 1 is empty, and missing values are not taken"),
+        ("rows.csv", b"1,NA,3\n3,4,1\n", "in line 1, column 1 holds 'NA'"),
         (
             "rows.safetensors",
             struct.pack("<Q", 54) + b'{"x":{"dtype":"U8","shape":[2,2],"data_offsets":[-4,0]}}'[:54],
@@ -622,11 +622,48 @@ def test_columns_of_arrays_frames_and_folders_are_chosen(X, tmp_path):
         (["petal"], "no column named 'petal'; its columns have 'width', 'species', 'length'"),
         ([3], "has the columns 0 to 2; there is no column 3"),
         ([], "columns must name at least one column"),
-        (["species"], "its column 'species' holds 'setosa' in line 2"),
-        (None, "its column 'species' holds 'setosa' in line 2. Choose others"),
+        (["species"], "in line 2, column 'species' holds 'setosa'"),
+        (None, "in line 2, column 'species' holds 'setosa'. Choose other columns"),
     ],
 )
 def test_columns_that_cannot_be_read_are_named(columns, message, tmp_path):
     (tmp_path / "flowers.csv").write_text(FLOWERS)
     with pytest.raises(ValueError, match=message):
         open_rows(tmp_path / "flowers.csv", columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,2\n3,\n", "in line 3, column 'b' is empty, and missing values are not taken: fill them in"),
+        ("a;b\n1,5;2,5\n", "in line 2, column 'a' holds '1,5', and numbers are written with points, not commas"),
+        ("1 2\n3 4 5\n", "has 3 cells in line 2, and 2 in the first"),
+    ],
+)
+def test_what_is_no_number_is_found_and_explained(content, message, tmp_path):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(ValueError, match=message), open_rows(tmp_path / "t.csv") as rows:
+        rows.extent()
+
+
+def test_the_index_that_pandas_writes_is_no_feature(X, tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    frame.to_csv(tmp_path / "t.csv")
+    with open_rows(tmp_path / "t.csv") as rows:
+        assert rows.feature_names == list("abcdef")
+        assert np.array_equal(rows.read(0, N_ROWS), X)
+
+
+def test_names_and_cells_may_have_quotes_and_spaces(tmp_path):
+    (tmp_path / "t.csv").write_text('"a; b"; c ;d\n"1"; 2;3\n')
+    with open_rows(tmp_path / "t.csv") as rows:
+        assert rows.feature_names == ["a; b", "c", "d"]
+        assert rows.read(0, 1).tolist() == [[1, 2, 3]]
+
+
+def test_columns_of_a_frame_are_chosen_before_it_becomes_numbers():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "word": ["x", "y"], "b": [3.0, 4.0]})
+    for columns in (["b", "a"], [2, 0]):
+        with open_rows(frame, columns=columns) as rows:
+            assert rows.feature_names == ["b", "a"]
+            assert rows.read(0, 2).tolist() == [[3, 1], [4, 2]]

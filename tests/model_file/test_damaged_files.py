@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 import rhohat
 from rhohat.exceptions import ModelFileError
 from tests.model_file.models import fitted
-from tests.model_file.mutations import _header_of, _sealed, try_many
+from tests.model_file.mutations import _header_of, _sealed, _with_header, try_many
 
 
 @pytest.fixture
@@ -124,12 +124,70 @@ def a_class_too_many(record, arrays, metadata):
     record["model"]["classes"]["texts"].append("zero")
 
 
+def endless_classes(record, arrays, metadata):
+    record["model"]["classes"]["texts"][0] = "a" * 3_000_000
+
+
 @pytest.mark.parametrize(
-    ("edit", "message"), [(swapped_classes, "not sorted"), (a_class_too_many, "4 classes and 3 output units")]
+    ("edit", "message"),
+    [
+        (swapped_classes, "not sorted"),
+        (a_class_too_many, "4 classes, and output units for 3"),
+        (endless_classes, "names that are too long"),
+    ],
 )
 def test_classes_that_do_not_fit_are_refused(edit, message, path):
     forge(path, edit, "classifier")
     with pytest.raises(ModelFileError, match=message):
+        rhohat.load(path)
+
+
+def a_scale_of_nothing(record, arrays, metadata):
+    arrays["steps.1.scale_"] = np.zeros(())
+
+
+def a_scaler_of_other_columns(record, arrays, metadata):
+    record["model"]["steps"][0][1]["learned"]["n_features_in_"] = 2
+    for name, shape in (("mean_", 2), ("whitening_", (2, 2)), ("dewhitening_", (2, 2))):
+        arrays[f"steps.0.{name}"] = np.ones(shape)
+
+
+def no_last_step(record, arrays, metadata):
+    record["model"]["steps"][2][1] = "passthrough"
+    for name in [name for name in arrays if name.startswith("steps.2.")]:
+        del arrays[name]
+
+
+def a_folder_to_write_into(record, arrays, metadata):
+    record["model"]["steps"][2][1]["parameters"] |= {"checkpoint": "/tmp/anywhere", "resume": True}  # noqa: S108
+
+
+def something_else(record, arrays, metadata):
+    record["model"]["steps"][2][1]["padding"] = [[]] * 1000
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (a_scale_of_nothing, "PatchNormalizer has a scale or a range that is not positive"),
+        (a_scaler_of_other_columns, "ZCAWhitening makes 2 columns, and PatchNormalizer takes 6"),
+        (no_last_step, "must end in a transformer or an estimator"),
+        (a_folder_to_write_into, "SparseAutoencoder has no parameters 'checkpoint', 'resume'"),
+        (something_else, "its description has 'padding', which its kind does not know"),
+    ],
+)
+def test_pipelines_whose_steps_do_not_fit_are_refused(edit, message, path):
+    forge(path, edit, "patches")
+    with pytest.raises(ModelFileError, match=message):
+        rhohat.load(path)
+
+
+def test_a_header_that_would_fill_the_memory_is_not_read(path):
+    rhohat.save(fitted("sparse"), path)
+    header, data = _header_of(path.read_bytes())
+    header["__metadata__"]["padding"] = "x" * 2**23
+    path.write_bytes(_with_header(header, data))
+    with pytest.raises(ModelFileError, match="cannot be loaded"):
         rhohat.load(path)
 
 

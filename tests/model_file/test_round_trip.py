@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import rhohat
 from rhohat.penalties import WeightDecay
@@ -191,3 +192,56 @@ def test_regressors_keep_the_scale_and_the_shape_of_their_targets(path):
     loaded = round_trip(fitted("scaled regressor"), path)
     assert np.abs(loaded.predict(X) - (1e6 + TARGETS)).max() < 10
     assert round_trip(fitted("regressor"), path).predict(X).ndim == 1
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_pipeline(rhohat.SparseAutoencoder(max_iter=2), rhohat.SoftmaxRegression(max_iter=2)),
+        lambda: make_pipeline(rhohat.SparseAutoencoder(max_iter=2), StandardScaler()),
+        lambda: make_pipeline(
+            make_pipeline(StandardScaler(), MinMaxScaler()), rhohat.SparseAutoencoder(n_components=3, max_iter=2)
+        ),
+    ],
+)
+def test_pipelines_of_any_of_these_come_back(make, path):
+    model = make().fit(X, LABELS)
+    before, after = outputs(model), outputs(round_trip(model, path))
+    assert before
+    assert all(same(before[name], after[name]) for name in before)
+
+
+def test_scalers_are_trained_further(path):
+    for scaler in (StandardScaler(), MinMaxScaler()):
+        straight = clone(scaler).fit(X).partial_fit(3 * X)
+        assert same(round_trip(clone(scaler).fit(X), path).partial_fit(3 * X), straight)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [">i4", np.int8, np.uint64, np.float16, bool, "U1", object])
+def test_classes_of_many_types_come_back(dtype, path):
+    labels = (np.arange(60) % 2).astype(dtype) if dtype is not object else np.array(["a", "b"] * 30, object)
+    model = rhohat.SoftmaxRegression(max_iter=2).fit(X, labels)
+    loaded = round_trip(model, path)
+    assert np.array_equal(loaded.classes_, model.classes_)
+    assert loaded.classes_.dtype == model.classes_.dtype.newbyteorder("=")
+    assert np.array_equal(loaded.predict(X), model.predict(X))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", ["M8[D]", np.longdouble])
+def test_classes_that_a_file_cannot_hold_are_refused(dtype, path):
+    labels = (np.arange(60) % 2).astype(dtype)
+    model = rhohat.SoftmaxRegression(max_iter=2).fit(X, np.arange(60) % 2)
+    model.classes_ = np.unique(labels)
+    with pytest.raises(rhohat.ModelFileError, match="classes must be numbers of up to 64 bits, or texts"):
+        rhohat.save(model, path)
+
+
+def test_what_a_link_leads_to_is_replaced(path):
+    link = path.with_name("newest.safetensors")
+    link.symlink_to(path.name)
+    rhohat.save(fitted("sparse"), link)
+    assert link.is_symlink()
+    assert same(rhohat.load(path).theta_, fitted("sparse").theta_)

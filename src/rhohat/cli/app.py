@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from sklearn.utils._param_validation import InvalidParameterError
 from typer.core import TyperGroup
+
+from rhohat.exceptions import ConvergenceWarning
 
 __all__ = [
     "ORDER",
@@ -25,9 +32,10 @@ __all__ = [
     "check_writable",
     "note",
     "parse_image_shape",
+    "print_json",
 ]
 
-_FAILED, _INTERRUPTED = 1, 130
+_FAILED, _BAD_OPTION, _INTERRUPTED = 1, 2, 130
 
 #: What Typer raises for bad options, which it shows itself; where it comes from differs between its versions.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
@@ -52,7 +60,7 @@ class _Commands(TyperGroup):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", UserWarning)
-                warnings.showwarning = lambda message, *_, **__: note(ctx, f"warning: {message}")
+                warnings.showwarning = lambda message, kind, *_, **__: note(ctx, _remark(str(message), kind))
                 return super().invoke(ctx)
         except (typer.Exit, typer.Abort, _USAGE_ERROR, BrokenPipeError):
             raise
@@ -63,14 +71,37 @@ class _Commands(TyperGroup):
             if ctx.meta.get(_TRACEBACK):
                 raise
             print(f"error: {_sentence(error)}", file=sys.stderr)
-            raise typer.Exit(_FAILED) from None
+            raise typer.Exit(_BAD_OPTION if isinstance(error, InvalidParameterError) else _FAILED) from None
+
+
+#: What the library says to those who write Python, and how the same is said here.
+_TRANSLATIONS = {
+    "raise max_iter, raise tol (now": "raise --max-iter or the tolerance (--set tol=...; now",
+    "resume=True": "--resume",
+    "checkpoint=": "--checkpoint ",
+    "Choose other columns, or change it.": "Leave it out with --drop, or predict it with --target.",
+    "give image_shape=(height, width) or (height, width, 3).": "say --image-shape 28x28, or 28x28x3 for colours; or see"
+    " report, which draws bars.",
+    "patch_size": "--size",
+}
+
+
+def _translated(text: str) -> str:
+    for ours, theirs in _TRANSLATIONS.items():
+        text = text.replace(ours, theirs)
+    return text
+
+
+def _remark(text: str, kind: type[Warning]) -> str:
+    """Return a warning as a line; that a fit used up its iterations is worth a note, and no more."""
+    return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {_translated(text)}"
 
 
 def _sentence(error: Exception) -> str:
     """Return what an error says; of one that is not meant for users, its kind as well."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
-    text = str(error) or type(error).__name__
+    text = _translated(str(error)) or type(error).__name__
     if isinstance(error, MemoryError):
         return f"there is not enough memory. {text if str(error) else ''}".strip()
     if isinstance(error, OSError | ValueError | ImportError | RuntimeError | AttributeError):
@@ -111,20 +142,41 @@ def _remember(key: str) -> Any:
     return callback
 
 
-def check_writable(path: Path, option: str = "--output") -> None:
-    """Raise where a file cannot be written, before the work is done that it is to hold."""
+def check_writable(path: Path, *inputs: Path, endings: tuple[str, ...] = (), option: str = "--output") -> None:
+    """Raise where a file cannot be written, before the work is done that it is to hold, or where it is an input."""
     if path.is_dir():
         raise typer.BadParameter(f"{path} is a folder; name a file in it.", param_hint=option)
+    if endings and path.suffix not in endings:
+        raise typer.BadParameter(f"must end in {' or '.join(endings)}; got {path}.", param_hint=option)
     if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}; make it first.", param_hint=option)
+    if any(_is_same(path, one) for one in inputs):
+        raise typer.BadParameter(f"{path} would be overwritten, and is read; name another file.", param_hint=option)
     try:
-        with open(path.parent / f".{path.name}.writable", "xb"):
-            pass
-    except FileExistsError:
-        return
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise typer.BadParameter(f"cannot write to {path.parent}: {error.strerror}.", param_hint=option) from None
-    (path.parent / f".{path.name}.writable").unlink(missing_ok=True)
+
+
+def _is_same(path: Path, read: Path) -> bool:
+    """Return whether a file is the one that is read, which may have the name of an array behind it."""
+    file = read if read.exists() else Path(str(read).rpartition(":")[0])
+    return path.exists() and file.exists() and path.samefile(file)
+
+
+def print_json(found: Any) -> None:
+    """Print JSON; numbers that it does not know, as infinity, become null."""
+    typer.echo(json.dumps(_finite(found), default=str, ensure_ascii=False))
+
+
+def _finite(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {name: _finite(one) for name, one in found.items()}
+    if isinstance(found, list | tuple):
+        return [_finite(one) for one in found]
+    if isinstance(found, np.generic):
+        found = found.item()
+    return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
 def parse_image_shape(text: str | None) -> tuple[int, ...] | None:

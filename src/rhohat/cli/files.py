@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import difflib
+import gzip
+import re
 import sys
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -21,13 +25,16 @@ __all__ = ["STANDARD_OUTPUT", "column_names", "read_column", "read_labels", "wri
 STANDARD_OUTPUT = Path("-")
 
 
-def read_labels(path: Path) -> NDArray[Any]:
+def read_labels(path: Path, n_rows: int) -> NDArray[Any]:
     """Return a label, or a number or several, for every row.
 
     Parameters
     ----------
     path : Path
-        A `.npy` or IDX file of one or two dimensions, or a text file with a line for each row.
+        A `.npy` or IDX file of one or two dimensions; or a text file with a line for each row, after one with names at
+        most, and numbers or a text in each.
+    n_rows : int
+        That it must have labels for.
 
     Returns
     -------
@@ -37,26 +44,40 @@ def read_labels(path: Path) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If it holds no such thing.
+        If it holds no such thing, or another number of them.
     """
     if path.suffix == ".npy":
         labels: NDArray[Any] = np.load(path, allow_pickle=False)
     elif path.suffix in (".txt", ".csv", ".tsv"):
-        return _as_numbers(path.read_text(encoding="utf-8-sig").splitlines())
+        labels = _read_lines(path, n_rows)
     else:
         labels = _read_idx(path)
     if labels.ndim not in (1, 2):
         raise ValueError(f"{path} holds an array of shape {labels.shape}; labels are one or several for each row.")
+    if len(labels) != n_rows:
+        raise ValueError(f"{path} has {len(labels)} labels, and there are {n_rows} rows.")
     return labels
+
+
+def _read_lines(path: Path, n_rows: int) -> NDArray[Any]:
+    lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    if len(lines) == n_rows + 1:
+        lines = lines[1:]  # names of columns
+    delimiter = find_delimiter(lines[0]) if lines else ","
+    cells = [split_line(line, delimiter) for line in lines]
+    if cells and delimiter in lines[0] and delimiter != " ":
+        columns = [_as_numbers(column) for column in zip(*cells, strict=True)]
+        return np.stack(columns, axis=1)
+    return _as_numbers([line.strip() for line in lines])
 
 
 def _read_idx(path: Path) -> NDArray[Any]:
     """Return the labels of an IDX file, whose one axis a row source does not take."""
-    import gzip
-
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rb") as file:
-        content = file.read()
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} cannot be unpacked: {error}") from None
     if content[:4] != b"\0\0\x08\x01":
         raise ValueError(f"{path} holds no labels: they are read from .npy, text, and IDX files of bytes.")
     return np.frombuffer(content, np.uint8, offset=8).astype(np.int64)
@@ -68,16 +89,22 @@ def read_column(path: Path, column: str) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If the file is another one, or there is no such column.
+        If the file is another one, there is no such column, or a row does not have it.
     """
     number = column_names(path, column).index(column)
     if path.suffix == ".parquet":
         table = import_extra("pyarrow.parquet", "formats").read_table(path, columns=[column])
         return np.array(table[column].to_pylist())
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    found = []
+    with _open_text(path) as file:
         delimiter = find_delimiter(file.readline())
-        lines = csv.reader(file, delimiter=delimiter)
-        return _as_numbers([line[number] for line in lines if line])
+        for line_number, line in enumerate(file, 2):
+            cells = split_line(line, delimiter)
+            if len(cells) > number:
+                found.append(cells[number])
+            elif line.strip():
+                raise ValueError(f"{path} has no column {column!r} in its line {line_number}.")
+    return _as_numbers(found)
 
 
 def column_names(path: Path, *wanted: str) -> list[str]:
@@ -86,29 +113,42 @@ def column_names(path: Path, *wanted: str) -> list[str]:
     Raises
     ------
     ValueError
-        If one that is wanted is not among them.
+        If the file is another one, or a column that is wanted is not among them.
     """
     if path.suffix == ".parquet":
         names: list[str] = import_extra("pyarrow.parquet", "formats").read_schema(path).names
     else:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            line = file.readline().rstrip("\r\n")
-        names = split_line(line, find_delimiter(line))
+        with _open_text(path) as file:
+            first = file.readline()
+        names = split_line(first, find_delimiter(first))
     for name in wanted:
         if name not in names:
-            raise ValueError(f"{path} has no column named {name!r}; its columns are {', '.join(map(repr, names))}.")
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            found = ", ".join(map(repr, names))
+            raise ValueError(f"{path} has no column named {name!r}; its columns are {found}.{hint}")
     return names
 
 
+def _open_text(path: Path) -> IO[str]:
+    """Open a table of text, which may be packed."""
+    inner = Path(path.stem) if path.suffix == ".gz" else path
+    if inner.suffix not in (".csv", ".tsv", ".txt", ".data") or not path.is_file():
+        raise ValueError(
+            f"columns are found by their names in text (.csv, .tsv, .txt, .data) and Parquet files; {path} is none. Say"
+            " which to learn from by their numbers: --columns 0,1,2."
+        )
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
+    return path.open(encoding="utf-8-sig", errors="replace")
+
+
 def _as_numbers(texts: Sequence[str]) -> NDArray[Any]:
-    """Return integers or floats where all texts are such, else the texts."""
-    stripped = [text.strip() for text in texts]
-    for kind in (int, float):
-        try:
-            return np.array([kind(text) for text in stripped])
-        except ValueError:
-            continue
-    return np.array(stripped)
+    """Return integers or floats where all texts are written as such, else the texts."""
+    for pattern, kind in ((r"-?(0|[1-9]\d*)", int), (r"[-+]?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d+)?", float)):
+        if texts and all(re.fullmatch(pattern, text) and text.strip("+-.") for text in texts):
+            return np.array([kind(text) for text in texts])
+    return np.array(texts)
 
 
 def write_rows(path: Path, blocks: Iterable[FloatArray], n_rows: int, names: Sequence[str] | None = None) -> None:
@@ -153,11 +193,9 @@ def _write_text(file: IO[str], blocks: Iterable[FloatArray], names: Sequence[str
 
 
 def _write_npy(path: Path, blocks: Iterable[FloatArray], n_rows: int) -> None:
-    done, array = 0, None
-    for block in blocks:
-        if array is None:
-            array = np.lib.format.open_memmap(path, mode="w+", dtype=block.dtype, shape=(n_rows, *block.shape[1:]))
-        array[done : done + len(block)] = block
-        done += len(block)
-    if array is not None:
-        array.flush()
+    with path.open("wb") as file:
+        for number, block in enumerate(blocks):
+            if number == 0:
+                described = {"descr": np.lib.format.dtype_to_descr(block.dtype), "fortran_order": False}
+                np.lib.format.write_array_header_1_0(file, {**described, "shape": (n_rows, *block.shape[1:])})
+            np.ascontiguousarray(block).tofile(file)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from rhohat.cli.app import Json, Traceback, app
+from rhohat.cli.app import Json, Traceback, app, print_json
 from rhohat.proofs import Proof, ProofCase, proof_cases, prove
 
 __all__ = ["PROOF_COLUMNS", "check_gradient"]
@@ -53,7 +52,7 @@ def check_gradient(
         raise typer.BadParameter("no combination has these; see rhohat check-gradient --all for those there are.")
     if as_json:
         proofs = [prove(case) for case in cases]
-        typer.echo(json.dumps([_as_dict(proof) for proof in proofs], indent=1))
+        print_json([_as_dict(proof) for proof in proofs])
     else:
         proofs = _print_table(cases)
     wrong = [proof for proof in proofs if not proof.holds]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from rhohat.cli.app import (
     Data,
@@ -21,10 +21,12 @@ from rhohat.cli.app import (
     app,
     check_writable,
     parse_image_shape,
+    print_json,
 )
 from rhohat.cli.files import read_column, read_labels
 from rhohat.cli.progress import FitProgress
 from rhohat.components import settings_of
+from rhohat.data import open_rows
 from rhohat.estimators import BaseAutoencoder
 from rhohat.evaluation import evaluate as evaluate_model
 from rhohat.extras import import_extra
@@ -32,6 +34,7 @@ from rhohat.model_file import describe, load
 from rhohat.models import estimator_of, feature_names_of, is_pipeline, open_model_rows, prepare_rows
 from rhohat.plots import plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.reporting import report as write_report
+from rhohat.whole_files import replacing
 
 __all__ = ["evaluate", "info", "plot", "report"]
 
@@ -56,13 +59,24 @@ def evaluate(
 ) -> None:
     """Print how well a model does on rows: explained variance, sparsity, dead units, J, and the score with labels."""
     loaded = load(model)
-    if (labels or target) and isinstance(estimator_of(loaded), BaseAutoencoder):
-        raise typer.BadParameter("an autoencoder has no use for labels; leave them out.", param_hint="--labels")
-    y = read_column(data, target) if target is not None else None if labels is None else read_labels(labels)
     with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
+        y = _targets(loaded, data, labels, target, len(rows))
         progress.announce(f"evaluating {len(rows)} rows")
         found = evaluate_model(loaded, rows, y, threshold=threshold)
-    typer.echo(json.dumps(found.to_dict()) if as_json else str(found))
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        typer.echo(str(found))
+
+
+def _targets(loaded: Any, data: Path, labels: Path | None, target: str | None, n_rows: int) -> NDArray[Any] | None:
+    """Return what is predicted, where it was given."""
+    if (labels or target) and isinstance(estimator_of(loaded), BaseAutoencoder):
+        option = "--labels" if labels else "--target"
+        raise typer.BadParameter("an autoencoder has no use for what to predict; leave it out.", param_hint=option)
+    if target is not None:
+        return read_column(data, target)
+    return None if labels is None else read_labels(labels, n_rows)
 
 
 @app.command()
@@ -85,7 +99,7 @@ def report(
     traceback: Traceback = False,
 ) -> None:
     """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went."""
-    check_writable(output)
+    check_writable(output, model, data, endings=(".html", ".htm"))
     if tabular and image_shape is not None:
         raise typer.BadParameter("contradicts --image-shape.", param_hint="--tabular")
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
@@ -127,10 +141,10 @@ def plot(
     traceback: Traceback = False,
 ) -> None:
     """Draw what each unit looks for, how the training went, or rows above their reconstructions."""
-    check_writable(output)
+    check_writable(output, model, *([] if data is None else [data]), endings=(".png", ".svg", ".pdf"))
+    shape = parse_image_shape(image_shape)
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
-    shape = parse_image_shape(image_shape)
     figure = import_extra("matplotlib.figure", "app").Figure(figsize=(8, 6))
     ax = figure.subplots()
     if what is _Picture.LOSS:
@@ -140,6 +154,8 @@ def plot(
     elif what is _Picture.FILTERS:
         plot_filters(estimator.maximal_inputs(), shape, ax=ax)
     else:
+        if not isinstance(estimator, BaseAutoencoder):
+            raise ValueError(f"{type(estimator).__name__} reconstructs nothing; see --what filters and --what loss.")
         if data is None:
             raise typer.BadParameter(
                 "reconstructions need rows: plot MODEL DATA --what reconstructions.", param_hint="DATA"
@@ -148,8 +164,9 @@ def plot(
             prepared = prepare_rows(loaded, rows)
             some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
             seen = shape or (rows.row_shape if len(rows.row_shape) > 1 else None)
-            plot_reconstructions(some, estimator.reconstruct(some), seen, n_images=len(some), ax=ax)
-    figure.savefig(output, bbox_inches="tight", dpi=150)
+            plot_reconstructions(some, estimator.reconstruct(open_rows(some)), seen, n_images=len(some), ax=ax)
+    with replacing(output) as unfinished:
+        figure.savefig(unfinished, bbox_inches="tight", dpi=150, format=output.suffix[1:])
     if not quiet:
         typer.echo(f"wrote {output}")
 
@@ -184,7 +201,7 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
         "versions": describe(model)["versions"],
     }
     if as_json:
-        typer.echo(json.dumps(found, default=str))
+        print_json(found)
         return
     for name, value in _lines(found):
         typer.echo(f"{name:<14}{value}")

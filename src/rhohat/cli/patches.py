@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from rhohat.cli.app import Json, Quiet, Traceback, app, check_writable
+from rhohat.cli.app import Json, Quiet, Traceback, app, check_writable, note, print_json
 from rhohat.cli.files import write_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.data import read_images, sample_patches, whiten_image
@@ -18,6 +18,7 @@ __all__ = ["patches"]
 
 @app.command()
 def patches(
+    ctx: typer.Context,
     images: Annotated[
         Path,
         typer.Argument(
@@ -38,15 +39,18 @@ def patches(
 ) -> None:
     """Cut random patches out of your own images, to learn from them.
 
-    Images smaller than a patch are refused. What is written is an array of shape (number, size, size), or (number,
+    Images smaller than a patch are left out. What is written is an array of shape (number, size, size), or (number,
     size, size, 3) with --color, which train takes.
     """
-    if output.suffix != ".npy":
-        raise typer.BadParameter(f"patches are written to a .npy file; got {output}.", param_hint="--output")
-    check_writable(output)
+    check_writable(output, images, endings=(".npy",))
     with FitProgress(quiet=quiet) as progress:
         progress.announce(f"reading {images}")
-        found = read_images(images, color=color)
+        read = read_images(images, color=color)
+        found = [image for image in read if min(image.shape[:2]) >= size]
+        if len(found) < len(read):
+            note(ctx, f"{len(read) - len(found)} of {len(read)} images are smaller than a patch, and left out")
+        if not found:
+            raise ValueError(f"{images} has no image of {size}×{size} pixels or more; give a smaller --size.")
         if whiten:
             progress.announce(f"whitening {len(found)} images")
             found = [whiten_image(image, boundary="reflect") for image in found]
@@ -56,6 +60,6 @@ def patches(
     write_rows(output, [rows.reshape(number, size, size, *channels)], number)
     shape = "×".join(map(str, (size, size, *channels)))
     if as_json:
-        typer.echo(f'{{"images": {len(found)}, "patches": {number}, "shape": {[size, size, *channels]}}}')
+        print_json({"images": len(found), "patches": number, "shape": [size, size, *channels]})
     elif not quiet:
-        typer.echo(f"wrote {output}: {number} patches of {shape} pixels from {len(found)} images")
+        typer.echo(f"wrote {output}: {number} patches of {shape} pixels from {len(found)} image{'s'[: len(found) - 1]}")

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from numpy.typing import NDArray
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
-from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, check_writable, note
+from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, check_writable, note, print_json
 from rhohat.cli.files import column_names, read_column, read_labels
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.values import parse_setting
 from rhohat.components import ESTIMATORS
 from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
+from rhohat.data.readers import IMAGE_SUFFIXES
 from rhohat.engines import DaskEngine
-from rhohat.estimators import BaseAutoencoder, SparseAutoencoder, StackedAutoencoder, StackedAutoencoderClassifier
+from rhohat.estimators import (
+    BaseAutoencoder,
+    SoftmaxRegression,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    StackedAutoencoderClassifier,
+)
 from rhohat.extras import import_extra
 from rhohat.model_file import save
 from rhohat.models import estimator_of, fit_model, is_pipeline, suggest_preprocessing
@@ -93,12 +99,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any parameter of the estimator, as in Python: tol=1e-4, solver=Adam(learning_rate=0.01),"
-            " corruption=MaskingNoise(0.3), layers__0__max_iter=50. May be given several times.",
-        ),
+        typer.Option("--set", metavar="NAME=VALUE", help="Any parameter of the estimator, such as tol=1e-4."),
     ] = None,
     preprocess: Annotated[
         list[_Step] | None,
@@ -124,7 +125,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, where there is one.")] = False,
     memory_limit: Annotated[str | None, typer.Option(help="Most memory to hold, such as 512 MB.")] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the scheduler of a Dask cluster.")] = None,
-    history: Annotated[Path | None, typer.Option(help="A .jsonl or .csv file for J after every iteration.")] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="A .jsonl or .csv file for J after every iteration over all rows.")
+    ] = None,
     jobs: Jobs = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -135,10 +138,16 @@ def train(
     The model holds its preprocessing too, so encode, report and the others take the same data as this does. Classifiers
     and regressors need --labels or --target. A training that is interrupted leaves no model; with --checkpoint DIR it
     goes on with --resume.
+
+    --set takes values as they are written in Python, and rhohat's own parts: --set solver=Adam(learning_rate=0.01),
+    --set corruption=MaskingNoise(0.3), --set layers__0__max_iter=50. It may be given several times.
     """
-    check_writable(output)
+    check_writable(output, data, *([] if labels is None else [labels]), endings=(".safetensors",))
+    if history is not None:
+        check_writable(history, data, endings=tuple(_HISTORIES), option="--history")
     if resume and checkpoint is None:
         raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
+    _check_targets(estimator, labels, target)
     given = {
         "sparsity": sparsity,
         "sparsity_weight": beta,
@@ -157,16 +166,20 @@ def train(
         FitProgress(quiet=quiet) as progress,
         _connected(dask) as engine,
         _open_rows(data, columns, drop, target) as rows,
+        redirect_stderr(StringIO()) if quiet else nullcontext(),
     ):
         callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [_history(history, resume)])]
         network = _make(estimator, hidden, {**given, "engine": engine, "callbacks": callbacks}, settings or [])
-        y = _targets(data, labels, target, supervised=not isinstance(network, BaseAutoencoder))
+        y = _targets(data, labels, target, len(rows))
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         steps = _preprocessing(preprocess, rows)
         if steps:
             note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")
         model = make_pipeline(*steps, network) if steps else network
+        if resume and checkpoint is not None:
+            states = sorted(checkpoint.rglob("checkpoint-*.safetensors"), key=lambda state: state.stat().st_mtime)
+            note(ctx, f"going on from {states[-1]}" if states else f"there is no checkpoint in {checkpoint} yet")
         progress.announce(f"training on {rows.shape[0]} rows of {rows.shape[1]}")
         try:
             fit_model(model, rows, y)
@@ -178,6 +191,7 @@ def train(
             )
             note(ctx, f"no model was written; {how}")
             raise
+    _check_outcome(model)
     save(model, output)
     _print_summary(model, output, rows.shape, as_json=as_json, quiet=quiet)
 
@@ -205,29 +219,53 @@ def _open_rows(data: Path, columns: str | None, drop: str | None, target: str | 
     """Open the rows to learn from, without the columns that are left out."""
     if columns is not None and drop is not None:
         raise typer.BadParameter("say which columns to keep, or which to leave out.", param_hint="--drop")
+    if data.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in data.iterdir()):
+        raise ValueError(f"{data} has pictures in it: cut patches out of them first, with rhohat patches.")
     chosen = None if columns is None else [_as_count(name.strip()) for name in columns.split(",")]
-    left_out = [] if drop is None else [name.strip() for name in drop.split(",")]
+    left_out = [] if drop is None else [_as_count(name.strip()) for name in drop.split(",")]
     left_out += [] if target is None else [target]
-    if chosen is None and left_out:
-        names = column_names(data, *left_out)
-        chosen = [name for name in names if name not in left_out]
+    if left_out:
+        names = column_names(data, *(name for name in left_out if isinstance(name, str)))
+        dropped = {name if isinstance(name, int) else names.index(name) for name in left_out}
+        kept = range(len(names)) if chosen is None else [_place(one, names) for one in chosen]
+        chosen = [place for place in kept if place not in dropped]
     return open_rows(data, columns=chosen)
 
 
-def _targets(data: Path, labels: Path | None, target: str | None, *, supervised: bool) -> NDArray[Any] | None:
+def _place(column: int | str, names: list[str]) -> int:
+    """Return the number of a column; of one that there is not, a number that is none."""
+    return column if isinstance(column, int) else names.index(column) if column in names else len(names)
+
+
+def _check_targets(kind: _Kind, labels: Path | None, target: str | None) -> None:
+    """Raise where an estimator that learns from targets has none, or another has some."""
+    supervised = not issubclass(_ESTIMATORS[kind], BaseAutoencoder)
+    option = "--target" if labels is None else "--labels"
     if (labels or target) and not supervised:
-        raise typer.BadParameter("an autoencoder learns without labels; leave them out.", param_hint="--labels")
+        raise typer.BadParameter(
+            f"{kind.value} learns without something to predict; leave it out, or say -e classifier or -e regressor.",
+            param_hint=option,
+        )
     if labels and target:
-        raise typer.BadParameter("say --labels or --target, not both.", param_hint="--labels")
+        raise typer.BadParameter("say --labels or --target, not both.", param_hint=option)
+    if supervised and not (labels or target):
+        raise typer.BadParameter(
+            f"{kind.value} needs to know what is to be predicted: --target COLUMN, or --labels FILE.", param_hint=option
+        )
+
+
+def _targets(data: Path, labels: Path | None, target: str | None, n_rows: int) -> NDArray[Any] | None:
     if target is not None:
         return read_column(data, target)
-    if labels is not None:
-        return read_labels(labels)
-    if supervised:
-        raise typer.BadParameter(
-            "what is to be predicted? A file of labels, or --target COLUMN.", param_hint="--labels"
-        )
-    return None
+    return None if labels is None else read_labels(labels, n_rows)
+
+
+def _check_outcome(model: Any) -> None:
+    """Raise where a fit left nothing that was worth to be kept."""
+    estimator: Any = estimator_of(model)
+    for layer in getattr(estimator, "autoencoders_", [estimator]):
+        if layer.solver_status_ == "not_finite":
+            raise ValueError(f"no model was written: {layer.solver_message_}")
 
 
 def _preprocessing(chosen: list[_Step] | None, rows: RowSource) -> list[Any]:
@@ -239,11 +277,11 @@ def _preprocessing(chosen: list[_Step] | None, rows: RowSource) -> list[Any]:
     return [_STEPS[step]() for step in chosen if step is not _Step.NONE]
 
 
+_HISTORIES: dict[str, Any] = {".jsonl": JSONLinesHistory, ".csv": CSVHistory}
+
+
 def _history(path: Path, resume: bool) -> Any:
-    kinds = {".jsonl": JSONLinesHistory, ".csv": CSVHistory}
-    if path.suffix not in kinds:
-        raise typer.BadParameter(f"must be a .jsonl or .csv file; got {path}.", param_hint="--history")
-    return kinds[path.suffix](path, append=resume)
+    return _HISTORIES[path.suffix](path, append=resume)
 
 
 def _make(kind: _Kind, hidden: str | None, given: dict[str, Any], settings: list[str]) -> Any:
@@ -262,6 +300,8 @@ def _make(kind: _Kind, hidden: str | None, given: dict[str, Any], settings: list
         for name in set(SparseAutoencoder().get_params(deep=False)) - known:
             values.pop(name, None)  # they went to the layers
     elif sizes is not None:
+        if cls is SoftmaxRegression:
+            raise typer.BadParameter("softmax has no hidden units.", param_hint="--hidden")
         name = "n_components" if "n_components" in cls().get_params() else "hidden_layer_sizes"
         if name == "n_components" and len(sizes) > 1:
             raise typer.BadParameter(f"{kind.value} has one hidden layer; got {hidden}.", param_hint="--hidden")
@@ -309,7 +349,7 @@ def _print_summary(model: Any, output: Path, shape: tuple[int, int], *, as_json:
         "J": [layer.loss_curve_[-1] if layer.loss_curve_ else None for layer in layers],
     }
     if as_json:
-        typer.echo(json.dumps(summary, default=np.generic.item))
+        print_json(summary)
     elif not quiet:
         sizes = "-".join(map(str, estimator.network_.layer_sizes))
         costs = ", ".join("none" if cost is None else f"{cost:.6g}" for cost in summary["J"])

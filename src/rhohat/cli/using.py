@@ -37,14 +37,14 @@ def encode(model: Model, data: Data, output: Output, quiet: Quiet = False, trace
     Of a classifier or regressor, the units are those of its last hidden layer. Rows are read and written some at a
     time, so there may be more than fit in memory.
     """
-    check_output(output)
+    check_output(output, model, data)
     loaded = load(model)
     n_units = estimator_of(loaded).network_.layer_sizes[estimator_of(loaded)._code_layer]
     names = [f"unit_{number}" for number in range(n_units)]
     with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
         progress.announce(f"encoding {len(rows)} rows")
         write_rows(output, encode_blocks(loaded, rows), len(rows), names)
-    _tell(output, len(rows), "codes", quiet=quiet)
+    _tell(output, len(rows), n_units, quiet=quiet)
 
 
 @app.command()
@@ -53,20 +53,22 @@ def reconstruct(model: Model, data: Data, output: Output, quiet: Quiet = False, 
 
     The preprocessing is undone, so far as it can be: patches that were normalised keep a mean of 0.
     """
-    check_output(output)
+    check_output(output, model, data)
     loaded = load(model)
+    if not isinstance(estimator_of(loaded), BaseAutoencoder):
+        raise ValueError(f"{type(estimator_of(loaded)).__name__} reconstructs nothing; see encode and predict.")
     with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
         progress.announce(f"reconstructing {len(rows)} rows")
         names = feature_names_of(loaded) or rows.feature_names
         names = names or [f"column_{number}" for number in range(rows.shape[1])]
         write_rows(output, reconstruct_blocks(loaded, rows), len(rows), names)
-    _tell(output, len(rows), "reconstructions", quiet=quiet)
+    _tell(output, len(rows), len(names), quiet=quiet)
 
 
 @app.command()
 def predict(model: Model, data: Data, output: Output, quiet: Quiet = False, traceback: Traceback = False) -> None:
     """Write what a classifier or regressor predicts for each row."""
-    check_output(output)
+    check_output(output, model, data)
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     if isinstance(estimator, BaseAutoencoder):
@@ -74,21 +76,19 @@ def predict(model: Model, data: Data, output: Output, quiet: Quiet = False, trac
     with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
         progress.announce(f"predicting for {len(rows)} rows")
         found = np.asarray(estimator.predict(prepare_rows(loaded, rows)))
+        found = found.astype(np.str_) if found.dtype == object else found
         columns = 1 if found.ndim == 1 else found.shape[1]
         names = ["prediction"] if columns == 1 else [f"prediction_{number}" for number in range(columns)]
         write_rows(output, [found], len(rows), names)
-    _tell(output, len(rows), "predictions", quiet=quiet)
+    _tell(output, len(rows), columns, quiet=quiet)
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, *inputs: Path) -> None:
     """Raise where rows cannot be written, before they are computed."""
-    if output == STANDARD_OUTPUT:
-        return
-    if output.suffix not in (".npy", ".csv"):
-        raise typer.BadParameter(f"must be a .npy or .csv file, or - for CSV; got {output}.", param_hint="--output")
-    check_writable(output)
+    if output != STANDARD_OUTPUT:
+        check_writable(output, *inputs, endings=(".npy", ".csv"))
 
 
-def _tell(output: Path, n_rows: int, what: str, *, quiet: bool) -> None:
+def _tell(output: Path, n_rows: int, n_columns: int, *, quiet: bool) -> None:
     if output != STANDARD_OUTPUT and not quiet:
-        typer.echo(f"wrote {output}: {n_rows} {what}")
+        typer.echo(f"wrote {output}: {n_rows} rows × {n_columns} column{'s'[: n_columns - 1]}")

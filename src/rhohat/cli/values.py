@@ -59,10 +59,10 @@ def parse_value(text: str) -> Any:
 def _value(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str | None):
         return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         value = _value(node.operand, text)
         if isinstance(value, int | float):
-            return -value
+            return -value if isinstance(node.op, ast.USub) else value
     if isinstance(node, ast.List | ast.Tuple):
         items = [_value(item, text) for item in node.elts]
         return items if isinstance(node, ast.List) else tuple(items)

@@ -240,10 +240,13 @@ class RangeScaler(_RowTransformer):
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
-        out = X - X.dtype.type(self.data_min_)
-        out *= (self.high - self.low) / self._width
-        out += self.low
-        return out
+        low, high = X.dtype.type(self.low), X.dtype.type(self.high)
+        fraction = X - X.dtype.type(self.data_min_)
+        fraction /= (X.dtype.type(self.data_max_) - X.dtype.type(self.data_min_)) or X.dtype.type(1)
+        out: FloatArray = low + (high - low) * fraction
+        # Rounding must not carry a number of the training rows' range beyond the interval, which a reader looks for.
+        np.minimum(out, high, out=out, where=fraction <= 1)
+        return np.maximum(out, low, out=out, where=fraction >= 0)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Map rows back to the scale of the data.

@@ -11,9 +11,9 @@ import numpy as np
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.extras import import_extra
 
-__all__ = ["matlab_arrays", "read_image", "read_images"]
+__all__ = ["IMAGE_SUFFIXES", "matlab_arrays", "read_image", "read_images"]
 
-_IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def read_images(
@@ -65,7 +65,7 @@ def read_images(
     if path.is_dir():
         return _read_folder(path, color)
     suffix = path.suffix.lower()
-    if suffix in _IMAGE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
         return [read_image(path, color=color)]
     if suffix == ".npy":
         return _split(_load_npy(path), image_axis, path)
@@ -73,7 +73,7 @@ def read_images(
         return _split(_load_mat(path, variable), image_axis, path)
     raise ValueError(
         f"{path} is of no known kind; images are read from .npy, .mat, image files"
-        f" ({', '.join(sorted(_IMAGE_SUFFIXES))}) and folders of image files."
+        f" ({', '.join(sorted(IMAGE_SUFFIXES))}) and folders of image files."
     )
 
 
@@ -108,7 +108,7 @@ def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
         raise
     except Exception as error:  # each decoder has exceptions of its own
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
-    if image.ndim == 4 and image.shape[0] == 1:  # a GIF of one frame
+    if Path(path).suffix.lower() == ".gif" and image.shape[0] == 1:  # of one frame
         image = image[0]
     if image.ndim == 3 and image.shape[2] == 4:
         image = colors.rgba2rgb(image)
@@ -124,10 +124,10 @@ def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
 
 
 def _read_folder(folder: Path, color: bool) -> list[FloatArray]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise ValueError(
-            f"the folder {folder} holds no image files; names must end in one of {sorted(_IMAGE_SUFFIXES)}."
+            f"the folder {folder} holds no image files; names must end in one of {sorted(IMAGE_SUFFIXES)}."
         )
     return [read_image(path, color=color) for path in paths]
 

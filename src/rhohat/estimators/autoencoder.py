@@ -341,6 +341,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """Return the architecture for X, having checked that the output can reach X."""
         low, high = X.extent() if isinstance(X, RowSource) else (float(X.min()), float(X.max()))
         contained = as_loss(self.loss).contains
+        rounding = 4 * float(np.finfo(X.dtype).eps)  # which scaling may carry rows beyond the ends
         output: Activation
         if self.output_activation != "auto":
             output = as_activation(self.output_activation)
@@ -349,8 +350,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         elif continues:
             output = self.network_.activations[-1]
         else:
-            output = Sigmoid() if low >= 0 and high <= 1 else Identity()
-        if contained is None and (low < output.bounds[0] or high > output.bounds[1]):
+            output = Sigmoid() if low >= -rounding and high <= 1 + rounding else Identity()
+        if contained is None and (low < output.bounds[0] - rounding or high > output.bounds[1] + rounding):
             raise ValueError(
                 f"output_activation={output.name!r} reaches [{output.bounds[0]:g}, {output.bounds[1]:g}] only, and X"
                 f" lies in [{low:g}, {high:g}]; use output_activation='identity' (a linear decoder), or scale X into"

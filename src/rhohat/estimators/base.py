@@ -508,7 +508,7 @@ class BaseNetwork(BaseEstimator):
     def _note_data(self, X: FloatArray | RowSource) -> None:
         """Set what is remembered of the rows of a fit."""
         self.n_samples_fit_ = X.shape[0]
-        self.data_name_ = X.name if isinstance(X, RowSource) else None
+        self.data_name_ = X.short_name if isinstance(X, RowSource) else None
 
     def _pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:
         """Return the way of rows, as `_validate` gives them, from layer to layer."""

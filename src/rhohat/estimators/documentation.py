@@ -116,7 +116,7 @@ memory_plan_ : MemoryPlan
 n_samples_fit_ : int
     Rows of the last fit, or call of `partial_fit`.
 data_name_ : str or None
-    What these rows are called, as their path; None for rows that were an array.
+    What these rows are called: the name of their file; None for rows that were an array.
 n_features_in_ : int
 feature_names_in_ : array of shape (`n_features_in_`,)
     Only where X has column names that are all strings.

@@ -23,6 +23,7 @@ from rhohat.tensor_files import read_format, read_tensor_file, write_tensor_file
 __all__ = ["describe", "load", "save"]
 
 _FORMAT, _VERSION = "rhohat model", 1
+_LONGEST_HEADER = 2**22  # bytes; what JSON becomes in memory is some twenty times as large
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -30,8 +31,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     The file holds all that `transform`, `predict` and further training need: parameters, what was learned, names of
     columns, the record of the training, and of `partial_fit` the solver's state. What belongs to a run is not in it:
-    `callbacks`, `engine`, `checkpoint`, `resume`, and a `random_state` that is a generator are at their defaults in
-    what is loaded.
+    `callbacks`, `engine`, `checkpoint`, `resume`, a `random_state` that is a generator, and what `set_output` was told
+    are at their defaults in what is loaded.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     writer = Writer()
     record = {"model": writer.model(model, ""), "versions": _versions()}
     try:
-        write_tensor_file(Path(path), f"{_FORMAT} {_VERSION}", record, writer.arrays)
+        write_tensor_file(Path(path), f"{_FORMAT} {_VERSION}", record, writer.arrays, longest_header=_LONGEST_HEADER)
     except ValueError as error:
         raise ModelFileError(f"the model cannot be saved: {error}") from error
 
@@ -102,7 +103,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     save
     """
     with _refusing(Path(path)) as file:
-        record, arrays = read_tensor_file(file, f"{_FORMAT} {_VERSION}")
+        record, arrays = read_tensor_file(file, f"{_FORMAT} {_VERSION}", _LONGEST_HEADER)
         reader = Reader(arrays)
         model = reader.model(record["model"], "")
         reader.finish()
@@ -130,7 +131,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         If it is no model file, or damaged.
     """
     with _refusing(Path(path)) as file:
-        return read_tensor_file(file, f"{_FORMAT} {_VERSION}")[0]
+        return read_tensor_file(file, f"{_FORMAT} {_VERSION}", _LONGEST_HEADER)[0]
 
 
 @contextmanager
@@ -143,14 +144,14 @@ def _refusing(file: Path) -> Iterator[Path]:
         yield file
     except ModelFileError as error:
         raise ModelFileError(f"{file} cannot be loaded: {error}") from None
-    except (OSError, MemoryError):
+    except OSError:
         raise
     except Exception as error:  # what a damaged or forged file holds may be wrong in any way
         raise ModelFileError(f"{file} cannot be loaded, it is damaged or no model file: {error}") from error
 
 
 def _check_format(path: Path) -> None:
-    found = read_format(path)
+    found = read_format(path, _LONGEST_HEADER)
     name, _, number = (found or "").rpartition(" ")
     if name != _FORMAT or not number.isdecimal() or len(number) > 9:
         what = "no safetensors file, or truncated" if found is None else f"of the format {found[:60]!r}"

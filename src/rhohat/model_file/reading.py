@@ -23,12 +23,13 @@ from rhohat.estimators import (
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.memory import MemoryPlan
 from rhohat.exceptions import ModelFileError
-from rhohat.model_file.layout import COUNTS, LEARNED, STATUS
-from rhohat.models import is_pipeline
+from rhohat.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
 from rhohat.network import Network
 from rhohat.solvers import MiniBatchState
 
 __all__ = ["Reader"]
+
+_MOST_CHARACTERS = 2**22  # of all classes together, each as long as the longest, as NumPy keeps them
 
 
 class Reader:
@@ -47,6 +48,7 @@ class Reader:
         described = _checked(described, dict, "a model")
         kind = _get(described, "kind", str)
         if kind == "Pipeline":
+            _know(described, "kind", "steps")
             return self._pipeline(_get(described, "steps", list), prefix)
         if kind not in ESTIMATORS and kind not in transformers():
             raise ModelFileError(f"its kind {kind[:60]!r} is none that this rhohat knows.")
@@ -54,6 +56,7 @@ class Reader:
         model = self._make(cls, _get(described, "parameters", dict), f"{prefix}parameters.")
         model._validate_params()
         if kind in transformers():
+            _know(described, "kind", "parameters", "feature_names", "learned")
             self._transformer(model, _get(described, "learned", dict), prefix)
         else:
             self._estimator(model, described, prefix)
@@ -67,16 +70,14 @@ class Reader:
         for number, (name, step) in enumerate(steps):
             model = step if step == "passthrough" else self.model(step, f"{prefix}steps.{number}.")
             made.append((_checked(name, str, "the name of a step"), model))
-        last = len(made) - 1
-        if any(isinstance(model, BaseNetwork) or is_pipeline(model) for _, model in made[:last]):
-            raise ModelFileError("only the last step of a pipeline may be an estimator.")
+        check_steps([model for _, model in made])
         pipeline = Pipeline(made)
         pipeline._validate_names([name for name, _ in made])
         return pipeline
 
     def _make(self, cls: type[Any], parameters: dict[str, Any], name: str) -> Any:
         """Return an object of a class with these settings, all of which the class must know."""
-        known = set(signature(cls).parameters)
+        known = set(signature(cls).parameters) - set(OF_THE_RUN)
         unknown = {key: None for key in parameters if key not in known}
         if unknown:
             raise ModelFileError(f"{cls.__name__} has no parameters {_listed(unknown)}.")
@@ -101,6 +102,7 @@ class Reader:
 
     def _transformer(self, model: Any, learned: dict[str, Any], prefix: str) -> None:
         """Set what a transformer has learned."""
+        _know(learned, "n_features_in_")
         n_features = _count(learned, "n_features_in_", least=1)
         for name, shape in LEARNED[type(model).__name__].items():
             array: Any = None
@@ -111,11 +113,28 @@ class Reader:
             for switch, name in (("with_mean", "mean_"), ("with_std", "scale_")):
                 if getattr(model, switch) and getattr(model, name) is None:
                     raise ModelFileError(f"it lacks the tensor {prefix + name}.")
-        if _count(learned, "n_samples_seen_"):
-            model.n_samples_seen_ = learned["n_samples_seen_"]
+        seen = self._arrays.pop(f"{prefix}n_samples_seen_", None)
+        if hasattr(model, "partial_fit"):
+            if seen is None or seen.dtype != np.int64 or seen.shape not in ((), (n_features,)):
+                raise ModelFileError(f"it lacks the tensor {prefix}n_samples_seen_.")
+            model.n_samples_seen_ = seen if seen.ndim else seen[()]
+        elif seen is not None:
+            raise ModelFileError(f"its tensor {prefix}n_samples_seen_ belongs to nothing.")
         model.n_features_in_ = n_features
+        self._check_scales(model)
+
+    def _check_scales(self, model: Any) -> None:
+        """Raise where what a transformer divides by, or maps to, is no range."""
+        low, high = getattr(model, "feature_range", None) or (getattr(model, "low", 0), getattr(model, "high", 1))
+        scale = getattr(model, "scale_", None)
+        reversed_data = getattr(model, "data_min_", 0) is not None and np.any(
+            np.asarray(getattr(model, "data_min_", 0)) > np.asarray(getattr(model, "data_max_", 0))
+        )
+        if low >= high or reversed_data or (scale is not None and np.any(np.asarray(scale) <= 0)):
+            raise ModelFileError(f"{type(model).__name__} has a scale or a range that is not positive.")
 
     def _estimator(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
+        _know(described, "kind", "parameters", "feature_names", "data", *_keys_of(model))
         if isinstance(model, StackedAutoencoder):
             layers = enumerate(_get(described, "autoencoders", list))
             model.autoencoders_ = [self._autoencoder(one, f"{prefix}autoencoders_.{k}.") for k, one in layers]
@@ -133,6 +152,7 @@ class Reader:
         if isinstance(model, SoftmaxRegression) and model.network_.n_layers != 1:
             raise ModelFileError(f"{model.network_.layer_sizes} are no layers of a softmax regression.")
         data = _get(described, "data", dict)
+        _know(data, "n_samples_fit_", "data_name_")
         model.n_samples_fit_ = _count(data, "n_samples_fit_")
         model.data_name_ = None if data.get("data_name_") is None else _get(data, "data_name_", str)
         self._own(model, described, prefix)
@@ -169,6 +189,7 @@ class Reader:
             self._partial_fit(model, _get(described, "partial_fit", dict), prefix)
 
     def _architecture(self, described: dict[str, Any]) -> Network:
+        _know(described, "layer_sizes", "activations", "tied")
         sizes = tuple(_checked(size, int, "a layer size") for size in _get(described, "layer_sizes", list))
         activations = tuple(self._value(one, "") for one in _get(described, "activations", list))
         if not all(isinstance(activation, Activation) for activation in activations):
@@ -176,6 +197,7 @@ class Reader:
         return Network(sizes, activations, tied=_get(described, "tied", bool))
 
     def _training(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
+        _know(record, *COUNTS, *STATUS, "warm_up_evaluations_", "terms", "memory_plan_")
         model.loss_curve_ = self._curve(f"{prefix}loss_curve_")
         model.validation_curve_ = self._curve(f"{prefix}validation_curve_")
         terms = [_checked(name, str, "a term of J") for name in _get(record, "terms", list)]
@@ -197,6 +219,7 @@ class Reader:
             model.memory_plan_ = MemoryPlan(**{**plan, "parts": parts})
 
     def _partial_fit(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
+        _know(record, "seed", "epoch", "step", "moments")
         n_parameters = (model.network_.n_parameters,)
         model._solver_theta = self._take(f"{prefix}partial_fit.theta", n_parameters)
         moments = [_checked(name, str, "a moment") for name in _get(record, "moments", list)]
@@ -210,10 +233,8 @@ class Reader:
     def _own(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
         """Set what only some kinds have."""
         if isinstance(model, BaseClassifier):
-            model.classes_ = self._labels(_get(described, "classes", dict), f"{prefix}classes_")
-            n_classes = len(model.classes_)
-            if model.n_outputs_ != n_classes and (model.n_outputs_, n_classes) != (1, 2):
-                raise ModelFileError(f"it has {n_classes} classes and {model.n_outputs_} output units.")
+            n_classes = max(model.n_outputs_, 2)
+            model.classes_ = self._labels(_get(described, "classes", dict), f"{prefix}classes_", n_classes)
         if isinstance(model, StackedAutoencoderClassifier):
             model.autoencoder_ = self._autoencoder(described.get("autoencoder"), f"{prefix}autoencoder_.")
             model.softmax_ = self.model(_get(described, "softmax", dict), f"{prefix}softmax_.")
@@ -232,14 +253,21 @@ class Reader:
             if described.get("log_likelihood") is not None:
                 model.log_likelihood_ = _get(described, "log_likelihood", float)
 
-    def _labels(self, described: dict[str, Any], name: str) -> NDArray[Any]:
+    def _labels(self, described: dict[str, Any], name: str, n_classes: int) -> NDArray[Any]:
+        """Return the classes, of which there are so many."""
         if "tensor" in described:
+            _know(described, "tensor")
             labels = self._take(name, None)
         else:
+            _know(described, "texts", "objects")
             texts = [_checked(text, str, "a class") for text in _get(described, "texts", list)]
+            if max(map(len, texts), default=0) * len(texts) > _MOST_CHARACTERS:
+                raise ModelFileError("its classes have names that are too long.")
             labels = np.array(texts, dtype=object if _get(described, "objects", bool) else np.str_)
-        if labels.ndim != 1 or not np.array_equal(np.unique(labels), labels):
-            raise ModelFileError("its classes are not sorted, or no vector.")
+        if labels.shape != (n_classes,):
+            raise ModelFileError(f"it has {labels.size} classes, and output units for {n_classes}.")
+        if not np.array_equal(np.unique(labels), labels):
+            raise ModelFileError("its classes are not sorted.")
         return labels
 
     def _feature_names(self, model: Any, names: Any) -> None:
@@ -271,6 +299,27 @@ class Reader:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelFileError(f"its tensor {name} has numbers that are not finite.")
         return array
+
+
+def _keys_of(model: BaseNetwork) -> tuple[str, ...]:
+    """Return what the description of an estimator has beside what all descriptions have."""
+    if isinstance(model, StackedAutoencoder):
+        return ("autoencoders",)
+    own: tuple[str, ...] = ("network", "training", "partial_fit")
+    if isinstance(model, BaseClassifier):
+        own += ("classes",)
+    if isinstance(model, StackedAutoencoderClassifier):
+        own += ("autoencoder", "softmax", "accuracies")
+    if isinstance(model, FeedforwardRegressor):
+        own += ("one_dimensional", "log_likelihood")
+    return own
+
+
+def _know(record: Mapping[str, Any], *keys: str) -> None:
+    """Raise where a description says something that nobody asks for."""
+    unknown = {key: None for key in record if key not in keys}
+    if unknown:
+        raise ModelFileError(f"its description has {_listed(unknown)}, which its kind does not know.")
 
 
 def _get(record: Mapping[str, Any], key: str, kind: type[Any]) -> Any:

@@ -18,10 +18,12 @@ from rhohat.estimators import (
 )
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.exceptions import ModelFileError
-from rhohat.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS
+from rhohat.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
 from rhohat.models import is_pipeline
 
 __all__ = ["Writer"]
+
+_WIDEST = 8  # bytes of a number
 
 
 class Writer:
@@ -37,6 +39,7 @@ class Writer:
                 [name, "passthrough" if step in (None, "passthrough") else self.model(step, f"{prefix}steps.{number}.")]
                 for number, (name, step) in enumerate(model.steps)
             ]
+            check_steps([step for _, step in model.steps])
             return {"kind": "Pipeline", "steps": steps}
         kind = type(model).__name__
         if {**ESTIMATORS, **transformers()}.get(kind) is not type(model):
@@ -60,10 +63,9 @@ class Writer:
             value = getattr(transformer, name)
             if value is not None:  # as the variances of a scaler that does not scale
                 self.arrays[prefix + name] = np.asarray(value, None if isinstance(value, np.ndarray) else np.float64)
-        return {
-            "n_features_in_": int(transformer.n_features_in_),
-            "n_samples_seen_": int(np.max(getattr(transformer, "n_samples_seen_", 0))),
-        }
+        if hasattr(transformer, "n_samples_seen_"):
+            self.arrays[f"{prefix}n_samples_seen_"] = np.asarray(transformer.n_samples_seen_, np.int64)
+        return {"n_features_in_": int(transformer.n_features_in_)}
 
     def _network(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
         """Store architecture, weights and training record."""
@@ -129,10 +131,14 @@ class Writer:
         return own
 
     def _labels(self, labels: NDArray[Any], name: str) -> dict[str, Any]:
-        if labels.dtype.kind in "buif":
+        if labels.dtype.kind in "buif" and labels.dtype.itemsize <= _WIDEST:
             self.arrays[name] = labels
             return {"tensor": name}
-        return {"texts": [str(label) for label in labels], "objects": labels.dtype == object}
+        if labels.dtype.kind == "U" or all(isinstance(label, str) for label in labels):
+            return {"texts": [str(label) for label in labels], "objects": labels.dtype == object}
+        raise ModelFileError(
+            f"classes must be numbers of up to {8 * _WIDEST} bits, or texts; they are of {labels.dtype}."
+        )
 
     def _curve(self, name: str, values: list[float]) -> None:
         self.arrays[name] = np.array(values, dtype=np.float64)
@@ -157,7 +163,7 @@ class Writer:
             return {"number": str(value)}
         if value is None or isinstance(value, bool | int | float | str):
             return value
-        if isinstance(value, np.ndarray) and value.dtype.kind in "buif":
+        if isinstance(value, np.ndarray) and value.dtype.kind in "buif" and value.dtype.itemsize <= _WIDEST:
             self.arrays[name] = value
             return {"tensor": name}
         if isinstance(value, list | tuple):

@@ -13,11 +13,11 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.models import codes_of, estimator_of, feature_names_of, preprocessing_of
+from rhohat.models import codes_of, estimator_of, feature_names_of, preprocessing_of, sparsity_target
 from rhohat.plots import _image_shape
 from rhohat.reporting.charts import draw_curves, draw_dots
 from rhohat.reporting.drawing import Sheets, as_uri, in_sheets, pixels_about_0, pixels_between, png
-from rhohat.reporting.facts import Fit, Step, fits_of, names_of_units, network_of, sparsity_target, steps_of
+from rhohat.reporting.facts import Fit, Step, fits_of, names_of_units, network_of, steps_of
 from rhohat.reporting.measuring import Measurements
 from rhohat.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units
 
@@ -200,7 +200,9 @@ class Content:
     @cached_property
     def target(self) -> float | None:
         """ρ, as an activation of the units."""
-        return sparsity_target(self.estimator)
+        rho = sparsity_target(self.estimator)
+        low, high = self.estimator.network_.activations[self.estimator._code_layer - 1].bounds
+        return None if rho is None else low + (high - low) * rho
 
     @cached_property
     def dead(self) -> NDArray[np.bool_]:

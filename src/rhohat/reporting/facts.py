@@ -10,10 +10,8 @@ from importlib.metadata import version
 from typing import Any
 
 from rhohat.estimators import StackedAutoencoder, StackedAutoencoderClassifier
-from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.stacked_autoencoder import HasLayers
 from rhohat.models import estimator_of
-from rhohat.penalties import KLSparsity
 
 __all__ = [
     "Fit",
@@ -22,7 +20,6 @@ __all__ = [
     "fits_of",
     "names_of_units",
     "network_of",
-    "sparsity_target",
     "steps_of",
     "versions",
 ]
@@ -99,24 +96,6 @@ def fits_of(estimator: Any) -> list[Fit]:
             _fit("fine-tuning of all layers", estimator),
         ]
     return [_fit("", estimator)]
-
-
-def sparsity_target(estimator: Any) -> float | None:
-    """Return the mean activation that the units are held to, as an activation of theirs; None where there is none."""
-    if isinstance(estimator, StackedAutoencoder):
-        layers = getattr(estimator, "autoencoders_", [])
-        return sparsity_target(layers[-1]) if layers else None
-    penalties = list(getattr(estimator, "penalties", None) or [])
-    if isinstance(estimator, BaseAutoencoder):
-        penalties = [*estimator._own_penalties(), *penalties]
-    low, high = estimator.network_.activations[estimator._code_layer - 1].bounds
-    for penalty in penalties:
-        if isinstance(penalty, KLSparsity) and penalty.weight > 0:
-            hidden = estimator._code_layer - 1
-            is_hidden = estimator._code_layer < estimator.network_.n_layers
-            if is_hidden and (penalty.layers is None or hidden in penalty.layers):
-                return float(low + (high - low) * penalty.sparsity)
-    return None
 
 
 def names_of_units(estimator: Any) -> list[str] | None:

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.data import open_rows
 from rhohat.extras import import_extra
 from rhohat.metrics import default_threshold
-from rhohat.models import estimator_of, prepare_rows
+from rhohat.models import estimator_of, open_model_rows, prepare_rows
 from rhohat.reporting.content import MOST_TOP_ROWS, Content, choose_image_shape, choose_names, show
 from rhohat.reporting.facts import versions
 from rhohat.reporting.measuring import measure
@@ -110,7 +109,7 @@ def report(
     _check(max_rows=max_rows, n_reconstructions=n_reconstructions)
     jinja2 = import_extra("jinja2", "app")
     with _writing(path) as write:
-        source = open_rows(data)
+        source = open_model_rows(model, data)
         try:
             prepared = prepare_rows(model, source)
             names = choose_names(model, source)
@@ -119,7 +118,7 @@ def report(
                 threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
             measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
             units = describe_units(estimator, shape, gabor=gabor)
-            heading = _title(estimator, source.name) if title is None else title
+            heading = _title(estimator, source.short_name) if title is None else title
             content = Content(model, prepared, heading, shape, names, measured, units, n_reconstructions)
             page = _render(jinja2, content)
         finally:
@@ -143,10 +142,8 @@ def _check(**counts: Any) -> None:
 
 
 def _title(estimator: Any, name: str) -> str:
-    file, colon, key = name.rpartition(":/")
-    short = Path(file).name + colon + key if colon else Path(name).name
     n_units = estimator.network_.layer_sizes[estimator._code_layer]
-    return f"{type(estimator).__name__}, {n_units:,} unit{'' if n_units == 1 else 's'}, on {short}"
+    return f"{type(estimator).__name__}, {n_units:,} unit{'' if n_units == 1 else 's'}, on {name}"
 
 
 def _render(jinja2: Any, content: Content) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,6 +72,12 @@ class RowSource(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.shape[0]} × {self.shape[1]}, {self.dtype}>"
+
+    @property
+    def short_name(self) -> str:
+        """The name without folders before it, and with the array's name that may stand behind it."""
+        file, colon, key = self.name.rpartition(":/")
+        return f"{os.path.basename(file)}:/{key}" if colon else os.path.basename(self.name)
 
     def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Read successive rows.

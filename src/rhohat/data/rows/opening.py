@@ -19,7 +19,7 @@ from sklearn.utils import check_array
 
 from rhohat.data.readers import matlab_arrays
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, choose
+from rhohat.data.rows.base import RowSource, choose, choose_columns
 from rhohat.data.rows.combined import ColumnRows, ConvertedRows, ShardedRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.datasets import DatasetRows, open_hdf5, open_zarr
@@ -120,10 +120,8 @@ def open_rows(
     if isinstance(data, str | PathLike):
         source = opened = _open_path(fspath(data), chosen)
     else:
-        source = opened = _open_object(data)
+        source = opened = _open_object(data, chosen)
     try:
-        if chosen is not None and not isinstance(data, str | PathLike):
-            source = ColumnRows(source, chosen)
         if transform is not None:
             source = TransformedRows(source, transform)
         if dtype is not None and source.dtype != np.dtype(dtype):
@@ -135,7 +133,13 @@ def open_rows(
     return source
 
 
-def _open_object(data: Any) -> RowSource:
+def _open_object(data: Any, chosen: tuple[str | int, ...] | None) -> RowSource:
+    if chosen is not None:
+        if getattr(data, "columns", None) is None:
+            return ColumnRows(_open_object(data, None), chosen)
+        names = list(data.columns)
+        numbers = choose_columns(chosen, names, len(names), "the table")
+        data = data.iloc[:, numbers] if hasattr(data, "iloc") else data[:, numbers]
     if isinstance(data, RowSource):
         return data
     if is_dask_array(data):
@@ -144,9 +148,9 @@ def _open_object(data: Any) -> RowSource:
         raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
     columns = getattr(data, "columns", None)
     if columns is not None:
-        names = list(columns) if all(isinstance(column, str) for column in columns) else None
+        named = all(isinstance(column, str) for column in columns)
         table = check_array(data, dtype="numeric", ensure_all_finite=False, input_name="the table")
-        return ArrayRows(table, "the table", names)
+        return ArrayRows(table, "the table", list(columns) if named else None)
     is_dataset = all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__"))
     if is_dataset and not isinstance(data, np.ndarray):
         return DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")

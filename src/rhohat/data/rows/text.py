@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,8 +23,9 @@ _DELIMITERS = ",;\t "
 class TextRows(RowSource):
     """Rows of a text file: numbers between commas, semicolons, tabs or spaces, a row a line.
 
-    A first line in which no cell is a number holds the names of the columns. Opening reads the file once, to find where
-    the rows are; reading parses those that are asked for.
+    A first line in which no cell is a number holds the names of the columns; a first column without a name that begins
+    with 0 is the index of a frame, and left out. Cells in quotes may hold delimiters, not ends of lines. Opening reads
+    the file once, to find where the rows are; reading parses those that are asked for.
 
     Parameters
     ----------
@@ -50,16 +52,21 @@ class TextRows(RowSource):
         number, row = (2, below) if names else (1, cells)
         if names and row and len(names) != len(row):
             raise ValueError(f"{name} names {len(names)} columns and has {len(row)}.")
-        chosen = range(len(row)) if columns is None else choose_columns(columns, names, len(row), name)
+        if columns is not None:
+            chosen = choose_columns(columns, names, len(row), name)
+        else:
+            has_index = names is not None and len(row) > 1 and not names[0] and row[0] == "0"  # as pandas writes it
+            chosen = list(range(int(has_index), len(row)))
         if not row:
             raise ValueError(f"{name} is no table of numbers: its line {number} is empty.")
         for column in chosen:
             if not _is_number(row[column]):
                 raise ValueError(
-                    f"{name} is no table of numbers: its column {names[column] if names else column!r} holds"
-                    f" {row[column][:60]!r} in line {number}. Choose others, as in open_rows(path, columns=[...])."
+                    f"{name} is no table of numbers: in line {number}, column {names[column] if names else column!r}"
+                    f" {_describe_cell(row[column])}. Choose other columns, or change it."
                 )
-        self._columns = None if columns is None else list(chosen)
+        self._columns = list(chosen)
+        self._n_cells, self._named = len(row), bool(names)
         self._offsets, n_rows = self._find_rows(skip=bool(names))
         kept = None if names is None else [names[column] for column in chosen]
         super().__init__(name, (n_rows, len(chosen)), np.float64, kept)
@@ -100,27 +107,51 @@ class TextRows(RowSource):
                 ndmin=2,
                 dtype=out.dtype,
                 quotechar='"',
-                usecols=self._columns,
+                usecols=None if len(self._columns) == self._n_cells else self._columns,
             )
-        except ValueError as error:
-            raise ValueError(f"{self.name} has no row of {self.shape[1]} numbers in each line: {error}") from error
+        except ValueError:
+            raise ValueError(self._complaint(wanted, start)) from None
         if rows.shape != out.shape:  # also where lines end in another way than the first did
             raise ValueError(
                 f"{self.name} has empty lines or other numbers of columns between rows {start} and {stop}."
             )
         out[:] = rows
 
+    def _complaint(self, lines: Sequence[str], start: int) -> str:
+        """Return what is wrong with some lines, which begin with this row."""
+        for number, line in enumerate(lines, start + 1 + self._named):
+            cells = split_line(line, self._delimiter)
+            if len(cells) != self._n_cells:
+                return f"{self.name} has {len(cells)} cells in line {number}, and {self._n_cells} in the first."
+            for index, column in enumerate(self._columns):
+                if not _is_number(cells[column]):
+                    name = self.feature_names[index] if self.feature_names else column
+                    what = _describe_cell(cells[column])
+                    return f"{self.name} is no table of numbers: in line {number}, column {name!r} {what}."
+        return f"{self.name} has no row of {self.shape[1]} numbers in each line."
+
+
+def _describe_cell(cell: str) -> str:
+    """Return what a cell holds that is no number."""
+    if not cell:
+        return "is empty, and missing values are not taken: fill them in, or leave the row out"
+    why = ", and numbers are written with points, not commas" if re.fullmatch(r"[-+]?\d+,\d+", cell) else ""
+    return f"holds {cell[:60]!r}{why}"
+
 
 def find_delimiter(line: str) -> str:
-    """Return the first of the delimiters that the line has; a comma, where it has none."""
-    return next((delimiter for delimiter in _DELIMITERS if delimiter in line.strip()), ",")
+    """Return the first of the delimiters that the line has outside of quotes; a comma, where it has none."""
+    bare = re.sub(r'"[^"]*"', '""', line.strip())
+    return next((delimiter for delimiter in _DELIMITERS if delimiter in bare), ",")
 
 
 def split_line(line: str, delimiter: str) -> list[str]:
     """Return the cells of a line, without quotes around them."""
     if delimiter == " ":
         return line.split()
-    return next(csv.reader([line], delimiter=delimiter), [])
+    return [
+        cell.strip() for cell in next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, skipinitialspace=True), [])
+    ]
 
 
 def _lines(content: bytes) -> list[str]:
