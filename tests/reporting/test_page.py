@@ -425,3 +425,25 @@ def test_a_thousand_units_of_28_by_28_pixels_take_10_mb_at_most(rng):
     assert 8_000_000 < len(page.encode()) <= 10_000_000
     assert 3 <= n_top < 12
     assert len(record["rows"]["numbers"]) == len(np.unique(record["top"]["places"]))
+
+
+def test_what_was_to_be_predicted_shows_how_well_it_is(rng):
+    X = rng.random((60, 5))
+    labels = (X[:, 0] > 0.5).astype(int)
+    classifier = FeedforwardClassifier(hidden_layer_sizes=(3,), max_iter=200, tol=1e-3, random_state=0).fit(X, labels)
+    assert "accuracy" not in figures_of(report(classifier, X))
+    assert figures_of(report(classifier, X, y=labels))["accuracy"] == pytest.approx(
+        classifier.score(X, labels), abs=1e-3
+    )
+    with pytest.raises(ValueError, match="y must have an entry for every row, 60 of them; got 59"):
+        report(classifier, X, y=labels[1:])
+
+
+def test_a_curve_that_begins_near_its_end_is_explained(rng):
+    X = rng.random((3000, 4))
+    model = SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=20, tol=1e-1, random_state=0).fit(X)
+    n_before = sum(model.warm_up_evaluations_.values())
+    assert n_before > 0
+    assert f"{n_before} evaluations over some of the rows came before" in report(model, X)
+    few = SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=20, tol=1e-1, random_state=0).fit(X[:50])
+    assert "came before" not in report(few, X)

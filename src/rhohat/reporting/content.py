@@ -13,6 +13,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.evaluation import Evaluation
 from rhohat.models import codes_of, estimator_of, feature_names_of, preprocessing_of, sparsity_target
 from rhohat.plots import _image_shape
 from rhohat.reporting.charts import draw_curves, draw_dots
@@ -134,6 +135,8 @@ class Content:
     measured : Measurements
     units : Units
     n_reconstructions : int
+    evaluated : Evaluation, default=None
+        Where it was said what is to be predicted.
     """
 
     model: Any
@@ -144,6 +147,7 @@ class Content:
     measured: Measurements
     units: Units
     n_reconstructions: int
+    evaluated: Evaluation | None = None
 
     @property
     def estimator(self) -> Any:
@@ -216,6 +220,13 @@ class Content:
         activations, made = self.measured.activations, self.measured.reconstructions
         active = f"A unit is active on a row where its activation is above {show(self.threshold)}."
         figures = []
+        if self.evaluated is not None and self.evaluated.score is not None:
+            meanings = {
+                "accuracy": "Fraction of all rows that are classified correctly.",
+                "R²": "How much of the targets’ variance the predictions keep: 1 is all, 0 no better than their means.",
+            }
+            name = self.evaluated.score_name or "score"
+            figures.append(Figure(name, show(self.evaluated.score), meanings[name]))
         if made is not None:
             figures += [
                 Figure(

@@ -59,6 +59,8 @@ class Fit:
         J, its terms, and J on rows held out, where there were any.
     memory : str
         The plan as text; "" where there is none.
+    n_warm_up : int
+        Evaluations before, over some of the rows.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Fit:
     n_evaluations: int
     curves: dict[str, list[float]] = field(repr=False)
     memory: str = ""
+    n_warm_up: int = 0
 
 
 def steps_of(model: Any) -> list[Step]:
@@ -138,6 +141,7 @@ def _fit(name: str, estimator: Any) -> Fit:
         int(getattr(estimator, "n_evaluations_", 0)),
         curves,
         "" if memory is None else str(memory),
+        sum(getattr(estimator, "warm_up_evaluations_", {}).values()),
     )
 
 

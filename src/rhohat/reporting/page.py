@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from rhohat.evaluation import evaluate
 from rhohat.extras import import_extra
 from rhohat.metrics import default_threshold
 from rhohat.models import estimator_of, open_model_rows, prepare_rows
@@ -33,6 +35,7 @@ def report(
     model: Any,
     data: Any,
     path: str | PathLike[str] | None = None,
+    y: ArrayLike | None = None,
     *,
     image_shape: tuple[int, ...] | str | None = "auto",
     threshold: float | None = None,
@@ -57,6 +60,8 @@ def report(
         as the network sees them, after the model's preprocessing. A row source stays open.
     path : path, default=None
         Where the page goes; an earlier file is replaced once the new one is complete. None writes no file.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+        What a classifier or regressor is to predict; with it the page says how well it does. Others ignore it.
     image_shape : {"auto"}, tuple of int or None, default="auto"
         (height, width) or (height, width, 3), in which rows are drawn. None: as bars, one for each feature. "auto": the
         shape that the rows have in `data`; else, where features have no names and there are 16 or more, square.
@@ -116,10 +121,11 @@ def report(
             shape = choose_image_shape(image_shape, model, prepared, names)
             if threshold is None:
                 threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
+            evaluated = None if y is None else evaluate(model, source, y, cost=False)
             measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
             units = describe_units(estimator, shape, gabor=gabor)
             heading = _title(estimator, source.short_name) if title is None else title
-            content = Content(model, prepared, heading, shape, names, measured, units, n_reconstructions)
+            content = Content(model, prepared, heading, shape, names, measured, units, n_reconstructions, evaluated)
             page = _render(jinja2, content)
         finally:
             if source is not data:
