@@ -59,7 +59,7 @@ docs: $(STAMP)
 	@echo "docs/_build/html/index.html"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check .

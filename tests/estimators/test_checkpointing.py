@@ -511,8 +511,15 @@ except KeyboardInterrupt:
 """
 
 
+def take_interrupts():
+    """Undo what a shell does to what it starts in the background: that ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_within_an_epoch_keeps_the_updates_done(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", PRESSED, tmp_path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRESSED, tmp_path], stdout=subprocess.PIPE, text=True, preexec_fn=take_interrupts
+    )
     assert process.stdout.readline() == "ready\n"
     while not Checkpoints(tmp_path).paths():
         time.sleep(0.02)
