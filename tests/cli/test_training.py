@@ -225,12 +225,11 @@ def start_training(folder, *more):
     arguments = ("-e", "denoising", "--set", "solver=Adam(batch_size=10)", "--hidden", "20", "--max-iter", "60")
     checkpoints = ("--checkpoint", "state", "--checkpoint-every", "1", "--set", "tol=0")
     command = [sys.executable, "-m", "rhohat", "train", "images.npy", "-o", "model.safetensors"]
+    # A shell makes what it starts in the background ignore Ctrl-C, and so what that starts.
+    take_interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
-        [*command, *arguments, *checkpoints, *more],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*command, *arguments, *checkpoints, *more], cwd=folder, preexec_fn=take_interrupts, **pipes
     )
 
 
