@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
-from rhohat.estimators import BaseAutoencoder
+from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
 from rhohat.models import codes_of, estimator_of, open_model_rows, prepare_rows, preprocessing_of, sparsity_target
 

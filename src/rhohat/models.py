@@ -19,7 +19,9 @@ from sklearn.base import OneToOneFeatureMixin
 from rhohat.arrays import FloatArray
 from rhohat.components import transformers
 from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
-from rhohat.estimators import BaseAutoencoder, BaseNetwork, StackedAutoencoder
+from rhohat.estimators import StackedAutoencoder
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import BaseNetwork
 from rhohat.penalties import KLSparsity
 
 __all__ = [

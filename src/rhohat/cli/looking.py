@@ -27,7 +27,7 @@ from rhohat.cli.files import read_column, read_labels
 from rhohat.cli.progress import FitProgress
 from rhohat.components import settings_of
 from rhohat.data import open_rows
-from rhohat.estimators import BaseAutoencoder
+from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.evaluation import evaluate as evaluate_model
 from rhohat.extras import import_extra
 from rhohat.model_file import describe, load

@@ -24,12 +24,12 @@ from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, o
 from rhohat.data.readers import IMAGE_SUFFIXES
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
-    BaseAutoencoder,
     SoftmaxRegression,
     SparseAutoencoder,
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
+from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.extras import import_extra
 from rhohat.model_file import save
 from rhohat.models import estimator_of, fit_model, is_pipeline, suggest_preprocessing

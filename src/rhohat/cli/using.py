@@ -11,7 +11,7 @@ import typer
 from rhohat.cli.app import Data, Model, Quiet, Traceback, app, check_writable
 from rhohat.cli.files import STANDARD_OUTPUT, write_rows
 from rhohat.cli.progress import FitProgress
-from rhohat.estimators import BaseAutoencoder
+from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.model_file import load
 from rhohat.models import (
     encode_blocks,

@@ -1,7 +1,5 @@
 """Estimators: scikit-learn's contract on top of networks, objectives and solvers."""
 
-from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.classifier import FeedforwardClassifier
 from rhohat.estimators.contractive_autoencoder import ContractiveAutoencoder
 from rhohat.estimators.deep_autoencoder import DeepAutoencoder
@@ -13,8 +11,6 @@ from rhohat.estimators.stacked_autoencoder import StackedAutoencoder
 from rhohat.estimators.stacked_classifier import StackedAutoencoderClassifier
 
 __all__ = [
-    "BaseAutoencoder",
-    "BaseNetwork",
     "ContractiveAutoencoder",
     "DeepAutoencoder",
     "DenoisingAutoencoder",

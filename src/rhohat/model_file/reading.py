@@ -13,13 +13,13 @@ from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
 from rhohat.components import COMPONENTS, ESTIMATORS, transformers
 from rhohat.estimators import (
-    BaseAutoencoder,
-    BaseNetwork,
     FeedforwardRegressor,
     SoftmaxRegression,
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.memory import MemoryPlan
 from rhohat.exceptions import ModelFileError

@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.components import COMPONENTS, ESTIMATORS, settings_of, transformers
-from rhohat.estimators import (
-    BaseNetwork,
-    FeedforwardRegressor,
-    StackedAutoencoder,
-    StackedAutoencoderClassifier,
-)
+from rhohat.estimators import FeedforwardRegressor, StackedAutoencoder, StackedAutoencoderClassifier
+from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.exceptions import ModelFileError
 from rhohat.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
