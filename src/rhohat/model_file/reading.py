@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
 from rhohat.components import COMPONENTS, ESTIMATORS, transformers
+from rhohat.engines import ThreadEngine
 from rhohat.estimators import (
     FeedforwardRegressor,
     SoftmaxRegression,
@@ -135,6 +136,7 @@ class Reader:
 
     def _estimator(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
         _know(described, "kind", "parameters", "feature_names", "data", *_keys_of(model))
+        ThreadEngine(model.n_jobs)  # raises for a number of threads that there cannot be
         if isinstance(model, StackedAutoencoder):
             layers = enumerate(_get(described, "autoencoders", list))
             model.autoencoders_ = [self._autoencoder(one, f"{prefix}autoencoders_.{k}.") for k, one in layers]
