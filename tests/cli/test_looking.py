@@ -1,6 +1,11 @@
 """`evaluate`, `report`, `plot` and `info` print what the Python API says, and write pages and pictures."""
 
 import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -65,6 +70,25 @@ def test_gradient_checks_are_json_where_a_program_asks(run):
     assert all(one["holds"] and one["gradient_difference"] <= 1e-8 for one in found)
 
 
-def test_no_colour_is_used_where_none_is_wanted(invoke):
-    """Rich would colour help on a terminal; here and with NO_COLOR it must not."""
-    assert "\x1b[" not in invoke("--help").output
+def help_on_a_terminal(**settings):
+    """What `rhohat --help` writes to a terminal."""
+    import pty  # which Windows has not
+
+    ours, theirs = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    command = [sys.executable, "-m", "rhohat", "--help"]
+    with subprocess.Popen(command, stdout=theirs, env={**environment, "TERM": "xterm-256color", **settings}):
+        os.close(theirs)
+        written = b""
+        with suppress(OSError):  # which says that the other end is closed
+            while piece := os.read(ours, 4096):
+                written += piece
+    os.close(ours)
+    return written
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such terminals on Windows")
+def test_colours_of_a_terminal_are_left_out_where_none_are_wanted():
+    colour = rb"\x1b\[(\d+;)*3\d(;\d+)*m"
+    assert re.search(colour, help_on_a_terminal())
+    assert not re.search(colour, help_on_a_terminal(NO_COLOR="1"))

@@ -1,5 +1,6 @@
 """What is saved comes back, to the last bit; what a file cannot hold is refused before one is written."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -159,6 +160,16 @@ def test_what_is_not_ours_is_refused_with_its_name(make, message, path):
 def test_a_model_that_is_not_fitted_is_refused(model, path):
     with pytest.raises(NotFittedError):
         rhohat.save(model, path)
+    assert not path.exists()
+
+
+def test_what_could_not_be_loaded_is_not_saved(path):
+    broken = copy.deepcopy(fitted("sparse"))
+    broken.intercepts_[0][1] = np.nan
+    with pytest.raises(
+        rhohat.ModelFileError, match=r"cannot be saved, since .* intercepts_\.0 has numbers that are not"
+    ):
+        rhohat.save(broken, path)
     assert not path.exists()
 
 

@@ -53,9 +53,11 @@ class _Commands(TyperGroup):
     """Commands whose errors are a sentence on standard error and an exit status."""
 
     def list_commands(self, ctx: Any) -> list[str]:
+        """Return their names, in the order in which help shows them."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -82,7 +84,6 @@ _TRANSLATIONS = {
     "Choose other columns, or change it.": "Leave it out with --drop, or predict it with --target.",
     "give image_shape=(height, width) or (height, width, 3).": "say --image-shape 28x28, or 28x28x3 for colours; or see"
     " report, which draws bars.",
-    "patch_size": "--size",
 }
 
 

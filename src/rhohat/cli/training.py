@@ -19,11 +19,15 @@ from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, chec
 from rhohat.cli.files import column_names, read_column, read_labels
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.values import parse_setting
-from rhohat.components import ESTIMATORS
 from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
 from rhohat.data.readers import IMAGE_SUFFIXES
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
+    ContractiveAutoencoder,
+    DeepAutoencoder,
+    DenoisingAutoencoder,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
     SoftmaxRegression,
     SparseAutoencoder,
     StackedAutoencoder,
@@ -51,7 +55,17 @@ class _Kind(StrEnum):
     STACKED_CLASSIFIER = "stacked-classifier"
 
 
-_ESTIMATORS = dict(zip(_Kind, ESTIMATORS.values(), strict=True))
+_ESTIMATORS: dict[_Kind, type[Any]] = {
+    _Kind.SPARSE: SparseAutoencoder,
+    _Kind.DENOISING: DenoisingAutoencoder,
+    _Kind.CONTRACTIVE: ContractiveAutoencoder,
+    _Kind.DEEP: DeepAutoencoder,
+    _Kind.STACKED: StackedAutoencoder,
+    _Kind.CLASSIFIER: FeedforwardClassifier,
+    _Kind.REGRESSOR: FeedforwardRegressor,
+    _Kind.SOFTMAX: SoftmaxRegression,
+    _Kind.STACKED_CLASSIFIER: StackedAutoencoderClassifier,
+}
 
 
 class _Step(StrEnum):

@@ -139,8 +139,7 @@ class PatchNormalizer(_RowTransformer):
         self
         """
         self._validate_params()
-        if self.low >= self.high:
-            raise ValueError(f"low must be less than high; got low={self.low} and high={self.high}.")
+        _check_interval(self.low, self.high)
         rows = self._open(X)
         squares, largest = 0.0, max(abs(bound) for bound in rows.extent())
         for some in rows.map_blocks(_sum_centred_squares):
@@ -234,8 +233,7 @@ class RangeScaler(_RowTransformer):
         self
         """
         self._validate_params()
-        if self.low >= self.high:
-            raise ValueError(f"low must be less than high; got low={self.low} and high={self.high}.")
+        _check_interval(self.low, self.high)
         self.data_min_, self.data_max_ = self._open(X).extent()
         return self
 
@@ -367,6 +365,11 @@ class ZCAWhitening(_RowTransformer):
         X = self._validate_inverse(X)
         rows: FloatArray = X @ self.dewhitening_.astype(X.dtype) + self.mean_.astype(X.dtype)
         return rows
+
+
+def _check_interval(low: float, high: float) -> None:
+    if low >= high:
+        raise ValueError(f"low must be less than high; got low={low} and high={high}.")
 
 
 def _without_row_means(X: FloatArray) -> FloatArray:

@@ -7,13 +7,16 @@ that its architecture asks for, and no other. docs/model-file.md describes the f
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rhohat.exceptions import ModelFileError
 from rhohat.model_file.reading import Reader
@@ -70,6 +73,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """
     writer = Writer()
     record = {"model": writer.model(model, ""), "versions": _versions()}
+    _check_readable(record["model"], writer.arrays)
     try:
         write_tensor_file(Path(path), f"{_FORMAT} {_VERSION}", record, writer.arrays, longest_header=_LONGEST_HEADER)
     except ValueError as error:
@@ -132,6 +136,16 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     with _refusing(Path(path)) as file:
         return read_tensor_file(file, f"{_FORMAT} {_VERSION}", _LONGEST_HEADER)[0]
+
+
+def _check_readable(described: dict[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Raise where what is about to be saved could not be loaded: better now than when the model is gone."""
+    try:
+        reader = Reader(arrays)
+        reader.model(json.loads(json.dumps(described, default=np.generic.item)), "")
+        reader.finish()
+    except Exception as error:  # as in `_refusing`
+        raise ModelFileError(f"the model cannot be saved, since it could not be loaded: {error}") from error
 
 
 @contextmanager

@@ -36,7 +36,7 @@ _MOST_CHARACTERS = 2**22  # of all classes together, each as long as the longest
 class Reader:
     """Makes a model of what JSON held and arrays by name, or raises; arrays that nobody asked for are left."""
 
-    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._arrays = dict(arrays)
 
     def finish(self) -> None:
@@ -126,12 +126,11 @@ class Reader:
 
     def _check_scales(self, model: Any) -> None:
         """Raise where what a transformer divides by, or maps to, is no range."""
-        low, high = getattr(model, "feature_range", None) or (getattr(model, "low", 0), getattr(model, "high", 1))
-        scale = getattr(model, "scale_", None)
-        reversed_data = getattr(model, "data_min_", 0) is not None and np.any(
-            np.asarray(getattr(model, "data_min_", 0)) > np.asarray(getattr(model, "data_max_", 0))
-        )
-        if low >= high or reversed_data or (scale is not None and np.any(np.asarray(scale) <= 0)):
+        known = vars(model)
+        low, high = known.get("feature_range", (known.get("low", 0), known.get("high", 1)))
+        turned = np.any(np.less(known.get("data_max_", 0), known.get("data_min_", 0)))
+        scale = known.get("scale_")
+        if low >= high or turned or (scale is not None and np.any(np.less_equal(scale, 0))):
             raise ModelFileError(f"{type(model).__name__} has a scale or a range that is not positive.")
 
     def _estimator(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
