@@ -1,11 +1,17 @@
 """The README's Python runs as it stands, and its commands exist."""
 
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+from skimage.io import imsave
 
+import rhohat
 from benchmarks.cases import make_cases
 from benchmarks.report import SUMMARY_HEADER
 from rhohat.cli.gradients import PROOF_COLUMNS
@@ -34,6 +40,21 @@ def test_the_examples_run_one_after_another(capsys, tmp_path, monkeypatch):
     assert "the fit starts" in shown
     assert "explained variance" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["edges.html", "edges.safetensors"]
+
+
+@pytest.mark.parametrize("block", re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL))
+def test_the_commands_lead_to_a_report(block, tmp_path):
+    """As they stand, in a shell, with a folder of pictures."""
+    (tmp_path / "my-photographs").mkdir()
+    for number, image in enumerate(rhohat.photographs()):
+        imsave(tmp_path / "my-photographs" / f"{number}.png", (255 * image).astype(np.uint8), check_contrast=False)
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-e", "-c", block], cwd=tmp_path, env={**os.environ, "PATH": programs}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (page,) = tmp_path.glob("*.html")
+    assert "explained variance" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("target", re.findall(r"`?make (\w+)", README))
