@@ -8,12 +8,14 @@ from rhohat import callbacks, metrics
 from rhohat.activations import LeakyReLU, Maxout, ParametricReLU
 from rhohat.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from rhohat.data import (
+    MeanImputer,
     PatchNormalizer,
     RangeScaler,
     RowSource,
     ZCAWhitening,
     image_tangents,
     open_rows,
+    open_table,
     photographs,
     read_images,
     sample_patches,
@@ -68,6 +70,7 @@ __all__ = [
     "LeakyReLU",
     "MaskingNoise",
     "Maxout",
+    "MeanImputer",
     "ModelFileError",
     "NewtonCG",
     "ParametricReLU",
@@ -90,6 +93,7 @@ __all__ = [
     "load",
     "metrics",
     "open_rows",
+    "open_table",
     "photographs",
     "plot_filters",
     "plot_kl",

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["FloatArray", "array_namespace", "as_float_rows", "empty_aligned"]
+__all__ = ["FloatArray", "array_namespace", "as_float_rows", "empty_aligned", "float_dtype"]
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
@@ -52,8 +52,23 @@ def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
     return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
 
+def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the dtype in which numbers of another are computed on.
+
+    It is float32 for floats of 32 or 16 bits, every one of which a float32 holds exactly; and float64 for integers and
+    all else.
+
+    Examples
+    --------
+    >>> float_dtype("float16"), float_dtype("uint8")
+    (dtype('float32'), dtype('float64'))
+    """
+    kind = np.dtype(dtype)
+    return np.dtype(np.float32 if kind.kind == "f" and kind.itemsize <= 4 else np.float64)
+
+
 def as_float_rows(array: Any) -> FloatArray:
-    """Return a C-ordered array: float32 stays float32, every other number becomes float64.
+    """Return a C-ordered array of the dtype that `float_dtype` says.
 
     Examples
     --------
@@ -61,4 +76,4 @@ def as_float_rows(array: Any) -> FloatArray:
     >>> as_float_rows(np.array([[1, 2]])).dtype
     dtype('float64')
     """
-    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
+    return np.ascontiguousarray(array, dtype=float_dtype(array.dtype))

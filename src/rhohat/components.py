@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from rhohat.activations import ACTIVATIONS
 from rhohat.corruption import CORRUPTIONS
-from rhohat.data import PatchNormalizer, RangeScaler, ZCAWhitening
+from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.estimators import (
     ContractiveAutoencoder,
     DeepAutoencoder,
@@ -65,7 +65,10 @@ def transformers() -> dict[str, type[Any]]:
     """Return what may come before an estimator in a pipeline; two of scikit-learn's are among it, for tables."""
     from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import, and seldom needed
 
-    return {cls.__name__: cls for cls in (PatchNormalizer, RangeScaler, ZCAWhitening, MinMaxScaler, StandardScaler)}
+    return {
+        cls.__name__: cls
+        for cls in (MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening, MinMaxScaler, StandardScaler)
+    }
 
 
 def settings_of(part: Any) -> dict[str, Any]:

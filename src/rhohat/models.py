@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from copy import copy
+from dataclasses import asdict
+from os import PathLike
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import OneToOneFeatureMixin
 
 from rhohat.arrays import FloatArray
 from rhohat.components import transformers
-from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
+from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows, open_table
+from rhohat.data.rows import ColumnsOfAFit, remember_columns
 from rhohat.estimators import StackedAutoencoder
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
@@ -78,24 +79,42 @@ def feature_names_of(model: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def open_model_rows(model: Any, data: Any) -> RowSource:
-    """Open rows for a fitted model: of a table with more columns than those of the fit, these, by their names.
+def open_model_rows(model: Any, data: Any, *, target: Any = None, **how: Any) -> RowSource:
+    """Open rows for a fitted model: from a table, the columns of its fit; from a file, in the way of its fit.
 
     Parameters
     ----------
     model : fitted estimator or Pipeline
     data : path, array, DataFrame, Dask array or RowSource
         Whatever `rhohat.open_rows` opens.
+    target : str, int or sequence of these, default=None
+        Columns of a table that hold what is to be predicted, for the rows' attribute `targets`.
+    **how
+        Keyword arguments of `rhohat.open_rows` that say how a file is to be read, where that is another way.
 
     Returns
     -------
     RowSource
+
+    Raises
+    ------
+    ValueError
+        If the data lack a column of the fit, or as `rhohat.open_rows` does.
     """
-    names = getattr([*preprocessing_of(model), estimator_of(model)][0], "feature_names_in_", None)
-    if names is not None:
-        with suppress(ValueError):  # a file without names of columns, or without these
-            return open_rows(data, columns=[str(name) for name in names])
-    return open_rows(data)
+    first: Any = [*preprocessing_of(model), estimator_of(model)][0]
+    names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
+    selection = ColumnsOfAFit(None if names is None else tuple(map(str, names)), first.n_features_in_, reading)
+    if isinstance(data, str | PathLike):
+        told = {} if reading is None else {"row_axes": reading.row_axes, **asdict(reading.text)}
+        if isinstance(first, MeanImputer):
+            told["missing"] = "keep"
+        how = {**told, **how}
+    if target is None:
+        return open_rows(data, columns=selection, **how)
+    how.pop("row_axes", None)
+    rows, y = open_table(data, target, columns=selection, **how)
+    rows.targets = y
+    return rows
 
 
 def sparsity_target(estimator: Any) -> float | None:
@@ -126,7 +145,7 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     Returns
     -------
     RowSource
-        Closed with `rows`; or `rows`, where there is no preprocessing.
+        `rows`, where there is no preprocessing. Closing it leaves `rows` open.
 
     Raises
     ------
@@ -170,8 +189,8 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
     for step in preprocessing_of(model):
         seen = open_rows(rows, transform=_Steps(done)) if done else rows
         _fit_step(step, seen)
-        if not done and rows.feature_names is not None:
-            step.feature_names_in_ = np.array(rows.feature_names, dtype=object)
+        if not done:
+            remember_columns(step, rows)
         done.append(step)
     prepared = open_rows(rows, transform=_Steps(done)) if done else rows
     estimator.fit(prepared, y)
@@ -270,7 +289,7 @@ def suggest_preprocessing(rows: RowSource) -> list[Any]:
 
 def _fit_step(step: Any, rows: RowSource) -> None:
     """Fit a transformer to rows of a source."""
-    if isinstance(step, PatchNormalizer | RangeScaler | ZCAWhitening):
+    if isinstance(step, MeanImputer | PatchNormalizer | RangeScaler | ZCAWhitening):
         step.fit(rows)
     elif hasattr(step, "partial_fit"):
         for name in [name for name in vars(step) if name.endswith("_") and not name.startswith("_")]:

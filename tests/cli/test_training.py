@@ -175,7 +175,11 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
         (["images.npy", "-o", "m.bin"], 2, "must end in .safetensors"),
         (["table.csv", "-o", "m.safetensors", "--history", "table.csv"], 2, "would be overwritten, and is read"),
         (["table.csv", "-o", "m.safetensors", "--target", "feeling"], 2, "say -e classifier"),
-        (["images.npy", "-o", "m.safetensors", "--drop", "heat"], 1, "by their numbers: --columns 0,1,2"),
+        (
+            ["images.npy", "-o", "m.safetensors", "--drop", "heat"],
+            1,
+            "has no column named 'heat'; its columns have no names. Choose them by number",
+        ),
         (["table.csv", "-o", "m.safetensors"], 1, "column 'feeling' holds"),
         (["table.csv", "-o", "m.safetensors", "--drop", "colour"], 1, "has no column named 'colour'"),
         (["table.csv", "-o", "m.safetensors", "--drop", "mass", "--columns", "heat"], 2, "which to leave out"),

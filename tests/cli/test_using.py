@@ -89,7 +89,11 @@ def test_the_file_before_stays_where_rows_turn_out_to_be_damaged(invoke, model, 
             "cannot be loaded: it is no safetensors",
         ),
         (["encode", "no.safetensors", "images.npy", "-o", "codes.npy"], 1, "there is no model file no.safetensors"),
-        (["encode", "model.safetensors", "table.csv", "-o", "codes.npy"], 1, "column 'feeling' holds"),
+        (
+            ["encode", "model.safetensors", "table.csv", "-o", "codes.npy"],
+            1,
+            "table.csv has 5 columns, and the model was fitted to rows of 20",
+        ),
         (["encode", "model.safetensors", "other.npy", "-o", "codes.npy"], 1, "has 3 columns, and the model was"),
         (["predict", "model.safetensors", "images.npy", "-o", "p.csv"], 1, "SparseAutoencoder predicts nothing"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import tempfile
 import warnings
@@ -84,13 +85,23 @@ _TRANSLATIONS = {
     "Choose other columns, or change it.": "Leave it out with --drop, or predict it with --target.",
     "give image_shape=(height, width) or (height, width, 3).": "say --image-shape 28x28, or 28x28x3 for colours; or see"
     " report, which draws bars.",
+    "header=False": "--no-header",
+    "header=True": "--header",
+    "or leave such rows out with missing='drop'": "say --missing mean, or leave such rows out with --missing drop",
 }
+#: Keyword arguments that are options of the same name here.
+_OPTION = re.compile(r"\b(missing|separator|decimal|thousands|encoding|row_axes)=(\d+|'[\w-]+'|'[^']')")
 
 
 def _translated(text: str) -> str:
     for ours, theirs in _TRANSLATIONS.items():
         text = text.replace(ours, theirs)
-    return text
+    return _OPTION.sub(_as_option, text)
+
+
+def _as_option(found: re.Match[str]) -> str:
+    value = found[2].strip("'")
+    return f"--{found[1].replace('_', '-')} {value if value.replace('-', '').isalnum() else found[2]}"
 
 
 def _remark(text: str, kind: type[Warning]) -> str:

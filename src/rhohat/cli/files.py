@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
-import re
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
@@ -16,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.text import find_delimiter, split_line
-from rhohat.extras import import_extra
+from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.tables.labels import read_text_labels
 from rhohat.whole_files import replacing
 
-__all__ = ["STANDARD_OUTPUT", "column_names", "read_column", "read_labels", "write_rows"]
+__all__ = ["STANDARD_OUTPUT", "read_labels", "write_rows"]
 
 STANDARD_OUTPUT = Path("-")
 
@@ -34,41 +32,31 @@ def read_labels(path: Path, n_rows: int) -> NDArray[Any]:
         A `.npy` or IDX file of one or two dimensions; or a text file with a line for each row, after one with names at
         most, and numbers or a text in each.
     n_rows : int
-        That it must have labels for.
+        For which it should have labels; tells whether the first line of a text is a label.
 
     Returns
     -------
-    array of shape (n_rows,) or (n_rows, n_targets)
+    array of shape (n_labels,) or (n_labels, n_targets)
         Of a text file: numbers, where all lines are.
 
     Raises
     ------
     ValueError
-        If it holds no such thing, or another number of them.
+        If it holds no such thing.
     """
     if path.suffix == ".npy":
         labels: NDArray[Any] = np.load(path, allow_pickle=False)
     elif path.suffix in (".txt", ".csv", ".tsv"):
-        labels = _read_lines(path, n_rows)
+        file = PositionedFile(path)
+        try:
+            labels = read_text_labels(file, str(path), n_rows)
+        finally:
+            file.close()
     else:
         labels = _read_idx(path)
     if labels.ndim not in (1, 2):
         raise ValueError(f"{path} holds an array of shape {labels.shape}; labels are one or several for each row.")
-    if len(labels) != n_rows:
-        raise ValueError(f"{path} has {len(labels)} labels, and there are {n_rows} rows.")
     return labels
-
-
-def _read_lines(path: Path, n_rows: int) -> NDArray[Any]:
-    lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    if len(lines) == n_rows + 1:
-        lines = lines[1:]  # names of columns
-    delimiter = find_delimiter(lines[0]) if lines else ","
-    cells = [split_line(line, delimiter) for line in lines]
-    if cells and delimiter in lines[0] and delimiter != " ":
-        columns = [_as_numbers(column) for column in zip(*cells, strict=True)]
-        return np.stack(columns, axis=1)
-    return _as_numbers([line.strip() for line in lines])
 
 
 def _read_idx(path: Path) -> NDArray[Any]:
@@ -81,74 +69,6 @@ def _read_idx(path: Path) -> NDArray[Any]:
     if content[:4] != b"\0\0\x08\x01":
         raise ValueError(f"{path} holds no labels: they are read from .npy, text, and IDX files of bytes.")
     return np.frombuffer(content, np.uint8, offset=8).astype(np.int64)
-
-
-def read_column(path: Path, column: str) -> NDArray[Any]:
-    """Return a column of a table in a text or Parquet file, by its name, as labels.
-
-    Raises
-    ------
-    ValueError
-        If the file is another one, there is no such column, or a row does not have it.
-    """
-    number = column_names(path, column).index(column)
-    if path.suffix == ".parquet":
-        table = import_extra("pyarrow.parquet", "formats").read_table(path, columns=[column])
-        return np.array(table[column].to_pylist())
-    found = []
-    with _open_text(path) as file:
-        delimiter = find_delimiter(file.readline())
-        for line_number, line in enumerate(file, 2):
-            cells = split_line(line, delimiter)
-            if len(cells) > number:
-                found.append(cells[number])
-            elif line.strip():
-                raise ValueError(f"{path} has no column {column!r} in its line {line_number}.")
-    return _as_numbers(found)
-
-
-def column_names(path: Path, *wanted: str) -> list[str]:
-    """Return the names of the columns of a table in a text or Parquet file, whatever the columns hold.
-
-    Raises
-    ------
-    ValueError
-        If the file is another one, or a column that is wanted is not among them.
-    """
-    if path.suffix == ".parquet":
-        names: list[str] = import_extra("pyarrow.parquet", "formats").read_schema(path).names
-    else:
-        with _open_text(path) as file:
-            first = file.readline()
-        names = split_line(first, find_delimiter(first))
-    for name in wanted:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            found = ", ".join(map(repr, names))
-            raise ValueError(f"{path} has no column named {name!r}; its columns are {found}.{hint}")
-    return names
-
-
-def _open_text(path: Path) -> IO[str]:
-    """Open a table of text, which may be packed."""
-    inner = Path(path.stem) if path.suffix == ".gz" else path
-    if inner.suffix not in (".csv", ".tsv", ".txt", ".data") or not path.is_file():
-        raise ValueError(
-            f"columns are found by their names in text (.csv, .tsv, .txt, .data) and Parquet files; {path} is none. Say"
-            " which to learn from by their numbers: --columns 0,1,2."
-        )
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
-    return path.open(encoding="utf-8-sig", errors="replace")
-
-
-def _as_numbers(texts: Sequence[str]) -> NDArray[Any]:
-    """Return integers or floats where all texts are written as such, else the texts."""
-    for pattern, kind in ((r"-?(0|[1-9]\d*)", int), (r"[-+]?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d+)?", float)):
-        if texts and all(re.fullmatch(pattern, text) and text.strip("+-.") for text in texts):
-            return np.array([kind(text) for text in texts])
-    return np.array(texts)
 
 
 def write_rows(path: Path, blocks: Iterable[FloatArray], n_rows: int, names: Sequence[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from sklearn.base import is_regressor
 
 from rhohat.cli.app import (
     Data,
@@ -23,20 +24,22 @@ from rhohat.cli.app import (
     parse_image_shape,
     print_json,
 )
-from rhohat.cli.files import read_column, read_labels
 from rhohat.cli.progress import FitProgress
+from rhohat.cli.reading import ReadingOptions, as_numbers, reads_rows
 from rhohat.components import settings_of
-from rhohat.data import open_rows
+from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.evaluation import evaluate as evaluate_model
 from rhohat.extras import import_extra
 from rhohat.model_file import describe, load
-from rhohat.models import estimator_of, feature_names_of, is_pipeline, open_model_rows, prepare_rows
+from rhohat.models import estimator_of, feature_names_of, is_pipeline, prepare_rows
 from rhohat.plots import plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.reporting import report as write_report
 from rhohat.whole_files import replacing
 
 __all__ = ["evaluate", "info", "plot", "report"]
+
+_AS_IT_COMES = ReadingOptions()
 
 ImageShape = Annotated[
     str | None,
@@ -47,20 +50,23 @@ ImageShape = Annotated[
 
 
 @app.command()
+@reads_rows
 def evaluate(
     model: Model,
     data: Data,
     labels: Labels = None,
-    target: Annotated[str | None, typer.Option(help="The column of DATA that is predicted.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column of DATA that is predicted, or several.")] = None,
     threshold: Threshold = None,
+    reading: ReadingOptions = _AS_IT_COMES,
     as_json: Json = False,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
     """Print how well a model does on rows: explained variance, sparsity, dead units, J, and the score with labels."""
     loaded = load(model)
-    with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
-        y = _targets(loaded, data, labels, target, len(rows))
+    _check_targets(loaded, labels, target)
+    with FitProgress(quiet=quiet) as progress, reading.open_for(loaded, data, target) as rows:
+        y = _targets(loaded, rows, labels, reading)
         progress.announce(f"evaluating {len(rows)} rows")
         found = evaluate_model(loaded, rows, y, threshold=threshold)
     if as_json:
@@ -69,23 +75,29 @@ def evaluate(
         typer.echo(str(found))
 
 
-def _targets(loaded: Any, data: Path, labels: Path | None, target: str | None, n_rows: int) -> NDArray[Any] | None:
-    """Return what is predicted, where it was given."""
+def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None:
+    """Raise where it is said what is to be predicted, and the model predicts nothing."""
     if (labels or target) and isinstance(estimator_of(loaded), BaseAutoencoder):
         option = "--labels" if labels else "--target"
         raise typer.BadParameter("an autoencoder has no use for what to predict; leave it out.", param_hint=option)
-    if target is not None:
-        return read_column(data, target)
-    return None if labels is None else read_labels(labels, n_rows)
+    if labels and target:
+        raise typer.BadParameter("say --labels or --target, not both.", param_hint="--labels")
+
+
+def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
+    """Return what is predicted, where it was given."""
+    y = rows.targets if labels is None else reading.labels(labels, rows)
+    return as_numbers(y) if y is not None and is_regressor(estimator_of(loaded)) else y
 
 
 @app.command()
+@reads_rows
 def report(
     model: Model,
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
     labels: Labels = None,
-    target: Annotated[str | None, typer.Option(help="The column of DATA that is predicted.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column of DATA that is predicted, or several.")] = None,
     image_shape: ImageShape = None,
     tabular: Annotated[bool, typer.Option("--tabular", help="Draw bars by column, no pictures.")] = False,
     threshold: Threshold = None,
@@ -97,6 +109,7 @@ def report(
         bool | None,
         typer.Option(help="Find out how edge-like each unit of grey images is.", show_default="where it is quick"),
     ] = None,
+    reading: ReadingOptions = _AS_IT_COMES,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
@@ -106,13 +119,14 @@ def report(
         raise typer.BadParameter("contradicts --image-shape.", param_hint="--tabular")
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
     loaded = load(model)
-    with FitProgress(quiet=quiet) as progress, open_model_rows(loaded, data) as rows:
+    _check_targets(loaded, labels, target)
+    with FitProgress(quiet=quiet) as progress, reading.open_for(loaded, data, target) as rows:
         progress.announce(f"looking at {len(rows)} rows")
         write_report(
             loaded,
             rows,
             output,
-            _targets(loaded, data, labels, target, len(rows)),
+            _targets(loaded, rows, labels, reading),
             image_shape=shape,
             threshold=threshold,
             title=title,
@@ -132,6 +146,7 @@ class _Picture(StrEnum):
 
 
 @app.command()
+@reads_rows
 def plot(
     model: Model,
     data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Rows, for reconstructions.")] = None,
@@ -140,6 +155,7 @@ def plot(
     ),
     what: Annotated[_Picture, typer.Option(help="What to draw.")] = _Picture.FILTERS,
     image_shape: ImageShape = None,
+    reading: ReadingOptions = _AS_IT_COMES,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
@@ -163,7 +179,7 @@ def plot(
             raise typer.BadParameter(
                 "reconstructions need rows: plot MODEL DATA --what reconstructions.", param_hint="DATA"
             )
-        with open_model_rows(loaded, data) as rows:
+        with reading.open_for(loaded, data) as rows:
             prepared = prepare_rows(loaded, rows)
             some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
             seen = shape or (rows.row_shape if len(rows.row_shape) > 1 else None)

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from numpy.typing import NDArray
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, check_writable, note, print_json
-from rhohat.cli.files import column_names, read_column, read_labels
 from rhohat.cli.progress import FitProgress
+from rhohat.cli.reading import Missing, ReadingOptions, as_numbers, reads_rows
 from rhohat.cli.values import parse_setting
-from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
+from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
 from rhohat.data.readers import IMAGE_SUFFIXES
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
@@ -89,6 +88,7 @@ _STEPS: dict[_Step, Callable[[], Any]] = {
 }
 
 _OWN = "the estimator's own"
+_AS_IT_COMES = ReadingOptions()
 
 
 def _own_default(help_text: str, *names: str) -> Any:
@@ -96,6 +96,7 @@ def _own_default(help_text: str, *names: str) -> Any:
 
 
 @app.command()
+@reads_rows
 def train(
     ctx: typer.Context,
     data: Data,
@@ -127,11 +128,12 @@ def train(
     columns: Annotated[
         str | None, typer.Option(help="Columns to learn from, by name or number: a,b,c. All by default.")
     ] = None,
-    drop: Annotated[str | None, typer.Option(help="Columns of a table with names that are left out.")] = None,
+    drop: Annotated[str | None, typer.Option(help="Columns that are left out, by name or number.")] = None,
     labels: Labels = None,
     target: Annotated[
-        str | None, typer.Option(help="The column of DATA that is to be predicted; it is left out of the rows.")
+        str | None, typer.Option(help="The column of DATA that is to be predicted, or several; left out of the rows.")
     ] = None,
+    reading: ReadingOptions = _AS_IT_COMES,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the state of the training, to resume it from.")
     ] = None,
@@ -161,6 +163,7 @@ def train(
         check_writable(history, data, endings=tuple(_HISTORIES), option="--history")
     if resume and checkpoint is None:
         raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
+    _check_options(data, columns, drop)
     _check_targets(estimator, labels, target)
     given = {
         "sparsity": sparsity,
@@ -179,15 +182,19 @@ def train(
     with (
         FitProgress(quiet=quiet) as progress,
         _connected(dask) as engine,
-        _open_rows(data, columns, drop, target) as rows,
+        reading.open(ctx, data, columns, drop, target) as rows,
         redirect_stderr(StringIO()) if quiet else nullcontext(),
     ):
         callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [_history(history, resume)])]
         network = _make(estimator, hidden, {**given, "engine": engine, "callbacks": callbacks}, settings or [])
-        y = _targets(data, labels, target, len(rows))
+        y = rows.targets if labels is None else reading.labels(labels, rows)
+        if estimator is _Kind.REGRESSOR and y is not None:
+            y = as_numbers(y)
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
-        steps = _preprocessing(preprocess, rows)
+        imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
+        whole = open_rows(rows, transform=imputers[0].fit(rows)) if imputers else rows
+        steps = [*imputers, *_preprocessing(preprocess, whole)]
         if steps:
             note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")
         model = make_pipeline(*steps, network) if steps else network
@@ -229,26 +236,12 @@ def _connected(address: str | None) -> Iterator[DaskEngine | None]:
         yield DaskEngine(client)
 
 
-def _open_rows(data: Path, columns: str | None, drop: str | None, target: str | None) -> RowSource:
-    """Open the rows to learn from, without the columns that are left out."""
+def _check_options(data: Path, columns: str | None, drop: str | None) -> None:
+    """Raise where options contradict one another, or the data are something to be prepared by another command."""
     if columns is not None and drop is not None:
         raise typer.BadParameter("say which columns to keep, or which to leave out.", param_hint="--drop")
     if data.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in data.iterdir()):
         raise ValueError(f"{data} has pictures in it: cut patches out of them first, with rhohat patches.")
-    chosen = None if columns is None else [_as_count(name.strip()) for name in columns.split(",")]
-    left_out = [] if drop is None else [_as_count(name.strip()) for name in drop.split(",")]
-    left_out += [] if target is None else [target]
-    if left_out:
-        names = column_names(data, *(name for name in left_out if isinstance(name, str)))
-        dropped = {name if isinstance(name, int) else names.index(name) for name in left_out}
-        kept = range(len(names)) if chosen is None else [_place(one, names) for one in chosen]
-        chosen = [place for place in kept if place not in dropped]
-    return open_rows(data, columns=chosen)
-
-
-def _place(column: int | str, names: list[str]) -> int:
-    """Return the number of a column; of one that there is not, a number that is none."""
-    return column if isinstance(column, int) else names.index(column) if column in names else len(names)
 
 
 def _check_targets(kind: _Kind, labels: Path | None, target: str | None) -> None:
@@ -266,12 +259,6 @@ def _check_targets(kind: _Kind, labels: Path | None, target: str | None) -> None
         raise typer.BadParameter(
             f"{kind.value} needs to know what is to be predicted: --target COLUMN, or --labels FILE.", param_hint=option
         )
-
-
-def _targets(data: Path, labels: Path | None, target: str | None, n_rows: int) -> NDArray[Any] | None:
-    if target is not None:
-        return read_column(data, target)
-    return None if labels is None else read_labels(labels, n_rows)
 
 
 def _check_outcome(model: Any) -> None:

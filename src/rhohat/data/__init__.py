@@ -1,19 +1,22 @@
 """Where rows come from: images, patches of images, and what is done to patches before learning."""
 
 from rhohat.data.images import sample_patches, whiten_image
+from rhohat.data.imputing import MeanImputer
 from rhohat.data.photographs import photographs
 from rhohat.data.preprocessing import PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.data.readers import read_images
-from rhohat.data.rows import RowSource, open_rows
+from rhohat.data.rows import RowSource, open_rows, open_table
 from rhohat.data.tangents import image_tangents
 
 __all__ = [
+    "MeanImputer",
     "PatchNormalizer",
     "RangeScaler",
     "RowSource",
     "ZCAWhitening",
     "image_tangents",
     "open_rows",
+    "open_table",
     "photographs",
     "read_images",
     "sample_patches",

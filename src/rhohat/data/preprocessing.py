@@ -15,13 +15,13 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.data.rows import RowSource, open_rows
+from rhohat.data.rows import RowSource, open_rows, remember_columns
 
-__all__ = ["PatchNormalizer", "RangeScaler", "ZCAWhitening"]
+__all__ = ["PatchNormalizer", "RangeScaler", "RowTransformer", "ZCAWhitening"]
 
 
-class _RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """What they share: validation of rows in, rows of the same width out, and rows that are read block by block."""
+class RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """What transformers of rows share: they check rows, keep their width, and take row sources."""
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
         return as_float_rows(validate_data(self, X, dtype="numeric", reset=reset))
@@ -30,11 +30,9 @@ class _RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Return rows to be fitted to as a source, of finite numbers."""
         if isinstance(X, RowSource):
             X.extent()
-            self.n_features_in_ = X.shape[1]
-            self.__dict__.pop("feature_names_in_", None)
-            if X.feature_names is not None:
-                self.feature_names_in_ = np.array(X.feature_names, dtype=object)
+            remember_columns(self, X)
             return X
+        self.__dict__.pop("reading_", None)
         return open_rows(self._validate(X, reset=True))
 
     @abstractmethod
@@ -77,7 +75,7 @@ class _RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-class PatchNormalizer(_RowTransformer):
+class PatchNormalizer(RowTransformer):
     """Remove each patch's mean, clip outliers, and map to an interval that a sigmoid reaches.
 
     A row x becomes low + (high − low) (clip((x − x̄)/c, −1, 1) + 1)/2, where c is `n_deviations` standard deviations
@@ -179,7 +177,7 @@ class PatchNormalizer(_RowTransformer):
         return ((X - low) * (2 / (high - low)) - 1) * self.scale_
 
 
-class RangeScaler(_RowTransformer):
+class RangeScaler(RowTransformer):
     """Map the range of all numbers to an interval, with one scale for all columns, as for the pixels of images.
 
     A row x becomes low + (high − low) (x − a) / (b − a), where a and b are the least and the largest number of the
@@ -267,7 +265,7 @@ class RangeScaler(_RowTransformer):
         return (self.data_max_ - self.data_min_) or 1.0
 
 
-class ZCAWhitening(_RowTransformer):
+class ZCAWhitening(RowTransformer):
     """Decorrelate features while staying as close to the data as whitening can.
 
     x becomes (x − x̄) W with W = U (S + ε)^(−1/2) Uᵀ, where U S Uᵀ is the covariance of the training rows.

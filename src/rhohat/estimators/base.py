@@ -25,7 +25,7 @@ from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.data import RowSource, open_rows
-from rhohat.data.rows import DaskRows, is_dask_array
+from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checkpointing import (
     AS_IT_WAS,
@@ -260,11 +260,10 @@ class BaseNetwork(BaseEstimator):
         """Set `n_features_in_` and the names of the columns, or check them."""
         if not isinstance(X, RowSource):
             validate_data(self, X, skip_check_array=True, reset=reset)
+            if reset:
+                self.__dict__.pop("reading_", None)
         elif reset:
-            self.n_features_in_ = X.shape[1]
-            self.__dict__.pop("feature_names_in_", None)
-            if X.feature_names is not None:
-                self.feature_names_in_ = np.array(X.feature_names, dtype=object)
+            remember_columns(self, X)
 
     def _was_interrupted(self) -> bool:
         """Return whether the last fit was ended by Ctrl-C, and left its last iterate."""

@@ -15,6 +15,7 @@ OF_THE_RUN = ("callbacks", "engine", "checkpoint", "resume")
 
 #: What transformers have learned: arrays of this shape, given the number of features.
 LEARNED: dict[str, dict[str, Callable[[int], tuple[int, ...]]]] = {
+    "MeanImputer": {"means_": lambda n: (n,)},
     "PatchNormalizer": {"scale_": lambda n: ()},
     "RangeScaler": dict.fromkeys(("data_min_", "data_max_"), lambda n: ()),
     "ZCAWhitening": {

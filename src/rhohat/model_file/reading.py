@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from inspect import signature
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
 from rhohat.components import COMPONENTS, ESTIMATORS, transformers
+from rhohat.data.rows import Reading
+from rhohat.data.tables.cells import TextFormat
 from rhohat.engines import ThreadEngine
 from rhohat.estimators import (
     FeedforwardRegressor,
@@ -57,11 +60,13 @@ class Reader:
         model = self._make(cls, _get(described, "parameters", dict), f"{prefix}parameters.")
         model._validate_params()
         if kind in transformers():
-            _know(described, "kind", "parameters", "feature_names", "learned")
+            _know(described, "kind", "parameters", "feature_names", "reading", "learned")
             self._transformer(model, _get(described, "learned", dict), prefix)
         else:
             self._estimator(model, described, prefix)
         self._feature_names(model, described.get("feature_names"))
+        if described.get("reading") is not None:
+            model.reading_ = _reading(_get(described, "reading", dict), model.n_features_in_)
         return model
 
     def _pipeline(self, steps: list[Any], prefix: str) -> Any:
@@ -134,7 +139,7 @@ class Reader:
             raise ModelFileError(f"{type(model).__name__} has a scale or a range that is not positive.")
 
     def _estimator(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
-        _know(described, "kind", "parameters", "feature_names", "data", *_keys_of(model))
+        _know(described, "kind", "parameters", "feature_names", "reading", "data", *_keys_of(model))
         ThreadEngine(model.n_jobs)  # raises for a number of threads that there cannot be
         if isinstance(model, StackedAutoencoder):
             layers = enumerate(_get(described, "autoencoders", list))
@@ -300,6 +305,18 @@ class Reader:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelFileError(f"its tensor {name} has numbers that are not finite.")
         return array
+
+
+def _reading(record: dict[str, Any], n_features: int) -> Reading:
+    """Return how the rows of the fit were read."""
+    _know(record, "columns", "n_columns", "row_axes", "text")
+    columns = tuple(_checked(number, int, "the number of a column") for number in _get(record, "columns", list))
+    n_columns, row_axes = _count(record, "n_columns", least=1), _count(record, "row_axes", least=1)
+    if len(columns) != n_features or not all(0 <= number < n_columns for number in columns):
+        raise ModelFileError(f"it was fitted to columns that a table of {n_columns} does not have.")
+    said = _get(record, "text", dict)
+    _know(said, *(part.name for part in fields(TextFormat)))
+    return Reading(columns, n_columns, row_axes, TextFormat(**said))
 
 
 def _keys_of(model: BaseNetwork) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class Writer:
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
         names = getattr(model, "feature_names_in_", None)
         described["feature_names"] = None if names is None else [str(name) for name in names]
+        described["reading"] = asdict(model.reading_) if hasattr(model, "reading_") else None
         if kind in transformers():
             return described | {"learned": self._learned(model, prefix)}
         described["data"] = {"n_samples_fit_": model.n_samples_fit_, "data_name_": model.data_name_}

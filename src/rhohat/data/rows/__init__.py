@@ -1,19 +1,24 @@
 """Rows of numbers from wherever they are, read block by block."""
 
 from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.columns import ColumnsOfAFit, Reading, remember_columns
 from rhohat.data.rows.combined import ConvertedRows, CorruptedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.labels import OneHotRows
-from rhohat.data.rows.opening import open_rows
+from rhohat.data.rows.opening import open_rows, open_table
 
 __all__ = [
+    "ColumnsOfAFit",
     "ConvertedRows",
     "CorruptedRows",
     "DaskRows",
     "FlatRows",
     "OneHotRows",
+    "Reading",
     "RowSource",
     "is_dask_array",
     "open_rows",
+    "open_table",
+    "remember_columns",
 ]

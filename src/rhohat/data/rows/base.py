@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from numbers import Integral
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakValueDictionary, finalize
@@ -17,9 +16,10 @@ from weakref import WeakValueDictionary, finalize
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.arrays import FloatArray, empty_aligned, float_dtype
+from rhohat.data.rows.columns import Reading
 
-__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "choose", "choose_columns", "delivered_dtype", "digest_of"]
+__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "choose", "delivered_dtype", "digest_of", "notes_on_dropped"]
 
 ROWS_IN_A_DIGEST = 4096
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
@@ -49,6 +49,14 @@ class RowSource(ABC):
         Of a row before it was raveled: (28, 28) for images of so many pixels, (n_features,) for a row that was flat.
     origin : callable, or None
         Opens the same rows again, in another process too; None where nothing can.
+    reading : Reading or None
+        Which columns of a file or table these are; None where that is not known.
+    kept : array of int, of shape (n_samples,), or None
+        Which rows of a table these are, where some were left out for their missing values.
+    targets : array of shape (n_samples,) or (n_samples, n_targets), or None
+        What is to be predicted, where it was read together with the rows.
+    notes : tuple of str
+        What was found out or left out when a table was opened, each a sentence.
     """
 
     ndim = 2
@@ -64,11 +72,25 @@ class RowSource(ABC):
         self._extent: tuple[float, float] | None = None
         self._fingerprint: str | None = None
         self.origin: Callable[[], RowSource] | None = None
+        self.reading: Reading | None = None
+        self.kept: NDArray[np.intp] | None = None
+        self.targets: NDArray[Any] | None = None
+        self.notes: tuple[str, ...] = ()
         if min(self.shape) < 1:
             raise ValueError(f"{name} has the shape {self.shape}; there must be at least one row and one column.")
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> RowSource:
+        """Return successive rows as a source of their own, such as ``source[:1000]``; it does not close this one."""
+        if not isinstance(rows, slice) or rows.step not in (None, 1):
+            raise TypeError(f"successive rows are taken as source[start:stop], others by take; got {rows!r}.")
+        start, stop, _ = rows.indices(len(self))
+        return self._part(start, max(start, stop))
+
+    def _part(self, start: int, stop: int) -> RowSource:
+        return PartRows(self, start, stop)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.shape[0]} × {self.shape[1]}, {self.dtype}>"
@@ -274,6 +296,28 @@ class PartRows(RowSource):
     def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
         self._source, self._start, self._owner = source, start, owner
         super().__init__(source.name, (stop - start, *source.row_shape), source.dtype, source.feature_names)
+        self.reading = source.reading
+        self.kept = None if source.kept is None else source.kept[start:stop]
+        self.targets = None if source.targets is None else source.targets[start:stop]
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the other source is."""
+        return self._source.is_watched
+
+    @property
+    def rows_stored_together(self) -> int:
+        """Those of the other source."""
+        return self._source.rows_stored_together
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the other source holds."""
+        return self._source.held_bytes
+
+    def release(self) -> None:
+        """Let the other source go of what it holds."""
+        self._source.release()
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._source.read(self._start + start, self._start + stop, out)
@@ -318,9 +362,7 @@ def digest_of(rows: FloatArray) -> bytes:
 
 
 def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
-    """Return in which dtype rows of another are given: float32 where that holds every number exactly, else float64.
-
-    That is, float32 for floats of 32 or 16 bits, float64 for all else, as rows in memory are computed on.
+    """Return in which dtype rows of another are given: the one in which rows in memory are computed on, `float_dtype`.
 
     Raises
     ------
@@ -330,7 +372,14 @@ def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
     kind = np.dtype(dtype)
     if kind.kind not in "buif":
         raise ValueError(f"{name} must hold real numbers; its dtype is {kind}.")
-    return np.dtype(np.float32 if kind.kind == "f" and kind.itemsize <= 4 else np.float64)
+    return float_dtype(kind)
+
+
+def notes_on_dropped(n_rows: int, n_kept: int, name: str) -> tuple[str, ...]:
+    """Return what is to be said where some rows of a table were left out."""
+    if n_kept == n_rows:
+        return ()
+    return (f"{n_rows - n_kept} of the {n_rows} rows of {name} have missing values and are left out.",)
 
 
 def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
@@ -362,27 +411,3 @@ def choose(key: str | None, keys: Sequence[str], name: str) -> str:
                 return candidate
     found = ", ".join(sorted(keys)) or "nothing"
     raise ValueError(f"{name} holds {found}; name the array to read behind the path, as in PATH:/NAME.")
-
-
-def choose_columns(columns: Sequence[str | int], names: Sequence[str] | None, n_columns: int, name: str) -> list[int]:
-    """Return the numbers of the columns that are asked for, by name or by number.
-
-    Raises
-    ------
-    ValueError
-        If there is no such column, or none is asked for.
-    """
-    numbers = []
-    for column in columns:
-        if isinstance(column, str):
-            if names is None or column not in names:
-                found = "no names" if names is None else ", ".join(map(repr, names))
-                raise ValueError(f"{name} has no column named {column!r}; its columns have {found}.")
-            numbers.append(list(names).index(column))
-        elif isinstance(column, Integral) and -n_columns <= column < n_columns:
-            numbers.append(int(column) % n_columns)
-        else:
-            raise ValueError(f"{name} has the columns 0 to {n_columns - 1}; there is no column {column!r}.")
-    if not numbers:
-        raise ValueError(f"columns must name at least one column of {name}.")
-    return numbers

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -13,10 +15,11 @@ from numpy.typing import DTypeLike
 from rhohat.arrays import FloatArray
 from rhohat.corruption import Corruption, corrupt_rows
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, choose_columns, delivered_dtype
+from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.data.rows.columns import Reading
 from rhohat.extras import import_extra
 
-__all__ = ["ColumnRows", "ConvertedRows", "CorruptedRows", "ShardedRows", "TransformedRows"]
+__all__ = ["ColumnRows", "ConvertedRows", "CorruptedRows", "ShardedRows", "SplitRows", "TransformedRows"]
 
 _SHARDS_HELD = 4  # that may hold something for the next read
 
@@ -53,6 +56,7 @@ class ShardedRows(RowSource):
         alike = all(shard.row_shape == first.row_shape for shard in shards)
         row_shape = first.row_shape if alike else first.shape[1:]
         super().__init__(name, (int(self._edges[-1]), *row_shape), first.dtype, first.feature_names)
+        self.reading = first.reading
 
     @property
     def is_watched(self) -> bool:
@@ -111,6 +115,11 @@ class _DerivedRows(RowSource):
     feature_names : sequence of str, default=None
     first : int, default=0
         What number the derivation is told for the first row: rows may be part of others.
+
+    Attributes
+    ----------
+    owns_source : bool
+        Whether the source is closed with this one; whoever opened it may want to go on with it.
     """
 
     def __init__(
@@ -123,6 +132,7 @@ class _DerivedRows(RowSource):
         first: int = 0,
     ) -> None:
         self._source, self._derive, self._first = source, derive, first
+        self.owns_source = True
         super().__init__(source.name, (len(source), *row_shape), dtype, feature_names)
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
@@ -161,7 +171,16 @@ class _DerivedRows(RowSource):
         self._source.release()
 
     def close(self) -> None:
-        self._source.close()
+        if self.owns_source:
+            self._source.close()
+
+    def _describe_as_source(self) -> None:
+        """Say of these rows what the source says of its own, where each is one of its rows in the same columns."""
+        self.reading, self.kept, self.targets = (
+            self._source.reading,
+            self._source.kept,
+            self._source.targets,
+        )
 
 
 class TransformedRows(_DerivedRows):
@@ -213,23 +232,74 @@ class ColumnRows(_DerivedRows):
     ----------
     source : RowSource
         Closed with this source.
-    columns : sequence of str or int
-        By name, or by number from 0 on.
-
-    Raises
-    ------
-    ValueError
-        If there are no such columns.
+    columns : sequence of int
+        Numbers of the columns, in the order in which they are given.
     """
 
-    def __init__(self, source: RowSource, columns: Sequence[str | int]) -> None:
-        numbers = choose_columns(columns, source.feature_names, source.shape[1], source.name)
-        names = None if source.feature_names is None else [source.feature_names[number] for number in numbers]
-        super().__init__(source, partial(_pick, numbers), (len(numbers),), source.dtype, names)
+    def __init__(self, source: RowSource, columns: Sequence[int]) -> None:
+        names = None if source.feature_names is None else [source.feature_names[number] for number in columns]
+        super().__init__(source, partial(_pick, list(columns)), (len(columns),), source.dtype, names)
+        self._describe_as_source()
+        before = source.reading or Reading(tuple(range(source.shape[1])), source.shape[1])
+        self.reading = replace(before, columns=tuple(before.columns[number] for number in columns))
 
 
 def _pick(columns: list[int], rows: FloatArray, _: int) -> FloatArray:
     return rows[:, columns]
+
+
+class SplitRows(RowSource):
+    """Rows of a source whose rows are several each: of an array of shape (n, steps, channels), n · steps rows.
+
+    Parameters
+    ----------
+    source : RowSource
+        Closed with this source.
+    n_axes : int
+        So many axes of the array count rows, at least 2 and fewer than it has.
+
+    Raises
+    ------
+    ValueError
+        If the array has no more axes than that.
+    """
+
+    def __init__(self, source: RowSource, n_axes: int) -> None:
+        inner = source.row_shape[: n_axes - 1]
+        if len(source.row_shape) < n_axes:
+            shape = (len(source), *source.row_shape)
+            raise ValueError(f"row_axes must be less than the number of axes of {source.name}, {shape}; got {n_axes}.")
+        self._source, self._n_each = source, math.prod(inner)
+        super().__init__(source.name, (len(source) * self._n_each, *source.row_shape[n_axes - 1 :]), source.dtype)
+        self.reading = Reading(tuple(range(self.shape[1])), self.shape[1], row_axes=n_axes)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the source is."""
+        return self._source.is_watched
+
+    @property
+    def rows_stored_together(self) -> int:
+        """Those of the source, each of which is several."""
+        return self._source.rows_stored_together * self._n_each
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the source holds, and for one of its rows."""
+        return self._source.held_bytes + self._source.shape[1] * self.dtype.itemsize
+
+    def release(self) -> None:
+        """Let the source go of what it holds."""
+        self._source.release()
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        first = start // self._n_each
+        read = self._source.read(first, -(-stop // self._n_each)).reshape(-1, self.shape[1])
+        out[:] = read[start - first * self._n_each : stop - first * self._n_each]
 
 
 class ConvertedRows(_DerivedRows):
@@ -253,6 +323,7 @@ class ConvertedRows(_DerivedRows):
             raise ValueError(f"dtype must be float32 or float64; got {dtype!r}.")
         derive = partial(_convert, np.dtype(dtype))
         super().__init__(source, derive, source.row_shape, dtype, source.feature_names)
+        self._describe_as_source()
 
 
 def _convert(dtype: np.dtype[Any], rows: FloatArray, _: int) -> FloatArray:
@@ -274,6 +345,7 @@ class CorruptedRows(_DerivedRows):
     def __init__(self, source: RowSource, corruption: Corruption, seed: int, epoch: int) -> None:
         self._corrupt = partial(_corrupt, corruption, seed, epoch)
         super().__init__(source, self._corrupt, source.row_shape, source.dtype, source.feature_names)
+        self._describe_as_source()
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._corrupt(self._source.read(start, stop, out), self._first + start, out)

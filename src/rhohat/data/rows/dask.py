@@ -134,6 +134,9 @@ class DaskRows(RowSource):
         (out[order],) = self._compute_all([self.array[rows[order]]])
         return out
 
+    def _part(self, start: int, stop: int) -> RowSource:
+        return DaskRows(self.array[start:stop], self.name, self._compute_all)
+
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         (out[:],) = self._compute_all([self.array[start:stop]])
 

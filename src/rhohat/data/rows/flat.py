@@ -7,7 +7,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
@@ -48,6 +48,7 @@ class FlatRows(RowSource):
         Of the numbers in the file.
     bfloat16 : bool, default=False
         Whether what is stored is the upper half of a float32 each.
+    feature_names : sequence of str, default=None
 
     Raises
     ------
@@ -64,10 +65,11 @@ class FlatRows(RowSource):
         stored: DTypeLike,
         *,
         bfloat16: bool = False,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
         self._file, self._position, self._stored, self._bfloat16 = file, position, np.dtype(stored), bfloat16
         dtype = np.dtype(np.float32) if bfloat16 else delivered_dtype(self._stored, name)
-        super().__init__(name, shape, dtype)
+        super().__init__(name, shape, dtype, feature_names)
         end = position + prod(self.shape) * self._stored.itemsize
         if end > file.size:
             raise ValueError(
@@ -92,6 +94,39 @@ class FlatRows(RowSource):
         file = PositionedFile.written(Path(name), blocks)
         try:
             return cls(file, name, 0, shape, dtype)
+        except BaseException:
+            file.close()
+            raise
+
+    @classmethod
+    def written_to_the_end(
+        cls,
+        blocks: Iterable[FloatArray],
+        name: str,
+        n_features: int,
+        dtype: DTypeLike,
+        feature_names: Sequence[str] | None = None,
+    ) -> Self:
+        """Do what `written` does, for rows whose number is known only when the last block is there.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        n_rows = 0
+
+        def counted() -> Iterator[FloatArray]:
+            nonlocal n_rows
+            for block in blocks:
+                n_rows += len(block)
+                yield block
+
+        file = PositionedFile.written(Path(name), counted())
+        try:
+            if n_rows == 0:
+                raise ValueError(f"{name} has no row without missing values.")
+            return cls(file, name, 0, (n_rows, n_features), dtype, feature_names=feature_names)
         except BaseException:
             file.close()
             raise

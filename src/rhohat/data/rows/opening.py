@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from os.path import abspath
@@ -13,14 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from rhohat.data.readers import matlab_arrays
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, choose, choose_columns
-from rhohat.data.rows.combined import ColumnRows, ConvertedRows, ShardedRows, TransformedRows
+from rhohat.data.rows.base import RowSource, choose
+from rhohat.data.rows.columns import Columns, ColumnSelection, Reading, choose_columns
+from rhohat.data.rows.combined import ColumnRows, ConvertedRows, ShardedRows, SplitRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.datasets import DatasetRows, open_hdf5, open_zarr
 from rhohat.data.rows.flat import (
@@ -33,9 +35,14 @@ from rhohat.data.rows.flat import (
 )
 from rhohat.data.rows.parquet import ParquetRows
 from rhohat.data.rows.positioned import PositionedFile
-from rhohat.data.rows.text import TextRows
+from rhohat.data.tables.cells import TextFormat
+from rhohat.data.tables.dialect import begins_as_text
+from rhohat.data.tables.labels import as_labels
+from rhohat.data.tables.text import Missing, TextTable
 
-__all__ = ["open_rows"]
+__all__ = ["open_rows", "open_table"]
+
+_LONGEST_SIDE = 3  # of a picture, in units of the shorter one
 
 #: What the end of a name promises.
 _KINDS = {
@@ -57,9 +64,17 @@ _GZIP = b"\x1f\x8b"
 def open_rows(
     data: Any,
     *,
-    columns: Sequence[str | int] | None = None,
+    columns: Sequence[str | int] | ColumnSelection | None = None,
+    drop: Sequence[str | int] = (),
     transform: Any = None,
     dtype: DTypeLike | None = None,
+    row_axes: int = 1,
+    missing: Missing = "error",
+    header: bool | None = None,
+    separator: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str | None = None,
 ) -> RowSource:
     """Open rows of numbers, to be read block by block, without taking them into memory.
 
@@ -68,31 +83,49 @@ def open_rows(
     data : path, array, DataFrame, Dask array or RowSource
         A path leads to one of these, told by its content, and by its name where that says nothing:
 
-        * `.npy`, `.npz`, IDX (MNIST's format), safetensors, text (CSV): read with the standard library and NumPy alone;
+        * `.npy`, `.npz`, IDX (MNIST's format), safetensors: read with the standard library and NumPy alone;
+        * tables of text, as CSV: with the extra ``tables``. They are parsed once, into a temporary file of numbers;
         * HDF5 (`.h5`), Parquet, Zarr (a folder): with the extra ``formats``;
         * MATLAB's `.mat` up to version 7, which is taken into memory;
         * `.npy`, IDX, safetensors or text gzipped, and compressed `.npz`, which are unpacked into a temporary file;
         * a folder of shards: its files in the order of their names, in which numbers count as numbers. All are open
           at a time.
 
-        A first line of text in which no cell is a number names the columns.
-
         Where a file holds several arrays, the name of one follows the path: ``"file.h5:/group/rows"``. Axes after the
-        first are raveled, in C order.
+        first are raveled, in C order; see `row_axes`.
     columns : sequence of str or int, default=None
-        Columns to read, by name or by number from 0 on; None reads all. The other columns of a text or Parquet file may
-        hold anything.
+        Columns to read, by name or by number from 0 on, in this order; None reads all. The other columns of a text or
+        Parquet file may hold anything.
+    drop : sequence of str or int, default=()
+        Columns to leave out.
     transform : callable or fitted transformer, default=None
         What is done to each block: (n_rows, n_features) → (n_rows, n_new_features), row by row. Such as a fitted
         `ZCAWhitening`, or ``lambda rows: rows / 255``. Several threads call it at a time.
     dtype : {float32, float64}, default=None
         In which rows are given. None: float32 for floats of 32 and 16 bits (bfloat16 too), float64 for all other
         numbers; what a transform gives counts.
+    row_axes : int, default=1
+        How many axes of an array count rows: with 2, an array of shape (texts, tokens, channels) has a row of channels
+        for each token of each text.
+    missing : {"error", "drop", "keep"}, default="error"
+        What becomes of rows of a table in which a number is missing: they are refused, left out, or kept with NaN in
+        the place of the number, for `MeanImputer` to fill in.
+    header : bool, default=None
+        Whether the first line of a text names the columns. None: it does where it has texts above numbers, no number at
+        all, or counts the columns, as pandas does where they have no names; where that may surprise, a warning says so.
+    separator : str, default=None
+        What stands between the cells of a text. None: the one of ``; tab | , space`` that cuts its lines into as many
+        cells, most of them numbers.
+    decimal, thousands : str, default="." and None
+        What stands before the decimals of a number, and between groups of three digits.
+    encoding : str, default=None
+        Of a text. None: UTF-8, or UTF-16 or UTF-32 where it begins with their byte order mark.
 
     Returns
     -------
     RowSource
-        With `shape`, `dtype`, and `read(start, stop)`; to be closed, or used in a ``with`` statement.
+        With `shape`, `dtype`, and `read(start, stop)`; to be closed, or used in a ``with`` statement. A row source that
+        was given stays open.
 
     Raises
     ------
@@ -103,6 +136,16 @@ def open_rows(
         arrays of which none was named.
     MissingExtraError
         If the package that reads the format is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If a column of a text is left out, as one without a name that numbers the rows; if numbers in its first line are
+        taken for names; or if rows that do not look like pictures are raveled.
+
+    See Also
+    --------
+    open_table : Rows of a table together with what is to be predicted.
 
     Examples
     --------
@@ -116,45 +159,161 @@ def open_rows(
     """
     if dtype is not None and dtype not in ("float32", "float64", np.float32, np.float64):
         raise ValueError(f"dtype must be float32, float64 or None; got {dtype!r}.")
-    chosen = None if columns is None else tuple(columns)
+    if row_axes < 1:
+        raise ValueError(f"row_axes must be at least 1; got {row_axes}.")
+    wanted = _Wanted(
+        _as_selection(columns, drop), TextFormat(header, separator, decimal, thousands, encoding), (), _checked(missing)
+    )
     if isinstance(data, str | PathLike):
-        source = opened = _open_path(fspath(data), chosen)
+        source = _open_path(fspath(data), wanted, row_axes)
     else:
-        source = opened = _open_object(data, chosen)
+        source = _open_object(data, wanted, row_axes)
     try:
         if transform is not None:
-            source = TransformedRows(source, transform)
+            source = _derived(TransformedRows, source, data, transform)
         if dtype is not None and source.dtype != np.dtype(dtype):
-            source = ConvertedRows(source, dtype)
+            source = _derived(ConvertedRows, source, data, dtype)
     except BaseException:
-        if opened is not data:
-            opened.close()
+        if source is not data:
+            source.close()
         raise
     return source
 
 
-def _open_object(data: Any, chosen: tuple[str | int, ...] | None) -> RowSource:
-    if chosen is not None:
-        if getattr(data, "columns", None) is None:
-            return ColumnRows(_open_object(data, None), chosen)
-        names = list(data.columns)
-        numbers = choose_columns(chosen, names, len(names), "the table")
-        data = data.iloc[:, numbers] if hasattr(data, "iloc") else data[:, numbers]
+def open_table(
+    path: str | PathLike[str],
+    target: str | int | Sequence[str | int],
+    *,
+    columns: Sequence[str | int] | ColumnSelection | None = None,
+    drop: Sequence[str | int] = (),
+    missing: Missing = "error",
+    header: bool | None = None,
+    separator: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    encoding: str | None = None,
+) -> tuple[RowSource, NDArray[Any]]:
+    r"""Open the rows of a table, and read what is to be predicted for each from another column of it.
+
+    Parameters
+    ----------
+    path : path
+        Of a table of text, as CSV, or of a Parquet file.
+    target : str, int, or sequence of these
+        The column, or columns, to be predicted, by name or by number from 0 on. They are left out of the rows.
+    columns, drop, header, separator, decimal, thousands, encoding
+        See `open_rows`.
+    missing : {"error", "drop", "keep"}, default="error"
+        See `open_rows`. With "drop", rows without a target are left out, too; they are refused otherwise.
+
+    Returns
+    -------
+    rows : RowSource of shape (n_samples, n_features)
+        To be closed, or used in a ``with`` statement.
+    y : array of shape (n_samples,) or (n_samples, n_targets)
+        Of a text: numbers where every cell of the column is a plain number, so that none of them changes; else texts.
+        Of a Parquet file: what it holds.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, MissingExtraError
+        As `open_rows` does; or if the file is no table, there is no such column, or a target is missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "flowers.csv"
+    >>> _ = path.write_text("length,width,species\n5.1,3.5,setosa\n7.0,3.2,versicolor\n")
+    >>> rows, y = open_table(path, target="species")
+    >>> rows.feature_names, y.tolist()
+    (['length', 'width'], ['setosa', 'versicolor'])
+    >>> rows.close()
+    """
+    targets = (target,) if isinstance(target, str | int) else tuple(target)
+    if not targets:
+        raise ValueError("target must name at least one column; got none.")
+    selection = _as_selection(columns, drop)
+    wanted = _Wanted(selection, TextFormat(header, separator, decimal, thousands, encoding), targets, _checked(missing))
+    rows = _open_path(fspath(path), wanted)
+    try:
+        if rows.targets is None:
+            raise ValueError(f"{path} is no table: a column to be predicted is one of a text (CSV) or Parquet file.")
+        y = as_labels(rows.targets, f"column {' or '.join(map(repr, targets))} of {path}")
+    except BaseException:
+        rows.close()
+        raise
+    return rows, y
+
+
+def _as_selection(columns: Any, drop: Sequence[str | int]) -> ColumnSelection:
+    if isinstance(columns, str) or isinstance(drop, str):
+        raise ValueError("columns and drop must be sequences of names or numbers, such as ['a', 'b']; got a text.")
+    if hasattr(columns, "choose"):
+        selection: ColumnSelection = columns
+        return selection
+    return Columns(None if columns is None else tuple(columns), tuple(drop))
+
+
+def _checked(missing: str) -> Missing:
+    if missing not in ("error", "drop", "keep"):
+        raise ValueError(f"missing must be 'error', 'drop' or 'keep'; got {missing!r}.")
+    return missing  # type: ignore[return-value]
+
+
+def _derived(kind: Callable[..., Any], source: RowSource, given: Any, *arguments: Any) -> RowSource:
+    """Return rows that are made of others, which are closed with them unless they are what the caller has given."""
+    made: RowSource = kind(source, *arguments)
+    made.owns_source = source is not given  # type: ignore[attr-defined]
+    return made
+
+
+def _open_object(data: Any, wanted: _Wanted, row_axes: int) -> RowSource:
+    if getattr(data, "columns", None) is not None:
+        return _open_frame(data, wanted.columns)
     if isinstance(data, RowSource):
-        return data
-    if is_dask_array(data):
-        return DaskRows(data)
-    if issparse(data) or hasattr(data, "dask"):
+        source = data
+    elif is_dask_array(data):
+        source = DaskRows(data.reshape((-1, *data.shape[row_axes:])) if row_axes > 1 else data)
+    elif issparse(data) or hasattr(data, "dask"):
         raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
-    columns = getattr(data, "columns", None)
-    if columns is not None:
-        named = all(isinstance(column, str) for column in columns)
-        table = check_array(data, dtype="numeric", ensure_all_finite=False, input_name="the table")
-        return ArrayRows(table, "the table", list(columns) if named else None)
-    is_dataset = all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__"))
-    if is_dataset and not isinstance(data, np.ndarray):
-        return DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")
-    return ArrayRows(data)
+    elif all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__")) and not isinstance(data, np.ndarray):
+        source = DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")
+    else:
+        source = ArrayRows(data)
+    if row_axes > 1 and not is_dask_array(data):
+        source = _derived(SplitRows, source, data, row_axes)
+    columns = wanted.columns.choose(source.feature_names, source.shape[1], source.name)
+    return source if _are_all(columns, source) else _derived(ColumnRows, source, data, columns)
+
+
+def _are_all(columns: Sequence[int], source: RowSource) -> bool:
+    """Return whether columns are those of a source as they stand there."""
+    return len(columns) == source.shape[1] and list(columns) == list(range(source.shape[1]))
+
+
+def _open_frame(data: Any, columns: ColumnSelection) -> RowSource:
+    """Return the rows of a table in memory, of the columns that are chosen before it becomes numbers."""
+    names = list(data.columns)
+    numbers = columns.choose(names, len(names), "the table")
+    if hasattr(data, "iloc"):
+        data = data.iloc[:, numbers].set_axis(range(len(numbers)), axis=1)  # names may be there twice
+    elif numbers != list(range(len(names))):
+        data = data[:, numbers]
+    table = check_array(data, dtype="numeric", ensure_all_finite=False, input_name="the table")
+    chosen = [names[number] for number in numbers]
+    rows = ArrayRows(table, "the table", chosen if all(isinstance(name, str) for name in chosen) else None)
+    rows.reading = Reading(tuple(numbers), len(names))
+    return rows
+
+
+class _Wanted(NamedTuple):
+    """What of a file is to be read."""
+
+    columns: ColumnSelection
+    text: TextFormat
+    targets: tuple[str | int, ...]
+    missing: Missing
+    key: str | None = None  # the array that is named behind the path
 
 
 @dataclass(frozen=True)
@@ -162,11 +321,12 @@ class _Reopening:
     """Opens a path again, in another process too."""
 
     path: str
-    columns: tuple[str | int, ...] | None = None
+    wanted: _Wanted
+    row_axes: int
 
     def __call__(self) -> RowSource:
         try:
-            return _open_path(self.path, self.columns)
+            return _open_path(self.path, self.wanted, self.row_axes)
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"{self.path} is not there on a worker of the cluster: rows must lie where every worker can open them"
@@ -174,30 +334,24 @@ class _Reopening:
             ) from None
 
 
-class _Wanted(NamedTuple):
-    """What of a file is to be read: which array, and which columns of it."""
-
-    key: str | None
-    columns: tuple[str | int, ...] | None
-
-
-def _open_path(text: str, columns: tuple[str | int, ...] | None = None) -> RowSource:
-    source = _open_path_once(text, columns)
-    source.origin = _Reopening(abspath(text), columns)
+def _open_path(text: str, wanted: _Wanted, row_axes: int = 1) -> RowSource:
+    path, key = _path_and_key(text)
+    if not text or not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {text}.")
+    source = _open_path_once(path, text, wanted._replace(key=key), row_axes)
+    source.origin = _Reopening(abspath(text), wanted, row_axes)
     return source
 
 
-def _open_path_once(text: str, columns: tuple[str | int, ...] | None) -> RowSource:
-    path, key = _path_and_key(text)
-    wanted = _Wanted(key, columns)
-    if not text or not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {text}.")
+def _open_path_once(path: Path, text: str, wanted: _Wanted, row_axes: int) -> RowSource:
     if path.is_dir():
         is_zarr = any((path / name).exists() for name in (".zarray", ".zgroup", "zarr.json"))
-        return _pick(open_zarr(path, text, key), wanted) if is_zarr else _open_folder(path, wanted)
+        if not is_zarr:
+            return _open_folder(path, wanted, row_axes)
+        return _pick(open_zarr(path, text, wanted.key), wanted, row_axes)
     file = PositionedFile(path)
     try:
-        return _open_file(file, path.name, text, wanted)
+        return _open_file(file, path.name, text, wanted, row_axes)
     except BaseException:
         file.close()
         raise
@@ -212,26 +366,50 @@ def _path_and_key(path: str) -> tuple[Path, str | None]:
     return (Path(file), key) if Path(file).exists() else (whole, None)
 
 
-def _pick(source: RowSource, wanted: _Wanted) -> RowSource:
-    """Return the columns that are wanted of a source that has read them all."""
-    if wanted.columns is None:
-        return source
+def _pick(source: RowSource, wanted: _Wanted, row_axes: int) -> RowSource:
+    """Return the rows and columns that are wanted of an array that was opened as a whole."""
     try:
-        return ColumnRows(source, wanted.columns)
+        if wanted.targets:
+            raise ValueError(
+                f"columns to be predicted are found in tables of text, as CSV, and in Parquet files; {source.name} is"
+                " none."
+            )
+        if row_axes > 1:
+            source = SplitRows(source, row_axes)
+        elif not _look_like_pictures(source.row_shape):
+            shape = (len(source), *source.row_shape)
+            warnings.warn(
+                f"Each row of {source.name}, which has the shape {shape}, is taken as {source.shape[1]} numbers; if its"
+                f" rows are shorter, say row_axes=2, for {len(source) * source.row_shape[0]} rows.",
+                stacklevel=6,
+            )
+        columns = wanted.columns.choose(source.feature_names, source.shape[1], source.name)
+        return source if _are_all(columns, source) else ColumnRows(source, columns)
     except BaseException:
         source.close()
         raise
 
 
-def _open_folder(folder: Path, wanted: _Wanted) -> RowSource:
+def _look_like_pictures(row_shape: tuple[int, ...]) -> bool:
+    """Return whether rows are flat, or have the proportions and channels of pictures."""
+    if len(row_shape) == 1:
+        return True
+    if len(row_shape) == 3:
+        row_shape = row_shape[:2] if row_shape[2] in (1, 2, 3, 4) else row_shape[1:] if row_shape[0] in (1, 3) else ()
+    return len(row_shape) == 2 and max(row_shape) <= _LONGEST_SIDE * min(row_shape)
+
+
+def _open_folder(folder: Path, wanted: _Wanted, row_axes: int) -> RowSource:
     paths = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
     if not paths:
         raise ValueError(f"the folder {folder} holds no files.")
+    if wanted.targets:
+        raise ValueError(f"columns to be predicted are found in a single file; {folder} is a folder.")
     shards: list[RowSource] = []
     try:
         for path in sorted(paths, key=_natural_order):
             name = str(path) if wanted.key is None else f"{path}:{wanted.key}"
-            shards.append(_open_path(name, wanted.columns))
+            shards.append(_open_path(name, wanted, row_axes))
         return ShardedRows(shards, str(folder))
     except BaseException:
         for shard in shards:
@@ -246,20 +424,21 @@ def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def _open_file(
-    file: PositionedFile, file_name: str, name: str, wanted: _Wanted, *, unpacked: bool = False
+    file: PositionedFile, file_name: str, name: str, wanted: _Wanted, row_axes: int, *, unpacked: bool = False
 ) -> RowSource:
     start = file.read(0, 128)
     if not start:
         raise ValueError(f"{name} is empty.")
     if start.startswith(_GZIP) and not unpacked:
-        return _open_gzipped(file, file_name, name, wanted)
+        return _open_gzipped(file, file_name, name, wanted, row_axes)
     promised = _KINDS.get(Path(file_name).suffix.lower())
     found = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     if found is None and is_safetensors(start) and promised in (None, "safetensors"):
         found = "safetensors"
     if found is None and is_idx(start) and promised is None:
         found = "IDX"
-    if found is None and b"\0" not in start and promised in (None, "text"):
+    is_text = begins_as_text(start) or (promised == "text" and wanted.text.encoding is not None)
+    if found is None and is_text and promised in (None, "text"):
         found = "text"
     if found is None and promised == "MATLAB":  # version 4 begins with numbers
         found = "MATLAB"
@@ -273,11 +452,42 @@ def _open_file(
     if wanted.key is not None and found in ("NumPy", "IDX", "text", "Parquet"):
         raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
     if found == "text":
-        return TextRows(file, name, wanted.columns)
+        return _open_text(file, name, wanted)
     if found == "Parquet":
         file.close()  # it is opened by another library
-        return ParquetRows(file.path, name, wanted.columns)
-    return _pick(_open_as(found, file, name, wanted.key), wanted)
+        return _open_parquet(file.path, name, wanted)
+    return _pick(_open_as(found, file, name, wanted.key), wanted, row_axes)
+
+
+def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
+    """Return the rows of a table of text, parsed; the file is closed."""
+    table = TextTable(file, name, wanted.text)
+    for remark in table.remarks:
+        warnings.warn(remark, stacklevel=6)
+    columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
+    rows = table.read_rows(columns, targets, wanted.missing)
+    file.close()
+    named = "The first line of {} names its columns." if table.names else "No line of {} names its columns."
+    rows.notes = (named.format(name), *rows.notes)
+    return rows
+
+
+def _open_parquet(path: Path, name: str, wanted: _Wanted) -> RowSource:
+    names = ParquetRows.names_of(path, name)
+    columns, targets = _without_targets(wanted, names, len(names), name)
+    rows = ParquetRows(path, name, columns, targets, "error" if wanted.missing == "error" else "keep")
+    return rows.without_missing() if wanted.missing == "drop" else rows
+
+
+def _without_targets(
+    wanted: _Wanted, names: Sequence[str] | None, n_columns: int, name: str
+) -> tuple[ColumnSelection, list[int]]:
+    """Return which columns are read as numbers, and the numbers of those that are to be predicted."""
+    if not wanted.targets:
+        return wanted.columns, []
+    targets = choose_columns(wanted.targets, names, n_columns, name)
+    chosen = wanted.columns.choose(names, n_columns, name)
+    return Columns(tuple(chosen), tuple(targets)), targets
 
 
 def _open_as(kind: str, file: PositionedFile, name: str, key: str | None) -> RowSource:
@@ -296,7 +506,7 @@ def _open_as(kind: str, file: PositionedFile, name: str, key: str | None) -> Row
     return ArrayRows(arrays[choose(key, list(arrays), name)], name)
 
 
-def _open_gzipped(file: PositionedFile, file_name: str, name: str, wanted: _Wanted) -> RowSource:
+def _open_gzipped(file: PositionedFile, file_name: str, name: str, wanted: _Wanted, row_axes: int) -> RowSource:
     try:
         with gzip.open(file.path) as packed:
             unpacked = PositionedFile.unpacked(file.path, packed)
@@ -304,7 +514,7 @@ def _open_gzipped(file: PositionedFile, file_name: str, name: str, wanted: _Want
         raise ValueError(f"{name} cannot be unpacked: {error}") from error
     file.close()
     try:
-        return _open_file(unpacked, file_name.removesuffix(".gz"), name, wanted, unpacked=True)
+        return _open_file(unpacked, file_name.removesuffix(".gz"), name, wanted, row_axes, unpacked=True)
     except BaseException:
         unpacked.close()
         raise

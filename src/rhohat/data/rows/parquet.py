@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, choose_columns, delivered_dtype
+from rhohat.data.rows.base import RowSource, delivered_dtype, notes_on_dropped
+from rhohat.data.rows.columns import ColumnSelection, Reading
+from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
+from rhohat.data.tables.cells import is_missing_label
 from rhohat.extras import import_extra
 
 __all__ = ["ParquetRows"]
@@ -24,8 +29,12 @@ class ParquetRows(RowSource):
     ----------
     path : Path
     name : str
-    columns : sequence of str or int, default=None
-        Those to read; None reads all.
+    columns : ColumnSelection
+        Those to read.
+    targets : sequence of str or int, default=()
+        Columns of what is to be predicted, whatever they hold: they are read at once, into memory.
+    missing : {"error", "keep"}, default="error"
+        What becomes of rows with missing values: they are refused when they are read, or have NaN in their places.
 
     Raises
     ------
@@ -35,32 +44,65 @@ class ParquetRows(RowSource):
         If pyarrow is not installed.
     """
 
-    def __init__(self, path: Path, name: str, columns: Sequence[str | int] | None = None) -> None:
-        parquet = import_extra("pyarrow.parquet", "formats")
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        columns: ColumnSelection,
+        targets: Sequence[int] = (),
+        missing: Literal["error", "keep"] = "error",
+    ) -> None:
         self._errors = import_extra("pyarrow", "formats").ArrowException
+        self._keeps_missing = missing == "keep"
+        self._file, fields = _open(path, name)
         try:
-            self._file = parquet.ParquetFile(path)
-            schema, metadata = self._file.schema_arrow, self._file.metadata
-        except (self._errors, OSError) as error:
-            raise ValueError(f"{name} cannot be read as a Parquet file: {error}") from error
-        index = (schema.pandas_metadata or {}).get("index_columns", [])
-        found = [field.name for field in schema if field.name not in index]
-        try:
-            chosen = range(len(found)) if columns is None else choose_columns(columns, found, len(found), name)
-            self._columns = [found[number] for number in chosen]
-            dtypes = [_dtype_of(schema.field(column), name) for column in self._columns]
+            chosen = columns.choose([field.name for field in fields], len(fields), name)
+            self._columns = _FieldsOf(fields, chosen)
+            dtype = _dtype_of(self._columns.fields, name)
         except BaseException:
             self._file.close()
             raise
         self._stamp = Stamp(path)
+        metadata = self._file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         #: Where each row group begins, and the last ends.
         self._edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._largest = max(sizes, default=0)
         self._kept: tuple[int, FloatArray] | None = None
         self._lock = threading.Lock()
-        dtype = np.result_type(*(delivered_dtype(one, name) for one in dtypes)) if dtypes else np.float64
-        super().__init__(name, (metadata.num_rows, len(dtypes)), dtype, self._columns)
+        super().__init__(name, (metadata.num_rows, len(chosen)), dtype, self._columns.names)
+        self.reading = Reading(tuple(chosen), len(fields))
+        if targets:
+            self.targets = self._read_targets(_FieldsOf(fields, targets))
+
+    @classmethod
+    def names_of(cls, path: Path, name: str) -> list[str]:
+        """Return the names of all columns of a file, an index of pandas not counted."""
+        file, fields = _open(path, name)
+        file.close()
+        return [field.name for field in fields]
+
+    def without_missing(self) -> FlatRows:
+        """Return the rows that lack no number and no target, in a temporary file; this source is closed."""
+        whole: list[NDArray[np.bool_]] = []
+        with self:
+            rows = FlatRows.written_to_the_end(self._whole_blocks(whole), self.name, self.shape[1], self.dtype)
+        rows.feature_names, rows.reading = self.feature_names, self.reading
+        rows.kept = np.flatnonzero(np.concatenate(whole))
+        rows.targets = None if self.targets is None else self.targets[rows.kept]
+        rows.notes = notes_on_dropped(len(self), len(rows), self.name)
+        return rows
+
+    def _whole_blocks(self, whole: list[NDArray[np.bool_]]) -> Iterator[FloatArray]:
+        """Yield the rows that lack nothing, and note which they are."""
+        for group, start in enumerate(self._edges[:-1]):
+            numbers = self._group(group)
+            is_whole = np.logical_not(np.isnan(numbers).any(axis=1))
+            if self.targets is not None:
+                targets = self.targets[start : start + len(numbers)]
+                is_whole &= [not any(map(is_missing_label, cells)) for cells in targets]
+            whole.append(is_whole)
+            yield np.ascontiguousarray(numbers[is_whole])
 
     @property
     def rows_stored_together(self) -> int:
@@ -95,29 +137,79 @@ class ParquetRows(RowSource):
     def _group(self, group: int) -> FloatArray:
         if self._kept is None or self._kept[0] != group:
             self._kept = None  # before the next one is there
-            try:
-                table = self._file.read_row_group(group, columns=self._columns)
-            except (self._errors, OSError) as error:
-                raise ValueError(f"{self.name} is damaged in its row group {group}: {error}") from error
-            rows = np.empty((table.num_rows, self.shape[1]), self.dtype)
-            for index, column in enumerate(table.columns):
-                if column.null_count:
+            columns = self._columns.read(self._file, group, self._errors, self.name)
+            rows = np.empty((len(columns[0]), self.shape[1]), self.dtype)
+            for index, column in enumerate(columns):
+                if column.null_count and not self._keeps_missing:
+                    row = int(self._edges[group]) + column.is_null().to_pylist().index(True)
                     raise ValueError(
                         f"{self.name} has {column.null_count} missing values in its column"
-                        f" {table.column_names[index]!r}; fill them in first."
+                        f" {self._columns.names[index]!r}, first in row {row}. Fill them in, or leave such rows out"
+                        " with missing='drop'."
                     )
-                rows[:, index] = column.to_numpy()
+                rows[:, index] = (column.cast("uint8") if str(column.type) == "bool" else column).to_numpy()
             self._kept = group, rows
         return self._kept[1]
 
+    def _read_targets(self, fields: _FieldsOf) -> NDArray[np.object_]:
+        groups = range(len(self._edges) - 1)
+        read = [fields.read(self._file, group, self._errors, self.name) for group in groups]
+        parts = [[column.to_pylist() for column in columns] for columns in read]
+        targets = np.empty((self.shape[0], len(fields.names)), object)
+        for start, columns in zip(self._edges[:-1], parts, strict=True):
+            for index, column in enumerate(columns):
+                targets[start : start + len(column), index] = column
+        return targets
 
-def _dtype_of(field: Any, name: str) -> np.dtype[Any]:
+
+class _FieldsOf:
+    """Some columns of a file, in the order in which they are asked for; several may have one name."""
+
+    def __init__(self, fields: Sequence[Any], chosen: Sequence[int]) -> None:
+        self.fields = [fields[number] for number in chosen]
+        self.names = [field.name for field in self.fields]
+        ranks, seen = [], Counter[str]()
+        for field in fields:
+            ranks.append(seen[field.name])
+            seen[field.name] += 1
+        #: Which of the columns of its name each of them is.
+        self._ranks = [ranks[number] for number in chosen]
+
+    def read(self, file: Any, group: int, errors: type[Exception], name: str) -> list[Any]:
+        """Return the columns of a row group."""
+        try:
+            table = file.read_row_group(group, columns=list(dict.fromkeys(self.names)))
+        except (errors, OSError) as error:
+            raise ValueError(f"{name} is damaged in its row group {group}: {error}") from error
+        places: dict[str, list[int]] = {}
+        for place, column in enumerate(table.column_names):
+            places.setdefault(column, []).append(place)
+        return [table.column(places[column][rank]) for column, rank in zip(self.names, self._ranks, strict=True)]
+
+
+def _open(path: Path, name: str) -> tuple[Any, list[Any]]:
+    """Return a Parquet file, open, and its columns, but for an index of pandas."""
+    parquet, errors = import_extra("pyarrow.parquet", "formats"), import_extra("pyarrow", "formats").ArrowException
     try:
-        dtype = np.dtype(field.type.to_pandas_dtype())
-    except (NotImplementedError, TypeError):
-        dtype = np.dtype(object)
-    if dtype.kind not in "buif":
-        raise ValueError(
-            f"{name} must hold numbers; its column {field.name!r} is of the type {field.type}; choose others."
-        )
-    return dtype
+        file = parquet.ParquetFile(path)
+        schema = file.schema_arrow
+    except (errors, OSError) as error:
+        raise ValueError(f"{name} cannot be read as a Parquet file: {error}") from error
+    index = [one for one in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(one, str)]
+    return file, [field for field in schema if field.name not in index]
+
+
+def _dtype_of(fields: Sequence[Any], name: str) -> np.dtype[Any]:
+    """Return in which dtype rows of these columns are given."""
+    dtypes = []
+    for field in fields:
+        try:
+            dtypes.append(np.dtype(field.type.to_pandas_dtype()))
+        except (NotImplementedError, TypeError):
+            dtypes.append(np.dtype(object))
+    wrong = [field for field, dtype in zip(fields, dtypes, strict=True) if dtype.kind not in "buif"]
+    if wrong:
+        held = ", ".join(f"column {field.name!r} is of the type {field.type}" for field in wrong[:5])
+        more = f", and {len(wrong) - 5} others hold no numbers either" if len(wrong) > 5 else ""
+        raise ValueError(f"{name} must hold numbers; its {held}{more}. Choose other columns, or change it.")
+    return delivered_dtype(np.result_type(*dtypes), name)

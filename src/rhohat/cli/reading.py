@@ -1,0 +1,193 @@
+"""How commands read rows and labels: the options for it, which all of them share, and what they lead to."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from rhohat.cli.app import note
+from rhohat.cli.files import read_labels
+from rhohat.data import RowSource, open_rows, open_table
+from rhohat.models import open_model_rows
+
+__all__ = ["Missing", "ReadingOptions", "as_numbers", "reads_rows", "split_names"]
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+class Missing(StrEnum):
+    """What becomes of rows with missing values."""
+
+    ERROR = "error"
+    DROP = "drop"
+    MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What was said of how files are read; None where nothing was."""
+
+    rows: Annotated[
+        str | None, typer.Option(metavar="START:STOP", help="Successive rows of DATA only, counted from 0: 0:10000.")
+    ] = None
+    row_axes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many axes of an array count rows: 2 for texts of tokens of channels. 1 by default."
+        ),
+    ] = None
+    missing: Annotated[
+        Missing | None,
+        typer.Option(
+            help="What becomes of rows of a table in which a number is missing: error, drop (they are left out), mean"
+            " (filled with the mean of the column, which the model remembers).",
+            show_default="error",
+        ),
+    ] = None
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header", help="Whether the first line of a text names its columns.", show_default="guess"
+        ),
+    ] = None
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the cells of a text; TAB for a tab.", show_default="guess")
+    ] = None
+    decimal: Annotated[
+        str | None, typer.Option(help="What stands before the decimals of numbers.", show_default=".")
+    ] = None
+    thousands: Annotated[
+        str | None, typer.Option(help="What stands between groups of three digits.", show_default="nothing")
+    ] = None
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Of a text, such as latin-1, cp1252.", show_default="UTF-8, or as its first bytes say"),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.rows is not None and not re.fullmatch(r"-?\d*:-?\d*", self.rows):
+            raise typer.BadParameter(f"must be as 0:10000; got {self.rows!r}.", param_hint="--rows")
+
+    @contextmanager
+    def open(
+        self, ctx: Any, data: Path, columns: str | None, drop: str | None, target: str | None
+    ) -> Iterator[RowSource]:
+        """Give rows to learn from; their `targets` are what is to be predicted, where that is a column of the table."""
+        how = self._how()
+        if self.missing is Missing.MEAN:
+            how["missing"] = "keep"
+        chosen = None if columns is None else split_names(columns)
+        left_out = [] if drop is None else split_names(drop)
+        if target is None:
+            source = open_rows(data, columns=chosen, drop=left_out, **how)
+        else:
+            how.pop("row_axes", None)
+            source, y = open_table(data, split_names(target), columns=chosen, drop=left_out, **how)
+            source.targets = y
+        with source:
+            for sentence in source.notes:
+                note(ctx, sentence)
+            yield self._some(source)
+
+    @contextmanager
+    def open_for(self, model: Any, data: Path, target: str | None = None) -> Iterator[RowSource]:
+        """Give rows for a fitted model; their `targets` are what is predicted, where that is a column of the table."""
+        how = self._how()
+        if self.missing is Missing.MEAN:
+            how.pop("missing")  # the model knows the means, or refuses what is missing
+        with open_model_rows(model, data, target=None if target is None else split_names(target), **how) as source:
+            yield self._some(source)
+
+    def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
+        """Return the labels in a file, one for each row."""
+        labels = read_labels(path, len(rows))
+        if len(labels) != len(rows) and rows.kept is not None and len(labels) > int(rows.kept.max()):
+            labels = labels[rows.kept]
+        if len(labels) != len(rows) and self.rows is not None:
+            labels = labels[self._slice()]
+        if len(labels) != len(rows):
+            hint = f" To take the first of them, say --rows 0:{len(rows)}." if len(labels) > len(rows) else ""
+            raise ValueError(f"{path} has {len(labels)} labels, and there are {len(rows)} rows.{hint}")
+        return labels
+
+    def _how(self) -> dict[str, Any]:
+        """Return the keyword arguments of `open_rows` for what was said."""
+        said = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "rows"}
+        how = {name: value for name, value in said.items() if value is not None}
+        if "missing" in how:
+            how["missing"] = str(how["missing"])
+        if "separator" in how:
+            how["separator"] = {"tab": "\t", "\\t": "\t", "space": " "}.get(how["separator"].lower(), how["separator"])
+        return how
+
+    def _slice(self) -> slice:
+        start, _, stop = (self.rows or ":").partition(":")
+        return slice(int(start) if start else None, int(stop) if stop else None)
+
+    def _some(self, source: RowSource) -> RowSource:
+        if self.rows is None:
+            return source
+        start, stop, _ = self._slice().indices(len(source))
+        if stop <= start:
+            raise typer.BadParameter(
+                f"{source.name} has {len(source)} rows; there are none in {self.rows}.", param_hint="--rows"
+            )
+        return source[start:stop]
+
+
+def reads_rows(command: _Command) -> _Command:
+    """Give a command the options of `ReadingOptions` in the place of its parameter `reading`, which has them all."""
+    signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
+    own = get_type_hints(ReadingOptions, include_extras=True)
+    options = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=own[one.name])
+        for one in fields(ReadingOptions)
+    ]
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        said = {one.name: arguments.pop(one.name) for one in fields(ReadingOptions)}
+        command(**arguments, reading=ReadingOptions(**said))
+
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if name == "reading":
+            parameters += options
+        else:
+            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run  # type: ignore[return-value]
+
+
+def split_names(text: str) -> list[str]:
+    """Return the names between commas; one in quotes may hold commas itself.
+
+    Examples
+    --------
+    >>> split_names('a, "b, c",2')
+    ['a', 'b, c', '2']
+    """
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+
+
+def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
+    """Return what a regressor is to predict as numbers, also where they are written in a way that labels are not."""
+    if y.dtype.kind in "biuf":
+        return y
+    try:
+        return np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"what a regressor predicts must be numbers; got texts, such as {y.flat[0]!r}.") from None

@@ -1,0 +1,109 @@
+"""Filling in values that are missing."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
+
+from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.data.preprocessing import RowTransformer
+from rhohat.data.rows import RowSource, open_rows, remember_columns
+
+__all__ = ["MeanImputer"]
+
+
+class MeanImputer(RowTransformer):
+    """Fill in missing values with the means of their columns over the training rows.
+
+    A missing value is NaN in an array. Tables that are opened with ``open_rows(path, missing="keep")`` have it there.
+    scikit-learn's `SimpleImputer` does the same for rows in memory.
+
+    Attributes
+    ----------
+    means_ : array of shape (n_features,), float64
+        The mean of the numbers in each column.
+    n_features_in_ : int
+    feature_names_in_ : array of shape (`n_features_in_`,)
+        Only where X has column names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        From `fit`, if a column has no number at all, or there are infinite numbers.
+
+    Examples
+    --------
+    >>> MeanImputer().fit_transform(np.array([[1.0, 5.0], [np.nan, 7.0], [3.0, np.nan]]))
+    array([[1., 5.],
+           [2., 7.],
+           [3., 6.]])
+    """
+
+    def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
+        """Compute the means.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+            With NaN where a value is missing.
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        if isinstance(X, RowSource):
+            rows = X
+            remember_columns(self, X)
+        else:
+            self.__dict__.pop("reading_", None)
+            rows = open_rows(self._validate(X, reset=True))
+        total, count = np.zeros(rows.shape[1]), np.zeros(rows.shape[1], np.int64)
+        for some_total, some_count in rows.map_blocks(_sum_numbers):
+            total += some_total
+            count += some_count
+        if not np.isfinite(total).all():
+            raise ValueError(f"{rows.name} contains infinite numbers, in column {int(np.argmin(np.isfinite(total)))}.")
+        if not count.all():
+            empty = int(np.argmin(count))
+            name = repr(rows.feature_names[empty]) if rows.feature_names is not None else str(empty)
+            raise ValueError(f"column {name} of {rows.name} has no number at all, and so no mean; leave it out.")
+        self.means_ = total / count
+        return self
+
+    def _transform(self, X: FloatArray) -> FloatArray:
+        filled: FloatArray = np.where(np.isnan(X), self.means_.astype(X.dtype), X)
+        return filled
+
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
+        """Return the rows as they are: what was filled in is not known from others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
+        return self._validate_inverse(X)
+
+    def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
+        return as_float_rows(validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan", reset=reset))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _sum_numbers(rows: FloatArray, _: int) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return the sums of the numbers in each column, and how many there are."""
+    known = ~np.isnan(rows)
+    total: FloatArray = np.where(known, rows, 0).sum(axis=0, dtype=np.float64)
+    counts: Any = np.count_nonzero(known, axis=0)
+    return total, counts

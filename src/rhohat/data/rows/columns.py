@@ -1,0 +1,185 @@
+"""Which columns of a table are read: chosen by name or number, or those that a model was fitted to."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any, Protocol
+
+import numpy as np
+
+from rhohat.data.tables.cells import TextFormat
+
+__all__ = ["ColumnSelection", "Columns", "ColumnsOfAFit", "Reading", "choose_columns", "remember_columns"]
+
+_MOST_NAMES_SHOWN = 30
+
+
+class ColumnSelection(Protocol):
+    """Says which columns of a table are read, once its columns are known; picklable and hashable."""
+
+    def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
+        """Return the numbers of the columns, in the order in which they are read.
+
+        Parameters
+        ----------
+        names : sequence of str or None
+            Of all columns, where they have names.
+        n_columns : int
+        source : str
+            What the table is called in messages.
+
+        Raises
+        ------
+        ValueError
+            If the table lacks one of them.
+        """
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that somebody has named or numbered, or all but some.
+
+    Parameters
+    ----------
+    wanted : tuple of str or int, or None
+        None means all.
+    dropped : tuple of str or int, default=()
+        These are left out.
+    """
+
+    wanted: tuple[str | int, ...] | None
+    dropped: tuple[str | int, ...] = ()
+
+    def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
+        """Return the numbers of the columns; see `ColumnSelection`."""
+        chosen = range(n_columns) if self.wanted is None else choose_columns(self.wanted, names, n_columns, source)
+        left_out = set(choose_columns(self.dropped, names, n_columns, source)) if self.dropped else set()
+        kept = [number for number in chosen if number not in left_out]
+        if not kept:
+            raise ValueError(f"no column of {source} is left to be read; drop fewer of them.")
+        return kept
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How rows were read from a file: what a model remembers, to read other files in the same way.
+
+    Attributes
+    ----------
+    columns : tuple of int
+        Which of its columns were read, from 0 on; one that only numbers the rows is not counted.
+    n_columns : int
+        How many it has.
+    row_axes : int
+        How many axes of an array count rows.
+    text : TextFormat
+        What was said of a table of text.
+    """
+
+    columns: tuple[int, ...]
+    n_columns: int
+    row_axes: int = 1
+    text: TextFormat = field(default_factory=TextFormat)
+
+
+@dataclass(frozen=True)
+class ColumnsOfAFit:
+    """The columns that a model was fitted to: by their names where both have names, else by their numbers.
+
+    Parameters
+    ----------
+    names : tuple of str or None
+    n_features : int
+    reading : Reading or None
+    """
+
+    names: tuple[str, ...] | None
+    n_features: int
+    reading: Reading | None = None
+
+    def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
+        """Return the numbers of the columns; see `ColumnSelection`."""
+        if self.names is not None and names is not None:
+            known = set(names)
+            missing = [name for name in self.names if name not in known]
+            if missing:
+                raise ValueError(
+                    f"{source} lacks columns that the model was fitted to: {_listed(missing)}; its columns are"
+                    f" {_listed(names)}."
+                )
+            return choose_columns(self.names, names, n_columns, source)
+        if self.reading is not None and n_columns == self.reading.n_columns:
+            return list(self.reading.columns)
+        if n_columns == self.n_features:
+            return list(range(n_columns))
+        fitted = f"rows of {self.n_features}"
+        if self.reading is not None and self.reading.n_columns != self.n_features:
+            fitted += f", taken from a table of {self.reading.n_columns}"
+        raise ValueError(f"{source} has {n_columns} columns, and the model was fitted to {fitted}.")
+
+
+def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
+    """Return the numbers of the columns that are asked for, by name or by number, in the order asked for.
+
+    Where several columns have one name, it is taken for all of them if it is asked for as often; else it is refused,
+    since nobody can tell which one is meant.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, a name is that of several, or none is asked for.
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names or ()):
+        places.setdefault(name, []).append(place)
+    columns = list(columns)
+    times = Counter(column for column in columns if isinstance(column, str))
+    numbers: list[int] = []
+    for column in columns:
+        if isinstance(column, str) and column not in places and column.isdecimal():
+            column = int(column)  # a command line has texts only
+        if isinstance(column, str):
+            found = places.get(column)
+            if not found:
+                raise ValueError(_unknown_name(column, names, source))
+            if len(found) > 1 and times[column] != len(found):
+                raise ValueError(
+                    f"{source} has {len(found)} columns named {column!r}; choose among them by number, such as"
+                    f" {found[0]}, or give them different names."
+                )
+            numbers.append(found.pop(0) if len(found) > 1 else found[0])
+        elif isinstance(column, Integral) and -n_columns <= column < n_columns:
+            numbers.append(int(column) % n_columns)
+        else:
+            raise ValueError(f"{source} has the columns 0 to {n_columns - 1}; there is no column {column!r}.")
+    if not numbers:
+        raise ValueError(f"columns must name at least one column of {source}.")
+    return numbers
+
+
+def remember_columns(fitted: Any, rows: Any) -> None:
+    """Set what a fitted estimator or transformer knows of the columns of a row source."""
+    fitted.n_features_in_ = rows.shape[1]
+    for name in ("feature_names_in_", "reading_"):
+        fitted.__dict__.pop(name, None)
+    if rows.feature_names is not None:
+        fitted.feature_names_in_ = np.array(rows.feature_names, dtype=object)
+    if rows.reading is not None:
+        fitted.reading_ = rows.reading
+
+
+def _unknown_name(column: str, names: Sequence[str] | None, source: str) -> str:
+    if names is None:
+        return f"{source} has no column named {column!r}; its columns have no names. Choose them by number, from 0 on."
+    close = difflib.get_close_matches(column, names[:1000], 1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{source} has no column named {column!r}; its columns are {_listed(names)}.{hint}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_MOST_NAMES_SHOWN]))
+    return shown if len(names) <= _MOST_NAMES_SHOWN else f"{shown}, … ({len(names)} in all)"

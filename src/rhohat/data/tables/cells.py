@@ -1,0 +1,114 @@
+"""What the cells of a table written as text stand for: numbers, truth values, or nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["MISSING_LABELS", "MISSING_NUMBERS", "TRUTH_VALUES", "TextFormat", "is_missing_label", "is_plain_number"]
+
+_NOT_A_NUMBER = {"NaN", "nan", "NAN", "-NaN", "-nan", "#N/A", "#NA", "#N/A N/A", "<NA>", "1.#QNAN", "-1.#IND"}
+
+#: What stands for a label that is not known. "None" is not among them: many tables have a class of that name.
+MISSING_LABELS = frozenset({"", "?", "NA", "N/A", "n/a", "NULL", "null", *_NOT_A_NUMBER})
+
+#: What stands for a number that is not known, where other cells of the column are numbers.
+MISSING_NUMBERS = MISSING_LABELS | {"None", "-", "."}
+
+#: What columns of truth values hold, in lower or upper case.
+TRUTH_VALUES = {"true": 1.0, "false": 0.0}
+
+_PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?(e[-+]\d\d+)?|[-+]?\.\d+")
+
+
+def is_missing_label(value: object) -> bool:
+    """Return whether a label is not known: nothing, NaN, or a text that stands for that.
+
+    Examples
+    --------
+    >>> [is_missing_label(value) for value in (None, float("nan"), "", "?", "NA", "None", 0)]
+    [True, True, True, True, True, False, False]
+    """
+    return value is None or value != value or (isinstance(value, str) and value.strip() in MISSING_LABELS)
+
+
+def is_plain_number(text: str) -> bool:
+    """Return whether a label is a number beyond doubt: ``7``, ``-0.5``, or ``1e-05`` as programs write it.
+
+    Codes such as ``007``, ``1E3``, ``0E8`` or ``E10`` are texts, although some of them could be read as numbers.
+
+    Examples
+    --------
+    >>> [is_plain_number(text) for text in ("7", "-0.5", "1e-05", "007", "1E3", "E10", "nan")]
+    [True, True, True, False, False, False, False]
+    """
+    return _PLAIN_NUMBER.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How a table is written as text, as far as somebody has said.
+
+    Parameters
+    ----------
+    header : bool or None, default=None
+        Whether the first line names the columns; None leaves it to a guess.
+    separator : str or None, default=None
+        What stands between cells, one character; a space stands for any number of spaces. None leaves it to a guess.
+    decimal : str, default="."
+        What stands before the decimals of a number.
+    thousands : str or None, default=None
+        What stands between groups of three digits, if anything does.
+    encoding : str or None, default=None
+        None: UTF-8, unless the first bytes are a byte order mark of UTF-16 or UTF-32.
+
+    Raises
+    ------
+    ValueError
+        If the separator, the decimal sign and the thousands separator are no single characters, or not different.
+    """
+
+    header: bool | None = None
+    separator: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.header not in (True, False, None):
+            raise ValueError(f"header must be True, False or None; got {self.header!r}.")
+        said = {"separator": self.separator, "decimal": self.decimal, "thousands": self.thousands}
+        for what, sign in said.items():
+            if sign is not None and not (isinstance(sign, str) and len(sign) == 1 and sign not in '"\r\n0123456789'):
+                raise ValueError(f"{what} must be a single character, and no digit or quote; got {sign!r}.")
+        signs = [sign for sign in said.values() if sign is not None]
+        if len(set(signs)) < len(signs):
+            raise ValueError(
+                "separator, decimal and thousands must differ from one another; got"
+                f" {self.separator!r}, {self.decimal!r} and {self.thousands!r}."
+            )
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except LookupError:
+                raise ValueError(
+                    f"encoding must be one that Python knows, such as 'latin-1'; got {self.encoding!r}."
+                ) from None
+
+    def number(self, cell: str) -> float | None:
+        """Return the number that a cell stands for, NaN where it is missing; None where it is no number."""
+        cell = cell.strip()
+        if cell in MISSING_NUMBERS:
+            return float("nan")
+        if cell.lower() in TRUTH_VALUES:
+            return TRUTH_VALUES[cell.lower()]
+        if self.thousands is not None:
+            cell = cell.replace(self.thousands, "")
+        if self.decimal != ".":
+            if "." in cell:
+                return None
+            cell = cell.replace(self.decimal, ".")
+        try:
+            return float(cell)
+        except ValueError:
+            return None

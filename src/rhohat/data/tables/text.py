@@ -1,0 +1,312 @@
+"""Tables written as text: parsed once, by pandas, into a temporary file of numbers, which is read from then on.
+
+A fit reads its rows hundreds of times, and parsing takes far longer than reading numbers. The temporary file has no
+name, takes eight bytes for each number, and is gone when the rows are closed. Never is more than a block in memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from sys import intern
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.arrays import FloatArray
+from rhohat.data.rows.base import notes_on_dropped
+from rhohat.data.rows.columns import ColumnSelection, Reading
+from rhohat.data.rows.flat import FlatRows
+from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, is_missing_label
+from rhohat.data.tables.dialect import find_dialect, open_text, read_records, wrong_encoding
+from rhohat.extras import import_extra
+
+__all__ = ["Missing", "TextTable"]
+
+#: What becomes of rows with missing values: they are refused, left out, or kept with NaN in their places.
+Missing = Literal["error", "drop", "keep"]
+
+_CELLS_AT_ONCE = 2**21
+_FEWEST_ROWS_AT_ONCE = 64  # each column of a block takes time of its own
+_MOST_CELLS_SHOWN = 5
+
+
+class _Block(NamedTuple):
+    """Some successive rows: numbers of shape (n_rows, n_columns), and texts of shape (n_rows, n_targets)."""
+
+    numbers: FloatArray
+    texts: NDArray[np.object_]
+
+
+class TextTable:
+    """A table in a file of text, whose numbers and labels are yet to be read.
+
+    Parameters
+    ----------
+    file : PositionedFile
+        Left open; it is not needed any more once the table has been read.
+    name : str
+        What the table is called in messages.
+    said : TextFormat, default=TextFormat()
+        How it is written, as far as somebody said.
+
+    Attributes
+    ----------
+    names : tuple of str or None
+        Of the columns.
+    n_columns : int
+    remarks : tuple of str
+        What was guessed that may surprise, each a sentence.
+
+    Raises
+    ------
+    ValueError
+        If it is no table, or is written in another encoding.
+    """
+
+    def __init__(self, file: PositionedFile, name: str, said: TextFormat | None = None) -> None:
+        self._file, self._name, self._said = file, name, TextFormat() if said is None else said
+        self._dialect = find_dialect(file, name, self._said)
+        self.names, self.n_columns = self._dialect.names, len(self._dialect.places)
+        self.remarks = self._dialect.remarks
+
+    def read_rows(self, columns: ColumnSelection, targets: Sequence[int] = (), missing: Missing = "error") -> FlatRows:
+        """Parse the table.
+
+        Parameters
+        ----------
+        columns : ColumnSelection
+            Which columns of numbers to read. The other columns may hold anything.
+        targets : sequence of int, default=()
+            Numbers of the columns to read as texts.
+        missing : {"error", "drop", "keep"}, default="error"
+            What becomes of rows in which a number is missing. With "drop", rows without a target are left out, too.
+
+        Returns
+        -------
+        FlatRows of shape (n_samples, n_features), float64
+            Its `targets`, of shape (n_samples, n_targets), are texts. With "error" and "drop", none of them is missing.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or a cell is missing or no number; the message names its line and column.
+        MissingExtraError
+            If pandas is not installed.
+        OSError
+            If there is no room for the temporary file.
+        """
+        chosen = columns.choose(self.names, self.n_columns, self._name)
+        names = None if self.names is None else [self.names[number] for number in chosen]
+        parts = _Parts(missing)
+        blocks = _Parser(self, chosen, targets).blocks(missing)
+        rows = FlatRows.written_to_the_end(
+            parts.pass_numbers(blocks), self._name, len(chosen), np.float64, feature_names=names
+        )
+        rows.reading = Reading(tuple(chosen), self.n_columns, text=self._said)
+        rows.kept = parts.kept()
+        rows.notes = notes_on_dropped(parts.n_seen, len(rows), self._name)
+        rows.targets = parts.texts() if targets else None
+        return rows
+
+    def read_texts(self) -> NDArray[np.object_]:
+        """Parse all columns as texts, none of which is missing.
+
+        Returns
+        -------
+        array of shape (n_samples, n_columns), of str
+
+        Raises
+        ------
+        ValueError
+            If one is missing; the message names its line and column.
+        """
+        parser = _Parser(self, [], range(self.n_columns))
+        return np.concatenate([block.texts for block in parser.blocks("error")])
+
+
+class _Parts:
+    """What is left of blocks when their numbers have been passed on."""
+
+    def __init__(self, missing: Missing) -> None:
+        self.n_seen = 0
+        self._drops = missing == "drop"
+        self._texts: list[NDArray[np.object_]] = []
+        self._kept: list[NDArray[np.intp]] = []
+
+    def pass_numbers(self, blocks: Iterable[_Block]) -> Iterator[FloatArray]:
+        """Yield the numbers of blocks, without rows that are dropped; keep the rest."""
+        for numbers, texts in blocks:
+            if self._drops:
+                whole = ~(np.isnan(numbers).any(axis=1) | _is_missing(texts).any(axis=1))
+                self._kept.append(np.flatnonzero(whole) + self.n_seen)
+                self.n_seen += len(numbers)
+                numbers, texts = numbers[whole], texts[whole]
+            else:
+                self.n_seen += len(numbers)
+            self._texts.append(texts)
+            yield np.ascontiguousarray(numbers)
+
+    def texts(self) -> NDArray[np.object_]:
+        """Return all texts."""
+        return np.concatenate(self._texts)
+
+    def kept(self) -> NDArray[np.intp] | None:
+        """Return the numbers of the rows that were kept; None where none may have been dropped."""
+        return np.concatenate(self._kept) if self._kept else None
+
+
+class _Parser:
+    """Parses some columns of a table, block by block."""
+
+    def __init__(self, table: TextTable, chosen: Sequence[int], targets: Sequence[int]) -> None:
+        self._table, self._name, self._said, self._dialect = table, table._name, table._said, table._dialect
+        self._numbers = [self._dialect.places[number] for number in chosen]
+        self._targets = [self._dialect.places[number] for number in targets]
+
+    def blocks(self, missing: Missing) -> Iterator[_Block]:
+        """Yield all rows, some at a time."""
+        try:
+            for frame in self._frames():
+                if self._has_more_cells(frame):
+                    raise ValueError(self._complaint("drop"))
+                block = self._block(frame)
+                lacks_numbers, lacks_targets = np.isnan(block.numbers).any(), _is_missing(block.texts).any()
+                if (missing == "error" and lacks_numbers) or (missing != "drop" and lacks_targets):
+                    raise ValueError(self._complaint(missing))
+                yield block
+        except UnicodeError as error:
+            raise ValueError(wrong_encoding(self._name, self._dialect.encoding, error)) from None
+
+    def _frames(self) -> Iterator[Any]:
+        """Yield frames of successive rows, whose columns are the cells by number, and one more for cells too many."""
+        pandas = import_extra("pandas", "tables")
+        dialect, n_cells = self._dialect, self._dialect.n_cells
+        numbers = set(self._numbers) - dialect.truth_places
+        lines = open_text(self._table._file, dialect.encoding, to_end=n_cells > 1)
+        for _ in range(dialect.n_lines_before):
+            lines.readline()
+        exact = {} if _version(pandas) >= (3, 1) else {"float_precision": "round_trip"}
+        n_rows = max(_FEWEST_ROWS_AT_ONCE, _CELLS_AT_ONCE // n_cells)
+        try:
+            yield from pandas.read_csv(
+                lines,
+                sep=r"\s+" if dialect.separator == " " else dialect.separator,
+                header=None,
+                names=range(n_cells + 1),
+                dtype={place: np.float64 if place in numbers else str for place in range(n_cells + 1)},
+                decimal=self._said.decimal,
+                thousands=self._said.thousands,
+                na_values={place: list(MISSING_NUMBERS) for place in numbers},
+                keep_default_na=False,
+                skipinitialspace=dialect.separator != "\t",
+                skip_blank_lines=n_cells > 1,
+                low_memory=False,  # else each block is parsed in small pieces, which takes long where rows are wide
+                chunksize=n_rows,
+                **exact,
+            )
+        except UnicodeError:
+            raise
+        except (ValueError, pandas.errors.ParserError) as error:
+            raise ValueError(self._complaint("drop") or f"{self._name}: {error}") from None
+
+    def _has_more_cells(self, frame: Any) -> bool:
+        """Return whether rows have more cells than the first ones; pandas takes many more for an index."""
+        extra = frame[self._dialect.n_cells]
+        return type(frame.index).__name__ != "RangeIndex" or bool((extra.notna() & (extra != "")).any())
+
+    def _block(self, frame: Any) -> _Block:
+        numbers = np.empty((len(frame), len(self._numbers)))
+        for column, place in enumerate(self._numbers):
+            cells = frame[place]
+            if place in self._dialect.truth_places:
+                values = [self._said.number(str(cell)) for cell in cells]
+                if any(value is None for value in values):
+                    raise ValueError(self._complaint("drop"))
+                numbers[:, column] = values
+            else:
+                numbers[:, column] = cells.to_numpy()
+        texts = np.empty((len(frame), len(self._targets)), object)
+        for column, place in enumerate(self._targets):
+            texts[:, column] = [intern(str(cell).strip()) for cell in frame[place]]  # equal ones take memory once
+        return _Block(numbers, texts)
+
+    def _complaint(self, missing: Missing) -> str:
+        """Return what is wrong with the first row that cannot be taken; empty where all can."""
+        dialect = self._dialect
+        lines = open_text(self._table._file, dialect.encoding, to_end=dialect.n_cells > 1)
+        n_before = sum(1 for _ in islice(iter(lines.readline, ""), dialect.n_lines_before))
+        try:
+            for number, cells in read_records(iter(lines.readline, ""), dialect.separator):
+                if any(cells) or dialect.n_cells == 1:
+                    found = self._wrong_with(cells, n_before + number, missing)
+                    if found:
+                        return found
+        except csv.Error as error:
+            return f"{self._name} cannot be read as a table of text: {error}."
+        return ""
+
+    def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing) -> str:
+        """Return what is wrong with a row; empty where nothing is."""
+        n_cells = self._dialect.n_cells
+        if any(cells[n_cells:]) or len(cells) < n_cells - 1:
+            return f"{self._name} has {len(cells)} cells in line {line}, and {n_cells} in its first row."
+        cells = [*cells, *[""] * (n_cells - len(cells))]
+        texts = {place: cells[place] for place in self._numbers if self._said.number(cells[place]) is None}
+        if texts:
+            return self._not_numbers(texts, line)
+        if missing != "drop":
+            for place in self._targets:
+                if is_missing_label(cells[place]):
+                    return self._missing("y", place, cells[place], line)
+        if missing == "error":
+            for place in self._numbers:
+                if cells[place] in MISSING_NUMBERS:
+                    return self._missing(self._name, place, cells[place], line)
+        return ""
+
+    def _missing(self, subject: str, place: int, cell: str, line: int) -> str:
+        """Return what is to be said of a missing value."""
+        held = f"holds {cell!r}" if cell else "is empty"
+        remedy = "leave such rows out with missing='drop'" if self._numbers else "leave this row out, and what it is of"
+        return (
+            f"{subject} has missing values: in line {line} of {self._name}, column {self._name_of(place)} {held}. Fill"
+            f" such cells in, or {remedy}."
+        )
+
+    def _not_numbers(self, cells: dict[int, str], line: int) -> str:
+        """Return what is to be said of cells that are no numbers."""
+        shown = list(cells.items())[:_MOST_CELLS_SHOWN]
+        held = ", ".join(f"column {self._name_of(place)} holds {cell[:60]!r}" for place, cell in shown)
+        more = f", and {len(cells) - len(shown)} others hold no numbers either" if len(cells) > len(shown) else ""
+        return (
+            f"{self._name} is no table of numbers: in line {line}, {held}{more}."
+            f" {_advice([cell for _, cell in shown]) or 'Choose other columns, or change it.'}"
+        )
+
+    def _name_of(self, place: int) -> str:
+        number = self._dialect.places.index(place)
+        return repr(self._table.names[number]) if self._table.names is not None else str(number)
+
+
+def _is_missing(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
+    return np.array([is_missing_label(text) for text in texts.flat], bool).reshape(texts.shape)
+
+
+def _advice(cells: Sequence[str]) -> str:
+    """Return how cells that look like numbers of another notation may be read."""
+    if any(re.fullmatch(r"[-+]?\d{1,3}(\.\d{3})*,\d+", cell) for cell in cells):
+        groups = " and thousands='.'" if any(cell.count(".") for cell in cells) else ""
+        return f"If the comma stands before the decimals of a number, say decimal=','{groups}."
+    if any(re.fullmatch(r"[-+]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", cell) for cell in cells):
+        sign = next(sign for cell in cells for sign in ",' ." if sign in cell)
+        return f"If its digits are in groups of three, say thousands={sign!r}."
+    return ""
+
+
+def _version(module: Any) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", module.__version__)[:2])

@@ -1,0 +1,397 @@
+"""Tables of text give the numbers in the columns that are asked for, or say which cell holds none."""
+
+import gzip
+import warnings
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rhohat import open_rows, open_table
+from rhohat.data.tables import text
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a table, and gives its path."""
+
+    def write_table(content, name="t.csv", encoding="utf-8"):
+        (tmp_path / name).write_bytes(content.encode(encoding) if isinstance(content, str) else content)
+        return tmp_path / name
+
+    return write_table
+
+
+def read(path, **how):
+    """Return all rows, the names of their columns, and what was warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with open_rows(path, **how) as rows:
+            return rows.read(0, len(rows)).tolist(), rows.feature_names, [str(one.message) for one in caught]
+
+
+# Columns.
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+@pytest.mark.parametrize("by", ["name", "number"])
+def test_columns_come_in_the_order_in_which_they_are_asked_for(by, suffix, tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 4.0], "b": [2.0, 5.0], "c": [3.0, 6.0], "word": ["x", "y"]})
+    path = tmp_path / f"t{suffix}"
+    frame.to_parquet(path) if suffix == ".parquet" else frame.to_csv(path, index=False)
+    subsets = [wanted for n in (1, 2, 3) for wanted in permutations("abc", n)]
+    for wanted in subsets:
+        columns = list(wanted) if by == "name" else ["abc".index(name) for name in wanted]
+        rows, names, _ = read(path, columns=columns)
+        assert names == list(wanted)
+        assert rows == frame[list(wanted)].to_numpy().tolist()
+    with pytest.raises(ValueError, match="has no column named 'd'"):
+        read(path, columns=["a", "d"])
+
+
+def test_all_columns_may_be_asked_for_in_another_order(write):
+    path = write("a,b,c\n1,2,3\n4,5,6\n")
+    assert read(path, columns=["c", "b", "a"])[0] == [[3, 2, 1], [6, 5, 4]]
+    assert read(path, columns=[2, 1, 0])[0] == [[3, 2, 1], [6, 5, 4]]
+
+
+def test_columns_are_left_out_by_name_or_number(write):
+    path = write("a,b,c\n1,x,3\n4,y,6\n")
+    assert read(path, drop=["b"])[:2] == ([[1, 3], [4, 6]], ["a", "c"])
+    assert read(path, drop=[1])[:2] == ([[1, 3], [4, 6]], ["a", "c"])
+    assert read(path, columns=["c", "b"], drop=["b"])[0] == [[3], [6]]
+    with pytest.raises(ValueError, match=r"no column .* is left to be read"):
+        read(path, drop=["a", "b", "c"])
+    with pytest.raises(ValueError, match="must be sequences of names or numbers"):
+        read(path, drop="b")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", "frame"])
+def test_columns_of_one_name_are_told_apart_or_refused(suffix, tmp_path, write):
+    frame = pd.DataFrame([[1.0, 2, 3, 4], [5, 6, 7, 8]], columns=["id", "x", "x", "y"])
+    data = frame
+    if suffix == ".csv":
+        data = write("id,x,x,y\n1,2,3,4\n5,6,7,8\n")
+    elif suffix == ".parquet":
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        data = tmp_path / "t.parquet"
+        pq.write_table(pa.Table.from_arrays([pa.array(frame.iloc[:, k]) for k in range(4)], names=list("ixxy")), data)
+        frame.columns = list("ixxy")
+    first = frame.columns[0]
+    assert read(data)[0] == frame.to_numpy().tolist()
+    assert read(data, columns=[first, "x", "x", "y"])[0] == frame.to_numpy().tolist()
+    assert read(data, columns=["y", "x", "x"])[0] == [[4, 2, 3], [8, 6, 7]]
+    assert read(data, columns=[2, 0])[0] == [[3, 1], [7, 5]]
+    with pytest.raises(ValueError, match="has 2 columns named 'x'; choose among them by number, such as 1"):
+        read(data, columns=["x", "y"])
+
+
+# Headers.
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "n_rows"),
+    [
+        ("0,1,2\n.1,.2,.3\n.4,.5,.6", ["0", "1", "2"], 2),
+        ("0,1,2,3,4\n9,8,7,6,5\n1,0,3,5,9\n", list("01234"), 2),
+        ("1,2,3\n.1,.2,.3\n", ["1", "2", "3"], 1),
+        ("0,1\n.5,.6\n", ["0", "1"], 1),
+        ("x,1990,1991,1992\n5,1,2,3\n", ["x", "1990", "1991", "1992"], 1),
+    ],
+)
+def test_numbers_that_count_columns_are_their_names_and_this_is_said(content, names, n_rows, write):
+    rows, found, said = read(write(content))
+    assert found == names
+    assert len(rows) == n_rows
+    assert [message for message in said if "taken for the names" in message] or names[0] == "x"
+    rows, found, said = read(write(content), header=names[0] == "x")
+    assert not said
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["1,2,3\n4,5,6\n", "0,1,2\n3,4,5\n", "0,1\n1,0\n", "5\n6\n", "0\n1\n", ".5,1,2\n.1,.2,.3\n", "1,3,2\n.5,.5,.5\n"],
+)
+def test_a_first_line_of_other_numbers_is_a_row(content, write):
+    rows, names, said = read(write(content))
+    assert names is None
+    assert not said
+    assert len(rows) == 2
+
+
+def test_a_line_of_texts_above_numbers_names_columns_that_counts_stand_among(write):
+    path = write("Coffee Type,1,2\nlatte,.1,.2\nmocha,.3,.4\n")
+    rows, names, said = read(path, drop=[0])
+    assert (rows, names) == ([[0.1, 0.2], [0.3, 0.4]], ["1", "2"])
+    assert "say header=False" in said[0]
+
+
+def test_who_knows_the_header_says_so(write):
+    path = write("0,1,2\n.1,.2,.3\n")
+    assert read(path, header=False) == ([[0, 1, 2], [0.1, 0.2, 0.3]], None, [])
+    assert read(path, header=True) == ([[0.1, 0.2, 0.3]], ["0", "1", "2"], [])
+    assert read(write("5,6\n7,8\n"), header=True)[:2] == ([[7, 8]], ["5", "6"])
+
+
+def test_a_header_may_be_a_comment_or_end_in_a_separator(write):
+    assert read(write("# a,b\n1,2\n"))[:2] == ([[1, 2]], ["a", "b"])
+    assert read(write("# made on a Monday\n1,2\n"))[:2] == ([[1, 2]], None)
+    for content in ("a,b,\n1,2,\n3,4,\n", "a,b,\n1,2\n3,4\n", "a,b\n1,2,\n3,4,\n"):
+        assert read(write(content)) == ([[1, 2], [3, 4]], ["a", "b"], [])
+
+
+def test_lines_may_be_as_long_as_they_like(write, tmp_path, rng):
+    names = [f"{'gene ' * 90}{number}" for number in range(10_000)]
+    X = rng.integers(0, 99, (3, len(names)))
+    pd.DataFrame(X, columns=names).to_csv(tmp_path / "wide.csv", index=False)
+    assert len((tmp_path / "wide.csv").read_text().split("\n")[0]) > 2**22
+    with open_rows(tmp_path / "wide.csv") as rows:
+        assert rows.feature_names == names
+        assert np.array_equal(rows.read(0, 3), X)
+
+
+# An index.
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ",a,b\n0,1,2\n1,3,4\n",
+        ",a,b\n43,1,2\n7,3,4\n",
+        '"","a","b"\n"1",1,2\n"2",3,4\n',
+        '"","a","b"\n"first",1,2\n"second",3,4\n',
+        '"a" "b"\n"first" 1 2\n"second" 3 4\n',
+        "Unnamed: 0,a,b\n0,1,2\n1,3,4\n",
+    ],
+)
+def test_a_column_without_a_name_that_numbers_or_names_rows_is_left_out_and_this_is_said(content, write):
+    rows, names, said = read(write(content))
+    assert (rows, names) == ([[1, 2], [3, 4]], ["a", "b"])
+    assert any("has no name and numbers or names the rows, so it is left out" in message for message in said)
+    assert read(write(content), columns=["b"])[0] == [[2], [4]]
+    assert read(write(content), columns=[0])[0] == [[1], [3]]
+
+
+def test_column_numbers_beside_an_index_are_names(write):
+    rows, names, _ = read(write(",0,1\n0,.1,.2\n1,.3,.4\n"))
+    assert (rows, names) == ([[0.1, 0.2], [0.3, 0.4]], ["0", "1"])
+
+
+@pytest.mark.parametrize("content", [",a\n1,2\n1,4\n", ",a\n0.5,2\n0.6,4\n", "n,a\n0,2\n1,4\n"])
+def test_what_does_not_number_rows_or_has_a_name_is_a_feature(content, write):
+    assert np.shape(read(write(content))[0]) == (2, 2)
+
+
+# Notations.
+
+
+@pytest.mark.parametrize(
+    ("content", "how"),
+    [
+        ("a;b\n1,5;2\n3;4\n", {"decimal": ","}),
+        ("sep=;\na;b\n1.5;2\n3;4\n", {}),
+        ("a|b\n1.5|2\n3|4\n", {}),
+        ("a\tb\n1.5\t2\n3\t4\n", {}),
+        ("a b\n 1.5   2\n3 4 \n", {}),
+        ("a_1.5_2\n".replace("a_", "a_b\n", 1).replace("\n1", "\n1") + "3_4\n", {"separator": "_"}),
+        ("a,b\r\n1.5,2\r\n3,4\r\n", {}),
+        ("a,b\r1.5,2\r3,4\r", {}),
+        ("a,b\n\n1.5,2\n\n3,4\n\n\n", {}),
+        ('a,b\n"1.5","2"\n"3", 4\n', {}),
+    ],
+)
+def test_tables_are_read_in_many_notations(content, how, write):
+    rows, names, _ = read(write(content), **how)
+    assert (rows, names) == ([[1.5, 2], [3, 4]], ["a", "b"])
+
+
+def test_groups_of_digits_may_be_set_apart(write):
+    assert read(write('a,b\n"1,234,567.5",2\n"3",4\n'), thousands=",")[0] == [[1234567.5, 2], [3, 4]]
+    assert read(write("a;b\n1.234,5;2\n3;4\n"), thousands=".", decimal=",")[0] == [[1234.5, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_encodings_are_told_by_their_first_bytes(encoding, write):
+    assert read(write("größe,b\n1,2\n", encoding=encoding))[:2] == ([[1, 2]], ["größe", "b"])
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_other_encodings_are_said(encoding, write):
+    path = write("größe,b\n1,2\n", encoding=encoding)
+    assert read(path, encoding=encoding)[:2] == ([[1, 2]], ["größe", "b"])
+    if encoding == "latin-1":
+        with pytest.raises(ValueError, match=r"is not text in the encoding utf-8 .*; say which it is in: encoding="):
+            open_rows(path)
+
+
+def test_a_wrong_byte_far_down_is_one_in_another_encoding(write):
+    path = write(b"a,b\n" + b"1,2\n" * 5000 + "1,ä\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="encoding='latin-1'"):
+        open_rows(path)
+
+
+def test_other_columns_may_hold_anything(write):
+    content = 'day,note,a\n2020-01-01,"one\nand two",1\n2020-01-02,"three, four",2\n'
+    assert read(write(content), columns=["a"])[0] == [[1], [2]]
+
+
+def test_truth_values_are_numbers(write):
+    assert read(write("a,is_warm\n1,True\n2,False\n3,TRUE\n"))[0] == [[1, 1], [2, 0], [3, 1]]
+    with pytest.raises(ValueError, match="in line 1002, column 'is_warm' holds 'maybe'"):
+        open_rows(write("a,is_warm\n" + "1,True\n" * 1000 + "1,maybe\n"))
+
+
+# Missing values.
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "NaN", "nan", "?", "null", "N/A"])
+def test_missing_values_are_refused_left_out_or_kept(cell, write):
+    path = write(f"a,b\n1,2\n3,{cell}\n5,6\n")
+    with pytest.raises(ValueError, match=r"missing values: in line 3 of .*t\.csv, column 'b' (is empty|holds)"):
+        open_rows(path)
+    with open_rows(path, missing="drop") as rows:
+        assert rows.read(0, 2).tolist() == [[1, 2], [5, 6]]
+        assert rows.kept.tolist() == [0, 2]
+        assert "1 of the 3 rows of" in rows.notes[-1]
+    with open_rows(path, missing="keep") as rows:
+        assert np.isnan(rows.read(0, 3)).tolist() == [[False, False], [False, True], [False, False]]
+    assert read(path, columns=["a"])[0] == [[1], [3], [5]]
+
+
+def test_missing_values_of_parquet_files_are_those_of_texts(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0, None], "n": pd.array([4, None, 6], "Int64"), "t": [True, None, False]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    with (
+        open_rows(tmp_path / "t.parquet") as rows,
+        pytest.raises(ValueError, match="in its column 'a', first in row 2"),
+    ):
+        rows.read(0, 3)
+    with open_rows(tmp_path / "t.parquet", missing="drop") as rows:
+        assert rows.read(0, 1).tolist() == [[1, 4, 1]]
+    with open_rows(tmp_path / "t.parquet", missing="keep") as rows:
+        assert np.isnan(rows.read(0, 3)).sum() == 3
+
+
+def test_a_table_of_nothing_but_missing_values_has_no_rows(write):
+    with pytest.raises(ValueError, match="has no row without missing values"):
+        open_rows(write("a,b\n1,\n,2\n"), missing="drop")
+    with pytest.raises(ValueError, match="missing must be 'error', 'drop' or 'keep'"):
+        open_rows(write("a,b\n1,2\n"), missing="mean")
+
+
+# What is wrong is said.
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,2\n3,4,5\n", "has 3 cells in line 3, and 2 in its first row"),
+        ("a,b\n" + "1,2\n" * 3000 + "1,2,3\n", "has 3 cells in line 3002"),
+        ("a,b,c\n1,2\n", "names 3 columns and has 2"),
+        ("a,b\n", "has no rows below its line of names"),
+        ("\n\n", "has no rows"),
+        ("a,b,c\nx,1,y\n", "in line 2, column 'a' holds 'x', column 'c' holds 'y'. Choose other columns"),
+        ("a;b\n1,5;2\n", "say decimal=','"),
+        ("a;b\n1.234,5;2\n", "say decimal=',' and thousands='.'"),
+        ('a,b\n"1,234.5",2\n', "say thousands=','"),
+        ("a,b\n" + "1,2\n" * 99_999 + "1,x\n", "in line 100001, column 'b' holds 'x'"),
+        ('a,b\n"1\n",2\n"x\n",3\n', "in line 5, column 'a' holds 'x'"),
+    ],
+)
+def test_the_line_and_the_column_of_what_is_no_number_are_named(content, message, write):
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        open_rows(write(content))
+
+
+def test_more_cells_than_are_chosen_are_noticed(write):
+    with pytest.raises(ValueError, match="has 3 cells in line 3, and 2 in its first row"):
+        open_rows(write("a,b\n1,2\n3,4,5\n"), columns=["a"])
+
+
+# Parsing.
+
+
+def test_numbers_have_the_bits_that_were_written(rng, tmp_path, monkeypatch):
+    X = rng.normal(size=(3000, 7)) * 10.0 ** rng.integers(-300, 300, (3000, 7))
+    pd.DataFrame(X).to_csv(tmp_path / "t.csv", index=False, header=False)
+    np.savetxt(tmp_path / "t.txt", X, "%.17g")
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write((tmp_path / "t.csv").read_text())
+    monkeypatch.setattr(text, "_CELLS_AT_ONCE", 5000)
+    for name in ("t.csv", "t.txt", "t.csv.gz"):
+        with open_rows(tmp_path / name) as rows:
+            assert np.array_equal(rows.read(0, 3000), X)
+
+
+def test_a_table_is_parsed_once(rng, tmp_path, monkeypatch):
+    np.savetxt(tmp_path / "t.csv", rng.random((100, 3)), delimiter=",")
+    opened = []
+    monkeypatch.setattr(text, "open_text", lambda *args, **kw: opened.append(1) or _open_text(*args, **kw))
+    _open_text = text.__dict__["find_dialect"].__globals__["open_text"]
+    with open_rows(tmp_path / "t.csv") as rows:
+        for _ in range(5):
+            rows.read(0, 100)
+        rows.extent()
+    assert len(opened) == 1
+
+
+def test_rows_stay_when_the_file_changes_or_goes(write):
+    path = write("a,b\n1,2\n3,4\n")
+    with open_rows(path) as rows:
+        path.unlink()
+        assert rows.read(0, 2).tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_missing_parser_is_named_with_its_extra(write, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'rhohat\[tables\]'"):
+        open_rows(write("1,2\n3,4\n"))
+
+
+# Targets.
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_what_is_to_be_predicted_comes_with_the_rows(suffix, tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 3], "kind": ["x", "y"], "b": [2.0, 4], "mass": [5, 6]})
+    path = tmp_path / f"t{suffix}"
+    frame.to_parquet(path) if suffix == ".parquet" else frame.to_csv(path, index=False)
+    rows, y = open_table(path, "kind", drop=["mass"])
+    with rows:
+        assert (rows.feature_names, y.tolist()) == (["a", "b"], ["x", "y"])
+    rows, y = open_table(path, ["mass", "b"], columns=["a", "b"])
+    with rows:
+        assert (rows.feature_names, y.tolist()) == (["a"], [[5, 2], [6, 4]])
+    rows, y = open_table(path, 3, columns=["a"])
+    with rows:
+        assert y.tolist() == [5, 6]
+    with pytest.raises(ValueError, match=r"has no column named 'masse'.* Did you mean 'mass'"):
+        open_table(path, "masse")
+    with pytest.raises(ValueError, match="at least one column"):
+        open_table(path, [])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("missing", ["", None, "?", "NaN", "NA"])
+def test_a_missing_label_is_no_class(missing, suffix, tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2, 3], "y": ["1", missing, "2"]})
+    path = tmp_path / f"t{suffix}"
+    frame.to_parquet(path) if suffix == ".parquet" else frame.to_csv(path, index=False)
+    for how in ("error", "keep"):
+        with pytest.raises(ValueError, match=r"y has missing values: (in line 3|column 'y' of .* row 1)"):
+            open_table(path, "y", missing=how)
+    rows, y = open_table(path, "y", missing="drop")
+    with rows:
+        assert rows.read(0, 2).tolist() == [[1], [3]]
+        assert [str(label) for label in y] == ["1", "2"]
+
+
+def test_only_a_table_has_columns_to_be_predicted(tmp_path):
+    np.save(tmp_path / "t.npy", np.ones((3, 2)))
+    with pytest.raises(ValueError, match="tables of text, as CSV, and in Parquet files"):
+        open_table(tmp_path / "t.npy", 1)
+    with pytest.raises(ValueError, match="is a folder"):
+        open_table(tmp_path, 1)
