@@ -2,6 +2,7 @@ import json
 from dataclasses import fields
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -10,6 +11,7 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+import rhohat
 from rhohat import (
     Adam,
     DenoisingAutoencoder,
@@ -291,3 +293,16 @@ def test_a_number_that_is_not_finite_is_named_by_its_rows(rng, tmp_path):
     np.save(tmp_path / "rows.npy", rows)
     with pytest.raises(ValueError, match=r"rows\.npy contains NaN or infinity, in rows 425 to 510"):
         evaluate(model, tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize("names", [list("abcd"), list("dcba"), ["a", "b", "c", "d", "e"]])
+def test_rows_that_a_caller_opened_stay_open(names, tmp_path, rng):
+    frame = pd.DataFrame(rng.random((60, len(names))), columns=names)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    model = rhohat.SparseAutoencoder(n_components=2, sparsity=0.1, max_iter=2).fit(frame[list("abcd")])
+    with rhohat.open_rows(tmp_path / "t.csv") as rows:
+        first = rhohat.evaluate(model, rows)
+        assert rhohat.evaluate(model, rows).explained_variance == first.explained_variance
+        assert "units" in rhohat.report(model, rows)
+        rhohat.metrics.l0(rows)
+        assert rows.read(0, 3).shape == (3, len(names))

@@ -671,3 +671,91 @@ def test_columns_of_a_frame_are_chosen_before_it_becomes_numbers():
         with open_rows(frame, columns=columns) as rows:
             assert rows.feature_names == ["b", "a"]
             assert rows.read(0, 2).tolist() == [[3, 1], [4, 2]]
+
+
+# Parts of sources, and sources made of others.
+
+
+@pytest.mark.parametrize("write", [as_array, write_npy, write_csv, write_parquet, write_hdf5, as_dask, write_shards])
+def test_successive_rows_are_a_source_of_their_own(write, X, tmp_path):
+    with open_rows(write(tmp_path, X)) as rows:
+        for part in (slice(100, 700), slice(None, 50), slice(-30, None), slice(1200, 5000)):
+            some = rows[part]
+            assert isinstance(some, RowSource)
+            assert some.shape == X[part].shape
+            np.testing.assert_array_equal(some.read(0, len(some)), X[part])
+            np.testing.assert_array_equal(some[5:20].read(0, 15), X[part][5:20])
+            some.close()
+        np.testing.assert_array_equal(rows.read(0, 9), X[:9])
+        for wrong in (3, slice(0, 9, 2), [1, 2]):
+            with pytest.raises(TypeError, match=r"taken as source\[start:stop\]"):
+                rows[wrong]
+        with pytest.raises(ValueError, match="at least one row"):
+            rows[5:5]
+
+
+@pytest.mark.parametrize("write", [as_array, write_npy, write_hdf5, write_zarr, as_dask])
+def test_several_axes_may_count_rows(write, rng, tmp_path):
+    X = rng.normal(size=(50, 7, 24))
+    if write is write_hdf5:
+        with h5py.File(tmp_path / "rows.h5", "w") as file:
+            file.create_dataset("rows", data=X, chunks=(10, 7, 24))
+        data = f"{tmp_path / 'rows.h5'}:/rows"
+    elif write is as_dask:
+        data = pytest.importorskip("dask.array", reason="needs dask").from_array(X, chunks=(10, 7, 24))
+    else:
+        data = write(tmp_path, X)
+    with open_rows(data, row_axes=2) as rows:
+        assert rows.shape == (350, 24)
+        np.testing.assert_array_equal(rows.read(0, 350), X.reshape(350, 24))
+        np.testing.assert_array_equal(rows.read(13, 29), X.reshape(350, 24)[13:29])
+        np.testing.assert_array_equal(rows.take(np.array([349, 0, 8])), X.reshape(350, 24)[[349, 0, 8]])
+    with open_rows(data, row_axes=2, columns=[3, 0]) as rows:
+        np.testing.assert_array_equal(rows.read(0, 350), X.reshape(350, 24)[:, [3, 0]])
+
+
+def test_rows_that_are_no_pictures_are_not_raveled_in_silence(rng, tmp_path):
+    np.save(tmp_path / "rows.npy", rng.random((50, 10, 384)))
+    with pytest.warns(
+        UserWarning, match="taken as 3840 numbers; if its rows are shorter, say row_axes=2, for 500 rows"
+    ):
+        open_rows(tmp_path / "rows.npy").close()
+    for shape in ((5, 28, 28), (5, 32, 32, 3), (5, 3, 16, 16), (5, 30, 20)):
+        np.save(tmp_path / "rows.npy", rng.random(shape))
+        open_rows(tmp_path / "rows.npy").close()
+    for row_axes, message in ((0, "row_axes must be at least 1"), (4, "must be less than the number of axes")):
+        with pytest.raises(ValueError, match=message):
+            open_rows(tmp_path / "rows.npy", row_axes=row_axes)
+
+
+@pytest.mark.parametrize("how", [{"columns": [1, 0]}, {"transform": np.sqrt}, {"dtype": "float32"}])
+def test_who_opens_rows_closes_them(how, X, tmp_path):
+    with open_rows(write_npy(tmp_path, np.abs(X))) as rows:
+        open_rows(rows, **how).close()
+        rows.read(0, 1)
+        derived = open_rows(rows, **how)
+    with pytest.raises(ValueError, match="is closed"):
+        derived.read(0, 1)
+    opened = open_rows(write_npy(tmp_path, np.abs(X)), **how)
+    opened.close()
+    with pytest.raises(ValueError, match="is closed"):
+        opened.read(0, 1)
+
+
+def test_numbers_have_one_dtype_wherever_they_are(rng, tmp_path):
+    from rhohat.arrays import as_float_rows
+
+    for dtype in ("f2", "f4", ">f4", "f8", ">f8", "u1", "?", "i8", np.longdouble):
+        X = (rng.random((20, 4)) * 200).astype(dtype)
+        np.save(tmp_path / "rows.npy", X)
+        with open_rows(tmp_path / "rows.npy") as rows:
+            assert rows.dtype == open_rows(X).dtype == as_float_rows(X).dtype
+            np.testing.assert_array_equal(rows.read(0, 20), as_float_rows(X), strict=True)
+
+
+@pytest.mark.parametrize("kinds", [("f2", "i1"), ("f4", "i4"), ("?", "f4"), ("f2", "f4"), ("?", "i8")])
+def test_tables_have_one_dtype_wherever_they_are(kinds, rng, tmp_path):
+    frame = pd.DataFrame({"a": (rng.random(9) * 99).astype(kinds[0]), "b": (rng.random(9) * 99).astype(kinds[1])})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    with open_rows(tmp_path / "rows.parquet") as rows:
+        np.testing.assert_array_equal(rows.read(0, 9), open_rows(frame).read(0, 9), strict=True)

@@ -18,7 +18,7 @@ from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, chec
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_numbers, reads_rows
 from rhohat.cli.values import parse_setting
-from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
+from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening
 from rhohat.data.readers import IMAGE_SUFFIXES
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
@@ -193,7 +193,7 @@ def train(
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
-        whole = open_rows(rows, transform=imputers[0].fit(rows)) if imputers else rows
+        whole = imputers[0].fit(rows).transform(rows) if imputers else rows
         steps = [*imputers, *_preprocessing(preprocess, whole)]
         if steps:
             note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +42,8 @@ class MeanImputer(RowTransformer):
            [2., 7.],
            [3., 6.]])
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Compute the means.

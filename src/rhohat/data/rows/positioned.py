@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
+from errno import EACCES, EDQUOT, ENOENT, ENOSPC, EROFS
 from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any, Self
@@ -47,25 +48,31 @@ class PositionedFile:
     @classmethod
     def unpacked(cls, path: Path, packed: IO[bytes] | GzipFile) -> Self:
         """Return a temporary file, without a name, of what a compressed stream holds."""
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        try:
-            shutil.copyfileobj(packed, file, _CHUNK)
-            file.flush()
-        except BaseException:
-            file.close()
-            raise
-        return cls(path, file)
+        return cls._temporary(path, iter(lambda: packed.read(_CHUNK), b""))
 
     @classmethod
     def written(cls, path: Path, arrays: Iterable[np.ndarray[Any, Any]]) -> Self:
         """Return a temporary file, without a name, of the bytes of C-ordered arrays, one after the other."""
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        return cls._temporary(path, (array.reshape(-1).view(np.uint8).data for array in arrays))
+
+    @classmethod
+    def _temporary(cls, path: Path, pieces: Iterable[bytes | memoryview]) -> Self:
+        """Return a temporary file of pieces of bytes; a full disk is an OSError that says which folder it is in."""
+        file: IO[bytes] | None = None
         try:
-            for array in arrays:
-                file.write(array.reshape(-1).view(np.uint8).data)
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+            for piece in pieces:
+                file.write(piece)
             file.flush()
-        except BaseException:
-            file.close()
+        except BaseException as error:
+            if file is not None:
+                with suppress(OSError):  # what could not be written cannot be written now either
+                    file.close()
+            if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EROFS, EACCES, ENOENT):
+                raise OSError(
+                    f"{path} needs a temporary file, and it cannot be written to {tempfile.gettempdir()}:"
+                    f" {error.strerror}. Make room there, or name another folder in the environment variable TMPDIR."
+                ) from error
             raise
         return cls(path, file)
 

@@ -1,0 +1,213 @@
+"""Commands read tables, labels and parts of files as they are told, and a model reads its file again as it was."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_wine
+
+import rhohat
+from tests.cli.test_demo import sentence
+
+QUICK = ("--hidden", "4", "--max-iter", "3")
+
+
+@pytest.fixture
+def wine(tmp_path):
+    """A table of 13 columns of numbers."""
+    frame = load_wine(as_frame=True).data
+    frame.to_csv(tmp_path / "wine.csv", index=False)
+    frame[frame.columns[::-1]].assign(maker="somebody").to_csv(tmp_path / "turned.csv", index=False)
+    frame[frame.columns[::-1]].assign(maker="somebody").to_parquet(tmp_path / "turned.parquet")
+    return frame
+
+
+@pytest.mark.parametrize("name", ["turned.csv", "turned.parquet"])
+@pytest.mark.usefixtures("wine")
+def test_a_model_finds_its_columns_wherever_they_stand(name, run, tmp_path):
+    run("train", "wine.csv", "-o", "m.safetensors", *QUICK)
+    run("encode", "m.safetensors", "wine.csv", "-o", "a.npy")
+    run("encode", "m.safetensors", name, "-o", "b.npy")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+    for file in ("wine.csv", name):
+        found = json.loads(run("evaluate", "m.safetensors", file, "--json"))
+        assert found["explained_variance"] == pytest.approx(found["explained_variance"])
+    first, second = (json.loads(run("evaluate", "m.safetensors", file, "--json")) for file in ("wine.csv", name))
+    assert first["explained_variance"] == second["explained_variance"]
+
+
+def test_a_table_that_lacks_a_column_is_refused(run, invoke, wine, tmp_path):
+    run("train", "wine.csv", "-o", "m.safetensors", *QUICK)
+    wine.drop(columns="hue").to_csv(tmp_path / "less.csv", index=False)
+    result = invoke("encode", "m.safetensors", "less.csv", "-o", "a.npy")
+    assert result.exit_code == 1
+    assert "less.csv lacks columns that the model was fitted to: 'hue'" in sentence(result.stderr)
+
+
+@pytest.mark.parametrize("options", [(), ("--separator", ";"), ("--separator", ";", "--decimal", ",")])
+def test_a_file_without_names_is_read_again_as_it_was(options, run, tmp_path, rng):
+    X = rng.random((30, 5)) + 0.5
+    separator, decimal = ";" if options else ",", "," if "--decimal" in options else "."
+    pd.DataFrame(X).assign(word="w").to_csv(
+        tmp_path / "t.csv", header=False, index=False, sep=separator, decimal=decimal
+    )
+    run("train", "t.csv", "-o", "m.safetensors", "--drop", "4,5", *options, *QUICK)
+    run("encode", "m.safetensors", "t.csv", "-o", "a.npy")
+    model = rhohat.load(tmp_path / "m.safetensors")
+    assert np.allclose(np.load(tmp_path / "a.npy"), model.transform(X[:, :4]), rtol=1e-12)
+    pd.DataFrame(X[:, :4]).to_csv(tmp_path / "four.csv", header=False, index=False, sep=separator, decimal=decimal)
+    run("encode", "m.safetensors", "four.csv", "-o", "b.npy")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+
+
+def test_columns_of_an_array_are_taken_again(run, invoke, tmp_path, rng):
+    X = rng.random((30, 6))
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "seven.npy", rng.random((30, 7)))
+    run("train", "x.npy", "-o", "m.safetensors", "--columns", "5,0,2", *QUICK)
+    run("encode", "m.safetensors", "x.npy", "-o", "a.npy")
+    model = rhohat.load(tmp_path / "m.safetensors")
+    assert np.allclose(np.load(tmp_path / "a.npy"), model.transform(X[:, [5, 0, 2]]), rtol=1e-12)
+    result = invoke("encode", "m.safetensors", "seven.npy", "-o", "b.npy")
+    assert "has 7 columns, and the model was fitted to rows of 3, taken from a table of 6" in sentence(result.stderr)
+
+
+def test_columns_of_one_name_reach_the_model_in_their_order(run, tmp_path, rng):
+    X = rng.random((40, 4)).round(3)
+    lines = [",".join(map(str, row)) for row in X]
+    (tmp_path / "t.csv").write_text("\n".join(["id,x,x,y", *lines]))
+    run("train", "t.csv", "-o", "m.safetensors", "--drop", "id", *QUICK)
+    run("encode", "m.safetensors", "t.csv", "-o", "a.npy")
+    codes = rhohat.load(tmp_path / "m.safetensors").transform(rhohat.open_rows(X[:, 1:]))
+    assert np.allclose(np.load(tmp_path / "a.npy"), codes, rtol=1e-12)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize("option", ["--target", "--labels"])
+def test_what_is_predicted_may_be_a_column_or_a_file(command, kind, option, run, table, tmp_path):
+    column = {"classifier": "feeling", "regressor": "twice"}[kind]
+    other = {"classifier": "twice", "regressor": "feeling"}[kind]
+    frame = pd.read_csv(table)
+    frame[[column]].to_csv(tmp_path / "y.csv")  # with the numbers of the rows
+    if option == "--target":
+        which, rows = ("--target", column), table
+    else:
+        frame.drop(columns=column).to_csv(tmp_path / "x.csv", index=False)
+        which, rows = ("--labels", "y.csv"), "x.csv"
+    run("train", rows, "-o", "m.safetensors", "-e", kind, *which, "--drop", other, *QUICK)
+    if command == "report":
+        run("report", "m.safetensors", rows, "-o", "r.html", *which)
+        assert {"classifier": "accuracy", "regressor": "R²"}[kind] in (tmp_path / "r.html").read_text()
+    else:
+        model = rhohat.load(tmp_path / "m.safetensors")
+        found = json.loads(run("evaluate", "m.safetensors", rows, *which, "--json"))
+        expected = model.score(frame[["heat", "mass", "price"]], frame[column])
+        assert found["score"] == pytest.approx(expected, rel=1e-9)
+    if kind == "regressor":
+        assert rhohat.load(tmp_path / "m.safetensors").steps[-1][1].n_outputs_ == 1
+
+
+def test_several_columns_may_be_predicted(run, table, tmp_path):
+    run("train", table, "-o", "m.safetensors", "-e", "regressor", "--target", "twice,price", "--drop", "1", *QUICK)
+    estimator = rhohat.load(tmp_path / "m.safetensors").steps[-1][1]
+    assert (estimator.n_outputs_, estimator.n_features_in_) == (2, 2)
+    assert "R²" in run("evaluate", "m.safetensors", table, "--target", "twice,price")
+
+
+def test_missing_values_are_refused_left_out_or_filled_in(run, invoke, tmp_path, rng):
+    frame = pd.DataFrame(rng.random((40, 3)) * 5, columns=list("abc")).assign(kind=["x", "y"] * 20)
+    frame.loc[3, "a"] = frame.loc[7, "b"] = np.nan
+    frame.loc[11, "kind"] = np.nan
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    train = ("train", "t.csv", "-o", "m.safetensors", "-e", "classifier", "--target", "kind", *QUICK)
+    result = invoke(*train)
+    assert result.exit_code == 1
+    assert "y has missing values: in line 13 of t.csv" in sentence(result.stderr) or "line 5" in sentence(result.stderr)
+    assert "--missing mean, or leave such rows out with --missing drop" in sentence(result.stderr)
+    result = invoke(*train, "--missing", "drop")
+    assert result.exit_code == 0
+    assert "3 of the 40 rows of t.csv have missing values and are left out" in sentence(result.stderr)
+    whole = frame.dropna()
+    assert json.loads(run("evaluate", "m.safetensors", "t.csv", "--target", "kind", "--missing", "drop", "--json"))[
+        "score"
+    ] == pytest.approx(rhohat.load(tmp_path / "m.safetensors").score(whole[list("abc")], whole["kind"]))
+    frame["kind"] = ["x", "y"] * 20
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    run(*train, "--missing", "mean")
+    model = rhohat.load(tmp_path / "m.safetensors")
+    assert [type(step).__name__ for _, step in model.steps] == ["MeanImputer", "MinMaxScaler", "FeedforwardClassifier"]
+    assert np.allclose(model.steps[0][1].means_, frame[list("abc")].mean())
+    filled = frame[list("abc")].fillna(frame[list("abc")].mean())
+    run("predict", "m.safetensors", "t.csv", "-o", "p.csv")
+    predicted = (tmp_path / "p.csv").read_text().split()[1:]
+    assert predicted == model.predict(filled).tolist()
+
+
+def test_labels_of_rows_that_are_left_out_are_left_out(run, tmp_path, rng):
+    frame = pd.DataFrame(rng.random((20, 2)), columns=list("ab"))
+    frame.loc[3, "a"] = np.nan
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    np.save(tmp_path / "y.npy", np.arange(20) % 2)
+    run(
+        *("train", "t.csv", "-o", "m.safetensors", "-e", "softmax", "--labels", "y.npy", "--missing", "drop"),
+        *("--max-iter", "3"),
+    )
+    assert rhohat.load(tmp_path / "m.safetensors").n_samples_fit_ == 19
+
+
+def test_successive_rows_are_taken_with_their_labels(run, invoke, images, tmp_path):
+    np.save(tmp_path / "y.npy", np.arange(200) % 2)
+    train = ("train", images, "-o", "m.safetensors", "-e", "softmax", "--labels", "y.npy", "--max-iter", "3")
+    result = invoke(*train)
+    assert result.exit_code == 1
+    assert "has 200 labels, and there are 60 rows. To take the first of them, say --rows 0:60" in sentence(
+        result.stderr
+    )
+    run(*train, "--rows", "0:60")
+    run(*train, "--rows", "10:40")
+    assert rhohat.load(tmp_path / "m.safetensors").steps[-1][1].n_samples_fit_ == 30
+    run("encode", "m.safetensors", images, "-o", "c.npy", "--rows", ":7")
+    assert len(np.load(tmp_path / "c.npy")) == 7
+    for wrong, message in (("60:", "there are none in 60:"), ("first", "must be as 0:10000")):
+        result = invoke("encode", "m.safetensors", images, "-o", "c.npy", "--rows", wrong)
+        assert result.exit_code == 2
+        assert message in sentence(result.stderr)
+
+
+def test_rows_of_several_axes_are_said_or_split(run, invoke, tmp_path, rng):
+    X = rng.random((5, 10, 64)).astype(np.float32)
+    np.save(tmp_path / "activations.npy", X)
+    result = invoke("train", "activations.npy", "-o", "m.safetensors", *QUICK)
+    assert result.exit_code == 0
+    assert "is taken as 640 numbers; if its rows are shorter, say --row-axes 2, for 50 rows" in sentence(result.stderr)
+    run("train", "activations.npy", "-o", "m.safetensors", "--row-axes", "2", *QUICK)
+    model = rhohat.load(tmp_path / "m.safetensors")
+    assert (model.n_features_in_, model.n_samples_fit_) == (64, 50)
+    run("encode", "m.safetensors", "activations.npy", "-o", "c.npy")
+    assert np.allclose(np.load(tmp_path / "c.npy"), model.transform(X.reshape(50, 64)), rtol=1e-6)
+
+
+def test_what_was_found_in_a_table_is_said(invoke, tmp_path):
+    (tmp_path / "named.csv").write_text("a,b\n" + ".1,.2\n.3,.4\n" * 5)
+    (tmp_path / "bare.csv").write_text(".1,.2\n.3,.4\n" * 5)
+    (tmp_path / "counted.csv").write_text(",0,1,2\n" + "".join(f"{k},.{k},.5,.7\n" for k in range(9)))
+    for name, message in (
+        ("named.csv", "The first line of named.csv names its columns."),
+        ("bare.csv", "No line of bare.csv names its columns."),
+        ("counted.csv", "if it is a row, say --no-header"),
+        ("counted.csv", "first column of counted.csv has no name and numbers or names the rows, so it is left out"),
+    ):
+        result = invoke("train", name, "-o", "m.safetensors", *QUICK)
+        assert result.exit_code == 0, result.output
+        assert message in sentence(result.stderr)
+    result = invoke("train", "named.csv", "-o", "m.safetensors", "--no-header", *QUICK)
+    assert result.exit_code == 1
+    assert "in line 1, column 0 holds 'a'" in sentence(result.stderr)
+
+
+def test_columns_of_text_are_named_together(invoke, tmp_path):
+    (tmp_path / "t.csv").write_text("name,city,a\nBob,Rome,1\nAnn,Oslo,2\n")
+    result = invoke("train", "t.csv", "-o", "m.safetensors", *QUICK)
+    assert "column 'name' holds 'Bob', column 'city' holds 'Rome'. Leave it out with --drop" in sentence(result.stderr)
