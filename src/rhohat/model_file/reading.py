@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
 from inspect import signature
@@ -64,7 +65,7 @@ class Reader:
             self._transformer(model, _get(described, "learned", dict), prefix)
         else:
             self._estimator(model, described, prefix)
-        self._feature_names(model, described.get("feature_names"))
+        self._feature_names(model, described.get("feature_names"), f"{prefix}feature_names")
         if described.get("reading") is not None:
             model.reading_ = _reading(_get(described, "reading", dict), model.n_features_in_)
         return model
@@ -276,9 +277,11 @@ class Reader:
             raise ModelFileError("its classes are not sorted.")
         return labels
 
-    def _feature_names(self, model: Any, names: Any) -> None:
+    def _feature_names(self, model: Any, names: Any, tensor: str) -> None:
         if names is None:
             return
+        if names == {"tensor": tensor}:  # of so many that they have no room in the description
+            names = json.loads(self._take(tensor, None, np.uint8).tobytes())
         texts = [_checked(name, str, "the name of a column") for name in _checked(names, list, "feature_names")]
         if len(texts) != model.n_features_in_:
             raise ModelFileError(f"it names {len(texts)} columns, and has {model.n_features_in_}.")
@@ -310,10 +313,13 @@ class Reader:
 def _reading(record: dict[str, Any], n_features: int) -> Reading:
     """Return how the rows of the fit were read."""
     _know(record, "columns", "n_columns", "row_axes", "text")
-    columns = tuple(_checked(number, int, "the number of a column") for number in _get(record, "columns", list))
     n_columns, row_axes = _count(record, "n_columns", least=1), _count(record, "row_axes", least=1)
-    if len(columns) != n_features or not all(0 <= number < n_columns for number in columns):
+    runs = [[_checked(number, int, "a column") for number in run] for run in _get(record, "columns", list)]
+    if sum(count for _, count in runs) != n_features:
+        raise ModelFileError(f"it was fitted to other columns than its {n_features} features.")
+    if not all(0 <= first < first + count <= n_columns for first, count in runs):
         raise ModelFileError(f"it was fitted to columns that a table of {n_columns} does not have.")
+    columns = tuple(number for first, count in runs for number in range(first, first + count))
     said = _get(record, "text", dict)
     _know(said, *(part.name for part in fields(TextFormat)))
     return Reading(columns, n_columns, row_axes, TextFormat(**said))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.components import COMPONENTS, ESTIMATORS, settings_of, transformers
+from rhohat.data.rows import Reading
 from rhohat.estimators import FeedforwardRegressor, StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.classifier import BaseClassifier
@@ -20,6 +23,7 @@ from rhohat.models import is_pipeline
 __all__ = ["Writer"]
 
 _WIDEST = 8  # bytes of a number
+_MOST_NAMES = 2**19  # bytes, of columns, as JSON within the description
 
 
 class Writer:
@@ -45,14 +49,22 @@ class Writer:
         check_is_fitted(model)
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
         names = getattr(model, "feature_names_in_", None)
-        described["feature_names"] = None if names is None else [str(name) for name in names]
-        described["reading"] = asdict(model.reading_) if hasattr(model, "reading_") else None
+        described["feature_names"] = None if names is None else self._names([str(name) for name in names], prefix)
+        described["reading"] = _reading(model.reading_) if hasattr(model, "reading_") else None
         if kind in transformers():
             return described | {"learned": self._learned(model, prefix)}
         described["data"] = {"n_samples_fit_": model.n_samples_fit_, "data_name_": model.data_name_}
         if not isinstance(model, StackedAutoencoder):
             described |= self._network(model, prefix)
         return described | self._own(model, prefix)
+
+    def _names(self, names: list[str], prefix: str) -> list[str] | dict[str, str]:
+        """Return the names of columns, or where they stand if they are too many for the description."""
+        text = json.dumps(names).encode()
+        if len(text) <= _MOST_NAMES:
+            return names
+        self.arrays[f"{prefix}feature_names"] = np.frombuffer(text, np.uint8)
+        return {"tensor": f"{prefix}feature_names"}
 
     def _learned(self, transformer: Any, prefix: str) -> dict[str, Any]:
         """Store what a transformer has learned."""
@@ -176,3 +188,10 @@ class Writer:
             f"{value!r} is none of rhohat's own parts, and a file without code cannot hold others; set the parameter to"
             " one that is, or leave it at its default."
         )
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    """Return how the rows of a fit were read; columns as runs of successive ones, each its first and their number."""
+    runs = groupby(enumerate(reading.columns), lambda numbered: numbered[1] - numbered[0])
+    columns = [[run[0][1], len(run)] for run in (list(run) for _, run in runs)]
+    return {**asdict(reading), "columns": columns}

@@ -395,3 +395,21 @@ def test_only_a_table_has_columns_to_be_predicted(tmp_path):
         open_table(tmp_path / "t.npy", 1)
     with pytest.raises(ValueError, match="is a folder"):
         open_table(tmp_path, 1)
+
+
+def test_wide_tables_are_read_as_others_are(write, monkeypatch):
+    monkeypatch.setattr(text, "_WIDE", 1)
+    assert read(write(",a,b\n5,1.5,True\n7,3,false\n"))[:2] == ([[1.5, 1], [3, 0]], ["a", "b"])
+    assert read(write("a;b\n1,5;2\n3;4\n"), decimal=",")[0] == [[1.5, 2], [3, 4]]
+    assert read(write("a,word,b\n1,x,2\n\n3,y,4\n"), columns=["b", "a"])[0] == [[2, 1], [4, 3]]
+    assert read(write("a,b\n1,\n3,4\n"), missing="drop")[0] == [[3, 4]]
+    rows, y = open_table(write("a,word\n1,x\n3,y\n"), "word")
+    with rows:
+        assert y.tolist() == ["x", "y"]
+    for content, message in (
+        ("a,b\n1,2\n3,x\n", "in line 3, column 'b' holds 'x'"),
+        ("a,b\n1,2\n3,4,5\n", "has 3 cells in line 3"),
+        ("a,b\n1,2\n3,\n", "missing values: in line 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            open_rows(write(content))

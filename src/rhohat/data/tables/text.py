@@ -32,6 +32,7 @@ Missing = Literal["error", "drop", "keep"]
 
 _CELLS_AT_ONCE = 2**21
 _FEWEST_ROWS_AT_ONCE = 64  # each column of a block takes time of its own
+_WIDE = 2**14  # cells in a row, above which pandas takes longer than Python's own reader
 _MOST_CELLS_SHOWN = 5
 
 
@@ -171,16 +172,47 @@ class _Parser:
     def blocks(self, missing: Missing) -> Iterator[_Block]:
         """Yield all rows, some at a time."""
         try:
-            for frame in self._frames():
-                if self._has_more_cells(frame):
-                    raise ValueError(self._complaint("drop"))
-                block = self._block(frame)
+            for block in self._wide_blocks() if self._dialect.n_cells > _WIDE else self._blocks_of_frames():
                 lacks_numbers, lacks_targets = np.isnan(block.numbers).any(), _is_missing(block.texts).any()
                 if (missing == "error" and lacks_numbers) or (missing != "drop" and lacks_targets):
                     raise ValueError(self._complaint(missing))
                 yield block
         except UnicodeError as error:
             raise ValueError(wrong_encoding(self._name, self._dialect.encoding, error)) from None
+
+    def _wide_blocks(self) -> Iterator[_Block]:
+        """Yield rows one by one, of tables whose rows are so wide that pandas spends its time on columns."""
+        n_cells, places, targets = self._dialect.n_cells, self._numbers, self._targets
+        is_plain = self._said.decimal == "." and self._said.thousands is None
+        for _, row in self._records():
+            if any(row[n_cells:]) or len(row) < n_cells - 1:
+                raise ValueError(self._complaint("drop"))
+            row += [""] * (n_cells - len(row))
+            cells = [row[place] for place in places]
+            values: Any
+            try:
+                values = np.array(cells, dtype=np.float64) if is_plain else list(map(self._said.number, cells))
+            except ValueError:  # some are missing, or truth values, or no numbers
+                values = list(map(self._said.number, cells))
+            if any(value is None for value in values):
+                raise ValueError(self._complaint("drop"))
+            texts = np.array([intern(row[place]) for place in targets], object).reshape(1, -1)
+            yield _Block(np.array(values, dtype=np.float64).reshape(1, -1), texts)
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the cells of every row, and in which line it ends."""
+        dialect = self._dialect
+        lines = open_text(self._table._file, dialect.encoding, to_end=dialect.n_cells > 1)
+        n_before = sum(1 for _ in islice(iter(lines.readline, ""), dialect.n_lines_before))
+        for number, cells in read_records(iter(lines.readline, ""), dialect.separator):
+            if any(cells) or dialect.n_cells == 1:
+                yield n_before + number, cells
+
+    def _blocks_of_frames(self) -> Iterator[_Block]:
+        for frame in self._frames():
+            if self._has_more_cells(frame):
+                raise ValueError(self._complaint("drop"))
+            yield self._block(frame)
 
     def _frames(self) -> Iterator[Any]:
         """Yield frames of successive rows, whose columns are the cells by number, and one more for cells too many."""
@@ -212,7 +244,7 @@ class _Parser:
         except UnicodeError:
             raise
         except (ValueError, pandas.errors.ParserError) as error:
-            raise ValueError(self._complaint("drop") or f"{self._name}: {error}") from None
+            raise ValueError(self._complaint("drop")) from error
 
     def _has_more_cells(self, frame: Any) -> bool:
         """Return whether rows have more cells than the first ones; pandas takes many more for an index."""
@@ -236,19 +268,15 @@ class _Parser:
         return _Block(numbers, texts)
 
     def _complaint(self, missing: Missing) -> str:
-        """Return what is wrong with the first row that cannot be taken; empty where all can."""
-        dialect = self._dialect
-        lines = open_text(self._table._file, dialect.encoding, to_end=dialect.n_cells > 1)
-        n_before = sum(1 for _ in islice(iter(lines.readline, ""), dialect.n_lines_before))
+        """Return what is wrong with the first row that cannot be taken."""
         try:
-            for number, cells in read_records(iter(lines.readline, ""), dialect.separator):
-                if any(cells) or dialect.n_cells == 1:
-                    found = self._wrong_with(cells, n_before + number, missing)
-                    if found:
-                        return found
+            for line, cells in self._records():
+                found = self._wrong_with(cells, line, missing)
+                if found:
+                    return found
         except csv.Error as error:
             return f"{self._name} cannot be read as a table of text: {error}."
-        return ""
+        return f"{self._name} cannot be read as a table of text."
 
     def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing) -> str:
         """Return what is wrong with a row; empty where nothing is."""
