@@ -69,7 +69,7 @@ class RowSource(ABC):
         self.row_shape = tuple(int(size) for size in shape[1:])
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.feature_names = None if feature_names is None else list(feature_names)
-        self._extent: tuple[float, float] | None = None
+        self._extents: tuple[FloatArray, FloatArray] | None = None
         self._fingerprint: str | None = None
         self.origin: Callable[[], RowSource] | None = None
         self.reading: Reading | None = None
@@ -222,14 +222,34 @@ class RowSource(ABC):
         ValueError
             If there are NaN or infinite numbers among them; it names the first such row.
         """
-        if self._extent is None or not self.is_watched:
-            low, high = np.inf, -np.inf
-            for least, largest, bad_row in self.map_blocks(_extent_of_rows):
+        low, high = self.extents()
+        return float(low.min()), float(high.max())
+
+    def extents(self) -> tuple[FloatArray, FloatArray]:
+        """Do what `extent` does, for each column by itself.
+
+        Returns
+        -------
+        low, high : arrays of shape (n_features,)
+
+        Raises
+        ------
+        ValueError
+            As `extent` does.
+        """
+        if self._extents is None or not self.is_watched:
+            low, high = np.full(self.shape[1], np.inf), np.full(self.shape[1], -np.inf)
+            for least, largest, bad_row in self.map_blocks(_extents_of_rows):
                 if bad_row is not None:
                     raise ValueError(f"{self.name} contains NaN or infinity, first in row {bad_row}.")
-                low, high = min(low, least), max(high, largest)
-            self._extent = low, high
-        return self._extent
+                np.minimum(low, least, out=low)
+                np.maximum(high, largest, out=high)
+            self._extents = low, high
+        return self._extents
+
+    def known_extents(self) -> tuple[FloatArray, FloatArray]:
+        """Return what `extents` returned last, for which nothing is read again; the rows may have changed meanwhile."""
+        return self.extents() if self._extents is None else self._extents
 
     @property
     def is_watched(self) -> bool:
@@ -348,10 +368,10 @@ def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: i
     return PartRows(source, start, stop, opened)
 
 
-def _extent_of_rows(rows: FloatArray, first: int) -> tuple[float, float, int | None]:
-    """Return the least and the largest number, and the first row with one that is not finite, if any."""
-    least, largest = float(rows.min()), float(rows.max())
-    if np.isfinite(least) and np.isfinite(largest):
+def _extents_of_rows(rows: FloatArray, first: int) -> tuple[FloatArray, FloatArray, int | None]:
+    """Return the least and the largest number of each column, and the first row with one that is not finite, if any."""
+    least, largest = rows.min(axis=0), rows.max(axis=0)
+    if np.isfinite(least).all() and np.isfinite(largest).all():
         return least, largest, None
     return least, largest, first + int(np.argmin(np.isfinite(rows).all(axis=1)))
 

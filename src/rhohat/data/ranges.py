@@ -1,0 +1,95 @@
+"""The range of each feature in the rows of a fit, and whether other rows lie far outside of it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.data.rows import RowSource
+
+__all__ = ["joined_ranges", "range_of_features", "remark_on_scale", "some_rows", "warn_of_other_scale"]
+
+_MOST_ROWS = 512  # that are looked at
+_FEWEST_ROWS = 10  # of which it is said that they hardly vary
+_NARROW = 0.02  # of the training range
+
+
+def range_of_features(X: FloatArray | RowSource) -> FloatArray:
+    """Return the least and the largest number of each feature.
+
+    Parameters
+    ----------
+    X : array or RowSource of shape (n_samples, n_features)
+        A source is read, unless that was done before.
+
+    Returns
+    -------
+    array of shape (2, n_features), float64
+    """
+    low, high = X.known_extents() if isinstance(X, RowSource) else (X.min(axis=0), X.max(axis=0))
+    return np.array([low, high], dtype=np.float64)
+
+
+def joined_ranges(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return the range of two sets of rows together, of shape (2, n_features)."""
+    return np.array([np.minimum(first[0], second[0]), np.maximum(first[1], second[1])])
+
+
+def some_rows(X: Any) -> FloatArray | None:
+    """Return some rows from all over an array, or the first of a source; None of rows that are on a cluster."""
+    if isinstance(X, RowSource):
+        return None if X.edges is not None else X.read(0, min(len(X), _MOST_ROWS))
+    some: FloatArray = X[:: -(-len(X) // _MOST_ROWS)]
+    return some
+
+
+def remark_on_scale(rows: FloatArray, training_range: FloatArray) -> str | None:
+    """Return what is to be said of rows that are on another scale than those of a fit; None where they are not.
+
+    Most of them are far outside: they have a feature that is beyond its training range by more than the width of that
+    range, or, where it did not vary, of the widest one. Or all of them hardly vary: by less than a fiftieth of the
+    training range in every feature.
+
+    Parameters
+    ----------
+    rows : array of shape (n_rows, n_features)
+    training_range : array of shape (2, n_features)
+
+    Examples
+    --------
+    >>> training_range = np.array([[0.0, 0.0], [1.0, 1.0]])
+    >>> remark_on_scale(np.array([[0.5, 1.2], [0.1, 0.0]]), training_range)
+    >>> remark_on_scale(np.array([[128.0, 255.0], [0.0, 3.0]]), training_range)
+    'Most of these rows lie far outside of what the model was trained on: they range from 0 to 255, and the rows of the \
+training from 0 to 1. Are they in the same units, and prepared in the same way?'
+    """
+    low, high = training_range
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = high - low
+        widest = float(width.max(initial=0.0))
+        if not 0 < widest < np.inf:
+            return None
+        beyond = np.maximum(low - rows, rows - high) / np.where(width > 0, width, widest)
+        is_far = (beyond > 1).any(axis=1)
+        varies = np.ptp(rows, axis=0)[width > 0] / width[width > 0]
+    ranges = (
+        f"they range from {rows.min():.4g} to {rows.max():.4g}, and the rows of the training from {low.min():.4g} to"
+        f" {high.max():.4g}. Are they in the same units, and prepared in the same way?"
+    )
+    if is_far.mean() > 0.5:
+        return f"Most of these rows lie far outside of what the model was trained on: {ranges}"
+    if len(rows) >= _FEWEST_ROWS and varies.max() < _NARROW:
+        return f"These rows vary by less than a fiftieth of what the model was trained on: {ranges}"
+    return None
+
+
+def warn_of_other_scale(fitted: Any, X: Any, stacklevel: int = 3) -> None:
+    """Warn where rows are on another scale than those that something was fitted to, if it remembers these."""
+    training_range = getattr(fitted, "training_range_", None)
+    some = None if training_range is None else some_rows(X)
+    remark = None if some is None else remark_on_scale(some, training_range)
+    if remark is not None:
+        warnings.warn(remark, stacklevel=stacklevel)
