@@ -73,6 +73,12 @@ def test_small_filters_are_fitted_too(shape, rng):
     assert np.all((r2 > 0) & (r2 <= 1))
 
 
+@pytest.mark.parametrize("exponent", [-600, 300, 600, 1000])
+def test_the_fit_does_not_depend_on_the_size_of_filters(exponent, rng):
+    filters = rng.normal(size=(2, 36))
+    np.testing.assert_array_equal(gabor_fit(np.ldexp(filters, exponent), (6, 6)), gabor_fit(filters, (6, 6)))
+
+
 def test_filters_are_left_as_they_are(rng):
     filters = rng.normal(size=(2, 64))
     before = filters.copy()

@@ -99,6 +99,14 @@ def test_theta_is_left_as_it_is():
     np.testing.assert_array_equal(theta, [4, 10])
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e160, 1e300])
+def test_the_relative_difference_does_not_depend_on_squares_that_fit_a_float(size):
+    def wrong(x):
+        return size * float(x @ x), size * 3 * x
+
+    assert check_gradient(wrong, np.array([1.0, 2.0])).relative_difference == pytest.approx(0.2, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

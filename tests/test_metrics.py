@@ -138,6 +138,15 @@ def test_rows_without_variance_are_explained_as_an_autoencoders_score_has_it(con
     np.testing.assert_allclose(wrong.mean_squared_error, 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n_rows", [60, 5000])
+@pytest.mark.parametrize("scale", [1.0, 1e-300, 1e300])
+def test_many_rows_that_are_the_same_have_no_variance(n_rows, scale, rng):
+    """However the sum over them is rounded."""
+    rows = np.tile(scale * rng.random(6), (n_rows, 1))
+    assert explained_variance(rows, rows) == 1
+    assert explained_variance(rows, 1.5 * rows) == 0
+
+
 def test_explained_variance_is_the_score_of_an_autoencoder(rng):
     X = rng.random((150, 9))
     model = SparseAutoencoder(n_components=4, max_iter=5, random_state=0, callbacks=[lambda _: True]).fit(X)

@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["FloatArray", "array_namespace", "as_float_rows", "empty_aligned", "float_dtype"]
+__all__ = ["FloatArray", "array_namespace", "as_float_rows", "empty_aligned", "float_dtype", "norm"]
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 _CACHE_LINE = 64  # bytes
+_SAFE = 1e-140  # norms between this and its inverse are of squares that neither overflow nor vanish
 
 
 def array_namespace(array: Any) -> Any:
@@ -77,3 +78,20 @@ def as_float_rows(array: Any) -> FloatArray:
     dtype('float64')
     """
     return np.ascontiguousarray(array, dtype=float_dtype(array.dtype))
+
+
+def norm(array: FloatArray) -> float:
+    """Return the root of the sum of squares of float64s, of which none overflows; not finite where they are not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> norm(np.array([3e300, 4e300]))
+    5e+300
+    """
+    with np.errstate(over="ignore"):
+        found = float(np.linalg.norm(array))
+    if _SAFE < found < 1 / _SAFE or (found == 0 and not array.any()):
+        return found
+    largest = float(np.abs(array).max())
+    return largest * float(np.linalg.norm(array / largest)) if math.isfinite(largest) else largest

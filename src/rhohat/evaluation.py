@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.regressor import r_squared
 from rhohat.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
 from rhohat.models import codes_of, estimator_of, open_model_rows, prepare_rows, preprocessing_of, sparsity_target
 
@@ -205,9 +206,11 @@ def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
 
 def _score(estimator: Any, targets: NDArray[Any], predictions: NDArray[Any]) -> float:
     """Return accuracy or R²."""
-    from sklearn.metrics import accuracy_score, r2_score  # loads packages that `import rhohat` does without
+    if not is_classifier(estimator):
+        return r_squared(targets, predictions)
+    from sklearn.metrics import accuracy_score  # loads packages that `import rhohat` does without
 
-    return float((accuracy_score if is_classifier(estimator) else r2_score)(targets, predictions))
+    return float(accuracy_score(targets, predictions))
 
 
 def _number(value: float | None) -> str:

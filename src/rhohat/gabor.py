@@ -70,6 +70,7 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
             f"filters must be finite numbers of shape (n_filters, {height * width}) for {height}×{width} pixels; got"
             f" {rows.shape}."
         )
+    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # R² has no unit, and no overflow then
     rounding = 1e-12 * np.linalg.norm(rows, axis=1)
     rows -= rows.mean(axis=1, keepdims=True)
     constant = np.linalg.norm(rows, axis=1) <= rounding

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, norm
 from rhohat.randomness import RandomState, keyed_generator, seed_from
 
 __all__ = ["GradientCheck", "check_gradient"]
@@ -131,8 +131,8 @@ def check_gradient(
             "the objective or its gradient is not finite within epsilon of theta; check it elsewhere, or with a"
             " smaller epsilon."
         )
-    difference = float(np.linalg.norm(numerical - analytical))
-    scale = float(np.linalg.norm(numerical + analytical))
+    difference = norm(numerical - analytical)
+    scale = norm(numerical + analytical)
     relative_difference = difference / scale if scale > 0 else (np.inf if difference > 0 else 0.0)
     return GradientCheck(
         relative_difference=relative_difference,

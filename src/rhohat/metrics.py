@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from rhohat.activations import Activation
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.arrays import FloatArray, as_float_rows, norm
 from rhohat.data import RowSource, open_rows
 from rhohat.penalties import KLSparsity
 
@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 _ROWS_AT_ONCE = 4096  # of which copies in float64 are made
-_SAFE = 1e-140  # norms between this and its inverse are of squares that neither overflow nor vanish
 _ACTIVE = 0.1  # of the way from the lower to the upper bound
 
 
@@ -114,7 +113,7 @@ class ReconstructionStatistics:
             return
         n_samples = self.n_samples + other.n_samples
         shift = other._mean - self._mean
-        between = math.sqrt(self.n_samples / n_samples) * math.sqrt(other.n_samples) * _norm(shift)
+        between = math.sqrt(self.n_samples / n_samples) * math.sqrt(other.n_samples) * norm(shift)
         self._mean = self._mean + shift * (other.n_samples / n_samples)
         self._deviation = math.hypot(self._deviation, other._deviation, between)
         self._residual = math.hypot(self._residual, other._residual)
@@ -152,15 +151,18 @@ class ReconstructionStatistics:
         block = ReconstructionStatistics()
         block.n_samples, block._spacing = len(rows), float(np.finfo(rows.dtype).eps)
         rows, made = rows.astype(np.float64), made.astype(np.float64)
-        block._norm = _norm(rows)
+        block._norm = norm(rows)
         _check_finite(block._norm, "X")
         with np.errstate(over="ignore", invalid="ignore"):
-            block._residual = _norm(made - rows)
+            block._residual = norm(made - rows)
         if not math.isfinite(block._residual):
-            _check_finite(_norm(made), "reconstruction")
-        block._mean = rows.mean(axis=0)
-        rows -= block._mean
-        block._deviation = _norm(rows)
+            _check_finite(norm(made), "reconstruction")
+        first = rows[0].copy()  # about which the mean of equal rows is exact
+        rows -= first
+        about_first = rows.mean(axis=0)
+        rows -= about_first
+        block._mean = first + about_first
+        block._deviation = norm(rows)
         self.merge(block)
 
     def _check_columns(self, n_features: int) -> None:
@@ -636,16 +638,6 @@ def _as_rows(array: ArrayLike, name: str) -> FloatArray:
             f" {rows.shape} and dtype {rows.dtype}."
         )
     return as_float_rows(rows)
-
-
-def _norm(array: FloatArray) -> float:
-    """Return the root of the sum of squares of float64s, of which none overflows; not finite where they are not."""
-    with np.errstate(over="ignore"):
-        norm = float(np.linalg.norm(array))
-    if _SAFE < norm < 1 / _SAFE or (norm == 0 and not array.any()):
-        return norm
-    largest = float(np.abs(array).max())
-    return largest * float(np.linalg.norm(array / largest)) if math.isfinite(largest) else largest
 
 
 def _unit_rows(array: ArrayLike, name: str) -> FloatArray:

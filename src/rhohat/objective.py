@@ -213,7 +213,7 @@ class Objective:
         list of arrays of shape (n_units,), float64
             One for each hidden layer.
         """
-        with self._turn:
+        with self._turn, np.errstate(over="ignore", invalid="ignore"):
             return self._mean_activations(self._cast(theta), self.network.n_layers - 1)
 
     def hessian_vector_product(self, theta: FloatArray, vector: FloatArray) -> FloatArray:
@@ -240,7 +240,7 @@ class Objective:
         self.check_second_derivative()
         theta, vector = np.asarray(theta, dtype=np.float64), np.asarray(vector, dtype=np.float64)
         parameters, direction = self._cast(theta), self._cast(vector)
-        with self._turn, np.errstate(over="ignore", invalid="ignore"):
+        with self._turn, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             added, added_tangent = self._penalise_mean_tangents(parameters, direction)
             product = self._sum("_sum_hessian_product", theta.size, parameters, direction, added, added_tangent)
         product /= self._total_weight

@@ -26,6 +26,13 @@ def test_a_wave_is_scaled_by_the_filter_at_its_frequency(k_y, k_x, cutoff, expon
     np.testing.assert_allclose(whiten_image(5 + wave, cutoff, exponent), expected, atol=1e-13)
 
 
+@pytest.mark.parametrize(("dtype", "exponent"), [(np.float64, 1022), (np.float64, -1000), (np.float32, 126)])
+def test_images_of_any_size_are_filtered_alike(dtype, exponent, rng):
+    image = rng.uniform(-1, 1, (40, 33)).astype(dtype)
+    expected = np.ldexp(whiten_image(image), exponent)
+    np.testing.assert_array_equal(whiten_image(np.ldexp(image, exponent)), expected)
+
+
 @pytest.mark.parametrize("boundary", ["periodic", "reflect"])
 def test_the_mean_is_gone(boundary, rng):
     whitened = whiten_image(100 + rng.normal(size=(24, 36)), boundary=boundary)

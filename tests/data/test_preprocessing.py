@@ -68,7 +68,7 @@ def test_constant_patches_become_the_middle_whatever_their_level(width, dtype, r
     np.testing.assert_allclose(normalizer.transform(X), 0.5, atol=1e3 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1e12])
+@pytest.mark.parametrize("scale", [1e-300, 1e-155, 1e-12, 1e12, 1e77, 1e155, 1e300])
 def test_normalized_patches_do_not_depend_on_the_unit_of_measurement(patches, scale):
     np.testing.assert_allclose(
         PatchNormalizer().fit_transform(scale * patches), PatchNormalizer().fit_transform(patches), rtol=EXACT
@@ -199,3 +199,131 @@ def test_rounding_carries_no_row_beyond_the_interval(dtype, low, high):
         scaled = RangeScaler(low=low, high=high).fit_transform(X)
         assert scaled.min() >= dtype(low)
         assert scaled.max() <= dtype(high)
+
+
+def finite(*arrays):
+    return all(np.isfinite(array).all() for array in arrays)
+
+
+SIZES = {
+    np.float64: [2.0**-1030, 2.0**-1000, 2.0**-520, 2.0**-300, 2.0**256, 2.0**512, 2.0**1000, 2.0**1020],
+    np.float32: [2.0**-130, 2.0**-70, 2.0**60, 2.0**100, 2.0**124],
+}
+
+
+@pytest.mark.parametrize("from_source", [False, True])
+@pytest.mark.parametrize(("dtype", "size"), [(dtype, size) for dtype in SIZES for size in SIZES[dtype]])
+@pytest.mark.parametrize("transformer", [PatchNormalizer(), RangeScaler(), RangeScaler(low=-1.0, high=3.0)])
+def test_scaled_rows_do_not_depend_on_their_size(transformer, dtype, size, from_source, patches):
+    X = (patches / np.abs(patches).max()).astype(dtype)
+    expected = clone(transformer).fit_transform(X)
+    rows = X * dtype(size)
+    fitted = clone(transformer).fit(open_rows(rows) if from_source else rows)
+    scaled = fitted.transform(rows)
+    tiny = size < np.finfo(dtype).tiny * 100  # such numbers have fewer digits
+    np.testing.assert_allclose(scaled, expected, rtol=1e-2 if tiny else 4 * np.finfo(dtype).eps)
+    back, once = fitted.inverse_transform(scaled), clone(transformer).fit(X).inverse_transform(expected)
+    np.testing.assert_allclose(back / dtype(size), once, atol=1e-2 if tiny else 16 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("from_source", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "size"), [(np.float64, 2.0**k) for k in (-1000, -330, 256, 515, 1000)] + [(np.float32, 2.0**-60)]
+)
+def test_whitening_does_not_depend_on_the_size_of_rows(correlated, dtype, size, from_source):
+    X = (correlated / np.abs(correlated).max()).astype(dtype)
+    rows = X * dtype(size)
+    whitening = ZCAWhitening(epsilon=0).fit(open_rows(rows) if from_source else rows)
+    expected = ZCAWhitening(epsilon=0).fit_transform(X)
+    np.testing.assert_allclose(whitening.transform(rows), expected, atol=1e3 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(whitening.inverse_transform(expected) / dtype(size), X, atol=1e3 * np.finfo(dtype).eps)
+
+
+def test_epsilon_is_in_units_of_the_data_whatever_their_size(correlated):
+    expected = ZCAWhitening(epsilon=0.1).fit(correlated).whitening_
+    large = ZCAWhitening(epsilon=0.1 * 2.0**800).fit(correlated * 2.0**400)
+    np.testing.assert_allclose(large.whitening_ * 2.0**400, expected, rtol=EXACT, atol=1e-15)
+    alone = ZCAWhitening(epsilon=0.25).fit(correlated * 1e-200)
+    np.testing.assert_allclose(alone.whitening_, 2 * np.eye(6), rtol=EXACT)
+
+
+def dependent(rng, n_rows, kind):
+    """Rows that vary in fewer directions than they have columns."""
+    X = rng.normal(size=(n_rows, 4)) @ rng.normal(size=(4, 4)) + 1
+    return {
+        "constant": np.full((n_rows, 4), 0.1),
+        "one constant column": np.hstack([X, np.full((n_rows, 1), 0.3)]),
+        "only one column": np.full((n_rows, 1), 0.1),
+        "a mean of others": np.hstack([X, X[:, :1] / 3 + X[:, 1:2] / 2]),
+        "far from 0": np.hstack([1e6 + X, 1e6 + X[:, :1] / 2 + X[:, 1:2] / 3]),
+        "the same twice": np.hstack([X, X]),
+        "fewer rows than columns": X[:3],
+        "one row": X[:1],
+    }[kind]
+
+
+@pytest.mark.parametrize("from_source", [False, True])
+@pytest.mark.parametrize("size", [1.0, 1e-100, 1e77, 1e155, 1e300])
+@pytest.mark.parametrize("n_rows", [5, 300, 20_000])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "constant",
+        "one constant column",
+        "only one column",
+        "a mean of others",
+        "far from 0",
+        "the same twice",
+        "fewer rows than columns",
+        "one row",
+    ],
+)
+def test_every_singular_covariance_is_refused_without_an_epsilon(kind, n_rows, size, from_source, rng):
+    X = dependent(rng, n_rows, kind)
+    for rows in (X / np.abs(X).max() * size, (X / np.abs(X).max()).astype(np.float32)):
+        with pytest.raises(ValueError, match=r"covariance of X is singular.*larger epsilon \(got 0\)"):
+            ZCAWhitening(epsilon=0).fit(open_rows(rows) if from_source else rows)
+        whitening = ZCAWhitening(epsilon=0.1 * np.abs(rows).max().astype(float) ** 2 if size < 1e100 else 0.1)
+        if size < 1e100:
+            assert finite(whitening.fit_transform(rows), whitening.whitening_, whitening.dewhitening_)
+
+
+@pytest.mark.parametrize(("dtype", "offset"), [(np.float64, 1e9), (np.float64, 0), (np.float32, 1e3)])
+def test_regular_data_are_not_taken_for_singular(dtype, offset, correlated):
+    for size in (1.0, 1e-100) if dtype is np.float64 else (1.0, 1e-20):
+        X = ((correlated + offset) * size).astype(dtype)
+        Z = ZCAWhitening(epsilon=0).fit_transform(X).astype(np.float64)
+        np.testing.assert_allclose(np.cov(Z.T, bias=True), np.eye(6), atol=1e-2)
+
+
+@pytest.mark.parametrize("transformer", [PatchNormalizer(), RangeScaler(), ZCAWhitening()])
+def test_rows_that_cannot_be_held_are_refused_with_a_sentence(transformer, patches):
+    fitted = clone(transformer).fit(1e-300 * patches)
+    far = 1e300 * patches
+    if isinstance(transformer, PatchNormalizer):  # which clips
+        assert finite(fitted.transform(far))
+        far = np.full((1, 16), 1e20, np.float32)
+        with pytest.raises(ValueError, match="rows of X, restored, are more than float32 holds"):
+            clone(transformer).fit(1e300 * patches).inverse_transform(far)
+        return
+    if isinstance(transformer, ZCAWhitening):
+        fitted = ZCAWhitening(epsilon=0).fit(1e-300 * patches)
+    with pytest.raises(ValueError, match="rows of X, transformed, are more than float64 holds"):
+        fitted.transform(far)
+    with pytest.raises(ValueError, match="rows of X, transformed, are more than float64 holds"):
+        fitted.transform(open_rows(far)).read(0, 3)
+
+
+@pytest.mark.parametrize(
+    ("transformer", "X", "message"),
+    [
+        (PatchNormalizer(n_deviations=1e6), np.tile([1e307, -1e307], (3, 4)), "1000000.0 standard deviations of X are"),
+        (ZCAWhitening(epsilon=0), 1e-310 * np.vstack([np.eye(4), np.zeros((2, 4))]), "X varies so little"),
+        (RangeScaler(low=-1e308, high=1e308), np.eye(4), "low and high are further apart than float64 holds"),
+        (RangeScaler(low=-1e39), np.eye(4, dtype=np.float32), "low and high are further apart than float32 holds"),
+        (PatchNormalizer(high=1e39), np.eye(4, dtype=np.float32), "low and high are further apart than float32 holds"),
+    ],
+)
+def test_a_scale_that_cannot_be_held_is_refused_by_the_fit(transformer, X, message):
+    with pytest.raises(ValueError, match=message):
+        transformer.fit(X)

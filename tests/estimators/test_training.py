@@ -12,10 +12,14 @@ from rhohat import (
     Adam,
     ConjugateGradient,
     DenoisingAutoencoder,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
     GradientDescent,
     NewtonCG,
     SoftmaxRegression,
     SparseAutoencoder,
+    evaluate,
+    open_rows,
 )
 from rhohat.exceptions import ConvergenceWarning
 
@@ -185,3 +189,158 @@ def test_parameters_that_are_not_finite_are_not_kept():
     with pytest.warns(ConvergenceWarning, match="not finite|being finite"):
         model.fit(X)
     assert np.all(np.isfinite(model.theta_))
+
+
+# Learning rates that are too high.
+
+UNBOUNDED = SparseAutoencoder(n_components=5, sparsity=0.2, output_activation="identity", max_iter=60, random_state=0)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("learning_rate", [2.0, 5.0, 50.0])
+def test_a_fit_that_diverges_names_the_learning_rate_and_keeps_the_best(learning_rate, dtype, early_stopping, X):
+    solver = SGD(learning_rate, batch_size=32, early_stopping=early_stopping)
+    rows = (30 * X[:600]).astype(dtype)
+    model = clone(UNBOUNDED).set_params(solver=solver)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(rows)
+    assert model.solver_status_ in ("diverged", "not_finite")
+    assert [str(warning.message) for warning in caught] == [model.solver_message_]
+    assert f"Lower learning_rate (now {learning_rate:g})" in model.solver_message_
+    start = fitted(rows, model=UNBOUNDED, solver=SGD(1e-300, batch_size=32), max_iter=1)
+    assert model.cost(rows)[0] <= 1.01 * start.cost(rows)[0]
+
+
+@pytest.mark.parametrize("n_corruptions", [1, 3])
+def test_descent_that_diverges_is_not_gone_on_with(n_corruptions, X):
+    model = DenoisingAutoencoder(
+        n_components=5,
+        n_corruptions=n_corruptions,
+        output_activation="identity",
+        solver=GradientDescent(3.0),
+        max_iter=12,
+        random_state=0,
+    )
+    with pytest.warns(ConvergenceWarning, match=r"Lower learning_rate \(now 3.0\)"):
+        model.fit(10 * X[:600])
+    assert (model.solver_status_, model.n_iter_) == ("diverged", 12)
+    assert model.cost(10 * X[:600])[0] <= min(model.loss_curve_) * 1.01
+
+
+@pytest.mark.parametrize("batch_size", [600, 32])
+def test_partial_fit_that_diverges_is_left_as_it_was(batch_size, X):
+    model = clone(UNBOUNDED).set_params(solver=SGD(1e-3, batch_size=batch_size)).partial_fit(10 * X[:600])
+    model.set_params(solver=SGD(3.0, batch_size=batch_size))
+    refused = 0
+    for _ in range(30):
+        before = (model.theta_, list(model.loss_curve_), model._solver_state)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.partial_fit(10 * X[:600])
+        if caught:
+            refused += 1
+            assert len(caught) == 1
+            assert "Lower learning_rate (now 3)" in str(caught[0].message)
+            np.testing.assert_array_equal(model.theta_, before[0])
+            assert model.loss_curve_ == before[1]
+            assert model._solver_state is before[2]
+    assert refused > 15
+    assert max(model.loss_curve_) <= 1e6 * model.loss_curve_[0]
+
+
+def test_a_first_call_of_partial_fit_that_diverges_leaves_the_start(X):
+    model = clone(UNBOUNDED).set_params(solver=SGD(1e4, batch_size=32))
+    with pytest.warns(ConvergenceWarning, match=r"Lower learning_rate \(now 10000\)"):
+        model.partial_fit(10 * X[:600])
+    assert model.solver_status_ in ("diverged", "not_finite")
+    assert np.abs(model.theta_).max() < 1
+
+
+def test_partial_fit_takes_rows_on_another_scale(X):
+    model = clone(UNBOUNDED).set_params(solver=Adam(0.01, batch_size=32))
+    for scale in (0.01, 10, 0.1, 5):
+        model.partial_fit(scale * X[:600])
+    assert model.n_iter_ == 4
+
+
+# Numbers of any size: a status with one warning, a right result, or a sentence before work.
+
+SOLVERS = ["lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", GradientDescent("adaptive"), "sgd", "adam"]
+SOLVERS += [LBFGS(float32_first=True), SGD(early_stopping=True, batch_size=8)]
+ROWS = np.random.default_rng(0).uniform(-1, 1, (40, 5))
+SIZES = [("float64", size) for size in (1e-300, 1e-200, 1e-155, 1e77, 1e103, 1e154, 1e155, 1e200, 1e300)]
+SIZES += [("float32", size) for size in (1e-38, 1e-30, 1e18, 1e20, 1e30, 1e38)]
+each_size = pytest.mark.parametrize(("dtype", "size"), SIZES)
+each_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s if isinstance(s, str) else type(s).__name__)
+
+
+def shapes_of_rows(dtype, size):
+    """Rows that vary, that are all the same number, and with columns that are constant or depend on others."""
+    columns = np.hstack([ROWS[:, :2], ROWS[:, :1] / 2, np.full((40, 1), 0.3), ROWS[:, 4:]])
+    return [(size * rows).astype(dtype) for rows in (ROWS, np.full((40, 5), 0.7), columns)]
+
+
+def fit_with_one_warning_at_most(model, *data):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(*data)
+    assert [warning.category for warning in caught] in ([], [ConvergenceWarning])
+    assert model.solver_status_ in ("converged", "max_iter", "stalled", "stopped", "diverged", "not_finite")
+    assert np.isfinite(model.theta_).all()
+    assert np.isfinite(model.loss_curve_).all()
+    return model
+
+
+@each_size
+@each_solver
+def test_an_autoencoder_takes_rows_of_any_size(solver, dtype, size):
+    for X in shapes_of_rows(dtype, size):
+        for rows in (X, open_rows(X)):
+            model = SparseAutoencoder(n_components=3, sparsity=0.2, solver=solver, max_iter=8, random_state=0)
+            fit_with_one_warning_at_most(model, rows)
+            assert np.isfinite(model.mean_activation_).all()
+            assert np.isfinite(model.transform(rows)).all()
+            assert not np.isnan(model.score(rows))
+            assert not np.isnan(model.cost(rows)[0])
+            assert not np.isnan(evaluate(model, rows).explained_variance)
+
+
+@each_size
+@each_solver
+def test_networks_with_targets_take_rows_and_targets_of_any_size(solver, dtype, size):
+    settings = {"solver": solver, "max_iter": 8, "random_state": 0}
+    labels = np.arange(40) % 3
+    for X in shapes_of_rows(dtype, size):
+        for kind in (FeedforwardClassifier(hidden_layer_sizes=(3,)), SoftmaxRegression()):
+            model = fit_with_one_warning_at_most(kind.set_params(**settings), X, labels)
+            assert 0 <= model.score(X, labels) <= 1
+            assert np.isfinite(model.predict_proba(X)).all()
+        for output in ("identity", "sigmoid"):
+            model = FeedforwardRegressor(hidden_layer_sizes=(3,), output_activation=output, **settings)
+            fit_with_one_warning_at_most(model, X[:, :3], X[:, 3:])
+            assert not np.isnan(model.score(X[:, :3], X[:, 3:]))
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e155, 1e300])
+def test_a_covariance_that_cannot_be_held_is_refused_before_work(size):
+    model = FeedforwardRegressor(noise_covariance="estimate", callbacks=[lambda state: pytest.fail("work was started")])
+    with pytest.raises(ValueError, match="needs targets whose variances are numbers that float64 holds"):
+        model.fit(ROWS[:, :3], size * ROWS[:, 3:])
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-200, 1e200, 1e300])
+def test_the_score_of_a_regressor_does_not_depend_on_squares_that_fit_a_float(size):
+    X, units = ROWS[:, :3], np.array([1.0, size])
+    y = units * (ROWS[:, 3:] + 2)
+    model = fitted(X, y, model=FeedforwardRegressor(output_activation="sigmoid", max_iter=50, random_state=0))
+    targets, residual = y / units, (y - model.predict(X)) / units
+    expected = 1 - (residual**2).sum(axis=0) / ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+    np.testing.assert_allclose(model.score(X, y), expected.mean(), rtol=1e-9)
+    assert evaluate(model, X, y).score == model.score(X, y)
+
+
+def test_activations_that_cannot_be_held_are_refused_with_a_sentence():
+    model = fitted(ROWS, activation="identity", sparsity_weight=0.0, max_iter=3)
+    with pytest.raises(ValueError, match="the activations of rows 0 to 40 are more than float32 holds; scale the rows"):
+        model.transform(3e38 * np.sign(ROWS.astype(np.float32)))

@@ -222,3 +222,18 @@ def test_the_compact_form_is_the_two_loop_recursion(rng):
         np.testing.assert_allclose(found, two_loops(pairs, after), rtol=1e-9, atol=1e-9)
         g = after
     assert hessian.n_pairs == len(pairs)
+
+
+@pytest.mark.parametrize("size", [2.0**-400, 2.0**256, 2.0**330, 2.0**440])
+def test_a_search_does_not_depend_on_the_size_of_the_cost(size):
+    """Squares of slopes would overflow, or vanish; a power of two changes no digit."""
+
+    def steps_to(size):
+        def cost(theta):
+            return size * rosen(theta), size * rosen_der(theta)
+
+        run = Run(cost, 10, 0.0, [])
+        run.start(np.array([-1.2, 1.0]))
+        return search_line(run, -run.point.gradient / size, 1.0).theta
+
+    np.testing.assert_array_equal(steps_to(size), steps_to(1.0))

@@ -256,6 +256,16 @@ def test_a_batch_that_is_not_finite_ends_the_run_with_the_last_whole_epoch(kind,
     assert np.isnan(result.value) == (bad_epoch == 0)
 
 
+def test_moments_that_overflow_end_the_run():
+    """In float32, squares of gradients of 1e20 do, and Adam would stand still."""
+    problem = LeastSquares()
+    problem.dtype, problem.y = np.float32, 1e20 * problem.y
+    with np.errstate(over="ignore"):
+        result = Adam(batch_size=16).minimize(problem, problem.start.astype(np.float32), tol=0)
+    assert (result.status, result.n_iter) == ("not_finite", 0)
+    np.testing.assert_array_equal(result.theta, problem.start)
+
+
 def test_an_interrupt_within_an_epoch_passes_through():
     class Interrupted(LeastSquares):
         def over(self, rows, theta):

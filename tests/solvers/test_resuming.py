@@ -1,6 +1,6 @@
 """Solvers that are stopped anywhere and resumed from what they offered find what they would have found."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -94,6 +94,21 @@ def test_every_state_leads_to_the_same_end(name, objective):
 def test_states_within_epochs_lead_to_the_same_end(dtype, solver):
     keeper = check_every_state(solver, InBatches(dtype), np.ones(4), max_iter=6, tol=0.0)
     assert len({state.record["step"] for state in keeper.states}) > 6  # more than one in each epoch
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", [Adam(1e4, batch_size=4, patience=2), SGD(3.0, batch_size=4, patience=2)])
+def test_a_run_that_diverges_knows_the_best_from_every_state(solver, early_stopping):
+    solver = replace(solver, early_stopping=early_stopping)
+    keeper = check_every_state(solver, InBatches(), np.ones(4), max_iter=12, tol=0.0)
+    assert solver.minimize(InBatches(), np.ones(4), max_iter=12, tol=0.0).status == "diverged"
+    assert any("lowest cost" in state.record for state in keeper.states)
+
+
+def test_descent_that_diverges_knows_the_best_from_every_state():
+    solver = GradientDescent(learning_rate=1.9)
+    check_every_state(solver, Quadratic(), Quadratic().minimum + 0.3, max_iter=12, tol=0.0)
+    assert solver.minimize(Quadratic(), Quadratic().minimum + 0.3, max_iter=12, tol=0.0).status == "diverged"
 
 
 def test_early_stopping_goes_on_from_its_best():

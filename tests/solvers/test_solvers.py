@@ -157,6 +157,30 @@ def test_a_gradient_that_is_not_finite_at_the_start_is_reported(solver):
 
 
 @each
+@pytest.mark.parametrize("size", [1e77, 1e103, 1e149, 1e155, 1e300, 1e308])
+def test_a_cost_of_any_size_ends_with_a_status(solver, size):
+    class Large(Quadratic):
+        def __call__(self, theta):
+            value, gradient, _ = super().__call__(theta)
+            with np.errstate(over="ignore"):
+                return size * value, size * gradient
+
+        def hessian_vector_product(self, theta, v):
+            with np.errstate(over="ignore", invalid="ignore"):
+                return size * super().hessian_vector_product(theta, v)
+
+    problem, seen = Large(), []
+    result = solver.minimize(problem, problem.start, max_iter=50, tol=0, callbacks=[seen.append])
+    assert np.isfinite(result.theta).all()
+    assert np.isfinite(result.loss_curve).all()
+    if size >= 1e155:
+        assert (result.status, result.n_iter) == ("not_finite", 0)
+        assert result.message == "The cost or its gradient is not finite at the start; scale the data."
+    else:
+        assert result.status in ("converged", "max_iter", "stalled", "not_finite")
+
+
+@each
 def test_an_objective_with_the_method_evaluate_is_evaluated_by_it(solver):
     class Named(Quartic):
         def evaluate(self, theta):

@@ -265,7 +265,7 @@ def _check_outcome(model: Any) -> None:
     """Raise where a fit left nothing that was worth to be kept."""
     estimator: Any = estimator_of(model)
     for layer in getattr(estimator, "autoencoders_", [estimator]):
-        if layer.solver_status_ == "not_finite":
+        if layer.solver_status_ in ("diverged", "not_finite"):
             raise ValueError(f"no model was written: {layer.solver_message_}")
 
 

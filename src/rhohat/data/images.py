@@ -64,6 +64,8 @@ def whiten_image(
     if boundary not in _BOUNDARIES:
         raise ValueError(f"boundary must be one of {_BOUNDARIES}; got {boundary!r}.")
     height, width = pixels.shape[:2]
+    unit = np.frexp(np.abs(pixels).max())[1]  # of a power of two, in which no sum over all pixels overflows
+    pixels = np.ldexp(pixels, -unit)
     if boundary == "reflect":
         margins = [(size // 2, size // 2) for size in (height, width)] + [(0, 0)] * (pixels.ndim - 2)
         pixels = np.pad(pixels, margins, mode="symmetric")
@@ -77,7 +79,7 @@ def whiten_image(
     whitened = fft.irfft2(spectrum * transfer, s=pixels.shape[:2], axes=(0, 1))
     if boundary == "reflect":
         whitened = whitened[height // 2 : height // 2 + height, width // 2 : width // 2 + width]
-    return np.ascontiguousarray(whitened)
+    return np.ascontiguousarray(np.ldexp(whitened, unit))
 
 
 def sample_patches(

@@ -1,14 +1,19 @@
-"""What is done to rows before learning: normalising patches, scaling pixels, and ZCA whitening."""
+"""What is done to rows before learning: normalising patches, scaling pixels, and ZCA whitening.
+
+Squares and sums of very large or very small numbers are beyond what floating-point numbers hold. So all of it is
+computed in units of a power of two near the largest number, which changes no bit of what could be computed without.
+"""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
 from sklearn.utils._param_validation import Interval
@@ -24,12 +29,12 @@ class RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """What transformers of rows share: they check rows, keep their width, and take row sources."""
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
-        return as_float_rows(validate_data(self, X, dtype="numeric", reset=reset))
+        with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+            return as_float_rows(validate_data(self, X, dtype="numeric", reset=reset))
 
     def _open(self, X: ArrayLike | RowSource) -> RowSource:
-        """Return rows to be fitted to as a source, of finite numbers."""
+        """Return rows to be fitted to as a source, whose `extent` sees that its numbers are finite."""
         if isinstance(X, RowSource):
-            X.extent()
             remember_columns(self, X)
             return X
         self.__dict__.pop("reading_", None)
@@ -37,7 +42,12 @@ class RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     @abstractmethod
     def _transform(self, X: FloatArray) -> FloatArray:
-        """Return transformed rows."""
+        """Return transformed rows; numbers that their dtype does not hold are not finite."""
+
+    def _transform_rows(self, X: FloatArray) -> FloatArray:
+        """Return transformed rows, or raise ValueError where their dtype does not hold them."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _check_held(self._transform(X), "transformed")
 
     def transform(self, X: ArrayLike | RowSource) -> Any:
         """Transform rows.
@@ -50,6 +60,11 @@ class RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         -------
         array of shape (n_samples, n_features), or RowSource
             Of a row source, another one, which transforms what is read of it.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns, is not finite, or becomes numbers that its dtype does not hold.
         """
         check_is_fitted(self)
         if isinstance(X, RowSource):
@@ -57,12 +72,13 @@ class RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 raise ValueError(
                     f"{X.name} has {X.shape[1]} columns, and {type(self).__name__} was fitted to {self.n_features_in_}."
                 )
-            return open_rows(X, transform=self._transform)
-        return self._transform(self._validate(X))
+            return open_rows(X, transform=self._transform_rows)
+        return self._transform_rows(self._validate(X))
 
     def _validate_inverse(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
-        X = as_float_rows(check_array(X, dtype="numeric", input_name="X"))
+        with np.errstate(invalid="ignore"):
+            X = as_float_rows(check_array(X, dtype="numeric", input_name="X"))
         if X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X must have {self.n_features_in_} columns, as the data of the fit had; got {X.shape[1]}."
@@ -137,20 +153,29 @@ class PatchNormalizer(RowTransformer):
         self
         """
         self._validate_params()
-        _check_interval(self.low, self.high)
         rows = self._open(X)
+        _check_interval(self.low, self.high, rows.dtype)
         squares, largest = 0.0, max(abs(bound) for bound in rows.extent())
-        for some in rows.map_blocks(_sum_centred_squares):
+        exponent = _exponent(largest)
+        for some in rows.map_blocks(partial(_sum_centred_squares, exponent)):
             squares += some
-        deviation = (squares / (rows.shape[0] * rows.shape[1])) ** 0.5
+        deviation = math.ldexp((squares / (rows.shape[0] * rows.shape[1])) ** 0.5, exponent)
         # Rounding of the means leaves traces in constant patches, which are not to be blown up.
         rounding = 2 * np.finfo(rows.dtype).eps * largest
-        self.scale_ = float(self.n_deviations * deviation) if deviation > rounding else 1.0
+        scale = float(self.n_deviations) * deviation if deviation > rounding else 1.0
+        if scale > float(np.finfo(rows.dtype).max):
+            raise ValueError(
+                f"{self.n_deviations} standard deviations of X are more than {rows.dtype} holds, {deviation:.3g} each;"
+                " divide X by a constant before."
+            )
+        self.scale_ = scale
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
-        out = _without_row_means(X)
-        out /= self.scale_
+        exponents = np.frexp(np.maximum(X.max(axis=1, keepdims=True), -X.min(axis=1, keepdims=True)))[1]
+        out = _without_row_means(X, exponents)
+        held = np.finfo(X.dtype)
+        out /= np.ldexp(self.scale_, -exponents).clip(held.tiny, held.max).astype(X.dtype)
         np.clip(out, -1, 1, out=out)
         out += 1
         out *= (self.high - self.low) / 2
@@ -174,7 +199,8 @@ class PatchNormalizer(RowTransformer):
         """
         X = self._validate_inverse(X)
         low, high = float(self.low), float(self.high)
-        return ((X - low) * (2 / (high - low)) - 1) * self.scale_
+        with np.errstate(over="ignore"):
+            return _check_held(((X - low) * (2 / (high - low)) - 1) * self.scale_, "restored")
 
 
 class RangeScaler(RowTransformer):
@@ -231,14 +257,17 @@ class RangeScaler(RowTransformer):
         self
         """
         self._validate_params()
-        _check_interval(self.low, self.high)
-        self.data_min_, self.data_max_ = self._open(X).extent()
+        rows = self._open(X)
+        _check_interval(self.low, self.high, rows.dtype)
+        self.data_min_, self.data_max_ = rows.extent()
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
         low, high = X.dtype.type(self.low), X.dtype.type(self.high)
-        fraction = X - X.dtype.type(self.data_min_)
-        fraction /= (X.dtype.type(self.data_max_) - X.dtype.type(self.data_min_)) or X.dtype.type(1)
+        exponent, smallest, largest = self._range()
+        start, stop = X.dtype.type(smallest), X.dtype.type(largest)
+        fraction = np.ldexp(X, -exponent) - start
+        fraction /= (stop - start) or X.dtype.type(1)
         out: FloatArray = low + (high - low) * fraction
         # Rounding must not carry a number of the training rows' range beyond the interval, which a reader looks for.
         np.minimum(out, high, out=out, where=fraction <= 1)
@@ -256,13 +285,17 @@ class RangeScaler(RowTransformer):
         array of shape (n_samples, n_features)
         """
         X = self._validate_inverse(X)
-        rows: FloatArray = (X - float(self.low)) * (self._width / (float(self.high) - float(self.low)))
-        rows += self.data_min_
-        return rows
+        exponent, smallest, largest = self._range()
+        width = (largest - smallest) or math.ldexp(1.0, -exponent)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows: FloatArray = (X - float(self.low)) * (width / (float(self.high) - float(self.low)))
+            rows += smallest
+            return _check_held(np.ldexp(rows, exponent), "restored")
 
-    @property
-    def _width(self) -> float:
-        return (self.data_max_ - self.data_min_) or 1.0
+    def _range(self) -> tuple[int, float, float]:
+        """Return the exponent of a power of two, and the least and the largest number in units of it."""
+        exponent = _exponent(max(abs(self.data_min_), abs(self.data_max_)))
+        return exponent, math.ldexp(self.data_min_, -exponent), math.ldexp(self.data_max_, -exponent)
 
 
 class ZCAWhitening(RowTransformer):
@@ -326,23 +359,25 @@ class ZCAWhitening(RowTransformer):
         """
         self._validate_params()
         rows = self._open(X)
-        mean = np.zeros(rows.shape[1])
-        for total in rows.map_blocks(_sum_rows):
-            mean += total / len(rows)
-        covariance = np.zeros((rows.shape[1], rows.shape[1]))
-        for products in rows.map_blocks(partial(_sum_products, mean)):
-            covariance += products / len(rows)
-        variances, directions = np.linalg.eigh(covariance)
-        # Rounding makes the smallest eigenvalues of a singular covariance slightly negative.
-        variances = np.maximum(variances, 0) + self.epsilon
+        largest = max(abs(bound) for bound in rows.extent())
+        exponent = _exponent(max(largest, math.sqrt(self.epsilon)))
+        mean, variances, directions = _principal_components(rows, exponent)
+        variances += math.ldexp(self.epsilon, -2 * exponent)
         if variances.min() <= np.finfo(rows.dtype).eps * variances.max():
             raise ValueError(
                 "the covariance of X is singular, so it cannot be whitened with epsilon=0 or nearly so; choose a larger"
                 f" epsilon (got {self.epsilon}), or reduce the dimension first with sklearn.decomposition.PCA."
             )
-        self.mean_ = mean.astype(rows.dtype)
-        self.whitening_ = ((directions / np.sqrt(variances)) @ directions.T).astype(rows.dtype)
-        self.dewhitening_ = ((directions * np.sqrt(variances)) @ directions.T).astype(rows.dtype)
+        whitening = (directions / np.sqrt(variances)) @ directions.T
+        dewhitening = (directions * np.sqrt(variances)) @ directions.T
+        if math.frexp(float(np.abs(whitening).max()))[1] - exponent > np.finfo(rows.dtype).maxexp:
+            raise ValueError(
+                f"X varies so little, by {largest:.3g} at most, that what whitens it is more than {rows.dtype} holds;"
+                " multiply X by a constant before."
+            )
+        self.mean_ = np.ldexp(mean, exponent).astype(rows.dtype)
+        self.whitening_ = np.ldexp(whitening, -exponent).astype(rows.dtype)
+        self.dewhitening_ = np.ldexp(dewhitening, exponent).astype(rows.dtype)
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
@@ -361,29 +396,69 @@ class ZCAWhitening(RowTransformer):
         array of shape (n_samples, n_features)
         """
         X = self._validate_inverse(X)
-        rows: FloatArray = X @ self.dewhitening_.astype(X.dtype) + self.mean_.astype(X.dtype)
-        return rows
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _check_held(X @ self.dewhitening_.astype(X.dtype) + self.mean_.astype(X.dtype), "restored")
 
 
-def _check_interval(low: float, high: float) -> None:
+def _principal_components(rows: RowSource, exponent: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return mean, variances and directions of the principal components of rows in units of a power of two.
+
+    The variance is 0 in directions in which rows vary by no more than the spacing of their numbers.
+    """
+    mean, shift = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+    for total in rows.map_blocks(partial(_sum_rows, exponent)):
+        mean += total / len(rows)
+    covariance = np.zeros((rows.shape[1], rows.shape[1]))
+    for products, rest in rows.map_blocks(partial(_sum_products, exponent, mean)):
+        covariance += products / len(rows)
+        shift += rest / len(rows)
+    covariance -= np.outer(shift, shift)  # the mean of many rows is off by roundings
+    variances, directions = np.linalg.eigh(covariance)
+    squares = np.finfo(rows.dtype).eps ** 2 * (mean**2 + covariance.diagonal())
+    variances[variances <= squares @ directions**2] = 0
+    return mean, variances, directions
+
+
+def _check_interval(low: float, high: float, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError unless `low` and `high` are the ends of an interval that a dtype holds, its length too."""
     if low >= high:
         raise ValueError(f"low must be less than high; got low={low} and high={high}.")
+    if max(abs(low), abs(high), float(high) - float(low)) > float(np.finfo(dtype).max):
+        raise ValueError(f"low and high are further apart than {dtype} holds; got low={low} and high={high}.")
 
 
-def _without_row_means(X: FloatArray) -> FloatArray:
-    centred: FloatArray = X - X.mean(axis=1, keepdims=True)
+def _check_held(rows: FloatArray, done: str) -> FloatArray:
+    """Return rows, or raise ValueError where they are more than their dtype holds."""
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            f"rows of X, {done}, are more than {rows.dtype} holds: they are far from those of the fit. Scale them, or"
+            " use float64."
+        )
+    return rows
+
+
+def _exponent(largest: float) -> int:
+    """Return that of the smallest power of two above a number."""
+    return math.frexp(largest)[1]
+
+
+def _without_row_means(X: FloatArray, exponents: int | NDArray[np.int32]) -> FloatArray:
+    """Return rows about their means, in units of powers of two."""
+    centred: FloatArray = np.ldexp(X, -exponents)
+    centred -= centred.mean(axis=1, keepdims=True)
     return centred
 
 
-def _sum_centred_squares(rows: FloatArray, _: int) -> float:
-    return float(np.sum(_without_row_means(rows) ** 2, dtype=np.float64))
+def _sum_centred_squares(exponent: int, rows: FloatArray, _: int) -> float:
+    return float(np.sum(_without_row_means(rows, exponent) ** 2, dtype=np.float64))
 
 
-def _sum_rows(rows: FloatArray, _: int) -> FloatArray:
-    total: FloatArray = rows.sum(axis=0, dtype=np.float64)
+def _sum_rows(exponent: int, rows: FloatArray, _: int) -> FloatArray:
+    total: FloatArray = np.ldexp(rows, -exponent).sum(axis=0, dtype=np.float64)
     return total
 
 
-def _sum_products(mean: FloatArray, rows: FloatArray, _: int) -> FloatArray:
-    centred = rows - mean
-    return centred.T @ centred
+def _sum_products(exponent: int, mean: FloatArray, rows: FloatArray, _: int) -> tuple[FloatArray, FloatArray]:
+    """Return the products of rows about the mean, and their sum."""
+    centred = np.ldexp(rows, -exponent) - mean
+    return centred.T @ centred, centred.sum(axis=0)

@@ -63,8 +63,8 @@ def remark_on_scale(rows: FloatArray, training_range: FloatArray) -> str | None:
     >>> training_range = np.array([[0.0, 0.0], [1.0, 1.0]])
     >>> remark_on_scale(np.array([[0.5, 1.2], [0.1, 0.0]]), training_range)
     >>> remark_on_scale(np.array([[128.0, 255.0], [0.0, 3.0]]), training_range)
-    'Most of these rows lie far outside of what the model was trained on: they range from 0 to 255, and the rows of the \
-training from 0 to 1. Are they in the same units, and prepared in the same way?'
+    'Most of these rows lie far outside of what the model was trained on: they range from 0 to 255, and the rows of \
+the training from 0 to 1. Are they in the same units, and prepared in the same way?'
     """
     low, high = training_range
     with np.errstate(over="ignore", invalid="ignore"):
@@ -88,8 +88,10 @@ training from 0 to 1. Are they in the same units, and prepared in the same way?'
 
 def warn_of_other_scale(fitted: Any, X: Any, stacklevel: int = 3) -> None:
     """Warn where rows are on another scale than those that something was fitted to, if it remembers these."""
-    training_range = getattr(fitted, "training_range_", None)
-    some = None if training_range is None else some_rows(X)
-    remark = None if some is None else remark_on_scale(some, training_range)
+    training_range: FloatArray | None = getattr(fitted, "training_range_", None)
+    some = some_rows(X)
+    if training_range is None or some is None:
+        return
+    remark = remark_on_scale(some, training_range)
     if remark is not None:
         warnings.warn(remark, stacklevel=stacklevel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,16 +16,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, Identity, Sigmoid, as_activation
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, norm
 from rhohat.cluster_objective import ClusterObjective
 from rhohat.corruption import Corruption, as_corruption
-from rhohat.data import RowSource
+from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import DaskRows
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.base import (
     BaseNetwork,
     as_activations,
     check_rows,
+    check_sample_weight,
     warn_unless_converged,
     works_in_mini_batches,
 )
@@ -193,7 +195,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""
         return self.reconstruct(X)
 
-    def score(self, X: ArrayLike | RowSource, y: object = None) -> float:
+    def score(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the fraction of the variance of X, about its column means, that the reconstruction explains.
 
         1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)²; 1 is perfect, 0 is as good as the column means.
@@ -202,6 +204,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0, in both sums and in the means.
 
         Returns
         -------
@@ -209,34 +213,24 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             Where X has no variance at all: 1 for a perfect reconstruction, else 0.
         """
         check_is_fitted(self)
-        given = self._validate(self._open(X))
-        if isinstance(given, RowSource):
-            return self._score_by_blocks(given)
-        # In units of the largest number, so that no square overflows.
-        unit = float(np.abs(given).max()) or 1.0
-        rows = given / np.float64(unit)
-        reconstruction = self._forward(given, 0, self.network_.n_layers) / np.float64(unit)
-        with np.errstate(over="ignore"):
-            residual = float(np.sum((rows - reconstruction) ** 2))
-        variance = float(np.sum((rows - rows.mean(axis=0)) ** 2))
-        # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
-        rounding = 16 * float(np.finfo(given.dtype).eps) ** 2 * float(np.sum(rows**2))
-        if variance <= rounding:
-            return float(residual <= rounding)
-        return 1 - residual / variance
-
-    def _score_by_blocks(self, X: RowSource) -> float:
-        """Return `score` of rows that are read: for their means, and again for what is left about them."""
-        largest = max(abs(bound) for bound in X.extent()) or 1.0  # no square overflows in units of it
-        total = np.zeros(X.shape[1])
-        for one in X.map_blocks(partial(_sum_rows, largest)):
+        rows = open_rows(self._validate(self._open(X), all_rows=False))
+        weights = check_sample_weight(sample_weight, rows, np.float64)
+        largest = max(abs(bound) for bound in rows.extent()) or 1.0  # no sum overflows in units of it
+        first = rows.read(0, 1)[0].astype(np.float64)  # about which the mean of equal rows is exact
+        total = np.zeros(rows.shape[1])
+        for one in rows.map_blocks(partial(_sum_rows, first, largest, weights)):
             total += one
-        reconstruct = self._forward_rows(X, 0, self.network_.n_layers)
-        residual = variance = squares = 0.0
-        for some in X.map_blocks(partial(_sum_squares, largest, total / len(X), reconstruct)):
-            residual, variance, squares = residual + some[0], variance + some[1], squares + some[2]
-        rounding = 16 * float(np.finfo(X.dtype).eps) ** 2 * squares
-        return float(residual <= rounding) if variance <= rounding else 1 - residual / variance
+        mean = first + total / (len(rows) if weights is None else weights.sum()) * largest
+        reconstruct = self._forward_rows(rows, 0, self.network_.n_layers)
+        residual = deviation = size = 0.0
+        for some in rows.map_blocks(partial(_norms, mean, weights, reconstruct)):
+            residual, deviation, size = map(math.hypot, (residual, deviation, size), some)
+        # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
+        rounding = 4 * float(np.finfo(rows.dtype).eps) * size
+        if deviation <= rounding:
+            return float(residual <= rounding)
+        ratio = residual / deviation
+        return 1 - ratio * ratio
 
     def objective(self, X: ArrayLike | RowSource) -> Objective:
         """Return the function that `fit` minimises on these rows, for study: θ → (J, ∇J).
@@ -415,19 +409,27 @@ def _pass_rows(
     return out
 
 
-def _sum_rows(unit: float, rows: FloatArray, _: int) -> FloatArray:
-    total: FloatArray = (rows / np.float64(unit)).sum(axis=0)
+def _sum_rows(
+    origin: FloatArray, unit: float, weights: FloatArray | None, rows: FloatArray, first: int
+) -> FloatArray:
+    """Return the sum of rows about an origin, in units of a number, each times its weight."""
+    scaled = rows / np.float64(unit) - origin / unit
+    total: FloatArray = scaled.sum(axis=0) if weights is None else weights[first : first + len(rows)] @ scaled
     return total
 
 
-def _sum_squares(
-    unit: float,
+def _norms(
     mean: FloatArray,
+    weights: FloatArray | None,
     reconstruct: Callable[[FloatArray, int], FloatArray],
     rows: FloatArray,
     first: int,
 ) -> tuple[float, float, float]:
-    """Return the sums of squares of what is left, of the rows about their mean, and of the rows, in squares of unit."""
-    scaled = rows / np.float64(unit)
-    residual = scaled - reconstruct(rows, first) / np.float64(unit)
-    return float(np.sum(residual**2)), float(np.sum((scaled - mean) ** 2)), float(np.sum(scaled**2))
+    """Return the norms of what is left of rows, of the rows about their mean, and of the rows, by their weights."""
+    wide = rows.astype(np.float64)
+    arrays = [wide - reconstruct(rows, first), wide - mean, wide]
+    if weights is not None:
+        roots = np.sqrt(weights[first : first + len(rows)])[:, None]
+        arrays = [roots * array for array in arrays]
+    residual, deviation, size = map(norm, arrays)
+    return residual, deviation, size

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted, validate_data
 
 from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
@@ -54,13 +54,16 @@ from rhohat.solvers import (
     SolverResult,
     as_solver,
 )
+from rhohat.solvers.divergence import HOPELESS_ON_OTHER_ROWS, has_risen
 
 __all__ = [
     "BaseNetwork",
     "as_activations",
     "as_layer_sizes",
+    "check_in_memory",
     "check_lengths",
     "check_rows",
+    "check_sample_weight",
     "warn_unless_converged",
     "works_in_mini_batches",
 ]
@@ -206,6 +209,8 @@ class BaseNetwork(BaseEstimator):
             inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw)
             return inputs.astype(self.coefs_[0].dtype)
         weights = self.coefs_[0].T
+        # In units of a power of two for each unit, so that no square overflows or vanishes.
+        weights = np.ldexp(weights, -np.frexp(np.abs(weights).max(axis=1, keepdims=True))[1])
         norms = np.linalg.norm(weights, axis=1, keepdims=True)
         unit = np.zeros_like(weights)
         np.divide(weights, norms, out=unit, where=norms > 0)
@@ -239,7 +244,8 @@ class BaseNetwork(BaseEstimator):
                     f" named {list(known)}, in this order."
                 )
             return check_rows(X) if all_rows else X
-        return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
+        with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+            return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _open(self, X: Any, *, held: bool = False) -> Any:
         """Return rows of a Dask array as a row source, held on the cluster if there is one.
@@ -443,17 +449,32 @@ class BaseNetwork(BaseEstimator):
             state=state,
         )
         result = train(problem, start.astype(np.float64), training)
+        if fitted:
+            result = self._compared_with_calls_before(result, solver)
         self._remember_columns(X, reset=not fitted)
-        if result.status == "not_finite":
+        failed = result.status in ("diverged", "not_finite")
+        if failed:
             warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
             if fitted:
                 return  # as it was before this call, the solver's state too
         record = self._record() if fitted else None
         self._take_over(problem, result)
-        if result.status != "not_finite":
+        if not failed:
             self._seed, self._solver_state, self._solver_theta = seed, state, result.theta
         if record is not None:
             self._prepend(record)
+
+    def _compared_with_calls_before(self, result: SolverResult, solver: MiniBatchSolver) -> SolverResult:
+        """Return the result of an epoch, as diverged if its cost is out of all proportion to those before."""
+        costs = [cost for cost in self.loss_curve_ if np.isfinite(cost)]
+        if not costs or not has_risen(result.value, min(costs), costs[0], HOPELESS_ON_OTHER_ROWS):
+            return result
+        message = (
+            f"The cost of this call is {result.value:.3g}, and that of the first one was {costs[0]:.3g}, so the steps"
+            f" are too long, or these rows are on another scale; the parameters stay those before this call."
+            f" {solver.remedy}"
+        )
+        return replace(result, status="diverged", message=message)
 
     def _record(self) -> _Record:
         return _Record(
@@ -573,6 +594,31 @@ def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
         raise ValueError(f"y must have an entry for every row of X, {n_rows} of them; got {n_targets}.")
 
 
+def check_in_memory(array: ArrayLike | RowSource, name: str) -> None:
+    """Raise ValueError where something that only X may be is a row source."""
+    if isinstance(array, RowSource):
+        raise ValueError(
+            f"{name} must be an array in memory, only X may be a row source; got {array.name}: pass source.read(0,"
+            " len(source)), or a column of it."
+        )
+
+
+def check_sample_weight(
+    sample_weight: ArrayLike | None, X: ArrayLike | RowSource, dtype: DTypeLike
+) -> FloatArray | None:
+    """Return weights of rows in a dtype, or raise ValueError where they are none; None stays None.
+
+    They must be finite numbers, one for each row, at least 0, and not 0 for every row.
+    """
+    if sample_weight is None:
+        return None
+    check_in_memory(sample_weight, "sample_weight")
+    weights: FloatArray = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
+    return weights
+
+
 def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
     """Return rows of any width as floats, or raise what scikit-learn raises for bad input.
 
@@ -581,7 +627,8 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
     if isinstance(X, RowSource):
         X.extent()
         return X
-    return as_float_rows(check_array(X, dtype="numeric", input_name=name))
+    with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+        return as_float_rows(check_array(X, dtype="numeric", input_name=name))
 
 
 def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:

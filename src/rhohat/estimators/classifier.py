@@ -20,7 +20,7 @@ from rhohat.corruption import Corruption
 from rhohat.data import RowSource
 from rhohat.data.rows import OneHotRows
 from rhohat.engines import DaskEngine
-from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
+from rhohat.estimators.base import check_sample_weight, warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.training import Problem
@@ -211,7 +211,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         -------
         float
         """
-        return float(super().score(X, y, sample_weight))
+        check_is_fitted(self)
+        return float(super().score(X, y, check_sample_weight(sample_weight, X, np.float64)))
 
     def _class_numbers(self, X: FloatArray | RowSource) -> NDArray[np.intp]:
         """Return which class is predicted for each row; outputs are kept of some rows at a time."""

@@ -107,7 +107,7 @@ n_evaluations_ : int
     Evaluations of J and its gradient over all rows, or over mini-batches.
 warm_up_evaluations_ : dict of int to int
     Those before them over subsets of the rows, by number of rows; empty where there was no warm-up.
-solver_status_ : {"converged", "max_iter", "stalled", "stopped", "not_finite", "interrupted"}
+solver_status_ : {"converged", "max_iter", "stalled", "stopped", "diverged", "not_finite", "interrupted"}
     Why the solver ended. "interrupted": by Ctrl-C, with `warm_start=True`.
 solver_message_ : str
     The same as a sentence.

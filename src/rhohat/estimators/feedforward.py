@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _check_sample_weight, _check_y, check_array, check_X_y
+from sklearn.utils.validation import _check_y, check_array, check_X_y
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource
-from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
+from rhohat.estimators.base import (
+    BaseNetwork,
+    as_activations,
+    as_layer_sizes,
+    check_in_memory,
+    check_lengths,
+    check_rows,
+    check_sample_weight,
+)
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import TangentPropagation
 from rhohat.losses import Loss
@@ -44,11 +52,12 @@ class BaseFeedforward(BaseNetwork):
         """
         if y is None:
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
-        _check_in_memory(y, "y")
+        check_in_memory(y, "y")
         check_lengths(X, y)
-        if isinstance(X, RowSource):
-            return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
-        rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric)
+        with np.errstate(invalid="ignore"):  # of the sums by which scikit-learn sees that numbers are finite
+            if isinstance(X, RowSource):
+                return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
+            rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric)
         return as_float_rows(rows), targets
 
     def _look_through(self, X: ArrayLike | RowSource, *, fitted: bool) -> None:
@@ -76,13 +85,9 @@ class BaseFeedforward(BaseNetwork):
         penalties: list[Penalty] = [WeightDecay(self.weight_decay)]
         if self.tangent_weight > 0 or tangents is not None:
             penalties.append(TangentPropagation(self.tangent_weight))
-        weights: FloatArray | None = None
         directions: FloatArray | None = None
-        if sample_weight is not None:
-            _check_in_memory(sample_weight, "sample_weight")
-            weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
         if tangents is not None:
-            _check_in_memory(tangents, "tangents")
+            check_in_memory(tangents, "tangents")
             directions = check_array(tangents, dtype=X.dtype, ensure_2d=False, allow_nd=True, input_name="tangents")
         return Problem(
             network,
@@ -90,7 +95,7 @@ class BaseFeedforward(BaseNetwork):
             [*penalties, *self._extra_penalties()],
             X,
             targets if isinstance(targets, RowSource) else np.ascontiguousarray(targets, dtype=X.dtype),
-            sample_weight=weights,
+            sample_weight=check_sample_weight(sample_weight, X, X.dtype),
             tangents=directions,
             corruption=as_corruption(self.corruption),
         )
@@ -109,12 +114,3 @@ class BaseFeedforward(BaseNetwork):
     def n_outputs_(self) -> int:
         """Number of output units."""
         return self.network_.layer_sizes[-1]
-
-
-def _check_in_memory(array: ArrayLike | RowSource, name: str) -> None:
-    """Raise ValueError where something that only X may be is a row source."""
-    if isinstance(array, RowSource):
-        raise ValueError(
-            f"{name} must be an array in memory, only X may be a row source; got {array.name}: pass source.read(0,"
-            " len(source)), or a column of it."
-        )

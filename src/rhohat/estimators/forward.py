@@ -66,7 +66,7 @@ class ForwardPass:
         Raises
         ------
         ValueError
-            If rows that are read are not finite.
+            If rows that are read are not finite, or activations are more than the dtype holds.
         """
         first = blocks[0].start
 
@@ -76,6 +76,11 @@ class ForwardPass:
             if self._network.activations[self._stop - 1].in_place:
                 layers.z[-1] = layers.a[-1]
             self._network.forward(self._parameters, layers, self._start)
+            if not np.isfinite(layers.a[-1]).all():
+                raise ValueError(
+                    f"the activations of rows {rows.start} to {rows.stop} are more than {self._X.dtype} holds; scale"
+                    " the rows to about 1, or use float64."
+                )
 
         self._engine.for_each(write_block, blocks)
 

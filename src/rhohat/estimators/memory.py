@@ -208,7 +208,9 @@ def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) ->
     yield "parameters and gradients", _VECTORS * theta
     yield from history
     if checkpoints:
-        vectors = 8 if isinstance(solver, MiniBatchSolver) and solver.early_stopping else 6
+        vectors = 6
+        if isinstance(solver, MiniBatchSolver):  # and the best θ, by the mean over epochs and on the rows held out
+            vectors = 9 if solver.early_stopping else 7
         yield "a checkpoint while it is written", 2 * (_sum(history) + vectors * theta)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,7 +18,7 @@ from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine
-from rhohat.estimators.base import warn_unless_converged, works_in_mini_batches
+from rhohat.estimators.base import check_sample_weight, warn_unless_converged, works_in_mini_batches
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.training import Problem
@@ -26,7 +27,7 @@ from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, seed_from
 from rhohat.solvers import Callback, Solver, SolverResult
 
-__all__ = ["FeedforwardRegressor"]
+__all__ = ["FeedforwardRegressor", "r_squared"]
 
 #: Targets fill this part of a bounded output's range: at its ends units would have to saturate.
 _INNER = (0.1, 0.9)
@@ -276,7 +277,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         -------
         float
         """
-        return float(super().score(X, y, sample_weight))
+        check_is_fitted(self)
+        weights = check_sample_weight(sample_weight, X, np.float64)
+        return r_squared(y, self.predict(X), weights)
 
     def _predict_columns(self, X: FloatArray | RowSource) -> FloatArray:
         shift, scale = self._scaling
@@ -330,7 +333,17 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
                 "noise_covariance makes the loss that of Gaussian noise, so leave loss='squared_error'; got"
                 f" {self.loss!r}."
             )
-        if isinstance(self.noise_covariance, str) and targets.shape[1] > 1:
+        if not isinstance(self.noise_covariance, str):
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            variances = targets.var(axis=0)
+        held = np.finfo(np.float64)
+        if not np.all((variances < held.max * held.eps) & (variances > held.tiny / held.eps)):
+            raise ValueError(
+                "noise_covariance='estimate' needs targets whose variances are numbers that float64 holds; got"
+                f" {variances.tolist()}. Scale y, or leave out columns that are constant."
+            )
+        if targets.shape[1] > 1:
             rank = int(np.linalg.matrix_rank(targets - targets.mean(axis=0)))
             if rank < targets.shape[1]:
                 raise ValueError(
@@ -381,6 +394,30 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _log_likelihood(self, problem: Problem, targets: FloatArray, covariance: FloatArray) -> float:
         residual = targets - self._predict_columns(problem.X)
         return GaussianLoss(covariance).log_likelihood(residual, problem.sample_weight)
+
+
+def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | None = None) -> float:
+    """Return scikit-learn's R², averaged over targets, of numbers of any size: no square overflows or vanishes.
+
+    Parameters
+    ----------
+    y, predicted : arrays of shape (n_samples,) or (n_samples, n_targets)
+    sample_weight : array of shape (n_samples,), default=None
+
+    Returns
+    -------
+    float
+        −∞ where it is less than any number.
+    """
+    from sklearn.metrics import r2_score  # loads packages that `import rhohat` does without
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        targets = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        largest = np.finfo(np.float64).max
+        # In units of a power of two near the largest number of each target, which changes no bit.
+        exponents = np.frexp(np.abs(targets).max(axis=0))[1]
+        scaled = np.ldexp(predicted, -exponents).clip(-largest, largest)
+        return float(r2_score(np.ldexp(targets, -exponents), scaled, sample_weight=sample_weight))
 
 
 def _scaled_loss(loss: GaussianLoss, scale: FloatArray) -> GaussianLoss:

@@ -253,7 +253,7 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
                         theta = _warm_up(corrupted, theta, solver, training, warm_up_evaluations)
                     _solve(corrupted, theta, solver, training, epoch, results)
                     theta = results[-1].theta
-                    if results[-1].status in ("stopped", "not_finite"):
+                    if results[-1].status in ("stopped", "diverged", "not_finite"):
                         break
         except KeyboardInterrupt:
             journal.interrupted = _interrupted(journal, results, warm_up_evaluations)

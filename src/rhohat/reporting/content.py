@@ -337,7 +337,8 @@ class Content:
         numbers = self._spread_rows(self.n_reconstructions)
         rows = self.source.take(numbers)
         made = np.asarray(self.estimator.inverse_transform(codes_of(self.estimator, open_rows(rows))))
-        errors = ((rows.astype(np.float64) - made) ** 2).mean(axis=1)
+        with np.errstate(over="ignore"):
+            errors = ((rows.astype(np.float64) - made) ** 2).mean(axis=1)
         if self.image_shape is not None:
             originals, pictures = (pixels_between(part, self.scale, self.image_shape) for part in (rows, made))
             return [

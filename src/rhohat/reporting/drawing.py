@@ -122,7 +122,9 @@ def pixels_about_0(rows: FloatArray, image_shape: tuple[int, ...]) -> Pixels:
 def pixels_between(rows: FloatArray, scale: tuple[float, float], image_shape: tuple[int, ...]) -> Pixels:
     """Return rows as images on a scale from black to white; what is beyond is black or white."""
     low, high = scale
-    return _as_bytes(np.clip((rows - low) / (high - low if high > low else 1), 0, 1), image_shape)
+    with np.errstate(over="ignore"):  # which is beyond, too
+        fractions = np.clip((rows - low) / (high - low if high > low else 1), 0, 1)
+    return _as_bytes(fractions, image_shape)
 
 
 def _as_bytes(fractions: FloatArray, image_shape: tuple[int, ...]) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ __all__ = ["NO_LIMIT", "iterate_with_scipy"]
 
 NO_LIMIT = 2**31 - 1  # SciPy's own limits are not used: the run has one rule for every solver
 
+_LARGEST_EXPONENT = 200  # of a component of a gradient, base 2
 _MOST_REFUSALS = 10  # points in a row that are not finite, each ten times nearer than the one before
 
 
@@ -50,6 +52,8 @@ def iterate_with_scipy(
     """
     latest = run.point
     refusals = 0
+    # Their products of three gradients would overflow: they are shown a cost in units of a power of two.
+    unit = max(0, math.frexp(run.point.gradient_norm)[1] - _LARGEST_EXPONENT)
 
     def known_at(theta: FloatArray) -> Point | None:
         """SciPy asks again for the starting point, and for the one that a line search ended on."""
@@ -60,26 +64,30 @@ def iterate_with_scipy(
         point = known_at(theta) or run.attempt(theta)
         if point is not None:
             latest, refusals = point, 0
-            return point.value, point.gradient.copy()
+            return math.ldexp(point.value, -unit), np.ldexp(point.gradient, -unit)
         refusals += 1
-        with np.errstate(over="ignore", invalid="ignore"):
-            slope = abs(float(run.point.gradient @ (theta - run.point.theta)))
-            value, gradient = run.point.value + 4 * slope, -9 * run.point.gradient
+        slope = abs(float(run.point.gradient @ (theta - run.point.theta)))
+        value, gradient = run.point.value + 4 * slope, -9 * run.point.gradient
         if refusals == _MOST_REFUSALS or not np.isfinite(value):
             run.stop_as_not_finite()
-        return value, gradient
+        return math.ldexp(value, -unit), np.ldexp(gradient, -unit)
+
+    def multiply(theta: FloatArray, v: FloatArray) -> FloatArray:
+        assert hessp is not None
+        return np.ldexp(hessp(theta, v), -unit)
 
     def finish_iteration(theta: FloatArray) -> None:
         if not np.array_equal(theta, run.point.theta):  # a trust region that only shrinks stays where it is
             run.accept(known_at(theta) or run.evaluate(theta))
 
-    minimize(
-        evaluate,
-        run.point.theta,
-        jac=True,
-        method=method,
-        hessp=hessp,
-        callback=finish_iteration,
-        options=dict(options),
-    )
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the run judges what is no longer finite
+        minimize(
+            evaluate,
+            run.point.theta,
+            jac=True,
+            method=method,
+            hessp=None if hessp is None else multiply,
+            callback=finish_iteration,
+            options=dict(options),
+        )
     run.stop_as_stalled()  # whatever SciPy calls it: the gradient is larger than tol, or the run had stopped before

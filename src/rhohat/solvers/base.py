@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias, runtim
 import numpy as np
 
 from rhohat.arrays import FloatArray
+from rhohat.solvers.divergence import HOPELESS, Lowest, has_risen
 
 __all__ = [
     "Callback",
@@ -98,9 +99,10 @@ class ObjectiveWithValidation(Protocol):
         """Return the cost at θ on the rows held out."""
 
 
+LARGEST_GRADIENT = 1e150  # in any component: solvers multiply gradients with one another
 _WINDOW = 10  # iterations whose improvement is looked at together
 
-Status: TypeAlias = Literal["converged", "max_iter", "stalled", "stopped", "not_finite", "interrupted"]
+Status: TypeAlias = Literal["converged", "max_iter", "stalled", "stopped", "diverged", "not_finite", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,8 @@ class SolverResult:
     Attributes
     ----------
     theta : array of shape (n_parameters,)
-        The last iterate; one at which value and gradient were finite, unless they were not at the start. With early
-        stopping, the best one on the rows held out.
+        The last iterate; one at which value and gradient were finite, unless they were not at the start. Where the cost
+        has risen, that of the lowest cost; with early stopping, the best one on the rows held out.
     value : float
         J at θ. Solvers by mini-batches report means over the last epoch, here and below; see `MiniBatchSolver`.
     terms : dict of str to float
@@ -185,10 +187,10 @@ class SolverResult:
         Iterations done; epochs, for solvers by mini-batches.
     n_evaluations : int
         Evaluations of J and ∇J, the first included; those of a mini-batch count as one each.
-    status : {"converged", "max_iter", "stalled", "stopped", "not_finite"}
+    status : {"converged", "max_iter", "stalled", "stopped", "diverged", "not_finite"}
         Why it ended: the gradient, or what J still improves by, is small enough; max_iter was reached; no step in the
-        solver's direction lowers J; a callback or early stopping said so; J or ∇J was not finite. ("interrupted" is
-        for the record of a fit that Ctrl-C ended.)
+        solver's direction lowers J; a callback or early stopping said so; J has risen, by steps that are too long; J or
+        ∇J was not finite. ("interrupted" is for the record of a fit that Ctrl-C ended.)
     message : str
         The same as a sentence that says what to do.
     loss_curve : list of float, of length n_iter
@@ -273,7 +275,7 @@ class Solver(ABC):
         """
         self._check_objective(objective)
         run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=self._checked(resume_from))
-        run.remedy = self._remedy
+        run.remedy = self.remedy
         return run.carry_out(theta, self._iterate)
 
     def _checked(self, state: RunState | None) -> RunState | None:
@@ -284,7 +286,7 @@ class Solver(ABC):
         return state
 
     @property
-    def _remedy(self) -> str:
+    def remedy(self) -> str:
         """What a user may do where steps lead to numbers that are not finite."""
         return "Scale the data to about 1, or use float64."
 
@@ -317,6 +319,9 @@ class FullBatchSolver(Solver):
     float32_first: bool = False
     min_improvement: float = 1e-8
 
+    #: Whether steps are taken that raise the cost.
+    _may_rise: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if not (isinstance(self.min_improvement, Real) and 0 <= self.min_improvement < 1):
             raise ValueError(f"min_improvement must lie in [0, 1); got {self.min_improvement!r}.")
@@ -335,7 +340,8 @@ class FullBatchSolver(Solver):
         """Minimise an objective; see `Solver.minimize`."""
         self._check_objective(objective)
         run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=self._checked(resume_from))
-        run.min_improvement, run.remedy = self.min_improvement, self._remedy
+        run.min_improvement, run.remedy = self.min_improvement, self.remedy
+        run.lowest = Lowest() if self._may_rise else None
         return run.carry_out(theta, self._iterate)
 
 
@@ -375,8 +381,8 @@ class Point:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the value and every component of the gradient are."""
-        return bool(np.isfinite(self.value) and np.isfinite(self.gradient_norm))
+        """Whether the value is, and the gradient, so far that sums of its squares are."""
+        return bool(np.isfinite(self.value) and self.gradient_norm <= LARGEST_GRADIENT)
 
 
 @dataclass
@@ -394,7 +400,12 @@ class Run:
     resumed : RunState or None
         What the run goes on from; solvers find their own part there.
     remedy : str
-        What a user may do where steps lead to numbers that are not finite.
+        What a user may do where steps lead to numbers that are not finite, or to a larger cost.
+    lowest : Lowest or None
+        Of solvers whose steps may raise the cost: which it judges as diverged when they end, and then returns these
+        parameters.
+    keeps_lowest : bool
+        Whether it has judged so.
     """
 
     objective: ObjectiveFunction
@@ -411,6 +422,8 @@ class Run:
     keeper: Keeper | None = None
     resumed: RunState | None = None
     remedy: str = ""
+    lowest: Lowest | None = None
+    keeps_lowest: bool = False
     _last_terms: dict[str, float] = field(default_factory=dict)
 
     def carry_out(
@@ -438,7 +451,14 @@ class Run:
         self.point = self._evaluate(theta)
         if not self.point.is_finite:
             self.stop_as_not_finite()
+        self.note_start(self.point)
         self._check_converged()
+
+    def note_start(self, point: Point) -> None:
+        """Take in what the start costs."""
+        self.point = point
+        if self.lowest is not None:
+            self.lowest.note(point.theta, point)
 
     def offer(self, own: Callable[[], RunState], progress: int | None = None) -> None:
         """Say that an iteration is done and the next has not begun.
@@ -471,6 +491,8 @@ class Run:
             terms_curve={name: values[:n_iter] for name, values in self.terms_curve.items()},
             validation_curve=self.validation_curve[:n_iter],
         )
+        if self.lowest is not None:
+            self.lowest.add_to(state.record, state.arrays)
         return state
 
     def _restore(self, state: RunState) -> None:
@@ -479,6 +501,8 @@ class Run:
         self.n_iter, self.n_evaluations = record["n_iter"], record["n_evaluations"]
         self.loss_curve, self.validation_curve = list(record["loss_curve"]), list(record["validation_curve"])
         self.terms_curve = {name: list(values) for name, values in record["terms_curve"].items()}
+        if self.lowest is not None:
+            self.lowest.restore(record, state.arrays)
 
     def attempt(self, theta: FloatArray) -> Point | None:
         """Evaluate the objective at θ, or return None if the value or the gradient is not finite there.
@@ -522,14 +546,22 @@ class Run:
             use(slice(0, theta.size), gradient, 0)
         return value, terms
 
-    def accept(self, point: Point) -> None:
+    def accept(self, point: Point, *, met_on_the_way: bool = False) -> None:
         """Make an evaluated point the current iterate: one iteration is done.
+
+        Parameters
+        ----------
+        point : Point
+        met_on_the_way : bool, default=False
+            Whether its value is not that at its θ, but was met between the current iterate and this one.
 
         Raises
         ------
         Stop
             If a callback says so, the point has converged, or it was the last iteration.
         """
+        if self.lowest is not None:
+            self.lowest.note(self.point.theta if met_on_the_way else point.theta, point)
         self.point = point
         self.n_iter += 1
         self.loss_curve.append(point.value)
@@ -538,6 +570,13 @@ class Run:
         self._call_callbacks()
         self._check_converged()
         if self.n_iter >= self.max_iter:
+            self.stop_if_diverged()
+            if self.lowest is not None and point.value > self.loss_curve[0]:
+                raise Stop(
+                    "max_iter",
+                    f"{self.max_iter} iterations were done, and the cost of the last, {point.value:.3g}, is above that"
+                    f" of the first, {self.loss_curve[0]:.3g}. {self.remedy}",
+                )
             raise Stop(
                 "max_iter",
                 f"{self.max_iter} iterations were done and the gradient's largest component is still"
@@ -547,11 +586,12 @@ class Run:
 
     def result(self, status: Status, message: str) -> SolverResult:
         """Return the record of the run."""
+        kept: Any = self.lowest if self.keeps_lowest else self.point
         return SolverResult(
-            theta=self.point.theta,
-            value=self.point.value,
-            terms=self.point.terms,
-            gradient_norm=self.point.gradient_norm,
+            theta=kept.theta,
+            value=kept.value,
+            terms=kept.terms,
+            gradient_norm=kept.gradient_norm,
             n_iter=self.n_iter,
             n_evaluations=self.n_evaluations,
             status=status,
@@ -562,8 +602,38 @@ class Run:
             validation_curve=self.validation_curve,
         )
 
-    def stop_as_not_finite(self, what: str = "The cost or its gradient") -> NoReturn:
-        """Stop because what was computed last is not finite, and say what the likely cause is."""
+    def keep(self, point: Point) -> None:
+        """Return this point at the end of the run, however it ends."""
+        self.point, self.keeps_lowest = point, False
+
+    def stop_if_hopeless(self) -> None:
+        """Stop if the cost is out of all proportion to that of the first iteration."""
+        if self.lowest is not None and has_risen(self.point.value, self.lowest.value, self.loss_curve[0], HOPELESS):
+            self._stop_as_diverged(self.lowest)
+
+    def stop_if_diverged(self) -> None:
+        """Stop if the cost has risen, where the run ends in any case."""
+        if self.lowest is not None and self.lowest.is_far_below(self.point.value):
+            self._stop_as_diverged(self.lowest)
+
+    def _stop_as_diverged(self, lowest: Lowest) -> NoReturn:
+        self.keeps_lowest = True
+        raise Stop(
+            "diverged",
+            f"The cost rose from {lowest.value:.3g} to {self.point.value:.3g} within {self.n_iter} iterations, so the"
+            f" steps are too long; the best parameters are kept. {self.remedy}",
+        )
+
+    def stop_as_not_finite(self, what: str = "The cost or its gradient", *, met: float | None = None) -> NoReturn:
+        """Stop because what was computed last is not finite, and say what the likely cause is.
+
+        Parameters
+        ----------
+        what : str
+            What is not finite.
+        met : float, default=None
+            The last cost that was; None means that of the current iterate.
+        """
         broken = sorted(name for name, value in self._last_terms.items() if not np.isfinite(value))
         subject = f"{what} ({', '.join(broken)})" if broken else what
         if self.n_evaluations == 1:
@@ -575,10 +645,13 @@ class Run:
             cause = f"The cost was {curve[-1]:.3g} before, so a step was too long for the arithmetic."
         else:
             cause = "It was finite at first, so the first steps are too long for data of this size."
+        met = self.point.value if met is None else met
+        self.keeps_lowest = self.lowest is not None and self.lowest.is_far_below(met)
+        kept = "best parameters" if self.keeps_lowest or self.validation_curve else "last finite parameters"
         raise Stop(
             "not_finite",
             f"{subject} stopped being finite at evaluation {self.n_evaluations}, in iteration {self.n_iter + 1}; the"
-            f" last finite parameters are kept. {cause} {self.remedy}",
+            f" {kept} are kept. {cause} {self.remedy}",
         )
 
     def stop_as_stalled(self) -> NoReturn:

@@ -24,7 +24,8 @@ class GradientDescent(FullBatchSolver):
     Parameters
     ----------
     learning_rate : float or "adaptive", default=0.1
-        α, positive. Too large a rate diverges, which ends the run with a status and keeps the last finite θ.
+        α, positive. Too large a rate diverges: where the cost ends above the lowest by more than 3 times the first, or
+        is no longer finite, the run ends with a status and the θ of the lowest cost.
         "adaptive" starts at 0.1. A step that does not raise J is accepted, and α grows by a tenth; one that does, or
         leads to where J is not finite, is taken back, α is halved, and v is set to 0.
     momentum : float, default=0.0
@@ -61,6 +62,7 @@ class GradientDescent(FullBatchSolver):
     min_improvement: float = field(default=0.0, kw_only=True)
 
     resumable: ClassVar[bool] = True
+    _may_rise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,7 +76,7 @@ class GradientDescent(FullBatchSolver):
         check_unit_interval("momentum", self.momentum, zero=True)
 
     @property
-    def _remedy(self) -> str:
+    def remedy(self) -> str:
         return f"Lower learning_rate (now {self.learning_rate}), or scale the data to about 1."
 
     def _iterate(self, run: Run) -> None:

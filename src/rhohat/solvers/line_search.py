@@ -109,11 +109,15 @@ def _cubic_minimum(a: _Trial, b: _Trial, otherwise: float) -> float:
     width = b.step - a.step
     if width == 0:
         return otherwise
-    # Nocedal and Wright, equation 3.59.
+    # Nocedal and Wright, equation 3.59, in units of a power of two, so that no square overflows.
     d1 = a.slope + b.slope - 3 * (b.value - a.value) / width
-    square = d1**2 - a.slope * b.slope
-    if not (math.isfinite(square) and square >= 0):
+    if not math.isfinite(d1):
+        return otherwise
+    exponent = math.frexp(max(abs(d1), abs(a.slope), abs(b.slope)))[1]
+    d1, of_a, of_b = (math.ldexp(slope, -exponent) for slope in (d1, a.slope, b.slope))
+    square = d1 * d1 - of_a * of_b
+    if square < 0:
         return otherwise
     d2 = math.copysign(math.sqrt(square), width)
-    divisor = b.slope - a.slope + 2 * d2
-    return otherwise if divisor == 0 else b.step - width * (b.slope + d2 - d1) / divisor
+    divisor = of_b - of_a + 2 * d2
+    return otherwise if divisor == 0 else b.step - width * (of_b + d2 - d1) / divisor

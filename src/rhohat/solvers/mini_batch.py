@@ -31,6 +31,7 @@ from rhohat.solvers.base import (
     Stop,
     largest_magnitude,
 )
+from rhohat.solvers.divergence import WORSE, Lowest, has_risen
 from rhohat.solvers.schedules import Schedule, as_schedule
 
 __all__ = ["MiniBatchSolver", "MiniBatchState"]
@@ -93,6 +94,12 @@ class MiniBatchSolver(Solver):
     Where the objective has an attribute `dtype`, as float32, θ and the state are kept in that precision within the run.
 
     A value or gradient of any batch that is not finite ends the run with the θ after the last whole epoch.
+
+    A run has diverged when an epoch's cost lies above the lowest by more than 1,000 times that of the first epoch, or,
+    where the run ends, by more than 3 times the first cost. Then, and where numbers that are not finite come after such
+    a rise, θ is that from which the epoch of the lowest cost began; with early stopping it is the best one on the rows
+    held out. Where the first epoch costs more than 4 times what its first mini-batch did, one more pass over the epoch
+    finds out what the start costs, which is the first cost then.
     """
 
     learning_rate: float
@@ -164,7 +171,8 @@ class MiniBatchSolver(Solver):
             state.epoch, state.step = resume_from.record["epoch"], resume_from.record["step"]
             state.moments = {name: resume_from.arrays[name] for name in self.moment_names}
         self._prepare(state, np.size(theta), getattr(objective, "dtype", np.float64))
-        run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=resume_from, remedy=self._remedy)
+        run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=resume_from, remedy=self.remedy)
+        run.lowest = Lowest()
         with contextlib.nullcontext() if keeper is None else interrupts_held() as held:
             return run.carry_out(
                 theta,
@@ -173,7 +181,7 @@ class MiniBatchSolver(Solver):
             )
 
     @property
-    def _remedy(self) -> str:
+    def remedy(self) -> str:
         return f"Lower learning_rate (now {self.learning_rate:g}), or scale the data to about 1."
 
     @abstractmethod
@@ -213,18 +221,20 @@ class MiniBatchSolver(Solver):
         assert state is not None  # minimize makes one
         stopping = _EarlyStopping(run, self.patience) if self.early_stopping else None
         epochs = _Epochs(self, run, state, stopping, held)
+        in_batches = isinstance(run.objective, ObjectiveWithBatches)
         try:
             while True:
                 epochs.begin()
                 point = epochs.next()
                 if stopping is not None:
                     stopping.validate(point)
-                run.accept(point)
+                run.accept(point, met_on_the_way=in_batches)
+                run.stop_if_hopeless()
                 if stopping is not None:
                     stopping.check()
         finally:
             if stopping is not None:
-                run.point = stopping.best
+                stopping.choose()
 
 
 class _Epochs:
@@ -309,10 +319,26 @@ class _Epochs:
             raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
         gradient_mean = self._gradient_sum.astype(np.float64)
         gradient_mean *= sums.rows_of_last / sums.n_rows
-        point = Point(self._theta.astype(np.float64), sums.value / sums.n_rows, gradient_mean, {})
-        if not (point.is_finite and np.isfinite(largest_magnitude(point.theta))):
-            self._run.stop_as_not_finite()
+        point = Point(self._theta.astype(np.float64), sums.mean, gradient_mean, {})
+        kept = (point.theta, *self._moments)  # in a narrower precision than the point's
+        if not (point.is_finite and all(np.isfinite(largest_magnitude(array)) for array in kept)):
+            self._run.stop_as_not_finite(met=sums.mean)
+        if self._run.n_iter == 0 and has_risen(sums.mean, sums.first, sums.first, WORSE):
+            self._look_back(objective)
         return replace(point, terms={name: term / sums.n_rows for name, term in sums.terms.items()})
+
+    def _look_back(self, objective: ObjectiveWithBatches) -> None:
+        """Find out what the start costs, in one more pass over the epoch, which seems to have led away from it."""
+        theta, sums = self._run.point.theta.astype(self._theta.dtype), _Sums()
+        gradient_sum = np.zeros(theta.size)
+        for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size):
+            value, gradient, terms = self._run.call(function, theta)
+            gradient_sum += n_rows * gradient
+            sums.add(n_rows, value, terms)
+            if self._held is not None:
+                self._held.release()
+        terms = {name: term / sums.n_rows for name, term in sums.terms.items()}
+        self._run.note_start(Point(self._run.point.theta, sums.mean, gradient_sum / sums.n_rows, terms))
 
     def _step_through(self, batches: Iterable[tuple[ObjectiveFunction, int]], n_samples: float) -> None:
         """Take a step for every batch, and add up what it was at."""
@@ -325,7 +351,7 @@ class _Epochs:
             update = self._step(min(sums.n_rows / n_samples, 1.0))
             value, terms = self._run.call_in_parts(function, self._theta, update)
             if not np.isfinite(value):
-                self._run.stop_as_not_finite()
+                self._run.stop_as_not_finite(met=sums.mean)
             sums.add(n_rows, value, terms)
             self.offer()
 
@@ -367,6 +393,8 @@ class _Sums:
         Of J, times rows.
     terms : dict of str to float
         Likewise.
+    first : float
+        J of the first batch.
     """
 
     n_batches: int = 0
@@ -374,9 +402,17 @@ class _Sums:
     rows_of_last: int = 0
     value: float = 0.0
     terms: dict[str, float] = field(default_factory=dict)
+    first: float = np.nan
+
+    @property
+    def mean(self) -> float:
+        """J, mean over rows; infinite where not even the first batch has one."""
+        return self.value / self.n_rows if self.n_rows else np.inf
 
     def add(self, n_rows: int, value: float, terms: dict[str, float]) -> None:
         """Add a batch."""
+        if self.n_batches == 0:
+            self.first = value
         self.n_batches += 1
         self.n_rows += n_rows
         self.value += n_rows * value
@@ -388,31 +424,43 @@ class _EarlyStopping:
 
     def __init__(self, run: Run, patience: int) -> None:
         self._run, self._patience = run, patience
-        self.best, self._lowest, self._best_epoch = run.point, np.inf, 0
+        self.best, self.lowest, self._best_epoch = run.point, np.inf, 0
 
     def add_to(self, state: RunState) -> None:
         """Save what it knows."""
         self.best.add_to(state, "best")
-        state.record.update(lowest=self._lowest, best_epoch=self._best_epoch)
+        state.record.update(lowest=self.lowest, best_epoch=self._best_epoch)
 
     def restore(self, state: RunState) -> None:
         """Take over what was saved."""
         self.best = Point.from_state(state, "best")
-        self._lowest, self._best_epoch = state.record["lowest"], state.record["best_epoch"]
+        self.lowest, self._best_epoch = state.record["lowest"], state.record["best_epoch"]
 
     def validate(self, point: Point) -> None:
         """Compare an iterate that is about to be accepted with the best one."""
-        assert isinstance(self._run.objective, ObjectiveWithValidation)
-        cost = float(self._run.objective.validate(point.theta))
+        cost = self._cost(point.theta)
         if not np.isfinite(cost):
             self._run.stop_as_not_finite("The cost on the rows held out")
         self._run.validation_curve.append(cost)
-        if cost < self._lowest:
-            self.best, self._lowest, self._best_epoch = point, cost, self._run.n_iter + 1
+        if cost < self.lowest:
+            self.best, self.lowest, self._best_epoch = point, cost, self._run.n_iter + 1
+
+    def _cost(self, theta: FloatArray) -> float:
+        assert isinstance(self._run.objective, ObjectiveWithValidation)
+        return float(self._run.objective.validate(theta))
+
+    def choose(self) -> None:
+        """Have the run return the best iterate; of one that has diverged, the start was not compared so far."""
+        lowest = self._run.lowest
+        if self._run.keeps_lowest and lowest is not None and lowest.theta is not None:
+            if self._cost(lowest.theta) < self.lowest:
+                return
+        self._run.keep(self.best)
 
     def check(self) -> None:
         """Stop where the accepted iterate was the last to wait for."""
         if self._run.n_iter - self._best_epoch >= self._patience:
+            self._run.stop_if_diverged()
             raise Stop(
                 "stopped",
                 f"The cost on the rows held out has not fallen for {self._patience} epochs; the parameters after epoch"

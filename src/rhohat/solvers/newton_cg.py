@@ -8,7 +8,14 @@ import numpy as np
 
 from rhohat.arrays import FloatArray
 from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
-from rhohat.solvers.base import FullBatchSolver, ObjectiveFunction, ObjectiveWithHessian, Run
+from rhohat.solvers.base import (
+    LARGEST_GRADIENT,
+    FullBatchSolver,
+    ObjectiveFunction,
+    ObjectiveWithHessian,
+    Run,
+    largest_magnitude,
+)
 
 __all__ = ["NewtonCG"]
 
@@ -68,7 +75,7 @@ class NewtonCG(FullBatchSolver):
         def multiply(theta: FloatArray, v: FloatArray) -> FloatArray:
             run.n_hessian_products += 1
             product = np.asarray(objective.hessian_vector_product(theta, v), dtype=np.float64)
-            if not np.all(np.isfinite(product)):
+            if not largest_magnitude(product) <= LARGEST_GRADIENT:
                 run.stop_as_not_finite("The product of the Hessian with a vector")
             return product
 
