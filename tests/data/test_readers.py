@@ -55,9 +55,13 @@ def test_the_only_array_of_a_mat_file_is_found_and_one_of_several_is_named(save,
     assert len(read_images(save("one.mat", a))) == 2
     several = save("several.mat", None, IMAGES=a, IMAGESr=b, note="text")
     np.testing.assert_array_equal(read_images(several, variable="IMAGESr")[2], b[:, :, 2])
-    for wrong in (None, "note", "other"):
-        with pytest.raises(ValueError, match=r"holds the arrays \['IMAGES', 'IMAGESr'\]; name one of them"):
+    for wrong in (None, "other"):
+        with pytest.raises(
+            ValueError, match=r"holds IMAGES \(4, 4, 2\), IMAGESr \(5, 5, 3\), note \(1,\); name the array"
+        ):
             read_images(several, variable=wrong)
+    with pytest.raises(ValueError, match="must hold numbers"):
+        read_images(several, variable="note")
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [(np.uint8, 255), (np.uint16, 65535)])
@@ -82,13 +86,6 @@ def test_other_kinds_of_image_files_are_read(save, name, color):
     assert image.shape == ((16, 24, 3) if color else (16, 24))
     for column, level in [(3, 0.4), (11, 0.8), (20, 0.4)]:
         np.testing.assert_allclose(image[4:12, column], level, atol=0.03)
-
-
-@pytest.mark.parametrize("name", ["a.gif", "a.tif"])
-def test_a_file_of_several_frames_is_refused(save, name, rng):
-    path = save(name, rng.integers(0, 255, (5, 8, 9), dtype=np.uint8))
-    with pytest.raises(ValueError, match=rf"{name} is not a single grey or colour image; its array has the shape \(5,"):
-        read_images(path)
 
 
 def test_a_colour_png_is_read_in_colour_or_as_luminance(save, rng):
@@ -131,8 +128,8 @@ def test_a_folder_without_images_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.npy", "cannot be read as a NumPy array"),
-        ("a.mat", "cannot be read as a MATLAB file"),
+        ("a.npy", "cannot be read|is empty"),
+        ("a.mat", "cannot be read as a MATLAB file|is empty"),
         ("a.png", "cannot be read as an image"),
         ("a.tif", "cannot be read as an image"),
     ],
@@ -142,7 +139,7 @@ def test_a_truncated_file_is_refused(save, name, message, fraction, rng):
     path = save(name, rng.integers(0, 255, (40, 40), dtype=np.uint8))
     content = path.read_bytes()
     path.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(ValueError, match=rf"{name} {message}"):
+    with pytest.raises(ValueError, match=rf"{name} ({message})"):
         read_images(path)
 
 
@@ -158,13 +155,13 @@ def test_a_mat_file_truncated_in_its_first_variable_is_refused(tmp_path, n_bytes
 @pytest.mark.parametrize("name", ["a.npy", "a.mat", "a.png"])
 def test_a_text_file_under_another_name_is_refused(tmp_path, name):
     (tmp_path / name).write_text("One morning, when Gregor Samsa woke from troubled dreams, " * 10)
-    with pytest.raises(ValueError, match=rf"{name} cannot be read as"):
+    with pytest.raises(ValueError, match=rf"{name} (cannot be read as|is named like a NumPy file and does not begin)"):
         read_images(tmp_path / name)
 
 
 def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", a=np.eye(3))
-    with pytest.raises(ValueError, match="cannot be read as a NumPy array"):
+    with pytest.raises(ValueError, match="is named like a NumPy file and holds zipped NumPy"):
         read_images((tmp_path / "a.npz").rename(tmp_path / "a.npy"))
 
 
@@ -188,5 +185,7 @@ def test_arrays_that_are_no_images_are_refused(save, array, options, message):
 
 def test_a_file_of_unknown_kind_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("1,2")
-    with pytest.raises(ValueError, match=r"a\.csv is of no known kind; images are read from \.npy, \.mat"):
+    with pytest.raises(
+        ValueError, match=r"a\.csv holds no images: it is text, and arrays of images are read from \.npy"
+    ):
         read_images(tmp_path / "a.csv")

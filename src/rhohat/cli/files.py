@@ -7,7 +7,6 @@ import difflib
 import gzip
 import re
 import sys
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
+from rhohat.data import open_labels
 from rhohat.data.rows.text import find_delimiter, split_line
 from rhohat.extras import import_extra
 from rhohat.whole_files import replacing
@@ -31,8 +31,8 @@ def read_labels(path: Path, n_rows: int) -> NDArray[Any]:
     Parameters
     ----------
     path : Path
-        A `.npy` or IDX file of one or two dimensions; or a text file with a line for each row, after one with names at
-        most, and numbers or a text in each.
+        A file with arrays, see `open_labels`; or a text file with a line for each row, after one with names at most,
+        and numbers or a text in each.
     n_rows : int
         That it must have labels for.
 
@@ -46,14 +46,7 @@ def read_labels(path: Path, n_rows: int) -> NDArray[Any]:
     ValueError
         If it holds no such thing, or another number of them.
     """
-    if path.suffix == ".npy":
-        labels: NDArray[Any] = np.load(path, allow_pickle=False)
-    elif path.suffix in (".txt", ".csv", ".tsv"):
-        labels = _read_lines(path, n_rows)
-    else:
-        labels = _read_idx(path)
-    if labels.ndim not in (1, 2):
-        raise ValueError(f"{path} holds an array of shape {labels.shape}; labels are one or several for each row.")
+    labels = _read_lines(path, n_rows) if path.suffix in (".txt", ".csv", ".tsv") else open_labels(path)
     if len(labels) != n_rows:
         raise ValueError(f"{path} has {len(labels)} labels, and there are {n_rows} rows.")
     return labels
@@ -69,18 +62,6 @@ def _read_lines(path: Path, n_rows: int) -> NDArray[Any]:
         columns = [_as_numbers(column) for column in zip(*cells, strict=True)]
         return np.stack(columns, axis=1)
     return _as_numbers([line.strip() for line in lines])
-
-
-def _read_idx(path: Path) -> NDArray[Any]:
-    """Return the labels of an IDX file, whose one axis a row source does not take."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be unpacked: {error}") from None
-    if content[:4] != b"\0\0\x08\x01":
-        raise ValueError(f"{path} holds no labels: they are read from .npy, text, and IDX files of bytes.")
-    return np.frombuffer(content, np.uint8, offset=8).astype(np.int64)
 
 
 def read_column(path: Path, column: str) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from rhohat.cli.files import column_names, read_column, read_labels
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.values import parse_setting
 from rhohat.data import PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows
-from rhohat.data.readers import IMAGE_SUFFIXES
+from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
     ContractiveAutoencoder,
@@ -233,7 +233,7 @@ def _open_rows(data: Path, columns: str | None, drop: str | None, target: str | 
     """Open the rows to learn from, without the columns that are left out."""
     if columns is not None and drop is not None:
         raise typer.BadParameter("say which columns to keep, or which to leave out.", param_hint="--drop")
-    if data.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in data.iterdir()):
+    if data.is_dir() and image_files(data):
         raise ValueError(f"{data} has pictures in it: cut patches out of them first, with rhohat patches.")
     chosen = None if columns is None else [_as_count(name.strip()) for name in columns.split(",")]
     left_out = [] if drop is None else [_as_count(name.strip()) for name in drop.split(",")]

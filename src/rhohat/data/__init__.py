@@ -1,6 +1,7 @@
 """Where rows come from: images, patches of images, and what is done to patches before learning."""
 
 from rhohat.data.images import sample_patches, whiten_image
+from rhohat.data.labels import open_labels
 from rhohat.data.photographs import photographs
 from rhohat.data.preprocessing import PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.data.readers import read_images
@@ -13,6 +14,7 @@ __all__ = [
     "RowSource",
     "ZCAWhitening",
     "image_tangents",
+    "open_labels",
     "open_rows",
     "photographs",
     "read_images",

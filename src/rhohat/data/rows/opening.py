@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -17,41 +15,20 @@ from numpy.typing import DTypeLike
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from rhohat.data.readers import matlab_arrays
+from rhohat.data.folders import files_of_data
+from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, choose, choose_columns
+from rhohat.data.rows.base import RowSource, choose_columns
 from rhohat.data.rows.combined import ColumnRows, ConvertedRows, ShardedRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
-from rhohat.data.rows.datasets import DatasetRows, open_hdf5, open_zarr
-from rhohat.data.rows.flat import (
-    is_idx,
-    is_safetensors,
-    open_idx,
-    open_npy,
-    open_npz,
-    open_safetensors,
-)
+from rhohat.data.rows.datasets import DatasetRows, is_zarr
+from rhohat.data.rows.kinds import TABLES, open_file, path_and_key
 from rhohat.data.rows.parquet import ParquetRows
 from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.rows.stored import ArrayFile, holds_numbers
 from rhohat.data.rows.text import TextRows
 
 __all__ = ["open_rows"]
-
-#: What the end of a name promises.
-_KINDS = {
-    ".npy": "NumPy", ".npz": "zipped NumPy", ".h5": "HDF5", ".hdf5": "HDF5", ".parquet": "Parquet", ".mat": "MATLAB",
-    ".safetensors": "safetensors", ".csv": "text", ".tsv": "text", ".txt": "text",
-}  # fmt: skip
-#: What the first bytes say.
-_MAGIC = {
-    b"\x93NUMPY": "NumPy",
-    b"PK\x03\x04": "zipped NumPy",
-    b"\x89HDF\r\n\x1a\n": "HDF5",
-    b"PAR1": "Parquet",
-    b"MATLAB 5.0": "MATLAB",
-    b"MATLAB 7.3": "MATLAB",
-}
-_GZIP = b"\x1f\x8b"
 
 
 def open_rows(
@@ -70,15 +47,17 @@ def open_rows(
 
         * `.npy`, `.npz`, IDX (MNIST's format), safetensors, text (CSV): read with the standard library and NumPy alone;
         * HDF5 (`.h5`), Parquet, Zarr (a folder): with the extra ``formats``;
-        * MATLAB's `.mat` up to version 7, which is taken into memory;
+        * MATLAB's `.mat`: of version 7.3 with the extra ``formats``; files of earlier versions are taken into memory.
+          A field of a struct has the name ``variable/field``; sparse matrices become dense as they are read;
         * `.npy`, IDX, safetensors or text gzipped, and compressed `.npz`, which are unpacked into a temporary file;
         * a folder of shards: its files in the order of their names, in which numbers count as numbers. All are open
           at a time.
 
         A first line of text in which no cell is a number names the columns.
 
-        Where a file holds several arrays, the name of one follows the path: ``"file.h5:/group/rows"``. Axes after the
-        first are raveled, in C order.
+        Where a file holds several arrays of two dimensions or more, the name of one follows the path:
+        ``"file.h5:/group/rows"``. Axes after the first are raveled, in C order. What a system puts into folders, such
+        as `._name`, `Thumbs.db` and other hidden files, is passed over.
     columns : sequence of str or int, default=None
         Columns to read, by name or by number from 0 on; None reads all. The other columns of a text or Parquet file may
         hold anything.
@@ -188,28 +167,16 @@ def _open_path(text: str, columns: tuple[str | int, ...] | None = None) -> RowSo
 
 
 def _open_path_once(text: str, columns: tuple[str | int, ...] | None) -> RowSource:
-    path, key = _path_and_key(text)
+    path, key = path_and_key(text)
     wanted = _Wanted(key, columns)
     if not text or not path.exists():
         raise FileNotFoundError(f"there is no file or folder {text}.")
     if path.is_dir():
-        is_zarr = any((path / name).exists() for name in (".zarray", ".zgroup", "zarr.json"))
-        return _pick(open_zarr(path, text, key), wanted) if is_zarr else _open_folder(path, wanted)
-    file = PositionedFile(path)
-    try:
-        return _open_file(file, path.name, text, wanted)
-    except BaseException:
-        file.close()
-        raise
-
-
-def _path_and_key(path: str) -> tuple[Path, str | None]:
-    """Split ``PATH:/NAME`` into its halves; a path that exists as a whole has no name behind it."""
-    whole = Path(path)
-    if whole.exists() or ":" not in path:
-        return whole, None
-    file, _, key = path.rpartition(":")
-    return (Path(file), key) if Path(file).exists() else (whole, None)
+        return _open_arrays(arrays_of_folder(path, text), wanted) if is_zarr(path) else _open_folder(path, wanted)
+    file, kind = open_file(path, text)
+    if kind in TABLES:
+        return _open_table(file, kind, text, wanted)
+    return _open_arrays(arrays_of_file(file, kind, text, key), wanted)
 
 
 def _pick(source: RowSource, wanted: _Wanted) -> RowSource:
@@ -224,7 +191,7 @@ def _pick(source: RowSource, wanted: _Wanted) -> RowSource:
 
 
 def _open_folder(folder: Path, wanted: _Wanted) -> RowSource:
-    paths = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
+    paths = [path for path in files_of_data(folder) if not path.name.startswith("_")]
     if not paths:
         raise ValueError(f"the folder {folder} holds no files.")
     shards: list[RowSource] = []
@@ -245,66 +212,23 @@ def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
-def _open_file(
-    file: PositionedFile, file_name: str, name: str, wanted: _Wanted, *, unpacked: bool = False
-) -> RowSource:
-    start = file.read(0, 128)
-    if not start:
-        raise ValueError(f"{name} is empty.")
-    if start.startswith(_GZIP) and not unpacked:
-        return _open_gzipped(file, file_name, name, wanted)
-    promised = _KINDS.get(Path(file_name).suffix.lower())
-    found = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
-    if found is None and is_safetensors(start) and promised in (None, "safetensors"):
-        found = "safetensors"
-    if found is None and is_idx(start) and promised is None:
-        found = "IDX"
-    if found is None and b"\0" not in start and promised in (None, "text"):
-        found = "text"
-    if found is None and promised == "MATLAB":  # version 4 begins with numbers
-        found = "MATLAB"
-    if found is None or promised not in (None, found):
-        what = f"holds {found}" if found else "does not begin as such a file does"
-        raise ValueError(
-            f"{name} is named like a {promised} file and {what}." if promised else f"{name} is of no known kind."
-        )
-    if unpacked and found not in ("NumPy", "IDX", "safetensors", "text"):
-        raise ValueError(f"{name} is {found}, gzipped; unpack it first.")
-    if wanted.key is not None and found in ("NumPy", "IDX", "text", "Parquet"):
-        raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
-    if found == "text":
-        return TextRows(file, name, wanted.columns)
-    if found == "Parquet":
-        file.close()  # it is opened by another library
-        return ParquetRows(file.path, name, wanted.columns)
-    return _pick(_open_as(found, file, name, wanted.key), wanted)
-
-
-def _open_as(kind: str, file: PositionedFile, name: str, key: str | None) -> RowSource:
-    if kind == "NumPy":
-        return open_npy(file, name)
-    if kind == "zipped NumPy":
-        return open_npz(file, name, key)
-    if kind == "IDX":
-        return open_idx(file, name)
-    if kind == "safetensors":
-        return open_safetensors(file, name, key)
-    file.close()  # others open it themselves
-    if kind == "HDF5":
-        return open_hdf5(file.path, name, key)
-    arrays = matlab_arrays(file.path)
-    return ArrayRows(arrays[choose(key, list(arrays), name)], name)
-
-
-def _open_gzipped(file: PositionedFile, file_name: str, name: str, wanted: _Wanted) -> RowSource:
+def _open_table(file: PositionedFile, kind: str, name: str, wanted: _Wanted) -> RowSource:
     try:
-        with gzip.open(file.path) as packed:
-            unpacked = PositionedFile.unpacked(file.path, packed)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{name} cannot be unpacked: {error}") from error
-    file.close()
-    try:
-        return _open_file(unpacked, file_name.removesuffix(".gz"), name, wanted, unpacked=True)
+        if wanted.key is not None:
+            raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
+        if kind == "text":
+            return TextRows(file, name, wanted.columns)
     except BaseException:
-        unpacked.close()
+        file.close()
+        raise
+    file.close()  # it is opened by another library
+    return ParquetRows(file.path, name, wanted.columns)
+
+
+def _open_arrays(file: ArrayFile, wanted: _Wanted) -> RowSource:
+    try:
+        array = file.choose(wanted.key, lambda array: len(array.shape) > 1 and holds_numbers(array))
+        return _pick(array.rows(), wanted)
+    except BaseException:
+        file.close()
         raise
