@@ -65,7 +65,7 @@ def _load(path: Path, name: str, variables: list[str] | None) -> dict[str, Any]:
 def _arrays_of(key: str, value: Any, path: Path, name: str) -> Iterator[tuple[str, StoredArray]]:
     """Yield a variable as SciPy gives it, or the fields of a struct, with their names."""
     if issparse(value):
-        yield key, _SparseArray(value.shape, value.dtype, lambda: csr_array(value), path, name)
+        yield key, _SparseArray(value.shape, value.dtype, lambda: csc_array(value), path, name)
     elif type(value) is not np.ndarray:
         yield key, _an_object(key, name)
     elif value.dtype.names and value.size == 1:
@@ -189,13 +189,13 @@ def _find_sparse(key: str, group: Any, file: Any, path: Path, name: str) -> Stor
     shape = int(group.attrs["MATLAB_sparse"]), len(group["jc"]) - 1
     dtype = np.dtype(bool if _class_of(group) == "logical" else np.float64)
     if "data" not in group:
-        return _SparseArray(shape, dtype, lambda: csr_array(shape, dtype=dtype), path, name, file.close)
+        return _SparseArray(shape, dtype, lambda: csc_array(shape, dtype=dtype), path, name, file.close)
     if group["data"].dtype.names:
         return Unreadable("complex", f"{name} holds complex numbers in {key}; save its real part, as real({key}).")
 
-    def read() -> csr_array:
+    def read() -> csc_array:
         content = group["data"][...].astype(dtype), group["ir"][...].astype(np.int64), group["jc"][...].astype(np.int64)
-        return csc_array(content, shape=shape).tocsr()
+        return csc_array(content, shape=shape)
 
     return _SparseArray(shape, dtype, read, path, name, file.close)
 
@@ -207,7 +207,7 @@ class _SparseArray(StoredArray):
         self,
         shape: tuple[int, int],
         dtype: np.dtype[Any],
-        read: Callable[[], csr_array],
+        read: Callable[[], csc_array],
         path: Path,
         name: str,
         close: Callable[[], None] | None = None,
@@ -223,7 +223,9 @@ class _SparseArray(StoredArray):
 
     def _dense(self) -> _Dense:
         try:
-            return _Dense(self._read(), self._name)
+            matrix = self._read()
+            matrix.check_format(full_check=True)  # numbers of rows that there are not would be written anywhere
+            return _Dense(matrix.tocsr(), self._name)
         except (ValueError, KeyError, OSError) as error:
             raise ValueError(f"{self._name} holds a damaged sparse matrix: {error}") from error
 

@@ -25,7 +25,7 @@ from rhohat.data.rows.datasets import DatasetRows, is_zarr
 from rhohat.data.rows.kinds import TABLES, open_file, path_and_key
 from rhohat.data.rows.parquet import ParquetRows
 from rhohat.data.rows.positioned import PositionedFile
-from rhohat.data.rows.stored import ArrayFile, holds_numbers
+from rhohat.data.rows.stored import ArrayFile, StoredArray, holds_numbers
 from rhohat.data.rows.text import TextRows
 
 __all__ = ["open_rows"]
@@ -227,8 +227,12 @@ def _open_table(file: PositionedFile, kind: str, name: str, wanted: _Wanted) -> 
 
 def _open_arrays(file: ArrayFile, wanted: _Wanted) -> RowSource:
     try:
-        array = file.choose(wanted.key, lambda array: len(array.shape) > 1 and holds_numbers(array))
-        return _pick(array.rows(), wanted)
+        return _pick(file.choose(wanted.key, _can_be_rows).rows(), wanted)
     except BaseException:
         file.close()
         raise
+
+
+def _can_be_rows(array: StoredArray) -> bool:
+    """Return whether an array has rows and columns of numbers; in MATLAB, single numbers are matrices too."""
+    return holds_numbers(array) and len(array.shape) > 1 and max(array.shape) > 1
