@@ -383,6 +383,7 @@ def test_what_is_no_picture_is_refused_by_its_name(content, tmp_path):
     with pytest.raises(ValueError, match=r"a\.png cannot be read as an image: ") as raised:
         read_image(path)
     assert "BufferedReader" not in str(raised.value)
+    assert ("it is empty" in str(raised.value)) == (not content)
 
 
 def test_the_content_decides_what_kind_of_picture_it_is(rgb, save, tmp_path):

@@ -72,9 +72,11 @@ def read_samples(file: IO[bytes]) -> Samples:
     Exception
         Of any kind, if that is not possible: decoders have exceptions of their own.
     """
-    is_tiff = file.read(4) in _TIFF_STARTS
+    start = file.read(4)
+    if not start:
+        raise ValueError("it is empty.")
     file.seek(0)
-    samples = _read_tiff(file) if is_tiff else None
+    samples = _read_tiff(file) if start in _TIFF_STARTS else None
     file.seek(0)
     return samples or _read_with_pillow(file)
 

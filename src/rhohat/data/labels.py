@@ -49,15 +49,19 @@ def open_labels(path: str | PathLike[str]) -> NDArray[Any]:
     """
     name = fspath(path)
     file, key = open_arrays(name, "labels")
-    with file:
-        labels = file.choose(key, lambda array: _can_be_labels(array, file.is_matlab)).load()
-        if file.is_matlab and labels.ndim == 2 and len(labels) == 1:
-            labels = labels[0]
+    try:
+        with file:
+            array = file.choose(key, lambda array: _can_be_labels(array, file.is_matlab))
+            labels = _as_labels(array.load(), name)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} holds texts that are not in UTF-8: {error}.") from error
+    if file.is_matlab and labels.ndim == 2 and len(labels) == 1:
+        labels = labels[0]
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim not in (1, 2):
         raise ValueError(f"{name} holds an array of shape {labels.shape}; labels are one or several for each row.")
-    return _as_labels(labels, name)
+    return labels
 
 
 def _can_be_labels(array: StoredArray, is_matlab: bool) -> bool:

@@ -142,7 +142,7 @@ def _find_dataset(dataset: Any, file: Any, path: Path, name: str) -> StoredArray
     is_text = import_extra("h5py", "formats").check_string_dtype(dataset.dtype) is not None
     if dataset.shape is None or (dataset.dtype.hasobject and not is_text):
         return Unreadable("no array", f"{name} holds neither numbers nor texts in its dataset {dataset.name}.")
-    return DatasetArray(dataset.asstr() if is_text else dataset, name, file.close, path)
+    return DatasetArray(dataset.asstr("utf-8") if is_text else dataset, name, file.close, path)
 
 
 def is_zarr(folder: Path) -> bool:
