@@ -286,8 +286,7 @@ def test_alpha_in_tiff_is_what_the_file_says(dtype, rng, save):
     assert_shows(save("a.tif", stored, photometric="rgb", extrasamples=["unassalpha"]), blended, atol=1e-6)
     multiplied = (np.concatenate([rgb * alpha, alpha], axis=2) * largest).astype(dtype)
     blended = 1 - multiplied[..., 3:] / largest + multiplied[..., :3] / largest
-    coarse = 3 / 255 if dtype == np.uint8 else 1e-6  # Pillow divides by alpha in between
-    assert_shows(save("b.tif", multiplied, photometric="rgb", extrasamples=["assocalpha"]), blended, atol=coarse)
+    assert_shows(save("b.tif", multiplied, photometric="rgb", extrasamples=["assocalpha"]), blended, atol=1e-6)
     opaque = stored[..., :3] / largest
     assert_shows(save("c.tif", stored, photometric="rgb", extrasamples=["unspecified"]), opaque, atol=1e-6)
 
@@ -403,3 +402,16 @@ def test_nothing_is_warned_of(rgb, save):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_image(save("a.png", Image.fromarray(rgb).quantize(8), transparency=bytes([0, 128, 255])))
+
+
+def test_scans_that_pillow_takes_for_an_attack_are_read_from_tiff(rgb, save, monkeypatch):
+    paths = [
+        save("a.tif", rgb),
+        save("b.tif", rgb[..., 0], photometric="minisblack"),
+        save("a.png", Image.fromarray(rgb)),
+    ]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    assert_shows(paths[0], rgb / 255)
+    assert_shows(paths[1], grey_as_rgb(rgb[..., 0] / 255))
+    with pytest.raises(ValueError, match=r"a\.png cannot be read as an image: Image size \(204 pixels\) exceeds limit"):
+        read_image(paths[2])

@@ -65,7 +65,7 @@ class Samples:
 def read_samples(file: IO[bytes]) -> Samples:
     """Read the picture in an image file.
 
-    Pillow reads it; TIFF with more than 8 bits or with floats is read by tifffile, which keeps them.
+    Pillow reads it; TIFF is read by tifffile, which keeps floats and integers of more than 8 bits.
 
     Raises
     ------
@@ -122,26 +122,26 @@ def _largest_in(picture: Any) -> int | None:
 
 
 def _read_tiff(file: IO[bytes]) -> Samples | None:
-    """Read a TIFF file with all of its bits; None where Pillow does so too, or is the only one that can."""
+    """Read a TIFF file with all of its bits; None where that is left to Pillow."""
     tifffile = import_extra("tifffile", "app")
     with tifffile.TiffFile(file) as tiff:
         pages = [page for page in tiff.pages if not (page.is_reduced or page.is_mask)] or [tiff.pages[0]]
         page = pages[0]
         _refuse_frames(max(len(pages), tiff.series[0].size // page.size))
         meaning = tifffile.PHOTOMETRIC(page.photometric).name
-        is_unsigned = page.sampleformat == tifffile.SAMPLEFORMAT.UINT
-        if tiff.is_shaped and page.planarconfig == 2 and page.shape[-1] in (3, 4):
-            # scikit-image declares the rows of a picture to be its channels where there are 3 or 4 of them.
-            return Samples(_to_unit_range(page.asarray(), None), "RGB", has_alpha=page.shape[-1] == 4)
-        if (is_unsigned and np.max(page.bitspersample) <= 8 and meaning != "ICCLAB") or meaning == "YCBCR":
+        largest = 2 ** int(np.max(page.bitspersample)) - 1
+        if meaning == "YCBCR" or (meaning == "PALETTE" and largest <= 255):  # a palette of 16 bits, of which 8 count
             return None
         try:
             numbers = page.asarray()
         except (ValueError, ImportError):  # compressed in a way that takes another package
-            if meaning == "MINISWHITE":  # Pillow does not invert more than 8 bits
+            if meaning == "MINISWHITE" and largest > 255:  # which Pillow does not invert
                 raise
             return None
-        largest = 2 ** int(np.max(page.bitspersample)) - 1
+        if tiff.is_shaped and page.planarconfig == 2 and page.shape[-1] in (3, 4):
+            # scikit-image declares the rows of a picture to be its channels where there are 3 or 4 of them.
+            return Samples(_to_unit_range(numbers, None), "RGB", has_alpha=page.shape[-1] == 4)
+        is_unsigned = page.sampleformat == tifffile.SAMPLEFORMAT.UINT
         return _samples_of_page(numbers, page, meaning, largest if is_unsigned and largest <= 65535 else None)
 
 
