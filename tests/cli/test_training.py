@@ -1,20 +1,25 @@
 """`rhohat train` trains what it is told, on whatever rows, and writes a whole model or none."""
 
+import gzip
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
 from functools import partial
 
+import h5py
 import numpy as np
 import pytest
+from scipy.io import savemat
 from sklearn.pipeline import Pipeline
 
 import rhohat
 from rhohat.cli.training import _ESTIMATORS
 from tests.cli.test_demo import sentence
+from tests.data.matlab73 import save73
 
 QUICK = ("--hidden", "4", "--max-iter", "3")
 
@@ -120,6 +125,30 @@ def test_labels_come_from_a_file(run, invoke, images, tmp_path):
         assert predicted == ["prediction", *map(str, model.predict(rows))]
         found = json.loads(run("evaluate", "model.safetensors", images, "--labels", name, "--json"))
         assert 0 < found["score"] <= 1
+
+
+def test_rows_and_labels_are_arrays_in_one_file_of_any_kind(run, rng, tmp_path):
+    X, y = rng.random((60, 4)), np.arange(60) % 3
+    np.savez(tmp_path / "a.npz", X=X, y=y)
+    for name, write in (("a.mat", savemat), ("b.mat", save73), ("b.h5", save73)):
+        write(tmp_path / name, {"X": X, "y": y[:, np.newaxis]})
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X"], file["y"] = X, y
+    (tmp_path / "labels").write_bytes(gzip.compress(b"\0\0\x0c\x01" + struct.pack(">61i", 60, *y)))
+    run("train", "a.npz:/X", "-o", "m.safetensors", "-e", "softmax", "--labels", "a.npz:/y", "--max-iter", "3")
+    found = run("evaluate", "m.safetensors", "a.npz:/X", "--labels", "a.npz:/y", "--json")
+    for name in ("a.npz", "a.mat", "b.mat", "b.h5", "a.h5"):
+        for labels in (f"{name}:/y", f"{name}:y", name, "labels"):
+            same = run("evaluate", "m.safetensors", f"{name}:/X", "--labels", labels, "--json")
+            assert json.loads(same) == json.loads(found)
+
+
+def test_files_that_a_mac_makes_are_no_pictures(run, images, tmp_path):
+    (tmp_path / "shards").mkdir()
+    np.save(tmp_path / "shards" / "a.npy", np.load(images))
+    (tmp_path / "shards" / "._a.png").write_bytes(b"\0\x05\x16\x07")
+    (tmp_path / "shards" / "._a.npy").write_bytes(b"\0\x05\x16\x07")
+    assert "wrote m.safetensors" in run("train", "shards", "-o", "m.safetensors", "--max-iter", "1")
 
 
 def test_the_summary_is_json_where_a_program_asks(run, images):

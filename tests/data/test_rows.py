@@ -100,7 +100,9 @@ def write_shards(path, X):
     edges = np.linspace(0, len(X), 13).astype(int)
     for number in range(12):  # shard-10 comes after shard-9
         np.save(folder / f"shard-{number}.npy", X[edges[number] : edges[number + 1]])
-    (folder / ".hidden").write_text("not a shard")
+    for name in (".hidden", "._shard-0.npy", ".DS_Store", "Thumbs.db", "desktop.ini", "_SUCCESS"):
+        (folder / name).write_text("not a shard")
+    (folder / "__MACOSX").mkdir()
     return folder
 
 
@@ -371,8 +373,39 @@ def test_a_file_without_rows_of_numbers_is_refused(array, message, tmp_path):
 def test_where_there_are_several_arrays_one_has_to_be_named(write, X, tmp_path):
     path, _, _ = str(write(tmp_path, X)).rpartition(":")
     for wrong in (path, f"{path}:nothing"):
-        with pytest.raises(ValueError, match=r"holds (other|group/rows), (rows|other); name the array"):
+        listed = r"holds (group/rows \(1300, 6\), other \(2, 6\)|other \([23], 6\), rows \(1300, 6\)); name the array"
+        with pytest.raises(ValueError, match=listed):
             open_rows(wrong)
+
+
+def test_the_only_array_of_rows_need_not_be_named(X, tmp_path):
+    """Labels beside it are no rows."""
+    arrays = {"rows": X, "labels": X[:, 0].copy()}
+    np.savez(tmp_path / "a.npz", **arrays)
+    np.savez_compressed(tmp_path / "b.npz", **arrays)
+    save_file(arrays, tmp_path / "a.safetensors")
+    zarr.save_group(str(tmp_path / "a.zarr"), **arrays)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.update(arrays)
+    for name in ("a.npz", "b.npz", "a.safetensors", "a.zarr", "a.h5"):
+        with open_rows(tmp_path / name) as rows:
+            np.testing.assert_array_equal(rows.read(0, N_ROWS), X)
+
+
+def test_what_a_mac_put_into_an_archive_is_no_array(X, tmp_path):
+    path = write_npz(tmp_path, X)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("__MACOSX/._rows.npy", b"\0\x05\x16\x07")
+        archive.writestr("._rows.npy", b"\0\x05\x16\x07")
+    with open_rows(path) as rows:
+        np.testing.assert_array_equal(rows.read(0, N_ROWS), X)
+
+
+def test_a_long_list_of_arrays_is_cut_short(tmp_path):
+    np.savez(tmp_path / "rows.npz", **{f"layer{number}": np.eye(2) for number in range(50)})
+    with pytest.raises(ValueError, match=r"layer0 \(2, 2\), .*, 30 more; name the array") as raised:
+        open_rows(tmp_path / "rows.npz")
+    assert "layer40" not in str(raised.value)
 
 
 def test_missing_values_in_a_table_are_named(tmp_path):

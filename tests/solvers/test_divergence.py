@@ -33,9 +33,7 @@ def test_a_cost_has_risen_when_it_lies_above_the_lowest_by_more_than_three_times
 @pytest.mark.parametrize("solver", [SGD(30.0, batch_size=16), SGD(3.0, momentum=0.0, batch_size=10)])
 def test_a_run_by_mini_batches_that_diverges_keeps_where_its_best_epoch_began(solver):
     problem, thetas = LeastSquares(), [LeastSquares().start]
-    result = solver.minimize(
-        problem, problem.start, max_iter=100, callbacks=[lambda state: thetas.append(state.theta)]
-    )
+    result = solver.minimize(problem, problem.start, max_iter=100, callbacks=[lambda state: thetas.append(state.theta)])
     assert result.status == "diverged"
     assert not result.success
     assert result.n_iter < 20  # what is hopeless is not gone on with

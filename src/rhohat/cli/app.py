@@ -81,6 +81,8 @@ class _Commands(TyperGroup):
 _TRANSLATIONS = {
     "raise max_iter, raise tol (now": "raise --max-iter or the tolerance (--set tol=...; now",
     "resume=True": "--resume",
+    "skip_unreadable=True": "--skip-unreadable",
+    "image_axis=": "--image-axis ",
     "checkpoint=": "--checkpoint ",
     "Choose other columns, or change it.": "Leave it out with --drop, or predict it with --target.",
     "give image_shape=(height, width) or (height, width, 3).": "say --image-shape 28x28, or 28x28x3 for colours; or see"
@@ -213,7 +215,11 @@ Data = Annotated[
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that train has written.", show_default=False)]
 Labels = Annotated[
     Path | None,
-    typer.Option("--labels", help="What to predict of each row: a .npy or IDX file, or text, a line for each."),
+    typer.Option(
+        "--labels",
+        help="What to predict of each row: text, a line for each, or an array in a file of any kind that DATA may be."
+        " Where it holds several arrays: PATH:/NAME.",
+    ),
 ]
 Threshold = Annotated[
     float | None,

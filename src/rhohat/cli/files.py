@@ -1,74 +1,21 @@
-"""What commands read beside rows, and write: labels, and rows in files of several kinds."""
+"""What commands write: rows in files of several kinds."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import sys
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.positioned import PositionedFile
-from rhohat.data.tables.labels import read_text_labels
 from rhohat.whole_files import replacing
 
-__all__ = ["STANDARD_OUTPUT", "read_labels", "write_rows"]
+__all__ = ["STANDARD_OUTPUT", "write_rows"]
 
 STANDARD_OUTPUT = Path("-")
-
-
-def read_labels(path: Path, n_rows: int) -> NDArray[Any]:
-    """Return a label, or a number or several, for every row.
-
-    Parameters
-    ----------
-    path : Path
-        A `.npy` or IDX file of one or two dimensions; or a text file with a line for each row, after one with names at
-        most, and numbers or a text in each.
-    n_rows : int
-        For which it should have labels; tells whether the first line of a text is a label.
-
-    Returns
-    -------
-    array of shape (n_labels,) or (n_labels, n_targets)
-        Of a text file: numbers, where all lines are.
-
-    Raises
-    ------
-    ValueError
-        If it holds no such thing.
-    """
-    if path.suffix == ".npy":
-        labels: NDArray[Any] = np.load(path, allow_pickle=False)
-    elif path.suffix in (".txt", ".csv", ".tsv"):
-        file = PositionedFile(path)
-        try:
-            labels = read_text_labels(file, str(path), n_rows)
-        finally:
-            file.close()
-    else:
-        labels = _read_idx(path)
-    if labels.ndim not in (1, 2):
-        raise ValueError(f"{path} holds an array of shape {labels.shape}; labels are one or several for each row.")
-    return labels
-
-
-def _read_idx(path: Path) -> NDArray[Any]:
-    """Return the labels of an IDX file, whose one axis a row source does not take."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be unpacked: {error}") from None
-    if content[:4] != b"\0\0\x08\x01":
-        raise ValueError(f"{path} holds no labels: they are read from .npy, text, and IDX files of bytes.")
-    return np.frombuffer(content, np.uint8, offset=8).astype(np.int64)
 
 
 def write_rows(path: Path, blocks: Iterable[FloatArray], n_rows: int, names: Sequence[str] | None = None) -> None:

@@ -12,6 +12,8 @@ from rhohat.cli.app import Json, Quiet, Traceback, app, check_writable, note, pr
 from rhohat.cli.files import write_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.data import read_images, sample_patches, whiten_image
+from rhohat.data.image_files import to_grey
+from rhohat.data.readers import image_files
 
 __all__ = ["patches"]
 
@@ -22,13 +24,27 @@ def patches(
     images: Annotated[
         Path,
         typer.Argument(
-            metavar="IMAGES", help="A folder of image files, one of them, a .npy or a .mat file.", show_default=False
+            metavar="IMAGES",
+            help="A folder of image files; an image file; or a .npy, .npz, IDX, safetensors, HDF5, Zarr or MATLAB file."
+            " Where it holds several arrays: PATH:/NAME.",
+            show_default=False,
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npy file to write.", show_default=False)],
     size: Annotated[int, typer.Option(min=2, help="Height and width of a patch, in pixels.")] = 8,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many patches.")] = 10_000,
     color: Annotated[bool, typer.Option("--color", help="Keep the colours.")] = False,
+    image_axis: Annotated[
+        str,
+        typer.Option(
+            metavar="AXIS",
+            help="The axis of an array that counts images: 0 for the first, -1 for the last, none where it is one"
+            " image. By default it is found by the shape.",
+        ),
+    ] = "auto",
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out image files of a folder that cannot be read.")
+    ] = False,
     whiten: Annotated[
         bool, typer.Option(help="Flatten the spectrum of the images first, so that edges stand out.")
     ] = True,
@@ -39,14 +55,18 @@ def patches(
 ) -> None:
     """Cut random patches out of your own images, to learn from them.
 
-    Images smaller than a patch are left out. What is written is an array of shape (number, size, size), or (number,
-    size, size, 3) with --color, which train takes.
+    Images smaller than a patch are left out, and so is what a system puts into folders, such as ._name and Thumbs.db.
+    What is written is an array of shape (number, size, size), or (number, size, size, 3) with --color, which train
+    takes.
     """
     check_writable(output, images, endings=(".npy",))
+    axis = _parse_axis(image_axis)
     with FitProgress(quiet=quiet) as progress:
         progress.announce(f"reading {images}")
-        read = read_images(images, color=color)
-        found = [image for image in read if min(image.shape[:2]) >= size]
+        read = read_images(images, image_axis=axis, color=color, skip_unreadable=skip_unreadable)
+        listed = image_files(images) if images.is_dir() else []
+        n_skipped = len(listed) - len(read) if listed else 0
+        found = [image if color else to_grey(image) for image in read if min(image.shape[:2]) >= size]
         if len(found) < len(read):
             note(ctx, f"{len(read) - len(found)} of {len(read)} images are smaller than a patch, and left out")
         if not found:
@@ -60,6 +80,21 @@ def patches(
     write_rows(output, [rows.reshape(number, size, size, *channels)], number)
     shape = "×".join(map(str, (size, size, *channels)))
     if as_json:
-        print_json({"images": len(found), "patches": number, "shape": [size, size, *channels]})
+        summary = {"images": len(found), "patches": number, "shape": [size, size, *channels]}
+        print_json({**summary, "skipped": n_skipped} if skip_unreadable else summary)
     elif not quiet:
-        typer.echo(f"wrote {output}: {number} patches of {shape} pixels from {len(found)} image{'s'[: len(found) - 1]}")
+        skipped = f", {n_skipped} skipped" if n_skipped else ""
+        images_found = f"{len(found)} image{'s'[: len(found) - 1]}"
+        typer.echo(f"wrote {output}: {number} patches of {shape} pixels from {images_found}{skipped}")
+
+
+def _parse_axis(text: str) -> int | str | None:
+    """Return auto, none or a number as `read_images` takes them."""
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"must be a number such as 0 or -1, none, or auto; got {text!r}.", param_hint="--image-axis"
+        ) from None

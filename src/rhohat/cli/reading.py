@@ -18,8 +18,7 @@ import typer
 from numpy.typing import NDArray
 
 from rhohat.cli.app import note
-from rhohat.cli.files import read_labels
-from rhohat.data import RowSource, open_rows, open_table
+from rhohat.data import RowSource, open_labels, open_rows, open_table
 from rhohat.models import open_model_rows
 
 __all__ = ["Missing", "ReadingOptions", "as_numbers", "reads_rows", "split_names"]
@@ -112,7 +111,7 @@ class ReadingOptions:
 
     def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
         """Return the labels in a file, one for each row."""
-        labels = read_labels(path, len(rows))
+        labels = open_labels(path, n_samples=len(rows))
         if len(labels) != len(rows) and rows.kept is not None and len(labels) > int(rows.kept.max()):
             labels = labels[rows.kept]
         if len(labels) != len(rows) and self.rows is not None:

@@ -19,7 +19,7 @@ from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_numbers, reads_rows
 from rhohat.cli.values import parse_setting
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening
-from rhohat.data.readers import IMAGE_SUFFIXES
+from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
     ContractiveAutoencoder,
@@ -240,7 +240,7 @@ def _check_options(data: Path, columns: str | None, drop: str | None) -> None:
     """Raise where options contradict one another, or the data are something to be prepared by another command."""
     if columns is not None and drop is not None:
         raise typer.BadParameter("say which columns to keep, or which to leave out.", param_hint="--drop")
-    if data.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in data.iterdir()):
+    if data.is_dir() and image_files(data):
         raise ValueError(f"{data} has pictures in it: cut patches out of them first, with rhohat patches.")
 
 

@@ -2,6 +2,7 @@
 
 from rhohat.data.images import sample_patches, whiten_image
 from rhohat.data.imputing import MeanImputer
+from rhohat.data.labels import open_labels
 from rhohat.data.photographs import photographs
 from rhohat.data.preprocessing import PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.data.readers import read_images
@@ -15,6 +16,7 @@ __all__ = [
     "RowSource",
     "ZCAWhitening",
     "image_tangents",
+    "open_labels",
     "open_rows",
     "open_table",
     "photographs",

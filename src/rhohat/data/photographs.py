@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 
 from rhohat.arrays import FloatArray
-from rhohat.data.readers import read_image
+from rhohat.data.image_files import read_image
 from rhohat.extras import import_extra
 
 __all__ = ["photographs"]

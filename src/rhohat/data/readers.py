@@ -1,55 +1,81 @@
-"""Images from files: NumPy, MATLAB, and folders of image files."""
+"""Images from folders of image files, and from arrays in files."""
 
 from __future__ import annotations
 
-from os import PathLike
+import warnings
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.extras import import_extra
+from rhohat.data.folders import files_of_data
+from rhohat.data.image_files import IMAGE_SUFFIXES, read_image
+from rhohat.data.rows.array_files import open_arrays
+from rhohat.data.rows.datasets import is_zarr
+from rhohat.data.rows.stored import ArrayFile, StoredArray, holds_numbers
 
-__all__ = ["IMAGE_SUFFIXES", "matlab_arrays", "read_image", "read_images"]
+__all__ = ["image_files", "read_images"]
 
-IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+_CHANNELS = (1, 3, 4)
 
 
 def read_images(
     path: str | PathLike[str],
     *,
     variable: str | None = None,
-    image_axis: int | None = -1,
+    image_axis: int | str | None = "auto",
     color: bool = False,
+    skip_unreadable: bool = False,
 ) -> list[FloatArray]:
-    """Read images from a `.npy` file, a MATLAB `.mat` file, or a folder of image files.
+    """Read images from a folder of image files, one image file, or an array in a file.
 
     Parameters
     ----------
     path : str or path-like
-        A folder is read in the order of its file names; files that are no images, by their suffix, are passed over.
+        One of these:
+
+        * a folder, whose image files are read in the order of their names; files that are no images, by the end of
+          their name, are passed over, and so is what a system puts there: hidden files, `._name`, `Thumbs.db`;
+        * an image file, with a name that ends in .bmp, .gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff or .webp;
+        * a file with arrays, of any kind that `open_rows` reads but for tables: `.npy`, `.npz`, IDX, safetensors, HDF5,
+          MATLAB, Zarr. Where it holds several that can be images, the name of one follows the path:
+          ``"train.mat:/X"``.
     variable : str, default=None
-        The variable of a `.mat` file. None: the only one that can hold images.
-    image_axis : int or None, default=-1
-        The axis of the array that counts images, where it has three dimensions or more. The default reads the
-        course's IMAGES, of shape (height, width, n_images). None: the array is a single image.
+        The name of the array, in the place of one behind the path.
+    image_axis : int, None or "auto", default="auto"
+        The axis of the array that counts images; None: the array is one image. "auto" finds it by the shape:
+
+        * (height, width) is one image;
+        * of four dimensions, it is the first or the last, wherever channels are beside it: (n, height, width, 3),
+          (height, width, 3, n), or (n, 3, height, width). There may be 1 or 4 channels as well;
+        * of three dimensions, it is the one that is unlike the two others: (n, 28, 28) or (512, 512, n); with `color`,
+          (height, width, 3) is one image;
+        * where this leaves a choice, it is the first in IDX files, and the last in MATLAB files. In other files it has
+          to be named.
     color : bool, default=False
-        For image files: RGB instead of grey.
+        For image files: RGB instead of grey. Arrays keep the channels that they have.
+    skip_unreadable : bool, default=False
+        Whether files of a folder that cannot be read are left out, with one warning that names them.
 
     Returns
     -------
     list of arrays of shape (height, width) or (height, width, n_channels)
-        Arrays keep their values, as float32 or float64; image files are scaled to [0, 1], float64.
+        Arrays keep their values, as float32 or float64. Image files are scaled to [0, 1], float64: integers of 8 and 16
+        bits are divided by 255 and 65535; other integers and floats by the smallest of 1, 255, 65535, 2³¹ − 1, 2³² − 1
+        and the largest integer of their type that no number in the file exceeds. Palettes and CMYK become RGB, what is
+        transparent becomes white, and pictures that are marked as turned are turned upright.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If a file cannot be read as what its name says, or holds no images.
+        If a file cannot be read, holds no images, or several arrays of which none was named; or if it cannot be told
+        which axis counts images.
     MissingExtraError
-        If image files are to be read and scikit-image is not installed.
+        If the package that reads the files is not installed.
 
     Examples
     --------
@@ -59,129 +85,117 @@ def read_images(
     >>> len(read_images(path)), len(read_images(path, image_axis=None))
     (3, 1)
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}.")
-    if path.is_dir():
-        return _read_folder(path, color)
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        return [read_image(path, color=color)]
-    if suffix == ".npy":
-        return _split(_load_npy(path), image_axis, path)
-    if suffix == ".mat":
-        return _split(_load_mat(path, variable), image_axis, path)
-    raise ValueError(
-        f"{path} is of no known kind; images are read from .npy, .mat, image files"
-        f" ({', '.join(sorted(IMAGE_SUFFIXES))}) and folders of image files."
-    )
+    text = fspath(path)
+    whole = Path(text)
+    if whole.is_dir() and not is_zarr(whole):
+        return _read_folder(whole, color, skip_unreadable)
+    if whole.suffix.lower() in IMAGE_SUFFIXES:
+        if not whole.exists():
+            raise FileNotFoundError(f"there is no file or folder {text}.")
+        return [read_image(whole, color=color)]
+    file, key = open_arrays(text, "images")
+    with file:
+        if key is not None and variable is not None:
+            raise ValueError(f"variable must be None where a name stands behind the path; got {variable!r} and {text}.")
+        array = file.choose(key if variable is None else variable, _can_be_images).load()
+        return _split(array, image_axis, file, text, color)
 
 
-def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
-    """Read one image file, scaled to [0, 1].
-
-    Parameters
-    ----------
-    path : str or path-like
-    color : bool, default=False
-        RGB instead of grey. An alpha channel is blended with white.
-
-    Returns
-    -------
-    array of shape (height, width), or (height, width, 3) with `color`, float64
-
-    Raises
-    ------
-    ValueError
-        If the file is no image, or one of several frames.
-    MissingExtraError
-        If scikit-image is not installed.
-    """
-    io = import_extra("skimage.io", "app")
-    colors = import_extra("skimage.color", "app")
-    util = import_extra("skimage.util", "app")
-    is_tiff = Path(path).suffix.lower() in {".tif", ".tiff"}  # has a decoder of its own, found by the name
-    try:
-        with Path(path).open("rb") as file:  # given a name, decoders leave open what they cannot read
-            image = util.img_as_float64(io.imread(path if is_tiff else file))
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # each decoder has exceptions of its own
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
-    if Path(path).suffix.lower() == ".gif" and image.shape[0] == 1:  # of one frame
-        image = image[0]
-    if image.ndim == 3 and image.shape[2] == 4:
-        image = colors.rgba2rgb(image)
-    if image.ndim == 3 and image.shape[2] == 2:  # grey with alpha
-        image = image[..., 0] * image[..., 1] + (1 - image[..., 1])
-    if image.ndim == 2:
-        image = colors.gray2rgb(image) if color else image
-    elif image.ndim == 3 and image.shape[2] == 3:
-        image = image if color else colors.rgb2gray(image)
-    else:
-        raise ValueError(f"{path} is not a single grey or colour image; its array has the shape {image.shape}.")
-    return as_float_rows(image)
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files in a folder, by the ends of their names, in the order of names."""
+    return [path for path in files_of_data(folder) if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()]
 
 
-def _read_folder(folder: Path, color: bool) -> list[FloatArray]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+def _read_folder(folder: Path, color: bool, skip_unreadable: bool) -> list[FloatArray]:
+    paths = image_files(folder)
     if not paths:
         raise ValueError(
             f"the folder {folder} holds no image files; names must end in one of {sorted(IMAGE_SUFFIXES)}."
         )
-    return [read_image(path, color=color) for path in paths]
+    images, problems = [], []
+    for path in paths:
+        try:
+            images.append(read_image(path, color=color))
+        except (ValueError, FileNotFoundError) as error:
+            if not skip_unreadable:
+                raise ValueError(
+                    f"{_sentence(error)}; take it out of the folder, or skip such files with skip_unreadable=True."
+                ) from error
+            problems.append(_sentence(error))
+    if not images:
+        raise ValueError(f"no image file in the folder {folder} can be read: {'; '.join(problems)}.")
+    if problems:
+        listed = "; ".join(problems)
+        warnings.warn(f"{len(problems)} of {len(paths)} image files were skipped: {listed}.", stacklevel=3)
+    return images
 
 
-def _load_npy(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a NumPy array: {error}") from error
+def _sentence(error: Exception) -> str:
+    """Return what an error says, to be continued."""
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename} cannot be read as an image: it leads to no file"
+    return str(error).removesuffix(".")
 
 
-def matlab_arrays(path: Path) -> dict[str, Any]:
-    """Return the arrays of real numbers in a MATLAB file, of two dimensions or more, by name.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read as a MATLAB file of version 7 or earlier.
-    """
-    from scipy.io import loadmat  # slow to import, and few need it
-
-    try:
-        content = loadmat(path)
-    except NotImplementedError as error:
-        raise ValueError(f"{path} is of MATLAB's version 7.3; save it with -v7 in MATLAB.") from error
-    except Exception as error:  # a damaged file may raise anything
-        raise ValueError(f"{path} cannot be read as a MATLAB file: {error}") from error
-    return {
-        name: value
-        for name, value in content.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind in "buif" and value.ndim >= 2
-    }
+def _can_be_images(array: StoredArray) -> bool:
+    """Return whether an array is no vector and no column."""
+    return holds_numbers(array) and 2 <= len(array.shape) <= 4 and (len(array.shape) > 2 or min(array.shape) > 1)
 
 
-def _load_mat(path: Path, variable: str | None) -> Any:
-    """Return the array of a MATLAB file that can hold images: of those that are no lone row or column."""
-    arrays = {name: value for name, value in matlab_arrays(path).items() if min(value.shape[:2]) > 1}
-    if variable is None and len(arrays) == 1:
-        return next(iter(arrays.values()))
-    if variable in arrays:
-        return arrays[variable]
-    raise ValueError(f"{path} holds the arrays {sorted(arrays)}; name one of them as variable (got {variable!r}).")
-
-
-def _split(array: Any, image_axis: int | None, path: Path) -> list[FloatArray]:
-    """Return the images in an array."""
+def _split(array: Any, image_axis: int | str | None, file: ArrayFile, name: str, color: bool) -> list[FloatArray]:
+    """Return the images in an array, with their channels last."""
     if array.dtype.kind not in "buif" or array.ndim not in (2, 3, 4) or array.size == 0:
         raise ValueError(
-            f"{path} must hold numbers in two dimensions (one image), three or four (several); got an array of shape"
+            f"{name} must hold numbers in two dimensions (one image), three or four (several); got an array of shape"
             f" {array.shape} and dtype {array.dtype}."
         )
-    if image_axis is None and array.ndim == 4:
-        raise ValueError(f"{path} holds an array of shape {array.shape}, which is no single image; give image_axis.")
-    if array.ndim == 2 or image_axis is None:
+    axis = _find_image_axis(array.shape, file, name, color) if image_axis == "auto" else image_axis
+    if axis is None and array.ndim == 4:
+        raise ValueError(f"{name} holds an array of shape {array.shape}, which is no single image; give image_axis.")
+    if array.ndim == 2 or axis is None:
         return [as_float_rows(array)]
-    return [as_float_rows(image) for image in np.moveaxis(array, image_axis, 0)]
+    if not isinstance(axis, int | np.integer) or not -array.ndim <= axis < array.ndim:
+        raise ValueError(
+            f"image_axis must be an axis of the array, from 0 to {array.ndim - 1}, None or 'auto'; got {axis!r}, which"
+            f" is out of bounds for {name}, an array of shape {array.shape}."
+        )
+    return [as_float_rows(_with_channels_last(image)) for image in np.moveaxis(array, axis, 0)]
+
+
+def _find_image_axis(shape: tuple[int, ...], file: ArrayFile, name: str, color: bool) -> int | None:
+    """Return the axis that counts images, by the shape of an array; None where it is one image."""
+    if len(shape) == 2 or (len(shape) == 3 and color and shape[-1] == 3):
+        return None
+    if file.kind == "IDX":
+        return 0
+    possible = _axes_by_squares(shape) if len(shape) == 3 else _axes_by_channels(shape)
+    if len(possible) == 1:
+        return possible.pop()
+    if file.is_matlab:
+        return -1
+    raise ValueError(
+        f"{name} holds an array of shape {shape}, which does not tell which axis counts the images; say it:"
+        " image_axis=0 for the first, or image_axis=-1 for the last."
+    )
+
+
+def _axes_by_squares(shape: tuple[int, ...]) -> set[int]:
+    """Return the axes that can count images where these are square."""
+    first, second, third = shape
+    return {axis for axis, is_square in ((0, second == third), (-1, first == second)) if is_square}
+
+
+def _axes_by_channels(shape: tuple[int, ...]) -> set[int]:
+    """Return the axes that can count images where channels are among the others: three of them, or else one or four."""
+    layouts = ((3, 0), (2, -1), (1, 0))  # where the channels are, and the axis that counts images
+    for numbers in ((3,), _CHANNELS):
+        found = {axis for channels, axis in layouts if shape[channels] in numbers}
+        if found:
+            return found
+    return set()
+
+
+def _with_channels_last(image: Any) -> Any:
+    """Return an image with its channels moved to the end, where they are plainly first."""
+    channels_first = image.ndim == 3 and image.shape[0] in _CHANNELS and image.shape[2] not in _CHANNELS
+    return np.moveaxis(image, 0, -1) if channels_first else image

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from rhohat.arrays import FloatArray, empty_aligned, float_dtype
 from rhohat.data.rows.columns import Reading
 
-__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "choose", "delivered_dtype", "digest_of", "notes_on_dropped"]
+__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "delivered_dtype", "digest_of", "notes_on_dropped"]
 
 ROWS_IN_A_DIGEST = 4096
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
@@ -413,21 +413,3 @@ def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
     if len(shape) < 2:
         raise ValueError(f"{name} must have two dimensions, rows and columns, or more; its shape is {tuple(shape)}.")
     return int(shape[0]), int(np.prod(shape[1:], dtype=np.int64))
-
-
-def choose(key: str | None, keys: Sequence[str], name: str) -> str:
-    """Return the key of the array that is asked for, or of the only one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such one, or none was named and there are several.
-    """
-    if key is None and len(keys) == 1:
-        return keys[0]
-    if key is not None:
-        for candidate in (key, key.removeprefix("/")):
-            if candidate in keys:
-                return candidate
-    found = ", ".join(sorted(keys)) or "nothing"
-    raise ValueError(f"{name} holds {found}; name the array to read behind the path, as in PATH:/NAME.")

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, choose, delivered_dtype
+from rhohat.data.rows.base import RowSource, delivered_dtype
 from rhohat.data.rows.positioned import Stamp
+from rhohat.data.rows.stored import StoredArray, Unreadable
 from rhohat.extras import import_extra
 
-__all__ = ["DatasetRows", "open_hdf5", "open_zarr"]
+__all__ = ["DatasetArray", "DatasetRows", "find_datasets", "find_zarr", "is_zarr", "open_hdf5"]
 
 
 class DatasetRows(RowSource):
@@ -69,37 +71,93 @@ class DatasetRows(RowSource):
         out[:] = rows.reshape(out.shape)
 
 
-def open_hdf5(path: Path, name: str, key: str | None) -> DatasetRows:
-    """Return the rows of a dataset in an HDF5 file."""
+class DatasetArray(StoredArray):
+    """A dataset in a file, not read yet.
+
+    Parameters
+    ----------
+    dataset : object
+        With a shape, a dtype, and slices that become arrays.
+    name : str
+    close : callable, default=None
+        Closes the file behind, with the rows.
+    path : Path, default=None
+        Of the file behind, which is watched for changes.
+    """
+
+    def __init__(
+        self, dataset: Any, name: str, close: Callable[[], None] | None = None, path: Path | None = None
+    ) -> None:
+        self.shape, self.dtype = tuple(dataset.shape), np.dtype(dataset.dtype)
+        self._dataset, self._name, self._close, self._path = dataset, name, close, path
+
+    def rows(self) -> DatasetRows:
+        """Return a source of the rows, which closes the file when it is closed."""
+        return DatasetRows(self._dataset, self._name, self._close, self._path)
+
+    def load(self) -> NDArray[Any]:
+        """Return the whole array."""
+        try:
+            return np.asarray(self._dataset[...])
+        except (OSError, RuntimeError, KeyError) as error:
+            raise ValueError(f"{self._name} cannot be read: {error}") from error
+
+
+def open_hdf5(path: Path, name: str, what: str) -> tuple[Any, dict[str, Any]]:
+    """Open an HDF5 file, and return it with its groups and datasets by their names.
+
+    Parameters
+    ----------
+    path : Path
+    name, what : str
+        What the file is called in messages, and what it is to be, such as "an HDF5 file".
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    MissingExtraError
+        If h5py is not installed.
+    """
     h5py = import_extra("h5py", "formats")
+    items: dict[str, Any] = {}
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise ValueError(f"{name} cannot be read as an HDF5 file: {error}") from error
+        raise ValueError(f"{name} cannot be read as {what}: {error}") from error
     try:
-        found: list[str] = []
-        file.visititems(
-            lambda key, item: found.append(key) if isinstance(item, h5py.Dataset) and item.ndim > 1 else None
-        )
-        return DatasetRows(file[choose(key, found, name)], name, file.close, path)
-    except BaseException:
+        file.visititems(items.__setitem__)
+    except (OSError, RuntimeError, KeyError) as error:
         file.close()
-        raise
+        raise ValueError(f"{name} cannot be read as {what}: {error}") from error
+    return file, items
 
 
-def open_zarr(path: Path, name: str, key: str | None) -> DatasetRows:
-    """Return the rows of an array in a Zarr store."""
+def find_datasets(file: Any, items: dict[str, Any], path: Path, name: str) -> dict[str, StoredArray]:
+    """Return the datasets of an HDF5 file that is open."""
+    return {key: _find_dataset(item, file, path, name) for key, item in items.items() if hasattr(item, "dtype")}
+
+
+def _find_dataset(dataset: Any, file: Any, path: Path, name: str) -> StoredArray:
+    is_text = import_extra("h5py", "formats").check_string_dtype(dataset.dtype) is not None
+    if dataset.shape is None or (dataset.dtype.hasobject and not is_text):
+        return Unreadable("no array", f"{name} holds neither numbers nor texts in its dataset {dataset.name}.")
+    return DatasetArray(dataset.asstr("utf-8") if is_text else dataset, name, file.close, path)
+
+
+def is_zarr(folder: Path) -> bool:
+    """Return whether a folder is a Zarr store."""
+    return any((folder / name).exists() for name in (".zarray", ".zgroup", "zarr.json"))
+
+
+def find_zarr(path: Path, name: str) -> dict[str, StoredArray]:
+    """Return the arrays of a Zarr store, in nested groups too."""
     zarr = import_extra("zarr", "formats")
     try:
         store = zarr.open(str(path), mode="r")
+        if hasattr(store, "dtype"):
+            return {"": DatasetArray(store, name)}
+        members = store.members(max_depth=None)
     except Exception as error:  # stores differ in what they raise
         raise ValueError(f"{name} cannot be read as a Zarr store: {error}") from error
-    if hasattr(store, "dtype"):
-        return DatasetRows(store, name)
-    try:
-        found = store[key.removeprefix("/")] if key is not None else None
-    except KeyError:
-        found = None
-    if not hasattr(found, "dtype"):
-        found = store[choose(key, [member for member, _ in store.arrays()], name)]
-    return DatasetRows(found, name)
+    return {key: DatasetArray(member, name) for key, member in members if hasattr(member, "dtype")}

@@ -8,19 +8,31 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, choose, delivered_dtype
+from rhohat.data.folders import is_of_the_system
+from rhohat.data.rows.base import RowSource, delivered_dtype
 from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.rows.stored import StoredArray, Unreadable
 
-__all__ = ["FlatRows", "is_idx", "is_safetensors", "open_idx", "open_npy", "open_npz", "open_safetensors"]
+__all__ = [
+    "FlatArray",
+    "FlatRows",
+    "find_idx",
+    "find_npy",
+    "find_npz",
+    "find_safetensors",
+    "is_idx",
+    "is_safetensors",
+]
 
 _IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _BFLOAT16 = "BF16"
@@ -142,69 +154,181 @@ class FlatRows(RowSource):
             return
         numbers = np.empty(out.shape, self._stored)
         self._file.read_into(position, numbers)
-        out[:] = (numbers.astype(np.uint32) << 16).view(np.float32) if self._bfloat16 else numbers
+        out[:] = _widened(numbers) if self._bfloat16 else numbers
 
 
-def open_npy(file: PositionedFile, name: str) -> FlatRows:
-    """Return the rows of a `.npy` file."""
-    return _npy_at(file, name, 0)
+class FlatArray(StoredArray):
+    """An array whose numbers lie one after the other in a file.
+
+    Parameters
+    ----------
+    file : PositionedFile
+        Closed with the rows of this array.
+    name : str
+    position : int
+        Of the first number's first byte.
+    shape : sequence of int
+    stored : dtype-like
+        Of the numbers in the file.
+    fortran_order : bool, default=False
+        Whether the first axis varies fastest.
+    bfloat16 : bool, default=False
+        Whether what is stored is the upper half of a float32 each.
+    """
+
+    def __init__(
+        self,
+        file: PositionedFile,
+        name: str,
+        position: int,
+        shape: Sequence[int],
+        stored: DTypeLike,
+        *,
+        fortran_order: bool = False,
+        bfloat16: bool = False,
+    ) -> None:
+        self.shape, self._stored = tuple(shape), np.dtype(stored)
+        self.dtype = np.dtype(np.float32) if bfloat16 else self._stored
+        self._file, self._name, self._position, self._bfloat16 = file, name, position, bfloat16
+        self._fortran_order = fortran_order and sum(size > 1 for size in shape) > 1
+
+    def rows(self) -> FlatRows:
+        """Return a source of the rows, which closes the file when it is closed."""
+        if self._fortran_order:
+            raise ValueError(
+                f"{self._name} is in Fortran order, so that a row is scattered over the file; save it anew with"
+                " numpy.save(path, numpy.ascontiguousarray(array))."
+            )
+        return FlatRows(self._file, self._name, self._position, self.shape, self._stored, bfloat16=self._bfloat16)
+
+    def load(self) -> NDArray[Any]:
+        """Return the whole array."""
+        if self._stored.hasobject:
+            raise ValueError(
+                f"{self._name} cannot be read as a NumPy array: it holds Python objects, which would be unpickled; save"
+                " an array of numbers or texts instead."
+            )
+        end = self._position + prod(self.shape) * self._stored.itemsize
+        if end > self._file.size:
+            raise ValueError(
+                f"{self._name} cannot be read: it is truncated; an array of shape {self.shape} ends at byte {end}, and"
+                f" the file has {self._file.size}."
+            )
+        numbers = np.empty(self.shape[::-1] if self._fortran_order else self.shape, self._stored)
+        self._file.read_into(self._position, numbers)
+        if self._bfloat16:
+            numbers = _widened(numbers)
+        return numbers.T if self._fortran_order else numbers
 
 
-def open_npz(file: PositionedFile, name: str, key: str | None) -> FlatRows:
-    """Return the rows of an array in a `.npz` file; a compressed one is unpacked into a temporary file first."""
+class _PackedArray(StoredArray):
+    """An array in a `.npz` file that is compressed; its rows are unpacked into a temporary file."""
+
+    def __init__(self, file: PositionedFile, name: str, entry: zipfile.ZipInfo) -> None:
+        self._file, self._name, self._entry = file, name, entry
+        with open(file.path, "rb") as stream, zipfile.ZipFile(stream) as archive, archive.open(entry) as packed:
+            array = _npy_at(file, name, 0, packed.read(_LONGEST_NPY_HEADER))
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def rows(self) -> FlatRows:
+        """Return a source of the rows, which closes the file when it is closed."""
+        unpacked = self._unpacked()
+        try:
+            rows = _npy_at(unpacked, self._name, 0).rows()
+        except BaseException:
+            unpacked.close()
+            raise
+        self._file.close()
+        return rows
+
+    def load(self) -> NDArray[Any]:
+        """Return the whole array."""
+        unpacked = self._unpacked()
+        try:
+            return _npy_at(unpacked, self._name, 0).load()
+        finally:
+            unpacked.close()
+
+    def _unpacked(self) -> PositionedFile:
+        path = self._file.path
+        with (
+            _zip_errors(self._name),
+            open(path, "rb") as stream,
+            zipfile.ZipFile(stream) as archive,
+            archive.open(self._entry) as packed,
+        ):
+            return PositionedFile.unpacked(path, packed)
+
+
+def find_npy(file: PositionedFile, name: str) -> dict[str, StoredArray]:
+    """Return the array of a `.npy` file."""
+    return {"": _npy_at(file, name, 0)}
+
+
+def find_npz(file: PositionedFile, name: str) -> dict[str, StoredArray]:
+    """Return the arrays of a `.npz` file."""
+    with _zip_errors(name), open(file.path, "rb") as stream, zipfile.ZipFile(stream) as archive:
+        entries = [entry for entry in archive.infolist() if not entry.is_dir() and not is_of_the_system(entry.filename)]
+    return {entry.filename.removesuffix(".npy"): _find_member(file, name, entry) for entry in entries}
+
+
+def _find_member(file: PositionedFile, name: str, entry: zipfile.ZipInfo) -> StoredArray:
     try:
-        with open(file.path, "rb") as stream, zipfile.ZipFile(stream) as archive:
-            members = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
-            entry = members[choose(key, list(members), name)]
-            if entry.compress_type == zipfile.ZIP_STORED:
-                # Behind the local header, which repeats the name and may have other extras than the directory.
-                name_length, extra_length = struct.unpack("<HH", file.read(entry.header_offset + 26, 4))
-                return _npy_at(file, name, entry.header_offset + 30 + name_length + extra_length)
-            with archive.open(entry) as packed:
-                unpacked = PositionedFile.unpacked(file.path, packed)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
+        with _zip_errors(name):
+            if entry.compress_type != zipfile.ZIP_STORED:
+                return _PackedArray(file, name, entry)
+            # Behind the local header, which repeats the name and may have other extras than the directory.
+            name_length, extra_length = struct.unpack("<HH", file.read(entry.header_offset + 26, 4))
+            return _npy_at(file, name, entry.header_offset + 30 + name_length + extra_length)
+    except ValueError as error:
+        return Unreadable("damaged", str(error))
+
+
+@contextmanager
+def _zip_errors(name: str) -> Iterator[None]:
+    """Name the file where it turns out to be damaged."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, struct.error) as error:
         raise ValueError(f"{name} cannot be read as a .npz file: {error}.") from error
-    try:
-        rows = _npy_at(unpacked, name, 0)
-    except BaseException:
-        unpacked.close()
-        raise
-    file.close()
-    return rows
 
 
-def open_idx(file: PositionedFile, name: str) -> FlatRows:
-    """Return the rows of an IDX file, the format of MNIST: images are raveled."""
+def find_idx(file: PositionedFile, name: str) -> dict[str, StoredArray]:
+    """Return the array of an IDX file, the format of MNIST."""
     _, _, kind, n_axes = file.read(0, 4)
     header = file.read(4, 4 * n_axes)
     if kind not in _IDX_DTYPES or len(header) < 4 * n_axes:
         raise ValueError(f"{name} is no IDX file, or its header is damaged.")
-    return FlatRows(file, name, 4 + 4 * n_axes, np.frombuffer(header, ">u4").tolist(), _IDX_DTYPES[kind])
+    return {"": FlatArray(file, name, 4 + 4 * n_axes, np.frombuffer(header, ">u4").tolist(), _IDX_DTYPES[kind])}
 
 
-def open_safetensors(file: PositionedFile, name: str, key: str | None) -> FlatRows:
-    """Return the rows of a tensor in a safetensors file."""
+def find_safetensors(file: PositionedFile, name: str) -> dict[str, StoredArray]:
+    """Return the tensors of a safetensors file."""
     (length,) = struct.unpack("<Q", file.read(0, 8))
     if length > min(_LONGEST_HEADER, file.size - 8):
         raise ValueError(f"{name} is no safetensors file, or it is truncated.")
     try:
         header: dict[str, Any] = json.loads(file.read(8, length))
         header.pop("__metadata__", None)
-        tensor = header[choose(key, list(header), name)]
-        kind, shape, offsets = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
+        return {key: _find_tensor(file, name, 8 + length, tensor) for key, tensor in header.items()}
     except (UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{name} has a damaged safetensors header: {error!r}.") from error
+
+
+def _find_tensor(file: PositionedFile, name: str, start: int, tensor: dict[str, Any]) -> StoredArray:
+    kind, shape, offsets = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
     if kind not in _SAFETENSORS_DTYPES:
-        raise ValueError(f"{name} holds numbers of the type {kind}; known are {', '.join(_SAFETENSORS_DTYPES)}.")
+        known = ", ".join(_SAFETENSORS_DTYPES)
+        return Unreadable(f"of the type {kind}", f"{name} holds numbers of the type {kind}; known are {known}.")
     stored = np.dtype(_SAFETENSORS_DTYPES[kind])
     if len(offsets) != 2 or offsets[0] < 0 or offsets[1] - offsets[0] != prod(shape) * stored.itemsize:
         raise ValueError(f"{name} has a damaged safetensors header: {shape} of {kind} do not lie at {offsets}.")
-    return FlatRows(file, name, 8 + length + offsets[0], shape, stored, bfloat16=kind == _BFLOAT16)
+    return FlatArray(file, name, start + offsets[0], shape, stored, bfloat16=kind == _BFLOAT16)
 
 
-def _npy_at(file: PositionedFile, name: str, position: int) -> FlatRows:
-    """Return the rows of an array in NumPy's format that begins at a position."""
-    stream = io.BytesIO(file.read(position, _LONGEST_NPY_HEADER))
+def _npy_at(file: PositionedFile, name: str, position: int, header: bytes | None = None) -> FlatArray:
+    """Return the array in NumPy's format that begins at a position, perhaps with a header that was read already."""
+    stream = io.BytesIO(file.read(position, _LONGEST_NPY_HEADER) if header is None else header)
     try:
         version = np.lib.format.read_magic(stream)
         # Version 3 differs from 2 in the names of fields, and an array of records is refused anyway.
@@ -212,12 +336,12 @@ def _npy_at(file: PositionedFile, name: str, position: int) -> FlatRows:
         shape, fortran_order, stored = read_header(stream)
     except (ValueError, EOFError, SyntaxError, TokenError) as error:
         raise ValueError(f"{name} cannot be read as a NumPy array: {error}") from error
-    if fortran_order and sum(size > 1 for size in shape) > 1:
-        raise ValueError(
-            f"{name} is in Fortran order, so that a row is scattered over the file; save it anew with"
-            " numpy.save(path, numpy.ascontiguousarray(array))."
-        )
-    return FlatRows(file, name, position + stream.tell(), shape, stored)
+    return FlatArray(file, name, position + stream.tell(), shape, stored, fortran_order=fortran_order)
+
+
+def _widened(halves: NDArray[Any]) -> NDArray[np.float32]:
+    """Return bfloat16 as float32."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def is_idx(start: bytes) -> bool:

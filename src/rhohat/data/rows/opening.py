@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -18,47 +16,25 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from rhohat.data.readers import matlab_arrays
+from rhohat.data.folders import files_of_data
+from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, choose
+from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import Columns, ColumnSelection, Reading, choose_columns
 from rhohat.data.rows.combined import ColumnRows, ConvertedRows, ShardedRows, SplitRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
-from rhohat.data.rows.datasets import DatasetRows, open_hdf5, open_zarr
-from rhohat.data.rows.flat import (
-    is_idx,
-    is_safetensors,
-    open_idx,
-    open_npy,
-    open_npz,
-    open_safetensors,
-)
+from rhohat.data.rows.datasets import DatasetRows, is_zarr
+from rhohat.data.rows.kinds import TABLES, open_file, path_and_key
 from rhohat.data.rows.parquet import ParquetRows
 from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.rows.stored import ArrayFile, StoredArray, holds_numbers
 from rhohat.data.tables.cells import TextFormat
-from rhohat.data.tables.dialect import begins_as_text
 from rhohat.data.tables.labels import as_labels
 from rhohat.data.tables.text import Missing, TextTable
 
 __all__ = ["open_rows", "open_table"]
 
 _LONGEST_SIDE = 3  # of a picture, in units of the shorter one
-
-#: What the end of a name promises.
-_KINDS = {
-    ".npy": "NumPy", ".npz": "zipped NumPy", ".h5": "HDF5", ".hdf5": "HDF5", ".parquet": "Parquet", ".mat": "MATLAB",
-    ".safetensors": "safetensors", ".csv": "text", ".tsv": "text", ".txt": "text",
-}  # fmt: skip
-#: What the first bytes say.
-_MAGIC = {
-    b"\x93NUMPY": "NumPy",
-    b"PK\x03\x04": "zipped NumPy",
-    b"\x89HDF\r\n\x1a\n": "HDF5",
-    b"PAR1": "Parquet",
-    b"MATLAB 5.0": "MATLAB",
-    b"MATLAB 7.3": "MATLAB",
-}
-_GZIP = b"\x1f\x8b"
 
 
 def open_rows(
@@ -86,13 +62,15 @@ def open_rows(
         * `.npy`, `.npz`, IDX (MNIST's format), safetensors: read with the standard library and NumPy alone;
         * tables of text, as CSV: with the extra ``tables``. They are parsed once, into a temporary file of numbers;
         * HDF5 (`.h5`), Parquet, Zarr (a folder): with the extra ``formats``;
-        * MATLAB's `.mat` up to version 7, which is taken into memory;
+        * MATLAB's `.mat`: of version 7.3 with the extra ``formats``; files of earlier versions are taken into memory.
+          A field of a struct has the name ``variable/field``; sparse matrices become dense as they are read;
         * `.npy`, IDX, safetensors or text gzipped, and compressed `.npz`, which are unpacked into a temporary file;
         * a folder of shards: its files in the order of their names, in which numbers count as numbers. All are open
           at a time.
 
-        Where a file holds several arrays, the name of one follows the path: ``"file.h5:/group/rows"``. Axes after the
-        first are raveled, in C order; see `row_axes`.
+        Where a file holds several arrays of two dimensions or more, the name of one follows the path:
+        ``"file.h5:/group/rows"``. Axes after the first are raveled, in C order; see `row_axes`. What a system puts into
+        folders, such as `._name`, `Thumbs.db` and other hidden files, is passed over.
     columns : sequence of str or int, default=None
         Columns to read, by name or by number from 0 on, in this order; None reads all. The other columns of a text or
         Parquet file may hold anything.
@@ -335,7 +313,7 @@ class _Reopening:
 
 
 def _open_path(text: str, wanted: _Wanted, row_axes: int = 1) -> RowSource:
-    path, key = _path_and_key(text)
+    path, key = path_and_key(text)
     if not text or not path.exists():
         raise FileNotFoundError(f"there is no file or folder {text}.")
     source = _open_path_once(path, text, wanted._replace(key=key), row_axes)
@@ -345,25 +323,13 @@ def _open_path(text: str, wanted: _Wanted, row_axes: int = 1) -> RowSource:
 
 def _open_path_once(path: Path, text: str, wanted: _Wanted, row_axes: int) -> RowSource:
     if path.is_dir():
-        is_zarr = any((path / name).exists() for name in (".zarray", ".zgroup", "zarr.json"))
-        if not is_zarr:
+        if not is_zarr(path):
             return _open_folder(path, wanted, row_axes)
-        return _pick(open_zarr(path, text, wanted.key), wanted, row_axes)
-    file = PositionedFile(path)
-    try:
-        return _open_file(file, path.name, text, wanted, row_axes)
-    except BaseException:
-        file.close()
-        raise
-
-
-def _path_and_key(path: str) -> tuple[Path, str | None]:
-    """Split ``PATH:/NAME`` into its halves; a path that exists as a whole has no name behind it."""
-    whole = Path(path)
-    if whole.exists() or ":" not in path:
-        return whole, None
-    file, _, key = path.rpartition(":")
-    return (Path(file), key) if Path(file).exists() else (whole, None)
+        return _open_arrays(arrays_of_folder(path, text), wanted, row_axes)
+    file, kind = open_file(path, text, is_text=wanted.text.encoding is not None)
+    if kind in TABLES:
+        return _open_table(file, kind, text, wanted)
+    return _open_arrays(arrays_of_file(file, kind, text, wanted.key), wanted, row_axes)
 
 
 def _pick(source: RowSource, wanted: _Wanted, row_axes: int) -> RowSource:
@@ -400,7 +366,7 @@ def _look_like_pictures(row_shape: tuple[int, ...]) -> bool:
 
 
 def _open_folder(folder: Path, wanted: _Wanted, row_axes: int) -> RowSource:
-    paths = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
+    paths = [path for path in files_of_data(folder) if not path.name.startswith("_")]
     if not paths:
         raise ValueError(f"the folder {folder} holds no files.")
     if wanted.targets:
@@ -423,50 +389,23 @@ def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
-def _open_file(
-    file: PositionedFile, file_name: str, name: str, wanted: _Wanted, row_axes: int, *, unpacked: bool = False
-) -> RowSource:
-    start = file.read(0, 128)
-    if not start:
-        raise ValueError(f"{name} is empty.")
-    if start.startswith(_GZIP) and not unpacked:
-        return _open_gzipped(file, file_name, name, wanted, row_axes)
-    promised = _KINDS.get(Path(file_name).suffix.lower())
-    found = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
-    if found is None and is_safetensors(start) and promised in (None, "safetensors"):
-        found = "safetensors"
-    if found is None and is_idx(start) and promised is None:
-        found = "IDX"
-    is_text = begins_as_text(start) or (promised == "text" and wanted.text.encoding is not None)
-    if found is None and is_text and promised in (None, "text"):
-        found = "text"
-    if found is None and promised == "MATLAB":  # version 4 begins with numbers
-        found = "MATLAB"
-    if found is None or promised not in (None, found):
-        what = f"holds {found}" if found else "does not begin as such a file does"
-        raise ValueError(
-            f"{name} is named like a {promised} file and {what}." if promised else f"{name} is of no known kind."
-        )
-    if unpacked and found not in ("NumPy", "IDX", "safetensors", "text"):
-        raise ValueError(f"{name} is {found}, gzipped; unpack it first.")
-    if wanted.key is not None and found in ("NumPy", "IDX", "text", "Parquet"):
-        raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
-    if found == "text":
-        return _open_text(file, name, wanted)
-    if found == "Parquet":
-        file.close()  # it is opened by another library
-        return _open_parquet(file.path, name, wanted)
-    return _pick(_open_as(found, file, name, wanted.key), wanted, row_axes)
+def _open_table(file: PositionedFile, kind: str, name: str, wanted: _Wanted) -> RowSource:
+    """Return the rows of a table; the file is closed, and read anew where that is needed."""
+    try:
+        if wanted.key is not None:
+            raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
+        return _open_text(file, name, wanted) if kind == "text" else _open_parquet(file.path, name, wanted)
+    finally:
+        file.close()
 
 
 def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
-    """Return the rows of a table of text, parsed; the file is closed."""
+    """Return the rows of a table of text, parsed."""
     table = TextTable(file, name, wanted.text)
     for remark in table.remarks:
-        warnings.warn(remark, stacklevel=6)
+        warnings.warn(remark, stacklevel=7)
     columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
     rows = table.read_rows(columns, targets, wanted.missing)
-    file.close()
     named = "The first line of {} names its columns." if table.names else "No line of {} names its columns."
     rows.notes = (named.format(name), *rows.notes)
     return rows
@@ -490,31 +429,14 @@ def _without_targets(
     return Columns(tuple(chosen), tuple(targets)), targets
 
 
-def _open_as(kind: str, file: PositionedFile, name: str, key: str | None) -> RowSource:
-    if kind == "NumPy":
-        return open_npy(file, name)
-    if kind == "zipped NumPy":
-        return open_npz(file, name, key)
-    if kind == "IDX":
-        return open_idx(file, name)
-    if kind == "safetensors":
-        return open_safetensors(file, name, key)
-    file.close()  # others open it themselves
-    if kind == "HDF5":
-        return open_hdf5(file.path, name, key)
-    arrays = matlab_arrays(file.path)
-    return ArrayRows(arrays[choose(key, list(arrays), name)], name)
-
-
-def _open_gzipped(file: PositionedFile, file_name: str, name: str, wanted: _Wanted, row_axes: int) -> RowSource:
+def _open_arrays(file: ArrayFile, wanted: _Wanted, row_axes: int) -> RowSource:
     try:
-        with gzip.open(file.path) as packed:
-            unpacked = PositionedFile.unpacked(file.path, packed)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{name} cannot be unpacked: {error}") from error
-    file.close()
-    try:
-        return _open_file(unpacked, file_name.removesuffix(".gz"), name, wanted, row_axes, unpacked=True)
+        return _pick(file.choose(wanted.key, _can_be_rows).rows(), wanted, row_axes)
     except BaseException:
-        unpacked.close()
+        file.close()
         raise
+
+
+def _can_be_rows(array: StoredArray) -> bool:
+    """Return whether an array has rows and columns of numbers; in MATLAB, single numbers are matrices too."""
+    return holds_numbers(array) and len(array.shape) > 1 and max(array.shape) > 1

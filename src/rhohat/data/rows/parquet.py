@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
 from rhohat.data.rows.base import RowSource, delivered_dtype, notes_on_dropped
-from rhohat.data.rows.columns import ColumnSelection, Reading
+from rhohat.data.rows.columns import Columns, ColumnSelection, Reading
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.tables.cells import is_missing_label
@@ -52,7 +52,6 @@ class ParquetRows(RowSource):
         targets: Sequence[int] = (),
         missing: Literal["error", "keep"] = "error",
     ) -> None:
-        self._errors = import_extra("pyarrow", "formats").ArrowException
         self._keeps_missing = missing == "keep"
         self._file, fields = _open(path, name)
         try:
@@ -73,7 +72,7 @@ class ParquetRows(RowSource):
         super().__init__(name, (metadata.num_rows, len(chosen)), dtype, self._columns.names)
         self.reading = Reading(tuple(chosen), len(fields))
         if targets:
-            self.targets = self._read_targets(_FieldsOf(fields, targets))
+            self.targets = _values(self._file, _FieldsOf(fields, targets), name)
 
     @classmethod
     def names_of(cls, path: Path, name: str) -> list[str]:
@@ -81,6 +80,15 @@ class ParquetRows(RowSource):
         file, fields = _open(path, name)
         file.close()
         return [field.name for field in fields]
+
+    @classmethod
+    def values_of(cls, path: Path, name: str, column: str | None) -> NDArray[np.object_]:
+        """Return what a column holds, or all of them, of shape (n_rows, n_columns)."""
+        file, fields = _open(path, name)
+        with file:
+            wanted = Columns(None if column is None else (column,))
+            chosen = wanted.choose([field.name for field in fields], len(fields), name)
+            return _values(file, _FieldsOf(fields, chosen), name)
 
     def without_missing(self) -> FlatRows:
         """Return the rows that lack no number and no target, in a temporary file; this source is closed."""
@@ -137,7 +145,7 @@ class ParquetRows(RowSource):
     def _group(self, group: int) -> FloatArray:
         if self._kept is None or self._kept[0] != group:
             self._kept = None  # before the next one is there
-            columns = self._columns.read(self._file, group, self._errors, self.name)
+            columns = self._columns.read(self._file, group, self.name)
             rows = np.empty((len(columns[0]), self.shape[1]), self.dtype)
             for index, column in enumerate(columns):
                 if column.null_count and not self._keeps_missing:
@@ -150,16 +158,6 @@ class ParquetRows(RowSource):
                 rows[:, index] = (column.cast("uint8") if str(column.type) == "bool" else column).to_numpy()
             self._kept = group, rows
         return self._kept[1]
-
-    def _read_targets(self, fields: _FieldsOf) -> NDArray[np.object_]:
-        groups = range(len(self._edges) - 1)
-        read = [fields.read(self._file, group, self._errors, self.name) for group in groups]
-        parts = [[column.to_pylist() for column in columns] for columns in read]
-        targets = np.empty((self.shape[0], len(fields.names)), object)
-        for start, columns in zip(self._edges[:-1], parts, strict=True):
-            for index, column in enumerate(columns):
-                targets[start : start + len(column), index] = column
-        return targets
 
 
 class _FieldsOf:
@@ -175,8 +173,9 @@ class _FieldsOf:
         #: Which of the columns of its name each of them is.
         self._ranks = [ranks[number] for number in chosen]
 
-    def read(self, file: Any, group: int, errors: type[Exception], name: str) -> list[Any]:
+    def read(self, file: Any, group: int, name: str) -> list[Any]:
         """Return the columns of a row group."""
+        errors = import_extra("pyarrow", "formats").ArrowException
         try:
             table = file.read_row_group(group, columns=list(dict.fromkeys(self.names)))
         except (errors, OSError) as error:
@@ -185,6 +184,18 @@ class _FieldsOf:
         for place, column in enumerate(table.column_names):
             places.setdefault(column, []).append(place)
         return [table.column(places[column][rank]) for column, rank in zip(self.names, self._ranks, strict=True)]
+
+
+def _values(file: Any, fields: _FieldsOf, name: str) -> NDArray[np.object_]:
+    """Return what columns hold, as Python's objects."""
+    values = np.empty((file.metadata.num_rows, len(fields.names)), object)
+    start = 0
+    for group in range(file.metadata.num_row_groups):
+        columns = fields.read(file, group, name)
+        for index, column in enumerate(columns):
+            values[start : start + len(column), index] = column.to_pylist()
+        start += len(columns[0])
+    return values
 
 
 def _open(path: Path, name: str) -> tuple[Any, list[Any]]:

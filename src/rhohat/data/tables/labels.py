@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rhohat.data.rows.columns import choose_columns
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import TextFormat, is_missing_label, is_plain_number
 from rhohat.data.tables.dialect import find_dialect
@@ -67,7 +68,9 @@ def as_numbers_or_texts(values: Sequence[Any] | NDArray[np.object_]) -> NDArray[
     return np.array(list(values), dtype=np.str_)
 
 
-def read_text_labels(file: PositionedFile, name: str, n_samples: int | None = None) -> NDArray[Any]:
+def read_text_labels(
+    file: PositionedFile, name: str, n_samples: int | None = None, column: str | None = None
+) -> NDArray[Any]:
     """Return the labels in a file of text: of each line one, or several.
 
     Parameters
@@ -78,6 +81,8 @@ def read_text_labels(file: PositionedFile, name: str, n_samples: int | None = No
         What the file is called in messages.
     n_samples : int, default=None
         How many labels there should be, if that is known: it decides whether the first line is a label or a name.
+    column : str, default=None
+        The column that holds them, by name or number; None means all columns.
 
     Returns
     -------
@@ -103,6 +108,9 @@ def read_text_labels(file: PositionedFile, name: str, n_samples: int | None = No
         texts = table.read_texts()
     for remark in table.remarks:
         warnings.warn(remark, stacklevel=3)
+    if column is not None:
+        chosen = choose_columns([column.removeprefix("/")], table.names, table.n_columns, name)
+        texts = texts[:, chosen]
     return as_labels(texts, name)
 
 

@@ -1,0 +1,28 @@
+"""Folders as people have them: what the system has put there is none of their data."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+__all__ = ["files_of_data", "is_of_the_system"]
+
+_SYSTEM_NAMES = {"__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db"}
+
+
+def is_of_the_system(path: str | PurePath) -> bool:
+    """Return whether an operating system made a file for itself, or it is hidden.
+
+    Such as `._name`, which a Mac puts beside every file on a foreign disk and into every archive, `.DS_Store`,
+    `Thumbs.db`, and whatever is in a folder `__MACOSX`.
+
+    Examples
+    --------
+    >>> is_of_the_system("._a.png"), is_of_the_system("__MACOSX/a.npy"), is_of_the_system("_DSC0001.JPG")
+    (True, True, False)
+    """
+    return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in PurePath(path).parts if part != "..")
+
+
+def files_of_data(folder: Path) -> list[Path]:
+    """Return what is in a folder, without what a system has put there, in the order of names."""
+    return sorted(path for path in folder.iterdir() if not is_of_the_system(path.name))

@@ -1,0 +1,119 @@
+"""Labels from files: tables of text, Parquet, and arrays of any kind."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.data.rows.array_files import open_arrays
+from rhohat.data.rows.kinds import open_file, path_and_key
+from rhohat.data.rows.parquet import ParquetRows
+from rhohat.data.rows.stored import StoredArray
+from rhohat.data.tables.cells import is_missing_label
+from rhohat.data.tables.labels import as_labels, read_text_labels
+
+__all__ = ["open_labels"]
+
+
+def open_labels(path: str | PathLike[str], *, n_samples: int | None = None) -> NDArray[Any]:
+    """Read what is to be predicted for each row: a label, a number, or several numbers.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file of any kind that `open_rows` reads, told by its content: `.npy`, `.npz`, IDX (MNIST's format, gzipped or
+        not), safetensors, HDF5, MATLAB, Zarr; or a table, as CSV or Parquet, with a line for each row. Where it holds
+        several arrays, or columns, the name of one follows the path, as in ``"train.mat:/y"`` and ``"table.csv:/y"``;
+        without a name, the labels are the only array of one dimension or one column, or all columns of a table.
+    n_samples : int, default=None
+        How many rows there are, if that is known. It decides whether the first line of a text is a label or a name.
+
+    Returns
+    -------
+    array of shape (n_rows,) or (n_rows, n_targets)
+        Integers as int64, floats and truth values as they are, texts as str. An array of one column, and MATLAB's
+        vectors of one row, become (n_rows,). MATLAB's labels keep their numbers, which often begin at 1. Labels of a
+        text are numbers where every one is a plain number, such as 7 or -0.5; others, such as 007 and 1E3, are texts.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no labels, or several arrays of which none was named; if a label is missing, or it is damaged.
+    MissingExtraError
+        If the package that reads the format is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/digits.npz"
+    >>> np.savez(path, images=np.zeros((3, 8, 8)), y=np.array([7, 2, 1], np.uint8))
+    >>> open_labels(path), open_labels(f"{path}:/y")
+    (array([7, 2, 1]), array([7, 2, 1]))
+    """
+    name = fspath(path)
+    place, key = path_and_key(name)
+    if place.is_file():
+        file, kind = open_file(place, name)
+        with closing(file):
+            if kind == "text":
+                return read_text_labels(file, name, n_samples, key)
+        if kind == "Parquet":
+            return _parquet_labels(place, name, key)
+    return _array_labels(name)
+
+
+def _parquet_labels(path: Path, name: str, key: str | None) -> NDArray[Any]:
+    values = ParquetRows.values_of(path, name, None if key is None else key.removeprefix("/"))
+    return as_labels(values, name)
+
+
+def _array_labels(name: str) -> NDArray[Any]:
+    file, key = open_arrays(name, "labels")
+    try:
+        with file:
+            array = file.choose(key, lambda array: _can_be_labels(array, file.is_matlab))
+            labels = _as_labels(array.load(), name)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} holds texts that are not in UTF-8: {error}.") from error
+    if file.is_matlab and labels.ndim == 2 and len(labels) == 1:
+        labels = labels[0]
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim not in (1, 2):
+        raise ValueError(f"{name} holds an array of shape {labels.shape}; labels are one or several for each row.")
+    missing = np.flatnonzero([is_missing_label(label) for label in labels.flat])
+    if len(missing):
+        row = int(missing[0]) // (labels.size // len(labels))
+        raise ValueError(
+            f"y has missing values: {name} has no label for row {row}. Fill them in, or leave these rows out."
+        )
+    return labels
+
+
+def _can_be_labels(array: StoredArray, is_matlab: bool) -> bool:
+    """Return whether an array is a vector, or a column; in MATLAB, where all vectors are matrices, perhaps a row."""
+    shape = array.shape[1:] if is_matlab and array.shape[:1] == (1,) else array.shape
+    return array.dtype.kind in "biufSUOT" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)) and shape[0] > 1
+
+
+def _as_labels(labels: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return integers as int64, floats in the byte order of this machine, and texts as str."""
+    kind = labels.dtype.kind
+    if kind == "S" or (kind == "O" and all(isinstance(one, bytes) for one in labels.flat)):
+        return np.char.decode(labels.astype(np.bytes_), "utf-8")
+    if kind in "UT" or (kind == "O" and all(isinstance(one, str) for one in labels.flat)):
+        return labels.astype(np.str_)
+    if kind in "iu":
+        if labels.size and labels.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"{name} holds integers that are too large for labels, up to {labels.max()}.")
+        return labels.astype(np.int64)
+    if kind in "bf":
+        return labels.astype(labels.dtype.newbyteorder("="))
+    raise ValueError(f"{name} holds neither numbers nor texts; its dtype is {labels.dtype}.")

@@ -1,0 +1,145 @@
+"""What a path leads to: a file and the name of an array in it, and the kind of the file."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from rhohat.data.rows.flat import is_idx, is_safetensors
+from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.tables.dialect import begins_as_text
+
+__all__ = ["TABLES", "open_file", "path_and_key"]
+
+#: Kinds whose columns may differ in what they hold.
+TABLES = ("text", "Parquet")
+
+#: What the end of a name promises.
+_PROMISES = {
+    ".npy": "NumPy", ".npz": "zipped NumPy", ".h5": "HDF5", ".hdf5": "HDF5", ".parquet": "Parquet", ".mat": "MATLAB",
+    ".safetensors": "safetensors", ".csv": "text", ".tsv": "text", ".txt": "text",
+}  # fmt: skip
+#: What the first bytes say.
+_MAGIC = {
+    b"\x93NUMPY": "NumPy",
+    b"PK\x03\x04": "zipped NumPy",
+    b"PAR1": "Parquet",
+    b"MATLAB 5.0": "MATLAB",
+    b"MATLAB 7.3": "MATLAB 7.3",
+    b"# Created by Octave": "Octave",
+    b"# name: ": "Octave",
+    b"Octave-1-": "Octave",
+}
+#: What a file may be beside what its name promises.
+_ALSO = {"MATLAB": ("MATLAB 7.3",), "HDF5": ("MATLAB 7.3",)}
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_GZIP = b"\x1f\x8b"
+_UNPACKED = ("NumPy", "IDX", "safetensors", "text")  # kinds that are read after they were unpacked
+
+
+def path_and_key(path: str) -> tuple[Path, str | None]:
+    """Split ``PATH:/NAME`` into its halves; a path that exists as a whole has no name behind it."""
+    whole = Path(path)
+    if whole.exists() or ":" not in path:
+        return whole, None
+    file, _, key = path.rpartition(":")
+    return (Path(file), key) if Path(file).exists() else (whole, None)
+
+
+def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[PositionedFile, str]:
+    """Open a file and tell its kind; one that is gzipped is unpacked into a temporary file.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        What the file is called in messages.
+    is_text : bool, default=False
+        Whether it is known to be text if its name says so, in an encoding that does not show.
+
+    Returns
+    -------
+    file : PositionedFile
+    kind : str
+        "NumPy", "zipped NumPy", "IDX", "safetensors", "HDF5", "MATLAB", "MATLAB 7.3", "Parquet", or "text".
+
+    Raises
+    ------
+    ValueError
+        If the file is empty, of no known kind, damaged, or something else than its name says.
+    """
+    file = PositionedFile(path)
+    try:
+        start = file.read(0, 128)
+        if not start.startswith(_GZIP):
+            return file, _kind_of(file, start, path.name, name, is_text)
+        with gzip.open(path) as packed:
+            unpacked = PositionedFile.unpacked(path, packed)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        file.close()
+        raise ValueError(f"{name} cannot be unpacked: {error}") from error
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    try:
+        kind = _kind_of(unpacked, unpacked.read(0, 128), path.name.removesuffix(".gz"), name, is_text)
+        if kind not in _UNPACKED:
+            raise ValueError(f"{name} is {kind}, gzipped; unpack it first.")
+    except BaseException:
+        unpacked.close()
+        raise
+    return unpacked, kind
+
+
+def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_text: bool) -> str:
+    """Return the kind of a file that starts with these bytes."""
+    if not start:
+        raise ValueError(f"{name} is empty.")
+    promised = _PROMISES.get(Path(file_name).suffix.lower())
+    found = _kind_by_content(file, start, promised)
+    if found is None and is_text and promised == "text":
+        found = promised
+    if found == "Octave":
+        raise ValueError(
+            f"{name} is in a format of Octave's own, which is not read; load it in Octave and save it in MATLAB's"
+            " format, with: save -v7 FILE.mat NAME."
+        )
+    if found is None:
+        raise ValueError(
+            f"{name} is named like a {promised} file and does not begin as such a file does."
+            if promised
+            else f"{name} is of no known kind; known are .npy, .npz, IDX, safetensors, HDF5, MATLAB, Parquet and text."
+        )
+    if promised not in (None, found) and found not in _ALSO.get(promised, ()):
+        raise ValueError(f"{name} is named like a {promised} file and holds {found}.")
+    return found
+
+
+def _kind_by_content(file: PositionedFile, start: bytes, promised: str | None) -> str | None:
+    """Return what a file holds by its first bytes, or None; its name decides where they leave a choice."""
+    if _is_hdf5(file, start):
+        return "MATLAB 7.3" if start.startswith(b"MATLAB ") or promised == "MATLAB" else "HDF5"
+    for magic, kind in _MAGIC.items():
+        if start.startswith(magic):
+            return kind
+    if is_safetensors(start) and promised in (None, "safetensors"):
+        return "safetensors"
+    if is_idx(start) and promised is None:
+        return "IDX"
+    if begins_as_text(start) and promised in (None, "text"):
+        return "text"
+    return "MATLAB" if promised == "MATLAB" else None  # version 4 begins with numbers
+
+
+def _is_hdf5(file: PositionedFile, start: bytes) -> bool:
+    """Return whether a file is one of HDF5, which may begin with a block of 512, 1024, 2048, … bytes of its user's."""
+    if start.startswith(_HDF5):
+        return True
+    offset = 512
+    while offset < file.size:
+        if file.read(offset, len(_HDF5)) == _HDF5:
+            return True
+        offset *= 2
+    return False
