@@ -100,7 +100,7 @@ def write_shards(path, X):
     edges = np.linspace(0, len(X), 13).astype(int)
     for number in range(12):  # shard-10 comes after shard-9
         np.save(folder / f"shard-{number}.npy", X[edges[number] : edges[number + 1]])
-    for name in (".hidden", "._shard-0.npy", ".DS_Store", "Thumbs.db", "desktop.ini", "_SUCCESS"):
+    for name in (".hidden", "._shard-0.npy", ".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r", "_SUCCESS"):
         (folder / name).write_text("not a shard")
     (folder / "__MACOSX").mkdir()
     return folder

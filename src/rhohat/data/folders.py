@@ -6,7 +6,16 @@ from pathlib import Path, PurePath
 
 __all__ = ["files_of_data", "is_of_the_system"]
 
-_SYSTEM_NAMES = {"__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db"}
+_SYSTEM_NAMES = {
+    "$recycle.bin",
+    "@eadir",
+    "__macosx",
+    "desktop.ini",
+    "ehthumbs.db",
+    "icon\r",
+    "system volume information",
+    "thumbs.db",
+}
 
 
 def is_of_the_system(path: str | PurePath) -> bool:
