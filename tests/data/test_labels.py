@@ -3,9 +3,11 @@
 import gzip
 import struct
 import tempfile
+from contextlib import nullcontext
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from safetensors.numpy import save_file
@@ -227,8 +229,7 @@ def test_what_is_no_label_is_refused(array, message, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("y.csv", b"a\nb\n", "holds no labels: it is text, and arrays of labels are read from"),
-        ("y.parquet", b"PAR1", "holds no labels: it is Parquet"),
+        ("y.parquet", b"PAR1", "cannot be read as a Parquet file"),
         ("y.npy", b"", "is empty"),
         ("y.npy", b"1\n2\n", "named like a NumPy file and does not begin as such"),
         ("y.bin", b"\x01\x00\x02", "is of no known kind; known are .npy"),
@@ -268,3 +269,38 @@ def test_the_labels_of_mnist_are_read_as_they_were_published(data_dir, tmp_path)
     assert open_labels(path)[:5].tolist() == [7, 2, 1, 0, 4]
     (tmp_path / "labels").write_bytes(path.read_bytes())
     assert len(open_labels(tmp_path / "labels")) == 10_000
+
+
+# Tables.
+
+
+def test_labels_of_a_table_are_its_column(tmp_path):
+    frame = pd.DataFrame({"id": [5, 3], "kind": ["x", "y"], "mass": [0.5, 2.0]}, index=[7, 9])
+    frame.to_csv(tmp_path / "y.csv")
+    frame.to_parquet(tmp_path / "y.parquet")
+    with gzip.open(tmp_path / "y.csv.gz", "wt") as file:
+        file.write((tmp_path / "y.csv").read_text())
+    for name in ("y.csv", "y.csv.gz", "y.parquet"):
+        said = pytest.warns(UserWarning, match="has no name") if "csv" in name else nullcontext()
+        with said:
+            assert open_labels(f"{tmp_path / name}:/kind").tolist() == ["x", "y"]
+        with pytest.warns(UserWarning, match="has no name") if "csv" in name else nullcontext():
+            assert open_labels(f"{tmp_path / name}:mass").tolist() == [0.5, 2.0]
+    frame[["kind"]].to_parquet(tmp_path / "y.parquet")
+    assert open_labels(tmp_path / "y.parquet").tolist() == ["x", "y"]
+    with pytest.raises(ValueError, match="has no column named 'colour'"):
+        open_labels(f"{tmp_path / 'y.parquet'}:/colour")
+
+
+def test_the_number_of_rows_tells_whether_the_first_line_is_a_label(tmp_path):
+    (tmp_path / "y.csv").write_text("0\n5\n3\n")
+    assert open_labels(tmp_path / "y.csv").tolist() == [0, 5, 3]
+    assert open_labels(tmp_path / "y.csv", n_samples=3).tolist() == [0, 5, 3]
+    assert open_labels(tmp_path / "y.csv", n_samples=2).tolist() == [5, 3]
+
+
+@pytest.mark.parametrize("labels", [np.array([1.0, np.nan]), np.array(["a", ""]), np.array([b"a", b"?"])])
+def test_missing_labels_of_arrays_are_refused(labels, tmp_path):
+    np.save(tmp_path / "y.npy", labels)
+    with pytest.raises(ValueError, match=r"y has missing values: .*y\.npy has none for row 1"):
+        open_labels(tmp_path / "y.npy")

@@ -92,7 +92,7 @@ def _array_labels(name: str) -> NDArray[Any]:
     if len(missing):
         row = int(missing[0]) // (labels.size // len(labels))
         raise ValueError(
-            f"y has missing values: {name} has no label for row {row}. Fill them in, or leave these rows out."
+            f"y has missing values: {name} has none for row {row}. Fill it in, or leave such rows out."
         )
     return labels
 
