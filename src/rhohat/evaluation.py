@@ -169,7 +169,7 @@ def evaluate(
             if learns_from_rows:
                 reconstructions.update(block, estimator.inverse_transform(codes))
             elif targets is not None:
-                predictions.append(estimator.predict(given))
+                predictions.append(estimator._predict_rows(given))
         value, terms = estimator.cost(rows) if cost and learns_from_rows else (None, {})
     sparsity = sparsity_target(estimator)
     means = activations.mean_activation

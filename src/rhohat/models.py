@@ -19,6 +19,7 @@ from sklearn.base import OneToOneFeatureMixin
 from rhohat.arrays import FloatArray
 from rhohat.components import transformers
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows, open_table
+from rhohat.data.ranges import some_rows, warn_of_other_scale
 from rhohat.data.rows import ColumnsOfAFit, remember_columns
 from rhohat.estimators import StackedAutoencoder
 from rhohat.estimators.autoencoder import BaseAutoencoder
@@ -151,6 +152,11 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     ------
     ValueError
         If the rows have other columns than those of the fit.
+
+    Warns
+    -----
+    UserWarning
+        If the rows are on another scale than those of the fit.
     """
     steps = preprocessing_of(model)
     first = [*steps, estimator_of(model)][0]
@@ -164,7 +170,20 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
             f"The columns of {rows.name} are {rows.feature_names}, and the model was fitted to those named"
             f" {list(known)}, in this order."
         )
+    _warn_of_other_scale(model, rows)
     return open_rows(rows, transform=_Steps(steps)) if steps else rows
+
+
+def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
+    """Warn where some of the rows are on another scale than what the first step that remembers it was fitted to."""
+    some: Any = some_rows(rows)
+    if some is None:
+        return
+    for step in [*preprocessing_of(model), estimator_of(model)]:
+        if hasattr(step, "training_range_"):
+            warn_of_other_scale(step, some, stacklevel=4)
+            return
+        some = _Steps([step])(some)
 
 
 def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Model:
@@ -301,12 +320,13 @@ def _fit_step(step: Any, rows: RowSource) -> None:
 
 
 class _Steps:
-    """Fitted transformers, one after the other; they are not told the names of columns, which blocks do not have."""
+    """Fitted transformers, one after the other, which work on blocks without looking at names and scales."""
 
     def __init__(self, steps: Sequence[Any]) -> None:
         self._steps = [copy(step) for step in steps]
         for step in self._steps:
-            step.__dict__.pop("feature_names_in_", None)
+            step.__dict__.pop("feature_names_in_", None)  # which blocks do not have
+            step.__dict__.pop("training_range_", None)  # which all rows together are compared with
 
     def __call__(self, rows: FloatArray) -> Any:
         for step in self._steps:

@@ -238,6 +238,7 @@ def test_blas_is_held_to_one_thread_for_the_whole_of_a_fit(X):
     assert seen == {1}
 
 
+@pytest.mark.filterwarnings("ignore:(Most of these|These) rows:UserWarning")
 @pytest.mark.parametrize("scale", [1e-100, 1e25, 1e200])
 def test_the_score_does_not_depend_on_squares_that_fit_a_float(X, scale):
     fitted = fit(X, output_activation="identity")

@@ -340,6 +340,7 @@ def test_the_score_of_a_regressor_does_not_depend_on_squares_that_fit_a_float(si
     assert evaluate(model, X, y).score == model.score(X, y)
 
 
+@pytest.mark.filterwarnings("ignore:Most of these rows:UserWarning")
 def test_activations_that_cannot_be_held_are_refused_with_a_sentence():
     model = fitted(ROWS, activation="identity", sparsity_weight=0.0, max_iter=3)
     with pytest.raises(ValueError, match="the activations of rows 0 to 40 are more than float32 holds; scale the rows"):

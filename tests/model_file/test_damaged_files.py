@@ -148,7 +148,7 @@ def a_scale_of_nothing(record, arrays, metadata):
 
 def a_scaler_of_other_columns(record, arrays, metadata):
     record["model"]["steps"][0][1]["learned"]["n_features_in_"] = 2
-    for name, shape in (("mean_", 2), ("whitening_", (2, 2)), ("dewhitening_", (2, 2))):
+    for name, shape in (("mean_", 2), ("whitening_", (2, 2)), ("dewhitening_", (2, 2)), ("training_range_", (2, 2))):
         arrays[f"steps.0.{name}"] = np.ones(shape)
 
 

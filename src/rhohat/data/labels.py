@@ -91,9 +91,7 @@ def _array_labels(name: str) -> NDArray[Any]:
     missing = np.flatnonzero([is_missing_label(label) for label in labels.flat])
     if len(missing):
         row = int(missing[0]) // (labels.size // len(labels))
-        raise ValueError(
-            f"y has missing values: {name} has none for row {row}. Fill it in, or leave such rows out."
-        )
+        raise ValueError(f"y has missing values: {name} has none for row {row}. Fill it in, or leave such rows out.")
     return labels
 
 

@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 
 __all__ = ["PatchNormalizer", "RangeScaler", "RowTransformer", "ZCAWhitening"]
@@ -65,6 +66,11 @@ class RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If X has another number of columns, is not finite, or becomes numbers that its dtype does not hold.
+
+        Warns
+        -----
+        UserWarning
+            If the rows are on another scale than those of the fit.
         """
         check_is_fitted(self)
         if isinstance(X, RowSource):
@@ -72,8 +78,11 @@ class RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 raise ValueError(
                     f"{X.name} has {X.shape[1]} columns, and {type(self).__name__} was fitted to {self.n_features_in_}."
                 )
+            warn_of_other_scale(self, X)
             return open_rows(X, transform=self._transform_rows)
-        return self._transform_rows(self._validate(X))
+        rows = self._validate(X)
+        warn_of_other_scale(self, rows)
+        return self._transform_rows(rows)
 
     def _validate_inverse(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
@@ -108,6 +117,8 @@ class PatchNormalizer(RowTransformer):
     ----------
     scale_ : float
         c; 1 where all training patches are constant.
+    training_range_ : array of shape (2, n_features)
+        The least and the largest number of each feature in the training rows.
     n_features_in_ : int
     feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
@@ -156,6 +167,7 @@ class PatchNormalizer(RowTransformer):
         rows = self._open(X)
         _check_interval(self.low, self.high, rows.dtype)
         squares, largest = 0.0, max(abs(bound) for bound in rows.extent())
+        self.training_range_ = range_of_features(rows)
         exponent = _exponent(largest)
         for some in rows.map_blocks(partial(_sum_centred_squares, exponent)):
             squares += some
@@ -219,6 +231,8 @@ class RangeScaler(RowTransformer):
     ----------
     data_min_, data_max_ : float
         a and b.
+    training_range_ : array of shape (2, n_features)
+        The least and the largest number of each feature in the training rows.
     n_features_in_ : int
     feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
@@ -260,6 +274,7 @@ class RangeScaler(RowTransformer):
         rows = self._open(X)
         _check_interval(self.low, self.high, rows.dtype)
         self.data_min_, self.data_max_ = rows.extent()
+        self.training_range_ = range_of_features(rows)
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
@@ -316,6 +331,8 @@ class ZCAWhitening(RowTransformer):
         W, symmetric.
     dewhitening_ : array of shape (n_features, n_features)
         Its inverse.
+    training_range_ : array of shape (2, n_features)
+        The least and the largest number of each feature in the training rows.
     n_features_in_ : int
     feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
@@ -360,6 +377,7 @@ class ZCAWhitening(RowTransformer):
         self._validate_params()
         rows = self._open(X)
         largest = max(abs(bound) for bound in rows.extent())
+        self.training_range_ = range_of_features(rows)
         exponent = _exponent(max(largest, math.sqrt(self.epsilon)))
         mean, variances, directions = _principal_components(rows, exponent)
         variances += math.ldexp(self.epsilon, -2 * exponent)

@@ -14,6 +14,7 @@ __all__ = ["joined_ranges", "range_of_features", "remark_on_scale", "some_rows",
 
 _MOST_ROWS = 512  # that are looked at
 _FEWEST_ROWS = 10  # of which it is said that they hardly vary
+_FEWEST_TRAINED = 20  # rows that a range is worth comparing with
 _NARROW = 0.02  # of the training range
 
 
@@ -90,7 +91,7 @@ def warn_of_other_scale(fitted: Any, X: Any, stacklevel: int = 3) -> None:
     """Warn where rows are on another scale than those that something was fitted to, if it remembers these."""
     training_range: FloatArray | None = getattr(fitted, "training_range_", None)
     some = some_rows(X)
-    if training_range is None or some is None:
+    if training_range is None or some is None or getattr(fitted, "n_samples_fit_", np.inf) < _FEWEST_TRAINED:
         return
     remark = remark_on_scale(some, training_range)
     if remark is not None:

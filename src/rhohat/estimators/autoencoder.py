@@ -141,7 +141,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             If X has another number of columns, or `out` another shape, dtype or order, or shares memory with X.
         """
         check_is_fitted(self)
-        return self._forward(self._validate(self._open(X), all_rows=False), 0, self._code_layer, out)
+        return self._forward(self._validate_for_use(X), 0, self._code_layer, out)
 
     def inverse_transform(self, H: ArrayLike | RowSource) -> FloatArray:
         """Return the rows that activations of the code stand for: the decoder alone.
@@ -189,7 +189,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             As for `transform`.
         """
         check_is_fitted(self)
-        return self._forward(self._validate(self._open(X), all_rows=False), 0, self.network_.n_layers, out)
+        return self._forward(self._validate_for_use(X), 0, self.network_.n_layers, out)
 
     def predict(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""
@@ -213,7 +213,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             Where X has no variance at all: 1 for a perfect reconstruction, else 0.
         """
         check_is_fitted(self)
-        rows = open_rows(self._validate(self._open(X), all_rows=False))
+        rows = open_rows(self._validate_for_use(X))
         weights = check_sample_weight(sample_weight, rows, np.float64)
         largest = max(abs(bound) for bound in rows.extent()) or 1.0  # no sum overflows in units of it
         first = rows.read(0, 1)[0].astype(np.float64)  # about which the mean of equal rows is exact

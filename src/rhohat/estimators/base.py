@@ -25,6 +25,7 @@ from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.data import RowSource, open_rows
+from rhohat.data.ranges import joined_ranges, range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checkpointing import (
@@ -148,6 +149,7 @@ class BaseNetwork(BaseEstimator):
     n_evaluations_: int
     n_samples_fit_: int
     data_name_: str | None
+    training_range_: FloatArray
     warm_up_evaluations_: dict[int, int]
     memory_plan_: MemoryPlan
     #: Whether this one is trained as a part of another estimator's fit.
@@ -457,8 +459,10 @@ class BaseNetwork(BaseEstimator):
             warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
             if fitted:
                 return  # as it was before this call, the solver's state too
-        record = self._record() if fitted else None
+        record, range_before = (self._record(), getattr(self, "training_range_", None)) if fitted else (None, None)
         self._take_over(problem, result)
+        if range_before is not None:
+            self.training_range_ = joined_ranges(range_before, self.training_range_)
         if not failed:
             self._seed, self._solver_state, self._solver_theta = seed, state, result.theta
         if record is not None:
@@ -525,9 +529,16 @@ class BaseNetwork(BaseEstimator):
         self.__dict__.pop("_solver_state", None)
         self.__dict__.update(also or {})
 
+    def _validate_for_use(self, X: ArrayLike | RowSource) -> Any:
+        """Return rows to be passed through the fitted network; warn where they are on another scale than its own."""
+        rows = self._validate(self._open(X), all_rows=False)
+        warn_of_other_scale(self, rows, stacklevel=4)
+        return rows
+
     def _note_data(self, X: FloatArray | RowSource) -> None:
         """Set what is remembered of the rows of a fit."""
         self.n_samples_fit_ = X.shape[0]
+        self.training_range_ = range_of_features(X)
         self.data_name_ = X.short_name if isinstance(X, RowSource) else None
 
     def _pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:

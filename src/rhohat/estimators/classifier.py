@@ -157,7 +157,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         array of shape (n_samples,)
         """
         check_is_fitted(self)
-        return self.classes_[self._class_numbers(self._validate(self._open(X), all_rows=False))]
+        return self._predict_rows(self._validate_for_use(X))
 
     def predict_proba(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the probability of each class.
@@ -174,7 +174,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         array of shape (n_samples, n_classes)
         """
         check_is_fitted(self)
-        outputs = self._forward(self._validate(self._open(X), all_rows=False), 0, self.network_.n_layers)
+        outputs = self._forward(self._validate_for_use(X), 0, self.network_.n_layers)
         if self.network_.activations[-1].name == "softmax":
             return outputs
         low, high = _target_range(self.network_.activations[-1])
@@ -213,6 +213,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         """
         check_is_fitted(self)
         return float(super().score(X, y, check_sample_weight(sample_weight, X, np.float64)))
+
+    def _predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:
+        """Return what is predicted for rows, as `_validate` gives them."""
+        return self.classes_[self._class_numbers(X)]
 
     def _class_numbers(self, X: FloatArray | RowSource) -> NDArray[np.intp]:
         """Return which class is predicted for each row; outputs are kept of some rows at a time."""

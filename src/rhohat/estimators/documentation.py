@@ -117,6 +117,9 @@ n_samples_fit_ : int
     Rows of the last fit, or call of `partial_fit`.
 data_name_ : str or None
     What these rows are called: the name of their file; None for rows that were an array.
+training_range_ : array of shape (2, n_features)
+    The least and the largest number of each feature in these rows, and in those of earlier calls of `partial_fit`. Rows
+    that lie far outside are passed through the network with a warning.
 n_features_in_ : int
 feature_names_in_ : array of shape (`n_features_in_`,)
     Only where X has column names that are all strings.

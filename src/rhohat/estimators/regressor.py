@@ -261,8 +261,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             As the y of the fit had it.
         """
         check_is_fitted(self)
-        predicted = self._predict_columns(self._validate(self._open(X), all_rows=False))
-        return predicted[:, 0] if self._one_dimensional else predicted
+        return self._predict_rows(self._validate_for_use(X))
 
     def score(self, X: ArrayLike | RowSource, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R² of the predictions, averaged over targets.
@@ -280,6 +279,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         check_is_fitted(self)
         weights = check_sample_weight(sample_weight, X, np.float64)
         return r_squared(y, self.predict(X), weights)
+
+    def _predict_rows(self, X: FloatArray | RowSource) -> FloatArray:
+        """Return what is predicted for rows, as `_validate` gives them."""
+        predicted = self._predict_columns(X)
+        return predicted[:, 0] if self._one_dimensional else predicted
 
     def _predict_columns(self, X: FloatArray | RowSource) -> FloatArray:
         shift, scale = self._scaling

@@ -66,6 +66,8 @@ class Reader:
         else:
             self._estimator(model, described, prefix)
         self._feature_names(model, described.get("feature_names"), f"{prefix}feature_names")
+        if f"{prefix}training_range_" in self._arrays:
+            model.training_range_ = self._take(f"{prefix}training_range_", (2, model.n_features_in_), np.float64)
         if described.get("reading") is not None:
             model.reading_ = _reading(_get(described, "reading", dict), model.n_features_in_)
         return model

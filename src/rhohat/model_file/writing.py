@@ -50,6 +50,8 @@ class Writer:
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
         names = getattr(model, "feature_names_in_", None)
         described["feature_names"] = None if names is None else self._names([str(name) for name in names], prefix)
+        if hasattr(model, "training_range_"):
+            self.arrays[f"{prefix}training_range_"] = model.training_range_
         described["reading"] = _reading(model.reading_) if hasattr(model, "reading_") else None
         if kind in transformers():
             return described | {"learned": self._learned(model, prefix)}

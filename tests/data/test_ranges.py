@@ -1,0 +1,129 @@
+"""Rows on another scale than those of a fit are noticed, wherever they come from; others are not."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+import rhohat
+from rhohat.data.ranges import remark_on_scale
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+FAR = "far outside of what the model was trained on|vary by less than a fiftieth"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X / 16, y
+
+
+def fitted(kind, X, y):
+    if kind == "autoencoder":
+        return rhohat.SparseAutoencoder(n_components=4, max_iter=3, random_state=0).fit(X)
+    if kind == "classifier":
+        return rhohat.FeedforwardClassifier(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(X, y)
+    return rhohat.FeedforwardRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(X, y)
+
+
+@pytest.mark.parametrize("scale", [255, 1 / 255, -9, 1000])
+@pytest.mark.parametrize("use", ["transform", "reconstruct", "score", "predict", "predict_proba", "source"])
+def test_rows_on_another_scale_are_noticed(use, scale, digits):
+    X, y = digits
+    kind = {"predict": "regressor", "predict_proba": "classifier"}.get(use, "autoencoder")
+    model = fitted(kind, X[:900], y[:900])
+    call = model.transform if use == "source" else getattr(model, use)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call(rhohat.open_rows(X[900:]) if use == "source" else X[900:])
+    with pytest.warns(UserWarning, match=FAR):
+        call(rhohat.open_rows(X * scale) if use == "source" else X * scale)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [rhohat.PatchNormalizer()],
+        [rhohat.RangeScaler()],
+        [rhohat.ZCAWhitening()],
+        [MinMaxScaler()],
+        [StandardScaler()],
+        [StandardScaler(), rhohat.PatchNormalizer()],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("use", ["evaluate", "report", "transform"])
+def test_a_pipeline_notices_it_too(use, steps, digits, tmp_path):
+    X, _ = digits
+    model = make_pipeline(*steps, rhohat.SparseAutoencoder(n_components=4, max_iter=3, random_state=0)).fit(X[:900])
+    rhohat.save(model, tmp_path / "m.safetensors")
+    loaded = rhohat.load(tmp_path / "m.safetensors")
+    calls = {
+        "evaluate": lambda rows: rhohat.evaluate(loaded, rows),
+        "report": lambda rows: rhohat.report(loaded, rows),
+        "transform": loaded.transform,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        calls[use](X[900:])
+    with pytest.warns(UserWarning, match=FAR) as caught:
+        calls[use](np.repeat(X, 12, axis=0) * 255)
+    assert len({str(one.message) for one in caught}) == 1 or use == "transform"  # where each step speaks for itself
+
+
+def test_every_estimator_and_transformer_remembers_its_range(digits):
+    X, y = digits
+    expected = np.array([X.min(axis=0), X.max(axis=0)])
+    for kind in ("autoencoder", "classifier", "regressor"):
+        assert np.array_equal(fitted(kind, X, y).training_range_, expected)
+    for transformer in (rhohat.PatchNormalizer(), rhohat.RangeScaler(), rhohat.ZCAWhitening()):
+        assert np.array_equal(transformer.fit(rhohat.open_rows(X)).training_range_, expected)
+    stack = rhohat.StackedAutoencoder([rhohat.SparseAutoencoder(n_components=4, max_iter=3)]).fit(X)
+    assert np.array_equal(stack.training_range_, expected)
+
+
+def test_the_range_grows_from_call_to_call(digits):
+    X, _ = digits
+    model = rhohat.SparseAutoencoder(n_components=4, solver="adam", random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for scale in (0.001, 1, 0.001):
+            model.partial_fit(X * scale)
+    assert np.array_equal(model.training_range_, [X.min(axis=0), X.max(axis=0)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_remarkable"),
+    [
+        ([[0.5, 3.0]] * 20, False),  # at ease
+        ([[1.9, 7.9]] * 20 + [[0.0, 0.0]], False),  # beyond, but not by the width of the range
+        ([[2.1, 3.0]] * 20 + [[0.0, 0.0]], True),
+        ([[2.1, 3.0]] * 5 + [[0.0, 1.0]] * 6, False),  # some rows alone
+        ([[0.5, 3.001]] * 10 + [[0.501, 3.0]] * 10, True),  # hardly different from one another
+        ([[0.5, 3.0]] * 2, False),  # too few to tell
+    ],
+)
+def test_what_is_remarkable_is_said(rows, is_remarkable):
+    training_range = np.array([[0.0, 0.0], [1.0, 4.0]])
+    varied = np.array(rows) + (0 if is_remarkable else np.linspace(0, 0.09, len(rows))[:, None])
+    assert (remark_on_scale(varied, training_range) is not None) == is_remarkable
+
+
+def test_features_that_never_varied_say_nothing_of_a_scale():
+    assert remark_on_scale(np.full((20, 2), 9.0), np.zeros((2, 2))) is None
+    training_range = np.array([[0.0, 5.0], [1.0, 5.0]])
+    varied = np.linspace(0, 1, 20)[:, None] * [1, 0] + [0, 5.5]
+    assert remark_on_scale(varied, training_range) is None
+
+
+def test_models_without_a_range_are_silent(digits):
+    X, y = digits
+    model = fitted("autoencoder", X, y)
+    del model.training_range_
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.transform(X * 255)
