@@ -206,9 +206,9 @@ class BaseNetwork(BaseEstimator):
             inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw)
             return inputs.astype(self.coefs_[0].dtype)
         weights = self.coefs_[0].T
-        norms = np.linalg.norm(weights, axis=1, keepdims=True)
+        norms = np.linalg.norm(weights.astype(np.float64), axis=1, keepdims=True)
         unit = np.zeros_like(weights)
-        np.divide(weights, norms, out=unit, where=norms > 0)
+        np.divide(weights, norms, out=unit, where=norms > 0, casting="same_kind")
         return unit
 
     @property
