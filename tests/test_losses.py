@@ -15,13 +15,14 @@ from rhohat.losses import (
     SquaredError,
     as_loss,
 )
-from tests.tolerances import EXACT
+from tests.tolerances import EXACT, FLOAT32_COST
 
 COVARIANCE = [[2.0, 0.5, 0.1], [0.5, 1.0, 0.3], [0.1, 0.3, 0.5]]
 ALL = [
     *(make() for make in LOSSES.values()),
     LabelNoiseCrossEntropy(0.0),
     LabelNoiseCrossEntropy(0.4),
+    LabelNoiseCrossEntropy(0.001),
     GaussianLoss(COVARIANCE),
 ]
 every = pytest.mark.parametrize("loss", ALL, ids=str)
@@ -85,6 +86,48 @@ def test_work_is_done_in_the_given_precision(loss, rng):
     exact, of_exact = evaluate(loss, outputs.astype(float), y.astype(float))
     np.testing.assert_allclose(values, exact, rtol=1e-5)
     np.testing.assert_allclose(derivative, of_exact, rtol=1e-4, atol=1e-6)
+
+
+@every
+def test_many_rows_of_float32_are_summed_as_exactly_as_single_ones(loss, rng):
+    """Most rows cost next to nothing, as after a fit, and beside the sum all that they cost would be rounded away."""
+    n_rows = 200_000
+    y = np.zeros((n_rows, 3))
+    y[np.arange(n_rows), rng.integers(0, 3, n_rows)] = 1
+    sizes = np.where(rng.random((n_rows, 1)) < 0.1, 1.0, 9.0) + 0.01 * rng.random((n_rows, 1))
+    outputs = sizes * (2 * y - 1) if loss.contains else y + 0.01 * sizes**-2 * rng.normal(size=y.shape)
+    outputs, y = outputs.astype(np.float32), y.astype(np.float32)
+    expected = loss.sum_and_derivative(outputs.astype(float), y.astype(float), np.empty(y.shape))
+    found = loss.sum_and_derivative(outputs, y, np.empty_like(outputs))
+    assert found == pytest.approx(expected, rel=FLOAT32_COST)
+
+
+@every
+@pytest.mark.parametrize("n_features", [1000, 3000, 100_000])
+def test_wide_rows_of_float32_are_summed_as_exactly_as_narrow_ones(loss, n_features, rng):
+    if isinstance(loss, GaussianLoss):
+        n_features, loss = n_features // 100, GaussianLoss(np.eye(n_features // 100) + 0.1)
+    outputs = rng.normal(size=(3, n_features)) * np.where(rng.random((3, n_features)) < 0.1, 1, 0.03)
+    y = np.zeros((3, n_features))
+    y[:, 1] = 1
+    outputs, y = outputs.astype(np.float32), y.astype(np.float32)
+    exact, _ = evaluate(loss, outputs.astype(float), y.astype(float))
+    values, _ = evaluate(loss, outputs, y)
+    np.testing.assert_allclose(values, exact, rtol=FLOAT32_COST)
+
+
+@precisions
+@pytest.mark.parametrize("size", [3, 10, 15, 30, 80])
+@from_z
+def test_a_sure_and_right_output_costs_exactly_the_little_that_it_should(loss, size, dtype):
+    """Also where that is less than the spacing of floating-point numbers at 1, or at the pre-activations."""
+    z, y = np.array([[size, -size, -size], [-size, -size, size]], dtype), np.array([[1, 0, 0], [0, 0, 1]], dtype)
+    wrong = getattr(loss, "epsilon", 0.0)
+    each = np.log1p(np.exp(-size)) - np.log1p(wrong / (1 - wrong) * np.exp(-size)) - np.log1p(-wrong)
+    expected = np.log1p(2 * np.exp(-2 * size)) if isinstance(loss, SoftmaxCrossEntropy) else 3 * each
+    np.testing.assert_allclose(
+        evaluate(loss, z, y)[0], expected, rtol=FLOAT32_COST if dtype == np.float32 else EXACT, atol=1e-45
+    )
 
 
 @given(st.lists(st.tuples(numbers, st.floats(0, 1)), min_size=1, max_size=20))

@@ -24,7 +24,8 @@ from rhohat.objective import Objective
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay, WeightPenalty
 from rhohat.row_windows import RowWindows
 from rhohat.solvers import Adam
-from tests.tolerances import EXACT, FLOAT32, GRADIENT
+from tests import trained
+from tests.tolerances import EXACT, FLOAT32, FLOAT32_COST, GRADIENT
 
 N_ROWS = 50
 NETWORK = Network((3, 4, 3), (Sigmoid(), Sigmoid()))
@@ -160,16 +161,39 @@ def test_a_batch_is_the_objective_over_its_rows(kind, batch_size, X, rng):
                 share = options["sample_weight"][rows].mean() / options["sample_weight"].mean()
                 terms = {name: share * value for name, value in expected[2].items()}
                 expected = share * expected[0], share * expected[1], terms
-            tolerance = FLOAT32 if kind == "float32" else EXACT
-            np.testing.assert_allclose(found[0], expected[0], rtol=tolerance)
-            np.testing.assert_allclose(value, expected[0], rtol=tolerance)
-            assert terms == pytest.approx(found[2], rel=tolerance)
+            tolerance, of_costs = (FLOAT32, FLOAT32_COST) if kind == "float32" else (EXACT, EXACT)
+            np.testing.assert_allclose(found[0], expected[0], rtol=of_costs)
+            np.testing.assert_allclose(value, expected[0], rtol=of_costs)
+            assert terms == pytest.approx(found[2], rel=of_costs)
             np.testing.assert_allclose(in_parts, found[1], rtol=0, atol=tolerance * np.abs(found[1]).max())
             np.testing.assert_allclose(found[1], expected[1], rtol=tolerance, atol=tolerance)
             assert found[2].keys() == expected[2].keys()
-            np.testing.assert_allclose(list(found[2].values()), list(expected[2].values()), rtol=tolerance)
+            np.testing.assert_allclose(list(found[2].values()), list(expected[2].values()), rtol=of_costs)
             n_batches += 1
         assert n_batches == -(-N_ROWS // batch_size)
+
+
+@pytest.mark.parametrize("problem", ["sparse, weighted", "sparse, tied", "deep", "l1", "maxout", "tangents", "classes"])
+def test_a_batch_of_float32_rows_costs_at_trained_weights_what_it_does_in_float64(problem):
+    """θ is float32 there too, so that penalties on weights are sums of float32 numbers as well."""
+    theta = trained.trained_theta(problem)
+    batch = trained.objective_of(problem, np.float32, make=BatchObjective)
+    value, gradient, terms = trained.objective_of(problem, np.float64).evaluate(theta)
+    in_parts = np.full(theta.size, np.nan)
+    found, found_terms = batch.evaluate_in_parts(theta.astype(np.float32), partial(put, in_parts))
+    assert found == pytest.approx(value, rel=FLOAT32_COST)
+    assert found_terms == pytest.approx(terms, rel=FLOAT32_COST)
+    assert np.linalg.norm(in_parts - gradient) <= FLOAT32 * np.linalg.norm(gradient)
+
+
+@pytest.mark.parametrize("problem", ["sparse, tied", "deep", "maxout", "tangents", "classes, weighted"])
+def test_float32_rows_held_out_cost_at_trained_weights_what_they_do_in_float64(problem):
+    theta = trained.trained_theta(problem)
+    single, double = (
+        trained.objective_of(problem, dtype, make=partial(MiniBatches, seed=0, validation_fraction=0.9))
+        for dtype in (np.float32, np.float64)
+    )
+    assert single.validate(theta) == pytest.approx(double.validate(theta), rel=FLOAT32_COST)
 
 
 def test_a_batch_has_the_gradient_that_it_says(X, theta):

@@ -37,9 +37,10 @@ from rhohat.penalties import (
     WeightPenalty,
 )
 from rhohat.proofs import proof_cases
+from tests import trained
 from tests.conftest import relative_difference
 from tests.textbook import sparse_cost
-from tests.tolerances import EXACT, FLOAT32, GRADIENT
+from tests.tolerances import EXACT, FLOAT32, FLOAT32_COST, GRADIENT
 
 DEPTHS = {1: (11, 7, 11), 2: (11, 7, 5, 11), 3: (11, 7, 4, 7, 11)}
 WEIGHT_DECAY, SPARSITY = 1e-3, 0.1
@@ -282,6 +283,9 @@ def test_every_model_is_computed_on_in_float32_and_summed_in_float64(case):
     single, double = results
     assert single["gradient"].dtype == np.float64
     assert_close(single, double, FLOAT32)
+    for results in (single, double):
+        results.pop("Hessian times a vector", None)
+    assert_close(single | {"gradient": 1.0}, double | {"gradient": 1.0}, FLOAT32_COST)
     assert relative_difference(single["gradient"], double["gradient"]) > 1e-10
 
 
@@ -346,7 +350,30 @@ def test_float32_data_is_computed_on_in_float32_and_summed_in_float64():
     value, gradient = single(theta)
     assert gradient.dtype == np.float64
     assert 0 < relative_difference(gradient, double(theta)[1]) < FLOAT32
-    assert abs(value - double(theta)[0]) < FLOAT32
+    assert value == pytest.approx(double(theta)[0], rel=FLOAT32_COST)
+
+
+@pytest.mark.parametrize("problem", trained.PROBLEMS)
+def test_the_cost_of_float32_rows_at_trained_weights_is_that_of_float64(problem):
+    """Where all that is added up is small, most of it very small, and of one sign."""
+    theta = trained.trained_theta(problem)
+    single, double = (trained.objective_of(problem, dtype) for dtype in (np.float32, np.float64))
+    expected = double.evaluate(theta)
+    for value, terms in (single.evaluate(theta)[::2], single.cost(theta)):
+        assert value == pytest.approx(expected[0], rel=FLOAT32_COST)
+        assert terms == pytest.approx(expected[2], rel=FLOAT32_COST)
+    for found, rho_hat in zip(single.mean_activations(theta), double.mean_activations(theta), strict=True):
+        assert relative_difference(found, rho_hat) < FLOAT32_COST
+    assert relative_difference(single(theta)[1], expected[1]) < FLOAT32
+
+
+@pytest.mark.parametrize("problem", trained.PROBLEMS)
+def test_float32_sums_have_the_same_bits_on_any_number_of_threads(problem):
+    theta = trained.trained_theta(problem)
+    first, *others = (trained.objective_of(problem, np.float32, n_jobs).evaluate(theta) for n_jobs in (1, 2, 4))
+    for value, gradient, terms in others:
+        assert (value, terms) == (first[0], first[2])
+        np.testing.assert_array_equal(gradient, first[1])
 
 
 def test_the_terms_add_up_and_stand_under_their_names():
@@ -642,7 +669,7 @@ def test_settings_may_be_numbers_of_numpy(rng):
         ]
         J = Objective(network, X, penalties=penalties, tangents=tangents, engine=ThreadEngine(1))
         results.append(J.evaluate(theta))
-    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-6)
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=FLOAT32_COST)
     assert relative_difference(results[0][1], results[1][1]) < FLOAT32
 
 

@@ -13,7 +13,7 @@ from rhohat.penalties import (
     WeightDecay,
     WeightPenalty,
 )
-from tests.tolerances import EXACT
+from tests.tolerances import EXACT, FLOAT32_COST
 
 FLOAT64 = np.dtype(np.float64)
 fractions = st.floats(1e-6, 1 - 1e-6)
@@ -27,6 +27,22 @@ def test_weight_decay_is_half_lambda_times_the_squared_norm(rng):
     np.testing.assert_allclose(decay.value(weights), 0.15 * sum((W**2).sum() for W in weights), rtol=EXACT)
     for W, gradient in zip(weights, gradients, strict=True):
         np.testing.assert_allclose(gradient, 1 + 0.3 * W, rtol=EXACT)
+
+
+def test_weight_decay_of_large_matrices_of_float32_is_exact(rng):
+    """Trained weights are small but for some."""
+    W = (rng.normal(size=(784, 1000)) * np.where(rng.random((784, 1000)) < 0.02, 1, 0.01)).astype(np.float32)
+    expected = 0.15 * np.sum(W.astype(float) ** 2)
+    assert WeightDecay(0.3).value([W]) == pytest.approx(expected, rel=FLOAT32_COST)
+    assert WeightDecay(0.3).value([W.T, W[:10]]) == pytest.approx(
+        expected + 0.15 * np.sum(W[:10].astype(float) ** 2), rel=FLOAT32_COST
+    )
+
+
+def test_l1_of_wide_layers_of_float32_is_exact(rng):
+    a = (rng.random((3, 100_000)) ** 20).astype(np.float32)
+    expected = 0.3 * np.abs(a.astype(float)).sum(axis=1)
+    np.testing.assert_allclose(L1Sparsity(0.3).value(a), expected, rtol=FLOAT32_COST)
 
 
 def test_the_hessian_of_weight_decay_is_lambda(rng):

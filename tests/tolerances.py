@@ -6,4 +6,5 @@ AUTOMATIC_HESSIAN = 1e-9  # a Hessian-vector product against automatic different
 GRADIENT = 1e-8  # against central differences in float64, relative difference
 HESSIAN = 1e-6  # a Hessian-vector product against central differences of the gradient, relative difference
 ORACLE = 1e-9  # against figures that another program reports, relative
-FLOAT32 = 1e-4  # float32 arithmetic against float64, relative
+FLOAT32 = 1e-4  # gradients, and rows that are passed on, in float32 arithmetic against float64, relative
+FLOAT32_COST = 1e-6  # J, its terms, mean activations and metrics of float32 rows against float64, relative

@@ -18,6 +18,7 @@ import numpy as np
 
 from rhohat.activations import ElementwiseActivation
 from rhohat.arrays import FloatArray, array_namespace
+from rhohat.kernels import column_sums, row_products
 from rhohat.network import Layers, Network, Parameters
 from rhohat.penalties import Penalty, check_weight
 from rhohat.tangents import TangentPass
@@ -80,16 +81,18 @@ class JacobianPenalty(Penalty):
         """
         layer, x = self.penalised_layer(network.n_layers), layers.a[0]
         tangent_pass = TangentPass(network, parameters, layers)
-        values: FloatArray = array_namespace(x).zeros_like(layers.a[layer][:, 0])
+        xp = array_namespace(x)
+        total: FloatArray = xp.zeros(x.shape[0], dtype=xp.float64)  # a deep contraction adds up as many as features
         for tangent in self.tangents(x.shape[1], x.dtype, tangents):
             pushed = tangent_pass.push_forward(tangent, stop=layer)
             alpha = pushed.a[-1]
-            values += array_namespace(alpha).einsum("ij,ij->i", alpha, alpha)
+            total += row_products(alpha, alpha)
             phi = 2 * self.weight * self.factor * alpha
             if row_weights is not None:
                 phi *= row_weights
             tangent_pass.pull_back(pushed, phi, gradient, added_z)
-        values *= self.weight * self.factor
+        total *= self.weight * self.factor
+        values: FloatArray = xp.asarray(total, dtype=x.dtype)
         return values
 
     def add_hessian_product(
@@ -188,7 +191,7 @@ class Contraction(JacobianPenalty):
         if self.penalised_layer(network.n_layers) > 1 or not isinstance(activation, ElementwiseActivation):
             return super().add(network, parameters, layers, row_weights, tangents, gradient, added_z)
         W, a = parameters.weights[0], layers.a[1]
-        squared_norms = (W * W).sum(0)
+        squared_norms = column_sums(W * W)
         derivative = activation.derivative(a)
         squares = derivative * derivative
         values: FloatArray = self.weight * (squares @ squared_norms)
@@ -198,7 +201,7 @@ class Contraction(JacobianPenalty):
             extra *= row_weights
         known = added_z[0]
         added_z[0] = extra if known is None else known + extra
-        gradient.weights[0][:] += 2 * self.weight * W * squares.sum(0)
+        gradient.weights[0][:] += 2 * self.weight * W * column_sums(squares)
         return values
 
     def add_hessian_product(
@@ -220,10 +223,11 @@ class Contraction(JacobianPenalty):
         W, V, a, zeta = tangent_pass.parameters.weights[0], direction.weights[0], layers.a[1], along.z[1]
         scale = 2 * self.weight * (1 if row_weights is None else row_weights)
         first, second, third = activation.derivative(a), activation.second_derivative(a), activation.third_derivative(a)
-        squared_norms, their_change = (W * W).sum(0), 2 * (W * V).sum(0)
+        squared_norms, their_change = column_sums(W * W), 2 * column_sums(W * V)
         extra_change = (second * second + first * third) * zeta * squared_norms + first * second * their_change
         network.add_products(product, 0, layers.a[0], scale * extra_change, ones)
-        product.weights[0][:] += V * (scale * first * first).sum(0) + W * (scale * 2 * first * second * zeta).sum(0)
+        of_direction, of_weights = scale * first * first, scale * 2 * first * second * zeta
+        product.weights[0][:] += V * column_sums(of_direction) + W * column_sums(of_weights)
 
 
 @dataclass(frozen=True)

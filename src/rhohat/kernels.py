@@ -1,4 +1,4 @@
-"""What the hot loop is made of, each operation in the form in which NumPy and BLAS are fastest.
+"""What the hot loop is made of: each operation in the form in which NumPy and BLAS are fastest, sums in an exact one.
 
 An evaluation is five matrix products per pair of layers, and a dozen passes over the activations in between. What each
 operation saves of the plain form's time, with 64 features and 25 hidden units in float64 (`make bench-kernels`):
@@ -9,7 +9,13 @@ operation saves of the plain form's time, with 64 features and 25 hidden units i
 - bias and sigmoid, with these two and without a pass to change the sign: a sixth.
 
 Each falls back to the plain form where it does not apply, and for arrays that are not NumPy's. The choice depends on
-shapes alone, so the result has the same bits on any number of threads.
+shapes and dtypes alone, so the result has the same bits on any number of threads.
+
+The sums, from `sum_of_squares` on, are there to be exact. BLAS, and NumPy where it adds rows up, add float32 numbers
+one after another, in float32. The larger the sum has become, the more of every further number is rounded away, and
+where all are of one sign these errors add up: the squares of 400,000 residuals came out wrong in the fifth digit. So
+some hundred numbers are added up in float32, and such sums in float64, which takes one to three microseconds a block
+more. Sums of float64 numbers are taken as they were: their rounding errors are a billion times smaller.
 """
 
 from __future__ import annotations
@@ -20,7 +26,18 @@ import numpy as np
 
 from rhohat.arrays import FloatArray, array_namespace
 
-__all__ = ["add_row", "multiply", "multiply_transposed", "reciprocal", "subtract_from_row"]
+__all__ = [
+    "add_row",
+    "column_sums",
+    "multiply",
+    "multiply_transposed",
+    "reciprocal",
+    "row_products",
+    "subtract_from_row",
+    "sum_of_squares",
+    "sum_rows",
+    "sum_weighted_rows",
+]
 
 # BLAS takes a product of at most so many multiply-adds as it is. A larger one is first copied, piece by piece, into
 # buffers of BLAS's own; where a layer is narrow that takes longer than multiplying.
@@ -30,6 +47,10 @@ _FEWEST_ROWS = 256  # in a small product; flatter ones do not pay
 # NumPy starts an inner loop for every row when a vector is added to each, and a loop over 25 numbers is mostly start.
 _LONG_ROW = 2**14  # numbers
 _MOST_ROWS = 32  # joined to one
+
+# Of float32 numbers, at most so many are added up in float32, and their sums in float64.
+_NUMBERS_ADDED = 1024
+_ROWS_ADDED = 256
 
 
 def multiply(A: FloatArray, B: FloatArray, out: FloatArray) -> None:
@@ -100,12 +121,103 @@ def reciprocal(X: FloatArray) -> None:
         array_namespace(X).reciprocal(X, out=X)
 
 
+def sum_of_squares(X: FloatArray) -> float:
+    """Return the sum of the squares of all numbers in an array of any shape."""
+    flat = X.reshape(-1)
+    if not _is_long(flat):
+        return float(array_namespace(flat).vdot(flat, flat))
+    pieces, rest = _cut(flat)
+    total = np.add.reduce(np.vecdot(pieces, pieces), dtype=np.float64)
+    return float(total + np.vdot(rest, rest)) if rest.size else float(total)
+
+
+def row_products(A: FloatArray, B: FloatArray) -> FloatArray:
+    """Return Σ_j a_ij b_ij for each row, of shape (n_rows,), in the dtype of the arrays.
+
+    Parameters
+    ----------
+    A, B : arrays of shape (n_rows, n)
+    """
+    if not _is_long(A):
+        products: FloatArray = array_namespace(A).einsum("ij,ij->i", A, B)
+        return products
+    (pieces, rest), (others, their_rest) = _cut(A), _cut(B)
+    total = np.vecdot(pieces, others).sum(axis=-1, dtype=np.float64)
+    total += np.vecdot(rest, their_rest)
+    return total.astype(A.dtype)
+
+
+def column_sums(X: FloatArray) -> FloatArray:
+    """Return the sum of all rows of X, of shape (n_rows, n), in its dtype; with ones, `sum_rows` does it faster."""
+    xp = array_namespace(X)
+    total: FloatArray = xp.asarray(X.sum(0, dtype=xp.float64), dtype=X.dtype)
+    return total
+
+
+def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray) -> None:
+    """Write the sum of all rows into `out`, as a product with ones: BLAS adds rows up several times faster than NumPy.
+
+    Parameters
+    ----------
+    X : array of shape (n_rows, n)
+    ones : array of shape (1, n_rows)
+    out : array of shape (1, n)
+    """
+    n_rows, n = X.shape
+    if not _has_many_rows(X):
+        array_namespace(X).matmul(ones, X, out=out)
+        return
+    rows = _rows_added(n_rows)
+    whole = n_rows - n_rows % rows
+    joined = X[:whole].reshape(rows, -1)  # several rows side by side, whose sums are added afterwards
+    np.add.reduce(np.matmul(ones[:, :rows], joined).reshape(-1, 1, n), axis=0, dtype=np.float64, out=out)
+    if whole < n_rows:
+        out += ones[:, whole:] @ X[whole:]
+
+
+def sum_weighted_rows(X: FloatArray, weights: FloatArray, out: FloatArray) -> None:
+    """Write Σ_i w_i x_i into `out`; arguments as for `sum_rows`, with weights in the place of ones."""
+    n_rows = len(X)
+    if not _has_many_rows(X):
+        array_namespace(X).matmul(weights, X, out=out)
+        return
+    rows = _rows_added(n_rows)
+    whole = n_rows - n_rows % rows
+    products = np.matmul(weights[:, :whole].reshape(-1, 1, rows), _stack(X[:whole], rows))
+    np.add.reduce(products, axis=0, dtype=np.float64, out=out)
+    if whole < n_rows:
+        out += weights[:, whole:] @ X[whole:]
+
+
+def _is_long(A: FloatArray) -> bool:
+    """Return whether the last axis has more float32 numbers than may be added up in float32."""
+    return type(A) is np.ndarray and A.dtype == np.float32 and A.shape[-1] > _NUMBERS_ADDED
+
+
+def _has_many_rows(X: FloatArray) -> bool:
+    """Return whether there are more rows of float32 numbers than may be added up in float32."""
+    return type(X) is np.ndarray and X.dtype == np.float32 and len(X) > _ROWS_ADDED
+
+
+def _cut(A: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return pieces of the last axis that may be added up in float32, side by side on one more axis, and the rest."""
+    whole = A.shape[-1] - A.shape[-1] % _NUMBERS_ADDED
+    return A[..., :whole].reshape(*A.shape[:-1], -1, _NUMBERS_ADDED), A[..., whole:]
+
+
 @lru_cache
 def _rows_of_small_product(n_rows: int, multiply_adds_per_row: int) -> int:
     """Return how many rows each product of a stack has; all of them, where one product is best."""
     n_products = max(-(-n_rows * multiply_adds_per_row // _SMALL_PRODUCT), 1)
     rows = n_rows // n_products
     return n_rows if rows < _FEWEST_ROWS else rows
+
+
+@lru_cache
+def _rows_added(n_rows: int) -> int:
+    """Return how many rows are added up in float32: so many that none are left over, where that is possible."""
+    fitting = (rows for rows in range(_ROWS_ADDED, _ROWS_ADDED // 8, -1) if n_rows % rows == 0)
+    return next(fitting, _ROWS_ADDED)
 
 
 def _stack(A: FloatArray, rows: int) -> FloatArray:

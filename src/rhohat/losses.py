@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve
 
 from rhohat.arrays import FloatArray, array_namespace
+from rhohat.kernels import row_products, sum_of_squares
 
 __all__ = [
     "LOSSES",
@@ -72,7 +73,8 @@ class Loss(ABC):
 
         Arguments as for `value_and_derivative`.
         """
-        return float(self.value_and_derivative(outputs, y, out).sum())
+        values = self.value_and_derivative(outputs, y, out)
+        return float(values.sum(dtype=array_namespace(values).float64))
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return (∂²loss/∂outputs²) · tangent, row by row; needed for Hessian-vector products alone.
@@ -111,18 +113,17 @@ class SquaredError(Loss):
         """Return ½ Σ_k (a_k − y_k)² and write a − y into `out`."""
         xp = array_namespace(outputs)
         xp.subtract(outputs, y, out=out)
-        values: FloatArray = xp.einsum("ij,ij->i", out, out)
+        values = row_products(out, out)
         values *= 0.5
         return values
 
     def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
-        """Return ½ Σ_ik (a_ik − y_ik)², as one scalar product, and write a − y into `out`."""
+        """Return ½ Σ_ik (a_ik − y_ik)², without a sum for each row, and write a − y into `out`."""
         if type(self).value_and_derivative is not SquaredError.value_and_derivative:  # a subclass with its own loss
             return super().sum_and_derivative(outputs, y, out)
         xp = array_namespace(outputs)
         xp.subtract(outputs, y, out=out)
-        flat = out.reshape(-1)
-        return 0.5 * float(xp.dot(flat, flat))
+        return 0.5 * sum_of_squares(out)
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return the tangent."""
@@ -134,7 +135,8 @@ class BinaryCrossEntropy(Loss):
     """−Σ_k y_k ln a_k + (1 − y_k) ln(1 − a_k) for sigmoid outputs a; the derivative by z is a − y.
 
     Computed from z as Σ_k ln(1 + exp(z_k)) − y_k z_k, with ln(1 + exp(z)) = max(z, 0) + ln(1 + exp(−|z|)): finite for
-    every finite z. Targets lie in [0, 1].
+    every finite z, and exact also where an output is sure and right and costs little, as max(z, 0) − y z is 0 there
+    before the small rest is added. Targets lie in [0, 1].
 
     References
     ----------
@@ -164,7 +166,8 @@ class BinaryCrossEntropy(Loss):
         """Return Σ_k ln(1 + exp(z_k)) − y_k z_k and write 1 / (1 + exp(−z)) − y into `out`."""
         out[:] = _sigmoid(outputs)
         out -= y
-        return (_softplus(outputs) - y * outputs).sum(1)
+        values: FloatArray = (array_namespace(outputs).clip(outputs, 0, None) - y * outputs + _rest(outputs)).sum(1)
+        return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return a (1 − a) ∘ tangent."""
@@ -186,8 +189,10 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
 
     Notes
     -----
-    Computed from z, with σ the sigmoid: p = ε + (1 − 2ε) σ(z) and 1 − p = ε + (1 − 2ε) σ(−z), none of which can be 0.
-    With c = ln((1 − ε)/ε), ∂/∂z of the loss is σ(z) − y σ(z + c) − (1 − y) σ(z − c).
+    Computed from z. With σ the sigmoid and c = ln((1 − ε)/ε), ∂/∂z of the loss is σ(z) − y σ(z + c) − (1 − y) σ(z − c),
+    and the loss is −ln(1 − ε), which a sure and right output costs, plus s(z) − y s(z + c) − (1 − y) s(z − c) + y c,
+    where s(z) = ln(1 + exp(z)) = max(z, 0) + r(z) and r(z) = ln(1 + exp(−|z|)). The maxima are taken together, so that
+    large numbers do not cancel: for y = 1 they and c make min(max(−z, 0), c), for y = 0 min(max(z, 0), c).
 
     References
     ----------
@@ -217,10 +222,10 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
         z, c = outputs, self._log_odds
         out[:] = _sigmoid(z) - y * _sigmoid(z + c) - (1 - y) * _sigmoid(z - c)
         xp = array_namespace(z)
-        epsilon = max(self.epsilon, float(xp.finfo(z.dtype).tiny))
-        log_p = xp.log(epsilon + (1 - 2 * epsilon) * _sigmoid(z))
-        log_not_p = xp.log(epsilon + (1 - 2 * epsilon) * _sigmoid(-z))
-        return -(y * log_p + (1 - y) * log_not_p).sum(1)
+        short = y * xp.clip(-z, 0, c) + (1 - y) * xp.clip(z, 0, c)
+        rest = _rest(z) - y * _rest(z + c) - (1 - y) * _rest(z - c)
+        values: FloatArray = (short + rest - float(np.log1p(-self.epsilon))).sum(1)
+        return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return (σ′(z) − y σ′(z + c) − (1 − y) σ′(z − c)) ∘ tangent."""
@@ -239,8 +244,9 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
 class SoftmaxCrossEntropy(Loss):
     """−Σ_k y_k ln a_k for softmax outputs a; the derivative by z is a − y.
 
-    Computed from z as ln Σ_k exp(z_k) − Σ_k y_k z_k. Targets are probabilities: 1 for the class and 0 for the others,
-    or anything that is not negative and adds up to 1.
+    Computed from z, with m the largest of a row, as ln(1 + Σ_others exp(z_k − m)) − Σ_k y_k (z_k − m): exact also where
+    an output is sure and right and costs little, as both terms are small there. Targets are probabilities: 1 for the
+    class and 0 for the others, or anything that is not negative and adds up to 1.
 
     References
     ----------
@@ -270,14 +276,17 @@ class SoftmaxCrossEntropy(Loss):
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
         """Return ln Σ_k exp(z_k) − Σ_k y_k z_k and write softmax(z) − y into `out`."""
         xp = array_namespace(outputs)
-        largest = xp.amax(outputs, 1)
-        xp.subtract(outputs, largest[:, None], out=out)
+        rows, largest = xp.arange(outputs.shape[0]), xp.argmax(outputs, 1)
+        xp.subtract(outputs, outputs[rows, largest][:, None], out=out)
+        values = -row_products(out, y)
         with np.errstate(under="ignore"):
             xp.exp(out, out=out)
-        total = out.sum(1)
-        out /= total[:, None]
+        out[rows, largest] = 0
+        others = out.sum(1)
+        out[rows, largest] = 1
+        values += xp.log1p(others)
+        out /= (1 + others)[:, None]
         out -= y
-        values: FloatArray = largest + xp.log(total) - xp.einsum("ij,ij->i", outputs, y)
         return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
@@ -360,7 +369,7 @@ class GaussianLoss(Loss):
         xp = array_namespace(outputs)
         residual = outputs - y
         xp.matmul(residual, self.precision.astype(outputs.dtype), out=out)
-        values: FloatArray = xp.einsum("ij,ij->i", residual, out)
+        values = row_products(residual, out)
         values *= 0.5
         return values
 
@@ -398,12 +407,12 @@ def _sigmoid(z: FloatArray) -> FloatArray:
     return a
 
 
-def _softplus(z: FloatArray) -> FloatArray:
-    """Return ln(1 + exp(z)), without overflow."""
+def _rest(z: FloatArray) -> FloatArray:
+    """Return ln(1 + exp(−|z|)): what ln(1 + exp(z)) is above max(z, 0)."""
     xp = array_namespace(z)
     with np.errstate(under="ignore"):
-        value: FloatArray = xp.clip(z, 0, None) + xp.log1p(xp.exp(-xp.abs(z)))
-    return value
+        rest: FloatArray = xp.log1p(xp.exp(-xp.abs(z)))
+    return rest
 
 
 #: Losses that need nothing to be said, by name.

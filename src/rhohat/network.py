@@ -18,7 +18,7 @@ import numpy as np
 
 from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray, array_namespace
-from rhohat.kernels import add_row, multiply, multiply_transposed
+from rhohat.kernels import add_row, column_sums, multiply, multiply_transposed, sum_rows
 
 __all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters", "units_of"]
 
@@ -415,7 +415,7 @@ class Network:
     def bias_gradients(self, delta: Layers, ones: FloatArray, gradient: Parameters) -> None:
         """Write, from δ_z, the gradient of all biases, summed over rows; arguments as for `backward`."""
         for layer, bias in enumerate(gradient.biases):
-            multiply(ones, delta.z[layer + 1], bias.reshape(1, -1))
+            sum_rows(delta.z[layer + 1], ones, bias.reshape(1, -1))
 
     def add_products(
         self,
@@ -430,17 +430,17 @@ class Network:
         xp = array_namespace(delta)
         W, b = gradient.weights[layer], gradient.biases[layer].reshape(1, -1)
         if below.shape[0] == 1:  # one tangent for all rows
-            delta = delta.sum(0)[None]
+            delta = column_sums(delta)[None]
         if accumulate or self.tied:
             W += xp.matmul(below.T, delta)
         else:
             multiply_transposed(below, delta, W)
         if ones is None:
             return
+        total = xp.empty_like(b) if accumulate else b
+        sum_rows(delta, ones, total)
         if accumulate:
-            b += xp.matmul(ones, delta)
-        else:
-            xp.matmul(ones, delta, out=b)
+            b += total
 
 
 def units_of(parameters: Parameters, layers: Layers, layer: int) -> Units:

@@ -27,6 +27,7 @@ from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, Rows, in_memory, row_blocks
 from rhohat.compatibility import check_problem, check_second_derivatives
 from rhohat.jacobian_penalties import JacobianPenalty
+from rhohat.kernels import sum_rows, sum_weighted_rows
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Layers, Network, Parameters
 from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
@@ -342,11 +343,15 @@ class Objective:
     def _sum_over_rows(self, arrays: Sequence[FloatArray], rows: slice, worker: int, sums: FloatArray) -> None:
         """Write the column sums of arrays of shape (n_rows, n_units), one after another."""
         weights = self._weights_of(rows)
-        summed = self._ones_for(rows) if weights is None else weights.T
+        ones = self._ones_for(rows)
         start = 0
         for array in arrays:
             stop = start + array.shape[1]
-            np.matmul(summed, array, out=sums[start:stop].reshape(1, -1))
+            out = sums[start:stop].reshape(1, -1)
+            if weights is None:
+                sum_rows(array, ones, out)
+            else:
+                sum_weighted_rows(array, weights.T, out)
             start = stop
 
     def _penalise_mean_activations(self, parameters: Parameters) -> tuple[dict[str, float], list[FloatArray | None]]:
@@ -427,7 +432,7 @@ class Objective:
             return self._loss.sum_and_derivative(outputs, targets, out=delta)
         values = self._loss.value_and_derivative(outputs, targets, out=delta)
         delta *= weights
-        return float(values @ weights[:, 0])
+        return _add_up(values, weights)
 
     def _penalise_rows(
         self, parameters: Parameters, layers: Layers, rows: slice, gradient: Parameters | None
@@ -471,8 +476,7 @@ class Objective:
         for index, name in enumerate(self._row_terms):
             sums[index] = loss if index == 0 else 0.0
             if name in penalties:
-                values = penalties[name]
-                sums[index] += values.sum() if weights is None else values @ weights[:, 0]
+                sums[index] += _add_up(penalties[name], weights)
 
     def _sum_loss(self, parameters: Parameters, rows: slice, worker: int, sums: FloatArray) -> None:
         """Pass 2 without the gradient; sums holds the row terms."""
@@ -636,6 +640,12 @@ class Scratch:
         if n_rows not in self._views:
             self._views[n_rows] = self._layers.rows(slice(n_rows)), self._deltas.rows(slice(n_rows))
         return self._views[n_rows]
+
+
+def _add_up(values: FloatArray, weights: FloatArray | None) -> float:
+    """Return the sum over rows of what each has, of shape (n_rows,), times the rows' weights, of shape (n_rows, 1)."""
+    values = values.astype(np.float64, copy=False)
+    return float(values.sum() if weights is None else values @ weights[:, 0])
 
 
 def _add(known: FloatArray | None, extra: FloatArray | None) -> FloatArray | None:

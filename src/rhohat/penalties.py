@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rhohat.arrays import FloatArray, array_namespace
+from rhohat.kernels import sum_of_squares
 
 __all__ = [
     "ActivationPenalty",
@@ -168,7 +169,7 @@ class WeightDecay(WeightPenalty):
 
     def value(self, weights: Sequence[FloatArray]) -> float:
         """Return λ/2 Σ ‖W‖²."""
-        return 0.5 * self.weight * sum(float(np.vdot(W, W)) for W in weights)
+        return 0.5 * self.weight * sum(sum_of_squares(W) for W in weights)
 
     def add_gradient(self, weights: Sequence[FloatArray], gradients: Sequence[FloatArray]) -> None:
         """Add λ W to each gradient."""

@@ -38,7 +38,7 @@ from rhohat.mini_batches import MiniBatches
 from rhohat.objective import Objective
 from rhohat.randomness import keyed_generator
 from rhohat.solvers import MiniBatchState
-from tests.tolerances import EXACT, FLOAT32, GRADIENT
+from tests.tolerances import EXACT, FLOAT32_COST, GRADIENT
 
 # How far a fit gets is not what these tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -265,7 +265,7 @@ def test_float32_stays_float32(autoencoder, X):
 def test_costs_in_float32_are_those_in_float64(X):
     for name in ("sparse", "contractive", "deep"):
         single, double = (fitted(SIMPLE[name], X.astype(dtype), max_iter=1) for dtype in (np.float32, np.float64))
-        np.testing.assert_allclose(single.loss_curve_, double.loss_curve_, rtol=FLOAT32)
+        np.testing.assert_allclose(single.loss_curve_, double.loss_curve_, rtol=FLOAT32_COST)
 
 
 @every
@@ -659,6 +659,14 @@ def test_the_terms_of_mini_batches_are_recorded_and_add_up(autoencoder, X):
 
 
 # What units look for.
+
+
+def test_maximal_inputs_of_float32_have_norm_one_however_many_features_there_are(rng):
+    X = rng.random((5, 20_000)).astype(np.float32)
+    model = SparseAutoencoder(n_components=2, max_iter=1, tol=1.0, weight_decay=0, random_state=0).fit(X)
+    model.coefs_[0][:] = np.where(rng.random((20_000, 2)) < 0.02, 1, 0.01 * rng.random((20_000, 2)))
+    norms = np.linalg.norm(model.maximal_inputs().astype(np.float64), axis=1)
+    np.testing.assert_allclose(norms, 1, rtol=FLOAT32_COST / 4)
 
 
 @pytest.mark.parametrize("name", ["deep", "deep, tied", "stack", "stack of deep ones"])

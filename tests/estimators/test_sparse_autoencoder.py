@@ -17,7 +17,7 @@ from rhohat.activations import Sigmoid
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.solvers import LBFGS, GradientDescent
 from tests.textbook import sparse_cost
-from tests.tolerances import EXACT, FLOAT32, GRADIENT
+from tests.tolerances import EXACT, FLOAT32_COST, GRADIENT
 
 
 def fit(X, **parameters):
@@ -177,7 +177,7 @@ def test_float32_stays_float32(X):
     assert single.transform(X.astype(np.float32)).dtype == np.float32
     assert single.transform(X).dtype == np.float64
     assert fit((10 * X).astype(int), max_iter=1).coefs_[0].dtype == np.float64
-    np.testing.assert_allclose(single.loss_curve_[0], double.loss_curve_[0], rtol=FLOAT32)
+    np.testing.assert_allclose(single.loss_curve_[0], double.loss_curve_[0], rtol=FLOAT32_COST)
 
 
 def test_warm_start_continues_where_the_last_fit_ended(X):

@@ -9,6 +9,7 @@ import numpy as np
 
 from rhohat.activations.base import Activation, Units
 from rhohat.arrays import FloatArray, array_namespace
+from rhohat.kernels import column_sums
 
 __all__ = ["ParametricReLU"]
 
@@ -65,7 +66,7 @@ class ParametricReLU(Activation):
     def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Write delta ∘ f′(z) into out, and add Σ_rows delta min(z, 0) to the slopes' gradient."""
         xp = array_namespace(units.z)
-        gradient += (delta * xp.clip(units.z, None, 0)).sum(0)
+        gradient += column_sums(delta * xp.clip(units.z, None, 0))
         xp.multiply(delta, self._derivative(units), out=out)
 
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
@@ -80,7 +81,7 @@ class ParametricReLU(Activation):
     ) -> FloatArray:
         """Return φ ∘ v where z ≤ 0, and add Σ_rows φ β there: ∂²f/∂z∂s is 1 where z ≤ 0 and 0 elsewhere."""
         mixed: FloatArray = phi * (units.z <= 0)
-        gradient += (mixed * beta).sum(0)
+        gradient += column_sums(mixed * beta)
         return array_namespace(mixed).zeros_like(mixed) if direction is None else mixed * direction
 
     def second_push_forward(

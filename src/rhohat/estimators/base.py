@@ -213,9 +213,9 @@ class BaseNetwork(BaseEstimator):
         weights = self.coefs_[0].T
         # In units of a power of two for each unit, so that no square overflows or vanishes.
         weights = np.ldexp(weights, -np.frexp(np.abs(weights).max(axis=1, keepdims=True))[1])
-        norms = np.linalg.norm(weights, axis=1, keepdims=True)
+        norms = np.linalg.norm(weights.astype(np.float64), axis=1, keepdims=True)
         unit = np.zeros_like(weights)
-        np.divide(weights, norms, out=unit, where=norms > 0)
+        np.divide(weights, norms, out=unit, where=norms > 0, casting="same_kind")
         return unit
 
     @property
