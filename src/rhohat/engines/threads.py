@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
@@ -19,12 +19,14 @@ from joblib import cpu_count
 from numpy.typing import DTypeLike
 
 from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.engines import affinity
 from rhohat.engines.affinity import Cores
 from rhohat.engines.blas import BLAS
+from rhohat.forks import held_off
 
 __all__ = ["ThreadEngine", "thread_count"]
 
-_Task: TypeAlias = "tuple[_OrderedSum, int]"  # a sum, and the worker to be in it
+_Task: TypeAlias = "tuple[_OrderedSum, int, bool]"  # a sum, the worker to be in it, and whether the cores are its own
 
 
 def thread_count(n_jobs: int | None) -> int:
@@ -64,7 +66,8 @@ class ThreadEngine:
     Attributes
     ----------
     n_workers : int
-        Number of threads, the caller's included.
+        Most threads that a sum takes, the caller's included. Where other threads of the process sum as well, each sum
+        takes its part of the cores, and one thread at least.
 
     Examples
     --------
@@ -129,21 +132,18 @@ class ThreadEngine:
         Exception
             The first that a call of `function` raised. It and KeyboardInterrupt leave once every thread is idle.
         """
-        n_workers = min(self.n_workers, len(blocks))
         in_session = self._n_sessions > 0
-        buffers = self._take_buffers(n_sums, np.dtype(dtype), 1 if n_workers == 1 else 2 * n_workers)
-        job = _OrderedSum(function, blocks, n_sums, buffers, n_workers)
-        with BLAS.one_thread():
+        with BLAS.one_thread_for_a_sum() as n_callers:
+            n_workers = min(self.n_workers, len(blocks))
+            if n_callers > 1:
+                n_workers = min(n_workers, max(1, self._cores.n_cores // n_callers))
+            buffers = self._take_buffers(n_sums, np.dtype(dtype), 1 if n_workers == 1 else 2 * n_workers)
+            job = _OrderedSum(function, blocks, n_sums, buffers, n_workers)
             try:
                 if n_workers == 1:
                     job.work(0)
                 else:
-                    self._start_threads(n_workers - 1)
-                    for worker in range(1, n_workers):
-                        self._tasks.put((job, worker))
-                    with self._cores.kept(0):
-                        job.work(0)
-                        job.wait()
+                    self._work_together(job, n_workers, alone=n_callers == 1)
             except BaseException:  # Ctrl-C among them: leave no thread at work behind
                 job.stop()
                 job.wait()
@@ -175,6 +175,15 @@ class ThreadEngine:
         buffers = self._buffers.pop((n_sums, dtype), [])
         return buffers[:n_buffers] + [empty_aligned((n_sums,), dtype) for _ in range(n_buffers - len(buffers))]
 
+    def _work_together(self, job: _OrderedSum, n_workers: int, alone: bool) -> None:
+        """Work on a sum with other threads; on cores of its own, where no other sum is at work."""
+        self._start_threads(n_workers - 1)
+        for worker in range(1, n_workers):
+            self._tasks.put((job, worker, alone))
+        with self._cores.kept(0) if alone else nullcontext():
+            job.work(0)
+            job.wait()
+
     def _start_threads(self, n_threads: int) -> None:
         """Start threads until there are so many; they serve this engine until it is garbage."""
         if os.getpid() != self._process:  # threads do not survive a fork
@@ -188,9 +197,13 @@ class ThreadEngine:
 
 def _serve(tasks: SimpleQueue[_Task | None], cores: Cores, thread: int) -> None:
     """Work on tasks until there comes None."""
-    cores.keep(thread)
+    kept = None
+    BLAS.hold_for_good()
     while (task := tasks.get()) is not None:
-        job, worker = task
+        job, worker, alone = task
+        if alone != kept:
+            cores.keep(thread if alone else None)
+            kept = alone
         job.work_as_helper(worker)
         del task, job  # an idle thread keeps no data alive
 
@@ -218,6 +231,7 @@ class _OrderedSum:
         self._function = function
         self._blocks = blocks
         self._n_workers = n_workers
+        self._process = os.getpid()
         self._lock = threading.Lock()  # guards what follows
         self._next_block = 0  # the next to be handed out
         self._turn = 0  # the next to be added
@@ -235,18 +249,19 @@ class _OrderedSum:
         with np.errstate(all="ignore"):
             # A buffer first, then a block: so whoever has the block whose turn it is never waits for a buffer.
             while (sums := self._free.get()) is not None:
-                with self._lock:
-                    index = self._next_block
-                    if self._finished():
-                        self._free.put(sums)  # for the next who waits
-                        return
-                    self._next_block += 1
-                self._function(self._blocks[index], worker, sums)
-                self._hand_in(index, sums)
+                with held_off():  # so a fork finds no thread within a block, but the one that forks
+                    with self._lock:
+                        index = self._next_block
+                        if self._finished():
+                            self._free.put(sums)  # for the next who waits
+                            return
+                        self._next_block += 1
+                    self._function(self._blocks[index], worker, sums)
+                    self._hand_in(index, sums)
 
     def work_as_helper(self, worker: int) -> None:
         """Work beside the caller, who learns of a failure from `failure` and of the end from `wait`."""
-        with self._lock:
+        with held_off(), self._lock:
             if self._finished():
                 return
             self._helpers.add(worker)
@@ -255,20 +270,23 @@ class _OrderedSum:
         except BaseException as error:
             self.failure = error
             self.stop()
-        with self._lock:
+        with held_off(), self._lock:
             self._helpers.discard(worker)
         self._left.put(None)
 
     def stop(self) -> None:
         """Let every thread leave after the block that it is working on."""
-        with self._lock:
+        with held_off(), self._lock:
             self._stopped = True
         for _ in range(self._n_workers):
             self._free.put(None)
 
     def wait(self) -> None:
-        """Wait until no helper is at work. None begins any more once all blocks are out or the sum is stopped."""
-        while self._helpers:
+        """Wait until no helper is at work. None begins any more once all blocks are out or the sum is stopped.
+
+        A child that was forked within a block has no helpers, and the blocks that are left are the caller's.
+        """
+        while self._helpers and os.getpid() == self._process:
             self._left.get()
 
     def _finished(self) -> bool:
@@ -281,3 +299,13 @@ class _OrderedSum:
                 self.total += ready
                 self._turn += 1
                 self._free.put(ready)
+
+
+def _begin_in_child() -> None:
+    """Put right, in a forked child, what threads that are not there have left; all cores first, for those of BLAS."""
+    affinity.begin_in_child()
+    BLAS.begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)

@@ -1,0 +1,105 @@
+"""Forks of a process in which several threads are at work.
+
+A fork copies the whole memory, but only the thread that forks. Whatever another thread held at that moment is held for
+ever in the child: locks of ours, and locks inside BLAS, on which the child's first product would wait without an end.
+So a fork waits until no thread of ours is within BLAS, which takes as long as a block of rows does; and locks that are
+held for longer are renewed in the child.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import suppress
+
+__all__ = ["ProcessLock", "held_off"]
+
+_LONGEST_WAIT = 5.0  # seconds that a fork waits: a thread at work may itself wait for the thread that forks
+_NEWCOMERS = 0  # no thread has this identifier
+
+#: The locks of threads that are at work, by their identifiers. The first one is for adding others.
+_at_work: dict[int, threading.RLock] = {_NEWCOMERS: threading.RLock()}
+_n_forks = 0  # between the first process and this one
+
+
+def held_off() -> threading.RLock:
+    """Return a context manager inside of which no other thread forks.
+
+    It is for what must not be copied half done, and takes some milliseconds at most: a product of matrices, or a block
+    of rows. A fork that has waited for five seconds does not wait any longer. The thread itself may fork.
+
+    Returns
+    -------
+    threading.RLock
+        The calling thread's own, so that threads do not wait for one another. It is taken in one step, which Ctrl-C
+        cannot cut short.
+
+    Examples
+    --------
+    >>> with held_off():
+    ...     2 * 3
+    6
+    """
+    thread = threading.get_ident()
+    lock = _at_work.get(thread)
+    if lock is None:
+        with _at_work[_NEWCOMERS]:
+            lock = _at_work.setdefault(thread, threading.RLock())
+    return lock
+
+
+class ProcessLock:
+    """A lock among the threads of a process. A forked child has another one, which nobody holds.
+
+    It is for locks that may be held for long, while they guard something that is in order at any time.
+
+    Examples
+    --------
+    >>> reading = ProcessLock()
+    >>> with reading.lock:
+    ...     2 * 3
+    6
+    """
+
+    def __init__(self) -> None:
+        self._locks: dict[int, threading.Lock] = {}
+
+    @property
+    def lock(self) -> threading.Lock:
+        """A plain lock, always the same one in this process; Ctrl-C cannot cut it short when it is taken."""
+        return self._locks.setdefault(_n_forks, threading.Lock())
+
+
+def _hold_others_off() -> None:
+    """Take the lock of every other thread, always in the same order, so that two threads may fork at a time."""
+    thread, deadline = threading.get_ident(), time.monotonic() + _LONGEST_WAIT
+    for other, lock in list(_at_work.items()):
+        if other != thread:
+            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+
+
+def _let_others_go_on() -> None:
+    thread = threading.get_ident()
+    for other, lock in list(_at_work.items()):
+        if other != thread:
+            with suppress(RuntimeError):  # it was not to be had in time, or was added meanwhile
+                lock.release()
+
+
+def _begin_in_child() -> None:
+    """Forget the threads that are not here, and what they held."""
+    global _n_forks
+    _n_forks += 1
+    thread = threading.get_ident()
+    own = _at_work.get(thread)
+    _at_work.clear()
+    _at_work[_NEWCOMERS] = threading.RLock()
+    if own is not None:
+        _at_work[thread] = own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_hold_others_off, after_in_parent=_let_others_go_on, after_in_child=_begin_in_child
+    )
