@@ -100,6 +100,4 @@ def _begin_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_hold_others_off, after_in_parent=_let_others_go_on, after_in_child=_begin_in_child
-    )
+    os.register_at_fork(before=_hold_others_off, after_in_parent=_let_others_go_on, after_in_child=_begin_in_child)

@@ -297,6 +297,7 @@ def test_regular_data_are_not_taken_for_singular(dtype, offset, correlated):
 
 
 @pytest.mark.parametrize("transformer", [PatchNormalizer(), RangeScaler(), ZCAWhitening()])
+@pytest.mark.filterwarnings("ignore:Most of these rows:UserWarning")
 def test_rows_that_cannot_be_held_are_refused_with_a_sentence(transformer, patches):
     fitted = clone(transformer).fit(1e-300 * patches)
     far = 1e300 * patches

@@ -63,7 +63,8 @@ class _Commands(TyperGroup):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", UserWarning)
-                warnings.showwarning = lambda message, kind, *_, **__: note(ctx, _remark(str(message), kind))
+                said: set[str] = set()
+                warnings.showwarning = lambda message, kind, *_, **__: _say_once(ctx, _remark(str(message), kind), said)
                 return super().invoke(ctx)
         except (typer.Exit, typer.Abort, _USAGE_ERROR, BrokenPipeError):
             raise
@@ -104,6 +105,13 @@ def _translated(text: str) -> str:
 def _as_option(found: re.Match[str]) -> str:
     value = found[2].strip("'")
     return f"--{found[1].replace('_', '-')} {value if value.replace('-', '').isalnum() else found[2]}"
+
+
+def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
+    """Print a remark, unless it was made before: rows may be looked at several times."""
+    if remark not in said:
+        said.add(remark)
+        note(ctx, remark)
 
 
 def _remark(text: str, kind: type[Warning]) -> str:

@@ -312,9 +312,9 @@ class _Layout:
 
     def _are_column_numbers(self, numbers: Sequence[str], first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
         """Return whether numbers in the first line count the columns, as those do that pandas makes up."""
-        if not rows or not all(cell.isdecimal() for cell in numbers):
+        if not rows or not all(re.fullmatch(r"\d{1,9}(\.0)?", cell) for cell in numbers):
             return False
-        counts = [int(cell) for cell in numbers]
+        counts = [int(float(cell)) for cell in numbers]
         start, n_counts = counts[0], len(counts)
         if counts != list(range(start, start + n_counts)):
             return False

@@ -19,6 +19,8 @@ from rhohat.data.tables.text import TextTable
 
 __all__ = ["as_labels", "as_numbers_or_texts", "read_text_labels"]
 
+_LONGEST_INTEGER = 18  # characters; any of them fits 64 bits
+
 
 def as_labels(values: NDArray[np.object_], name: str) -> NDArray[Any]:
     """Return labels in the type that they have.
@@ -63,8 +65,11 @@ def as_numbers_or_texts(values: Sequence[Any] | NDArray[np.object_]) -> NDArray[
     if not all(isinstance(value, str) for value in values):
         return np.array(list(values))
     if all(map(is_plain_number, values)):
-        is_whole = all(value.lstrip("+-").isdecimal() and len(value) < 18 for value in values)
-        return np.array([(int if is_whole else float)(value) for value in values])
+        is_whole = all(value.lstrip("+-").isdecimal() for value in values)
+        if not is_whole:
+            return np.array([float(value) for value in values])
+        if max(map(len, values)) <= _LONGEST_INTEGER:  # longer ones, such as identifiers, would not stay different
+            return np.array([int(value) for value in values])
     return np.array(list(values), dtype=np.str_)
 
 
