@@ -409,9 +409,7 @@ def _pass_rows(
     return out
 
 
-def _sum_rows(
-    origin: FloatArray, unit: float, weights: FloatArray | None, rows: FloatArray, first: int
-) -> FloatArray:
+def _sum_rows(origin: FloatArray, unit: float, weights: FloatArray | None, rows: FloatArray, first: int) -> FloatArray:
     """Return the sum of rows about an origin, in units of a number, each times its weight."""
     scaled = rows / np.float64(unit) - origin / unit
     total: FloatArray = scaled.sum(axis=0) if weights is None else weights[first : first + len(rows)] @ scaled
