@@ -103,7 +103,7 @@ def sparsity_target(estimator: Any) -> float | None:
     if isinstance(estimator, StackedAutoencoder):
         layers = getattr(estimator, "autoencoders_", [])
         return sparsity_target(layers[-1]) if layers else None
-    penalties = list(getattr(estimator, "penalties", None) or [])
+    penalties = estimator._extra_penalties()
     if isinstance(estimator, BaseAutoencoder):
         penalties = [*estimator._own_penalties(), *penalties]
     for penalty in penalties:

@@ -21,11 +21,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.data.rows import RowSource, open_rows
+from rhohat.fitted import FittedAttributes
 
 __all__ = ["PatchNormalizer", "RangeScaler", "ZCAWhitening"]
 
 
-class _RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class _RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """What they share: validation of rows in, rows of the same width out, and rows that are read block by block."""
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
@@ -131,6 +132,7 @@ class PatchNormalizer(_RowTransformer):
            [0.5  , 0.5  , 0.5  ]])
     """
 
+    _set_by_fit = "scale_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_deviations": [Interval(Real, 0, None, closed="neither")],
         "low": [Interval(Real, None, None, closed="neither")],
@@ -237,6 +239,7 @@ class RangeScaler(_RowTransformer):
            [0. , 0. , 0.4]])
     """
 
+    _set_by_fit = "data_max_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "low": [Interval(Real, None, None, closed="neither")],
         "high": [Interval(Real, None, None, closed="neither")],
@@ -340,6 +343,7 @@ class ZCAWhitening(_RowTransformer):
     True
     """
 
+    _set_by_fit = "whitening_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "epsilon": [Interval(Real, 0, None, closed="left")],
     }

@@ -9,14 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.metaestimators import available_if
 
 from rhohat.activations import Activation
 from rhohat.corruption import Corruption
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.base import works_in_mini_batches
+from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
 from rhohat.estimators.softmax_regression import SoftmaxRegression
@@ -39,7 +38,7 @@ def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
 class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with them.
 
-    1. The layers are trained greedily on X, as `StackedAutoencoder` does.
+    1. The layers are trained greedily on X, as `StackedAutoencoder` does, with the weights of rows, if there are any.
     2. A softmax regression is trained on their codes.
     3. All of it is trained further as one network, with the cross-entropy of the labels: on corrupted rows, if so said.
 
@@ -121,7 +120,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     ) -> None:
         self._store(locals())
 
-    @available_if(_may_be_tuned_further)  # type: ignore[untyped-decorator]
+    @available_where(_may_be_tuned_further)
     def partial_fit(
         self,
         X: ArrayLike | RowSource,
@@ -162,7 +161,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             **self._pass_on("pre-training"),
         )
         autoencoder._is_part = True
-        autoencoder.fit(problem.X)
+        autoencoder.fit(problem.X, sample_weight=problem.sample_weight)
         with ExitStack() as files:
             codes = self._codes(autoencoder, problem.X, problem.X, files)
             softmax = SoftmaxRegression(
