@@ -49,7 +49,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     weight_decay: float
     loss: str | Loss = "squared_error"
     tied_weights: bool = False
-    penalties: Sequence[Penalty] = ()
+    penalties: Sequence[Penalty] | Penalty = ()
     sparsity: float | None = None
     sparsity_weight: float = 0.0
     sparsity_layers: Sequence[int] | None = None
@@ -272,7 +272,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return self._objective_of(self._make_problem(rows, network, sample_weight))
 
     def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
-        """Return θ at which a fit to these rows starts: the initial weights and biases, flat, as `objective` takes them.
+        """Return θ at which a fit to these rows starts: initial weights and biases, flat, as `objective` takes them.
 
         It needs no fit. With `warm_start` after one, it is that of the fitted network.
 

@@ -368,7 +368,7 @@ class FeedforwardClassifier(BaseClassifier):
         λ, at least 0.
     tangent_weight : float, default=0.0
         τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
-    penalties : sequence of Penalty, default=()
+    penalties : sequence of Penalty, or a single one, default=()
         What else is added to J.
     {noise}
     {training}
@@ -406,7 +406,7 @@ class FeedforwardClassifier(BaseClassifier):
         loss: str | Loss = "auto",
         weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         corruption: str | Corruption | None = None,
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",

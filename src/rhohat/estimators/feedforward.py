@@ -132,7 +132,7 @@ class BaseFeedforward(BaseNetwork):
         return self.objective(X, y, sample_weight, tangents).cost(self.theta_)
 
     @property
-    def needs_tangents(self) -> bool:
+    def _needs_tangents(self) -> bool:
         """Whether J looks at directions that are given for every row."""
         penalties = [TangentPropagation(self.tangent_weight), *self._extra_penalties()]
         return any(isinstance(p, JacobianPenalty) and p.needs_tangents and p.weight > 0 for p in penalties)

@@ -53,7 +53,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         λ of the softmax regression on the codes, at least 0.
     tangent_weight : float, default=0.0
         How much outputs that change along the tangents given to `fit` cost in the fine-tuning, at least 0.
-    penalties : sequence of Penalty, default=()
+    penalties : sequence of Penalty, or a single one, default=()
         What else is added to J in the fine-tuning.
     {noise}
     {training}
@@ -101,7 +101,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         weight_decay: float = 1e-4,
         softmax_weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         corruption: str | Corruption | None = None,
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
