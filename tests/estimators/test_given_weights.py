@@ -160,15 +160,12 @@ def test_training_goes_on_from_it(name):
 def test_float32_stays_float32(name):
     model = made_again(FITTED[name](), np.float32)
     assert {array.dtype for array in (*model.coefs_, *model.intercepts_, model.theta_)} == {np.dtype(np.float32)}
+    names = ("activation", "tied_weights", "output_activation")
     mixed = type(model).from_weights(
         model.coefs_,
         [one.astype(np.float64) for one in model.intercepts_],
         activation_parameters=model.activation_parameters_,
-        **{
-            key: value
-            for key, value in model.get_params(deep=False).items()
-            if key in ("activation", "tied_weights", "output_activation")
-        },
+        **{key: value for key, value in model.get_params(deep=False).items() if key in names},
     )
     assert mixed.coefs_[0].dtype == np.float64
 
