@@ -171,12 +171,34 @@ def test_a_classifier_is_scored_where_there_are_labels(rows):
     model = FeedforwardClassifier(hidden_layer_sizes=[7], activation="tanh", max_iter=10, random_state=0).fit(rows, y)
     evaluation = evaluate(model, rows, y)
     assert evaluation.score == model.score(rows, y)
-    assert (evaluation.cost, evaluation.terms, evaluation.explained_variance) == (None, {}, None)
+    assert (evaluation.cost, evaluation.terms) == model.cost(rows, y)
+    assert evaluation.explained_variance is None
     assert (evaluation.mean_squared_error, evaluation.kl_to_target, evaluation.sparsity) == (None, None, None)
     hidden = np.tanh(rows @ model.coefs_[0] + model.intercepts_[0])
     np.testing.assert_allclose(evaluation.mean_activation, hidden.mean(axis=0), rtol=1e-9)
     assert evaluation.l0 == (hidden > -0.8).sum(axis=1).mean()
-    assert evaluate(model, rows).score is None
+    without = evaluate(model, rows)
+    assert (without.score, without.cost, without.terms) == (None, None, {})
+    assert evaluate(model, rows, y, cost=False).cost is None
+
+
+def test_the_cost_of_what_learns_from_targets_is_had_where_it_is_defined(rng):
+    rows, y = rng.random((60, 5)), np.arange(60) % 3
+    regressor = FeedforwardRegressor(hidden_layer_sizes=(3,), output_activation="tanh", random_state=0)
+    regressor.fit(rows, rows[:, 0])
+    evaluation = evaluate(regressor, rows, 5 * rows[:, 1])  # beyond what the output reaches
+    assert evaluation.cost == regressor.cost(rows, 5 * rows[:, 1])[0]
+    assert list(evaluation.terms) == ["squared_error", "weight_decay"]
+    pipeline = make_pipeline(PatchNormalizer(), SoftmaxRegression(random_state=0)).fit(rows, y)
+    seen = pipeline[0].transform(rows)
+    assert evaluate(pipeline, rows, y).cost == pytest.approx(pipeline[-1].cost(seen, y)[0], rel=1e-12)
+    unknown = evaluate(pipeline, rows, y + 1)
+    assert unknown.cost is None
+    assert unknown.score is not None
+    tangents = rng.normal(size=(60, 1, 5))
+    model = SoftmaxRegression(tangent_weight=0.1, random_state=0).fit(rows, y, tangents=tangents)
+    assert evaluate(model, rows, y).cost is None
+    assert model.cost(rows, y, tangents=tangents)[1]["tangent_propagation"] > 0
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -258,7 +280,10 @@ def test_an_evaluation_is_shown_as_a_table(rng):
     y = np.arange(60) % 2
     table = str(evaluate(SoftmaxRegression(random_state=0).fit(rows, y), rows, y))
     assert "accuracy" in table
-    assert not any(name in table for name in ("J ", "explained", "KL"))
+    assert "\n  softmax_cross_entropy" in table
+    assert not any(name in table for name in ("explained", "KL"))
+    table = str(evaluate(SoftmaxRegression(random_state=0).fit(rows, y), rows))
+    assert not any(name in table for name in ("J ", "accuracy"))
 
 
 def test_bad_input_is_refused_before_rows_are_read(rng, tmp_path):

@@ -50,7 +50,8 @@ class Evaluation:
     sparsity : float or None
         ρ.
     cost : float or None
-        J; None where it was left out, and for what learns from targets.
+        J; None where it was left out, and for what learns from targets: without any, with classes that the fit did not
+        have, and where J needs tangents.
     terms : dict of str to float
         The named parts of J, which add up to it; empty where it is None.
     score : float or None
@@ -115,11 +116,12 @@ def evaluate(
         Whatever `rhohat.open_rows` opens: rows as the model was fitted to them, before its preprocessing. They are
         read block by block. A row source stays open.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-        Targets, for the score of an estimator that learns from them; others ignore it.
+        Targets, for score and cost of an estimator that learns from them; others ignore it.
     threshold : float, default=None
         A unit is active on a row where its activation is above this. None: see `rhohat.metrics.default_threshold`.
     cost : bool, default=True
-        Whether J is evaluated too. That reads all rows again, up to three times.
+        Whether J is evaluated too, for which what learns from targets needs y. That reads all rows again, up to three
+        times.
 
     Returns
     -------
@@ -170,7 +172,7 @@ def evaluate(
                 reconstructions.update(block, estimator.inverse_transform(codes))
             elif targets is not None:
                 predictions.append(estimator._predict_rows(given))
-        value, terms = estimator.cost(rows) if cost and learns_from_rows else (None, {})
+        value, terms = _cost(estimator, rows, targets) if cost else (None, {})
     sparsity = sparsity_target(estimator)
     means = activations.mean_activation
     return Evaluation(
@@ -202,6 +204,17 @@ def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
     if len(targets) != n_samples:
         raise ValueError(f"y must have an entry for every row, {n_samples} of them; got {len(targets)}.")
     return targets
+
+
+def _cost(estimator: Any, rows: RowSource, targets: NDArray[Any] | None) -> tuple[float | None, dict[str, float]]:
+    """Return J and its terms; None and nothing where it is not to be had."""
+    if isinstance(estimator, BaseAutoencoder):
+        return estimator.cost(rows)
+    unknown = is_classifier(estimator) and targets is not None and not np.isin(targets, estimator.classes_).all()
+    if targets is None or unknown or estimator._needs_tangents:
+        return None, {}
+    value, terms = estimator.cost(rows, targets)
+    return value, terms
 
 
 def _score(estimator: Any, targets: NDArray[Any], predictions: NDArray[Any]) -> float:

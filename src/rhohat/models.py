@@ -123,7 +123,7 @@ def sparsity_target(estimator: Any) -> float | None:
     if isinstance(estimator, StackedAutoencoder):
         layers = getattr(estimator, "autoencoders_", [])
         return sparsity_target(layers[-1]) if layers else None
-    penalties = list(getattr(estimator, "penalties", None) or [])
+    penalties = estimator._extra_penalties()
     if isinstance(estimator, BaseAutoencoder):
         penalties = [*estimator._own_penalties(), *penalties]
     for penalty in penalties:
@@ -179,11 +179,12 @@ def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
     some: Any = some_rows(rows)
     if some is None:
         return
-    for step in [*preprocessing_of(model), estimator_of(model)]:
+    for step in preprocessing_of(model):
         if hasattr(step, "training_range_"):
             warn_of_other_scale(step, some, stacklevel=4)
             return
         some = _Steps([step])(some)
+    warn_of_other_scale(estimator_of(model), some, stacklevel=4)
 
 
 def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Model:

@@ -105,8 +105,8 @@ class Objective:
         self._largest = float(np.finfo(X.dtype).max) / 4
         self.set_rows(X, y, sample_weight, tangents)
         self._penalties = tuple(penalties)
-        self._penalty_names = list(dict.fromkeys(penalty.name for penalty in penalties))
         active = [penalty for penalty in self._penalties if penalty.weight > 0]
+        self._penalty_names = list(dict.fromkeys(penalty.name for penalty in active))
         self._weight_penalties = [penalty for penalty in active if isinstance(penalty, WeightPenalty)]
         self._jacobian_penalties = [penalty for penalty in active if isinstance(penalty, JacobianPenalty)]
         #: The penalties on mean activations, and on activations, for each hidden layer.
@@ -170,7 +170,7 @@ class Objective:
             J(θ), the sum of the terms.
         gradient : array of shape (n_parameters,), float64
         terms : dict of str to float
-            The mean loss and each penalty, by name.
+            The mean loss and each penalty that has a weight, by name.
         """
         theta = np.asarray(theta, dtype=np.float64)
         parameters = self._cast(theta)

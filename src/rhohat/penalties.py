@@ -283,7 +283,8 @@ class KLSparsity(MeanActivationPenalty):
         if not np.all(np.isfinite(bounds)):
             raise ValueError(
                 "KL sparsity needs hidden units with bounded activations, and these are unbounded; use 'sigmoid' or"
-                " 'tanh' for the hidden units, L1Sparsity in place of the KL penalty, or set its weight to 0."
+                " 'tanh' for the hidden units, L1Sparsity in place of the KL penalty (sparsity_weight=0,"
+                " penalties=L1Sparsity(0.1)), or no penalty on activations (sparsity_weight=0)."
             )
 
     def value(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> float:

@@ -156,7 +156,7 @@ def plot_loss_curve(estimator: Any, *, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
-    AttributeError
+    sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
     Examples

@@ -112,6 +112,28 @@ def test_parameters_of_a_stack_are_those_of_its_layers(run, images, tmp_path):
     assert [layer.n_iter_ for layer in stack.autoencoders_] == [3, 2]
 
 
+def test_settings_of_parts_are_set_by_their_names(run, invoke, images, tmp_path):
+    train = ("train", images, "-o", "model.safetensors", "--max-iter", "2", "--hidden", "3")
+    run(*train, "--solver", "sgd", "--set", "solver__learning_rate=0.01", "--set", "solver__batch_size=16")
+    assert rhohat.load(tmp_path / "model.safetensors").steps[-1][1].solver == rhohat.SGD(0.01, batch_size=16)
+    run(*train, "--set", "corruption=MaskingNoise(0.5)", "--set", "corruption__q=0.1")
+    assert rhohat.load(tmp_path / "model.safetensors").steps[-1][1].corruption == rhohat.MaskingNoise(0.1)
+    failed = invoke(*train, "--set", "solver__learning_rate=0.01")
+    assert failed.exit_code == 1
+    assert "Invalid parameter 'solver__learning_rate'" in sentence(failed.output)
+
+
+def test_a_training_that_diverges_leaves_no_model(invoke, images, tmp_path):
+    failed = invoke(
+        *("train", images, "-o", "model.safetensors", "--hidden", "3", "--solver", "sgd"),
+        *("--set", "output_activation=identity", "--set", "solver__learning_rate=100.0"),
+    )
+    assert failed.exit_code == 1
+    assert "no model was written" in sentence(failed.output)
+    assert "Lower learning_rate (now 100)" in sentence(failed.output)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_labels_come_from_a_file(run, invoke, images, tmp_path):
     (tmp_path / "labels.txt").write_text("\n".join(["cat", "dog", "cat"] * 20))
     np.save(tmp_path / "labels.npy", np.arange(60) % 3)

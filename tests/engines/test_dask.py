@@ -421,6 +421,20 @@ def test_more_estimators_learn_from_dask_arrays(engine_of, engine):
 
 
 @pytest.mark.parametrize("engine_of", [lambda engine: engine, lambda _: None], ids=["cluster", "threads"])
+def test_autoencoders_learn_from_dask_arrays_with_weights_of_rows(engine_of, engine):
+    X = rows_in_memory()
+    weights = np.arange(len(X)) % 3
+    array = da.from_array(X, chunks=(700, 12))
+    model = SparseAutoencoder(n_components=4, sparsity=0.2, max_iter=4, random_state=0)
+    expected = clone(model).fit(X, sample_weight=weights)
+    model = clone(model).set_params(engine=engine_of(engine)).fit(array, sample_weight=weights)
+    assert relative(model.theta_, expected.theta_) <= 1e-9
+    assert relative(model.mean_activation_, expected.mean_activation_) <= 1e-9
+    assert relative(model.score(array, None, weights), expected.score(X, None, weights)) <= 1e-9
+    assert relative(model.cost(array, sample_weight=weights)[0], expected.cost(X, sample_weight=weights)[0]) <= 1e-9
+
+
+@pytest.mark.parametrize("engine_of", [lambda engine: engine, lambda _: None], ids=["cluster", "threads"])
 def test_classifiers_and_regressors_learn_from_dask_arrays(engine_of, engine):
     X = rows_in_memory()
     labels = np.digitize(X[:, 0], [0.3, 0.6])

@@ -114,10 +114,10 @@ def test_encoder_and_decoder_are_the_two_halves_of_one_network(autoencoder, X):
 TERMS = {
     "sparse": ["squared_error", "weight_decay", "kl_sparsity"],
     "sparse, tied": ["squared_error", "weight_decay", "kl_sparsity"],
-    "denoising": ["squared_error", "weight_decay"],
-    "contractive": ["squared_error", "weight_decay", "contraction"],
+    "denoising": ["squared_error"],
+    "contractive": ["squared_error", "contraction"],
     "deep": ["squared_error", "weight_decay", "kl_sparsity"],
-    "deep, tied": ["squared_error", "weight_decay", "kl_sparsity"],
+    "deep, tied": ["squared_error", "weight_decay"],
     "stack": ["squared_error"],
     "stack of deep ones": ["squared_error"],
 }
@@ -136,6 +136,16 @@ def test_the_terms_of_the_cost_are_named_and_add_up(name, X):
         np.testing.assert_allclose(np.sum(list(model.terms_curve_.values()), axis=0), model.loss_curve_, rtol=EXACT)
         assert model.n_iter_ == len(model.loss_curve_) == 12
         assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def test_a_term_that_comes_later_was_0_before(X):
+    model = in_mini_batches(SIMPLE["denoising"])
+    model.partial_fit(X).set_params(weight_decay=0.1).partial_fit(X).set_params(weight_decay=0.0).partial_fit(X)
+    assert list(model.terms_curve_) == ["squared_error", "weight_decay"]
+    decay = model.terms_curve_["weight_decay"]
+    assert (decay[0], decay[2]) == (0, 0)
+    assert decay[1] > 0
+    np.testing.assert_allclose(np.sum(list(model.terms_curve_.values()), axis=0), model.loss_curve_, rtol=EXACT)
 
 
 def test_what_the_cost_is_made_of(X):
@@ -530,8 +540,67 @@ def test_partial_fit_is_there_where_the_solver_works_in_mini_batches():
         if name in SIMPLE:
             assert hasattr(in_mini_batches(autoencoder), "partial_fit")
             assert hasattr(in_mini_batches(autoencoder, solver="sgd"), "partial_fit")
-    with pytest.raises(AttributeError, match="has no attribute 'partial_fit'"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'partial_fit'.* such as solver='adam'; got .*'lbfgs'"):
         SIMPLE["sparse"].partial_fit([[0.5]])
+    with pytest.raises(AttributeError, match=r"partial_fit'.*its layers are trained one after the other"):
+        FAMILY["stack"].partial_fit([[0.5]])
+
+
+@every
+def test_one_penalty_is_as_good_as_a_list_of_it(autoencoder, X):
+    if isinstance(autoencoder, StackedAutoencoder):
+        return
+    one, listed = (fitted(autoencoder, X, penalties=penalties) for penalties in (L1Sparsity(0.1), [L1Sparsity(0.1)]))
+    np.testing.assert_array_equal(one.theta_, listed.theta_)
+    assert one.cost(X) == listed.cost(X)
+    assert "l1_sparsity" in one.cost(X)[1]
+
+
+# The start.
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("initial_weights", ["uniform", "normal"])
+@every_simple
+def test_the_initial_theta_is_where_a_fit_starts(autoencoder, initial_weights, dtype, X):
+    """To the last bit."""
+    rows = X.astype(dtype)
+    model = clone(autoencoder).set_params(initial_weights=initial_weights)
+    theta = model.initial_theta(rows)
+    assert theta.dtype == np.float64
+    assert not hasattr(model, "coefs_")
+    model.set_params(tol=1e9).fit(rows)  # which ends where it starts
+    assert model.n_iter_ == 0
+    np.testing.assert_array_equal(model.theta_, theta.astype(dtype))
+    np.testing.assert_array_equal(model.initial_theta(rows), theta)
+    again = clone(autoencoder).set_params(initial_weights=initial_weights, random_state=1).initial_theta(rows)
+    assert not np.array_equal(again, theta)
+
+
+def test_the_initial_theta_of_a_warm_start_is_that_of_the_last_fit(X):
+    model = fitted(SIMPLE["sparse"], X, warm_start=True)
+    np.testing.assert_array_equal(model.initial_theta(X), model.theta_)
+    with pytest.raises(ValueError, match="restore them, or fit anew"):
+        model.set_params(n_components=7).initial_theta(X)
+
+
+@pytest.mark.parametrize("random_state", [None, np.random.RandomState(3), np.random.default_rng(3)])
+def test_an_initial_theta_advances_no_generator(random_state, X):
+    before = repr(getattr(random_state, "bit_generator", None) and random_state.bit_generator.state)
+    model = SIMPLE["sparse"].__class__(n_components=4, random_state=random_state)
+    np.testing.assert_array_equal(model.initial_theta(X), model.initial_theta(X))
+    assert before == repr(getattr(random_state, "bit_generator", None) and random_state.bit_generator.state)
+
+
+def test_a_stack_has_no_start_as_a_whole(X):
+    with pytest.raises(ValueError, match=r"its layers are trained one after the other.*see initial_theta of"):
+        FAMILY["stack"].initial_theta(X)
+
+
+def test_the_gradient_is_checked_before_training(X):
+    for name, autoencoder in SIMPLE.items():
+        check = check_gradient(autoencoder.objective(X), autoencoder.initial_theta(X))
+        assert check.relative_difference <= GRADIENT, name
 
 
 @pytest.mark.parametrize("solver", [ADAM, SGD(learning_rate=0.1, batch_size=16)], ids=["adam", "sgd"])

@@ -215,6 +215,7 @@ DECODER = "must be one for all hidden layers, or a sequence of 2, one for each; 
         (DeepAutoencoder, {"sparsity_layers": 1}, "'sparsity_layers' parameter of DeepAutoencoder must be"),
         (SparseAutoencoder, {"activation": ["sigmoid", "tanh"]}, "a sequence of 1, one for each; got 2"),
         (SparseAutoencoder, {"activation": "relu"}, "KL sparsity .* use 'sigmoid' or 'tanh' .* L1Sparsity in place"),
+        (SparseAutoencoder, {"activation": "relu"}, r"or no penalty on activations \(sparsity_weight=0\)"),
         (
             SparseAutoencoder,
             {"activation": "maxout", "tied_weights": True},
@@ -234,7 +235,7 @@ DECODER = "must be one for all hidden layers, or a sequence of 2, one for each; 
             {"penalties": [WeightDecay]},
             "penalties must be a sequence of Penalty objects; got <class",
         ),
-        (SparseAutoencoder, {"penalties": WeightDecay(1.0)}, "'penalties' parameter of SparseAutoencoder must be"),
+        (SparseAutoencoder, {"penalties": WeightDecay}, "'penalties' parameter of SparseAutoencoder must be"),
         (SparseAutoencoder, {"penalties": None}, "'penalties' parameter of SparseAutoencoder must be"),
         (SparseAutoencoder, {"penalties": [L1Sparsity(1.0, (1,))]}, r"l1_sparsity is to act .* \(1,\), .* has 1"),
         (SparseAutoencoder, {"corruption": "dropout"}, "'corruption' parameter of SparseAutoencoder must be"),

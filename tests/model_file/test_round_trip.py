@@ -256,3 +256,31 @@ def test_what_a_link_leads_to_is_replaced(path):
     rhohat.save(fitted("sparse"), link)
     assert link.is_symlink()
     assert same(rhohat.load(path).theta_, fitted("sparse").theta_)
+
+
+@pytest.mark.parametrize("ending", [".pkl", ".pickle", ".joblib", ".pt", ".PT", ".onnx", ".h5", ".npz", ".json"])
+def test_a_name_that_promises_another_format_is_refused_before_the_file_is_written(ending, tmp_path):
+    path = tmp_path / f"model{ending}"
+    with pytest.raises(ValueError, match=rf"path must end in \.safetensors.*model\{ending}'") as caught:
+        rhohat.save(fitted("sparse"), path)
+    assert not isinstance(caught.value, rhohat.ModelFileError)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model", "model.SafeTensors", "model.v2", "1.5 units"])
+def test_other_names_are_taken_as_they_are(name, tmp_path):
+    rhohat.save(fitted("sparse"), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    np.testing.assert_array_equal(rhohat.load(tmp_path / name).theta_, fitted("sparse").theta_)
+
+
+def test_a_single_penalty_and_terms_of_weight_0_come_back(tmp_path):
+    model = rhohat.SparseAutoencoder(n_components=2, penalties=rhohat.L1Sparsity(0.1), max_iter=2, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X)
+    model.terms_curve_["contraction"] = [0.0] * model.n_iter_  # as files have it that were written before
+    rhohat.save(model, tmp_path / "model")
+    loaded = rhohat.load(tmp_path / "model")
+    assert loaded.penalties == rhohat.L1Sparsity(0.1)
+    assert loaded.terms_curve_ == model.terms_curve_
+    assert loaded.cost(X) == model.cost(X)

@@ -85,7 +85,6 @@ def test_a_first_epoch_that_leads_far_off_is_measured_by_the_start(solver, max_i
     assert result.status == "diverged"
     np.testing.assert_array_equal(result.theta, problem.start)
     assert result.value == pytest.approx(mean_cost(problem, problem.start))
-    assert result.gradient_norm == pytest.approx(np.abs(problem(problem.start)[1]).max())
 
 
 def test_a_first_mini_batch_that_costs_little_is_no_divergence():
@@ -102,7 +101,7 @@ def test_a_first_mini_batch_that_costs_little_is_no_divergence():
     result = SGD(0.05, batch_size=25).minimize(problem, problem.start, max_iter=4, tol=0)
     assert result.status == "max_iter"
     assert problem.epochs == [0, 0, 1, 2, 3]
-    assert result.n_evaluations == 10
+    assert result.n_evaluations == 8
     expected = SGD(0.05, batch_size=25).minimize(plain, plain.start, max_iter=4, tol=0)
     assert plain.epochs == [0, 1, 2, 3]
     np.testing.assert_array_equal(result.theta, expected.theta)
@@ -113,7 +112,7 @@ def test_an_end_above_the_first_epoch_is_said_where_noise_may_be_the_cause():
 
     class Rising(LeastSquares):
         def over(self, rows, theta):
-            value, gradient, terms = super().over(rows, theta)
+            _, gradient, terms = super().over(rows, theta)
             return 1.0 + len(self.epochs), gradient, terms
 
     result = SGD(1e-3, batch_size=16).minimize(Rising(), problem.start, max_iter=2, tol=0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeAlias
 
 from numpy.typing import ArrayLike
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier, is_regressor
 
 from rhohat.data import RowSource
 from rhohat.losses import as_loss
@@ -114,7 +114,7 @@ class _HeldOutCost:
 
 def _check_estimator(estimator: Any) -> None:
     name = type(estimator).__name__
-    if not hasattr(estimator, "objective"):
+    if not hasattr(estimator, "objective") or is_classifier(estimator) or is_regressor(estimator):
         raise ValueError(
             f"estimator must be an autoencoder, whose cost takes no targets; got {name}: for what learns from targets,"
             " pass a function of your own, which finds the parameters in state.theta."

@@ -44,6 +44,7 @@ class MeanImputer(RowTransformer):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+    _set_by_fit: ClassVar[str] = "means_"
 
     def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Compute the means.

@@ -22,11 +22,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import RowSource, open_rows, remember_columns
+from rhohat.fitted import FittedAttributes
 
 __all__ = ["PatchNormalizer", "RangeScaler", "RowTransformer", "ZCAWhitening"]
 
 
-class RowTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """What transformers of rows share: they check rows, keep their width, and take row sources."""
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
@@ -140,6 +141,7 @@ class PatchNormalizer(RowTransformer):
            [0.5  , 0.5  , 0.5  ]])
     """
 
+    _set_by_fit = "scale_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_deviations": [Interval(Real, 0, None, closed="neither")],
         "low": [Interval(Real, None, None, closed="neither")],
@@ -249,6 +251,7 @@ class RangeScaler(RowTransformer):
            [0. , 0. , 0.4]])
     """
 
+    _set_by_fit = "data_max_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "low": [Interval(Real, None, None, closed="neither")],
         "high": [Interval(Real, None, None, closed="neither")],
@@ -355,6 +358,7 @@ class ZCAWhitening(RowTransformer):
     True
     """
 
+    _set_by_fit = "whitening_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "epsilon": [Interval(Real, 0, None, closed="left")],
     }

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, Identity, Sigmoid, as_activation
@@ -22,16 +21,11 @@ from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import DaskRows
 from rhohat.engines import ThreadEngine
-from rhohat.estimators.base import (
-    BaseNetwork,
-    as_activations,
-    check_rows,
-    check_sample_weight,
-    warn_unless_converged,
-    works_in_mini_batches,
-)
+from rhohat.estimators.availability import available_where, works_in_mini_batches
+from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, warn_unless_converged
 from rhohat.estimators.forward import ForwardPass
-from rhohat.estimators.memory import as_bytes
+from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
@@ -55,7 +49,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     weight_decay: float
     loss: str | Loss = "squared_error"
     tied_weights: bool = False
-    penalties: Sequence[Penalty] = ()
+    penalties: Sequence[Penalty] | Penalty = ()
     sparsity: float | None = None
     sparsity_weight: float = 0.0
     sparsity_layers: Sequence[int] | None = None
@@ -67,13 +61,15 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def _encoder_sizes(self) -> tuple[int, ...]:
         """Return the units of each layer of the encoder, the last of which is the code."""
 
-    def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the weights from rows.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0: every mean over rows is weighted, ρ̂ too. None means 1.
 
         Returns
         -------
@@ -84,20 +80,21 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ValueError
             If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers with at
             least one row; the output activation cannot reach X, or is not that of the loss; KL sparsity is asked of
-            unbounded units; weights are to be tied that cannot be; or `warm_start` meets parameters of other shapes.
+            unbounded units; weights are to be tied that cannot be; sample weights are negative, all 0, or not one for
+            each row in memory; or `warm_start` meets parameters of other shapes.
         """
         self._validate_params()
         X = self._open(X, held=True)
         continues = self._continues()
         rows = self._validate(X) if continues else check_rows(X)
-        problem = self._make_problem(rows, self._choose_network(rows, continues))
+        problem = self._make_problem(rows, self._choose_network(rows, continues), sample_weight)
         result = self._train(problem, X, continues=continues, n_corruptions=self.n_corruptions)
-        self._measure_mean_activation(rows)
+        self._measure_mean_activation(problem)
         warn_unless_converged(result)
         return self
 
-    @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
+    @available_where(works_in_mini_batches)
+    def partial_fit(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
 
         The solver's state, such as Adam's moments, goes on from call to call; a schedule or early stopping does not.
@@ -107,6 +104,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0. A mini-batch is as heavy as its rows are together.
 
         Returns
         -------
@@ -117,8 +116,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X = self._open(X)
         rows = self._validate(X) if begun else check_rows(X)
         network = self._choose_network(rows, continues=begun)
-        self._train_an_epoch(self._make_problem(rows, network), X)
-        self._measure_mean_activation(rows)
+        problem = self._make_problem(rows, network, sample_weight)
+        self._train_an_epoch(problem, X)
+        self._measure_mean_activation(problem)
         return self
 
     def transform(self, X: ArrayLike | RowSource, out: FloatArray | None = None) -> FloatArray:
@@ -232,7 +232,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ratio = residual / deviation
         return 1 - ratio * ratio
 
-    def objective(self, X: ArrayLike | RowSource) -> Objective:
+    def objective(
+        self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> Objective:
         """Return the function that `fit` minimises on these rows, for study: θ → (J, ∇J).
 
         It needs no fit. After one it has the fitted network, and the weights of the penalties as the parameters say
@@ -242,18 +244,24 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0.
 
         Returns
         -------
         Objective
 
+        See Also
+        --------
+        initial_theta : Where the fit starts.
+
         Examples
         --------
         >>> from rhohat import SparseAutoencoder, check_gradient
         >>> X = np.random.default_rng(0).random((20, 6))
-        >>> J = SparseAutoencoder(n_components=3).objective(X)
-        >>> theta = J.network.initial_theta(np.random.default_rng(1))
-        >>> check_gradient(J, theta).relative_difference < 1e-8
+        >>> autoencoder = SparseAutoencoder(n_components=3, random_state=0)
+        >>> check_gradient(autoencoder.objective(X), autoencoder.initial_theta(X)).relative_difference < 1e-8
         True
         """
         self._validate_params()
@@ -261,27 +269,58 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X = self._open(X)
         rows = self._validate(X) if fitted else check_rows(X)
         network = self.network_ if fitted else self._choose_network(rows, continues=False)
-        problem = self._make_problem(rows, network)
-        engine = self.engine or ThreadEngine(self.n_jobs)
-        cache_bytes = 2**30 if self.memory_limit is None else min(2**30, as_bytes(self.memory_limit) // 2)
-        return problem.objective(engine, self._integer_seed(), cache_bytes=cache_bytes)
+        return self._objective_of(self._make_problem(rows, network, sample_weight))
 
-    def cost(self, X: ArrayLike | RowSource) -> tuple[float, dict[str, float]]:
+    def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
+        """Return θ at which a fit to these rows starts: initial weights and biases, flat, as `objective` takes them.
+
+        It needs no fit. With `warm_start` after one, it is that of the fitted network.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        array of shape (n_parameters,), float64
+            That of `fit` to the last bit where `random_state` is an integer; else it is drawn with the seed 0. A
+            warm-up on some of the rows, see `FullBatchSolver`, leads on from here.
+
+        Examples
+        --------
+        >>> from rhohat import SparseAutoencoder
+        >>> X = np.random.default_rng(0).random((20, 6))
+        >>> SparseAutoencoder(n_components=3, random_state=0).initial_theta(X).shape
+        (45,)
+        """
+        self._validate_params()
+        X, continues = self._open(X), self._continues()
+        rows = self._validate(X) if continues else check_rows(X)
+        return self._start_of(self._make_problem(rows, self._choose_network(rows, continues)))
+
+    def cost(
+        self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, dict[str, float]]:
         """Return J of the fitted network on these rows, and its terms.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0.
 
         Returns
         -------
         value : float
             J.
         terms : dict of str to float
-            The loss, summed over features, mean over samples, and every penalty, by name; they add up to J.
+            The loss, summed over features, mean over samples, and every penalty that has a weight, by name; they add up
+            to J.
         """
         check_is_fitted(self)
-        return self.objective(X).cost(self.theta_)
+        return self.objective(X, sample_weight=sample_weight).cost(self.theta_)
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> Any:
         """Return the activations of layer `stop` for those of layer `start`; of a Dask array, another one."""
@@ -362,16 +401,39 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             self._check_unchanged(network)
         return network
 
+    def _sizes_of(self, given: GivenWeights) -> dict[str, Any]:
+        """Return the parameter that says how large the layers of the encoder are."""
+        if len(given.layer_sizes) % 2:
+            raise ValueError(
+                f"coefs must have as many matrices for the decoder as for the encoder; got {len(given.layer_sizes)}."
+            )
+        sizes = given.layer_sizes[1 : len(given.layer_sizes) // 2 + 1]
+        if "n_components" not in self._get_param_names():
+            return {"hidden_layer_sizes": sizes}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"{type(self).__name__} has one hidden layer, and coefs are of {2 * len(sizes) - 1}; use"
+                " DeepAutoencoder.from_weights."
+            )
+        return {"n_components": sizes[0]}
+
+    def _network_of(self, given: GivenWeights) -> Network:
+        """Return the architecture of a fit to rows in [0, 1]."""
+        return self._choose_network(np.zeros((1, given.layer_sizes[0])), continues=False)
+
     def _hidden_activations(self, n_layers: int) -> list[Activation]:
         """Return the activations of the encoder's layers, which those of the decoder mirror."""
         return as_activations(self.activation, n_layers)
 
-    def _make_problem(self, X: FloatArray | RowSource, network: Network) -> Problem:
+    def _make_problem(
+        self, X: FloatArray | RowSource, network: Network, sample_weight: ArrayLike | None = None
+    ) -> Problem:
         return Problem(
             network,
             as_loss(self.loss),
             [*self._own_penalties(), *self._extra_penalties()],
             X,
+            sample_weight=check_sample_weight(sample_weight, X, X.dtype),
             corruption=as_corruption(self.corruption),
         )
 
@@ -385,13 +447,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             penalties.append(Contraction(self.contraction_weight))
         return penalties
 
-    def _measure_mean_activation(self, X: FloatArray | RowSource) -> None:
-        """Set the mean activation of the code on clean rows."""
+    def _measure_mean_activation(self, problem: Problem) -> None:
+        """Set the mean activation of the code on clean rows, by their weights."""
         objective: Objective
+        X, weights = problem.X, problem.sample_weight
         if self.engine is not None and isinstance(X, RowSource):  # rows in memory would have to be sent
-            objective = ClusterObjective(self.network_, X, engine=self.engine)
+            objective = ClusterObjective(self.network_, X, sample_weight=weights, engine=self.engine)
         else:
-            objective = Objective(self.network_, X, engine=ThreadEngine(self.n_jobs))
+            objective = Objective(self.network_, X, sample_weight=weights, engine=ThreadEngine(self.n_jobs))
         self.mean_activation_ = objective.mean_activations(self.theta_)[self._code_layer - 1]
 
 

@@ -12,14 +12,14 @@ from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
@@ -37,12 +37,16 @@ from rhohat.estimators.checkpointing import (
     describe_rows,
 )
 from rhohat.estimators.forward import ForwardPass
+from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
+from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.training import Problem, Training, train
 from rhohat.exceptions import ConvergenceWarning
+from rhohat.fitted import FittedAttributes
 from rhohat.losses import LOSSES, Loss
 from rhohat.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.network import INITIAL_WEIGHTS, Network
+from rhohat.objective import Objective
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, keyed_generator, seed_from
 from rhohat.solvers import (
@@ -61,32 +65,19 @@ __all__ = [
     "BaseNetwork",
     "as_activations",
     "as_layer_sizes",
-    "check_in_memory",
     "check_lengths",
     "check_rows",
-    "check_sample_weight",
     "warn_unless_converged",
-    "works_in_mini_batches",
 ]
 
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
 _AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 
 
-def works_in_mini_batches(estimator: BaseNetwork) -> bool:
-    """Return whether the estimator's solver works in mini-batches, so that `partial_fit` makes sense."""
-    solver = estimator.solver
-    kind: type = SOLVERS.get(solver, object) if isinstance(solver, str) else type(solver)
-    if issubclass(kind, MiniBatchSolver):
-        return True
-    raise AttributeError(
-        f"partial_fit needs a solver that works in mini-batches, such as solver='adam'; got {estimator.solver!r}."
-    )
-
-
-class BaseNetwork(BaseEstimator):
+class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     """A network that a solver trains. The parameters are those of training; see any estimator."""
 
+    _set_by_fit = "coefs_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [_AT_LEAST_1],
         "hidden_layer_sizes": ["array-like", _AT_LEAST_1],
@@ -104,7 +95,7 @@ class BaseNetwork(BaseEstimator):
         "corruption": [None, StrOptions(set(CORRUPTIONS)), Corruption],
         "n_corruptions": [_AT_LEAST_1],
         "tied_weights": ["boolean"],
-        "penalties": ["array-like"],
+        "penalties": ["array-like", Penalty],
         "layers": [None, list, tuple],
         "solver": [StrOptions(set(SOLVERS)), Solver],
         "initial_weights": [StrOptions(set(INITIAL_WEIGHTS))],
@@ -122,7 +113,7 @@ class BaseNetwork(BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    penalties: Sequence[Penalty]
+    penalties: Sequence[Penalty] | Penalty
     solver: str | Solver
     initial_weights: str
     max_iter: int
@@ -151,6 +142,8 @@ class BaseNetwork(BaseEstimator):
     data_name_: str | None
     training_range_: FloatArray
     warm_up_evaluations_: dict[int, int]
+    solver_status_: str
+    solver_message_: str
     memory_plan_: MemoryPlan
     #: Whether this one is trained as a part of another estimator's fit.
     _is_part: bool = False
@@ -291,7 +284,7 @@ class BaseNetwork(BaseEstimator):
             )
 
     def _extra_penalties(self) -> list[Penalty]:
-        penalties = list(self.penalties)
+        penalties = [self.penalties] if isinstance(self.penalties, Penalty) else list(self.penalties)
         for penalty in penalties:
             if not isinstance(penalty, Penalty):
                 raise ValueError(f"penalties must be a sequence of Penalty objects; got {penalty!r} in it.")
@@ -493,13 +486,91 @@ class BaseNetwork(BaseEstimator):
     def _prepend(self, record: _Record) -> None:
         """Put the record of an earlier solve before that of the last one."""
         loss_curve, terms_curve, validation_curve, n_iter, n_evaluations, warm_up_evaluations = record
+        names = [*terms_curve, *(name for name in self.terms_curve_ if name not in terms_curve)]
+        without = [0.0] * len(loss_curve), [0.0] * len(self.loss_curve_)  # of a term that J did not have
+        self.terms_curve_ = {
+            name: [*terms_curve.get(name, without[0]), *self.terms_curve_.get(name, without[1])] for name in names
+        }
         self.loss_curve_ = [*loss_curve, *self.loss_curve_]
         self.validation_curve_ = [*validation_curve, *self.validation_curve_]
-        names = [*terms_curve, *(name for name in self.terms_curve_ if name not in terms_curve)]
-        self.terms_curve_ = {name: [*terms_curve.get(name, []), *self.terms_curve_.get(name, [])] for name in names}
         self.n_iter_ += n_iter
         self.n_evaluations_ += n_evaluations
         self.warm_up_evaluations_ = warm_up_evaluations  # a solve that goes on from another has none
+
+    @classmethod
+    def from_weights(
+        cls,
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        *,
+        activation_parameters: Sequence[ArrayLike | None] | None = None,
+        **parameters: Any,
+    ) -> Self:
+        """Return a fitted estimator that has these weights, from another program or a paper.
+
+        It can do all that one can after a fit. Its record is that of no iteration, and its status "given".
+
+        Parameters
+        ----------
+        coefs : sequence of arrays of shape (s_l, s_{l+1})
+            Weights, layer by layer; transposed, where they come from who writes W x. With tied weights, those of the
+            encoder will do.
+        intercepts : sequence of arrays of shape (s_{l+1},)
+            Biases, layer by layer.
+        activation_parameters : sequence of arrays or None, default=None
+            What the activations have learned, layer by layer; None for those that learn nothing.
+        **parameters : object
+            Those of the constructor. The sizes of layers follow from the weights. An output activation that is "auto"
+            is the one that the loss contains, else that of a fit to rows in [0, 1].
+
+        Returns
+        -------
+        fitted estimator
+            float32 where all arrays are, else float64.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not of such shapes or not finite, or a parameter contradicts them.
+        """
+        estimator = cls(**parameters)
+        given = GivenWeights(
+            coefs, intercepts, activation_parameters, tied=bool(getattr(estimator, "tied_weights", False))
+        )
+        for name, value in estimator._sizes_of(given).items():
+            if parameters.get(name, value) not in (value, list(value) if isinstance(value, tuple) else value):
+                raise ValueError(f"{name} follows from the weights, which have {value}; got {parameters[name]!r}.")
+            setattr(estimator, name, value)
+        estimator._validate_params()
+        network = estimator._network_of(given)
+        estimator.network_ = network
+        estimator.coefs_, estimator.intercepts_, estimator.activation_parameters_ = network.unpack(given.theta(network))
+        estimator.n_features_in_ = network.layer_sizes[0]
+        estimator.loss_curve_, estimator.terms_curve_, estimator.validation_curve_ = [], {}, []
+        estimator.n_iter_ = estimator.n_evaluations_ = estimator.n_samples_fit_ = 0
+        estimator.warm_up_evaluations_, estimator.data_name_ = {}, None
+        estimator.solver_status_, estimator.solver_message_ = "given", "The weights were given, not learned."
+        return estimator
+
+    @abstractmethod
+    def _sizes_of(self, given: GivenWeights) -> dict[str, Any]:
+        """Return the parameters that follow from the shapes of given weights, or raise ValueError."""
+
+    @abstractmethod
+    def _network_of(self, given: GivenWeights) -> Network:
+        """Return the architecture that given weights are to have."""
+
+    def _start_of(self, problem: Problem) -> FloatArray:
+        """Return θ at which a fit to a problem starts."""
+        if self._continues():
+            return self.theta_.astype(np.float64)
+        return self._draw_theta(problem.network, self._integer_seed())
+
+    def _objective_of(self, problem: Problem) -> Objective:
+        """Return the objective of a problem, for study."""
+        cache_bytes = 2**30 if self.memory_limit is None else min(2**30, as_bytes(self.memory_limit) // 2)
+        engine = self.engine or ThreadEngine(self.n_jobs)
+        return problem.objective(engine, self._integer_seed(), cache_bytes=cache_bytes)
 
     def _draw_theta(self, network: Network, seed: int) -> FloatArray:
         return network.initial_theta(keyed_generator(seed, "initial weights"), self.initial_weights)
@@ -603,31 +674,6 @@ def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
         return
     if n_rows != n_targets:
         raise ValueError(f"y must have an entry for every row of X, {n_rows} of them; got {n_targets}.")
-
-
-def check_in_memory(array: ArrayLike | RowSource, name: str) -> None:
-    """Raise ValueError where something that only X may be is a row source."""
-    if isinstance(array, RowSource):
-        raise ValueError(
-            f"{name} must be an array in memory, only X may be a row source; got {array.name}: pass source.read(0,"
-            " len(source)), or a column of it."
-        )
-
-
-def check_sample_weight(
-    sample_weight: ArrayLike | None, X: ArrayLike | RowSource, dtype: DTypeLike
-) -> FloatArray | None:
-    """Return weights of rows in a dtype, or raise ValueError where they are none; None stays None.
-
-    They must be finite numbers, one for each row, at least 0, and not 0 for every row.
-    """
-    if sample_weight is None:
-        return None
-    check_in_memory(sample_weight, "sample_weight")
-    weights: FloatArray = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
-    return weights
 
 
 def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Self
 
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,9 +20,11 @@ from rhohat.corruption import Corruption
 from rhohat.data import RowSource
 from rhohat.data.rows import OneHotRows
 from rhohat.engines import DaskEngine
-from rhohat.estimators.base import check_sample_weight, warn_unless_converged, works_in_mini_batches
+from rhohat.estimators.availability import available_where, works_in_mini_batches
+from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.training import Problem
 from rhohat.losses import Loss, as_loss
 from rhohat.penalties import Penalty
@@ -94,7 +96,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         warn_unless_converged(result)
         return self
 
-    @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
+    @available_where(works_in_mini_batches)
     def partial_fit(
         self,
         X: ArrayLike | RowSource,
@@ -218,6 +220,51 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         """Return what is predicted for rows, as `_validate` gives them."""
         return self.classes_[self._class_numbers(X)]
 
+    @classmethod
+    def from_weights(
+        cls,
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        *,
+        classes: ArrayLike | None = None,
+        activation_parameters: Sequence[ArrayLike | None] | None = None,
+        **parameters: Any,
+    ) -> Self:
+        """Return a fitted classifier that has these weights, from another program or a paper.
+
+        Parameters
+        ----------
+        coefs, intercepts, activation_parameters, **parameters
+            As for `SparseAutoencoder.from_weights`; the output activation is as in a fit.
+        classes : array-like of shape (n_classes,), default=None
+            The labels, sorted, that the output units stand for, in their order. None: 0, 1, 2, …
+
+        Returns
+        -------
+        fitted classifier
+
+        Raises
+        ------
+        ValueError
+            As there; or if classes are not sorted, or not as many as the output units are for.
+        """
+        classifier = super().from_weights(coefs, intercepts, activation_parameters=activation_parameters, **parameters)
+        n_classes = max(classifier.n_outputs_, 2)
+        labels = np.arange(n_classes) if classes is None else np.asarray(classes)
+        if labels.shape != (n_classes,) or not np.array_equal(np.unique(labels), labels):
+            raise ValueError(
+                f"classes must be {n_classes} different labels, sorted, for {classifier.n_outputs_} output units; got"
+                f" {classes!r}."
+            )
+        output = classifier.network_.activations[-1]
+        if classifier.n_outputs_ != n_classes - _first_class(n_classes, output):
+            raise ValueError(
+                f"two classes have two output units with 'softmax', and one with others; got {classifier.n_outputs_}"
+                f" of {output.name!r}."
+            )
+        classifier.classes_ = labels
+        return classifier
+
     def _class_numbers(self, X: FloatArray | RowSource) -> NDArray[np.intp]:
         """Return which class is predicted for each row; outputs are kept of some rows at a time."""
         middle = np.mean(_target_range(self.network_.activations[-1]))
@@ -260,10 +307,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         tangents: ArrayLike | None,
         continues: bool,
     ) -> Problem:
-        output = as_activation(self._chosen_output())
+        output = self._output()
         low, high = _target_range(output)
         numbers = np.searchsorted(classes, labels)
-        first = int(len(classes) == 2 and output.name != "softmax")  # which class the first unit stands for
+        first = _first_class(len(classes), output)
         one_hot = OneHotRows(numbers - first, len(classes) - first, low=low, high=high, dtype=X.dtype)
         full_batch = not isinstance(as_solver(self.solver), MiniBatchSolver)
         by_blocks = isinstance(X, RowSource) or (self.memory_limit is not None and full_batch)
@@ -271,11 +318,29 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         loss = self._choose_loss(output)
         return self._make_supervised_problem(X, targets, output, loss, sample_weight, tangents, continues)
 
-    def _chosen_output(self) -> str | Activation:
+    def _problem_of(
+        self,
+        X: ArrayLike | RowSource,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+        *,
+        fitted: bool,
+    ) -> Problem:
+        rows, labels = self._check_labelled(self._open(X), y)
+        classes = self.classes_ if fitted else np.unique(labels)
+        unknown = np.setdiff1d(labels, classes)
+        if len(unknown):
+            raise ValueError(f"y has the classes {unknown}, which are not among those of the fit, {classes}.")
+        self._look_through(rows, fitted=fitted)
+        problem = self._make_classifier_problem(rows, labels, classes, sample_weight, tangents, continues=False)
+        return replace(problem, network=self.network_) if fitted else problem
+
+    def _output(self) -> Activation:
         """Return the output activation; "auto" is the one that the loss contains, else softmax."""
         if self.output_activation != "auto":
-            return self.output_activation
-        return "softmax" if self.loss == "auto" else as_loss(self.loss).contains or "softmax"
+            return as_activation(self.output_activation)
+        return as_activation("softmax" if self.loss == "auto" else as_loss(self.loss).contains or "softmax")
 
     def _choose_loss(self, output: Activation) -> Loss:
         if self.loss != "auto":
@@ -307,7 +372,7 @@ class FeedforwardClassifier(BaseClassifier):
         λ, at least 0.
     tangent_weight : float, default=0.0
         τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
-    penalties : sequence of Penalty, default=()
+    penalties : sequence of Penalty, or a single one, default=()
         What else is added to J.
     {noise}
     {training}
@@ -345,7 +410,7 @@ class FeedforwardClassifier(BaseClassifier):
         loss: str | Loss = "auto",
         weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         corruption: str | Corruption | None = None,
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
@@ -363,6 +428,11 @@ class FeedforwardClassifier(BaseClassifier):
         verbose: int = 0,
     ) -> None:
         self._store(locals())
+
+
+def _first_class(n_classes: int, output: Activation) -> int:
+    """Return which class the first output unit stands for: the second one, where one unit tells two classes apart."""
+    return int(n_classes == 2 and output.name != "softmax")
 
 
 def _target_range(output: Activation) -> tuple[float, float]:

@@ -64,7 +64,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
     >>> X = np.random.default_rng(0).random((200, 16))
     >>> autoencoder = ContractiveAutoencoder(n_components=8, max_iter=2000, random_state=0).fit(X)
     >>> list(autoencoder.cost(X)[1])
-    ['squared_error', 'weight_decay', 'contraction']
+    ['squared_error', 'contraction']
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         loss: str | Loss = "squared_error",
         weight_decay: float = 0.0,
         tied_weights: bool = True,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,

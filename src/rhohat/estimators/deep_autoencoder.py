@@ -87,7 +87,7 @@ class DeepAutoencoder(BaseAutoencoder):
         tied_weights: bool = False,
         corruption: str | Corruption | None = None,
         n_corruptions: int = 1,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,

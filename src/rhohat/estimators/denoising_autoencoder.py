@@ -82,7 +82,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
         loss: str | Loss = "squared_error",
         weight_decay: float = 0.0,
         tied_weights: bool = True,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,

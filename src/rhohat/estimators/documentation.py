@@ -24,7 +24,7 @@ loss : {"squared_error", "binary_cross_entropy", ...} or Loss, default="squared_
     What a reconstruction costs. "binary_cross_entropy" is for X in [0, 1].
 """,
     "penalties": """
-penalties : sequence of Penalty, default=()
+penalties : sequence of Penalty, or a single one, default=()
     What else is added to J: any of `WeightDecay`, `KLSparsity`, `L1Sparsity`, `Contraction`, or your own.
 """,
     "corruption": """
@@ -41,7 +41,8 @@ corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, def
 """,
     "training": """
 solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd", "adam"} or Solver, default="lbfgs"
-    An object carries settings: ``Adam(learning_rate=1e-3, batch_size=256)``.
+    An object carries settings: ``Adam(learning_rate=1e-3, batch_size=256)``. `set_params` and grid searches reach them
+    by names such as ``solver__learning_rate``.
 initial_weights : {"uniform", "normal"}, default="uniform"
     "uniform": in ±√(6 / (fan_in + fan_out + 1)). "normal": normal(0, 0.01²). Biases start at 0.
 max_iter : int, default=400
@@ -98,7 +99,7 @@ theta_ : array of shape (n_parameters,)
 loss_curve_ : list of float, of length `n_iter_`
     J after each iteration; for mini-batches, its mean over each epoch.
 terms_curve_ : dict of str to list of float
-    The terms of J after each iteration, by name; they add up to J.
+    The terms of J that have a weight after each iteration, by name; they add up to J.
 validation_curve_ : list of float
     With early stopping: J on the rows held out, after each epoch. Else empty.
 n_iter_ : int
@@ -107,8 +108,8 @@ n_evaluations_ : int
     Evaluations of J and its gradient over all rows, or over mini-batches.
 warm_up_evaluations_ : dict of int to int
     Those before them over subsets of the rows, by number of rows; empty where there was no warm-up.
-solver_status_ : {"converged", "max_iter", "stalled", "stopped", "diverged", "not_finite", "interrupted"}
-    Why the solver ended. "interrupted": by Ctrl-C, with `warm_start=True`.
+solver_status_ : {"converged", "max_iter", "stalled", "stopped", "diverged", "not_finite", "interrupted", "given"}
+    Why the solver ended. "interrupted": by Ctrl-C, with `warm_start=True`. "given": there was none, see `from_weights`.
 solver_message_ : str
     The same as a sentence.
 memory_plan_ : MemoryPlan
@@ -128,7 +129,8 @@ feature_names_in_ : array of shape (`n_features_in_`,)
 components_ : array of shape (n_units, n_features)
     Weights of the first layer, transposed: row j is what unit j weighs its input with.
 mean_activation_ : array of shape (n_components,), float64
-    ρ̂, the mean activation of each unit of the code over the rows of the last fit, clean.
+    ρ̂, the mean activation of each unit of the code over the rows of the last fit, clean, by their weights. Not there
+    where weights were given.
 output_activation_ : str
     Name of the output activation in use.
 """,

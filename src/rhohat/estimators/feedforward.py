@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _check_y, check_array, check_X_y
+from sklearn.utils.validation import _check_y, check_array, check_is_fitted, check_X_y
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource
-from rhohat.estimators.base import (
-    BaseNetwork,
-    as_activations,
-    as_layer_sizes,
-    check_in_memory,
-    check_lengths,
-    check_rows,
-    check_sample_weight,
-)
+from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
+from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.sample_weights import check_in_memory, check_sample_weight
 from rhohat.estimators.training import Problem
-from rhohat.jacobian_penalties import TangentPropagation
+from rhohat.jacobian_penalties import JacobianPenalty, TangentPropagation
 from rhohat.losses import Loss
 from rhohat.network import Network
+from rhohat.objective import Objective
 from rhohat.penalties import Penalty, WeightDecay
 
 __all__ = ["BaseFeedforward"]
@@ -42,6 +38,140 @@ class BaseFeedforward(BaseNetwork):
     weight_decay: float
     tangent_weight: float
     corruption: str | Corruption | None = None
+
+    def objective(
+        self,
+        X: ArrayLike | RowSource,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> Objective:
+        """Return the function that `fit` minimises on these rows and targets, for study: θ → (J, ∇J).
+
+        It needs no fit. After one it has the fitted network, and the weights of the penalties as the parameters say
+        now. θ is [weights, biases], flat; see `Objective` for its methods. With a corruption, the rows are corrupted
+        as the first of a fit's corruptions would be, where `random_state` is an integer.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            As for `fit`. After a fit, of the classes, or with as many targets, as those of the fit.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0.
+        tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
+            Needed with `tangent_weight`.
+
+        Returns
+        -------
+        Objective
+
+        Raises
+        ------
+        ValueError
+            As `fit` does.
+
+        See Also
+        --------
+        initial_theta : Where the fit starts.
+
+        Examples
+        --------
+        >>> from rhohat import SoftmaxRegression, check_gradient
+        >>> X, y = np.random.default_rng(0).random((20, 6)), np.arange(20) % 3
+        >>> classifier = SoftmaxRegression(random_state=0)
+        >>> J = classifier.objective(X, y)
+        >>> check_gradient(J, classifier.initial_theta(X, y)).relative_difference < 1e-8
+        True
+        """
+        self._validate_params()
+        return self._objective_of(self._problem_of(X, y, sample_weight, tangents, fitted=hasattr(self, "coefs_")))
+
+    def initial_theta(self, X: ArrayLike | RowSource, y: ArrayLike) -> FloatArray:
+        """Return θ at which a fit to these rows and targets starts, flat, as `objective` takes it.
+
+        It needs no fit. With `warm_start` after one, it is that of the fitted network.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+
+        Returns
+        -------
+        array of shape (n_parameters,), float64
+            That of `fit` to the last bit where `random_state` is an integer; else it is drawn with the seed 0. A
+            warm-up on some of the rows, see `FullBatchSolver`, leads on from here.
+        """
+        self._validate_params()
+        return self._start_of(self._problem_of(X, y, None, None, fitted=self._continues()))
+
+    def cost(
+        self,
+        X: ArrayLike | RowSource,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> tuple[float, dict[str, float]]:
+        """Return J of the fitted network on these rows and targets, and its terms.
+
+        Parameters
+        ----------
+        X, y, sample_weight, tangents
+            See `objective`.
+
+        Returns
+        -------
+        value : float
+            J.
+        terms : dict of str to float
+            The loss, summed over outputs, mean over samples, and every penalty that has a weight, by name; they add up
+            to J.
+        """
+        check_is_fitted(self)
+        return self.objective(X, y, sample_weight, tangents).cost(self.theta_)
+
+    @property
+    def _needs_tangents(self) -> bool:
+        """Whether J looks at directions that are given for every row."""
+        penalties = [TangentPropagation(self.tangent_weight), *self._extra_penalties()]
+        return any(isinstance(p, JacobianPenalty) and p.needs_tangents and p.weight > 0 for p in penalties)
+
+    @abstractmethod
+    def _problem_of(
+        self,
+        X: ArrayLike | RowSource,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+        *,
+        fitted: bool,
+    ) -> Problem:
+        """Return what is to be minimised: for the fitted network, or for that of a fit to come."""
+
+    def _sizes_of(self, given: GivenWeights) -> dict[str, Any]:
+        """Return the sizes of the hidden layers, where there may be some."""
+        sizes = given.layer_sizes[1:]
+        if "hidden_layer_sizes" in self._get_param_names():
+            return {"hidden_layer_sizes": sizes}
+        if sizes:
+            raise ValueError(f"{type(self).__name__} has one layer of weights; got {len(sizes) + 1} in coefs.")
+        return {}
+
+    def _network_of(self, given: GivenWeights) -> Network:
+        """Return the architecture with as many outputs as there are biases for."""
+        sizes, hidden = self._hidden_layers()
+        output = self._output()
+        n_outputs, rest = divmod(given.width, output.width(1))
+        if rest:
+            raise ValueError(
+                f"the last of intercepts has {given.width} numbers, which are no units of {output.name!r}."
+            )
+        return Network((given.layer_sizes[0], *sizes, n_outputs), (*hidden, output))
+
+    @abstractmethod
+    def _output(self) -> Activation:
+        """Return the activation of the output."""
 
     def _check_rows_and_targets(
         self, X: ArrayLike | RowSource, y: ArrayLike, *, y_numeric: bool = False

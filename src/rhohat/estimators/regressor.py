@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_array
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine
-from rhohat.estimators.base import check_sample_weight, warn_unless_converged, works_in_mini_batches
+from rhohat.estimators.availability import available_where, works_in_mini_batches
+from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.training import Problem
 from rhohat.losses import GaussianLoss, Loss, SquaredError, as_loss
 from rhohat.penalties import Penalty
@@ -63,7 +64,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         λ, at least 0.
     tangent_weight : float, default=0.0
         τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
-    penalties : sequence of Penalty, default=()
+    penalties : sequence of Penalty, or a single one, default=()
         What else is added to J.
     {training}
 
@@ -107,7 +108,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         max_covariance_updates: int = 10,
         weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,
@@ -167,8 +168,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self._check_covariance_makes_sense(targets)
         self._look_through(X, fitted=continues)
         loss = GaussianLoss(self.noise_covariance) if given else as_loss(self.loss)
-        problem, scaling = self._make_regression_problem(
-            rows, targets, output, loss, sample_weight, tangents, continues
+        scaling = self._scaling_of(targets, output, loss, continues)
+        problem = self._make_regression_problem(
+            rows, targets, output, loss, scaling, sample_weight, tangents, continues
         )
         before = dict(self.__dict__)
         also = {"_scaling": scaling, "_one_dimensional": one_dimensional}
@@ -205,7 +207,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             result = self._estimate_covariance(problem, X, targets, seed)
         return result
 
-    @available_if(works_in_mini_batches)  # type: ignore[untyped-decorator]
+    @available_where(works_in_mini_batches)
     def partial_fit(
         self,
         X: ArrayLike | RowSource,
@@ -240,9 +242,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         begun = hasattr(self, "coefs_")
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         self._look_through(X, fitted=begun)
-        problem, scaling = self._make_regression_problem(
-            rows, targets, output, as_loss(self.loss), sample_weight, tangents, begun
-        )
+        loss = as_loss(self.loss)
+        scaling = self._scaling_of(targets, output, loss, begun)
+        problem = self._make_regression_problem(rows, targets, output, loss, scaling, sample_weight, tangents, begun)
         self._train_an_epoch(problem, X)
         self._forget_noise()
         self._scaling, self._one_dimensional = scaling, one_dimensional
@@ -285,6 +287,60 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         predicted = self._predict_columns(X)
         return predicted[:, 0] if self._one_dimensional else predicted
 
+    @classmethod
+    def from_weights(
+        cls,
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        *,
+        activation_parameters: Sequence[ArrayLike | None] | None = None,
+        **parameters: Any,
+    ) -> Self:
+        """Return a fitted regressor that has these weights, from another program or a paper.
+
+        Its outputs are its predictions, also where they are bounded. With one output unit, they are a vector.
+
+        Parameters
+        ----------
+        coefs, intercepts, activation_parameters, **parameters
+            As for `SparseAutoencoder.from_weights`.
+
+        Returns
+        -------
+        fitted regressor
+
+        Raises
+        ------
+        ValueError
+            As there.
+        """
+        regressor = super().from_weights(coefs, intercepts, activation_parameters=activation_parameters, **parameters)
+        n_outputs = regressor.n_outputs_
+        regressor._scaling, regressor._one_dimensional = (np.zeros(n_outputs), np.ones(n_outputs)), n_outputs == 1
+        return regressor
+
+    def _problem_of(
+        self,
+        X: ArrayLike | RowSource,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+        *,
+        fitted: bool,
+    ) -> Problem:
+        rows, targets, output, _ = self._check_targets(self._open(X), y)
+        self._look_through(rows, fitted=fitted)
+        covariance = self.noise_covariance
+        if isinstance(covariance, str):  # unknown before a fit, which begins with the squared error
+            covariance = self.__dict__.get("noise_covariance_") if fitted else None
+        loss = as_loss(self.loss) if covariance is None else GaussianLoss(covariance)
+        scaling = self._scaling_of(targets, output, loss, fitted)
+        problem = self._make_regression_problem(rows, targets, output, loss, scaling, sample_weight, tangents, False)
+        return replace(problem, network=self.network_) if fitted else problem
+
+    def _output(self) -> Activation:
+        return as_activation(self.output_activation)
+
     def _predict_columns(self, X: FloatArray | RowSource) -> FloatArray:
         shift, scale = self._scaling
         outputs = self._forward(X, 0, self.network_.n_layers)
@@ -296,7 +352,33 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         """Return rows, targets as columns, the output activation, and whether the targets were a vector."""
         rows, targets = self._check_rows_and_targets(X, y, y_numeric=True)
         columns = targets.reshape(len(targets), -1).astype(np.float64, copy=False)
-        return rows, columns, as_activation(self.output_activation), targets.ndim == 1
+        return rows, columns, self._output(), targets.ndim == 1
+
+    def _scaling_of(
+        self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return how targets are mapped into the output's range: as those of the first fit, if there was one."""
+        if not fitted:
+            return _scaling(output, loss, targets)
+        if targets.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y must have {self.n_outputs_} columns, as in the first fit; got {targets.shape[1]}. Fit anew, with"
+                " warm_start=False."
+            )
+        return self._scaling
+
+    def _check_reach(
+        self, targets: FloatArray, output: Activation, loss: Loss, scaling: tuple[FloatArray, FloatArray]
+    ) -> None:
+        """Raise ValueError where targets to be learned lie outside of what the output of an earlier fit reaches."""
+        scaled, (low, high) = (targets - scaling[0]) / scaling[1], output.bounds
+        if loss.contains is None and (scaled.min() < low or scaled.max() > high):
+            lowest, highest = (np.array([low, high])[:, None] * scaling[1] + scaling[0]).tolist()
+            raise ValueError(
+                f"y lies outside of what output_activation={output.name!r} reaches, {lowest} to {highest}, with the"
+                " targets of the first fit mapped into its range; fit anew on all of them, or use"
+                " output_activation='identity'."
+            )
 
     def _make_regression_problem(
         self,
@@ -304,29 +386,18 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         targets: FloatArray,
         output: Activation,
         loss: Loss,
+        scaling: tuple[FloatArray, FloatArray],
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
         continues: bool,
-    ) -> tuple[Problem, tuple[FloatArray, FloatArray]]:
-        """Return what is to be minimised, and how targets were mapped into the output's range for it."""
-        if continues and targets.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y must have {self.n_outputs_} columns, as in the first fit; got {targets.shape[1]}. Fit anew, with"
-                " warm_start=False."
-            )
-        scaling = self._scaling if continues else _scaling(output, loss, targets)
-        scaled = (targets - scaling[0]) / scaling[1]
-        low, high = output.bounds
-        if continues and loss.contains is None and (scaled.min() < low or scaled.max() > high):
-            lowest, highest = (np.array([low, high])[:, None] * scaling[1] + scaling[0]).tolist()
-            raise ValueError(
-                f"y lies outside of what output_activation={output.name!r} reaches, {lowest} to {highest}, with the"
-                " targets of the first fit mapped into its range; fit anew on all of them, or use"
-                " output_activation='identity'."
-            )
+    ) -> Problem:
+        """Return what is to be minimised, for targets that are mapped into the output's range."""
+        if continues:
+            self._check_reach(targets, output, loss, scaling)
         if isinstance(loss, GaussianLoss):
             loss = _scaled_loss(loss, scaling[1])
-        return self._make_supervised_problem(X, scaled, output, loss, sample_weight, tangents, continues), scaling
+        scaled = (targets - scaling[0]) / scaling[1]
+        return self._make_supervised_problem(X, scaled, output, loss, sample_weight, tangents, continues)
 
     def _check_covariance_makes_sense(self, targets: FloatArray) -> None:
         """Raise ValueError where `noise_covariance` contradicts the loss, or cannot be estimated."""

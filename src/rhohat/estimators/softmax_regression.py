@@ -32,7 +32,7 @@ class SoftmaxRegression(BaseClassifier):
         λ, at least 0. scikit-learn's `LogisticRegression` is the same model with C = 1 / (λ n_samples).
     tangent_weight : float, default=0.0
         How much outputs that change along the tangents given to `fit` cost, at least 0.
-    penalties : sequence of Penalty, default=()
+    penalties : sequence of Penalty, or a single one, default=()
         What else is added to J.
     {training}
 
@@ -68,7 +68,7 @@ class SoftmaxRegression(BaseClassifier):
         *,
         weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,

@@ -20,6 +20,7 @@ from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
+from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
 from rhohat.estimators.training import Problem
 from rhohat.losses import as_loss
@@ -31,7 +32,7 @@ __all__ = ["HasLayers", "StackedAutoencoder", "check_layers"]
 
 
 class HasLayers:
-    """An estimator whose parameter `layers` is a sequence of estimators: theirs are ``layers__0__n_components``."""
+    """An estimator whose parameter `layers` is a sequence of estimators."""
 
     layers: Sequence[BaseAutoencoder] | None
     engine: DaskEngine | None
@@ -43,29 +44,20 @@ class HasLayers:
     #: Codes of a row source's rows that take more are kept in a file, not in memory.
     _most_bytes_of_codes: ClassVar[int] = 2**28
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name, with `deep` those of the layers as well."""
-        parameters: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
-        if deep and isinstance(self.layers, list | tuple):
-            for number, layer in enumerate(self.layers):
-                if isinstance(layer, BaseAutoencoder):
-                    own = layer.get_params(deep=True).items()
-                    parameters |= {f"layers__{number}__{name}": value for name, value in own}
-        return parameters
+    @classmethod
+    def from_weights(cls, *arrays: Any, **parameters: Any) -> Self:
+        """Raise ValueError: a stack consists of fitted layers, and weights alone do not say which."""
+        raise ValueError(
+            f"a {cls.__name__} consists of layers that are fitted one after the other, which weights do not tell apart;"
+            " use DeepAutoencoder.from_weights, or FeedforwardClassifier.from_weights for one with classes."
+        )
 
-    def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name, also those of the layers."""
-        if "layers" in parameters:  # first, for what follows may belong to these
-            self.layers = parameters.pop("layers")
-        known = self.get_params()
-        for name in [name for name in parameters if name.startswith("layers__")]:
-            if name not in known:
-                raise ValueError(f"Invalid parameter {name!r}: there is no such layer, or it has no such parameter.")
-            assert self.layers is not None  # or the name would not be known
-            _, number, own = name.split("__", 2)
-            self.layers[int(number)].set_params(**{own: parameters.pop(name)})
-        super().set_params(**parameters)  # type: ignore[misc]
-        return self
+    def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
+        """Raise ValueError: each layer has a start of its own, see its `initial_theta`."""
+        raise ValueError(
+            "a stack has no start as a whole, since its layers are trained one after the other, each on the codes of"
+            " the one below; see initial_theta of the first of its layers."
+        )
 
     def _exceed_memory(self, X: FloatArray | RowSource, n_units: int) -> bool:
         """Return whether codes of so many units go to a file: without a limit, those of rows in memory never do."""
@@ -181,7 +173,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     ) -> None:
         self._store(locals())
 
-    def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train the layers, one after the other.
 
         Parameters
@@ -190,6 +182,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
             Where a row source's codes take more than 256 MB in a layer, they are kept in a temporary file until the
             fit ends; the environment variable TMPDIR says where.
         y : ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts in every layer, at least 0.
 
         Returns
         -------
@@ -206,8 +200,9 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
             self._check_before_fit(X.shape[1])
         rows = check_rows(X)
         self._check_before_fit(rows.shape[1])
+        weights = check_sample_weight(sample_weight, rows, rows.dtype)
         layers = check_layers(self.layers)
-        seed = self._keep_seed({"X": rows})
+        seed = self._keep_seed({"X": rows} if weights is None else {"X": rows, "sample_weight": weights})
         fitted: list[BaseAutoencoder] = []
         codes = rows
         with ExitStack() as files:
@@ -218,7 +213,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
                     autoencoder.set_params(random_state=int(draw.integers(2**31)))
                 autoencoder.set_params(**self._pass_on(f"layer {number}"))
                 autoencoder._is_part = True
-                fitted.append(autoencoder.fit(codes))
+                fitted.append(autoencoder.fit(codes, sample_weight=weights))
                 if number + 1 < len(layers):
                     codes = self._codes(autoencoder, codes, rows, files)
         self._remember_columns(X, reset=True)
@@ -228,7 +223,9 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         self.mean_activation_ = fitted[-1].mean_activation_
         return self
 
-    def objective(self, X: ArrayLike | RowSource) -> Objective:
+    def objective(
+        self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> Objective:
         """Return the cost of reconstructing these rows through the whole stack, without penalties: θ → (J, ∇J).
 
         It is not what `fit` minimises, which trains one layer after the other; see the `objective` of each.
@@ -236,13 +233,16 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0.
 
         Returns
         -------
         Objective
         """
         check_is_fitted(self)
-        return super().objective(X)
+        return super().objective(X, sample_weight=sample_weight)
 
     def _check_before_fit(self, n_features: int) -> None:
         """Ask every layer before the first is trained."""
@@ -259,8 +259,11 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         layers = check_layers(self.layers)
         return [a for layer in layers for a in layer._hidden_activations(len(layer._encoder_sizes()))]
 
-    def _make_problem(self, X: FloatArray | RowSource, network: Network) -> Problem:
-        return Problem(network, as_loss(check_layers(self.layers)[0].loss), [], X)
+    def _make_problem(
+        self, X: FloatArray | RowSource, network: Network, sample_weight: ArrayLike | None = None
+    ) -> Problem:
+        weights = check_sample_weight(sample_weight, X, X.dtype)
+        return Problem(network, as_loss(check_layers(self.layers)[0].loss), [], X, sample_weight=weights)
 
     def _join(self, autoencoders: Sequence[BaseAutoencoder]) -> None:
         """Take over the deep network that the fitted layers make up."""

@@ -9,14 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.metaestimators import available_if
 
 from rhohat.activations import Activation
 from rhohat.corruption import Corruption
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.base import works_in_mini_batches
+from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
 from rhohat.estimators.softmax_regression import SoftmaxRegression
@@ -39,7 +38,7 @@ def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
 class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with them.
 
-    1. The layers are trained greedily on X, as `StackedAutoencoder` does.
+    1. The layers are trained greedily on X, as `StackedAutoencoder` does, with the weights of rows, if there are any.
     2. A softmax regression is trained on their codes.
     3. All of it is trained further as one network, with the cross-entropy of the labels: on corrupted rows, if so said.
 
@@ -54,7 +53,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         λ of the softmax regression on the codes, at least 0.
     tangent_weight : float, default=0.0
         How much outputs that change along the tangents given to `fit` cost in the fine-tuning, at least 0.
-    penalties : sequence of Penalty, default=()
+    penalties : sequence of Penalty, or a single one, default=()
         What else is added to J in the fine-tuning.
     {noise}
     {training}
@@ -102,7 +101,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         weight_decay: float = 1e-4,
         softmax_weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
-        penalties: Sequence[Penalty] = (),
+        penalties: Sequence[Penalty] | Penalty = (),
         corruption: str | Corruption | None = None,
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
@@ -121,7 +120,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     ) -> None:
         self._store(locals())
 
-    @available_if(_may_be_tuned_further)  # type: ignore[untyped-decorator]
+    @available_where(_may_be_tuned_further)
     def partial_fit(
         self,
         X: ArrayLike | RowSource,
@@ -162,7 +161,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             **self._pass_on("pre-training"),
         )
         autoencoder._is_part = True
-        autoencoder.fit(problem.X)
+        autoencoder.fit(problem.X, sample_weight=problem.sample_weight)
         with ExitStack() as files:
             codes = self._codes(autoencoder, problem.X, problem.X, files)
             softmax = SoftmaxRegression(

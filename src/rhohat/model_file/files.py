@@ -26,6 +26,13 @@ from rhohat.tensor_files import read_format, read_tensor_file, write_tensor_file
 __all__ = ["describe", "load", "save"]
 
 _FORMAT, _VERSION = "rhohat model", 1
+_ENDING = ".safetensors"
+#: Of files in other formats, which would be taken for such by who opens them.
+_OTHERS = {
+    *(".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".bin", ".onnx", ".pb", ".tflite", ".gguf"),
+    *(".h5", ".hdf5", ".keras", ".npy", ".npz", ".mat", ".zarr", ".parquet", ".csv", ".txt"),
+    *(".json", ".yaml", ".yml", ".xml", ".html", ".zip", ".gz", ".tar"),
+}
 _LONGEST_HEADER = 2**22  # bytes; what JSON becomes in memory is some twenty times as large
 
 
@@ -43,8 +50,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         Any of rhohat's estimators and transformers; or a pipeline of transformers, scikit-learn's `StandardScaler` and
         `MinMaxScaler` among them, that may end in an estimator.
     path : path
-        Such as ``"model.safetensors"``. A file that exists is replaced as a whole; one that cannot be written stays as
-        it was.
+        Such as ``"model.safetensors"``; the format is that of safetensors files, whatever the name. A file that exists
+        is replaced as a whole; one that cannot be written stays as it was.
 
     Raises
     ------
@@ -52,6 +59,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         If the model has parts that are not rhohat's, as a penalty of your own, which a file without code cannot hold.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
+    ValueError
+        If the name of the file ends as those of another format do, such as ".pkl", ".pt", ".joblib" or ".onnx".
     OSError
         If the file cannot be written.
 
@@ -71,6 +80,12 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     >>> bool((load(path).transform(X) == fitted.transform(X)).all())
     True
     """
+    ending = Path(path).suffix.lower()
+    if ending in _OTHERS:
+        raise ValueError(
+            f"path must end in {_ENDING}, the format of model files, or in nothing; got {os.fspath(path)!r}, and a file"
+            f" that ends in {ending} would be taken for one of another format."
+        )
     writer = Writer()
     record = {"model": writer.model(model, ""), "versions": _versions()}
     _check_readable(record["model"], writer.arrays)

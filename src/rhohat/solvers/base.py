@@ -29,6 +29,7 @@ __all__ = [
     "ObjectiveFunction",
     "ObjectiveInParts",
     "ObjectiveWithBatches",
+    "ObjectiveWithCost",
     "ObjectiveWithHessian",
     "ObjectiveWithTerms",
     "ObjectiveWithValidation",
@@ -52,6 +53,14 @@ class ObjectiveWithTerms(Protocol):
 
     def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
         """Return the value, the gradient and the terms at θ."""
+
+
+@runtime_checkable
+class ObjectiveWithCost(Protocol):
+    """An objective whose value can be had without the gradient."""
+
+    def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
+        """Return the value and its terms at θ."""
 
 
 @runtime_checkable

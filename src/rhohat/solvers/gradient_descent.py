@@ -77,6 +77,7 @@ class GradientDescent(FullBatchSolver):
 
     @property
     def remedy(self) -> str:
+        """What a user may do where steps are too long."""
         return f"Lower learning_rate (now {self.learning_rate}), or scale the data to about 1."
 
     def _iterate(self, run: Run) -> None:

@@ -21,6 +21,7 @@ from rhohat.solvers.base import (
     Keeper,
     ObjectiveFunction,
     ObjectiveWithBatches,
+    ObjectiveWithCost,
     ObjectiveWithValidation,
     PartFunction,
     Point,
@@ -99,7 +100,8 @@ class MiniBatchSolver(Solver):
     where the run ends, by more than 3 times the first cost. Then, and where numbers that are not finite come after such
     a rise, θ is that from which the epoch of the lowest cost began; with early stopping it is the best one on the rows
     held out. Where the first epoch costs more than 4 times what its first mini-batch did, one more pass over the epoch
-    finds out what the start costs, which is the first cost then.
+    finds out what the start costs, which is the first cost then; like the rows held out, it is not counted among the
+    evaluations.
     """
 
     learning_rate: float
@@ -182,6 +184,7 @@ class MiniBatchSolver(Solver):
 
     @property
     def remedy(self) -> str:
+        """What a user may do where steps are too long."""
         return f"Lower learning_rate (now {self.learning_rate:g}), or scale the data to about 1."
 
     @abstractmethod
@@ -325,20 +328,21 @@ class _Epochs:
             self._run.stop_as_not_finite(met=sums.mean)
         if self._run.n_iter == 0 and has_risen(sums.mean, sums.first, sums.first, WORSE):
             self._look_back(objective)
-        return replace(point, terms={name: term / sums.n_rows for name, term in sums.terms.items()})
+        return replace(point, terms=sums.mean_terms)
 
     def _look_back(self, objective: ObjectiveWithBatches) -> None:
         """Find out what the start costs, in one more pass over the epoch, which seems to have led away from it."""
         theta, sums = self._run.point.theta.astype(self._theta.dtype), _Sums()
-        gradient_sum = np.zeros(theta.size)
         for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size):
-            value, gradient, terms = self._run.call(function, theta)
-            gradient_sum += n_rows * gradient
+            if isinstance(function, ObjectiveWithCost):
+                value, terms = function.cost(theta)
+            else:
+                value, _, *rest = function(theta)
+                terms = rest[0] if rest else {}
             sums.add(n_rows, value, terms)
             if self._held is not None:
                 self._held.release()
-        terms = {name: term / sums.n_rows for name, term in sums.terms.items()}
-        self._run.note_start(Point(self._run.point.theta, sums.mean, gradient_sum / sums.n_rows, terms))
+        self._run.note_start(replace(self._run.point, value=sums.mean, terms=sums.mean_terms))
 
     def _step_through(self, batches: Iterable[tuple[ObjectiveFunction, int]], n_samples: float) -> None:
         """Take a step for every batch, and add up what it was at."""
@@ -409,6 +413,11 @@ class _Sums:
         """J, mean over rows; infinite where not even the first batch has one."""
         return self.value / self.n_rows if self.n_rows else np.inf
 
+    @property
+    def mean_terms(self) -> dict[str, float]:
+        """The terms of J, mean over rows."""
+        return {name: term / self.n_rows for name, term in self.terms.items()}
+
     def add(self, n_rows: int, value: float, terms: dict[str, float]) -> None:
         """Add a batch."""
         if self.n_batches == 0:
@@ -452,10 +461,9 @@ class _EarlyStopping:
     def choose(self) -> None:
         """Have the run return the best iterate; of one that has diverged, the start was not compared so far."""
         lowest = self._run.lowest
-        if self._run.keeps_lowest and lowest is not None and lowest.theta is not None:
-            if self._cost(lowest.theta) < self.lowest:
-                return
-        self._run.keep(self.best)
+        start = lowest.theta if lowest is not None and self._run.keeps_lowest else None
+        if start is None or not self._cost(start) < self.lowest:
+            self._run.keep(self.best)
 
     def check(self) -> None:
         """Stop where the accepted iterate was the last to wait for."""

@@ -1,0 +1,49 @@
+"""Methods that only some objects of a class have, and what those say that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from types import MethodType
+from typing import Any, TypeVar
+
+from rhohat.solvers import SOLVERS, MiniBatchSolver
+
+__all__ = ["available_where", "works_in_mini_batches"]
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def available_where(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
+    """Make a method one that only some estimators of a class have; others raise the AttributeError of the check.
+
+    scikit-learn's `available_if` raises one that hides the reason.
+    """
+    return lambda method: _Available(method, check)  # type: ignore[return-value]
+
+
+class _Available:
+    """A method, with what checks whether an object has it."""
+
+    def __init__(self, method: Callable[..., Any], check: Callable[[Any], bool]) -> None:
+        self._method, self._check = method, check
+        update_wrapper(self, method)  # type: ignore[arg-type]
+
+    def __get__(self, estimator: Any, owner: type[Any]) -> Callable[..., Any]:
+        if estimator is None:
+            return self._method
+        self._check(estimator)
+        return MethodType(self._method, estimator)
+
+
+def works_in_mini_batches(estimator: Any) -> bool:
+    """Return whether the estimator's solver works in mini-batches, so that `partial_fit` makes sense."""
+    solver = getattr(estimator, "solver", None)  # a stack of autoencoders has none
+    kind: type = SOLVERS.get(solver, object) if isinstance(solver, str) else type(solver)
+    if issubclass(kind, MiniBatchSolver):
+        return True
+    reason = f"got solver={solver!r}" if solver is not None else "its layers are trained one after the other"
+    raise AttributeError(
+        f"This {type(estimator).__name__!r} has no attribute 'partial_fit', for which it needs a solver that works in"
+        f" mini-batches, such as solver='adam'; {reason}."
+    )

@@ -1,0 +1,125 @@
+"""Weights that come from elsewhere, as another program or a paper: checked, before an estimator is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rhohat.arrays import FloatArray
+from rhohat.network import Network
+
+__all__ = ["GivenWeights"]
+
+
+class GivenWeights:
+    """Weights, biases and parameters of activations, layer by layer.
+
+    Parameters
+    ----------
+    coefs : sequence of arrays of shape (s_l, s_{l+1})
+        Where weights are tied, those of the encoder alone will do.
+    intercepts : sequence of arrays of shape (s_{l+1},)
+    activation_parameters : sequence of arrays or None, default=None
+        Empty, or None, for layers whose activations have none.
+    tied : bool, default=False
+
+    Attributes
+    ----------
+    layer_sizes : tuple of int
+        Those of all layers but the output, whose activation says how many units it has.
+    width : int
+        Pre-activations of the output.
+
+    Raises
+    ------
+    ValueError
+        If they are no matrices and vectors of finite numbers that fit upon one another.
+    """
+
+    def __init__(
+        self,
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        activation_parameters: Sequence[ArrayLike | None] | None = None,
+        *,
+        tied: bool = False,
+    ) -> None:
+        self._coefs = [_numbers(one, f"coefs[{layer}]", 2) for layer, one in enumerate(coefs)]
+        self._intercepts = [_numbers(one, f"intercepts[{layer}]", 1) for layer, one in enumerate(intercepts)]
+        self._own = activation_parameters
+        if tied:
+            self._tie()
+        if not self._coefs or len(self._coefs) != len(self._intercepts):
+            raise ValueError(
+                f"coefs and intercepts must have an array for each layer; got {len(self._coefs)} and"
+                f" {len(self._intercepts)}."
+            )
+        for layer, (W, b) in enumerate(zip(self._coefs, self._intercepts, strict=True)):
+            if W.shape[1] != len(b):
+                raise ValueError(
+                    f"intercepts[{layer}] must have {W.shape[1]} numbers, one for each column of coefs[{layer}]; got"
+                    f" {len(b)}."
+                )
+        self.layer_sizes = tuple(len(W) for W in self._coefs)
+        self.width = len(self._intercepts[-1])
+
+    def theta(self, network: Network) -> FloatArray:
+        """Return them as the parameters of a network: float32 where all of them are, else float64.
+
+        Raises
+        ------
+        ValueError
+            If they are not those of such a network.
+        """
+        for layer, (W, shape) in enumerate(zip(self._coefs, network.weight_shapes, strict=True)):
+            if W.shape != shape:
+                raise ValueError(
+                    f"coefs[{layer}] must have the shape {shape}, as layers of {network.layer_sizes} units with the"
+                    f" activations {[a.name for a in network.activations]} ask for; got {W.shape}."
+                )
+        own = self._activation_parameters(network.activation_parameter_sizes)
+        given = [*self._coefs, *self._intercepts, *(one for one in own if one.size)]
+        dtype = np.float32 if all(array.dtype == np.float32 for array in given) else np.float64
+        return network.pack(self._coefs, self._intercepts, own).astype(dtype)
+
+    def _tie(self) -> None:
+        """Take the weights of the decoder from those of the encoder, or see that they are the same."""
+        encoder = self._coefs[: len(self._intercepts) // 2]
+        tied = [*encoder, *(W.T for W in reversed(encoder))]
+        if len(self._coefs) > len(encoder) and not (
+            len(self._coefs) == len(tied) and all(map(np.array_equal, self._coefs, tied))
+        ):
+            raise ValueError(
+                "coefs of the decoder must be those of the encoder, transposed, with tied_weights=True; set it to"
+                " False, or give those of the encoder alone."
+            )
+        self._coefs = tied
+
+    def _activation_parameters(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
+        given = [None] * len(sizes) if self._own is None else list(self._own)
+        if len(given) != len(sizes):
+            raise ValueError(
+                f"activation_parameters must have an entry for each of {len(sizes)} layers; got {len(given)}."
+            )
+        found = []
+        for layer, (one, size) in enumerate(zip(given, sizes, strict=True)):
+            array = np.empty(0, np.float32) if one is None else _numbers(one, f"activation_parameters[{layer}]", 1)
+            if len(array) != size:
+                raise ValueError(
+                    f"activation_parameters[{layer}] must have {size} numbers, what the activation of the layer has"
+                    f" learned; got {len(array)}."
+                )
+            found.append(array)
+        return found
+
+
+def _numbers(array: ArrayLike, name: str, n_dimensions: int) -> NDArray[Any]:
+    """Return an array of floats, or raise ValueError where it is none."""
+    found = np.asarray(array)
+    if found.dtype.kind not in "buif" or found.ndim != n_dimensions or not np.all(np.isfinite(found)):
+        kind = "a matrix" if n_dimensions == 2 else "a vector"
+        raise ValueError(f"{name} must be {kind} of finite real numbers; got shape {found.shape}, dtype {found.dtype}.")
+    return found if found.dtype == np.float32 else found.astype(np.float64)

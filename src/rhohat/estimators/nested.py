@@ -1,0 +1,138 @@
+"""Parameters of parameters, by names such as ``solver__learning_rate``: what scikit-learn's searches set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+from rhohat.activations import as_activation
+from rhohat.corruption import as_corruption
+from rhohat.losses import as_loss
+from rhohat.solvers import as_solver
+
+__all__ = ["NestedParameters"]
+
+#: What makes an object of a parameter that is given by its name.
+_BY_NAME: dict[str, Callable[[Any], Any]] = {
+    "solver": as_solver,
+    "corruption": as_corruption,
+    "loss": as_loss,
+    "activation": as_activation,
+    "output_activation": as_activation,
+}
+
+
+class NestedParameters:
+    """Has parameters whose own parameters go by nested names.
+
+    ``solver__learning_rate`` is that of the solver, ``layers__0__n_components`` that of the first of several layers,
+    ``penalties__1__weight`` that of the second penalty. rhohat's parts, such as solvers, do not change: setting one of
+    their parameters puts a changed copy in their place, and where a part was given by its name, an object.
+    """
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those of parameters are among them, as ``solver__learning_rate`` where the solver is an object.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        parameters: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
+        if deep:
+            for name, value in list(parameters.items()):
+                parameters |= {f"{name}__{inner}": one for inner, one in _parameters_of(value)}
+        return parameters
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters by name, also those of parameters, as ``solver__learning_rate=0.01``.
+
+        Parameters
+        ----------
+        **parameters : object
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or a part does not take the value.
+        """
+        nested: dict[str, dict[str, Any]] = {}
+        for name in [name for name in parameters if "__" in name]:
+            outer, _, inner = name.partition("__")
+            nested.setdefault(outer, {})[inner] = parameters.pop(name)
+        super().set_params(**parameters)  # type: ignore[misc] # first, for what follows may belong to these
+        known = self.get_params(deep=False)
+        for outer, changes in nested.items():
+            if outer not in known:
+                raise _unknown(f"{outer}__{next(iter(changes))}", f"{type(self).__name__} has {', '.join(known)}")
+            value = known[outer]
+            if isinstance(value, str) and value != "auto" and outer in _BY_NAME:
+                value = _BY_NAME[outer](value)
+            setattr(self, outer, _changed(value, changes, outer))
+        return self
+
+
+def _parameters_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield names and values of what a parameter's value has of its own, nested ones too."""
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        yield from value.get_params(deep=True).items()
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            for inner, one in _parameters_of(item):
+                yield f"{number}__{inner}", one
+    elif _is_part(value):
+        for name, own in _settings(value).items():
+            yield name, own
+            for inner, one in _parameters_of(own):
+                yield f"{name}__{inner}", one
+
+
+def _changed(value: Any, changes: Mapping[str, Any], name: str) -> Any:
+    """Return a parameter's value with some of its own parameters set: itself, if it is an estimator, or a copy."""
+    if hasattr(value, "set_params") and not isinstance(value, type):
+        return value.set_params(**changes)
+    if isinstance(value, list | tuple):
+        items = {str(number): item for number, item in enumerate(value)}
+        return type(value)(_with_changes(items, changes, name).values())
+    if _is_part(value):
+        return dataclasses.replace(value, **_with_changes(_settings(value), changes, name))
+    why = f"{name} is {value!r}, which has no parameters of its own; set it to an object first"
+    raise _unknown(f"{name}__{next(iter(changes))}", why)
+
+
+def _with_changes(known: dict[str, Any], changes: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return values by name with some of them changed, each as a whole or within."""
+    inner: dict[str, dict[str, Any]] = {}
+    values = dict(known)
+    for key, value in changes.items():
+        first, nested, rest = key.partition("__")
+        if first not in known:
+            has = ", ".join(known) or "none"
+            raise _unknown(f"{name}__{key}", f"there is no such one, or it has no such parameter; {name} has {has}")
+        if nested:
+            inner.setdefault(first, {})[rest] = value
+        else:
+            values[first] = value
+    return values | {key: _changed(values[key], own, f"{name}__{key}") for key, own in inner.items()}
+
+
+def _is_part(value: Any) -> bool:
+    """Return whether a value is one of rhohat's parts, or made like them."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    return {field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init}
+
+
+def _unknown(name: str, why: str) -> ValueError:
+    return ValueError(f"Invalid parameter {name!r}: {why}.")
