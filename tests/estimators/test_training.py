@@ -257,6 +257,14 @@ def test_a_first_call_of_partial_fit_that_diverges_leaves_the_start(X):
     assert np.abs(model.theta_).max() < 1
 
 
+def test_float32_first_hides_no_divergence(X):
+    with pytest.warns(ConvergenceWarning, match="Lower learning_rate"):
+        model = (
+            clone(UNBOUNDED).set_params(solver=GradientDescent(3.0, float32_first=True), max_iter=12).fit(10 * X[:600])
+        )
+    assert model.solver_status_ == "diverged"
+
+
 def test_partial_fit_takes_rows_on_another_scale(X):
     model = clone(UNBOUNDED).set_params(solver=Adam(0.01, batch_size=32))
     for scale in (0.01, 10, 0.1, 5):

@@ -234,6 +234,6 @@ def test_a_search_does_not_depend_on_the_size_of_the_cost(size):
 
         run = Run(cost, 10, 0.0, [])
         run.start(np.array([-1.2, 1.0]))
-        return search_line(run, -run.point.gradient / size, 1.0).theta
+        return search_line(run, -run.point.gradient, 1 / size).theta
 
     np.testing.assert_array_equal(steps_to(size), steps_to(1.0))

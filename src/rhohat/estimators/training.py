@@ -367,7 +367,7 @@ def _solve(
             f"corruption {epoch}, float32", partial(minimise, coarse, np.float32, theta, coarse_limits)
         )
         results.append(first)
-        if first.status == "stopped" or first.n_iter == limit:
+        if first.status in ("stopped", "diverged") or first.n_iter == limit:
             return
         theta, limits = first.theta, {**limits, "max_iter": limit - first.n_iter}
     result = training.journal.solve(f"corruption {epoch}", partial(minimise, solver, None, theta, limits))

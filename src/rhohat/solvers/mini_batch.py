@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -36,6 +36,8 @@ from rhohat.solvers.divergence import WORSE, Lowest, has_risen
 from rhohat.solvers.schedules import Schedule, as_schedule
 
 __all__ = ["MiniBatchSolver", "MiniBatchState"]
+
+_Batches: TypeAlias = Iterable[tuple[ObjectiveFunction, int]]
 
 
 @dataclass
@@ -312,12 +314,8 @@ class _Epochs:
         n_samples = getattr(objective, "n_samples", np.inf)
         sums = self._sums
         where = {"first_batch": sums.n_batches} if sums.n_batches else {}  # whoever is never resumed need not know it
-        batches = objective.batches(self._state.epoch, self._solver.batch_size, **where)
-        try:
+        with _closed(objective.batches(self._state.epoch, self._solver.batch_size, **where)) as batches:
             self._step_through(batches, n_samples)
-        finally:
-            if isinstance(batches, Generator):  # it may be reading ahead
-                batches.close()
         if sums.n_rows == 0:
             raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
         gradient_mean = self._gradient_sum.astype(np.float64)
@@ -333,15 +331,16 @@ class _Epochs:
     def _look_back(self, objective: ObjectiveWithBatches) -> None:
         """Find out what the start costs, in one more pass over the epoch, which seems to have led away from it."""
         theta, sums = self._run.point.theta.astype(self._theta.dtype), _Sums()
-        for function, n_rows in objective.batches(self._state.epoch, self._solver.batch_size):
-            if isinstance(function, ObjectiveWithCost):
-                value, terms = function.cost(theta)
-            else:
-                value, _, *rest = function(theta)
-                terms = rest[0] if rest else {}
-            sums.add(n_rows, value, terms)
-            if self._held is not None:
-                self._held.release()
+        with _closed(objective.batches(self._state.epoch, self._solver.batch_size)) as batches:
+            for function, n_rows in batches:
+                if isinstance(function, ObjectiveWithCost):
+                    value, terms = function.cost(theta)
+                else:
+                    value, _, *rest = function(theta)
+                    terms = rest[0] if rest else {}
+                sums.add(n_rows, value, terms)
+                if self._held is not None:
+                    self._held.release()
         self._run.note_start(replace(self._run.point, value=sums.mean, terms=sums.mean_terms))
 
     def _step_through(self, batches: Iterable[tuple[ObjectiveFunction, int]], n_samples: float) -> None:
@@ -382,6 +381,16 @@ class _Epochs:
                     self._solver._update(self._theta[place], own, moments, scratch[: own.size], learning_rate, step)
 
         return update
+
+
+@contextlib.contextmanager
+def _closed(batches: _Batches) -> Iterator[_Batches]:
+    """Give mini-batches, and close them in the end: they may be reading ahead."""
+    try:
+        yield batches
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()
 
 
 @dataclass
