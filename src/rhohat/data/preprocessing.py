@@ -13,7 +13,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
 from sklearn.utils._param_validation import Interval
@@ -186,10 +186,12 @@ class PatchNormalizer(RowTransformer):
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
-        exponents = np.frexp(np.maximum(X.max(axis=1, keepdims=True), -X.min(axis=1, keepdims=True)))[1]
-        out = _without_row_means(X, exponents)
         held = np.finfo(X.dtype)
-        out /= np.ldexp(self.scale_, -exponents).clip(held.tiny, held.max).astype(X.dtype)
+        # No square is taken here: the unit is 1, unless the sum over a row would overflow.
+        largest = max(float(X.max(initial=0)), -float(X.min(initial=0)))
+        exponent = max(0, _exponent(largest) + X.shape[1].bit_length() + 1 - int(held.maxexp))
+        out = _without_row_means(X, exponent)
+        out /= X.dtype.type(np.clip(math.ldexp(self.scale_, -exponent), held.smallest_subnormal, held.max))
         np.clip(out, -1, 1, out=out)
         out += 1
         out *= (self.high - self.low) / 2
@@ -464,9 +466,9 @@ def _exponent(largest: float) -> int:
     return math.frexp(largest)[1]
 
 
-def _without_row_means(X: FloatArray, exponents: int | NDArray[np.int32]) -> FloatArray:
-    """Return rows about their means, in units of powers of two."""
-    centred: FloatArray = np.ldexp(X, -exponents)
+def _without_row_means(X: FloatArray, exponent: int) -> FloatArray:
+    """Return rows about their means, in units of a power of two."""
+    centred: FloatArray = np.ldexp(X, -exponent)
     centred -= centred.mean(axis=1, keepdims=True)
     return centred
 
