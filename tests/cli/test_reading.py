@@ -125,10 +125,16 @@ def test_missing_values_are_refused_left_out_or_filled_in(run, invoke, tmp_path,
     result = invoke(*train)
     assert result.exit_code == 1
     assert "y has missing values: in line 13 of t.csv" in sentence(result.stderr) or "line 5" in sentence(result.stderr)
-    assert "--missing mean, or leave such rows out with --missing drop" in sentence(result.stderr)
+    assert "leave such rows out with --missing drop" in sentence(result.stderr)
     result = invoke(*train, "--missing", "drop")
     assert result.exit_code == 0
     assert "3 of the 40 rows of t.csv have missing values and are left out" in sentence(result.stderr)
+    result = invoke("encode", "m.safetensors", "t.csv", "-o", "c.npy", "--missing", "mean")
+    assert "the model knows no means; train it with --missing mean" in sentence(result.stderr)
+    result = invoke("encode", "m.safetensors", "t.csv", "-o", "c.npy")
+    assert "train a model that does so with --missing mean, or leave such rows out with --missing drop" in sentence(
+        result.stderr
+    )
     whole = frame.dropna()
     assert json.loads(run("evaluate", "m.safetensors", "t.csv", "--target", "kind", "--missing", "drop", "--json"))[
         "score"

@@ -90,7 +90,7 @@ _TRANSLATIONS = {
     " report, which draws bars.",
     "header=False": "--no-header",
     "header=True": "--header",
-    "or leave such rows out with missing='drop'": "say --missing mean, or leave such rows out with --missing drop",
+    "such cells in, or leave": "such cells in, train a model that does so with --missing mean, or leave",
 }
 #: Keyword arguments that are options of the same name here.
 _OPTION = re.compile(r"\b(missing|separator|decimal|thousands|encoding|row_axes)=(\d+|'[\w-]+'|'[^']')")

@@ -18,8 +18,8 @@ import typer
 from numpy.typing import NDArray
 
 from rhohat.cli.app import note
-from rhohat.data import RowSource, open_labels, open_rows, open_table
-from rhohat.models import open_model_rows
+from rhohat.data import MeanImputer, RowSource, open_labels, open_rows, open_table
+from rhohat.models import open_model_rows, preprocessing_of
 
 __all__ = ["Missing", "ReadingOptions", "as_numbers", "reads_rows", "split_names"]
 
@@ -105,7 +105,11 @@ class ReadingOptions:
         """Give rows for a fitted model; their `targets` are what is predicted, where that is a column of the table."""
         how = self._how()
         if self.missing is Missing.MEAN:
-            how.pop("missing")  # the model knows the means, or refuses what is missing
+            how.pop("missing")  # the model knows the means
+            if not isinstance([*preprocessing_of(model), None][0], MeanImputer):
+                raise typer.BadParameter(
+                    "the model knows no means; train it with --missing mean.", param_hint="--missing"
+                )
         with open_model_rows(model, data, target=None if target is None else split_names(target), **how) as source:
             yield self._some(source)
 

@@ -152,8 +152,8 @@ class ParquetRows(RowSource):
                     row = int(self._edges[group]) + column.is_null().to_pylist().index(True)
                     raise ValueError(
                         f"{self.name} has {column.null_count} missing values in its column"
-                        f" {self._columns.names[index]!r}, first in row {row}. Fill them in, or leave such rows out"
-                        " with missing='drop'."
+                        f" {self._columns.names[index]!r}, first in row {row}. Fill such cells in, or leave such rows"
+                        " out with missing='drop'."
                     )
                 rows[:, index] = (column.cast("uint8") if str(column.type) == "bool" else column).to_numpy()
             self._kept = group, rows

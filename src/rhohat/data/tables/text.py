@@ -301,9 +301,10 @@ class _Parser:
         """Return what is to be said of a missing value."""
         held = f"holds {cell!r}" if cell else "is empty"
         remedy = "leave such rows out with missing='drop'" if self._numbers else "leave this row out, and what it is of"
+        what = "such labels" if place in self._targets else "such cells"
         return (
             f"{subject} has missing values: in line {line} of {self._name}, column {self._name_of(place)} {held}. Fill"
-            f" such cells in, or {remedy}."
+            f" {what} in, or {remedy}."
         )
 
     def _not_numbers(self, cells: dict[int, str], line: int) -> str:
