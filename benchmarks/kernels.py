@@ -63,7 +63,7 @@ def pairs(n_rows: int, n: int, h: int) -> dict[str, tuple[Callable[[], object], 
             lambda: np.matmul(ones, single, out=total),
         ),
         "Σ_i w_i x_i, float32": (
-            lambda: kernels.sum_weighted_rows(single, weights, total),
+            lambda: kernels.sum_rows(single, ones, total, weights),
             lambda: np.matmul(weights, single, out=total),
         ),
         "Σ_i x_i without ones, float32": (lambda: kernels.column_sums(single), lambda: single.sum(axis=0)),

@@ -128,12 +128,12 @@ def test_sums_of_rows_are_exact_however_many_there_are(n_rows, n, dtype):
     assert columns.dtype == dtype
     np.testing.assert_allclose(columns, expected, rtol=tolerance)
     weights = np.random.default_rng(2).uniform(0.5, 2, (1, n_rows)).astype(dtype)
-    kernels.sum_weighted_rows(X, weights, out)
+    kernels.sum_rows(X, ones, out, weights)
     np.testing.assert_allclose(out[0], weights[0].astype(float) @ X.astype(float), rtol=tolerance)
 
 
 def test_rows_of_float32_may_be_summed_into_float64():
     X, ones, out = skewed((2503, 25), np.float32), np.ones((1, 2503), np.float32), np.empty((1, 25))
-    for kernel in (kernels.sum_rows, kernels.sum_weighted_rows):
-        kernel(X, ones, out)
+    for weights in (None, ones):
+        kernels.sum_rows(X, ones, out, weights)
         np.testing.assert_allclose(out[0], X.sum(axis=0, dtype=np.float64), rtol=FLOAT32_COST)

@@ -14,8 +14,8 @@ shapes and dtypes alone, so the result has the same bits on any number of thread
 The sums, from `sum_of_squares` on, are there to be exact. BLAS, and NumPy where it adds rows up, add float32 numbers
 one after another, in float32. The larger the sum has become, the more of every further number is rounded away, and
 where all are of one sign these errors add up: the squares of 400,000 residuals came out wrong in the fifth digit. So
-some hundred numbers are added up in float32, and such sums in float64, which takes one to three microseconds a block
-more. Sums of float64 numbers are taken as they were: their rounding errors are a billion times smaller.
+some hundreds of numbers are added up at once, and then their sums: in float64 where there may be many. This takes one
+to three microseconds a block. Sums of float64 numbers are taken as they were: their errors are a billion times smaller.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ __all__ = [
     "subtract_from_row",
     "sum_of_squares",
     "sum_rows",
-    "sum_weighted_rows",
 ]
 
 # BLAS takes a product of at most so many multiply-adds as it is. A larger one is first copied, piece by piece, into
@@ -48,7 +47,7 @@ _FEWEST_ROWS = 256  # in a small product; flatter ones do not pay
 _LONG_ROW = 2**14  # numbers
 _MOST_ROWS = 32  # joined to one
 
-# Of float32 numbers, at most so many are added up in float32, and their sums in float64.
+# Of float32 numbers, at most so many are added up at once.
 _NUMBERS_ADDED = 1024
 _ROWS_ADDED = 256
 
@@ -127,8 +126,8 @@ def sum_of_squares(X: FloatArray) -> float:
     if not _is_long(flat):
         return float(array_namespace(flat).vdot(flat, flat))
     pieces, rest = _cut(flat)
-    total = np.add.reduce(np.vecdot(pieces, pieces), dtype=np.float64)
-    return float(total + np.vdot(rest, rest)) if rest.size else float(total)
+    total = sum(np.vecdot(pieces, pieces).tolist())  # unlike NumPy's, this sum does not hand Python's lock on
+    return total + float(np.vdot(rest, rest)) if rest.size else total
 
 
 def row_products(A: FloatArray, B: FloatArray) -> FloatArray:
@@ -147,56 +146,47 @@ def row_products(A: FloatArray, B: FloatArray) -> FloatArray:
     return total.astype(A.dtype)
 
 
-def column_sums(X: FloatArray) -> FloatArray:
-    """Return the sum of all rows of X, of shape (n_rows, n), in its dtype; with ones, `sum_rows` does it faster."""
-    xp = array_namespace(X)
-    total: FloatArray = xp.asarray(X.sum(0, dtype=xp.float64), dtype=X.dtype)
-    return total
-
-
-def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray) -> None:
-    """Write the sum of all rows into `out`, as a product with ones: BLAS adds rows up several times faster than NumPy.
+def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArray | None = None) -> None:
+    """Write the sum of all rows, or a weighted one, into `out`, by products: BLAS is faster than NumPy adding rows up.
 
     Parameters
     ----------
     X : array of shape (n_rows, n)
     ones : array of shape (1, n_rows)
     out : array of shape (1, n)
+    weights : array of shape (1, n_rows), default=None
+        How often each row counts; None means 1.
     """
     n_rows, n = X.shape
-    if not _has_many_rows(X):
-        array_namespace(X).matmul(ones, X, out=out)
+    factors = ones if weights is None else weights
+    if type(X) is not np.ndarray or X.dtype != np.float32 or n_rows <= _ROWS_ADDED:
+        array_namespace(X).matmul(factors, X, out=out)
         return
     rows = _rows_added(n_rows)
-    whole = n_rows - n_rows % rows
-    joined = X[:whole].reshape(rows, -1)  # several rows side by side, whose sums are added afterwards
-    np.add.reduce(np.matmul(ones[:, :rows], joined).reshape(-1, 1, n), axis=0, dtype=np.float64, out=out)
+    n_sums = n_rows // rows
+    whole = n_sums * rows
+    if weights is None:
+        sums = np.matmul(ones[:, :rows], X[:whole].reshape(rows, -1))  # of rows n_sums apart, side by side
+    else:
+        sums = np.matmul(weights[:, :whole].reshape(-1, 1, rows), _stack(X[:whole], rows))
+    np.matmul(ones[:, :n_sums], sums.reshape(n_sums, n), out=out)
     if whole < n_rows:
-        out += ones[:, whole:] @ X[whole:]
+        out += factors[:, whole:] @ X[whole:]
 
 
-def sum_weighted_rows(X: FloatArray, weights: FloatArray, out: FloatArray) -> None:
-    """Write Σ_i w_i x_i into `out`; arguments as for `sum_rows`, with weights in the place of ones."""
-    n_rows = len(X)
-    if not _has_many_rows(X):
-        array_namespace(X).matmul(weights, X, out=out)
-        return
-    rows = _rows_added(n_rows)
-    whole = n_rows - n_rows % rows
-    products = np.matmul(weights[:, :whole].reshape(-1, 1, rows), _stack(X[:whole], rows))
-    np.add.reduce(products, axis=0, dtype=np.float64, out=out)
-    if whole < n_rows:
-        out += weights[:, whole:] @ X[whole:]
+def column_sums(X: FloatArray) -> FloatArray:
+    """Return the sum of all rows of X, of shape (n_rows, n), in its dtype, where no ones are at hand for `sum_rows`."""
+    if type(X) is not np.ndarray or X.dtype != np.float32:
+        total: FloatArray = X.sum(0)
+        return total
+    out = np.empty((1, X.shape[1]), X.dtype)
+    sum_rows(X, np.ones((1, len(X)), X.dtype), out)
+    return out[0]
 
 
 def _is_long(A: FloatArray) -> bool:
     """Return whether the last axis has more float32 numbers than may be added up in float32."""
     return type(A) is np.ndarray and A.dtype == np.float32 and A.shape[-1] > _NUMBERS_ADDED
-
-
-def _has_many_rows(X: FloatArray) -> bool:
-    """Return whether there are more rows of float32 numbers than may be added up in float32."""
-    return type(X) is np.ndarray and X.dtype == np.float32 and len(X) > _ROWS_ADDED
 
 
 def _cut(A: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -189,10 +189,11 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
 
     Notes
     -----
-    Computed from z. With σ the sigmoid and c = ln((1 − ε)/ε), ∂/∂z of the loss is σ(z) − y σ(z + c) − (1 − y) σ(z − c),
-    and the loss is −ln(1 − ε), which a sure and right output costs, plus s(z) − y s(z + c) − (1 − y) s(z − c) + y c,
-    where s(z) = ln(1 + exp(z)) = max(z, 0) + r(z) and r(z) = ln(1 + exp(−|z|)). The maxima are taken together, so that
-    large numbers do not cancel: for y = 1 they and c make min(max(−z, 0), c), for y = 0 min(max(z, 0), c).
+    Computed from z. With σ the sigmoid and c = ln((1 − ε)/ε), ∂/∂z of the loss is σ(z) − y σ(z + c) − (1 − y) σ(z − c).
+
+    With e = exp(−|z|) and κ = ε/(1 − ε), the loss is −ln(1 − ε), which a label costs that agrees with a sure output,
+    plus ln(1 + (1 − κ) e/(1 + κ e)), which is exact also where it is little, plus ln((1 + κ e)/(κ + e)) where the label
+    does not agree with the sign of z.
 
     References
     ----------
@@ -222,9 +223,13 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
         z, c = outputs, self._log_odds
         out[:] = _sigmoid(z) - y * _sigmoid(z + c) - (1 - y) * _sigmoid(z - c)
         xp = array_namespace(z)
-        short = y * xp.clip(-z, 0, c) + (1 - y) * xp.clip(z, 0, c)
-        rest = _rest(z) - y * _rest(z + c) - (1 - y) * _rest(z - c)
-        values: FloatArray = (short + rest - float(np.log1p(-self.epsilon))).sum(1)
+        kappa = max(self.epsilon, float(xp.finfo(z.dtype).tiny)) / (1 - self.epsilon)
+        with np.errstate(under="ignore"):
+            e = xp.exp(-xp.abs(z))
+        near = 1 + kappa * e
+        share = xp.abs(y - 0.5 - 0.5 * xp.sign(z))  # of the label that does not agree
+        values: FloatArray = (xp.log1p((1 - kappa) * e / near) + share * xp.log(near / (kappa + e))).sum(1)
+        values -= z.shape[1] * float(np.log1p(-self.epsilon))
         return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:

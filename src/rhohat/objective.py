@@ -27,7 +27,7 @@ from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, Rows, in_memory, row_blocks
 from rhohat.compatibility import check_problem, check_second_derivatives
 from rhohat.jacobian_penalties import JacobianPenalty
-from rhohat.kernels import sum_rows, sum_weighted_rows
+from rhohat.kernels import sum_rows
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Layers, Network, Parameters
 from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
@@ -343,15 +343,11 @@ class Objective:
     def _sum_over_rows(self, arrays: Sequence[FloatArray], rows: slice, worker: int, sums: FloatArray) -> None:
         """Write the column sums of arrays of shape (n_rows, n_units), one after another."""
         weights = self._weights_of(rows)
-        ones = self._ones_for(rows)
+        row = None if weights is None else weights.T
         start = 0
         for array in arrays:
             stop = start + array.shape[1]
-            out = sums[start:stop].reshape(1, -1)
-            if weights is None:
-                sum_rows(array, ones, out)
-            else:
-                sum_weighted_rows(array, weights.T, out)
+            sum_rows(array, self._ones_for(rows), sums[start:stop].reshape(1, -1), row)
             start = stop
 
     def _penalise_mean_activations(self, parameters: Parameters) -> tuple[dict[str, float], list[FloatArray | None]]:
