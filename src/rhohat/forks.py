@@ -57,7 +57,7 @@ class ProcessLock:
     Examples
     --------
     >>> reading = ProcessLock()
-    >>> with reading.lock:
+    >>> with reading.here:
     ...     2 * 3
     6
     """
@@ -66,7 +66,7 @@ class ProcessLock:
         self._locks: dict[int, threading.Lock] = {}
 
     @property
-    def lock(self) -> threading.Lock:
+    def here(self) -> threading.Lock:
         """A plain lock, always the same one in this process; Ctrl-C cannot cut it short when it is taken."""
         return self._locks.setdefault(_n_forks, threading.Lock())
 
@@ -100,6 +100,4 @@ def _begin_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_hold_others_off, after_in_parent=_let_others_go_on, after_in_child=_begin_in_child
-    )
+    os.register_at_fork(before=_hold_others_off, after_in_parent=_let_others_go_on, after_in_child=_begin_in_child)

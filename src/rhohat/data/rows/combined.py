@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ from rhohat.corruption import Corruption, corrupt_rows
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource, choose_columns, delivered_dtype
 from rhohat.extras import import_extra
+from rhohat.forks import ProcessLock
 
 __all__ = ["ColumnRows", "ConvertedRows", "CorruptedRows", "ShardedRows", "TransformedRows"]
 
@@ -48,7 +48,7 @@ class ShardedRows(RowSource):
                     raise ValueError(f"{shard.name} has the {named} {theirs}, and {first.name} has {ours}.")
         self._shards = list(shards)
         self._recent: list[int] = []
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._edges = np.concatenate([[0], np.cumsum([len(shard) for shard in shards])])
         alike = all(shard.row_shape == first.row_shape for shard in shards)
         row_shape = first.row_shape if alike else first.shape[1:]
@@ -85,7 +85,7 @@ class ShardedRows(RowSource):
 
     def _note(self, index: int) -> None:
         """Remember which shards were read last, and let the others go of what they hold."""
-        with self._lock:
+        with self._lock.here:
             if index in self._recent:
                 return
             self._recent.append(index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rhohat.arrays import FloatArray
 from rhohat.data.rows.base import RowSource, choose_columns, delivered_dtype
 from rhohat.data.rows.positioned import Stamp
 from rhohat.extras import import_extra
+from rhohat.forks import ProcessLock
 
 __all__ = ["ParquetRows"]
 
@@ -58,7 +58,7 @@ class ParquetRows(RowSource):
         self._edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._largest = max(sizes, default=0)
         self._kept: tuple[int, FloatArray] | None = None
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         dtype = np.result_type(*(delivered_dtype(one, name) for one in dtypes)) if dtypes else np.float64
         super().__init__(name, (metadata.num_rows, len(dtypes)), dtype, self._columns)
 
@@ -74,7 +74,7 @@ class ParquetRows(RowSource):
 
     def release(self) -> None:
         """Let go of the row group that was read last."""
-        with self._lock:
+        with self._lock.here:
             self._kept = None
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class ParquetRows(RowSource):
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._stamp.check()
-        with self._lock:
+        with self._lock.here:
             group = int(np.searchsorted(self._edges, start, side="right")) - 1
             done = start
             while done < stop:
