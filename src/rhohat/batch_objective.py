@@ -63,7 +63,7 @@ class BatchObjective(Objective):
                 self._engine.for_each(lambda part, worker: use(part, gradient[part], worker), parts)
             return value, terms
         parameters = self._cast(theta)
-        with self._turn, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
             mean_terms, added = self._penalise_mean_activations(parameters)
             function = partial(self._differentiate, parameters, added, None)
             row_terms = self._engine.sum_blocks(function, self._blocks, len(self._row_terms), self._dtype)

@@ -7,7 +7,6 @@ write are added up by the cluster's engine. All else, such as ρ̂ and the penal
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import ClusterEngine, Engine, Rows, row_blocks
+from rhohat.forks import ProcessLock
 from rhohat.losses import Loss
 from rhohat.network import Network, Parameters
 from rhohat.objective import Objective, Scratch
@@ -213,7 +213,7 @@ class _Part:
         return cls(recipe, keep(X), None if y is None else keep(y), row_weights, tangents)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._objective: _PartObjective | None = None
         self._cached_for: int | None = None  # the θ whose hidden activations are in the cache
 
@@ -233,7 +233,7 @@ class _Part:
         Pass 2 looks for the hidden activations of pass 1. They are computed again where the part was somewhere else
         then.
         """
-        with self._lock, np.errstate(all="ignore"):
+        with self._lock.here, np.errstate(all="ignore"):
             if self._objective is None:
                 self._objective = self._make_objective()
             objective = self._objective
@@ -315,12 +315,12 @@ class _ScratchPool:
 
 
 _POOLS: WeakValueDictionary[str, _ScratchPool] = WeakValueDictionary()
-_POOLS_LOCK = threading.Lock()
+_POOLS_LOCK = ProcessLock()
 
 
 def _scratch_pool(recipe: _Recipe, dtype: np.dtype[Any], to_read: Sequence[int]) -> _ScratchPool:
     """Return what the parts of an objective share in this process."""
-    with _POOLS_LOCK:
+    with _POOLS_LOCK.here:
         pool = _POOLS.get(recipe.token)
         if pool is None:
             make = partial(Scratch, recipe.network, recipe.longest_block, dtype, to_read)

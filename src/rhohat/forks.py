@@ -57,7 +57,7 @@ class ProcessLock:
     Examples
     --------
     >>> reading = ProcessLock()
-    >>> with reading.lock:
+    >>> with reading.here:
     ...     2 * 3
     6
     """
@@ -66,7 +66,7 @@ class ProcessLock:
         self._locks: dict[int, threading.Lock] = {}
 
     @property
-    def lock(self) -> threading.Lock:
+    def here(self) -> threading.Lock:
         """A plain lock, always the same one in this process; Ctrl-C cannot cut it short when it is taken."""
         return self._locks.setdefault(_n_forks, threading.Lock())
 

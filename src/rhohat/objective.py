@@ -14,7 +14,6 @@ Who adds the blocks up is the engine's business, which is handed in; see `blocks
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate, pairwise
@@ -26,6 +25,7 @@ from rhohat.activations import Units
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, Rows, in_memory, row_blocks
 from rhohat.compatibility import check_problem, check_second_derivatives
+from rhohat.forks import ProcessLock
 from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.kernels import sum_rows
 from rhohat.losses import Loss, SquaredError
@@ -128,7 +128,7 @@ class Objective:
         self._engine = engine
         self._blocks = row_blocks(self.n_samples, network.layer_sizes, self._dtype.itemsize)
         self._allocate(cache_bytes)
-        self._turn = threading.Lock()
+        self._turn = ProcessLock()
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return J(θ) and ∇J(θ), of shape (n_parameters,), float64."""
@@ -174,7 +174,7 @@ class Objective:
         """
         theta = np.asarray(theta, dtype=np.float64)
         parameters = self._cast(theta)
-        with self._turn, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
             mean_terms, added = self._penalise_mean_activations(parameters)
             sums = self._sum("_sum_loss_and_gradient", theta.size + len(self._row_terms), parameters, added)
         sums /= self._total_weight
@@ -196,7 +196,7 @@ class Objective:
         """
         theta = np.asarray(theta, dtype=np.float64)
         parameters = self._cast(theta)
-        with self._turn, np.errstate(over="ignore", invalid="ignore"):
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
             mean_terms, _ = self._penalise_mean_activations(parameters)
             sums = self._sum("_sum_loss", len(self._row_terms), parameters)
         terms = self._terms(sums / self._total_weight, mean_terms, self._penalise_weights(theta))
@@ -214,7 +214,7 @@ class Objective:
         list of arrays of shape (n_units,), float64
             One for each hidden layer.
         """
-        with self._turn, np.errstate(over="ignore", invalid="ignore"):
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
             return self._mean_activations(self._cast(theta), self.network.n_layers - 1)
 
     def hessian_vector_product(self, theta: FloatArray, vector: FloatArray) -> FloatArray:
@@ -241,7 +241,7 @@ class Objective:
         self.check_second_derivative()
         theta, vector = np.asarray(theta, dtype=np.float64), np.asarray(vector, dtype=np.float64)
         parameters, direction = self._cast(theta), self._cast(vector)
-        with self._turn, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             added, added_tangent = self._penalise_mean_tangents(parameters, direction)
             product = self._sum("_sum_hessian_product", theta.size, parameters, direction, added, added_tangent)
         product /= self._total_weight

@@ -7,6 +7,7 @@ shuffled. A window is read chunk by chunk, in the order of the file, while the o
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -210,7 +211,7 @@ class _Task:
     """
 
     def __init__(self, function: Callable[[Callable[[], bool]], Window]) -> None:
-        self._function, self._stopped, self._done = function, False, False
+        self._function, self._stopped, self._done, self._process = function, False, False, os.getpid()
         self._outcome: SimpleQueue[Window | BaseException] = SimpleQueue()
 
     def start(self) -> None:
@@ -218,6 +219,8 @@ class _Task:
 
     def result(self) -> Window:
         """Wait for what it returns, or raise what it raised; only once."""
+        if os.getpid() != self._process and self._outcome.empty():  # the thread did not survive a fork
+            self._run()
         outcome = self._outcome.get()
         self._done = True
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -47,3 +48,13 @@ def interrupts_held() -> Iterator[HeldInterrupts]:
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         held.release()
+
+
+def _begin_in_child() -> None:
+    """Let Ctrl-C through in a forked child, where nobody may be left who would release it."""
+    if isinstance(getattr(signal.getsignal(signal.SIGINT), "__self__", None), HeldInterrupts):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from rhohat.arrays import FloatArray
+from rhohat.forks import held_off
 from rhohat.solvers._checks import check_count
 from rhohat.solvers._interrupts import interrupts_held
 from rhohat.solvers.base import FullBatchSolver, Run, RunState
@@ -114,9 +115,10 @@ class LBFGS(FullBatchSolver):
         """Return the direction −H ∇J, downhill in any case, and offer the state; Ctrl-C waits until that is done."""
         with interrupts_held():
             run.withdraw()
-            direction = -multiply()
-            if not run.point.gradient @ direction < 0:  # rounding has spoilt the pairs
-                direction = -hessian.start_anew(run.point.gradient)
+            with held_off():
+                direction = -multiply()
+                if not run.point.gradient @ direction < 0:  # rounding has spoilt the pairs
+                    direction = -hessian.start_anew(run.point.gradient)
             run.offer(partial(hessian.state, direction))
         return direction
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -18,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned, float_dtype
 from rhohat.data.rows.columns import Reading
+from rhohat.forks import ProcessLock
 
 __all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "delivered_dtype", "digest_of", "notes_on_dropped"]
 
@@ -353,12 +353,12 @@ class _Opened:
 
 #: What parts have open in this process: those of one file share it.
 _OPEN: WeakValueDictionary[Any, _Opened] = WeakValueDictionary()
-_OPENING = threading.Lock()
+_OPENING = ProcessLock()
 
 
 def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: int, stop: int) -> RowSource:
     """Return some rows of what was open in another process, opened in this one; once for all parts in use."""
-    with _OPENING:
+    with _OPENING.here:
         opened = _OPEN.get(origin)
         if opened is None:
             opened = _OPEN[origin] = _Opened(origin())

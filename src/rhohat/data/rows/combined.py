@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +17,7 @@ from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource, delivered_dtype
 from rhohat.data.rows.columns import Reading
 from rhohat.extras import import_extra
+from rhohat.forks import ProcessLock
 
 __all__ = ["ColumnRows", "ConvertedRows", "CorruptedRows", "ShardedRows", "SplitRows", "TransformedRows"]
 
@@ -51,7 +51,7 @@ class ShardedRows(RowSource):
                     raise ValueError(f"{shard.name} has the {named} {theirs}, and {first.name} has {ours}.")
         self._shards = list(shards)
         self._recent: list[int] = []
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._edges = np.concatenate([[0], np.cumsum([len(shard) for shard in shards])])
         alike = all(shard.row_shape == first.row_shape for shard in shards)
         row_shape = first.row_shape if alike else first.shape[1:]
@@ -89,7 +89,7 @@ class ShardedRows(RowSource):
 
     def _note(self, index: int) -> None:
         """Remember which shards were read last, and let the others go of what they hold."""
-        with self._lock:
+        with self._lock.here:
             if index in self._recent:
                 return
             self._recent.append(index)

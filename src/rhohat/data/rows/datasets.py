@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rhohat.data.rows.base import RowSource, delivered_dtype
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.rows.stored import StoredArray, Unreadable
 from rhohat.extras import import_extra
+from rhohat.forks import ProcessLock
 
 __all__ = ["DatasetArray", "DatasetRows", "find_datasets", "find_zarr", "is_zarr", "open_hdf5"]
 
@@ -38,7 +38,7 @@ class DatasetRows(RowSource):
     def __init__(
         self, dataset: Any, name: str, close: Callable[[], None] | None = None, path: Path | None = None
     ) -> None:
-        self._dataset, self._close, self._lock = dataset, close, threading.Lock()
+        self._dataset, self._close, self._lock = dataset, close, ProcessLock()
         self._stamp = None if path is None else Stamp(path)
         super().__init__(name, dataset.shape, delivered_dtype(dataset.dtype, name))
 
@@ -62,7 +62,7 @@ class DatasetRows(RowSource):
         if self._stamp is not None:
             self._stamp.check()
         try:
-            with self._lock:
+            with self._lock.here:
                 rows = np.asarray(self._dataset[start:stop])
         except (OSError, RuntimeError, KeyError) as error:
             raise ValueError(f"{self.name} cannot be read, from row {start} on: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.tables.cells import is_missing_label
 from rhohat.extras import import_extra
+from rhohat.forks import ProcessLock
 
 __all__ = ["ParquetRows"]
 
@@ -68,7 +68,7 @@ class ParquetRows(RowSource):
         self._edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._largest = max(sizes, default=0)
         self._kept: tuple[int, FloatArray] | None = None
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         super().__init__(name, (metadata.num_rows, len(chosen)), dtype, self._columns.names)
         self.reading = Reading(tuple(chosen), len(fields))
         if targets:
@@ -124,7 +124,7 @@ class ParquetRows(RowSource):
 
     def release(self) -> None:
         """Let go of the row group that was read last."""
-        with self._lock:
+        with self._lock.here:
             self._kept = None
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class ParquetRows(RowSource):
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._stamp.check()
-        with self._lock:
+        with self._lock.here:
             group = int(np.searchsorted(self._edges, start, side="right")) - 1
             done = start
             while done < stop:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from errno import EACCES, EDQUOT, ENOENT, ENOSPC, EROFS
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import numpy as np
+
+from rhohat.forks import ProcessLock
 
 __all__ = ["PositionedFile", "Stamp"]
 
@@ -42,7 +43,7 @@ class PositionedFile:
     def __init__(self, path: Path, file: IO[bytes] | None = None) -> None:
         self.path = path
         self._file: IO[bytes] = open(path, "rb", buffering=0) if file is None else file  # noqa: SIM115 - closed by `close`
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._stamp = self._look()
 
     @classmethod
@@ -120,7 +121,7 @@ class PositionedFile:
     def _read_some(self, position: int, buffer: memoryview) -> int:
         if hasattr(os, "preadv"):
             return os.preadv(self._file.fileno(), [buffer], position)
-        with self._lock:
+        with self._lock.here:
             self._file.seek(position)
             return self._file.readinto(buffer) or 0  # type: ignore[attr-defined]
 
