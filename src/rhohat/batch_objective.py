@@ -130,21 +130,31 @@ class BatchObjective(Objective):
         network, gradient = self.network, self.network.unpack(self._gradient)
         assert in_memory(self._X)
         layers = Layers([], [self._X, *self._hidden])
-        if index == _BIASES:
+        layer, units = (None, slice(0)) if index == _BIASES else self._products[index]
+        if layer is None:
             network.bias_gradients(self._batch_deltas, self._ones, gradient)
-            weights, own = parameters.biases, gradient.biases
             start, stop = self._gradient.size - sum(network.widths), self._gradient.size
         else:
-            layer, units = self._products[index]
             network.weight_gradients(layers, self._batch_deltas, gradient, layer, units)
-            n_roles = 2 if network.tied else 1
-            weights, own = [parameters.weights[layer][units]] * n_roles, [gradient.weights[layer][units]] * n_roles
             fan_out = network.weight_shapes[layer][1]
             start = sum(fan_in * width for fan_in, width in network.weight_shapes[:layer]) + units.start * fan_out
             stop = start + (units.stop - units.start) * fan_out
         part = self._gradient[start:stop]
         part /= self._total_weight
         for penalty in self._weight_penalties:
-            if index != _BIASES or penalty.include_biases:
-                penalty.add_gradient(weights, own)
+            if layer is not None or penalty.include_biases:
+                own = [self._part_of(one, layer, units, penalty.include_biases) for one in (parameters, gradient)]
+                penalty.add_gradient(*own)
         use(slice(start, stop), part, worker)
+
+    def _part_of(
+        self, parameters: Parameters, layer: int | None, units: slice, include_biases: bool
+    ) -> list[FloatArray]:
+        """Return what a penalty is given of a part, some units' weights or all biases: other arrays are empty there."""
+        n_layers = self.network.n_layers
+        if layer is None:
+            return [*(W[:0] for W in parameters.weights), *parameters.biases]
+        W = parameters.weights[layer]
+        roles = {layer, n_layers - 1 - layer} if self.network.tied else {layer}
+        weights = [W[units] if role in roles else W[:0] for role in range(n_layers)]
+        return [*weights, *(b[:0] for b in parameters.biases)] if include_biases else weights

@@ -142,7 +142,13 @@ def _check_penalties(network: Network, penalties: Sequence[Penalty], tangents: F
                     " them to the fit of a classifier or regressor, as tangents=rhohat.image_tangents(X, image_shape),"
                     " or set the weight of the penalty (tangent_weight) to 0."
                 )
-        elif not isinstance(penalty, WeightPenalty):
+        elif isinstance(penalty, WeightPenalty):
+            if any(not -network.n_layers <= layer < network.n_layers for layer in penalty.layers or ()):
+                raise ValueError(
+                    f"{penalty.name} is to act on the layers of weights {penalty.layers}, and this network has"
+                    f" {network.n_layers}, counted from 0, or backwards from -1."
+                )
+        else:
             raise ValueError(
                 f"a penalty must be a WeightPenalty, MeanActivationPenalty, ActivationPenalty or JacobianPenalty; got"
                 f" {penalty!r}."

@@ -21,7 +21,7 @@ from rhohat.components import transformers
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows, open_table
 from rhohat.data.ranges import some_rows, warn_of_other_scale
 from rhohat.data.rows import ColumnsOfAFit, remember_columns
-from rhohat.estimators import StackedAutoencoder
+from rhohat.estimators import StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
 from rhohat.penalties import KLSparsity
@@ -34,6 +34,7 @@ __all__ = [
     "fit_model",
     "is_pipeline",
     "open_model_rows",
+    "parts_of",
     "prepare_rows",
     "preprocessing_of",
     "reconstruct_blocks",
@@ -62,6 +63,21 @@ def estimator_of(model: Any) -> BaseNetwork:
     if not isinstance(last, BaseNetwork):
         raise ValueError(f"model must be an estimator of rhohat, or a Pipeline that ends in one; got {model!r}.")
     return last
+
+
+def parts_of(estimator: Any) -> list[tuple[str, Any]]:
+    """Return what a fit consisted of, in order: the name of each part, and the fitted estimator that it made.
+
+    The layers of a stack are "layer 0" and so on; on top of them come "softmax" and "fine-tuning", which is the
+    estimator itself. Any other estimator is one part, with the name "".
+    """
+    if isinstance(estimator, StackedAutoencoder):
+        return [(f"layer {number}", layer) for number, layer in enumerate(getattr(estimator, "autoencoders_", []))]
+    if isinstance(estimator, StackedAutoencoderClassifier):
+        layers = parts_of(getattr(estimator, "autoencoder_", StackedAutoencoder()))
+        softmax = [("softmax", estimator.softmax_)] if hasattr(estimator, "softmax_") else []
+        return [*layers, *softmax, ("fine-tuning", estimator)]
+    return [("", estimator)]
 
 
 def preprocessing_of(model: Any) -> list[Any]:

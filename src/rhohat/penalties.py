@@ -57,12 +57,16 @@ class WeightPenalty(Penalty):
     Attributes
     ----------
     include_biases : bool
+    layers : tuple of int or None
+        The layers of weights on which it acts, 0 being the one that leads from the input, −1 the one that leads to the
+        output; None means every one. A penalty is given the weights of all, and chooses.
     separable : bool
         Whether the gradient at a weight depends on that weight alone, so that `add_gradient` can be asked for parts of
-        matrices.
+        matrices: some rows of some, and none of others.
     """
 
     include_biases: bool = False
+    layers: tuple[int, ...] | None = None
     separable: ClassVar[bool] = False
 
     @abstractmethod
@@ -148,6 +152,9 @@ class WeightDecay(WeightPenalty):
         λ, at least 0.
     include_biases : bool, default=False
         Whether λ/2 Σ_l ‖b^(l)‖² is added.
+    layers : tuple of int, default=None
+        The layers l over which the sum runs, 0 being that of the weights that lead from the input, −1 that of those
+        that lead to the output; None means every one.
 
     References
     ----------
@@ -157,23 +164,27 @@ class WeightDecay(WeightPenalty):
     --------
     >>> WeightDecay(0.5).value([np.array([[1.0, 2.0]]), np.array([[3.0]])])
     3.5
+    >>> WeightDecay(0.5, layers=(-1,)).value([np.array([[1.0, 2.0]]), np.array([[3.0]])])
+    2.25
     """
 
     weight: float
     include_biases: bool = False
+    layers: tuple[int, ...] | None = None
     name: ClassVar[str] = "weight_decay"
     separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_weight(self)
+        _check_layers(self)
 
     def value(self, weights: Sequence[FloatArray]) -> float:
         """Return λ/2 Σ ‖W‖²."""
-        return 0.5 * self.weight * sum(sum_of_squares(W) for W in weights)
+        return 0.5 * self.weight * sum(sum_of_squares(W) for W in self._decayed(weights))
 
     def add_gradient(self, weights: Sequence[FloatArray], gradients: Sequence[FloatArray]) -> None:
         """Add λ W to each gradient."""
-        for W, gradient in zip(weights, gradients, strict=True):
+        for W, gradient in zip(self._decayed(weights), self._decayed(gradients), strict=True):
             gradient += self.weight * W
 
     def add_hessian_product(
@@ -181,6 +192,14 @@ class WeightDecay(WeightPenalty):
     ) -> None:
         """Add λ V to each product."""
         self.add_gradient(tangents, products)
+
+    def _decayed(self, arrays: Sequence[FloatArray]) -> Sequence[FloatArray]:
+        """Return those arrays of weights, and of biases where they are included, that belong to its layers."""
+        if self.layers is None:
+            return arrays
+        n_layers = len(arrays) // 2 if self.include_biases else len(arrays)
+        chosen = sorted({layer % n_layers for layer in self.layers})
+        return [arrays[start + layer] for start in range(0, len(arrays), n_layers) for layer in chosen]
 
 
 @dataclass(frozen=True)
@@ -317,14 +336,15 @@ def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: n
     return fraction.clip(smallest, 1 - half_spacing, out=fraction)
 
 
-def _check_layers(penalty: HiddenLayerPenalty) -> None:
+def _check_layers(penalty: HiddenLayerPenalty | WeightPenalty) -> None:
     """Raise ValueError unless `layers` is None or a tuple of integers; any sequence of them becomes a tuple."""
     layers = penalty.layers
     if layers is None:
         return
     if not (np.iterable(layers) and all(isinstance(layer, Integral) for layer in layers)):
+        first = "hidden layer" if isinstance(penalty, HiddenLayerPenalty) else "layer of weights"
         raise ValueError(
-            f"layers of {penalty.name} must be a tuple of integers, 0 being the first hidden layer, or None for all;"
+            f"layers of {penalty.name} must be a tuple of integers, 0 being the first {first}, or None for all;"
             f" got {layers!r}."
         )
     object.__setattr__(penalty, "layers", tuple(int(layer) for layer in layers))

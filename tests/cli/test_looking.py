@@ -64,6 +64,27 @@ def test_info_says_what_a_model_is(run, model):
     assert found["versions"]["rhohat"] == rhohat.__version__
 
 
+def test_info_says_what_each_part_of_a_stack_was_trained_with(run, images, tmp_path):
+    """By the names that the parameters have, also where they were left as they are."""
+    np.save(tmp_path / "classes.npy", np.arange(60) % 3)
+    run(
+        *("train", images, "-o", "stack.safetensors", "-e", "stacked-classifier", "--labels", "classes.npy"),
+        *("--hidden", "4,3", "--max-iter", "2", "--weight-decay", "0.02"),
+    )
+    text = run("info", "stack.safetensors")
+    layer = "weight_decay=0.02, sparsity=0.1, sparsity_weight=3.0, solver='lbfgs', max_iter=2)"
+    assert f"layer 0       SparseAutoencoder(n_components=4, {layer}\n" in text
+    assert f"layer 1       SparseAutoencoder(n_components=3, {layer}\n" in text
+    assert "softmax       SoftmaxRegression(weight_decay=0.0001" in text
+    assert "fine-tuning   StackedAutoencoderClassifier(fine_tuning_weight_decay=0.003" in text
+    assert text.count(" iterations, ") == 4
+    training = json.loads(run("info", "stack.safetensors", "--json"))["training"]
+    assert [one["part"] for one in training] == ["layer 0", "layer 1", "softmax", "fine-tuning"]
+    assert [one["parameters"].get("weight_decay") for one in training] == ["0.02", "0.02", "0.0001", None]
+    assert training[3]["parameters"]["fine_tuning_weight_decay"] == "0.003"
+    assert training[3]["terms"].keys() == {"softmax_cross_entropy", "weight_decay"}
+
+
 def test_gradient_checks_are_json_where_a_program_asks(run):
     found = json.loads(run("check-gradient", "--activation", "tanh", "--penalty", "contraction", "--json"))
     assert len(found) == 12

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 
 import rhohat
 from rhohat.cli.training import _ESTIMATORS
+from rhohat.estimators.stacked_autoencoder import check_layers
 from tests.cli.test_demo import sentence
 from tests.data.matlab73 import save73
 
@@ -132,6 +133,120 @@ def test_a_training_that_diverges_leaves_no_model(invoke, images, tmp_path):
     assert "no model was written" in sentence(failed.output)
     assert "Lower learning_rate (now 100)" in sentence(failed.output)
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def stacked_classifier(run, images, tmp_path, *options):
+    np.save(tmp_path / "classes.npy", np.arange(60) % 3)
+    run("train", images, "-o", "model.safetensors", "-e", "stacked-classifier", "--labels", "classes.npy", *options)
+    return rhohat.load(tmp_path / "model.safetensors").steps[-1][1]
+
+
+def test_every_option_reaches_the_parts_of_a_stack_that_it_is_said_to(run, images, tmp_path):
+    stack = stacked_classifier(
+        *(run, images, tmp_path, "--hidden", "6,4", "--sparsity", "0.3", "--beta", "0.5", "--weight-decay", "0.02"),
+        *("--softmax-weight-decay", "0.03", "--fine-tuning-weight-decay", "0.04", "--activation", "tanh"),
+        *("--solver", "gradient_descent", "--max-iter", "3", "--set", "tol=1e-3", "--set", "layers__1__max_iter=2"),
+        *("--set", "corruption=MaskingNoise(0.1)", "--set", "penalties=[WeightDecay(0.001)]"),
+        *("--set", "tied_weights=True"),
+    )
+    layers, softmax = stack.autoencoder_.autoencoders_, stack.softmax_
+    of_layers = {
+        "sparsity": 0.3,
+        "sparsity_weight": 0.5,
+        "weight_decay": 0.02,
+        "activation": "tanh",
+        "tied_weights": True,
+    }
+    of_layers |= {"corruption": None, "penalties": (), "solver": "gradient_descent", "tol": 1e-3}
+    for layer in layers:
+        assert {name: layer.get_params()[name] for name in of_layers} == of_layers
+    assert [layer.n_components for layer in layers] == [6, 4]
+    assert [layer.max_iter for layer in layers] == [3, 2]
+    assert (softmax.weight_decay, softmax.solver, softmax.max_iter, softmax.tol) == (0.03, "gradient_descent", 3, 1e-3)
+    assert (stack.fine_tuning_weight_decay, stack.solver, stack.max_iter, stack.tol) == (
+        0.04,
+        "gradient_descent",
+        3,
+        1e-3,
+    )
+    assert stack.corruption == rhohat.MaskingNoise(0.1)
+    assert stack.penalties == [rhohat.WeightDecay(0.001)]
+    assert [activation.name for activation in stack.network_.activations] == ["tanh", "tanh", "softmax"]
+
+
+def test_a_stack_without_labels_gives_its_layers_whatever_is_said(run, images, tmp_path):
+    run(
+        *("train", images, "-o", "model.safetensors", "-e", "stacked", "--hidden", "6,4", "--max-iter", "2"),
+        *("--weight-decay", "0.02", "--set", "corruption=MaskingNoise(0.1)", "--set", "penalties=[L1Sparsity(0.01)]"),
+    )
+    for layer in rhohat.load(tmp_path / "model.safetensors").steps[-1][1].autoencoders_:
+        assert layer.weight_decay == 0.02
+        assert layer.corruption == rhohat.MaskingNoise(0.1)
+        assert layer.penalties == [rhohat.L1Sparsity(0.01)]
+
+
+@pytest.mark.parametrize("kind", ["stacked", "stacked-classifier"])
+def test_a_stack_is_the_default_one_where_nothing_is_said(kind, run, images, tmp_path):
+    np.save(tmp_path / "classes.npy", np.arange(60) % 3)
+    labels = ["--labels", "classes.npy"] if kind == "stacked-classifier" else []
+    run("train", images, "-o", "model.safetensors", "-e", kind, "--max-iter", "1", *labels)
+    model = rhohat.load(tmp_path / "model.safetensors").steps[-1][1]
+    layers = getattr(model, "autoencoder_", model).autoencoders_
+    names = ("n_components", "sparsity", "sparsity_weight", "weight_decay")
+    expected = [{name: layer.get_params()[name] for name in names} for layer in check_layers(None)]
+    assert [{name: layer.get_params()[name] for name in names} for layer in layers] == expected
+    if labels:
+        default = rhohat.StackedAutoencoderClassifier()
+        assert model.softmax_weight_decay == default.softmax_weight_decay == 1e-4
+        assert model.fine_tuning_weight_decay == default.fine_tuning_weight_decay == 3e-3
+
+
+def test_layers_may_be_given_whole_and_have_settings_of_their_own(run, images, tmp_path):
+    layers = "layers=[SparseAutoencoder(n_components=3, max_iter=2), DenoisingAutoencoder(n_components=4, max_iter=1)]"
+    stack = stacked_classifier(run, images, tmp_path, "--set", layers, "--max-iter", "3")
+    first, second = stack.autoencoder_.autoencoders_
+    assert (type(first), first.max_iter) == (rhohat.SparseAutoencoder, 2)
+    assert (type(second), second.max_iter) == (rhohat.DenoisingAutoencoder, 1)
+    assert (stack.softmax_.max_iter, stack.max_iter) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--hidden", "5"), "say n_components in the settings of these layers"),
+        (("--weight-decay", "0.1"), "say weight_decay in the settings of these layers"),
+        (("--set", "sparsity=0.1"), "say sparsity in the settings of these layers"),
+    ],
+)
+def test_what_would_not_reach_layers_that_are_given_is_refused(option, message, invoke, images, tmp_path):
+    layers = ("--set", "layers=[SparseAutoencoder(n_components=3)]")
+    result = invoke("train", images, "-o", "model.safetensors", "-e", "stacked", *layers, *option)
+    assert result.exit_code == 2
+    assert message in sentence(result.stderr)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("option", ["--softmax-weight-decay", "--fine-tuning-weight-decay"])
+def test_weight_decays_of_parts_are_refused_where_there_are_no_such_parts(option, invoke, images):
+    for kind in ("sparse", "stacked"):
+        result = invoke("train", images, "-o", "model.safetensors", "-e", kind, option, "0.1")
+        assert result.exit_code != 0
+        assert f"has no parameter '{option[2:].replace('-', '_')}'" in sentence(result.stderr)
+
+
+def test_the_settings_of_the_course_make_a_stack_that_beats_plain_softmax(run, data_dir, tmp_path):
+    for kind, which in (("train", ""), ("t10k", "_test")):
+        with gzip.open(data_dir / "mnist" / f"{kind}-images-idx3-ubyte.gz") as file:
+            np.save(tmp_path / f"X{which}.npy", np.frombuffer(file.read(), np.uint8, 784 * 2000, 16).reshape(-1, 784))
+        with gzip.open(data_dir / "mnist" / f"{kind}-labels-idx1-ubyte.gz") as file:
+            np.save(tmp_path / f"y{which}.npy", np.frombuffer(file.read(), np.uint8, 2000, 8))
+    accuracy = {}
+    course = ("--hidden", "100,100", "--sparsity", "0.1", "--beta", "3", "--weight-decay", "3e-3")
+    for kind, options in (("softmax", ()), ("stacked-classifier", course)):
+        run("train", "X.npy", "-o", "m.safetensors", "-e", kind, "--labels", "y.npy", "--max-iter", "40", *options)
+        found = run("evaluate", "m.safetensors", "X_test.npy", "--labels", "y_test.npy", "--json")
+        accuracy[kind] = json.loads(found)["score"]
+    assert accuracy["stacked-classifier"] > accuracy["softmax"] + 0.04
 
 
 def test_labels_come_from_a_file(run, invoke, images, tmp_path):

@@ -30,9 +30,12 @@ from rhohat import (
     NewtonCG,
     SoftmaxRegression,
     SparseAutoencoder,
+    StackedAutoencoder,
     StackedAutoencoderClassifier,
+    WeightDecay,
 )
 from rhohat.corruption import corrupt_rows
+from rhohat.estimators.stacked_autoencoder import check_layers
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.randomness import keyed_generator
 from tests.tolerances import EXACT
@@ -628,6 +631,46 @@ def test_the_softmax_has_a_decay_of_its_own():
     np.testing.assert_array_equal(heavy.autoencoder_.theta_, light.autoencoder_.theta_)
 
 
+def test_pre_training_softmax_and_fine_tuning_have_weight_decays_of_their_own():
+    """Each acts on its part, and leaves what was before as it is."""
+    layers = [SparseAutoencoder(n_components=8, sparsity=0.2, sparsity_weight=0.05, max_iter=30)]
+    plain = stacked(layers=layers, max_iter=30).fit(X_IRIS, Y_IRIS)
+    heavy = stacked(layers=layers, max_iter=30, fine_tuning_weight_decay=1.0).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(heavy.autoencoder_.theta_, plain.autoencoder_.theta_)
+    np.testing.assert_array_equal(heavy.softmax_.theta_, plain.softmax_.theta_)
+    assert np.abs(heavy.coefs_[-1]).max() < 0.1 * np.abs(plain.coefs_[-1]).max()
+    decayed = stacked(layers=layers, max_iter=30).set_params(layers__0__weight_decay=1.0).fit(X_IRIS, Y_IRIS)
+    first, usual = decayed.autoencoder_.coefs_[0], plain.autoencoder_.coefs_[0]
+    assert np.linalg.norm(first) < 0.2 * np.linalg.norm(usual)
+
+
+def test_the_weight_decay_of_the_fine_tuning_acts_on_the_softmax_and_a_penalty_on_all_layers():
+    model = stacked(max_iter=5, fine_tuning_weight_decay=0.3).fit(X_IRIS, Y_IRIS)
+    squares = [np.sum(W**2) for W in model.coefs_]
+    assert model.terms_curve_["weight_decay"][-1] == pytest.approx(0.15 * squares[-1], rel=EXACT)
+    model = stacked(max_iter=5, fine_tuning_weight_decay=0.0, penalties=[WeightDecay(0.3)]).fit(X_IRIS, Y_IRIS)
+    squares = [np.sum(W**2) for W in model.coefs_]
+    assert model.terms_curve_["weight_decay"][-1] == pytest.approx(0.15 * sum(squares), rel=EXACT)
+
+
+def test_a_stack_is_by_default_that_of_the_course():
+    """Two layers of 200, ρ = 0.1, β = 3, λ = 3e-3; 1e-4 for the softmax; 3e-3 for its weights in the fine-tuning."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((20, 6)), np.arange(20) % 2
+    model = StackedAutoencoderClassifier(max_iter=1, tol=1e9, random_state=0)
+    model.set_params(layers=[layer.set_params(max_iter=1) for layer in check_layers(None)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    assert model.network_.layer_sizes == (6, 200, 200, 2)
+    for layer in model.autoencoder_.autoencoders_:
+        assert (layer.sparsity, layer.sparsity_weight, layer.weight_decay) == (0.1, 3.0, 3e-3)
+    assert (model.softmax_.weight_decay, model.fine_tuning_weight_decay) == (1e-4, 3e-3)
+    for default in (StackedAutoencoder(), StackedAutoencoderClassifier()):
+        assert default.layers is None
+        assert [repr(layer) for layer in check_layers(default.layers)] == [repr(layer) for layer in check_layers(None)]
+
+
 def test_weights_tangents_and_names_reach_the_fine_tuning(rng):
     weights = rng.integers(0, 3, 150)
     names = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
@@ -698,7 +741,9 @@ def test_the_layers_of_a_stack_are_searched_by_their_names(rng):
     stack = StackedAutoencoderClassifier(layers, max_iter=5, random_state=0)
     assert stack.get_params()["layers__0__n_components"] == 3
     assert "layers__0__n_components" not in stack.get_params(deep=False)
-    search = GridSearchCV(stack, {"layers__0__n_components": [2, 4], "weight_decay": [1e-4]}, cv=2).fit(X, y)
+    search = GridSearchCV(stack, {"layers__0__n_components": [2, 4], "fine_tuning_weight_decay": [1e-4]}, cv=2).fit(
+        X, y
+    )
     assert search.best_estimator_.network_.layer_sizes[1] == search.best_params_["layers__0__n_components"]
     assert layers[0].n_components == 3  # the search works on clones
     assert stack.set_params(layers__0__sparsity=0.3, max_iter=7).layers[0].sparsity == 0.3

@@ -304,7 +304,7 @@ def test_a_stack_shows_the_fit_of_every_layer(rng):
         "layer 0",
         "layer 1",
         "softmax",
-        "fine-tuning of all layers",
+        "fine-tuning",
     ]
 
 

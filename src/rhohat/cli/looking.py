@@ -32,7 +32,7 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.evaluation import evaluate as evaluate_model
 from rhohat.extras import import_extra
 from rhohat.model_file import describe, load
-from rhohat.models import estimator_of, feature_names_of, is_pipeline, prepare_rows
+from rhohat.models import estimator_of, feature_names_of, is_pipeline, parts_of, prepare_rows
 from rhohat.plots import plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.reporting import report as write_report
 from rhohat.whole_files import replacing
@@ -196,7 +196,6 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     steps = loaded.steps if is_pipeline(loaded) else [("", loaded)]
-    layers = getattr(estimator, "autoencoders_", [estimator])
     found: dict[str, Any] = {
         "file": str(model),
         "bytes": model.stat().st_size,
@@ -210,12 +209,15 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
         "data": {"rows": estimator.n_samples_fit_, "name": estimator.data_name_},
         "training": [
             {
-                "iterations": layer.n_iter_,
-                "status": layer.solver_status_,
-                "J": layer.loss_curve_[-1] if layer.loss_curve_ else None,
-                "terms": {name: curve[-1] for name, curve in layer.terms_curve_.items() if curve},
+                "part": name,
+                "kind": type(part).__name__,
+                "parameters": _parameters_of_training(part),
+                "iterations": part.n_iter_,
+                "status": part.solver_status_,
+                "J": part.loss_curve_[-1] if part.loss_curve_ else None,
+                "terms": {name: curve[-1] for name, curve in part.terms_curve_.items() if curve},
             }
-            for layer in layers
+            for name, part in parts_of(estimator)
         ],
         "versions": describe(model)["versions"],
     }
@@ -235,6 +237,19 @@ def _parameters(step: Any) -> dict[str, Any]:
     return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
 
 
+#: What J is made of, and how it is minimised: said of each part of a stack, also where it was left as it is.
+_OF_TRAINING = (
+    *("n_components", "hidden_layer_sizes", "weight_decay", "fine_tuning_weight_decay", "sparsity", "sparsity_weight"),
+    *("contraction_weight", "tangent_weight", "corruption", "penalties", "solver", "max_iter"),
+)
+
+
+def _parameters_of_training(part: Any) -> dict[str, str]:
+    parameters = part.get_params(deep=False)
+    values = {name: parameters[name] for name in _OF_TRAINING if name in parameters}
+    return {name: repr(value) for name, value in values.items() if value is not None and value != ()}
+
+
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("file", f"{found['file']}, {found['bytes']} bytes")]
     for step in found["steps"]:
@@ -250,6 +265,9 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("columns", ", ".join(names[:20]) + (f", … ({len(names)})" if len(names) > 20 else "")))
     for one in found["training"]:
         terms = ", ".join(f"{value:.4g} {name.replace('_', ' ')}" for name, value in one["terms"].items())
+        if one["part"]:
+            settings = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
+            lines.append((one["part"], f"{one['kind']}({settings})"))
         cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
         lines.append(("training", f"{one['iterations']} iterations, {one['status'].replace('_', ' ')}{cost}"))
     lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))

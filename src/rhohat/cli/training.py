@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -33,9 +34,10 @@ from rhohat.estimators import (
     StackedAutoencoderClassifier,
 )
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.stacked_autoencoder import check_layers
 from rhohat.extras import import_extra
 from rhohat.model_file import save
-from rhohat.models import estimator_of, fit_model, is_pipeline, suggest_preprocessing
+from rhohat.models import estimator_of, fit_model, is_pipeline, parts_of, suggest_preprocessing
 
 __all__ = ["train"]
 
@@ -107,7 +109,15 @@ def train(
     hidden: Annotated[str | None, _own_default("Hidden units: 25, or layer by layer, 100,30.")] = None,
     sparsity: Annotated[float | None, _own_default("ρ: how active a unit is to be on average.")] = None,
     beta: Annotated[float | None, _own_default("β: how much missing ρ costs.")] = None,
-    weight_decay: Annotated[float | None, _own_default("λ: how much large weights cost.")] = None,
+    weight_decay: Annotated[
+        float | None, _own_default("λ: how much large weights cost; of a stack, in the pre-training of its layers.")
+    ] = None,
+    softmax_weight_decay: Annotated[
+        float | None, _own_default("λ of the softmax regression on the codes; of stacked-classifier alone.")
+    ] = None,
+    fine_tuning_weight_decay: Annotated[
+        float | None, _own_default("λ of the softmax's weights in the fine-tuning; of stacked-classifier alone.")
+    ] = None,
     activation: Annotated[str | None, _own_default("Of the hidden units, such as sigmoid, tanh, relu.")] = None,
     solver: Annotated[str | None, _own_default("Such as lbfgs, adam, sgd.")] = None,
     max_iter: Annotated[int | None, _own_default("Most iterations, or epochs of adam and sgd.")] = None,
@@ -157,6 +167,12 @@ def train(
 
     --set takes values as they are written in Python, and rhohat's own parts: --set solver=Adam(learning_rate=0.01),
     --set corruption=MaskingNoise(0.3), --set layers__0__max_iter=50. It may be given several times.
+
+    A stack is made in parts: its layers are pre-trained, and stacked-classifier then trains a softmax on their codes,
+    and fine-tunes the whole. --hidden, --sparsity, --beta, --weight-decay and --activation are of the layers, as is
+    what only a layer has. --solver, --max-iter and what else says how J is minimised reach every part. What --set says
+    of penalties, corruption and tangent_weight of stacked-classifier is of the fine-tuning. layers__0__NAME is the
+    parameter NAME of the first layer alone; layers=[...] gives whole layers, with all their settings.
     """
     check_writable(output, data, *([] if labels is None else [labels]), endings=(".safetensors",))
     if history is not None:
@@ -169,6 +185,8 @@ def train(
         "sparsity": sparsity,
         "sparsity_weight": beta,
         "weight_decay": weight_decay,
+        "softmax_weight_decay": softmax_weight_decay,
+        "fine_tuning_weight_decay": fine_tuning_weight_decay,
         "activation": activation,
         "solver": solver,
         "max_iter": max_iter,
@@ -263,10 +281,9 @@ def _check_targets(kind: _Kind, labels: Path | None, target: str | None) -> None
 
 def _check_outcome(model: Any) -> None:
     """Raise where a fit left nothing that was worth to be kept."""
-    estimator: Any = estimator_of(model)
-    for layer in getattr(estimator, "autoencoders_", [estimator]):
-        if layer.solver_status_ in ("diverged", "not_finite"):
-            raise ValueError(f"no model was written: {layer.solver_message_}")
+    for _, part in parts_of(estimator_of(model)):
+        if part.solver_status_ in ("diverged", "not_finite"):
+            raise ValueError(f"no model was written: {part.solver_message_}")
 
 
 def _preprocessing(chosen: list[_Step] | None, rows: RowSource) -> list[Any]:
@@ -296,10 +313,7 @@ def _make(kind: _Kind, hidden: str | None, given: dict[str, Any], settings: list
     nested = {name: values.pop(name) for name in list(values) if "__" in name}
     sizes = _sizes(hidden)
     if cls in (StackedAutoencoder, StackedAutoencoderClassifier):
-        values.setdefault("layers", _layers(cls, sizes or [100, 50], values))
-        known = set(cls().get_params(deep=False))
-        for name in set(SparseAutoencoder().get_params(deep=False)) - known:
-            values.pop(name, None)  # they went to the layers
+        values = _with_layers(cls, sizes, values)
     elif sizes is not None:
         if cls is SoftmaxRegression:
             raise typer.BadParameter("softmax has no hidden units.", param_hint="--hidden")
@@ -326,14 +340,27 @@ def _sizes(hidden: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
-def _layers(cls: type[Any], sizes: list[int], values: dict[str, Any]) -> list[Any]:
-    """Return the sparse autoencoders of a stack, with those parameters that are a layer's."""
-    of_the_stack = {"random_state", "engine", "memory_limit", "checkpoint", "checkpoint_every", "resume", "layers"}
-    if cls is StackedAutoencoderClassifier:
-        of_the_stack |= {"weight_decay"}  # of the fine-tuning
-    names = set(SparseAutoencoder().get_params(deep=False)) - of_the_stack - {"n_components"}
-    own = {"sparsity": 0.1, **{name: value for name, value in values.items() if name in names}}
-    return [SparseAutoencoder(n_components=size, **own) for size in sizes]
+#: Parameters by which a stack does its part of the fit, or passes something on; each layer gets its own of the stack.
+_OF_THE_STACK = {"random_state", "engine", "memory_limit", "checkpoint", "checkpoint_every", "resume"}
+_OF_THE_FINE_TUNING = {"penalties", "corruption"}  # which layers could have as well
+
+
+def _with_layers(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a stack, given those of it and of its layers, which become sparse autoencoders."""
+    own = set(cls().get_params(deep=False))
+    of_layers = set(SparseAutoencoder().get_params(deep=False)) - _OF_THE_STACK - {"n_components"}
+    of_layers -= _OF_THE_FINE_TUNING & own
+    of_stack = {name: value for name, value in values.items() if name in own or name not in of_layers}
+    said = {name: value for name, value in values.items() if name in of_layers}
+    layers = check_layers(values.get("layers"))
+    if "layers" in values:
+        lost = sorted(set(said) - own - {"callbacks"}) + (["n_components"] if sizes else [])
+        if lost:
+            raise typer.BadParameter(f"say {lost[0]} in the settings of these layers.", param_hint="--set layers")
+        said = {"callbacks": values["callbacks"]}  # which show how far it is
+    elif sizes is not None:
+        layers = [clone(layers[0]).set_params(n_components=size) for size in sizes]
+    return {**of_stack, "layers": [layer.set_params(**said) for layer in layers]}
 
 
 def _print_summary(model: Any, output: Path, shape: tuple[int, int], *, as_json: bool, quiet: bool) -> None:

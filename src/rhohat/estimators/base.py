@@ -88,6 +88,8 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         "sparsity_weight": [_AT_LEAST_0],
         "sparsity_layers": [None, "array-like"],
         "weight_decay": [_AT_LEAST_0],
+        "softmax_weight_decay": [_AT_LEAST_0],
+        "fine_tuning_weight_decay": [_AT_LEAST_0],
         "contraction_weight": [_AT_LEAST_0],
         "tangent_weight": [_AT_LEAST_0],
         "noise_covariance": [None, StrOptions({"estimate"}), "array-like"],

@@ -212,7 +212,7 @@ class BaseFeedforward(BaseNetwork):
         network = Network((X.shape[1], *sizes, targets.shape[1]), (*hidden, output))
         if continues:
             self._check_unchanged(network)
-        penalties: list[Penalty] = [WeightDecay(self.weight_decay)]
+        penalties: list[Penalty] = [self._weight_decay()]
         if self.tangent_weight > 0 or tangents is not None:
             penalties.append(TangentPropagation(self.tangent_weight))
         directions: FloatArray | None = None
@@ -229,6 +229,10 @@ class BaseFeedforward(BaseNetwork):
             tangents=directions,
             corruption=as_corruption(self.corruption),
         )
+
+    def _weight_decay(self) -> WeightDecay:
+        """Return what weights cost."""
+        return WeightDecay(self.weight_decay)
 
     def _hidden_layers(self) -> tuple[tuple[int, ...], list[Activation]]:
         """Return the sizes and activations of the hidden layers."""

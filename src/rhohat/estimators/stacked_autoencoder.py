@@ -110,8 +110,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     ----------
     layers : sequence of autoencoders, default=None
         Any of rhohat's autoencoders, not fitted; they are cloned. In a grid search, their parameters go by names such
-        as ``layers__0__n_components``. None means two sparse autoencoders of 100 and 50
-        units with ρ = 0.1.
+        as ``layers__0__n_components``. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3 and
+        λ = 3e-3, as in the exercise of the UFLDL course.
     random_state : int, RandomState, Generator or None, default=None
         For the layers that have none of their own.
     n_jobs : int, default=None
@@ -288,7 +288,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
 def check_layers(layers: Sequence[BaseAutoencoder] | None) -> list[BaseAutoencoder]:
     """Return the autoencoders of a stack, or raise ValueError where they are none."""
     if layers is None:
-        return [SparseAutoencoder(n_components=size, sparsity=0.1) for size in (100, 50)]
+        course: dict[str, Any] = {"n_components": 200, "sparsity": 0.1, "sparsity_weight": 3.0, "weight_decay": 3e-3}
+        return [SparseAutoencoder(**course) for _ in range(2)]
     if len(layers) == 0 or not all(isinstance(layer, BaseAutoencoder) for layer in layers):
         raise ValueError(
             f"layers must be a sequence of autoencoders, such as [SparseAutoencoder(n_components=200)]; got {layers!r}."

@@ -21,7 +21,7 @@ from rhohat.estimators.documentation import document
 from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder, check_layers
 from rhohat.estimators.training import Problem
-from rhohat.penalties import Penalty
+from rhohat.penalties import Penalty, WeightDecay
 from rhohat.randomness import RandomState, keyed_generator
 from rhohat.solvers import Callback, Solver, SolverResult, as_solver
 
@@ -38,26 +38,32 @@ def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
 class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with them.
 
-    1. The layers are trained greedily on X, as `StackedAutoencoder` does, with the weights of rows, if there are any.
+    1. Pre-training: the layers are trained greedily on X, as `StackedAutoencoder` does, with the weights of rows, if there
+       are any.
     2. A softmax regression is trained on their codes.
-    3. All of it is trained further as one network, with the cross-entropy of the labels: on corrupted rows, if so said.
+    3. Fine-tuning: all of it is trained further as one network, with the cross-entropy of the labels; on corrupted
+       rows, if so said.
+
+    Each of the three has a weight decay of its own. By default, all is as in the exercise of the UFLDL course.
 
     Parameters
     ----------
     layers : sequence of autoencoders, default=None
-        Any of rhohat's autoencoders, not fitted; they are cloned. None means two sparse autoencoders of 100 and 50
-        units with ρ = 0.1.
-    weight_decay : float, default=1e-4
-        λ of the fine-tuning, at least 0.
+        Any of rhohat's autoencoders, not fitted; they are cloned. What pre-training does is theirs to say, its weight
+        decay and sparsity among that. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3 and λ = 3e-3.
     softmax_weight_decay : float, default=1e-4
         λ of the softmax regression on the codes, at least 0.
+    fine_tuning_weight_decay : float, default=3e-3
+        λ of the fine-tuning, at least 0. It acts on the weights of the softmax; ``penalties=[WeightDecay(1e-4)]``
+        decays those of all layers.
     tangent_weight : float, default=0.0
         How much outputs that change along the tangents given to `fit` cost in the fine-tuning, at least 0.
     penalties : sequence of Penalty, or a single one, default=()
         What else is added to J in the fine-tuning.
     {noise}
     {training}
-        Solver, `max_iter` and what follows are those of softmax and fine-tuning; every layer has its own.
+        Solver, `max_iter` and what follows are those of softmax and fine-tuning; every layer has its own. The softmax
+        is penalised by its weight decay only: `tangent_weight`, `penalties` and `corruption` are of the fine-tuning.
 
     Attributes
     ----------
@@ -98,8 +104,8 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         self,
         layers: Sequence[BaseAutoencoder] | None = None,
         *,
-        weight_decay: float = 1e-4,
         softmax_weight_decay: float = 1e-4,
+        fine_tuning_weight_decay: float = 3e-3,
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] | Penalty = (),
         corruption: str | Corruption | None = None,
@@ -131,6 +137,9 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     ) -> Self:
         """Fine-tune a fitted classifier for one more epoch; see `FeedforwardClassifier.partial_fit`."""
         return super().partial_fit(X, y, classes, sample_weight, tangents)
+
+    def _weight_decay(self) -> WeightDecay:
+        return WeightDecay(self.fine_tuning_weight_decay, layers=(-1,))
 
     def _hidden_layers(self) -> tuple[tuple[int, ...], list[Activation]]:
         stack = StackedAutoencoder(check_layers(self.layers))

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from rhohat.estimators import StackedAutoencoder, StackedAutoencoderClassifier
-from rhohat.estimators.stacked_autoencoder import HasLayers
-from rhohat.models import estimator_of
+from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
+from rhohat.models import estimator_of, parts_of
 
 __all__ = [
     "Fit",
@@ -81,24 +80,14 @@ def steps_of(model: Any) -> list[Step]:
         if step is None or step == "passthrough":
             continue
         found.append(Step(name, type(step).__name__, _parameters(step)))
-        layers = step.layers or [] if isinstance(step, HasLayers) else []
+        layers = check_layers(step.layers) if isinstance(step, HasLayers) else []
         found += [Step(f"layer {n}", type(layer).__name__, _parameters(layer)) for n, layer in enumerate(layers)]
     return found
 
 
 def fits_of(estimator: Any) -> list[Fit]:
     """Return how the fits went that made an estimator, in order."""
-    if isinstance(estimator, StackedAutoencoder):
-        return [_fit(f"layer {number}", part) for number, part in enumerate(getattr(estimator, "autoencoders_", []))]
-    if isinstance(estimator, StackedAutoencoderClassifier):
-        before = getattr(estimator, "autoencoder_", None)
-        softmax = getattr(estimator, "softmax_", None)
-        return [
-            *([] if before is None else fits_of(before)),
-            *([] if softmax is None else [_fit("softmax", softmax)]),
-            _fit("fine-tuning of all layers", estimator),
-        ]
-    return [_fit("", estimator)]
+    return [_fit(name, part) for name, part in parts_of(estimator)]
 
 
 def names_of_units(estimator: Any) -> list[str] | None:
