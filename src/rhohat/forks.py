@@ -16,10 +16,12 @@ from contextlib import suppress
 __all__ = ["ProcessLock", "held_off"]
 
 _LONGEST_WAIT = 5.0  # seconds that a fork waits: a thread at work may itself wait for the thread that forks
+_A_WHILE = 1e-3  # seconds that a thread at work stands back
 _NEWCOMERS = 0  # no thread has this identifier
 
 #: The locks of threads that are at work, by their identifiers. The first one is for adding others.
 _at_work: dict[int, threading.RLock] = {_NEWCOMERS: threading.RLock()}
+_fork_waits = False
 _n_forks = 0  # between the first process and this one
 
 
@@ -41,6 +43,8 @@ def held_off() -> threading.RLock:
     ...     2 * 3
     6
     """
+    if _fork_waits:  # else a thread that lets go of its lock to take it again at once would be faster each time
+        time.sleep(_A_WHILE)
     thread = threading.get_ident()
     lock = _at_work.get(thread)
     if lock is None:
@@ -73,6 +77,8 @@ class ProcessLock:
 
 def _hold_others_off() -> None:
     """Take the lock of every other thread, always in the same order, so that two threads may fork at a time."""
+    global _fork_waits
+    _fork_waits = True
     thread, deadline = threading.get_ident(), time.monotonic() + _LONGEST_WAIT
     for other, lock in list(_at_work.items()):
         if other != thread:
@@ -80,6 +86,8 @@ def _hold_others_off() -> None:
 
 
 def _let_others_go_on() -> None:
+    global _fork_waits
+    _fork_waits = False
     thread = threading.get_ident()
     for other, lock in list(_at_work.items()):
         if other != thread:
@@ -89,7 +97,8 @@ def _let_others_go_on() -> None:
 
 def _begin_in_child() -> None:
     """Forget the threads that are not here, and what they held."""
-    global _n_forks
+    global _fork_waits, _n_forks
+    _fork_waits = False
     _n_forks += 1
     thread = threading.get_ident()
     own = _at_work.get(thread)
