@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from threading import get_ident
 
 __all__ = ["ProcessLock", "held_off"]
 
@@ -45,7 +46,7 @@ def held_off() -> threading.RLock:
     """
     if _fork_waits:  # else a thread that lets go of its lock to take it again at once would be faster each time
         time.sleep(_A_WHILE)
-    thread = threading.get_ident()
+    thread = get_ident()
     lock = _at_work.get(thread)
     if lock is None:
         with _at_work[_NEWCOMERS]:
@@ -79,7 +80,7 @@ def _hold_others_off() -> None:
     """Take the lock of every other thread, always in the same order, so that two threads may fork at a time."""
     global _fork_waits
     _fork_waits = True
-    thread, deadline = threading.get_ident(), time.monotonic() + _LONGEST_WAIT
+    thread, deadline = get_ident(), time.monotonic() + _LONGEST_WAIT
     for other, lock in list(_at_work.items()):
         if other != thread:
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
@@ -88,7 +89,7 @@ def _hold_others_off() -> None:
 def _let_others_go_on() -> None:
     global _fork_waits
     _fork_waits = False
-    thread = threading.get_ident()
+    thread = get_ident()
     for other, lock in list(_at_work.items()):
         if other != thread:
             with suppress(RuntimeError):  # it was not to be had in time, or was added meanwhile
@@ -100,7 +101,7 @@ def _begin_in_child() -> None:
     global _fork_waits, _n_forks
     _fork_waits = False
     _n_forks += 1
-    thread = threading.get_ident()
+    thread = get_ident()
     own = _at_work.get(thread)
     _at_work.clear()
     _at_work[_NEWCOMERS] = threading.RLock()
