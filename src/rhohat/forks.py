@@ -12,14 +12,17 @@ import os
 import threading
 import time
 from contextlib import suppress
+from threading import get_ident
 
 __all__ = ["ProcessLock", "held_off"]
 
 _LONGEST_WAIT = 5.0  # seconds that a fork waits: a thread at work may itself wait for the thread that forks
+_A_WHILE = 1e-3  # seconds that a thread at work stands back
 _NEWCOMERS = 0  # no thread has this identifier
 
 #: The locks of threads that are at work, by their identifiers. The first one is for adding others.
 _at_work: dict[int, threading.RLock] = {_NEWCOMERS: threading.RLock()}
+_fork_waits = False
 _n_forks = 0  # between the first process and this one
 
 
@@ -41,7 +44,9 @@ def held_off() -> threading.RLock:
     ...     2 * 3
     6
     """
-    thread = threading.get_ident()
+    if _fork_waits:  # else a thread that lets go of its lock to take it again at once would be faster each time
+        time.sleep(_A_WHILE)
+    thread = get_ident()
     lock = _at_work.get(thread)
     if lock is None:
         with _at_work[_NEWCOMERS]:
@@ -73,14 +78,18 @@ class ProcessLock:
 
 def _hold_others_off() -> None:
     """Take the lock of every other thread, always in the same order, so that two threads may fork at a time."""
-    thread, deadline = threading.get_ident(), time.monotonic() + _LONGEST_WAIT
+    global _fork_waits
+    _fork_waits = True
+    thread, deadline = get_ident(), time.monotonic() + _LONGEST_WAIT
     for other, lock in list(_at_work.items()):
         if other != thread:
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
 
 def _let_others_go_on() -> None:
-    thread = threading.get_ident()
+    global _fork_waits
+    _fork_waits = False
+    thread = get_ident()
     for other, lock in list(_at_work.items()):
         if other != thread:
             with suppress(RuntimeError):  # it was not to be had in time, or was added meanwhile
@@ -89,9 +98,10 @@ def _let_others_go_on() -> None:
 
 def _begin_in_child() -> None:
     """Forget the threads that are not here, and what they held."""
-    global _n_forks
+    global _fork_waits, _n_forks
+    _fork_waits = False
     _n_forks += 1
-    thread = threading.get_ident()
+    thread = get_ident()
     own = _at_work.get(thread)
     _at_work.clear()
     _at_work[_NEWCOMERS] = threading.RLock()

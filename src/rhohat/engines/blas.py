@@ -152,12 +152,14 @@ class _BlasThreads:
         Where the calling thread holds BLAS already, it takes no lock, unless somebody else set BLAS meanwhile. So
         threads whose sums are short do not wait for one another.
         """
-        if self._own.newest is None or self._own.newest() is None:
+        newest = self._own.newest
+        if newest is None or newest() is None:
             return self.one_thread()
-        if any(library.count != 1 for library in self._found()):
-            with held_off(), self._lock:
-                self._hold(self._found())
-            self._warn()
+        for library in self._found():
+            if library.count != 1:
+                with held_off(), self._lock:
+                    self._hold([library])
+                self._warn()
         return nullcontext(self._n_threads)
 
     def hold_for_good(self) -> None:

@@ -261,7 +261,7 @@ class _OrderedSum:
 
     def work_as_helper(self, worker: int) -> None:
         """Work beside the caller, who learns of a failure from `failure` and of the end from `wait`."""
-        with held_off(), self._lock:
+        with self._lock:
             if self._finished():
                 return
             self._helpers.add(worker)
@@ -270,13 +270,13 @@ class _OrderedSum:
         except BaseException as error:
             self.failure = error
             self.stop()
-        with held_off(), self._lock:
+        with self._lock:
             self._helpers.discard(worker)
         self._left.put(None)
 
     def stop(self) -> None:
         """Let every thread leave after the block that it is working on."""
-        with held_off(), self._lock:
+        with self._lock:
             self._stopped = True
         for _ in range(self._n_workers):
             self._free.put(None)
