@@ -38,8 +38,7 @@ def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
 class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with them.
 
-    1. Pre-training: the layers are trained greedily on X, as `StackedAutoencoder` does, with the weights of rows, if there
-       are any.
+    1. Pre-training: the layers are trained greedily on X, as `StackedAutoencoder` does, with the weights of its rows.
     2. A softmax regression is trained on their codes.
     3. Fine-tuning: all of it is trained further as one network, with the cross-entropy of the labels; on corrupted
        rows, if so said.
