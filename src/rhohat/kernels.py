@@ -47,8 +47,10 @@ _FEWEST_ROWS = 256  # in a small product; flatter ones do not pay
 _LONG_ROW = 2**14  # numbers
 _MOST_ROWS = 32  # joined to one
 
-# Of float32 numbers, at most so many are added up at once.
-_NUMBERS_ADDED = 1024
+# Of float32 numbers, at most so many are added up at once. BLAS has dozens of sums under way where it adds up squares,
+# and fewer where it adds up rows; einsum has eight.
+_SQUARES_ADDED = 4096
+_PRODUCTS_ADDED = 1024
 _ROWS_ADDED = 256
 
 
@@ -123,9 +125,9 @@ def reciprocal(X: FloatArray) -> None:
 def sum_of_squares(X: FloatArray) -> float:
     """Return the sum of the squares of all numbers in an array of any shape."""
     flat = X.reshape(-1)
-    if not _is_long(flat):
+    if not _is_long(flat, _SQUARES_ADDED):
         return float(array_namespace(flat).vdot(flat, flat))
-    pieces, rest = _cut(flat)
+    pieces, rest = _cut(flat, _SQUARES_ADDED)
     total = sum(np.vecdot(pieces, pieces).tolist())  # unlike NumPy's, this sum does not hand Python's lock on
     return total + float(np.vdot(rest, rest)) if rest.size else total
 
@@ -137,10 +139,10 @@ def row_products(A: FloatArray, B: FloatArray) -> FloatArray:
     ----------
     A, B : arrays of shape (n_rows, n)
     """
-    if not _is_long(A):
+    if not _is_long(A, _PRODUCTS_ADDED):
         products: FloatArray = array_namespace(A).einsum("ij,ij->i", A, B)
         return products
-    (pieces, rest), (others, their_rest) = _cut(A), _cut(B)
+    (pieces, rest), (others, their_rest) = _cut(A, _PRODUCTS_ADDED), _cut(B, _PRODUCTS_ADDED)
     total = np.vecdot(pieces, others).sum(axis=-1, dtype=np.float64)
     total += np.vecdot(rest, their_rest)
     return total.astype(A.dtype)
@@ -162,13 +164,13 @@ def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArr
     if type(X) is not np.ndarray or X.dtype != np.float32 or n_rows <= _ROWS_ADDED:
         array_namespace(X).matmul(factors, X, out=out)
         return
-    rows = _rows_added(n_rows)
-    n_sums = n_rows // rows
-    whole = n_sums * rows
+    rows, n_sums = _rows_added(n_rows)
+    whole = rows * n_sums
+    fitting = X if whole == n_rows else X[:whole]
     if weights is None:
-        sums = np.matmul(ones[:, :rows], X[:whole].reshape(rows, -1))  # of rows n_sums apart, side by side
+        sums = np.matmul(ones[:, :rows], fitting.reshape(rows, -1))  # of rows n_sums apart, side by side
     else:
-        sums = np.matmul(weights[:, :whole].reshape(-1, 1, rows), _stack(X[:whole], rows))
+        sums = np.matmul(weights[:, :whole].reshape(-1, 1, rows), _stack(fitting, rows))
     np.matmul(ones[:, :n_sums], sums.reshape(n_sums, n), out=out)
     if whole < n_rows:
         out += factors[:, whole:] @ X[whole:]
@@ -184,15 +186,15 @@ def column_sums(X: FloatArray) -> FloatArray:
     return out[0]
 
 
-def _is_long(A: FloatArray) -> bool:
-    """Return whether the last axis has more float32 numbers than may be added up in float32."""
-    return type(A) is np.ndarray and A.dtype == np.float32 and A.shape[-1] > _NUMBERS_ADDED
+def _is_long(A: FloatArray, most: int) -> bool:
+    """Return whether the last axis has more float32 numbers than may be added up at once."""
+    return type(A) is np.ndarray and A.dtype == np.float32 and A.shape[-1] > most
 
 
-def _cut(A: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return pieces of the last axis that may be added up in float32, side by side on one more axis, and the rest."""
-    whole = A.shape[-1] - A.shape[-1] % _NUMBERS_ADDED
-    return A[..., :whole].reshape(*A.shape[:-1], -1, _NUMBERS_ADDED), A[..., whole:]
+def _cut(A: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:
+    """Return pieces of the last axis, of the given length, side by side on one more axis, and the rest."""
+    whole = A.shape[-1] - A.shape[-1] % length
+    return A[..., :whole].reshape(*A.shape[:-1], -1, length), A[..., whole:]
 
 
 @lru_cache
@@ -204,10 +206,11 @@ def _rows_of_small_product(n_rows: int, multiply_adds_per_row: int) -> int:
 
 
 @lru_cache
-def _rows_added(n_rows: int) -> int:
-    """Return how many rows are added up in float32: so many that none are left over, where that is possible."""
+def _rows_added(n_rows: int) -> tuple[int, int]:
+    """Return how many rows are added up at once, and how often: so that none are left over, where that is possible."""
     fitting = (rows for rows in range(_ROWS_ADDED, _ROWS_ADDED // 8, -1) if n_rows % rows == 0)
-    return next(fitting, _ROWS_ADDED)
+    rows = next(fitting, _ROWS_ADDED)
+    return rows, n_rows // rows
 
 
 def _stack(A: FloatArray, rows: int) -> FloatArray:
