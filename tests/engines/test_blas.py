@@ -79,7 +79,8 @@ def install(monkeypatch):
 
     def install(*libraries):
         class Controller:
-            lib_controllers = list(libraries)
+            def __init__(self):
+                self.lib_controllers = list(libraries)
 
             def select(self, user_api):
                 assert user_api == "blas"
@@ -265,7 +266,7 @@ def quietly(function):
 
 
 @pytest.fixture(scope="module")
-def X():
+def rows():
     return np.random.default_rng(0).random((3000, 64))
 
 
@@ -297,8 +298,8 @@ def fit_with_dask(fit, n_fits):
     ("parameters", "dtype"),
     [({}, np.float64), ({}, np.float32), ({"solver": "adam"}, np.float64), ({"n_jobs": 1}, np.float64)],
 )
-def test_a_fit_has_the_same_bits_in_any_thread_and_beside_others(run, n_fits, parameters, dtype, X):
-    rows = X.astype(dtype)
+def test_a_fit_has_the_same_bits_in_any_thread_and_beside_others(run, n_fits, parameters, dtype, rows):
+    rows = rows.astype(dtype)
 
     def fit():
         fitted = model(**parameters).fit(rows)
