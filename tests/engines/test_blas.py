@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from rhohat import SparseAutoencoder
+from rhohat import FeedforwardRegressor, SparseAutoencoder
 from rhohat.engines import ThreadEngine, blas, threads
 from rhohat.engines.blas import BLAS, _BlasThreads
 
@@ -313,6 +313,24 @@ def test_a_fit_has_the_same_bits_in_any_thread_and_beside_others(run, n_fits, pa
 
     quietly(check)
     assert blas_threads() == 2
+
+
+@pytest.mark.parametrize("noise_covariance", ["estimate", np.eye(40)])
+def test_a_log_likelihood_has_the_same_bits_for_any_number_of_threads_of_blas(noise_covariance):
+    rng = np.random.default_rng(0)
+    X, Y = rng.random((20_000, 4)), rng.normal(size=(20_000, 40))
+    found = []
+    for n_threads in (1, 2):
+        model = FeedforwardRegressor(
+            hidden_layer_sizes=(2,),
+            noise_covariance=noise_covariance,
+            max_iter=2,
+            max_covariance_updates=1,
+            random_state=0,
+        )
+        with threadpool_limits(n_threads, user_api="blas"):
+            found.append(quietly(lambda model=model: model.fit(X, Y).log_likelihood_curve_))
+    assert found[0] == found[1]
 
 
 @pytest.mark.usefixtures("two_threads")
