@@ -17,7 +17,7 @@ FULL ?=
 FAST ?=
 RESULT ?=
 
-.PHONY: help install demo reproduce docs test check bench bench-kernels bench-cluster bench-out-of-core bench-start bench-references gradient-checks cli-reference mutations clean
+.PHONY: help install demo reproduce docs test check bench bench-kernels bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference mutations clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -31,6 +31,7 @@ help:
 	@echo "make bench-cluster     J and its gradient on Dask workers: two processes beside one"
 	@echo "make bench-out-of-core a file of 6 GB within 512 MB of memory; takes ten minutes, and the room on the disk"
 	@echo "make bench-start       rhohat --help beside the imports that it cannot do without"
+	@echo "make bench-threads     fits in several threads at a time beside as many in a row"
 	@echo "make bench-references  writes benchmarks/references.json; takes a quarter of an hour"
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
 	@echo "make mutations         loads 10,000 damaged and forged model files, and watches the memory"
@@ -94,6 +95,9 @@ bench-out-of-core: $(STAMP)
 
 bench-start: $(STAMP)
 	$(BIN)/python -m benchmarks.start
+
+bench-threads: $(STAMP)
+	$(BIN)/python -m benchmarks.threads
 
 bench-references: $(BENCH_STAMP)
 	$(BENCH_BIN)/python -m benchmarks.references

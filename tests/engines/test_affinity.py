@@ -2,6 +2,7 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -60,6 +61,18 @@ def test_a_sum_within_a_sum_leaves_the_outer_ones_cores():
 
     engine.for_each(outer, [slice(i, i + 1) for i in range(2)])
     assert seen == [engine._cores._dealt[0]]
+
+
+def test_sums_beside_others_are_kept_nowhere_and_a_later_one_again(monkeypatch):
+    before = os.sched_getaffinity(0)
+    engine = ThreadEngine(2)
+    monkeypatch.setattr(engine._cores, "n_cores", 4)  # enough for two workers in each of two sums
+    assert cores_during(engine)[1] < before
+    with ThreadEngine(1).session(), ThreadPoolExecutor(1) as pool:
+        seen = pool.submit(lambda: [os.sched_getaffinity(0), cores_during(engine), os.sched_getaffinity(0)]).result()
+    assert seen == [before, {0: before, 1: before}, before]
+    assert cores_during(engine) == dict(enumerate(engine._cores._dealt))
+    assert os.sched_getaffinity(0) == before
 
 
 @pytest.mark.parametrize("n_workers", [1, 10_000])

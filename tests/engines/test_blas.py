@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from rhohat import SparseAutoencoder
+from rhohat import FeedforwardRegressor, SparseAutoencoder
 from rhohat.engines import ThreadEngine, blas, threads
 from rhohat.engines.blas import BLAS, _BlasThreads
 
@@ -79,7 +79,8 @@ def install(monkeypatch):
 
     def install(*libraries):
         class Controller:
-            lib_controllers = list(libraries)
+            def __init__(self):
+                self.lib_controllers = list(libraries)
 
             def select(self, user_api):
                 assert user_api == "blas"
@@ -265,7 +266,7 @@ def quietly(function):
 
 
 @pytest.fixture(scope="module")
-def X():
+def rows():
     return np.random.default_rng(0).random((3000, 64))
 
 
@@ -297,8 +298,8 @@ def fit_with_dask(fit, n_fits):
     ("parameters", "dtype"),
     [({}, np.float64), ({}, np.float32), ({"solver": "adam"}, np.float64), ({"n_jobs": 1}, np.float64)],
 )
-def test_a_fit_has_the_same_bits_in_any_thread_and_beside_others(run, n_fits, parameters, dtype, X):
-    rows = X.astype(dtype)
+def test_a_fit_has_the_same_bits_in_any_thread_and_beside_others(run, n_fits, parameters, dtype, rows):
+    rows = rows.astype(dtype)
 
     def fit():
         fitted = model(**parameters).fit(rows)
@@ -312,6 +313,24 @@ def test_a_fit_has_the_same_bits_in_any_thread_and_beside_others(run, n_fits, pa
 
     quietly(check)
     assert blas_threads() == 2
+
+
+@pytest.mark.parametrize("noise_covariance", ["estimate", np.eye(40)])
+def test_a_log_likelihood_has_the_same_bits_for_any_number_of_threads_of_blas(noise_covariance):
+    rng = np.random.default_rng(0)
+    X, Y = rng.random((20_000, 4)), rng.normal(size=(20_000, 40))
+    found = []
+    for n_threads in (1, 2):
+        model = FeedforwardRegressor(
+            hidden_layer_sizes=(2,),
+            noise_covariance=noise_covariance,
+            max_iter=2,
+            max_covariance_updates=1,
+            random_state=0,
+        )
+        with threadpool_limits(n_threads, user_api="blas"):
+            found.append(quietly(lambda model=model: model.fit(X, Y).log_likelihood_curve_))
+    assert found[0] == found[1]
 
 
 @pytest.mark.usefixtures("two_threads")

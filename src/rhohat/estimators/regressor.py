@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.activations import Activation, as_activation
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource
-from rhohat.engines import DaskEngine
+from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
@@ -198,13 +198,14 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         in_turn = self.noise_covariance is not None and not given
         seed = self._keep_seed({"X": problem.X, "y": problem.y}) if in_turn else seed_from(self.random_state)
         part = "squared error" if in_turn else ""
-        result = self._train(problem, X, continues=continues, seed_given=seed, part=part, also=also)
-        if given:
-            self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
-            self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
-            self.log_likelihood_curve_ = [self.log_likelihood_]
-        elif in_turn:
-            result = self._estimate_covariance(problem, X, targets, seed)
+        with ThreadEngine(1).session():  # products of residuals have the same bits in any thread, too
+            result = self._train(problem, X, continues=continues, seed_given=seed, part=part, also=also)
+            if given:
+                self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
+                self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
+                self.log_likelihood_curve_ = [self.log_likelihood_]
+            elif in_turn:
+                result = self._estimate_covariance(problem, X, targets, seed)
         return result
 
     @available_where(works_in_mini_batches)
