@@ -290,6 +290,7 @@ def test_a_table_of_nothing_but_missing_values_has_no_rows(write):
         ("a,b\n1,2\n3,4,5\n", "has 3 cells in line 3, and 2 in its first row"),
         ("a,b\n" + "1,2\n" * 3000 + "1,2,3\n", "has 3 cells in line 3002"),
         ("a,b,c\n1,2\n", "names 3 columns and has 2"),
+        ("a;b;c\n1;2;3\n1;2\n1;2;3;4\n1;2;3\n", "has 4 cells in line 4, and 3 in its first row"),
         ("a,b\n", "has no rows below its line of names"),
         ("\n\n", "has no rows"),
         ("a,b,c\nx,1,y\n", "in line 2, column 'a' holds 'x', column 'c' holds 'y'. Choose other columns"),

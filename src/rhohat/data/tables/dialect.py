@@ -9,6 +9,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -186,18 +187,20 @@ def _skip_preamble(lines: Sequence[str]) -> tuple[int, str | None, str | None]:
 
 
 def _find_separator(lines: Sequence[str], said: TextFormat) -> str:
-    """Return the separator that cuts all lines into as many cells, most of them numbers; a comma where none does."""
-    best, most = ",", -1.0
+    """Return the separator that cuts most lines into as many cells, most of them numbers; a comma where none does."""
+    best, most = ",", 0.0
     for separator in _SEPARATORS:
         try:
             rows = [cells for _, cells in read_records(iter(lines), separator) if any(cells)]
         except csv.Error:
             continue
-        widths = {len(row) for row in rows[1:]} or {len(row) for row in rows}
-        if len(widths) != 1 or min(widths) < 2 or abs(len(rows[0]) - min(widths)) > 1:
+        rows = rows[1:] or rows  # the first may name one column less or more
+        (width, n_alike), *_ = Counter(map(len, rows)).most_common(1) or [(0, 0)]
+        if width < 2 or 2 * n_alike < len(rows):
             continue
-        cells = [cell for row in rows[1:] or rows for cell in row]
-        score = sum(_looks_like_a_number(cell, said) for cell in cells) / len(cells)
+        cells = [cell for row in rows for cell in row]
+        are_numbers = sum(_looks_like_a_number(cell, said) for cell in cells) / len(cells)
+        score = (1 + are_numbers) * n_alike / len(rows)
         if score > most:
             best, most = separator, score
     return best
