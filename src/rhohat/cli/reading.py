@@ -115,11 +115,12 @@ class ReadingOptions:
 
     def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
         """Return the labels in a file, one for each row."""
-        labels = open_labels(path, n_samples=len(rows))
-        if len(labels) != len(rows) and rows.kept is not None and len(labels) > int(rows.kept.max()):
-            labels = labels[rows.kept]
-        if len(labels) != len(rows) and self.rows is not None:
-            labels = labels[self._slice()]
+        labels = open_labels(path, n_samples=rows.n_rows_found, encoding=self.encoding)
+        is_longer = len(labels) > rows.n_rows_found and self.rows is not None
+        if rows.kept is not None and (len(labels) == rows.n_rows_found or is_longer):
+            return labels[rows.kept]
+        if len(labels) != len(rows):
+            labels = open_labels(path, n_samples=len(rows), encoding=self.encoding)  # of the rows that are left
         if len(labels) != len(rows):
             hint = f" To take the first of them, say --rows 0:{len(rows)}." if len(labels) > len(rows) else ""
             raise ValueError(f"{path} has {len(labels)} labels, and there are {len(rows)} rows.{hint}")

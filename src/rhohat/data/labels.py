@@ -20,7 +20,9 @@ from rhohat.data.tables.labels import as_labels, read_text_labels
 __all__ = ["open_labels"]
 
 
-def open_labels(path: str | PathLike[str], *, n_samples: int | None = None) -> NDArray[Any]:
+def open_labels(
+    path: str | PathLike[str], *, n_samples: int | None = None, encoding: str | None = None
+) -> NDArray[Any]:
     """Read what is to be predicted for each row: a label, a number, or several numbers.
 
     Parameters
@@ -32,13 +34,16 @@ def open_labels(path: str | PathLike[str], *, n_samples: int | None = None) -> N
         without a name, the labels are the only array of one dimension or one column, or all columns of a table.
     n_samples : int, default=None
         How many rows there are, if that is known. It decides whether the first line of a text is a label or a name.
+    encoding : str, default=None
+        Of a text; see `open_rows`.
 
     Returns
     -------
     array of shape (n_rows,) or (n_rows, n_targets)
         Integers as int64, floats and truth values as they are, texts as str. An array of one column, and MATLAB's
         vectors of one row, become (n_rows,). MATLAB's labels keep their numbers, which often begin at 1. Labels of a
-        text are numbers where every one is a plain number, such as 7 or -0.5; others, such as 007 and 1E3, are texts.
+        text are numbers where every one is a plain number, such as 7 or -0.5, and different ones stay different;
+        others, such as 007 and 1E3, are texts.
 
     Raises
     ------
@@ -60,10 +65,10 @@ def open_labels(path: str | PathLike[str], *, n_samples: int | None = None) -> N
     name = fspath(path)
     place, key = path_and_key(name)
     if place.is_file():
-        file, kind = open_file(place, name)
+        file, kind = open_file(place, name, is_text=encoding is not None)
         with closing(file):
             if kind == "text":
-                return read_text_labels(file, name, n_samples, key)
+                return read_text_labels(file, name, n_samples, key, encoding)
         if kind == "Parquet":
             return _parquet_labels(place, name, key)
     return _array_labels(name)
@@ -71,7 +76,7 @@ def open_labels(path: str | PathLike[str], *, n_samples: int | None = None) -> N
 
 def _parquet_labels(path: Path, name: str, key: str | None) -> NDArray[Any]:
     values = ParquetRows.values_of(path, name, None if key is None else key.removeprefix("/"))
-    return as_labels(values, name)
+    return as_labels(values, name, are_texts=False)
 
 
 def _array_labels(name: str) -> NDArray[Any]:

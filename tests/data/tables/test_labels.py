@@ -65,14 +65,14 @@ def test_labels_are_told_from_names_and_row_numbers(content, n_samples, expected
         (["1e-05", "0.5"], [1e-05, 0.5]),
         (["inf", "1"], ["inf", "1"]),
         (["12345678901234567891", "12345678901234567892"], ["12345678901234567891", "12345678901234567892"]),
-        ([1, 2], [1, 2]),
-        ([True, False], [True, False]),
+        (["1.1", "1.10"], ["1.1", "1.10"]),
+        (["1.0", "2", "1.0"], [1.0, 2.0, 1.0]),
     ],
 )
 def test_labels_are_texts_unless_each_is_a_plain_number(texts, expected):
     found = as_numbers_or_texts(texts)
     assert found.tolist() == expected
-    assert len(np.unique(found)) == len(set(map(str, texts)))
+    assert len(np.unique(found)) == len(set(texts))
 
 
 @pytest.mark.parametrize("cell", ["?", "", "NaN", "nan", "NA", "null"])

@@ -51,8 +51,10 @@ class RowSource(ABC):
         Opens the same rows again, in another process too; None where nothing can.
     reading : Reading or None
         Which columns of a file or table these are; None where that is not known.
+    n_rows_found : int
+        How many rows there were, before some were left out.
     kept : array of int, of shape (n_samples,), or None
-        Which rows of a table these are, where some were left out for their missing values.
+        Which of the rows that were found these are; None where they are all of them.
     targets : array of shape (n_samples,) or (n_samples, n_targets), or None
         What is to be predicted, where it was read together with the rows.
     notes : tuple of str
@@ -73,6 +75,7 @@ class RowSource(ABC):
         self._fingerprint: str | None = None
         self.origin: Callable[[], RowSource] | None = None
         self.reading: Reading | None = None
+        self.n_rows_found = self.shape[0]
         self.kept: NDArray[np.intp] | None = None
         self.targets: NDArray[Any] | None = None
         self.notes: tuple[str, ...] = ()
@@ -317,7 +320,8 @@ class PartRows(RowSource):
         self._source, self._start, self._owner = source, start, owner
         super().__init__(source.name, (stop - start, *source.row_shape), source.dtype, source.feature_names)
         self.reading = source.reading
-        self.kept = None if source.kept is None else source.kept[start:stop]
+        self.n_rows_found = source.n_rows_found
+        self.kept = np.arange(start, stop) if source.kept is None else source.kept[start:stop]
         self.targets = None if source.targets is None else source.targets[start:stop]
 
     @property

@@ -13,13 +13,25 @@ import numpy as np
 
 from rhohat.data.tables.cells import TextFormat
 
-__all__ = ["ColumnSelection", "Columns", "ColumnsOfAFit", "Reading", "choose_columns", "remember_columns"]
+__all__ = [
+    "ColumnSelection",
+    "Columns",
+    "ColumnsOfAFit",
+    "Reading",
+    "choose_columns",
+    "remember_columns",
+    "texts_among",
+]
 
 _MOST_NAMES_SHOWN = 30
 
 
 class ColumnSelection(Protocol):
     """Says which columns of a table are read, once its columns are known; picklable and hashable."""
+
+    @property
+    def names_expected(self) -> tuple[str, ...]:
+        """Names that the table has, if it has names at all."""
 
     def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
         """Return the numbers of the columns, in the order in which they are read.
@@ -53,6 +65,11 @@ class Columns:
 
     wanted: tuple[str | int, ...] | None
     dropped: tuple[str | int, ...] = ()
+
+    @property
+    def names_expected(self) -> tuple[str, ...]:
+        """What is no number of a column; see `ColumnSelection`."""
+        return texts_among((*(self.wanted or ()), *self.dropped))
 
     def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
         """Return the numbers of the columns; see `ColumnSelection`."""
@@ -100,6 +117,11 @@ class ColumnsOfAFit:
     names: tuple[str, ...] | None
     n_features: int
     reading: Reading | None = None
+
+    @property
+    def names_expected(self) -> tuple[str, ...]:
+        """The names of the fit; see `ColumnSelection`."""
+        return self.names or ()
 
     def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
         """Return the numbers of the columns; see `ColumnSelection`."""
@@ -159,6 +181,11 @@ def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_
     if not numbers:
         raise ValueError(f"columns must name at least one column of {source}.")
     return numbers
+
+
+def texts_among(columns: Iterable[str | int]) -> tuple[str, ...]:
+    """Return the columns that are asked for by a name, which is not taken for a number."""
+    return tuple(column for column in columns if isinstance(column, str) and not column.isdecimal())
 
 
 def remember_columns(fitted: Any, rows: Any) -> None:

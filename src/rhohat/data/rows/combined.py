@@ -57,6 +57,12 @@ class ShardedRows(RowSource):
         row_shape = first.row_shape if alike else first.shape[1:]
         super().__init__(name, (int(self._edges[-1]), *row_shape), first.dtype, first.feature_names)
         self.reading = first.reading
+        self.n_rows_found = sum(shard.n_rows_found for shard in shards)
+        if any(shard.kept is not None for shard in shards):
+            begins = np.cumsum([0, *(shard.n_rows_found for shard in shards)])
+            parts = [np.arange(len(shard)) if shard.kept is None else shard.kept for shard in shards]
+            self.kept = np.concatenate([begin + part for begin, part in zip(begins, parts, strict=False)])
+        self.notes = tuple(note for shard in shards for note in shard.notes)
 
     @property
     def is_watched(self) -> bool:
@@ -134,6 +140,8 @@ class _DerivedRows(RowSource):
         self._source, self._derive, self._first = source, derive, first
         self.owns_source = True
         super().__init__(source.name, (len(source), *row_shape), dtype, feature_names)
+        self.n_rows_found, self.kept = source.n_rows_found, source.kept
+        self.targets, self.notes = source.targets, source.notes
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
         return self._source.map_blocks(partial(_derive_and_call, self._derive, function, self._first))
@@ -175,12 +183,8 @@ class _DerivedRows(RowSource):
             self._source.close()
 
     def _describe_as_source(self) -> None:
-        """Say of these rows what the source says of its own, where each is one of its rows in the same columns."""
-        self.reading, self.kept, self.targets = (
-            self._source.reading,
-            self._source.kept,
-            self._source.targets,
-        )
+        """Say of these rows what the source says of its own, where they have the same columns."""
+        self.reading = self._source.reading
 
 
 class TransformedRows(_DerivedRows):
@@ -254,7 +258,7 @@ class SplitRows(RowSource):
     Parameters
     ----------
     source : RowSource
-        Closed with this source.
+        Closed with this source, if `owns_source`.
     n_axes : int
         So many axes of the array count rows, at least 2 and fewer than it has.
 
@@ -269,7 +273,7 @@ class SplitRows(RowSource):
         if len(source.row_shape) < n_axes:
             shape = (len(source), *source.row_shape)
             raise ValueError(f"row_axes must be less than the number of axes of {source.name}, {shape}; got {n_axes}.")
-        self._source, self._n_each = source, math.prod(inner)
+        self._source, self._n_each, self.owns_source = source, math.prod(inner), True
         super().__init__(source.name, (len(source) * self._n_each, *source.row_shape[n_axes - 1 :]), source.dtype)
         self.reading = Reading(tuple(range(self.shape[1])), self.shape[1], row_axes=n_axes)
 
@@ -293,8 +297,9 @@ class SplitRows(RowSource):
         self._source.release()
 
     def close(self) -> None:
-        """Close the source."""
-        self._source.close()
+        """Close the source, unless somebody else has opened it."""
+        if self.owns_source:
+            self._source.close()
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         first = start // self._n_each

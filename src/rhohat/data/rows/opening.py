@@ -20,7 +20,7 @@ from rhohat.data.folders import files_of_data
 from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource
-from rhohat.data.rows.columns import Columns, ColumnSelection, Reading, choose_columns
+from rhohat.data.rows.columns import Columns, ColumnSelection, Reading, choose_columns, texts_among
 from rhohat.data.rows.combined import ColumnRows, ConvertedRows, ShardedRows, SplitRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.datasets import DatasetRows, is_zarr
@@ -189,8 +189,8 @@ def open_table(
     rows : RowSource of shape (n_samples, n_features)
         To be closed, or used in a ``with`` statement.
     y : array of shape (n_samples,) or (n_samples, n_targets)
-        Of a text: numbers where every cell of the column is a plain number, so that none of them changes; else texts.
-        Of a Parquet file: what it holds.
+        Of a text: numbers where every cell of the column is a plain number, such as 7 or -0.5, and different ones stay
+        different; else texts. Of a Parquet file: what it holds.
 
     Raises
     ------
@@ -216,11 +216,10 @@ def open_table(
     try:
         if rows.targets is None:
             raise ValueError(f"{path} is no table: a column to be predicted is one of a text (CSV) or Parquet file.")
-        y = as_labels(rows.targets, f"column {' or '.join(map(repr, targets))} of {path}")
     except BaseException:
         rows.close()
         raise
-    return rows, y
+    return rows, rows.targets
 
 
 def _as_selection(columns: Any, drop: Sequence[str | int]) -> ColumnSelection:
@@ -401,11 +400,12 @@ def _open_table(file: PositionedFile, kind: str, name: str, wanted: _Wanted) -> 
 
 def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
     """Return the rows of a table of text, parsed."""
-    table = TextTable(file, name, wanted.text)
+    table = TextTable(file, name, wanted.text, {*wanted.columns.names_expected, *texts_among(wanted.targets)})
     for remark in table.remarks:
         warnings.warn(remark, stacklevel=7)
     columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
     rows = table.read_rows(columns, targets, wanted.missing)
+    _convert_targets(rows, wanted, are_texts=True)
     named = "The first line of {} names its columns." if table.names else "No line of {} names its columns."
     rows.notes = (named.format(name), *rows.notes)
     return rows
@@ -415,7 +415,20 @@ def _open_parquet(path: Path, name: str, wanted: _Wanted) -> RowSource:
     names = ParquetRows.names_of(path, name)
     columns, targets = _without_targets(wanted, names, len(names), name)
     rows = ParquetRows(path, name, columns, targets, "error" if wanted.missing == "error" else "keep")
-    return rows.without_missing() if wanted.missing == "drop" else rows
+    try:
+        found: RowSource = rows.without_missing() if wanted.missing == "drop" else rows
+        _convert_targets(found, wanted, are_texts=False)
+    except BaseException:
+        rows.close()
+        raise
+    return found
+
+
+def _convert_targets(rows: RowSource, wanted: _Wanted, *, are_texts: bool) -> None:
+    """Give targets the type that they have."""
+    if rows.targets is not None:
+        name = f"column {' or '.join(map(repr, wanted.targets))} of {rows.name}"
+        rows.targets = as_labels(rows.targets, name, are_texts=are_texts)
 
 
 def _without_targets(

@@ -96,7 +96,7 @@ class ParquetRows(RowSource):
         with self:
             rows = FlatRows.written_to_the_end(self._whole_blocks(whole), self.name, self.shape[1], self.dtype)
         rows.feature_names, rows.reading = self.feature_names, self.reading
-        rows.kept = np.flatnonzero(np.concatenate(whole))
+        rows.n_rows_found, rows.kept = len(self), np.flatnonzero(np.concatenate(whole))
         rows.targets = None if self.targets is None else self.targets[rows.kept]
         rows.notes = notes_on_dropped(len(self), len(rows), self.name)
         return rows

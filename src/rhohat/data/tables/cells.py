@@ -102,6 +102,8 @@ class TextFormat:
             return float("nan")
         if cell.lower() in TRUTH_VALUES:
             return TRUTH_VALUES[cell.lower()]
+        if "_" in cell:  # which Python takes for a separator of thousands
+            return None
         if self.thousands is not None:
             cell = cell.replace(self.thousands, "")
         if self.decimal != ".":

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.data.rows.columns import choose_columns
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import TextFormat, is_missing_label, is_plain_number
 from rhohat.data.tables.dialect import find_dialect
@@ -20,22 +19,24 @@ from rhohat.data.tables.text import TextTable
 __all__ = ["as_labels", "as_numbers_or_texts", "read_text_labels"]
 
 _LONGEST_INTEGER = 18  # characters; any of them fits 64 bits
+_MOST_CLASSES = 100
 
 
-def as_labels(values: NDArray[np.object_], name: str) -> NDArray[Any]:
+def as_labels(values: NDArray[np.object_], name: str, *, are_texts: bool = True) -> NDArray[Any]:
     """Return labels in the type that they have.
 
     Parameters
     ----------
     values : array of shape (n_samples, n_targets), of objects
-        Texts, where they come from a text; else whatever a file of several types holds.
     name : str
         What they are called in messages.
+    are_texts : bool, default=True
+        Whether they come from a text, where numbers are texts too.
 
     Returns
     -------
     array of shape (n_samples,) or, of several targets, (n_samples, n_targets)
-        Texts become numbers, where every one is a plain number; see `is_plain_number`.
+        Of texts, see `as_numbers_or_texts`; else what the values are.
 
     Raises
     ------
@@ -45,15 +46,24 @@ def as_labels(values: NDArray[np.object_], name: str) -> NDArray[Any]:
     for row, cells in enumerate(values):
         if any(map(is_missing_label, cells)):
             raise ValueError(
-                f"y has missing values: {name} is empty in row {row}. Fill them in, or leave such rows out with"
+                f"y has missing values: {name} is empty in row {row}. Fill such labels in, or leave such rows out with"
                 " missing='drop'."
             )
-    columns = [as_numbers_or_texts(column) for column in values.T]
-    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+    columns = [as_numbers_or_texts(column) if are_texts else np.array(list(column)) for column in values.T]
+    if len(columns) == 1:
+        return columns[0]
+    together = np.stack(columns, axis=1)
+    if together.dtype.kind == "f" and any((together[:, k] != column).any() for k, column in enumerate(columns)):
+        return values.astype(np.str_)  # integers that no float holds, beside floats
+    return together
 
 
-def as_numbers_or_texts(values: Sequence[Any] | NDArray[np.object_]) -> NDArray[Any]:
-    """Return an array of integers or floats where all texts are plain numbers, else of the values as they are.
+def as_numbers_or_texts(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[Any]:
+    """Return an array of integers or floats where all texts are plain numbers, else of texts.
+
+    They are texts, too, where numbers would not keep apart what differs: versions 1.1 and 1.10, and identifiers of more
+    than 18 digits. Where there are more than 100 different numbers, they are taken for quantities, which may be written
+    in several ways.
 
     Examples
     --------
@@ -62,19 +72,24 @@ def as_numbers_or_texts(values: Sequence[Any] | NDArray[np.object_]) -> NDArray[
     >>> as_numbers_or_texts(["1E3", "10"])
     array(['1E3', '10'], dtype='<U3')
     """
-    if not all(isinstance(value, str) for value in values):
-        return np.array(list(values))
-    if all(map(is_plain_number, values)):
-        is_whole = all(value.lstrip("+-").isdecimal() for value in values)
-        if not is_whole:
-            return np.array([float(value) for value in values])
-        if max(map(len, values)) <= _LONGEST_INTEGER:  # longer ones, such as identifiers, would not stay different
-            return np.array([int(value) for value in values])
-    return np.array(list(values), dtype=np.str_)
+    as_texts = np.array(list(texts), dtype=np.str_)
+    if not all(map(is_plain_number, texts)):
+        return as_texts
+    is_whole = all(text.lstrip("+-").isdecimal() for text in texts)
+    if is_whole and max(map(len, texts)) > _LONGEST_INTEGER:
+        return as_texts
+    numbers = np.array([(int if is_whole else float)(text) for text in texts])
+    n_numbers = len(np.unique(numbers))
+    keeps_apart = n_numbers == len(set(texts)) or n_numbers > _MOST_CLASSES
+    return numbers if keeps_apart and np.isfinite(numbers).all() else as_texts
 
 
 def read_text_labels(
-    file: PositionedFile, name: str, n_samples: int | None = None, column: str | None = None
+    file: PositionedFile,
+    name: str,
+    n_samples: int | None = None,
+    column: str | None = None,
+    encoding: str | None = None,
 ) -> NDArray[Any]:
     """Return the labels in a file of text: of each line one, or several.
 
@@ -88,40 +103,40 @@ def read_text_labels(
         How many labels there should be, if that is known: it decides whether the first line is a label or a name.
     column : str, default=None
         The column that holds them, by name or number; None means all columns.
+    encoding : str, default=None
+        See `rhohat.open_rows`.
 
     Returns
     -------
     array of shape (n_labels,) or (n_labels, n_targets)
-        Numbers where all are plain numbers, else texts; see `as_labels`.
+        Numbers where all are plain numbers, else texts; see `as_numbers_or_texts`.
 
     Raises
     ------
     ValueError
         If a label is missing, or it is no table of text.
     """
-    separator = find_dialect(file, name, TextFormat()).separator
-    said = TextFormat(separator="," if separator == " " else separator)  # a label such as New York is one
+    said = TextFormat(encoding=encoding)
+    separator = find_dialect(file, name, said).separator
+    said = replace(said, separator="," if separator == " " else separator)  # a label such as New York is one
     table = TextTable(file, name, said)
-    texts = table.read_texts()
-    n_less = 0 if table.names is None else 1
-    if n_samples is not None and len(texts) + n_less - n_samples in (0, 1):
-        has_header = len(texts) + n_less > n_samples
+    texts = table.read_texts(column)
+    n_lines = len(texts) + (table.names is not None)
+    if n_samples in (n_lines, n_lines - 1):
+        has_header = n_lines > n_samples
     else:
-        has_header = table.names is not None and not (n_less and _is_a_label(table.names, texts))
-    if has_header != bool(n_less):
+        has_header = table.names is not None and not _is_a_label(table, texts)
+    if has_header != (table.names is not None):
         table = TextTable(file, name, replace(said, header=has_header))
-        texts = table.read_texts()
+        texts = table.read_texts(column)
     for remark in table.remarks:
         warnings.warn(remark, stacklevel=3)
-    if column is not None:
-        chosen = choose_columns([column.removeprefix("/")], table.names, table.n_columns, name)
-        texts = texts[:, chosen]
     return as_labels(texts, name)
 
 
-def _is_a_label(names: Sequence[str], texts: NDArray[np.object_]) -> bool:
-    """Return whether the first line of a lone column is a label as those below it, and no name."""
-    if len(names) != 1 or any(map(is_plain_number, texts[:, 0])):
+def _is_a_label(table: TextTable, texts: NDArray[np.object_]) -> bool:
+    """Return whether the line of names of a lone column is a label as those below it."""
+    if table.names is None or table.n_cells != 1 or any(map(is_plain_number, texts[:, 0])):
         return False
     times = Counter(texts[:, 0])
-    return names[0] in times or min(times.values()) == 1
+    return table.names[0] in times or min(times.values()) == 1

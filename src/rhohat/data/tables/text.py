@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from sys import intern
 from typing import Any, Literal, NamedTuple
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
 from rhohat.data.rows.base import notes_on_dropped
-from rhohat.data.rows.columns import ColumnSelection, Reading
+from rhohat.data.rows.columns import Columns, ColumnSelection, Reading
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, is_missing_label
@@ -54,12 +54,15 @@ class TextTable:
         What the table is called in messages.
     said : TextFormat, default=TextFormat()
         How it is written, as far as somebody said.
+    known : collection of str, default=()
+        Names of columns that somebody expects.
 
     Attributes
     ----------
     names : tuple of str or None
         Of the columns.
-    n_columns : int
+    n_columns, n_cells : int
+        Columns, and cells in a row, which may have a number or a name of the row beside them.
     remarks : tuple of str
         What was guessed that may surprise, each a sentence.
 
@@ -69,11 +72,13 @@ class TextTable:
         If it is no table, or is written in another encoding.
     """
 
-    def __init__(self, file: PositionedFile, name: str, said: TextFormat | None = None) -> None:
+    def __init__(
+        self, file: PositionedFile, name: str, said: TextFormat | None = None, known: Collection[str] = ()
+    ) -> None:
         self._file, self._name, self._said = file, name, TextFormat() if said is None else said
-        self._dialect = find_dialect(file, name, self._said)
+        self._dialect = find_dialect(file, name, self._said, known)
         self.names, self.n_columns = self._dialect.names, len(self._dialect.places)
-        self.remarks = self._dialect.remarks
+        self.n_cells, self.remarks = self._dialect.n_cells, self._dialect.remarks
 
     def read_rows(self, columns: ColumnSelection, targets: Sequence[int] = (), missing: Missing = "error") -> FlatRows:
         """Parse the table.
@@ -109,13 +114,18 @@ class TextTable:
             parts.pass_numbers(blocks), self._name, len(chosen), np.float64, feature_names=names
         )
         rows.reading = Reading(tuple(chosen), self.n_columns, text=self._said)
-        rows.kept = parts.kept()
+        rows.n_rows_found, rows.kept = parts.n_seen, parts.kept()
         rows.notes = notes_on_dropped(parts.n_seen, len(rows), self._name)
         rows.targets = parts.texts() if targets else None
         return rows
 
-    def read_texts(self) -> NDArray[np.object_]:
-        """Parse all columns as texts, none of which is missing.
+    def read_texts(self, column: str | None = None) -> NDArray[np.object_]:
+        """Parse a column as texts, or all of them.
+
+        Parameters
+        ----------
+        column : str, default=None
+            By name or number; None means all.
 
         Returns
         -------
@@ -124,9 +134,10 @@ class TextTable:
         Raises
         ------
         ValueError
-            If one is missing; the message names its line and column.
+            If there is no such column, or a text is missing; the message names its line and column.
         """
-        parser = _Parser(self, [], range(self.n_columns))
+        wanted = Columns(None if column is None else (column.removeprefix("/"),))
+        parser = _Parser(self, [], wanted.choose(self.names, self.n_columns, self._name))
         return np.concatenate([block.texts for block in parser.blocks("error")])
 
 
@@ -172,31 +183,50 @@ class _Parser:
     def blocks(self, missing: Missing) -> Iterator[_Block]:
         """Yield all rows, some at a time."""
         try:
-            for block in self._wide_blocks() if self._dialect.n_cells > _WIDE else self._blocks_of_frames():
+            for block in self._blocks_by_python() if self._dialect.n_cells > _WIDE else self._blocks_by_pandas():
                 lacks_numbers, lacks_targets = np.isnan(block.numbers).any(), _is_missing(block.texts).any()
                 if (missing == "error" and lacks_numbers) or (missing != "drop" and lacks_targets):
-                    raise ValueError(self._complaint(missing))
+                    raise ValueError(self._complaint(missing) or f"{self._name} has missing values.")
                 yield block
         except UnicodeError as error:
             raise ValueError(wrong_encoding(self._name, self._dialect.encoding, error)) from None
 
-    def _wide_blocks(self) -> Iterator[_Block]:
-        """Yield rows one by one, of tables whose rows are so wide that pandas spends its time on columns."""
-        n_cells, places, targets = self._dialect.n_cells, self._numbers, self._targets
+    def _blocks_by_pandas(self) -> Iterator[_Block]:
+        """Yield the rows that pandas reads, and where it cannot although nothing is wrong, the rest by Python."""
+        n_read = 0
+        try:
+            for frame in self._frames():
+                if self._has_more_cells(frame):
+                    raise ValueError("more cells than in the first row")
+                block = self._block(frame)
+                yield block
+                n_read += len(frame)
+        except UnicodeError:
+            raise
+        except ValueError as error:  # pandas' ParserError is one
+            complaint = self._complaint("drop")
+            if complaint:
+                raise ValueError(complaint) from error
+            yield from islice(self._blocks_by_python(), n_read, None)
+
+    def _blocks_by_python(self) -> Iterator[_Block]:
+        """Yield rows one by one, as Python's own reader cuts them: slower, but for tables of very many columns."""
         is_plain = self._said.decimal == "." and self._said.thousands is None
-        for _, row in self._records():
-            if any(row[n_cells:]) or len(row) < n_cells - 1:
+        for _, cells in self._records():
+            if any(cells[self._dialect.n_cells :]):
                 raise ValueError(self._complaint("drop"))
-            row += [""] * (n_cells - len(row))
-            cells = [row[place] for place in places]
+            cells += [""] * (self._dialect.n_cells - len(cells))
+            numbers = [cells[place] for place in self._numbers]
             values: Any
             try:
-                values = np.array(cells, dtype=np.float64) if is_plain else list(map(self._said.number, cells))
+                values = np.array(numbers, dtype=np.float64) if is_plain and "_" not in "".join(numbers) else None
             except ValueError:  # some are missing, or truth values, or no numbers
-                values = list(map(self._said.number, cells))
-            if any(value is None for value in values):
-                raise ValueError(self._complaint("drop"))
-            texts = np.array([intern(row[place]) for place in targets], object).reshape(1, -1)
+                values = None
+            if values is None:
+                values = list(map(self._said.number, numbers))
+                if any(value is None for value in values):
+                    raise ValueError(self._complaint("drop"))
+            texts = np.array([intern(cells[place]) for place in self._targets], object).reshape(1, -1)
             yield _Block(np.array(values, dtype=np.float64).reshape(1, -1), texts)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
@@ -205,14 +235,10 @@ class _Parser:
         lines = open_text(self._table._file, dialect.encoding, to_end=dialect.n_cells > 1)
         n_before = sum(1 for _ in islice(iter(lines.readline, ""), dialect.n_lines_before))
         for number, cells in read_records(iter(lines.readline, ""), dialect.separator):
-            if any(cells) or dialect.n_cells == 1:
+            if dialect.n_cells == 1:
+                yield n_before + number, cells or [""]
+            elif len(cells) > 1 or any(cells):
                 yield n_before + number, cells
-
-    def _blocks_of_frames(self) -> Iterator[_Block]:
-        for frame in self._frames():
-            if self._has_more_cells(frame):
-                raise ValueError(self._complaint("drop"))
-            yield self._block(frame)
 
     def _frames(self) -> Iterator[Any]:
         """Yield frames of successive rows, whose columns are the cells by number, and one more for cells too many."""
@@ -224,27 +250,22 @@ class _Parser:
             lines.readline()
         exact = {} if _version(pandas) >= (3, 1) else {"float_precision": "round_trip"}
         n_rows = max(_FEWEST_ROWS_AT_ONCE, _CELLS_AT_ONCE // n_cells)
-        try:
-            yield from pandas.read_csv(
-                lines,
-                sep=r"\s+" if dialect.separator == " " else dialect.separator,
-                header=None,
-                names=range(n_cells + 1),
-                dtype={place: np.float64 if place in numbers else str for place in range(n_cells + 1)},
-                decimal=self._said.decimal,
-                thousands=self._said.thousands,
-                na_values={place: list(MISSING_NUMBERS) for place in numbers},
-                keep_default_na=False,
-                skipinitialspace=dialect.separator != "\t",
-                skip_blank_lines=n_cells > 1,
-                low_memory=False,  # else each block is parsed in small pieces, which takes long where rows are wide
-                chunksize=n_rows,
-                **exact,
-            )
-        except UnicodeError:
-            raise
-        except (ValueError, pandas.errors.ParserError) as error:
-            raise ValueError(self._complaint("drop")) from error
+        yield from pandas.read_csv(
+            lines,
+            sep=r"\s+" if dialect.separator == " " else dialect.separator,
+            header=None,
+            names=range(n_cells + 1),
+            dtype={place: np.float64 if place in numbers else str for place in range(n_cells + 1)},
+            decimal=self._said.decimal,
+            thousands=self._said.thousands,
+            na_values={place: list(MISSING_NUMBERS) for place in numbers},
+            keep_default_na=False,
+            skipinitialspace=dialect.separator != "\t",
+            skip_blank_lines=n_cells > 1,
+            low_memory=False,  # else each block is parsed in small pieces, which takes long where rows are wide
+            chunksize=n_rows,
+            **exact,
+        )
 
     def _has_more_cells(self, frame: Any) -> bool:
         """Return whether rows have more cells than the first ones; pandas takes many more for an index."""
@@ -258,7 +279,7 @@ class _Parser:
             if place in self._dialect.truth_places:
                 values = [self._said.number(str(cell)) for cell in cells]
                 if any(value is None for value in values):
-                    raise ValueError(self._complaint("drop"))
+                    raise ValueError("no truth value")
                 numbers[:, column] = values
             else:
                 numbers[:, column] = cells.to_numpy()
@@ -268,7 +289,7 @@ class _Parser:
         return _Block(numbers, texts)
 
     def _complaint(self, missing: Missing) -> str:
-        """Return what is wrong with the first row that cannot be taken."""
+        """Return what is wrong with the first row that cannot be taken; empty where nothing is."""
         try:
             for line, cells in self._records():
                 found = self._wrong_with(cells, line, missing)
@@ -276,7 +297,7 @@ class _Parser:
                     return found
         except csv.Error as error:
             return f"{self._name} cannot be read as a table of text: {error}."
-        return f"{self._name} cannot be read as a table of text."
+        return ""
 
     def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing) -> str:
         """Return what is wrong with a row; empty where nothing is."""

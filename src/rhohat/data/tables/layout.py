@@ -1,0 +1,194 @@
+"""Which line of a table names its columns, and which cells of a row are columns: guessed where nobody has said."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from itertools import chain
+
+from rhohat.data.tables.cells import TRUTH_VALUES, TextFormat
+
+__all__ = ["Layout"]
+
+#: How a column is called that has no name: by nobody, or by pandas when it reads it.
+_UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*(_level_\d+)?)?")
+
+_MOST_NAMES_SHOWN = 5
+
+
+class Layout:
+    """The columns of a table, found out from its first rows.
+
+    Parameters
+    ----------
+    name : str
+        What the table is called in messages.
+    said : TextFormat
+    records : sequence of sequence of str
+        The cells of the first rows, the line of names among them if there is one.
+    comment : sequence of str
+        The cells of a comment above them, which may be the names.
+    known : collection of str
+        Names that somebody expects.
+
+    Attributes
+    ----------
+    has_header : bool
+        Whether the first record is the line of names.
+    names : tuple of str or None
+        Of the columns.
+    places : tuple of int
+        At which cells of a row the columns stand.
+    n_cells : int
+        Cells in a row, without empty ones behind the last column.
+    truth_places : frozenset of int
+        At which places there is nothing but true and false.
+    remarks : list of str
+        What was guessed that may surprise, each a sentence.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or more or fewer names than columns.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        said: TextFormat,
+        records: Sequence[Sequence[str]],
+        comment: Sequence[str],
+        known: Collection[str],
+    ) -> None:
+        self._name, self._said, self._known = name, said, known
+        self.remarks: list[str] = []
+        named = None if said.header is not None else self._named_by_a_comment(comment, records)
+        self.has_header = named is None and self._is_header(records[0], records[1:])
+        self._rows = records[1:] if self.has_header else records
+        if not self._rows:
+            raise ValueError(f"{name} has no rows below its line of names; if that is a row itself, say header=False.")
+        names = list(records[0]) if self.has_header else named
+        self.n_cells = len(self._rows[0])
+        if names is not None:
+            names = self._aligned(names)
+        if self.n_cells > 1 and self._is_empty(self.n_cells - 1) and not (names and names[-1]):
+            self.n_cells -= 1  # every line ends in a separator
+        self.places = tuple(range(self.n_cells))
+        if names is not None:
+            self.places = self._without_index(names)
+        self.names = None if names is None else tuple(names[place] for place in self.places)
+        self.truth_places = frozenset(place for place in self.places if self._is_truth(place, self._rows))
+
+    def _named_by_a_comment(self, comment: Sequence[str], records: Sequence[Sequence[str]]) -> list[str] | None:
+        """Return the names in a comment above the first row, if it has as many cells and none is a number."""
+        is_header = len(comment) == len(records[0]) and not any(map(self._is_number, comment))
+        return list(comment) if is_header else None
+
+    def _aligned(self, names: list[str]) -> list[str]:
+        """Return a name for every cell of a row, empty where it has none."""
+        if len(names) == self.n_cells - 1:  # R gives the names of rows no name
+            return [*names, ""] if self._is_empty(self.n_cells - 1) else ["", *names]
+        if len(names) == self.n_cells + 1 and not names[-1]:
+            return names[:-1]
+        if len(names) != self.n_cells:
+            raise ValueError(f"{self._name} names {len(names)} columns and has {self.n_cells}.")
+        return names
+
+    def _without_index(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Return the cells that are columns: all but those without a name at the beginning that tell rows apart."""
+        n_unnamed = 0
+        while n_unnamed < self.n_cells - 1 and _UNNAMED.fullmatch(names[n_unnamed]):
+            n_unnamed += 1
+        n_left_out = next((n for n in range(n_unnamed, 0, -1) if self._is_index(n)), 0)
+        if n_left_out:
+            columns = "The first column" if n_left_out == 1 else f"Each of the first {n_left_out} columns"
+            self.remarks.append(
+                f"{columns} of {self._name} has no name and numbers or names the rows, so it is left out; give it a"
+                " name to keep it."
+            )
+        elif n_unnamed:
+            self.remarks.append(
+                f"The first column of {self._name} has no name. It is read as numbers like the others, since it does"
+                " not tell the rows apart; if it only numbers them, leave it out with drop=[0]."
+            )
+        return tuple(range(n_left_out, self.n_cells))
+
+    def _is_index(self, n_columns: int) -> bool:
+        """Return whether the first columns are whole numbers that together are distinct, or names of rows."""
+        cells = [tuple(row[:n_columns]) for row in self._rows if row]
+        numbers = [self._said.number(cell) for cell in chain.from_iterable(cells)]
+        if all(number is None for number in numbers):
+            return True  # texts are no feature, distinct or not
+        return len(set(cells)) == len(cells) and all(n is None or float(n).is_integer() for n in numbers)
+
+    def _is_empty(self, place: int) -> bool:
+        return all(len(row) <= place or not row[place] for row in self._rows)
+
+    def _is_number(self, cell: str) -> bool:
+        number = self._said.number(cell)
+        return number is not None and not math.isnan(number)
+
+    @staticmethod
+    def _is_truth(place: int, rows: Sequence[Sequence[str]]) -> bool:
+        cells = [row[place] for row in rows if len(row) > place and row[place]]
+        return bool(cells) and all(cell.lower() in TRUTH_VALUES for cell in cells)
+
+    def _is_header(self, first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Return whether the first record names the columns."""
+        if self._said.header is not None:
+            return self._said.header
+        if self._known and set(self._known) <= set(first):
+            return True
+        texts = [place for place, cell in enumerate(first) if self._is_text(cell, place, rows)]
+        numbers = [place for place, cell in enumerate(first) if place not in texts and self._is_number(cell)]
+        if not numbers:
+            return bool(texts)
+        if any(self._is_numeric(place, rows) for place in texts):
+            return True
+        if not (self._are_counts(numbers, first, rows) or self._are_of_another_kind(numbers, first, rows)):
+            return False
+        shown = ", ".join(first[:_MOST_NAMES_SHOWN]) + (", …" if len(first) > _MOST_NAMES_SHOWN else "")
+        self.remarks.append(
+            f"The first line of {self._name} is taken for the names of its columns, {shown}; if it is a row, say"
+            " header=False."
+        )
+        return True
+
+    def _is_text(self, cell: str, place: int, rows: Sequence[Sequence[str]]) -> bool:
+        """Return whether a cell of the first record is a text, and not a value like those below it."""
+        if cell.lower() in TRUTH_VALUES:
+            return not self._is_truth(place, rows)
+        return self._said.number(cell) is None
+
+    def _is_numeric(self, place: int, rows: Sequence[Sequence[str]]) -> bool:
+        """Return whether a column has nothing but numbers below its first cell, and some."""
+        cells = [row[place] for row in rows if len(row) > place]
+        return any(map(self._is_number, cells)) and all(self._said.number(cell) is not None for cell in cells)
+
+    def _are_counts(self, places: Sequence[int], first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Return whether numbers in the first record count the columns, as those do that pandas makes up."""
+        if not rows or not all(re.fullmatch(r"\d{1,9}(\.0)?", first[place]) for place in places):
+            return False
+        counts = [int(float(first[place])) for place in places]
+        start, n_counts = counts[0], len(counts)
+        if counts != list(range(start, start + n_counts)):
+            return False
+        if not self._is_number(first[0]):  # as in ",0,1,2" and in "country,1990,1991,1992"
+            return start in (0, 1) or (bool(first[0]) and n_counts > 2)
+        if start not in (0, 1) or n_counts < 2:
+            return False
+        below = [cell for cell in chain.from_iterable(rows) if cell]
+        if not all(cell.lstrip("-").isdecimal() for cell in below):
+            return True
+        follows = rows[0][0].isdecimal() and int(rows[0][0]) == counts[-1] + 1  # a table of 0, 1, 2, 3, …
+        return start == 0 and n_counts > 2 and not follows
+
+    def _are_of_another_kind(self, places: Sequence[int], first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Return whether different whole numbers, such as years, stand above columns of decimals."""
+        names = [first[place] for place in places]
+        if len(names) < 3 or len(rows) < 2 or len(set(names)) < len(names) or not all(map(str.isdecimal, names)):
+            return False
+        below = [row[place] for row in rows for place in places if len(row) > place and row[place]]
+        decimal = re.escape(self._said.decimal)
+        return bool(below) and all(re.search(rf"{decimal}|[eE]-|^(nan|NA)$", cell) is not None for cell in below)
