@@ -105,7 +105,8 @@ def _begin_in_child() -> None:
     own = _at_work.get(thread)
     _at_work.clear()
     _at_work[_NEWCOMERS] = threading.RLock()
-    if own is not None:
+    if own is not None and own.acquire(blocking=False):  # else another thread had it, that wanted to fork as well
+        own.release()
         _at_work[thread] = own
 
 

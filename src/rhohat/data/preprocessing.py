@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.data.rows import RowSource, open_rows
+from rhohat.forks import held_off
 
 __all__ = ["PatchNormalizer", "RangeScaler", "ZCAWhitening"]
 
@@ -334,7 +335,8 @@ class ZCAWhitening(_RowTransformer):
         covariance = np.zeros((rows.shape[1], rows.shape[1]))
         for products in rows.map_blocks(partial(_sum_products, mean)):
             covariance += products / len(rows)
-        variances, directions = np.linalg.eigh(covariance)
+        with held_off():
+            variances, directions = np.linalg.eigh(covariance)
         # Rounding makes the smallest eigenvalues of a singular covariance slightly negative.
         variances = np.maximum(variances, 0) + self.epsilon
         if variances.min() <= np.finfo(rows.dtype).eps * variances.max():
@@ -343,12 +345,14 @@ class ZCAWhitening(_RowTransformer):
                 f" epsilon (got {self.epsilon}), or reduce the dimension first with sklearn.decomposition.PCA."
             )
         self.mean_ = mean.astype(rows.dtype)
-        self.whitening_ = ((directions / np.sqrt(variances)) @ directions.T).astype(rows.dtype)
-        self.dewhitening_ = ((directions * np.sqrt(variances)) @ directions.T).astype(rows.dtype)
+        with held_off():
+            self.whitening_ = ((directions / np.sqrt(variances)) @ directions.T).astype(rows.dtype)
+            self.dewhitening_ = ((directions * np.sqrt(variances)) @ directions.T).astype(rows.dtype)
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
-        whitened: FloatArray = (X - self.mean_.astype(X.dtype)) @ self.whitening_.astype(X.dtype)
+        with held_off():
+            whitened: FloatArray = (X - self.mean_.astype(X.dtype)) @ self.whitening_.astype(X.dtype)
         return whitened
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
@@ -363,7 +367,8 @@ class ZCAWhitening(_RowTransformer):
         array of shape (n_samples, n_features)
         """
         X = self._validate_inverse(X)
-        rows: FloatArray = X @ self.dewhitening_.astype(X.dtype) + self.mean_.astype(X.dtype)
+        with held_off():
+            rows: FloatArray = X @ self.dewhitening_.astype(X.dtype) + self.mean_.astype(X.dtype)
         return rows
 
 
@@ -388,4 +393,5 @@ def _sum_rows(rows: FloatArray, _: int) -> FloatArray:
 
 def _sum_products(mean: FloatArray, rows: FloatArray, _: int) -> FloatArray:
     centred = rows - mean
-    return centred.T @ centred
+    with held_off():
+        return centred.T @ centred
