@@ -2,8 +2,8 @@
 
 The number of BLAS threads belongs to the process with some libraries, such as OpenBLAS: it is set to 1 when the first
 evaluation starts and set back when the last one ends, also where several estimators fit at the same time. With others,
-such as MKL or OpenBLAS on OpenMP, every thread has a number of its own, and every thread of a sum sets its own. Which it
-is, and whether a library did as it was told, is looked at each time and not assumed.
+such as MKL or OpenBLAS on OpenMP, every thread has a number of its own, and every thread of a sum sets its own. Which
+it is, and whether a library did as it was told, is looked at each time and not assumed.
 """
 
 from __future__ import annotations
