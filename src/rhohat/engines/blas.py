@@ -155,7 +155,7 @@ class _BlasThreads:
         newest = self._own.newest
         if newest is None or newest() not in self._holders:  # a traceback may keep one that has ended
             return self.one_thread()
-        for library in self._found():
+        for library in self._libraries or ():
             if library.count != 1:
                 with held_off(), self._lock:
                     self._hold([library])
