@@ -218,8 +218,8 @@ if __name__ == "__main__":
     for thread in threads:
         thread.start()
     outcomes, n_same = context.SimpleQueue(), 0
-    for _ in range(n_children // 4):
-        children = [context.Process(target=compare, args=(rows, reference, outcomes)) for _ in range(4)]
+    for _ in range(n_children // 2):
+        children = [context.Process(target=compare, args=(rows, reference, outcomes)) for _ in range(2)]
         for child in children:
             child.start()
         for child in children:
@@ -232,7 +232,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("method", "n_children"), [("fork", 40), ("forkserver", 4), ("spawn", 4)])
+@pytest.mark.parametrize(("method", "n_children"), [("fork", 40), ("forkserver", 2), ("spawn", 2)])
 def test_children_that_are_started_while_others_fit_finish_with_the_same_bits(method, n_children, tmp_path):
     script = tmp_path / "children.py"  # in a file, which spawned processes can import
     script.write_text(WHILE_ANOTHER_THREAD_FITS)
