@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from threading import get_ident
 
-__all__ = ["ProcessLock", "held_off"]
+__all__ = ["ProcessLock", "give_way", "held_off"]
 
 _LONGEST_WAIT = 5.0  # seconds that a fork waits: a thread at work may itself wait for the thread that forks
 _A_WHILE = 1e-3  # seconds that a thread at work stands back
@@ -44,14 +44,20 @@ def held_off() -> threading.RLock:
     ...     2 * 3
     6
     """
-    if _fork_waits:  # else a thread that lets go of its lock to take it again at once would be faster each time
-        time.sleep(_A_WHILE)
-    thread = get_ident()
-    lock = _at_work.get(thread)
-    if lock is None:
+    try:
+        return _at_work[get_ident()]
+    except KeyError:
         with _at_work[_NEWCOMERS]:
-            lock = _at_work.setdefault(thread, threading.RLock())
-    return lock
+            return _at_work.setdefault(get_ident(), threading.RLock())
+
+
+def give_way() -> None:
+    """Stand back for a moment if a fork waits.
+
+    A thread that lets go of its lock only to take it again at once would do so before the fork can, again and again.
+    """
+    if _fork_waits:
+        time.sleep(_A_WHILE)
 
 
 class ProcessLock:
@@ -73,7 +79,10 @@ class ProcessLock:
     @property
     def here(self) -> threading.Lock:
         """A plain lock, always the same one in this process; Ctrl-C cannot cut it short when it is taken."""
-        return self._locks.setdefault(_n_forks, threading.Lock())
+        try:
+            return self._locks[_n_forks]
+        except KeyError:
+            return self._locks.setdefault(_n_forks, threading.Lock())
 
 
 def _hold_others_off() -> None:
@@ -105,7 +114,8 @@ def _begin_in_child() -> None:
     own = _at_work.get(thread)
     _at_work.clear()
     _at_work[_NEWCOMERS] = threading.RLock()
-    if own is not None:
+    if own is not None and own.acquire(blocking=False):  # else another thread had it, that wanted to fork as well
+        own.release()
         _at_work[thread] = own
 
 

@@ -248,6 +248,17 @@ def test_a_block_that_was_cut_short_is_forgotten(install):
     assert library.num_threads == 3
 
 
+def test_a_block_that_has_ended_does_not_count_where_a_traceback_keeps_it(install):
+    library = OfProcess()
+    found = install(library)
+    with found.one_thread():
+        kept = found._own.newest()
+    assert library.num_threads == 3
+    assert set(counts_during_a_sum(ThreadEngine(1), library)) == {1}
+    assert library.num_threads == 3
+    del kept
+
+
 # The libraries of this process.
 
 

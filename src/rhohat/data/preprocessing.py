@@ -23,6 +23,7 @@ from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 from rhohat.fitted import FittedAttributes
+from rhohat.forks import held_off
 
 __all__ = ["PatchNormalizer", "RangeScaler", "RowTransformer", "ZCAWhitening"]
 
@@ -392,8 +393,9 @@ class ZCAWhitening(RowTransformer):
                 "the covariance of X is singular, so it cannot be whitened with epsilon=0 or nearly so; choose a larger"
                 f" epsilon (got {self.epsilon}), or reduce the dimension first with sklearn.decomposition.PCA."
             )
-        whitening = (directions / np.sqrt(variances)) @ directions.T
-        dewhitening = (directions * np.sqrt(variances)) @ directions.T
+        with held_off():
+            whitening = (directions / np.sqrt(variances)) @ directions.T
+            dewhitening = (directions * np.sqrt(variances)) @ directions.T
         if math.frexp(float(np.abs(whitening).max()))[1] - exponent > np.finfo(rows.dtype).maxexp:
             raise ValueError(
                 f"X varies so little, by {largest:.3g} at most, that what whitens it is more than {rows.dtype} holds;"
@@ -405,7 +407,8 @@ class ZCAWhitening(RowTransformer):
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
-        whitened: FloatArray = (X - self.mean_.astype(X.dtype)) @ self.whitening_.astype(X.dtype)
+        with held_off():
+            whitened: FloatArray = (X - self.mean_.astype(X.dtype)) @ self.whitening_.astype(X.dtype)
         return whitened
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
@@ -420,7 +423,7 @@ class ZCAWhitening(RowTransformer):
         array of shape (n_samples, n_features)
         """
         X = self._validate_inverse(X)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"), held_off():
             return _check_held(X @ self.dewhitening_.astype(X.dtype) + self.mean_.astype(X.dtype), "restored")
 
 
@@ -437,7 +440,8 @@ def _principal_components(rows: RowSource, exponent: int) -> tuple[FloatArray, F
         covariance += products / len(rows)
         shift += rest / len(rows)
     covariance -= np.outer(shift, shift)  # the mean of many rows is off by roundings
-    variances, directions = np.linalg.eigh(covariance)
+    with held_off():
+        variances, directions = np.linalg.eigh(covariance)
     squares = np.finfo(rows.dtype).eps ** 2 * (mean**2 + covariance.diagonal())
     variances[variances <= squares @ directions**2] = 0
     return mean, variances, directions
@@ -485,4 +489,5 @@ def _sum_rows(exponent: int, rows: FloatArray, _: int) -> FloatArray:
 def _sum_products(exponent: int, mean: FloatArray, rows: FloatArray, _: int) -> tuple[FloatArray, FloatArray]:
     """Return the products of rows about the mean, and their sum."""
     centred = np.ldexp(rows, -exponent) - mean
-    return centred.T @ centred, centred.sum(axis=0)
+    with held_off():
+        return centred.T @ centred, centred.sum(axis=0)

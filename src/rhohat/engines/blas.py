@@ -1,9 +1,9 @@
 """Holding BLAS to one thread, while threads of our own share the work.
 
-To whom the number of BLAS threads belongs, depends on the library: to the process (OpenBLAS, some of BLIS), so that it
-is set to 1 when the first evaluation starts and set back when the last one ends, also where several estimators fit at
-the same time; or to each thread (MKL, OpenBLAS on OpenMP), so that every thread of a sum sets its own. Which it is, and
-whether a library did as it was told, is looked at and not assumed.
+The number of BLAS threads belongs to the process with some libraries, such as OpenBLAS: it is set to 1 when the first
+evaluation starts and set back when the last one ends, also where several estimators fit at the same time. With others,
+such as MKL or OpenBLAS on OpenMP, every thread has a number of its own, and every thread of a sum sets its own. Which
+it is, and whether a library did as it was told, is looked at each time and not assumed.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Own(threading.local):
     counts_before : dict of _Library to int
         Of the libraries whose number of threads is its own, while it holds them.
     newest : weak reference to _Holder, or None
-        Its `with` block that began last, if that has not ended.
+        Its `with` block that began last.
     """
 
     newest: weakref.ref[_Holder] | None = None
@@ -153,9 +153,9 @@ class _BlasThreads:
         threads whose sums are short do not wait for one another.
         """
         newest = self._own.newest
-        if newest is None or newest() is None:
+        if newest is None or newest() not in self._holders:  # a traceback may keep one that has ended
             return self.one_thread()
-        for library in self._found():
+        for library in self._libraries or ():
             if library.count != 1:
                 with held_off(), self._lock:
                     self._hold([library])

@@ -22,7 +22,7 @@ from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.engines import affinity
 from rhohat.engines.affinity import Cores
 from rhohat.engines.blas import BLAS
-from rhohat.forks import held_off
+from rhohat.forks import give_way, held_off
 
 __all__ = ["ThreadEngine", "thread_count"]
 
@@ -231,12 +231,12 @@ class _OrderedSum:
         self._function = function
         self._blocks = blocks
         self._n_workers = n_workers
-        self._process = os.getpid()
         self._lock = threading.Lock()  # guards what follows
         self._next_block = 0  # the next to be handed out
         self._turn = 0  # the next to be added
         self._early: dict[int, FloatArray] = {}  # sums that wait for their turn
         self._helpers: set[int] = set()  # the workers at work, but for the caller
+        self._process: int | None = None  # where helpers are at work
         self._stopped = False
         self._left: SimpleQueue[None] = SimpleQueue()  # an item for every helper that has left
         self._free: SimpleQueue[FloatArray | None] = SimpleQueue()  # buffers; None wakes who waits when stopped
@@ -245,11 +245,13 @@ class _OrderedSum:
 
     def work(self, worker: int) -> None:
         """Work on blocks until none is left or the sum is stopped."""
+        forks_held_off = held_off()
         # Overflow and NaN show in the sums, where whoever asked for them judges them once, not thread by thread.
         with np.errstate(all="ignore"):
             # A buffer first, then a block: so whoever has the block whose turn it is never waits for a buffer.
             while (sums := self._free.get()) is not None:
-                with held_off():  # so a fork finds no thread within a block, but the one that forks
+                give_way()
+                with forks_held_off:  # so a fork finds no thread within a block, but the one that forks
                     with self._lock:
                         index = self._next_block
                         if self._finished():
@@ -264,6 +266,7 @@ class _OrderedSum:
         with self._lock:
             if self._finished():
                 return
+            self._process = os.getpid()
             self._helpers.add(worker)
         try:
             self.work(worker)
