@@ -283,15 +283,16 @@ class SoftmaxCrossEntropy(Loss):
         xp = array_namespace(outputs)
         rows, largest = xp.arange(outputs.shape[0]), xp.argmax(outputs, 1)
         xp.subtract(outputs, outputs[rows, largest][:, None], out=out)
-        values = -row_products(out, y)
+        products = row_products(out, y)
         with np.errstate(under="ignore"):
             xp.exp(out, out=out)
-        out[rows, largest] = 0
-        others = out.sum(1)
+        total = out.sum(1)
+        out[rows, largest] = 0  # else 1, beside which the others would be rounded away
+        others = out @ xp.ones(out.shape[1], dtype=out.dtype)  # faster than a sum over short rows
         out[rows, largest] = 1
-        values += xp.log1p(others)
-        out /= (1 + others)[:, None]
+        out /= total[:, None]
         out -= y
+        values: FloatArray = xp.log1p(others) - products
         return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:

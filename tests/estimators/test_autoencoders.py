@@ -826,9 +826,11 @@ def test_a_stack_of_units_with_parameters_of_their_own(X):
     assert [len(own) for own in model.activation_parameters_] == [4, 0, 0, 0]
 
 
-def test_a_stack_without_layers_named_has_two_sparse_ones():
-    found = [(type(layer), layer.n_components, layer.sparsity) for layer in check_layers(None)]
-    assert found == [(SparseAutoencoder, 100, 0.1), (SparseAutoencoder, 50, 0.1)]
+def test_a_stack_without_layers_named_has_two_sparse_ones_as_in_the_course():
+    layers = check_layers(None)
+    assert [type(layer) for layer in layers] == [SparseAutoencoder] * 2
+    for layer in layers:
+        assert (layer.n_components, layer.sparsity, layer.sparsity_weight, layer.weight_decay) == (200, 0.1, 3.0, 3e-3)
 
 
 def test_a_layer_of_a_stack_may_take_rows_that_add_up_to_one(X):
