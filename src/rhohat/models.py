@@ -121,11 +121,10 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, **how: Any) ->
     first: Any = [*preprocessing_of(model), estimator_of(model)][0]
     names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
     selection = ColumnsOfAFit(None if names is None else tuple(map(str, names)), first.n_features_in_, reading)
-    if isinstance(data, str | PathLike):
-        told = {} if reading is None else {"row_axes": reading.row_axes, **asdict(reading.text)}
-        if isinstance(first, MeanImputer):
-            told["missing"] = "keep"
-        how = {**told, **how}
+    told: dict[str, Any] = {"missing": "keep"} if isinstance(first, MeanImputer) else {}
+    if isinstance(data, str | PathLike) and reading is not None:
+        told |= {"row_axes": reading.row_axes, **asdict(reading.text)}
+    how = {**told, **how}
     if target is None:
         return open_rows(data, columns=selection, **how)
     how.pop("row_axes", None)

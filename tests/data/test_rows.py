@@ -5,6 +5,7 @@ import json
 import os
 import struct
 import threading
+import warnings
 import zipfile
 
 import h5py
@@ -16,9 +17,10 @@ import pytest
 import zarr
 from safetensors.numpy import save_file
 from scipy.io import savemat
+from sklearn.preprocessing import MinMaxScaler
 
 from rhohat import ZCAWhitening, open_rows
-from rhohat.data.rows import FlatRows, OneHotRows, RowSource
+from rhohat.data.rows import FlatRows, OneHotRows, RowSource, flat
 from rhohat.data.tables import text
 
 N_ROWS, N_FEATURES = 1300, 6
@@ -359,14 +361,33 @@ def test_a_file_that_is_not_what_it_says_is_refused(name, content, message, tmp_
         (np.array([["a", "b"]]), "real numbers"),
         (np.ones(4), "two dimensions"),
         (np.ones((0, 4)), "at least one row"),
-        (np.asfortranarray(np.ones((4, 3))), "Fortran order"),
-        (np.asfortranarray(np.ones((1, 4, 3))), "Fortran order"),
         (np.ones((4, 3), complex), "real numbers"),
     ],
 )
 def test_a_file_without_rows_of_numbers_is_refused(array, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         open_rows(write_npy(tmp_path, array))
+
+
+@pytest.mark.parametrize("shape", [(1300, 6), (1, 4, 3), (40, 2, 3, 5), (3, 1)])
+@pytest.mark.parametrize("dtype", ["f8", ">f4", "u1", "f2"])
+def test_rows_in_fortran_order_are_read_as_others(shape, dtype, rng, tmp_path, monkeypatch):
+    """As NumPy saves what pandas gives."""
+    monkeypatch.setattr(flat, "_BYTES_AT_ONCE", 1000)
+    array = (100 * rng.random(shape)).astype(dtype)
+    np.save(tmp_path / "rows.npy", np.asfortranarray(array))
+    np.savez_compressed(tmp_path / "rows.npz", rows=np.asfortranarray(array))
+    for name in ("rows.npy", "rows.npz"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of rows that are no pictures
+            rows = open_rows(tmp_path / name)
+        with rows:
+            assert rows.row_shape == shape[1:]
+            np.testing.assert_array_equal(rows.read(0, len(array)), array.reshape(len(array), -1))
+    content = (tmp_path / "rows.npy").read_bytes()
+    (tmp_path / "rows.npy").write_bytes(content[:-1])
+    with pytest.raises(ValueError, match="truncated"):
+        open_rows(tmp_path / "rows.npy")
 
 
 @pytest.mark.parametrize("write", [write_compressed_npz, write_hdf5, write_zarr_group, write_safetensors])
@@ -555,9 +576,28 @@ def test_rows_that_are_not_there_are_refused(X):
             rows.read(0, 2, out)
 
 
-def test_a_source_is_passed_through(X):
+def test_who_opens_a_source_anew_does_not_close_it(X, tmp_path):
+    with open_rows(write_npy(tmp_path, X)) as rows:
+        for opened in (open_rows(rows), open_rows(rows, dtype="float64"), open_rows(rows, columns=[1])):
+            with opened:
+                np.testing.assert_array_equal(opened.read(0, 2)[:, -1], X[:2, -1] if opened.shape[1] > 1 else X[:2, 1])
+            opened.close()
+        assert open_rows(rows).extent() == rows.extent()
+        assert open_rows(rows).fingerprint() == rows.fingerprint()
+        np.testing.assert_array_equal(rows.read(0, N_ROWS), X)
+
+
+def test_rows_become_an_array_where_an_array_is_asked_for(X, tmp_path):
+    with open_rows(write_npy(tmp_path, X)) as rows:
+        np.testing.assert_array_equal(np.asarray(rows), X)
+        np.testing.assert_array_equal(np.asarray(rows, dtype=np.float32), X.astype(np.float32))
+        np.testing.assert_array_equal(MinMaxScaler().fit_transform(rows), MinMaxScaler().fit_transform(X))
+        with pytest.raises(ValueError, match="cannot become an array without its rows being read"):
+            np.array(rows, copy=False)
+
+
+def test_rows_say_what_they_are(X):
     rows = open_rows(X)
-    assert open_rows(rows) is rows
     assert isinstance(rows, RowSource)
     assert len(rows) == N_ROWS
     assert "1300 × 6, float64" in repr(rows)

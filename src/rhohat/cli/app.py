@@ -85,7 +85,7 @@ _TRANSLATIONS = {
     "skip_unreadable=True": "--skip-unreadable",
     "image_axis=": "--image-axis ",
     "checkpoint=": "--checkpoint ",
-    "Choose other columns, or change it.": "Leave it out with --drop, or predict it with --target.",
+    "Choose other columns, or change it.": "For training, leave it out with --drop, or predict it with --target.",
     "give image_shape=(height, width) or (height, width, 3).": "say --image-shape 28x28, or 28x28x3 for colours; or see"
     " report, which draws bars.",
     "header=False": "--no-header",
@@ -93,7 +93,7 @@ _TRANSLATIONS = {
     "such cells in, or leave": "such cells in, train a model that does so with --missing mean, or leave",
 }
 #: Keyword arguments that are options of the same name here.
-_OPTION = re.compile(r"\b(missing|separator|decimal|thousands|encoding|row_axes)=(\d+|'[\w-]+'|'[^']')")
+_OPTION = re.compile(r"""\b(missing|separator|decimal|thousands|encoding|row_axes)=(\d+|'[\w-]+'|'[^']'|"'")""")
 
 
 def _translated(text: str) -> str:

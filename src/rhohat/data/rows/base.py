@@ -95,6 +95,12 @@ class RowSource(ABC):
     def _part(self, start: int, stop: int) -> RowSource:
         return PartRows(self, start, stop)
 
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all rows into memory, which is what `numpy.asarray` and estimators of others ask for."""
+        if copy is False:
+            raise ValueError(f"{self.name} cannot become an array without its rows being read.")
+        return np.asarray(self.read(0, len(self)), dtype=dtype)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.shape[0]} × {self.shape[1]}, {self.dtype}>"
 

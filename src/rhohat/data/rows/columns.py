@@ -126,6 +126,9 @@ class ColumnsOfAFit:
     def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
         """Return the numbers of the columns; see `ColumnSelection`."""
         if self.names is not None and names is not None:
+            places = self._places_of_the_fit(n_columns)
+            if places and max(places) < len(names) and [names[place] for place in places] == list(self.names):
+                return places  # also where several columns have one name
             known = set(names)
             missing = [name for name in self.names if name not in known]
             if missing:
@@ -134,14 +137,20 @@ class ColumnsOfAFit:
                     f" {_listed(names)}."
                 )
             return choose_columns(self.names, names, n_columns, source)
-        if self.reading is not None and n_columns == self.reading.n_columns:
-            return list(self.reading.columns)
+        if self._places_of_the_fit(n_columns):
+            return self._places_of_the_fit(n_columns)
         if n_columns == self.n_features:
             return list(range(n_columns))
         fitted = f"rows of {self.n_features}"
         if self.reading is not None and self.reading.n_columns != self.n_features:
             fitted += f", taken from a table of {self.reading.n_columns}"
         raise ValueError(f"{source} has {n_columns} columns, and the model was fitted to {fitted}.")
+
+    def _places_of_the_fit(self, n_columns: int) -> list[int]:
+        """Return the numbers that the columns of the fit had among as many columns; none where there were others."""
+        if self.reading is None or self.reading.n_columns != n_columns:
+            return []
+        return list(self.reading.columns)
 
 
 def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:

@@ -19,7 +19,15 @@ from rhohat.data.rows.columns import Reading
 from rhohat.extras import import_extra
 from rhohat.forks import ProcessLock
 
-__all__ = ["ColumnRows", "ConvertedRows", "CorruptedRows", "ShardedRows", "SplitRows", "TransformedRows"]
+__all__ = [
+    "BorrowedRows",
+    "ColumnRows",
+    "ConvertedRows",
+    "CorruptedRows",
+    "ShardedRows",
+    "SplitRows",
+    "TransformedRows",
+]
 
 _SHARDS_HELD = 4  # that may hold something for the next read
 
@@ -219,6 +227,39 @@ class TransformedRows(_DerivedRows):
         derive = partial(_transform, function, probe.shape[1], dtype)
         row_shape = source.row_shape if probe.shape[1] == source.shape[1] else probe.shape[1:]
         super().__init__(source, derive, row_shape, dtype)
+
+
+class BorrowedRows(_DerivedRows):
+    """The rows of a source that somebody else closes: it stays open when these are closed.
+
+    Parameters
+    ----------
+    source : RowSource
+    """
+
+    def __init__(self, source: RowSource) -> None:
+        super().__init__(source, _as_they_are, source.row_shape, source.dtype, source.feature_names)
+        self.owns_source, self.origin = False, source.origin
+        self._describe_as_source()
+
+    def extents(self) -> tuple[FloatArray, FloatArray]:
+        """Do what `RowSource.extents` does; what was found out for the source counts."""
+        return self._source.extents()
+
+    def known_extents(self) -> tuple[FloatArray, FloatArray]:
+        """Return those of the source."""
+        return self._source.known_extents()
+
+    def fingerprint(self) -> str:
+        """Return that of the source."""
+        return self._source.fingerprint()
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        self._source.read(start, stop, out)
+
+
+def _as_they_are(rows: FloatArray, _: int) -> FloatArray:
+    return rows
 
 
 def _transform(function: Any, n_features: int, dtype: np.dtype[Any], rows: FloatArray, first: int) -> FloatArray:

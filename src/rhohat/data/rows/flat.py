@@ -36,6 +36,7 @@ __all__ = [
 
 _IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _BFLOAT16 = "BF16"
+_BYTES_AT_ONCE = 2**27  # of an array in Fortran order, whose rows lie scattered
 _SAFETENSORS_DTYPES = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8",
     "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8", _BFLOAT16: "<u2",
@@ -90,7 +91,7 @@ class FlatRows(RowSource):
             )
 
     @classmethod
-    def written(cls, blocks: Iterable[FloatArray], name: str, shape: tuple[int, int], dtype: DTypeLike) -> Self:
+    def written(cls, blocks: Iterable[FloatArray], name: str, shape: Sequence[int], dtype: DTypeLike) -> Self:
         """Write rows into a temporary file without a name, to read them from there; it is gone when this is closed.
 
         Parameters
@@ -98,7 +99,7 @@ class FlatRows(RowSource):
         blocks : iterable of arrays of shape (n_rows, n_features)
             Successive rows, C-ordered.
         name : str
-        shape : tuple of two int
+        shape : sequence of int
             Of all rows together.
         dtype : dtype-like
             float32 or float64, that of the blocks.
@@ -195,11 +196,33 @@ class FlatArray(StoredArray):
     def rows(self) -> FlatRows:
         """Return a source of the rows, which closes the file when it is closed."""
         if self._fortran_order:
-            raise ValueError(
-                f"{self._name} is in Fortran order, so that a row is scattered over the file; save it anew with"
-                " numpy.save(path, numpy.ascontiguousarray(array))."
-            )
+            dtype = delivered_dtype(self._stored, self._name)
+            rows = FlatRows.written(self._blocks_of_columns(dtype), self._name, self.shape, dtype)
+            self._file.close()
+            return rows
         return FlatRows(self._file, self._name, self._position, self.shape, self._stored, bfloat16=self._bfloat16)
+
+    def _blocks_of_columns(self, dtype: np.dtype[Any]) -> Iterator[FloatArray]:
+        """Yield successive rows of an array in Fortran order, of which each is scattered over the file."""
+        self._check_length()
+        n_rows, *inner = self.shape
+        n_columns, size = prod(inner), self._stored.itemsize
+        at_once = max(1, _BYTES_AT_ONCE // max(1, n_columns * size))
+        for start in range(0, n_rows, at_once):
+            columns = np.empty((n_columns, min(at_once, n_rows - start)), self._stored)
+            for number, column in enumerate(columns):
+                self._file.read_into(self._position + (number * n_rows + start) * size, column)
+            rows = columns.reshape(*inner[::-1], -1).T.reshape(columns.shape[::-1])
+            yield np.ascontiguousarray(rows, dtype=dtype)
+
+    def _check_length(self) -> None:
+        """Raise ValueError if the file is too short for the array."""
+        end = self._position + prod(self.shape) * self._stored.itemsize
+        if end > self._file.size:
+            raise ValueError(
+                f"{self._name} cannot be read: it is truncated; an array of shape {self.shape} ends at byte {end}, and"
+                f" the file has {self._file.size}."
+            )
 
     def load(self) -> NDArray[Any]:
         """Return the whole array."""
@@ -208,12 +231,7 @@ class FlatArray(StoredArray):
                 f"{self._name} cannot be read as a NumPy array: it holds Python objects, which would be unpickled; save"
                 " an array of numbers or texts instead."
             )
-        end = self._position + prod(self.shape) * self._stored.itemsize
-        if end > self._file.size:
-            raise ValueError(
-                f"{self._name} cannot be read: it is truncated; an array of shape {self.shape} ends at byte {end}, and"
-                f" the file has {self._file.size}."
-            )
+        self._check_length()
         numbers = np.empty(self.shape[::-1] if self._fortran_order else self.shape, self._stored)
         self._file.read_into(self._position, numbers)
         if self._bfloat16:
@@ -269,6 +287,8 @@ def find_npz(file: PositionedFile, name: str) -> dict[str, StoredArray]:
     """Return the arrays of a `.npz` file."""
     with _zip_errors(name), open(file.path, "rb") as stream, zipfile.ZipFile(stream) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir() and not is_of_the_system(entry.filename)]
+    if any(entry.filename == "[Content_Types].xml" for entry in entries):
+        raise ValueError(f"{name} is an Excel workbook, or another document of an office; save its table as CSV.")
     return {entry.filename.removesuffix(".npy"): _find_member(file, name, entry) for entry in entries}
 
 

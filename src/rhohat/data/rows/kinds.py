@@ -107,8 +107,9 @@ def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_t
             " format, with: save -v7 FILE.mat NAME."
         )
     if found is None:
+        hint = "; if it is text in an encoding such as UTF-16, say encoding='utf-16-le'" if promised == "text" else ""
         raise ValueError(
-            f"{name} is named like a {promised} file and does not begin as such a file does."
+            f"{name} is named like a {promised} file and does not begin as such a file does{hint}."
             if promised
             else f"{name} is of no known kind; known are .npy, .npz, IDX, safetensors, HDF5, MATLAB, Parquet and text."
         )

@@ -19,9 +19,9 @@ from sklearn.utils import check_array
 from rhohat.data.folders import files_of_data
 from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.base import RowSource, notes_on_dropped
 from rhohat.data.rows.columns import Columns, ColumnSelection, Reading, choose_columns, texts_among
-from rhohat.data.rows.combined import ColumnRows, ConvertedRows, ShardedRows, SplitRows, TransformedRows
+from rhohat.data.rows.combined import BorrowedRows, ColumnRows, ConvertedRows, ShardedRows, SplitRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.datasets import DatasetRows, is_zarr
 from rhohat.data.rows.kinds import TABLES, open_file, path_and_key
@@ -73,7 +73,7 @@ def open_rows(
         folders, such as `._name`, `Thumbs.db` and other hidden files, is passed over.
     columns : sequence of str or int, default=None
         Columns to read, by name or by number from 0 on, in this order; None reads all. The other columns of a text or
-        Parquet file may hold anything.
+        Parquet file may hold anything. A column that is left out since it only numbers or names the rows has no number.
     drop : sequence of str or int, default=()
         Columns to leave out.
     transform : callable or fitted transformer, default=None
@@ -86,8 +86,8 @@ def open_rows(
         How many axes of an array count rows: with 2, an array of shape (texts, tokens, channels) has a row of channels
         for each token of each text.
     missing : {"error", "drop", "keep"}, default="error"
-        What becomes of rows of a table in which a number is missing: they are refused, left out, or kept with NaN in
-        the place of the number, for `MeanImputer` to fill in.
+        What becomes of rows in which a number is missing: they are refused, left out, or kept with NaN in the place of
+        the number, for `MeanImputer` to fill in. Rows are left out of tables and of arrays in memory only.
     header : bool, default=None
         Whether the first line of a text names the columns. None: it does where it has texts above numbers, no number at
         all, or counts the columns, as pandas does where they have no names; where that may surprise, a warning says so.
@@ -118,7 +118,7 @@ def open_rows(
     Warns
     -----
     UserWarning
-        If a column of a text is left out, as one without a name that numbers the rows; if numbers in its first line are
+        If a column of a table is left out, as one that numbers the rows; if numbers in the first line of a text are
         taken for names; or if rows that do not look like pictures are raveled.
 
     See Also
@@ -146,6 +146,8 @@ def open_rows(
         source = _open_path(fspath(data), wanted, row_axes)
     else:
         source = _open_object(data, wanted, row_axes)
+    if source is data and type(source).close is not RowSource.close:
+        source = BorrowedRows(source)  # which leaves it open when it is closed
     try:
         if transform is not None:
             source = _derived(TransformedRows, source, data, transform)
@@ -245,13 +247,41 @@ def _derived(kind: Callable[..., Any], source: RowSource, given: Any, *arguments
 
 
 def _open_object(data: Any, wanted: _Wanted, row_axes: int) -> RowSource:
+    source = _open_columns(data, wanted.columns, row_axes)
+    return _without_missing(source) if wanted.missing == "drop" else source
+
+
+def _without_missing(source: RowSource) -> RowSource:
+    """Return the rows in memory that lack no number."""
+    if not isinstance(source, ArrayRows):
+        raise ValueError(_only_tables("rows in which a number is missing are left out", source.name))
+    rows = source.read(0, len(source))
+    kept = np.flatnonzero(np.logical_not(np.isnan(rows).any(axis=1)))
+    if len(kept) == 0:
+        raise ValueError(f"{source.name} has no row without missing values.")
+    whole = ArrayRows(rows[kept], source.name, source.feature_names)
+    whole.reading, whole.n_rows_found, whole.kept = source.reading, len(source), kept
+    whole.notes = notes_on_dropped(len(source), len(kept), source.name)
+    return whole
+
+
+def _only_tables(what: str, name: str) -> str:
+    return f"{what} of tables, as CSV and Parquet, and of arrays in memory; {name} is none."
+
+
+def _open_columns(data: Any, columns: ColumnSelection, row_axes: int) -> RowSource:
+    """Return chosen columns of rows that are no file."""
+    if hasattr(data, "dask") and not is_dask_array(data):
+        raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
+    if hasattr(data, "column_names") and hasattr(data, "to_pandas"):
+        data = data.to_pandas()  # a table of pyarrow
     if getattr(data, "columns", None) is not None:
-        return _open_frame(data, wanted.columns)
+        return _open_frame(data, columns)
     if isinstance(data, RowSource):
         source = data
     elif is_dask_array(data):
         source = DaskRows(data.reshape((-1, *data.shape[row_axes:])) if row_axes > 1 else data)
-    elif issparse(data) or hasattr(data, "dask"):
+    elif issparse(data):
         raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
     elif all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__")) and not isinstance(data, np.ndarray):
         source = DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")
@@ -259,8 +289,8 @@ def _open_object(data: Any, wanted: _Wanted, row_axes: int) -> RowSource:
         source = ArrayRows(data)
     if row_axes > 1 and not is_dask_array(data):
         source = _derived(SplitRows, source, data, row_axes)
-    columns = wanted.columns.choose(source.feature_names, source.shape[1], source.name)
-    return source if _are_all(columns, source) else _derived(ColumnRows, source, data, columns)
+    chosen = columns.choose(source.feature_names, source.shape[1], source.name)
+    return source if _are_all(chosen, source) else _derived(ColumnRows, source, data, chosen)
 
 
 def _are_all(columns: Sequence[int], source: RowSource) -> bool:
@@ -276,11 +306,27 @@ def _open_frame(data: Any, columns: ColumnSelection) -> RowSource:
         data = data.iloc[:, numbers].set_axis(range(len(numbers)), axis=1)  # names may be there twice
     elif numbers != list(range(len(names))):
         data = data[:, numbers]
-    table = check_array(data, dtype="numeric", ensure_all_finite=False, input_name="the table")
     chosen = [names[number] for number in numbers]
+    table = _numbers_of(data, chosen)
     rows = ArrayRows(table, "the table", chosen if all(isinstance(name, str) for name in chosen) else None)
     rows.reading = Reading(tuple(numbers), len(names))
     return rows
+
+
+def _numbers_of(frame: Any, names: Sequence[Any]) -> NDArray[Any]:
+    """Return the numbers of a table in memory."""
+    dtypes = list(getattr(frame, "dtypes", []))
+    times = [f"column {name!r} holds {dtype}" for name, dtype in zip(names, dtypes, strict=False) if _is_time(dtype)]
+    if times:
+        raise ValueError(
+            f"the table must hold numbers; its {', '.join(times[:5])}. Choose other columns, or change it."
+        )
+    table: NDArray[Any] = check_array(frame, dtype="numeric", ensure_all_finite=False, input_name="the table")
+    return table
+
+
+def _is_time(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "") in ("M", "m")
 
 
 class _Wanted(NamedTuple):
@@ -334,6 +380,8 @@ def _open_path_once(path: Path, text: str, wanted: _Wanted, row_axes: int) -> Ro
 def _pick(source: RowSource, wanted: _Wanted, row_axes: int) -> RowSource:
     """Return the rows and columns that are wanted of an array that was opened as a whole."""
     try:
+        if wanted.missing == "drop":
+            raise ValueError(_only_tables("rows in which a number is missing are left out", source.name))
         if wanted.targets:
             raise ValueError(
                 f"columns to be predicted are found in tables of text, as CSV, and in Parquet files; {source.name} is"
@@ -375,11 +423,20 @@ def _open_folder(folder: Path, wanted: _Wanted, row_axes: int) -> RowSource:
         for path in sorted(paths, key=_natural_order):
             name = str(path) if wanted.key is None else f"{path}:{wanted.key}"
             shards.append(_open_path(name, wanted, row_axes))
+            shards[-1] = _in_the_order_of(shards[0], shards[-1])
         return ShardedRows(shards, str(folder))
     except BaseException:
         for shard in shards:
             shard.close()
         raise
+
+
+def _in_the_order_of(first: RowSource, shard: RowSource) -> RowSource:
+    """Return a shard whose columns stand in the order of those of another, where they have the same names."""
+    ours, theirs = first.feature_names, shard.feature_names
+    if ours is None or theirs is None or ours == theirs or sorted(ours) != sorted(theirs):
+        return shard
+    return ColumnRows(shard, choose_columns(ours, theirs, len(theirs), shard.name))
 
 
 def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
@@ -403,6 +460,8 @@ def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
     table = TextTable(file, name, wanted.text, {*wanted.columns.names_expected, *texts_among(wanted.targets)})
     for remark in table.remarks:
         warnings.warn(remark, stacklevel=7)
+    if table.names is None and wanted.columns.names_expected:
+        warnings.warn(f"No line of {name} names its columns, so they are taken in their order.", stacklevel=7)
     columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
     rows = table.read_rows(columns, targets, wanted.missing)
     _convert_targets(rows, wanted, are_texts=True)
@@ -412,8 +471,15 @@ def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
 
 
 def _open_parquet(path: Path, name: str, wanted: _Wanted) -> RowSource:
-    names = ParquetRows.names_of(path, name)
-    columns, targets = _without_targets(wanted, names, len(names), name)
+    names, n_columns = ParquetRows.names_of(path, name)
+    columns, targets = _without_targets(wanted, names, n_columns, name)
+    left_out = [names[number] for number in range(n_columns, len(names)) if number not in (*columns, *targets)]
+    if left_out and not wanted.columns.names_expected:
+        warnings.warn(
+            f"The index of {name}, {', '.join(map(repr, left_out))}, is left out; choose its columns by name to read"
+            " them.",
+            stacklevel=7,
+        )
     rows = ParquetRows(path, name, columns, targets, "error" if wanted.missing == "error" else "keep")
     try:
         found: RowSource = rows.without_missing() if wanted.missing == "drop" else rows
@@ -433,13 +499,13 @@ def _convert_targets(rows: RowSource, wanted: _Wanted, *, are_texts: bool) -> No
 
 def _without_targets(
     wanted: _Wanted, names: Sequence[str] | None, n_columns: int, name: str
-) -> tuple[ColumnSelection, list[int]]:
-    """Return which columns are read as numbers, and the numbers of those that are to be predicted."""
-    if not wanted.targets:
-        return wanted.columns, []
-    targets = choose_columns(wanted.targets, names, n_columns, name)
-    chosen = wanted.columns.choose(names, n_columns, name)
-    return Columns(tuple(chosen), tuple(targets)), targets
+) -> tuple[list[int], list[int]]:
+    """Return the numbers of the columns that are read as numbers, and of those that are to be predicted."""
+    targets = choose_columns(wanted.targets, names, n_columns, name) if wanted.targets else []
+    columns = [number for number in wanted.columns.choose(names, n_columns, name) if number not in targets]
+    if not columns:
+        raise ValueError(f"no column of {name} is left to be read beside those to be predicted.")
+    return columns, targets
 
 
 def _open_arrays(file: ArrayFile, wanted: _Wanted, row_axes: int) -> RowSource:

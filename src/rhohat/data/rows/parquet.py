@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
 from rhohat.data.rows.base import RowSource, delivered_dtype, notes_on_dropped
-from rhohat.data.rows.columns import Columns, ColumnSelection, Reading
+from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.tables.cells import is_missing_label
@@ -20,6 +21,8 @@ from rhohat.extras import import_extra
 from rhohat.forks import ProcessLock
 
 __all__ = ["ParquetRows"]
+
+_UNNAMED = re.compile(r"__index_level_\d+__")  # as pandas calls an index without a name
 
 
 class ParquetRows(RowSource):
@@ -29,10 +32,10 @@ class ParquetRows(RowSource):
     ----------
     path : Path
     name : str
-    columns : ColumnSelection
-        Those to read.
-    targets : sequence of str or int, default=()
-        Columns of what is to be predicted, whatever they hold: they are read at once, into memory.
+    columns : sequence of int
+        Numbers of those to read; see `names_of`.
+    targets : sequence of int, default=()
+        Those of what is to be predicted, whatever they hold: they are read at once, into memory.
     missing : {"error", "keep"}, default="error"
         What becomes of rows with missing values: they are refused when they are read, or have NaN in their places.
 
@@ -48,15 +51,14 @@ class ParquetRows(RowSource):
         self,
         path: Path,
         name: str,
-        columns: ColumnSelection,
+        columns: Sequence[int],
         targets: Sequence[int] = (),
         missing: Literal["error", "keep"] = "error",
     ) -> None:
         self._keeps_missing = missing == "keep"
-        self._file, fields = _open(path, name)
+        self._file, fields, n_columns = _open(path, name)
         try:
-            chosen = columns.choose([field.name for field in fields], len(fields), name)
-            self._columns = _FieldsOf(fields, chosen)
+            self._columns = _FieldsOf(fields, columns)
             dtype = _dtype_of(self._columns.fields, name)
         except BaseException:
             self._file.close()
@@ -69,25 +71,25 @@ class ParquetRows(RowSource):
         self._largest = max(sizes, default=0)
         self._kept: tuple[int, FloatArray] | None = None
         self._lock = ProcessLock()
-        super().__init__(name, (metadata.num_rows, len(chosen)), dtype, self._columns.names)
-        self.reading = Reading(tuple(chosen), len(fields))
+        super().__init__(name, (metadata.num_rows, len(columns)), dtype, self._columns.names)
+        self.reading = Reading(tuple(columns), n_columns)
         if targets:
             self.targets = _values(self._file, _FieldsOf(fields, targets), name)
 
     @classmethod
-    def names_of(cls, path: Path, name: str) -> list[str]:
-        """Return the names of all columns of a file, an index of pandas not counted."""
-        file, fields = _open(path, name)
+    def names_of(cls, path: Path, name: str) -> tuple[list[str], int]:
+        """Return the names of all columns, those of pandas' index at the end, and how many the others are."""
+        file, fields, n_columns = _open(path, name)
         file.close()
-        return [field.name for field in fields]
+        return [field.name for field in fields], n_columns
 
     @classmethod
     def values_of(cls, path: Path, name: str, column: str | None) -> NDArray[np.object_]:
         """Return what a column holds, or all of them, of shape (n_rows, n_columns)."""
-        file, fields = _open(path, name)
+        file, fields, n_columns = _open(path, name)
         with file:
             wanted = Columns(None if column is None else (column,))
-            chosen = wanted.choose([field.name for field in fields], len(fields), name)
+            chosen = wanted.choose([field.name for field in fields], n_columns, name)
             return _values(file, _FieldsOf(fields, chosen), name)
 
     def without_missing(self) -> FlatRows:
@@ -198,8 +200,8 @@ def _values(file: Any, fields: _FieldsOf, name: str) -> NDArray[np.object_]:
     return values
 
 
-def _open(path: Path, name: str) -> tuple[Any, list[Any]]:
-    """Return a Parquet file, open, and its columns, but for an index of pandas."""
+def _open(path: Path, name: str) -> tuple[Any, list[Any], int]:
+    """Return a Parquet file, open, its columns, those of pandas' index at the end, and how many the others are."""
     parquet, errors = import_extra("pyarrow.parquet", "formats"), import_extra("pyarrow", "formats").ArrowException
     try:
         file = parquet.ParquetFile(path)
@@ -207,7 +209,9 @@ def _open(path: Path, name: str) -> tuple[Any, list[Any]]:
     except (errors, OSError) as error:
         raise ValueError(f"{name} cannot be read as a Parquet file: {error}") from error
     index = [one for one in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(one, str)]
-    return file, [field for field in schema if field.name not in index]
+    columns = [field for field in schema if field.name not in index]
+    named = [field for field in schema if field.name in index and not _UNNAMED.fullmatch(field.name)]
+    return file, [*columns, *named], len(columns)
 
 
 def _dtype_of(fields: Sequence[Any], name: str) -> np.dtype[Any]:

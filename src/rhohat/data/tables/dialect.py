@@ -21,6 +21,7 @@ from rhohat.data.tables.layout import Layout
 __all__ = ["Dialect", "begins_as_text", "find_dialect", "open_text", "read_records"]
 
 _SEPARATORS = (";", "\t", "|", ",", " ")
+_RARE_IN_TEXTS = ("\t", ";", "|")
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 200, 2**20
 _LONGEST_CELL = 2**31 - 1  # characters
 _LONGEST_TAIL = 2**20  # bytes, at the end of a file
@@ -226,7 +227,15 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _find_separator(lines: Sequence[str], said: TextFormat) -> str:
-    """Return the separator that cuts most lines into as many cells, most of them numbers."""
+    """Return the separator that cuts most lines into as many cells, most of them numbers.
+
+    One that hardly occurs in texts and cuts all lines into as many cells is taken, whatever the cells hold.
+    """
+    for separator in _RARE_IN_TEXTS:
+        rows = _rows_cut_by(separator, lines)
+        is_even = len({len(cells) for cells in rows}) == 1 and len(rows[0]) > 1
+        if is_even and not any(_are_several_numbers(cell, said) for cells in rows for cell in cells):
+            return separator
     candidates = [sign for sign in _SEPARATORS if sign not in (said.decimal, said.thousands)]
     quoted = [sign for sign in _SEPARATORS if sign == said.thousands]  # may stand in cells in quotes
     return _best_separator(candidates, lines, said) or _best_separator(quoted, lines, said) or candidates[-2]
@@ -235,10 +244,7 @@ def _find_separator(lines: Sequence[str], said: TextFormat) -> str:
 def _best_separator(candidates: Sequence[str], lines: Sequence[str], said: TextFormat) -> str | None:
     best, most = None, 0.0
     for separator in candidates:
-        try:
-            rows = [cells for _, cells in read_records(iter(lines), separator) if any(cells)]
-        except csv.Error:
-            continue
+        rows = _rows_cut_by(separator, lines)
         rows = rows[1:] or rows  # the first may name one column less or more
         (width, n_alike), *_ = Counter(map(len, rows)).most_common(1) or [(0, 0)]
         if width < 2 or 2 * n_alike < len(rows):
@@ -249,6 +255,19 @@ def _best_separator(candidates: Sequence[str], lines: Sequence[str], said: TextF
         if score > most:
             best, most = separator, score
     return best
+
+
+def _rows_cut_by(separator: str, lines: Sequence[str]) -> list[list[str]]:
+    """Return the rows, without empty ones; none where lines cannot be cut so."""
+    try:
+        return [cells for _, cells in read_records(iter(lines), separator) if any(cells)]
+    except csv.Error:
+        return []
+
+
+def _are_several_numbers(cell: str, said: TextFormat) -> bool:
+    parts = cell.split()
+    return len(parts) > 1 and said.number(cell) is None and all(_looks_like_a_number(part, said) for part in parts)
 
 
 def _looks_like_a_number(cell: str, said: TextFormat) -> bool:

@@ -87,12 +87,18 @@ class Layout:
 
     def _aligned(self, names: list[str]) -> list[str]:
         """Return a name for every cell of a row, empty where it has none."""
-        if len(names) == self.n_cells - 1:  # R gives the names of rows no name
-            return [*names, ""] if self._is_empty(self.n_cells - 1) else ["", *names]
+        if len(names) == self.n_cells - 1 and self._is_empty(self.n_cells - 1):
+            return [*names, ""]
+        if len(names) == self.n_cells - 1 and self._is_index(1):
+            return ["", *names]  # R gives the names of rows no name
         if len(names) == self.n_cells + 1 and not names[-1]:
             return names[:-1]
         if len(names) != self.n_cells:
-            raise ValueError(f"{self._name} names {len(names)} columns and has {self.n_cells}.")
+            raise ValueError(
+                f"{self._name} names {len(names)} column{'s'[: len(names) - 1]} and has {self.n_cells}. If they are cut"
+                " in the wrong places, say what stands between them, as separator=';', and before the decimals of"
+                " numbers, as decimal=','."
+            )
         return names
 
     def _without_index(self, names: Sequence[str]) -> tuple[int, ...]:
@@ -105,7 +111,7 @@ class Layout:
             columns = "The first column" if n_left_out == 1 else f"Each of the first {n_left_out} columns"
             self.remarks.append(
                 f"{columns} of {self._name} has no name and numbers or names the rows, so it is left out; give it a"
-                " name to keep it."
+                " name to keep it. The columns after it are numbered from 0 on."
             )
         elif n_unnamed:
             self.remarks.append(

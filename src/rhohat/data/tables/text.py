@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
 from rhohat.data.rows.base import notes_on_dropped
-from rhohat.data.rows.columns import Columns, ColumnSelection, Reading
+from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, is_missing_label
@@ -80,13 +80,13 @@ class TextTable:
         self.names, self.n_columns = self._dialect.names, len(self._dialect.places)
         self.n_cells, self.remarks = self._dialect.n_cells, self._dialect.remarks
 
-    def read_rows(self, columns: ColumnSelection, targets: Sequence[int] = (), missing: Missing = "error") -> FlatRows:
+    def read_rows(self, columns: Sequence[int], targets: Sequence[int] = (), missing: Missing = "error") -> FlatRows:
         """Parse the table.
 
         Parameters
         ----------
-        columns : ColumnSelection
-            Which columns of numbers to read. The other columns may hold anything.
+        columns : sequence of int
+            Numbers of the columns of numbers to read. The other columns may hold anything.
         targets : sequence of int, default=()
             Numbers of the columns to read as texts.
         missing : {"error", "drop", "keep"}, default="error"
@@ -106,14 +106,13 @@ class TextTable:
         OSError
             If there is no room for the temporary file.
         """
-        chosen = columns.choose(self.names, self.n_columns, self._name)
-        names = None if self.names is None else [self.names[number] for number in chosen]
+        names = None if self.names is None else [self.names[number] for number in columns]
         parts = _Parts(missing)
-        blocks = _Parser(self, chosen, targets).blocks(missing)
+        blocks = _Parser(self, columns, targets).blocks(missing)
         rows = FlatRows.written_to_the_end(
-            parts.pass_numbers(blocks), self._name, len(chosen), np.float64, feature_names=names
+            parts.pass_numbers(blocks), self._name, len(columns), np.float64, feature_names=names
         )
-        rows.reading = Reading(tuple(chosen), self.n_columns, text=self._said)
+        rows.reading = Reading(tuple(columns), self.n_columns, text=self._said)
         rows.n_rows_found, rows.kept = parts.n_seen, parts.kept()
         rows.notes = notes_on_dropped(parts.n_seen, len(rows), self._name)
         rows.targets = parts.texts() if targets else None
@@ -291,15 +290,15 @@ class _Parser:
     def _complaint(self, missing: Missing) -> str:
         """Return what is wrong with the first row that cannot be taken; empty where nothing is."""
         try:
-            for line, cells in self._records():
-                found = self._wrong_with(cells, line, missing)
+            for number, (line, cells) in enumerate(self._records()):
+                found = self._wrong_with(cells, line, missing, is_first=number == 0)
                 if found:
                     return found
         except csv.Error as error:
             return f"{self._name} cannot be read as a table of text: {error}."
         return ""
 
-    def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing) -> str:
+    def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing, *, is_first: bool) -> str:
         """Return what is wrong with a row; empty where nothing is."""
         n_cells = self._dialect.n_cells
         if any(cells[n_cells:]) or len(cells) < n_cells - 1:
@@ -307,7 +306,7 @@ class _Parser:
         cells = [*cells, *[""] * (n_cells - len(cells))]
         texts = {place: cells[place] for place in self._numbers if self._said.number(cells[place]) is None}
         if texts:
-            return self._not_numbers(texts, line)
+            return self._not_numbers(texts, line, is_first=is_first)
         if missing != "drop":
             for place in self._targets:
                 if is_missing_label(cells[place]):
@@ -328,14 +327,15 @@ class _Parser:
             f" {what} in, or {remedy}."
         )
 
-    def _not_numbers(self, cells: dict[int, str], line: int) -> str:
-        """Return what is to be said of cells that are no numbers."""
+    def _not_numbers(self, cells: dict[int, str], line: int, *, is_first: bool) -> str:
+        """Return what is to be said of cells that are no numbers; above the first row there are none that are."""
         shown = list(cells.items())[:_MOST_CELLS_SHOWN]
         held = ", ".join(f"column {self._name_of(place)} holds {cell[:60]!r}" for place, cell in shown)
         more = f", and {len(cells) - len(shown)} others hold no numbers either" if len(cells) > len(shown) else ""
+        advice = "Choose other columns, or change it." if is_first else "Mend this line, or take it out of the table."
         return (
             f"{self._name} is no table of numbers: in line {line}, {held}{more}."
-            f" {_advice([cell for _, cell in shown]) or 'Choose other columns, or change it.'}"
+            f" {_advice([cell for _, cell in shown], self._said) or advice}"
         )
 
     def _name_of(self, place: int) -> str:
@@ -347,8 +347,18 @@ def _is_missing(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
     return np.array([is_missing_label(text) for text in texts.flat], bool).reshape(texts.shape)
 
 
-def _advice(cells: Sequence[str]) -> str:
+def _advice(cells: Sequence[str], said: TextFormat) -> str:
     """Return how cells that look like numbers of another notation may be read."""
+    if said.decimal != "." and any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells):
+        return (
+            f"Numbers are read with decimal={said.decimal!r} here; if a point stands before decimals, say decimal='.'."
+        )
+    with_commas = [cell for cell in cells if "," in cell]
+    if with_commas and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", cell) for cell in with_commas):
+        return (
+            "If the comma stands between groups of three digits, say thousands=','; if it stands before decimals, say"
+            " decimal=','."
+        )
     if any(re.fullmatch(r"[-+]?\d{1,3}(\.\d{3})*,\d+", cell) for cell in cells):
         groups = " and thousands='.'" if any(cell.count(".") for cell in cells) else ""
         return f"If the comma stands before the decimals of a number, say decimal=','{groups}."
