@@ -216,4 +216,6 @@ def test_what_was_found_in_a_table_is_said(invoke, tmp_path):
 def test_columns_of_text_are_named_together(invoke, tmp_path):
     (tmp_path / "t.csv").write_text("name,city,a\nBob,Rome,1\nAnn,Oslo,2\n")
     result = invoke("train", "t.csv", "-o", "m.safetensors", *QUICK)
-    assert "column 'name' holds 'Bob', column 'city' holds 'Rome'. For training, leave it out with --drop" in sentence(result.stderr)
+    assert "column 'name' holds 'Bob', column 'city' holds 'Rome'. For training, leave it out with --drop" in sentence(
+        result.stderr
+    )

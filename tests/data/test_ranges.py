@@ -13,7 +13,7 @@ from rhohat.data.ranges import remark_on_scale
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-FAR = "far outside of what the model was trained on|vary by less than a fiftieth"
+FAR = "far outside of what the model was trained on|far smaller than what the model was trained on"
 
 
 @pytest.fixture(scope="module")
@@ -96,21 +96,53 @@ def test_the_range_grows_from_call_to_call(digits):
     assert np.array_equal(model.training_range_, [X.min(axis=0), X.max(axis=0)])
 
 
+TRAINED = np.array([[0.0, 0.0, -1.0, 0.0], [1.0, 4.0, 1.0, 4.0]])
+
+
 @pytest.mark.parametrize(
     ("rows", "is_remarkable"),
     [
-        ([[0.5, 3.0]] * 20, False),  # at ease
-        ([[1.9, 7.9]] * 20 + [[0.0, 0.0]], False),  # beyond, but not by the width of the range
-        ([[2.1, 3.0]] * 20 + [[0.0, 0.0]], True),
-        ([[2.1, 3.0]] * 5 + [[0.0, 1.0]] * 6, False),  # some rows alone
-        ([[0.5, 3.001]] * 10 + [[0.501, 3.0]] * 10, True),  # hardly different from one another
-        ([[0.5, 3.0]] * 2, False),  # too few to tell
+        ([[0.5, 3.0, 0.1, 3.0]] * 20, False),  # at ease
+        ([[1.9, 7.9, 2.9, 7.9]] * 20, False),  # beyond, but not by the width of the range
+        ([[2.1, 8.1, 0.5, 1.0]] * 20 + [[0.0] * 4], True),
+        ([[2.1, 8.1, 0.0, 0.0]] * 20, True),  # all that is not 0
+        ([[2.1, 8.1, 0.5, 1.0]] * 5 + [[0.0, 1.0, 0.0, 1.0]] * 6, False),  # some rows alone
+        ([[2.5, 0.0, 0.5, 1.0]] * 20, False),  # in one of three that are not 0
+        ([[60.0, 0.0, 0.5, 1.0]] * 20, True),  # in one, but very far
+        ([[0.002, 0.01, 0.009, 0.03]] * 10 + [[0.001, 0.02, -0.003, 0.0]] * 10, True),  # far smaller
+        ([[0.5, 0.01, 0.001, 0.01]] * 20, False),  # but not in every feature
+        ([[0.001, 0.01, 0.001, 0.01]] * 2, False),  # too few to tell
     ],
 )
 def test_what_is_remarkable_is_said(rows, is_remarkable):
-    training_range = np.array([[0.0, 0.0], [1.0, 4.0]])
-    varied = np.array(rows) + (0 if is_remarkable else np.linspace(0, 0.09, len(rows))[:, None])
-    assert (remark_on_scale(varied, training_range) is not None) == is_remarkable
+    assert (remark_on_scale(np.array(rows), TRAINED) is not None) == is_remarkable
+
+
+def test_some_features_that_hardly_varied_do_not_hide_the_scale(rng):
+    """As the pixels at the border of digits."""
+    X = rng.integers(0, 256, (500, 100)).astype(float)
+    X[:, :4] = rng.integers(0, 8, (500, 4))
+    training_range = np.array([X.min(axis=0), X.max(axis=0)])
+    assert remark_on_scale(X / 255, training_range) is not None
+    assert remark_on_scale(X, training_range) is None
+
+
+def test_all_parts_of_a_source_are_looked_at(digits):
+    """A file may begin with other rows than it goes on with."""
+    X, _ = digits
+    model = fitted("autoencoder", X, None)
+    mixed = np.concatenate([X[:600], 255 * np.repeat(X, 2, axis=0)])
+    with pytest.warns(UserWarning, match=FAR):
+        model.transform(rhohat.open_rows(mixed))
+
+
+def test_the_range_of_few_rows_says_nothing(digits):
+    X, _ = digits
+    for transformer in (rhohat.PatchNormalizer(), rhohat.RangeScaler(), rhohat.ZCAWhitening()):
+        transformer.fit(X).fit(X[:19])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            transformer.transform(X * 255)
 
 
 def test_features_that_never_varied_say_nothing_of_a_scale():

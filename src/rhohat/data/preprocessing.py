@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.data.ranges import range_of_features, warn_of_other_scale
+from rhohat.data.ranges import remember_range, warn_of_other_scale
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 from rhohat.fitted import FittedAttributes
 from rhohat.forks import held_off
@@ -120,7 +120,7 @@ class PatchNormalizer(RowTransformer):
     scale_ : float
         c; 1 where all training patches are constant.
     training_range_ : array of shape (2, n_features)
-        The least and the largest number of each feature in the training rows.
+        The least and the largest number of each feature in the training rows, where these were 20 or more.
     n_features_in_ : int
     feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
@@ -170,7 +170,7 @@ class PatchNormalizer(RowTransformer):
         rows = self._open(X)
         _check_interval(self.low, self.high, rows.dtype)
         squares, largest = 0.0, max(abs(bound) for bound in rows.extent())
-        self.training_range_ = range_of_features(rows)
+        remember_range(self, rows)
         exponent = _exponent(largest)
         for some in rows.map_blocks(partial(_sum_centred_squares, exponent)):
             squares += some
@@ -237,7 +237,7 @@ class RangeScaler(RowTransformer):
     data_min_, data_max_ : float
         a and b.
     training_range_ : array of shape (2, n_features)
-        The least and the largest number of each feature in the training rows.
+        The least and the largest number of each feature in the training rows, where these were 20 or more.
     n_features_in_ : int
     feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
@@ -280,7 +280,7 @@ class RangeScaler(RowTransformer):
         rows = self._open(X)
         _check_interval(self.low, self.high, rows.dtype)
         self.data_min_, self.data_max_ = rows.extent()
-        self.training_range_ = range_of_features(rows)
+        remember_range(self, rows)
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
@@ -338,7 +338,7 @@ class ZCAWhitening(RowTransformer):
     dewhitening_ : array of shape (n_features, n_features)
         Its inverse.
     training_range_ : array of shape (2, n_features)
-        The least and the largest number of each feature in the training rows.
+        The least and the largest number of each feature in the training rows, where these were 20 or more.
     n_features_in_ : int
     feature_names_in_ : array of shape (`n_features_in_`,)
         Only where X has column names that are all strings.
@@ -384,7 +384,7 @@ class ZCAWhitening(RowTransformer):
         self._validate_params()
         rows = self._open(X)
         largest = max(abs(bound) for bound in rows.extent())
-        self.training_range_ = range_of_features(rows)
+        remember_range(self, rows)
         exponent = _exponent(max(largest, math.sqrt(self.epsilon)))
         mean, variances, directions = _principal_components(rows, exponent)
         variances += math.ldexp(self.epsilon, -2 * exponent)
