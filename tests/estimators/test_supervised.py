@@ -548,6 +548,19 @@ def test_partial_fit_of_a_regressor_learns_and_keeps_the_scaling_of_its_first_ta
     assert vector.predict(X).shape == (150,)
 
 
+@pytest.mark.parametrize(("unit", "is_usual"), [(1, True), (100, True), (0.2, True), (1e5, False), (1e-3, False)])
+def test_targets_in_units_that_do_not_suit_the_penalty_are_said(unit, is_usual, rng):
+    X = rng.standard_normal((60, 3))
+    y = unit * StandardScaler().fit_transform(X @ rng.standard_normal((3, 2)))
+    kinds = {"identity": is_usual, "sigmoid": True}  # into whose range targets are mapped
+    for output, is_silent in kinds.items():
+        model = FeedforwardRegressor(hidden_layer_sizes=(3,), max_iter=3, output_activation=output, random_state=0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            model.fit(X, y)
+        assert any("standardise y" in str(one.message) for one in caught) != is_silent
+
+
 # Softmax regression.
 
 

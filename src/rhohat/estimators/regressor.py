@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -32,6 +33,9 @@ __all__ = ["FeedforwardRegressor", "r_squared"]
 
 #: Targets fill this part of a bounded output's range: at its ends units would have to saturate.
 _INNER = (0.1, 0.9)
+
+#: Standard deviations of targets with which weight decay and tolerance go together, whatever their units.
+_AT_EASE = (0.1, 1000)
 
 _SMALLEST_GAIN = 1e-6  # of the log-likelihood, relative, for which Σ is estimated once more
 
@@ -182,6 +186,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
                 self.__dict__.update(before)
             raise
         warn_unless_converged(result)
+        if isinstance(as_loss(self.loss), SquaredError) and not given and np.all(scaling[1] == 1):
+            _warn_of_units(targets)
         return self
 
     def _solve(
@@ -500,6 +506,21 @@ def _scaled_loss(loss: GaussianLoss, scale: FloatArray) -> GaussianLoss:
     """Return the loss for targets that are divided by `scale`, its Σ being in their own units."""
     loss.check_targets(np.empty((1, len(scale))))
     return GaussianLoss(loss.covariance / np.outer(scale, scale))
+
+
+def _warn_of_units(targets: FloatArray) -> None:
+    """Warn of targets whose squares are so large or small that weight decay and tolerance mean nothing beside them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviations = targets.std(axis=0)
+    low, high = _AT_EASE
+    unusual = deviations[(deviations > 0) & ((deviations < low) | (deviations > high))]
+    if len(unusual):
+        warnings.warn(
+            f"y has a standard deviation of {unusual[0]:.3g}. The squared error is in squares of its units, and"
+            " weight_decay and tol suit targets that vary by about 1, so the fit may be poor; standardise y, as with"
+            " sklearn.compose.TransformedTargetRegressor.",
+            stacklevel=3,
+        )
 
 
 def _scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
