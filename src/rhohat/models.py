@@ -161,7 +161,7 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     Returns
     -------
     RowSource
-        `rows`, where there is no preprocessing. Closing it leaves `rows` open.
+        Closing it leaves `rows` open.
 
     Raises
     ------
@@ -186,7 +186,9 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
             f" {list(known)}, in this order."
         )
     _warn_of_other_scale(model, rows)
-    return open_rows(rows, transform=_Steps(steps)) if steps else rows
+    prepared = open_rows(rows, transform=_Steps(steps) if steps else None)
+    prepared.scale_is_known = True
+    return prepared
 
 
 def _warn_of_other_scale(model: Any, rows: RowSource) -> None:

@@ -324,11 +324,11 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
         (["images.npy", "-o", "m.safetensors", "--hidden", "many"], 2, "must be a number of units"),
         (["images.npy", "-o", "m.safetensors", "--hidden", "4,3"], 2, "sparse has one hidden layer; got 4,3"),
         (["images.npy", "-o", "m.safetensors", "--resume"], 2, "needs --checkpoint DIR"),
-        (["images.npy", "-o", "m.safetensors", "--set", "n_topics=3"], 1, "has no parameter 'n_topics'; it has"),
+        (["images.npy", "-o", "m.safetensors", "--set", "n_topics=3"], 2, "has no parameter 'n_topics'; it has"),
         (["images.npy", "-o", "m.safetensors", "--set", "solver=Atom(1)"], 2, "'Atom' in 'Atom(1)' is no part"),
         (
             ["images.npy", "-o", "m.safetensors", "-e", "denoising", "--beta", "1"],
-            1,
+            2,
             "DenoisingAutoencoder has no parameter",
         ),
         (["images.npy", "-o", "m.safetensors", "-e", "softmax"], 2, "softmax needs to know what is to be predicted"),

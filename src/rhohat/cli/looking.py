@@ -25,7 +25,7 @@ from rhohat.cli.app import (
     print_json,
 )
 from rhohat.cli.progress import FitProgress
-from rhohat.cli.reading import ReadingOptions, as_numbers, reads_rows
+from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.components import settings_of
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
@@ -87,7 +87,9 @@ def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None
 def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
     """Return what is predicted, where it was given."""
     y = rows.targets if labels is None else reading.labels(labels, rows)
-    return as_numbers(y) if y is not None and is_regressor(estimator_of(loaded)) else y
+    if y is None:
+        return None
+    return as_numbers(y) if is_regressor(estimator_of(loaded)) else as_classes(y)
 
 
 @app.command()

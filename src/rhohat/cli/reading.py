@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 
 from rhohat.cli.app import note
 from rhohat.data import MeanImputer, RowSource, open_labels, open_rows, open_table
+from rhohat.data.rows.base import notes_on_dropped
 from rhohat.models import open_model_rows, preprocessing_of
 
-__all__ = ["Missing", "ReadingOptions", "as_numbers", "reads_rows", "split_names"]
+__all__ = ["Missing", "ReadingOptions", "as_classes", "as_numbers", "reads_rows", "split_names"]
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -111,6 +113,8 @@ class ReadingOptions:
                     "the model knows no means; train it with --missing mean.", param_hint="--missing"
                 )
         with open_model_rows(model, data, target=None if target is None else split_names(target), **how) as source:
+            for sentence in notes_on_dropped(source.n_rows_found, len(source), source.name):
+                warnings.warn(sentence, stacklevel=3)
             yield self._some(source)
 
     def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
@@ -123,6 +127,8 @@ class ReadingOptions:
             labels = open_labels(path, n_samples=len(rows), encoding=self.encoding)  # of the rows that are left
         if len(labels) != len(rows):
             hint = f" To take the first of them, say --rows 0:{len(rows)}." if len(labels) > len(rows) else ""
+            if len(labels) in rows.row_shape:
+                hint = f" {rows.name} has as many along another axis; the first one must count rows, so transpose it."
             raise ValueError(f"{path} has {len(labels)} labels, and there are {len(rows)} rows.{hint}")
         return labels
 
@@ -187,6 +193,16 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
 
 
+def as_classes(y: NDArray[Any]) -> NDArray[Any]:
+    """Return what a classifier is to predict: one label for each row."""
+    if y.ndim == 1:
+        return y
+    raise ValueError(
+        f"a classifier learns one label for each row; got {y.shape[1]}. Name the column that holds it, as --target NAME"
+        " or --labels FILE:/NAME."
+    )
+
+
 def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
     """Return what a regressor is to predict as numbers, also where they are written in a way that labels are not."""
     if y.dtype.kind in "biuf":
@@ -194,4 +210,4 @@ def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
     try:
         return np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"what a regressor predicts must be numbers; got texts, such as {y.flat[0]!r}.") from None
+        raise ValueError(f"what a regressor predicts must be numbers; got texts, such as {str(y.flat[0])!r}.") from None

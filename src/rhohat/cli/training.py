@@ -17,7 +17,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, check_writable, note, print_json
 from rhohat.cli.progress import FitProgress
-from rhohat.cli.reading import Missing, ReadingOptions, as_numbers, reads_rows
+from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.cli.values import parse_setting
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening
 from rhohat.data.readers import image_files
@@ -206,8 +206,8 @@ def train(
         callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [_history(history, resume)])]
         network = _make(estimator, hidden, {**given, "engine": engine, "callbacks": callbacks}, settings or [])
         y = rows.targets if labels is None else reading.labels(labels, rows)
-        if estimator is _Kind.REGRESSOR and y is not None:
-            y = as_numbers(y)
+        if y is not None:
+            y = as_numbers(y) if estimator is _Kind.REGRESSOR else as_classes(y)
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
@@ -324,7 +324,7 @@ def _make(kind: _Kind, hidden: str | None, given: dict[str, Any], settings: list
     unknown = sorted(set(values) - set(cls().get_params(deep=False)))
     if unknown:
         parameters = ", ".join(cls().get_params(deep=False))
-        raise ValueError(f"{cls.__name__} has no parameter {unknown[0]!r}; it has {parameters}.")
+        raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; it has {parameters}.")
     made = cls(**values)
     return made.set_params(**nested) if nested else made
 

@@ -115,7 +115,7 @@ the training from 0 to 1. Are they in the same units, and prepared in the same w
 def warn_of_other_scale(fitted: Any, X: Any, stacklevel: int = 3) -> None:
     """Warn where rows are on another scale than those that something was fitted to, if it remembers these."""
     training_range: FloatArray | None = getattr(fitted, "training_range_", None)
-    some = some_rows(X)
+    some = None if getattr(X, "scale_is_known", False) else some_rows(X)
     if training_range is None or some is None or getattr(fitted, "n_samples_fit_", np.inf) < _FEWEST_TRAINED:
         return
     remark = remark_on_scale(some, training_range)

@@ -57,6 +57,8 @@ class RowSource(ABC):
         Which of the rows that were found these are; None where they are all of them.
     targets : array of shape (n_samples,) or (n_samples, n_targets), or None
         What is to be predicted, where it was read together with the rows.
+    scale_is_known : bool
+        Whether the rows were compared with those of a fit, and what was to be said of their scale was said.
     notes : tuple of str
         What was found out or left out when a table was opened, each a sentence.
     """
@@ -79,6 +81,7 @@ class RowSource(ABC):
         self.kept: NDArray[np.intp] | None = None
         self.targets: NDArray[Any] | None = None
         self.notes: tuple[str, ...] = ()
+        self.scale_is_known = False
         if min(self.shape) < 1:
             raise ValueError(f"{name} has the shape {self.shape}; there must be at least one row and one column.")
 

@@ -320,7 +320,11 @@ class _Parser:
     def _missing(self, subject: str, place: int, cell: str, line: int) -> str:
         """Return what is to be said of a missing value."""
         held = f"holds {cell!r}" if cell else "is empty"
-        remedy = "leave such rows out with missing='drop'" if self._numbers else "leave this row out, and what it is of"
+        remedy = (
+            "leave such rows out with missing='drop'"
+            if self._numbers
+            else "leave this line out, with the row that it belongs to"
+        )
         what = "such labels" if place in self._targets else "such cells"
         return (
             f"{subject} has missing values: in line {line} of {self._name}, column {self._name_of(place)} {held}. Fill"
