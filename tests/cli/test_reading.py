@@ -219,3 +219,50 @@ def test_columns_of_text_are_named_together(invoke, tmp_path):
     assert "column 'name' holds 'Bob', column 'city' holds 'Rome'. For training, leave it out with --drop" in sentence(
         result.stderr
     )
+
+
+def test_a_model_of_one_of_two_columns_of_a_name_reads_its_own_file_again(run, tmp_path, rng):
+    X = rng.random((30, 4)).round(3)
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,b,y", *(",".join(map(str, row)) for row in X)]))
+    run("train", "t.csv", "-o", "m.safetensors", "--drop", "1", *QUICK)
+    run("encode", "m.safetensors", "t.csv", "-o", "a.npy")
+    model = rhohat.load(tmp_path / "m.safetensors")
+    frame = pd.DataFrame(X[:, [0, 2, 3]], columns=["a", "b", "y"])
+    assert np.allclose(np.load(tmp_path / "a.npy"), model.transform(frame), rtol=1e-12)
+
+
+def test_rows_that_are_left_out_of_what_is_written_are_said(run, invoke, tmp_path, rng):
+    X = rng.random((30, 3)).round(3)
+    lines = [",".join(map(str, row)) for row in X]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,c", *lines]))
+    (tmp_path / "gaps.csv").write_text("\n".join(["a,b,c", *lines, ",1,2"]))
+    run("train", "t.csv", "-o", "m.safetensors", *QUICK)
+    result = invoke("encode", "m.safetensors", "gaps.csv", "-o", "a.npy", "--missing", "drop")
+    assert result.exit_code == 0
+    assert "1 of the 31 rows of gaps.csv have missing values and are left out" in sentence(result.stderr)
+    assert len(np.load(tmp_path / "a.npy")) == 30
+
+
+def test_a_table_without_names_is_read_in_its_order_with_a_word(run, invoke, tmp_path, rng):
+    X = rng.random((30, 3)).round(3)
+    lines = [",".join(map(str, row)) for row in X]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,c", *lines]))
+    (tmp_path / "bare.csv").write_text("\n".join(lines))
+    run("train", "t.csv", "-o", "m.safetensors", *QUICK)
+    result = invoke("encode", "m.safetensors", "bare.csv", "-o", "a.npy")
+    assert "No line of bare.csv names its columns, so they are taken in their order" in sentence(result.stderr)
+
+
+def test_labels_along_another_axis_are_told_from_too_many(invoke, tmp_path, rng):
+    np.save(tmp_path / "x.npy", rng.random((7, 30)))
+    np.save(tmp_path / "y.npy", np.arange(30) % 2)
+    result = invoke("train", "x.npy", "-o", "m.safetensors", "-e", "classifier", "--labels", "y.npy", *QUICK)
+    assert "x.npy has as many along another axis; the first one must count rows" in sentence(result.stderr)
+
+
+def test_a_classifier_asks_for_one_label_for_each_row(invoke, tmp_path, rng):
+    np.save(tmp_path / "x.npy", rng.random((30, 3)))
+    (tmp_path / "y.csv").write_text("id,label\n" + "\n".join(f"{i},{i % 2}" for i in range(30)))
+    result = invoke("train", "x.npy", "-o", "m.safetensors", "-e", "classifier", "--labels", "y.csv", *QUICK)
+    assert result.exit_code == 1
+    assert "a classifier learns one label for each row; got 2. Name the column" in sentence(result.stderr)

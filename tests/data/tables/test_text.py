@@ -1,7 +1,9 @@
 """Tables of text give the numbers in the columns that are asked for, or say which cell holds none."""
 
 import gzip
+import re
 import warnings
+import zipfile
 from itertools import permutations
 
 import numpy as np
@@ -415,3 +417,237 @@ def test_wide_tables_are_read_as_others_are(write, monkeypatch):
     ):
         with pytest.raises(ValueError, match=message):
             open_rows(write(content))
+
+
+# What is expected decides, and what is unclear is said.
+
+
+def test_names_that_are_asked_for_tell_the_line_of_names(write):
+    path = write("1,2,year\n5,6,7\n8,9,10\n")  # all numbers or all texts say nothing
+    assert read(path, columns=["year"])[:2] == ([[7], [10]], ["year"])
+    path = write("a,b,c\nx,1,y\nz,2,w\n")
+    assert read(path, columns=["b"])[:2] == ([[1], [2]], ["b"])
+    rows, y = open_table(
+        write("kind,x\nsmall,big\nbig,small\n".replace("x\n", "1990\n").replace(",big", ",5").replace(",small", ",6")),
+        "kind",
+    )
+    with rows:
+        assert (rows.feature_names, y.tolist()) == (["1990"], ["small", "big"])
+
+
+@pytest.mark.parametrize("header", ["1990,1995,2000", "10,20,30"])
+def test_different_whole_numbers_above_decimals_are_names_and_this_is_said(header, write):
+    rows, names, said = read(write(f"{header}\n0.5,1.5,2.5\n3.5,4.5,5.5\n"))
+    assert (names, len(rows)) == (header.split(","), 2)
+    assert "taken for the names of its columns" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "how", "expected"),
+    [
+        ("1,5;2,5\n3,5;4,5\n", {"decimal": ","}, [[1.5, 2.5], [3.5, 4.5]]),
+        ("1,5\n2,5\n3,5\n", {"decimal": ","}, [[1.5], [2.5], [3.5]]),
+        ("x\n0,63\n0,26\n", {"decimal": ","}, [[0.63], [0.26]]),
+        ("1,000;2\n3,000;4\n", {"thousands": ","}, [[1000, 2], [3000, 4]]),
+        ("1 000;2\n3 000;4\n", {"thousands": " "}, [[1000, 2], [3000, 4]]),
+    ],
+)
+def test_a_sign_within_numbers_does_not_separate_them(content, how, expected, write):
+    assert read(write(content), **how)[0] == expected
+
+
+@pytest.mark.parametrize("separator", ["\t", ";", "|"])
+def test_texts_with_spaces_do_not_hide_the_separator(separator, write):
+    lines = [["height", "weight", "class"], *([f"17{i}.5", f"{60 + i}.5", f"class {i % 2}"] for i in range(9))]
+    path = write("\n".join(separator.join(cells) for cells in lines))
+    rows, names, said = read(path, columns=["weight", "height"])
+    assert (rows[0], names, said) == ([60.5, 170.5], ["weight", "height"], [])
+    rows, y = open_table(path, "class")
+    with rows:
+        assert (rows.feature_names, set(y)) == (["height", "weight"], {"class 0", "class 1"})
+
+
+@pytest.mark.parametrize("content", ["1 2\t3\n4 5\t6\n", "1\t2 3\n4\t5 6\n"])
+def test_spaces_and_tabs_may_stand_between_numbers(content, write):
+    assert read(write(content))[0] == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_row_with_more_cells_than_names_is_not_shifted(write):
+    """Unless the cells before it tell the rows apart, as R's names of rows do."""
+    with pytest.raises(ValueError, match=r"names 1 column and has 2\. If they are cut in the wrong places"):
+        read(write("x\n0,63\n0,26\n"))
+    assert read(write("x\n1,63\n2,26\n"))[:2] == ([[63], [26]], ["x"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(encoding, write):
+    marked = "\ufeffa,b\n1,2\n" if encoding != "utf-16" else "a,b\n1,2\n"
+    assert read(write(marked, encoding=encoding), encoding=encoding)[:2] == ([[1, 2]], ["a", "b"])
+
+
+# Indices.
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (",,a\nx,0,5\nx,1,6\ny,0,7\n", ["a"]),
+        ("Unnamed: 0.1,Unnamed: 0,a\n0,0,5\n1,1,6\n2,2,7\n", ["a"]),
+        (",a\nann,5\nann,6\nbob,7\n", ["a"]),
+        ("Unnamed: 0,a\n3,5\n1,6\n2,7\n", ["a"]),
+        (",Unnamed: 0,a\n0,9,5\n1,9,6\n2,8,7\n", ["a"]),
+    ],
+)
+def test_columns_without_names_that_tell_rows_apart_are_left_out_together(content, names, write):
+    rows, found, said = read(write(content))
+    assert (rows, found) == ([[5], [6], [7]], names)
+    assert "left out" in said[0]
+    assert read(write(content), columns=[0])[1] == ["a"]
+
+
+def test_a_column_without_a_name_that_is_read_is_said(write):
+    rows, _, said = read(write(",a\n1,5\n1,6\n"))
+    assert rows == [[1, 5], [1, 6]]
+    assert "leave it out with drop=[0]" in said[0]
+
+
+def test_an_index_of_parquet_with_a_name_is_left_out_with_a_word_and_read_by_name(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0], "c": [5.0, 6.0]})
+    frame.set_index("a").to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    rows, names, said = read(tmp_path / "t.parquet")
+    assert (rows, names) == ([[3, 5], [4, 6]], ["b", "c"])
+    assert "index of" in said[0]
+    assert "'a', is left out" in said[0]
+    for columns in (["c", "a"], ["a"], ["a", "b", "c"]):
+        assert read(tmp_path / "t.parquet", columns=columns) == read(tmp_path / "t.csv", columns=columns)
+    rows, y = open_table(tmp_path / "t.parquet", "a")
+    with rows:
+        assert (rows.feature_names, y.tolist()) == (["b", "c"], [1.0, 2.0])
+    pd.DataFrame({"b": [1.0, 2.0]}, index=[7, 9]).to_parquet(tmp_path / "u.parquet")
+    assert read(tmp_path / "u.parquet") == ([[1], [2]], ["b"], [])
+
+
+# Cells.
+
+
+def test_rows_that_begin_like_comments_are_rows(write):
+    content = "#ff0000,0.5,1\n#00ff00,0.6,2\n#0000ff,0.7,3\n"
+    assert read(write(content), columns=[1, 2])[0] == [[0.5, 1], [0.6, 2], [0.7, 3]]
+    assert read(
+        write("colour,x\n" + content.replace(",1\n", "\n").replace(",2\n", "\n").replace(",3\n", "\n")), drop=[0]
+    )[0] == [[0.5], [0.6], [0.7]]
+
+
+@pytest.mark.parametrize("content", ["a,b,\n1,2,\n3,4,\n", "1,2,\n3,4,\n", "a;b;\n1;2;\n3;4;\n"])
+def test_a_separator_at_the_end_of_each_line_is_no_column(content, write):
+    assert read(write(content))[0] == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("cell", ["1_000", "1__0", "_1"])
+def test_underscores_are_no_part_of_numbers(cell, write):
+    with pytest.raises(ValueError, match=f"column 'b' holds '{cell}'"):
+        read(write(f"a,b\n1,2\n3,{cell}\n"))
+
+
+def test_cells_may_be_as_long_as_they_like(write):
+    path = write("text,a\n" + f'"{"x" * 300_000}",1\ny,2\n')
+    assert read(path, drop=["text"])[0] == [[1], [2]]
+
+
+def test_what_pandas_cannot_read_is_read_row_by_row(write):
+    content = "a,b\n" + "1,2\n" * 300 + ' "3" , 4\n5,6\n'
+    assert read(write(content))[0][300:] == [[3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("content", "how", "advice"),
+    [
+        ('a,b\n"1,000",2\n"3,500",4\n', {}, "say thousands=','; if it stands before decimals, say decimal=','"),
+        ('a,b\n"0,5",2\n', {}, "say decimal=','"),
+        ("a;b\n1'000;2\n", {}, 'say thousands="\'"'),
+        ("a;b\n1.5;2\n", {"decimal": ","}, "say decimal='.'"),
+        ("a,b\n1,2\n1.2o,3\n", {}, "Mend this line, or take it out of the table"),
+        ("a,b\nx,2\n", {}, "Choose other columns"),
+    ],
+)
+def test_advice_is_of_the_kind_of_what_is_no_number(content, how, advice, write):
+    with pytest.raises(ValueError, match=re.escape(advice)):
+        read(write(content), **how)
+
+
+def test_a_workbook_of_excel_is_named_as_such(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(
+        ValueError, match="is an Excel workbook, or another document of an office; save its table as CSV"
+    ):
+        open_rows(tmp_path / "t.xlsx")
+
+
+def test_an_encoding_that_does_not_show_is_asked_for(write):
+    path = write("a,b\n1,2\n", encoding="utf-16-le")
+    with pytest.raises(ValueError, match="say encoding='utf-16-le'"):
+        read(path)
+    assert read(path, encoding="utf-16-le")[:2] == ([[1, 2]], ["a", "b"])
+
+
+# Tables in memory, and in several files.
+
+
+def test_missing_values_in_memory_are_left_out_or_kept():
+    frame = pd.DataFrame({"a": [1.0, np.nan, 3.0], "b": [4.0, 5.0, 6.0]})
+    for data in (frame, frame.to_numpy(), open_rows(frame.to_numpy())):
+        with open_rows(data, missing="drop") as rows:
+            assert rows.read(0, 2).tolist() == [[1, 4], [3, 6]]
+            assert (rows.kept.tolist(), rows.n_rows_found) == ([0, 2], 3)
+            assert "1 of the 3 rows" in rows.notes[0]
+        with open_rows(data, missing="keep") as rows:
+            assert np.isnan(rows.read(1, 2)[0, 0])
+    with open_rows(frame, missing="drop", columns=["b"]) as rows:
+        assert len(rows) == 3
+    with pytest.raises(ValueError, match="has no row without missing values"):
+        open_rows(np.full((2, 2), np.nan), missing="drop")
+
+
+def test_rows_are_left_out_of_tables_only(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"left out of tables, as CSV and Parquet, and of arrays in memory; .*x\.npy"):
+        open_rows(tmp_path / "x.npy", missing="drop")
+
+
+def test_other_tables_in_memory(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "when": pd.to_datetime(["2020-01-01", "2021-01-01"]), "b": [3, 4]})
+    with pytest.raises(ValueError, match=r"its column 'when' holds datetime64.*Choose other columns"):
+        open_rows(frame)
+    assert read(frame, drop=["when"])[:2] == ([[1, 3], [2, 4]], ["a", "b"])
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.Table.from_pandas(frame[["a", "b"]])
+    assert read(table, columns=["b", "a"])[:2] == ([[3, 1], [4, 2]], ["b", "a"])
+    dask = pytest.importorskip("dask.dataframe")
+    with pytest.raises(ValueError, match="make one of this DataFrame first"):
+        open_rows(dask.from_pandas(frame[["a", "b"]], npartitions=1))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_shards_whose_columns_stand_in_another_order_are_read_in_the_first_ones(suffix, tmp_path):
+    for number, names in enumerate((["a", "b", "c"], ["c", "a", "b"])):
+        frame = pd.DataFrame({"a": [1.0], "b": [2.0], "c": [3.0]})[names]
+        path = tmp_path / f"{number}{suffix}"
+        frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
+    assert read(tmp_path)[:2] == ([[1, 2, 3], [1, 2, 3]], ["a", "b", "c"])
+    (tmp_path / "2.csv").write_text("a,b,d\n1,2,3\n")
+    with pytest.raises(ValueError, match="has the feature names"):
+        read(tmp_path)
+
+
+def test_rows_left_out_of_shards_and_parts_are_known(tmp_path):
+    (tmp_path / "0.csv").write_text("a,b\n1,2\n,3\n4,5\n")
+    (tmp_path / "1.csv").write_text("a,b\n,2\n6,7\n")
+    with open_rows(tmp_path, missing="drop") as rows:
+        assert (rows.n_rows_found, rows.kept.tolist()) == (5, [0, 2, 4])
+        part = rows[1:]
+        assert (part.n_rows_found, part.kept.tolist()) == (5, [2, 4])
+        with open_rows(rows, transform=lambda block: 2 * block) as doubled:
+            assert (doubled.n_rows_found, doubled.kept.tolist()) == (5, [0, 2, 4])

@@ -99,7 +99,11 @@ def open_text(file: PositionedFile, encoding: str, *, to_end: bool = True) -> Te
         end -= len(tail) - len(tail.rstrip())
     mark = _byte_order_mark(file)
     takes_mark_off = codec in ("utf-8-sig", "utf-16", "utf-32")
-    start = len(mark) if mark and not takes_mark_off and codec.startswith(_BYTE_ORDER_MARKS[mark][:6]) else 0
+    start = (
+        len(mark)
+        if mark and not takes_mark_off and codec.startswith(_BYTE_ORDER_MARKS[mark].removesuffix("-sig"))
+        else 0
+    )
     return io.TextIOWrapper(io.BufferedReader(_BytesOf(file, start, end), 2**20), encoding=encoding, newline="")
 
 
