@@ -158,7 +158,7 @@ class Objective:
         #: What sums of activations are divided by: ρ̂ is a mean over these rows, whatever the others weigh.
         self._mean_weight = own_weight or 1.0
         #: How much a penalty on ρ̂ counts: as much as the rows that ρ̂ is a mean of, so not at all where none does.
-        self._share_of_means = own_weight / self._total_weight
+        self._share_of_means = own_weight / self._total_weight if own_weight else 0.0
 
     def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
         """Compute J, ∇J and the terms of J.

@@ -25,7 +25,7 @@ from rhohat.estimators.availability import available_where, works_in_mini_batche
 from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, warn_unless_converged
 from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.given_weights import GivenWeights
-from rhohat.estimators.sample_weights import check_sample_weight
+from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
@@ -69,7 +69,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0: every mean over rows is weighted, ρ̂ too. None means 1.
+            How often each row counts, at least 0: every mean over rows is weighted, ρ̂ too. None means 1. A row of
+            weight 0 is as if it were not there, except that its numbers must be finite.
 
         Returns
         -------
@@ -87,7 +88,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X = self._open(X, held=True)
         continues = self._continues()
         rows = self._validate(X) if continues else check_rows(X)
-        problem = self._make_problem(rows, self._choose_network(rows, continues), sample_weight)
+        rows, weights = self._weigh(rows, sample_weight)
+        problem = self._make_problem(rows, self._choose_network(rows, continues), weights)
         result = self._train(problem, X, continues=continues, n_corruptions=self.n_corruptions)
         self._measure_mean_activation(problem)
         warn_unless_converged(result)
@@ -115,8 +117,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         begun = hasattr(self, "coefs_")
         X = self._open(X)
         rows = self._validate(X) if begun else check_rows(X)
-        network = self._choose_network(rows, continues=begun)
-        problem = self._make_problem(rows, network, sample_weight)
+        rows, weights = self._weigh(rows, sample_weight)
+        problem = self._make_problem(rows, self._choose_network(rows, continues=begun), weights)
         self._train_an_epoch(problem, X)
         self._measure_mean_activation(problem)
         return self
@@ -214,7 +216,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """
         check_is_fitted(self)
         rows = open_rows(self._validate_for_use(X))
-        weights = check_sample_weight(sample_weight, rows, np.float64)
+        rows, weights = rows_that_count(rows, check_sample_weight(sample_weight, rows, np.float64))
         largest = max(abs(bound) for bound in rows.extent()) or 1.0  # no sum overflows in units of it
         first = rows.read(0, 1)[0].astype(np.float64)  # about which the mean of equal rows is exact
         total = np.zeros(rows.shape[1])
@@ -268,8 +270,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         fitted = hasattr(self, "coefs_")
         X = self._open(X)
         rows = self._validate(X) if fitted else check_rows(X)
+        rows, weights = self._weigh(rows, sample_weight)
         network = self.network_ if fitted else self._choose_network(rows, continues=False)
-        return self._objective_of(self._make_problem(rows, network, sample_weight))
+        return self._objective_of(self._make_problem(rows, network, weights))
 
     def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
         """Return θ at which a fit to these rows starts: initial weights and biases, flat, as `objective` takes them.
@@ -426,14 +429,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return as_activations(self.activation, n_layers)
 
     def _make_problem(
-        self, X: FloatArray | RowSource, network: Network, sample_weight: ArrayLike | None = None
+        self, X: FloatArray | RowSource, network: Network, sample_weight: FloatArray | None = None
     ) -> Problem:
         return Problem(
             network,
             as_loss(self.loss),
             [*self._own_penalties(), *self._extra_penalties()],
             X,
-            sample_weight=check_sample_weight(sample_weight, X, X.dtype),
+            sample_weight=sample_weight,
             corruption=as_corruption(self.corruption),
         )
 
