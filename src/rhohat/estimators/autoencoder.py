@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, Identity, Sigmoid, as_activation
-from rhohat.arrays import FloatArray, norm
+from rhohat.arrays import FloatArray, excess_exponent, norm
 from rhohat.cluster_objective import ClusterObjective
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource, open_rows
@@ -218,14 +218,15 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         rows = open_rows(self._validate_for_use(X))
         rows, weights = rows_that_count(rows, check_sample_weight(sample_weight, rows, np.float64))
         largest = max(abs(bound) for bound in rows.extent()) or 1.0  # no sum overflows in units of it
+        unit = math.ldexp(1.0, -excess_exponent(largest))  # nor a norm in units of the inverse of this
         first = rows.read(0, 1)[0].astype(np.float64)  # about which the mean of equal rows is exact
         total = np.zeros(rows.shape[1])
         for one in rows.map_blocks(partial(_sum_rows, first, largest, weights)):
             total += one
-        mean = first + total / (len(rows) if weights is None else weights.sum()) * largest
+        mean = first * unit + total / (len(rows) if weights is None else weights.sum()) * (largest * unit)
         reconstruct = self._forward_rows(rows, 0, self.network_.n_layers)
         residual = deviation = size = 0.0
-        for some in rows.map_blocks(partial(_norms, mean, weights, reconstruct)):
+        for some in rows.map_blocks(partial(_norms, unit, mean, weights, reconstruct)):
             residual, deviation, size = map(math.hypot, (residual, deviation, size), some)
         # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
         rounding = 4 * float(np.finfo(rows.dtype).eps) * size
@@ -483,15 +484,19 @@ def _sum_rows(origin: FloatArray, unit: float, weights: FloatArray | None, rows:
 
 
 def _norms(
+    unit: float,
     mean: FloatArray,
     weights: FloatArray | None,
     reconstruct: Callable[[FloatArray, int], FloatArray],
     rows: FloatArray,
     first: int,
 ) -> tuple[float, float, float]:
-    """Return the norms of what is left of rows, of the rows about their mean, and of the rows, by their weights."""
-    wide = rows.astype(np.float64)
-    arrays = [wide - reconstruct(rows, first), wide - mean, wide]
+    """Return the norms of what is left of rows, of the rows about their mean, and of the rows, by their weights.
+
+    Rows and reconstructions are multiplied by a unit, in which the mean is given.
+    """
+    wide = rows * np.float64(unit)
+    arrays = [wide - reconstruct(rows, first) * np.float64(unit), wide - mean, wide]
     if weights is not None:
         roots = np.sqrt(weights[first : first + len(rows)])[:, None]
         arrays = [roots * array for array in arrays]

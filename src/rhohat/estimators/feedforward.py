@@ -202,7 +202,8 @@ class BaseFeedforward(BaseNetwork):
         directions: FloatArray | None = None
         if tangents is not None:
             check_in_memory(tangents, "tangents")
-            directions = check_array(tangents, dtype=X.dtype, ensure_2d=False, allow_nd=True, input_name="tangents")
+            with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+                directions = check_array(tangents, dtype=X.dtype, ensure_2d=False, allow_nd=True, input_name="tangents")
             check_tangents(X, directions)
         rows, weights, targets, directions = self._weigh(X, sample_weight, targets, directions)
         return rows, targets, weights, directions

@@ -516,6 +516,16 @@ def _scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[Float
     low, high = output.bounds
     if not (np.isfinite(low) and np.isfinite(high) and output.monotonic) or loss.contains is not None:
         return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
-    smallest, width = targets.min(axis=0), np.ptp(targets, axis=0)
-    scale = np.where(width > 0, width, 1) / ((_INNER[1] - _INNER[0]) * (high - low))
-    return smallest - scale * (low + _INNER[0] * (high - low)), scale
+    smallest, largest = targets.min(axis=0), targets.max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = largest - smallest
+        scale = np.where(width > 0, width, 1) / ((_INNER[1] - _INNER[0]) * (high - low))
+        shift = smallest - scale * (low + _INNER[0] * (high - low))
+        reached = np.array([[low], [high]]) * scale + shift
+    if not np.isfinite(reached).all():
+        column = int(np.argmin(np.isfinite(reached).all(axis=0)))
+        raise ValueError(
+            f"y ranges from {smallest[column]:.3g} to {largest[column]:.3g}, and a range that has room beyond both ends,"
+            f" as output_activation={output.name!r} needs it, is more than float64 holds; divide y by a constant."
+        )
+    return shift, scale
