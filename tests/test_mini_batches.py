@@ -21,7 +21,7 @@ from rhohat.losses import SoftmaxCrossEntropy
 from rhohat.mini_batches import MiniBatches
 from rhohat.network import Network
 from rhohat.objective import Objective
-from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay, WeightPenalty
+from rhohat.penalties import KLSparsity, L1Sparsity, MeanActivationPenalty, WeightDecay, WeightPenalty
 from rhohat.row_windows import RowWindows
 from rhohat.solvers import Adam
 from tests import trained
@@ -322,19 +322,91 @@ def test_batches_of_weighted_rows_add_up_to_the_whole(X, theta, rng):
     np.testing.assert_allclose(gradient, whole(theta)[1], rtol=EXACT, atol=1e-14)
 
 
-def test_batches_that_weigh_nothing_cost_their_penalties(X, theta):
+class MeanLogarithm(MeanActivationPenalty):
+    """One that has no value at a mean activation of 0."""
+
+    name, layers, weight = "mean_logarithm", None, 0.5
+
+    def value(self, mean_activation, bounds, dtype):
+        return 0.5 * np.log(mean_activation).sum()
+
+    def derivative(self, mean_activation, bounds, dtype):
+        return 0.5 / mean_activation
+
+    def second_derivative(self, mean_activation, bounds, dtype):
+        return -0.5 / mean_activation**2
+
+
+@pytest.mark.parametrize("on_means", [KLSparsity(0.05, 3.0), MeanLogarithm()], ids=lambda penalty: penalty.name)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_batches_that_weigh_nothing_cost_their_penalties_on_weights_only(on_means, dtype, X, theta):
     weights = np.zeros(N_ROWS)
     weights[:5] = 1
-    batches = make(X, sample_weight=weights, penalties=[WeightDecay(0.1)])
+    batches = make(X.astype(dtype), sample_weight=weights, penalties=[WeightDecay(0.1), on_means])
+    decay = as_objective(X, penalties=[WeightDecay(0.1)]).evaluate(theta)
+    decay_gradient = decay[1] - as_objective(X, penalties=[])(theta)[1]
     idle = 0
     for objective, _ in batches.batches(0, 5):
         value, gradient, terms = objective.evaluate(theta)
-        if min(rows_of(objective)) >= 5:
+        in_parts, along = np.full_like(theta, np.nan), objective.hessian_vector_product(theta, theta)
+        objective.evaluate_in_parts(theta, partial(put, in_parts))
+        if np.rint(objective._X[:, 0] * N_ROWS).min() >= 5:
             idle += 1
-            assert terms["squared_error"] == 0
-            assert value == terms["weight_decay"] > 0
-            assert np.all(np.isfinite(gradient))
+            assert terms["squared_error"] == terms[on_means.name] == 0
+            assert value == objective.cost(theta)[0] == terms["weight_decay"] == pytest.approx(decay[2]["weight_decay"])
+            for found in (gradient, in_parts, along):  # λ/2 ‖W‖² is quadratic
+                np.testing.assert_allclose(found, decay_gradient, rtol=FLOAT32, atol=1e-12)
+        else:
+            assert terms[on_means.name] != 0
     assert idle >= 5
+
+
+@pytest.mark.parametrize("network", [NETWORK, Network((3, 4, 2, 3), (Sigmoid(), Tanh(), Sigmoid()))])
+def test_a_batch_costs_what_its_rows_weigh(network, X, rng):
+    """What it adds to J goes to 0 with its weight, the penalties on its mean activations, too."""
+    theta, penalties = network.initial_theta(rng), [KLSparsity(0.2, 0.7)]
+    for weights in (np.where(X[:, 0] < 0.1, 1.0, 1e-9), rng.uniform(0.1, 3, N_ROWS), rng.integers(0, 3, N_ROWS) * 1.0):
+        batches = make(X, network=network, sample_weight=weights, penalties=penalties)
+        cost = kl = 0.0
+        for objective, n_rows in batches.batches(0, 5):
+            rows = np.rint(objective._X[:, 0] * N_ROWS).astype(int)
+            value, _, terms = objective.evaluate(theta)
+            cost, kl = cost + n_rows * value / N_ROWS, kl + n_rows * terms["kl_sparsity"] / N_ROWS
+            if weights[rows].any():
+                own = as_objective(X[rows], network=network, penalties=penalties, sample_weight=weights[rows])
+                share = weights[rows].mean() / weights.mean()
+                np.testing.assert_allclose(value, share * own(theta)[0], rtol=EXACT)
+                np.testing.assert_allclose(objective(theta)[1], share * own(theta)[1], rtol=EXACT, atol=1e-14)
+                along = objective.hessian_vector_product(theta, theta)
+                expected = share * own.hessian_vector_product(theta, theta)
+                np.testing.assert_allclose(along, expected, rtol=EXACT, atol=1e-14)
+        whole = as_objective(X, network=network, penalties=[], sample_weight=weights)(theta)[0]
+        np.testing.assert_allclose(cost - kl, whole, rtol=EXACT)
+
+
+@pytest.mark.parametrize("in_windows", [False, True])
+def test_rows_held_out_weigh_something_and_are_judged_by_their_own_weights(in_windows, theta, rng):
+    rows = RecordingRows()
+    weights = np.zeros(N_READ)
+    counting = rng.choice(N_READ, 20, replace=False)
+    weights[counting] = rng.uniform(1e-6, 1e3, 20)
+    options = {"sample_weight": weights, "penalties": PENALTIES, "validation_fraction": 0.15}
+    batches = make(rows if in_windows else rows.X, window_bytes=200 * ROW_BYTES, **options)
+    held_out = batches._held_out
+    assert len(held_out) == 3  # of 20
+    assert set(held_out) <= set(counting)
+    expected = as_objective(rows.X[held_out], sample_weight=weights[held_out]).cost(theta)[0]
+    np.testing.assert_allclose(batches.validate(theta), expected, rtol=EXACT)
+    trained = np.delete(np.arange(N_READ), held_out)
+    whole = as_objective(rows.X[trained], sample_weight=weights[trained])
+    np.testing.assert_allclose(batches(theta)[0], whole(theta)[0], rtol=EXACT)
+    of_losses = [n_rows * o.evaluate(theta)[2]["squared_error"] for o, n_rows in batches.batches(0, 16)]
+    np.testing.assert_allclose(sum(of_losses) / len(trained), whole.cost(theta)[1]["squared_error"], rtol=EXACT)
+
+
+def test_holding_out_every_row_that_weighs_something_is_refused(X):
+    with pytest.raises(ValueError, match="holds out 1 of 1 rows, which leaves none to learn from"):
+        make(X, sample_weight=np.arange(N_ROWS) == 7, validation_fraction=0.1)
 
 
 def test_a_mean_activation_stays_within_the_bounds_of_activations(X, theta):
@@ -634,8 +706,7 @@ def test_what_is_in_memory_stays_with_the_rows_that_are_read(n_workers, theta, r
             rows.X[held_out], targets.X[held_out], penalties=[TangentPropagation(0.1)], tangents=tangents[held_out],
             sample_weight=weights[held_out],
         ).cost(theta)[0]  # fmt: skip
-        share = weights[held_out].mean() / weights.mean()  # as in every mini-batch
-        np.testing.assert_allclose(batches.validate(theta), share * expected, rtol=EXACT)
+        np.testing.assert_allclose(batches.validate(theta), expected, rtol=EXACT)
 
 
 def test_all_rows_of_a_source_as_one_batch(theta):

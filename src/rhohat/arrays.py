@@ -9,12 +9,23 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["FloatArray", "array_namespace", "as_float_rows", "empty_aligned", "float_dtype", "norm"]
+__all__ = [
+    "FloatArray",
+    "array_namespace",
+    "as_float_rows",
+    "empty_aligned",
+    "excess_exponent",
+    "float_dtype",
+    "in_safe_units",
+    "largest_magnitude",
+    "norm",
+]
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 _CACHE_LINE = 64  # bytes
 _SAFE = 1e-140  # norms between this and its inverse are of squares that neither overflow nor vanish
+_LARGE = 900  # exponent of numbers of which sums and norms do not overflow, however many they are
 
 
 def array_namespace(array: Any) -> Any:
@@ -78,6 +89,45 @@ def as_float_rows(array: Any) -> FloatArray:
     dtype('float64')
     """
     return np.ascontiguousarray(array, dtype=float_dtype(array.dtype))
+
+
+def largest_magnitude(array: FloatArray) -> float:
+    """Return max |array|, 0 for none, in no further memory; it is finite if, and only if, every number is."""
+    return float(np.maximum(np.max(array, initial=0.0), -np.min(array, initial=0.0)))
+
+
+def excess_exponent(largest: float) -> int:
+    """Return an exponent of 2 such that sums and norms of numbers, in units of that power, do not overflow.
+
+    It is 0 for all but the largest numbers that float64 holds, so that others need no unit.
+
+    Parameters
+    ----------
+    largest : float
+        The largest magnitude.
+
+    Examples
+    --------
+    >>> excess_exponent(1e200), excess_exponent(1.7e308)
+    (0, 124)
+    """
+    return max(0, math.frexp(largest)[1] - _LARGE)
+
+
+def in_safe_units(array: FloatArray) -> tuple[FloatArray, float]:
+    """Return numbers as float64s of which sums and differences do not overflow, and the unit in which they are.
+
+    The unit is 1 for all but the largest numbers, and a power of two, so that no bit is lost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> numbers, unit = in_safe_units(np.array([1.6e308, 1.2e308]))
+    >>> float(numbers.mean()) * unit
+    1.4e+308
+    """
+    exponent = excess_exponent(largest_magnitude(array))
+    return array * np.float64(math.ldexp(1.0, -exponent)), math.ldexp(1.0, exponent)
 
 
 def norm(array: FloatArray) -> float:

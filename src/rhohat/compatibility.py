@@ -14,7 +14,7 @@ from rhohat.losses import Loss
 from rhohat.network import Network
 from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
-__all__ = ["check_problem", "check_second_derivatives"]
+__all__ = ["check_problem", "check_second_derivatives", "check_tangents"]
 
 
 def check_problem(
@@ -87,13 +87,18 @@ def _check_rows(
         if not (np.all(np.isfinite(sample_weight)) and np.min(sample_weight) >= 0 and np.sum(sample_weight) > 0):
             raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
     if tangents is not None:
-        if tangents.ndim != 3 or (tangents.shape[0], tangents.shape[2]) != X.shape:
-            raise ValueError(
-                f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), vectors like the rows of X for"
-                f" every row of X; got {tangents.shape}."
-            )
-        if tangents.dtype != X.dtype:
-            raise ValueError(f"tangents must be {X.dtype} as X is; got {tangents.dtype}.")
+        check_tangents(X, tangents)
+
+
+def check_tangents(X: FloatArray | Rows, tangents: FloatArray) -> None:
+    """Raise ValueError where tangents do not fit rows."""
+    if tangents.ndim != 3 or (tangents.shape[0], tangents.shape[2]) != X.shape:
+        raise ValueError(
+            f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), vectors like the rows of X for"
+            f" every row of X; got {tangents.shape}."
+        )
+    if tangents.dtype != X.dtype:
+        raise ValueError(f"tangents must be {X.dtype} as X is; got {tangents.dtype}.")
 
 
 def _check_loss(network: Network, loss: Loss, y: FloatArray | Rows) -> None:

@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, in_safe_units
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.regressor import r_squared
@@ -92,7 +92,7 @@ class Evaluation:
             ("mean squared error", _number(self.mean_squared_error)),
             (f"units above {self.threshold:.3g}, per row", _number(self.l0)),
             (f"units never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
-            ("mean activation", f"{self.mean_activation.mean():.4g}"),
+            ("mean activation", f"{_mean(self.mean_activation):.4g}"),
         ]
         if self.sparsity is not None:
             lines.append((f"KL to {self.sparsity:g}, all units", _number(self.kl_to_target)))
@@ -200,7 +200,8 @@ def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
     """Return targets as an array, or raise ValueError where there is not one for each row."""
     if isinstance(y, RowSource):
         raise ValueError(f"y must be an array in memory; got {y.name}: pass y.read(0, len(y)), or a column of it.")
-    targets: NDArray[Any] = check_array(y, dtype=None, ensure_2d=False, input_name="y")
+    with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+        targets: NDArray[Any] = check_array(y, dtype=None, ensure_2d=False, input_name="y")
     if len(targets) != n_samples:
         raise ValueError(f"y must have an entry for every row, {n_samples} of them; got {len(targets)}.")
     return targets
@@ -224,6 +225,11 @@ def _score(estimator: Any, targets: NDArray[Any], predictions: NDArray[Any]) -> 
     from sklearn.metrics import accuracy_score  # loads packages that `import rhohat` does without
 
     return float(accuracy_score(targets, predictions))
+
+
+def _mean(values: FloatArray) -> float:
+    numbers, unit = in_safe_units(values)
+    return float(numbers.mean()) * unit
 
 
 def _number(value: float | None) -> str:

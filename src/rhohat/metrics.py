@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from rhohat.activations import Activation
-from rhohat.arrays import FloatArray, as_float_rows, norm
+from rhohat.arrays import FloatArray, as_float_rows, excess_exponent, largest_magnitude, norm
 from rhohat.data import RowSource, open_rows
 from rhohat.penalties import KLSparsity
 
@@ -52,7 +53,7 @@ class ReconstructionStatistics:
     -----
     One pass. Means and deviations from them are merged block by block in float64, so that an offset of the rows takes
     nothing from the precision, in whichever order they come. Sums of squares are kept as their roots, so that none
-    overflows.
+    overflows; where roots would, they are kept in units of a power of two.
 
     References
     ----------
@@ -72,6 +73,8 @@ class ReconstructionStatistics:
     def __init__(self) -> None:
         self.n_samples = 0
         self._mean: FloatArray = np.empty(0)
+        #: The mean, and the norms below, are in units of this power of two.
+        self._exponent = 0
         # Norms over all rows: of x − x̂, of x − x̄, and of x; and the spacing of the rows' numbers at 1.
         self._residual = self._deviation = self._norm = self._spacing = 0.0
 
@@ -112,6 +115,11 @@ class ReconstructionStatistics:
             self.__dict__.update(other.__dict__)
             return
         n_samples = self.n_samples + other.n_samples
+        exponent = max(self._exponent, other._exponent)
+        self._count_in(exponent)
+        if other._exponent != exponent:
+            other = copy(other)
+            other._count_in(exponent)
         shift = other._mean - self._mean
         between = math.sqrt(self.n_samples / n_samples) * math.sqrt(other.n_samples) * norm(shift)
         self._mean = self._mean + shift * (other.n_samples / n_samples)
@@ -129,7 +137,9 @@ class ReconstructionStatistics:
         this.
         """
         _check_seen(self.n_samples)
-        return self._residual / (self.n_samples * len(self._mean)) * self._residual
+        mean = self._residual / (self.n_samples * len(self._mean)) * self._residual
+        unit = math.ldexp(1.0, self._exponent)
+        return mean * unit * unit  # infinite where the mean is more than any number
 
     @property
     def explained_variance(self) -> float:
@@ -150,13 +160,12 @@ class ReconstructionStatistics:
         """Take in rows that fit one another, of which copies can be made."""
         block = ReconstructionStatistics()
         block.n_samples, block._spacing = len(rows), float(np.finfo(rows.dtype).eps)
-        rows, made = rows.astype(np.float64), made.astype(np.float64)
+        largest = _check_finite(rows, "X"), _check_finite(made, "reconstruction")
+        block._exponent = excess_exponent(max(largest))
+        unit = math.ldexp(1.0, -block._exponent)
+        rows, made = rows.astype(np.float64) * unit, made.astype(np.float64) * unit
         block._norm = norm(rows)
-        _check_finite(block._norm, "X")
-        with np.errstate(over="ignore", invalid="ignore"):
-            block._residual = norm(made - rows)
-        if not math.isfinite(block._residual):
-            _check_finite(norm(made), "reconstruction")
+        block._residual = norm(made - rows)
         first = rows[0].copy()  # about which the mean of equal rows is exact
         rows -= first
         about_first = rows.mean(axis=0)
@@ -164,6 +173,13 @@ class ReconstructionStatistics:
         block._mean = first + about_first
         block._deviation = norm(rows)
         self.merge(block)
+
+    def _count_in(self, exponent: int) -> None:
+        """Convert to units of another power of two."""
+        unit = math.ldexp(1.0, self._exponent - exponent)
+        self._mean = self._mean * unit
+        self._residual, self._deviation, self._norm = self._residual * unit, self._deviation * unit, self._norm * unit
+        self._exponent = exponent
 
     def _check_columns(self, n_features: int) -> None:
         if self.n_samples and n_features != len(self._mean):
@@ -204,6 +220,8 @@ class ActivationStatistics:
         if not math.isfinite(self.threshold):
             raise ValueError(f"threshold must be a finite number; got {threshold!r}.")
         self.n_samples = 0
+        #: The sum is in units of this power of two.
+        self._exponent = 0
         self._sum: FloatArray = np.empty(0)
         self._n_active: NDArray[np.int64] = np.empty(0, np.int64)
         self._largest: FloatArray = np.empty(0)
@@ -224,12 +242,14 @@ class ActivationStatistics:
         activations = _as_rows(H, "H")
         seen = ActivationStatistics(self.threshold)
         seen.n_samples = len(activations)
+        seen._n_active = np.count_nonzero(activations > self.threshold, axis=0).astype(np.int64)
         seen._largest, seen._smallest = (
             bound.astype(np.float64) for bound in (activations.max(axis=0), activations.min(axis=0))
         )
-        _check_finite(float(max(np.abs(seen._largest).max(), np.abs(seen._smallest).max())), "H")
+        seen._exponent = excess_exponent(_check_finite(np.array([seen._largest, seen._smallest]), "H"))
+        if seen._exponent:
+            activations = activations * math.ldexp(1.0, -seen._exponent)
         seen._sum = activations.sum(axis=0, dtype=np.float64)
-        seen._n_active = np.count_nonzero(activations > self.threshold, axis=0).astype(np.int64)
         self.merge(seen)
 
     def merge(self, other: ActivationStatistics) -> None:
@@ -247,14 +267,17 @@ class ActivationStatistics:
         if other.n_samples == 0:
             return
         if self.n_samples == 0:
-            self.n_samples = other.n_samples
+            self.n_samples, self._exponent = other.n_samples, other._exponent
             for name in ("_sum", "_n_active", "_largest", "_smallest"):
                 setattr(self, name, getattr(other, name).copy())
             return
         if len(other._sum) != len(self._sum):
             raise ValueError(f"H must have {len(self._sum)} columns, as the rows before; got {len(other._sum)}.")
         self.n_samples += other.n_samples
-        self._sum += other._sum
+        exponent = max(self._exponent, other._exponent)
+        self._sum *= math.ldexp(1.0, self._exponent - exponent)
+        self._sum += other._sum * math.ldexp(1.0, other._exponent - exponent)
+        self._exponent = exponent
         self._n_active += other._n_active
         np.maximum(self._largest, other._largest, out=self._largest)
         np.minimum(self._smallest, other._smallest, out=self._smallest)
@@ -263,7 +286,7 @@ class ActivationStatistics:
     def mean_activation(self) -> FloatArray:
         """ρ̂, the mean over rows, of shape (n_units,), float64."""
         _check_seen(self.n_samples)
-        return self._sum / self.n_samples
+        return self._sum / self.n_samples * math.ldexp(1.0, self._exponent)
 
     @property
     def l0(self) -> float:
@@ -643,18 +666,20 @@ def _as_rows(array: ArrayLike, name: str) -> FloatArray:
 def _unit_rows(array: ArrayLike, name: str) -> FloatArray:
     """Return rows in float64, divided by their norms; rows of zeros as they are."""
     rows = _as_rows(array, name).astype(np.float64)
+    _check_finite(rows, name)
     largest = np.abs(rows).max(axis=1, keepdims=True)
-    _check_finite(float(largest.max()), name)
     rows /= np.where(largest > 0, largest, 1)  # so that no square overflows
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     rows /= np.where(norms > 0, norms, 1)
     return rows
 
 
-def _check_finite(largest: float, name: str) -> None:
-    """Raise ValueError where the largest magnitude says that there are NaN or infinite numbers."""
+def _check_finite(rows: FloatArray, name: str) -> float:
+    """Return the largest magnitude, or raise ValueError where there are NaN or infinite numbers."""
+    largest = largest_magnitude(rows)
     if not math.isfinite(largest):
         raise ValueError(f"{name} contains NaN or infinity; metrics are of finite numbers.")
+    return largest
 
 
 def _check_seen(n_samples: int) -> None:

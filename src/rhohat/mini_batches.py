@@ -42,15 +42,15 @@ class MiniBatches:
     loss, penalties, tangents, engine
         As for `Objective`. Means over rows, ρ̂ among them, are taken over the mini-batch.
     sample_weight : array of shape (n_samples,), default=None
-        How often each row counts. The mean over a mini-batch divides by the mean weight of all rows, not of its own,
-        so that batches add up to the whole.
+        How often each row counts, see the notes.
     seed : int
         Of the shuffling, the corruption and the choice of rows held out.
     corruption : Corruption, default=None
         What is done to the inputs, afresh in every epoch.
     validation_fraction : float, default=0
         Fraction of the rows that is held out of every mini-batch, for `validate`; at least one row where it is not 0.
-        Of rows that are read in windows, at most so many are as fit a quarter of `window_bytes`, which they then take.
+        Rows of weight 0 are neither counted nor held out. Of rows that are read in windows, at most so many are as fit
+        a quarter of `window_bytes`, which they then take.
     window_bytes : int, default=256 MiB
         Memory for rows that are to be read, for all windows together; a window holds one mini-batch at least.
 
@@ -68,6 +68,15 @@ class MiniBatches:
 
     Notes
     -----
+    With weights, a mini-batch counts by what its rows weigh. Let w̄ be the mean weight of the rows of an epoch. A batch
+    B of m rows, which weigh W_B together, has
+
+        J_B = 1/(m w̄) Σ_{i in B} w_i loss_i  +  W_B/(m w̄) × (penalties on ρ̂_B)  +  (penalties on weights)
+
+    where ρ̂_B = 1/W_B Σ_{i in B} w_i a_i. So the mean of J_B over the rows of an epoch is made of the weighted mean of
+    the loss over all rows, of the mean of the penalties on ρ̂_B, weighted by W_B, and of the penalties on weights. A
+    batch that weighs nothing has no mean activation, and costs no penalty on it.
+
     Rows in windows are shuffled less than others: a mini-batch is drawn from the chunks of rows that its window holds,
     which are from all over the file, see `row_windows`. Where the file's order says something of the rows, as when they
     are sorted by class, a large window is a good one.
@@ -104,17 +113,20 @@ class MiniBatches:
         #: An autoencoder that sees corrupted rows gives the clean ones back.
         self._rows: list[Any] = [X, X if y is None and corruption else y, sample_weight, tangents]
         self._seed, self._corruption, self._cache_bytes = seed, corruption, cache_bytes
-        n_held_out = self._count_held_out(X.shape[0], validation_fraction, sources, window_bytes)
+        counting = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
+        n_held_out = self._count_held_out(len(counting), validation_fraction, sources, window_bytes)
         self.n_samples = X.shape[0] - n_held_out
         draw = keyed_generator(seed, "rows held out")
         if sources:
-            self._held_out = np.sort(draw.choice(X.shape[0], n_held_out, replace=False, shuffle=False))
+            self._held_out = np.sort(draw.choice(counting, n_held_out, replace=False, shuffle=False))
             window_bytes -= n_held_out * bytes_of_a_row(sources)
             self._windows = RowWindows(sources, self._held_out, seed=seed, window_bytes=window_bytes)
         else:
-            order = draw.permutation(X.shape[0]) if n_held_out else np.arange(X.shape[0])
-            self._held_out, self._training = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
-        self._mean_weight = 1.0 if sample_weight is None else float(np.mean(sample_weight, dtype=np.float64))
+            self._held_out = np.sort(draw.permutation(counting)[:n_held_out])
+            self._training = np.delete(np.arange(X.shape[0]), self._held_out)
+        weights = np.ones(1) if sample_weight is None else np.delete(sample_weight, self._held_out)
+        #: Of the rows of an epoch.
+        self._mean_weight = float(np.mean(weights, dtype=np.float64))
         self._objectives: dict[int, BatchObjective] = {}
         self._memories: dict[tuple[int, int], _Rows] = {}
         shape = (_ROWS_FILLED, X.shape[1])
@@ -159,7 +171,7 @@ class MiniBatches:
             for fillings in windows:
                 self._fill(fillings[0])
                 for filling, following in zip_longest(fillings, fillings[1:]):
-                    objective = self._objective_over(filling.memory)
+                    objective = self._objective_over(filling.memory, filling.n_rows * self._mean_weight)
                     if following is not None:
                         objective.meanwhile = following.parts
                     yield objective, filling.n_rows
@@ -168,7 +180,7 @@ class MiniBatches:
                         self._fill(following)
 
     def validate(self, theta: FloatArray) -> float:
-        """Return J(θ) on the rows held out, corrupted the same way each time.
+        """Return J(θ) on the rows held out, by their own weights, corrupted the same way each time.
 
         Parameters
         ----------
@@ -227,14 +239,14 @@ class MiniBatches:
         return self._memories.pop((stock.n_rows, place))
 
     def _objective_of(self, rows: NDArray[np.intp] | Window, epoch: int, first: int) -> BatchObjective:
-        """Return the objective over some rows; see `_filling` for the arguments."""
+        """Return the objective over some rows, by their own weights; see `_filling` for the arguments."""
         stock = self._stock(rows)
         filling = self._filling(stock, slice(0, stock.n_rows), epoch, first, 2)  # a batch may wait in the other places
         self._fill(filling)
         return self._objective_over(filling.memory)
 
-    def _objective_over(self, memory: _Rows) -> BatchObjective:
-        """Return the objective over rows in memory: made once for each number of rows."""
+    def _objective_over(self, memory: _Rows, total_weight: float | None = None) -> BatchObjective:
+        """Return the objective over rows in memory, made once for each number of rows; see `Objective.set_rows`."""
         n_rows = len(memory.X)
         if n_rows not in self._objectives:
             self._objectives[n_rows] = BatchObjective(
@@ -249,7 +261,7 @@ class MiniBatches:
             )
         objective = self._objectives[n_rows]
         objective.meanwhile = []
-        objective.set_rows(*memory, total_weight=n_rows * self._mean_weight)
+        objective.set_rows(*memory, total_weight=total_weight)
         return objective
 
     def _stock(self, rows: NDArray[np.intp] | Window) -> _Stock:

@@ -145,7 +145,8 @@ class Objective:
     ) -> None:
         """Put other rows in the place of those given, as many and of the same kinds; they are not checked again.
 
-        `total_weight` is what means over rows are divided by; None means the sum of the rows' weights.
+        `total_weight` is what sums over rows are divided by; None means the sum of the rows' weights. Penalties on ρ̂
+        are multiplied by the part of it that the rows weigh.
         """
         assert (X.shape[0], X.dtype) == (self.n_samples, self._dtype)
         self._X, self._tangents = X, tangents
@@ -155,7 +156,9 @@ class Objective:
         own_weight = self.n_samples if sample_weight is None else float(np.sum(sample_weight, dtype=np.float64))
         self._total_weight = float(own_weight if total_weight is None else total_weight)
         #: What sums of activations are divided by: ρ̂ is a mean over these rows, whatever the others weigh.
-        self._mean_weight = own_weight or self._total_weight
+        self._mean_weight = own_weight or 1.0
+        #: How much a penalty on ρ̂ counts: as much as the rows that ρ̂ is a mean of, so not at all where none does.
+        self._share_of_means = own_weight / self._total_weight if own_weight else 0.0
 
     def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
         """Compute J, ∇J and the terms of J.
@@ -356,23 +359,28 @@ class Objective:
         added: list[FloatArray | None] = [None] * self.network.n_layers
         for hidden, rho_hat in enumerate(self._mean_activations(parameters, self._depth)):
             bounds = self.network.activations[hidden].bounds
-            for penalty in self._mean_penalties[hidden]:
-                value = penalty.value(rho_hat, bounds, self._dtype)
+            for penalty in self._penalties_on_means(hidden):
+                value = self._share_of_means * penalty.value(rho_hat, bounds, self._dtype)
                 values[penalty.name] = values.get(penalty.name, 0.0) + value
             added[hidden] = self._sum_derivatives(hidden, rho_hat)
         return values, added
 
+    def _penalties_on_means(self, hidden: int) -> list[MeanActivationPenalty]:
+        """Return the penalties on a layer's mean activations: none on a mean over rows that weigh nothing."""
+        return self._mean_penalties[hidden] if self._share_of_means > 0 else []
+
     def _sum_derivatives(self, hidden: int, rho_hat: FloatArray) -> FloatArray | None:
-        """Return ∂/∂ρ̂ of the penalties on a layer's mean activations, as the dtype of the arithmetic can hold it."""
-        if not self._mean_penalties[hidden]:
+        """Return ∂/∂ρ̂ of the penalties on a layer's mean activations, as the dtype of the arithmetic can hold it.
+
+        It needs no factor for their share: ρ̂ divides by the rows' weight, J by the total; the share is the quotient.
+        """
+        penalties = self._penalties_on_means(hidden)
+        if not penalties:
             return None
         bounds = self.network.activations[hidden].bounds
-        # What is summed over rows will be divided by their total weight.
-        scale = self._total_weight / self._mean_weight
         derivative = np.zeros_like(rho_hat)
-        for penalty in self._mean_penalties[hidden]:
+        for penalty in penalties:
             derivative += penalty.derivative(rho_hat, bounds, self._dtype)
-        derivative *= scale
         # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
         return derivative.clip(-self._largest, self._largest).astype(self._dtype)
 
@@ -384,14 +392,14 @@ class Objective:
         added_tangent: list[FloatArray | None] = [None] * self.network.n_layers
         sizes = self.network.layer_sizes[1 : self._depth + 1]
         means = self._means("_sum_activations_and_tangents", [*sizes, *sizes], parameters, direction)
-        for hidden, penalties in enumerate(self._mean_penalties[: self._depth]):
+        for hidden in range(self._depth):
+            penalties = self._penalties_on_means(hidden)
             rho_hat, tangent = means[hidden], means[hidden + self._depth]
             added[hidden] = self._sum_derivatives(hidden, rho_hat)
             if penalties:
                 bounds = self.network.activations[hidden].bounds
                 second = sum(p.second_derivative(rho_hat, bounds, self._dtype) for p in penalties)
-                scale = self._total_weight / self._mean_weight
-                added_tangent[hidden] = (scale * second * tangent).astype(self._dtype)
+                added_tangent[hidden] = (second * tangent).astype(self._dtype)
         return added, added_tangent
 
     def _sum_activations_and_tangents(

@@ -434,6 +434,26 @@ def test_autoencoders_learn_from_dask_arrays_with_weights_of_rows(engine_of, eng
     assert relative(model.cost(array, sample_weight=weights)[0], expected.cost(X, sample_weight=weights)[0]) <= 1e-9
 
 
+@pytest.mark.parametrize("kind", ["dask", "file", "array"])
+def test_a_row_of_weight_zero_is_not_there_on_a_cluster_either(kind, engine, tmp_path):
+    X = rows_in_memory()
+    weights = np.arange(len(X)) % 3 * 1.0
+    weights[700:1400] = 0  # a whole chunk
+    counting = weights > 0
+    wild = np.where(counting[:, None], X, 1e200)
+    np.save(tmp_path / "rows.npy", wild)
+    opened = {"dask": da.from_array(wild, chunks=(700, 12)), "file": tmp_path / "rows.npy", "array": wild}
+    model = SparseAutoencoder(n_components=4, sparsity=0.2, max_iter=4, random_state=0)
+    expected = clone(model).fit(X[counting], sample_weight=weights[counting])
+    with open_rows(opened[kind]) as rows:
+        found = clone(model).set_params(engine=engine).fit(rows, sample_weight=weights)
+        assert found.cost(rows, sample_weight=weights)[0] == pytest.approx(expected.loss_curve_[-1], rel=1e-9)
+    assert relative(found.theta_, expected.theta_) <= 1e-9
+    assert relative(found.mean_activation_, expected.mean_activation_) <= 1e-9
+    np.testing.assert_array_equal(found.training_range_, expected.training_range_)
+    assert found.output_activation_ == "sigmoid"
+
+
 @pytest.mark.parametrize("engine_of", [lambda engine: engine, lambda _: None], ids=["cluster", "threads"])
 def test_classifiers_and_regressors_learn_from_dask_arrays(engine_of, engine):
     X = rows_in_memory()

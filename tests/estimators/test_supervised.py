@@ -689,9 +689,10 @@ def test_weights_tangents_and_names_reach_the_fine_tuning(rng):
     names = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
     model = stacked(max_iter=20).fit(X_IRIS, names, weights)
     assert model.accuracy_after_ == model.score(X_IRIS, names, weights)
-    codes = model.autoencoder_.transform(X_IRIS)
-    assert model.accuracy_before_ == model.softmax_.score(codes, names, weights)
-    np.testing.assert_array_equal(clone(model.softmax_).fit(codes, names, weights).theta_, model.softmax_.theta_)
+    counting = weights > 0
+    codes, labels, weights = model.autoencoder_.transform(X_IRIS[counting]), names[counting], weights[counting]
+    assert model.accuracy_before_ == model.softmax_.score(codes, labels, weights)
+    np.testing.assert_array_equal(clone(model.softmax_).fit(codes, labels, weights).theta_, model.softmax_.theta_)
     tangents = rng.normal(size=(150, 1, 4))
     free, unmoved = (
         stacked(max_iter=40, tangent_weight=weight).fit(X_IRIS, Y_IRIS, tangents=tangents) for weight in (0.0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from rhohat.data.preprocessing import RowTransformer
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 
 __all__ = ["MeanImputer"]
+
+_LARGE_EXPONENT = 64  # of a power of two, in units of which no sum of float64s overflows
 
 
 class MeanImputer(RowTransformer):
@@ -65,17 +68,21 @@ class MeanImputer(RowTransformer):
         else:
             self.__dict__.pop("reading_", None)
             rows = open_rows(self._validate(X, reset=True))
-        total, count = np.zeros(rows.shape[1]), np.zeros(rows.shape[1], np.int64)
-        for some_total, some_count in rows.map_blocks(_sum_numbers):
-            total += some_total
-            count += some_count
-        if not np.isfinite(total).all():
+        for exponent in (0, _LARGE_EXPONENT):  # the latter where sums overflow in units of 1
+            total, count = np.zeros(rows.shape[1]), np.zeros(rows.shape[1], np.int64)
+            for some_total, some_count in rows.map_blocks(partial(_sum_numbers, exponent)):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    total += some_total
+                count += some_count
+            if np.isfinite(total).all():
+                break
+        else:
             raise ValueError(f"{rows.name} contains infinite numbers, in column {int(np.argmin(np.isfinite(total)))}.")
         if not count.all():
             empty = int(np.argmin(count))
             name = repr(rows.feature_names[empty]) if rows.feature_names is not None else str(empty)
             raise ValueError(f"column {name} of {rows.name} has no number at all, and so no mean; leave it out.")
-        self.means_ = total / count
+        self.means_ = np.ldexp(total / count, exponent)
         return self
 
     def _transform(self, X: FloatArray) -> FloatArray:
@@ -96,7 +103,8 @@ class MeanImputer(RowTransformer):
         return self._validate_inverse(X)
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
-        return as_float_rows(validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan", reset=reset))
+        with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+            return as_float_rows(validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan", reset=reset))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -104,9 +112,13 @@ class MeanImputer(RowTransformer):
         return tags
 
 
-def _sum_numbers(rows: FloatArray, _: int) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return the sums of the numbers in each column, and how many there are."""
+def _sum_numbers(exponent: int, rows: FloatArray, _: int) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return the sums of the numbers in each column, in units of a power of two, and how many there are."""
     known = ~np.isnan(rows)
-    total: FloatArray = np.where(known, rows, 0).sum(axis=0, dtype=np.float64)
+    numbers = np.where(known, rows, 0)
+    if exponent:
+        numbers = np.ldexp(numbers.astype(np.float64), -exponent)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total: FloatArray = numbers.sum(axis=0, dtype=np.float64)
     counts: Any = np.count_nonzero(known, axis=0)
     return total, counts

@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, Identity, Sigmoid, as_activation
-from rhohat.arrays import FloatArray, norm
+from rhohat.arrays import FloatArray, excess_exponent, norm
 from rhohat.cluster_objective import ClusterObjective
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource, open_rows
@@ -25,7 +25,7 @@ from rhohat.estimators.availability import available_where, works_in_mini_batche
 from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, warn_unless_converged
 from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.given_weights import GivenWeights
-from rhohat.estimators.sample_weights import check_sample_weight
+from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
@@ -69,7 +69,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0: every mean over rows is weighted, ρ̂ too. None means 1.
+            How often each row counts, at least 0: every mean over rows is weighted, ρ̂ too. None means 1. A row of
+            weight 0 is as if it were not there, except that its numbers must be finite.
 
         Returns
         -------
@@ -87,7 +88,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X = self._open(X, held=True)
         continues = self._continues()
         rows = self._validate(X) if continues else check_rows(X)
-        problem = self._make_problem(rows, self._choose_network(rows, continues), sample_weight)
+        rows, weights = self._weigh(rows, sample_weight)
+        problem = self._make_problem(rows, self._choose_network(rows, continues), weights)
         result = self._train(problem, X, continues=continues, n_corruptions=self.n_corruptions)
         self._measure_mean_activation(problem)
         warn_unless_converged(result)
@@ -115,8 +117,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         begun = hasattr(self, "coefs_")
         X = self._open(X)
         rows = self._validate(X) if begun else check_rows(X)
-        network = self._choose_network(rows, continues=begun)
-        problem = self._make_problem(rows, network, sample_weight)
+        rows, weights = self._weigh(rows, sample_weight)
+        problem = self._make_problem(rows, self._choose_network(rows, continues=begun), weights)
         self._train_an_epoch(problem, X)
         self._measure_mean_activation(problem)
         return self
@@ -214,16 +216,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """
         check_is_fitted(self)
         rows = open_rows(self._validate_for_use(X))
-        weights = check_sample_weight(sample_weight, rows, np.float64)
+        rows, weights = rows_that_count(rows, check_sample_weight(sample_weight, rows, np.float64))
         largest = max(abs(bound) for bound in rows.extent()) or 1.0  # no sum overflows in units of it
+        unit = math.ldexp(1.0, -excess_exponent(largest))  # nor a norm in units of the inverse of this
         first = rows.read(0, 1)[0].astype(np.float64)  # about which the mean of equal rows is exact
         total = np.zeros(rows.shape[1])
         for one in rows.map_blocks(partial(_sum_rows, first, largest, weights)):
             total += one
-        mean = first + total / (len(rows) if weights is None else weights.sum()) * largest
+        mean = first * unit + total / (len(rows) if weights is None else weights.sum()) * (largest * unit)
         reconstruct = self._forward_rows(rows, 0, self.network_.n_layers)
         residual = deviation = size = 0.0
-        for some in rows.map_blocks(partial(_norms, mean, weights, reconstruct)):
+        for some in rows.map_blocks(partial(_norms, unit, mean, weights, reconstruct)):
             residual, deviation, size = map(math.hypot, (residual, deviation, size), some)
         # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
         rounding = 4 * float(np.finfo(rows.dtype).eps) * size
@@ -268,8 +271,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         fitted = hasattr(self, "coefs_")
         X = self._open(X)
         rows = self._validate(X) if fitted else check_rows(X)
+        rows, weights = self._weigh(rows, sample_weight)
         network = self.network_ if fitted else self._choose_network(rows, continues=False)
-        return self._objective_of(self._make_problem(rows, network, sample_weight))
+        return self._objective_of(self._make_problem(rows, network, weights))
 
     def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
         """Return θ at which a fit to these rows starts: initial weights and biases, flat, as `objective` takes them.
@@ -426,14 +430,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return as_activations(self.activation, n_layers)
 
     def _make_problem(
-        self, X: FloatArray | RowSource, network: Network, sample_weight: ArrayLike | None = None
+        self, X: FloatArray | RowSource, network: Network, sample_weight: FloatArray | None = None
     ) -> Problem:
         return Problem(
             network,
             as_loss(self.loss),
             [*self._own_penalties(), *self._extra_penalties()],
             X,
-            sample_weight=check_sample_weight(sample_weight, X, X.dtype),
+            sample_weight=sample_weight,
             corruption=as_corruption(self.corruption),
         )
 
@@ -480,15 +484,19 @@ def _sum_rows(origin: FloatArray, unit: float, weights: FloatArray | None, rows:
 
 
 def _norms(
+    unit: float,
     mean: FloatArray,
     weights: FloatArray | None,
     reconstruct: Callable[[FloatArray, int], FloatArray],
     rows: FloatArray,
     first: int,
 ) -> tuple[float, float, float]:
-    """Return the norms of what is left of rows, of the rows about their mean, and of the rows, by their weights."""
-    wide = rows.astype(np.float64)
-    arrays = [wide - reconstruct(rows, first), wide - mean, wide]
+    """Return the norms of what is left of rows, of the rows about their mean, and of the rows, by their weights.
+
+    Rows and reconstructions are multiplied by a unit, in which the mean is given.
+    """
+    wide = rows * np.float64(unit)
+    arrays = [wide - reconstruct(rows, first) * np.float64(unit), wide - mean, wide]
     if weights is not None:
         roots = np.sqrt(weights[first : first + len(rows)])[:, None]
         arrays = [roots * array for array in arrays]

@@ -40,6 +40,7 @@ from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
 from rhohat.estimators.nested import NestedParameters
+from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.estimators.training import Problem, Training, train
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.fitted import FittedAttributes
@@ -243,6 +244,16 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
             return check_rows(X) if all_rows else X
         with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
             return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
+
+    def _weigh(self, X: FloatArray | RowSource, sample_weight: ArrayLike | None, *others: Any) -> tuple[Any, ...]:
+        """Return rows, their weights in the dtype of the rows, and what else belongs to them, without rows of weight 0.
+
+        Where memory is limited, rows in memory are not copied for that, but read block by block.
+        """
+        weights = check_sample_weight(sample_weight, X, X.dtype)
+        if self.memory_limit is not None and weights is not None and not weights.all():
+            X = open_rows(X)
+        return rows_that_count(X, weights, *others)
 
     def _open(self, X: Any, *, held: bool = False) -> Any:
         """Return rows of a Dask array as a row source, held on the cluster if there is one.

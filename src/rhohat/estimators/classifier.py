@@ -60,7 +60,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         y : array-like of shape (n_samples,)
             Class labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0.
+            How often each row counts, at least 0. A row of weight 0 is as if it were not there, except that its numbers
+            must be finite: a class that only such rows have is not learned.
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
             Directions in which the outputs should not change, with `tangent_weight`: see `rhohat.image_tangents`.
 
@@ -79,11 +80,13 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         X = self._open(X, held=True)
         continues = self._continues()
         rows, labels = self._check_labelled(X, y)
+        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         classes = np.unique(labels)
         if len(classes) < 2:
+            which = "" if sample_weight is None else ", among the rows of a weight above 0"
             raise ValueError(
-                f"y must have at least two classes, and has one class only: {classes[0]!r}; a classifier has nothing to"
-                " learn from it."
+                f"y must have at least two classes{which}, and has one class only: {classes[0]!r}; a classifier has"
+                " nothing to learn from it."
             )
         if continues and not np.array_equal(classes, self.classes_):
             raise ValueError(
@@ -91,7 +94,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
                 f" {classes}; set warm_start=False."
             )
         self._look_through(X, fitted=continues)
-        problem = self._make_classifier_problem(rows, labels, classes, sample_weight, tangents, continues)
+        problem = self._make_classifier_problem(rows, labels, classes, weights, directions, continues)
         result = self._train_classifier(problem, X, labels, continues, {"classes_": classes})
         warn_unless_converged(result)
         return self
@@ -129,6 +132,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         X = self._open(X)
         begun = hasattr(self, "coefs_")
         rows, labels = self._check_labelled(X, y)
+        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))
         if begun and classes is not None and not np.array_equal(np.unique(np.asarray(classes)), known):
             raise ValueError(f"classes must be those of the first call, {known}; got {classes!r}.")
@@ -143,7 +147,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
                 f"partial_fit saw one class only, {known[0]!r}; name all classes in the first call, as classes=[...]."
             )
         self._look_through(X, fitted=begun)
-        self._train_an_epoch(self._make_classifier_problem(rows, labels, known, sample_weight, tangents, begun), X)
+        self._train_an_epoch(self._make_classifier_problem(rows, labels, known, weights, directions, begun), X)
         self.classes_ = known
         return self
 
@@ -303,8 +307,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         X: FloatArray | RowSource,
         labels: NDArray[np.generic],
         classes: NDArray[np.generic],
-        sample_weight: ArrayLike | None,
-        tangents: ArrayLike | None,
+        weights: FloatArray | None,
+        tangents: FloatArray | None,
         continues: bool,
     ) -> Problem:
         output = self._output()
@@ -316,7 +320,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         by_blocks = isinstance(X, RowSource) or (self.memory_limit is not None and full_batch)
         targets = one_hot if by_blocks else one_hot.read(0, len(labels))
         loss = self._choose_loss(output)
-        return self._make_supervised_problem(X, targets, output, loss, sample_weight, tangents, continues)
+        return self._make_supervised_problem(X, targets, output, loss, weights, tangents, continues)
 
     def _problem_of(
         self,
@@ -328,12 +332,13 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         fitted: bool,
     ) -> Problem:
         rows, labels = self._check_labelled(self._open(X), y)
+        self._look_through(rows, fitted=fitted)
+        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         classes = self.classes_ if fitted else np.unique(labels)
         unknown = np.setdiff1d(labels, classes)
         if len(unknown):
             raise ValueError(f"y has the classes {unknown}, which are not among those of the fit, {classes}.")
-        self._look_through(rows, fitted=fitted)
-        problem = self._make_classifier_problem(rows, labels, classes, sample_weight, tangents, continues=False)
+        problem = self._make_classifier_problem(rows, labels, classes, weights, directions, continues=False)
         return replace(problem, network=self.network_) if fitted else problem
 
     def _output(self) -> Activation:

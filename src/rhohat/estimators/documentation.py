@@ -115,7 +115,7 @@ solver_message_ : str
 memory_plan_ : MemoryPlan
     What was held in memory: printed, it is a table.
 n_samples_fit_ : int
-    Rows of the last fit, or call of `partial_fit`.
+    Rows of the last fit, or call of `partial_fit`, of a weight above 0.
 data_name_ : str or None
     What these rows are called: the name of their file; None for rows that were an array.
 training_range_ : array of shape (2, n_features)

@@ -12,11 +12,12 @@ from sklearn.utils.validation import _check_y, check_array, check_is_fitted, che
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.compatibility import check_tangents
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource
 from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
-from rhohat.estimators.sample_weights import check_in_memory, check_sample_weight
+from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import JacobianPenalty, TangentPropagation
 from rhohat.losses import Loss
@@ -190,6 +191,23 @@ class BaseFeedforward(BaseNetwork):
             rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric)
         return as_float_rows(rows), targets
 
+    def _weigh_with_tangents(
+        self,
+        X: FloatArray | RowSource,
+        targets: NDArray[Any],
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+    ) -> tuple[Any, NDArray[Any], FloatArray | None, FloatArray | None]:
+        """Return rows, targets, weights and tangents, each for the rows of a weight above 0, or None."""
+        directions: FloatArray | None = None
+        if tangents is not None:
+            check_in_memory(tangents, "tangents")
+            with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+                directions = check_array(tangents, dtype=X.dtype, ensure_2d=False, allow_nd=True, input_name="tangents")
+            check_tangents(X, directions)
+        rows, weights, targets, directions = self._weigh(X, sample_weight, targets, directions)
+        return rows, targets, weights, directions
+
     def _look_through(self, X: ArrayLike | RowSource, *, fitted: bool) -> None:
         """Compare the columns with those of a fit, if there was one; read a row source, to see that it is finite."""
         if fitted:
@@ -203,8 +221,8 @@ class BaseFeedforward(BaseNetwork):
         targets: FloatArray | RowSource,
         output: Activation,
         loss: Loss,
-        sample_weight: ArrayLike | None,
-        tangents: ArrayLike | None,
+        weights: FloatArray | None,
+        tangents: FloatArray | None,
         continues: bool,
     ) -> Problem:
         """Return what is to be minimised over rows and targets of shape (n_samples, n_outputs)."""
@@ -215,18 +233,14 @@ class BaseFeedforward(BaseNetwork):
         penalties: list[Penalty] = [self._weight_decay()]
         if self.tangent_weight > 0 or tangents is not None:
             penalties.append(TangentPropagation(self.tangent_weight))
-        directions: FloatArray | None = None
-        if tangents is not None:
-            check_in_memory(tangents, "tangents")
-            directions = check_array(tangents, dtype=X.dtype, ensure_2d=False, allow_nd=True, input_name="tangents")
         return Problem(
             network,
             loss,
             [*penalties, *self._extra_penalties()],
             X,
             targets if isinstance(targets, RowSource) else np.ascontiguousarray(targets, dtype=X.dtype),
-            sample_weight=check_sample_weight(sample_weight, X, X.dtype),
-            tangents=directions,
+            sample_weight=weights,
+            tangents=tangents,
             corruption=as_corruption(self.corruption),
         )
 

@@ -149,7 +149,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0.
+            How often each row counts, at least 0. A row of weight 0 is as if it were not there, except that its numbers
+            must be finite.
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
             Directions in which the outputs should not change, with `tangent_weight`.
 
@@ -168,14 +169,13 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         X = self._open(X, held=True)
         continues = self._continues()
         rows, targets, output, one_dimensional = self._check_targets(X, y)
+        rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         given = self.noise_covariance is not None and not isinstance(self.noise_covariance, str)
         self._check_covariance_makes_sense(targets)
         self._look_through(X, fitted=continues)
         loss = GaussianLoss(self.noise_covariance) if given else as_loss(self.loss)
         scaling = self._scaling_of(targets, output, loss, continues)
-        problem = self._make_regression_problem(
-            rows, targets, output, loss, scaling, sample_weight, tangents, continues
-        )
+        problem = self._make_regression_problem(rows, targets, output, loss, scaling, weights, directions, continues)
         before = dict(self.__dict__)
         also = {"_scaling": scaling, "_one_dimensional": one_dimensional}
         try:
@@ -248,10 +248,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         X = self._open(X)
         begun = hasattr(self, "coefs_")
         rows, targets, output, one_dimensional = self._check_targets(X, y)
+        rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         self._look_through(X, fitted=begun)
         loss = as_loss(self.loss)
         scaling = self._scaling_of(targets, output, loss, begun)
-        problem = self._make_regression_problem(rows, targets, output, loss, scaling, sample_weight, tangents, begun)
+        problem = self._make_regression_problem(rows, targets, output, loss, scaling, weights, directions, begun)
         self._train_an_epoch(problem, X)
         self._forget_noise()
         self._scaling, self._one_dimensional = scaling, one_dimensional
@@ -337,12 +338,13 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     ) -> Problem:
         rows, targets, output, _ = self._check_targets(self._open(X), y)
         self._look_through(rows, fitted=fitted)
+        rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         covariance = self.noise_covariance
         if isinstance(covariance, str):  # unknown before a fit, which begins with the squared error
             covariance = self.__dict__.get("noise_covariance_") if fitted else None
         loss = as_loss(self.loss) if covariance is None else GaussianLoss(covariance)
         scaling = self._scaling_of(targets, output, loss, fitted)
-        problem = self._make_regression_problem(rows, targets, output, loss, scaling, sample_weight, tangents, False)
+        problem = self._make_regression_problem(rows, targets, output, loss, scaling, weights, directions, False)
         return replace(problem, network=self.network_) if fitted else problem
 
     def _output(self) -> Activation:
@@ -394,8 +396,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         output: Activation,
         loss: Loss,
         scaling: tuple[FloatArray, FloatArray],
-        sample_weight: ArrayLike | None,
-        tangents: ArrayLike | None,
+        weights: FloatArray | None,
+        tangents: FloatArray | None,
         continues: bool,
     ) -> Problem:
         """Return what is to be minimised, for targets that are mapped into the output's range."""
@@ -404,7 +406,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         if isinstance(loss, GaussianLoss):
             loss = _scaled_loss(loss, scaling[1])
         scaled = (targets - scaling[0]) / scaling[1]
-        return self._make_supervised_problem(X, scaled, output, loss, sample_weight, tangents, continues)
+        return self._make_supervised_problem(X, scaled, output, loss, weights, tangents, continues)
 
     def _check_covariance_makes_sense(self, targets: FloatArray) -> None:
         """Raise ValueError where `noise_covariance` contradicts the loss, or cannot be estimated."""
@@ -495,6 +497,9 @@ def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | N
 
     with np.errstate(over="ignore", invalid="ignore"):
         targets = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        if sample_weight is not None:
+            counting = sample_weight > 0
+            targets, predicted, sample_weight = targets[counting], predicted[counting], sample_weight[counting]
         largest = np.finfo(np.float64).max
         # In units of a power of two near the largest number of each target, which changes no bit.
         exponents = np.frexp(np.abs(targets).max(axis=0))[1]
@@ -532,6 +537,16 @@ def _scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[Float
     low, high = output.bounds
     if not (np.isfinite(low) and np.isfinite(high) and output.monotonic) or loss.contains is not None:
         return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
-    smallest, width = targets.min(axis=0), np.ptp(targets, axis=0)
-    scale = np.where(width > 0, width, 1) / ((_INNER[1] - _INNER[0]) * (high - low))
-    return smallest - scale * (low + _INNER[0] * (high - low)), scale
+    smallest, largest = targets.min(axis=0), targets.max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = largest - smallest
+        scale = np.where(width > 0, width, 1) / ((_INNER[1] - _INNER[0]) * (high - low))
+        shift = smallest - scale * (low + _INNER[0] * (high - low))
+        reached = np.array([[low], [high]]) * scale + shift
+    if not np.isfinite(reached).all():
+        column = int(np.argmin(np.isfinite(reached).all(axis=0)))
+        raise ValueError(
+            f"y ranges from {smallest[column]:.3g} to {largest[column]:.3g}, and a range that has room beyond both ends,"
+            f" as output_activation={output.name!r} needs it, is more than float64 holds; divide y by a constant."
+        )
+    return shift, scale

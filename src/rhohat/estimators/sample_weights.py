@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils.validation import _check_sample_weight
 
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource
+from rhohat.data.rows import select_rows
 
-__all__ = ["check_in_memory", "check_sample_weight"]
+__all__ = ["check_in_memory", "check_sample_weight", "rows_that_count"]
 
 
 def check_in_memory(array: ArrayLike | RowSource, name: str) -> None:
@@ -25,12 +29,45 @@ def check_sample_weight(
 ) -> FloatArray | None:
     """Return weights of rows in a dtype, or raise ValueError where they are none; None stays None.
 
-    They must be finite numbers, one for each row, at least 0, and not 0 for every row.
+    They must be finite numbers, one for each row, at least 0, and not 0 for every row; and of a size that sums of them,
+    and products with other numbers, are numbers as exact as others.
     """
     if sample_weight is None:
         return None
     check_in_memory(sample_weight, "sample_weight")
-    weights: FloatArray = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
-    if not weights.any():
+    weights: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    largest, held = weights.max(), np.finfo(dtype)
+    if not largest > 0:
         raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
-    return weights
+    if not held.tiny / held.eps < largest < held.max * held.eps:
+        raise ValueError(
+            f"sample_weight must have its largest number between {held.tiny / held.eps:.0e} and"
+            f" {held.max * held.eps:.0e}, for {np.dtype(dtype)} rows; got {largest:.3g}. Divide them by their mean."
+        )
+    return weights.astype(dtype, copy=False)
+
+
+def rows_that_count(X: Any, weights: FloatArray | None, *others: Any) -> tuple[Any, ...]:
+    """Return rows, their weights, and what else belongs to the rows, without the rows of weight 0.
+
+    Parameters
+    ----------
+    X : array or RowSource of shape (n_samples, n_features)
+        A source is read to see that all of its numbers are finite, those of rows that are left out, too.
+    weights : array of shape (n_samples,), or None
+    *others : array of shape (n_samples, ...), or None
+
+    Returns
+    -------
+    tuple
+        Of X, weights and others. They are themselves where every row counts.
+    """
+    if weights is None or weights.all():
+        return X, weights, *others
+    if isinstance(X, RowSource):
+        X.extent()
+    counting = np.flatnonzero(weights)
+    return tuple(
+        select_rows(one, counting) if isinstance(one, RowSource) else None if one is None else one[counting]
+        for one in (X, weights, *others)
+    )

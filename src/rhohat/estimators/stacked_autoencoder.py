@@ -20,7 +20,6 @@ from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
-from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
 from rhohat.estimators.training import Problem
 from rhohat.losses import as_loss
@@ -183,7 +182,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
             fit ends; the environment variable TMPDIR says where.
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts in every layer, at least 0.
+            How often each row counts in every layer, at least 0; a row of weight 0 is as if it were not there.
 
         Returns
         -------
@@ -200,7 +199,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
             self._check_before_fit(X.shape[1])
         rows = check_rows(X)
         self._check_before_fit(rows.shape[1])
-        weights = check_sample_weight(sample_weight, rows, rows.dtype)
+        rows, weights = self._weigh(rows, sample_weight)
         layers = check_layers(self.layers)
         seed = self._keep_seed({"X": rows} if weights is None else {"X": rows, "sample_weight": weights})
         fitted: list[BaseAutoencoder] = []
@@ -260,10 +259,9 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         return [a for layer in layers for a in layer._hidden_activations(len(layer._encoder_sizes()))]
 
     def _make_problem(
-        self, X: FloatArray | RowSource, network: Network, sample_weight: ArrayLike | None = None
+        self, X: FloatArray | RowSource, network: Network, sample_weight: FloatArray | None = None
     ) -> Problem:
-        weights = check_sample_weight(sample_weight, X, X.dtype)
-        return Problem(network, as_loss(check_layers(self.layers)[0].loss), [], X, sample_weight=weights)
+        return Problem(network, as_loss(check_layers(self.layers)[0].loss), [], X, sample_weight=sample_weight)
 
     def _join(self, autoencoders: Sequence[BaseAutoencoder]) -> None:
         """Take over the deep network that the fitted layers make up."""

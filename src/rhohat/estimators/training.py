@@ -334,8 +334,6 @@ def _warm_up(
     max_iter = min(-(-training.max_iter // 2), _MOST_WARM_UP_ITERATIONS)
     for n_rows in warm_up_sizes(n_samples, bytes_per_row(problem), memory.subset_bytes):
         rows = np.sort(order[:n_rows])
-        if problem.sample_weight is not None and not np.any(problem.sample_weight[rows] > 0):
-            continue
 
         def minimise(rows: NDArray[np.intp] = rows, start: FloatArray = theta, **kept: Any) -> SolverResult:
             objective = problem.on_rows(training.threads, rows, dtype, memory.cache_bytes)

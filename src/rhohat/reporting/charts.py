@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, excess_exponent
 
 __all__ = ["draw_curves", "draw_dots"]
 
@@ -17,6 +18,7 @@ _WIDTH, _HEIGHT = 460, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 12, 12, 44
 _MOST_POINTS = 500  # of a line: more than there are pixels
 _WIDE = 20  # largest / smallest from which on an axis is logarithmic
+_SMALLEST, _LARGEST, _LAST_DECADE = sys.float_info.min, sys.float_info.max, sys.float_info.max_10_exp
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,19 @@ class _Axis:
 
     def place(self, values: FloatArray) -> FloatArray:
         low, high = (math.log(self.low), math.log(self.high)) if self.logarithmic else (self.low, self.high)
-        numbers = np.log(values) if self.logarithmic else values
-        return self.start + (numbers - low) / (high - low) * (self.stop - self.start)
+        numbers = np.log(values) if self.logarithmic else np.asarray(values, dtype=np.float64)
+        unit = math.ldexp(1.0, -excess_exponent(max(abs(low), abs(high))))  # so that no difference overflows
+        low, high = low * unit, high * unit
+        return self.start + (numbers * unit - low) / (high - low) * (self.stop - self.start)
 
     def ticks(self) -> list[float]:
         """Return round numbers from low to high, a handful of them."""
         if not self.logarithmic:
             return _round_numbers(self.low, self.high)
-        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        decades = range(math.floor(math.log10(self.low)), min(math.ceil(math.log10(self.high)), _LAST_DECADE) + 1)
         for digits in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
             ticks = [digit * 10.0**decade for decade in decades for digit in digits]
+            ticks = [tick for tick in ticks if tick <= _LARGEST]
             inside = [tick for tick in ticks if self.low <= tick * (1 + 1e-9) and tick <= self.high * (1 + 1e-9)]
             if len(inside) >= 3:
                 return inside[:: -(-len(inside) // 7)]
@@ -55,7 +60,7 @@ def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str,
     name : str
         Unique on the page.
     curves : mapping of str to sequence of float
-        Drawn in order, the first above all others. Numbers that are not positive are left out on a logarithmic axis.
+        Drawn in order, the first above all others. Zeros, or nearly so, are left out on a logarithmic axis.
     title, description : str
         For who does not see it.
 
@@ -67,8 +72,8 @@ def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str,
     lines = {label: np.asarray(values, dtype=np.float64) for label, values in curves.items()}
     together = np.concatenate(list(lines.values()))
     together = together[np.isfinite(together)]
-    logarithmic = bool(np.all(together >= 0) and np.any(together > 0))
-    drawn = together[together > 0] if logarithmic else together
+    logarithmic = bool(np.all(together >= 0) and np.any(together >= _SMALLEST))
+    drawn = together[together >= _SMALLEST] if logarithmic else together
     length = max(len(values) for values in lines.values())
     x = _Axis(1, max(length, 2), _LEFT, _WIDTH - _RIGHT)
     y = _vertical(float(drawn.min()), float(drawn.max()), logarithmic)
@@ -106,7 +111,7 @@ def draw_dots(
         # Room about the target, or small differences from it would look large.
         room = 0.5 * abs(target)
         low, high = min(low, target - room), max(high, target + room)
-    logarithmic = low > 0 and high / low > _WIDE
+    logarithmic = low >= _SMALLEST and high / low > _WIDE
     if not logarithmic and low >= 0 and low < 0.5 * high:
         low = 0.0
     places = np.arange(1, len(ordered) + 1, dtype=np.float64)
@@ -115,7 +120,7 @@ def draw_dots(
     parts = [*_frame(x, y, "units, from the least active on", label)]
     if target is not None:
         height = float(y.place(np.array(target)))
-        above = bool(np.median(ordered) < target)  # where fewer dots are
+        above = 2 * np.count_nonzero(ordered < target) > len(ordered)  # where fewer dots are
         parts.append(f'<line class="target" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>')
         parts.append(
             f'<text class="target-label" x="{_LEFT + 8}" y="{height + (-6 if above else 15):.1f}">'
@@ -130,11 +135,13 @@ def draw_dots(
 def _vertical(low: float, high: float, logarithmic: bool) -> _Axis:
     """Return an axis with some room above and below."""
     if logarithmic:
-        room = max((high / low) ** 0.05, 1.05)
-        return _Axis(low / room, high * room, _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
-    room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+        room = max(math.exp(0.05 * (math.log(high) - math.log(low))), 1.05)
+        low, high = max(low / room, _SMALLEST / 2), min(high * room, _LARGEST)
+        return _Axis(low, high, _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
+    room = (0.06 * high - 0.06 * low) or 0.1 * abs(high) or 1.0
     # An axis that begins at 0 says so by having no room below.
-    return _Axis(low - (room if low != 0 else 0.02 * room), high + room, _HEIGHT - _BOTTOM, _TOP)
+    below = low - (room if low != 0 else 0.02 * room)
+    return _Axis(max(below, -_LARGEST), min(high + room, _LARGEST), _HEIGHT - _BOTTOM, _TOP)
 
 
 def _frame(x: _Axis, y: _Axis, x_label: str, y_label: str) -> list[str]:
@@ -161,7 +168,7 @@ def _frame(x: _Axis, y: _Axis, x_label: str, y_label: str) -> list[str]:
 def _line(values: FloatArray, x: _Axis, y: _Axis, classes: str) -> str:
     kept = _spread(len(values), _MOST_POINTS)
     numbers = values[kept]
-    fits = np.isfinite(numbers) & ((numbers > 0) | (not y.logarithmic))
+    fits = np.isfinite(numbers) & ((numbers >= _SMALLEST) | (not y.logarithmic))
     places, heights = x.place(kept[fits] + 1.0), y.place(numbers[fits])
     path = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(places, heights, strict=True))
     # A line of one point is drawn as a dot, by its round ends.
@@ -182,8 +189,8 @@ def _spread(length: int, most: int) -> FloatArray:
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    step = 10.0 ** math.floor(math.log10((high - low) / 4))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= 6)
+    step = 10.0 ** math.floor(math.log10(high / 4 - low / 4))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high / step - low / step) / factor <= 6)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [number * step for number in range(first, last + 1)]
 

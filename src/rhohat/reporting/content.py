@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,14 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin
 
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, in_safe_units
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.evaluation import Evaluation
 from rhohat.models import codes_of, estimator_of, feature_names_of, preprocessing_of, sparsity_target
 from rhohat.plots import _image_shape
 from rhohat.reporting.charts import draw_curves, draw_dots
-from rhohat.reporting.drawing import Sheets, as_uri, in_sheets, pixels_about_0, pixels_between, png
+from rhohat.reporting.drawing import (
+    Sheets,
+    as_uri,
+    fractions_between,
+    in_sheets,
+    pixels_about_0,
+    pixels_between,
+    png,
+)
 from rhohat.reporting.facts import Fit, Step, fits_of, names_of_units, network_of, steps_of
 from rhohat.reporting.measuring import Measurements
 from rhohat.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units
@@ -241,7 +250,8 @@ class Content:
                     "Between rows and reconstructions, mean over rows and over features.",
                 ),
             ]
-        mean = float(activations.mean_activation.mean())
+        means, unit = in_safe_units(activations.mean_activation)
+        mean = float(means.mean()) * unit
         aim = "" if self.target is None else f" Each unit is held to ρ = {show(self.target)}."
         n_dead = int(self.dead.sum())
         figures += [
@@ -312,7 +322,7 @@ class Content:
             target_label="" if self.target is None else f"ρ = {show(self.target)}",
             title="Mean activation of each unit",
             description=f"{len(means)} units in ascending order, from {show(float(means.min()))} to"
-            f" {show(float(means.max()))}; half of them are below {show(float(np.median(means)))}. {aim}",
+            f" {show(float(means.max()))}; half of them are below {show(_quantiles(means, [0.5])[0])}. {aim}",
         )
 
     @property
@@ -320,13 +330,13 @@ class Content:
         """Of ρ̂ over units: the table beside the chart."""
         means = self.measured.activations.mean_activation
         names = ["smallest", "a tenth is below", "half are below", "nine tenths are below", "largest"]
-        return list(zip(names, np.quantile(means, [0, 0.1, 0.5, 0.9, 1]).tolist(), strict=True))
+        return list(zip(names, _quantiles(means, [0, 0.1, 0.5, 0.9, 1]), strict=True))
 
     @cached_property
     def scale(self) -> tuple[float, float]:
         """The numbers that are drawn as black and as white: nearly the smallest and the largest of some rows."""
         sample = self.source.take(self._spread_rows(_SAMPLE))
-        low, high = (float(edge) for edge in np.quantile(sample, [0.005, 0.995]))
+        low, high = _quantiles(sample, [0.005, 0.995])
         return (low, high) if low < high else (float(sample.min()), float(sample.max()))
 
     @cached_property
@@ -358,12 +368,13 @@ class Content:
     ) -> Reconstruction:
         """Return the features of a row and of its reconstruction, those that it misses most where there are many."""
         low, high = span
-        width = np.where(high > low, high - low, 1)
         chosen = np.arange(len(row))
         if len(row) > _MOST_FEATURES_OF_A_ROW:
-            missed = np.abs(row - made) / width
+            (first, last, ours, theirs), _ = in_safe_units(np.array([low, high, row, made]))
+            with np.errstate(divide="ignore"):  # logarithms, as a quotient might overflow
+                missed = np.log2(np.abs(ours - theirs)) - np.log2(np.where(last > first, last - first, 1))
             chosen = np.sort(np.argsort(-missed, kind="stable")[:_MOST_FEATURES_OF_A_ROW])
-        places = [np.clip(100 * (part - low) / width, 0, 100) for part in (row, made)]
+        places = [100 * fractions_between(part, low, high) for part in (row, made)]
         features = tuple(
             (self.feature_name(j), float(row[j]), float(made[j]), float(places[0][j]), float(places[1][j]))
             for j in chosen.tolist()
@@ -479,7 +490,14 @@ def rounded(values: FloatArray) -> Any:
     """Return numbers of four digits, in lists."""
     array = np.asarray(values, dtype=np.float64)
     short = np.array([float(f"{value:.4g}") for value in array.ravel()]).reshape(array.shape)
-    return short.tolist()
+    largest = np.finfo(np.float64).max
+    return np.where(np.isfinite(array), short.clip(-largest, largest), short).tolist()  # it may be rounded to infinity
+
+
+def _quantiles(values: FloatArray, fractions: Sequence[float]) -> list[float]:
+    """Return quantiles of numbers of any size."""
+    numbers, unit = in_safe_units(values)
+    return [float(quantile) * unit for quantile in np.quantile(numbers, fractions)]
 
 
 def show(value: float, digits: int = 4) -> str:

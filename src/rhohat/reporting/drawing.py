@@ -9,11 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, in_safe_units
 
-__all__ = ["Pixels", "Sheets", "as_uri", "in_sheets", "pixels_about_0", "pixels_between", "png"]
+__all__ = [
+    "Pixels",
+    "Sheets",
+    "as_uri",
+    "fractions_between",
+    "in_sheets",
+    "pixels_about_0",
+    "pixels_between",
+    "png",
+]
 
 #: Bytes, of shape (n_images, height, width) or (n_images, height, width, 3).
 Pixels = NDArray[np.uint8]
@@ -121,10 +130,29 @@ def pixels_about_0(rows: FloatArray, image_shape: tuple[int, ...]) -> Pixels:
 
 def pixels_between(rows: FloatArray, scale: tuple[float, float], image_shape: tuple[int, ...]) -> Pixels:
     """Return rows as images on a scale from black to white; what is beyond is black or white."""
-    low, high = scale
-    with np.errstate(over="ignore"):  # which is beyond, too
-        fractions = np.clip((rows - low) / (high - low if high > low else 1), 0, 1)
-    return _as_bytes(fractions, image_shape)
+    return _as_bytes(fractions_between(rows, *scale), image_shape)
+
+
+def fractions_between(values: FloatArray, low: ArrayLike, high: ArrayLike) -> FloatArray:
+    """Return how far numbers are on the way from `low` to `high`, in [0, 1]; what is beyond is at an end.
+
+    Where `low` is `high`, the way is one of length 1. Nothing overflows, whatever the numbers are.
+
+    Parameters
+    ----------
+    values, low, high : arrays that are broadcast together
+
+    Examples
+    --------
+    >>> fractions_between(np.array([-1.5e308, 0.0, 7.5e307, 1.7e308]), -1.5e308, 1.5e308)
+    array([0.  , 0.5 , 0.75, 1.  ])
+    """
+    start, stop = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    stop = np.where(stop > start, stop, start + 1)
+    (start, stop, numbers), _ = in_safe_units(np.array(np.broadcast_arrays(start, stop, np.clip(values, start, stop))))
+    width = stop - start
+    fractions: FloatArray = (numbers - start) / np.where(width > 0, width, 1)
+    return fractions
 
 
 def _as_bytes(fractions: FloatArray, image_shape: tuple[int, ...]) -> Pixels:

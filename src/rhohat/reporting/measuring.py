@@ -18,6 +18,7 @@ from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.metrics import ActivationStatistics, ReconstructionStatistics
 from rhohat.models import codes_of
+from rhohat.reporting.drawing import fractions_between
 
 __all__ = ["Measurements", "TopRows", "measure", "runs_of_rows"]
 
@@ -176,8 +177,7 @@ def _blocks(
 def _count(codes: FloatArray, low: FloatArray, high: FloatArray) -> NDArray[np.intp]:
     """Return how many rows are in each part of each unit's range, of shape (n_units, n_bins)."""
     n_units = codes.shape[1]
-    width = np.where(high > low, high - low, 1)
-    bins = ((codes - low) / width * N_BINS).astype(np.intp)
+    bins = (fractions_between(codes, low, high) * N_BINS).astype(np.intp)
     np.clip(bins, 0, N_BINS - 1, out=bins)  # the largest activation belongs to the last part
     bins += N_BINS * np.arange(n_units)
     counts: NDArray[np.intp] = np.bincount(bins.ravel(), minlength=n_units * N_BINS).reshape(n_units, N_BINS)

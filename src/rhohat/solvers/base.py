@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias, runtim
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, largest_magnitude
 from rhohat.solvers.divergence import HOPELESS, Lowest, has_risen
 
 __all__ = [
@@ -702,8 +702,3 @@ class Run:
                     f" min_improvement={self.min_improvement:g} of it. The gradient's largest component is"
                     f" {self.point.gradient_norm:.1e}; set the solver's min_improvement to 0 to go on.",
                 )
-
-
-def largest_magnitude(array: FloatArray) -> float:
-    """Return max |array|, 0 for none, in no further memory; it is finite if, and only if, every number is."""
-    return float(np.maximum(np.max(array, initial=0.0), -np.min(array, initial=0.0)))

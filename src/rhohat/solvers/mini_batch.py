@@ -12,7 +12,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.arrays import FloatArray, empty_aligned, largest_magnitude
 from rhohat.blocks import theta_parts
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
 from rhohat.solvers._interrupts import HeldInterrupts, interrupts_held
@@ -30,7 +30,6 @@ from rhohat.solvers.base import (
     Solver,
     SolverResult,
     Stop,
-    largest_magnitude,
 )
 from rhohat.solvers.divergence import WORSE, Lowest, has_risen
 from rhohat.solvers.schedules import Schedule, as_schedule

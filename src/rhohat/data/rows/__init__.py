@@ -7,6 +7,7 @@ from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.labels import OneHotRows
 from rhohat.data.rows.opening import open_rows, open_table
+from rhohat.data.rows.selected import SelectedRows, select_rows
 
 __all__ = [
     "ColumnsOfAFit",
@@ -17,8 +18,10 @@ __all__ = [
     "OneHotRows",
     "Reading",
     "RowSource",
+    "SelectedRows",
     "is_dask_array",
     "open_rows",
     "open_table",
     "remember_columns",
+    "select_rows",
 ]

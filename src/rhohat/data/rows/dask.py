@@ -134,6 +134,10 @@ class DaskRows(RowSource):
         (out[order],) = self._compute_all([self.array[rows[order]]])
         return out
 
+    def select(self, rows: NDArray[np.intp]) -> DaskRows:
+        """Return the rows of these numbers, ascending, each once, as a source of their own."""
+        return DaskRows(self.array[rows], self.name, self._compute_all)
+
     def _part(self, start: int, stop: int) -> RowSource:
         return DaskRows(self.array[start:stop], self.name, self._compute_all)
 

@@ -1,0 +1,87 @@
+"""Some rows of other rows, chosen by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.arrays import FloatArray
+from rhohat.data.rows.arrays import ArrayRows
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.dask import DaskRows
+
+__all__ = ["SelectedRows", "select_rows"]
+
+
+def select_rows(source: RowSource, rows: NDArray[np.intp]) -> RowSource:
+    """Return some rows of a source as a source of their own; those of a Dask array stay where Dask has them.
+
+    Parameters
+    ----------
+    source : RowSource
+        It stays open when what is returned is closed.
+    rows : array of int, of shape (n_rows,)
+        Their numbers, ascending, each once.
+    """
+    return source.select(rows) if isinstance(source, DaskRows) else SelectedRows(source, rows)
+
+
+class SelectedRows(RowSource):
+    """Some rows of another source.
+
+    Parameters
+    ----------
+    source : RowSource
+        It stays open when this is closed.
+    rows : array of int, of shape (n_rows,)
+        Their numbers, ascending, each once.
+    """
+
+    def __init__(self, source: RowSource, rows: NDArray[np.intp]) -> None:
+        self._source, self._rows = source, rows
+        super().__init__(source.name, (len(rows), *source.row_shape), source.dtype, source.feature_names)
+        self.reading = source.reading
+        self.kept = rows if source.kept is None else source.kept[rows]
+        self.targets = None if source.targets is None else source.targets[rows]
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the other source is."""
+        return self._source.is_watched
+
+    @property
+    def rows_stored_together(self) -> int:
+        """Those of the other source."""
+        return self._source.rows_stored_together
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the other source holds, and what it reads around the rows that are taken."""
+        return self._source.held_bytes + self._source.rows_at_once * self.shape[1] * self.dtype.itemsize
+
+    def recipes(self, edges: Sequence[int]) -> list[Any]:
+        """Return what the rows between edges can be made of in another process; see `RowSource.recipes`."""
+        if self._source.edges is not None:  # pieces that are on a cluster are cut elsewhere
+            return super().recipes(edges)
+        ends = [int(self._rows[edge]) for edge in edges[:-1]] + [int(self._rows[edges[-1] - 1]) + 1]
+        return [
+            partial(_open_selected, recipe, self._rows[start:stop] - first)
+            for recipe, first, (start, stop) in zip(self._source.recipes(ends), ends, pairwise(edges), strict=False)
+        ]
+
+    def release(self) -> None:
+        """Let the other source go of what it holds."""
+        self._source.release()
+
+    def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
+        out[:] = self._source.take(self._rows[start:stop])
+
+
+def _open_selected(recipe: Callable[[], RowSource] | FloatArray, rows: NDArray[np.intp]) -> RowSource:
+    """Return some rows of a part of others, which are an array or yet to be opened."""
+    return SelectedRows(recipe() if callable(recipe) else ArrayRows(recipe), rows)
