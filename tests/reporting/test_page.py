@@ -252,6 +252,13 @@ def test_what_a_pca_makes_of_images_is_no_image(rng):
         ((6, 18, 1), "auto", (6, 18)),
         ((108,), (12, 9), (12, 9)),
         ((108,), (2, 18, 3), (2, 18)),
+        ((3, 4, 9), "auto", (4, 9)),
+        ((108,), (3, 4, 9), (4, 9)),
+        ((1, 6, 18), "auto", (6, 18)),
+        ((108,), (1, 6, 18), (6, 18)),
+        ((6, 6, 4), "auto", None),
+        ((4, 6, 6), "auto", None),
+        ((2, 2, 6, 6), "auto", None),
         ((6, 6, 3), None, None),
         ((9,), "auto", None),
         ((20,), "auto", None),
@@ -273,6 +280,37 @@ def test_colour_stays_colour(rng):
     unit_input = autoencoder.maximal_inputs()[1]
     expected = np.rint(255 * (0.5 + 0.5 * unit_input / np.abs(unit_input).max())).reshape(6, 6, 3)
     np.testing.assert_array_equal(image_of(record["inputs"], 1, 6, 6), expected)
+
+
+def test_colours_that_come_plane_by_plane_look_like_those_that_come_pixel_by_pixel(rng):
+    images = rng.random((50, 5, 7, 3))
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    autoencoder = fitted(planes.reshape(50, -1), 2)
+    for data, shape in ((planes, "auto"), (planes.reshape(50, -1), (3, 5, 7))):
+        page = report(autoencoder, data, image_shape=shape)
+        record = record_of(page)
+        assert "images of 5 × 7 pixels in colour" in page
+        assert 'width="7" height="5"' in page
+        unit_input = autoencoder.maximal_inputs()[1].reshape(3, 5, 7).transpose(1, 2, 0)
+        expected = np.rint(255 * (0.5 + 0.5 * unit_input / np.abs(unit_input).max()))
+        np.testing.assert_array_equal(image_of(record["inputs"], 1, 5, 7), expected)
+        low, high = np.quantile(planes, [0.005, 0.995])
+        for place, number in enumerate(record["rows"]["numbers"]):
+            row = np.rint(255 * np.clip((images[number] - low) / (high - low), 0, 1))
+            np.testing.assert_array_equal(image_of(record["rows"], place, 5, 7), row)
+        first = re.findall(r'<img src="([^"]*)" width="7" height="5" alt="Row 0">', page)
+        row = np.rint(255 * np.clip((images[0] - low) / (high - low), 0, 1))
+        np.testing.assert_array_equal(pixels_of(first[0]), row)
+
+
+def test_flat_rows_are_drawn_in_the_shape_of_those_of_the_fit(rng):
+    images = rng.random((50, 3, 4, 9))
+    with open_rows(images) as rows:
+        autoencoder = fitted(rows, 2)
+    flat = images.reshape(50, -1)
+    assert record_of(report(autoencoder, flat))["image"] == {"height": 4, "width": 9}
+    autoencoder.fit(flat)
+    assert record_of(report(autoencoder, flat))["image"] == {"height": 6, "width": 6}
 
 
 def test_supervised_models_show_their_last_hidden_layer_and_no_reconstructions(rng):
@@ -385,7 +423,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_work(tmp_path, rng)
     ("options", "message"),
     [
         ({"image_shape": "square"}, "image_shape must be 'auto', None, or a tuple"),
-        ({"image_shape": (3, 5)}, r"image_shape must be \(height, width\) .* with 16 values; got \(3, 5\)"),
+        ({"image_shape": (3, 5)}, r"image_shape must be .*, with 16 values; got \(3, 5\)"),
         ({"max_rows": 0}, "max_rows must be an integer, at least 1, or None; got 0"),
         ({"max_rows": 2.5}, "max_rows must be"),
         ({"n_reconstructions": -1}, "n_reconstructions must be an integer, at least 0; got -1"),

@@ -8,21 +8,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin
 
 from rhohat.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.evaluation import Evaluation
-from rhohat.models import codes_of, estimator_of, feature_names_of, preprocessing_of, sparsity_target
-from rhohat.plots import _image_shape
+from rhohat.image_shapes import image_size
+from rhohat.models import codes_of, estimator_of, preprocessing_of, sparsity_target
 from rhohat.reporting.charts import draw_curves, draw_dots
 from rhohat.reporting.drawing import Sheets, as_uri, in_sheets, pixels_about_0, pixels_between, png
 from rhohat.reporting.facts import Fit, Step, fits_of, names_of_units, network_of, steps_of
 from rhohat.reporting.measuring import Measurements
 from rhohat.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units
 
-__all__ = ["Content", "choose_image_shape", "choose_names"]
+__all__ = ["Content"]
 
 MOST_TOP_ROWS, _FEWEST_TOP_ROWS = 12, 3
 _RAW_BYTES = 2**26  # of pictures of top rows, before they are packed
@@ -63,60 +62,6 @@ class Reconstruction:
     made: str = ""
     features: tuple[tuple[str, float, float, float, float], ...] = ()
     n_left_out: int = 0
-
-
-def choose_image_shape(image_shape: Any, model: Any, source: RowSource, names: list[str] | None) -> Any:
-    """Return the shape in which rows are drawn, or None where they are drawn as bars.
-
-    Parameters
-    ----------
-    image_shape : "auto", None or tuple
-        As given to `report`.
-    model : fitted model
-    source : RowSource
-        After the model's preprocessing.
-    names : list of str, or None
-        Of the features.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these, or has another number of values than rows have.
-    """
-    n_features = source.shape[1]
-    if image_shape is None:
-        return None
-    if isinstance(image_shape, str):
-        if image_shape != "auto":
-            raise ValueError(f"image_shape must be 'auto', None, or a tuple of integers; got {image_shape!r}.")
-        return _guess_image_shape(model, source.row_shape, n_features, names)
-    return _image_shape(n_features, tuple(int(size) for size in image_shape))
-
-
-def _guess_image_shape(
-    model: Any, row_shape: tuple[int, ...], n_features: int, names: list[str] | None
-) -> tuple[int, ...] | None:
-    # What a PCA makes of an image is none, though there may be as many numbers.
-    if any(isinstance(step, ClassNamePrefixFeaturesOutMixin) for step in preprocessing_of(model)):
-        return None
-    if len(row_shape) == 3 and row_shape[2] == 1:
-        row_shape = row_shape[:2]
-    if (len(row_shape) == 2 or (len(row_shape) == 3 and row_shape[2] == 3)) and min(row_shape[:2]) > 1:
-        return row_shape
-    if names is not None or n_features < 16:
-        return None
-    try:
-        return _image_shape(n_features, None)
-    except ValueError:
-        return None
-
-
-def choose_names(model: Any, source: RowSource) -> list[str] | None:
-    """Return the names of the columns that the network sees: those of its fit, or of the rows as they were opened."""
-    known = feature_names_of(model)
-    if known is None and all(isinstance(step, OneToOneFeatureMixin) for step in preprocessing_of(model)):
-        known = source.feature_names
-    return known
 
 
 @dataclass(frozen=True)
@@ -185,6 +130,11 @@ class Content:
         name = self.estimator.data_name_
         rows = f"{self.estimator.n_samples_fit_:,} rows"
         return f"{rows} in memory" if name is None else f"{rows} of {name}"
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of rows that are drawn as pictures."""
+        return None if self.image_shape is None else image_size(self.image_shape)
 
     @property
     def n_features(self) -> int:
@@ -420,19 +370,16 @@ class Content:
                 break
             n_top = max(_FEWEST_TOP_ROWS, min(n_top - 1, int(n_top * max(left, 0) / size)))
         return {
-            "image": {"height": shape[0], "width": shape[1]},
+            "image": dict(zip(("height", "width"), image_size(shape), strict=True)),
             "inputs": inputs.as_record(),
             "rows": {"numbers": numbers.tolist(), **sheets.as_record()},
             "top": self._top(numbers, n_top),
         }
 
     def _pixels_of(self, numbers: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        pixels = np.empty((len(numbers), *shape), np.uint8)
         at_once = self.source.rows_at_once
-        for start in range(0, len(numbers), at_once):
-            some = slice(start, start + at_once)
-            pixels[some] = pixels_between(self.source.take(numbers[some]), self.scale, shape)
-        return pixels
+        parts = (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
+        return np.concatenate([pixels_between(self.source.take(part), self.scale, shape) for part in parts])
 
     def _bars(self) -> dict[str, Any]:
         inputs, top = self.units.inputs, self.measured.top.rows

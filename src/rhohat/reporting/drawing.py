@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
+from rhohat.image_shapes import as_images
 
 __all__ = ["Pixels", "Sheets", "as_uri", "in_sheets", "pixels_about_0", "pixels_between", "png"]
 
@@ -128,4 +129,4 @@ def pixels_between(rows: FloatArray, scale: tuple[float, float], image_shape: tu
 
 
 def _as_bytes(fractions: FloatArray, image_shape: tuple[int, ...]) -> Pixels:
-    return np.rint(255 * fractions).astype(np.uint8).reshape(-1, *image_shape)
+    return np.rint(255 * as_images(fractions, image_shape)).astype(np.uint8)

@@ -20,7 +20,8 @@ from rhohat.evaluation import evaluate
 from rhohat.extras import import_extra
 from rhohat.metrics import default_threshold
 from rhohat.models import estimator_of, open_model_rows, prepare_rows
-from rhohat.reporting.content import MOST_TOP_ROWS, Content, choose_image_shape, choose_names, show
+from rhohat.reporting.appearance import choose_image_shape, choose_names
+from rhohat.reporting.content import MOST_TOP_ROWS, Content, show
 from rhohat.reporting.facts import versions
 from rhohat.reporting.measuring import measure
 from rhohat.reporting.units import describe_units
@@ -63,8 +64,10 @@ def report(
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
         What a classifier or regressor is to predict; with it the page says how well it does. Others ignore it.
     image_shape : {"auto"}, tuple of int or None, default="auto"
-        (height, width) or (height, width, 3), in which rows are drawn. None: as bars, one for each feature. "auto": the
-        shape that the rows have in `data`; else, where features have no names and there are 16 or more, square.
+        In which rows are drawn: (height, width); in colour (height, width, 3), or (3, height, width) where all red
+        comes first, then all green, then all blue. None: as bars, one for each feature. "auto": the shape that the
+        rows have in `data`, or had in the fit. Where they were flat, features have no names, and there are 16 or more,
+        they are drawn as squares, in grey or as (height, width, 3).
     threshold : float, default=None
         A unit is active where its activation is above this. None: see `rhohat.metrics.default_threshold`.
     title : str, default=None
@@ -118,7 +121,7 @@ def report(
         try:
             prepared = prepare_rows(model, source)
             names = choose_names(model, source)
-            shape = choose_image_shape(image_shape, model, prepared, names)
+            shape = choose_image_shape(image_shape, model, names, prepared)
             if threshold is None:
                 threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
             evaluated = None if y is None else evaluate(model, source, y, cost=False)
