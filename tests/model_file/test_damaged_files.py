@@ -122,7 +122,7 @@ def test_a_shape_of_rows_that_does_not_fit_is_refused(shape, path):
         record["model"]["reading"]["row_shape"] = shape
 
     forge(path, another_shape_of_rows, "rows of several axes")
-    with pytest.raises(ModelFileError, match="it was fitted to rows of the shape|must be of type|row_shape"):
+    with pytest.raises(ModelFileError, match=r"it was fitted to rows of the shape|must be of type|row_shape"):
         rhohat.load(path)
 
 
