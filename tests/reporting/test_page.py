@@ -313,6 +313,53 @@ def test_flat_rows_are_drawn_in_the_shape_of_those_of_the_fit(rng):
     assert record_of(report(autoencoder, flat))["image"] == {"height": 6, "width": 6}
 
 
+def test_rows_on_another_scale_than_those_of_the_fit_are_remarked_on_near_the_top(rng):
+    X = rng.random((80, 16))
+    autoencoder = fitted(X)
+    assert 'class="remarks"' not in report(autoencoder, X)
+    with pytest.warns(UserWarning, match="lie far outside of what the model was trained on") as warned:
+        page = report(autoencoder, 255 * X)
+    assert warned[0].filename == __file__
+    (remarks,) = re.findall(r'<ul class="remarks"[^>]*>(.*?)</ul>', page, re.DOTALL)
+    assert "Most of these rows lie far outside of what the model was trained on: they range from" in remarks
+    assert page.index('class="remarks"') < page.index('id="figures-heading"')
+
+
+@pytest.mark.parametrize("shape", [None, (4, 4)])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_part_of_the_rows_is_named_and_its_rows_have_their_numbers(shape, scaled, rng, tmp_path):
+    X = rng.random((80, 16))
+    np.save(tmp_path / "rows.npy", X)
+    model = make_pipeline(StandardScaler(), fitted(StandardScaler().fit_transform(X))) if scaled else fitted(X)
+    if scaled:
+        model[0].fit(X)
+    with open_rows(tmp_path / "rows.npy") as rows:
+        page = report(model, rows[30:70], image_shape=shape)
+        assert f"all 40 of {rows.name}[30:70];" in page
+        assert "on rows.npy[30:70]</h1>" in page
+        assert f"all 80 of {rows.name};" in report(model, rows[:], image_shape=shape)
+    numbers = record_of(page)["rows"]["numbers"]
+    assert min(numbers) >= 30
+    assert max(numbers) < 70
+    codes = model.transform(X)[30:70]
+    best = [numbers[places[0]] for places in record_of(page)["top"]["places"]]
+    assert best == (30 + codes.argmax(axis=0)).tolist()
+    shown = re.findall(r'alt="Row (\d+)"|<caption>Row (\d+) ', page)
+    assert [int(one or other) for one, other in shown][:2] == [30, 32]
+
+
+def test_rows_that_were_left_out_are_told_and_the_others_keep_their_numbers(rng, tmp_path):
+    table = pd.DataFrame(rng.random((60, 5)), columns=list("abcde"))
+    table.iloc[:20, 1] = np.nan
+    table.to_csv(tmp_path / "holes.csv", index=False)
+    with open_rows(tmp_path / "holes.csv", missing="drop") as rows:
+        page = report(fitted(rows, 2), rows)
+    assert "20 of the 60 rows of" in page
+    assert "have missing values and are left out" in page
+    assert min(record_of(page)["rows"]["numbers"]) >= 20
+    assert "<caption>Row 20 " in page
+
+
 def test_supervised_models_show_their_last_hidden_layer_and_no_reconstructions(rng):
     X, y = rng.random((60, 16)), np.arange(60) % 3
     classifier = FeedforwardClassifier(hidden_layer_sizes=(6, 4), max_iter=2000, tol=1e-2, random_state=0).fit(X, y)

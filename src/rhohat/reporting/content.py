@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -82,6 +83,8 @@ class Content:
     n_reconstructions : int
     evaluated : Evaluation, default=None
         Where it was said what is to be predicted.
+    remarks : sequence of str, default=()
+        What is to be said of the rows, such as that they are on another scale than those of the fit.
     """
 
     model: Any
@@ -93,6 +96,7 @@ class Content:
     units: Units
     n_reconstructions: int
     evaluated: Evaluation | None = None
+    remarks: Sequence[str] = ()
 
     @property
     def estimator(self) -> Any:
@@ -285,22 +289,22 @@ class Content:
         if not isinstance(self.estimator, BaseAutoencoder) or self.n_reconstructions == 0:
             return []
         numbers = self._spread_rows(self.n_reconstructions)
-        rows = self.source.take(numbers)
+        rows, named = self.source.take(numbers), self._numbers_found(numbers)
         made = np.asarray(self.estimator.inverse_transform(codes_of(self.estimator, open_rows(rows))))
         with np.errstate(over="ignore"):
             errors = ((rows.astype(np.float64) - made) ** 2).mean(axis=1)
         if self.image_shape is not None:
             originals, pictures = (pixels_between(part, self.scale, self.image_shape) for part in (rows, made))
             return [
-                Reconstruction(int(number), float(error), as_uri(png(above)), as_uri(png(below)))
-                for number, error, above, below in zip(numbers, errors, originals, pictures, strict=True)
+                Reconstruction(number, float(error), as_uri(png(above)), as_uri(png(below)))
+                for number, error, above, below in zip(named, errors, originals, pictures, strict=True)
             ]
         sample = self.source.take(self._spread_rows(_SAMPLE))
         low = np.minimum(sample.min(axis=0), rows.min(axis=0))
         high = np.maximum(sample.max(axis=0), rows.max(axis=0))
         return [
-            self._compare(int(number), row, one, float(error), (low, high))
-            for number, row, one, error in zip(numbers, rows, made, errors, strict=True)
+            self._compare(number, row, one, float(error), (low, high))
+            for number, row, one, error in zip(named, rows, made, errors, strict=True)
         ]
 
     def _compare(
@@ -372,7 +376,7 @@ class Content:
         return {
             "image": dict(zip(("height", "width"), image_size(shape), strict=True)),
             "inputs": inputs.as_record(),
-            "rows": {"numbers": numbers.tolist(), **sheets.as_record()},
+            "rows": {"numbers": self._numbers_found(numbers), **sheets.as_record()},
             "top": self._top(numbers, n_top),
         }
 
@@ -401,7 +405,7 @@ class Content:
                 "features": strongest.tolist(),
                 "weights": rounded(np.take_along_axis(inputs, strongest, axis=1)),
             },
-            "rows": {"numbers": numbers.tolist()},
+            "rows": {"numbers": self._numbers_found(numbers)},
             "top": {**shown, "values": rounded(values[:, :n_top])},
         }
 
@@ -410,6 +414,12 @@ class Content:
         n_top = min(n_top, len(self.measured.rows))
         rows, activations = self.measured.top.rows[:, :n_top], self.measured.top.activations[:, :n_top]
         return {"places": np.searchsorted(numbers, rows).tolist(), "activations": rounded(activations)}
+
+    def _numbers_found(self, rows: NDArray[np.intp]) -> list[int]:
+        """Return which rows these are of those that were found, before some were left out."""
+        kept = self.source.kept
+        numbers: list[int] = (rows if kept is None else kept[rows]).tolist()
+        return numbers
 
     def _spread_rows(self, most: int) -> NDArray[np.intp]:
         """Return numbers of so many rows, spread evenly over those looked at."""

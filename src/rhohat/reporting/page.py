@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,7 +120,8 @@ def report(
     with _writing(path) as write:
         source = open_model_rows(model, data)
         try:
-            prepared = prepare_rows(model, source)
+            with _listening() as remarks:
+                prepared = prepare_rows(model, source)
             names = choose_names(model, source)
             shape = choose_image_shape(image_shape, model, names, prepared)
             if threshold is None:
@@ -128,7 +130,9 @@ def report(
             measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
             units = describe_units(estimator, shape, gabor=gabor)
             heading = _title(estimator, source.short_name) if title is None else title
-            content = Content(model, prepared, heading, shape, names, measured, units, n_reconstructions, evaluated)
+            content = Content(
+                model, prepared, heading, shape, names, measured, units, n_reconstructions, evaluated, remarks
+            )
             page = _render(jinja2, content)
         finally:
             if source is not data:
@@ -199,6 +203,18 @@ def _breakable(name: str) -> Any:
 def _digest(text: str) -> str:
     """Return what a security policy calls a text."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}"
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Give a list that has what was warned of when the block ends; the warnings are given all the same."""
+    remarks: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield remarks
+    for one in caught:
+        remarks.append(str(one.message))
+        warnings.warn(one.message, one.category, stacklevel=4)
 
 
 @contextmanager

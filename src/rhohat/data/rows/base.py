@@ -305,7 +305,7 @@ class RowSource(ABC):
 
 
 class PartRows(RowSource):
-    """Some successive rows of another source.
+    """Some successive rows of another source, whose name says which, as ``file.npy[8000:9000]``.
 
     Parameters
     ----------
@@ -318,8 +318,9 @@ class PartRows(RowSource):
 
     def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
         self._source, self._start, self._owner = source, start, owner
-        super().__init__(source.name, (stop - start, *source.row_shape), source.dtype, source.feature_names)
-        self.reading = source.reading
+        name = source.name if stop - start == len(source) else f"{source.name}[{start}:{stop}]"
+        super().__init__(name, (stop - start, *source.row_shape), source.dtype, source.feature_names)
+        self.reading, self.notes = source.reading, source.notes
         self.n_rows_found = source.n_rows_found
         self.kept = np.arange(start, stop) if source.kept is None else source.kept[start:stop]
         self.targets = None if source.targets is None else source.targets[start:stop]
