@@ -360,6 +360,14 @@ def test_rows_that_were_left_out_are_told_and_the_others_keep_their_numbers(rng,
     assert "<caption>Row 20 " in page
 
 
+def test_images_on_a_cluster_keep_their_shape(rng):
+    dask = pytest.importorskip("dask.array")
+    with open_rows(dask.from_array(rng.random((60, 3, 4, 5)), chunks=(20, -1, -1, -1))) as rows:
+        autoencoder = fitted(rows, 2)
+        for data in (rows, rows[10:40], rows.computed_by(rows._compute_all), rows.persisted(lambda array: array)):
+            assert record_of(report(autoencoder, data))["image"] == {"height": 4, "width": 5}
+
+
 def test_supervised_models_show_their_last_hidden_layer_and_no_reconstructions(rng):
     X, y = rng.random((60, 16)), np.arange(60) % 3
     classifier = FeedforwardClassifier(hidden_layer_sizes=(6, 4), max_iter=2000, tol=1e-2, random_state=0).fit(X, y)

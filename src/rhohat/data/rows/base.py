@@ -95,6 +95,10 @@ class RowSource(ABC):
     def _part(self, start: int, stop: int) -> RowSource:
         return PartRows(self, start, stop)
 
+    def _name_of_part(self, start: int, stop: int) -> str:
+        """Return a name that says which successive rows are meant, as ``file.npy[8000:9000]``, unless they are all."""
+        return self.name if stop - start == len(self) else f"{self.name}[{start}:{stop}]"
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.shape[0]} × {self.shape[1]}, {self.dtype}>"
 
@@ -318,8 +322,8 @@ class PartRows(RowSource):
 
     def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
         self._source, self._start, self._owner = source, start, owner
-        name = source.name if stop - start == len(source) else f"{source.name}[{start}:{stop}]"
-        super().__init__(name, (stop - start, *source.row_shape), source.dtype, source.feature_names)
+        name, shape = source._name_of_part(start, stop), (stop - start, *source.row_shape)
+        super().__init__(name, shape, source.dtype, source.feature_names)
         self.reading, self.notes = source.reading, source.notes
         self.n_rows_found = source.n_rows_found
         self.kept = np.arange(start, stop) if source.kept is None else source.kept[start:stop]
