@@ -36,7 +36,8 @@ def blocks(page, language):
 
 
 def console_lines(program):
-    lines = [line for page in PAGES for _, block in blocks(page, "console") for line in block.splitlines()]
+    found = [block.replace("\\\n", "") for page in PAGES for _, block in blocks(page, "console")]
+    lines = [line for block in found for line in block.splitlines()]
     return sorted({line.removeprefix("$ ") for line in lines if line.startswith(f"$ {program} ")})
 
 

@@ -21,7 +21,7 @@ def drawn(ax):
 
 
 @pytest.mark.parametrize("border", [0, 1, 3])
-@pytest.mark.parametrize("shape", [(4, 4), (2, 5), (3, 2, 3)])
+@pytest.mark.parametrize("shape", [(4, 4), (2, 5), (3, 2, 3), (4, 2, 3)])
 @pytest.mark.parametrize(("n_filters", "columns", "n_rows", "n_columns"), [(7, 3, 3, 3), (7, None, 3, 3), (5, 5, 1, 5)])
 def test_tiles_stand_in_rows_from_the_top_left(shape, border, n_filters, columns, n_rows, n_columns, rng):
     height, width = shape[:2]
@@ -33,6 +33,22 @@ def test_tiles_stand_in_rows_from_the_top_left(shape, border, n_filters, columns
         left = border + index % n_columns * (width + border)
         expected[top : top + height, left : left + width] = row.reshape(shape)
     np.testing.assert_array_equal(drawn(ax), expected)
+
+
+def test_colours_that_come_plane_by_plane_look_like_those_that_come_pixel_by_pixel(rng):
+    images = rng.random((5, 4, 6, 3))
+    planes = images.transpose(0, 3, 1, 2).reshape(5, -1)
+    pixels = images.reshape(5, -1)
+    for draw in (plot_filters, lambda rows, shape: plot_reconstructions(rows, rows / 2, shape)):
+        expected = drawn(draw(pixels, (4, 6, 3)))
+        np.testing.assert_array_equal(drawn(draw(planes, (3, 4, 6))), expected)
+        assert (drawn(draw(pixels, (3, 4, 6))) != expected).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 6), (4, 6, 1)])
+def test_an_axis_of_a_single_channel_makes_no_difference(shape, rng):
+    rows = rng.random((5, 24))
+    np.testing.assert_array_equal(drawn(plot_filters(rows, shape)), drawn(plot_filters(rows, (4, 6))))
 
 
 @pytest.mark.parametrize(("n_features", "side", "tail"), [(64, 8, ()), (48, 4, (3,)), (1, 1, ())])
@@ -72,7 +88,8 @@ def test_title_colormap_and_given_axes_are_used():
         ([[np.nan]], {}, "must be finite numbers"),
         (np.ones((2, 10)), {}, "10 features are no square image"),
         (np.ones((2, 9)), {"image_shape": (2, 4)}, "image_shape must be .* with 9 values"),
-        (np.ones((2, 18)), {"image_shape": (3, 3, 2)}, "image_shape must be"),
+        (np.ones((2, 16)), {"image_shape": (4, 2, 2)}, "image_shape must be"),
+        (np.ones((2, 9)), {"image_shape": (-3, -3)}, "image_shape must be"),
         (np.ones((2, 9)), {"image_shape": (9,)}, "image_shape must be"),
         (np.ones((2, 9)), {"normalize": "none"}, "normalize must be 'each', 'all' or a pair"),
         (np.ones((2, 9)), {"columns": 0}, "columns must be >= 1"),

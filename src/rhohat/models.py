@@ -38,6 +38,7 @@ __all__ = [
     "prepare_rows",
     "preprocessing_of",
     "reconstruct_blocks",
+    "row_shape_of",
     "sparsity_target",
     "suggest_preprocessing",
 ]
@@ -94,6 +95,16 @@ def feature_names_of(model: Any) -> list[str] | None:
         return None
     names = getattr([*steps, estimator_of(model)][0], "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
+
+
+def row_shape_of(model: Any) -> tuple[int, ...]:
+    """Return the shape that the rows of a fit had, as the network sees them, before they were raveled.
+
+    It is (n_features,) where they were flat, or it is not known.
+    """
+    estimator = estimator_of(model)
+    reading = getattr(estimator, "reading_", None)
+    return (estimator.n_features_in_,) if reading is None or reading.row_shape is None else reading.row_shape
 
 
 def open_model_rows(model: Any, data: Any, *, target: Any = None, **how: Any) -> RowSource:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from rhohat.arrays import FloatArray
 from rhohat.extras import import_extra
+from rhohat.image_shapes import as_images, check_image_shape, square_image_shape
 from rhohat.penalties import KLSparsity
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def plot_filters(
     filters : array-like of shape (n_filters, n_features)
         One image a row, raveled in C order; such as `SparseAutoencoder.maximal_inputs()`.
     image_shape : tuple of int, default=None
-        (height, width) or (height, width, 3). None: square, in grey or else in colour, if n_features allows it.
+        (height, width); in colour (height, width, 3), or (3, height, width) where all red comes first, then all green,
+        then all blue. None: square, if n_features allows it, in grey or else as (height, width, 3).
     normalize : {"each", "all"} or tuple of two floats, default="each"
         "each": 0 is mid-grey, and each filter's largest absolute value is black or white. "all": the largest of
         all of them is. A pair: the values drawn as black and as white.
@@ -72,7 +74,7 @@ def plot_filters(
             f"filters must be finite numbers of shape (n_filters, n_features); got an array of shape {rows.shape}."
         )
     shape = _image_shape(rows.shape[1], image_shape)
-    images = _scaled(rows, normalize).reshape(-1, *shape)
+    images = as_images(_scaled(rows, normalize), shape)
     if columns is None:
         columns = int(np.ceil(np.sqrt(len(images))))
     if columns < 1 or border < 0:
@@ -224,21 +226,16 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _image_shape(n_features: int, image_shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return (height, width) or (height, width, 3) for rows of so many features, or raise ValueError."""
-    if image_shape is None:
-        for n_channels, tail in ((1, ()), (3, (3,))):
-            side = round(np.sqrt(n_features / n_channels))
-            if side * side * n_channels == n_features:
-                return (side, side, *tail)
+    """Return the shape that was given, or that of a square, for rows of so many features; or raise ValueError."""
+    if image_shape is not None:
+        return check_image_shape(image_shape, n_features)
+    square = square_image_shape(n_features)
+    if square is None:
         raise ValueError(
-            f"{n_features} features are no square image, grey or in colour; give image_shape=(height, width) or"
-            " (height, width, 3)."
+            f"{n_features} features are no square image, grey or in colour; give image_shape=(height, width), or for"
+            " colours (height, width, 3) or (3, height, width)."
         )
-    if len(image_shape) not in (2, 3) or image_shape[2:] not in ((), (3,)) or np.prod(image_shape) != n_features:
-        raise ValueError(
-            f"image_shape must be (height, width) or (height, width, 3) with {n_features} values; got {image_shape}."
-        )
-    return tuple(image_shape)
+    return square
 
 
 def _scaled(rows: FloatArray, normalize: str | tuple[float, float]) -> FloatArray:

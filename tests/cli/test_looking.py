@@ -45,11 +45,55 @@ def test_the_report_is_one_page_with_the_pictures_of_the_images(run, model, imag
 
 @pytest.mark.parametrize("what", ["filters", "loss", "reconstructions"])
 def test_pictures_are_drawn(what, run, model, images, tmp_path):
-    arguments = ("--image-shape", "4x5") if what == "filters" else ()
-    run("plot", model, images, "-o", "picture.png", "--what", what, *arguments)
+    run("plot", model, images, "-o", "picture.png", "--what", what)
     assert imread(tmp_path / "picture.png")[..., :3].std() > 5
-    run("plot", model, images, "-o", "picture.svg", "--what", what, *arguments)
+    run("plot", model, images, "-o", "picture.svg", "--what", what)
     assert (tmp_path / "picture.svg").read_text().count("<svg") == 1
+
+
+@pytest.mark.parametrize("what", ["filters", "reconstructions"])
+@pytest.mark.parametrize("preprocess", ["auto", "none", "whiten"])
+def test_colours_that_come_plane_by_plane_look_like_those_that_come_pixel_by_pixel(
+    what, preprocess, run, rng, tmp_path, monkeypatch
+):
+    """The model is of planes; it is drawn by its own rows, by flat ones, and from a command line that says so."""
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.imshow", lambda ax, image, **options: drawn.append(np.asarray(image)))
+    planes = rng.random((60, 3, 4, 6))
+    np.save(tmp_path / "planes.npy", planes)
+    np.save(tmp_path / "flat.npy", planes.reshape(60, -1))
+    for rows in ("planes", "flat"):
+        run(
+            *("train", f"{rows}.npy", "-o", f"{rows}.safetensors", "--hidden", "4", "--max-iter", "5", "--quiet"),
+            *("--preprocess", preprocess),
+        )
+    run("plot", "planes.safetensors", "planes.npy", "-o", "p.png", "--what", what)
+    run("plot", "planes.safetensors", "flat.npy", "-o", "p.png", "--what", what)
+    run("plot", "flat.safetensors", "flat.npy", "-o", "p.png", "--what", what, "--image-shape", "3x4x6")
+    model = rhohat.load(tmp_path / "planes.safetensors")
+    estimator = model[-1] if hasattr(model, "steps") else model
+    rows = estimator.maximal_inputs() if what == "filters" else None
+    expected = drawn[0]
+    assert expected.shape[2] == 3
+    for picture in drawn[1:]:
+        np.testing.assert_array_equal(picture, expected)
+    if rows is not None:
+        first = 0.5 + 0.5 * rows[0] / np.abs(rows[0]).max()
+        np.testing.assert_allclose(expected[1:5, 1:7], first.reshape(3, 4, 6).transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("n_columns", [4, 9, 16, 25, 48])
+def test_a_table_of_named_columns_is_no_picture_unless_it_is_said_to_be(n_columns, run, invoke, rng, tmp_path):
+    header = ",".join(f"c{number}" for number in range(n_columns))
+    np.savetxt(tmp_path / "table.csv", rng.random((40, n_columns)), delimiter=",", header=header, comments="")
+    run("train", "table.csv", "-o", "m.safetensors", "--hidden", "2", "--max-iter", "3", "--quiet")
+    for what in ("filters", "reconstructions"):
+        refused = invoke("plot", "m.safetensors", "table.csv", "-o", "p.png", "--what", what)
+        assert refused.exit_code == 1
+        assert f"the {n_columns} numbers of a row are not known to be a picture" in refused.stderr
+        assert not (tmp_path / "p.png").exists()
+        run("plot", "m.safetensors", "table.csv", "-o", "p.png", "--what", what, "--image-shape", f"1x{n_columns}")
+        (tmp_path / "p.png").unlink()
 
 
 def test_info_says_what_a_model_is(run, model):

@@ -758,8 +758,13 @@ def test_successive_rows_are_a_source_of_their_own(write, X, tmp_path):
             assert some.shape == X[part].shape
             np.testing.assert_array_equal(some.read(0, len(some)), X[part])
             np.testing.assert_array_equal(some[5:20].read(0, 15), X[part][5:20])
+            start, stop, _ = part.indices(len(X))
+            assert some.name == f"{rows.name}[{start}:{stop}]"
+            assert some.kept.tolist() == list(range(start, stop))
+            assert some.short_name == f"{rows.short_name}[{start}:{stop}]"
             some.close()
         np.testing.assert_array_equal(rows.read(0, 9), X[:9])
+        assert rows[:].name == rows[: len(X)].name == rows.name
         for wrong in (3, slice(0, 9, 2), [1, 2]):
             with pytest.raises(TypeError, match=r"taken as source\[start:stop\]"):
                 rows[wrong]

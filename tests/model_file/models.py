@@ -26,6 +26,9 @@ def _tuned():
 
 _MAKERS = {
     "sparse": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(X),
+    "rows of several axes": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(
+        rhohat.open_rows(X.reshape(60, 3, 1, 2))
+    ),
     "tied": lambda: rhohat.SparseAutoencoder(n_components=4, activation="tanh", tied_weights=True, **_QUICK).fit(X),
     "float32": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(X.astype(np.float32)),
     "penalised": lambda: rhohat.SparseAutoencoder(

@@ -116,6 +116,16 @@ def test_what_is_wrong_is_said(edit, message, path):
         rhohat.load(path)
 
 
+@pytest.mark.parametrize("shape", [[3, 2, 2], [6], [-3, -2], [2.0, 3.0], "6x1"])
+def test_a_shape_of_rows_that_does_not_fit_is_refused(shape, path):
+    def another_shape_of_rows(record, arrays, metadata):
+        record["model"]["reading"]["row_shape"] = shape
+
+    forge(path, another_shape_of_rows, "rows of several axes")
+    with pytest.raises(ModelFileError, match=r"it was fitted to rows of the shape|must be of type|row_shape"):
+        rhohat.load(path)
+
+
 def swapped_classes(record, arrays, metadata):
     record["model"]["classes"]["texts"].reverse()
 

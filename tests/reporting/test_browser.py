@@ -152,6 +152,18 @@ def test_units_are_sorted_by_what_is_chosen(key, driver, open_page):
     assert shown_units(driver) == list(range(30))
 
 
+def test_dead_units_are_drawn_like_all_others_and_framed(driver, open_page):
+    dead = open_page()["dead"]
+    script = """return [...document.querySelectorAll('#grid li')].map((li) => {
+        const [tile, picture] = [li.firstElementChild, li.firstElementChild.firstElementChild].map((element) =>
+            getComputedStyle(element));
+        return [Number(tile.opacity) * Number(picture.opacity), tile.borderTopStyle];
+    })"""
+    for unit, (opacity, border) in enumerate(driver.execute_script(script)):
+        assert opacity == 1
+        assert border == ("dashed" if unit in dead else "solid")
+
+
 def test_dead_and_alive_units_are_filtered_and_counted_aloud(driver, open_page):
     dead = open_page()["dead"]
     assert {4, 17} <= set(dead)

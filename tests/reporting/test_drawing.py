@@ -39,6 +39,13 @@ def test_maximal_inputs_have_grey_for_0_and_their_own_largest_value_as_black_or_
     np.testing.assert_array_equal(pixels.reshape(3, 4), [[128, 255, 64, 128], [128, 128, 128, 0], [128] * 4])
 
 
+@pytest.mark.parametrize("draw", [pixels_about_0, lambda rows, shape: pixels_between(rows, (0.0, 1.0), shape)])
+def test_colours_that_come_plane_by_plane_look_like_those_that_come_pixel_by_pixel(draw, rng):
+    images = rng.random((5, 4, 6, 3))
+    planes = images.transpose(0, 3, 1, 2).reshape(5, -1)
+    np.testing.assert_array_equal(draw(planes, (3, 4, 6)), draw(images.reshape(5, -1), (4, 6, 3)))
+
+
 def test_rows_share_a_scale_and_are_clipped_to_it():
     pixels = pixels_between(np.array([[-1.0, 0.0, 0.5, 2.0]]), (0.0, 1.0), (1, 4))
     np.testing.assert_array_equal(pixels.ravel(), [0, 0, 128, 255])

@@ -252,6 +252,13 @@ def test_what_a_pca_makes_of_images_is_no_image(rng):
         ((6, 18, 1), "auto", (6, 18)),
         ((108,), (12, 9), (12, 9)),
         ((108,), (2, 18, 3), (2, 18)),
+        ((3, 4, 9), "auto", (4, 9)),
+        ((108,), (3, 4, 9), (4, 9)),
+        ((1, 6, 18), "auto", (6, 18)),
+        ((108,), (1, 6, 18), (6, 18)),
+        ((6, 6, 4), "auto", None),
+        ((4, 6, 6), "auto", None),
+        ((2, 2, 6, 6), "auto", None),
         ((6, 6, 3), None, None),
         ((9,), "auto", None),
         ((20,), "auto", None),
@@ -273,6 +280,92 @@ def test_colour_stays_colour(rng):
     unit_input = autoencoder.maximal_inputs()[1]
     expected = np.rint(255 * (0.5 + 0.5 * unit_input / np.abs(unit_input).max())).reshape(6, 6, 3)
     np.testing.assert_array_equal(image_of(record["inputs"], 1, 6, 6), expected)
+
+
+def test_colours_that_come_plane_by_plane_look_like_those_that_come_pixel_by_pixel(rng):
+    images = rng.random((50, 5, 7, 3))
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    autoencoder = fitted(planes.reshape(50, -1), 2)
+    for data, shape in ((planes, "auto"), (planes.reshape(50, -1), (3, 5, 7))):
+        page = report(autoencoder, data, image_shape=shape)
+        record = record_of(page)
+        assert "images of 5 × 7 pixels in colour" in page
+        assert 'width="7" height="5"' in page
+        unit_input = autoencoder.maximal_inputs()[1].reshape(3, 5, 7).transpose(1, 2, 0)
+        expected = np.rint(255 * (0.5 + 0.5 * unit_input / np.abs(unit_input).max()))
+        np.testing.assert_array_equal(image_of(record["inputs"], 1, 5, 7), expected)
+        low, high = np.quantile(planes, [0.005, 0.995])
+        for place, number in enumerate(record["rows"]["numbers"]):
+            row = np.rint(255 * np.clip((images[number] - low) / (high - low), 0, 1))
+            np.testing.assert_array_equal(image_of(record["rows"], place, 5, 7), row)
+        first = re.findall(r'<img src="([^"]*)" width="7" height="5" alt="Row 0">', page)
+        row = np.rint(255 * np.clip((images[0] - low) / (high - low), 0, 1))
+        np.testing.assert_array_equal(pixels_of(first[0]), row)
+
+
+def test_flat_rows_are_drawn_in_the_shape_of_those_of_the_fit(rng):
+    images = rng.random((50, 3, 4, 9))
+    with open_rows(images) as rows:
+        autoencoder = fitted(rows, 2)
+    flat = images.reshape(50, -1)
+    assert record_of(report(autoencoder, flat))["image"] == {"height": 4, "width": 9}
+    autoencoder.fit(flat)
+    assert record_of(report(autoencoder, flat))["image"] == {"height": 6, "width": 6}
+
+
+def test_rows_on_another_scale_than_those_of_the_fit_are_remarked_on_near_the_top(rng):
+    X = rng.random((80, 16))
+    autoencoder = fitted(X)
+    assert 'class="remarks"' not in report(autoencoder, X)
+    with pytest.warns(UserWarning, match="lie far outside of what the model was trained on") as warned:
+        page = report(autoencoder, 255 * X)
+    assert warned[0].filename == __file__
+    (remarks,) = re.findall(r'<ul class="remarks"[^>]*>(.*?)</ul>', page, re.DOTALL)
+    assert "Most of these rows lie far outside of what the model was trained on: they range from" in remarks
+    assert page.index('class="remarks"') < page.index('id="figures-heading"')
+
+
+@pytest.mark.parametrize("shape", [None, (4, 4)])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_part_of_the_rows_is_named_and_its_rows_have_their_numbers(shape, scaled, rng, tmp_path):
+    X = rng.random((80, 16))
+    np.save(tmp_path / "rows.npy", X)
+    model = make_pipeline(StandardScaler(), fitted(StandardScaler().fit_transform(X))) if scaled else fitted(X)
+    if scaled:
+        model[0].fit(X)
+    with open_rows(tmp_path / "rows.npy") as rows:
+        page = report(model, rows[30:70], image_shape=shape)
+        assert f"all 40 of {rows.name}[30:70];" in page
+        assert "on rows.npy[30:70]</h1>" in page
+        assert f"all 80 of {rows.name};" in report(model, rows[:], image_shape=shape)
+    numbers = record_of(page)["rows"]["numbers"]
+    assert min(numbers) >= 30
+    assert max(numbers) < 70
+    codes = model.transform(X)[30:70]
+    best = [numbers[places[0]] for places in record_of(page)["top"]["places"]]
+    assert best == (30 + codes.argmax(axis=0)).tolist()
+    shown = re.findall(r'alt="Row (\d+)"|<caption>Row (\d+) ', page)
+    assert [int(one or other) for one, other in shown][:2] == [30, 32]
+
+
+def test_rows_that_were_left_out_are_told_and_the_others_keep_their_numbers(rng, tmp_path):
+    table = pd.DataFrame(rng.random((60, 5)), columns=list("abcde"))
+    table.iloc[:20, 1] = np.nan
+    table.to_csv(tmp_path / "holes.csv", index=False)
+    with open_rows(tmp_path / "holes.csv", missing="drop") as rows:
+        page = report(fitted(rows, 2), rows)
+    assert "20 of the 60 rows of" in page
+    assert "have missing values and are left out" in page
+    assert min(record_of(page)["rows"]["numbers"]) >= 20
+    assert "<caption>Row 20 " in page
+
+
+def test_images_on_a_cluster_keep_their_shape(rng):
+    dask = pytest.importorskip("dask.array")
+    with open_rows(dask.from_array(rng.random((60, 3, 4, 5)), chunks=(20, -1, -1, -1))) as rows:
+        autoencoder = fitted(rows, 2)
+        for data in (rows, rows[10:40], rows.computed_by(rows._compute_all), rows.persisted(lambda array: array)):
+            assert record_of(report(autoencoder, data))["image"] == {"height": 4, "width": 5}
 
 
 def test_supervised_models_show_their_last_hidden_layer_and_no_reconstructions(rng):
@@ -385,7 +478,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_work(tmp_path, rng)
     ("options", "message"),
     [
         ({"image_shape": "square"}, "image_shape must be 'auto', None, or a tuple"),
-        ({"image_shape": (3, 5)}, r"image_shape must be \(height, width\) .* with 16 values; got \(3, 5\)"),
+        ({"image_shape": (3, 5)}, r"image_shape must be .*, with 16 values; got \(3, 5\)"),
         ({"max_rows": 0}, "max_rows must be an integer, at least 1, or None; got 0"),
         ({"max_rows": 2.5}, "max_rows must be"),
         ({"n_reconstructions": -1}, "n_reconstructions must be an integer, at least 0; got -1"),

@@ -86,8 +86,6 @@ _TRANSLATIONS = {
     "image_axis=": "--image-axis ",
     "checkpoint=": "--checkpoint ",
     "Choose other columns, or change it.": "For training, leave it out with --drop, or predict it with --target.",
-    "give image_shape=(height, width) or (height, width, 3).": "say --image-shape 28x28, or 28x28x3 for colours; or see"
-    " report, which draws bars.",
     "header=False": "--no-header",
     "header=True": "--header",
     "such cells in, or leave": "such cells in, train a model that does so with --missing mean, or leave",
@@ -202,12 +200,14 @@ def _finite(found: Any) -> Any:
 
 
 def parse_image_shape(text: str | None) -> tuple[int, ...] | None:
-    """Return 28x28 or 32x32x3 as numbers."""
+    """Return 28x28, 32x32x3 or 3x32x32 as numbers."""
     if text is None:
         return None
     parts = text.lower().replace("×", "x").split("x")
     if len(parts) not in (2, 3) or not all(part.strip().isdecimal() for part in parts):
-        raise typer.BadParameter(f"must be as 28x28, or 32x32x3 for colours; got {text!r}.", param_hint="--image-shape")
+        raise typer.BadParameter(
+            f"must be as 28x28, or for colours as 32x32x3 or 3x32x32; got {text!r}.", param_hint="--image-shape"
+        )
     return tuple(int(part) for part in parts)
 
 

@@ -35,6 +35,7 @@ from rhohat.model_file import describe, load
 from rhohat.models import estimator_of, feature_names_of, is_pipeline, parts_of, prepare_rows
 from rhohat.plots import plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.reporting import report as write_report
+from rhohat.reporting.appearance import choose_image_shape, choose_names
 from rhohat.whole_files import replacing
 
 __all__ = ["evaluate", "info", "plot", "report"]
@@ -44,7 +45,10 @@ _AS_IT_COMES = ReadingOptions()
 ImageShape = Annotated[
     str | None,
     typer.Option(
-        help="Of a row that is a picture: 28x28, or 32x32x3 for colours. Found out where it can be.", show_default=False
+        help="Of a row that is a picture: 28x28; 32x32x3 for colours; 3x32x32 where all red comes first, then all"
+        " green, then all blue. By default that of the rows, or of the rows of the training; flat rows are taken for"
+        " squares, in grey or as 32x32x3.",
+        show_default=False,
     ),
 ]
 
@@ -163,7 +167,7 @@ def plot(
 ) -> None:
     """Draw what each unit looks for, how the training went, or rows above their reconstructions."""
     check_writable(output, model, *([] if data is None else [data]), endings=(".png", ".svg", ".pdf"))
-    shape = parse_image_shape(image_shape)
+    asked = parse_image_shape(image_shape) or "auto"
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     figure = import_extra("matplotlib.figure", "app").Figure(figsize=(8, 6))
@@ -173,7 +177,7 @@ def plot(
             raise ValueError(f"{type(estimator).__name__} has no curve of its own; report shows those of its layers.")
         plot_loss_curve(estimator, ax=ax)
     elif what is _Picture.FILTERS:
-        plot_filters(estimator.maximal_inputs(), shape, ax=ax)
+        plot_filters(estimator.maximal_inputs(), _picture_shape(asked, loaded), ax=ax)
     else:
         if not isinstance(estimator, BaseAutoencoder):
             raise ValueError(f"{type(estimator).__name__} reconstructs nothing; see --what filters and --what loss.")
@@ -184,12 +188,25 @@ def plot(
         with reading.open_for(loaded, data) as rows:
             prepared = prepare_rows(loaded, rows)
             some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
-            seen = shape or (rows.row_shape if len(rows.row_shape) > 1 else None)
-            plot_reconstructions(some, estimator.reconstruct(open_rows(some)), seen, n_images=len(some), ax=ax)
+            shape = _picture_shape(asked, loaded, rows, prepared)
+            plot_reconstructions(some, estimator.reconstruct(open_rows(some)), shape, n_images=len(some), ax=ax)
     with replacing(output) as unfinished:
         figure.savefig(unfinished, bbox_inches="tight", dpi=150, format=output.suffix[1:])
     if not quiet:
         typer.echo(f"wrote {output}")
+
+
+def _picture_shape(
+    asked: tuple[int, ...] | str, model: Any, rows: RowSource | None = None, prepared: RowSource | None = None
+) -> tuple[int, ...]:
+    """Return the shape in which what a network sees is drawn, as in the report; raise where it is no picture."""
+    shape = choose_image_shape(asked, model, choose_names(model, rows), prepared)
+    if shape is None:
+        raise ValueError(
+            f"the {estimator_of(model).network_.layer_sizes[0]} numbers of a row are not known to be a picture; say"
+            " --image-shape 28x28, or 32x32x3 or 3x32x32 for colours, or see report, which draws bars."
+        )
+    return shape
 
 
 @app.command()

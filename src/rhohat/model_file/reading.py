@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from inspect import signature
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -314,7 +315,7 @@ class Reader:
 
 def _reading(record: dict[str, Any], n_features: int) -> Reading:
     """Return how the rows of the fit were read."""
-    _know(record, "columns", "n_columns", "row_axes", "text")
+    _know(record, "columns", "n_columns", "row_axes", "text", "row_shape")
     n_columns, row_axes = _count(record, "n_columns", least=1), _count(record, "row_axes", least=1)
     runs = [[_checked(number, int, "a column") for number in run] for run in _get(record, "columns", list)]
     if sum(count for _, count in runs) != n_features:
@@ -324,7 +325,17 @@ def _reading(record: dict[str, Any], n_features: int) -> Reading:
     columns = tuple(number for first, count in runs for number in range(first, first + count))
     said = _get(record, "text", dict)
     _know(said, *(part.name for part in fields(TextFormat)))
-    return Reading(columns, n_columns, row_axes, TextFormat(**said))
+    return Reading(columns, n_columns, row_axes, TextFormat(**said), _row_shape(record, n_features))
+
+
+def _row_shape(record: dict[str, Any], n_features: int) -> tuple[int, ...] | None:
+    """Return the shape of the rows of the fit, where they had several axes."""
+    if record.get("row_shape") is None:
+        return None
+    shape = tuple(_checked(size, int, "the size of an axis") for size in _get(record, "row_shape", list))
+    if len(shape) < 2 or min(shape) < 1 or prod(shape) != n_features:
+        raise ModelFileError(f"it was fitted to rows of the shape {shape}, which has not {n_features} features.")
+    return shape
 
 
 def _keys_of(model: BaseNetwork) -> tuple[str, ...]:

@@ -196,4 +196,4 @@ def _reading(reading: Reading) -> dict[str, Any]:
     """Return how the rows of a fit were read; columns as runs of successive ones, each its first and their number."""
     runs = groupby(enumerate(reading.columns), lambda numbered: numbered[1] - numbered[0])
     columns = [[run[0][1], len(run)] for run in (list(run) for _, run in runs)]
-    return {**asdict(reading), "columns": columns}
+    return {name: value for name, value in asdict(reading).items() if value is not None} | {"columns": columns}

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin
 
 from rhohat.arrays import FloatArray, in_safe_units
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.evaluation import Evaluation
-from rhohat.models import codes_of, estimator_of, feature_names_of, preprocessing_of, sparsity_target
-from rhohat.plots import _image_shape
+from rhohat.image_shapes import image_size
+from rhohat.models import codes_of, estimator_of, preprocessing_of, sparsity_target
 from rhohat.reporting.charts import draw_curves, draw_dots
 from rhohat.reporting.drawing import (
     Sheets,
@@ -31,7 +30,7 @@ from rhohat.reporting.facts import Fit, Step, fits_of, names_of_units, network_o
 from rhohat.reporting.measuring import Measurements
 from rhohat.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units
 
-__all__ = ["Content", "choose_image_shape", "choose_names"]
+__all__ = ["Content"]
 
 MOST_TOP_ROWS, _FEWEST_TOP_ROWS = 12, 3
 _RAW_BYTES = 2**26  # of pictures of top rows, before they are packed
@@ -74,60 +73,6 @@ class Reconstruction:
     n_left_out: int = 0
 
 
-def choose_image_shape(image_shape: Any, model: Any, source: RowSource, names: list[str] | None) -> Any:
-    """Return the shape in which rows are drawn, or None where they are drawn as bars.
-
-    Parameters
-    ----------
-    image_shape : "auto", None or tuple
-        As given to `report`.
-    model : fitted model
-    source : RowSource
-        After the model's preprocessing.
-    names : list of str, or None
-        Of the features.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these, or has another number of values than rows have.
-    """
-    n_features = source.shape[1]
-    if image_shape is None:
-        return None
-    if isinstance(image_shape, str):
-        if image_shape != "auto":
-            raise ValueError(f"image_shape must be 'auto', None, or a tuple of integers; got {image_shape!r}.")
-        return _guess_image_shape(model, source.row_shape, n_features, names)
-    return _image_shape(n_features, tuple(int(size) for size in image_shape))
-
-
-def _guess_image_shape(
-    model: Any, row_shape: tuple[int, ...], n_features: int, names: list[str] | None
-) -> tuple[int, ...] | None:
-    # What a PCA makes of an image is none, though there may be as many numbers.
-    if any(isinstance(step, ClassNamePrefixFeaturesOutMixin) for step in preprocessing_of(model)):
-        return None
-    if len(row_shape) == 3 and row_shape[2] == 1:
-        row_shape = row_shape[:2]
-    if (len(row_shape) == 2 or (len(row_shape) == 3 and row_shape[2] == 3)) and min(row_shape[:2]) > 1:
-        return row_shape
-    if names is not None or n_features < 16:
-        return None
-    try:
-        return _image_shape(n_features, None)
-    except ValueError:
-        return None
-
-
-def choose_names(model: Any, source: RowSource) -> list[str] | None:
-    """Return the names of the columns that the network sees: those of its fit, or of the rows as they were opened."""
-    known = feature_names_of(model)
-    if known is None and all(isinstance(step, OneToOneFeatureMixin) for step in preprocessing_of(model)):
-        known = source.feature_names
-    return known
-
-
 @dataclass(frozen=True)
 class Content:
     """All that the page shows.
@@ -146,6 +91,8 @@ class Content:
     n_reconstructions : int
     evaluated : Evaluation, default=None
         Where it was said what is to be predicted.
+    remarks : sequence of str, default=()
+        What is to be said of the rows, such as that they are on another scale than those of the fit.
     """
 
     model: Any
@@ -157,6 +104,7 @@ class Content:
     units: Units
     n_reconstructions: int
     evaluated: Evaluation | None = None
+    remarks: Sequence[str] = ()
 
     @property
     def estimator(self) -> Any:
@@ -194,6 +142,11 @@ class Content:
         name = self.estimator.data_name_
         rows = f"{self.estimator.n_samples_fit_:,} rows"
         return f"{rows} in memory" if name is None else f"{rows} of {name}"
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of rows that are drawn as pictures."""
+        return None if self.image_shape is None else image_size(self.image_shape)
 
     @property
     def n_features(self) -> int:
@@ -345,22 +298,22 @@ class Content:
         if not isinstance(self.estimator, BaseAutoencoder) or self.n_reconstructions == 0:
             return []
         numbers = self._spread_rows(self.n_reconstructions)
-        rows = self.source.take(numbers)
+        rows, named = self.source.take(numbers), self._numbers_found(numbers)
         made = np.asarray(self.estimator.inverse_transform(codes_of(self.estimator, open_rows(rows))))
         with np.errstate(over="ignore"):
             errors = ((rows.astype(np.float64) - made) ** 2).mean(axis=1)
         if self.image_shape is not None:
             originals, pictures = (pixels_between(part, self.scale, self.image_shape) for part in (rows, made))
             return [
-                Reconstruction(int(number), float(error), as_uri(png(above)), as_uri(png(below)))
-                for number, error, above, below in zip(numbers, errors, originals, pictures, strict=True)
+                Reconstruction(number, float(error), as_uri(png(above)), as_uri(png(below)))
+                for number, error, above, below in zip(named, errors, originals, pictures, strict=True)
             ]
         sample = self.source.take(self._spread_rows(_SAMPLE))
         low = np.minimum(sample.min(axis=0), rows.min(axis=0))
         high = np.maximum(sample.max(axis=0), rows.max(axis=0))
         return [
-            self._compare(int(number), row, one, float(error), (low, high))
-            for number, row, one, error in zip(numbers, rows, made, errors, strict=True)
+            self._compare(number, row, one, float(error), (low, high))
+            for number, row, one, error in zip(named, rows, made, errors, strict=True)
         ]
 
     def _compare(
@@ -431,19 +384,16 @@ class Content:
                 break
             n_top = max(_FEWEST_TOP_ROWS, min(n_top - 1, int(n_top * max(left, 0) / size)))
         return {
-            "image": {"height": shape[0], "width": shape[1]},
+            "image": dict(zip(("height", "width"), image_size(shape), strict=True)),
             "inputs": inputs.as_record(),
-            "rows": {"numbers": numbers.tolist(), **sheets.as_record()},
+            "rows": {"numbers": self._numbers_found(numbers), **sheets.as_record()},
             "top": self._top(numbers, n_top),
         }
 
     def _pixels_of(self, numbers: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        pixels = np.empty((len(numbers), *shape), np.uint8)
         at_once = self.source.rows_at_once
-        for start in range(0, len(numbers), at_once):
-            some = slice(start, start + at_once)
-            pixels[some] = pixels_between(self.source.take(numbers[some]), self.scale, shape)
-        return pixels
+        parts = (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
+        return np.concatenate([pixels_between(self.source.take(part), self.scale, shape) for part in parts])
 
     def _bars(self) -> dict[str, Any]:
         inputs, top = self.units.inputs, self.measured.top.rows
@@ -465,7 +415,7 @@ class Content:
                 "features": strongest.tolist(),
                 "weights": rounded(np.take_along_axis(inputs, strongest, axis=1)),
             },
-            "rows": {"numbers": numbers.tolist()},
+            "rows": {"numbers": self._numbers_found(numbers)},
             "top": {**shown, "values": rounded(values[:, :n_top])},
         }
 
@@ -474,6 +424,12 @@ class Content:
         n_top = min(n_top, len(self.measured.rows))
         rows, activations = self.measured.top.rows[:, :n_top], self.measured.top.activations[:, :n_top]
         return {"places": np.searchsorted(numbers, rows).tolist(), "activations": rounded(activations)}
+
+    def _numbers_found(self, rows: NDArray[np.intp]) -> list[int]:
+        """Return which rows these are of those that were found, before some were left out."""
+        kept = self.source.kept
+        numbers: list[int] = (rows if kept is None else kept[rows]).tolist()
+        return numbers
 
     def _spread_rows(self, most: int) -> NDArray[np.intp]:
         """Return numbers of so many rows, spread evenly over those looked at."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rhohat.arrays import FloatArray, in_safe_units
+from rhohat.image_shapes import as_images
 
 __all__ = [
     "Pixels",
@@ -156,4 +157,4 @@ def fractions_between(values: FloatArray, low: ArrayLike, high: ArrayLike) -> Fl
 
 
 def _as_bytes(fractions: FloatArray, image_shape: tuple[int, ...]) -> Pixels:
-    return np.rint(255 * fractions).astype(np.uint8).reshape(-1, *image_shape)
+    return np.rint(255 * as_images(fractions, image_shape)).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from rhohat.evaluation import evaluate
 from rhohat.extras import import_extra
 from rhohat.metrics import default_threshold
 from rhohat.models import estimator_of, open_model_rows, prepare_rows
-from rhohat.reporting.content import MOST_TOP_ROWS, Content, choose_image_shape, choose_names, show
+from rhohat.reporting.appearance import choose_image_shape, choose_names
+from rhohat.reporting.content import MOST_TOP_ROWS, Content, show
 from rhohat.reporting.facts import versions
 from rhohat.reporting.measuring import measure
 from rhohat.reporting.units import describe_units
@@ -63,8 +65,10 @@ def report(
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
         What a classifier or regressor is to predict; with it the page says how well it does. Others ignore it.
     image_shape : {"auto"}, tuple of int or None, default="auto"
-        (height, width) or (height, width, 3), in which rows are drawn. None: as bars, one for each feature. "auto": the
-        shape that the rows have in `data`; else, where features have no names and there are 16 or more, square.
+        In which rows are drawn: (height, width); in colour (height, width, 3), or (3, height, width) where all red
+        comes first, then all green, then all blue. None: as bars, one for each feature. "auto": the shape that the
+        rows have in `data`, or had in the fit. Where they were flat, features have no names, and there are 16 or more,
+        they are drawn as squares, in grey or as (height, width, 3).
     threshold : float, default=None
         A unit is active where its activation is above this. None: see `rhohat.metrics.default_threshold`.
     title : str, default=None
@@ -116,16 +120,19 @@ def report(
     with _writing(path) as write:
         source = open_model_rows(model, data)
         try:
-            prepared = prepare_rows(model, source)
+            with _listening() as remarks:
+                prepared = prepare_rows(model, source)
             names = choose_names(model, source)
-            shape = choose_image_shape(image_shape, model, prepared, names)
+            shape = choose_image_shape(image_shape, model, names, prepared)
             if threshold is None:
                 threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
             evaluated = None if y is None else evaluate(model, source, y, cost=False)
             measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
             units = describe_units(estimator, shape, gabor=gabor)
             heading = _title(estimator, source.short_name) if title is None else title
-            content = Content(model, prepared, heading, shape, names, measured, units, n_reconstructions, evaluated)
+            content = Content(
+                model, prepared, heading, shape, names, measured, units, n_reconstructions, evaluated, remarks
+            )
             page = _render(jinja2, content)
         finally:
             if source is not data:
@@ -196,6 +203,18 @@ def _breakable(name: str) -> Any:
 def _digest(text: str) -> str:
     """Return what a security policy calls a text."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}"
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Give a list that has what was warned of when the block ends; the warnings are given all the same."""
+    remarks: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield remarks
+    for one in caught:
+        remarks.append(str(one.message))
+        warnings.warn(one.message, one.category, stacklevel=4)
 
 
 @contextmanager

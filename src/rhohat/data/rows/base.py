@@ -104,6 +104,10 @@ class RowSource(ABC):
             raise ValueError(f"{self.name} cannot become an array without its rows being read.")
         return np.asarray(self.read(0, len(self)), dtype=dtype)
 
+    def _name_of_part(self, start: int, stop: int) -> str:
+        """Return a name that says which successive rows are meant, as ``file.npy[8000:9000]``, unless they are all."""
+        return self.name if stop - start == len(self) else f"{self.name}[{start}:{stop}]"
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.shape[0]} × {self.shape[1]}, {self.dtype}>"
 
@@ -314,7 +318,7 @@ class RowSource(ABC):
 
 
 class PartRows(RowSource):
-    """Some successive rows of another source.
+    """Some successive rows of another source, whose name says which, as ``file.npy[8000:9000]``.
 
     Parameters
     ----------
@@ -327,8 +331,9 @@ class PartRows(RowSource):
 
     def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
         self._source, self._start, self._owner = source, start, owner
-        super().__init__(source.name, (stop - start, *source.row_shape), source.dtype, source.feature_names)
-        self.reading = source.reading
+        name, shape = source._name_of_part(start, stop), (stop - start, *source.row_shape)
+        super().__init__(name, shape, source.dtype, source.feature_names)
+        self.reading, self.notes = source.reading, source.notes
         self.n_rows_found = source.n_rows_found
         self.kept = np.arange(start, stop) if source.kept is None else source.kept[start:stop]
         self.targets = None if source.targets is None else source.targets[start:stop]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -95,12 +95,15 @@ class Reading:
         How many axes of an array count rows.
     text : TextFormat
         What was said of a table of text.
+    row_shape : tuple of int, or None
+        Of a row before it was raveled, where it has several axes.
     """
 
     columns: tuple[int, ...]
     n_columns: int
     row_axes: int = 1
     text: TextFormat = field(default_factory=TextFormat)
+    row_shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -198,13 +201,16 @@ def texts_among(columns: Iterable[str | int]) -> tuple[str, ...]:
 
 
 def remember_columns(fitted: Any, rows: Any) -> None:
-    """Set what a fitted estimator or transformer knows of the columns of a row source."""
+    """Set what a fitted estimator or transformer knows of the columns of a row source, and of the shape of its rows."""
     fitted.n_features_in_ = rows.shape[1]
     for name in ("feature_names_in_", "reading_"):
         fitted.__dict__.pop(name, None)
     if rows.feature_names is not None:
         fitted.feature_names_in_ = np.array(rows.feature_names, dtype=object)
-    if rows.reading is not None:
+    if len(rows.row_shape) > 1:
+        reading = rows.reading or Reading(tuple(range(rows.shape[1])), rows.shape[1])
+        fitted.reading_ = replace(reading, row_shape=rows.row_shape)
+    elif rows.reading is not None:
         fitted.reading_ = rows.reading
 
 

@@ -60,7 +60,7 @@ class DaskRows(RowSource):
 
     def computed_by(self, compute: Callable[[list[Any]], Sequence[Any]]) -> DaskRows:
         """Return the same rows, computed by something else."""
-        return DaskRows(self.array, self.name, compute)
+        return self._alike(self.array, self.name, compute)
 
     @property
     def rows_stored_together(self) -> int:
@@ -81,7 +81,7 @@ class DaskRows(RowSource):
     def persisted(self, persist: Callable[[Any], Any]) -> DaskRows:
         """Return the same rows in a computed array, of the chunks that `edges` says."""
         array = persist(self.array.rechunk((tuple(np.diff(self.edges).tolist()), -1)))
-        return DaskRows(array, self.name, self._compute_all)
+        return self._alike(array, self.name, self._compute_all)
 
     def map_rows(self, function: Callable[[FloatArray, int], FloatArray], n_columns: int) -> Any:
         """Return a Dask array, not yet computed, of what a function makes of rows; see `map_blocks`.
@@ -139,7 +139,16 @@ class DaskRows(RowSource):
         return DaskRows(self.array[rows], self.name, self._compute_all)
 
     def _part(self, start: int, stop: int) -> RowSource:
-        return DaskRows(self.array[start:stop], self.name, self._compute_all)
+        part = self._alike(self.array[start:stop], self._name_of_part(start, stop), self._compute_all)
+        part.n_rows_found = self.n_rows_found
+        part.kept = np.arange(start, stop) if self.kept is None else self.kept[start:stop]
+        return part
+
+    def _alike(self, array: Any, name: str, compute: Callable[[list[Any]], Sequence[Any]]) -> DaskRows:
+        """Return rows of an array of two axes, which had the shape of these before they were raveled."""
+        rows = DaskRows(array, name, compute)
+        rows.row_shape = self.row_shape
+        return rows
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         (out[:],) = self._compute_all([self.array[start:stop]])
