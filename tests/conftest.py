@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import matplotlib as mpl
@@ -6,6 +7,10 @@ import numpy as np
 import pytest
 
 mpl.use("Agg")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so; but tests interrupt fits, here and in processes that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 import rhohat
@@ -111,9 +112,11 @@ def test_functions_that_take_a_fitted_model_say_that_it_is_not(name, tmp_path):
         assert not (tmp_path / "file").exists()
 
 
-def test_rows_can_be_opened_for_a_model_that_is_not_fitted():
-    """As whoever fits it does."""
-    assert open_model_rows(SparseAutoencoder(), X).shape == X.shape
+@pytest.mark.parametrize("model", [SparseAutoencoder(), make_pipeline(StandardScaler(), SparseAutoencoder())])
+@pytest.mark.parametrize("use", [open_model_rows, evaluate, report])
+def test_what_uses_a_model_says_that_it_is_not_fitted(use, model):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        use(model, X)
 
 
 def test_a_fit_that_fails_leaves_an_estimator_that_is_not_fitted():

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 from sklearn.base import OneToOneFeatureMixin
+from sklearn.utils.validation import check_is_fitted
 
 from rhohat.arrays import FloatArray
 from rhohat.components import transformers
@@ -126,9 +127,12 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, **how: Any) ->
 
     Raises
     ------
+    NotFittedError
+        If the model's estimator is not fitted.
     ValueError
         If the data lack a column of the fit, or as `rhohat.open_rows` does.
     """
+    check_is_fitted(estimator_of(model))
     first: Any = [*preprocessing_of(model), estimator_of(model)][0]
     names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
     selection = ColumnsOfAFit(None if names is None else tuple(map(str, names)), first.n_features_in_, reading)

@@ -546,7 +546,7 @@ def _scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[Float
     if not np.isfinite(reached).all():
         column = int(np.argmin(np.isfinite(reached).all(axis=0)))
         raise ValueError(
-            f"y ranges from {smallest[column]:.3g} to {largest[column]:.3g}, and a range that has room beyond both ends,"
-            f" as output_activation={output.name!r} needs it, is more than float64 holds; divide y by a constant."
+            f"y ranges from {smallest[column]:.3g} to {largest[column]:.3g}, and a range that has room beyond both"
+            f" ends, as output_activation={output.name!r} needs it, is more than float64 holds; divide y by a constant."
         )
     return shift, scale

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.arrays import FloatArray, largest_magnitude
 from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
 from rhohat.solvers.base import (
     LARGEST_GRADIENT,
@@ -14,7 +14,6 @@ from rhohat.solvers.base import (
     ObjectiveFunction,
     ObjectiveWithHessian,
     Run,
-    largest_magnitude,
 )
 
 __all__ = ["NewtonCG"]
