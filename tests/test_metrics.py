@@ -161,6 +161,23 @@ def test_no_square_overflows_or_vanishes(rows, made, scale):
     assert mean_squared_error(np.zeros((2, 2)), np.full((2, 2), 0.5)) == 0.25
 
 
+@pytest.mark.parametrize("n_rows", [1, 7, 1000])
+def test_sums_and_norms_of_the_largest_numbers_do_not_overflow(n_rows, codes, rng):
+    """Beside blocks of small ones, too."""
+    rows = 2 * rng.random((131, 5)) - 1
+    made = np.flip(rows, axis=0)
+    largest = np.finfo(np.float64).max
+    statistics = in_blocks(ReconstructionStatistics(), n_rows, rows * largest, made * largest)
+    np.testing.assert_allclose(statistics.explained_variance, variance_explained(rows, made), rtol=1e-12)
+    assert statistics.mean_squared_error == np.inf
+    codes *= largest / codes.max()
+    codes[50:] *= 1e-9
+    seen = in_blocks(ActivationStatistics(), n_rows, codes)
+    expected = codes.astype(np.longdouble).mean(axis=0)
+    np.testing.assert_allclose(seen.mean_activation, expected.astype(np.float64), rtol=1e-13)
+    assert seen.l0 == (codes > 0).sum() / 131
+
+
 @pytest.mark.parametrize("n_rows", BLOCKS)
 @pytest.mark.parametrize("threshold", [0.0, 0.5, -1.0])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

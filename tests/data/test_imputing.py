@@ -46,6 +46,11 @@ def test_a_table_is_filled_in_as_its_rows_in_memory_are(X, tmp_path):
         )
 
 
+def test_means_of_the_largest_numbers_do_not_overflow():
+    X = np.array([[1.7e308, 1], [1.5e308, np.nan], [np.nan, 3]])
+    assert np.allclose(MeanImputer().fit(X).means_, [1.6e308, 2], rtol=ORACLE)
+
+
 def test_a_column_without_a_number_has_no_mean():
     with pytest.raises(ValueError, match="column 1 of the array has no number at all"):
         MeanImputer().fit(np.array([[1, np.nan], [2, np.nan]]))

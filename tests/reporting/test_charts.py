@@ -36,10 +36,24 @@ def test_a_cost_that_may_be_negative_is_drawn_on_a_linear_axis():
     assert height_of(svg, "−4") > height_of(svg, "0") > height_of(svg, "2")
 
 
-@pytest.mark.parametrize("curves", [{"J": [3.0]}, {"J": [0.0, 0.0]}, {"J": [5.0] * 9}, {"J": [1e-12, 1e12]}])
-def test_curves_without_much_to_see_are_drawn_too(curves):
-    svg = parseString(draw_curves("cost", curves, **TEXTS)).documentElement  # noqa: S318 - of our own making
-    assert svg.getAttribute("role") == "img"
+@pytest.mark.parametrize(
+    "values",
+    [
+        [3.0],
+        [0.0, 0.0],
+        [5.0] * 9,
+        [1e-12, 1e12],
+        [1.7e308, 5e-324],
+        [5e-324, 1e-323],
+        [-1.7e308, 1.7e308],
+        [1e308] * 3,
+    ],
+)
+def test_curves_without_much_to_see_or_of_any_size_are_drawn_too(values):
+    svg = draw_curves("cost", {"J": values}, **TEXTS)
+    assert parseString(svg).documentElement.getAttribute("role") == "img"  # noqa: S318 - of our own making
+    assert "nan" not in svg
+    assert "inf" not in svg
 
 
 def test_a_curve_of_many_iterations_keeps_its_ends_and_some_of_its_points():
@@ -62,7 +76,9 @@ def test_dots_are_in_ascending_order_and_the_line_is_at_the_target():
     assert "target" not in draw_dots("rho", values, None, label="ρ̂", target_label="", **TEXTS)
 
 
-@pytest.mark.parametrize("values", [[0.5], [0.0, 0.0], [-1.0, -0.9], [1e-9, 0.5], [0.2] * 3000])
+@pytest.mark.parametrize(
+    "values", [[0.5], [0.0, 0.0], [-1.0, -0.9], [1e-9, 0.5], [0.2] * 3000, [5e-324, 1.7e308], [-1.7e308, 1.7e308]]
+)
 def test_dots_of_any_activations_are_drawn(values):
     svg = draw_dots("rho", np.array(values), None, label="ρ̂", target_label="", **TEXTS)
     parsed = parseString(svg)  # noqa: S318 - of our own making

@@ -50,3 +50,6 @@ def test_rows_share_a_scale_and_are_clipped_to_it():
     pixels = pixels_between(np.array([[-1.0, 0.0, 0.5, 2.0]]), (0.0, 1.0), (1, 4))
     np.testing.assert_array_equal(pixels.ravel(), [0, 0, 128, 255])
     np.testing.assert_array_equal(pixels_between(np.ones((1, 4)), (1.0, 1.0), (2, 2)).ravel(), [0] * 4)
+    largest = np.finfo(np.float64).max
+    widest = pixels_between(largest * np.array([[-1.0, -0.5, 0.0, 1.0]]), (-largest, largest), (1, 4))
+    np.testing.assert_array_equal(widest.ravel(), [0, 64, 128, 255])

@@ -181,6 +181,18 @@ def test_few_units_and_few_rows_are_enough(n_units, n_rows, dtype, rng):
     assert [len(places) for places in record["top"]["places"]] == [n_rows] * n_units
 
 
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1e77, 1e155, 1.7e308])
+@pytest.mark.parametrize("shape", ["auto", None])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_numbers_of_any_size_are_drawn(size, shape, rng):
+    """Nothing overflows, which would be a warning, and nothing is drawn that is no number."""
+    X = (2 * rng.random((30, 16)) - 1) * size
+    page = report(fitted(X, max_iter=3), X, image_shape=shape)
+    record = record_of(page)
+    assert np.sum(record["histogram"]["counts"]) == 5 * 30
+    assert "NaN" not in page
+
+
 def test_tables_are_shown_by_their_features(rng):
     names = ["height", "width", "depth", "weight"]
     table = pd.DataFrame(rng.random((90, 4)), columns=names)
