@@ -23,10 +23,9 @@ from benchmarks.cases import available_cores
 from benchmarks.data import read_idx
 from rhohat import open_rows
 from rhohat.activations import Sigmoid
-from rhohat.cluster_objective import ClusterObjective
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Problem, make_objective
 from rhohat.penalties import KLSparsity, WeightDecay
 
 _N_HIDDEN = 196
@@ -47,7 +46,7 @@ def main() -> None:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "rows.npy"
         np.save(path, X)
         threads = ThreadEngine(1)
-        local = Objective(network, X, penalties=penalties, engine=threads)
+        local = make_objective(Problem(network, X, penalties=penalties), threads)
         stack.enter_context(threads.session())
         contenders["this process, one thread"] = partial(local, theta)
         for n_workers in (1, 2):
@@ -55,7 +54,7 @@ def main() -> None:
             client = stack.enter_context(Client(stack.enter_context(cluster)))
             rows = stack.enter_context(open_rows(path))
             engine = DaskEngine(client)
-            objective = ClusterObjective(network, rows, penalties=penalties, engine=engine)
+            objective = make_objective(Problem(network, rows, penalties=penalties), engine)
             contenders[f"Dask, {n_workers} × 1 thread"] = partial(objective, theta)
         values = {name: evaluate()[0] for name, evaluate in contenders.items()}  # the first makes scratch, too
         seconds = _alternate(contenders)

@@ -73,26 +73,30 @@ def unpack(network, theta):
 def layers(case, theta, X):
     """The input and the activations of every layer after it."""
     a = [X]
-    for f, W, b, own in zip(case.network.activations, *unpack(case.network, theta), strict=True):
+    for f, W, b, own in zip(case.problem.network.activations, *unpack(case.problem.network, theta), strict=True):
         a.append(FUNCTIONS[f.name](f, np.dot(a[-1], W) + b, own))
     return a
 
 
 def input_jacobian(case, theta, layer):
     """∂a/∂x of a layer, of shape (n_units, n_rows, n_features); a row of activations depends on its own input alone."""
-    n_units = case.network.layer_sizes[layer]
+    n_units = case.problem.network.layer_sizes[layer]
     by_input = [grad(lambda X, j=j: np.sum(layers(case, theta, X)[layer][:, j])) for j in range(n_units)]
-    return np.stack([gradient(case.X) for gradient in by_input])
+    return np.stack([gradient(case.problem.X) for gradient in by_input])
 
 
 def cost(case, theta):
     """J(θ)."""
-    m, n_layers = len(case.X), len(case.network.activations)
-    share = np.ones(m) / m if case.sample_weight is None else case.sample_weight / np.sum(case.sample_weight)
-    weights, biases, _ = unpack(case.network, theta)
-    a = layers(case, theta, case.X)
-    J = np.sum(share * LOSSES[case.loss.name](case.loss, a[-1], case.y))
-    for penalty in case.penalties:
+    m, n_layers = len(case.problem.X), len(case.problem.network.activations)
+    share = (
+        np.ones(m) / m
+        if case.problem.sample_weight is None
+        else case.problem.sample_weight / np.sum(case.problem.sample_weight)
+    )
+    weights, biases, _ = unpack(case.problem.network, theta)
+    a = layers(case, theta, case.problem.X)
+    J = np.sum(share * LOSSES[case.problem.loss.name](case.problem.loss, a[-1], case.problem.y))
+    for penalty in case.problem.penalties:
         hidden = range(n_layers - 1) if getattr(penalty, "layers", None) is None else penalty.layers
         if penalty.name == "weight_decay":
             decayed = weights + biases if penalty.include_biases else weights
@@ -102,7 +106,7 @@ def cost(case, theta):
         elif penalty.name == "kl_sparsity":
             rho = penalty.sparsity
             for h in hidden:
-                is_tanh = case.network.activations[h].name == "tanh"
+                is_tanh = case.problem.network.activations[h].name == "tanh"
                 rho_hat = np.dot(share, (1 + a[h + 1]) / 2 if is_tanh else a[h + 1])
                 KL = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
                 J = J + penalty.weight * np.sum(KL)
@@ -111,7 +115,7 @@ def cost(case, theta):
             jacobian = input_jacobian(case, theta, code)
             J = J + penalty.weight * np.sum(share * np.sum(jacobian**2, axis=(0, 2)))
         elif penalty.name == "tangent_propagation":
-            along = np.einsum("kmi,mti->mtk", input_jacobian(case, theta, n_layers), case.tangents)
+            along = np.einsum("kmi,mti->mtk", input_jacobian(case, theta, n_layers), case.problem.tangents)
             J = J + penalty.weight / 2 * np.sum(share * np.sum(along**2, axis=(1, 2)))
         else:
             raise NotImplementedError(penalty.name)

@@ -9,18 +9,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rhohat.activations import Sigmoid, Softmax, Tanh
-from rhohat.batch_objective import BatchObjective
+from rhohat.activations import ParametricReLU, Sigmoid, Softmax, Tanh
 from rhohat.blocks import row_blocks
 from rhohat.corruption import GaussianNoise, MaskingNoise
 from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.gradcheck import check_gradient
 from rhohat.jacobian_penalties import TangentPropagation
-from rhohat.losses import SoftmaxCrossEntropy
+from rhohat.losses import SoftmaxCrossEntropy, SquaredError
 from rhohat.mini_batches import MiniBatches
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Problem, make_objective
+from rhohat.objective.batch import MiniBatch, _ByBlocks, _ByUnits, make_batch_evaluation
 from rhohat.penalties import KLSparsity, L1Sparsity, MeanActivationPenalty, WeightDecay, WeightPenalty
 from rhohat.row_windows import RowWindows
 from rhohat.solvers import Adam
@@ -45,13 +45,16 @@ def parameters():
     return NETWORK.initial_theta(np.random.default_rng(1))
 
 
-def make(X, y=None, seed=0, network=NETWORK, **options):
-    return MiniBatches(network, X, y, engine=ThreadEngine(1), seed=seed, **options)
+def make(X, y=None, seed=0, network=NETWORK, window_bytes=2**28, validation_fraction=0.0, **parts):
+    problem = Problem(network, X, y, **parts)
+    return MiniBatches(
+        problem, ThreadEngine(1), seed=seed, window_bytes=window_bytes, validation_fraction=validation_fraction
+    )
 
 
 def rows_of(objective):
     """Return the numbers of the clean rows that an objective is over."""
-    return np.rint(objective._y[:, 0] * N_ROWS).astype(int).tolist()
+    return np.rint(objective.problem.targets[:, 0] * N_ROWS).astype(int).tolist()
 
 
 def epoch_of(batches, epoch, batch_size=16):
@@ -64,12 +67,16 @@ def put(gradient, part, own, worker):
     gradient[part] = own
 
 
+def mini_batch(problem, engine):
+    return MiniBatch(make_batch_evaluation(problem, engine))
+
+
 def order_of(epoch):
     return [row for rows in epoch for row in rows]
 
 
 def as_objective(X, y=None, network=NETWORK, penalties=PENALTIES, **options):
-    return Objective(network, X, y, penalties=penalties, engine=ThreadEngine(1), **options)
+    return make_objective(Problem(network, X, y, penalties=penalties, **options), ThreadEngine(1))
 
 
 @pytest.mark.parametrize(
@@ -136,15 +143,16 @@ def test_a_batch_is_the_objective_over_its_rows(kind, batch_size, X, rng):
         penalties = []
     corruption = GaussianNoise(0.2) if kind == "corrupted" else None
     theta = network.initial_theta(rng)
+    loss = loss or SquaredError()
     batches = make(X, y, network=network, loss=loss, penalties=penalties, corruption=corruption, **options)
     for epoch in (0, 1):
         n_batches = 0
         for objective, n_rows in batches.batches(epoch, batch_size):
-            rows = np.rint(objective._X[:, 0].astype(float) * N_ROWS).astype(int)
+            rows = np.rint(objective.problem.X[:, 0].astype(float) * N_ROWS).astype(int)
             if corruption is not None:
                 rows = np.array(rows_of(objective))
             assert len(rows) == n_rows
-            inputs = X[rows] if corruption is None else objective._X.copy()
+            inputs = X[rows] if corruption is None else objective.problem.X.copy()
             targets = (X if corruption is not None else None) if y is None else y
             expected = as_objective(
                 inputs,
@@ -177,7 +185,7 @@ def test_a_batch_is_the_objective_over_its_rows(kind, batch_size, X, rng):
 def test_a_batch_of_float32_rows_costs_at_trained_weights_what_it_does_in_float64(problem):
     """θ is float32 there too, so that penalties on weights are sums of float32 numbers as well."""
     theta = trained.trained_theta(problem)
-    batch = trained.objective_of(problem, np.float32, make=BatchObjective)
+    batch = trained.objective_of(problem, np.float32, make=mini_batch)
     value, gradient, terms = trained.objective_of(problem, np.float64).evaluate(theta)
     in_parts = np.full(theta.size, np.nan)
     found, found_terms = batch.evaluate_in_parts(theta.astype(np.float32), partial(put, in_parts))
@@ -202,10 +210,10 @@ def test_float32_rows_held_out_cost_at_trained_weights_what_they_do_in_float64(p
 def test_a_decay_of_some_layers_acts_on_these_in_every_part_of_a_gradient(tied, layers, include_biases, X, rng):
     network = Network((3, 4, 3), (Sigmoid(), Sigmoid()), tied=tied)
     theta, penalties = rng.normal(size=network.n_parameters), [WeightDecay(0.3, include_biases, layers)]
-    options = {"penalties": penalties, "engine": ThreadEngine(1)}
-    value, gradient, terms = Objective(network, X, **options).evaluate(theta)
+    problem, engine = Problem(network, X, penalties=penalties), ThreadEngine(1)
+    value, gradient, terms = make_objective(problem, engine).evaluate(theta)
     in_parts = np.full(theta.size, np.nan)
-    found, found_terms = BatchObjective(network, X, **options).evaluate_in_parts(theta.copy(), partial(put, in_parts))
+    found, found_terms = mini_batch(problem, engine).evaluate_in_parts(theta.copy(), partial(put, in_parts))
     assert found == pytest.approx(value, rel=EXACT)
     assert found_terms == pytest.approx(terms, rel=EXACT)
     np.testing.assert_allclose(in_parts, gradient, rtol=EXACT, atol=1e-15)
@@ -232,7 +240,7 @@ def corrupted_by(batches, epoch, batch_size):
     """Return what every row looks like in an epoch."""
     seen = np.full((N_ROWS, 3), np.nan)
     for objective, _ in batches.batches(epoch, batch_size):
-        seen[rows_of(objective)] = objective._X
+        seen[rows_of(objective)] = objective.problem.X
     return seen
 
 
@@ -250,7 +258,7 @@ def test_every_place_of_an_epoch_draws_its_own_noise(X):
     """Not the same noise in every batch, nor in every part of one that a thread fills."""
     many = np.tile(X[:1], (600, 1))
     batches = make(many, corruption=GaussianNoise(1.0))
-    noise = np.concatenate([objective._X.copy() - many[:1] for objective, _ in batches.batches(0, 300)])
+    noise = np.concatenate([objective.problem.X.copy() - many[:1] for objective, _ in batches.batches(0, 300)])
     assert len(np.unique(noise[:, 0])) == 600
 
 
@@ -259,8 +267,8 @@ def test_corruption_leaves_the_clean_rows_and_the_targets_as_they_are(X):
     batches = make(X, corruption=MaskingNoise(0.9))
     for objective, _ in batches.batches(0, 16):
         rows = rows_of(objective)
-        np.testing.assert_array_equal(objective._y, X[rows])
-        assert not np.array_equal(objective._X, X[rows])
+        np.testing.assert_array_equal(objective.problem.targets, X[rows])
+        assert not np.array_equal(objective.problem.X, X[rows])
     np.testing.assert_array_equal(X, before)
 
 
@@ -277,12 +285,12 @@ def test_validation_is_the_same_each_time(X, theta):
 
 def test_memory_is_used_again_for_batches_of_as_many_rows(X):
     batches = make(X)
-    seen = [objective for epoch in (0, 1) for objective, _ in batches.batches(epoch, 16)]
+    seen = [objective._evaluation for epoch in (0, 1) for objective, _ in batches.batches(epoch, 16)]
     assert seen[0] is seen[1]
     assert seen[2] is seen[3]
     assert seen[0] is not seen[2]  # of 13 and of 12 rows
     assert all(again is objective for again, objective in zip(seen[4:], seen[:4], strict=True))
-    addresses = [objective._X.ctypes.data for objective, _ in batches.batches(2, 5)]
+    addresses = [objective.problem.X.ctypes.data for objective, _ in batches.batches(2, 5)]
     assert len(set(addresses)) == 2  # one is filled while the other is worked on
     assert addresses == 5 * addresses[:2]
 
@@ -298,12 +306,15 @@ def test_a_batch_that_is_filled_while_another_is_evaluated_has_the_same_rows(n_w
     seen = []
     for evaluate in kinds:
         batches = MiniBatches(
-            NETWORK, X, engine=ThreadEngine(n_workers), seed=0, corruption=MaskingNoise(0.5), sample_weight=X[:, 0] + 1
+            Problem(NETWORK, X, corruption=MaskingNoise(0.5), sample_weight=X[:, 0] + 1),
+            ThreadEngine(n_workers),
+            seed=0,
         )
         seen.append([])
         for objective, _ in batches.batches(0, 13):
             evaluate(objective)
-            seen[-1].append(np.column_stack([objective._X, objective._y, objective._row_weights]))
+            problem = objective.problem
+            seen[-1].append(np.column_stack([problem.X, problem.targets, problem.sample_weight]))
     for others in zip(*seen, strict=True):
         np.testing.assert_array_equal(others[0], others[1])
         np.testing.assert_array_equal(others[0], others[2])
@@ -348,9 +359,9 @@ def test_batches_that_weigh_nothing_cost_their_penalties_on_weights_only(on_mean
     idle = 0
     for objective, _ in batches.batches(0, 5):
         value, gradient, terms = objective.evaluate(theta)
-        in_parts, along = np.full_like(theta, np.nan), objective.hessian_vector_product(theta, theta)
+        in_parts, along = np.full_like(theta, np.nan), objective.objective.hessian_vector_product(theta, theta)
         objective.evaluate_in_parts(theta, partial(put, in_parts))
-        if np.rint(objective._X[:, 0] * N_ROWS).min() >= 5:
+        if np.rint(objective.problem.X[:, 0] * N_ROWS).min() >= 5:
             idle += 1
             assert terms["squared_error"] == terms[on_means.name] == 0
             assert value == objective.cost(theta)[0] == terms["weight_decay"] == pytest.approx(decay[2]["weight_decay"])
@@ -369,7 +380,7 @@ def test_a_batch_costs_what_its_rows_weigh(network, X, rng):
         batches = make(X, network=network, sample_weight=weights, penalties=penalties)
         cost = kl = 0.0
         for objective, n_rows in batches.batches(0, 5):
-            rows = np.rint(objective._X[:, 0] * N_ROWS).astype(int)
+            rows = np.rint(objective.problem.X[:, 0] * N_ROWS).astype(int)
             value, _, terms = objective.evaluate(theta)
             cost, kl = cost + n_rows * value / N_ROWS, kl + n_rows * terms["kl_sparsity"] / N_ROWS
             if weights[rows].any():
@@ -377,7 +388,7 @@ def test_a_batch_costs_what_its_rows_weigh(network, X, rng):
                 share = weights[rows].mean() / weights.mean()
                 np.testing.assert_allclose(value, share * own(theta)[0], rtol=EXACT)
                 np.testing.assert_allclose(objective(theta)[1], share * own(theta)[1], rtol=EXACT, atol=1e-14)
-                along = objective.hessian_vector_product(theta, theta)
+                along = objective.objective.hessian_vector_product(theta, theta)
                 expected = share * own.hessian_vector_product(theta, theta)
                 np.testing.assert_allclose(along, expected, rtol=EXACT, atol=1e-14)
         whole = as_objective(X, network=network, penalties=[], sample_weight=weights)(theta)[0]
@@ -413,7 +424,8 @@ def test_a_mean_activation_stays_within_the_bounds_of_activations(X, theta):
     weights = np.where(np.arange(N_ROWS) < 5, 20.0, 0.1)
     batches = make(X, sample_weight=weights, penalties=PENALTIES)
     for objective, _ in batches.batches(0, 5):
-        assert 0 < np.min(objective.mean_activations(theta)) <= np.max(objective.mean_activations(theta)) < 1
+        rho_hat = objective.objective.mean_activations(theta)[0]
+        assert 0 < rho_hat.min() <= rho_hat.max() < 1
 
 
 @pytest.mark.parametrize(
@@ -438,7 +450,7 @@ def test_the_number_of_threads_changes_no_bit(rng):
     found = []
     for n_workers in (1, 2):
         batches = MiniBatches(
-            network, X, penalties=PENALTIES, engine=ThreadEngine(n_workers), seed=0, corruption=MaskingNoise()
+            Problem(network, X, penalties=PENALTIES, corruption=MaskingNoise()), ThreadEngine(n_workers), seed=0
         )
         found.append([objective.evaluate(theta) for objective, _ in batches.batches(0, 2000)])
     for (value, gradient, terms), other in zip(*found, strict=True):
@@ -447,21 +459,25 @@ def test_the_number_of_threads_changes_no_bit(rng):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("n_rows", [37, 300, 3000])
-def test_the_gradient_in_parts_is_the_gradient(n_rows, tied, monkeypatch, rng):
+@pytest.mark.parametrize("learned_slopes", [False, True])
+@pytest.mark.parametrize("n_rows", [37, 300, 3000, 6000])
+def test_the_gradient_in_parts_is_the_gradient(n_rows, learned_slopes, tied, monkeypatch, rng):
     """With rows and units that are shared among threads, and with more rows than are worth it; biases decayed too."""
+    monkeypatch.setattr("rhohat.objective.batch._MOST_ROWS", 5000)
     monkeypatch.setattr("rhohat.blocks._SHARED_WORK", 1)
     monkeypatch.setattr("rhohat.blocks._FEWEST_SHARED", 16)
-    network = Network((40, 70, 30, 70, 40), (Sigmoid(), Tanh(), Sigmoid(), Sigmoid()), tied=tied)
+    hidden, output = (Tanh(), Sigmoid()) if not learned_slopes else (ParametricReLU(), ParametricReLU())
+    network = Network((40, 70, 30, 70, 40), (Sigmoid(), hidden, Sigmoid(), output), tied=tied)
     theta = network.initial_theta(rng)
     X = rng.random((n_rows, 40))
-    penalties = [WeightDecay(0.1, include_biases=True), KLSparsity(0.2, 0.7), L1Sparsity(0.1, layers=(1,))]
-    expected = Objective(network, X, penalties=penalties, engine=ThreadEngine(1)).evaluate(theta)
+    sparse = KLSparsity(0.2, 0.7, layers=(0, 2))
+    penalties = [WeightDecay(0.1, include_biases=True), sparse, L1Sparsity(0.1, layers=(1,))]
+    expected = make_objective(Problem(network, X, penalties=penalties), ThreadEngine(1)).evaluate(theta)
     results = []
     for n_threads in (1, 2, 3):
-        objective = BatchObjective(network, X, penalties=penalties, engine=ThreadEngine(n_threads))
-        assert objective._at_once == (n_rows < 3000)
-        assert n_rows == 37 or len(objective._blocks) > 1
+        objective = mini_batch(Problem(network, X, penalties=penalties), ThreadEngine(n_threads))
+        assert isinstance(objective._evaluation, _ByBlocks if n_rows > 5000 else _ByUnits)
+        assert n_rows in (37, 6000) or len(objective._evaluation._blocks) > 1
         gradient = np.full(theta.size, np.nan)
         value, terms = objective.evaluate_in_parts(theta, partial(put, gradient))
         np.testing.assert_allclose(value, expected[0], rtol=EXACT)
@@ -488,7 +504,7 @@ def test_a_penalty_that_sees_whole_matrices_is_given_them(monkeypatch, rng):
                 gradient[place] += np.sign(W[place])
 
     theta, X = NETWORK.initial_theta(rng), rng.random((20, 3))
-    objective = BatchObjective(NETWORK, X, penalties=[LargestWeight()], engine=ThreadEngine(1))
+    objective = mini_batch(Problem(NETWORK, X, penalties=[LargestWeight()]), ThreadEngine(1))
     gradient = np.full(theta.size, np.nan)
     objective.evaluate_in_parts(theta, partial(put, gradient))
     np.testing.assert_allclose(gradient, objective(theta)[1], rtol=EXACT)
@@ -496,7 +512,7 @@ def test_a_penalty_that_sees_whole_matrices_is_given_them(monkeypatch, rng):
 
 
 def test_no_part_is_handed_over_where_the_value_is_not_finite(X, theta):
-    objective = BatchObjective(NETWORK, X, penalties=PENALTIES, engine=ThreadEngine(1))
+    objective = mini_batch(Problem(NETWORK, X, penalties=PENALTIES), ThreadEngine(1))
     theta[0] = np.nan
     value, _ = objective.evaluate_in_parts(theta, lambda *_: pytest.fail("a part was handed over"))
     assert not np.isfinite(value)
@@ -506,7 +522,7 @@ def test_rows_held_out_do_not_overwrite_a_batch_that_waits(X, theta):
     def batches_of(validate):
         batches = make(X, corruption=MaskingNoise(0.5), validation_fraction=0.2)
         for objective, _ in batches.batches(0, 10):
-            yield objective._X.copy()
+            yield objective.problem.X.copy()
             objective.evaluate_in_parts(theta, lambda *_: None)
             if validate:
                 batches.validate(theta)
@@ -520,15 +536,15 @@ def test_an_epoch_that_was_broken_off_leaves_nothing_to_the_next(X, theta):
     next(batches.batches(0, 13))
     for broken, whole in zip(batches.batches(1, 50), make(X, corruption=MaskingNoise(0.5)).batches(1, 50), strict=True):
         broken[0].evaluate_in_parts(theta, lambda *_: None)
-        np.testing.assert_array_equal(broken[0]._X, whole[0]._X)
-    assert batches._objective_of(np.arange(13), 0, 0).meanwhile == []
+        np.testing.assert_array_equal(broken[0].problem.X, whole[0].problem.X)
+    assert batches._objective_of(np.arange(13), 0, 0).meanwhile_is_done
 
 
 @pytest.mark.parametrize("first_batch", [0, 1, 3, 4])
 def test_an_epoch_is_entered_in_its_middle(first_batch, X):
     batches = make(X, corruption=MaskingNoise(0.5))
-    whole = [objective._X.copy() for objective, _ in batches.batches(2, 13)]
-    tail = [objective._X.copy() for objective, _ in batches.batches(2, 13, first_batch)]
+    whole = [objective.problem.X.copy() for objective, _ in batches.batches(2, 13)]
+    tail = [objective.problem.X.copy() for objective, _ in batches.batches(2, 13, first_batch)]
     assert len(tail) == 4 - first_batch
     for found, expected in zip(tail, whole[first_batch:], strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -565,7 +581,7 @@ class RecordingRows(RowSource):
 
 
 def numbers_of(objective, n_rows=N_READ):
-    return np.rint(np.array(objective._y[:, 0], dtype=float) * n_rows).astype(int)
+    return np.rint(np.array(objective.problem.targets[:, 0], dtype=float) * n_rows).astype(int)
 
 
 def numbers_in(batches, epoch, batch_size=16, n_rows=N_READ):
@@ -668,8 +684,8 @@ def test_an_epoch_of_windows_is_entered_in_its_middle(first_batch, fraction):
     batches = make(
         RecordingRows(), corruption=GaussianNoise(0.5), window_bytes=200 * ROW_BYTES, validation_fraction=fraction
     )
-    whole = [objective._X.copy() for objective, _ in batches.batches(1, 16)]
-    tail = [objective._X.copy() for objective, _ in batches.batches(1, 16, first_batch)]
+    whole = [objective.problem.X.copy() for objective, _ in batches.batches(1, 16)]
+    tail = [objective.problem.X.copy() for objective, _ in batches.batches(1, 16, first_batch)]
     assert len(tail) == len(whole) - first_batch
     for found, expected in zip(tail, whole[first_batch:], strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -683,21 +699,23 @@ def test_what_is_in_memory_stays_with_the_rows_that_are_read(n_workers, theta, r
     weights = rows.X[:, 0] + 1
     tangents = np.repeat(rows.X[:, None], 2, axis=1)
     for y in (targets, targets.X):
+        problem = Problem(
+            NETWORK, rows, y, penalties=[TangentPropagation(0.1)], sample_weight=weights, tangents=tangents
+        )
         batches = MiniBatches(
-            NETWORK, rows, y, engine=ThreadEngine(n_workers), seed=0, penalties=[TangentPropagation(0.1)],
-            sample_weight=weights, tangents=tangents, window_bytes=200 * ROW_BYTES, validation_fraction=0.05,
-        )  # fmt: skip
+            problem, ThreadEngine(n_workers), seed=0, window_bytes=200 * ROW_BYTES, validation_fraction=0.05
+        )
         evaluate = [
             lambda objective: objective.evaluate_in_parts(theta, lambda *_: None),
             lambda objective: objective.evaluate(theta),
         ]
         seen = 0
         for index, (objective, n_rows) in enumerate(batches.batches(0, 16)):
-            numbers = np.rint(objective._X[:, 0] * N_READ).astype(int)
-            np.testing.assert_array_equal(objective._X, rows.X[numbers])
-            np.testing.assert_array_equal(objective._y, targets.X[numbers])
-            np.testing.assert_array_equal(objective._row_weights[:, 0], weights[numbers])
-            np.testing.assert_array_equal(objective._tangents, tangents[numbers])
+            numbers = np.rint(objective.problem.X[:, 0] * N_READ).astype(int)
+            np.testing.assert_array_equal(objective.problem.X, rows.X[numbers])
+            np.testing.assert_array_equal(objective.problem.targets, targets.X[numbers])
+            np.testing.assert_array_equal(objective.problem.sample_weight, weights[numbers])
+            np.testing.assert_array_equal(objective.problem.tangents, tangents[numbers])
             evaluate[index % 2](objective)
             seen += n_rows
         assert seen == batches.n_samples == N_READ - len(batches._held_out)

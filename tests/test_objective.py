@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,7 +28,7 @@ from rhohat.losses import (
     SquaredError,
 )
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Problem, make_objective
 from rhohat.penalties import (
     ActivationPenalty,
     KLSparsity,
@@ -46,13 +48,14 @@ DEPTHS = {1: (11, 7, 11), 2: (11, 7, 5, 11), 3: (11, 7, 4, 7, 11)}
 WEIGHT_DECAY, SPARSITY = 1e-3, 0.1
 
 
-def make_case(layer_sizes, activations, n_samples, sparsity_weight=3.0, dtype=np.float64, seed=0, **options):
-    rng = np.random.default_rng(seed)
+def make_case(
+    layer_sizes, activations, n_samples, sparsity_weight=3.0, dtype=np.float64, seed=0, engine=None, cache_bytes=2**30
+):
+    rng, engine = np.random.default_rng(seed), engine or ThreadEngine(2)
     network = Network(layer_sizes, tuple(as_activation(name) for name in activations))
     X = rng.random((n_samples, layer_sizes[0])).astype(dtype)
-    options = {"engine": ThreadEngine(2), **options}
     penalties = [WeightDecay(WEIGHT_DECAY), KLSparsity(SPARSITY, sparsity_weight)]
-    objective = Objective(network, X, penalties=penalties, **options)
+    objective = make_objective(Problem(network, X, penalties=penalties), engine, cache_bytes)
     return objective, X, network.initial_theta(rng)
 
 
@@ -122,10 +125,11 @@ def rows_for(network, n_samples, dtype=np.float64, seed=0):
     return theta, X.astype(dtype), y.astype(dtype), weights, tangents.astype(dtype)
 
 
-def make_objective(model, X, y, weights, tangents, **options):
+def objective_for(model, X, y, weights, tangents, engine=None, cache_bytes=2**30, **options):
     network, penalties = MODELS[model]
-    options = {"engine": ThreadEngine(1), "penalties": penalties, **options}
-    return Objective(network, X, y, sample_weight=weights, tangents=tangents, **options)
+    options = {"penalties": penalties, **options}
+    problem = Problem(network, X, y, sample_weight=weights, tangents=tangents, **options)
+    return make_objective(problem, engine or ThreadEngine(1), cache_bytes)
 
 
 def everything_of(objective, theta):
@@ -155,7 +159,7 @@ def test_the_number_of_threads_changes_no_bit_of_any_model(model, dtype, weighte
     assert len(row_blocks(8999, MODELS[model][0].layer_sizes, X.itemsize)) == 4
     results = []
     for n_jobs in (1, 2, 4, 7):
-        objective = make_objective(
+        objective = objective_for(
             model, X, y, weights if weighted else None, tangents, engine=ThreadEngine(n_jobs), cache_bytes=2**30
         )
         results += [everything_of(objective, theta) for _ in range(2)]
@@ -170,7 +174,7 @@ def test_the_number_of_threads_changes_no_bit_of_any_model(model, dtype, weighte
 def test_recomputed_activations_give_the_bits_of_kept_ones_in_any_model(model, weighted):
     theta, X, y, weights, tangents = rows_for(MODELS[model][0], 8999)
     kept, *others = (
-        everything_of(make_objective(model, X, y, weights if weighted else None, tangents, cache_bytes=n), theta)
+        everything_of(objective_for(model, X, y, weights if weighted else None, tangents, cache_bytes=n), theta)
         for n in (2**30, 0, 2**19)
     )
     for recomputed in others:
@@ -181,10 +185,10 @@ def test_recomputed_activations_give_the_bits_of_kept_ones_in_any_model(model, w
 @every_model
 def test_several_blocks_agree_with_one(model, monkeypatch):
     theta, X, y, weights, tangents = rows_for(MODELS[model][0], 700)
-    expected = everything_of(make_objective(model, X, y, weights, tangents), theta)
+    expected = everything_of(objective_for(model, X, y, weights, tangents), theta)
     cut = [slice(0, 1), slice(1, 300), slice(300, 302), slice(302, 700)]
-    monkeypatch.setattr("rhohat.objective.row_blocks", lambda *_: cut)
-    assert_close(everything_of(make_objective(model, X, y, weights, tangents), theta), expected)
+    monkeypatch.setattr("rhohat.objective.evaluation.row_blocks", lambda *_: cut)
+    assert_close(everything_of(objective_for(model, X, y, weights, tangents), theta), expected)
 
 
 @every_model
@@ -192,8 +196,8 @@ def test_a_weight_of_a_whole_number_is_as_many_rows(model):
     theta, X, y, _, tangents = rows_for(MODELS[model][0], 40)
     times = np.random.default_rng(3).integers(0, 4, 40)
     assert 0 in times
-    weighted = make_objective(model, X, y, times.astype(float), tangents)
-    repeated = make_objective(
+    weighted = objective_for(model, X, y, times.astype(float), tangents)
+    repeated = objective_for(
         model, *(np.repeat(rows, times, axis=0) for rows in (X, y)), None, np.repeat(tangents, times, axis=0)
     )
     assert_close(everything_of(weighted, theta), everything_of(repeated, theta))
@@ -204,18 +208,18 @@ def test_a_weight_of_zero_is_the_absence_of_the_row(model):
     """Whatever the row holds, if it is finite."""
     theta, X, y, weights, tangents = rows_for(MODELS[model][0], 40)
     absent = np.arange(40) % 3 == 0
-    without = make_objective(model, X[~absent], y[~absent], weights[~absent], tangents[~absent])
+    without = objective_for(model, X[~absent], y[~absent], weights[~absent], tangents[~absent])
     weights[absent] = 0
     X[absent], tangents[absent] = 30.0, -20.0
-    assert_close(everything_of(make_objective(model, X, y, weights, tangents), theta), everything_of(without, theta))
+    assert_close(everything_of(objective_for(model, X, y, weights, tangents), theta), everything_of(without, theta))
 
 
 @every_model
 def test_only_the_ratios_of_weights_count(model):
     theta, X, y, weights, tangents = rows_for(MODELS[model][0], 40)
-    expected = everything_of(make_objective(model, X, y, weights, tangents), theta)
-    assert_close(everything_of(make_objective(model, X, y, 7 * weights, tangents), theta), expected)
-    alike, none = (make_objective(model, X, y, w, tangents) for w in (np.full(40, 3), None))
+    expected = everything_of(objective_for(model, X, y, weights, tangents), theta)
+    assert_close(everything_of(objective_for(model, X, y, 7 * weights, tangents), theta), expected)
+    alike, none = (objective_for(model, X, y, w, tangents) for w in (np.full(40, 3), None))
     assert_close(everything_of(alike, theta), everything_of(none, theta))
     assert relative_difference(none(theta)[1], expected["gradient"]) > 1e-3
 
@@ -240,7 +244,9 @@ def test_tied_weights_cost_what_their_copies_do_and_their_gradient_is_the_sum_of
     tied, untied = (Network(sizes, activations, tied=flag) for flag in (True, False))
     theta, X, y, weights, tangents = rows_for(tied, 30)
     options = {"penalties": penalties, "sample_weight": weights if weighted else None, "tangents": tangents}
-    J_tied, J_untied = (Objective(network, X, y, engine=ThreadEngine(1), **options) for network in (tied, untied))
+    J_tied, J_untied = (
+        make_objective(Problem(network, X, y, **options), ThreadEngine(1)) for network in (tied, untied)
+    )
 
     def expand(theta):
         return untied.pack(*tied.unpack(theta))
@@ -269,16 +275,10 @@ def test_every_model_is_computed_on_in_float32_and_summed_in_float64(case):
 
     results = []
     for dtype in (np.float32, np.float64):
-        X, y, tangents = (halve(array, dtype) for array in (case.X, case.y, case.tangents))
-        J = Objective(
-            case.network,
-            X,
-            y,
-            loss=case.loss,
-            penalties=case.penalties,
-            sample_weight=case.sample_weight,
-            tangents=tangents,
-            engine=ThreadEngine(1),
+        X, y, tangents = (halve(array, dtype) for array in (case.problem.X, case.problem.y, case.problem.tangents))
+        J = make_objective(
+            replace(case.problem, X=X, y=y, tangents=tangents),
+            ThreadEngine(1),
         )
         results.append(everything_of(J, case.theta))
     single, double = results
@@ -317,14 +317,14 @@ def test_no_layer_of_float32_rows_sees_float64():
     penalties = [WeightDecay(0.1), L1Sparsity(0.1)]
     for added in ([], [Contraction(0.1), TangentPropagation(0.1)]):
         options = {"sample_weight": weights, "tangents": tangents, "penalties": penalties + added}
-        everything_of(Objective(network, X, y, engine=ThreadEngine(1), **options), theta)
+        everything_of(make_objective(Problem(network, X, y, **options), ThreadEngine(1)), theta)
 
 
 @every_model
 def test_the_hessian_is_symmetric(model):
     theta, X, y, weights, tangents = rows_for(MODELS[model][0], 40)
     penalties = [p for p in MODELS[model][1] if not isinstance(p, Contraction | TangentPropagation)]
-    J = make_objective(model, X, y, weights, tangents, penalties=penalties)
+    J = objective_for(model, X, y, weights, tangents, penalties=penalties)
     u, v = np.random.default_rng(1).normal(size=(2, theta.size))
     np.testing.assert_allclose(
         u @ J.hessian_vector_product(theta, v), v @ J.hessian_vector_product(theta, u), rtol=1e-9
@@ -335,18 +335,16 @@ def test_the_hessian_is_symmetric(model):
 def test_recomputed_hidden_activations_give_the_bits_of_kept_ones(depth):
     kept, _, theta = make_case(DEPTHS[depth], ["sigmoid"] * (depth + 1), 5003)
     recomputed, _, _ = make_case(DEPTHS[depth], ["sigmoid"] * (depth + 1), 5003, cache_bytes=0)
-    assert (kept._n_kept, recomputed._n_kept) == (5003, 0)
+    assert (kept._evaluation.n_kept, recomputed._evaluation.n_kept) == (5003, 0)
     assert kept(theta)[0] == recomputed(theta)[0]
     np.testing.assert_array_equal(kept(theta)[1], recomputed(theta)[1])
 
 
 def test_float32_data_is_computed_on_in_float32_and_summed_in_float64():
     single, X, theta = make_case((64, 25, 64), ["sigmoid"] * 2, 5000, dtype=np.float32)
-    double = Objective(
-        single.network,
-        X.astype(np.float64),
-        penalties=[WeightDecay(WEIGHT_DECAY), KLSparsity(SPARSITY, 3.0)],
-        engine=ThreadEngine(1),
+    double = make_objective(
+        Problem(single.network, X.astype(np.float64), penalties=[WeightDecay(WEIGHT_DECAY), KLSparsity(SPARSITY, 3.0)]),
+        ThreadEngine(1),
     )
     value, gradient = single(theta)
     assert gradient.dtype == np.float64
@@ -408,7 +406,7 @@ def test_sparsity_may_act_on_chosen_layers_only():
     sizes, rng = DEPTHS[2], np.random.default_rng(0)
     network = Network(sizes, tuple(as_activation(name) for name in ("sigmoid", "identity", "sigmoid")))
     X = rng.random((40, 11))
-    objective = Objective(network, X, penalties=[KLSparsity(0.1, 3.0, layers=(0,))], engine=ThreadEngine(1))
+    objective = make_objective(Problem(network, X, penalties=[KLSparsity(0.1, 3.0, layers=(0,))]), ThreadEngine(1))
     theta = network.initial_theta(rng)
     assert check_gradient(objective, theta).relative_difference <= GRADIENT
     rho_hat = objective.mean_activations(theta)[0]
@@ -420,12 +418,10 @@ def test_two_penalties_of_one_kind_add_up():
     """A penalty in two halves must equal the whole."""
     _, X, theta = make_case((11, 7, 11), ["sigmoid"] * 2, 50)
     network = Network((11, 7, 11), (as_activation("sigmoid"),) * 2)
-    whole = Objective(network, X, penalties=[WeightDecay(0.2), KLSparsity(0.1, 2.0)], engine=ThreadEngine(1))
-    halves = Objective(
-        network,
-        X,
-        penalties=[WeightDecay(0.1), WeightDecay(0.1), KLSparsity(0.1, 1.0), KLSparsity(0.1, 1.0)],
-        engine=ThreadEngine(1),
+    whole = make_objective(Problem(network, X, penalties=[WeightDecay(0.2), KLSparsity(0.1, 2.0)]), ThreadEngine(1))
+    halves = make_objective(
+        Problem(network, X, penalties=[WeightDecay(0.1), WeightDecay(0.1), KLSparsity(0.1, 1.0), KLSparsity(0.1, 1.0)]),
+        ThreadEngine(1),
     )
     assert abs(whole(theta)[0] - halves(theta)[0]) < EXACT
     assert relative_difference(halves(theta)[1], whole(theta)[1]) < EXACT
@@ -435,7 +431,7 @@ def test_targets_may_differ_from_inputs(rng):
     X, y = rng.random((60, 5)), rng.random((60, 3))
     network = Network((5, 4, 3), (as_activation("tanh"), as_activation("identity")))
     theta = network.initial_theta(rng)
-    value, gradient = Objective(network, X, y, engine=ThreadEngine(1))(theta)
+    value, gradient = make_objective(Problem(network, X, y), ThreadEngine(1))(theta)
     expected = sparse_cost(theta, X, y, (5, 4, 3), ["tanh", "identity"], 0.0, 0.1, 0.0)
     np.testing.assert_allclose(value, expected[0], rtol=EXACT)
     assert relative_difference(gradient, expected[1]) <= EXACT
@@ -453,11 +449,11 @@ def test_permuting_rows_or_hidden_units_leaves_the_cost(seed):
     permuted = objective.network.pack([W1[:, units], W2[units]], [b1[units], b2])
     np.testing.assert_allclose(objective(permuted)[0], value, rtol=EXACT)
 
-    shuffled = Objective(
-        objective.network,
-        X[rng.permutation(40)],
-        penalties=[WeightDecay(WEIGHT_DECAY), KLSparsity(SPARSITY, 3.0)],
-        engine=ThreadEngine(1),
+    shuffled = make_objective(
+        Problem(
+            objective.network, X[rng.permutation(40)], penalties=[WeightDecay(WEIGHT_DECAY), KLSparsity(SPARSITY, 3.0)]
+        ),
+        ThreadEngine(1),
     )
     np.testing.assert_allclose(shuffled(theta)[0], value, rtol=EXACT)
 
@@ -467,7 +463,7 @@ def test_the_gradient_of_a_decay_of_some_layers_agrees_with_central_differences(
     network = Network((5, 3, 4), (Sigmoid(), Tanh()))
     X, y, theta = rng.random((9, 5)), rng.random((9, 4)), network.initial_theta(rng)
     plain, decayed = (
-        Objective(network, X, y, penalties=penalties, engine=ThreadEngine(1))
+        make_objective(Problem(network, X, y, penalties=penalties), ThreadEngine(1))
         for penalties in ([], [WeightDecay(0.3, layers=layers)])
     )
     assert check_gradient(decayed, theta).relative_difference <= GRADIENT
@@ -520,14 +516,14 @@ def test_an_overflowing_cost_is_infinite_and_warns_of_nothing():
 def test_rows_that_do_not_fit_are_refused(X, y, message):
     network = Network((3, 2, 3), (as_activation("sigmoid"),) * 2)
     with pytest.raises(ValueError, match=message):
-        Objective(network, X, y, engine=ThreadEngine(1))
+        make_objective(Problem(network, X, y), ThreadEngine(1))
 
 
 def objective_of(*activations, sizes=(3, 2, 3), **options):
     """An objective over four rows of zeros."""
     y = options.pop("y", None)
     network = Network(sizes, tuple(as_activation(activation) for activation in activations))
-    return Objective(network, np.zeros((4, sizes[0])), y, engine=ThreadEngine(1), **options)
+    return make_objective(Problem(network, np.zeros((4, sizes[0])), y, **options), ThreadEngine(1))
 
 
 class Nothing(Penalty):
@@ -689,7 +685,7 @@ def test_settings_may_be_numbers_of_numpy(rng):
             Contraction(number(0.1)),
             TangentPropagation(number(0.1)),
         ]
-        J = Objective(network, X, penalties=penalties, tangents=tangents, engine=ThreadEngine(1))
+        J = make_objective(Problem(network, X, penalties=penalties, tangents=tangents), ThreadEngine(1))
         results.append(J.evaluate(theta))
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=FLOAT32_COST)
     assert relative_difference(results[0][1], results[1][1]) < FLOAT32
@@ -709,8 +705,8 @@ def test_a_loss_of_ones_own_is_taken_as_it_is(rng):
     network = Network((3, 2, 3), (Tanh(), Sigmoid()))
     theta = network.initial_theta(rng)
     own, plain = (
-        Objective(network, X, loss=Shifted(), engine=ThreadEngine(1)),
-        Objective(network, X, X + 1, engine=ThreadEngine(1)),
+        make_objective(Problem(network, X, loss=Shifted()), ThreadEngine(1)),
+        make_objective(Problem(network, X, X + 1), ThreadEngine(1)),
     )
     assert own.evaluate(theta)[2] == {"shifted": pytest.approx(plain(theta)[0], rel=EXACT)}
     np.testing.assert_array_equal(own(theta)[1], plain(theta)[1])
@@ -720,7 +716,7 @@ def test_a_loss_of_ones_own_is_taken_as_it_is(rng):
 @pytest.mark.parametrize("weight", [1e200, -1e200])
 def test_an_overflow_on_any_thread_shows_in_the_numbers_and_warns_of_nothing(weight, n_jobs, rng):
     network = Network((8, 5, 5, 8), (ParametricReLU(), ParametricReLU(), as_activation("identity")))
-    J = Objective(network, rng.random((8999, 8)), engine=ThreadEngine(n_jobs))
+    J = make_objective(Problem(network, rng.random((8999, 8))), ThreadEngine(n_jobs))
     theta = np.full(network.n_parameters, weight)
     assert not np.isfinite(J(theta)[0])
     assert not np.isfinite(J.cost(theta)[0])
@@ -769,9 +765,9 @@ class _OnceDifferentiable:
 @pytest.mark.parametrize("part", ["Error", "OfWeights", "OfMeans", "OfRows"])
 def test_a_part_without_a_second_derivative_is_named_before_a_hessian_product(part, rng):
     made = getattr(_OnceDifferentiable, part)()
-    loss, penalties = (made, []) if isinstance(made, Loss) else (None, [made])
+    loss, penalties = (made, []) if isinstance(made, Loss) else (SquaredError(), [made])
     network = Network((5, 3, 5), (as_activation("tanh"),) * 2)
-    objective = Objective(network, rng.random((8, 5)), loss=loss, penalties=penalties, engine=ThreadEngine(1))
+    objective = make_objective(Problem(network, rng.random((8, 5)), loss=loss, penalties=penalties), ThreadEngine(1))
     theta = network.initial_theta(rng)
     objective(theta)
     with pytest.raises(ValueError, match=f"{part} has no second derivative; use solver='lbfgs'"):
@@ -785,8 +781,8 @@ def test_a_penalty_that_has_the_name_of_the_loss_is_added_to_it(rng):
     X = rng.random((9, 3))
     network = Network((3, 2, 3), (Tanh(), Sigmoid()))
     theta = network.initial_theta(rng)
-    J = Objective(network, X, penalties=[Namesake(0.5)], engine=ThreadEngine(1))
-    plain = Objective(network, X, penalties=[WeightDecay(0.5)], engine=ThreadEngine(1))
+    J = make_objective(Problem(network, X, penalties=[Namesake(0.5)]), ThreadEngine(1))
+    plain = make_objective(Problem(network, X, penalties=[WeightDecay(0.5)]), ThreadEngine(1))
     assert J(theta)[0] == pytest.approx(plain(theta)[0], rel=EXACT)
     assert check_gradient(J, theta).relative_difference < GRADIENT
 
@@ -797,8 +793,8 @@ def test_what_is_kept_for_pass_2_changes_no_bit(cache_bytes, rng):
     X = rng.random((5000, 6))
     network = Network((6, 4, 6), (Sigmoid(), Sigmoid()))
     theta, penalties = network.initial_theta(rng), [KLSparsity(0.1, 3.0)]
-    whole = Objective(network, X, penalties=penalties, engine=ThreadEngine())
-    some = Objective(network, X, penalties=penalties, engine=ThreadEngine(), cache_bytes=cache_bytes)
-    assert some._n_kept in ({0: [0], 10**9: [5000]}.get(cache_bytes, range(1, 5000)))
+    whole = make_objective(Problem(network, X, penalties=penalties), ThreadEngine())
+    some = make_objective(Problem(network, X, penalties=penalties), ThreadEngine(), cache_bytes=cache_bytes)
+    assert some._evaluation.n_kept in ({0: [0], 10**9: [5000]}.get(cache_bytes, range(1, 5000)))
     assert some.cost(theta) == whole.cost(theta)
     np.testing.assert_array_equal(some(theta)[1], whole(theta)[1])

@@ -11,6 +11,7 @@ from rhohat.corruption import CORRUPTIONS
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.losses import LOSSES, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from rhohat.network import Network
+from rhohat.objective import Problem
 from rhohat.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 from rhohat.proofs import ProofCase, proof_cases, prove
 from tests import automatic
@@ -24,18 +25,17 @@ def random_case(layer_sizes, activations, *penalties, loss=None, tied=False, wei
     y = rng.uniform(0.1, 0.9, (n_samples, layer_sizes[-1]))
     if isinstance(loss, SoftmaxCrossEntropy):
         y /= y.sum(axis=1, keepdims=True)
-    return ProofCase(
-        activation=activations[0].name,
-        corruption="no",
-        network=network,
+    problem = Problem(
+        network,
+        rng.uniform(0.1, 0.9, (n_samples, layer_sizes[0])),
+        y,
         loss=loss,
         penalties=penalties,
-        X=rng.uniform(0.1, 0.9, (n_samples, layer_sizes[0])),
-        y=y,
         sample_weight=rng.uniform(0.5, 2.0, n_samples) if weighted else None,
         tangents=rng.normal(size=(n_samples, 3, layer_sizes[0])),
-        theta=network.initial_theta(rng) + rng.normal(0, 0.3, network.n_parameters),
     )
+    theta = network.initial_theta(rng) + rng.normal(0, 0.3, network.n_parameters)
+    return ProofCase(activations[0].name, "no", problem, theta)
 
 
 SQUARE = [[2.0, 0.5, 0.1, 0.0], [0.5, 1.0, 0.3, 0.2], [0.1, 0.3, 0.5, 0.1], [0.0, 0.2, 0.1, 0.7]]
@@ -138,29 +138,31 @@ def test_the_cost_alone_is_the_value_beside_the_gradient(case):
     objective = case.objective()
     value, _, terms = objective.evaluate(case.theta)
     assert objective.cost(case.theta) == (value, terms)
-    assert list(terms) == list(dict.fromkeys([case.loss.name, *(penalty.name for penalty in case.penalties)]))
+    assert list(terms) == list(
+        dict.fromkeys([case.problem.loss.name, *(penalty.name for penalty in case.problem.penalties)])
+    )
 
 
 def test_the_table_has_every_kind_of_model():
     cases = list(TABLE.values())
     assert len(cases) >= 60
     assert {case.activation for case in cases} == set(ACTIVATIONS)
-    assert {case.loss.name for case in cases} == {*LOSSES, GaussianLoss.name}
-    assert {type(penalty) for case in cases for penalty in case.penalties} == concrete(Penalty)
+    assert {case.problem.loss.name for case in cases} == {*LOSSES, GaussianLoss.name}
+    assert {type(penalty) for case in cases for penalty in case.problem.penalties} == concrete(Penalty)
     assert {case.corruption for case in cases} == {"no", *CORRUPTIONS}
     assert {case.n_hidden_layers for case in cases} == {1, 2, 3}
-    assert {case.network.tied for case in cases} == {False, True}
-    assert {case.sample_weight is None for case in cases} == {False, True}
-    assert {f.name for case in cases for f in case.network.activations[-1:]} > {"sigmoid", "softmax", "maxout"}
+    assert {case.problem.network.tied for case in cases} == {False, True}
+    assert {case.problem.sample_weight is None for case in cases} == {False, True}
+    assert {f.name for case in cases for f in case.problem.network.activations[-1:]} > {"sigmoid", "softmax", "maxout"}
 
 
 def test_the_loss_of_every_model_reaches_all_weights():
     """A gradient of zeros would prove nothing."""
     silent = []
     for name, case in TABLE.items():
-        without_penalties = replace(case, penalties=())
+        without_penalties = replace(case, problem=replace(case.problem, penalties=()))
         gradient = without_penalties.objective()(case.theta)[1]
-        if not all(np.any(W) for W in case.network.unpack(gradient).weights):
+        if not all(np.any(W) for W in case.problem.network.unpack(gradient).weights):
             silent.append(name)
     assert silent == []
 
@@ -175,7 +177,7 @@ def test_the_table_is_the_same_each_time_and_another_for_another_seed():
     for case, again, other in zip(TABLE.values(), proof_cases(), proof_cases(seed=1000), strict=True):
         assert str(case) == str(again) == str(other)
         np.testing.assert_array_equal(case.theta, again.theta)
-        np.testing.assert_array_equal(case.X, again.X)
+        np.testing.assert_array_equal(case.problem.X, again.problem.X)
         assert not np.array_equal(case.theta, other.theta)
 
 
@@ -200,4 +202,4 @@ class ForgetfulError(SquaredError):
 def test_a_wrong_derivative_does_not_hold():
     case = random_case((4, 3, 4), (Tanh(), Sigmoid()))
     assert prove(case).holds
-    assert not prove(replace(case, loss=ForgetfulError())).holds
+    assert not prove(replace(case, problem=replace(case.problem, loss=ForgetfulError()))).holds

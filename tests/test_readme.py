@@ -85,8 +85,15 @@ def test_the_table_of_gradient_checks_has_the_rows_of_the_command():
     assert len(rows) == len(cases) >= 60
     assert f"the gradient of {len(cases)} such combinations" in README
     for row, case in zip(rows, cases, strict=True):
-        weights = "tied" if case.network.tied else "untied"
-        named = [case.activation, case.loss.name, case.penalty, weights, str(case.n_hidden_layers), case.corruption]
+        weights = "tied" if case.problem.network.tied else "untied"
+        named = [
+            case.activation,
+            case.problem.loss.name,
+            case.penalty,
+            weights,
+            str(case.n_hidden_layers),
+            case.corruption,
+        ]
         assert row[:6] == named
         assert float(row[7]) <= LARGEST_DIFFERENCE
         assert not row[8] or float(row[8]) <= 1e-6

@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits
 from rhohat.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.engines import ThreadEngine
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
-from rhohat.losses import BinaryCrossEntropy, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy
+from rhohat.losses import BinaryCrossEntropy, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Problem, make_objective
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.solvers import LBFGS
 
@@ -79,12 +79,13 @@ def network_of(name: str) -> Network:
     return Network((n_features, *hidden, n_outputs), tuple(activations), tied=options.get("tied", False))
 
 
-def objective_of(name, dtype, n_jobs=1, rows=slice(None), make=Objective):
+def objective_of(name, dtype, n_jobs=1, rows=slice(None), make=make_objective):
     """Return J of a problem over some of its rows, in a precision."""
     _, _, loss, penalties, _ = PROBLEMS[name]
     given = {key: np.ascontiguousarray(array[rows].astype(dtype)) for key, array in rows_of(name).items()}
     X = given.pop("X")
-    return make(network_of(name), X, loss=loss, penalties=penalties, engine=ThreadEngine(n_jobs), **given)
+    problem = Problem(network_of(name), X, loss=loss or SquaredError(), penalties=penalties, **given)
+    return make(problem, ThreadEngine(n_jobs))
 
 
 @cache

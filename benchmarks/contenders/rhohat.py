@@ -14,7 +14,7 @@ from benchmarks.worker import Record
 from rhohat import LBFGS, Adam, DenoisingAutoencoder, KLSparsity, MaskingNoise, SparseAutoencoder, WeightDecay
 from rhohat.engines import ThreadEngine
 from rhohat.exceptions import ConvergenceWarning
-from rhohat.objective import Objective
+from rhohat.objective import Problem, make_objective
 
 __all__ = ["descent", "evaluation", "reconstruction", "training", "transformation", "untrained"]
 
@@ -27,7 +27,7 @@ def evaluation(task: Task) -> Record:
     settings, engine = task.settings, ThreadEngine(task.settings.n_threads)
     network = _autoencoder(task).objective(task.X[:2]).network
     penalties = [WeightDecay(settings.weight_decay), KLSparsity(settings.sparsity, settings.sparsity_weight)]
-    objective = Objective(network, task.X, penalties=penalties, engine=engine)
+    objective = make_objective(Problem(network, task.X, penalties=penalties), engine)
 
     def evaluate() -> tuple[float, list[np.ndarray]]:
         J, gradient = objective(task.theta)

@@ -18,6 +18,7 @@ __all__ = [
     "HeldParts",
     "Rows",
     "in_memory",
+    "on_cluster",
     "row_blocks",
     "shared_parts",
     "theta_parts",
@@ -99,15 +100,16 @@ class Engine(Protocol):
 class HeldParts(Protocol):
     """Objects that the workers of a cluster hold; those of a worker that is lost are made anew."""
 
-    def sum(self, method: str, shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
-        """Return Σ over the objects of what a method of theirs returns, added in an order that is always the same.
+    def sum(self, function: Callable[..., FloatArray], shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
+        """Return Σ over the objects of what a function of each returns, added in an order that is always the same.
 
         Parameters
         ----------
-        method : str
-            Its name; it returns an array of shape (n_sums,).
+        function : callable
+            A function of a module, which the workers can import; it returns an array of shape (n_sums,).
         shared : object
-            Its first argument. It is sent to each worker once, and stays there until another one is given.
+            Its second argument, after the object itself. It is sent to each worker once, and stays there until another
+            one is given.
         *arguments
             Its others, and small.
         n_sums : int
@@ -136,6 +138,11 @@ class ClusterEngine(Protocol):
 
         Arguments, and items of lists among them, that Dask computes arrive computed.
         """
+
+
+def on_cluster(engine: Engine | ClusterEngine) -> TypeGuard[ClusterEngine]:
+    """Return whether an engine is that of a cluster."""
+    return hasattr(engine, "hold")
 
 
 # Measured with `make bench`: smaller blocks pay more for Python's lock, and for adding their sums up, than they gain

@@ -10,7 +10,7 @@ To add one: a class here that derives from `JacobianPenalty`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -55,6 +55,18 @@ class JacobianPenalty(Penalty):
             Those that come with the rows.
         """
 
+    def value(
+        self, network: Network, parameters: Parameters, layers: Layers, tangents: FloatArray | None
+    ) -> FloatArray:
+        """Return the penalty of each row, of shape (n_rows,); arguments as for `add`."""
+        layer, x = self.penalised_layer(network.n_layers), layers.a[0]
+        tangent_pass = TangentPass(network, parameters, layers)
+        arrived = (
+            tangent_pass.push_forward(tangent, stop=layer).a[-1]
+            for tangent in self.tangents(x.shape[1], x.dtype, tangents)
+        )
+        return self._add_up(arrived, x)
+
     def add(
         self,
         network: Network,
@@ -81,16 +93,24 @@ class JacobianPenalty(Penalty):
         """
         layer, x = self.penalised_layer(network.n_layers), layers.a[0]
         tangent_pass = TangentPass(network, parameters, layers)
+
+        def arrived() -> Iterator[FloatArray]:
+            for tangent in self.tangents(x.shape[1], x.dtype, tangents):
+                pushed = tangent_pass.push_forward(tangent, stop=layer)
+                yield pushed.a[-1]
+                phi = 2 * self.weight * self.factor * pushed.a[-1]
+                if row_weights is not None:
+                    phi *= row_weights
+                tangent_pass.pull_back(pushed, phi, gradient, added_z)
+
+        return self._add_up(arrived(), x)
+
+    def _add_up(self, arrived: Iterable[FloatArray], x: FloatArray) -> FloatArray:
+        """Return the penalty of each row, of the tangents that arrive at the layer it acts on."""
         xp = array_namespace(x)
         total: FloatArray = xp.zeros(x.shape[0], dtype=xp.float64)  # a deep contraction adds up as many as features
-        for tangent in self.tangents(x.shape[1], x.dtype, tangents):
-            pushed = tangent_pass.push_forward(tangent, stop=layer)
-            alpha = pushed.a[-1]
+        for alpha in arrived:
             total += row_products(alpha, alpha)
-            phi = 2 * self.weight * self.factor * alpha
-            if row_weights is not None:
-                phi *= row_weights
-            tangent_pass.pull_back(pushed, phi, gradient, added_z)
         total *= self.weight * self.factor
         values: FloatArray = xp.asarray(total, dtype=x.dtype)
         return values
@@ -176,6 +196,17 @@ class Contraction(JacobianPenalty):
             unit[0, feature] = 1
             yield unit
 
+    def value(
+        self, network: Network, parameters: Parameters, layers: Layers, tangents: FloatArray | None
+    ) -> FloatArray:
+        """Return the penalty of each row; in closed form for the first hidden layer."""
+        activation = self._in_closed_form(network)
+        if activation is None:
+            return super().value(network, parameters, layers, tangents)
+        W, derivative = parameters.weights[0], activation.derivative(layers.a[1])
+        values: FloatArray = self.weight * (derivative * derivative @ column_sums(W * W))
+        return values
+
     def add(
         self,
         network: Network,
@@ -187,8 +218,8 @@ class Contraction(JacobianPenalty):
         added_z: list[FloatArray | None],
     ) -> FloatArray:
         """Return the penalty of each row, and add its gradient; in closed form for the first hidden layer."""
-        activation = network.activations[0]
-        if self.penalised_layer(network.n_layers) > 1 or not isinstance(activation, ElementwiseActivation):
+        activation = self._in_closed_form(network)
+        if activation is None:
             return super().add(network, parameters, layers, row_weights, tangents, gradient, added_z)
         W, a = parameters.weights[0], layers.a[1]
         squared_norms = column_sums(W * W)
@@ -215,8 +246,8 @@ class Contraction(JacobianPenalty):
     ) -> None:
         """Add the Hessian of the penalty times the direction; in closed form for the first hidden layer."""
         network, layers, direction = tangent_pass.network, tangent_pass.layers, tangent_pass.direction
-        activation = network.activations[0]
-        if self.penalised_layer(network.n_layers) > 1 or not isinstance(activation, ElementwiseActivation):
+        activation = self._in_closed_form(network)
+        if activation is None:
             super().add_hessian_product(tangent_pass, along, row_weights, tangents, ones, product)
             return
         assert direction is not None
@@ -228,6 +259,13 @@ class Contraction(JacobianPenalty):
         network.add_products(product, 0, layers.a[0], scale * extra_change, ones)
         of_direction, of_weights = scale * first * first, scale * 2 * first * second * zeta
         product.weights[0][:] += V * column_sums(of_direction) + W * column_sums(of_weights)
+
+    def _in_closed_form(self, network: Network) -> ElementwiseActivation | None:
+        """Return the activation of the first hidden layer, where the code is that and there is a closed form."""
+        activation = network.activations[0]
+        if self.penalised_layer(network.n_layers) > 1 or not isinstance(activation, ElementwiseActivation):
+            return None
+        return activation
 
 
 @dataclass(frozen=True)

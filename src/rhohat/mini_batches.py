@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import pairwise, zip_longest
@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned
-from rhohat.batch_objective import BatchObjective
 from rhohat.blocks import Engine, Rows, in_memory
-from rhohat.compatibility import check_problem
-from rhohat.corruption import Corruption
-from rhohat.losses import Loss, SquaredError
-from rhohat.network import Network
-from rhohat.penalties import Penalty
+from rhohat.objective import Problem
+from rhohat.objective.batch import BatchEvaluation, MiniBatch, Task, make_batch_evaluation
 from rhohat.randomness import keyed_generator
 from rhohat.row_windows import RowWindows, Window, bytes_of_a_row, even_edges, read_all
 
@@ -33,20 +29,13 @@ class MiniBatches:
 
     Parameters
     ----------
-    network : Network
-    X : array or rows to read, of shape (n_samples, n_features), float32 or float64
-        Clean inputs. Rows that are not in memory are read: all of them once, where they fit `window_bytes`; else in
-        every epoch, a window at a time, while the window before is used.
-    y : array or rows to read, of shape (n_samples, n_outputs), default=None
-        Targets; None means X itself, clean.
-    loss, penalties, tangents, engine
-        As for `Objective`. Means over rows, ρ̂ among them, are taken over the mini-batch.
-    sample_weight : array of shape (n_samples,), default=None
-        How often each row counts, see the notes.
+    problem : Problem
+        Its corruption is done to the inputs afresh in every epoch. Means over rows, ρ̂ among them, are taken over the
+        mini-batch; with weights see the notes. Rows that are not in memory are read: all of them once, where they fit
+        `window_bytes`; else in every epoch, a window at a time, while the window before is used.
+    engine : Engine
     seed : int
         Of the shuffling, the corruption and the choice of rows held out.
-    corruption : Corruption, default=None
-        What is done to the inputs, afresh in every epoch.
     validation_fraction : float, default=0
         Fraction of the rows that is held out of every mini-batch, for `validate`; at least one row where it is not 0.
         Rows of weight 0 are neither counted nor held out. Of rows that are read in windows, at most so many are as fit
@@ -84,26 +73,17 @@ class MiniBatches:
 
     def __init__(
         self,
-        network: Network,
-        X: FloatArray | Rows,
-        y: FloatArray | Rows | None = None,
-        *,
-        loss: Loss | None = None,
-        penalties: Sequence[Penalty] = (),
-        sample_weight: FloatArray | None = None,
-        tangents: FloatArray | None = None,
+        problem: Problem,
         engine: Engine,
+        *,
         seed: int,
-        corruption: Corruption | None = None,
         validation_fraction: float = 0.0,
         window_bytes: int = 2**28,
         cache_bytes: int = 2**30,
     ) -> None:
-        self._network, self._engine = network, engine
+        self._problem, self._engine = problem, engine
+        X, y, sample_weight = problem.X, problem.y, problem.sample_weight
         self.dtype = X.dtype
-        self._loss: Loss = SquaredError() if loss is None else loss
-        self._penalties = tuple(penalties)
-        check_problem(network, self._loss, penalties, X, X if y is None else y, sample_weight, tangents)
         to_read: dict[int, Any] = {id(rows): rows for rows in (X, y) if rows is not None and not in_memory(rows)}
         sources: list[Rows] = list(to_read.values())
         if X.shape[0] * bytes_of_a_row(sources) <= window_bytes:
@@ -111,8 +91,8 @@ class MiniBatches:
             X, y, sources = read.get(id(X), X), read.get(id(y), y), []
         self._windows: RowWindows | None = None  # where rows are read as they are needed
         #: An autoencoder that sees corrupted rows gives the clean ones back.
-        self._rows: list[Any] = [X, X if y is None and corruption else y, sample_weight, tangents]
-        self._seed, self._corruption, self._cache_bytes = seed, corruption, cache_bytes
+        self._rows: list[Any] = [X, X if y is None and problem.corruption else y, sample_weight, problem.tangents]
+        self._seed, self._cache_bytes = seed, cache_bytes
         counting = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
         n_held_out = self._count_held_out(len(counting), validation_fraction, sources, window_bytes)
         self.n_samples = X.shape[0] - n_held_out
@@ -127,10 +107,10 @@ class MiniBatches:
         weights = np.ones(1) if sample_weight is None else np.delete(sample_weight, self._held_out)
         #: Of the rows of an epoch.
         self._mean_weight = float(np.mean(weights, dtype=np.float64))
-        self._objectives: dict[int, BatchObjective] = {}
+        self._evaluations: dict[int, BatchEvaluation] = {}
         self._memories: dict[tuple[int, int], _Rows] = {}
         shape = (_ROWS_FILLED, X.shape[1])
-        self._noise = [empty_aligned(shape, X.dtype) for _ in range(engine.n_workers if corruption else 0)]
+        self._noise = [empty_aligned(shape, X.dtype) for _ in range(engine.n_workers if problem.corruption else 0)]
         self._validation: _Rows | None = None  # the rows held out, read and corrupted once
         if self._windows is not None and n_held_out:
             self._validation = self._read_held_out(self._windows)
@@ -141,7 +121,7 @@ class MiniBatches:
         value, gradient, _ = self._objective_of(rows, epoch=0, first=0).evaluate(theta)
         return value, gradient
 
-    def batches(self, epoch: int, batch_size: int, first_batch: int = 0) -> Iterator[tuple[BatchObjective, int]]:
+    def batches(self, epoch: int, batch_size: int, first_batch: int = 0) -> Iterator[tuple[MiniBatch, int]]:
         """Yield the objective of every mini-batch of an epoch, and its number of rows.
 
         Parameters
@@ -156,7 +136,7 @@ class MiniBatches:
 
         Yields
         ------
-        objective : BatchObjective
+        objective : MiniBatch
             Good until the next one is asked for, which may use its memory.
         n_rows : int
 
@@ -171,12 +151,10 @@ class MiniBatches:
             for fillings in windows:
                 self._fill(fillings[0])
                 for filling, following in zip_longest(fillings, fillings[1:]):
-                    objective = self._objective_over(filling.memory, filling.n_rows * self._mean_weight)
-                    if following is not None:
-                        objective.meanwhile = following.parts
-                    yield objective, filling.n_rows
-                    if objective.meanwhile and following is not None:  # it was not evaluated in parts
-                        objective.meanwhile = []
+                    tasks = [] if following is None else following.parts
+                    batch = self._batch_over(filling.memory, filling.n_rows * self._mean_weight, tasks)
+                    yield batch, filling.n_rows
+                    if following is not None and not batch.meanwhile_is_done:  # it was not evaluated in parts
                         self._fill(following)
 
     def validate(self, theta: FloatArray) -> float:
@@ -191,7 +169,7 @@ class MiniBatches:
         float
         """
         if self._validation is not None:
-            return self._objective_over(self._validation).cost(theta)[0]
+            return self._batch_over(self._validation).cost(theta)[0]
         return self._objective_of(self._held_out, epoch=0, first=self.n_samples).cost(theta)[0]
 
     def _fillings(self, epoch: int, batch_size: int, first_batch: int) -> Generator[list[_Filling]]:
@@ -238,31 +216,23 @@ class MiniBatches:
         self._fill(self._filling(stock, slice(0, stock.n_rows), 0, self.n_samples, place))
         return self._memories.pop((stock.n_rows, place))
 
-    def _objective_of(self, rows: NDArray[np.intp] | Window, epoch: int, first: int) -> BatchObjective:
+    def _objective_of(self, rows: NDArray[np.intp] | Window, epoch: int, first: int) -> MiniBatch:
         """Return the objective over some rows, by their own weights; see `_filling` for the arguments."""
         stock = self._stock(rows)
         filling = self._filling(stock, slice(0, stock.n_rows), epoch, first, 2)  # a batch may wait in the other places
         self._fill(filling)
-        return self._objective_over(filling.memory)
+        return self._batch_over(filling.memory)
 
-    def _objective_over(self, memory: _Rows, total_weight: float | None = None) -> BatchObjective:
-        """Return the objective over rows in memory, made once for each number of rows; see `Objective.set_rows`."""
-        n_rows = len(memory.X)
-        if n_rows not in self._objectives:
-            self._objectives[n_rows] = BatchObjective(
-                self._network,
-                memory.X,
-                memory.y,
-                loss=self._loss,
-                penalties=self._penalties,
-                tangents=memory.tangents,
-                engine=self._engine,
-                cache_bytes=self._cache_bytes,
-            )
-        objective = self._objectives[n_rows]
-        objective.meanwhile = []
-        objective.set_rows(*memory, total_weight=total_weight)
-        return objective
+    def _batch_over(
+        self, memory: _Rows, total_weight: float | None = None, meanwhile: Sequence[Task] = ()
+    ) -> MiniBatch:
+        """Return the objective over rows in memory; what evaluates it is made once for each number of rows."""
+        problem, n_rows = self._problem.on_rows(*memory), len(memory.X)
+        if n_rows not in self._evaluations:
+            self._evaluations[n_rows] = make_batch_evaluation(problem, self._engine, self._cache_bytes)
+        evaluation = self._evaluations[n_rows]
+        evaluation.set_problem(problem)
+        return MiniBatch(evaluation, total_weight, meanwhile)
 
     def _stock(self, rows: NDArray[np.intp] | Window) -> _Stock:
         """Return what rows are gathered from: given by their numbers, or read already as far as they have to be."""
@@ -290,16 +260,17 @@ class MiniBatches:
         if (n_rows, place) not in self._memories:
             self._memories[n_rows, place] = stock.arrays.allocate(n_rows)
         memory, indices = self._memories[n_rows, place], [index[rows] for index in stock.indices]
+        corruption = self._problem.corruption
 
         def fill(part: slice, worker: int) -> None:
             for source, index, out in zip(stock.arrays, indices, memory, strict=True):
                 if source is not None and out is not None:
                     np.take(source, index[part], axis=0, out=out[part], mode="clip")  # in range; "raise" would buffer
-            if self._corruption is not None:
+            if corruption is not None:
                 generator = keyed_generator(self._seed, "corruption of a batch", epoch, first + part.start)
                 noise = self._noise[worker][: part.stop - part.start]
-                self._corruption.draw(generator, noise)
-                self._corruption.apply(memory.X[part], noise)
+                corruption.draw(generator, noise)
+                corruption.apply(memory.X[part], noise)
 
         starts = range(0, n_rows, _ROWS_FILLED)
         parts = [slice(start, min(start + _ROWS_FILLED, n_rows)) for start in starts]
@@ -315,7 +286,7 @@ class _Filling(NamedTuple):
     """Memory for the rows of a batch, and what fills it: functions of the worker that calls them."""
 
     memory: _Rows
-    parts: list[Callable[[int], None]]
+    parts: list[Task]
 
     @property
     def n_rows(self) -> int:

@@ -180,6 +180,11 @@ class Network:
             weights += [W.T for W in reversed(weights)]
         return Parameters(weights, parts[n_free : n_free + n_layers], parts[n_free + n_layers :])
 
+    def split_activation_parameters(self, own: FloatArray) -> list[FloatArray]:
+        """Return the last part of θ, or of a vector like it, as views: the parameters of each layer's activation."""
+        ends = [0, *np.cumsum(self.activation_parameter_sizes).tolist()]
+        return [own[start:stop] for start, stop in pairwise(ends)]
+
     def pack(
         self,
         weights: Sequence[FloatArray],
@@ -342,7 +347,7 @@ class Network:
         ones: FloatArray,
         added: Sequence[FloatArray | None],
         added_z: Sequence[FloatArray | None],
-        gradient: Parameters | None,
+        gradient: Parameters,
         *,
         from_z: bool = False,
         accumulate: bool = False,
@@ -366,9 +371,9 @@ class Network:
             What the penalties add to ∂J/∂a, for every layer but the input.
         added_z : sequence of n_layers arrays of shape (n_rows, width), or None
             What the penalties add to ∂J/∂z, for every layer but the input.
-        gradient : Parameters, or None
-            Receives the gradient. That of the activations' own parameters is added to what is there. None leaves it at
-            δ_z, of which `weight_gradients` makes the gradient where activations have no parameters.
+        gradient : Parameters
+            Receives the gradient. That of the activations' own parameters is added to what is there. Without arrays
+            for weights, it is left at δ_z, of which `weight_gradients` and `bias_gradients` make the gradient.
         from_z : bool, default=False
             Whether the loss has been pulled back through the output activation already.
         accumulate : bool, default=False
@@ -382,13 +387,12 @@ class Network:
                     add_row(delta.a[layer + 1], extra)
                 elif extra is not None:
                     delta.a[layer + 1] += extra
-                own = parameters.activation_parameters if gradient is None else gradient.activation_parameters
-                units = units_of(parameters, layers, layer)
-                self.activations[layer].pull_back(units, delta.a[layer + 1], out, own[layer])
+                own, units = gradient.activation_parameters[layer], units_of(parameters, layers, layer)
+                self.activations[layer].pull_back(units, delta.a[layer + 1], out, own)
             extra = added_z[layer]
             if extra is not None:
                 out += extra
-            if gradient is not None:
+            if gradient.weights:
                 self.add_products(gradient, layer, below, out, ones, accumulate)
             if layer > 0:
                 multiply(out, parameters.weights[layer].T, delta.a[layer])

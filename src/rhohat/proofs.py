@@ -16,10 +16,8 @@ from rhohat.activations import (
     ACTIVATIONS,
     Activation,
     Identity,
-    LeakyReLU,
     Maxout,
     ParametricReLU,
-    ReLU,
     Sigmoid,
     Softmax,
     Units,
@@ -39,7 +37,7 @@ from rhohat.losses import (
     SquaredError,
 )
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Objective, Problem, make_objective
 from rhohat.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 from rhohat.randomness import keyed_generator
 
@@ -63,56 +61,36 @@ class ProofCase:
     ----------
     activation, corruption : str
         Of the hidden layers, and of the input.
-    network : Network
-    loss : Loss
-    penalties : tuple of Penalty
-    X, y : arrays of shape (n_samples, n_features) and (n_samples, n_outputs)
-        Inputs, corrupted where the case says so, and targets.
-    sample_weight : array of shape (n_samples,), or None
-    tangents : array of shape (n_samples, n_tangents, n_features), or None
+    problem : Problem
+        Its inputs are corrupted already, where the case says so.
     theta : array of shape (n_parameters,)
         Away from the kinks of activations that have any, and such that no unit is saturated, or silent on every row.
     """
 
     activation: str
     corruption: str
-    network: Network
-    loss: Loss
-    penalties: tuple[Penalty, ...]
-    X: FloatArray = field(repr=False)
-    y: FloatArray = field(repr=False)
-    sample_weight: FloatArray | None = field(repr=False)
-    tangents: FloatArray | None = field(repr=False)
+    problem: Problem = field(repr=False)
     theta: FloatArray = field(repr=False)
 
     @property
     def n_hidden_layers(self) -> int:
         """Number of hidden layers."""
-        return self.network.n_layers - 1
+        return self.problem.network.n_layers - 1
 
     @property
     def penalty(self) -> str:
         """Names of the penalties."""
-        return " + ".join(penalty.name for penalty in self.penalties) or "none"
+        return " + ".join(penalty.name for penalty in self.problem.penalties) or "none"
 
     def objective(self) -> Objective:
         """Return J of this case."""
-        return Objective(
-            self.network,
-            self.X,
-            self.y,
-            loss=self.loss,
-            penalties=self.penalties,
-            sample_weight=self.sample_weight,
-            tangents=self.tangents,
-            engine=ThreadEngine(1),
-        )
+        return make_objective(self.problem, ThreadEngine(1))
 
     def __str__(self) -> str:
         """Return the case on a line."""
-        weights = "tied" if self.network.tied else "untied"
+        weights = "tied" if self.problem.network.tied else "untied"
         return (
-            f"{self.activation}, {self.loss.name}, {self.penalty}, {weights}, {self.n_hidden_layers} hidden,"
+            f"{self.activation}, {self.problem.loss.name}, {self.penalty}, {weights}, {self.n_hidden_layers} hidden,"
             f" {self.corruption} corruption"
         )
 
@@ -267,18 +245,17 @@ def _fill(
     for attempt in range(1000):
         draw = keyed_generator(seed, "proof", attempt)
         clean = draw.uniform(0.1, 0.9, (_N_SAMPLES, _N_FEATURES))
-        case = ProofCase(
-            activation=activation,
-            corruption=corruption or "no",
-            network=network,
+        problem = Problem(
+            network,
+            corrupt_rows(CORRUPTIONS[corruption](), clean, seed, attempt) if corruption else clean,
+            clean if is_autoencoder else _targets(loss, draw),
             loss=loss,
             penalties=penalties,
-            X=corrupt_rows(CORRUPTIONS[corruption](), clean, seed, attempt) if corruption else clean,
-            y=clean if is_autoencoder else _targets(loss, draw),
             sample_weight=draw.uniform(0.5, 2.0, _N_SAMPLES) if weighted else None,
             tangents=draw.normal(size=(_N_SAMPLES, 2, _N_FEATURES)) if needs_tangents else None,
-            theta=network.initial_theta(draw) + draw.normal(0, 0.3, network.n_parameters),
         )
+        theta = network.initial_theta(draw) + draw.normal(0, 0.3, network.n_parameters)
+        case = ProofCase(activation, corruption or "no", problem, theta)
         if _distance_from_kinks(case) > _FROM_KINKS:
             return case
     raise AssertionError(f"no parameters away from the kinks of {activation}")
@@ -297,21 +274,20 @@ def _distance_from_kinks(case: ProofCase) -> float:
 
     0 where differences would prove nothing: units saturated, or silent on every row.
     """
-    parameters = case.network.unpack(case.theta)
-    a, distances = case.X, [np.inf]
-    for layer, activation in enumerate(case.network.activations):
-        z = a @ parameters.weights[layer] + parameters.biases[layer]
+    network, parameters = case.problem.network, case.problem.network.unpack(case.theta)
+    with_l1 = any(isinstance(penalty, L1Sparsity) for penalty in case.problem.penalties)
+    a, distances = case.problem.X, [np.inf]
+    for layer, activation in enumerate(network.activations):
+        layers = network.allocate(_N_SAMPLES, np.empty, start=layer, stop=layer + 1)
+        layers.a[0] = a
+        network.forward(parameters, layers, start=layer, without_activation=layer + 1)
+        z, a = layers.z[1], layers.a[1]
         if np.max(np.abs(z)) > _LARGEST_Z:
             return 0.0
-        if isinstance(activation, Maxout):
-            pieces = np.sort(z.reshape(_N_SAMPLES, activation.n_pieces, -1), axis=1)
-            distances.append(np.min(pieces[:, -1] - pieces[:, -2]))
-        elif isinstance(activation, ReLU | LeakyReLU | ParametricReLU):
-            distances.append(np.min(np.abs(z)))
-        a = z if activation.in_place else np.empty((_N_SAMPLES, case.network.layer_sizes[layer + 1]))
+        distances.append(activation.distance_from_kinks(z))
         activation.forward(Units(z, a, parameters.activation_parameters[layer]))
-        if isinstance(activation, ReLU) and not np.all(np.any(a > 0, axis=0)):
+        if np.any(np.all(a == 0, axis=0)):  # a unit is silent on every row
             return 0.0
-        if layer < case.n_hidden_layers and any(isinstance(penalty, L1Sparsity) for penalty in case.penalties):
+        if with_l1 and layer < case.n_hidden_layers:
             distances.append(np.min(np.abs(a[a != 0]), initial=np.inf))
     return float(min(distances))

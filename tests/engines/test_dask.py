@@ -36,15 +36,17 @@ from rhohat import (
 from rhohat.activations import Sigmoid, Softmax
 from rhohat.blocks import row_blocks
 from rhohat.checkpoints import Checkpoints
-from rhohat.cluster_objective import ClusterObjective, _Part, _Recipe, _Vectors
 from rhohat.corruption import MaskingNoise, corrupt_rows
 from rhohat.data.rows import ConvertedRows, CorruptedRows
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.engines.dask import _deal, _tree
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
-from rhohat.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from rhohat.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Problem, make_objective
+from rhohat.objective.cluster import _Part, _Recipe, _Vectors
+from rhohat.objective.cost import Cost
+from rhohat.objective.passes import SumActivations, SumLossAndGradient
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from tests.conftest import relative_difference
 from tests.tolerances import EXACT, FLOAT32, GRADIENT
@@ -137,7 +139,10 @@ def assert_agree(on_cluster, here, theta, tolerance=EXACT):
 @pytest.mark.parametrize("case", CASES)
 def test_the_cluster_agrees_with_this_process(case, engine):
     arguments, theta = CASES[case]()
-    on_cluster, here = ClusterObjective(engine=engine, **arguments), Objective(engine=ThreadEngine(1), **arguments)
+    on_cluster, here = (
+        make_objective(Problem(**arguments), engine),
+        make_objective(Problem(**arguments), ThreadEngine(1)),
+    )
     assert_agree(on_cluster, here, theta)
     direction = np.random.default_rng(5).standard_normal(theta.size)
     product = on_cluster.hessian_vector_product(theta, direction)
@@ -146,13 +151,16 @@ def test_the_cluster_agrees_with_this_process(case, engine):
 
 def test_float32_agrees_as_far_as_it_goes(engine):
     arguments, theta = autoencoder(dtype=np.float32)
-    on_cluster, here = ClusterObjective(engine=engine, **arguments), Objective(engine=ThreadEngine(1), **arguments)
+    on_cluster, here = (
+        make_objective(Problem(**arguments), engine),
+        make_objective(Problem(**arguments), ThreadEngine(1)),
+    )
     assert_agree(on_cluster, here, theta, FLOAT32 / 10)
 
 
 def test_the_gradient_agrees_with_central_differences(engine):
     arguments, theta = autoencoder(network=network(12, 2, 12))
-    assert check_gradient(ClusterObjective(engine=engine, **arguments), theta).relative_difference <= GRADIENT
+    assert check_gradient(make_objective(Problem(**arguments), engine), theta).relative_difference <= GRADIENT
 
 
 @pytest.mark.parametrize("holds", [True, False])
@@ -164,17 +172,17 @@ def test_rows_of_a_file_give_the_same(holds, engine, tmp_path, monkeypatch):
         monkeypatch.setattr(engine, "memory_of_workers", lambda: [1000.0, 1000.0])
     with open_rows(tmp_path / "rows.npy", transform=lambda rows: rows / 2) as clean:
         rows = CorruptedRows(clean, MaskingNoise(0.3), 3, 1)
-        on_cluster = ClusterObjective(X=rows, y=clean, engine=engine, **arguments)
-        assert_agree(on_cluster, Objective(X=rows, y=clean, engine=ThreadEngine(1), **arguments), theta)
+        on_cluster = make_objective(Problem(X=rows, y=clean, **arguments), engine)
+        assert_agree(on_cluster, make_objective(Problem(X=rows, y=clean, **arguments), ThreadEngine(1)), theta)
 
 
 def test_what_is_in_no_file_is_sent(engine):
     """That is an array, and whatever cannot be opened again."""
     arguments, theta = autoencoder()
     X = arguments.pop("X")
-    here = Objective(X=X.astype(np.float32), engine=ThreadEngine(1), **arguments)
+    here = make_objective(Problem(X=X.astype(np.float32), **arguments), ThreadEngine(1))
     rows = ConvertedRows(open_rows(X), np.float32)
-    assert_agree(ClusterObjective(X=rows, engine=engine, **arguments), here, theta, FLOAT32 / 10)
+    assert_agree(make_objective(Problem(X=rows, **arguments), engine), here, theta, FLOAT32 / 10)
 
 
 @pytest.mark.parametrize("chunks", [((1, 700, 2, 1500, 300), (5, 7)), ((40,) * 62 + (23,), 12)])
@@ -185,28 +193,20 @@ def test_rows_of_a_dask_array_stay_in_its_chunks(chunks, engine):
     rows = open_rows(array)
     assert len(rows.edges) - 1 <= 17  # small ones are joined where there are many
     noisy = CorruptedRows(rows, MaskingNoise(0.3), 3, 1)
-    here = Objective(X=corrupt_rows(MaskingNoise(0.3), X, 3, 1), y=X, engine=ThreadEngine(1), **arguments)
-    on_cluster = ClusterObjective(X=noisy, y=rows.computed_by(engine.compute), engine=engine, **arguments)
+    here = make_objective(Problem(X=corrupt_rows(MaskingNoise(0.3), X, 3, 1), y=X, **arguments), ThreadEngine(1))
+    on_cluster = make_objective(Problem(X=noisy, y=rows.computed_by(engine.compute), **arguments), engine)
     assert_agree(on_cluster, here, theta)
-
-
-def test_other_rows_can_be_put_in_their_place(engine):
-    arguments, theta = autoencoder()
-    other = arguments["X"][::-1] ** 2
-    objective = ClusterObjective(engine=engine, **arguments)
-    objective.set_rows(other)
-    assert_agree(objective, Objective(engine=ThreadEngine(1), **{**arguments, "X": other}), theta)
 
 
 def test_any_number_of_workers_gives_the_same_bits(engine, client):
     arguments, theta = autoencoder()
-    two = ClusterObjective(engine=engine, **arguments).evaluate(theta)
+    two = make_objective(Problem(**arguments), engine).evaluate(theta)
     with (
         LocalCluster(n_workers=1, threads_per_worker=3, processes=True, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as other,
     ):
-        one = ClusterObjective(engine=DaskEngine(other), **arguments).evaluate(theta)
-        without_cache = ClusterObjective(engine=DaskEngine(other), cache_bytes=0, **arguments).evaluate(theta)
+        one = make_objective(Problem(**arguments), DaskEngine(other)).evaluate(theta)
+        without_cache = make_objective(Problem(**arguments), DaskEngine(other), cache_bytes=0).evaluate(theta)
     for result in (one, without_cache):
         assert result[0] == two[0]
         assert np.array_equal(result[1], two[1])
@@ -215,17 +215,17 @@ def test_any_number_of_workers_gives_the_same_bits(engine, client):
 def test_a_worker_killed_between_the_passes_changes_nothing(engine, client, monkeypatch):
     """What pass 1 left on it is computed again by whoever takes over."""
     arguments, theta = autoencoder()
-    objective = ClusterObjective(engine=engine, **arguments)
+    objective = make_objective(Problem(**arguments), engine)
     expected = objective.evaluate(theta)
     killed = []
-    penalise = Objective._sum_derivatives
+    penalise = Cost.penalise_means
 
     def kill_and_penalise(*args):
         if not killed:
             killed.append(kill_a_worker(client))
         return penalise(*args)
 
-    monkeypatch.setattr(Objective, "_sum_derivatives", kill_and_penalise)
+    monkeypatch.setattr(Cost, "penalise_means", kill_and_penalise)
     value, gradient, _ = objective.evaluate(theta)
     assert killed
     assert value == expected[0]
@@ -233,7 +233,9 @@ def test_a_worker_killed_between_the_passes_changes_nothing(engine, client, monk
     client.wait_for_workers(2, timeout=60)
     time.sleep(1.1)  # until the cluster is looked at again
     assert objective.evaluate(theta)[0] == expected[0]
-    assert set(objective._held._homes) == set(client.scheduler_info()["workers"])  # the new one has its share
+    assert set(objective._evaluation._held._homes) == set(
+        client.scheduler_info()["workers"]
+    )  # the new one has its share
 
 
 def test_the_only_worker_may_be_killed():
@@ -243,7 +245,7 @@ def test_the_only_worker_may_be_killed():
         LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        objective = ClusterObjective(engine=DaskEngine(client), **arguments)
+        objective = make_objective(Problem(**arguments), DaskEngine(client))
         expected = objective(theta)
         kill_a_worker(client)
         value, gradient = objective(theta)
@@ -264,10 +266,10 @@ def test_errors_of_rows_pass_through(engine, tmp_path):
     with open_rows(tmp_path / "rows.npy") as rows:
         os.truncate(tmp_path / "rows.npy", 5000)
         with pytest.raises(ValueError, match="is truncated"):
-            ClusterObjective(X=rows, engine=engine, **arguments)
+            make_objective(Problem(X=rows, **arguments), engine)
         (tmp_path / "rows.npy").unlink()
         with pytest.raises(FileNotFoundError, match="every worker can open them"):
-            ClusterObjective(X=rows, engine=engine, **arguments)
+            make_objective(Problem(X=rows, **arguments), engine)
 
 
 def test_bad_rows_of_a_dask_array_are_found_on_the_workers(engine):
@@ -278,24 +280,24 @@ def test_bad_rows_of_a_dask_array_are_found_on_the_workers(engine):
         rows.extent()
     negative = open_rows(da.from_array(np.nan_to_num(X) - 5, chunks=(30, 4))).computed_by(engine.compute)
     with pytest.raises(ValueError, match="targets"):
-        ClusterObjective(network(4, 2, 4), negative, loss=BinaryCrossEntropy(), engine=engine)
+        make_objective(Problem(network(4, 2, 4), negative, loss=BinaryCrossEntropy()), engine)
 
 
 def test_a_part_that_moves_takes_its_rows_along_and_no_more(engine):
     net = network(N_FEATURES, N_HIDDEN, N_FEATURES)
-    recipe = _Recipe("token", net, SquaredError(), PENALTIES, 2**30, 500, True, partial(ThreadEngine, 1))
     X = np.random.default_rng(0).random((500, N_FEATURES))
+    problem = Problem(net, X, penalties=PENALTIES).on_rows(None)
+    recipe = _Recipe("token", problem, 2**30, 500, True, partial(ThreadEngine, 1))
     part = _Part.made(recipe, X, None, None, None)
     assert part._rows[0] is X
     assert X.nbytes <= sys.getsizeof(part) < 2 * X.nbytes
     size = len(pickle.dumps(part))
     vectors = _Vectors(1, [net.initial_theta(np.random.default_rng(0))])
-    part.sum(vectors, "_sum_activations", N_HIDDEN, (1,))
+    part.sum(vectors, SumActivations(1))
     moved = pickle.loads(pickle.dumps(part))  # noqa: S301 - our own
     assert len(pickle.dumps(part)) < size + 1000  # nothing of what the sum is made with
     added = [np.zeros(N_HIDDEN), None]
-    n_sums = net.n_parameters + 1
-    sums = [one.sum(vectors, "_sum_loss_and_gradient", n_sums, (added,)) for one in (part, moved)]
+    sums = [one.sum(vectors, SumLossAndGradient(added)) for one in (part, moved)]
     assert np.array_equal(*sums)
 
 
@@ -322,9 +324,9 @@ def test_the_tree_adds_every_part_once(n):
 
 def test_parts_are_whole_blocks_of_the_rows(engine):
     arguments, _ = autoencoder()
-    objective = ClusterObjective(engine=engine, **arguments)
+    objective = make_objective(Problem(**arguments), engine)
     starts = {block.start for block in row_blocks(N_ROWS, arguments["network"].layer_sizes, 8)}
-    edges = objective._cut()
+    edges = objective._evaluation.edges
     assert edges[-1] == N_ROWS
     assert set(edges[:-1]) <= starts
     assert all(start < stop for start, stop in pairwise(edges))
@@ -583,7 +585,7 @@ def test_a_scheduler_or_workers_that_go_away_are_an_error_and_no_hang(separate):
         warnings.simplefilter("ignore")  # what Dask says of a connection that is gone
         with Client(address, set_as_default=False, timeout=30) as client:
             client.wait_for_workers(1, timeout=60)
-            objective = ClusterObjective(engine=DaskEngine(client, timeout=8), **arguments)
+            objective = make_objective(Problem(**arguments), DaskEngine(client, timeout=8))
             expected = objective(theta)[0]
             worker.kill()
             start = time.monotonic()

@@ -35,7 +35,7 @@ from rhohat.engines import ThreadEngine
 from rhohat.estimators.stacked_autoencoder import check_layers
 from rhohat.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.mini_batches import MiniBatches
-from rhohat.objective import Objective
+from rhohat.objective import Problem, make_objective
 from rhohat.randomness import keyed_generator
 from rhohat.solvers import MiniBatchState
 from tests.tolerances import EXACT, FLOAT32_COST, GRADIENT
@@ -467,7 +467,7 @@ def test_more_corruptions_go_on_from_where_the_last_ended_on_rows_corrupted_afre
     theta = one.theta_
     for epoch in (1, 2):
         corrupted = corrupt_rows(MaskingNoise(), X, seed=0, epoch=epoch)
-        objective = Objective(one.network_, corrupted, X, engine=ThreadEngine())
+        objective = make_objective(Problem(one.network_, corrupted, X), ThreadEngine())
         result = LBFGS().minimize(objective, theta, max_iter=12, tol=0.0)
         np.testing.assert_allclose(three.loss_curve_[12 * epoch : 12 * epoch + 12], result.loss_curve, rtol=EXACT)
         theta = result.theta
@@ -630,11 +630,8 @@ def test_partial_fit_is_a_solver_that_goes_on_with_its_state(X):
         model.partial_fit(rows)
         problem = model._make_problem(rows, model.network_)
         batches = MiniBatches(
-            problem.network,
-            rows,
-            penalties=problem.penalties,
-            corruption=problem.corruption,
-            engine=ThreadEngine(),
+            Problem(problem.network, rows, penalties=problem.penalties, corruption=problem.corruption),
+            ThreadEngine(),
             seed=0,
         )
         theta = ADAM.minimize(batches, theta, max_iter=1, tol=0.0, state=state).theta

@@ -76,6 +76,13 @@ class Activation(ABC):
         """Whether `third_order` is there, which Hessian-vector products of penalties on derivatives need."""
         return type(self).third_order is not Activation.third_order
 
+    def distance_from_kinks(self, z: FloatArray) -> float:
+        """Return how far the nearest pre-activation is from where f has no derivative; infinity if it always has one.
+
+        Differences across such a point prove nothing about a gradient.
+        """
+        return np.inf
+
     @abstractmethod
     def forward(self, units: Units) -> None:
         """Write f(z) into a, which is z itself where the function works in place."""

@@ -175,6 +175,10 @@ class ReLU(ElementwiseActivation):
     name: ClassVar[str] = "relu"
     bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
+    def distance_from_kinks(self, z: FloatArray) -> float:
+        """Return the smallest |z|."""
+        return float(np.min(np.abs(z)))
+
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with max(0, z)."""
         array_namespace(z).clip(z, 0, None, out=z)
@@ -224,6 +228,10 @@ class LeakyReLU(ElementwiseActivation):
     def __post_init__(self) -> None:
         if not 0 <= self.slope < 1:
             raise ValueError(f"slope of a leaky ReLU must lie in [0, 1); got {self.slope}.")
+
+    def distance_from_kinks(self, z: FloatArray) -> float:
+        """Return the smallest |z|."""
+        return float(np.min(np.abs(z)))
 
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with max(z, s z)."""

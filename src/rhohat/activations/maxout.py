@@ -52,6 +52,11 @@ class Maxout(Activation):
         """Return n_pieces n_units."""
         return self.n_pieces * n_units
 
+    def distance_from_kinks(self, z: FloatArray) -> float:
+        """Return the smallest difference between the two largest pieces of a unit."""
+        pieces = np.sort(z.reshape(len(z), self.n_pieces, -1), axis=1)
+        return float(np.min(pieces[:, -1] - pieces[:, -2]))
+
     def forward(self, units: Units) -> None:
         """Write the largest piece of each unit into a."""
         z, a, _ = units

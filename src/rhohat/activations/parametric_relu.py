@@ -55,6 +55,10 @@ class ParametricReLU(Activation):
         """Return the initial slope for every unit."""
         return np.full(n_units, float(self.initial_slope))
 
+    def distance_from_kinks(self, z: FloatArray) -> float:
+        """Return the smallest |z|."""
+        return float(np.min(np.abs(z)))
+
     def forward(self, units: Units) -> None:
         """Write z where z > 0, else s z, into a."""
         z, a, slopes = units

@@ -45,7 +45,7 @@ def check_gradient(
         case
         for case in proof_cases()
         if activation in (None, case.activation)
-        and loss in (None, case.loss.name)
+        and loss in (None, case.problem.loss.name)
         and (penalty is None or penalty in case.penalty.split(" + "))
     ]
     if not cases:
@@ -84,9 +84,9 @@ def _proof_row(proof: Proof) -> list[str]:
     case = proof.case
     return [
         case.activation,
-        case.loss.name,
+        case.problem.loss.name,
         case.penalty,
-        "tied" if case.network.tied else "untied",
+        "tied" if case.problem.network.tied else "untied",
         str(case.n_hidden_layers),
         case.corruption,
         str(proof.n_parameters),

@@ -324,18 +324,18 @@ class _HeldParts:
         self._lost = True  # until they are sent
         self._while_some_stay(lambda: None)
 
-    def sum(self, method: str, shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
-        """Return Σ over the objects of what a method of theirs returns; see `HeldParts`.
+    def sum(self, function: Callable[..., FloatArray], shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
+        """Return Σ over the objects of what a function of each returns; see `HeldParts`.
 
         Raises
         ------
         ClusterError
             If the cluster is not there any more, or its workers die over a task again and again.
         Exception
-            What a call of the method raised.
+            What a call of the function raised.
         """
         self._look_after_homes()
-        return self._while_some_stay(partial(self._sum, method, shared, arguments, n_sums))
+        return self._while_some_stay(partial(self._sum, function, shared, arguments, n_sums))
 
     def _while_some_stay(self, function: Callable[[], _T]) -> _T:
         """Return what a function returns; where all workers were lost meanwhile, send everything and try again."""
@@ -396,9 +396,11 @@ class _HeldParts:
                 )
         self._homes = [*homes]
 
-    def _sum(self, method: str, shared: Any, arguments: Sequence[Any], n_sums: int) -> FloatArray:
+    def _sum(
+        self, function: Callable[..., FloatArray], shared: Any, arguments: Sequence[Any], n_sums: int
+    ) -> FloatArray:
         highlevelgraph = import_extra("dask.highlevelgraph", "dask")
-        name = f"rhohat-{method.strip('_')}-{uuid4().hex}"
+        name = f"rhohat-sum-{uuid4().hex}"
         layers: dict[str, dict[Any, Any]] = {}
         places: dict[str, dict[str, Any]] = {}
         wanted = []
@@ -409,7 +411,7 @@ class _HeldParts:
             sent = f"{name}-shared"
             layers[sent] = {sent: (_itself, shared)}
             wanted.append(sent)
-        call = _Call(method, arguments)
+        call = _Call(function, arguments)
         keys = [f"{name}-{index}" for index in range(len(self._futures))]
         for key, future, home in zip(keys, self._futures, self._homes, strict=True):
             layers.setdefault(f"{name}-{home}", {})[key] = (call, future, sent)
@@ -431,14 +433,13 @@ class _HeldParts:
 
 
 class _Call:
-    """Calls a method of a part. Its arguments are out of Dask's sight, who would look for tasks in them."""
+    """Calls a function of a part. Its arguments are out of Dask's sight, who would look for tasks in them."""
 
-    def __init__(self, method: str, arguments: Sequence[Any]) -> None:
-        self._method, self._arguments = method, arguments
+    def __init__(self, function: Callable[..., FloatArray], arguments: Sequence[Any]) -> None:
+        self._function, self._arguments = function, arguments
 
     def __call__(self, part: Any, shared: Any) -> FloatArray:
-        sums: FloatArray = getattr(part, self._method)(shared, *self._arguments)
-        return sums
+        return self._function(part, shared, *self._arguments)
 
 
 def _itself(value: Any) -> Any:

@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from rhohat.activations import Activation, Identity, Sigmoid, as_activation
 from rhohat.arrays import FloatArray, excess_exponent, norm
-from rhohat.cluster_objective import ClusterObjective
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import DaskRows
@@ -25,12 +24,12 @@ from rhohat.estimators.availability import available_where, works_in_mini_batche
 from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, warn_unless_converged
 from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.problems import check_solver
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
-from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Objective, Problem, make_objective
 from rhohat.penalties import KLSparsity, Penalty, WeightDecay
 from rhohat.solvers import as_solver
 
@@ -372,7 +371,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ThreadEngine(self.n_jobs)
         self._check_resumable(as_solver(self.solver))
         row = np.full((1, n_features), 1 / n_features)  # one that any loss takes
-        self._make_problem(row, self._choose_network(row, continues=False)).check(as_solver(self.solver))
+        check_solver(self._make_problem(row, self._choose_network(row, continues=False)), as_solver(self.solver))
 
     def _choose_network(self, X: FloatArray | RowSource, continues: bool) -> Network:
         """Return the architecture for X, having checked that the output can reach X."""
@@ -434,9 +433,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     ) -> Problem:
         return Problem(
             network,
-            as_loss(self.loss),
-            [*self._own_penalties(), *self._extra_penalties()],
             X,
+            loss=as_loss(self.loss),
+            penalties=[*self._own_penalties(), *self._extra_penalties()],
             sample_weight=sample_weight,
             corruption=as_corruption(self.corruption),
         )
@@ -453,12 +452,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _measure_mean_activation(self, problem: Problem) -> None:
         """Set the mean activation of the code on clean rows, by their weights."""
-        objective: Objective
-        X, weights = problem.X, problem.sample_weight
-        if self.engine is not None and isinstance(X, RowSource):  # rows in memory would have to be sent
-            objective = ClusterObjective(self.network_, X, sample_weight=weights, engine=self.engine)
-        else:
-            objective = Objective(self.network_, X, sample_weight=weights, engine=ThreadEngine(self.n_jobs))
+        engine = self.engine if isinstance(problem.X, RowSource) else None  # rows in memory would have to be sent
+        clean = Problem(self.network_, problem.X, sample_weight=problem.sample_weight)
+        objective = make_objective(clean, engine or ThreadEngine(self.n_jobs))
         self.mean_activation_ = objective.mean_activations(self.theta_)[self._code_layer - 1]
 
 

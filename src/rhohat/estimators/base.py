@@ -40,14 +40,15 @@ from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
 from rhohat.estimators.nested import NestedParameters
+from rhohat.estimators.problems import corrupt
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
-from rhohat.estimators.training import Problem, Training, train
+from rhohat.estimators.training import Training, train
 from rhohat.exceptions import ConvergenceWarning
 from rhohat.fitted import FittedAttributes
 from rhohat.losses import LOSSES, Loss
 from rhohat.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.network import INITIAL_WEIGHTS, Network
-from rhohat.objective import Objective
+from rhohat.objective import Objective, Problem, make_objective
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, keyed_generator, seed_from
 from rhohat.solvers import (
@@ -583,7 +584,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         """Return the objective of a problem, for study."""
         cache_bytes = 2**30 if self.memory_limit is None else min(2**30, as_bytes(self.memory_limit) // 2)
         engine = self.engine or ThreadEngine(self.n_jobs)
-        return problem.objective(engine, self._integer_seed(), cache_bytes=cache_bytes)
+        return make_objective(corrupt(problem, self._integer_seed(), epoch=0), engine, cache_bytes)
 
     def _draw_theta(self, network: Network, seed: int) -> FloatArray:
         return network.initial_theta(keyed_generator(seed, "initial weights"), self.initial_weights)

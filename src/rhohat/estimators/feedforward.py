@@ -12,17 +12,15 @@ from sklearn.utils.validation import _check_y, check_array, check_is_fitted, che
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.compatibility import check_tangents
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource
 from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.sample_weights import check_in_memory
-from rhohat.estimators.training import Problem
 from rhohat.jacobian_penalties import JacobianPenalty, TangentPropagation
 from rhohat.losses import Loss
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Objective, Problem, check_tangents
 from rhohat.penalties import Penalty, WeightDecay
 
 __all__ = ["BaseFeedforward"]
@@ -235,10 +233,10 @@ class BaseFeedforward(BaseNetwork):
             penalties.append(TangentPropagation(self.tangent_weight))
         return Problem(
             network,
-            loss,
-            [*penalties, *self._extra_penalties()],
             X,
             targets if isinstance(targets, RowSource) else np.ascontiguousarray(targets, dtype=X.dtype),
+            loss=loss,
+            penalties=[*penalties, *self._extra_penalties()],
             sample_weight=weights,
             tangents=tangents,
             corruption=as_corruption(self.corruption),

@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rhohat.blocks import row_blocks
 from rhohat.data import RowSource
+from rhohat.objective import Problem
 from rhohat.solvers import LBFGS, Adam, FullBatchSolver, MiniBatchSolver, Solver
-
-if TYPE_CHECKING:
-    from rhohat.estimators.training import Problem
 
 __all__ = ["MemoryPlan", "as_bytes", "bytes_per_row", "order_of_rows", "plan_memory", "show_bytes", "warm_up_sizes"]
 
@@ -314,7 +312,7 @@ def bytes_per_row(problem: Problem) -> int:
 
 def _cached_per_row(problem: Problem) -> int:
     """Return how many numbers of a row are kept from pass 1 to pass 2."""
-    return problem.network.numbers_per_row(problem.depth_of_means)
+    return problem.network.numbers_per_row(problem.cost.depth)
 
 
 def _bytes_of_tangents(problem: Problem) -> int:

@@ -23,8 +23,8 @@ from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.sample_weights import check_sample_weight
-from rhohat.estimators.training import Problem
 from rhohat.losses import GaussianLoss, Loss, SquaredError, as_loss
+from rhohat.objective import Problem
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, seed_from
 from rhohat.solvers import Callback, Solver, SolverResult

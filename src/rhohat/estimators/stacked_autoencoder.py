@@ -21,10 +21,9 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
-from rhohat.estimators.training import Problem
 from rhohat.losses import as_loss
 from rhohat.network import Network
-from rhohat.objective import Objective
+from rhohat.objective import Objective, Problem
 from rhohat.randomness import RandomState, keyed_generator
 
 __all__ = ["HasLayers", "StackedAutoencoder", "check_layers"]
@@ -261,7 +260,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     def _make_problem(
         self, X: FloatArray | RowSource, network: Network, sample_weight: FloatArray | None = None
     ) -> Problem:
-        return Problem(network, as_loss(check_layers(self.layers)[0].loss), [], X, sample_weight=sample_weight)
+        loss = as_loss(check_layers(self.layers)[0].loss)
+        return Problem(network, X, loss=loss, sample_weight=sample_weight)
 
     def _join(self, autoencoders: Sequence[BaseAutoencoder]) -> None:
         """Take over the deep network that the fitted layers make up."""

@@ -18,9 +18,10 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
+from rhohat.estimators.problems import check_solver
 from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder, check_layers
-from rhohat.estimators.training import Problem
+from rhohat.objective import Problem
 from rhohat.penalties import Penalty, WeightDecay
 from rhohat.randomness import RandomState, keyed_generator
 from rhohat.solvers import Callback, Solver, SolverResult, as_solver
@@ -159,7 +160,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             return result
         self._all_callbacks()
         ThreadEngine(self.n_jobs)
-        problem.check(as_solver(self.solver))
+        check_solver(problem, as_solver(self.solver))
         self._check_resumable(as_solver(self.solver))
         seed = self._keep_seed({"X": problem.X, "y": problem.y})
         autoencoder = StackedAutoencoder(

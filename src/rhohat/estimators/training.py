@@ -11,156 +11,26 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray
-from rhohat.cluster_objective import ClusterObjective
-from rhohat.compatibility import check_problem, check_second_derivatives
-from rhohat.corruption import Corruption, corrupt_rows
 from rhohat.data import RowSource, open_rows
-from rhohat.data.rows import ConvertedRows, CorruptedRows
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checkpointing import Journal
 from rhohat.estimators.memory import MemoryPlan, bytes_per_row, warm_up_sizes
-from rhohat.losses import Loss
+from rhohat.estimators.problems import check_solver, choose_rows, corrupt
 from rhohat.mini_batches import MiniBatches
-from rhohat.network import Network
-from rhohat.objective import Objective
-from rhohat.penalties import MeanActivationPenalty, Penalty
+from rhohat.objective import Problem, make_objective
 from rhohat.randomness import keyed_generator
 from rhohat.solvers import (
     Callback,
     FullBatchSolver,
     MiniBatchSolver,
     MiniBatchState,
-    NewtonCG,
     RunState,
     Solver,
     SolverResult,
 )
 from rhohat.solvers.base import Point
 
-__all__ = ["Problem", "Training", "train"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is to be minimised: a network, its cost, and rows.
-
-    Attributes
-    ----------
-    network : Network
-    loss : Loss
-    penalties : sequence of Penalty
-    X : array or RowSource of shape (n_samples, n_features)
-        Clean inputs.
-    y : array or RowSource of shape (n_samples, n_outputs), or None
-        Targets; None means X.
-    sample_weight : array of shape (n_samples,), or None
-    tangents : array of shape (n_samples, n_tangents, n_features), or None
-    corruption : Corruption or None
-        Of the inputs.
-    """
-
-    network: Network
-    loss: Loss
-    penalties: Sequence[Penalty]
-    X: Any  # either has shape and dtype, which is all that most ask of it
-    y: Any = None
-    sample_weight: FloatArray | None = None
-    tangents: FloatArray | None = None
-    corruption: Corruption | None = None
-
-    @property
-    def depth_of_means(self) -> int:
-        """How many hidden layers the first of the two passes over the rows has to compute."""
-        n_hidden = self.network.n_layers - 1
-        acting = [p for p in self.penalties if isinstance(p, MeanActivationPenalty) and p.weight > 0]
-        return max(
-            (layer + 1 for p in acting for layer in (range(n_hidden) if p.layers is None else p.layers)), default=0
-        )
-
-    def check(self, solver: Solver) -> None:
-        """Raise ValueError where the parts do not fit together, or the solver needs more than they bring."""
-        y = self.X if self.y is None else self.y
-        check_problem(self.network, self.loss, self.penalties, self.X, y, self.sample_weight, self.tangents)
-        if isinstance(solver, NewtonCG):
-            check_second_derivatives(self.network, self.loss, self.penalties)
-
-    def objective(
-        self, engine: ThreadEngine | DaskEngine, seed: int = 0, epoch: int = 0, cache_bytes: int = 2**30
-    ) -> Objective:
-        """Return J over all rows, corrupted once, as the seed and the epoch say."""
-        return self.corrupted(seed, epoch).on_rows(engine, cache_bytes=cache_bytes)
-
-    def corrupted(self, seed: int, epoch: int) -> Problem:
-        """Return the problem with its rows corrupted once."""
-        if self.corruption is None:
-            return self
-        X: FloatArray | RowSource
-        if isinstance(self.X, RowSource):
-            X = CorruptedRows(self.X, self.corruption, seed, epoch)
-        else:
-            X = corrupt_rows(self.corruption, self.X, seed, epoch)
-        return replace(self, X=X, y=self.X if self.y is None else self.y, corruption=None)
-
-    def on_rows(
-        self,
-        engine: ThreadEngine | DaskEngine,
-        rows: NDArray[np.intp] | None = None,
-        dtype: DTypeLike | None = None,
-        cache_bytes: int = 2**30,
-    ) -> Objective:
-        """Return J over some rows as they are, or over all; in another precision, if one is given."""
-
-        def chosen(array: FloatArray | RowSource | None) -> Any:
-            if array is None:
-                return None
-            if isinstance(array, RowSource):
-                if rows is None:
-                    return array if dtype is None or array.dtype == dtype else ConvertedRows(array, dtype)
-                taken = array.take(rows)
-            else:
-                taken = array if rows is None else array[rows]
-            with np.errstate(over="ignore"):  # what float32 cannot hold shows in J, and float64 takes over
-                return np.asarray(taken, dtype=dtype)
-
-        X = chosen(self.X)
-        assert X is not None
-        settings: dict[str, Any] = {
-            "loss": self.loss,
-            "penalties": self.penalties,
-            "sample_weight": self.sample_weight
-            if self.sample_weight is None or rows is None
-            else self.sample_weight[rows],
-            "tangents": chosen(self.tangents),
-            "cache_bytes": cache_bytes,
-        }
-        if isinstance(engine, DaskEngine):
-            return ClusterObjective(self.network, X, chosen(self.y), engine=engine, **settings)
-        return Objective(self.network, X, chosen(self.y), engine=engine, **settings)
-
-    def mini_batches(
-        self,
-        engine: ThreadEngine,
-        seed: int,
-        validation_fraction: float,
-        window_bytes: int = 2**28,
-        cache_bytes: int = 2**30,
-    ) -> MiniBatches:
-        """Return J in mini-batches, corrupted afresh in every epoch; see `MiniBatches` for the last two arguments."""
-        return MiniBatches(
-            self.network,
-            self.X,
-            self.y,
-            loss=self.loss,
-            penalties=self.penalties,
-            sample_weight=self.sample_weight,
-            tangents=self.tangents,
-            corruption=self.corruption,
-            engine=engine,
-            seed=seed,
-            validation_fraction=validation_fraction,
-            window_bytes=window_bytes,
-            cache_bytes=cache_bytes,
-        )
+__all__ = ["Training", "train"]
 
 
 # In float32, J is computed to about 1e-7 of itself; what is to be had below this is left to float64.
@@ -237,7 +107,7 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
     solver, journal = training.solver, training.journal
     results: list[SolverResult] = []
     warm_up_evaluations: dict[int, int] = {}
-    problem.check(solver)
+    check_solver(problem, solver)
     if training.memory.by_blocks and not isinstance(problem.X, RowSource):
         problem = replace(problem, X=open_rows(problem.X))
     if journal.result is not None:
@@ -248,7 +118,7 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
                 results.append(_solve_in_batches(problem, theta, solver, training))
             else:
                 for epoch in range(training.n_corruptions if problem.corruption is not None else 1):
-                    corrupted = problem.corrupted(training.seed, epoch)
+                    corrupted = corrupt(problem, training.seed, epoch)
                     if epoch == 0 and training.warm_up and isinstance(solver, FullBatchSolver) and solver.warm_up:
                         theta = _warm_up(corrupted, theta, solver, training, warm_up_evaluations)
                     _solve(corrupted, theta, solver, training, epoch, results)
@@ -307,7 +177,14 @@ def _no_iterations(theta: FloatArray) -> SolverResult:
 def _solve_in_batches(problem: Problem, theta: FloatArray, solver: MiniBatchSolver, training: Training) -> SolverResult:
     held_out = solver.validation_fraction if solver.early_stopping else 0.0
     memory = training.memory
-    batches = problem.mini_batches(training.threads, training.seed, held_out, memory.window_bytes, memory.cache_bytes)
+    batches = MiniBatches(
+        problem,
+        training.threads,
+        seed=training.seed,
+        validation_fraction=held_out,
+        window_bytes=memory.window_bytes,
+        cache_bytes=memory.cache_bytes,
+    )
     return training.journal.solve(
         "epochs", partial(solver.minimize, batches, theta, **_limits(training), state=training.state)
     )
@@ -336,7 +213,7 @@ def _warm_up(
         rows = np.sort(order[:n_rows])
 
         def minimise(rows: NDArray[np.intp] = rows, start: FloatArray = theta, **kept: Any) -> SolverResult:
-            objective = problem.on_rows(training.threads, rows, dtype, memory.cache_bytes)
+            objective = make_objective(choose_rows(problem, rows, dtype), training.threads, memory.cache_bytes)
             return solver.minimize(objective, start, max_iter=max_iter, tol=training.tol, **kept)
 
         result = training.journal.solve(f"{_WARM_UP} {n_rows} rows", minimise)
@@ -354,7 +231,8 @@ def _solve(
     def minimise(
         solver: Solver, dtype: DTypeLike | None, start: FloatArray, limits: dict[str, Any], **kept: Any
     ) -> Any:
-        objective = problem.on_rows(training.cluster or training.threads, dtype=dtype, cache_bytes=cache_bytes)
+        chosen = choose_rows(problem, dtype=dtype)
+        objective = make_objective(chosen, training.cluster or training.threads, cache_bytes)
         return solver.minimize(objective, start, **limits, **kept)
 
     first: SolverResult | None = None

@@ -239,6 +239,8 @@ class Solver(ABC):
 
     #: Whether the solver offers its states to a keeper, and goes on from one.
     resumable: ClassVar[bool] = False
+    #: Whether the objective must have a method `hessian_vector_product`.
+    needs_second_derivatives: ClassVar[bool] = False
 
     def minimize(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -59,6 +60,8 @@ class NewtonCG(FullBatchSolver):
     >>> result.status, result.value < 1e-6
     ('converged', True)
     """
+
+    needs_second_derivatives: ClassVar[bool] = True
 
     def _check_objective(self, objective: ObjectiveFunction) -> None:
         if not isinstance(objective, ObjectiveWithHessian):

@@ -1,0 +1,275 @@
+"""J(θ) and ∇J(θ) over the rows of a mini-batch, handed over part by part.
+
+Here the gradient is as large as all else together. Cut into blocks of rows, it would be made once for each block and
+added up. So threads share the rows only as far as the deltas of each layer, which are kept for the whole batch; then
+they share the units of each layer, and every weight's gradient is computed once, and used while it is in the cache.
+
+Costs that need the whole gradient at once, and batches of very many rows, are evaluated in blocks of rows after all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.blocks import Engine, shared_parts, theta_parts
+from rhohat.network import Layers, Parameters
+from rhohat.objective.cost import Weighting
+from rhohat.objective.evaluation import BlockEvaluation, Evaluation, column_of_weights
+from rhohat.objective.objective import Objective, penalise_means
+from rhohat.objective.passes import Block, Pass, SumLossAndDeltas, Sums
+from rhohat.objective.problem import Problem
+
+__all__ = ["BatchEvaluation", "MiniBatch", "Task", "UseOfPart", "make_batch_evaluation"]
+
+_MOST_ROWS = 2**14  # above, adding up the gradients of blocks costs little beside the blocks, and their memory is less
+
+#: What is done with a part of the gradient: called with the part's place in θ, the gradient there, and the worker.
+UseOfPart = Callable[[slice, FloatArray, int], None]
+#: Something to be done by one of several threads, called with the worker.
+Task = Callable[[int], None]
+
+
+class BatchEvaluation(Evaluation, Protocol):
+    """Evaluates the cost of a mini-batch, one after another of as many rows."""
+
+    def set_problem(self, problem: Problem) -> None:
+        """Put other rows, as many and of the same kinds, in the place of those given."""
+
+    def evaluate_in_parts(
+        self, theta: FloatArray, weighting: Weighting, use: UseOfPart, meanwhile: Sequence[Task]
+    ) -> tuple[float, dict[str, float]]:
+        """Return J and its terms, and hand the gradient over; see `MiniBatch.evaluate_in_parts`.
+
+        Tasks are done as well, by the same threads, where J is finite: to share one more thing costs nothing, to share
+        it by itself takes waking the threads once more.
+        """
+
+
+class MiniBatch:
+    """The cost J(θ) of a network on a mini-batch.
+
+    Parameters
+    ----------
+    evaluation : BatchEvaluation
+        Of this batch: its memory serves other batches later.
+    total_weight : float, default=None
+        As for `Objective`.
+    meanwhile : sequence of callable(worker), default=()
+        What `evaluate_in_parts` shall do as well, on its threads, once.
+
+    Attributes
+    ----------
+    problem : Problem
+        On the rows of the batch.
+    objective : Objective
+        J and all its derivatives.
+    meanwhile_is_done : bool
+    """
+
+    def __init__(
+        self, evaluation: BatchEvaluation, total_weight: float | None = None, meanwhile: Sequence[Task] = ()
+    ) -> None:
+        self.problem = problem = evaluation.problem
+        self._evaluation, self._meanwhile = evaluation, meanwhile
+        self.objective = Objective(evaluation, total_weight)
+        self._weighting = Weighting.of(problem.n_samples, problem.sample_weight, total_weight)
+        self.meanwhile_is_done = not meanwhile
+
+    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
+        """Return J(θ) and ∇J(θ); see `Objective`."""
+        return self.objective(theta)
+
+    def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
+        """Return J, ∇J and the terms of J; see `Objective.evaluate`."""
+        return self.objective.evaluate(theta)
+
+    def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
+        """Return J and its terms; see `Objective.cost`."""
+        return self.objective.cost(theta)
+
+    def evaluate_in_parts(self, theta: FloatArray, use: UseOfPart) -> tuple[float, dict[str, float]]:
+        """Do what `evaluate` does, but hand the gradient over part by part, by several threads, each when it is ready.
+
+        Parameters
+        ----------
+        theta : array of shape (n_parameters,)
+            Best in the dtype of the rows.
+        use : callable(part, gradient, worker)
+            Called once for every part of θ, with the gradient there, in the dtype of the rows or in float64; not
+            called where J is not finite. `worker` is an index below the engine's `n_workers` that no other running
+            call has. It may overwrite that part of θ: nothing else needs it any more.
+
+        Returns
+        -------
+        value : float
+        terms : dict of str to float
+        """
+        tasks = [] if self.meanwhile_is_done else self._meanwhile
+        value, terms = self._evaluation.evaluate_in_parts(theta, self._weighting, use, tasks)
+        self.meanwhile_is_done |= bool(np.isfinite(value))
+        return value, terms
+
+
+def make_batch_evaluation(problem: Problem, engine: Engine, cache_bytes: int = 2**30) -> BatchEvaluation:
+    """Return what evaluates mini-batches like the rows of a problem, in the way that suits them."""
+    cost = problem.cost
+    needs_whole = bool(cost.on_derivatives) or any(not penalty.separable for penalty in cost.on_weights)
+    if needs_whole or problem.n_samples > _MOST_ROWS:
+        return _ByBlocks(problem, engine, cache_bytes)
+    return _ByUnits(problem, engine)
+
+
+class _ByBlocks:
+    """Evaluates a mini-batch as rows of any number are evaluated, and hands the gradient over when it is whole."""
+
+    def __init__(self, problem: Problem, engine: Engine, cache_bytes: int) -> None:
+        self._engine = engine
+        self._evaluation = BlockEvaluation(problem, engine, cache_bytes)
+
+    @property
+    def problem(self) -> Problem:
+        return self._evaluation.problem
+
+    def set_problem(self, problem: Problem) -> None:
+        self._evaluation.set_problem(problem)
+
+    def at(self, *vectors: FloatArray) -> Sums:
+        return self._evaluation.at(*vectors)
+
+    def evaluate_in_parts(
+        self, theta: FloatArray, weighting: Weighting, use: UseOfPart, meanwhile: Sequence[Task]
+    ) -> tuple[float, dict[str, float]]:
+        value, gradient, terms = Objective(self, weighting.total).evaluate(theta)
+        if np.isfinite(value):
+            parts = theta_parts(theta.size)
+            tasks: list[Task] = [partial(_hand_over, use, part, gradient[part]) for part in parts]
+            _share(self._engine, [*tasks, *meanwhile])
+        return value, terms
+
+
+class _ByUnits:
+    """Evaluates a mini-batch in memory for all of its rows, of which threads share rows first, and then units."""
+
+    def __init__(self, problem: Problem, engine: Engine) -> None:
+        self._engine = engine
+        network, n_samples, dtype = problem.network, problem.n_samples, problem.X.dtype
+        allocate = partial(empty_aligned, dtype=dtype)
+        multiply_adds = sum(fan_in * fan_out for fan_in, fan_out in network.weight_shapes)
+        self._blocks = shared_parts(n_samples, multiply_adds)
+        self._layers, self._deltas = (network.allocate(n_samples, allocate) for _ in range(2))
+        self._hidden = [allocate((n_samples, size)) for size in network.layer_sizes[1:-1]]
+        self._gradient = allocate((network.n_parameters,))
+        #: The products that make the gradient: of which layer's weights, from which units.
+        self._products = [
+            (layer, units)
+            for layer, (fan_in, fan_out) in enumerate(network.weight_shapes[: network.n_free_layers])
+            for units in shared_parts(fan_in, n_samples * fan_out)
+        ]
+        self._ones = np.ones((1, n_samples), dtype=dtype)
+        self.set_problem(problem)
+
+    def set_problem(self, problem: Problem) -> None:
+        self.problem, self._row_weights = problem, column_of_weights(problem)
+
+    def at(self, *vectors: FloatArray) -> Sums:
+        dtype = self.problem.X.dtype
+        return partial(self._sum, [self.problem.network.unpack(np.asarray(v, dtype=dtype)) for v in vectors])
+
+    def evaluate_in_parts(
+        self, theta: FloatArray, weighting: Weighting, use: UseOfPart, meanwhile: Sequence[Task]
+    ) -> tuple[float, dict[str, float]]:
+        cost, sums_at = self.problem.cost, self.at(theta)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
+            mean_terms, added = penalise_means(cost, weighting, sums_at)
+            sums = sums_at(SumLossAndDeltas(added))
+            sums /= weighting.total
+            row_terms, own = np.split(sums, [len(cost.row_terms)])
+            terms = cost.terms(row_terms, mean_terms, cost.penalise_weights(theta))
+            value = sum(terms.values())
+            if np.isfinite(value):
+                parameters = cost.network.unpack(theta)
+                tasks: list[Task] = [
+                    partial(self._hand_over_weights, parameters, weighting.total, use, *product)
+                    for product in self._products
+                ]
+                # The cheapest last, so that none waits long.
+                tasks += [*meanwhile, partial(self._hand_over_biases, parameters, weighting.total, use)]
+                if own.size:
+                    place = slice(theta.size - own.size, theta.size)
+                    tasks.append(partial(_hand_over, use, place, own))
+                _share(self._engine, tasks)
+        return value, terms
+
+    def _sum(self, vectors: Sequence[Parameters], function: Pass) -> FloatArray:
+        run = partial(self._run, function, vectors)
+        dtype = self.problem.X.dtype
+        return self._engine.sum_blocks(run, self._blocks, function.n_sums(self.problem.cost), dtype)
+
+    def _run(self, function: Pass, vectors: Sequence[Parameters], rows: slice, worker: int, sums: FloatArray) -> None:
+        """Run a pass over some of the rows."""
+        problem, layers = self.problem, self._layers.rows(rows)
+        targets: FloatArray = problem.X if problem.y is None else problem.y
+        layers.a[0] = problem.X[rows]
+        block = Block(
+            layers,
+            self._deltas.rows(rows),
+            n_known=problem.cost.depth,
+            read_targets=lambda: targets[rows],
+            weights=None if self._row_weights is None else self._row_weights[rows],
+            tangents=None if problem.tangents is None else problem.tangents[rows],
+            ones=self._ones[:, : rows.stop - rows.start],
+            hidden=[kept[rows] for kept in self._hidden],
+        )
+        function(problem.cost, vectors, block, sums)
+
+    def _hand_over_weights(
+        self, parameters: Parameters, total: float, use: UseOfPart, layer: int, units: slice, worker: int
+    ) -> None:
+        """Compute the gradient of the weights that lead from some units, and hand it over while it is at hand."""
+        network, n_layers = self.problem.network, self.problem.network.n_layers
+        gradient = network.unpack(self._gradient)
+        network.weight_gradients(Layers([], [self.problem.X, *self._hidden]), self._deltas, gradient, layer, units)
+        fan_out = network.weight_shapes[layer][1]
+        start = sum(fan_in * width for fan_in, width in network.weight_shapes[:layer]) + units.start * fan_out
+        part = self._gradient[start : start + (units.stop - units.start) * fan_out]
+        part /= total
+        roles = {layer, n_layers - 1 - layer} if network.tied else {layer}  # in which the same weights are used
+        for penalty in self.problem.cost.on_weights:
+            # A penalty is given all arrays: of others than this part's, nothing.
+            seen = [
+                [
+                    *(one.weights[layer][units] if role in roles else W[:0] for role, W in enumerate(one.weights)),
+                    *(b[:0] for b in one.biases if penalty.include_biases),
+                ]
+                for one in (parameters, gradient)
+            ]
+            penalty.add_gradient(*seen)
+        use(slice(start, start + part.size), part, worker)
+
+    def _hand_over_biases(self, parameters: Parameters, total: float, use: UseOfPart, worker: int) -> None:
+        """Compute the gradient of all biases, and hand it over."""
+        network = self.problem.network
+        gradient = network.unpack(self._gradient)
+        network.bias_gradients(self._deltas, self._ones, gradient)
+        stop = network.n_parameters - sum(network.activation_parameter_sizes)
+        start = stop - sum(network.widths)
+        part = self._gradient[start:stop]
+        part /= total
+        for penalty in self.problem.cost.on_weights:
+            if penalty.include_biases:
+                penalty.add_gradient(*([*(W[:0] for W in one.weights), *one.biases] for one in (parameters, gradient)))
+        use(slice(start, stop), part, worker)
+
+
+def _hand_over(use: UseOfPart, place: slice, gradient: FloatArray, worker: int) -> None:
+    use(place, gradient, worker)
+
+
+def _share(engine: Engine, tasks: Sequence[Task]) -> None:
+    """Have threads do tasks, in no particular order."""
+    engine.for_each(lambda index, worker: tasks[index.start](worker), [slice(i, i + 1) for i in range(len(tasks))])

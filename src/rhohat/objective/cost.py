@@ -1,0 +1,223 @@
+"""The terms of J for a network, sorted by what has to be known to compute them.
+
+The loss, and penalties on activations and on derivatives, are sums over rows, which the passes make. Penalties on mean
+activations need ρ̂, a mean over all rows; penalties on weights need no rows at all. Both are computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.jacobian_penalties import JacobianPenalty
+from rhohat.losses import Loss
+from rhohat.network import Network, Parameters
+from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
+
+__all__ = ["Added", "Cost", "Weighting"]
+
+#: What is added to ∂J/∂a, or to its tangent, for every layer but the input; None where nothing is.
+Added = list[FloatArray | None]
+
+
+class Weighting(NamedTuple):
+    """By what sums over rows are divided.
+
+    Attributes
+    ----------
+    total : float
+        What sums of the loss, and of gradients, are divided by.
+    of_means : float
+        What sums of activations are divided by: ρ̂ is a mean over its rows, whatever other rows weigh.
+    share : float
+        How much a penalty on ρ̂ counts: as much as the rows that ρ̂ is a mean of, so not at all where none does.
+    """
+
+    total: float
+    of_means: float
+    share: float
+
+    @classmethod
+    def of(cls, n_samples: int, sample_weight: FloatArray | None, total: float | None = None) -> Weighting:
+        """Return the weighting of rows; `total` is the sum of their weights where it is not given."""
+        own = n_samples if sample_weight is None else float(np.sum(sample_weight, dtype=np.float64))
+        total = float(own if total is None else total)
+        return cls(total, own or 1.0, own / total if own else 0.0)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """J of a network without rows: its loss and its penalties. Penalties of weight 0 are in none of the lists.
+
+    Attributes
+    ----------
+    network : Network
+    loss : Loss
+    dtype : dtype
+        Of the arithmetic.
+    penalty_names : list of str
+        In the order in which the penalties were given.
+    on_weights : list of WeightPenalty
+    on_means, on_activations : lists of lists of MeanActivationPenalty, and of ActivationPenalty
+        For each hidden layer.
+    on_derivatives : list of JacobianPenalty
+    row_terms : list of str
+        Names of the terms that are sums over rows: the loss first, then each penalty on rows.
+    """
+
+    network: Network
+    loss: Loss
+    dtype: np.dtype[Any]
+    penalty_names: list[str]
+    on_weights: list[WeightPenalty]
+    on_means: list[list[MeanActivationPenalty]]
+    on_activations: list[list[ActivationPenalty]]
+    on_derivatives: list[JacobianPenalty]
+    row_terms: list[str]
+
+    @classmethod
+    def of(cls, network: Network, loss: Loss, penalties: Sequence[Penalty], dtype: np.dtype[Any]) -> Cost:
+        """Return the cost that a loss and penalties make up."""
+        active = [penalty for penalty in penalties if penalty.weight > 0]
+
+        def by_layer(kind: type[Any]) -> list[list[Any]]:
+            found = [penalty for penalty in active if isinstance(penalty, kind)]
+            return [[p for p in found if _acts_on(p, hidden)] for hidden in range(network.n_layers - 1)]
+
+        of_rows = [p.name for p in active if isinstance(p, ActivationPenalty | JacobianPenalty)]
+        return cls(
+            network,
+            loss,
+            dtype,
+            penalty_names=list(dict.fromkeys(penalty.name for penalty in active)),
+            on_weights=[penalty for penalty in active if isinstance(penalty, WeightPenalty)],
+            on_means=by_layer(MeanActivationPenalty),
+            on_activations=by_layer(ActivationPenalty),
+            on_derivatives=[penalty for penalty in active if isinstance(penalty, JacobianPenalty)],
+            row_terms=list(dict.fromkeys([loss.name, *of_rows])),
+        )
+
+    @cached_property
+    def penalises_rows(self) -> bool:
+        """Whether a penalty looks at each row."""
+        return bool(self.on_derivatives) or any(self.on_activations)
+
+    @cached_property
+    def depth(self) -> int:
+        """Number of hidden layers that have to be computed before ρ̂ is known wherever it is penalised."""
+        return max((hidden + 1 for hidden, found in enumerate(self.on_means) if found), default=0)
+
+    @property
+    def from_z(self) -> bool:
+        """Whether the loss takes the output's pre-activations, and not its activations."""
+        return self.loss.contains is not None
+
+    def penalise_means(self, means: Sequence[FloatArray], share: float) -> tuple[dict[str, float], Added]:
+        """Return the values of the penalties on mean activations by name, and what they add to ∂J/∂a.
+
+        Parameters
+        ----------
+        means : sequence of arrays of shape (n_units,)
+            ρ̂ of the hidden layers, as many as `depth` says.
+        share : float
+            See `Weighting`. What is added to ∂J/∂a needs no such factor: ρ̂ divides by the rows' weight, J by the
+            total, and the share is the quotient.
+        """
+        values: dict[str, float] = {}
+        added: Added = [None] * self.network.n_layers
+        for hidden, rho_hat in enumerate(means):
+            bounds = self.network.activations[hidden].bounds
+            for penalty in self._counting(hidden, share):
+                value = share * penalty.value(rho_hat, bounds, self.dtype)
+                values[penalty.name] = values.get(penalty.name, 0.0) + value
+            added[hidden] = self._derivative_by_mean(hidden, rho_hat, share)
+        return values, added
+
+    def penalise_mean_tangents(
+        self, means: Sequence[FloatArray], tangents: Sequence[FloatArray], share: float
+    ) -> tuple[Added, Added]:
+        """Return what penalties on mean activations add to ∂J/∂a, and the tangents of that.
+
+        Parameters
+        ----------
+        means, tangents : sequences of arrays of shape (n_units,)
+            ρ̂ of the hidden layers, and its tangents.
+        share : float
+        """
+        added: Added = [None] * self.network.n_layers
+        added_tangent: Added = [None] * self.network.n_layers
+        for hidden, (rho_hat, tangent) in enumerate(zip(means, tangents, strict=True)):
+            added[hidden] = self._derivative_by_mean(hidden, rho_hat, share)
+            penalties = self._counting(hidden, share)
+            if penalties:
+                bounds = self.network.activations[hidden].bounds
+                second = sum(p.second_derivative(rho_hat, bounds, self.dtype) for p in penalties)
+                added_tangent[hidden] = (second * tangent).astype(self.dtype)
+        return added, added_tangent
+
+    def penalise_weights(self, theta: FloatArray, gradient: FloatArray | None = None) -> dict[str, float]:
+        """Return the values of the penalties on weights by name, and add what they add to the gradient."""
+        values: dict[str, float] = {}
+        if not self.on_weights:
+            return values
+        parameters = self.network.unpack(theta)
+        gradients = None if gradient is None else self.network.unpack(gradient)
+        for penalty in self.on_weights:
+            seen = _seen_by(penalty, parameters)
+            values[penalty.name] = values.get(penalty.name, 0.0) + penalty.value(seen)
+            if gradients is not None:
+                penalty.add_gradient(seen, _seen_by(penalty, gradients))
+        return values
+
+    def add_hessian_of_weights(self, theta: FloatArray, vector: FloatArray, product: FloatArray) -> None:
+        """Add, to a product, the Hessian of the penalties on weights times a vector."""
+        for penalty in self.on_weights:
+            seen = (_seen_by(penalty, self.network.unpack(one)) for one in (theta, vector, product))
+            penalty.add_hessian_product(*seen)
+
+    def terms(self, row_terms: FloatArray, *penalties: dict[str, float]) -> dict[str, float]:
+        """Return the terms of J by name: the loss, then the penalties in the order in which they were given.
+
+        Parameters
+        ----------
+        row_terms : array
+            Means over rows, in the order of the attribute of that name.
+        *penalties : dicts of str to float
+            The values of the others.
+        """
+        found = dict(zip(self.row_terms, row_terms.tolist(), strict=True))
+        terms = {self.loss.name: found.pop(self.loss.name)}
+        for name in self.penalty_names:
+            terms[name] = terms.get(name, 0.0) + sum(values.get(name, 0.0) for values in (found, *penalties))
+        return terms
+
+    def _counting(self, hidden: int, share: float) -> list[MeanActivationPenalty]:
+        """Return the penalties on a layer's mean activations: none on a mean over rows that weigh nothing."""
+        return self.on_means[hidden] if share > 0 else []
+
+    def _derivative_by_mean(self, hidden: int, rho_hat: FloatArray, share: float) -> FloatArray | None:
+        """Return ∂/∂ρ̂ of the penalties on a layer's mean activations, as the dtype of the arithmetic can hold it."""
+        penalties = self._counting(hidden, share)
+        if not penalties:
+            return None
+        bounds = self.network.activations[hidden].bounds
+        derivative = np.zeros_like(rho_hat)
+        for penalty in penalties:
+            derivative += penalty.derivative(rho_hat, bounds, self.dtype)
+        # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
+        largest = float(np.finfo(self.dtype).max) / 4
+        return derivative.clip(-largest, largest).astype(self.dtype)
+
+
+def _seen_by(penalty: WeightPenalty, parameters: Parameters) -> list[FloatArray]:
+    """Return the arrays at which a penalty on weights looks."""
+    return [*parameters.weights, *parameters.biases] if penalty.include_biases else parameters.weights
+
+
+def _acts_on(penalty: HiddenLayerPenalty, hidden: int) -> bool:
+    return penalty.layers is None or hidden in penalty.layers

@@ -1,0 +1,180 @@
+"""Evaluations over blocks of rows: they run a pass over all rows, and add up what it sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.blocks import Engine, Rows, in_memory, row_blocks
+from rhohat.network import Layers, Network, Parameters
+from rhohat.objective.passes import Block, Pass, Sums
+from rhohat.objective.problem import Problem
+
+__all__ = ["BlockEvaluation", "Evaluation", "ScratchPool", "column_of_weights", "scratch_of"]
+
+
+class Evaluation(Protocol):
+    """Runs passes over all rows of a problem."""
+
+    @property
+    def problem(self) -> Problem:
+        """The problem."""
+
+    def at(self, *vectors: FloatArray) -> Sums:
+        """Return what runs a pass and adds up its sums, in float64, at θ and other vectors of its shape."""
+
+
+class BlockEvaluation:
+    """Runs passes over the rows of a problem, block by block.
+
+    Parameters
+    ----------
+    problem : Problem
+        Rows that are not in memory are read in each pass, a block by each thread, while other threads compute.
+    engine : Engine
+        Adds the blocks up, as a `ThreadEngine` does.
+    cache_bytes : int, default=1 GiB
+        Memory that may be used to keep hidden activations from pass 1 to pass 2, of as many rows as it holds.
+    pool : ScratchPool, default=None
+        Memory that blocks are worked on in, if it is shared with other evaluations.
+
+    Attributes
+    ----------
+    blocks : list of slice
+    n_kept : int
+        Number of rows, the first ones, of which pass 2 finds the layers of pass 1.
+    """
+
+    def __init__(
+        self, problem: Problem, engine: Engine, cache_bytes: int = 2**30, pool: ScratchPool | None = None
+    ) -> None:
+        self._engine = engine
+        network, self._dtype = problem.network, problem.X.dtype
+        self.blocks = row_blocks(problem.n_samples, network.layer_sizes, self._dtype.itemsize)
+        longest = max(block.stop - block.start for block in self.blocks)
+        self._pool = ScratchPool(scratch_of(problem, longest)) if pool is None else pool
+        self._n_workers = min(engine.n_workers, len(self.blocks))
+        depth = problem.cost.depth
+        per_row = network.numbers_per_row(depth) * self._dtype.itemsize
+        self.n_kept = max((block.stop for block in self.blocks if block.stop * per_row <= cache_bytes), default=0)
+        self._cache = network.allocate(self.n_kept, partial(empty_aligned, dtype=self._dtype), stop=depth)
+        self._ones = np.ones((1, longest), dtype=self._dtype)
+        self.set_problem(problem)
+
+    def set_problem(self, problem: Problem) -> None:
+        """Put other rows, as many and of the same kinds, in the place of those given."""
+        self.problem, self._row_weights = problem, column_of_weights(problem)
+
+    def at(self, *vectors: FloatArray) -> Sums:
+        """Return what runs a pass and adds up its sums; see `Evaluation`."""
+        return partial(self._sum, [self.problem.network.unpack(np.asarray(v, dtype=self._dtype)) for v in vectors])
+
+    def _sum(self, vectors: Sequence[Parameters], function: Pass) -> FloatArray:
+        scratch = self._pool.take(self._n_workers)
+        try:
+            run = partial(self._run, function, vectors, scratch)
+            return self._engine.sum_blocks(run, self.blocks, function.n_sums(self.problem.cost), self._dtype)
+        finally:
+            self._pool.put(scratch)
+
+    def _run(
+        self,
+        function: Pass,
+        vectors: Sequence[Parameters],
+        scratch: Sequence[_Scratch],
+        rows: slice,
+        worker: int,
+        sums: FloatArray,
+    ) -> None:
+        """Run a pass over a block, in the scratch of a worker."""
+        function(self.problem.cost, vectors, self._block(rows, scratch[worker]), sums)
+
+    def _block(self, rows: slice, scratch: _Scratch) -> Block:
+        problem, depth = self.problem, self.problem.cost.depth
+        layers, deltas = scratch.layers_and_deltas(rows.stop - rows.start)
+        layers.a[0] = scratch.rows_of(problem.X, rows, 0)
+        is_kept = rows.stop <= self.n_kept
+        if is_kept:
+            for layer in range(1, depth + 1):
+                layers.z[layer], layers.a[layer] = self._cache.z[layer][rows], self._cache.a[layer][rows]
+
+        def read_targets() -> FloatArray:
+            return layers.a[0] if problem.y is None else scratch.rows_of(problem.y, rows, 1)
+
+        return Block(
+            layers,
+            deltas,
+            n_known=depth if is_kept else 0,
+            read_targets=read_targets,
+            weights=None if self._row_weights is None else self._row_weights[rows],
+            tangents=None if problem.tangents is None else problem.tangents[rows],
+            ones=self._ones[:, : rows.stop - rows.start],
+        )
+
+
+def column_of_weights(problem: Problem) -> FloatArray | None:
+    """Return the weights of rows, of shape (n_samples, 1), in the dtype of the arithmetic; None if there are none."""
+    weights = problem.sample_weight
+    return None if weights is None else weights.astype(problem.X.dtype).reshape(-1, 1)
+
+
+class ScratchPool:
+    """Scratch for workers, as much as is in use at a time.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the scratch of one more worker.
+    """
+
+    def __init__(self, make: Callable[[], _Scratch]) -> None:
+        self._make, self._free = make, list[_Scratch]()
+
+    def take(self, n_workers: int) -> list[_Scratch]:
+        """Return scratch of so many workers."""
+        return [self._take() for _ in range(n_workers)]
+
+    def put(self, scratch: Sequence[_Scratch]) -> None:
+        """Take scratch back."""
+        self._free += scratch
+
+    def _take(self) -> _Scratch:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._make()
+
+
+def scratch_of(problem: Problem, longest_block: int) -> Callable[[], _Scratch]:
+    """Return what makes the scratch of a worker for blocks of so many rows at most."""
+    to_read = [0 if one is None or in_memory(one) else one.shape[1] for one in (problem.X, problem.y)]
+    return partial(_Scratch, problem.network, longest_block, problem.X.dtype, to_read)
+
+
+class _Scratch:
+    """One worker's memory for a block: layers and their deltas, and what is read of inputs and targets."""
+
+    def __init__(self, network: Network, rows: int, dtype: np.dtype[Any], to_read: Sequence[int]) -> None:
+        allocate = partial(empty_aligned, dtype=dtype)
+        self._read = [allocate((rows, columns)) for columns in to_read]
+        self._layers, self._deltas = network.allocate(rows, allocate), network.allocate(rows, allocate)
+        self._views: dict[int, tuple[Layers, Layers]] = {}  # blocks have few sizes
+
+    def layers_and_deltas(self, n_rows: int) -> tuple[Layers, Layers]:
+        """Return room for so many rows; the layers in lists of their own, so that some of them can be put elsewhere."""
+        if n_rows not in self._views:
+            rows = slice(n_rows)
+            self._views[n_rows] = self._layers.rows(rows), self._deltas.rows(rows)
+        layers, deltas = self._views[n_rows]
+        return Layers(layers.z.copy(), layers.a.copy()), deltas
+
+    def rows_of(self, source: FloatArray | Rows, rows: slice, place: int) -> FloatArray:
+        """Return a block of rows, read into this memory where they are not in memory."""
+        if in_memory(source):
+            return source[rows]
+        assert not isinstance(source, np.ndarray)
+        return source.read(rows.start, rows.stop, self._read[place][: rows.stop - rows.start])

@@ -1,0 +1,226 @@
+"""J(θ), its gradient, and products of its Hessian with a vector, put together of what passes sum over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import cast
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.blocks import ClusterEngine, Engine, on_cluster
+from rhohat.forks import ProcessLock
+from rhohat.network import Network
+from rhohat.objective.cluster import ClusterEvaluation
+from rhohat.objective.cost import Added, Cost, Weighting
+from rhohat.objective.evaluation import BlockEvaluation, Evaluation
+from rhohat.objective.passes import (
+    SumActivations,
+    SumActivationsAndTangents,
+    SumHessianProduct,
+    SumLoss,
+    SumLossAndGradient,
+    Sums,
+)
+from rhohat.objective.problem import Problem
+
+__all__ = ["Objective", "make_objective", "penalise_means"]
+
+
+def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes: int = 2**30) -> Objective:
+    """Return J of a problem, to be evaluated by an engine.
+
+    Parameters
+    ----------
+    problem : Problem
+        Without a corruption: its rows are taken as they are.
+    engine : Engine or ClusterEngine
+        Threads of this process, or the workers of a cluster.
+    cache_bytes : int, default=1 GiB
+        Memory that each process may use to keep hidden activations from pass 1 to pass 2.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster cannot be used; see `DaskEngine`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import check_gradient
+    >>> from rhohat.activations import Sigmoid
+    >>> from rhohat.engines import ThreadEngine
+    >>> from rhohat.penalties import KLSparsity, WeightDecay
+    >>> rng = np.random.default_rng(0)
+    >>> network = Network((6, 4, 6), (Sigmoid(), Sigmoid()))
+    >>> problem = Problem(network, rng.random((50, 6)), penalties=[WeightDecay(1e-4), KLSparsity(0.01, 3.0)])
+    >>> J = make_objective(problem, ThreadEngine())
+    >>> value, gradient = J(network.initial_theta(rng))
+    >>> gradient.shape
+    (58,)
+    >>> check_gradient(J, network.initial_theta(rng)).relative_difference < 1e-8
+    True
+    """
+    if on_cluster(engine):
+        return Objective(ClusterEvaluation(problem, engine, cache_bytes))
+    return Objective(BlockEvaluation(problem, cast(Engine, engine), cache_bytes))
+
+
+class Objective:
+    """The cost J(θ) of a network on the rows of a problem, with its derivatives.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Runs passes over the rows; `make_objective` chooses one.
+    total_weight : float, default=None
+        What sums over rows are divided by; None means the sum of the rows' weights. Penalties on ρ̂ are multiplied by
+        the part of it that the rows weigh.
+    """
+
+    def __init__(self, evaluation: Evaluation, total_weight: float | None = None) -> None:
+        self._evaluation, self.problem = evaluation, evaluation.problem
+        self._weighting = Weighting.of(self.problem.n_samples, self.problem.sample_weight, total_weight)
+        self._turn = ProcessLock()
+
+    @property
+    def network(self) -> Network:
+        """The architecture."""
+        return self.problem.network
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return self.problem.n_samples
+
+    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
+        """Return J(θ) and ∇J(θ), of shape (n_parameters,), float64."""
+        value, gradient, _ = self.evaluate(theta)
+        return value, gradient
+
+    def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
+        """Compute J, ∇J and the terms of J.
+
+        Parameters
+        ----------
+        theta : array of shape (n_parameters,)
+
+        Returns
+        -------
+        value : float
+            J(θ), the sum of the terms.
+        gradient : array of shape (n_parameters,), float64
+        terms : dict of str to float
+            The mean loss and each penalty that has a weight, by name.
+        """
+        theta = np.asarray(theta, dtype=np.float64)
+        sums_at = self._evaluation.at(theta)
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
+            mean_terms, added = penalise_means(self._cost, self._weighting, sums_at)
+            sums = sums_at(SumLossAndGradient(added))
+        sums /= self._weighting.total
+        gradient, row_terms = sums[: theta.size], sums[theta.size :]
+        terms = self._cost.terms(row_terms, mean_terms, self._cost.penalise_weights(theta, gradient))
+        return sum(terms.values()), gradient, terms
+
+    def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
+        """Compute J and its terms without the gradient.
+
+        Parameters
+        ----------
+        theta : array of shape (n_parameters,)
+
+        Returns
+        -------
+        value : float
+        terms : dict of str to float
+        """
+        theta = np.asarray(theta, dtype=np.float64)
+        sums_at = self._evaluation.at(theta)
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
+            mean_terms, _ = penalise_means(self._cost, self._weighting, sums_at)
+            row_terms = sums_at(SumLoss())
+        row_terms /= self._weighting.total
+        terms = self._cost.terms(row_terms, mean_terms, self._cost.penalise_weights(theta))
+        return sum(terms.values()), terms
+
+    def mean_activations(self, theta: FloatArray) -> list[FloatArray]:
+        """Compute ρ̂: the activation of every hidden unit, averaged over the rows.
+
+        Parameters
+        ----------
+        theta : array of shape (n_parameters,)
+
+        Returns
+        -------
+        list of arrays of shape (n_units,), float64
+            One for each hidden layer.
+        """
+        sums_at = self._evaluation.at(theta)
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
+            return _mean_activations(self._cost, self._weighting, sums_at, self.network.n_layers - 1)
+
+    def hessian_vector_product(self, theta: FloatArray, vector: FloatArray) -> FloatArray:
+        """Compute ∇²J(θ) v, exactly, in about the time of two gradients.
+
+        Parameters
+        ----------
+        theta, vector : arrays of shape (n_parameters,)
+
+        Returns
+        -------
+        array of shape (n_parameters,), float64
+
+        Raises
+        ------
+        ValueError
+            If a part of J has no second derivative here; see `check_second_derivative`.
+
+        References
+        ----------
+        Pearlmutter, B. A. (1994). Fast exact multiplication by the Hessian. Neural Computation 6, 147-160.
+        Bishop, C. M. (2006). Pattern Recognition and Machine Learning, section 5.4.6.
+        """
+        self.check_second_derivative()
+        theta, vector = np.asarray(theta, dtype=np.float64), np.asarray(vector, dtype=np.float64)
+        sums_at = self._evaluation.at(theta, vector)
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            added = self._penalise_mean_tangents(sums_at)
+            product = sums_at(SumHessianProduct(*added))
+        product /= self._weighting.total
+        self._cost.add_hessian_of_weights(theta, vector, product)
+        return product
+
+    def check_second_derivative(self) -> None:
+        """Raise ValueError where `hessian_vector_product` is not to be had."""
+        self.problem.check_second_derivatives()
+
+    @property
+    def _cost(self) -> Cost:
+        return self.problem.cost
+
+    def _penalise_mean_tangents(self, sums_at: Sums) -> tuple[Added, Added]:
+        """Return what penalties on mean activations add to ∂J/∂a, and the tangents of that."""
+        depth = self._cost.depth
+        if depth == 0:
+            return self._cost.penalise_mean_tangents([], [], self._weighting.share)
+        sizes = self.network.layer_sizes[1 : depth + 1]
+        means = _cut(sums_at(SumActivationsAndTangents()), [*sizes, *sizes], self._weighting)
+        return self._cost.penalise_mean_tangents(means[:depth], means[depth:], self._weighting.share)
+
+
+def penalise_means(cost: Cost, weighting: Weighting, sums_at: Sums) -> tuple[dict[str, float], Added]:
+    """Run pass 1, if ρ̂ is penalised; return the penalties' values by name, and what they add to ∂J/∂a."""
+    return cost.penalise_means(_mean_activations(cost, weighting, sums_at, cost.depth), weighting.share)
+
+
+def _mean_activations(cost: Cost, weighting: Weighting, sums_at: Sums, depth: int) -> list[FloatArray]:
+    """Return ρ̂ of the first hidden layers."""
+    return _cut(sums_at(SumActivations(depth)), cost.network.layer_sizes[1 : depth + 1], weighting) if depth else []
+
+
+def _cut(sums: FloatArray, sizes: Sequence[int], weighting: Weighting) -> list[FloatArray]:
+    """Return sums over all rows, cut into arrays of the given sizes, as means."""
+    sums /= weighting.of_means
+    return [sums[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0))]

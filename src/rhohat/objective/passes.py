@@ -1,0 +1,414 @@
+"""What is done with a block of rows, and summed up over blocks.
+
+The mean activation ρ̂ of a hidden unit couples all rows, so an evaluation of J takes two passes over them:
+
+1. forward to the last hidden layer whose mean activation is penalised; sum activations → ρ̂;
+2. forward to the output and backward; sum the loss, the penalties on each row, and the gradient.
+
+The hidden activations of pass 1 are kept for pass 2 as far as there is room, and computed again where there is none.
+Without a penalty on ρ̂, or where only its value is asked for, there is one pass. A product of the Hessian with a vector
+takes the same two passes, with tangents beside the activations.
+
+A pass is a small object that says how many numbers it sums, and writes the sums over one block. It can be pickled, so
+that the workers of a cluster can be sent it. Who runs it over all blocks, and adds up, is an evaluation.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rhohat.activations import Units
+from rhohat.arrays import FloatArray
+from rhohat.kernels import sum_rows
+from rhohat.network import Layers, Parameters
+from rhohat.objective.cost import Added, Cost
+from rhohat.tangents import TangentPass
+
+__all__ = [
+    "Block",
+    "Pass",
+    "SumActivations",
+    "SumActivationsAndTangents",
+    "SumHessianProduct",
+    "SumLoss",
+    "SumLossAndDeltas",
+    "SumLossAndGradient",
+    "Sums",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows, what belongs to them, and room for what is computed of them.
+
+    Attributes
+    ----------
+    layers : Layers
+        Of which the input is given, and room for the others.
+    deltas : Layers
+        Room for their deltas.
+    n_known : int
+        How many layers the room already holds, computed by pass 1.
+    read_targets : callable
+        Returns the targets, of shape (n_rows, n_outputs).
+    weights : array of shape (n_rows, 1), or None
+    tangents : array of shape (n_rows, n_tangents, n_features), or None
+    ones : array of shape (1, n_rows)
+    hidden : sequence of arrays of shape (n_rows, n_units), default=()
+        Room for the activations of the hidden layers as they are before `Network.backward` uses them up, where they are
+        wanted afterwards.
+    """
+
+    layers: Layers
+    deltas: Layers
+    n_known: int
+    read_targets: Callable[[], FloatArray]
+    weights: FloatArray | None
+    tangents: FloatArray | None
+    ones: FloatArray
+    hidden: Sequence[FloatArray] = ()
+
+
+class Pass(ABC):
+    """What is done with each block of rows.
+
+    Attributes
+    ----------
+    leaves_layers : bool
+        Whether the layers that it computes are those of θ, and stay for the pass that follows.
+    takes_layers : bool
+        Whether it goes on from the layers that the pass before has left, where there was room for them.
+    """
+
+    leaves_layers: ClassVar[bool] = False
+    takes_layers: ClassVar[bool] = False
+
+    @abstractmethod
+    def n_sums(self, cost: Cost) -> int:
+        """Return how many numbers it sums."""
+
+    @abstractmethod
+    def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
+        """Write the sums over a block.
+
+        Parameters
+        ----------
+        cost : Cost
+        vectors : sequence of Parameters
+            θ, and with some passes a direction.
+        block : Block
+        sums : array of shape (n_sums,)
+        """
+
+
+#: Runs a pass over all blocks and adds up what it sums.
+Sums = Callable[[Pass], FloatArray]
+
+
+@dataclass(frozen=True)
+class SumActivations(Pass):
+    """Pass 1: forward, and the sums of the activations of the first hidden layers, as many as `depth` says."""
+
+    depth: int
+    leaves_layers: ClassVar[bool] = True
+
+    def n_sums(self, cost: Cost) -> int:
+        """Return the number of hidden units."""
+        return sum(cost.network.layer_sizes[1 : self.depth + 1])
+
+    def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
+        """Write the sums of the layers' activations, one layer after another."""
+        _forward_to(self.depth, cost, vectors[0], block)
+        _sum_over_rows(block.layers.a[1 : self.depth + 1], block, sums)
+
+
+@dataclass(frozen=True)
+class SumActivationsAndTangents(Pass):
+    """Pass 1 of a Hessian-vector product."""
+
+    def n_sums(self, cost: Cost) -> int:
+        """Return twice the number of hidden units."""
+        return 2 * sum(cost.network.layer_sizes[1 : cost.depth + 1])
+
+    def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
+        """Write the sums of the layers' activations, and then those of their tangents."""
+        parameters, direction = vectors
+        _forward_to(cost.depth, cost, parameters, block)
+        tangents = TangentPass(cost.network, parameters, block.layers, direction).push_forward(stop=cost.depth)
+        _sum_over_rows([*block.layers.a[1 : cost.depth + 1], *tangents.a[1:]], block, sums)
+
+
+@dataclass(frozen=True)
+class SumLoss(Pass):
+    """Pass 2 without the gradient: the loss, and what penalties say of each row."""
+
+    takes_layers: ClassVar[bool] = True
+
+    def n_sums(self, cost: Cost) -> int:
+        """Return the number of row terms."""
+        return len(cost.row_terms)
+
+    def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
+        """Write the row terms."""
+        _forward(cost, vectors[0], block, block.n_known)
+        loss = _evaluate_loss(cost, block, block.read_targets(), _delta_of_output(cost, block))
+        values, _ = _penalise_activations(cost, block)
+        for penalty in cost.on_derivatives:
+            seen = _layers_seen(penalty.penalised_layer(cost.network.n_layers), cost, vectors[0], block)
+            value = penalty.value(cost.network, vectors[0], seen, block.tangents)
+            values[penalty.name] = values.get(penalty.name, 0.0) + value
+        _write_terms(cost, loss, values, block, sums)
+
+
+@dataclass(frozen=True)
+class SumLossAndGradient(Pass):
+    """Pass 2: the gradient, and then the row terms, so that the gradient stays aligned.
+
+    Attributes
+    ----------
+    added : list of arrays of shape (n_units,), or None
+        What penalties on mean activations add to ∂J/∂a of each row, for every layer but the input.
+    """
+
+    added: Added
+    takes_layers: ClassVar[bool] = True
+
+    def n_sums(self, cost: Cost) -> int:
+        """Return the number of parameters and of row terms."""
+        return cost.network.n_parameters + len(cost.row_terms)
+
+    def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
+        """Write the gradient and the row terms."""
+        network = cost.network
+        if cost.on_derivatives or network.tied or any(network.activation_parameter_sizes):
+            sums[: network.n_parameters] = 0
+        gradient = network.unpack(sums[: network.n_parameters])
+        _forward(cost, vectors[0], block, block.n_known)
+        _backward(cost, vectors[0], block, self.added, gradient, sums[network.n_parameters :])
+
+
+@dataclass(frozen=True)
+class SumLossAndDeltas(Pass):
+    """Pass 2 for few rows: forward, and back to δ_z of every layer, which stays in the block's room.
+
+    It is for costs without penalties on derivatives, which need the gradient beside the deltas. The row terms are
+    summed, and then the gradients of the activations' own parameters.
+
+    Attributes
+    ----------
+    added : list of arrays of shape (n_units,), or None
+        As for `SumLossAndGradient`.
+    """
+
+    added: Added
+    takes_layers: ClassVar[bool] = True
+
+    def n_sums(self, cost: Cost) -> int:
+        """Return the number of row terms and of the activations' parameters."""
+        return len(cost.row_terms) + sum(cost.network.activation_parameter_sizes)
+
+    def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
+        """Write the row terms and the activations' gradients."""
+        network, n_terms = cost.network, len(cost.row_terms)
+        _forward(cost, vectors[0], block, block.n_known)
+        for kept, a in zip(block.hidden, block.layers.a[1:-1], strict=True):
+            kept[:] = a
+        own = sums[n_terms:]
+        own[:] = 0
+        gradient = Parameters([], [], network.split_activation_parameters(own))
+        _backward(cost, vectors[0], block, self.added, gradient, sums[:n_terms])
+
+
+@dataclass(frozen=True)
+class SumHessianProduct(Pass):
+    """Pass 2 of a Hessian-vector product.
+
+    Attributes
+    ----------
+    added, added_tangents : lists of arrays of shape (n_units,), or None
+        What penalties on mean activations add to ∂J/∂a of each row, and the tangents of that.
+    """
+
+    added: Added
+    added_tangents: Added
+
+    def n_sums(self, cost: Cost) -> int:
+        """Return the number of parameters."""
+        return cost.network.n_parameters
+
+    def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
+        """Write the product."""
+        (parameters, direction), weights = vectors, block.weights
+        layers = block.layers
+        _forward(cost, parameters, block, 0)
+        if cost.from_z:  # the output's tangents are needed before its activation only
+            outputs, seen = layers.z[-1], _with_output(cost, parameters, layers)
+        else:
+            outputs, seen = layers.a[-1], layers
+        tangent_pass = TangentPass(cost.network, parameters, seen, direction)
+        tangents = tangent_pass.push_forward()
+        phi = np.empty_like(outputs)
+        targets = block.read_targets()
+        _evaluate_loss(cost, block, targets, phi)
+        tangent = tangents.z[-1] if cost.from_z else tangents.a[-1]
+        delta = cost.loss.second_derivative(outputs, targets, tangent)
+        delta = delta * (1 if weights is None else weights)
+        _, added = _penalise_activations(cost, block)
+        added_tangents = _tangents_of_penalties(cost, block, tangents)
+        sums[:] = 0
+        product = cost.network.unpack(sums)
+        for penalty in cost.on_derivatives:
+            penalty.add_hessian_product(tangent_pass, tangents, weights, block.tangents, block.ones, product)
+        tangent_pass.backward(
+            tangents,
+            phi,
+            delta,
+            block.ones,
+            _add_means(cost, added, self.added, block),
+            _add_means(cost, added_tangents, self.added_tangents, block),
+            product,
+            from_z=cost.from_z,
+        )
+
+
+def _forward_to(depth: int, cost: Cost, parameters: Parameters, block: Block) -> None:
+    """Compute the first layers."""
+    cost.network.forward(parameters, Layers(block.layers.z[: depth + 1], block.layers.a[: depth + 1]))
+
+
+def _forward(cost: Cost, parameters: Parameters, block: Block, n_known: int) -> None:
+    """Compute the layers above those that are known; of the output only z, if that is what the loss wants."""
+    cost.network.forward(
+        parameters,
+        Layers(block.layers.z[n_known:], block.layers.a[n_known:]),
+        n_known,
+        without_activation=cost.network.n_layers if cost.from_z else None,
+    )
+
+
+def _backward(
+    cost: Cost, parameters: Parameters, block: Block, mean_added: Added, gradient: Parameters, row_terms: FloatArray
+) -> None:
+    """Go back from the output to the gradient, and write the row terms; without arrays for weights, to the deltas."""
+    loss = _evaluate_loss(cost, block, block.read_targets(), _delta_of_output(cost, block))
+    values, added = _penalise_activations(cost, block)
+    added_z: Added = [None] * cost.network.n_layers
+    for penalty in cost.on_derivatives:
+        seen = _layers_seen(penalty.penalised_layer(cost.network.n_layers), cost, parameters, block)
+        value = penalty.add(cost.network, parameters, seen, block.weights, block.tangents, gradient, added_z)
+        values[penalty.name] = values.get(penalty.name, 0.0) + value
+    _write_terms(cost, loss, values, block, row_terms)
+    cost.network.backward(
+        parameters,
+        block.layers,
+        block.deltas,
+        block.ones,
+        _add_means(cost, added, mean_added, block),
+        added_z,
+        gradient,
+        from_z=cost.from_z,
+        accumulate=bool(cost.on_derivatives),
+    )
+
+
+def _delta_of_output(cost: Cost, block: Block) -> FloatArray:
+    """Return where the derivative of the loss goes."""
+    return block.deltas.z[-1] if cost.from_z else block.deltas.a[-1]
+
+
+def _evaluate_loss(cost: Cost, block: Block, targets: FloatArray, delta: FloatArray) -> float:
+    """Return the loss summed over rows, and write its derivative, both times the rows' weights."""
+    outputs = block.layers.z[-1] if cost.from_z else block.layers.a[-1]
+    if block.weights is None:
+        return cost.loss.sum_and_derivative(outputs, targets, out=delta)
+    values = cost.loss.value_and_derivative(outputs, targets, out=delta)
+    delta *= block.weights
+    return _add_up(values, block.weights)
+
+
+def _penalise_activations(cost: Cost, block: Block) -> tuple[dict[str, FloatArray], Added]:
+    """Return what penalties on activations say of each row, by name, and what they add to ∂J/∂a."""
+    values: dict[str, FloatArray] = {}
+    added: Added = [None] * cost.network.n_layers
+    for hidden, penalties in enumerate(cost.on_activations):
+        a = block.layers.a[hidden + 1]
+        for penalty in penalties:
+            values[penalty.name] = values.get(penalty.name, 0.0) + penalty.value(a)
+            added[hidden] = _add(added[hidden], _times(block.weights, penalty.derivative(a)))
+    return values, added
+
+
+def _tangents_of_penalties(cost: Cost, block: Block, tangents: Layers) -> Added:
+    """Return the tangents of what penalties on activations add to ∂J/∂a."""
+    added: Added = [None] * cost.network.n_layers
+    for hidden, penalties in enumerate(cost.on_activations):
+        a, alpha = block.layers.a[hidden + 1], tangents.a[hidden + 1]
+        for penalty in penalties:
+            added[hidden] = _add(added[hidden], _times(block.weights, penalty.second_derivative(a) * alpha))
+    return added
+
+
+def _add_means(cost: Cost, added: Added, mean_added: Added, block: Block) -> Added:
+    """Return what each row adds to ∂J/∂a, together with what all rows add alike, times their weights."""
+    if block.weights is None and not cost.penalises_rows:
+        return list(mean_added)
+    return [
+        _add(of_row, None if of_mean is None else _times(block.weights, of_mean))
+        for of_row, of_mean in zip(added, mean_added, strict=True)
+    ]
+
+
+def _layers_seen(layer: int, cost: Cost, parameters: Parameters, block: Block) -> Layers:
+    """Return the layers for a penalty on derivatives of one of them, whose activation it needs."""
+    if cost.from_z and layer == cost.network.n_layers:
+        return _with_output(cost, parameters, block.layers)
+    return block.layers
+
+
+def _with_output(cost: Cost, parameters: Parameters, layers: Layers) -> Layers:
+    """Return layers whose output activation has been applied, where the loss did without."""
+    z, a = layers.z[-1].copy(), layers.a[-1].copy()
+    output = cost.network.activations[-1]
+    a = z if output.in_place else a
+    output.forward(Units(z, a, parameters.activation_parameters[-1]))
+    return Layers([*layers.z[:-1], z], [*layers.a[:-1], a])
+
+
+def _write_terms(cost: Cost, loss: float, values: dict[str, FloatArray], block: Block, sums: FloatArray) -> None:
+    """Write the row terms in their order: the loss, and what the penalties say of each row, summed likewise."""
+    for index, name in enumerate(cost.row_terms):
+        sums[index] = loss if index == 0 else 0.0
+        if name in values:
+            sums[index] += _add_up(values[name], block.weights)
+
+
+def _sum_over_rows(arrays: Sequence[FloatArray], block: Block, sums: FloatArray) -> None:
+    """Write the column sums of arrays of shape (n_rows, n_units), one after another."""
+    row = None if block.weights is None else block.weights.T
+    start = 0
+    for array in arrays:
+        stop = start + array.shape[1]
+        sum_rows(array, block.ones, sums[start:stop].reshape(1, -1), row)
+        start = stop
+
+
+def _add_up(values: FloatArray, weights: FloatArray | None) -> float:
+    """Return the sum over rows of what each has, of shape (n_rows,), times the rows' weights, of shape (n_rows, 1)."""
+    values = values.astype(np.float64, copy=False)
+    return float(values.sum() if weights is None else values @ weights[:, 0])
+
+
+def _times(weights: FloatArray | None, array: FloatArray) -> FloatArray:
+    return array if weights is None else array * weights
+
+
+def _add(known: FloatArray | None, extra: FloatArray | None) -> FloatArray | None:
+    if known is None or extra is None:
+        return extra if known is None else known
+    total: FloatArray = known + extra
+    return total

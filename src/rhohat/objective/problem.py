@@ -1,0 +1,232 @@
+"""A problem: what is to be minimised, and whether its parts fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.blocks import Rows, in_memory
+from rhohat.corruption import Corruption
+from rhohat.jacobian_penalties import JacobianPenalty
+from rhohat.losses import Loss, SquaredError
+from rhohat.network import Network
+from rhohat.objective.cost import Cost
+from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
+
+__all__ = ["Problem", "check_tangents"]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be minimised: a network, its cost, and rows.
+
+    J(θ) = 1/m Σ_i loss(a_i, y_i) + Σ penalties: the loss is summed over features and averaged over the m rows.
+
+    Parameters
+    ----------
+    network : Network
+    X : array or rows to read, of shape (n_samples, n_features), float32 or float64
+        Inputs. Their dtype is that of the arithmetic.
+    y : array or rows to read, of shape (n_samples, n_outputs), default=None
+        Targets; None means X itself, an autoencoder.
+    loss : Loss, default=SquaredError()
+    penalties : sequence of Penalty, default=()
+    sample_weight : array of shape (n_samples,), default=None
+        How often each row counts, at least 0: every mean over rows, ρ̂ among them, is a weighted one. None means 1.
+    tangents : array of shape (n_samples, n_tangents, n_features), default=None
+        For penalties that need them, see `TangentPropagation`.
+    corruption : Corruption, default=None
+        What is done to the inputs before they are learned from. An objective is that of rows as they are: whoever makes
+        it of a problem with a corruption corrupts them before. `MiniBatches` does it by itself.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes do not fit, the loss cannot work on the targets or the output activation, or a penalty
+        cannot act on this network. Rows that are not in memory are read for that where the loss checks its targets.
+    """
+
+    network: Network
+    X: Any  # arrays and rows have shape and dtype in common, which is all that most ask of them
+    y: Any = None
+    loss: Loss = field(default_factory=SquaredError)
+    penalties: Sequence[Penalty] = ()
+    sample_weight: FloatArray | None = None
+    tangents: FloatArray | None = None
+    corruption: Corruption | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "penalties", tuple(self.penalties))
+        _check_rows(self)
+        _check_loss(self)
+        _check_penalties(self)
+
+    @property
+    def targets(self) -> FloatArray | Rows:
+        """What the outputs are compared with."""
+        return self.X if self.y is None else self.y
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])
+
+    @cached_property
+    def cost(self) -> Cost:
+        """The terms of J, sorted by what they look at."""
+        return Cost.of(self.network, self.loss, self.penalties, self.X.dtype)
+
+    def on_rows(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: FloatArray | None = None,
+        tangents: FloatArray | None = None,
+    ) -> Problem:
+        """Return the same problem on other rows, which are not checked again, and are not to be corrupted.
+
+        What is right for all rows need not be for some, whose weights may all be 0.
+        """
+        cost = self.cost  # before the copy is made, which has it then
+        other = copy(self)
+        rows = {"X": X, "y": y, "sample_weight": sample_weight, "tangents": tangents, "corruption": None}
+        other.__dict__.update(rows)
+        if X is not None and X.dtype != cost.dtype:
+            del other.__dict__["cost"]
+        return other
+
+    def check_second_derivatives(self) -> None:
+        """Raise ValueError where a Hessian-vector product would need a derivative that a part of J does not bring."""
+        advice = "use solver='lbfgs' or 'conjugate_gradient', which need the gradient only."
+        activations = self.network.activations
+        for activation in activations:
+            if not activation.twice_differentiable:
+                raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
+        for part in (self.loss, *(penalty for penalty in self.penalties if penalty.weight > 0)):
+            if isinstance(part, JacobianPenalty):
+                for activation in activations[: part.penalised_layer(self.network.n_layers)]:
+                    if not activation.thrice_differentiable:
+                        raise ValueError(
+                            f"{part.name} takes the third derivative of the activation {activation.name!r} here, which"
+                            f" it does not have; {advice}"
+                        )
+                continue
+            method = "add_hessian_product" if isinstance(part, WeightPenalty) else "second_derivative"
+            if getattr(type(part), method) in _INHERITED:
+                raise ValueError(f"{type(part).__name__} has no second derivative; {advice}")
+
+
+#: Second derivatives of the base classes, which say that there are none.
+_INHERITED = {
+    Loss.second_derivative,
+    MeanActivationPenalty.second_derivative,
+    ActivationPenalty.second_derivative,
+    WeightPenalty.add_hessian_product,
+}
+
+
+def check_tangents(X: FloatArray | Rows, tangents: FloatArray) -> None:
+    """Raise ValueError where tangents do not fit rows."""
+    if tangents.ndim != 3 or (tangents.shape[0], tangents.shape[2]) != X.shape:
+        raise ValueError(
+            f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), vectors like the rows of X for"
+            f" every row of X; got {tangents.shape}."
+        )
+    if tangents.dtype != X.dtype:
+        raise ValueError(f"tangents must be {X.dtype} as X is; got {tangents.dtype}.")
+
+
+def _check_rows(problem: Problem) -> None:
+    """Raise ValueError where inputs, targets, weights, tangents and network do not fit."""
+    network, X, y, sample_weight = problem.network, problem.X, problem.targets, problem.sample_weight
+    if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != network.layer_sizes[0]:
+        raise ValueError(
+            f"X must have the shape (n_samples >= 1, {network.layer_sizes[0]}) for a network of layer_sizes"
+            f" {network.layer_sizes}; got {X.shape}."
+        )
+    if y.shape != (X.shape[0], network.layer_sizes[-1]):
+        raise ValueError(
+            f"y must have the shape ({X.shape[0]}, {network.layer_sizes[-1]}), a target for every row of X and every"
+            f" output; got {y.shape}."
+        )
+    if X.dtype not in (np.float32, np.float64) or y.dtype != X.dtype:
+        raise ValueError(f"X and y must both be float32 or both float64; got {X.dtype} and {y.dtype}.")
+    if sample_weight is not None:
+        if sample_weight.shape != X.shape[:1]:
+            raise ValueError(
+                f"sample_weight must have the shape ({X.shape[0]},), a weight for every row of X; got"
+                f" {sample_weight.shape}."
+            )
+        if not (np.all(np.isfinite(sample_weight)) and np.min(sample_weight) >= 0 and np.sum(sample_weight) > 0):
+            raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
+    if problem.tangents is not None:
+        check_tangents(X, problem.tangents)
+
+
+def _check_loss(problem: Problem) -> None:
+    """Raise ValueError where the loss does not fit the output activation or the targets."""
+    network, loss, y = problem.network, problem.loss, problem.targets
+    output = network.activations[-1].name
+    if loss.contains not in (None, output):
+        raise ValueError(
+            f"loss {loss.name!r} needs output_activation={loss.contains!r}, and the output activation is {output!r};"
+            " set it, or use loss='squared_error', which takes any."
+        )
+    if in_memory(y):
+        loss.check_targets(y)
+    elif type(loss).check_targets is not Loss.check_targets:
+        assert not isinstance(y, np.ndarray)
+        for _ in y.map_blocks(partial(_check_targets, loss)):
+            pass
+
+
+def _check_targets(loss: Loss, rows: FloatArray, _: int) -> None:
+    loss.check_targets(rows)
+
+
+def _check_penalties(problem: Problem) -> None:
+    """Raise ValueError where a penalty cannot act on this network."""
+    network, tangents = problem.network, problem.tangents
+    n_hidden = network.n_layers - 1
+    for penalty in problem.penalties:
+        if not penalty.weight > 0:
+            continue
+        if isinstance(penalty, HiddenLayerPenalty):
+            layers = range(n_hidden) if penalty.layers is None else penalty.layers
+            if any(not 0 <= layer < n_hidden for layer in layers):
+                raise ValueError(
+                    f"{penalty.name} is to act on the hidden layers {penalty.layers}, and this network has"
+                    f" {n_hidden}, counted from 0."
+                )
+            for layer in layers:
+                penalty.check_bounds(network.activations[layer].bounds)
+        elif isinstance(penalty, JacobianPenalty):
+            for activation in network.activations[: penalty.penalised_layer(network.n_layers)]:
+                if not activation.twice_differentiable:
+                    raise ValueError(
+                        f"{penalty.name} needs the second derivative of the activation {activation.name!r}, which it"
+                        " does not define; use 'sigmoid' or 'tanh', or define it."
+                    )
+            if penalty.needs_tangents and (tangents is None or tangents.shape[1] == 0):
+                raise ValueError(
+                    f"{penalty.name} needs tangents of every row, of shape (n_samples, n_tangents, n_features): give"
+                    " them to the fit of a classifier or regressor, as tangents=rhohat.image_tangents(X, image_shape),"
+                    " or set the weight of the penalty (tangent_weight) to 0."
+                )
+        elif isinstance(penalty, WeightPenalty):
+            if any(not -network.n_layers <= layer < network.n_layers for layer in penalty.layers or ()):
+                raise ValueError(
+                    f"{penalty.name} is to act on the layers of weights {penalty.layers}, and this network has"
+                    f" {network.n_layers}, counted from 0, or backwards from -1."
+                )
+        else:
+            raise ValueError(
+                f"a penalty must be a WeightPenalty, MeanActivationPenalty, ActivationPenalty or JacobianPenalty; got"
+                f" {penalty!r}."
+            )
