@@ -1,6 +1,7 @@
 """What all autoencoders promise, each promise asked of every one of them, and what is special to each."""
 
 import pickle
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -871,3 +872,30 @@ def test_rows_are_not_reconstructed_onto_themselves(rng):
     memory = np.zeros(40)
     with pytest.raises(ValueError, match="out must not share memory with X"):
         model.transform(memory[:30].reshape(5, 6), out=memory[20:].reshape(5, 4))
+
+
+def collapses(model, X):
+    """Return how often a fit warns that its code is the same for every row."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X)
+    return sum("The code is the same for every row" in str(warning.message) for warning in caught)
+
+
+def test_a_code_that_tells_nothing_is_warned_of_and_named_with_the_remedy(rng):
+    """Weight decay that outweighs what a few features can gain flattens every code; the cost converges all the same."""
+    X = rng.random((200, 13))
+    flat = SparseAutoencoder(n_components=5, sparsity=0.1, weight_decay=3.0, random_state=0)
+    with pytest.warns(UserWarning, match=r"Try a smaller weight_decay \(now 3\), a smaller sparsity_weight, or rows"):
+        flat.fit(X)
+    assert np.ptp(flat.transform(X), axis=0).max() < 1e-4
+    assert collapses(clone(flat).set_params(weight_decay=1e-4), X) == 0
+    assert collapses(clone(flat), np.tile(X[:1], (50, 1))) == 0  # rows that are the same have the same code
+    assert collapses(clone(flat), X[:10]) == 0  # too few to tell
+
+
+def test_a_stack_warns_of_the_first_layer_that_tells_nothing(rng):
+    X = rng.random((200, 13))
+    layers = [SparseAutoencoder(n_components=n, sparsity=0.1, weight_decay=3.0, random_state=0) for n in (6, 5, 4)]
+    assert collapses(StackedAutoencoder(layers, random_state=0), X) == 1
+    assert collapses(StackedAutoencoder([clone(one).set_params(weight_decay=1e-5) for one in layers]), X) == 0

@@ -23,7 +23,10 @@ from rhohat import (
 )
 
 # The checks fit toy data for a handful of iterations, and a warning about that is the right answer.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:The code is the same for every row:UserWarning"),
+]
 
 LAYERS = [
     SparseAutoencoder(n_components=8, sparsity=0.1, sparsity_weight=0.1, max_iter=20, n_jobs=1),

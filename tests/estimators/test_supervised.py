@@ -644,6 +644,7 @@ def test_the_softmax_has_a_decay_of_its_own():
     np.testing.assert_array_equal(heavy.autoencoder_.theta_, light.autoencoder_.theta_)
 
 
+@pytest.mark.filterwarnings("ignore:The code is the same for every row:UserWarning")
 def test_pre_training_softmax_and_fine_tuning_have_weight_decays_of_their_own():
     """Each acts on its part, and leaves what was before as it is."""
     layers = [SparseAutoencoder(n_components=8, sparsity=0.2, sparsity_weight=0.05, max_iter=30)]

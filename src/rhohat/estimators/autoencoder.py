@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +19,7 @@ from rhohat.activations import Activation, Identity, Sigmoid, as_activation
 from rhohat.arrays import FloatArray, excess_exponent, norm
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource, open_rows
+from rhohat.data.ranges import some_rows
 from rhohat.data.rows import DaskRows
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
@@ -34,6 +36,10 @@ from rhohat.penalties import KLSparsity, Penalty, WeightDecay
 from rhohat.solvers import as_solver
 
 __all__ = ["BaseAutoencoder"]
+
+_CONSTANT = 1e-3  # of the largest magnitude: codes that vary by no more tell nothing
+_FEWEST_ROWS = 20  # that are looked at for that
+_FEWEST_ITERATIONS = 20  # after which one may say so of a fit that has not converged
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
@@ -92,6 +98,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         result = self._train(problem, X, continues=continues, n_corruptions=self.n_corruptions)
         self._measure_mean_activation(problem)
         warn_unless_converged(result)
+        self._warn_of_constant_codes(rows)
         return self
 
     @available_where(works_in_mini_batches)
@@ -456,6 +463,30 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         clean = Problem(self.network_, problem.X, sample_weight=problem.sample_weight)
         objective = make_objective(clean, engine or ThreadEngine(self.n_jobs))
         self.mean_activation_ = objective.mean_activations(self.theta_)[self._code_layer - 1]
+
+    def _warn_of_constant_codes(self, X: FloatArray | RowSource) -> None:
+        """Warn where rows that differ from one another have, as far as some of them tell, one and the same code."""
+        if self.n_iter_ < (1 if self.solver_status_ == "converged" else _FEWEST_ITERATIONS):
+            return  # weights that have hardly moved may be small
+        some = some_rows(X)
+        if some is None or len(some) < _FEWEST_ROWS or _is_constant(some):
+            return
+        if _is_constant(self._forward(some, 0, self._code_layer)):
+            advice = "a smaller sparsity_weight, or rows that are scaled, as RangeScaler and PatchNormalizer do it"
+            if self.weight_decay > 0:
+                advice = f"a smaller weight_decay (now {self.weight_decay:g}), {advice}"
+            warnings.warn(
+                "The code is the same for every row, to a thousandth of itself: this model has learned the means of"
+                f" the features, and nothing else. Try {advice}.",
+                stacklevel=3,
+            )
+
+
+def _is_constant(rows: FloatArray) -> bool:
+    """Return whether no column varies by more than a thousandth of the largest magnitude."""
+    with np.errstate(over="ignore"):
+        spread = rows.max(axis=0) - rows.min(axis=0)
+    return bool(spread.max() <= _CONSTANT * np.abs(rows).max())
 
 
 def _pass_rows(
