@@ -240,6 +240,36 @@ def test_children_that_are_started_while_others_fit_finish_with_the_same_bits(me
     assert run(runner, str(script), method, str(n_children)) == [f"{n_children} True"]
 
 
+WHILE_A_PROPERTY_IS_COMPUTED = """
+import os, threading, time
+from rhohat.forks import cached
+
+class Slow:
+    began = threading.Event()
+    seconds = 1.0
+    @cached
+    def value(self):
+        self.began.set()
+        time.sleep(self.seconds)
+        return 3
+
+thread = threading.Thread(target=lambda: Slow().value)
+thread.start()
+Slow.began.wait()
+child = os.fork()
+if child == 0:
+    Slow.seconds = 0.0
+    os._exit(Slow().value)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+"""
+
+
+def test_a_child_computes_a_property_that_another_thread_was_computing():
+    """It would wait without an end for the lock that functools.cached_property has in Python 3.11."""
+    assert run(WHILE_A_PROPERTY_IS_COMPUTED, seconds=30) == ["3"]
+
+
 # What a child finds of threads that it does not have.
 
 LEFT_BY_OTHERS = """

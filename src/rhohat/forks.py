@@ -11,10 +11,14 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
+from typing import Any, Generic, TypeVar, overload
 
-__all__ = ["ProcessLock", "give_way", "held_off"]
+__all__ = ["ProcessLock", "cached", "give_way", "held_off"]
+
+_T = TypeVar("_T")
 
 _LONGEST_WAIT = 5.0  # seconds that a fork waits: a thread at work may itself wait for the thread that forks
 _A_WHILE = 1e-3  # seconds that a thread at work stands back
@@ -83,6 +87,44 @@ class ProcessLock:
             return self._locks[_n_forks]
         except KeyError:
             return self._locks.setdefault(_n_forks, threading.Lock())
+
+
+class cached(Generic[_T]):  # noqa: N801 - it is used as `property` is
+    """A property that is computed once, without a lock.
+
+    `functools.cached_property` of Python 3.11 has a lock for all instances together, held while it computes: a child
+    that is forked meanwhile would wait for it without an end. Here two threads may compute the same value twice.
+
+    Examples
+    --------
+    >>> class Square:
+    ...     side = 3
+    ...     @cached
+    ...     def area(self):
+    ...         print("computed")
+    ...         return self.side**2
+    >>> square = Square()
+    >>> square.area, square.area
+    computed
+    (9, 9)
+    """
+
+    def __init__(self, function: Callable[[Any], _T]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> cached[_T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> _T: ...
+    def __get__(self, instance: object, owner: type) -> cached[_T] | _T:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._function(instance)  # where it is found before this is asked
+        return value
 
 
 def _hold_others_off() -> None:

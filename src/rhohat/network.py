@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray, array_namespace
+from rhohat.forks import cached
 from rhohat.kernels import add_row, column_sums, multiply, multiply_transposed, sum_rows
 
 __all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters", "units_of"]
@@ -117,28 +117,28 @@ class Network:
         """Number of layers with weights."""
         return len(self.layer_sizes) - 1
 
-    @cached_property
+    @cached
     def widths(self) -> list[int]:
         """Pre-activations of every layer but the input."""
         return [activation.width(size) for activation, size in zip(self.activations, self.layer_sizes[1:], strict=True)]
 
-    @cached_property
+    @cached
     def weight_shapes(self) -> list[tuple[int, int]]:
         """Shapes (fan_in, fan_out) of the weight matrices, of all layers also where they are tied."""
         return list(zip(self.layer_sizes[:-1], self.widths, strict=True))
 
-    @cached_property
+    @cached
     def activation_parameter_sizes(self) -> list[int]:
         """Lengths of the activations' own parameters."""
         return [a.n_parameters(size) for a, size in zip(self.activations, self.layer_sizes[1:], strict=True)]
 
-    @cached_property
+    @cached
     def n_parameters(self) -> int:
         """Length of θ."""
         n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self.n_free_layers])
         return n_weights + sum(self.widths) + sum(self.activation_parameter_sizes)
 
-    @cached_property
+    @cached
     def _parts(self) -> list[slice]:
         """Where in θ the free weights, the biases and the activations' parameters stand."""
         sizes = [fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self.n_free_layers]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from rhohat.arrays import FloatArray, in_safe_units
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.evaluation import Evaluation
+from rhohat.forks import cached
 from rhohat.image_shapes import image_size
 from rhohat.models import codes_of, estimator_of, preprocessing_of, sparsity_target
 from rhohat.reporting.charts import draw_curves, draw_dots
@@ -163,20 +163,20 @@ class Content:
         """Above which a unit counts as active."""
         return self.measured.activations.threshold
 
-    @cached_property
+    @cached
     def target(self) -> float | None:
         """ρ, as an activation of the units."""
         rho = sparsity_target(self.estimator)
         low, high = self.estimator.network_.activations[self.estimator._code_layer - 1].bounds
         return None if rho is None else low + (high - low) * rho
 
-    @cached_property
+    @cached
     def dead(self) -> NDArray[np.bool_]:
         """Whether each unit was active on no row."""
         silent: NDArray[np.bool_] = self.measured.activations.activation_frequency == 0
         return silent
 
-    @cached_property
+    @cached
     def figures(self) -> list[Figure]:
         """The numbers that sum the model up."""
         activations, made = self.measured.activations, self.measured.reconstructions
@@ -237,7 +237,7 @@ class Content:
             f" {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels unless it is asked for (--gabor)."
         )
 
-    @cached_property
+    @cached
     def fits(self) -> list[Curves]:
         """How each fit went."""
         return [self._curves(number, fit) for number, fit in enumerate(fits_of(self.estimator))]
@@ -262,7 +262,7 @@ class Content:
         ]
         return Curves(fit, svg, [(name, values[-1]) for name, values in curves.items()], table)
 
-    @cached_property
+    @cached
     def dots(self) -> str:
         """ρ̂ of each unit against ρ, as SVG."""
         means = self.measured.activations.mean_activation
@@ -285,14 +285,14 @@ class Content:
         names = ["smallest", "a tenth is below", "half are below", "nine tenths are below", "largest"]
         return list(zip(names, _quantiles(means, [0, 0.1, 0.5, 0.9, 1]), strict=True))
 
-    @cached_property
+    @cached
     def scale(self) -> tuple[float, float]:
         """The numbers that are drawn as black and as white: nearly the smallest and the largest of some rows."""
         sample = self.source.take(self._spread_rows(_SAMPLE))
         low, high = _quantiles(sample, [0.005, 0.995])
         return (low, high) if low < high else (float(sample.min()), float(sample.max()))
 
-    @cached_property
+    @cached
     def reconstructions(self) -> list[Reconstruction]:
         """Of rows spread evenly over those looked at."""
         if not isinstance(self.estimator, BaseAutoencoder) or self.n_reconstructions == 0:
