@@ -153,7 +153,7 @@ def test_the_cost_keeps_to_the_limit_too(X):
     model = SparseAutoencoder(n_components=30, sparsity=0.1, max_iter=2, random_state=0).fit(X)
     cost = model.cost(X)
     limited = model.set_params(memory_limit="2 MB")
-    assert 0 < limited.objective(X)._n_kept < len(X)
+    assert 0 < limited.objective(X)._evaluation.n_kept < len(X)
     assert limited.cost(X) == cost
 
 

@@ -29,6 +29,8 @@ from rhohat import (
 from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.stacked_autoencoder import HasLayers
+from rhohat.mini_batches import MiniBatches
+from rhohat.objective import make_objective
 from tests.data.test_rows import WRITERS, write_csv, write_hdf5, write_npy, write_parquet
 from tests.peak_memory import PEAK
 
@@ -315,12 +317,19 @@ def test_windows_of_rows_that_are_sorted_serve_about_as_well_as_all_rows(early_s
     X = X[np.argsort(X[:, 0])]
     problem = SparseAutoencoder(n_components=4)._make_problem(X, SparseAutoencoder(n_components=4).objective(X).network)
     theta = problem.network.initial_theta(np.random.default_rng(0))
-    J, engine = problem.on_rows(ThreadEngine(1)), ThreadEngine(1)
+    engine = ThreadEngine(1)
+    J = make_objective(problem, engine)
     solver = Adam(learning_rate=0.01, batch_size=50, early_stopping=early_stopping)
     costs = []
     with open_rows(write_npy(tmp_path, X)) as rows:
         for source, window_bytes in ((X, 2**28), (rows, X.nbytes // 5)):
-            batches = replace(problem, X=source).mini_batches(engine, 0, 0.05 * early_stopping, window_bytes)
+            batches = MiniBatches(
+                replace(problem, X=source),
+                engine,
+                seed=0,
+                validation_fraction=0.05 * early_stopping,
+                window_bytes=window_bytes,
+            )
             result = solver.minimize(batches, theta, max_iter=30, tol=0)
             assert bool(result.validation_curve) == early_stopping
             costs.append(J(result.theta)[0])

@@ -103,7 +103,11 @@ class BaseFeedforward(BaseNetwork):
             warm-up on some of the rows, see `FullBatchSolver`, leads on from here.
         """
         self._validate_params()
-        return self._start_of(self._problem_of(X, y, None, None, fitted=self._continues()))
+        X = self._open(X)
+        shape = X.shape if isinstance(X, RowSource) else np.shape(X)
+        # θ does not depend on tangents, but a problem with a penalty on them is none without.
+        tangents = np.zeros((shape[0], 1, *shape[1:])) if self._needs_tangents else None
+        return self._start_of(self._problem_of(X, y, None, tangents, fitted=self._continues()))
 
     def cost(
         self,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rhohat.arrays import FloatArray
+from rhohat.forks import cached
 from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss
 from rhohat.network import Network, Parameters
@@ -102,12 +102,12 @@ class Cost:
             row_terms=list(dict.fromkeys([loss.name, *of_rows])),
         )
 
-    @cached_property
+    @cached
     def penalises_rows(self) -> bool:
         """Whether a penalty looks at each row."""
         return bool(self.on_derivatives) or any(self.on_activations)
 
-    @cached_property
+    @cached
     def depth(self) -> int:
         """Number of hidden layers that have to be computed before ρ̂ is known wherever it is penalised."""
         return max((hidden + 1 for hidden, found in enumerate(self.on_means) if found), default=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from rhohat.arrays import FloatArray
 from rhohat.blocks import Rows, in_memory
 from rhohat.corruption import Corruption
+from rhohat.forks import cached
 from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Network
@@ -77,7 +78,7 @@ class Problem:
         """Number of rows."""
         return int(self.X.shape[0])
 
-    @cached_property
+    @cached
     def cost(self) -> Cost:
         """The terms of J, sorted by what they look at."""
         return Cost.of(self.network, self.loss, self.penalties, self.X.dtype)
