@@ -24,7 +24,7 @@ from benchmarks.data import read_idx
 from rhohat import open_rows
 from rhohat.activations import Sigmoid
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.network import Network
+from rhohat.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.penalties import KLSparsity, WeightDecay
 
@@ -38,7 +38,7 @@ def main() -> None:
     from dask.distributed import Client, LocalCluster
 
     X, what = _rows()
-    network = Network((784, _N_HIDDEN, 784), (Sigmoid(), Sigmoid()))
+    network = dense_network((784, _N_HIDDEN, 784), (Sigmoid(), Sigmoid()))
     penalties = [WeightDecay(3e-3), KLSparsity(0.1, 3.0)]
     theta = network.initial_theta(np.random.default_rng(0))
     contenders: dict[str, Callable[[], tuple[float, np.ndarray]]] = {}

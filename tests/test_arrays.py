@@ -4,7 +4,7 @@ import pytest
 from rhohat.activations import ACTIVATIONS, as_activation
 from rhohat.arrays import array_namespace, empty_aligned
 from rhohat.losses import LOSSES, LabelNoiseCrossEntropy, SquaredError
-from rhohat.network import Network
+from rhohat.network import dense_network
 from rhohat.tangents import TangentPass
 
 
@@ -24,7 +24,7 @@ def test_the_mathematics_runs_on_tensors_of_pytorch(name, rng):
     """The same code computes on both, so that an engine for GPUs needs no second copy of it."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     assert array_namespace(torch.zeros(1)) is torch
-    network = Network((6, 4, 6), (as_activation(name),) * 2)
+    network = dense_network((6, 4, 6), (as_activation(name),) * 2)
     theta, X = network.initial_theta(rng), rng.random((9, 6))
     vector, tangent, phi = rng.normal(size=theta.size), rng.random((1, 6)), rng.random((9, 6))
     numpy_results, torch_results = (

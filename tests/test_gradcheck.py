@@ -4,7 +4,7 @@ import pytest
 from rhohat import check_gradient
 from rhohat.activations import Sigmoid
 from rhohat.engines import ThreadEngine
-from rhohat.network import Network
+from rhohat.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.penalties import KLSparsity, WeightDecay
 from tests.tolerances import ORACLE
@@ -29,7 +29,7 @@ def test_the_published_yardstick_is_met():
 
 
 def test_the_sparse_cost_is_below_the_published_bar(rng):
-    network = Network((64, 5, 64), (Sigmoid(), Sigmoid()))
+    network = dense_network((64, 5, 64), (Sigmoid(), Sigmoid()))
     X = rng.random((100, 64))
     objective = make_objective(
         Problem(network, X, penalties=[WeightDecay(1e-4), KLSparsity(0.01, 3.0)]), ThreadEngine(2)

@@ -3,7 +3,7 @@ import pytest
 
 from rhohat.activations import ACTIVATIONS, Identity, LeakyReLU, ParametricReLU, Sigmoid, Tanh, as_activation
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
-from rhohat.network import Layers, Network
+from rhohat.network import Layers, dense_network
 from tests.tolerances import EXACT
 
 every = pytest.mark.parametrize("name", sorted(ACTIVATIONS))
@@ -51,7 +51,7 @@ def assert_equal(found, expected):
     [(name, tied) for name in sorted(ACTIVATIONS) for tied in (False, True) if not (tied and name == "maxout")],
 )
 def test_the_closed_form_is_the_sum_over_all_unit_vectors(name, tied, weighted, known, rng):
-    rows = Rows(Network((5, 4, 5), (as_activation(name), Sigmoid()), tied), rng)
+    rows = Rows(dense_network((5, 4, 5), (as_activation(name), Sigmoid()), tied), rng)
     penalty = Contraction(0.7)
     found = rows.add(penalty.add, weighted=weighted, known=known)
     general = super(Contraction, penalty).add
@@ -60,7 +60,7 @@ def test_the_closed_form_is_the_sum_over_all_unit_vectors(name, tied, weighted, 
 
 @pytest.mark.parametrize("layer", [0, 1, None])
 def test_contraction_of_linear_layers_is_the_norm_of_the_product_of_their_weights(layer, rng):
-    rows = Rows(Network((5, 4, 3, 5), (Identity(),) * 3), rng)
+    rows = Rows(dense_network((5, 4, 3, 5), (Identity(),) * 3), rng)
     W1, W2, _ = rows.parameters.weights
     values = rows.add(Contraction(0.7, layer).add)[0]
     expected = np.sum((W1 @ W2) ** 2) if layer == 1 else np.sum(W1**2)
@@ -71,7 +71,7 @@ def test_contraction_of_linear_layers_is_the_norm_of_the_product_of_their_weight
 @every
 def test_contraction_is_the_norm_of_the_jacobian_of_the_code(name, layer, rng):
     """The Jacobian by differences of the code along every input."""
-    network = Network((5, 4, 3, 5), (as_activation(name), Tanh(), Sigmoid()))
+    network = dense_network((5, 4, 3, 5), (as_activation(name), Tanh(), Sigmoid()))
     rows, step = Rows(network, rng), 1e-6
     by_input = []
     for shift in step * np.eye(5):
@@ -87,7 +87,7 @@ def test_contraction_is_the_norm_of_the_jacobian_of_the_code(name, layer, rng):
 
 
 def test_tangent_propagation_of_linear_layers_is_half_the_norm_of_what_comes_out(rng):
-    rows = Rows(Network((5, 4, 3), (Identity(),) * 2), rng)
+    rows = Rows(dense_network((5, 4, 3), (Identity(),) * 2), rng)
     tangents = rng.normal(size=(8, 2, 5))
     W1, W2 = rows.parameters.weights
     expected = 0.35 * np.sum((tangents @ W1 @ W2) ** 2, axis=(1, 2))
@@ -98,8 +98,8 @@ def test_tangent_propagation_of_linear_layers_is_half_the_norm_of_what_comes_out
 @every
 def test_unit_vectors_as_tangents_make_half_a_contraction_of_the_output(name, weighted, rng):
     """∂y/∂x along every unit vector is all of ∂y/∂x, which a deeper network whose code is y contracts."""
-    shallow = Rows(Network((5, 4, 3), (as_activation(name), Sigmoid())), rng)
-    deep = Rows(Network((5, 4, 3, 5), (as_activation(name), Sigmoid(), Identity())), rng)
+    shallow = Rows(dense_network((5, 4, 3), (as_activation(name), Sigmoid())), rng)
+    deep = Rows(dense_network((5, 4, 3, 5), (as_activation(name), Sigmoid(), Identity())), rng)
     for group in range(3):
         for ours, theirs in zip(shallow.parameters[group], deep.parameters[group], strict=False):
             theirs[:] = ours
@@ -120,7 +120,7 @@ def test_unit_vectors_as_tangents_make_half_a_contraction_of_the_output(name, we
 @pytest.mark.parametrize("penalty", [Contraction(0.7), Contraction(0.7, layer=1), TangentPropagation(0.3)], ids=str)
 @every
 def test_layers_are_left_as_they_are(penalty, name, rng):
-    rows = Rows(Network((5, 4, 3, 5), (as_activation(name),) * 3), rng)
+    rows = Rows(dense_network((5, 4, 3, 5), (as_activation(name),) * 3), rng)
     kept = [part.copy() for group in rows.layers for part in group]
     rows.add(penalty.add, tangents=rng.normal(size=(8, 2, 5)))
     for now, before in zip([part for group in rows.layers for part in group], kept, strict=True):
@@ -129,7 +129,7 @@ def test_layers_are_left_as_they_are(penalty, name, rng):
 
 @pytest.mark.parametrize("activation", [Sigmoid(), LeakyReLU(), ParametricReLU()], ids=str)
 def test_work_is_done_in_the_given_precision(activation, rng):
-    rows = Rows(Network((5, 4, 3, 5), (activation,) * 3), rng)
+    rows = Rows(dense_network((5, 4, 3, 5), (activation,) * 3), rng)
     network = rows.network
     rows.parameters = network.unpack(network.pack(*rows.parameters).astype(np.float32))
     rows.layers = Layers(*([part.astype(np.float32) for part in group] for group in rows.layers))

@@ -5,7 +5,7 @@ import pytest
 
 from rhohat.activations import Identity, LeakyReLU, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.maximal_inputs import ascend_to_maximal_inputs
-from rhohat.network import Network
+from rhohat.network import dense_network
 from tests.tolerances import EXACT
 
 SMOOTH = [Sigmoid(), Tanh(), Identity()]
@@ -29,7 +29,7 @@ def on_sphere(x):
 
 
 def check_heights(activation, layer, rng, n_starts):
-    network = Network((6, 5, 4, 3), (activation,) * 3)
+    network = dense_network((6, 5, 4, 3), (activation,) * 3)
     parameters = draw(network, rng)
     found = ascend_to_maximal_inputs(network, parameters, layer, rng, n_starts=n_starts)
     assert found.shape == (network.layer_sizes[layer], 6)
@@ -61,7 +61,7 @@ def test_inputs_of_softmax_units_beat_random_ones(layer, rng):
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
 def test_a_single_layer_of_monotonic_units_looks_for_its_weights(activation, scale, rng):
     """x = w / ‖w‖, also where the unit saturates all over the sphere."""
-    network = Network((6, 5, 6), (activation, Identity()))
+    network = dense_network((6, 5, 6), (activation, Identity()))
     parameters = draw(network, rng, scale)
     found = ascend_to_maximal_inputs(network, parameters, 1, rng)
     known = on_sphere(parameters.weights[0].T)
@@ -69,7 +69,7 @@ def test_a_single_layer_of_monotonic_units_looks_for_its_weights(activation, sca
 
 
 def test_linear_layers_look_for_their_product(rng):
-    network = Network((6, 5, 4), (Identity(), Sigmoid()))
+    network = dense_network((6, 5, 4), (Identity(), Sigmoid()))
     parameters = draw(network, rng)
     known = on_sphere((parameters.weights[0] @ parameters.weights[1]).T)
     found = ascend_to_maximal_inputs(network, parameters, 2, rng)
@@ -78,7 +78,7 @@ def test_linear_layers_look_for_their_product(rng):
 
 def test_what_is_found_is_a_maximum_on_the_sphere(rng):
     """No small step along the sphere leads higher."""
-    network = Network((6, 5, 4), (Sigmoid(), Tanh()))
+    network = dense_network((6, 5, 4), (Sigmoid(), Tanh()))
     parameters = draw(network, rng, 3.0)
     found = ascend_to_maximal_inputs(network, parameters, 2, rng)
     heights = np.diag(activations_of(network, parameters, 2, found))
@@ -88,7 +88,7 @@ def test_what_is_found_is_a_maximum_on_the_sphere(rng):
 
 
 def test_more_starts_find_no_less_and_the_same_generator_the_same(rng):
-    network = Network((6, 8, 4), (Tanh(), Tanh()))
+    network = dense_network((6, 8, 4), (Tanh(), Tanh()))
     parameters = draw(network, rng, 3.0)
 
     def heights(seed, **options):
@@ -102,7 +102,7 @@ def test_more_starts_find_no_less_and_the_same_generator_the_same(rng):
 
 
 def test_a_unit_without_weights_gets_some_input_of_norm_one(rng):
-    network = Network((6, 5, 4), (Sigmoid(), Sigmoid()))
+    network = dense_network((6, 5, 4), (Sigmoid(), Sigmoid()))
     parameters = draw(network, rng)
     parameters.weights[1][:, 2] = 0
     found = ascend_to_maximal_inputs(network, parameters, 2, rng)
@@ -110,7 +110,7 @@ def test_a_unit_without_weights_gets_some_input_of_norm_one(rng):
 
 
 def test_parameters_are_left_as_they_are(rng):
-    network = Network((6, 5, 4), (Sigmoid(), Maxout(2)))
+    network = dense_network((6, 5, 4), (Sigmoid(), Maxout(2)))
     parameters = draw(network, rng)
     kept = [part.copy() for group in parameters for part in group]
     ascend_to_maximal_inputs(network, parameters, 2, rng)

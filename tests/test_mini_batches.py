@@ -18,7 +18,7 @@ from rhohat.gradcheck import check_gradient
 from rhohat.jacobian_penalties import TangentPropagation
 from rhohat.losses import SoftmaxCrossEntropy, SquaredError
 from rhohat.mini_batches import MiniBatches
-from rhohat.network import Network
+from rhohat.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.objective.batch import MiniBatch, _ByBlocks, _ByUnits, make_batch_evaluation
 from rhohat.penalties import KLSparsity, L1Sparsity, MeanActivationPenalty, WeightDecay, WeightPenalty
@@ -28,7 +28,7 @@ from tests import trained
 from tests.tolerances import EXACT, FLOAT32, FLOAT32_COST, GRADIENT
 
 N_ROWS = 50
-NETWORK = Network((3, 4, 3), (Sigmoid(), Sigmoid()))
+NETWORK = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
 PENALTIES = [WeightDecay(0.1), KLSparsity(0.2, 0.7)]
 
 
@@ -132,7 +132,7 @@ def test_a_batch_is_the_objective_over_its_rows(kind, batch_size, X, rng):
     network, y, loss, penalties = NETWORK, None, None, list(PENALTIES)
     options = {}
     if kind in ("targets", "tangents"):
-        network = Network((3, 4, 2), (Sigmoid(), Softmax()))
+        network = dense_network((3, 4, 2), (Sigmoid(), Softmax()))
         y, loss = np.eye(2)[rng.integers(0, 2, N_ROWS)], SoftmaxCrossEntropy()
     if kind in ("weighted", "tangents"):
         options["sample_weight"] = rng.random(N_ROWS) + 0.1
@@ -208,7 +208,7 @@ def test_float32_rows_held_out_cost_at_trained_weights_what_they_do_in_float64(p
 @pytest.mark.parametrize("layers", [None, (0,), (-1,)])
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_decay_of_some_layers_acts_on_these_in_every_part_of_a_gradient(tied, layers, include_biases, X, rng):
-    network = Network((3, 4, 3), (Sigmoid(), Sigmoid()), tied=tied)
+    network = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()), tied=tied)
     theta, penalties = rng.normal(size=network.n_parameters), [WeightDecay(0.3, include_biases, layers)]
     problem, engine = Problem(network, X, penalties=penalties), ThreadEngine(1)
     value, gradient, terms = make_objective(problem, engine).evaluate(theta)
@@ -372,7 +372,7 @@ def test_batches_that_weigh_nothing_cost_their_penalties_on_weights_only(on_mean
     assert idle >= 5
 
 
-@pytest.mark.parametrize("network", [NETWORK, Network((3, 4, 2, 3), (Sigmoid(), Tanh(), Sigmoid()))])
+@pytest.mark.parametrize("network", [NETWORK, dense_network((3, 4, 2, 3), (Sigmoid(), Tanh(), Sigmoid()))])
 def test_a_batch_costs_what_its_rows_weigh(network, X, rng):
     """What it adds to J goes to 0 with its weight, the penalties on its mean activations, too."""
     theta, penalties = network.initial_theta(rng), [KLSparsity(0.2, 0.7)]
@@ -444,7 +444,7 @@ def test_what_does_not_fit_is_refused_at_once(options, message, X):
 
 
 def test_the_number_of_threads_changes_no_bit(rng):
-    network = Network((64, 8, 64), (Sigmoid(), Sigmoid()))
+    network = dense_network((64, 8, 64), (Sigmoid(), Sigmoid()))
     assert len(row_blocks(2000, network.layer_sizes, 8)) > 1
     X, theta = rng.random((2500, 64)), network.initial_theta(rng)
     found = []
@@ -467,7 +467,7 @@ def test_the_gradient_in_parts_is_the_gradient(n_rows, learned_slopes, tied, mon
     monkeypatch.setattr("rhohat.blocks._SHARED_WORK", 1)
     monkeypatch.setattr("rhohat.blocks._FEWEST_SHARED", 16)
     hidden, output = (Tanh(), Sigmoid()) if not learned_slopes else (ParametricReLU(), ParametricReLU())
-    network = Network((40, 70, 30, 70, 40), (Sigmoid(), hidden, Sigmoid(), output), tied=tied)
+    network = dense_network((40, 70, 30, 70, 40), (Sigmoid(), hidden, Sigmoid(), output), tied=tied)
     theta = network.initial_theta(rng)
     X = rng.random((n_rows, 40))
     sparse = KLSparsity(0.2, 0.7, layers=(0, 2))

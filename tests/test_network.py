@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhohat.activations import ACTIVATIONS, Identity, Maxout, ParametricReLU, Sigmoid, Softmax, Tanh, as_activation
-from rhohat.network import Network
+from rhohat.network import dense_network
 from tests.tolerances import EXACT
 
 every = pytest.mark.parametrize("name", sorted(ACTIVATIONS))
@@ -15,7 +15,7 @@ tied_or_not = pytest.mark.parametrize(
 
 
 def network_of(*layer_sizes, tied=False):
-    return Network(layer_sizes, tuple(Sigmoid() for _ in layer_sizes[1:]), tied)
+    return dense_network(layer_sizes, tuple(Sigmoid() for _ in layer_sizes[1:]), tied)
 
 
 def random_theta(network, rng):
@@ -66,11 +66,11 @@ def test_theta_holds_all_weights_then_all_biases_in_layer_order():
 
 
 def test_theta_ends_with_the_activations_own_parameters():
-    network = Network((3, 2, 3), (ParametricReLU(), ParametricReLU()))
+    network = dense_network((3, 2, 3), (ParametricReLU(), ParametricReLU()))
     theta = np.arange(network.n_parameters, dtype=float)
     own = network.unpack(theta).activation_parameters
     np.testing.assert_array_equal(np.concatenate(own), theta[-5:])
-    assert [len(part) for part in own] == network.activation_parameter_sizes == [2, 3]
+    assert [len(part) for part in own] == list(network.layout.n_own) == [2, 3]
 
 
 def test_tied_weights_are_in_theta_once_and_transposed_in_the_second_half():
@@ -78,7 +78,7 @@ def test_tied_weights_are_in_theta_once_and_transposed_in_the_second_half():
     theta = np.arange(network.n_parameters, dtype=float)
     weights, biases, _ = network.unpack(theta)
     assert network.n_parameters == 5 * 4 + 4 * 3 + 4 + 3 + 4 + 5
-    assert [W.shape for W in weights] == network.weight_shapes == [(5, 4), (4, 3), (3, 4), (4, 5)]
+    assert [W.shape for W in weights] == list(network.layout.weight_shapes) == [(5, 4), (4, 3), (3, 4), (4, 5)]
     np.testing.assert_array_equal(weights[0].ravel(), theta[:20])
     np.testing.assert_array_equal(weights[1].ravel(), theta[20:32])
     np.testing.assert_array_equal(weights[2], weights[1].T)
@@ -90,7 +90,7 @@ def test_tied_weights_are_in_theta_once_and_transposed_in_the_second_half():
 
 
 def test_maxout_has_weights_and_a_bias_for_every_piece():
-    network = Network((5, 4, 3), (Maxout(3), Sigmoid()))
+    network = dense_network((5, 4, 3), (Maxout(3), Sigmoid()))
     weights, biases, _ = network.unpack(np.zeros(network.n_parameters))
     assert [W.shape for W in weights] == [(5, 12), (4, 3)]
     assert [b.shape for b in biases] == [(12,), (3,)]
@@ -98,7 +98,7 @@ def test_maxout_has_weights_and_a_bias_for_every_piece():
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=5), st.sampled_from(sorted(ACTIVATIONS)))
 def test_unpack_undoes_pack(layer_sizes, name):
-    network = Network(tuple(layer_sizes), (as_activation(name),) * (len(layer_sizes) - 1))
+    network = dense_network(tuple(layer_sizes), (as_activation(name),) * (len(layer_sizes) - 1))
     theta = np.arange(network.n_parameters, dtype=float)
     np.testing.assert_array_equal(network.pack(*network.unpack(theta)), theta)
 
@@ -121,7 +121,7 @@ def test_unpack_gives_views():
 def test_forward_by_hand():
     # z2 = [1, 2] W1 + b1 = [1*1 + 2*0 + 0, 1*0 + 2*1 - 2] = [1, 0]; a2 = tanh: [0.76159, 0]
     # z3 = 0.76159*2 + 0*5 + 0.5 = 2.02319; a3 = sigmoid: 0.88320
-    network = Network((2, 2, 1), (Tanh(), Sigmoid()))
+    network = dense_network((2, 2, 1), (Tanh(), Sigmoid()))
     parameters = network.unpack(np.array([1.0, 0, 0, 1, 2, 5, 0, -2, 0.5]))
     layers = network.allocate(1, np.empty)
     layers.a[0] = np.array([[1.0, 2.0]])
@@ -132,7 +132,7 @@ def test_forward_by_hand():
 
 @every
 def test_forward_may_start_and_stop_at_any_layer(name, rng):
-    network = Network((4, 3, 2, 4), (as_activation(name),) * 3)
+    network = dense_network((4, 3, 2, 4), (as_activation(name),) * 3)
     theta, X = random_theta(network, rng), rng.random((5, 4))
     everything = layers_of(network, theta, X)
     for start in range(3):
@@ -147,7 +147,7 @@ def test_forward_may_start_and_stop_at_any_layer(name, rng):
 
 @every
 def test_forward_may_leave_out_the_last_activation(name, rng):
-    network = Network((4, 3, 5), (as_activation(name),) * 2)
+    network = dense_network((4, 3, 5), (as_activation(name),) * 2)
     theta, X = random_theta(network, rng), rng.random((6, 4))
     parameters = network.unpack(theta)
     layers = layers_of(network, theta, X, without_activation=2)
@@ -157,7 +157,7 @@ def test_forward_may_leave_out_the_last_activation(name, rng):
 @every
 def test_pre_activations_share_the_memory_of_activations_where_possible(name):
     activation = as_activation(name)
-    network = Network((4, 3, 5), (activation,) * 2)
+    network = dense_network((4, 3, 5), (activation,) * 2)
     layers = network.allocate(6, np.zeros)
     for layer, size in ((1, 3), (2, 5)):
         assert layers.z[layer].shape == (6, activation.width(size))
@@ -168,10 +168,10 @@ def test_pre_activations_share_the_memory_of_activations_where_possible(name):
 @tied_or_not
 def test_backward_agrees_with_a_difference_quotient(name, tied, rng):
     """Everything that can be added to ∂J/∂a and ∂J/∂z belongs to a sum of that with a and z."""
-    network = Network((4, 3, 4), (as_activation(name), Tanh()), tied)
+    network = dense_network((4, 3, 4), (as_activation(name), Tanh()), tied)
     theta, X, phi = random_theta(network, rng), rng.random((5, 4)), rng.normal(size=(5, 4))
     added = [rng.normal(size=(5, 3)), rng.normal(size=4)]
-    added_z = [rng.normal(size=(5, network.widths[0])), None]
+    added_z = [rng.normal(size=(5, network.layers[0].width)), None]
 
     def function(theta):
         layers, (weights, biases, _) = layers_of(network, theta, X), network.unpack(theta)
@@ -184,9 +184,9 @@ def test_backward_agrees_with_a_difference_quotient(name, tied, rng):
 
 
 def test_backward_may_start_from_the_outputs_pre_activations(rng):
-    network = Network((4, 3, 4), (Tanh(), Softmax()))
+    network = dense_network((4, 3, 4), (Tanh(), Softmax()))
     theta, X, phi = random_theta(network, rng), rng.random((5, 4)), rng.normal(size=(5, 4))
-    linear = Network((4, 3, 4), (Tanh(), Identity()))
+    linear = dense_network((4, 3, 4), (Tanh(), Identity()))
     np.testing.assert_allclose(
         backward(network, theta, X, phi, from_z=True), backward(linear, theta, X, phi), rtol=EXACT, atol=1e-14
     )
@@ -195,7 +195,7 @@ def test_backward_may_start_from_the_outputs_pre_activations(rng):
 @pytest.mark.parametrize("tied", [False, True])
 def test_backward_writes_over_what_is_there_or_adds_to_it(tied, rng):
     """Sums of tied weights, and of activations' parameters, are always added to."""
-    network = Network((4, 3, 4), (ParametricReLU(), Sigmoid()), tied)
+    network = dense_network((4, 3, 4), (ParametricReLU(), Sigmoid()), tied)
     theta, X, phi = random_theta(network, rng), rng.random((5, 4)), rng.normal(size=(5, 4))
     there = rng.normal(size=theta.size)
     plain = backward(network, theta, X, phi)
@@ -222,7 +222,7 @@ def test_uniform_initial_weights_fill_the_interval_of_the_rule(rng):
 
 
 def test_initial_slopes_are_those_of_the_activation_and_tied_weights_those_of_the_first_half(rng):
-    network = Network((30, 20, 30), (ParametricReLU(0.1), ParametricReLU(-0.2)), tied=True)
+    network = dense_network((30, 20, 30), (ParametricReLU(0.1), ParametricReLU(-0.2)), tied=True)
     parameters = network.unpack(network.initial_theta(rng))
     np.testing.assert_array_equal(parameters.activation_parameters[0], np.full(20, 0.1))
     np.testing.assert_array_equal(parameters.activation_parameters[1], np.full(30, -0.2))
@@ -241,15 +241,18 @@ def test_normal_initial_weights_have_a_hundredth_as_deviation(rng):
     [
         (lambda: network_of(3), "at least an input and an output"),
         (lambda: network_of(3, 0, 3), "1 unit or more"),
-        (lambda: Network((3, 2), ()), "needs 1 activations"),
+        (lambda: dense_network((3, 2), ()), "needs 1 activations"),
         (lambda: network_of(3, 2).unpack(np.zeros(7)), r"theta must have the shape \(8,\)"),
         (lambda: network_of(3, 2).pack([np.zeros((2, 3))], [np.zeros(2)]), "must have the shapes"),
-        (lambda: Network((3, 2), (ParametricReLU(),)).pack([np.zeros((3, 2))], [np.zeros(2)]), "must have the shapes"),
+        (
+            lambda: dense_network((3, 2), (ParametricReLU(),)).pack([np.zeros((3, 2))], [np.zeros(2)]),
+            "must have the shapes",
+        ),
         (lambda: network_of(3, 2, 4, tied=True), r"layers that mirror one another.*got layer_sizes \(3, 2, 4\)"),
         (lambda: network_of(3, 2, 2, 3, tied=True), "layers that mirror one another"),
         (lambda: network_of(4, 3, 2, 2, 4, tied=True), "layers that mirror one another"),
-        (lambda: Network((4, 2, 4), (Maxout(), Sigmoid()), tied=True), "maxout has several"),
-        (lambda: Network((4, 2, 4), (Sigmoid(), Maxout()), tied=True), "maxout has several"),
+        (lambda: dense_network((4, 2, 4), (Maxout(), Sigmoid()), tied=True), "maxout has several"),
+        (lambda: dense_network((4, 2, 4), (Sigmoid(), Maxout()), tied=True), "maxout has several"),
         (lambda: network_of(3, 2).initial_theta(np.random.default_rng(), "zeros"), "got 'zeros'"),
     ],
 )

@@ -27,7 +27,7 @@ from rhohat.losses import (
     SoftmaxCrossEntropy,
     SquaredError,
 )
-from rhohat.network import Network
+from rhohat.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.penalties import (
     ActivationPenalty,
@@ -52,7 +52,7 @@ def make_case(
     layer_sizes, activations, n_samples, sparsity_weight=3.0, dtype=np.float64, seed=0, engine=None, cache_bytes=2**30
 ):
     rng, engine = np.random.default_rng(seed), engine or ThreadEngine(2)
-    network = Network(layer_sizes, tuple(as_activation(name) for name in activations))
+    network = dense_network(layer_sizes, tuple(as_activation(name) for name in activations))
     X = rng.random((n_samples, layer_sizes[0])).astype(dtype)
     penalties = [WeightDecay(WEIGHT_DECAY), KLSparsity(SPARSITY, sparsity_weight)]
     objective = make_objective(Problem(network, X, penalties=penalties), engine, cache_bytes)
@@ -104,13 +104,16 @@ def test_the_number_of_threads_changes_no_bit(dtype):
 
 #: Models whose making differs from that of the sparse autoencoder.
 MODELS = {
-    "tied": (Network((8, 5, 3, 5, 8), (Sigmoid(), Tanh(), Sigmoid(), Sigmoid()), tied=True), [KLSparsity(0.1, 3.0)]),
-    "learned slopes": (Network((8, 5, 8), (ParametricReLU(), ParametricReLU())), [L1Sparsity(0.1)]),
-    "maxout": (Network((8, 5, 8), (Maxout(3), Sigmoid())), [WeightDecay(0.1, include_biases=True)]),
-    "softmax": (Network((8, 5, 8), (Softmax(), Sigmoid())), [KLSparsity(0.1, 3.0), L1Sparsity(0.1)]),
-    "contraction": (Network((8, 5, 8), (Sigmoid(), Sigmoid())), [KLSparsity(0.1, 3.0), Contraction(0.1)]),
-    "deep contraction": (Network((8, 5, 3, 5, 8), (Tanh(),) * 4, tied=True), [Contraction(0.1)]),
-    "tangents": (Network((8, 5, 8), (Tanh(), ParametricReLU())), [TangentPropagation(0.1)]),
+    "tied": (
+        dense_network((8, 5, 3, 5, 8), (Sigmoid(), Tanh(), Sigmoid(), Sigmoid()), tied=True),
+        [KLSparsity(0.1, 3.0)],
+    ),
+    "learned slopes": (dense_network((8, 5, 8), (ParametricReLU(), ParametricReLU())), [L1Sparsity(0.1)]),
+    "maxout": (dense_network((8, 5, 8), (Maxout(3), Sigmoid())), [WeightDecay(0.1, include_biases=True)]),
+    "softmax": (dense_network((8, 5, 8), (Softmax(), Sigmoid())), [KLSparsity(0.1, 3.0), L1Sparsity(0.1)]),
+    "contraction": (dense_network((8, 5, 8), (Sigmoid(), Sigmoid())), [KLSparsity(0.1, 3.0), Contraction(0.1)]),
+    "deep contraction": (dense_network((8, 5, 3, 5, 8), (Tanh(),) * 4, tied=True), [Contraction(0.1)]),
+    "tangents": (dense_network((8, 5, 8), (Tanh(), ParametricReLU())), [TangentPropagation(0.1)]),
 }
 every_model = pytest.mark.parametrize("model", MODELS)
 
@@ -241,7 +244,7 @@ def test_tied_weights_cost_what_their_copies_do_and_their_gradient_is_the_sum_of
     activation, penalties, weighted
 ):
     sizes, activations = (6, 4, 3, 4, 6), (as_activation(activation),) * 3 + (Sigmoid(),)
-    tied, untied = (Network(sizes, activations, tied=flag) for flag in (True, False))
+    tied, untied = (dense_network(sizes, activations, tied=flag) for flag in (True, False))
     theta, X, y, weights, tangents = rows_for(tied, 30)
     options = {"penalties": penalties, "sample_weight": weights if weighted else None, "tangents": tangents}
     J_tied, J_untied = (
@@ -312,7 +315,7 @@ class Watchful(ParametricReLU):
 
 
 def test_no_layer_of_float32_rows_sees_float64():
-    network = Network((8, 5, 8), (Watchful(), Watchful()), tied=True)
+    network = dense_network((8, 5, 8), (Watchful(), Watchful()), tied=True)
     theta, X, y, weights, tangents = rows_for(network, 30, np.float32)
     penalties = [WeightDecay(0.1), L1Sparsity(0.1)]
     for added in ([], [Contraction(0.1), TangentPropagation(0.1)]):
@@ -404,7 +407,7 @@ def test_mean_activations_are_the_means_of_every_hidden_layer(rng):
 
 def test_sparsity_may_act_on_chosen_layers_only():
     sizes, rng = DEPTHS[2], np.random.default_rng(0)
-    network = Network(sizes, tuple(as_activation(name) for name in ("sigmoid", "identity", "sigmoid")))
+    network = dense_network(sizes, tuple(as_activation(name) for name in ("sigmoid", "identity", "sigmoid")))
     X = rng.random((40, 11))
     objective = make_objective(Problem(network, X, penalties=[KLSparsity(0.1, 3.0, layers=(0,))]), ThreadEngine(1))
     theta = network.initial_theta(rng)
@@ -417,7 +420,7 @@ def test_sparsity_may_act_on_chosen_layers_only():
 def test_two_penalties_of_one_kind_add_up():
     """A penalty in two halves must equal the whole."""
     _, X, theta = make_case((11, 7, 11), ["sigmoid"] * 2, 50)
-    network = Network((11, 7, 11), (as_activation("sigmoid"),) * 2)
+    network = dense_network((11, 7, 11), (as_activation("sigmoid"),) * 2)
     whole = make_objective(Problem(network, X, penalties=[WeightDecay(0.2), KLSparsity(0.1, 2.0)]), ThreadEngine(1))
     halves = make_objective(
         Problem(network, X, penalties=[WeightDecay(0.1), WeightDecay(0.1), KLSparsity(0.1, 1.0), KLSparsity(0.1, 1.0)]),
@@ -429,7 +432,7 @@ def test_two_penalties_of_one_kind_add_up():
 
 def test_targets_may_differ_from_inputs(rng):
     X, y = rng.random((60, 5)), rng.random((60, 3))
-    network = Network((5, 4, 3), (as_activation("tanh"), as_activation("identity")))
+    network = dense_network((5, 4, 3), (as_activation("tanh"), as_activation("identity")))
     theta = network.initial_theta(rng)
     value, gradient = make_objective(Problem(network, X, y), ThreadEngine(1))(theta)
     expected = sparse_cost(theta, X, y, (5, 4, 3), ["tanh", "identity"], 0.0, 0.1, 0.0)
@@ -460,7 +463,7 @@ def test_permuting_rows_or_hidden_units_leaves_the_cost(seed):
 
 @pytest.mark.parametrize("layers", [(0,), (-1,), (0, 1)])
 def test_the_gradient_of_a_decay_of_some_layers_agrees_with_central_differences(layers, rng):
-    network = Network((5, 3, 4), (Sigmoid(), Tanh()))
+    network = dense_network((5, 3, 4), (Sigmoid(), Tanh()))
     X, y, theta = rng.random((9, 5)), rng.random((9, 4)), network.initial_theta(rng)
     plain, decayed = (
         make_objective(Problem(network, X, y, penalties=penalties), ThreadEngine(1))
@@ -514,7 +517,7 @@ def test_an_overflowing_cost_is_infinite_and_warns_of_nothing():
     ],
 )
 def test_rows_that_do_not_fit_are_refused(X, y, message):
-    network = Network((3, 2, 3), (as_activation("sigmoid"),) * 2)
+    network = dense_network((3, 2, 3), (as_activation("sigmoid"),) * 2)
     with pytest.raises(ValueError, match=message):
         make_objective(Problem(network, X, y), ThreadEngine(1))
 
@@ -522,7 +525,7 @@ def test_rows_that_do_not_fit_are_refused(X, y, message):
 def objective_of(*activations, sizes=(3, 2, 3), **options):
     """An objective over four rows of zeros."""
     y = options.pop("y", None)
-    network = Network(sizes, tuple(as_activation(activation) for activation in activations))
+    network = dense_network(sizes, tuple(as_activation(activation) for activation in activations))
     return make_objective(Problem(network, np.zeros((4, sizes[0])), y, **options), ThreadEngine(1))
 
 
@@ -674,7 +677,7 @@ def test_a_penalty_of_weight_zero_asks_for_nothing_and_adds_nothing(penalty, rng
 
 def test_settings_may_be_numbers_of_numpy(rng):
     """As grids of settings have them: they do not turn float32 into float64."""
-    network = Network((3, 2, 3), (Tanh(), Sigmoid()))
+    network = dense_network((3, 2, 3), (Tanh(), Sigmoid()))
     X, theta, tangents = rng.random((9, 3), np.float32), network.initial_theta(rng), np.ones((9, 1, 3), np.float32)
     results = []
     for number in (float, np.float64):
@@ -702,7 +705,7 @@ class Shifted(Loss):
 
 def test_a_loss_of_ones_own_is_taken_as_it_is(rng):
     X = rng.random((9, 3))
-    network = Network((3, 2, 3), (Tanh(), Sigmoid()))
+    network = dense_network((3, 2, 3), (Tanh(), Sigmoid()))
     theta = network.initial_theta(rng)
     own, plain = (
         make_objective(Problem(network, X, loss=Shifted()), ThreadEngine(1)),
@@ -715,7 +718,7 @@ def test_a_loss_of_ones_own_is_taken_as_it_is(rng):
 @pytest.mark.parametrize("n_jobs", [1, 4])
 @pytest.mark.parametrize("weight", [1e200, -1e200])
 def test_an_overflow_on_any_thread_shows_in_the_numbers_and_warns_of_nothing(weight, n_jobs, rng):
-    network = Network((8, 5, 5, 8), (ParametricReLU(), ParametricReLU(), as_activation("identity")))
+    network = dense_network((8, 5, 5, 8), (ParametricReLU(), ParametricReLU(), as_activation("identity")))
     J = make_objective(Problem(network, rng.random((8999, 8))), ThreadEngine(n_jobs))
     theta = np.full(network.n_parameters, weight)
     assert not np.isfinite(J(theta)[0])
@@ -766,7 +769,7 @@ class _OnceDifferentiable:
 def test_a_part_without_a_second_derivative_is_named_before_a_hessian_product(part, rng):
     made = getattr(_OnceDifferentiable, part)()
     loss, penalties = (made, []) if isinstance(made, Loss) else (SquaredError(), [made])
-    network = Network((5, 3, 5), (as_activation("tanh"),) * 2)
+    network = dense_network((5, 3, 5), (as_activation("tanh"),) * 2)
     objective = make_objective(Problem(network, rng.random((8, 5)), loss=loss, penalties=penalties), ThreadEngine(1))
     theta = network.initial_theta(rng)
     objective(theta)
@@ -779,7 +782,7 @@ def test_a_penalty_that_has_the_name_of_the_loss_is_added_to_it(rng):
         name = "squared_error"
 
     X = rng.random((9, 3))
-    network = Network((3, 2, 3), (Tanh(), Sigmoid()))
+    network = dense_network((3, 2, 3), (Tanh(), Sigmoid()))
     theta = network.initial_theta(rng)
     J = make_objective(Problem(network, X, penalties=[Namesake(0.5)]), ThreadEngine(1))
     plain = make_objective(Problem(network, X, penalties=[WeightDecay(0.5)]), ThreadEngine(1))
@@ -791,7 +794,7 @@ def test_a_penalty_that_has_the_name_of_the_loss_is_added_to_it(rng):
 def test_what_is_kept_for_pass_2_changes_no_bit(cache_bytes, rng):
     """Nothing, some blocks, or all of them."""
     X = rng.random((5000, 6))
-    network = Network((6, 4, 6), (Sigmoid(), Sigmoid()))
+    network = dense_network((6, 4, 6), (Sigmoid(), Sigmoid()))
     theta, penalties = network.initial_theta(rng), [KLSparsity(0.1, 3.0)]
     whole = make_objective(Problem(network, X, penalties=penalties), ThreadEngine())
     some = make_objective(Problem(network, X, penalties=penalties), ThreadEngine(), cache_bytes=cache_bytes)

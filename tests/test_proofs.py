@@ -10,7 +10,7 @@ from rhohat.activations import ACTIVATIONS, LeakyReLU, Maxout, ParametricReLU, S
 from rhohat.corruption import CORRUPTIONS
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.losses import LOSSES, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy, SquaredError
-from rhohat.network import Network
+from rhohat.network import dense_network
 from rhohat.objective import Problem
 from rhohat.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 from rhohat.proofs import ProofCase, proof_cases, prove
@@ -21,7 +21,7 @@ from tests.tolerances import AUTOMATIC, AUTOMATIC_HESSIAN, GRADIENT, HESSIAN
 def random_case(layer_sizes, activations, *penalties, loss=None, tied=False, weighted=True, n_samples=9, seed=0):
     """A case that is not in the table, with everything drawn at random."""
     rng = np.random.default_rng(seed)
-    network, loss = Network(layer_sizes, activations, tied), SquaredError() if loss is None else loss
+    network, loss = dense_network(layer_sizes, activations, tied), SquaredError() if loss is None else loss
     y = rng.uniform(0.1, 0.9, (n_samples, layer_sizes[-1]))
     if isinstance(loss, SoftmaxCrossEntropy):
         y /= y.sum(axis=1, keepdims=True)

@@ -3,14 +3,14 @@
 import numpy as np
 
 from rhohat.activations import as_activation
-from rhohat.network import Layers, Network
+from rhohat.network import Layers, dense_network
 from rhohat.tangents import TangentPass
 from tests.test_network import every, layers_of, random_theta, tied_or_not
 
 
 @tied_or_not
 def test_push_forward_is_the_derivative_along_inputs_and_parameters(name, tied, rng):
-    network = Network((4, 3, 4), (as_activation(name), as_activation(name)), tied)
+    network = dense_network((4, 3, 4), (as_activation(name), as_activation(name)), tied)
     theta, X, step = random_theta(network, rng), rng.random((5, 4)), 1e-6
     direction, tangent = rng.normal(size=theta.size), rng.normal(size=(5, 4))
     layers = layers_of(network, theta, X)
@@ -26,7 +26,7 @@ def test_push_forward_is_the_derivative_along_inputs_and_parameters(name, tied, 
 
 @every
 def test_push_forward_may_stop_at_any_layer(name, rng):
-    network = Network((4, 3, 2, 4), (as_activation(name),) * 3)
+    network = dense_network((4, 3, 2, 4), (as_activation(name),) * 3)
     theta, X, tangent = random_theta(network, rng), rng.random((5, 4)), rng.random((5, 4))
     layers, parameters = layers_of(network, theta, X), network.unpack(theta)
     everything = TangentPass(network, parameters, layers).push_forward(tangent)
@@ -38,7 +38,7 @@ def test_push_forward_may_stop_at_any_layer(name, rng):
 @every
 def test_the_gradient_by_the_input_is_the_transpose_of_push_forward(name, rng):
     """Of z where the last activation is monotonic, of a where it is not."""
-    network = Network((4, 3, 5), (as_activation(name),) * 2)
+    network = dense_network((4, 3, 5), (as_activation(name),) * 2)
     theta, X = random_theta(network, rng), rng.random((6, 4))
     delta, tangent = rng.normal(size=(6, 5)), rng.normal(size=(6, 4))
     layers, parameters = layers_of(network, theta, X), network.unpack(theta)

@@ -12,7 +12,7 @@ from rhohat.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, 
 from rhohat.engines import ThreadEngine
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.losses import BinaryCrossEntropy, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy, SquaredError
-from rhohat.network import Network
+from rhohat.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.solvers import LBFGS
@@ -76,7 +76,7 @@ def network_of(name: str) -> Network:
     hidden, activations, _, _, options = PROBLEMS[name]
     rows = rows_of(name)
     n_features, n_outputs = rows["X"].shape[1], rows.get("y", rows["X"]).shape[1]
-    return Network((n_features, *hidden, n_outputs), tuple(activations), tied=options.get("tied", False))
+    return dense_network((n_features, *hidden, n_outputs), tuple(activations), tied=options.get("tied", False))
 
 
 def objective_of(name, dtype, n_jobs=1, rows=slice(None), make=make_objective):

@@ -19,6 +19,7 @@ import numpy as np
 from rhohat.activations import ElementwiseActivation
 from rhohat.arrays import FloatArray, array_namespace
 from rhohat.kernels import column_sums, row_products
+from rhohat.layers import Dense
 from rhohat.network import Layers, Network, Parameters
 from rhohat.penalties import Penalty, check_weight
 from rhohat.tangents import TangentPass
@@ -256,14 +257,18 @@ class Contraction(JacobianPenalty):
         first, second, third = activation.derivative(a), activation.second_derivative(a), activation.third_derivative(a)
         squared_norms, their_change = column_sums(W * W), 2 * column_sums(W * V)
         extra_change = (second * second + first * third) * zeta * squared_norms + first * second * their_change
-        network.add_products(product, 0, layers.a[0], scale * extra_change, ones)
+        dense, change = network.layers[0], scale * extra_change
+        dense.add_weight_gradient(product.weights[0], layers.a[0], change, accumulate=True)
+        dense.add_bias_gradient(product.biases[0], change, ones, accumulate=True)
         of_direction, of_weights = scale * first * first, scale * 2 * first * second * zeta
         product.weights[0][:] += V * column_sums(of_direction) + W * column_sums(of_weights)
 
     def _in_closed_form(self, network: Network) -> ElementwiseActivation | None:
         """Return the activation of the first hidden layer, where the code is that and there is a closed form."""
-        activation = network.activations[0]
-        if self.penalised_layer(network.n_layers) > 1 or not isinstance(activation, ElementwiseActivation):
+        activation, is_dense = network.activations[0], isinstance(network.layers[0], Dense)
+        if self.penalised_layer(network.n_layers) > 1 or not (
+            is_dense and isinstance(activation, ElementwiseActivation)
+        ):
             return None
         return activation
 

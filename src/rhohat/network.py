@@ -1,9 +1,11 @@
-"""A feedforward network: layers ↔ θ, forward, backward.
+"""A network: a chain of layers, their parameters in θ, forward, backward.
 
-Row-vector convention: layer l turns a^(l) of shape (m, s_l) into z^(l+1) = a^(l) W^(l) + b^(l) and a^(l+1) =
-f(z^(l+1)), where W^(l) has the shape (s_l, width of layer l + 1). θ is flat: all weight matrices in layer order, each
-raveled in C order, then all biases, then the activations' own parameters. With tied weights, the matrices of the
-second half are the transposed ones of the first and take no room in θ.
+A row enters as a^(0), and layer l makes z^(l+1) and a^(l+1) of a^(l); a dense one z^(l+1) = a^(l) W^(l) + b^(l) and
+a^(l+1) = f(z^(l+1)). θ is flat: the weights of all layers, each raveled in C order, then all biases, then the
+activations' own parameters. With tied weights, the matrices of the second half are the transposed ones of the first and
+take no room in θ.
+
+What a layer computes is the layer's business, see `rhohat.layers`; here they are walked one after another.
 """
 
 from __future__ import annotations
@@ -11,16 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from rhohat.activations import Activation, Units
-from rhohat.arrays import FloatArray, array_namespace
+from rhohat.arrays import FloatArray
 from rhohat.forks import cached
-from rhohat.kernels import add_row, column_sums, multiply, multiply_transposed, sum_rows
+from rhohat.kernels import add_row
+from rhohat.layers import Dense, Layer, LayerParameters
 
-__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters", "units_of"]
+__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters", "dense_network", "units_of"]
 
 INITIAL_WEIGHTS = ("uniform", "normal")
 
@@ -30,8 +34,8 @@ class Parameters(NamedTuple):
 
     Attributes
     ----------
-    weights : list of arrays of shape (s_l, width of layer l + 1)
-    biases : list of arrays of shape (width of layer l + 1,)
+    weights : list of arrays of the layers' `weight_shape`
+    biases : list of arrays of shape (n_biases of the layer,)
     activation_parameters : list of arrays of shape (n_parameters of the layer's activation,)
         Empty for most activations.
     """
@@ -40,6 +44,10 @@ class Parameters(NamedTuple):
     biases: list[FloatArray]
     activation_parameters: list[FloatArray]
 
+    def of(self, layer: int) -> LayerParameters:
+        """Return those of one layer."""
+        return LayerParameters(self.weights[layer], self.biases[layer], self.activation_parameters[layer])
+
 
 class Layers(NamedTuple):
     """What consecutive layers hold for a block of rows, the first of them being given.
@@ -47,7 +55,7 @@ class Layers(NamedTuple):
     Attributes
     ----------
     z : list of arrays of shape (n_rows, width)
-        Pre-activations. The first entry stands for the given layer and means nothing.
+        Pre-activations. The first entry is there so that both lists are counted alike: rows are given as activations.
     a : list of arrays of shape (n_rows, n_units)
         Activations; the same memory as z where the activation works in place.
     """
@@ -62,93 +70,80 @@ class Layers(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """The architecture of a feedforward network; it holds no parameters.
+    """A chain of layers; it holds no parameters.
 
     Parameters
     ----------
-    layer_sizes : tuple of int
-        Units of the input, of each hidden layer and of the output; at least two entries.
-    activations : tuple of Activation
-        One for every layer but the input.
+    layers : tuple of Layer
+        Each takes what the one before it returns.
     tied : bool, default=False
         Whether the second half of the layers, the decoder, uses the transposed weights of the first half.
 
     Raises
     ------
     ValueError
-        If a layer is empty, the lengths do not fit, or weights are to be tied that cannot be.
+        If there is no layer, one does not take what the one before returns, or weights are to be tied that cannot be.
 
     Examples
     --------
     >>> from rhohat.activations import Sigmoid
-    >>> Network((64, 25, 64), (Sigmoid(), Sigmoid())).n_parameters
+    >>> Network((Dense(64, 25, Sigmoid()), Dense(25, 64, Sigmoid()))).n_parameters
     3289
-    >>> Network((64, 25, 64), (Sigmoid(), Sigmoid()), tied=True).n_parameters
+    >>> dense_network((64, 25, 64), (Sigmoid(), Sigmoid()), tied=True).n_parameters
     1689
     """
 
-    layer_sizes: tuple[int, ...]
-    activations: tuple[Activation, ...]
+    layers: tuple[Layer, ...]
     tied: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.layer_sizes) < 2 or min(self.layer_sizes) < 1:
+        if not self.layers or min(self.layer_sizes) < 1:
             raise ValueError(
-                f"layer_sizes must name at least an input and an output of 1 unit or more; got {self.layer_sizes}."
+                f"a network needs at least one layer, and every layer one unit; got layer_sizes {self.layer_sizes}."
             )
-        if len(self.activations) != self.n_layers:
-            raise ValueError(
-                f"a network of layer_sizes {self.layer_sizes} needs {self.n_layers} activations, one for every"
-                f" layer but the input; got {len(self.activations)}."
-            )
-        if self.tied and (self.layer_sizes != self.layer_sizes[::-1] or self.n_layers % 2):
-            raise ValueError(
-                f"tied weights need layers that mirror one another, such as (64, 25, 64); got layer_sizes"
-                f" {self.layer_sizes}. Mirror them, or don't tie the weights."
-            )
-        if self.tied and self.widths != list(self.layer_sizes[1:]):
-            raise ValueError(
-                "tied weights need one pre-activation per unit, and maxout has several; use another activation, or"
-                " don't tie the weights."
-            )
+        for below, above in pairwise(self.layers):
+            if below.n_outputs != above.n_inputs:
+                raise ValueError(
+                    f"a layer takes {above.n_inputs} numbers of each row, and the one before it returns"
+                    f" {below.n_outputs}: {above!r} after {below!r}."
+                )
+        if self.tied:
+            self._check_ties()
 
     @property
     def n_layers(self) -> int:
-        """Number of layers with weights."""
-        return len(self.layer_sizes) - 1
+        """Number of layers."""
+        return len(self.layers)
 
     @cached
-    def widths(self) -> list[int]:
-        """Pre-activations of every layer but the input."""
-        return [activation.width(size) for activation, size in zip(self.activations, self.layer_sizes[1:], strict=True)]
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Numbers of a row: of the input, and after each layer."""
+        return (*(layer.n_inputs for layer in self.layers[:1]), *(layer.n_outputs for layer in self.layers))
 
     @cached
-    def weight_shapes(self) -> list[tuple[int, int]]:
-        """Shapes (fan_in, fan_out) of the weight matrices, of all layers also where they are tied."""
-        return list(zip(self.layer_sizes[:-1], self.widths, strict=True))
+    def activations(self) -> tuple[Activation, ...]:
+        """The activation of each layer."""
+        return tuple(layer.activation for layer in self.layers)
 
     @cached
-    def activation_parameter_sizes(self) -> list[int]:
-        """Lengths of the activations' own parameters."""
-        return [a.n_parameters(size) for a, size in zip(self.activations, self.layer_sizes[1:], strict=True)]
+    def multiply_adds(self) -> int:
+        """Number of multiplications in a forward pass of one row."""
+        return sum(layer.multiply_adds for layer in self.layers)
 
     @cached
-    def n_parameters(self) -> int:
-        """Length of θ."""
-        n_weights = sum(fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self.n_free_layers])
-        return n_weights + sum(self.widths) + sum(self.activation_parameter_sizes)
-
-    @cached
-    def _parts(self) -> list[slice]:
-        """Where in θ the free weights, the biases and the activations' parameters stand."""
-        sizes = [fan_in * fan_out for fan_in, fan_out in self.weight_shapes[: self.n_free_layers]]
-        ends = np.cumsum([0, *sizes, *self.widths, *self.activation_parameter_sizes]).tolist()
-        return [slice(start, stop) for start, stop in pairwise(ends)]
+    def layout(self) -> Layout:
+        """Where parameters are in θ."""
+        return Layout(
+            tuple(layer.weight_shape for layer in self.layers),
+            tuple(layer.n_biases for layer in self.layers),
+            tuple(layer.activation.n_parameters(layer.n_outputs) for layer in self.layers),
+            self.n_layers // 2 if self.tied else self.n_layers,
+        )
 
     @property
-    def n_free_layers(self) -> int:
-        """Number of layers whose weights are in θ; the others are transposed ones of these, in reverse order."""
-        return self.n_layers // 2 if self.tied else self.n_layers
+    def n_parameters(self) -> int:
+        """Length of θ."""
+        return self.layout.n_parameters
 
     def unpack(self, theta: FloatArray) -> Parameters:
         """Return the weights, biases and activations' parameters in θ, as views.
@@ -172,18 +167,7 @@ class Network:
                 f"theta must have the shape ({self.n_parameters},) for layer_sizes {self.layer_sizes};"
                 f" got {tuple(theta.shape)}."
             )
-        n_free, n_layers = self.n_free_layers, self.n_layers
-        parts = [theta[part] for part in self._parts]
-        shapes = self.weight_shapes[:n_free]
-        weights = [part.reshape(shape) for part, shape in zip(parts[:n_free], shapes, strict=True)]
-        if self.tied:
-            weights += [W.T for W in reversed(weights)]
-        return Parameters(weights, parts[n_free : n_free + n_layers], parts[n_free + n_layers :])
-
-    def split_activation_parameters(self, own: FloatArray) -> list[FloatArray]:
-        """Return the last part of θ, or of a vector like it, as views: the parameters of each layer's activation."""
-        ends = [0, *np.cumsum(self.activation_parameter_sizes).tolist()]
-        return [own[start:stop] for start, stop in pairwise(ends)]
+        return self.layout.unpack(theta)
 
     def pack(
         self,
@@ -195,9 +179,9 @@ class Network:
 
         Parameters
         ----------
-        weights : sequence of arrays of shape (s_l, width of layer l + 1)
+        weights : sequence of arrays of the layers' `weight_shape`
             Of all layers; where they are tied, the first half counts.
-        biases : sequence of arrays of shape (width of layer l + 1,)
+        biases : sequence of arrays of shape (n_biases of the layer,)
         activation_parameters : sequence of arrays, default=None
             None where no activation has parameters.
 
@@ -212,18 +196,7 @@ class Network:
         """
         if activation_parameters is None:
             activation_parameters = [np.empty(0, np.asarray(weights[0]).dtype)] * self.n_layers
-        arrays = (weights, biases, activation_parameters)
-        shapes = [[np.shape(p) for p in group] for group in arrays]
-        expected = [
-            self.weight_shapes,
-            [(width,) for width in self.widths],
-            [(size,) for size in self.activation_parameter_sizes],
-        ]
-        if shapes != expected:
-            raise ValueError(
-                f"weights, biases and activation parameters must have the shapes {expected}; got {shapes}."
-            )
-        return np.concatenate([np.ravel(p) for p in (*weights[: self.n_free_layers], *biases, *activation_parameters)])
+        return self.layout.pack(weights, biases, activation_parameters)
 
     def initial_theta(self, generator: np.random.Generator, rule: str = "uniform") -> FloatArray:
         """Draw initial parameters: random weights, biases 0, activations' own parameters as they say.
@@ -252,14 +225,10 @@ class Network:
             raise ValueError(f"the rule for initial weights must be one of {INITIAL_WEIGHTS}; got {rule!r}.")
         theta = np.zeros(self.n_parameters)
         parameters = self.unpack(theta)
-        for W in parameters.weights[: self.n_free_layers]:
-            if rule == "uniform":
-                bound = np.sqrt(6 / (sum(W.shape) + 1))
-                W[:] = generator.uniform(-bound, bound, W.shape)
-            else:
-                W[:] = generator.normal(0, 0.01, W.shape)
-        for layer, own in enumerate(parameters.activation_parameters):
-            own[:] = self.activations[layer].initial_parameters(self.layer_sizes[layer + 1])
+        for layer, W in zip(self.layers[: self.layout.n_free], parameters.weights, strict=False):
+            W[:] = layer.initial_weights(generator, rule)
+        for layer, own in zip(self.layers, parameters.activation_parameters, strict=True):
+            own[:] = layer.activation.initial_parameters(layer.n_outputs)
         return theta
 
     def allocate(
@@ -269,7 +238,7 @@ class Network:
         start: int = 0,
         stop: int | None = None,
     ) -> Layers:
-        """Return room for the layers after `start` up to `stop`, the output by default; the given one is left empty.
+        """Return room for what layers compute, after `start` up to `stop`, the output by default.
 
         Parameters
         ----------
@@ -282,14 +251,13 @@ class Network:
         Returns
         -------
         Layers
-            Whose first entries, for layer `start`, are arrays without rows.
+            Whose first entries, for what is given, are arrays without rows.
         """
         nothing = allocate((0, self.layer_sizes[start]))
         z, a = [nothing], [nothing]
-        for layer in range(start, self.n_layers if stop is None else stop):
-            z.append(allocate((n_rows, self.widths[layer])))
-            in_place = self.activations[layer].in_place
-            a.append(z[-1] if in_place else allocate((n_rows, self.layer_sizes[layer + 1])))
+        for layer in self.layers[start:stop]:
+            z.append(allocate((n_rows, layer.width)))
+            a.append(z[-1] if layer.activation.in_place else allocate((n_rows, layer.n_outputs)))
         return Layers(z, a)
 
     def numbers_per_row(self, stop: int | None = None) -> int:
@@ -307,18 +275,18 @@ class Network:
         Examples
         --------
         >>> from rhohat.activations import Sigmoid
-        >>> network = Network((64, 25, 64), (Sigmoid(), Sigmoid()))
+        >>> network = dense_network((64, 25, 64), (Sigmoid(), Sigmoid()))
         >>> network.numbers_per_row(stop=1), network.numbers_per_row()
         (25, 89)
         """
-        layers = range(self.n_layers if stop is None else stop)
-        own = (0 if self.activations[layer].in_place else self.layer_sizes[layer + 1] for layer in layers)
-        return sum(self.widths[layer] for layer in layers) + sum(own)
+        layers = self.layers[:stop]
+        own = (0 if layer.activation.in_place else layer.n_outputs for layer in layers)
+        return sum(layer.width for layer in layers) + sum(own)
 
     def forward(
         self, parameters: Parameters, layers: Layers, start: int = 0, without_activation: int | None = None
     ) -> None:
-        """Compute consecutive layers from the first: z^(l+1) = a^(l) W^(l) + b^(l), a^(l+1) = f(z^(l+1)).
+        """Compute consecutive layers from the first.
 
         Parameters
         ----------
@@ -326,18 +294,15 @@ class Network:
         layers : Layers
             layers.a[0] is given, the others are overwritten.
         start : int, default=0
-            The layer that layers.a[0] stands for; 0 is the input.
+            What layers.a[0] is: 0 is the input, l the output of the first l layers.
         without_activation : int, default=None
-            The layer whose z is wanted, and its activation not applied; None applies all.
+            The layer whose z is wanted, and its activation not applied, counted from 1; None applies all.
         """
-        for index, (given, a) in enumerate(pairwise(layers.a)):
-            layer, z = start + index, layers.z[index + 1]
-            multiply(given, parameters.weights[layer], z)
-            if layer + 1 == without_activation:
-                add_row(z, parameters.biases[layer])
-            else:
-                units = Units(z, a, parameters.activation_parameters[layer])
-                self.activations[layer].forward_with_bias(units, parameters.biases[layer])
+        for place, given in enumerate(layers.a[:-1], start=1):
+            index = start + place - 1
+            own = parameters.of(index)
+            units = Units(layers.z[place], layers.a[place], own.own)
+            self.layers[index].forward(own, given, units, activate=index + 1 != without_activation)
 
     def backward(
         self,
@@ -354,8 +319,8 @@ class Network:
     ) -> None:
         """Backpropagate from the output to the gradient, summed over the rows of the block.
 
-        δ_z^(l) = pull-back of (δ_z^(l+1) W^(l)ᵀ + added^(l)) + added_z^(l), ∇W^(l) = a^(l)ᵀ δ_z^(l+1), ∇b^(l) =
-        Σ_rows δ_z^(l+1).
+        δ_z^(l) = pull-back of (δ_a^(l) + added^(l)) + added_z^(l), and from it the gradient of the layer's parameters
+        and δ_a^(l−1).
 
         Parameters
         ----------
@@ -373,80 +338,165 @@ class Network:
             What the penalties add to ∂J/∂z, for every layer but the input.
         gradient : Parameters
             Receives the gradient. That of the activations' own parameters is added to what is there. Without arrays
-            for weights, it is left at δ_z, of which `weight_gradients` and `bias_gradients` make the gradient.
+            for weights, it is left at δ_z, of which layers can make the gradient.
         from_z : bool, default=False
             Whether the loss has been pulled back through the output activation already.
         accumulate : bool, default=False
             Whether the whole gradient is added to what is there. It always is where weights are tied.
         """
-        for layer in reversed(range(self.n_layers)):
-            out, below = delta.z[layer + 1], layers.a[layer]
-            if not (from_z and layer == self.n_layers - 1):
-                extra = added[layer]
-                if extra is not None and extra.ndim == 1:
-                    add_row(delta.a[layer + 1], extra)
-                elif extra is not None:
-                    delta.a[layer + 1] += extra
-                own, units = gradient.activation_parameters[layer], units_of(parameters, layers, layer)
-                self.activations[layer].pull_back(units, delta.a[layer + 1], out, own)
-            extra = added_z[layer]
+        for index in reversed(range(self.n_layers)):
+            layer, out = self.layers[index], delta.z[index + 1]
+            if not (from_z and index == self.n_layers - 1):
+                _add_to(delta.a[index + 1], added[index])
+                units = units_of(parameters, layers, index)
+                layer.pull_back(units, delta.a[index + 1], out, gradient.activation_parameters[index])
+            extra = added_z[index]
             if extra is not None:
                 out += extra
             if gradient.weights:
-                self.add_products(gradient, layer, below, out, ones, accumulate)
-            if layer > 0:
-                multiply(out, parameters.weights[layer].T, delta.a[layer])
+                W, b = gradient.weights[index], gradient.biases[index]
+                layer.add_weight_gradient(W, layers.a[index], out, accumulate=accumulate or self.tied)
+                layer.add_bias_gradient(b, out, ones, accumulate=accumulate)
+            if index > 0:
+                layer.pull_back_to_inputs(parameters.weights[index], out, delta.a[index])
 
-    def weight_gradients(self, layers: Layers, delta: Layers, gradient: Parameters, layer: int, units: slice) -> None:
-        """Write, from δ_z, the gradient of the weights that lead from some units of a layer, summed over rows.
+    def _check_ties(self) -> None:
+        """Raise ValueError where weights cannot be tied."""
+        sizes = self.layer_sizes
+        if sizes != sizes[::-1] or self.n_layers % 2:
+            raise ValueError(
+                f"tied weights need layers that mirror one another, such as (64, 25, 64); got layer_sizes"
+                f" {sizes}. Mirror them, or don't tie the weights."
+            )
+        if [layer.width for layer in self.layers] != list(sizes[1:]):
+            raise ValueError(
+                "tied weights need one pre-activation per unit, and maxout has several; use another activation, or"
+                " don't tie the weights."
+            )
+        for layer, mirror in zip(self.layers[: self.n_layers // 2], reversed(self.layers), strict=False):
+            if not mirror.mirrors(layer):
+                raise ValueError(f"{mirror!r} cannot use the transposed weights of {layer!r}; don't tie the weights.")
 
-        Parameters
-        ----------
-        layers, delta : Layers
-            The activations a, and the δ_z that `backward` made.
-        gradient : Parameters
-        layer : int
-            0 being the weights that lead from the input. With tied weights, one of the first half.
-        units : slice
-            Of the layer below.
-        """
-        W = gradient.weights[layer][units]
-        multiply_transposed(layers.a[layer][:, units], delta.z[layer + 1], W)
-        if self.tied:
-            mirror = self.n_layers - 1 - layer  # the layer that uses the same weights transposed
-            W += delta.z[mirror + 1][:, units].T @ layers.a[mirror]
 
-    def bias_gradients(self, delta: Layers, ones: FloatArray, gradient: Parameters) -> None:
-        """Write, from δ_z, the gradient of all biases, summed over rows; arguments as for `backward`."""
-        for layer, bias in enumerate(gradient.biases):
-            sum_rows(delta.z[layer + 1], ones, bias.reshape(1, -1))
+@dataclass(frozen=True)
+class Layout:
+    """Where the parameters of layers are in θ.
 
-    def add_products(
+    Attributes
+    ----------
+    weight_shapes : tuple of tuples of int
+        Of all layers, also where they are tied.
+    n_biases, n_own : tuples of int
+        Of biases, and of parameters of the activation, for each layer.
+    n_free : int
+        Number of layers whose weights are in θ; the others are transposed ones of these, in reverse order.
+    """
+
+    weight_shapes: tuple[tuple[int, ...], ...]
+    n_biases: tuple[int, ...]
+    n_own: tuple[int, ...]
+    n_free: int
+
+    @cached
+    def parts(self) -> list[slice]:
+        """Where in θ the free weights, the biases and the activations' parameters stand."""
+        sizes = [prod(shape) for shape in self.weight_shapes[: self.n_free]]
+        ends = np.cumsum([0, *sizes, *self.n_biases, *self.n_own]).tolist()
+        return [slice(start, stop) for start, stop in pairwise(ends)]
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of θ."""
+        return int(self.parts[-1].stop)
+
+    @property
+    def biases(self) -> slice:
+        """Where in θ all biases are."""
+        return slice(self.parts[self.n_free].start, self.parts[self.n_free + len(self.n_biases) - 1].stop)
+
+    @property
+    def own(self) -> slice:
+        """Where in θ the activations' parameters are."""
+        return slice(self.biases.stop, self.n_parameters)
+
+    def weights(self, layer: int, part: slice) -> slice:
+        """Return where in θ a part of the first axis of a layer's weights is."""
+        start, row = self.parts[layer].start, prod(self.weight_shapes[layer][1:])
+        return slice(start + part.start * row, start + part.stop * row)
+
+    def unpack(self, theta: FloatArray) -> Parameters:
+        """Return views of θ."""
+        parts = [theta[part] for part in self.parts]
+        n_free, n_layers = self.n_free, len(self.n_biases)
+        shapes = self.weight_shapes[:n_free]
+        weights = [part.reshape(shape) for part, shape in zip(parts[:n_free], shapes, strict=True)]
+        if n_free < n_layers:
+            weights += [W.T for W in reversed(weights)]
+        return Parameters(weights, parts[n_free : n_free + n_layers], parts[n_free + n_layers :])
+
+    def unpack_own(self, own: FloatArray) -> list[FloatArray]:
+        """Return views of the activations' parameters alone, as they are at the end of θ."""
+        ends = [0, *np.cumsum(self.n_own).tolist()]
+        return [own[start:stop] for start, stop in pairwise(ends)]
+
+    def pack(
         self,
-        gradient: Parameters,
-        layer: int,
-        below: FloatArray,
-        delta: FloatArray,
-        ones: FloatArray | None,
-        accumulate: bool = True,
-    ) -> None:
-        """Write, or add, belowᵀ δ to the weights' gradient and Σ_rows δ to the biases', unless `ones` is None."""
-        xp = array_namespace(delta)
-        W, b = gradient.weights[layer], gradient.biases[layer].reshape(1, -1)
-        if below.shape[0] == 1:  # one tangent for all rows
-            delta = column_sums(delta)[None]
-        if accumulate or self.tied:
-            W += xp.matmul(below.T, delta)
-        else:
-            multiply_transposed(below, delta, W)
-        if ones is None:
-            return
-        total = xp.empty_like(b) if accumulate else b
-        sum_rows(delta, ones, total)
-        if accumulate:
-            b += total
+        weights: Sequence[FloatArray],
+        biases: Sequence[FloatArray],
+        activation_parameters: Sequence[FloatArray],
+    ) -> FloatArray:
+        """Return θ; see `Network.pack`."""
+        shapes = [[np.shape(p) for p in group] for group in (weights, biases, activation_parameters)]
+        expected = [
+            list(self.weight_shapes),
+            [(width,) for width in self.n_biases],
+            [(size,) for size in self.n_own],
+        ]
+        if shapes != expected:
+            raise ValueError(
+                f"weights, biases and activation parameters must have the shapes {expected}; got {shapes}."
+            )
+        return np.concatenate([np.ravel(p) for p in (*weights[: self.n_free], *biases, *activation_parameters)])
+
+
+def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation], tied: bool = False) -> Network:
+    """Return a network of dense layers.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units of the input, of each hidden layer and of the output; at least two entries.
+    activations : sequence of Activation
+        One for every layer but the input.
+    tied : bool, default=False
+
+    Raises
+    ------
+    ValueError
+        If a layer is empty, the lengths do not fit, or weights are to be tied that cannot be.
+    """
+    sizes = tuple(layer_sizes)
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"layer_sizes must name at least an input and an output of 1 unit or more; got {sizes}.")
+    if len(activations) != len(sizes) - 1:
+        raise ValueError(
+            f"a network of layer_sizes {sizes} needs {len(sizes) - 1} activations, one for every layer but the input;"
+            f" got {len(activations)}."
+        )
+    layers = (Dense(*around, f) for around, f in zip(pairwise(sizes), activations, strict=True))
+    return Network(tuple(layers), tied)
 
 
 def units_of(parameters: Parameters, layers: Layers, layer: int) -> Units:
-    """Return what the units hold whose pre-activations the weights of a layer make."""
+    """Return what a layer holds, counted from 0, and its activation's parameters."""
     return Units(layers.z[layer + 1], layers.a[layer + 1], parameters.activation_parameters[layer])
+
+
+def _add_to(delta: FloatArray, extra: FloatArray | None) -> None:
+    """Add what penalties add to ∂J/∂a: something to each row, or the same to all."""
+    if extra is None:
+        return
+    if extra.ndim == 1:
+        add_row(delta, extra)
+    else:
+        delta += extra

@@ -36,7 +36,7 @@ from rhohat.losses import (
     SoftmaxCrossEntropy,
     SquaredError,
 )
-from rhohat.network import Network
+from rhohat.network import Network, dense_network
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 from rhohat.randomness import keyed_generator
@@ -200,7 +200,7 @@ def _with_every_penalty() -> Iterator[_Model]:
             continue
         output = as_activation("sigmoid")
         loss: Loss = BinaryCrossEntropy() if len(sizes) > 3 else SquaredError()
-        yield name, Network(sizes, (*[hidden] * (len(sizes) - 2), output), tied), loss, added
+        yield name, dense_network(sizes, (*[hidden] * (len(sizes) - 2), output), tied), loss, added
 
 
 def _with_every_loss() -> Iterator[_Model]:
@@ -217,7 +217,7 @@ def _losses_with_penalties() -> Iterator[_Model]:
 
 def _network(activation: str, hidden_sizes: tuple[int, ...], output: Activation) -> Network:
     hidden = [as_activation(activation)] * len(hidden_sizes)
-    return Network((_N_FEATURES, *hidden_sizes, _N_OUTPUTS), (*hidden, output))
+    return dense_network((_N_FEATURES, *hidden_sizes, _N_OUTPUTS), (*hidden, output))
 
 
 def _allows(hidden: Activation, penalties: tuple[Penalty, ...]) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray, array_namespace
+from rhohat.layers import MapLayer
 from rhohat.network import Layers, Network, Parameters, units_of
 
 __all__ = ["TangentPass"]
@@ -66,9 +67,10 @@ class TangentPass:
         for layer in range(self.network.n_layers if stop is None else stop):
             terms = []
             if alpha[layer] is not None:
-                terms.append(alpha[layer] @ self.parameters.weights[layer])
+                terms.append(self._map(layer).apply(alpha[layer], self.parameters.weights[layer]))
             if self.direction is not None:
-                terms.append(self.layers.a[layer] @ self.direction.weights[layer] + self.direction.biases[layer])
+                V, v = self.direction.weights[layer], self._map(layer).bias_row(self.direction.biases[layer])
+                terms.append(self._map(layer).apply(self.layers.a[layer], V) + v)
             beta.append(sum(terms[1:], start=terms[0]))
             alpha.append(self._activation(layer).push_forward(self._units(layer), beta[-1], self._own(layer)))
         return Layers(beta, alpha)
@@ -95,9 +97,9 @@ class TangentPass:
             extra, known = self._curvature(layer, tangents, phi, gradient), added_z[layer]
             added_z[layer] = extra if known is None else known + extra
             phi_z = self._pull_back(layer, phi)
-            self.network.add_products(gradient, layer, tangents.a[layer], phi_z, None)
+            self._add_gradient(gradient, layer, tangents.a[layer], phi_z)
             if layer > 0:
-                phi = phi_z @ self.parameters.weights[layer].T
+                phi = self._map(layer).apply_transposed(phi_z, self.parameters.weights[layer])
 
     def backward(
         self,
@@ -141,12 +143,13 @@ class TangentPass:
                 phi_z = self._pull_back(layer, phi)
                 delta_z = self._pull_back(layer, delta, product.activation_parameters[layer])
                 delta_z += curved
-            self.network.add_products(product, layer, self.layers.a[layer], delta_z, ones)
+            self._add_gradient(product, layer, self.layers.a[layer], delta_z, ones)
             if tangents.a[layer] is not None:
-                self.network.add_products(product, layer, tangents.a[layer], phi_z, None)
+                self._add_gradient(product, layer, tangents.a[layer], phi_z)
             if layer > 0:
-                W = self.parameters.weights[layer]
-                phi, delta = phi_z @ W.T, delta_z @ W.T + phi_z @ self.direction.weights[layer].T
+                W, V = self.parameters.weights[layer], self.direction.weights[layer]
+                back = self._map(layer).apply_transposed
+                phi, delta = back(phi_z, W), back(delta_z, W) + back(phi_z, V)
 
     def second_push_forward(self, tangents: Layers, along: Layers) -> Layers:
         """Return how the tangents (β, α) of the inputs change along the direction: (β̇, α̇).
@@ -169,9 +172,10 @@ class TangentPass:
         beta: list[Any] = [None]
         alpha: list[Any] = [None]
         for layer in range(len(tangents.a) - 1):
-            changed = tangents.a[layer] @ self.direction.weights[layer]
+            apply = self._map(layer).apply
+            changed = apply(tangents.a[layer], self.direction.weights[layer])
             if layer > 0:
-                changed = changed + alpha[layer] @ self.parameters.weights[layer]
+                changed = changed + apply(alpha[layer], self.parameters.weights[layer])
             beta.append(changed)
             activation, units, own = self._activation(layer), self._units(layer), self._own(layer)
             bent = activation.second_push_forward(units, tangents.z[layer + 1], along.z[layer + 1], own)
@@ -222,14 +226,15 @@ class TangentPass:
             phi_z = self._pull_back(layer, phi)
             phi_z_change = self._pull_back(layer, phi_change)
             phi_z_change += activation.curvature(units, phi, zeta, own_direction, unused)
-            self.network.add_products(product, layer, self.layers.a[layer], delta_z_change, ones)
-            self.network.add_products(product, layer, tangents.a[layer], phi_z_change, None)
+            self._add_gradient(product, layer, self.layers.a[layer], delta_z_change, ones)
+            self._add_gradient(product, layer, tangents.a[layer], phi_z_change)
             if layer > 0:
-                self.network.add_products(product, layer, along.a[layer], delta_z, None)
-                self.network.add_products(product, layer, second.a[layer], phi_z, None)
+                self._add_gradient(product, layer, along.a[layer], delta_z)
+                self._add_gradient(product, layer, second.a[layer], phi_z)
                 W, V = self.parameters.weights[layer], self.direction.weights[layer]
-                phi, phi_change = phi_z @ W.T, phi_z_change @ W.T + phi_z @ V.T
-                delta, delta_change = delta_z @ W.T, delta_z_change @ W.T + delta_z @ V.T
+                back = self._map(layer).apply_transposed
+                phi, phi_change = back(phi_z, W), back(phi_z_change, W) + back(phi_z, V)
+                delta, delta_change = back(delta_z, W), back(delta_z_change, W) + back(delta_z, V)
 
     def pull_back_to_input(self, delta: FloatArray) -> FloatArray:
         """Return ∂/∂x of delta · a, for activations of the last of `layers`; or of delta · z where that is monotonic.
@@ -249,11 +254,25 @@ class TangentPass:
         for layer in reversed(range(top + 1)):
             if layer < top or not self._activation(layer).monotonic:
                 delta = self._pull_back(layer, delta)
-            delta = delta @ self.parameters.weights[layer].T
+            delta = self.network.layers[layer].pull_back_to_inputs(self.parameters.weights[layer], delta)
         return delta
 
     def _activation(self, layer: int) -> Activation:
         return self.network.activations[layer]
+
+    def _map(self, layer: int) -> MapLayer:
+        """Return a layer that is a linear map with an activation, the only kind that tangents go through."""
+        found = self.network.layers[layer]
+        assert isinstance(found, MapLayer)  # a problem has checked it
+        return found
+
+    def _add_gradient(
+        self, gradient: Parameters, layer: int, given: FloatArray, delta: FloatArray, ones: FloatArray | None = None
+    ) -> None:
+        """Add the gradient of the weights, and with ones that of the biases."""
+        self._map(layer).add_weight_gradient(gradient.weights[layer], given, delta, accumulate=True)
+        if ones is not None:
+            self._map(layer).add_bias_gradient(gradient.biases[layer], delta, ones, accumulate=True)
 
     def _units(self, layer: int) -> Units:
         return units_of(self.parameters, self.layers, layer)

@@ -42,7 +42,7 @@ from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.engines.dask import _deal, _tree
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from rhohat.network import Network
+from rhohat.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.objective.cluster import _Part, _Recipe, _Vectors
 from rhohat.objective.cost import Cost
@@ -76,7 +76,7 @@ def engine(client):
 
 
 def network(*sizes, output=None):
-    return Network(sizes, (*[Sigmoid()] * (len(sizes) - 2), output or Sigmoid()))
+    return dense_network(sizes, (*[Sigmoid()] * (len(sizes) - 2), output or Sigmoid()))
 
 
 def autoencoder(**options):

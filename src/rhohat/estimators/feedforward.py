@@ -19,7 +19,7 @@ from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.jacobian_penalties import JacobianPenalty, TangentPropagation
 from rhohat.losses import Loss
-from rhohat.network import Network
+from rhohat.network import Network, dense_network
 from rhohat.objective import Objective, Problem, check_tangents
 from rhohat.penalties import Penalty, WeightDecay
 
@@ -170,7 +170,7 @@ class BaseFeedforward(BaseNetwork):
             raise ValueError(
                 f"the last of intercepts has {given.width} numbers, which are no units of {output.name!r}."
             )
-        return Network((given.layer_sizes[0], *sizes, n_outputs), (*hidden, output))
+        return dense_network((given.layer_sizes[0], *sizes, n_outputs), (*hidden, output))
 
     @abstractmethod
     def _output(self) -> Activation:
@@ -229,7 +229,7 @@ class BaseFeedforward(BaseNetwork):
     ) -> Problem:
         """Return what is to be minimised over rows and targets of shape (n_samples, n_outputs)."""
         sizes, hidden = self._hidden_layers()
-        network = Network((X.shape[1], *sizes, targets.shape[1]), (*hidden, output))
+        network = dense_network((X.shape[1], *sizes, targets.shape[1]), (*hidden, output))
         if continues:
             self._check_unchanged(network)
         penalties: list[Penalty] = [self._weight_decay()]

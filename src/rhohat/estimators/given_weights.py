@@ -74,13 +74,13 @@ class GivenWeights:
         ValueError
             If they are not those of such a network.
         """
-        for layer, (W, shape) in enumerate(zip(self._coefs, network.weight_shapes, strict=True)):
+        for layer, (W, shape) in enumerate(zip(self._coefs, network.layout.weight_shapes, strict=True)):
             if W.shape != shape:
                 raise ValueError(
                     f"coefs[{layer}] must have the shape {shape}, as layers of {network.layer_sizes} units with the"
                     f" activations {[a.name for a in network.activations]} ask for; got {W.shape}."
                 )
-        own = self._activation_parameters(network.activation_parameter_sizes)
+        own = self._activation_parameters(network.layout.n_own)
         given = [*self._coefs, *self._intercepts, *(one for one in own if one.size)]
         dtype = np.float32 if all(array.dtype == np.float32 for array in given) else np.float64
         return network.pack(self._coefs, self._intercepts, own).astype(dtype)

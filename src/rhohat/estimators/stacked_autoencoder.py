@@ -22,7 +22,7 @@ from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
 from rhohat.losses import as_loss
-from rhohat.network import Network
+from rhohat.network import Network, dense_network
 from rhohat.objective import Objective, Problem
 from rhohat.randomness import RandomState, keyed_generator
 
@@ -279,7 +279,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
                 fitted = (autoencoder.coefs_, autoencoder.intercepts_, autoencoder.activation_parameters_)
                 for part, own in zip(parts, fitted, strict=True):
                     part += [array.copy() for array in own[layers]]
-        self.network_ = Network((decoder[-1], *encoder, *decoder), tuple(activations))
+        self.network_ = dense_network((decoder[-1], *encoder, *decoder), tuple(activations))
         self.coefs_, self.intercepts_, self.activation_parameters_ = parts
 
 

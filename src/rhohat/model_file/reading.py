@@ -30,7 +30,7 @@ from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.memory import MemoryPlan
 from rhohat.exceptions import ModelFileError
 from rhohat.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
-from rhohat.network import Network
+from rhohat.network import Network, dense_network
 from rhohat.solvers import MiniBatchState
 
 __all__ = ["Reader"]
@@ -179,17 +179,18 @@ class Reader:
         dtype = self._arrays[f"{prefix}coefs_.0"].dtype if f"{prefix}coefs_.0" in self._arrays else np.dtype(np.float64)
         model.network_ = network
         model.coefs_ = [
-            self._take(f"{prefix}coefs_.{layer}", network.weight_shapes[layer], dtype)
-            for layer in range(network.n_free_layers)
+            self._take(f"{prefix}coefs_.{layer}", network.layout.weight_shapes[layer], dtype)
+            for layer in range(network.layout.n_free)
         ]
         if network.tied:
             model.coefs_ += [weights.T for weights in reversed(model.coefs_)]
         model.intercepts_ = [
-            self._take(f"{prefix}intercepts_.{layer}", (width,), dtype) for layer, width in enumerate(network.widths)
+            self._take(f"{prefix}intercepts_.{layer}", (width,), dtype)
+            for layer, width in enumerate(network.layout.n_biases)
         ]
         model.activation_parameters_ = [
             self._take(f"{prefix}activation_parameters_.{layer}", (size,), dtype) if size else np.empty(0, dtype)
-            for layer, size in enumerate(network.activation_parameter_sizes)
+            for layer, size in enumerate(network.layout.n_own)
         ]
         if f"{prefix}mean_activation_" in self._arrays and isinstance(model, BaseAutoencoder):
             n_units = network.layer_sizes[network.n_layers // 2]
@@ -204,7 +205,7 @@ class Reader:
         activations = tuple(self._value(one, "") for one in _get(described, "activations", list))
         if not all(isinstance(activation, Activation) for activation in activations):
             raise ModelFileError("its layers have activations that are none.")
-        return Network(sizes, activations, tied=_get(described, "tied", bool))
+        return dense_network(sizes, activations, tied=_get(described, "tied", bool))
 
     def _training(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
         _know(record, *COUNTS, *STATUS, "warm_up_evaluations_", "terms", "memory_plan_")

@@ -82,10 +82,10 @@ class Writer:
         """Store architecture, weights and training record."""
         network = estimator.network_
         for layer in range(network.n_layers):
-            if layer < network.n_free_layers:
+            if layer < network.layout.n_free:
                 self.arrays[f"{prefix}coefs_.{layer}"] = estimator.coefs_[layer]
             self.arrays[f"{prefix}intercepts_.{layer}"] = estimator.intercepts_[layer]
-            if network.activation_parameter_sizes[layer]:
+            if network.layout.n_own[layer]:
                 self.arrays[f"{prefix}activation_parameters_.{layer}"] = estimator.activation_parameters_[layer]
         if hasattr(estimator, "mean_activation_"):
             self.arrays[f"{prefix}mean_activation_"] = estimator.mean_activation_

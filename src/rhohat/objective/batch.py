@@ -17,7 +17,7 @@ import numpy as np
 
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, shared_parts, theta_parts
-from rhohat.network import Layers, Parameters
+from rhohat.network import Parameters
 from rhohat.objective.cost import Weighting
 from rhohat.objective.evaluation import BlockEvaluation, Evaluation, column_of_weights
 from rhohat.objective.objective import Objective, penalise_means
@@ -159,16 +159,15 @@ class _ByUnits:
         self._engine = engine
         network, n_samples, dtype = problem.network, problem.n_samples, problem.X.dtype
         allocate = partial(empty_aligned, dtype=dtype)
-        multiply_adds = sum(fan_in * fan_out for fan_in, fan_out in network.weight_shapes)
-        self._blocks = shared_parts(n_samples, multiply_adds)
+        self._blocks = shared_parts(n_samples, network.multiply_adds)
         self._layers, self._deltas = (network.allocate(n_samples, allocate) for _ in range(2))
         self._hidden = [allocate((n_samples, size)) for size in network.layer_sizes[1:-1]]
         self._gradient = allocate((network.n_parameters,))
-        #: The products that make the gradient: of which layer's weights, from which units.
-        self._products = [
-            (layer, units)
-            for layer, (fan_in, fan_out) in enumerate(network.weight_shapes[: network.n_free_layers])
-            for units in shared_parts(fan_in, n_samples * fan_out)
+        #: The parts that the gradient of weights is made in: of which layer, and which of it.
+        self._parts = [
+            (index, part)
+            for index, layer in enumerate(network.layers[: network.layout.n_free])
+            for part in layer.gradient_parts(n_samples)
         ]
         self._ones = np.ones((1, n_samples), dtype=dtype)
         self.set_problem(problem)
@@ -194,14 +193,12 @@ class _ByUnits:
             if np.isfinite(value):
                 parameters = cost.network.unpack(theta)
                 tasks: list[Task] = [
-                    partial(self._hand_over_weights, parameters, weighting.total, use, *product)
-                    for product in self._products
+                    partial(self._hand_over_weights, parameters, weighting.total, use, *part) for part in self._parts
                 ]
                 # The cheapest last, so that none waits long.
                 tasks += [*meanwhile, partial(self._hand_over_biases, parameters, weighting.total, use)]
                 if own.size:
-                    place = slice(theta.size - own.size, theta.size)
-                    tasks.append(partial(_hand_over, use, place, own))
+                    tasks.append(partial(_hand_over, use, cost.network.layout.own, own))
                 _share(self._engine, tasks)
         return value, terms
 
@@ -228,42 +225,43 @@ class _ByUnits:
         function(problem.cost, vectors, block, sums)
 
     def _hand_over_weights(
-        self, parameters: Parameters, total: float, use: UseOfPart, layer: int, units: slice, worker: int
+        self, parameters: Parameters, total: float, use: UseOfPart, index: int, part: slice, worker: int
     ) -> None:
-        """Compute the gradient of the weights that lead from some units, and hand it over while it is at hand."""
-        network, n_layers = self.problem.network, self.problem.network.n_layers
-        gradient = network.unpack(self._gradient)
-        network.weight_gradients(Layers([], [self.problem.X, *self._hidden]), self._deltas, gradient, layer, units)
-        fan_out = network.weight_shapes[layer][1]
-        start = sum(fan_in * width for fan_in, width in network.weight_shapes[:layer]) + units.start * fan_out
-        part = self._gradient[start : start + (units.stop - units.start) * fan_out]
-        part /= total
-        roles = {layer, n_layers - 1 - layer} if network.tied else {layer}  # in which the same weights are used
+        """Compute the gradient of some weights of a layer, and hand it over while it is at hand."""
+        network, mirror = self.problem.network, self.problem.network.n_layers - 1 - index
+        gradient, given = network.unpack(self._gradient), [self.problem.X, *self._hidden]
+        W = gradient.weights[index][part]
+        network.layers[index].write_gradient_part(W, given[index], self._deltas.z[index + 1], part)
+        if network.tied:  # the layer that uses the same weights transposed
+            W += self._deltas.z[mirror + 1][:, part].T @ given[mirror]
+        place = network.layout.weights(index, part)
+        own = self._gradient[place]
+        own /= total
+        roles = {index, mirror} if network.tied else {index}  # in which the same weights are used
         for penalty in self.problem.cost.on_weights:
             # A penalty is given all arrays: of others than this part's, nothing.
             seen = [
                 [
-                    *(one.weights[layer][units] if role in roles else W[:0] for role, W in enumerate(one.weights)),
+                    *(one.weights[index][part] if role in roles else W[:0] for role, W in enumerate(one.weights)),
                     *(b[:0] for b in one.biases if penalty.include_biases),
                 ]
                 for one in (parameters, gradient)
             ]
             penalty.add_gradient(*seen)
-        use(slice(start, start + part.size), part, worker)
+        use(place, own, worker)
 
     def _hand_over_biases(self, parameters: Parameters, total: float, use: UseOfPart, worker: int) -> None:
         """Compute the gradient of all biases, and hand it over."""
         network = self.problem.network
-        gradient = network.unpack(self._gradient)
-        network.bias_gradients(self._deltas, self._ones, gradient)
-        stop = network.n_parameters - sum(network.activation_parameter_sizes)
-        start = stop - sum(network.widths)
-        part = self._gradient[start:stop]
-        part /= total
+        gradient, place = network.unpack(self._gradient), network.layout.biases
+        for layer, b, delta in zip(network.layers, gradient.biases, self._deltas.z[1:], strict=True):
+            layer.add_bias_gradient(b, delta, self._ones, accumulate=False)
+        own = self._gradient[place]
+        own /= total
         for penalty in self.problem.cost.on_weights:
             if penalty.include_biases:
                 penalty.add_gradient(*([*(W[:0] for W in one.weights), *one.biases] for one in (parameters, gradient)))
-        use(slice(start, stop), part, worker)
+        use(place, own, worker)
 
 
 def _hand_over(use: UseOfPart, place: slice, gradient: FloatArray, worker: int) -> None:

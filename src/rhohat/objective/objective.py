@@ -53,7 +53,7 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     >>> from rhohat.engines import ThreadEngine
     >>> from rhohat.penalties import KLSparsity, WeightDecay
     >>> rng = np.random.default_rng(0)
-    >>> network = Network((6, 4, 6), (Sigmoid(), Sigmoid()))
+    >>> network = dense_network((6, 4, 6), (Sigmoid(), Sigmoid()))
     >>> problem = Problem(network, rng.random((50, 6)), penalties=[WeightDecay(1e-4), KLSparsity(0.01, 3.0)])
     >>> J = make_objective(problem, ThreadEngine())
     >>> value, gradient = J(network.initial_theta(rng))

@@ -185,7 +185,7 @@ class SumLossAndGradient(Pass):
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
         """Write the gradient and the row terms."""
         network = cost.network
-        if cost.on_derivatives or network.tied or any(network.activation_parameter_sizes):
+        if cost.on_derivatives or network.tied or any(network.layout.n_own):
             sums[: network.n_parameters] = 0
         gradient = network.unpack(sums[: network.n_parameters])
         _forward(cost, vectors[0], block, block.n_known)
@@ -210,7 +210,7 @@ class SumLossAndDeltas(Pass):
 
     def n_sums(self, cost: Cost) -> int:
         """Return the number of row terms and of the activations' parameters."""
-        return len(cost.row_terms) + sum(cost.network.activation_parameter_sizes)
+        return len(cost.row_terms) + sum(cost.network.layout.n_own)
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
         """Write the row terms and the activations' gradients."""
@@ -220,7 +220,7 @@ class SumLossAndDeltas(Pass):
             kept[:] = a
         own = sums[n_terms:]
         own[:] = 0
-        gradient = Parameters([], [], network.split_activation_parameters(own))
+        gradient = Parameters([], [], network.layout.unpack_own(own))
         _backward(cost, vectors[0], block, self.added, gradient, sums[:n_terms])
 
 

@@ -1,0 +1,131 @@
+"""Convolution along one axis: the same weights at every step of a sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from rhohat.activations import Activation
+from rhohat.arrays import FloatArray
+from rhohat.kernels import sum_rows
+from rhohat.layers.linear import MapLayer
+
+__all__ = ["Convolution1D"]
+
+
+@dataclass(frozen=True)
+class Convolution1D(MapLayer):
+    """z[t, o] = Σ_{u, c} a[t + u, c] W[u, c, o] + b[o], where all of a window is inside the sequence.
+
+    Parameters
+    ----------
+    n_steps : int
+        Length of a sequence. A row is a sequence of shape (n_steps, n_channels), raveled.
+    n_channels, n_filters : int
+        Numbers at a step, of inputs and of outputs.
+    n_taps : int
+        Steps in a window, at most `n_steps`.
+    activation : Activation
+        One that has as many pre-activations as units.
+
+    Raises
+    ------
+    ValueError
+        If the sizes do not fit.
+    """
+
+    n_steps: int
+    n_channels: int
+    n_filters: int
+    n_taps: int
+    activation: Activation
+
+    def __post_init__(self) -> None:
+        if min(self.n_channels, self.n_filters, self.n_taps) < 1 or self.n_taps > self.n_steps:
+            raise ValueError(
+                f"a convolution needs at least one channel and one filter, and n_taps in [1, {self.n_steps}], the steps"
+                f" of a sequence; got n_channels={self.n_channels}, n_filters={self.n_filters}, n_taps={self.n_taps}."
+            )
+        if self.activation.width(self.n_filters) != self.n_filters or self.activation.n_parameters(self.n_filters):
+            raise ValueError(f"a convolution has no activation {self.activation.name!r}; use one without parameters.")
+
+    @property
+    def n_inputs(self) -> int:  # type: ignore[override]
+        """Steps times channels."""
+        return self.n_steps * self.n_channels
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        """Places of a window times filters."""
+        return self.n_places * self.n_filters
+
+    @property
+    def n_places(self) -> int:
+        """Steps at which a window begins."""
+        return self.n_steps - self.n_taps + 1
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """(n_taps, n_channels, n_filters)."""
+        return self.n_taps, self.n_channels, self.n_filters
+
+    @property
+    def n_biases(self) -> int:
+        """One for each filter."""
+        return self.n_filters
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """(n_taps n_channels, n_taps n_filters)."""
+        return self.n_taps * self.n_channels, self.n_taps * self.n_filters
+
+    @property
+    def multiply_adds(self) -> int:
+        """One for each weight at each place."""
+        return self.n_places * int(np.prod(self.weight_shape))
+
+    def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return the products of all windows with the weights."""
+        products: FloatArray = np.einsum("rtcu,uco->rto", self._windows(given), W, optimize=True)
+        rows = products.reshape(len(given), self.n_outputs)
+        if out is None:
+            return rows
+        out[:] = rows
+        return out
+
+    def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return what every step gets of the windows that it is in."""
+        places = delta.reshape(len(delta), self.n_places, self.n_filters)
+        back = np.zeros_like(delta, shape=(len(delta), self.n_steps, self.n_channels))
+        for tap in range(self.n_taps):
+            back[:, tap : tap + self.n_places] += places @ W[tap].T
+        rows = back.reshape(len(delta), self.n_inputs)
+        if out is None:
+            return rows
+        out[:] = rows
+        return out
+
+    def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
+        """Write, or add, the products of all windows with delta."""
+        places = delta.reshape(len(delta), self.n_places, self.n_filters)
+        gradient = np.einsum("rtcu,rto->uco", self._windows(given), places, optimize=True)
+        out[:] = out + gradient if accumulate else gradient
+
+    def bias_row(self, b: FloatArray) -> FloatArray:
+        """Return the biases, once for each place."""
+        return np.tile(b, self.n_places)
+
+    def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
+        """Write, or add, the sum of delta over rows and places."""
+        over_rows = np.empty_like(delta, shape=(1, self.n_outputs))
+        sum_rows(delta, ones, over_rows)
+        total = over_rows.reshape(self.n_places, self.n_filters).sum(axis=0)
+        b[:] = b + total if accumulate else total
+
+    def _windows(self, given: FloatArray) -> FloatArray:
+        """Return a view of shape (n_rows, n_places, n_channels, n_taps)."""
+        sequences = given.reshape(len(given), self.n_steps, self.n_channels)
+        windows: FloatArray = sliding_window_view(sequences, self.n_taps, axis=1)
+        return windows
