@@ -27,6 +27,7 @@ from rhohat.reporting.facts import versions
 from rhohat.reporting.measuring import measure
 from rhohat.reporting.units import describe_units
 from rhohat.whole_files import replacing
+from rhohat.words import counted
 
 __all__ = ["report"]
 
@@ -156,7 +157,7 @@ def _check(**counts: Any) -> None:
 
 def _title(estimator: Any, name: str) -> str:
     n_units = estimator.network_.layer_sizes[estimator._code_layer]
-    return f"{type(estimator).__name__}, {n_units:,} unit{'' if n_units == 1 else 's'}, on {name}"
+    return f"{type(estimator).__name__}, {counted(n_units, 'unit')}, on {name}"
 
 
 def _render(jinja2: Any, content: Content) -> str:
@@ -166,6 +167,7 @@ def _render(jinja2: Any, content: Content) -> str:
     )
     environment.filters["show"] = show
     environment.filters["breakable"] = _breakable
+    environment.filters["counted"] = counted
     folder = files("rhohat.reporting")
     template, style, script = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "page.js"))
     # Nothing but this very style and this very script is allowed: not even a name that slipped through could run.
