@@ -347,9 +347,9 @@ def test_a_part_of_the_rows_is_named_and_its_rows_have_their_numbers(shape, scal
         model[0].fit(X)
     with open_rows(tmp_path / "rows.npy") as rows:
         page = report(model, rows[30:70], image_shape=shape)
-        assert f"all 40 of {rows.name}[30:70];" in page
+        assert f"all 40 of rows.npy[30:70];" in page
         assert "on rows.npy[30:70]</h1>" in page
-        assert f"all 80 of {rows.name};" in report(model, rows[:], image_shape=shape)
+        assert f"all 80 of rows.npy;" in report(model, rows[:], image_shape=shape)
     numbers = record_of(page)["rows"]["numbers"]
     assert min(numbers) >= 30
     assert max(numbers) < 70

@@ -148,6 +148,8 @@ class Content:
     def looked_at(self) -> str:
         """The rows that the figures are of."""
         n_rows, n_found, name = self.n_rows, self.source.shape[0], self.source.short_name
+        if n_rows == 1 < n_found:
+            return f"1 of the {n_found:,} of {name}"
         if n_rows < n_found:
             return f"{n_rows:,}, spread evenly over the {n_found:,} of {name}"
         return f"the only row of {name}" if n_rows == 1 else f"all {n_rows:,} of {name}"
@@ -525,7 +527,7 @@ def show(value: float, digits: int = 4) -> str:
     Examples
     --------
     >>> show(0.012345), show(12345.6), show(0.5), show(-3e-9)
-    ('0.01235', '12,346', '0.5', '−3e-09')
+    ('0.01235', '12,346', '0.5', '−3e−09')
     """
     text = f"{value:,.0f}" if abs(value) >= 1e4 and abs(value) < 1e9 else f"{value:.{digits}g}"
-    return text.replace("-", "−", 1) if text.startswith("-") else text
+    return text.replace("-", "−")

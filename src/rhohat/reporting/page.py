@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -168,6 +169,7 @@ def _render(jinja2: Any, content: Content) -> str:
     environment.filters["show"] = show
     environment.filters["breakable"] = _breakable
     environment.filters["counted"] = counted
+    environment.filters["unbroken"] = _unbroken
     folder = files("rhohat.reporting")
     template, style, script = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "page.js"))
     # Nothing but this very style and this very script is allowed: not even a name that slipped through could run.
@@ -200,6 +202,14 @@ def _breakable(name: str) -> Any:
     """Return a name as HTML, in which lines may be broken after each part of it."""
     markup = import_extra("markupsafe", "app").Markup
     return markup("_<wbr>").join(name.split("_"))  # escapes the parts
+
+
+def _unbroken(text: str) -> Any:
+    """Return a text as HTML, in which no line is broken at the minus sign within a number."""
+    markup = import_extra("markupsafe", "app").Markup
+    parts = re.split(r"(-?\d[\d.]*e-\d+)", text)  # every other one is a number
+    number = markup('<span class="whole">{}</span>')
+    return markup().join(number.format(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def _digest(text: str) -> str:
