@@ -102,7 +102,14 @@ def test_the_order_in_which_statistics_are_merged_does_not_matter(rows, made, co
         (
             ActivationStatistics,
             (codes,),
-            ("l0", "mean_activation", "activation_frequency", "dead_fraction", "constant_fraction", "largest_activation"),
+            (
+                "l0",
+                "mean_activation",
+                "activation_frequency",
+                "dead_fraction",
+                "constant_fraction",
+                "largest_activation",
+            ),
         ),
     ):
         whole = new()

@@ -98,7 +98,9 @@ def ticks_of(svg):
 @pytest.mark.parametrize("tiny", [0.0, 5e-324, 1e-47, 1e-8])
 def test_units_that_are_nearly_silent_leave_the_axis_to_the_others(tiny, target, rng):
     living = rng.uniform(0.008, 0.012, 45)
-    svg = draw_dots("rho", np.concatenate([np.full(15, tiny), living]), target, bounds=SIGMOID, label="", target_label="", **TEXTS)
+    svg = draw_dots(
+        "rho", np.concatenate([np.full(15, tiny), living]), target, bounds=SIGMOID, label="", target_label="", **TEXTS
+    )
     y = points(svg, "dots")[:, 1]
     assert np.ptp(y[15:]) > 0.15 * (280 - 44 - 12)
     assert max(ticks_of(svg)) < 0.02

@@ -192,9 +192,7 @@ def _within(axis: _Axis, lowest: float, highest: float) -> _Axis:
 def _label_beside(height: float, label: str, across: FloatArray, heights: FloatArray) -> str:
     """Return a text above or below a line, at its left or right end, wherever the fewest dots are behind it."""
     width = _WIDTH_OF_LETTER * len(label)
-    places = [
-        (left, base) for left in (_LEFT + 8, _WIDTH - _RIGHT - 8 - width) for base in (height + 16, height - 7)
-    ]
+    places = [(left, base) for left in (_LEFT + 8, _WIDTH - _RIGHT - 8 - width) for base in (height + 16, height - 7)]
 
     def n_behind(place: tuple[float, float]) -> int:
         left, base = place

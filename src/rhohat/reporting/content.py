@@ -211,8 +211,8 @@ class Content:
         held = "" if self.target is None else ", a smaller sparsity_weight"
         return [
             *self.remarks,
-            f"{subject} the same activation for every row: {learned}. Try a smaller weight_decay{held}, or features that"
-            " vary more, such as those that StandardScaler makes.",
+            f"{subject} the same activation for every row: {learned}. Try a smaller weight_decay{held}, or features"
+            " that vary more, such as those that StandardScaler makes.",
         ]
 
     @cached_property
@@ -262,8 +262,8 @@ class Content:
             Figure(
                 "units that do not vary",
                 f"{n_constant:,}",
-                f"{show(100 * activations.constant_fraction)} % of the units: their activation is the same on every row,"
-                " within a thousandth of its mean, so that they tell no row from another.",
+                f"{show(100 * activations.constant_fraction)} % of the units: their activation is the same on every"
+                " row, within a thousandth of its mean, so that they tell no row from another.",
             ),
             Figure("mean activation", show(mean), f"ρ̂, mean over rows, here also over units.{aim}"),
         ]
@@ -302,8 +302,8 @@ class Content:
             f"cost-{number}",
             curves,
             title=f"J and its terms over iterations{f', {fit.name}' if fit.name else ''}",
-            description=f"J falls from {show(first)} to {show(last)} in {counted(len(curves['J']), 'iteration')}. The table"
-            " below the chart has the numbers.",
+            description=f"J falls from {show(first)} to {show(last)} in {counted(len(curves['J']), 'iteration')}. The"
+            " table below the chart has the numbers.",
         )
         length = len(curves["J"])
         shown = np.unique(np.linspace(0, length - 1, min(length, _MOST_CURVE_ROWS)).round().astype(int))

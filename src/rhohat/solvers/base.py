@@ -630,8 +630,9 @@ class Run:
         self.keeps_lowest = True
         raise Stop(
             "diverged",
-            f"The cost rose from {lowest.value:.3g} to {self.point.value:.3g} within {counted(self.n_iter, 'iteration')}, so the"
-            f" steps are too long; the best parameters are kept. {self.remedy}",
+            f"The cost rose from {lowest.value:.3g} to {self.point.value:.3g} within"
+            f" {counted(self.n_iter, 'iteration')}, so the steps are too long; the best parameters are"
+            f" kept. {self.remedy}",
         )
 
     def stop_as_not_finite(self, what: str = "The cost or its gradient", *, met: float | None = None) -> NoReturn:
@@ -692,14 +693,15 @@ class Run:
         if self.point.gradient_norm <= self.tol:
             raise Stop(
                 "converged",
-                f"Converged after {counted(self.n_iter, 'iteration')}: no component of the gradient exceeds tol={self.tol:g}.",
+                f"Converged after {counted(self.n_iter, 'iteration')}: no component of the gradient exceeds"
+                f" tol={self.tol:g}.",
             )
         if self.min_improvement > 0 and self.n_iter > _WINDOW:
             before = self.loss_curve[-1 - _WINDOW]
             if 0 <= before - self.point.value <= self.min_improvement * abs(before):
                 raise Stop(
                     "converged",
-                    f"Converged after {counted(self.n_iter, 'iteration')}: the last {_WINDOW} lowered the cost by no more than"
-                    f" min_improvement={self.min_improvement:g} of it. The gradient's largest component is"
+                    f"Converged after {counted(self.n_iter, 'iteration')}: the last {_WINDOW} lowered the cost by no"
+                    f" more than min_improvement={self.min_improvement:g} of it. The gradient's largest component is"
                     f" {self.point.gradient_norm:.1e}; set the solver's min_improvement to 0 to go on.",
                 )
