@@ -396,7 +396,8 @@ FIGURES = """
     while (walker.nextNode()) {
         const node = walker.currentNode;
         // Names of features end at the edge of their column, whatever they are.
-        if (node.parentElement.closest(".weight > span:first-child, script, style, noscript, .unseen, option, title, desc")) continue;
+        const left_out = ".weight > span:first-child, script, style, noscript, .unseen, option, title, desc";
+        if (node.parentElement.closest(left_out)) continue;
         for (const match of node.data.matchAll(/[\u2212-]?\\d+(?:[.,]\\d+)*(?:e[+\u2212-]?\\d+)?/g)) {
             const range = document.createRange();
             range.setStart(node, match.index);
