@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import fields
 
 import numpy as np
@@ -77,6 +78,7 @@ def by_definition(X, made, codes, threshold):
         "explained_variance": 1 - ((X - made) ** 2).sum() / ((X - X.mean(axis=0)) ** 2).sum(),
         "mean_squared_error": ((X - made) ** 2).mean(),
         "l0": active.sum(axis=1).mean(),
+        "constant_fraction": np.mean(np.ptp(codes, axis=0) <= 1e-3 * np.abs(codes.mean(axis=0))),
         "dead_fraction": 1 - active.any(axis=0).mean(),
         "activation_frequency": active.mean(axis=0),
         "mean_activation": codes.mean(axis=0),
@@ -331,3 +333,12 @@ def test_rows_that_a_caller_opened_stay_open(names, tmp_path, rng):
         assert "units" in rhohat.report(model, rows)
         rhohat.metrics.l0(rows)
         assert rows.read(0, 3).shape == (3, len(names))
+
+
+def test_units_that_do_not_vary_are_counted_and_printed(rows):
+    model = clone(AUTOENCODERS["sparse"]).fit(rows)
+    model.coefs_[0][:, :2] = 0
+    evaluation = evaluate(model, rows)
+    assert evaluation.constant_fraction == 2 / evaluation.n_units
+    assert re.search(rf"units that do not vary +{evaluation.constant_fraction:.1%}", str(evaluation))
+    assert evaluation.to_dict()["constant_fraction"] == evaluation.constant_fraction

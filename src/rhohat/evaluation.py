@@ -18,6 +18,7 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.regressor import r_squared
 from rhohat.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
 from rhohat.models import codes_of, estimator_of, open_model_rows, prepare_rows, preprocessing_of, sparsity_target
+from rhohat.words import counted
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -40,6 +41,8 @@ class Evaluation:
         Units active on a row, mean over rows.
     dead_fraction : float
         Fraction of the units that are active on no row.
+    constant_fraction : float
+        Fraction of the units that give the same activation for every row: see `rhohat.metrics.constant_fraction`.
     activation_frequency : array of shape (n_units,)
         Fraction of the rows on which each unit is active.
     mean_activation : array of shape (n_units,)
@@ -69,6 +72,7 @@ class Evaluation:
     mean_squared_error: float | None
     l0: float
     dead_fraction: float
+    constant_fraction: float
     activation_frequency: FloatArray
     mean_activation: FloatArray
     largest_activation: FloatArray
@@ -86,12 +90,13 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [
-            ("rows", f"{self.n_samples} of {self.n_features} features"),
+            ("rows", f"{self.n_samples} of {counted(self.n_features, 'feature')}"),
             ("units", f"{self.n_units}"),
             ("explained variance", _number(self.explained_variance)),
             ("mean squared error", _number(self.mean_squared_error)),
             (f"units above {self.threshold:.3g}, per row", _number(self.l0)),
             (f"units never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
+            ("units that do not vary", f"{self.constant_fraction:.1%}"),
             ("mean activation", f"{_mean(self.mean_activation):.4g}"),
         ]
         if self.sparsity is not None:
@@ -184,6 +189,7 @@ def evaluate(
         mean_squared_error=reconstructions.mean_squared_error if learns_from_rows else None,
         l0=activations.l0,
         dead_fraction=activations.dead_fraction,
+        constant_fraction=activations.constant_fraction,
         activation_frequency=activations.activation_frequency,
         mean_activation=means,
         largest_activation=activations.largest_activation,

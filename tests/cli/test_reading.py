@@ -239,7 +239,7 @@ def test_rows_that_are_left_out_of_what_is_written_are_said(run, invoke, tmp_pat
     run("train", "t.csv", "-o", "m.safetensors", *QUICK)
     result = invoke("encode", "m.safetensors", "gaps.csv", "-o", "a.npy", "--missing", "drop")
     assert result.exit_code == 0
-    assert "1 of the 31 rows of gaps.csv have missing values and are left out" in sentence(result.stderr)
+    assert "1 of the 31 rows of gaps.csv has missing values and is left out" in sentence(result.stderr)
     assert len(np.load(tmp_path / "a.npy")) == 30
 
 

@@ -19,7 +19,15 @@ from rhohat.arrays import FloatArray, empty_aligned, float_dtype
 from rhohat.data.rows.columns import Reading
 from rhohat.forks import ProcessLock
 
-__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "delivered_dtype", "digest_of", "notes_on_dropped"]
+__all__ = [
+    "ROWS_IN_A_DIGEST",
+    "RowSource",
+    "as_rows",
+    "delivered_dtype",
+    "digest_of",
+    "notes_on_dropped",
+    "without_folders",
+]
 
 ROWS_IN_A_DIGEST = 4096
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
@@ -114,8 +122,7 @@ class RowSource(ABC):
     @property
     def short_name(self) -> str:
         """The name without folders before it, and with the array's name that may stand behind it."""
-        file, colon, key = self.name.rpartition(":/")
-        return f"{os.path.basename(file)}:/{key}" if colon else os.path.basename(self.name)
+        return without_folders(self.name)
 
     def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Read successive rows.
@@ -413,11 +420,25 @@ def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
     return float_dtype(kind)
 
 
+def without_folders(name: str) -> str:
+    """Return the name of a source without folders before it, and with the array's name that may stand behind it.
+
+    Examples
+    --------
+    >>> without_folders("/home/jane/rows.npy[10:20]"), without_folders("data/all.h5:/group/rows")
+    ('rows.npy[10:20]', 'all.h5:/group/rows')
+    """
+    file, colon, key = name.rpartition(":/")
+    return f"{os.path.basename(file)}:/{key}" if colon else os.path.basename(name)
+
+
 def notes_on_dropped(n_rows: int, n_kept: int, name: str) -> tuple[str, ...]:
     """Return what is to be said where some rows of a table were left out."""
     if n_kept == n_rows:
         return ()
-    return (f"{n_rows - n_kept} of the {n_rows} rows of {name} have missing values and are left out.",)
+    have, are = ("has", "is") if n_rows - n_kept == 1 else ("have", "are")
+    rows = f"{n_rows - n_kept} of the {n_rows} rows of {without_folders(name)}"
+    return (f"{rows} {have} missing values and {are} left out.",)
 
 
 def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from sklearn.utils import check_array
 from rhohat.data.folders import files_of_data
 from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, notes_on_dropped
+from rhohat.data.rows.base import RowSource, notes_on_dropped, without_folders
 from rhohat.data.rows.columns import Columns, ColumnSelection, Reading, choose_columns, texts_among
 from rhohat.data.rows.combined import BorrowedRows, ColumnRows, ConvertedRows, ShardedRows, SplitRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
@@ -466,7 +466,7 @@ def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
     rows = table.read_rows(columns, targets, wanted.missing)
     _convert_targets(rows, wanted, are_texts=True)
     named = "The first line of {} names its columns." if table.names else "No line of {} names its columns."
-    rows.notes = (named.format(name), *rows.notes)
+    rows.notes = (named.format(without_folders(name)), *rows.notes)
     return rows
 
 
