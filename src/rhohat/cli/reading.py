@@ -23,7 +23,7 @@ from rhohat.data import MeanImputer, RowSource, open_labels, open_rows, open_tab
 from rhohat.data.rows.base import notes_on_dropped
 from rhohat.models import open_model_rows, preprocessing_of
 
-__all__ = ["Missing", "ReadingOptions", "as_classes", "as_numbers", "reads_rows", "split_names"]
+__all__ = ["Missing", "ReadingOptions", "as_classes", "as_numbers", "name_of_targets", "reads_rows", "split_names"]
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -103,8 +103,13 @@ class ReadingOptions:
             yield self._some(source)
 
     @contextmanager
-    def open_for(self, model: Any, data: Path, target: str | None = None) -> Iterator[RowSource]:
-        """Give rows for a fitted model; their `targets` are what is predicted, where that is a column of the table."""
+    def open_for(
+        self, ctx: Any, model: Any, data: Path, target: str | None = None, *, scores: bool = False
+    ) -> Iterator[RowSource]:
+        """Give rows for a fitted model; their `targets` are what is predicted, where that is a column of the table.
+
+        Where no target is said and `scores` is True, it is that of the training, if the table has it.
+        """
         how = self._how()
         if self.missing is Missing.MEAN:
             how.pop("missing")  # the model knows the means
@@ -112,9 +117,12 @@ class ReadingOptions:
                 raise typer.BadParameter(
                     "the model knows no means; train it with --missing mean.", param_hint="--missing"
                 )
-        with open_model_rows(model, data, target=None if target is None else split_names(target), **how) as source:
+        said = None if target is None else split_names(target)
+        with open_model_rows(model, data, target=said, find_targets=scores, **how) as source:
             for sentence in notes_on_dropped(source.n_rows_found, len(source), source.name):
                 warnings.warn(sentence, stacklevel=3)
+            if said is None and source.targets is not None:
+                note(ctx, f"note: the model predicts {name_of_targets(source)}, so it is compared with that.")
             yield self._some(source)
 
     def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
@@ -191,6 +199,13 @@ def split_names(text: str) -> list[str]:
     ['a', 'b, c', '2']
     """
     return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+
+
+def name_of_targets(rows: RowSource) -> str:
+    """Return what targets that are columns of a table are called in messages."""
+    numbers = rows.reading.targets if rows.reading is not None else None
+    columns = list(map(repr, rows.target_names or numbers or ()))
+    return f"column{'s'[: len(columns) - 1]} {', '.join(columns)} of {rows.name}"
 
 
 def as_classes(y: NDArray[Any]) -> NDArray[Any]:

@@ -208,6 +208,8 @@ def train(
         y = rows.targets if labels is None else reading.labels(labels, rows)
         if y is not None:
             y = as_numbers(y) if estimator is _Kind.REGRESSOR else as_classes(y)
+            if labels is None:
+                rows.targets = y  # as the estimator sees them, for it to know their names
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []

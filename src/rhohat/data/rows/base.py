@@ -57,6 +57,10 @@ class RowSource(ABC):
         Which of the rows that were found these are; None where they are all of them.
     targets : array of shape (n_samples,) or (n_samples, n_targets), or None
         What is to be predicted, where it was read together with the rows.
+    target_names : tuple of str, or None
+        Of the columns that they were read from.
+    lacks_rows : bool
+        Whether rows of the source were left out since they lack something.
     scale_is_known : bool
         Whether the rows were compared with those of a fit, and what was to be said of their scale was said.
     notes : tuple of str
@@ -80,6 +84,7 @@ class RowSource(ABC):
         self.n_rows_found = self.shape[0]
         self.kept: NDArray[np.intp] | None = None
         self.targets: NDArray[Any] | None = None
+        self.target_names: tuple[str, ...] | None = None
         self.notes: tuple[str, ...] = ()
         self.scale_is_known = False
         if min(self.shape) < 1:
@@ -268,6 +273,10 @@ class RowSource(ABC):
         return self.extents() if self._extents is None else self._extents
 
     @property
+    def lacks_rows(self) -> bool:
+        return len(self) < self.n_rows_found
+
+    @property
     def is_watched(self) -> bool:
         """Whether rows that change would be noticed at the next read."""
         return True
@@ -337,6 +346,11 @@ class PartRows(RowSource):
         self.n_rows_found = source.n_rows_found
         self.kept = np.arange(start, stop) if source.kept is None else source.kept[start:stop]
         self.targets = None if source.targets is None else source.targets[start:stop]
+        self.target_names = source.target_names
+
+    @property
+    def lacks_rows(self) -> bool:
+        return self._source.lacks_rows
 
     @property
     def is_watched(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,7 +75,9 @@ class ParquetRows(RowSource):
         super().__init__(name, (metadata.num_rows, len(columns)), dtype, self._columns.names)
         self.reading = Reading(tuple(columns), n_columns)
         if targets:
-            self.targets = _values(self._file, _FieldsOf(fields, targets), name)
+            chosen = _FieldsOf(fields, targets)
+            self.targets, self.target_names = _values(self._file, chosen, name), tuple(chosen.names)
+            self.reading = replace(self.reading, targets=tuple(targets))
 
     @classmethod
     def names_of(cls, path: Path, name: str) -> tuple[list[str], int]:
@@ -100,6 +103,7 @@ class ParquetRows(RowSource):
         rows.feature_names, rows.reading = self.feature_names, self.reading
         rows.n_rows_found, rows.kept = len(self), np.flatnonzero(np.concatenate(whole))
         rows.targets = None if self.targets is None else self.targets[rows.kept]
+        rows.target_names = self.target_names
         rows.notes = notes_on_dropped(len(self), len(rows), self.name)
         return rows
 

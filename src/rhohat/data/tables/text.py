@@ -112,10 +112,12 @@ class TextTable:
         rows = FlatRows.written_to_the_end(
             parts.pass_numbers(blocks), self._name, len(columns), np.float64, feature_names=names
         )
-        rows.reading = Reading(tuple(columns), self.n_columns, text=self._said)
+        rows.reading = Reading(tuple(columns), self.n_columns, text=self._said, targets=tuple(targets) or None)
         rows.n_rows_found, rows.kept = parts.n_seen, parts.kept()
         rows.notes = notes_on_dropped(parts.n_seen, len(rows), self._name)
         rows.targets = parts.texts() if targets else None
+        if targets and self.names is not None:
+            rows.target_names = tuple(self.names[number] for number in targets)
         return rows
 
     def read_texts(self, column: str | None = None) -> NDArray[np.object_]:
