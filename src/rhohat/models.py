@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from rhohat.components import transformers
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows, open_table
 from rhohat.data.ranges import some_rows, warn_of_other_scale
 from rhohat.data.rows import ColumnsOfAFit, TargetsOfAFit, remember_columns
+from rhohat.data.tables.cells import TextFormat
 from rhohat.estimators import StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
@@ -139,15 +140,18 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     check_is_fitted(estimator_of(model))
     first: Any = [*preprocessing_of(model), estimator_of(model)][0]
     names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
-    selection = ColumnsOfAFit(None if names is None else tuple(map(str, names)), first.n_features_in_, reading)
+    selection = ColumnsOfAFit(
+        None if names is None else tuple(map(str, names)), first.n_features_in_, reading, frozenset(how)
+    )
     told: dict[str, Any] = {"missing": "keep"} if isinstance(first, MeanImputer) else {}
     if isinstance(data, str | PathLike) and reading is not None:
-        told |= {"row_axes": reading.row_axes, **asdict(reading.text)}
+        said = {part.name: how[part.name] for part in fields(TextFormat) if part.name in how}
+        told |= {"row_axes": reading.row_axes, **asdict(reading.text.changed(said))}
     how = {**told, **how}
-    said = () if target is None else (target,) if isinstance(target, str | int) else tuple(target)
-    targets = TargetsOfAFit(said, getattr(estimator_of(model), "target_names_", None), reading)
+    asked = () if target is None else (target,) if isinstance(target, str | int) else tuple(target)
+    targets = TargetsOfAFit(asked, getattr(estimator_of(model), "target_names_", None), reading)
     may_be_table = isinstance(data, str | PathLike) and how.get("row_axes", 1) == 1
-    if not said and not (find_targets and may_be_table):
+    if not asked and not (find_targets and may_be_table):
         return open_rows(data, columns=selection, **how)
     how.pop("row_axes", None)
     return open_table(data, targets, columns=selection, **how)[0]

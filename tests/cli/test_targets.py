@@ -1,4 +1,4 @@
-"""Commands compare a model with what it was trained to predict: the same columns, in the same order, and known labels."""
+"""Commands compare a model with what it was trained to predict: the same columns in their order, and known labels."""
 
 import json
 

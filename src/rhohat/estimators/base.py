@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from rhohat.activations import ACTIVATIONS, Activation, as_activation
@@ -39,6 +39,7 @@ from rhohat.estimators.checkpointing import (
 from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
+from rhohat.estimators.named_parts import NamedPart
 from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.estimators.training import Problem, Training, train
@@ -82,9 +83,9 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [_AT_LEAST_1],
         "hidden_layer_sizes": ["array-like", _AT_LEAST_1],
-        "activation": [StrOptions(set(ACTIVATIONS)), Activation, list, tuple],
-        "output_activation": [StrOptions({"auto", *ACTIVATIONS}), Activation],
-        "loss": [StrOptions({"auto", *LOSSES}), Loss],
+        "activation": [NamedPart(ACTIVATIONS, Activation), list, tuple],
+        "output_activation": [NamedPart({"auto", *ACTIVATIONS}, Activation)],
+        "loss": [NamedPart({"auto", *LOSSES}, Loss)],
         "sparsity": [Interval(Real, 0, 1, closed="neither")],
         "sparsity_weight": [_AT_LEAST_0],
         "sparsity_layers": [None, "array-like"],
@@ -93,15 +94,15 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         "fine_tuning_weight_decay": [_AT_LEAST_0],
         "contraction_weight": [_AT_LEAST_0],
         "tangent_weight": [_AT_LEAST_0],
-        "noise_covariance": [None, StrOptions({"estimate"}), "array-like"],
+        "noise_covariance": [None, NamedPart({"estimate"}), "array-like"],
         "max_covariance_updates": [_AT_LEAST_1],
-        "corruption": [None, StrOptions(set(CORRUPTIONS)), Corruption],
+        "corruption": [None, NamedPart(CORRUPTIONS, Corruption)],
         "n_corruptions": [_AT_LEAST_1],
         "tied_weights": ["boolean"],
         "penalties": ["array-like", Penalty],
         "layers": [None, list, tuple],
-        "solver": [StrOptions(set(SOLVERS)), Solver],
-        "initial_weights": [StrOptions(set(INITIAL_WEIGHTS))],
+        "solver": [NamedPart(SOLVERS, Solver)],
+        "initial_weights": [NamedPart(INITIAL_WEIGHTS)],
         "max_iter": [_AT_LEAST_1],
         "tol": [_AT_LEAST_0],
         "warm_start": ["boolean"],

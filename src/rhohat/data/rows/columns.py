@@ -6,7 +6,7 @@ import difflib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -120,11 +120,21 @@ class ColumnsOfAFit:
     names : tuple of str or None
     n_features : int
     reading : Reading or None
+    said : frozenset of str, default=frozenset()
+        What somebody has said of the text that is read now, by the names of `TextFormat`; the rest was said in the fit.
     """
 
     names: tuple[str, ...] | None
     n_features: int
     reading: Reading | None = None
+    said: frozenset[str] = frozenset()
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        """What was said of the text of the fit and holds for other texts too, unless somebody says otherwise."""
+        said = {} if self.reading is None else asdict(self.reading.text)
+        default = asdict(TextFormat())
+        return {name: value for name, value in said.items() if value != default[name] and name not in self.said}
 
     @property
     def names_expected(self) -> tuple[str, ...]:

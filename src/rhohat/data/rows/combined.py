@@ -153,6 +153,7 @@ class _DerivedRows(RowSource):
 
     @property
     def lacks_rows(self) -> bool:
+        """Whether rows were left out since they lack something."""
         return self._source.lacks_rows
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from os.path import abspath
 from pathlib import Path
@@ -29,6 +29,7 @@ from rhohat.data.rows.parquet import ParquetRows
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.rows.stored import ArrayFile, StoredArray, holds_numbers
 from rhohat.data.tables.cells import TextFormat
+from rhohat.data.tables.dialect import has_byte_order_mark
 from rhohat.data.tables.labels import as_labels
 from rhohat.data.tables.text import Missing, TextTable
 
@@ -464,12 +465,51 @@ def _open_table(file: PositionedFile, kind: str, name: str, wanted: _Wanted) -> 
 
 
 def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
-    """Return the rows of a table of text, parsed."""
+    """Return the rows of a table of text, parsed; for a model, as that of its fit was, unless the text says otherwise."""
+    remembered = wanted.columns.remembered if isinstance(wanted.columns, ColumnsOfAFit) else {}
+    if "encoding" in remembered and has_byte_order_mark(file):
+        wanted = wanted._replace(text=replace(wanted.text, encoding=None))
+        del remembered["encoding"]
+    try:
+        return _parse_text(file, name, wanted)
+    except ValueError as error:
+        hint = _other_way(file, name, wanted, remembered) if remembered else ""
+        if not hint:
+            raise
+        raise ValueError(f"{error} {hint}") from error
+
+
+def _other_way(file: PositionedFile, name: str, wanted: _Wanted, remembered: Mapping[str, Any]) -> str:
+    """Return what to say of a text that cannot be read as that of a fit was, if it can be read otherwise; else ""."""
+    default = TextFormat()
+    text = replace(wanted.text, **{part: getattr(default, part) for part in remembered})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _parse_text(file, name, wanted._replace(text=text)).close()
+            table = TextTable(file, name, text, _names_expected(wanted))
+    except ValueError:
+        return ""
+    found = {"separator": table.separator, "decimal": ".", "encoding": table.encoding, "header": table.names is not None}
+    if "thousands" in remembered and table.separator == remembered["thousands"]:
+        remembered = {"separator": None, **remembered}  # which takes that sign from the thousands
+    other = [f"{part}={found[part]!r}" for part in found if part in remembered]
+    said = [f"{part} {value!r}" for part, value in remembered.items() if value is not None]
+    if not other:
+        return ""
+    listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+    return (
+        f"The table of the fit was read with {listed}; if this one is written otherwise, say {', '.join(other)}."
+    )
+
+
+def _parse_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
+    """Return the rows of a table of text, as it is wanted."""
     table = TextTable(file, name, wanted.text, _names_expected(wanted))
     for remark in table.remarks:
-        warnings.warn(remark, stacklevel=7)
+        warnings.warn(remark, stacklevel=8)
     if table.names is None and wanted.columns.names_expected:
-        warnings.warn(f"No line of {name} names its columns, so they are taken in their order.", stacklevel=7)
+        warnings.warn(f"No line of {name} names its columns, so they are taken in their order.", stacklevel=8)
     columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
     rows = table.read_rows(columns, targets, wanted.missing)
     _convert_targets(rows, wanted, are_texts=True)

@@ -18,6 +18,7 @@ from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.tables.cells import is_missing_label
+from rhohat.exceptions import TextColumnsError
 from rhohat.extras import import_extra
 from rhohat.forks import ProcessLock
 
@@ -230,5 +231,5 @@ def _dtype_of(fields: Sequence[Any], name: str) -> np.dtype[Any]:
     if wrong:
         held = ", ".join(f"column {field.name!r} is of the type {field.type}" for field in wrong[:5])
         more = f", and {len(wrong) - 5} others hold no numbers either" if len(wrong) > 5 else ""
-        raise ValueError(f"{name} must hold numbers; its {held}{more}. Choose other columns, or change it.")
+        raise TextColumnsError(f"{name} must hold numbers; its {held}{more}.", [field.name for field in wrong])
     return delivered_dtype(np.result_type(*dtypes), name)

@@ -52,6 +52,7 @@ class SelectedRows(RowSource):
 
     @property
     def lacks_rows(self) -> bool:
+        """Whether rows were left out since they lack something."""
         return self._source.lacks_rows
 
     @property
