@@ -490,7 +490,12 @@ def _other_way(file: PositionedFile, name: str, wanted: _Wanted, remembered: Map
             table = TextTable(file, name, text, _names_expected(wanted))
     except ValueError:
         return ""
-    found = {"separator": table.separator, "decimal": ".", "encoding": table.encoding, "header": table.names is not None}
+    found = {
+        "separator": table.separator,
+        "decimal": ".",
+        "encoding": table.encoding,
+        "header": table.names is not None,
+    }
     if "thousands" in remembered and table.separator == remembered["thousands"]:
         remembered = {"separator": None, **remembered}  # which takes that sign from the thousands
     other = [f"{part}={found[part]!r}" for part in found if part in remembered]
@@ -498,9 +503,7 @@ def _other_way(file: PositionedFile, name: str, wanted: _Wanted, remembered: Map
     if not other:
         return ""
     listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
-    return (
-        f"The table of the fit was read with {listed}; if this one is written otherwise, say {', '.join(other)}."
-    )
+    return f"The table of the fit was read with {listed}; if this one is written otherwise, say {', '.join(other)}."
 
 
 def _parse_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
