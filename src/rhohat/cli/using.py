@@ -48,8 +48,8 @@ def encode(
     """Write how active each unit is on each row: the features learned.
 
     Where --missing drop leaves rows out, the first column of a CSV file, row, has the numbers of those that are left,
-    counted from 0. Of a classifier or regressor, the units are those of its last hidden layer. Rows are read and written some at a
-    time, so there may be more than fit in memory.
+    counted from 0. Of a classifier or regressor, the units are those of its last hidden layer. Rows are read and
+    written some at a time, so there may be more than fit in memory.
     """
     check_output(output, model, data)
     loaded = load(model)

@@ -25,6 +25,7 @@ from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.data import RowSource, open_rows
+from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.ranges import joined_ranges, range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.engines import DaskEngine, ThreadEngine
@@ -243,7 +244,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
                     f" named {list(known)}, in this order."
                 )
             return check_rows(X) if all_rows else X
-        with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+        with np.errstate(invalid="ignore"), naming_columns(X=X):  # of the sum by which scikit-learn sees NaN
             return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _weigh(self, X: FloatArray | RowSource, sample_weight: ArrayLike | None, *others: Any) -> tuple[Any, ...]:
@@ -698,7 +699,7 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
     if isinstance(X, RowSource):
         X.extent()
         return X
-    with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+    with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # of the sum by which scikit-learn sees NaN
         return as_float_rows(check_array(X, dtype="numeric", input_name=name))
 
 

@@ -15,6 +15,7 @@ from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.compatibility import check_tangents
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource
+from rhohat.data.bad_numbers import naming_columns
 from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.sample_weights import check_in_memory
@@ -197,7 +198,7 @@ class BaseFeedforward(BaseNetwork):
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         check_in_memory(y, "y")
         check_lengths(X, y)
-        with np.errstate(invalid="ignore"):  # of the sums by which scikit-learn sees that numbers are finite
+        with np.errstate(invalid="ignore"), naming_columns(X=X, y=y):  # of the sums by which scikit-learn sees NaN
             if isinstance(X, RowSource):
                 return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
             rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric)

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 __all__ = ["NamedPart"]
 
 
-class NamedPart(StrOptions):  # type: ignore[misc] # which has no types
+class NamedPart(StrOptions):
     """A constraint that scikit-learn checks, and that says in a sentence what is allowed.
 
     Parameters

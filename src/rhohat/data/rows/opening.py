@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
+from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.folders import files_of_data
 from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
 from rhohat.data.rows.arrays import ArrayRows
@@ -330,7 +331,10 @@ def _numbers_of(frame: Any, names: Sequence[Any]) -> NDArray[Any]:
         raise ValueError(
             f"the table must hold numbers; its {', '.join(times[:5])}. Choose other columns, or change it."
         )
-    table: NDArray[Any] = check_array(frame, dtype="numeric", ensure_all_finite=False, input_name="the table")
+    if hasattr(frame, "set_axis"):
+        frame = frame.set_axis(list(names), axis=1)
+    with naming_columns(**{"the table": frame}):
+        table: NDArray[Any] = check_array(frame, dtype="numeric", ensure_all_finite=False, input_name="the table")
     return table
 
 
@@ -465,7 +469,7 @@ def _open_table(file: PositionedFile, kind: str, name: str, wanted: _Wanted) -> 
 
 
 def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
-    """Return the rows of a table of text, parsed; for a model, as that of its fit was, unless the text says otherwise."""
+    """Return the rows of a table of text, parsed; for a model as that of its fit, unless the text says otherwise."""
     remembered = wanted.columns.remembered if isinstance(wanted.columns, ColumnsOfAFit) else {}
     if "encoding" in remembered and has_byte_order_mark(file):
         wanted = wanted._replace(text=replace(wanted.text, encoding=None))

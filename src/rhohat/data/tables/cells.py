@@ -105,7 +105,7 @@ class TextFormat:
         >>> TextFormat(decimal=",", thousands=".").changed({"separator": ","})
         TextFormat(header=None, separator=',', decimal='.', thousands=None, encoding=None)
         """
-        parts = asdict(self) | said
+        parts = {**asdict(self), **said}
         for name, default in (("separator", None), ("decimal", "."), ("thousands", None)):
             others = [parts[other] for other in ("separator", "decimal", "thousands") if other != name]
             if name not in said and parts[name] in [sign for sign in others if sign is not None]:
