@@ -331,9 +331,8 @@ def _numbers_of(frame: Any, names: Sequence[Any]) -> NDArray[Any]:
         raise ValueError(
             f"the table must hold numbers; its {', '.join(times[:5])}. Choose other columns, or change it."
         )
-    if hasattr(frame, "set_axis"):
-        frame = frame.set_axis(list(names), axis=1)
-    with naming_columns(**{"the table": frame}):
+    named = frame.set_axis(list(names), axis=1) if hasattr(frame, "set_axis") else frame
+    with naming_columns(**{"the table": named}):
         table: NDArray[Any] = check_array(frame, dtype="numeric", ensure_all_finite=False, input_name="the table")
     return table
 
