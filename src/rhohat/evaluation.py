@@ -16,6 +16,7 @@ from rhohat.arrays import FloatArray, in_safe_units
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.regressor import r_squared
+from rhohat.estimators.targets import check_labels
 from rhohat.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
 from rhohat.models import codes_of, estimator_of, open_model_rows, prepare_rows, preprocessing_of, sparsity_target
 from rhohat.words import counted
@@ -121,7 +122,8 @@ def evaluate(
         Whatever `rhohat.open_rows` opens: rows as the model was fitted to them, before its preprocessing. They are
         read block by block. A row source stays open.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-        Targets, for score and cost of an estimator that learns from them; others ignore it.
+        Targets, for score and cost of an estimator that learns from them; others ignore it. Where the columns have
+        names, and had names in the fit, they are put in the order of the fit.
     threshold : float, default=None
         A unit is active on a row where its activation is above this. None: see `rhohat.metrics.default_threshold`.
     cost : bool, default=True
@@ -139,9 +141,15 @@ def evaluate(
     ------
     ValueError
         If the model is no such one; the rows have other columns than those of the fit, or are not finite; y has
-        another length; or the threshold is not finite.
+        another length, or columns of other names than those of the fit; none of the labels is a class of the model; or
+        the threshold is not finite.
     NotFittedError
         If the model is not fitted.
+
+    Warns
+    -----
+    UserWarning
+        If some labels are no class of the model, and count as wrong; J is None then.
 
     Examples
     --------
@@ -164,7 +172,9 @@ def evaluate(
         if source is not data:
             opened.enter_context(source)
         rows = prepare_rows(model, source)
-        targets = None if y is None or learns_from_rows else _check_targets(y, len(rows))
+        targets = None if y is None or learns_from_rows else _check_targets(estimator._in_order(y), len(rows))
+        if targets is not None and is_classifier(estimator):
+            check_labels(targets, estimator.classes_)
         predictions = []
         for block in rows.blocks(rows.rows_at_once):
             if not np.isfinite(block).all():

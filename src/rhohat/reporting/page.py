@@ -128,7 +128,9 @@ def report(
             shape = choose_image_shape(image_shape, model, names, prepared)
             if threshold is None:
                 threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
-            evaluated = None if y is None else evaluate(model, source, y, cost=False)
+            with _listening() as remarks_on_targets:
+                evaluated = None if y is None else evaluate(model, source, y, cost=False)
+            remarks = list(dict.fromkeys([*remarks, *remarks_on_targets]))
             measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
             units = describe_units(estimator, shape, gabor=gabor)
             heading = _title(estimator, source.short_name) if title is None else title
