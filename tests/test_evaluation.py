@@ -360,12 +360,18 @@ def of_three_numbers():
     return SoftmaxRegression(max_iter=5, random_state=0).fit(X, np.arange(60) % 3), X, np.arange(60) % 3
 
 
-@pytest.mark.parametrize("measure", [lambda c, X, y: evaluate(c, X, y), lambda c, X, y: c.score(X, y)])
 @pytest.mark.parametrize("as_given", [np.asarray, list, pd.Series, lambda y: np.asarray(y, object)])
-def test_labels_of_which_none_is_a_class_are_refused(measure, as_given, of_three_words):
+def test_labels_of_which_none_is_a_class_are_refused(as_given, of_three_words):
     classifier, X, words = of_three_words
     with pytest.raises(ValueError, match="none of the 60 labels of y is a class of the model: they are 'ASH'"):
-        measure(classifier, X, as_given(np.char.upper(words)))
+        evaluate(classifier, X, as_given(np.char.upper(words)))
+
+
+def test_a_fold_of_other_classes_than_the_rest_scores_0(of_three_words):
+    """As with the classifiers of scikit-learn: cross-validation goes on, but not in silence."""
+    classifier, X, words = of_three_words
+    with pytest.warns(UserWarning, match="60 of 60 labels are none of the model's classes, first 'ASH'"):
+        assert classifier.score(X, np.char.upper(words)) == 0
 
 
 @pytest.mark.parametrize("measure", [lambda c, X, y: evaluate(c, X, y).score, lambda c, X, y: c.score(X, y)])

@@ -224,16 +224,16 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            If no label in y is a class of the fit.
+            If the labels in y are texts and the classes numbers, or the reverse.
 
         Warns
         -----
         UserWarning
-            If some labels in y are no class of the fit, and count as wrong.
+            If labels in y are no class of the fit, and count as wrong.
         """
         check_is_fitted(self)
         y = self._in_order(y)
-        check_labels(column_or_1d(y), self.classes_)
+        check_labels(column_or_1d(y), self.classes_, refuse_all_unknown=False)
         return float(super().score(X, y, check_sample_weight(sample_weight, X, np.float64)))
 
     def _predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:

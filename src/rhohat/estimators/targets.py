@@ -79,7 +79,9 @@ def warn_of_other_targets(ours: str, fitted: str) -> None:
     warnings.warn(f"The model was fitted to predict {fitted!r}, and is compared with {ours!r}.", stacklevel=3)
 
 
-def check_labels(labels: NDArray[Any], classes: NDArray[Any], source: str = "y") -> None:
+def check_labels(
+    labels: NDArray[Any], classes: NDArray[Any], source: str = "y", *, refuse_all_unknown: bool = True
+) -> None:
     """Raise where no label is a class of a fitted classifier; warn where some are none.
 
     Parameters
@@ -88,6 +90,8 @@ def check_labels(labels: NDArray[Any], classes: NDArray[Any], source: str = "y")
     classes : array of shape (n_classes,)
     source : str, default="y"
         What the labels are called in messages.
+    refuse_all_unknown : bool, default=True
+        Where no label is a class, False only warns. A fold of cross-validation may have other classes than the rest.
 
     Raises
     ------
@@ -109,7 +113,7 @@ def check_labels(labels: NDArray[Any], classes: NDArray[Any], source: str = "y")
             f" {listed(classes)}. Give labels of the kind that it was fitted to."
         )
     unknown = np.flatnonzero(~np.isin(labels, classes))
-    if len(unknown) == len(labels):
+    if len(unknown) == len(labels) and refuse_all_unknown:
         raise ValueError(
             f"none of the {len(labels):,} labels of {source} is a class of the model: they are"
             f" {listed(np.unique(labels))}, and its classes are {listed(classes)}."
