@@ -1,4 +1,6 @@
 import json
+import re
+import warnings
 from dataclasses import fields
 
 import numpy as np
@@ -77,6 +79,7 @@ def by_definition(X, made, codes, threshold):
         "explained_variance": 1 - ((X - made) ** 2).sum() / ((X - X.mean(axis=0)) ** 2).sum(),
         "mean_squared_error": ((X - made) ** 2).mean(),
         "l0": active.sum(axis=1).mean(),
+        "constant_fraction": np.mean(np.ptp(codes, axis=0) <= 1e-3 * np.abs(codes.mean(axis=0))),
         "dead_fraction": 1 - active.any(axis=0).mean(),
         "activation_frequency": active.mean(axis=0),
         "mean_activation": codes.mean(axis=0),
@@ -192,7 +195,8 @@ def test_the_cost_of_what_learns_from_targets_is_had_where_it_is_defined(rng):
     pipeline = make_pipeline(PatchNormalizer(), SoftmaxRegression(random_state=0)).fit(rows, y)
     seen = pipeline[0].transform(rows)
     assert evaluate(pipeline, rows, y).cost == pytest.approx(pipeline[-1].cost(seen, y)[0], rel=1e-12)
-    unknown = evaluate(pipeline, rows, y + 1)
+    with pytest.warns(UserWarning, match="20 of 60 labels are none of the model's classes, first 3"):
+        unknown = evaluate(pipeline, rows, y + 1)
     assert unknown.cost is None
     assert unknown.score is not None
     tangents = rng.normal(size=(60, 1, 5))
@@ -331,3 +335,120 @@ def test_rows_that_a_caller_opened_stay_open(names, tmp_path, rng):
         assert "units" in rhohat.report(model, rows)
         rhohat.metrics.l0(rows)
         assert rows.read(0, 3).shape == (3, len(names))
+
+
+def test_units_that_do_not_vary_are_counted_and_printed(rows):
+    model = clone(AUTOENCODERS["sparse"]).fit(rows)
+    model.coefs_[0][:, :2] = 0
+    evaluation = evaluate(model, rows)
+    assert evaluation.constant_fraction == 2 / evaluation.n_units
+    assert re.search(rf"units that do not vary +{evaluation.constant_fraction:.1%}", str(evaluation))
+    assert evaluation.to_dict()["constant_fraction"] == evaluation.constant_fraction
+
+
+@pytest.fixture(scope="module")
+def of_three_words():
+    """A classifier of texts, with its rows and labels."""
+    X = np.random.default_rng(0).random((60, 4))
+    words = np.array(["ash", "elm", "oak"])[np.arange(60) % 3]
+    return FeedforwardClassifier(hidden_layer_sizes=(3,), max_iter=5, random_state=0).fit(X, words), X, words
+
+
+@pytest.fixture(scope="module")
+def of_three_numbers():
+    X = np.random.default_rng(0).random((60, 4))
+    return SoftmaxRegression(max_iter=5, random_state=0).fit(X, np.arange(60) % 3), X, np.arange(60) % 3
+
+
+@pytest.mark.parametrize("as_given", [np.asarray, list, pd.Series, lambda y: np.asarray(y, object)])
+def test_labels_of_which_none_is_a_class_are_refused(as_given, of_three_words):
+    classifier, X, words = of_three_words
+    with pytest.raises(ValueError, match="none of the 60 labels of y is a class of the model: they are 'ASH'"):
+        evaluate(classifier, X, as_given(np.char.upper(words)))
+
+
+def test_a_fold_of_other_classes_than_the_rest_scores_0(of_three_words):
+    """As with the classifiers of scikit-learn: cross-validation goes on, but not in silence."""
+    classifier, X, words = of_three_words
+    with pytest.warns(UserWarning, match="60 of 60 labels are none of the model's classes, first 'ASH'"):
+        assert classifier.score(X, np.char.upper(words)) == 0
+
+
+@pytest.mark.parametrize("measure", [lambda c, X, y: evaluate(c, X, y).score, lambda c, X, y: c.score(X, y)])
+def test_labels_of_which_some_are_no_class_count_as_wrong_with_a_word(measure, of_three_words, of_three_numbers):
+    classifier, X, words = of_three_words
+    renamed = np.where(words == "elm", "fir", words)
+    with pytest.warns(UserWarning, match=r"20 of 60 labels are none of the model's classes, first 'fir'; its classes"):
+        score = measure(classifier, X, renamed)
+    assert score == np.mean(classifier.predict(X) == renamed)
+    digits, X, numbers = of_three_numbers
+    with pytest.warns(UserWarning, match="first 10; its classes are 0, 1, 2"):  # as MATLAB counts digits
+        measure(digits, X, np.where(numbers == 0, 10, numbers))
+
+
+@pytest.mark.parametrize("measure", [lambda c, X, y: evaluate(c, X, y), lambda c, X, y: c.score(X, y)])
+def test_texts_and_numbers_are_told_apart(measure, of_three_words, of_three_numbers):
+    classifier, X, words = of_three_words
+    digits, _, numbers = of_three_numbers
+    with pytest.raises(ValueError, match="y has labels that are numbers, such as 0, and the model's classes are texts"):
+        measure(classifier, X, numbers)
+    with pytest.raises(ValueError, match="labels that are texts, such as 'ash', and the model's classes are numbers"):
+        measure(digits, X, words)
+    with pytest.raises(ValueError, match="texts, such as '0'"):
+        measure(digits, X, numbers.astype(str))
+
+
+def test_labels_that_are_other_types_of_the_same_numbers_are_known(of_three_numbers):
+    digits, X, numbers = of_three_numbers
+    expected = evaluate(digits, X, numbers).score
+    for y in (numbers.astype(float), pd.Series(numbers, dtype="category"), numbers.tolist()):
+        assert evaluate(digits, X, y).score == expected
+
+
+@pytest.fixture(scope="module")
+def of_two_columns():
+    """A regressor of two columns by name, with rows and targets."""
+    X = np.random.default_rng(0).random((60, 4))
+    y = pd.DataFrame({"sum": X.sum(axis=1), "first": 100 * X[:, 0]})
+    regressor = FeedforwardRegressor(hidden_layer_sizes=(3,), max_iter=5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return regressor.fit(X, y), X, y
+
+
+def test_columns_of_targets_are_put_in_the_order_of_the_fit(of_two_columns):
+    regressor, X, y = of_two_columns
+    assert regressor.target_names_ == ("sum", "first")
+    turned = y[["first", "sum"]]
+    assert evaluate(regressor, X, turned).score == evaluate(regressor, X, y).score
+    assert evaluate(regressor, X, turned).cost == evaluate(regressor, X, y).cost
+    assert regressor.score(X, turned) == regressor.score(X, y)
+    assert regressor.cost(X, turned) == regressor.cost(X, y)
+
+
+def test_targets_of_other_names_are_refused_or_said(of_two_columns, of_three_words):
+    regressor, X, y = of_two_columns
+    for other in (y.rename(columns={"sum": "total"}), y.assign(third=0.0)):
+        for measure in (evaluate, type(regressor).score):
+            with pytest.raises(ValueError, match="y must have the columns 'sum', 'first', which the model was fitted"):
+                measure(regressor, X, other)
+    classifier, X, words = of_three_words
+    assert classifier.target_names_ is None
+    named = clone(classifier).fit(X, pd.Series(words, name="tree"))
+    assert named.target_names_ == ("tree",)
+    with pytest.warns(UserWarning, match="was fitted to predict 'tree', and is compared with 'bush'"):
+        named.score(X, pd.Series(words, name="bush"))
+    named.score(X, pd.Series(words))  # without a name
+
+
+def test_a_fit_that_goes_on_keeps_the_order_of_its_targets(of_two_columns):
+    _, X, y = of_two_columns
+    settings = {"hidden_layer_sizes": (3,), "solver": Adam(batch_size=20), "random_state": 0}
+    straight, turned = FeedforwardRegressor(**settings), FeedforwardRegressor(**settings)
+    for columns in (["sum", "first"], ["first", "sum"]):
+        straight.partial_fit(X, y)
+        turned.partial_fit(X, y[columns])
+    assert np.array_equal(straight.theta_, turned.theta_)
+    assert turned.target_names_ == ("sum", "first")
+    fresh = turned.set_params(max_iter=1).fit(X, y[["first", "sum"]])
+    assert fresh.target_names_ == ("first", "sum")

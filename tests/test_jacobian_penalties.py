@@ -21,7 +21,7 @@ class Rows:
         network.forward(self.parameters, self.layers)
         self.weights = rng.uniform(0.5, 2.0, (n_rows, 1))
         #: Something that other penalties have added before.
-        self.known = rng.normal(size=network.n_parameters), rng.normal(size=(n_rows, network.widths[0]))
+        self.known = rng.normal(size=network.n_parameters), rng.normal(size=(n_rows, network.layers[0].width))
 
     def add(self, function, *, weighted=False, tangents=None, known=False):
         """The values of the rows, the flat gradient, and what is added to ∂J/∂z of each layer."""

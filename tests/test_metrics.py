@@ -13,6 +13,7 @@ from rhohat.metrics import (
     ActivationStatistics,
     ReconstructionStatistics,
     activation_frequency,
+    constant_fraction,
     dead_fraction,
     default_threshold,
     explained_variance,
@@ -101,7 +102,14 @@ def test_the_order_in_which_statistics_are_merged_does_not_matter(rows, made, co
         (
             ActivationStatistics,
             (codes,),
-            ("l0", "mean_activation", "activation_frequency", "dead_fraction", "largest_activation"),
+            (
+                "l0",
+                "mean_activation",
+                "activation_frequency",
+                "dead_fraction",
+                "constant_fraction",
+                "largest_activation",
+            ),
         ),
     ):
         whole = new()
@@ -194,6 +202,30 @@ def test_activation_statistics_are_those_of_the_definitions(codes, n_rows, thres
     np.testing.assert_array_equal(statistics.smallest_activation, codes.min(axis=0))
 
 
+@pytest.mark.parametrize("n_rows", BLOCKS)
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e307])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_units_are_constant_where_they_vary_by_no_more_than_a_thousandth_of_their_mean(n_rows, size, dtype, rng):
+    if dtype == np.float32:
+        size = np.float32(size ** (1 / 9))  # float32 reaches from 1e-38 to 1e38
+    noise = rng.uniform(-1, 1, (131, 1))
+    noise[:2, 0] = -1, 1
+    means = np.array([0.1, -0.8, 0.1, -0.8, 0.0, 3.0, 0.5])
+    widths = np.array([4e-4, 4e-4, 6e-4, 6e-4, 1e-9, 0.0, 1e-7]) * np.where(means, np.abs(means), 1)
+    codes = ((means + widths * noise) * size).astype(dtype)
+    exact = codes.astype(np.longdouble)
+    expected = np.ptp(exact, axis=0) <= 1e-3 * np.abs(exact.mean(axis=0))
+    assert expected.tolist() == [True, True, False, False, False, True, True]
+    statistics = in_blocks(ActivationStatistics(), n_rows, codes)
+    np.testing.assert_array_equal(statistics.constant, expected)
+    assert statistics.constant_fraction == constant_fraction(codes) == 4 / 7
+
+
+def test_a_unit_that_is_always_0_is_constant_and_a_single_row_says_nothing():
+    assert constant_fraction([[0.0, 0.0], [0.0, 1e-9]]) == 0.5
+    assert constant_fraction([[0.0, 0.1]]) == 0
+
+
 def test_a_unit_at_the_threshold_is_not_active():
     codes = np.array([[0.0, 0.5], [0.0, 0.6]])
     assert (l0(codes), l0(codes, 0.5)) == (1.0, 0.5)
@@ -220,7 +252,7 @@ def test_files_and_row_sources_give_what_arrays_give(rows, made, codes, tmp_path
         for function in (explained_variance, mean_squared_error):
             assert function(rows_file, made_file) == function(rows, made)
             assert function(source, made) == function(rows, made)  # twice, so it stays open
-    for function in (l0, activation_frequency, dead_fraction, mean_activation):
+    for function in (l0, activation_frequency, dead_fraction, constant_fraction, mean_activation):
         np.testing.assert_array_equal(function(codes_file), function(codes))
     assert l0(codes_file, threshold=0.5) == (codes > 0.5).sum() / len(codes)
 
@@ -297,7 +329,7 @@ def test_numbers_that_are_not_finite_are_refused(rows, bad):
         explained_variance(broken, rows)
     with pytest.raises(ValueError, match="reconstruction contains NaN or infinity"):
         mean_squared_error(rows, broken)
-    for function in (l0, activation_frequency, dead_fraction, mean_activation):
+    for function in (l0, activation_frequency, dead_fraction, constant_fraction, mean_activation):
         with pytest.raises(ValueError, match="H contains NaN or infinity"):
             function(broken)
     with pytest.raises(ValueError, match="B contains NaN or infinity"):

@@ -16,8 +16,10 @@ from rhohat.arrays import FloatArray, in_safe_units
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.regressor import r_squared
+from rhohat.estimators.targets import check_labels
 from rhohat.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
 from rhohat.models import codes_of, estimator_of, open_model_rows, prepare_rows, preprocessing_of, sparsity_target
+from rhohat.words import counted
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -40,6 +42,8 @@ class Evaluation:
         Units active on a row, mean over rows.
     dead_fraction : float
         Fraction of the units that are active on no row.
+    constant_fraction : float
+        Fraction of the units that give the same activation for every row: see `rhohat.metrics.constant_fraction`.
     activation_frequency : array of shape (n_units,)
         Fraction of the rows on which each unit is active.
     mean_activation : array of shape (n_units,)
@@ -69,6 +73,7 @@ class Evaluation:
     mean_squared_error: float | None
     l0: float
     dead_fraction: float
+    constant_fraction: float
     activation_frequency: FloatArray
     mean_activation: FloatArray
     largest_activation: FloatArray
@@ -86,12 +91,13 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [
-            ("rows", f"{self.n_samples} of {self.n_features} features"),
+            ("rows", f"{self.n_samples} of {counted(self.n_features, 'feature')}"),
             ("units", f"{self.n_units}"),
             ("explained variance", _number(self.explained_variance)),
             ("mean squared error", _number(self.mean_squared_error)),
             (f"units above {self.threshold:.3g}, per row", _number(self.l0)),
             (f"units never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
+            ("units that do not vary", f"{self.constant_fraction:.1%}"),
             ("mean activation", f"{_mean(self.mean_activation):.4g}"),
         ]
         if self.sparsity is not None:
@@ -116,7 +122,8 @@ def evaluate(
         Whatever `rhohat.open_rows` opens: rows as the model was fitted to them, before its preprocessing. They are
         read block by block. A row source stays open.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-        Targets, for score and cost of an estimator that learns from them; others ignore it.
+        Targets, for score and cost of an estimator that learns from them; others ignore it. Where the columns have
+        names, and had names in the fit, they are put in the order of the fit.
     threshold : float, default=None
         A unit is active on a row where its activation is above this. None: see `rhohat.metrics.default_threshold`.
     cost : bool, default=True
@@ -134,9 +141,15 @@ def evaluate(
     ------
     ValueError
         If the model is no such one; the rows have other columns than those of the fit, or are not finite; y has
-        another length; or the threshold is not finite.
+        another length, or columns of other names than those of the fit; none of the labels is a class of the model; or
+        the threshold is not finite.
     NotFittedError
         If the model is not fitted.
+
+    Warns
+    -----
+    UserWarning
+        If some labels are no class of the model, and count as wrong; J is None then.
 
     Examples
     --------
@@ -159,7 +172,9 @@ def evaluate(
         if source is not data:
             opened.enter_context(source)
         rows = prepare_rows(model, source)
-        targets = None if y is None or learns_from_rows else _check_targets(y, len(rows))
+        targets = None if y is None or learns_from_rows else _check_targets(estimator._in_order(y), len(rows))
+        if targets is not None and is_classifier(estimator):
+            check_labels(targets, estimator.classes_)
         predictions = []
         for block in rows.blocks(rows.rows_at_once):
             if not np.isfinite(block).all():
@@ -184,6 +199,7 @@ def evaluate(
         mean_squared_error=reconstructions.mean_squared_error if learns_from_rows else None,
         l0=activations.l0,
         dead_fraction=activations.dead_fraction,
+        constant_fraction=activations.constant_fraction,
         activation_frequency=activations.activation_frequency,
         mean_activation=means,
         largest_activation=activations.largest_activation,

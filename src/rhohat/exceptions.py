@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "ConvergenceWarning",
     "MissingExtraError",
     "ModelFileError",
+    "TextColumnsError",
 ]
 
 
@@ -43,6 +46,24 @@ class MissingExtraError(ImportError):
 
 class ClusterError(RuntimeError):
     """A Dask cluster cannot do its work: the scheduler or all workers are gone, or rhohat is missing there."""
+
+
+class TextColumnsError(ValueError):
+    """Columns of a table that are to be read as numbers hold texts.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong, a sentence.
+    columns : sequence of str or int
+        All of these columns, by their names, or where they have none by their numbers.
+    """
+
+    def __init__(self, problem: str, columns: Sequence[str | int]) -> None:
+        self.problem, self.columns = problem, list(columns)
+        super().__init__(
+            f"{problem} Choose other columns, as by leaving out drop={self.columns!r}, or turn them into numbers."
+        )
 
 
 class ModelFileError(ValueError):

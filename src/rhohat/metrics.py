@@ -27,6 +27,7 @@ __all__ = [
     "DictionaryMatch",
     "ReconstructionStatistics",
     "activation_frequency",
+    "constant_fraction",
     "dead_fraction",
     "default_threshold",
     "explained_variance",
@@ -39,6 +40,7 @@ __all__ = [
 
 _ROWS_AT_ONCE = 4096  # of which copies in float64 are made
 _ACTIVE = 0.1  # of the way from the lower to the upper bound
+_CONSTANT = 1e-3  # of its mean that a unit must vary by to tell rows apart; far above rounding, in float32 too
 
 
 class ReconstructionStatistics:
@@ -308,6 +310,24 @@ class ActivationStatistics:
         return float(np.mean(self._n_active == 0))
 
     @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Whether each unit gives the same activation for every row, of shape (n_units,).
+
+        A unit does where its largest and its smallest activation differ by no more than a thousandth of the magnitude
+        of its mean: it tells no row from another. A single row says nothing about that, so then no unit does.
+        """
+        _check_seen(self.n_samples)
+        unit = math.ldexp(1.0, -self._exponent)  # so that no difference overflows
+        span = self._largest * unit - self._smallest * unit
+        same: NDArray[np.bool_] = span <= _CONSTANT * np.abs(self._sum / self.n_samples)
+        return same & (self.n_samples > 1)
+
+    @property
+    def constant_fraction(self) -> float:
+        """The fraction of the units that give the same activation for every row: see `constant`."""
+        return float(np.mean(self.constant))
+
+    @property
     def largest_activation(self) -> FloatArray:
         """The largest over rows, of shape (n_units,), float64."""
         _check_seen(self.n_samples)
@@ -452,6 +472,34 @@ def dead_fraction(H: Any, threshold: float = 0.0) -> float:
     0.5
     """
     return _count(H, threshold).dead_fraction
+
+
+def constant_fraction(H: Any) -> float:
+    """Return the fraction of the units that give the same activation for every row, and so tell no row from another.
+
+    A unit does where its largest and its smallest activation differ by no more than a thousandth of the magnitude of
+    its mean activation. A unit that is always 0 does too. Of a single row, the fraction is 0.
+
+    Parameters
+    ----------
+    H : array-like, path or row source, of shape (n_samples, n_units)
+        As for `l0`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If H is not finite.
+
+    Examples
+    --------
+    >>> constant_fraction([[0.1, 2.0], [0.10001, 4.0]])
+    0.5
+    """
+    return _count(H, 0.0).constant_fraction
 
 
 def mean_activation(H: Any) -> FloatArray:

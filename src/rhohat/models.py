@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -21,7 +21,8 @@ from rhohat.arrays import FloatArray
 from rhohat.components import transformers
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows, open_table
 from rhohat.data.ranges import some_rows, warn_of_other_scale
-from rhohat.data.rows import ColumnsOfAFit, remember_columns
+from rhohat.data.rows import ColumnsOfAFit, TargetsOfAFit, remember_columns
+from rhohat.data.tables.cells import TextFormat
 from rhohat.estimators import StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
@@ -108,7 +109,7 @@ def row_shape_of(model: Any) -> tuple[int, ...]:
     return (estimator.n_features_in_,) if reading is None or reading.row_shape is None else reading.row_shape
 
 
-def open_model_rows(model: Any, data: Any, *, target: Any = None, **how: Any) -> RowSource:
+def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: bool = False, **how: Any) -> RowSource:
     """Open rows for a fitted model: from a table, the columns of its fit; from a file, in the way of its fit.
 
     Parameters
@@ -117,7 +118,10 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, **how: Any) ->
     data : path, array, DataFrame, Dask array or RowSource
         Whatever `rhohat.open_rows` opens.
     target : str, int or sequence of these, default=None
-        Columns of a table that hold what is to be predicted, for the rows' attribute `targets`.
+        Columns of a table that hold what is to be predicted, for the rows' attribute `targets`. They come in the order
+        of the fit, where the model knows the names, or the numbers, of its targets.
+    find_targets : bool, default=False
+        Whether the targets of the fit are read where no others are named and `data` is a table that has them.
     **how
         Keyword arguments of `rhohat.open_rows` that say how a file is to be read, where that is another way.
 
@@ -130,22 +134,27 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, **how: Any) ->
     NotFittedError
         If the model's estimator is not fitted.
     ValueError
-        If the data lack a column of the fit, or as `rhohat.open_rows` does.
+        If the data lack a column of the fit, a target is one of the model's inputs or none of its targets, or as
+        `rhohat.open_rows` does.
     """
     check_is_fitted(estimator_of(model))
     first: Any = [*preprocessing_of(model), estimator_of(model)][0]
     names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
-    selection = ColumnsOfAFit(None if names is None else tuple(map(str, names)), first.n_features_in_, reading)
+    selection = ColumnsOfAFit(
+        None if names is None else tuple(map(str, names)), first.n_features_in_, reading, frozenset(how)
+    )
     told: dict[str, Any] = {"missing": "keep"} if isinstance(first, MeanImputer) else {}
     if isinstance(data, str | PathLike) and reading is not None:
-        told |= {"row_axes": reading.row_axes, **asdict(reading.text)}
+        said = {part.name: how[part.name] for part in fields(TextFormat) if part.name in how}
+        told |= {"row_axes": reading.row_axes, **asdict(reading.text.changed(said))}
     how = {**told, **how}
-    if target is None:
+    asked = () if target is None else (target,) if isinstance(target, str | int) else tuple(target)
+    targets = TargetsOfAFit(asked, getattr(estimator_of(model), "target_names_", None), reading)
+    may_be_table = isinstance(data, str | PathLike) and how.get("row_axes", 1) == 1
+    if not asked and not (find_targets and may_be_table):
         return open_rows(data, columns=selection, **how)
     how.pop("row_axes", None)
-    rows, y = open_table(data, target, columns=selection, **how)
-    rows.targets = y
-    return rows
+    return open_table(data, targets, columns=selection, **how)[0]
 
 
 def sparsity_target(estimator: Any) -> float | None:

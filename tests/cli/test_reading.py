@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from skimage.io import imsave
 from sklearn.datasets import load_wine
 
 import rhohat
@@ -216,9 +217,152 @@ def test_what_was_found_in_a_table_is_said(invoke, tmp_path):
 def test_columns_of_text_are_named_together(invoke, tmp_path):
     (tmp_path / "t.csv").write_text("name,city,a\nBob,Rome,1\nAnn,Oslo,2\n")
     result = invoke("train", "t.csv", "-o", "m.safetensors", *QUICK)
-    assert "column 'name' holds 'Bob', column 'city' holds 'Rome'. For training, leave it out with --drop" in sentence(
+    assert (
+        "column 'name' holds 'Bob', column 'city' holds 'Rome'. For training, leave them out with --drop name,city."
+    ) in sentence(result.stderr)
+    supervised = ("train", "t.csv", "-o", "m.safetensors", "-e", "softmax")
+    np.save(tmp_path / "y.npy", [0, 1])
+    result = invoke(*supervised, "--labels", "y.npy")
+    assert "leave them out with --drop name,city, or predict one with --target." in sentence(result.stderr)
+    result = invoke(*supervised, "--target", "city")
+    assert "leave it out with --drop name." in sentence(result.stderr)
+    result = invoke("train", "t.csv", "-o", "m.safetensors", "--drop", "city")
+    assert "leave it out with --drop city,name." in sentence(result.stderr)
+    result = invoke("train", "t.csv", "-o", "m.safetensors", "--columns", "city,a")
+    assert "leave it out of --columns." in sentence(result.stderr)
+
+
+def test_a_column_of_text_that_begins_with_an_empty_cell_is_one(invoke, tmp_path):
+    (tmp_path / "t.csv").write_text("a,cabin\n1,\n2,C85\n3,B5\n")
+    result = invoke("train", "t.csv", "-o", "m.safetensors", "--missing", "drop", *QUICK)
+    assert "in line 3, column 'cabin' holds 'C85'. For training, leave it out with --drop cabin." in sentence(
         result.stderr
     )
+
+
+@pytest.fixture
+def in_german(run, tmp_path, rng):
+    """A model of a table as a German Excel writes it, and the same numbers in a frame."""
+    frame = pd.DataFrame(rng.random((30, 3)).round(4) + 1, columns=["größe", "b", "c"])
+    frame.to_csv(tmp_path / "de.csv", sep=";", decimal=",", encoding="cp1252", index=False)
+    how = ("--separator", ";", "--decimal", ",", "--encoding", "cp1252")
+    run("train", "de.csv", "-o", "m.safetensors", *how, *QUICK)
+    run("encode", "m.safetensors", "de.csv", "-o", "expected.npy")
+    return frame
+
+
+HINT = (
+    "The table of the fit was read with separator ';', decimal ',' and encoding 'cp1252'; if this one is written"
+    " otherwise, say --separator {} --decimal . --encoding utf-8."
+)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+def test_a_table_written_otherwise_than_that_of_the_fit_says_how_to_read_it(
+    separator, run, invoke, in_german, tmp_path
+):
+    in_german.to_csv(tmp_path / "t.csv", index=False, sep=separator)
+    result = invoke("encode", "m.safetensors", "t.csv", "-o", "a.npy")
+    assert result.exit_code == 1
+    shown = separator if separator == "," else f"'{separator}'"
+    assert HINT.format(shown) in sentence(result.stderr)
+    run(
+        *("encode", "m.safetensors", "t.csv", "-o", "a.npy"),
+        *("--separator", separator, "--decimal", ".", "--encoding", "utf-8"),
+    )
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "expected.npy"))
+
+
+def test_a_separator_takes_its_sign_from_decimals_that_only_the_model_remembers(run, in_german, tmp_path):
+    in_german.to_csv(tmp_path / "t.csv", index=False, encoding="cp1252")
+    run("encode", "m.safetensors", "t.csv", "-o", "a.npy", "--separator", ",")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "expected.npy"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
+def test_a_byte_order_mark_counts_more_than_a_remembered_encoding(encoding, run, in_german, tmp_path):
+    in_german.to_csv(tmp_path / "t.csv", sep=";", decimal=",", index=False, encoding=encoding)
+    run("encode", "m.safetensors", "t.csv", "-o", "a.npy")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "expected.npy"))
+
+
+def test_a_table_that_lacks_a_column_gets_no_advice_that_would_not_help(invoke, in_german, tmp_path):
+    in_german[["b"]].assign(d=1.5).to_csv(tmp_path / "t.csv", index=False)
+    result = invoke("encode", "m.safetensors", "t.csv", "-o", "a.npy")
+    assert "lacks columns" in sentence(result.stderr)
+    assert "The table of the fit" not in sentence(result.stderr)
+
+
+def test_labels_of_another_file_are_told_from_those_of_its_rows(invoke, images, tmp_path):
+    np.save(tmp_path / "y.npy", np.arange(40) % 2)
+    result = invoke("train", images, "-o", "m.safetensors", "-e", "softmax", "--labels", "y.npy", "--rows", "0:30")
+    assert result.exit_code == 1
+    assert (
+        f"y.npy has 40 labels for 60 rows of {images}, of which 30 are taken: are these the labels of another file?"
+    ) in sentence(result.stderr)
+
+
+def test_rows_that_there_are_not_are_said(invoke, images):
+    for rows, taken in (("50:100", 10), ("-100:", 60)):
+        result = invoke("train", images, "-o", "m.safetensors", "--rows", rows, *QUICK)
+        assert f"has 60 rows, so --rows {rows} takes {taken}." in sentence(result.stderr)
+    result = invoke("train", images, "-o", "m.safetensors", "--rows", "50:60", *QUICK)
+    assert "takes" not in result.stderr
+
+
+@pytest.mark.parametrize(("cell", "options"), [("1e400", ()), ("-inf", ()), ("inf", ("--missing", "drop"))])
+def test_infinity_is_found_in_its_cell(cell, options, invoke, tmp_path):
+    (tmp_path / "t.csv").write_text(f"a,b\n1,2\n3,{cell}\n5,6\n")
+    result = invoke("train", "t.csv", "-o", "m.safetensors", *options, *QUICK)
+    assert result.exit_code == 1
+    assert f"t.csv contains infinity: in line 3, column 'b' holds '{cell}'. Mend this line" in sentence(result.stderr)
+
+
+def test_infinity_in_a_parquet_file_is_found_in_its_column(invoke, tmp_path):
+    pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, np.inf]}).to_parquet(tmp_path / "t.parquet")
+    result = invoke("train", "t.parquet", "-o", "m.safetensors", *QUICK)
+    assert "contains NaN or infinity, first in row 1, column 'b'." in sentence(result.stderr)
+
+
+def test_pictures_are_to_be_cut_into_patches_first(run, invoke, images, tmp_path):
+    run("train", images, "-o", "m.safetensors", *QUICK)
+    (tmp_path / "photos").mkdir()
+    imsave(tmp_path / "photos" / "Sample 0.PNG", np.zeros((20, 20), np.uint8), check_contrast=False)
+    for command in (("encode", "m.safetensors"), ("evaluate", "m.safetensors"), ("train",)):
+        output = () if command[0] == "evaluate" else ("-o", "o.safetensors" if command == ("train",) else "o.npy")
+        for data in ("photos", "photos/Sample 0.PNG"):
+            result = invoke(*command, data, *output)
+            assert result.exit_code == 1
+            assert "cut patches out of" in sentence(result.stderr)
+            assert "rhohat patches" in sentence(result.stderr)
+
+
+def test_many_classes_of_few_rows_look_like_a_quantity(invoke, tmp_path, rng):
+    frame = pd.DataFrame(rng.random((90, 2)), columns=["a", "b"]).assign(y=np.arange(90) // 2, word="w")
+    frame["word"] = [f"w{number}" for number in frame["y"]]
+    frame.assign(few=frame["y"] % 9).to_csv(tmp_path / "t.csv", index=False)
+    for target, is_said in (("y", True), ("word", False), ("few", False)):
+        result = invoke(
+            *("train", "t.csv", "-o", "m.safetensors", "-e", "softmax", "--target", target),
+            *("--columns", "a,b", "--max-iter", "2"),
+        )
+        assert result.exit_code == 0
+        said = "45 classes in 90 rows have 2 rows each on average; if what is predicted is a quantity, -e regressor"
+        assert (said in sentence(result.stderr)) == is_said
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--activation", "must be one of 'identity', 'leaky_relu', 'maxout', 'parametric_relu', 'relu', 'sigmoid'"),
+        ("--solver", "must be one of 'adam', 'conjugate_gradient', 'gradient_descent', 'lbfgs', 'newton_cg' and 'sgd'"),
+    ],
+)
+def test_names_that_there_are_not_are_answered_with_those_that_there_are(option, message, invoke, images):
+    result = invoke("train", images, "-o", "m.safetensors", option, "foo")
+    assert result.exit_code == 2
+    assert message in sentence(result.stderr)
+    assert "rhohat." not in sentence(result.stderr)
 
 
 def test_a_model_of_one_of_two_columns_of_a_name_reads_its_own_file_again(run, tmp_path, rng):
@@ -239,7 +383,7 @@ def test_rows_that_are_left_out_of_what_is_written_are_said(run, invoke, tmp_pat
     run("train", "t.csv", "-o", "m.safetensors", *QUICK)
     result = invoke("encode", "m.safetensors", "gaps.csv", "-o", "a.npy", "--missing", "drop")
     assert result.exit_code == 0
-    assert "1 of the 31 rows of gaps.csv have missing values and are left out" in sentence(result.stderr)
+    assert "1 of the 31 rows of gaps.csv has missing values and is left out" in sentence(result.stderr)
     assert len(np.load(tmp_path / "a.npy")) == 30
 
 

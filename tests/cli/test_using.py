@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import rhohat
@@ -163,3 +164,45 @@ def test_who_reads_only_the_first_lines_is_no_error(run, model, tmp_path):
     encoding.wait()
     assert "Traceback" not in error
     assert "error" not in error
+
+
+@pytest.fixture
+def with_gaps(run, tmp_path, rng):
+    """A table of 30 rows of which two lack a number, and models of it; the numbers of the others."""
+    frame = pd.DataFrame(rng.random((30, 3)), columns=list("abc")).assign(kind=["x", "y"] * 15)
+    frame.loc[[2, 17], ["a", "c"]] = np.nan
+    frame.to_csv(tmp_path / "gaps.csv", index=False)
+    frame.drop(columns="kind").to_parquet(tmp_path / "gaps.parquet")
+    how = ("--max-iter", "3", "--missing", "drop", "--quiet")
+    run("train", "gaps.csv", "-o", "ae.safetensors", "--drop", "kind", "--hidden", "2", *how)
+    run("train", "gaps.csv", "-o", "c.safetensors", "-e", "softmax", "--target", "kind", *how)
+    return np.delete(np.arange(30), [2, 17])
+
+
+@pytest.mark.parametrize("source", ["gaps.csv", "gaps.parquet"])
+@pytest.mark.parametrize("command", ["encode", "reconstruct", "predict"])
+def test_rows_that_are_left_have_their_numbers_in_a_table(command, source, run, invoke, with_gaps, tmp_path):
+    model = "c.safetensors" if command == "predict" else "ae.safetensors"
+    how = ("--missing", "drop")
+    whole = run(command, model, source, "-o", "-", *how).splitlines()
+    assert whole[0].split(",")[0] == "row"
+    assert [int(line.split(",")[0]) for line in whole[1:]] == with_gaps.tolist()
+    some = run(command, model, source, "-o", "-", *how, "--rows", "10:20").splitlines()
+    assert some == [whole[0], *whole[11:21]]
+    result = invoke(command, model, source, "-o", "o.csv", *how)
+    assert (tmp_path / "o.csv").read_text().splitlines() == whole
+    assert "The column 'row' says which rows these are, counted from 0." in sentence(result.stderr)
+    result = invoke(command, model, source, "-o", "o.npy", *how)
+    assert "o.npy has 28 rows of 30; rhohat.open_rows(..., missing='drop').kept has their numbers" in sentence(
+        result.stderr
+    )
+    numbers = np.load(tmp_path / "o.npy")
+    assert len(numbers) == 28
+    assert [line.split(",", 1)[1] for line in whole[1:]] == [",".join(map(str, np.atleast_1d(row))) for row in numbers]
+
+
+@pytest.mark.usefixtures("with_gaps")
+def test_rows_have_no_numbers_where_none_is_missing(run, tmp_path, rng):
+    pd.DataFrame(rng.random((5, 3)), columns=list("abc")).to_csv(tmp_path / "whole.csv", index=False)
+    for options in (("--missing", "drop"), (), ("--rows", "1:3")):
+        assert run("encode", "ae.safetensors", "whole.csv", "-o", "-", *options).startswith("unit_0,")

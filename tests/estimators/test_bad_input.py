@@ -1,6 +1,7 @@
 """Bad input gets a clear error before any work starts."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -551,3 +552,41 @@ def test_partial_fit_with_another_solver_names_a_remedy_that_can_be_followed():
     with pytest.raises(ValueError, match="solver") as caught:
         begun.set_params(solver="sgd").partial_fit(GOOD)
     assert "MiniBatchState" not in str(caught.value)
+
+
+FRAME = pd.DataFrame(GOOD, columns=["a", "b", "c", "d"])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda X: SparseAutoencoder().fit(X),
+        lambda X: SoftmaxRegression().fit(X, LABELS),
+        lambda X: FeedforwardRegressor().fit(X, TARGETS),
+        lambda X: StackedAutoencoder().fit(X),
+    ],
+    ids=["autoencoder", "classifier", "regressor", "stack"],
+)
+def test_columns_of_bad_numbers_are_named(use):
+    with pytest.raises(ValueError, match=r"could not convert string to float: 'Bob'\. The columns 'b', 'd' of X hold"):
+        use(FRAME.assign(b="Bob", d="Rome"))
+    with pytest.raises(ValueError, match=r"The column 'c' of X holds texts: leave it out, as with drop\(columns=\['c'"):
+        use(FRAME.assign(c="Bob"))
+    for hole, word in ((np.nan, "NaN"), (np.inf, "infinity")):
+        holes = FRAME.mask(FRAME.index.to_numpy()[:, None] * [0, 0, 1, 0] == 7, hole)
+        with pytest.raises(ValueError, match=rf"(?s)Input X contains {word}.*first in row 7, column 'c'"):
+            use(holes)
+        with pytest.raises(ValueError, match=rf"(?s)Input X contains {word}.*first in row 7, column 2"):
+            use(holes.to_numpy())
+    with pytest.raises(ValueError, match=r"rhohat.MeanImputer, or leave such rows out, as with dropna\(\)"):
+        use(FRAME.mask(FRAME > 0.9))
+
+
+def test_columns_of_bad_targets_are_named():
+    targets = pd.DataFrame(TARGETS, columns=["x", "y"])
+    with pytest.raises(
+        ValueError, match=r"Input y contains NaN\. It is first in row 3, column 'y'. Leave such rows out"
+    ):
+        FeedforwardRegressor().fit(FRAME, targets.mask(targets.index.to_numpy()[:, None] * [0, 1] == 3))
+    with pytest.raises(ValueError, match=r"Input y contains infinity.*It is first in row 0"):
+        FeedforwardRegressor().fit(FRAME, np.full(20, np.inf))

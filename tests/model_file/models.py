@@ -4,6 +4,7 @@ import warnings
 from functools import cache
 
 import numpy as np
+import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -58,6 +59,10 @@ _MAKERS = {
         [rhohat.SparseAutoencoder(n_components=5, **_QUICK)], **_QUICK
     ).fit(X, LABELS.astype(object)),
     "regressor": lambda: rhohat.FeedforwardRegressor(hidden_layer_sizes=(3,), **_QUICK).fit(X, TARGETS[:, 0]),
+    "named targets": lambda: rhohat.FeedforwardRegressor(hidden_layer_sizes=(3,), **_QUICK).fit(
+        X, pd.DataFrame(TARGETS, columns=["difference", "third"])
+    ),
+    "named classes": lambda: rhohat.SoftmaxRegression(**_QUICK).fit(X, pd.Series(LABELS, name="number")),
     "scaled regressor": lambda: rhohat.FeedforwardRegressor(
         hidden_layer_sizes=(3,), output_activation="sigmoid", **_QUICK
     ).fit(X, 1e6 + TARGETS),

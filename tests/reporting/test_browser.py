@@ -1,8 +1,12 @@
 """The page in a real browser: what a reader does with it, and that it asks nobody for anything."""
 
+import base64
+import contextlib
 import json
 import os
+import re
 import shutil
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -14,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from rhohat import SparseAutoencoder
+from rhohat import SoftmaxRegression, SparseAutoencoder
 from rhohat.reporting import report
 from tests.reporting.pages import image_of, record_of
 
@@ -61,8 +65,29 @@ def pages(tmp_path_factory):
         images.coefs_[0][:, unit], images.intercepts_[0][unit] = 0, -1
     table = pd.DataFrame(rng.random((90, 4)), columns=HOSTILE)
     bars = SparseAutoencoder(n_components=5, sparsity=0.2, **parameters).fit(table)
+    wide = pd.DataFrame(
+        rng.normal(size=(60, 12)) * np.geomspace(1e-12, 1e9, 12), columns=[f"a_long_{n}" for n in range(12)]
+    )
+    small = 1e-4 * rng.normal(size=(60, 12))
+    numbers = SparseAutoencoder(n_components=3, sparsity_weight=0.0, **parameters).fit(wide / wide.std())
+    numbers.coefs_[0] *= 1e-4
+    del numbers.training_range_  # or rows of another scale would be warned of
+    tiny = SparseAutoencoder(n_components=24, activation="tanh", sparsity_weight=0.0, **parameters).fit(X)
+    tiny.coefs_[0] *= 1e-5
+    tiny.intercepts_[0] = -1e-4 * rng.random(24)
+    classes = SoftmaxRegression(max_iter=1000, tol=1e-2, random_state=0).fit(X, rng.integers(0, 3, 200))
+    same = SparseAutoencoder(n_components=5, sparsity=0.2, **parameters).fit(table)
+    same.coefs_[0] *= 1e-9
     found = {}
-    for name, model, data in (("images", images, X), ("table", bars, table)):
+    for name, model, data in (
+        ("images", images, X),
+        ("table", bars, table),
+        ("wide", numbers, wide),
+        ("small", numbers, small),
+        ("tiny", tiny, X),
+        ("classes", classes, X),
+        ("constant", same, table),
+    ):
         path = folder / f"{name} <b>'&.html"
         found[name] = record_of(report(model, data, path, title=HOSTILE[0])), path.as_uri()
     return found
@@ -307,6 +332,152 @@ def test_tiles_out_of_sight_are_not_drawn_before_they_are_near(driver, open_page
     assert driver.execute_script(count) == 0
     driver.execute_script("document.getElementById('grid').scrollIntoView({ behavior: 'instant' })")
     wait_for(driver, lambda: driver.execute_script(count) > 0)
+
+
+def test_what_is_seen_first_is_drawn_without_waiting_for_an_observer(driver, open_page):
+    never = "window.IntersectionObserver = class { observe() {} unobserve() {} }"
+    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": never})
+    try:
+        open_page(height=4000)
+        assert driver.execute_script("return document.querySelectorAll('#grid canvas[data-drawn]').length") == 30
+        open_page("table", height=4000)
+        assert driver.execute_script("return document.querySelectorAll('#grid .level').length") == 5 * 4
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def printed(driver):
+    """The drawing operators of the page as a PDF, and how many pictures it holds."""
+    pdf = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    operators = b""
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error):
+            operators += zlib.decompress(stream)
+    return operators.decode("latin-1"), len(re.findall(rb"/Subtype\s*/Image", pdf))
+
+
+def test_a_printed_page_has_the_pictures_of_all_units(driver, open_page):
+    record = open_page(width=390, height=300)
+    _, n_pictures = printed(driver)
+    assert n_pictures >= 30
+    drawn = "return [...document.querySelectorAll('#grid canvas')].map((canvas) =>"
+    drawn += " [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data])"
+    for unit, data in enumerate(driver.execute_script(drawn)):
+        np.testing.assert_array_equal(np.array(data).reshape(8, 8, 4)[:, :, 0], image_of(record["inputs"], unit, 8, 8))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_printed_page_has_the_bars_of_all_units_in_their_colours_on_white(scheme, driver, open_page):
+    open_page("table", width=390, height=300, scheme=scheme)
+    if scheme == "dark":
+        driver.execute_script("document.documentElement.dataset.theme = 'dark'")
+    operators, _ = printed(driver)
+    assert driver.execute_script("return document.querySelectorAll('#grid .level').length") == 5 * 4
+    fills = np.array(re.findall(r"([\d.]+) ([\d.]+) ([\d.]+) rg", operators), dtype=float)
+    for colour in ((0x17, 0x5E, 0x8C), (0xB4, 0x47, 0x0F)):  # of positive and of negative bars on a light page
+        assert np.any(np.abs(fills - np.array(colour) / 255).max(axis=1) < 0.005)
+    assert not np.any(fills[:, :3].max(axis=1) < 0.1)  # no dark page behind them
+
+
+@pytest.mark.parametrize("name", ["images", "table"])
+def test_print_media_draw_all_units_too(name, driver, open_page):
+    open_page(name, width=390, height=300)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    count = "return document.querySelectorAll('#grid canvas[data-drawn], #grid .weights:not(:empty)').length"
+    try:
+        wait_for(driver, lambda: driver.execute_script(count) == (30 if name == "images" else 5))
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+FIGURES = """
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        // Names of features end at the edge of their column, whatever they are.
+        const left_out = ".weight > span:first-child, script, style, noscript, .unseen, option, title, desc";
+        if (node.parentElement.closest(left_out)) continue;
+        for (const match of node.data.matchAll(/[\u2212-]?\\d+(?:[.,]\\d+)*(?:e[+\u2212-]?\\d+)?/g)) {
+            const range = document.createRange();
+            range.setStart(node, match.index);
+            range.setEnd(node, match.index + match[0].length);
+            const boxes = [...range.getClientRects()].filter((box) => box.width > 0);
+            if (!boxes.length) continue;
+            const lines = new Set(boxes.map((box) => Math.round(box.top / 4))).size;
+            const { left, right, top, bottom } = range.getBoundingClientRect();
+            const beside = node.parentElement.closest("#grid, .pairs, .strip, tr, .weight, svg");
+            found.push({ text: match[0], lines, left, right, top, bottom, beside });
+        }
+    }
+    const touching = [];
+    for (const [place, a] of found.entries()) {
+        for (const b of found.slice(place + 1)) {
+            if (!a.beside || a.beside !== b.beside) continue;
+            const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            const gap = Math.max(a.left, b.left) - Math.min(a.right, b.right);
+            if (height > 4 && gap < 3) touching.push(`${a.text} ${b.text}`);
+        }
+    }
+    return [found.length, found.filter((one) => one.lines > 1).map((one) => one.text), touching];
+"""
+
+
+@pytest.mark.parametrize("name", ["images", "table", "wide", "small", "tiny", "classes", "constant"])
+@pytest.mark.parametrize("width", [1200, 700, 500, 360, 320])
+def test_no_figure_is_broken_over_lines_or_runs_into_another(width, name, driver, open_page):
+    open_page(name, width=width, height=900)
+    driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    driver.execute_script("dispatchEvent(new Event('beforeprint'))")  # all units are drawn
+    for address in ("", "#unit-1"):
+        driver.execute_script("location.hash = arguments[0]", address)
+        wait_for(driver, lambda address=address: is_open(driver) == bool(address))
+        n_found, broken, touching = driver.execute_script(FIGURES)
+        assert n_found > 40
+        assert broken == []
+        assert touching == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_text_of_the_target_is_legible_before_dots(scheme, driver, open_page):
+    open_page("table", scheme=scheme)
+    style = "const style = getComputedStyle(document.querySelector('.target-label'));"
+    order, stroke, paper = driver.execute_script(
+        style + "return [style.paintOrder, style.stroke, getComputedStyle(document.body).backgroundColor]"
+    )
+    assert order.startswith("stroke")
+    assert stroke == paper
+
+
+def test_units_of_the_output_are_called_after_their_classes(driver, open_page):
+    record = open_page("classes")
+    assert record["labels"] == ["0", "1", "2"]
+    texts = "return [...document.querySelectorAll('#grid .caption span:first-child')].map((one) => one.innerText)"
+    shown = [" ".join(text.split()) for text in driver.execute_script(texts)]
+    assert shown == [f"unit {unit} · class {unit}" for unit in range(3)]
+    tile(driver, 2).click()
+    wait_for(driver, lambda: is_open(driver))
+    assert " ".join(heading(driver).split()) == "Unit 2 · class 2"
+
+
+def test_units_that_do_not_vary_are_marked_and_filtered_as_dead_ones_are(driver, open_page):
+    record = open_page("constant")
+    assert record["constant"] == list(range(5))
+    for unit in range(5):
+        label = tile(driver, unit).get_attribute("aria-label")
+        assert ("dead" if unit in record["dead"] else "constant") in label
+        assert (
+            driver.execute_script("return getComputedStyle(arguments[0]).borderTopStyle", tile(driver, unit))
+            == "dashed"
+        )
+    state = Select(driver.find_element(By.ID, "state"))
+    state.select_by_value("constant")
+    assert shown_units(driver) == list(range(5))
+    state.select_by_value("alive")
+    assert shown_units(driver) == []
+    driver.execute_script("location.hash = '#unit-1'")
+    wait_for(driver, lambda: is_open(driver))
+    assert driver.find_element(By.CSS_SELECTOR, "#unit-heading .tag").text == "constant: the same on every row"
 
 
 def test_a_table_has_bars_with_the_names_of_its_features_as_text(driver, open_page):

@@ -23,6 +23,7 @@ from rhohat import (
 )
 from rhohat.metrics import ReconstructionStatistics, default_threshold
 from rhohat.reporting import report
+from rhohat.reporting.page import _unbroken
 from tests.reporting.pages import figures_of, image_of, pixels_of, record_of
 
 HOSTILE = ["</script><img src=x onerror=alert(1)>", "a \"b\" 'c' &amp; <b>", "größe\u2028ρ̂", "plain", "{{ 7 * 7 }}"]
@@ -159,6 +160,114 @@ def test_a_row_source_stays_open_and_a_file_is_closed(tmp_path, rng):
     with open_rows(tmp_path / "rows.npy") as rows:
         report(fitted(X), rows)
         np.testing.assert_array_equal(rows.read(0, 60), X)
+
+
+def test_a_page_names_files_without_their_folders(tmp_path, rng):
+    table = pd.DataFrame(rng.random((60, 5)), columns=list("abcde"))
+    table.iloc[:2, 1] = np.nan
+    folder = tmp_path / "jane" / "secret project"
+    folder.mkdir(parents=True)
+    table.to_csv(folder / "rows.csv", index=False)
+    table.dropna().to_parquet(folder / "rows.parquet")
+    np.savez(folder / "rows.npz", X=table.dropna().to_numpy())
+    for name in ("rows.csv", "rows.parquet", "rows.npz"):
+        with open_rows(folder / name, missing="drop" if name == "rows.csv" else "error") as rows:
+            model = fitted(rows, 2, checkpoint=str(folder / "states" / name))
+            for data in (rows, rows[3:30]):
+                for max_rows in (None, 7, 1):
+                    page = report(model, data, max_rows=max_rows)
+                    assert name in page
+                    assert "jane" not in page
+                    assert "secret" not in page
+
+
+def test_one_is_in_the_singular_everywhere(rng):
+    X = rng.random((40, 1))
+    model = fitted(X, 1)
+    model.n_iter_ = model.n_evaluations_ = 1
+    page = report(model, X[:1], title="A model")
+    text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
+    assert re.findall(r"(?<![\d.,])1 (?!is\b)[a-z]+s\b", text) == []
+    assert "the only row of" in text
+    assert "1 feature," in text
+    assert "1 iteration, 1 evaluation of J" in text
+    text = report(fitted(X[:1], 1), X, max_rows=1)
+    assert "1 row in memory" in text
+    assert "1 of the 40 of" in text
+    wide = rng.random((30, 17))
+    assert "1 other is left out" in report(fitted(wide, 2), wide, image_shape=None)
+    image = report(fitted(wide, 2), wide[:1], image_shape=(1, 17))
+    assert "the only row of the array; an image of 1 × 17 pixels" in image
+
+
+def test_one_row_that_is_left_out_is_in_the_singular(tmp_path, rng):
+    table = pd.DataFrame(rng.random((60, 5)), columns=list("abcde"))
+    table.iloc[7, 1] = np.nan
+    table.to_csv(tmp_path / "holes.csv", index=False)
+    with open_rows(tmp_path / "holes.csv", missing="drop") as rows:
+        assert "1 of the 60 rows of holes.csv has missing values and is left out." in report(fitted(rows, 2), rows)
+
+
+def constant_units(estimator, units):
+    """Let units of the first layer give one activation for every row, but for rounding."""
+    estimator.coefs_[0][:, units] *= 1e-9
+    return estimator
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_units_that_do_not_vary_are_counted_and_named(dtype, rng):
+    X = rng.random((100, 16)).astype(dtype)
+    autoencoder = constant_units(fitted(X), [1, 3])
+    page = report(autoencoder, X)
+    codes = autoencoder.transform(X).astype(np.float64)
+    assert np.flatnonzero(np.ptp(codes, axis=0) <= 1e-3 * codes.mean(axis=0)).tolist() == [1, 3]
+    assert figures_of(page)["units that do not vary"] == 2
+    assert record_of(page)["constant"] == [1, 3]
+    assert 'class="remarks"' not in page
+
+
+def test_a_model_of_which_no_unit_varies_is_remarked_on_near_the_top(rng):
+    X = rng.random((100, 16))
+    page = report(constant_units(fitted(X), slice(None)), X)
+    (remark,) = re.findall(r'<ul class="remarks"[^>]*>\s*<li>(.*?)</li>\s*</ul>', page, re.DOTALL)
+    assert remark.startswith(
+        "All units give the same activation for every row: the model has learned nothing but the means of the features."
+    )
+    assert "smaller weight_decay, a smaller sparsity_weight" in remark
+    assert page.index('class="remarks"') < page.index('id="figures-heading"')
+    labels = np.arange(100) % 2
+    classifier = FeedforwardClassifier(hidden_layer_sizes=(3,), max_iter=200, tol=1e-2, random_state=0).fit(X, labels)
+    page = report(constant_units(classifier, slice(None)), X)
+    assert (
+        "All units give the same activation for every row: what the model predicts does not depend on the row" in page
+    )
+
+
+def test_rows_that_are_all_the_same_say_nothing_about_a_model(rng):
+    X = rng.random((100, 16))
+    autoencoder = fitted(X)
+    for rows in (X[:1], np.repeat(X[:1], 5, axis=0)):
+        assert 'class="remarks"' not in report(autoencoder, rows)
+
+
+def test_units_that_have_no_place_on_the_chart_are_told_in_words(rng):
+    X = rng.random((100, 16))
+    autoencoder = fitted(X, 6)
+    assert "lower edge" not in report(autoencoder, X)
+    autoencoder.intercepts_[0][:3] = -60.0, -40.0, -4.5
+    page = report(autoencoder, X)
+    (chart,) = re.findall(r"<figure>(?:(?!<figure>).)*Mean activation ρ̂ of each unit.*?</figure>", page, re.DOTALL)
+    means = autoencoder.transform(X).mean(axis=0)
+    smallest = np.sort(means)[2]
+    assert means.max() / smallest > 20
+    texts = re.findall(r"2 units far below the others, below ([\d.]+), are drawn at the lower edge\.", chart)
+    assert [float(text) for text in texts] == pytest.approx([smallest] * 2, rel=1e-3)  # to be seen, and to be heard
+
+
+def test_numbers_in_sentences_are_not_broken_at_their_signs():
+    assert str(_unbroken("<b> 1.4e-04 or -2e-5, e-mail")) == (
+        '&lt;b&gt; <span class="whole">1.4e-04</span> or <span class="whole">-2e-5</span>, e-mail'
+    )
 
 
 def test_some_of_the_rows_are_spread_over_all(rng):
@@ -347,9 +456,9 @@ def test_a_part_of_the_rows_is_named_and_its_rows_have_their_numbers(shape, scal
         model[0].fit(X)
     with open_rows(tmp_path / "rows.npy") as rows:
         page = report(model, rows[30:70], image_shape=shape)
-        assert f"all 40 of {rows.name}[30:70];" in page
+        assert "all 40 of rows.npy[30:70];" in page
         assert "on rows.npy[30:70]</h1>" in page
-        assert f"all 80 of {rows.name};" in report(model, rows[:], image_shape=shape)
+        assert "all 80 of rows.npy;" in report(model, rows[:], image_shape=shape)
     numbers = record_of(page)["rows"]["numbers"]
     assert min(numbers) >= 30
     assert max(numbers) < 70

@@ -94,6 +94,9 @@ def test_a_callback_stops_the_run_by_returning_true(solver):
     assert result.success
     assert result.n_iter == 3
     assert seen == [1, 2, 3]
+    assert result.message == "A callback stopped the fit after 3 iterations."
+    result = solver.minimize(problem, problem.start, tol=0, callbacks=[lambda state: True])
+    assert result.message == "A callback stopped the fit after 1 iteration."
 
 
 @each

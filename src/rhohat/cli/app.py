@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 import sys
 import tempfile
 import warnings
@@ -85,24 +86,28 @@ _TRANSLATIONS = {
     "skip_unreadable=True": "--skip-unreadable",
     "image_axis=": "--image-axis ",
     "checkpoint=": "--checkpoint ",
-    "Choose other columns, or change it.": "For training, leave it out with --drop, or predict it with --target.",
-    "header=False": "--no-header",
-    "header=True": "--header",
+    "rhohat.read_images and rhohat.sample_patches": "rhohat patches",
     "such cells in, or leave": "such cells in, train a model that does so with --missing mean, or leave",
 }
 #: Keyword arguments that are options of the same name here.
-_OPTION = re.compile(r"""\b(missing|separator|decimal|thousands|encoding|row_axes)=(\d+|'[\w-]+'|'[^']'|"'")""")
+_OPTION = re.compile(
+    r"""\b(header|missing|separator|decimal|thousands|encoding|row_axes)=(\d+|True|False|'[\w-]+'|'[^']'|'\\t'|"'")"""
+)
 
 
 def _translated(text: str) -> str:
     for ours, theirs in _TRANSLATIONS.items():
         text = text.replace(ours, theirs)
-    return _OPTION.sub(_as_option, text)
+    return re.sub(r", (?=--[a-z])", " ", _OPTION.sub(_as_option, text))
 
 
 def _as_option(found: re.Match[str]) -> str:
     value = found[2].strip("'")
-    return f"--{found[1].replace('_', '-')} {value if value.replace('-', '').isalnum() else found[2]}"
+    if found[1] == "header":
+        return "--header" if value == "True" else "--no-header"
+    ends_a_sentence = found.string[found.end() : found.end() + 1] == "."
+    is_plain = value.replace("-", "").isalnum() or (shlex.quote(value) == value and not ends_a_sentence)
+    return f"--{found[1].replace('_', '-')} {value if is_plain else found[2]}"
 
 
 def _say_once(ctx: Any, remark: str, said: set[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
 from rhohat.whole_files import replacing
@@ -18,7 +19,13 @@ __all__ = ["STANDARD_OUTPUT", "write_rows"]
 STANDARD_OUTPUT = Path("-")
 
 
-def write_rows(path: Path, blocks: Iterable[FloatArray], n_rows: int, names: Sequence[str] | None = None) -> None:
+def write_rows(
+    path: Path,
+    blocks: Iterable[FloatArray],
+    n_rows: int,
+    names: Sequence[str] | None = None,
+    numbers: NDArray[np.intp] | None = None,
+) -> None:
     """Write rows block by block: a whole file, or none.
 
     Parameters
@@ -31,6 +38,8 @@ def write_rows(path: Path, blocks: Iterable[FloatArray], n_rows: int, names: Seq
         Of all blocks together.
     names : sequence of str, default=None
         Of the columns.
+    numbers : array of int, of shape (n_rows,), default=None
+        Which rows of the source these are, where some were left out: CSV has them in a first column, "row".
 
     Raises
     ------
@@ -40,10 +49,10 @@ def write_rows(path: Path, blocks: Iterable[FloatArray], n_rows: int, names: Seq
         If the file cannot be written.
     """
     if path == STANDARD_OUTPUT:
-        _write_text(sys.stdout, blocks, names)
+        _write_text(sys.stdout, blocks, names, numbers)
     elif path.suffix == ".csv":
         with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
-            _write_text(file, blocks, names)
+            _write_text(file, blocks, names, numbers)
     elif path.suffix == ".npy":
         with replacing(path) as unfinished:
             _write_npy(unfinished, blocks, n_rows)
@@ -51,12 +60,19 @@ def write_rows(path: Path, blocks: Iterable[FloatArray], n_rows: int, names: Seq
         raise ValueError(f"rows are written to a .npy or .csv file, or to - as CSV; got {path}.")
 
 
-def _write_text(file: IO[str], blocks: Iterable[FloatArray], names: Sequence[str] | None) -> None:
+def _write_text(
+    file: IO[str], blocks: Iterable[FloatArray], names: Sequence[str] | None, numbers: NDArray[np.intp] | None
+) -> None:
     writer = csv.writer(file, lineterminator="\n")
     if names is not None:
-        writer.writerow(names)
+        writer.writerow(names if numbers is None else ["row", *names])
+    start = 0
     for block in blocks:
-        writer.writerows(block.reshape(len(block), -1).astype(np.str_))  # the shortest digits that are the same number
+        cells = block.reshape(len(block), -1).astype(np.str_)  # the shortest digits that are the same number
+        if numbers is not None:
+            stop = start + len(block)
+            cells, start = np.column_stack([numbers[start:stop].astype(np.str_), cells]), stop
+        writer.writerows(cells)
 
 
 def _write_npy(path: Path, blocks: Iterable[FloatArray], n_rows: int) -> None:

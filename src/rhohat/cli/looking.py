@@ -25,10 +25,11 @@ from rhohat.cli.app import (
     print_json,
 )
 from rhohat.cli.progress import FitProgress
-from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, reads_rows
+from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
 from rhohat.components import settings_of
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.targets import check_labels
 from rhohat.evaluation import evaluate as evaluate_model
 from rhohat.extras import import_extra
 from rhohat.model_file import describe, load
@@ -56,10 +57,17 @@ ImageShape = Annotated[
 @app.command()
 @reads_rows
 def evaluate(
+    ctx: typer.Context,
     model: Model,
     data: Data,
     labels: Labels = None,
-    target: Annotated[str | None, typer.Option(help="The column of DATA that is predicted, or several.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of DATA that is predicted, or several. By default those of the training, where DATA is a"
+            " table that has them."
+        ),
+    ] = None,
     threshold: Threshold = None,
     reading: ReadingOptions = _AS_IT_COMES,
     as_json: Json = False,
@@ -69,7 +77,7 @@ def evaluate(
     """Print how well a model does on rows: explained variance, sparsity, dead units, J, and the score with labels."""
     loaded = load(model)
     _check_targets(loaded, labels, target)
-    with FitProgress(quiet=quiet) as progress, reading.open_for(loaded, data, target) as rows:
+    with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
         y = _targets(loaded, rows, labels, reading)
         progress.announce(f"evaluating {len(rows)} rows")
         found = evaluate_model(loaded, rows, y, threshold=threshold)
@@ -91,19 +99,30 @@ def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None
 def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
     """Return what is predicted, where it was given."""
     y = rows.targets if labels is None else reading.labels(labels, rows)
+    estimator: Any = estimator_of(loaded)
     if y is None:
         return None
-    return as_numbers(y) if is_regressor(estimator_of(loaded)) else as_classes(y)
+    if is_regressor(estimator):
+        return as_numbers(y)
+    check_labels(as_classes(y), estimator.classes_, name_of_targets(rows) if labels is None else str(labels))
+    return y
 
 
 @app.command()
 @reads_rows
 def report(
+    ctx: typer.Context,
     model: Model,
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
     labels: Labels = None,
-    target: Annotated[str | None, typer.Option(help="The column of DATA that is predicted, or several.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of DATA that is predicted, or several. By default those of the training, where DATA is a"
+            " table that has them."
+        ),
+    ] = None,
     image_shape: ImageShape = None,
     tabular: Annotated[bool, typer.Option("--tabular", help="Draw bars by column, no pictures.")] = False,
     threshold: Threshold = None,
@@ -126,7 +145,7 @@ def report(
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
     loaded = load(model)
     _check_targets(loaded, labels, target)
-    with FitProgress(quiet=quiet) as progress, reading.open_for(loaded, data, target) as rows:
+    with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
         progress.announce(f"looking at {len(rows)} rows")
         write_report(
             loaded,
@@ -154,6 +173,7 @@ class _Picture(StrEnum):
 @app.command()
 @reads_rows
 def plot(
+    ctx: typer.Context,
     model: Model,
     data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Rows, for reconstructions.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png, .svg or .pdf file to write.")] = Path(
@@ -185,7 +205,7 @@ def plot(
             raise typer.BadParameter(
                 "reconstructions need rows: plot MODEL DATA --what reconstructions.", param_hint="DATA"
             )
-        with reading.open_for(loaded, data) as rows:
+        with reading.open_for(ctx, loaded, data) as rows:
             prepared = prepare_rows(loaded, rows)
             some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
             shape = _picture_shape(asked, loaded, rows, prepared)
@@ -225,6 +245,7 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
         "n_parameters": estimator.network_.n_parameters,
         "dtype": str(estimator.coefs_[0].dtype),
         "feature_names": feature_names_of(loaded),
+        "target_names": getattr(estimator, "target_names_", None),
         "data": {"rows": estimator.n_samples_fit_, "name": estimator.data_name_},
         "training": [
             {
@@ -282,6 +303,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     names = found["feature_names"]
     if names:
         lines.append(("columns", ", ".join(names[:20]) + (f", … ({len(names)})" if len(names) > 20 else "")))
+    if found["target_names"]:
+        lines.append(("predicts", ", ".join(found["target_names"])))
     for one in found["training"]:
         terms = ", ".join(f"{value:.4g} {name.replace('_', ' ')}" for name, value in one["terms"].items())
         if one["part"]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import inspect
 import re
+import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import wraps
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -21,9 +23,10 @@ from numpy.typing import NDArray
 from rhohat.cli.app import note
 from rhohat.data import MeanImputer, RowSource, open_labels, open_rows, open_table
 from rhohat.data.rows.base import notes_on_dropped
+from rhohat.exceptions import TextColumnsError
 from rhohat.models import open_model_rows, preprocessing_of
 
-__all__ = ["Missing", "ReadingOptions", "as_classes", "as_numbers", "reads_rows", "split_names"]
+__all__ = ["Missing", "ReadingOptions", "as_classes", "as_numbers", "name_of_targets", "reads_rows", "split_names"]
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -83,28 +86,36 @@ class ReadingOptions:
 
     @contextmanager
     def open(
-        self, ctx: Any, data: Path, columns: str | None, drop: str | None, target: str | None
+        self, ctx: Any, data: Path, columns: str | None, drop: str | None, target: str | None, *, supervised: bool
     ) -> Iterator[RowSource]:
         """Give rows to learn from; their `targets` are what is to be predicted, where that is a column of the table."""
+        may_be_target = supervised and target is None
         how = self._how()
         if self.missing is Missing.MEAN:
             how["missing"] = "keep"
         chosen = None if columns is None else split_names(columns)
         left_out = [] if drop is None else split_names(drop)
-        if target is None:
-            source = open_rows(data, columns=chosen, drop=left_out, **how)
-        else:
-            how.pop("row_axes", None)
-            source, y = open_table(data, split_names(target), columns=chosen, drop=left_out, **how)
-            source.targets = y
+        try:
+            if target is None:
+                source = open_rows(data, columns=chosen, drop=left_out, **how)
+            else:
+                how.pop("row_axes", None)
+                source, _ = open_table(data, split_names(target), columns=chosen, drop=left_out, **how)
+        except TextColumnsError as error:
+            raise ValueError(_without_texts(error, chosen, left_out, may_be_target=may_be_target)) from None
         with source:
             for sentence in source.notes:
                 note(ctx, sentence)
-            yield self._some(source)
+            yield self._some(ctx, source)
 
     @contextmanager
-    def open_for(self, model: Any, data: Path, target: str | None = None) -> Iterator[RowSource]:
-        """Give rows for a fitted model; their `targets` are what is predicted, where that is a column of the table."""
+    def open_for(
+        self, ctx: Any, model: Any, data: Path, target: str | None = None, *, scores: bool = False
+    ) -> Iterator[RowSource]:
+        """Give rows for a fitted model; their `targets` are what is predicted, where that is a column of the table.
+
+        Where no target is said and `scores` is True, it is that of the training, if the table has it.
+        """
         how = self._how()
         if self.missing is Missing.MEAN:
             how.pop("missing")  # the model knows the means
@@ -112,10 +123,17 @@ class ReadingOptions:
                 raise typer.BadParameter(
                     "the model knows no means; train it with --missing mean.", param_hint="--missing"
                 )
-        with open_model_rows(model, data, target=None if target is None else split_names(target), **how) as source:
+        said = None if target is None else split_names(target)
+        try:
+            opened = open_model_rows(model, data, target=said, find_targets=scores, **how)
+        except TextColumnsError as error:
+            raise ValueError(f"{error.problem} The model was fitted to numbers there.") from None
+        with opened as source:
             for sentence in notes_on_dropped(source.n_rows_found, len(source), source.name):
                 warnings.warn(sentence, stacklevel=3)
-            yield self._some(source)
+            if said is None and source.targets is not None:
+                note(ctx, f"note: the model predicts {name_of_targets(source)}, so it is compared with that.")
+            yield self._some(ctx, source)
 
     def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
         """Return the labels in a file, one for each row."""
@@ -127,6 +145,12 @@ class ReadingOptions:
             labels = open_labels(path, n_samples=len(rows), encoding=self.encoding)  # of the rows that are left
         if len(labels) != len(rows):
             hint = f" To take the first of them, say --rows 0:{len(rows)}." if len(labels) > len(rows) else ""
+            if self.rows is not None:
+                file = re.sub(r"\[\d+:\d+\]$", "", rows.name)  # without the numbers of the rows behind it
+                raise ValueError(
+                    f"{path} has {len(labels):,} labels for {rows.n_rows_found:,} rows of {file}, of which"
+                    f" {len(rows):,} are taken: are these the labels of another file?"
+                )
             if len(labels) in rows.row_shape:
                 hint = f" {rows.name} has as many along another axis; the first one must count rows, so transpose it."
             raise ValueError(f"{path} has {len(labels)} labels, and there are {len(rows)} rows.{hint}")
@@ -146,15 +170,33 @@ class ReadingOptions:
         start, _, stop = (self.rows or ":").partition(":")
         return slice(int(start) if start else None, int(stop) if stop else None)
 
-    def _some(self, source: RowSource) -> RowSource:
+    def _some(self, ctx: Any, source: RowSource) -> RowSource:
         if self.rows is None:
             return source
         start, stop, _ = self._slice().indices(len(source))
+        said = [bound for bound in (self._slice().start, self._slice().stop) if bound is not None]
+        if stop > start and any(not -len(source) <= bound <= len(source) for bound in said):
+            note(ctx, f"note: {source.name} has {len(source)} rows, so --rows {self.rows} takes {stop - start}.")
         if stop <= start:
             raise typer.BadParameter(
                 f"{source.name} has {len(source)} rows; there are none in {self.rows}.", param_hint="--rows"
             )
         return source[start:stop]
+
+
+def _without_texts(
+    error: TextColumnsError, chosen: list[str] | None, left_out: list[str], *, may_be_target: bool
+) -> str:
+    """Return what is wrong with columns of texts, and how to train without them."""
+    them = "it" if len(error.columns) == 1 else "them"
+    if chosen is not None:
+        remedy = f"leave {them} out of --columns"
+    else:
+        line = StringIO()
+        csv.writer(line, lineterminator="").writerow([*left_out, *error.columns])
+        remedy = f"leave {them} out with --drop {shlex.quote(line.getvalue())}"
+    target = f", or predict {'it' if them == 'it' else 'one'} with --target" if may_be_target else ""
+    return f"{error.problem} For training, {remedy}{target}."
 
 
 def reads_rows(command: _Command) -> _Command:
@@ -191,6 +233,13 @@ def split_names(text: str) -> list[str]:
     ['a', 'b, c', '2']
     """
     return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+
+
+def name_of_targets(rows: RowSource) -> str:
+    """Return what targets that are columns of a table are called in messages."""
+    numbers = rows.reading.targets if rows.reading is not None else None
+    columns = list(map(repr, rows.target_names or numbers or ()))
+    return f"column{'s'[: len(columns) - 1]} {', '.join(columns)} of {rows.name}"
 
 
 def as_classes(y: NDArray[Any]) -> NDArray[Any]:

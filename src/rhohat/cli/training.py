@@ -9,7 +9,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -89,6 +91,7 @@ _STEPS: dict[_Step, Callable[[], Any]] = {
     _Step.STANDARD: StandardScaler,
 }
 
+_MANY_CLASSES, _FEW_ROWS = 20, 5  # more classes than that, and fewer rows of each, look like a quantity
 _OWN = "the estimator's own"
 _AS_IT_COMES = ReadingOptions()
 
@@ -200,7 +203,7 @@ def train(
     with (
         FitProgress(quiet=quiet) as progress,
         _connected(dask) as engine,
-        reading.open(ctx, data, columns, drop, target) as rows,
+        reading.open(ctx, data, columns, drop, target, supervised=_is_supervised(estimator)) as rows,
         redirect_stderr(StringIO()) if quiet else nullcontext(),
     ):
         callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [_history(history, resume)])]
@@ -208,6 +211,9 @@ def train(
         y = rows.targets if labels is None else reading.labels(labels, rows)
         if y is not None:
             y = as_numbers(y) if estimator is _Kind.REGRESSOR else as_classes(y)
+            if labels is None:
+                rows.targets = y  # as the estimator sees them, for it to know their names
+            _note_on_classes(ctx, estimator, y)
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
@@ -262,9 +268,13 @@ def _check_options(data: Path, columns: str | None, drop: str | None) -> None:
         raise ValueError(f"{data} has pictures in it: cut patches out of them first, with rhohat patches.")
 
 
+def _is_supervised(kind: _Kind) -> bool:
+    return not issubclass(_ESTIMATORS[kind], BaseAutoencoder)
+
+
 def _check_targets(kind: _Kind, labels: Path | None, target: str | None) -> None:
     """Raise where an estimator that learns from targets has none, or another has some."""
-    supervised = not issubclass(_ESTIMATORS[kind], BaseAutoencoder)
+    supervised = _is_supervised(kind)
     option = "--target" if labels is None else "--labels"
     if (labels or target) and not supervised:
         raise typer.BadParameter(
@@ -276,6 +286,19 @@ def _check_targets(kind: _Kind, labels: Path | None, target: str | None) -> None
     if supervised and not (labels or target):
         raise typer.BadParameter(
             f"{kind.value} needs to know what is to be predicted: --target COLUMN, or --labels FILE.", param_hint=option
+        )
+
+
+def _note_on_classes(ctx: Any, kind: _Kind, y: NDArray[Any]) -> None:
+    """Say so where what is to be classified looks like a quantity."""
+    if kind is _Kind.REGRESSOR or y.dtype.kind not in "iuf":
+        return
+    n_classes = len(np.unique(y))
+    if n_classes > _MANY_CLASSES and len(y) < _FEW_ROWS * n_classes:
+        note(
+            ctx,
+            f"note: {n_classes} classes in {len(y)} rows have {len(y) / n_classes:.2g} rows each on average; if what is"
+            " predicted is a quantity, -e regressor predicts numbers.",
         )
 
 

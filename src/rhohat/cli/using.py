@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from rhohat.cli.app import Data, Model, Quiet, Traceback, app, check_writable
+from rhohat.cli.app import Data, Model, Quiet, Traceback, app, check_writable, note
 from rhohat.cli.files import STANDARD_OUTPUT, write_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
+from rhohat.data import RowSource
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.model_file import load
 from rhohat.models import (
@@ -35,6 +37,7 @@ Output = Annotated[
 @app.command()
 @reads_rows
 def encode(
+    ctx: typer.Context,
     model: Model,
     data: Data,
     output: Output,
@@ -44,22 +47,23 @@ def encode(
 ) -> None:
     """Write how active each unit is on each row: the features learned.
 
-    Of a classifier or regressor, the units are those of its last hidden layer. Rows are read and written some at a
-    time, so there may be more than fit in memory.
+    Where --missing drop leaves rows out, the first column of a CSV file, row, has the numbers of those that are left,
+    counted from 0. Of a classifier or regressor, the units are those of its last hidden layer. Rows are read and
+    written some at a time, so there may be more than fit in memory.
     """
     check_output(output, model, data)
     loaded = load(model)
     n_units = estimator_of(loaded).network_.layer_sizes[estimator_of(loaded)._code_layer]
     names = [f"unit_{number}" for number in range(n_units)]
-    with FitProgress(quiet=quiet) as progress, reading.open_for(loaded, data) as rows:
+    with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"encoding {len(rows)} rows")
-        write_rows(output, encode_blocks(loaded, rows), len(rows), names)
-    _tell(output, len(rows), n_units, quiet=quiet)
+        _write(ctx, output, encode_blocks(loaded, rows), rows, names, quiet=quiet)
 
 
 @app.command()
 @reads_rows
 def reconstruct(
+    ctx: typer.Context,
     model: Model,
     data: Data,
     output: Output,
@@ -69,23 +73,24 @@ def reconstruct(
 ) -> None:
     """Write what an autoencoder makes of each row, in the units of the data.
 
-    The preprocessing is undone, so far as it can be: patches that were normalised keep a mean of 0.
+    The preprocessing is undone, so far as it can be: patches that were normalised keep a mean of 0. Rows that --missing
+    drop leaves out are told as by encode.
     """
     check_output(output, model, data)
     loaded = load(model)
     if not isinstance(estimator_of(loaded), BaseAutoencoder):
         raise ValueError(f"{type(estimator_of(loaded)).__name__} reconstructs nothing; see encode and predict.")
-    with FitProgress(quiet=quiet) as progress, reading.open_for(loaded, data) as rows:
+    with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"reconstructing {len(rows)} rows")
         names = feature_names_of(loaded) or rows.feature_names
         names = names or [f"column_{number}" for number in range(rows.shape[1])]
-        write_rows(output, reconstruct_blocks(loaded, rows), len(rows), names)
-    _tell(output, len(rows), len(names), quiet=quiet)
+        _write(ctx, output, reconstruct_blocks(loaded, rows), rows, names, quiet=quiet)
 
 
 @app.command()
 @reads_rows
 def predict(
+    ctx: typer.Context,
     model: Model,
     data: Data,
     output: Output,
@@ -93,20 +98,28 @@ def predict(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write what a classifier or regressor predicts for each row."""
+    """Write what a classifier or regressor predicts for each row.
+
+    Columns of a CSV file have the names of what was predicted in the training, where the model knows them. Rows that
+    --missing drop leaves out are told as by encode.
+    """
     check_output(output, model, data)
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     if isinstance(estimator, BaseAutoencoder):
         raise ValueError(f"{type(estimator).__name__} predicts nothing; see encode and reconstruct.")
-    with FitProgress(quiet=quiet) as progress, reading.open_for(loaded, data) as rows:
+    with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"predicting for {len(rows)} rows")
         found = np.asarray(estimator.predict(prepare_rows(loaded, rows)))
         found = found.astype(np.str_) if found.dtype == object else found
         columns = 1 if found.ndim == 1 else found.shape[1]
-        names = ["prediction"] if columns == 1 else [f"prediction_{number}" for number in range(columns)]
-        write_rows(output, [found], len(rows), names)
-    _tell(output, len(rows), columns, quiet=quiet)
+        names = list(getattr(estimator, "target_names_", None) or _unnamed(columns))
+        _write(ctx, output, [found], rows, names, quiet=quiet)
+
+
+def _unnamed(n_columns: int) -> list[str]:
+    """Return what predictions are called where nobody has named what is predicted."""
+    return ["prediction"] if n_columns == 1 else [f"prediction_{number}" for number in range(n_columns)]
 
 
 def check_output(output: Path, *inputs: Path) -> None:
@@ -115,6 +128,21 @@ def check_output(output: Path, *inputs: Path) -> None:
         check_writable(output, *inputs, endings=(".npy", ".csv"))
 
 
-def _tell(output: Path, n_rows: int, n_columns: int, *, quiet: bool) -> None:
+def _write(
+    ctx: Any, output: Path, blocks: Iterable[Any], rows: RowSource, names: Sequence[str], *, quiet: bool
+) -> None:
+    """Write what a model makes of rows, and say so; where rows were left out, also which ones are there."""
+    is_table = output.suffix != ".npy"
+    numbers = rows.kept if rows.lacks_rows else None
+    write_rows(output, blocks, len(rows), names, numbers)
     if output != STANDARD_OUTPUT and not quiet:
-        typer.echo(f"wrote {output}: {n_rows} rows × {n_columns} column{'s'[: n_columns - 1]}")
+        n_columns = len(names) + (is_table and numbers is not None)
+        typer.echo(f"wrote {output}: {len(rows)} rows × {n_columns} column{'s'[: n_columns - 1]}")
+    if numbers is not None:
+        where = (
+            "The column 'row' says which rows these are, counted from 0."
+            if is_table
+            else f"{output} has {len(rows)} rows of {rows.n_rows_found}; rhohat.open_rows(..., missing='drop').kept has"
+            " their numbers, and so has a .csv file, in its column 'row'."
+        )
+        note(ctx, f"note: {where}")

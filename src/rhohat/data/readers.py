@@ -110,7 +110,8 @@ def _read_folder(folder: Path, color: bool, skip_unreadable: bool) -> list[Float
     paths = image_files(folder)
     if not paths:
         raise ValueError(
-            f"the folder {folder} holds no image files; names must end in one of {sorted(IMAGE_SUFFIXES)}."
+            f"the folder {folder} holds no image files; their names end in {', '.join(sorted(IMAGE_SUFFIXES)[:-1])} or"
+            f" {max(IMAGE_SUFFIXES)}."
         )
     images, problems = [], []
     for path in paths:

@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from rhohat.activations import ACTIVATIONS, Activation, as_activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import CORRUPTIONS, Corruption
 from rhohat.data import RowSource, open_rows
+from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.ranges import joined_ranges, range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.engines import DaskEngine, ThreadEngine
@@ -39,6 +40,7 @@ from rhohat.estimators.checkpointing import (
 from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
+from rhohat.estimators.named_parts import NamedPart
 from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.problems import corrupt
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
@@ -83,9 +85,9 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [_AT_LEAST_1],
         "hidden_layer_sizes": ["array-like", _AT_LEAST_1],
-        "activation": [StrOptions(set(ACTIVATIONS)), Activation, list, tuple],
-        "output_activation": [StrOptions({"auto", *ACTIVATIONS}), Activation],
-        "loss": [StrOptions({"auto", *LOSSES}), Loss],
+        "activation": [NamedPart(ACTIVATIONS, Activation), list, tuple],
+        "output_activation": [NamedPart({"auto", *ACTIVATIONS}, Activation)],
+        "loss": [NamedPart({"auto", *LOSSES}, Loss)],
         "sparsity": [Interval(Real, 0, 1, closed="neither")],
         "sparsity_weight": [_AT_LEAST_0],
         "sparsity_layers": [None, "array-like"],
@@ -94,15 +96,15 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         "fine_tuning_weight_decay": [_AT_LEAST_0],
         "contraction_weight": [_AT_LEAST_0],
         "tangent_weight": [_AT_LEAST_0],
-        "noise_covariance": [None, StrOptions({"estimate"}), "array-like"],
+        "noise_covariance": [None, NamedPart({"estimate"}), "array-like"],
         "max_covariance_updates": [_AT_LEAST_1],
-        "corruption": [None, StrOptions(set(CORRUPTIONS)), Corruption],
+        "corruption": [None, NamedPart(CORRUPTIONS, Corruption)],
         "n_corruptions": [_AT_LEAST_1],
         "tied_weights": ["boolean"],
         "penalties": ["array-like", Penalty],
         "layers": [None, list, tuple],
-        "solver": [StrOptions(set(SOLVERS)), Solver],
-        "initial_weights": [StrOptions(set(INITIAL_WEIGHTS))],
+        "solver": [NamedPart(SOLVERS, Solver)],
+        "initial_weights": [NamedPart(INITIAL_WEIGHTS)],
         "max_iter": [_AT_LEAST_1],
         "tol": [_AT_LEAST_0],
         "warm_start": ["boolean"],
@@ -243,7 +245,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
                     f" named {list(known)}, in this order."
                 )
             return check_rows(X) if all_rows else X
-        with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+        with np.errstate(invalid="ignore"), naming_columns(X=X):  # of the sum by which scikit-learn sees NaN
             return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _weigh(self, X: FloatArray | RowSource, sample_weight: ArrayLike | None, *others: Any) -> tuple[Any, ...]:
@@ -698,7 +700,7 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
     if isinstance(X, RowSource):
         X.extent()
         return X
-    with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+    with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # of the sum by which scikit-learn sees NaN
         return as_float_rows(check_array(X, dtype="numeric", input_name=name))
 
 

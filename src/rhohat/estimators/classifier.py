@@ -25,6 +25,7 @@ from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.sample_weights import check_sample_weight
+from rhohat.estimators.targets import check_labels
 from rhohat.losses import Loss, as_loss
 from rhohat.objective import Problem
 from rhohat.penalties import Penalty
@@ -79,6 +80,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         self._validate_params()
         X = self._open(X, held=True)
         continues = self._continues()
+        y = self._in_order(y) if continues else y
         rows, labels = self._check_labelled(X, y)
         rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         classes = np.unique(labels)
@@ -95,7 +97,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             )
         self._look_through(X, fitted=continues)
         problem = self._make_classifier_problem(rows, labels, classes, weights, directions, continues)
-        result = self._train_classifier(problem, X, labels, continues, {"classes_": classes})
+        also = {"classes_": classes, "target_names_": self._names_of_targets(y, X, fitted=continues)}
+        result = self._train_classifier(problem, X, labels, continues, also)
         warn_unless_converged(result)
         return self
 
@@ -131,6 +134,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         self._validate_params()
         X = self._open(X)
         begun = hasattr(self, "coefs_")
+        y = self._in_order(y) if begun else y
         rows, labels = self._check_labelled(X, y)
         rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))
@@ -148,7 +152,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             )
         self._look_through(X, fitted=begun)
         self._train_an_epoch(self._make_classifier_problem(rows, labels, known, weights, directions, begun), X)
-        self.classes_ = known
+        self.classes_, self.target_names_ = known, self._names_of_targets(y, X, fitted=begun)
         return self
 
     def predict(self, X: ArrayLike | RowSource) -> NDArray[np.generic]:
@@ -216,8 +220,20 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            If the labels in y are texts and the classes numbers, or the reverse.
+
+        Warns
+        -----
+        UserWarning
+            If labels in y are no class of the fit, and count as wrong.
         """
         check_is_fitted(self)
+        y = self._in_order(y)
+        check_labels(column_or_1d(y), self.classes_, refuse_all_unknown=False)
         return float(super().score(X, y, check_sample_weight(sample_weight, X, np.float64)))
 
     def _predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:
@@ -266,7 +282,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
                 f"two classes have two output units with 'softmax', and one with others; got {classifier.n_outputs_}"
                 f" of {output.name!r}."
             )
-        classifier.classes_ = labels
+        classifier.classes_, classifier.target_names_ = labels, None
         return classifier
 
     def _class_numbers(self, X: FloatArray | RowSource) -> NDArray[np.intp]:
@@ -331,7 +347,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         *,
         fitted: bool,
     ) -> Problem:
-        rows, labels = self._check_labelled(self._open(X), y)
+        rows, labels = self._check_labelled(self._open(X), self._in_order(y) if fitted else y)
         self._look_through(rows, fitted=fitted)
         rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         classes = self.classes_ if fitted else np.unique(labels)
@@ -386,6 +402,7 @@ class FeedforwardClassifier(BaseClassifier):
     ----------
     classes_ : array of shape (n_classes,)
         The class labels, sorted.
+    {targets}
     n_outputs_ : int
         Number of output units.
     {fitted}

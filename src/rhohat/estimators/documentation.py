@@ -125,6 +125,11 @@ n_features_in_ : int
 feature_names_in_ : array of shape (`n_features_in_`,)
     Only where X has column names that are all strings.
 """,
+    "targets": """
+target_names_ : tuple of str or None
+    Of the columns that are predicted, in the order of the fit, where y had names: as a DataFrame, a Series, or from a
+    column of a table. A y with names that is given later is put into this order. None where y had none.
+""",
     "code": """
 components_ : array of shape (n_units, n_features)
     Weights of the first layer, transposed: row j is what unit j weighs its input with.

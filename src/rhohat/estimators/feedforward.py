@@ -14,9 +14,11 @@ from rhohat.activations import Activation
 from rhohat.arrays import FloatArray, as_float_rows
 from rhohat.corruption import Corruption, as_corruption
 from rhohat.data import RowSource
+from rhohat.data.bad_numbers import naming_columns
 from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.sample_weights import check_in_memory
+from rhohat.estimators.targets import names_of_targets, with_columns_of_the_fit
 from rhohat.jacobian_penalties import JacobianPenalty, TangentPropagation
 from rhohat.losses import Loss
 from rhohat.network import Network, dense_network
@@ -37,6 +39,8 @@ class BaseFeedforward(BaseNetwork):
     weight_decay: float
     tangent_weight: float
     corruption: str | Corruption | None = None
+
+    target_names_: tuple[str, ...] | None
 
     def objective(
         self,
@@ -176,6 +180,15 @@ class BaseFeedforward(BaseNetwork):
     def _output(self) -> Activation:
         """Return the activation of the output."""
 
+    def _in_order(self, y: Any) -> Any:
+        """Return targets for the fitted network, with their columns in the order of the fit, where they have names."""
+        return with_columns_of_the_fit(y, getattr(self, "target_names_", None))
+
+    def _names_of_targets(self, y: Any, X: ArrayLike | RowSource, *, fitted: bool) -> tuple[str, ...] | None:
+        """Return the names of the targets: those of an earlier fit, if there was one that knew them, else their own."""
+        known = getattr(self, "target_names_", None) if fitted else None
+        return known or names_of_targets(y, X)
+
     def _check_rows_and_targets(
         self, X: ArrayLike | RowSource, y: ArrayLike, *, y_numeric: bool = False
     ) -> tuple[Any, NDArray[Any]]:
@@ -187,7 +200,7 @@ class BaseFeedforward(BaseNetwork):
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         check_in_memory(y, "y")
         check_lengths(X, y)
-        with np.errstate(invalid="ignore"):  # of the sums by which scikit-learn sees that numbers are finite
+        with np.errstate(invalid="ignore"), naming_columns(X=X, y=y):  # of the sums by which scikit-learn sees NaN
             if isinstance(X, RowSource):
                 return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
             rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric)

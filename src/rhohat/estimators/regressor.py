@@ -80,6 +80,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         Σ_i ln N(t_i | a_i, Σ) of the training rows, in nats; only with `noise_covariance`.
     log_likelihood_curve_ : list of float
         After each solve with a known Σ.
+    {targets}
     n_outputs_ : int
         Number of output units.
     {fitted}
@@ -168,6 +169,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self._validate_params()
         X = self._open(X, held=True)
         continues = self._continues()
+        y = self._in_order(y) if continues else y
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         given = self.noise_covariance is not None and not isinstance(self.noise_covariance, str)
@@ -177,7 +179,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         scaling = self._scaling_of(targets, output, loss, continues)
         problem = self._make_regression_problem(rows, targets, output, loss, scaling, weights, directions, continues)
         before = dict(self.__dict__)
-        also = {"_scaling": scaling, "_one_dimensional": one_dimensional}
+        also = {
+            "_scaling": scaling,
+            "_one_dimensional": one_dimensional,
+            "target_names_": self._names_of_targets(y, X, fitted=continues),
+        }
         try:
             result = self._solve(problem, X, targets, continues, given, also)
         except BaseException:  # in whichever of several solves: an earlier fit stays as it was
@@ -247,6 +253,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             )
         X = self._open(X)
         begun = hasattr(self, "coefs_")
+        y = self._in_order(y) if begun else y
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         self._look_through(X, fitted=begun)
@@ -256,6 +263,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self._train_an_epoch(problem, X)
         self._forget_noise()
         self._scaling, self._one_dimensional = scaling, one_dimensional
+        self.target_names_ = self._names_of_targets(y, X, fitted=begun)
         return self
 
     def predict(self, X: ArrayLike | RowSource) -> FloatArray:
@@ -288,7 +296,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         """
         check_is_fitted(self)
         weights = check_sample_weight(sample_weight, X, np.float64)
-        return r_squared(y, self.predict(X), weights)
+        return r_squared(self._in_order(y), self.predict(X), weights)
 
     def _predict_rows(self, X: FloatArray | RowSource) -> FloatArray:
         """Return what is predicted for rows, as `_validate` gives them."""
@@ -325,6 +333,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         regressor = super().from_weights(coefs, intercepts, activation_parameters=activation_parameters, **parameters)
         n_outputs = regressor.n_outputs_
         regressor._scaling, regressor._one_dimensional = (np.zeros(n_outputs), np.ones(n_outputs)), n_outputs == 1
+        regressor.target_names_ = None
         return regressor
 
     def _problem_of(
@@ -336,7 +345,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         *,
         fitted: bool,
     ) -> Problem:
-        rows, targets, output, _ = self._check_targets(self._open(X), y)
+        rows, targets, output, _ = self._check_targets(self._open(X), self._in_order(y) if fitted else y)
         self._look_through(rows, fitted=fitted)
         rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         covariance = self.noise_covariance

@@ -40,6 +40,7 @@ class SoftmaxRegression(BaseClassifier):
     ----------
     classes_ : array of shape (n_classes,)
         The class labels, sorted.
+    {targets}
     n_outputs_ : int
         Number of output units, one for each class.
     {fitted}

@@ -76,6 +76,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         `softmax_.score(autoencoder_.transform(X), y)` and `score(X, y)`.
     classes_ : array of shape (n_classes,)
         The class labels, sorted.
+    {targets}
     n_outputs_ : int
         Number of output units, one for each class.
     {fitted}

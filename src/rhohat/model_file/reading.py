@@ -27,6 +27,7 @@ from rhohat.estimators import (
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.classifier import BaseClassifier
+from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.memory import MemoryPlan
 from rhohat.exceptions import ModelFileError
 from rhohat.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
@@ -243,6 +244,8 @@ class Reader:
 
     def _own(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
         """Set what only some kinds have."""
+        if isinstance(model, BaseFeedforward):
+            model.target_names_ = _target_names(model, described)
         if isinstance(model, BaseClassifier):
             n_classes = max(model.n_outputs_, 2)
             model.classes_ = self._labels(_get(described, "classes", dict), f"{prefix}classes_", n_classes)
@@ -316,7 +319,7 @@ class Reader:
 
 def _reading(record: dict[str, Any], n_features: int) -> Reading:
     """Return how the rows of the fit were read."""
-    _know(record, "columns", "n_columns", "row_axes", "text", "row_shape")
+    _know(record, "columns", "n_columns", "row_axes", "text", "row_shape", "targets")
     n_columns, row_axes = _count(record, "n_columns", least=1), _count(record, "row_axes", least=1)
     runs = [[_checked(number, int, "a column") for number in run] for run in _get(record, "columns", list)]
     if sum(count for _, count in runs) != n_features:
@@ -326,7 +329,21 @@ def _reading(record: dict[str, Any], n_features: int) -> Reading:
     columns = tuple(number for first, count in runs for number in range(first, first + count))
     said = _get(record, "text", dict)
     _know(said, *(part.name for part in fields(TextFormat)))
-    return Reading(columns, n_columns, row_axes, TextFormat(**said), _row_shape(record, n_features))
+    targets = None if record.get("targets") is None else tuple(_get(record, "targets", list))
+    if targets is not None and not all(0 <= _checked(number, int, "a target") < n_columns for number in targets):
+        raise ModelFileError(f"it was fitted to targets that a table of {n_columns} columns does not have.")
+    return Reading(columns, n_columns, row_axes, TextFormat(**said), _row_shape(record, n_features), targets)
+
+
+def _target_names(model: BaseFeedforward, described: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the names of the targets; files of earlier versions have none."""
+    if "target_names" not in described:
+        return None
+    names = tuple(_checked(name, str, "the name of a target") for name in _get(described, "target_names", list))
+    n_targets = 1 if isinstance(model, BaseClassifier) else model.n_outputs_
+    if len(names) != n_targets or len(set(names)) != n_targets:
+        raise ModelFileError(f"it names {len(names)} targets, and predicts {n_targets}.")
+    return names
 
 
 def _row_shape(record: dict[str, Any], n_features: int) -> tuple[int, ...] | None:
@@ -344,6 +361,8 @@ def _keys_of(model: BaseNetwork) -> tuple[str, ...]:
     if isinstance(model, StackedAutoencoder):
         return ("autoencoders",)
     own: tuple[str, ...] = ("network", "training", "partial_fit")
+    if isinstance(model, BaseFeedforward):
+        own += ("target_names",)
     if isinstance(model, BaseClassifier):
         own += ("classes",)
     if isinstance(model, StackedAutoencoderClassifier):

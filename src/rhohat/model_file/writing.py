@@ -16,6 +16,7 @@ from rhohat.data.rows import Reading
 from rhohat.estimators import FeedforwardRegressor, StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.classifier import BaseClassifier
+from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.exceptions import ModelFileError
 from rhohat.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
 from rhohat.models import is_pipeline
@@ -122,6 +123,8 @@ class Writer:
     def _own(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
         """Store what only some kinds have."""
         own: dict[str, Any] = {}
+        if isinstance(estimator, BaseFeedforward) and getattr(estimator, "target_names_", None) is not None:
+            own["target_names"] = list(estimator.target_names_ or ())
         if isinstance(estimator, StackedAutoencoder):
             layers = enumerate(estimator.autoencoders_)
             own["autoencoders"] = [self.model(layer, f"{prefix}autoencoders_.{number}.") for number, layer in layers]

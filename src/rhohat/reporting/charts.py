@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
 
 from rhohat.arrays import FloatArray, excess_exponent
 
-__all__ = ["draw_curves", "draw_dots"]
+__all__ = ["draw_curves", "draw_dots", "lowest_drawn"]
 
 _WIDTH, _HEIGHT = 460, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 12, 12, 44
+_WIDTH_OF_LETTER = 8  # or less, of the text beside a line
 _MOST_POINTS = 500  # of a line: more than there are pixels
+_FAR = 1000  # times less than the largest dot is so little that a dot only widens the axis
 _WIDE = 20  # largest / smallest from which on an axis is logarithmic
 _SMALLEST, _LARGEST, _LAST_DECADE = sys.float_info.min, sys.float_info.max, sys.float_info.max_10_exp
 
@@ -83,8 +85,38 @@ def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str,
     return _svg(name, title, description, parts)
 
 
+def lowest_drawn(values: FloatArray, target: float | None) -> float:
+    """Return the number below which dots are drawn at the lower edge of a chart; none is where it is the smallest.
+
+    A logarithmic axis ends where dots are a thousand times less than the largest one, or ten times less than the
+    target. A unit whose mean activation is 1e-47 would else leave no room for any other.
+
+    Parameters
+    ----------
+    values : array of shape (n_values,)
+    target : float, or None
+
+    Examples
+    --------
+    >>> lowest_drawn(np.array([1e-47, 0.002, 0.2, 0.4]), None)
+    0.002
+    >>> lowest_drawn(np.array([1e-47, 0.19, 0.2]), 0.2)  # the axis is linear, from 0
+    1e-47
+    """
+    smallest, near = float(values.min()), _not_far_below(values, target)
+    return float(near.min()) if _is_wide(smallest, *_ends(near, target)) else smallest
+
+
 def draw_dots(
-    name: str, values: FloatArray, target: float | None, *, label: str, target_label: str, title: str, description: str
+    name: str,
+    values: FloatArray,
+    target: float | None,
+    *,
+    bounds: tuple[float, float],
+    label: str,
+    target_label: str,
+    title: str,
+    description: str,
 ) -> str:
     """Return a dot for each value, in ascending order, and a line at a target.
 
@@ -93,8 +125,10 @@ def draw_dots(
     name : str
         Unique on the page.
     values : array of shape (n_values,)
-        The vertical axis is logarithmic where they are positive and span much.
+        The vertical axis is logarithmic where they are positive and span much; see `lowest_drawn`.
     target : float, or None
+    bounds : tuple of two floats
+        The smallest and the largest number that there can be; the axis ends there.
     label, target_label : str
         Of the vertical axis, and of the line.
     title, description : str
@@ -106,30 +140,67 @@ def draw_dots(
         SVG.
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
-    low, high = float(ordered[0]), float(ordered[-1])
-    if target is not None:
-        # Room about the target, or small differences from it would look large.
-        room = 0.5 * abs(target)
-        low, high = min(low, target - room), max(high, target + room)
-    logarithmic = low >= _SMALLEST and high / low > _WIDE
-    if not logarithmic and low >= 0 and low < 0.5 * high:
-        low = 0.0
+    smallest, low, high = float(ordered[0]), *_ends(_not_far_below(ordered, target), target)
+    logarithmic = _is_wide(smallest, low, high)
+    if not logarithmic:
+        low = min(low, smallest)
+        if low >= 0 and low < 0.5 * high:
+            low = 0.0
     places = np.arange(1, len(ordered) + 1, dtype=np.float64)
     x = _Axis(1, max(len(ordered), 2), _LEFT + 8, _WIDTH - _RIGHT - 8)
-    y = _vertical(low, high, logarithmic)
+    y = _within(_vertical(low, high, logarithmic), min(bounds[0], low), max(bounds[1], high))
     parts = [*_frame(x, y, "units, from the least active on", label)]
-    if target is not None:
-        height = float(y.place(np.array(target)))
-        above = 2 * np.count_nonzero(ordered < target) > len(ordered)  # where fewer dots are
-        parts.append(f'<line class="target" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>')
-        parts.append(
-            f'<text class="target-label" x="{_LEFT + 8}" y="{height + (-6 if above else 15):.1f}">'
-            f"{escape(target_label)}</text>"
-        )
     kept = _spread(len(ordered), 2 * _MOST_POINTS)
-    dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x.place(places[kept]), y.place(ordered[kept]), strict=True))
-    parts.append(f'<path class="dots{" many" if len(ordered) > 150 else ""}" d="{dots}"/>')
-    return _svg(name, title, description, parts)
+    across, heights = x.place(places[kept]), y.place(np.maximum(ordered[kept], y.low))
+    dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(across, heights, strict=True))
+    dots = f'<path class="dots{" many" if len(ordered) > 150 else ""}" d="{dots}"/>'
+    if target is None:
+        return _svg(name, title, description, [*parts, dots])
+    height = float(y.place(np.array(target)))
+    line = f'<line class="target" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>'
+    # The text comes last: it has the colour of the page about its letters, where there are dots on all sides.
+    text = _label_beside(height, target_label, across, heights)
+    return _svg(name, title, description, [*parts, line, dots, text])
+
+
+def _not_far_below(values: FloatArray, target: float | None) -> FloatArray:
+    """Return the numbers that a logarithmic axis has to reach, which may be none; all, where some are negative."""
+    largest = float(values.max())
+    floor = largest / _FAR if target is None else min(max(largest, target) / _FAR, target / 10)
+    return values if values.min() < 0 else values[values >= floor]
+
+
+def _ends(values: FloatArray, target: float | None) -> tuple[float, float]:
+    """Return the smallest and the largest number that an axis has to show."""
+    ends = [float(values.min()), float(values.max())] if len(values) else []
+    if target is not None:
+        room = 0.5 * abs(target)  # or small differences from the target would look large
+        ends += [target - room, target + room]
+    return min(ends), max(ends)
+
+
+def _is_wide(smallest: float, low: float, high: float) -> bool:
+    """Return whether an axis from `low` to `high` is logarithmic."""
+    return smallest >= 0 and low >= _SMALLEST and high / low > _WIDE
+
+
+def _within(axis: _Axis, lowest: float, highest: float) -> _Axis:
+    """Return an axis that goes no further than some numbers, beyond which there is nothing."""
+    return replace(axis, low=max(axis.low, lowest), high=min(axis.high, highest))
+
+
+def _label_beside(height: float, label: str, across: FloatArray, heights: FloatArray) -> str:
+    """Return a text above or below a line, at its left or right end, wherever the fewest dots are behind it."""
+    width = _WIDTH_OF_LETTER * len(label)
+    places = [(left, base) for left in (_LEFT + 8, _WIDTH - _RIGHT - 8 - width) for base in (height + 16, height - 7)]
+
+    def n_behind(place: tuple[float, float]) -> int:
+        left, base = place
+        behind = (np.abs(across - left - width / 2) < width / 2 + 4) & (np.abs(heights - base + 5) < 12)
+        return int(np.count_nonzero(behind))
+
+    left, base = min((place for place in places if place[1] < _HEIGHT - _BOTTOM), key=n_behind)
+    return f'<text class="target-label" x="{left:.1f}" y="{base:.1f}">{escape(label)}</text>'
 
 
 def _vertical(low: float, high: float, logarithmic: bool) -> _Axis:

@@ -16,7 +16,7 @@ from rhohat.evaluation import Evaluation
 from rhohat.forks import cached
 from rhohat.image_shapes import image_size
 from rhohat.models import codes_of, estimator_of, preprocessing_of, sparsity_target
-from rhohat.reporting.charts import draw_curves, draw_dots
+from rhohat.reporting.charts import draw_curves, draw_dots, lowest_drawn
 from rhohat.reporting.drawing import (
     Sheets,
     as_uri,
@@ -29,6 +29,7 @@ from rhohat.reporting.drawing import (
 from rhohat.reporting.facts import Fit, Step, fits_of, names_of_units, network_of, steps_of
 from rhohat.reporting.measuring import Measurements
 from rhohat.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units
+from rhohat.words import counted
 
 __all__ = ["Content"]
 
@@ -140,8 +141,28 @@ class Content:
     def trained_on(self) -> str:
         """The rows of the fit."""
         name = self.estimator.data_name_
-        rows = f"{self.estimator.n_samples_fit_:,} rows"
+        rows = counted(self.estimator.n_samples_fit_, "row")
         return f"{rows} in memory" if name is None else f"{rows} of {name}"
+
+    @property
+    def looked_at(self) -> str:
+        """The rows that the figures are of."""
+        n_rows, n_found, name = self.n_rows, self.source.shape[0], self.source.short_name
+        if n_rows == 1 < n_found:
+            return f"1 of the {n_found:,} of {name}"
+        if n_rows < n_found:
+            return f"{n_rows:,}, spread evenly over the {n_found:,} of {name}"
+        return f"the only row of {name}" if n_rows == 1 else f"all {n_rows:,} of {name}"
+
+    @property
+    def kind_of_rows(self) -> str:
+        """What a row is: an image, or features."""
+        if self.image_shape is None:
+            return counted(self.n_features, "feature")
+        size = " × ".join(str(length) for length in image_size(self.image_shape))
+        colour = " in colour" if len(self.image_shape) == 3 else ""
+        image = "an image" if self.n_rows == 1 else "images"
+        return f"{image} of {size} pixel{'' if size == '1 × 1' else 's'}{colour}"
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -163,12 +184,36 @@ class Content:
         """Above which a unit counts as active."""
         return self.measured.activations.threshold
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest activation that units can have."""
+        low, high = self.estimator.network_.activations[self.estimator._code_layer - 1].bounds
+        return float(low), float(high)
+
     @cached
     def target(self) -> float | None:
         """ρ, as an activation of the units."""
         rho = sparsity_target(self.estimator)
-        low, high = self.estimator.network_.activations[self.estimator._code_layer - 1].bounds
+        low, high = self.bounds
         return None if rho is None else low + (high - low) * rho
+
+    @property
+    def all_remarks(self) -> list[str]:
+        """What is to be said near the top: of the rows, and of units that tell none of them from another."""
+        if not self.measured.rows_differ or not self.measured.activations.constant.all():
+            return list(self.remarks)
+        subject = "The only unit gives" if self.n_units == 1 else "All units give"
+        learned = (
+            "the model has learned nothing but the means of the features"
+            if isinstance(self.estimator, BaseAutoencoder)
+            else "what the model predicts does not depend on the row"
+        )
+        held = "" if self.target is None else ", a smaller sparsity_weight"
+        return [
+            *self.remarks,
+            f"{subject} the same activation for every row: {learned}. Try a smaller weight_decay{held}, or features"
+            " that vary more, such as those that StandardScaler makes.",
+        ]
 
     @cached
     def dead(self) -> NDArray[np.bool_]:
@@ -206,13 +251,19 @@ class Content:
         means, unit = in_safe_units(activations.mean_activation)
         mean = float(means.mean()) * unit
         aim = "" if self.target is None else f" Each unit is held to ρ = {show(self.target)}."
-        n_dead = int(self.dead.sum())
+        n_dead, n_constant = int(self.dead.sum()), int(activations.constant.sum())
         figures += [
             Figure("L0", show(activations.l0), f"Units active on a row, of {self.n_units:,}, mean over rows. {active}"),
             Figure(
                 "dead units",
                 f"{n_dead:,}",
                 f"{show(100 * activations.dead_fraction)} % of the units: active on none of these rows.",
+            ),
+            Figure(
+                "units that do not vary",
+                f"{n_constant:,}",
+                f"{show(100 * activations.constant_fraction)} % of the units: their activation is the same on every"
+                " row, within a thousandth of its mean, so that they tell no row from another.",
             ),
             Figure("mean activation", show(mean), f"ρ̂, mean over rows, here also over units.{aim}"),
         ]
@@ -251,8 +302,8 @@ class Content:
             f"cost-{number}",
             curves,
             title=f"J and its terms over iterations{f', {fit.name}' if fit.name else ''}",
-            description=f"J falls from {show(first)} to {show(last)} in {len(curves['J'])} iterations. The table below"
-            " the chart has the numbers.",
+            description=f"J falls from {show(first)} to {show(last)} in {counted(len(curves['J']), 'iteration')}. The"
+            " table below the chart has the numbers.",
         )
         length = len(curves["J"])
         shown = np.unique(np.linspace(0, length - 1, min(length, _MOST_CURVE_ROWS)).round().astype(int))
@@ -271,12 +322,25 @@ class Content:
             "rho",
             means,
             self.target,
+            bounds=self.bounds,
             label="mean activation ρ̂",
             target_label="" if self.target is None else f"ρ = {show(self.target)}",
             title="Mean activation of each unit",
-            description=f"{len(means)} units in ascending order, from {show(float(means.min()))} to"
-            f" {show(float(means.max()))}; half of them are below {show(_quantiles(means, [0.5])[0])}. {aim}",
+            description=f"{counted(len(means), 'unit')} in ascending order, from {show(float(means.min()))} to"
+            f" {show(float(means.max()))}; half of them are below {show(_quantiles(means, [0.5])[0])}. {aim}"
+            f" {self.about_dots}",
         )
+
+    @cached
+    def about_dots(self) -> str:
+        """Which units have no place on the axis of the chart; "" where all have."""
+        means = self.measured.activations.mean_activation
+        lowest = lowest_drawn(means, self.target)
+        n_below = int(np.count_nonzero(means < lowest))
+        if n_below == 0:
+            return ""
+        are = "is" if n_below == 1 else "are"
+        return f"{counted(n_below, 'unit')} far below the others, below {show(lowest)}, {are} drawn at the lower edge."
 
     @property
     def quantiles(self) -> list[tuple[str, float]]:
@@ -356,6 +420,7 @@ class Content:
             "labels": names_of_units(self.estimator),
             "measures": [{"key": key, "name": name, "values": rounded(values)} for key, name, values in measures],
             "dead": np.flatnonzero(self.dead).tolist(),
+            "constant": np.flatnonzero(statistics.constant).tolist(),
             "threshold": show(self.threshold),
             "histogram": {"low": rounded(low), "high": rounded(high), "counts": measured.histograms.tolist()},
             "similar": {"units": units.similar.tolist(), "cosines": rounded(units.cosines)},
@@ -462,7 +527,7 @@ def show(value: float, digits: int = 4) -> str:
     Examples
     --------
     >>> show(0.012345), show(12345.6), show(0.5), show(-3e-9)
-    ('0.01235', '12,346', '0.5', '−3e-09')
+    ('0.01235', '12,346', '0.5', '−3e−09')
     """
     text = f"{value:,.0f}" if abs(value) >= 1e4 and abs(value) < 1e9 else f"{value:.{digits}g}"
-    return text.replace("-", "−", 1) if text.startswith("-") else text
+    return text.replace("-", "−")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -110,7 +111,7 @@ def _parameters(step: Any) -> list[Parameter]:
         name: parameter.default for name, parameter in inspect.signature(type(step).__init__).parameters.items()
     }
     parameters = [
-        Parameter(name, _shortened(repr(value)), repr(value) != repr(defaults.get(name)))
+        Parameter(name, _shortened(_without_folders(repr(value))), repr(value) != repr(defaults.get(name)))
         for name, value in (step.get_params(deep=False) if hasattr(step, "get_params") else {}).items()
     ]
     return sorted(parameters, key=lambda parameter: not parameter.chosen)
@@ -140,6 +141,11 @@ def network_of(model: Any) -> str:
     sizes = " → ".join(f"{size:,}" for size in network.layer_sizes)
     kinds: Sequence[str] = list(dict.fromkeys(activation.name for activation in network.activations))
     return f"{sizes}, {' and '.join(kinds)}"
+
+
+def _without_folders(text: str) -> str:
+    """Return the text of a value in which paths have lost the folders before their last part."""
+    return re.sub(r"""(['"])[^'"]*[/\\]([^'"/\\]+)[/\\]*\1""", r"\1\2\1", text)
 
 
 def _shortened(text: str) -> str:

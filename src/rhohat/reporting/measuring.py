@@ -42,6 +42,8 @@ class Measurements:
     histograms : array of int, of shape (n_units, 24)
         How many rows activate a unit to each of 24 equal parts of its range, from its smallest activation to its
         largest. A unit that is always the same has all its rows in the first.
+    rows_differ : bool
+        Whether any two of the rows are different.
     """
 
     rows: NDArray[np.intp]
@@ -49,6 +51,7 @@ class Measurements:
     reconstructions: ReconstructionStatistics | None
     top: TopRows
     histograms: NDArray[np.intp]
+    rows_differ: bool
 
 
 class TopRows:
@@ -130,9 +133,11 @@ def measure(
     activations, top = ActivationStatistics(threshold), TopRows(n_units, n_top)
     reconstructions = ReconstructionStatistics() if isinstance(estimator, BaseAutoencoder) else None
     runs = runs_of_rows(len(source), max_rows)
+    one, rows_differ = source.take(np.array([0])), False
     for first, rows, codes in _blocks(estimator, source, runs, n_units):
         activations.update(codes)
         top.update(codes, first)
+        rows_differ = rows_differ or bool((rows != one).any())
         if reconstructions is not None:
             reconstructions.update(rows, estimator.inverse_transform(codes))
     low, high = activations.smallest_activation, activations.largest_activation
@@ -140,7 +145,7 @@ def measure(
     for _, _, codes in _blocks(estimator, source, runs, n_units):
         histograms += _count(codes, low, high)
     looked_at = np.concatenate([np.arange(start, stop) for start, stop in runs])
-    return Measurements(looked_at, activations, reconstructions, top, histograms)
+    return Measurements(looked_at, activations, reconstructions, top, histograms, rows_differ)
 
 
 def runs_of_rows(n_rows: int, most: int | None) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@
   const record = JSON.parse(document.getElementById("record").textContent);
   const byId = (id) => document.getElementById(id);
   const dead = new Set(record.dead);
+  const constant = new Set(record.constant);
   const measures = new Map(record.measures.map((measure) => [measure.key, measure]));
 
   /** Returns an element with attributes and children; texts become text. */
@@ -22,9 +23,23 @@
     if (value === 0) return "0";
     const size = Math.abs(value);
     let text = String(Number(value.toPrecision(digits)));
-    if (size >= 1e4) text = Math.round(value).toLocaleString("en");
+    if (size >= 1e4) text = counted(Math.round(value));
     if (size < 1e-4 || size >= 1e9) text = value.toExponential(2);
-    return text.replace("-", "\u2212");
+    return withMinus(text);
+  }
+
+  /** Returns a number as text of few letters, for narrow places. */
+  function brief(value) {
+    const size = Math.abs(value);
+    return size === 0 || (size >= 1e-3 && size < 1e4) ? show(value, 3) : withMinus(value.toExponential(1));
+  }
+
+  const withMinus = (text) => text.replace("e+", "e").replaceAll("-", "\u2212");
+
+  /** Returns a whole number with its noun, which is in the plural unless there is one; or without any. */
+  function counted(number, noun) {
+    const text = number.toLocaleString("en");
+    return noun ? `${text} ${noun}${number === 1 ? "" : "s"}` : text;
   }
 
   /** Returns a name that may be broken after each part of it. */
@@ -34,25 +49,37 @@
     return parts;
   }
 
-  const nameOf = (unit) => (record.labels ? `Unit ${unit}: ${record.labels[unit]}` : `Unit ${unit}`);
+  const numbered = (unit, text) => (record.labels ? `${text} \u00b7 class\u00a0${record.labels[unit]}` : text);
+  const nameOf = (unit) => numbered(unit, `Unit ${unit}`);
+  const lowerNameOf = (unit) => numbered(unit, `unit ${unit}`);
 
-  // Pictures. Sheets are decoded when one of their images is drawn for the first time.
+  /** Returns in a word why a unit is of no use, or "". */
+  const stateOf = (unit) => (dead.has(unit) ? "dead" : constant.has(unit) ? "constant" : "");
 
-  const decoded = new Map();
+  // Pictures. Sheets are loaded when they are asked for the first time.
 
-  function decode(uri) {
-    if (!decoded.has(uri)) {
+  const loaded = new Map();
+
+  /** Returns an image once it is loaded: itself, where it is already, else a promise. */
+  function load(uri) {
+    if (!loaded.has(uri)) {
       const image = new Image();
+      loaded.set(uri, new Promise((resolve) => image.addEventListener("load", () => resolve(image))));
+      loaded.get(uri).then(() => loaded.set(uri, image));
       image.src = uri;
-      decoded.set(uri, image.decode().then(() => image));
     }
-    return decoded.get(uri);
+    return loaded.get(uri);
   }
 
-  async function draw(canvas, sheets, place) {
+  function draw(canvas, sheets, place) {
+    const sheet = load(sheets.files[Math.floor(place / sheets.perSheet)]);
+    if (sheet instanceof Image) drawFrom(sheet, canvas, sheets, place);
+    else sheet.then((image) => drawFrom(image, canvas, sheets, place));
+  }
+
+  function drawFrom(sheet, canvas, sheets, place) {
     const { width, height } = record.image;
     const inSheet = place % sheets.perSheet;
-    const sheet = await decode(sheets.files[Math.floor(place / sheets.perSheet)]);
     const left = (inSheet % sheets.columns) * width;
     const top = Math.floor(inSheet / sheets.columns) * height;
     canvas.width = width;
@@ -108,29 +135,49 @@
     size.addEventListener("input", () => grid.style.setProperty("--tile", `${size.value}px`));
   }
 
+  // A tile is drawn when it comes near what is seen of the page, and all are drawn before the page is printed.
+
+  const MARGIN = 600; // pixels
+  const undrawn = new Set();
   const nearby = new IntersectionObserver(
-    (entries) => {
-      for (const { isIntersecting, target } of entries) {
-        if (!isIntersecting) continue;
-        nearby.unobserve(target);
-        const unit = Number(target.dataset.unit);
-        const button = target.firstElementChild;
-        if (record.image) draw(button.firstElementChild, record.inputs, unit);
-        else button.firstElementChild.append(...weights(unit, 4, true).children);
-      }
-    },
-    { rootMargin: "600px 0px" },
+    (entries) => entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => drawTile(target)),
+    { rootMargin: `${MARGIN}px 0px` },
   );
+
+  function drawTile(item) {
+    if (!undrawn.delete(item)) return;
+    nearby.unobserve(item);
+    const unit = Number(item.dataset.unit);
+    const button = item.firstElementChild;
+    if (record.image) draw(button.firstElementChild, record.inputs, unit);
+    else button.firstElementChild.append(...weights(unit, 4, true).children);
+  }
+
+  const drawAll = () => [...undrawn].forEach(drawTile);
+
+  /** Draws what is near without waiting for the observer, which answers only after the page was shown once. */
+  function drawNear() {
+    for (const unit of order) {
+      const { top, bottom } = items[unit].getBoundingClientRect();
+      if (top > innerHeight + MARGIN) break;
+      if (bottom > -MARGIN) drawTile(items[unit]);
+    }
+  }
+
+  if (record.image) record.inputs.files.forEach(load); // printing cannot wait for them
+  addEventListener("beforeprint", drawAll);
+  matchMedia("print").addEventListener("change", ({ matches }) => matches && drawAll());
 
   const all = document.createDocumentFragment();
   for (let unit = 0; unit < record.n; unit++) {
     const drawn = record.image ? make("canvas", { "aria-hidden": "true" }) : make("div", { class: "weights" });
     const caption = make("span", { class: "caption" }, make("span"), make("span"));
-    caption.firstElementChild.textContent = record.labels ? `${unit} ${record.labels[unit]}` : unit;
-    const attributes = { type: "button", class: dead.has(unit) ? "tile dead" : "tile", tabindex: "-1" };
+    caption.firstElementChild.textContent = record.labels ? lowerNameOf(unit) : unit;
+    const attributes = { type: "button", class: `tile ${stateOf(unit)}`.trim(), tabindex: "-1" };
     const item = make("li", { "data-unit": unit }, make("button", attributes, drawn, caption));
     items.push(item);
     all.append(item);
+    undrawn.add(item);
     nearby.observe(item);
   }
   grid.append(all);
@@ -163,9 +210,9 @@
     const shown = measure || record.measures[0];
     for (const unit of order) {
       const value = show(shown.values[unit], 3);
-      const note = dead.has(unit) ? ", dead" : "";
-      buttonOf(unit).lastElementChild.lastElementChild.textContent = dead.has(unit) && !measure ? "dead" : value;
-      buttonOf(unit).setAttribute("aria-label", `${nameOf(unit)}, ${shown.name} ${value}${note}`);
+      const kind = stateOf(unit);
+      buttonOf(unit).lastElementChild.lastElementChild.textContent = (!measure && kind) || brief(shown.values[unit]);
+      buttonOf(unit).setAttribute("aria-label", `${nameOf(unit)}, ${shown.name} ${value}${kind && `, ${kind}`}`);
     }
   }
 
@@ -182,6 +229,12 @@
       Boolean(record.labels && !known && record.labels[unit].toLowerCase().includes(text));
   }
 
+  const isIn = {
+    alive: (unit) => !stateOf(unit),
+    dead: (unit) => dead.has(unit),
+    constant: (unit) => constant.has(unit),
+  };
+
   function filter() {
     const asked = numberFilter();
     const bounds = [...ranges].map(([key, inputs]) => {
@@ -192,12 +245,12 @@
     items.forEach((item, unit) => {
       const kept =
         asked(unit) &&
-        (state.value === "all" || dead.has(unit) === (state.value === "dead")) &&
+        (state.value === "all" || isIn[state.value](unit)) &&
         bounds.every(({ values, low, high }) => (low ?? -Infinity) <= values[unit] && values[unit] <= (high ?? Infinity));
       item.hidden = !kept;
       count += kept;
     });
-    byId("count").textContent = `${count.toLocaleString("en")} of ${record.n.toLocaleString("en")} units`;
+    byId("count").textContent = `${counted(count)} of ${counted(record.n, "unit")}`;
     byId("none").hidden = count > 0;
     rove(visible()[0]);
   }
@@ -278,6 +331,9 @@
     const { low, high, counts } = record.histogram;
     const [from, to, rows] = [low[unit], high[unit], counts[unit]];
     if (from === to) return [make("p", { class: "note" }, `Its activation is ${show(from)} on every row.`)];
+    if (constant.has(unit)) {
+      return [make("p", { class: "note" }, `Its activation hardly varies: from ${show(from)} to ${show(to)} over all rows.`)];
+    }
     const [width, height, base] = [640, 150, 126];
     const tallest = Math.log1p(Math.max(...rows));
     const step = width / rows.length;
@@ -292,7 +348,7 @@
       svg.append(make("text", { x, y: base + 17, "text-anchor": anchor }, show(value)));
     });
     const edge = (place) => show(from + ((to - from) * place) / rows.length);
-    const lines = rows.map((count, place) => [`${edge(place)} to ${edge(place + 1)}`, count.toLocaleString("en")]);
+    const lines = rows.map((count, place) => [`${edge(place)} to ${edge(place + 1)}`, counted(count)]);
     const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Histogram as a table" });
     scroll.append(table("", ["activation", "rows"], lines, `Activations of unit ${unit}`));
     return [svg, make("details", {}, make("summary", {}, "As a table"), scroll)];
@@ -301,13 +357,13 @@
   function topRows(unit) {
     const { places, activations, values } = record.top;
     const title = "Rows that activate it most";
-    if (record.histogram.low[unit] === record.histogram.high[unit]) return part(title, "None more than any other.");
+    if (constant.has(unit) || record.histogram.low[unit] === record.histogram.high[unit]) return part(title, "None more than any other.");
     const rows = places[unit].map((place, rank) => [record.rows.numbers[place], activations[unit][rank], place]);
     if (record.image) {
       const strip = make("ul", { class: "strip" });
       for (const [row, activation, place] of rows) {
         const caption = make("span", { class: "caption" });
-        caption.append(make("span", {}, `row ${row}`), make("span", {}, show(activation, 3)));
+        caption.append(make("span", {}, `row ${row}`), make("span", {}, brief(activation)));
         strip.append(make("li", {}, picture(record.rows, place, `Row ${row}`), caption));
       }
       return part(title, "With its activation on each.", strip);
@@ -328,7 +384,7 @@
     const strip = make("ul", { class: "strip few" });
     units.forEach((other, rank) => {
       const cosine = show(record.similar.cosines[unit][rank], 3);
-      const caption = make("span", { class: "caption" }, make("span", {}, nameOf(other).toLowerCase()), make("span", {}, cosine));
+      const caption = make("span", { class: "caption" }, make("span", {}, lowerNameOf(other)), make("span", {}, cosine));
       const drawn = record.image ? picture(record.inputs, other) : weights(other, 3, true);
       const link = make("a", { href: `#unit-${other}`, "aria-label": `${nameOf(other)}, cosine ${cosine}` }, drawn, caption);
       strip.append(make("li", {}, link));
@@ -340,7 +396,8 @@
     opened = unit;
     const heading = byId("unit-heading");
     heading.replaceChildren(nameOf(unit));
-    if (dead.has(unit)) heading.append(make("span", { class: "tag" }, `dead: never above ${record.threshold}`));
+    const reasons = { dead: `dead: never above ${record.threshold}`, constant: "constant: the same on every row" };
+    if (stateOf(unit)) heading.append(make("span", { class: "tag" }, reasons[stateOf(unit)]));
     const units = visible();
     const place = units.indexOf(unit);
     byId("previous").disabled = place <= 0;
@@ -423,5 +480,6 @@
   name();
   arrange();
   filter();
+  drawNear();
   follow();
 })();

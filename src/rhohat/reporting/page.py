@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from rhohat.reporting.facts import versions
 from rhohat.reporting.measuring import measure
 from rhohat.reporting.units import describe_units
 from rhohat.whole_files import replacing
+from rhohat.words import counted
 
 __all__ = ["report"]
 
@@ -126,7 +128,9 @@ def report(
             shape = choose_image_shape(image_shape, model, names, prepared)
             if threshold is None:
                 threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
-            evaluated = None if y is None else evaluate(model, source, y, cost=False)
+            with _listening() as remarks_on_targets:
+                evaluated = None if y is None else evaluate(model, source, y, cost=False)
+            remarks = list(dict.fromkeys([*remarks, *remarks_on_targets]))
             measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
             units = describe_units(estimator, shape, gabor=gabor)
             heading = _title(estimator, source.short_name) if title is None else title
@@ -156,7 +160,7 @@ def _check(**counts: Any) -> None:
 
 def _title(estimator: Any, name: str) -> str:
     n_units = estimator.network_.layer_sizes[estimator._code_layer]
-    return f"{type(estimator).__name__}, {n_units:,} unit{'' if n_units == 1 else 's'}, on {name}"
+    return f"{type(estimator).__name__}, {counted(n_units, 'unit')}, on {name}"
 
 
 def _render(jinja2: Any, content: Content) -> str:
@@ -166,6 +170,8 @@ def _render(jinja2: Any, content: Content) -> str:
     )
     environment.filters["show"] = show
     environment.filters["breakable"] = _breakable
+    environment.filters["counted"] = counted
+    environment.filters["unbroken"] = _unbroken
     folder = files("rhohat.reporting")
     template, style, script = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "page.js"))
     # Nothing but this very style and this very script is allowed: not even a name that slipped through could run.
@@ -198,6 +204,14 @@ def _breakable(name: str) -> Any:
     """Return a name as HTML, in which lines may be broken after each part of it."""
     markup = import_extra("markupsafe", "app").Markup
     return markup("_<wbr>").join(name.split("_"))  # escapes the parts
+
+
+def _unbroken(text: str) -> Any:
+    """Return a text as HTML, in which no line is broken at the minus sign within a number."""
+    markup = import_extra("markupsafe", "app").Markup
+    parts = re.split(r"(-?\d[\d.]*e-\d+)", text)  # every other one is a number
+    number = markup('<span class="whole">{}</span>')
+    return markup().join(number.format(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def _digest(text: str) -> str:

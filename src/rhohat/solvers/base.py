@@ -20,6 +20,7 @@ import numpy as np
 
 from rhohat.arrays import FloatArray, largest_magnitude
 from rhohat.solvers.divergence import HOPELESS, Lowest, has_risen
+from rhohat.words import counted
 
 __all__ = [
     "Callback",
@@ -631,8 +632,9 @@ class Run:
         self.keeps_lowest = True
         raise Stop(
             "diverged",
-            f"The cost rose from {lowest.value:.3g} to {self.point.value:.3g} within {self.n_iter} iterations, so the"
-            f" steps are too long; the best parameters are kept. {self.remedy}",
+            f"The cost rose from {lowest.value:.3g} to {self.point.value:.3g} within"
+            f" {counted(self.n_iter, 'iteration')}, so the steps are too long; the best parameters are"
+            f" kept. {self.remedy}",
         )
 
     def stop_as_not_finite(self, what: str = "The cost or its gradient", *, met: float | None = None) -> NoReturn:
@@ -669,7 +671,7 @@ class Run:
         """Stop because no step in the solver's direction lowers the cost."""
         raise Stop(
             "stalled",
-            f"No step lowers the cost after {self.n_iter} iterations, where the gradient's largest component"
+            f"No step lowers the cost after {counted(self.n_iter, 'iteration')}, where the gradient's largest component"
             f" is {self.point.gradient_norm:.1e}, in the precision of the arithmetic. Scale the data to about 1 if they"
             f" are far from it, use float64, raise tol (now {self.tol:g}), or accept the cost reached.",
         )
@@ -687,20 +689,21 @@ class Run:
         # Every callback sees every iteration, also the one at which an earlier callback asks to stop.
         answers = [callback(state) for callback in self.callbacks]
         if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
-            raise Stop("stopped", f"A callback stopped the fit after {self.n_iter} iterations.")
+            raise Stop("stopped", f"A callback stopped the fit after {counted(self.n_iter, 'iteration')}.")
 
     def _check_converged(self) -> None:
         if self.point.gradient_norm <= self.tol:
             raise Stop(
                 "converged",
-                f"Converged after {self.n_iter} iterations: no component of the gradient exceeds tol={self.tol:g}.",
+                f"Converged after {counted(self.n_iter, 'iteration')}: no component of the gradient exceeds"
+                f" tol={self.tol:g}.",
             )
         if self.min_improvement > 0 and self.n_iter > _WINDOW:
             before = self.loss_curve[-1 - _WINDOW]
             if 0 <= before - self.point.value <= self.min_improvement * abs(before):
                 raise Stop(
                     "converged",
-                    f"Converged after {self.n_iter} iterations: the last {_WINDOW} lowered the cost by no more than"
-                    f" min_improvement={self.min_improvement:g} of it. The gradient's largest component is"
+                    f"Converged after {counted(self.n_iter, 'iteration')}: the last {_WINDOW} lowered the cost by no"
+                    f" more than min_improvement={self.min_improvement:g} of it. The gradient's largest component is"
                     f" {self.point.gradient_norm:.1e}; set the solver's min_improvement to 0 to go on.",
                 )

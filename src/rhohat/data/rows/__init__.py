@@ -1,7 +1,7 @@
 """Rows of numbers from wherever they are, read block by block."""
 
 from rhohat.data.rows.base import RowSource
-from rhohat.data.rows.columns import ColumnsOfAFit, Reading, remember_columns
+from rhohat.data.rows.columns import ColumnsOfAFit, Reading, TargetsOfAFit, remember_columns
 from rhohat.data.rows.combined import ConvertedRows, CorruptedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.flat import FlatRows
@@ -19,6 +19,7 @@ __all__ = [
     "Reading",
     "RowSource",
     "SelectedRows",
+    "TargetsOfAFit",
     "is_dask_array",
     "open_rows",
     "open_table",

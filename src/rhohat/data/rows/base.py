@@ -19,7 +19,15 @@ from rhohat.arrays import FloatArray, empty_aligned, float_dtype
 from rhohat.data.rows.columns import Reading
 from rhohat.forks import ProcessLock
 
-__all__ = ["ROWS_IN_A_DIGEST", "RowSource", "as_rows", "delivered_dtype", "digest_of", "notes_on_dropped"]
+__all__ = [
+    "ROWS_IN_A_DIGEST",
+    "RowSource",
+    "as_rows",
+    "delivered_dtype",
+    "digest_of",
+    "notes_on_dropped",
+    "without_folders",
+]
 
 ROWS_IN_A_DIGEST = 4096
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
@@ -57,6 +65,8 @@ class RowSource(ABC):
         Which of the rows that were found these are; None where they are all of them.
     targets : array of shape (n_samples,) or (n_samples, n_targets), or None
         What is to be predicted, where it was read together with the rows.
+    target_names : tuple of str, or None
+        Of the columns that they were read from.
     scale_is_known : bool
         Whether the rows were compared with those of a fit, and what was to be said of their scale was said.
     notes : tuple of str
@@ -80,6 +90,7 @@ class RowSource(ABC):
         self.n_rows_found = self.shape[0]
         self.kept: NDArray[np.intp] | None = None
         self.targets: NDArray[Any] | None = None
+        self.target_names: tuple[str, ...] | None = None
         self.notes: tuple[str, ...] = ()
         self.scale_is_known = False
         if min(self.shape) < 1:
@@ -114,8 +125,7 @@ class RowSource(ABC):
     @property
     def short_name(self) -> str:
         """The name without folders before it, and with the array's name that may stand behind it."""
-        file, colon, key = self.name.rpartition(":/")
-        return f"{os.path.basename(file)}:/{key}" if colon else os.path.basename(self.name)
+        return without_folders(self.name)
 
     def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Read successive rows.
@@ -255,9 +265,11 @@ class RowSource(ABC):
         """
         if self._extents is None or not self.is_watched:
             low, high = np.full(self.shape[1], np.inf), np.full(self.shape[1], -np.inf)
-            for least, largest, bad_row in self.map_blocks(_extents_of_rows):
-                if bad_row is not None:
-                    raise ValueError(f"{self.name} contains NaN or infinity, first in row {bad_row}.")
+            for least, largest, bad in self.map_blocks(_extents_of_rows):
+                if bad is not None:
+                    row, column = bad
+                    place = column if self.feature_names is None else repr(self.feature_names[column])
+                    raise ValueError(f"{self.name} contains NaN or infinity, first in row {row}, column {place}.")
                 np.minimum(low, least, out=low)
                 np.maximum(high, largest, out=high)
             self._extents = low, high
@@ -266,6 +278,11 @@ class RowSource(ABC):
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
         """Return what `extents` returned last, for which nothing is read again; the rows may have changed meanwhile."""
         return self.extents() if self._extents is None else self._extents
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether rows were left out since they lack something."""
+        return len(self) < self.n_rows_found
 
     @property
     def is_watched(self) -> bool:
@@ -337,6 +354,12 @@ class PartRows(RowSource):
         self.n_rows_found = source.n_rows_found
         self.kept = np.arange(start, stop) if source.kept is None else source.kept[start:stop]
         self.targets = None if source.targets is None else source.targets[start:stop]
+        self.target_names = source.target_names
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether rows were left out since they lack something."""
+        return self._source.lacks_rows
 
     @property
     def is_watched(self) -> bool:
@@ -386,12 +409,13 @@ def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: i
     return PartRows(source, start, stop, opened)
 
 
-def _extents_of_rows(rows: FloatArray, first: int) -> tuple[FloatArray, FloatArray, int | None]:
-    """Return the least and the largest number of each column, and the first row with one that is not finite, if any."""
+def _extents_of_rows(rows: FloatArray, first: int) -> tuple[FloatArray, FloatArray, tuple[int, int] | None]:
+    """Return the least and the largest number of each column, and row and column of the first that is not finite."""
     least, largest = rows.min(axis=0), rows.max(axis=0)
     if np.isfinite(least).all() and np.isfinite(largest).all():
         return least, largest, None
-    return least, largest, first + int(np.argmin(np.isfinite(rows).all(axis=1)))
+    row, column = np.argwhere(~np.isfinite(rows))[0]
+    return least, largest, (first + int(row), int(column))
 
 
 def digest_of(rows: FloatArray) -> bytes:
@@ -413,11 +437,25 @@ def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
     return float_dtype(kind)
 
 
+def without_folders(name: str) -> str:
+    """Return the name of a source without folders before it, and with the array's name that may stand behind it.
+
+    Examples
+    --------
+    >>> without_folders("/home/jane/rows.npy[10:20]"), without_folders("data/all.h5:/group/rows")
+    ('rows.npy[10:20]', 'all.h5:/group/rows')
+    """
+    file, colon, key = name.rpartition(":/")
+    return f"{os.path.basename(file)}:/{key}" if colon else os.path.basename(name)
+
+
 def notes_on_dropped(n_rows: int, n_kept: int, name: str) -> tuple[str, ...]:
     """Return what is to be said where some rows of a table were left out."""
     if n_kept == n_rows:
         return ()
-    return (f"{n_rows - n_kept} of the {n_rows} rows of {name} have missing values and are left out.",)
+    have, are = ("has", "is") if n_rows - n_kept == 1 else ("have", "are")
+    rows = f"{n_rows - n_kept} of the {n_rows} rows of {without_folders(name)}"
+    return (f"{rows} {have} missing values and {are} left out.",)
 
 
 def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:

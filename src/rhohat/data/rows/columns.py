@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ __all__ = [
     "Columns",
     "ColumnsOfAFit",
     "Reading",
+    "TargetsOfAFit",
     "choose_columns",
     "remember_columns",
     "texts_among",
@@ -97,6 +99,8 @@ class Reading:
         What was said of a table of text.
     row_shape : tuple of int, or None
         Of a row before it was raveled, where it has several axes.
+    targets : tuple of int, or None
+        Which of the columns were to be predicted.
     """
 
     columns: tuple[int, ...]
@@ -104,6 +108,7 @@ class Reading:
     row_axes: int = 1
     text: TextFormat = field(default_factory=TextFormat)
     row_shape: tuple[int, ...] | None = None
+    targets: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,11 +120,21 @@ class ColumnsOfAFit:
     names : tuple of str or None
     n_features : int
     reading : Reading or None
+    said : frozenset of str, default=frozenset()
+        What somebody has said of the text that is read now, by the names of `TextFormat`; the rest was said in the fit.
     """
 
     names: tuple[str, ...] | None
     n_features: int
     reading: Reading | None = None
+    said: frozenset[str] = frozenset()
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        """What was said of the text of the fit and holds for other texts too, unless somebody says otherwise."""
+        said = {} if self.reading is None else asdict(self.reading.text)
+        default = asdict(TextFormat())
+        return {name: value for name, value in said.items() if value != default[name] and name not in self.said}
 
     @property
     def names_expected(self) -> tuple[str, ...]:
@@ -149,11 +164,73 @@ class ColumnsOfAFit:
             fitted += f", taken from a table of {self.reading.n_columns}"
         raise ValueError(f"{source} has {n_columns} columns, and the model was fitted to {fitted}.")
 
+    def check_targets(self, targets: Sequence[int], names: Sequence[str] | None, n_columns: int, source: str) -> None:
+        """Raise ValueError where a column that is to be predicted is an input of the model."""
+        both = set(targets) & set(self.choose(names, n_columns, source))
+        if both:
+            place = min(both)
+            column = f"column {place}" if names is None else repr(names[place])
+            raise ValueError(f"{column} is an input of this model, so it cannot be the target too.")
+
     def _places_of_the_fit(self, n_columns: int) -> list[int]:
         """Return the numbers that the columns of the fit had among as many columns; none where there were others."""
         if self.reading is None or self.reading.n_columns != n_columns:
             return []
         return list(self.reading.columns)
+
+
+@dataclass(frozen=True)
+class TargetsOfAFit:
+    """The columns that a model was fitted to predict, in the order of the fit: by name, else by number.
+
+    Parameters
+    ----------
+    said : tuple of str or int
+        Which columns hold them, where somebody said so; else those of the fit are taken, if the table has them all.
+    names : tuple of str or None
+        Of the fit.
+    reading : Reading or None
+    """
+
+    said: tuple[str | int, ...] = ()
+    names: tuple[str, ...] | None = None
+    reading: Reading | None = None
+
+    @property
+    def names_expected(self) -> tuple[str, ...]:
+        """What was said and is no number of a column; see `ColumnSelection`."""
+        return texts_among(self.said)
+
+    def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
+        """Return the numbers of the columns; none where nobody said any, and the table lacks one of them."""
+        places = self._places(names, n_columns)
+        if not self.said:
+            return places
+        said = choose_columns(self.said, names, n_columns, source)
+        if names is None or self.names is None:
+            return places if set(said) == set(places) else said
+        missing = [name for name in self.names if name not in {names[number] for number in said}]
+        if not missing and len(said) == len(self.names):
+            return places
+        if len(said) == len(self.names) == 1:
+            warnings.warn(
+                f"The model was fitted to predict {self.names[0]!r}, and is compared with {names[said[0]]!r}.",
+                stacklevel=8,
+            )
+            return said
+        raise ValueError(
+            f"the model was fitted to predict {_listed(self.names)}; got {_listed([names[number] for number in said])}"
+            + (f", so {_listed(missing)} is missing." if missing else ".")
+        )
+
+    def _places(self, names: Sequence[str] | None, n_columns: int) -> list[int]:
+        """Return the numbers of the columns of the fit; none where the table lacks one, or nobody can tell them."""
+        if names is not None and self.names is not None:
+            is_clear = all(list(names).count(name) == 1 for name in self.names)
+            return [list(names).index(name) for name in self.names] if is_clear else []
+        if self.reading is None or self.reading.targets is None or self.reading.n_columns != n_columns:
+            return []
+        return list(self.reading.targets)
 
 
 def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:

@@ -149,7 +149,12 @@ class _DerivedRows(RowSource):
         self.owns_source = True
         super().__init__(source.name, (len(source), *row_shape), dtype, feature_names)
         self.n_rows_found, self.kept = source.n_rows_found, source.kept
-        self.targets, self.notes = source.targets, source.notes
+        self.targets, self.target_names, self.notes = source.targets, source.target_names, source.notes
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether rows were left out since they lack something."""
+        return self._source.lacks_rows
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
         return self._source.map_blocks(partial(_derive_and_call, self._derive, function, self._first))

@@ -6,6 +6,7 @@ import gzip
 import zlib
 from pathlib import Path
 
+from rhohat.data.image_files import IMAGE_SUFFIXES
 from rhohat.data.rows.flat import is_idx, is_safetensors
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.dialect import begins_as_text
@@ -95,6 +96,10 @@ def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[Position
 
 def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_text: bool) -> str:
     """Return the kind of a file that starts with these bytes."""
+    if Path(file_name).suffix.lower() in IMAGE_SUFFIXES:
+        raise ValueError(
+            f"{name} is an image file: cut patches out of it first, with rhohat.read_images and rhohat.sample_patches."
+        )
     if not start:
         raise ValueError(f"{name} is empty.")
     promised = _PROMISES.get(Path(file_name).suffix.lower())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from os.path import abspath
 from pathlib import Path
@@ -16,11 +16,12 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
+from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.folders import files_of_data
 from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, notes_on_dropped
-from rhohat.data.rows.columns import Columns, ColumnSelection, Reading, choose_columns, texts_among
+from rhohat.data.rows.base import RowSource, notes_on_dropped, without_folders
+from rhohat.data.rows.columns import Columns, ColumnSelection, ColumnsOfAFit, Reading, TargetsOfAFit, choose_columns
 from rhohat.data.rows.combined import BorrowedRows, ColumnRows, ConvertedRows, ShardedRows, SplitRows, TransformedRows
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.datasets import DatasetRows, is_zarr
@@ -29,6 +30,7 @@ from rhohat.data.rows.parquet import ParquetRows
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.rows.stored import ArrayFile, StoredArray, holds_numbers
 from rhohat.data.tables.cells import TextFormat
+from rhohat.data.tables.dialect import has_byte_order_mark
 from rhohat.data.tables.labels import as_labels
 from rhohat.data.tables.text import Missing, TextTable
 
@@ -140,7 +142,10 @@ def open_rows(
     if row_axes < 1:
         raise ValueError(f"row_axes must be at least 1; got {row_axes}.")
     wanted = _Wanted(
-        _as_selection(columns, drop), TextFormat(header, separator, decimal, thousands, encoding), (), _checked(missing)
+        _as_selection(columns, drop),
+        TextFormat(header, separator, decimal, thousands, encoding),
+        None,
+        _checked(missing),
     )
     if isinstance(data, str | PathLike):
         source = _open_path(fspath(data), wanted, row_axes)
@@ -162,7 +167,7 @@ def open_rows(
 
 def open_table(
     path: str | PathLike[str],
-    target: str | int | Sequence[str | int],
+    target: str | int | Sequence[str | int] | TargetsOfAFit,
     *,
     columns: Sequence[str | int] | ColumnSelection | None = None,
     drop: Sequence[str | int] = (),
@@ -209,19 +214,24 @@ def open_table(
     (['length', 'width'], ['setosa', 'versicolor'])
     >>> rows.close()
     """
-    targets = (target,) if isinstance(target, str | int) else tuple(target)
-    if not targets:
-        raise ValueError("target must name at least one column; got none.")
+    targets = target if isinstance(target, TargetsOfAFit) else _as_targets(target)
     selection = _as_selection(columns, drop)
     wanted = _Wanted(selection, TextFormat(header, separator, decimal, thousands, encoding), targets, _checked(missing))
     rows = _open_path(fspath(path), wanted)
     try:
-        if rows.targets is None:
+        if rows.targets is None and targets.said:
             raise ValueError(f"{path} is no table: a column to be predicted is one of a text (CSV) or Parquet file.")
     except BaseException:
         rows.close()
         raise
-    return rows, rows.targets
+    return rows, rows.targets  # type: ignore[return-value] # None only where the targets are those of a model
+
+
+def _as_targets(target: str | int | Sequence[str | int]) -> TargetsOfAFit:
+    said = (target,) if isinstance(target, str | int) else tuple(target)
+    if not said:
+        raise ValueError("target must name at least one column; got none.")
+    return TargetsOfAFit(said)
 
 
 def _as_selection(columns: Any, drop: Sequence[str | int]) -> ColumnSelection:
@@ -321,7 +331,9 @@ def _numbers_of(frame: Any, names: Sequence[Any]) -> NDArray[Any]:
         raise ValueError(
             f"the table must hold numbers; its {', '.join(times[:5])}. Choose other columns, or change it."
         )
-    table: NDArray[Any] = check_array(frame, dtype="numeric", ensure_all_finite=False, input_name="the table")
+    named = frame.set_axis(list(names), axis=1) if hasattr(frame, "set_axis") else frame
+    with naming_columns(**{"the table": named}):
+        table: NDArray[Any] = check_array(frame, dtype="numeric", ensure_all_finite=False, input_name="the table")
     return table
 
 
@@ -334,7 +346,7 @@ class _Wanted(NamedTuple):
 
     columns: ColumnSelection
     text: TextFormat
-    targets: tuple[str | int, ...]
+    targets: TargetsOfAFit | None
     missing: Missing
     key: str | None = None  # the array that is named behind the path
 
@@ -382,7 +394,7 @@ def _pick(source: RowSource, wanted: _Wanted, row_axes: int) -> RowSource:
     try:
         if wanted.missing == "drop":
             raise ValueError(_only_tables("rows in which a number is missing are left out", source.name))
-        if wanted.targets:
+        if wanted.targets and wanted.targets.said:
             raise ValueError(
                 f"columns to be predicted are found in tables of text, as CSV, and in Parquet files; {source.name} is"
                 " none."
@@ -416,13 +428,13 @@ def _open_folder(folder: Path, wanted: _Wanted, row_axes: int) -> RowSource:
     paths = [path for path in files_of_data(folder) if not path.name.startswith("_")]
     if not paths:
         raise ValueError(f"the folder {folder} holds no files.")
-    if wanted.targets:
+    if wanted.targets and wanted.targets.said:
         raise ValueError(f"columns to be predicted are found in a single file; {folder} is a folder.")
     shards: list[RowSource] = []
     try:
         for path in sorted(paths, key=_natural_order):
             name = str(path) if wanted.key is None else f"{path}:{wanted.key}"
-            shards.append(_open_path(name, wanted, row_axes))
+            shards.append(_open_path(name, wanted._replace(targets=None), row_axes))
             shards[-1] = _in_the_order_of(shards[0], shards[-1])
         return ShardedRows(shards, str(folder))
     except BaseException:
@@ -456,18 +468,65 @@ def _open_table(file: PositionedFile, kind: str, name: str, wanted: _Wanted) -> 
 
 
 def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
-    """Return the rows of a table of text, parsed."""
-    table = TextTable(file, name, wanted.text, {*wanted.columns.names_expected, *texts_among(wanted.targets)})
+    """Return the rows of a table of text, parsed; for a model as that of its fit, unless the text says otherwise."""
+    remembered = wanted.columns.remembered if isinstance(wanted.columns, ColumnsOfAFit) else {}
+    if "encoding" in remembered and has_byte_order_mark(file):
+        wanted = wanted._replace(text=replace(wanted.text, encoding=None))
+        del remembered["encoding"]
+    try:
+        return _parse_text(file, name, wanted)
+    except ValueError as error:
+        hint = _other_way(file, name, wanted, remembered) if remembered else ""
+        if not hint:
+            raise
+        raise ValueError(f"{error} {hint}") from error
+
+
+def _other_way(file: PositionedFile, name: str, wanted: _Wanted, remembered: Mapping[str, Any]) -> str:
+    """Return what to say of a text that cannot be read as that of a fit was, if it can be read otherwise; else ""."""
+    default = TextFormat()
+    text = replace(wanted.text, **{part: getattr(default, part) for part in remembered})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _parse_text(file, name, wanted._replace(text=text)).close()
+            table = TextTable(file, name, text, _names_expected(wanted))
+    except ValueError:
+        return ""
+    found = {
+        "separator": table.separator,
+        "decimal": ".",
+        "encoding": table.encoding,
+        "header": table.names is not None,
+    }
+    if "thousands" in remembered and table.separator == remembered["thousands"]:
+        remembered = {"separator": None, **remembered}  # which takes that sign from the thousands
+    other = [f"{part}={found[part]!r}" for part in found if part in remembered]
+    said = [f"{part} {value!r}" for part, value in remembered.items() if value is not None]
+    if not other:
+        return ""
+    listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+    return f"The table of the fit was read with {listed}; if this one is written otherwise, say {', '.join(other)}."
+
+
+def _parse_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
+    """Return the rows of a table of text, as it is wanted."""
+    table = TextTable(file, name, wanted.text, _names_expected(wanted))
     for remark in table.remarks:
-        warnings.warn(remark, stacklevel=7)
+        warnings.warn(remark, stacklevel=8)
     if table.names is None and wanted.columns.names_expected:
-        warnings.warn(f"No line of {name} names its columns, so they are taken in their order.", stacklevel=7)
+        warnings.warn(f"No line of {name} names its columns, so they are taken in their order.", stacklevel=8)
     columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
     rows = table.read_rows(columns, targets, wanted.missing)
     _convert_targets(rows, wanted, are_texts=True)
     named = "The first line of {} names its columns." if table.names else "No line of {} names its columns."
-    rows.notes = (named.format(name), *rows.notes)
+    rows.notes = (named.format(without_folders(name)), *rows.notes)
     return rows
+
+
+def _names_expected(wanted: _Wanted) -> set[str]:
+    """Return names that the table has, if it has names at all."""
+    return {*wanted.columns.names_expected, *(wanted.targets.names_expected if wanted.targets else ())}
 
 
 def _open_parquet(path: Path, name: str, wanted: _Wanted) -> RowSource:
@@ -493,7 +552,8 @@ def _open_parquet(path: Path, name: str, wanted: _Wanted) -> RowSource:
 def _convert_targets(rows: RowSource, wanted: _Wanted, *, are_texts: bool) -> None:
     """Give targets the type that they have."""
     if rows.targets is not None:
-        name = f"column {' or '.join(map(repr, wanted.targets))} of {rows.name}"
+        columns = rows.target_names or (rows.reading.targets if rows.reading else None) or ()
+        name = f"column {' or '.join(map(repr, columns))} of {rows.name}"
         rows.targets = as_labels(rows.targets, name, are_texts=are_texts)
 
 
@@ -501,7 +561,10 @@ def _without_targets(
     wanted: _Wanted, names: Sequence[str] | None, n_columns: int, name: str
 ) -> tuple[list[int], list[int]]:
     """Return the numbers of the columns that are read as numbers, and of those that are to be predicted."""
-    targets = choose_columns(wanted.targets, names, n_columns, name) if wanted.targets else []
+    said = choose_columns(wanted.targets.said, names, n_columns, name) if wanted.targets and wanted.targets.said else []
+    if said and isinstance(wanted.columns, ColumnsOfAFit):
+        wanted.columns.check_targets(said, names, n_columns, name)
+    targets = wanted.targets.choose(names, n_columns, name) if wanted.targets else []
     columns = [number for number in wanted.columns.choose(names, n_columns, name) if number not in targets]
     if not columns:
         raise ValueError(f"no column of {name} is left to be read beside those to be predicted.")

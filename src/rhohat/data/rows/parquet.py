@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.tables.cells import is_missing_label
+from rhohat.exceptions import TextColumnsError
 from rhohat.extras import import_extra
 from rhohat.forks import ProcessLock
 
@@ -74,7 +76,9 @@ class ParquetRows(RowSource):
         super().__init__(name, (metadata.num_rows, len(columns)), dtype, self._columns.names)
         self.reading = Reading(tuple(columns), n_columns)
         if targets:
-            self.targets = _values(self._file, _FieldsOf(fields, targets), name)
+            chosen = _FieldsOf(fields, targets)
+            self.targets, self.target_names = _values(self._file, chosen, name), tuple(chosen.names)
+            self.reading = replace(self.reading, targets=tuple(targets))
 
     @classmethod
     def names_of(cls, path: Path, name: str) -> tuple[list[str], int]:
@@ -100,6 +104,7 @@ class ParquetRows(RowSource):
         rows.feature_names, rows.reading = self.feature_names, self.reading
         rows.n_rows_found, rows.kept = len(self), np.flatnonzero(np.concatenate(whole))
         rows.targets = None if self.targets is None else self.targets[rows.kept]
+        rows.target_names = self.target_names
         rows.notes = notes_on_dropped(len(self), len(rows), self.name)
         return rows
 
@@ -226,5 +231,5 @@ def _dtype_of(fields: Sequence[Any], name: str) -> np.dtype[Any]:
     if wrong:
         held = ", ".join(f"column {field.name!r} is of the type {field.type}" for field in wrong[:5])
         more = f", and {len(wrong) - 5} others hold no numbers either" if len(wrong) > 5 else ""
-        raise ValueError(f"{name} must hold numbers; its {held}{more}. Choose other columns, or change it.")
+        raise TextColumnsError(f"{name} must hold numbers; its {held}{more}.", [field.name for field in wrong])
     return delivered_dtype(np.result_type(*dtypes), name)

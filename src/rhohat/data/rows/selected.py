@@ -48,6 +48,12 @@ class SelectedRows(RowSource):
         self.reading = source.reading
         self.kept = rows if source.kept is None else source.kept[rows]
         self.targets = None if source.targets is None else source.targets[rows]
+        self.target_names = source.target_names
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether rows were left out since they lack something."""
+        return self._source.lacks_rows
 
     @property
     def is_watched(self) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["MISSING_LABELS", "MISSING_NUMBERS", "TRUTH_VALUES", "TextFormat", "is_missing_label", "is_plain_number"]
 
@@ -94,6 +96,21 @@ class TextFormat:
                 raise ValueError(
                     f"encoding must be one that Python knows, such as 'latin-1'; got {self.encoding!r}."
                 ) from None
+
+    def changed(self, said: Mapping[str, Any]) -> TextFormat:
+        """Return the format with some of it said anew; a sign that would stand for two things keeps the new meaning.
+
+        Examples
+        --------
+        >>> TextFormat(decimal=",", thousands=".").changed({"separator": ","})
+        TextFormat(header=None, separator=',', decimal='.', thousands=None, encoding=None)
+        """
+        parts = {**asdict(self), **said}
+        for name, default in (("separator", None), ("decimal", "."), ("thousands", None)):
+            others = [parts[other] for other in ("separator", "decimal", "thousands") if other != name]
+            if name not in said and parts[name] in [sign for sign in others if sign is not None]:
+                parts[name] = default
+        return TextFormat(**parts)
 
     def number(self, cell: str) -> float | None:
         """Return the number that a cell stands for, NaN where it is missing; None where it is no number."""

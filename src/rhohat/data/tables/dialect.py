@@ -18,7 +18,7 @@ from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import TextFormat
 from rhohat.data.tables.layout import Layout
 
-__all__ = ["Dialect", "begins_as_text", "find_dialect", "open_text", "read_records"]
+__all__ = ["Dialect", "begins_as_text", "find_dialect", "has_byte_order_mark", "open_text", "read_records"]
 
 _SEPARATORS = (";", "\t", "|", ",", " ")
 _RARE_IN_TEXTS = ("\t", ";", "|")
@@ -105,6 +105,11 @@ def open_text(file: PositionedFile, encoding: str, *, to_end: bool = True) -> Te
         else 0
     )
     return io.TextIOWrapper(io.BufferedReader(_BytesOf(file, start, end), 2**20), encoding=encoding, newline="")
+
+
+def has_byte_order_mark(file: PositionedFile) -> bool:
+    """Return whether a text says by its first bytes in which encoding it is."""
+    return bool(_byte_order_mark(file))
 
 
 def _byte_order_mark(file: PositionedFile) -> bytes:

@@ -7,6 +7,7 @@ name, takes eight bytes for each number, and is gone when the rows are closed. N
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
@@ -23,6 +24,7 @@ from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, is_missing_label
 from rhohat.data.tables.dialect import find_dialect, open_text, read_records, wrong_encoding
+from rhohat.exceptions import TextColumnsError
 from rhohat.extras import import_extra
 
 __all__ = ["Missing", "TextTable"]
@@ -34,6 +36,8 @@ _CELLS_AT_ONCE = 2**21
 _FEWEST_ROWS_AT_ONCE = 64  # each column of a block takes time of its own
 _WIDE = 2**14  # cells in a row, above which pandas takes longer than Python's own reader
 _MOST_CELLS_SHOWN = 5
+_ROWS_LOOKED_AT = 200  # of a table in which columns of texts are looked for
+_MEND = "Mend this line, or take it out of the table."
 
 
 class _Block(NamedTuple):
@@ -63,6 +67,8 @@ class TextTable:
         Of the columns.
     n_columns, n_cells : int
         Columns, and cells in a row, which may have a number or a name of the row beside them.
+    separator, encoding : str
+        What stands between its cells, and in which encoding it is: as it was said, or as it was found out.
     remarks : tuple of str
         What was guessed that may surprise, each a sentence.
 
@@ -79,6 +85,7 @@ class TextTable:
         self._dialect = find_dialect(file, name, self._said, known)
         self.names, self.n_columns = self._dialect.names, len(self._dialect.places)
         self.n_cells, self.remarks = self._dialect.n_cells, self._dialect.remarks
+        self.separator, self.encoding = self._dialect.separator, self._dialect.encoding
 
     def read_rows(self, columns: Sequence[int], targets: Sequence[int] = (), missing: Missing = "error") -> FlatRows:
         """Parse the table.
@@ -112,10 +119,12 @@ class TextTable:
         rows = FlatRows.written_to_the_end(
             parts.pass_numbers(blocks), self._name, len(columns), np.float64, feature_names=names
         )
-        rows.reading = Reading(tuple(columns), self.n_columns, text=self._said)
+        rows.reading = Reading(tuple(columns), self.n_columns, text=self._said, targets=tuple(targets) or None)
         rows.n_rows_found, rows.kept = parts.n_seen, parts.kept()
         rows.notes = notes_on_dropped(parts.n_seen, len(rows), self._name)
         rows.targets = parts.texts() if targets else None
+        if targets and self.names is not None:
+            rows.target_names = tuple(self.names[number] for number in targets)
         return rows
 
     def read_texts(self, column: str | None = None) -> NDArray[np.object_]:
@@ -186,6 +195,8 @@ class _Parser:
                 lacks_numbers, lacks_targets = np.isnan(block.numbers).any(), _is_missing(block.texts).any()
                 if (missing == "error" and lacks_numbers) or (missing != "drop" and lacks_targets):
                     raise ValueError(self._complaint(missing) or f"{self._name} has missing values.")
+                if np.isinf(block.numbers).any():
+                    raise ValueError(self._complaint("keep") or f"{self._name} contains infinity.")
                 yield block
         except UnicodeError as error:
             raise ValueError(wrong_encoding(self._name, self._dialect.encoding, error)) from None
@@ -290,23 +301,29 @@ class _Parser:
     def _complaint(self, missing: Missing) -> str:
         """Return what is wrong with the first row that cannot be taken; empty where nothing is."""
         try:
-            for number, (line, cells) in enumerate(self._records()):
-                found = self._wrong_with(cells, line, missing, is_first=number == 0)
+            for line, cells in self._records():
+                found = self._wrong_with(cells, line, missing)
                 if found:
                     return found
         except csv.Error as error:
             return f"{self._name} cannot be read as a table of text: {error}."
         return ""
 
-    def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing, *, is_first: bool) -> str:
-        """Return what is wrong with a row; empty where nothing is."""
+    def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing) -> str:
+        """Return what is wrong with a row, empty where nothing is; raise for columns that hold no numbers at all."""
         n_cells = self._dialect.n_cells
         if any(cells[n_cells:]) or len(cells) < n_cells - 1:
             return f"{self._name} has {len(cells)} cells in line {line}, and {n_cells} in its first row."
         cells = [*cells, *[""] * (n_cells - len(cells))]
         texts = {place: cells[place] for place in self._numbers if self._said.number(cells[place]) is None}
         if texts:
-            return self._not_numbers(texts, line, is_first=is_first)
+            return self._not_numbers(texts, line)
+        for place in self._numbers:
+            if math.isinf(self._said.number(cells[place]) or 0):
+                return (
+                    f"{self._name} contains infinity: in line {line}, column {self._name_of(place)} holds"
+                    f" {cells[place]!r}. {_MEND}"
+                )
         if missing != "drop":
             for place in self._targets:
                 if is_missing_label(cells[place]):
@@ -331,16 +348,29 @@ class _Parser:
             f" {what} in, or {remedy}."
         )
 
-    def _not_numbers(self, cells: dict[int, str], line: int, *, is_first: bool) -> str:
-        """Return what is to be said of cells that are no numbers; above the first row there are none that are."""
+    def _not_numbers(self, cells: dict[int, str], line: int) -> str:
+        """Return what is to be said of cells that are no numbers; raise where all their columns hold none."""
         shown = list(cells.items())[:_MOST_CELLS_SHOWN]
         held = ", ".join(f"column {self._name_of(place)} holds {cell[:60]!r}" for place, cell in shown)
         more = f", and {len(cells) - len(shown)} others hold no numbers either" if len(cells) > len(shown) else ""
-        advice = "Choose other columns, or change it." if is_first else "Mend this line, or take it out of the table."
-        return (
-            f"{self._name} is no table of numbers: in line {line}, {held}{more}."
-            f" {_advice([cell for _, cell in shown], self._said) or advice}"
-        )
+        problem = f"{self._name} is no table of numbers: in line {line}, {held}{more}."
+        advice = _advice([cell for _, cell in shown], self._said)
+        columns = self._columns_of_texts()
+        if not advice and set(cells) <= set(columns):
+            places, names = self._dialect.places, self._table.names
+            numbers = [places.index(place) for place in columns]
+            raise TextColumnsError(problem, numbers if names is None else [names[number] for number in numbers])
+        return f"{problem} {advice or _MEND}"
+
+    def _columns_of_texts(self) -> list[int]:
+        """Return the columns that hold texts, and no number, in the first rows."""
+        rows = [cells for _, cells in islice(self._records(), _ROWS_LOOKED_AT)]
+
+        def holds_texts(place: int) -> bool:
+            numbers = [self._said.number(row[place]) for row in rows if len(row) > place]
+            return None in numbers and all(number is None or math.isnan(number) for number in numbers)
+
+        return [place for place in self._numbers if holds_texts(place)]
 
     def _name_of(self, place: int) -> str:
         number = self._dialect.places.index(place)

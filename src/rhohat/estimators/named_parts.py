@@ -1,0 +1,38 @@
+"""What a parameter may be that names one of rhohat's parts: one of some names, or an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sklearn.utils._param_validation import StrOptions
+
+__all__ = ["NamedPart"]
+
+
+class NamedPart(StrOptions):
+    """A constraint that scikit-learn checks, and that says in a sentence what is allowed.
+
+    Parameters
+    ----------
+    names : iterable of str
+    kind : type, default=None
+        Of which objects may be, too.
+
+    Examples
+    --------
+    >>> print(NamedPart({"b", "a"}, int))
+    one of 'a' and 'b', or an object of the kind int
+    """
+
+    def __init__(self, names: Iterable[str], kind: type | None = None) -> None:
+        super().__init__(set(names))
+        self._kind = kind
+
+    def is_satisfied_by(self, val: object) -> bool:
+        """Return whether a value is one of the names, or such an object."""
+        return super().is_satisfied_by(val) or (self._kind is not None and isinstance(val, self._kind))
+
+    def __str__(self) -> str:
+        names = sorted(map(repr, self.options))
+        listed = f"one of {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+        return listed if self._kind is None else f"{listed}, or an object of the kind {self._kind.__name__}"

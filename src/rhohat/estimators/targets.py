@@ -1,0 +1,154 @@
+"""What a fitted estimator knows of its targets: the names of their columns, and whether labels are its classes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.data import RowSource
+
+__all__ = ["check_labels", "listed", "names_of_targets", "warn_of_other_targets", "with_columns_of_the_fit"]
+
+_MOST_SHOWN = 10
+
+
+def names_of_targets(y: Any, rows: Any = None) -> tuple[str, ...] | None:
+    """Return the names of the columns of targets, where they are texts and differ.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        A DataFrame and a Series have names.
+    rows : array-like or RowSource, default=None
+        The rows that the targets belong to. A table that was opened with its targets knows the names of these.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> names_of_targets(pd.Series([1, 2], name="price")), names_of_targets([1, 2])
+    (('price',), None)
+    """
+    columns = getattr(y, "columns", None)
+    if columns is None and isinstance(rows, RowSource) and rows.targets is not None and np.array_equal(y, rows.targets):
+        columns = rows.target_names
+    elif columns is None and hasattr(y, "to_numpy"):
+        columns = [getattr(y, "name", None)]
+    names = () if columns is None else tuple(columns)
+    are_names = all(isinstance(name, str) and name for name in names) and len(set(names)) == len(names)
+    return tuple(str(name) for name in names) if names and are_names else None
+
+
+def with_columns_of_the_fit(y: Any, names: Sequence[str] | None) -> Any:
+    """Return targets with their columns in the order of a fit, where both have names.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+    names : sequence of str or None
+        Of the targets of the fit.
+
+    Raises
+    ------
+    ValueError
+        If there are several, and they have other names than those of the fit.
+
+    Warns
+    -----
+    UserWarning
+        If there is one, and it has another name.
+    """
+    ours = names_of_targets(y)
+    if names is None or ours is None or ours == tuple(names):
+        return y
+    if len(ours) == len(names) == 1:
+        warn_of_other_targets(ours[0], names[0])
+        return y
+    if set(ours) != set(names):
+        raise ValueError(
+            f"y must have the columns {listed(names)}, which the model was fitted to predict; got {listed(ours)}."
+        )
+    return np.asarray(y)[:, [ours.index(name) for name in names]]
+
+
+def warn_of_other_targets(ours: str, fitted: str) -> None:
+    """Warn where a single target has another name than that of the fit."""
+    warnings.warn(f"The model was fitted to predict {fitted!r}, and is compared with {ours!r}.", stacklevel=3)
+
+
+def check_labels(
+    labels: NDArray[Any], classes: NDArray[Any], source: str = "y", *, refuse_all_unknown: bool = True
+) -> None:
+    """Raise where no label is a class of a fitted classifier; warn where some are none.
+
+    Parameters
+    ----------
+    labels : array of shape (n_samples,)
+    classes : array of shape (n_classes,)
+    source : str, default="y"
+        What the labels are called in messages.
+    refuse_all_unknown : bool, default=True
+        Where no label is a class, False only warns. A fold of cross-validation may have other classes than the rest.
+
+    Raises
+    ------
+    ValueError
+        If none of the labels is a class, or they are texts and the classes numbers, or the reverse.
+
+    Warns
+    -----
+    UserWarning
+        If some are no class.
+    """
+    labels = labels.ravel()
+    if len(labels) == 0:
+        return
+    ours, theirs = _kind(labels), _kind(classes)
+    if {ours, theirs} == {"numbers", "texts"}:
+        raise ValueError(
+            f"{source} has labels that are {ours}, such as {_shown(labels[0])}, and the model's classes are {theirs}:"
+            f" {listed(classes)}. Give labels of the kind that it was fitted to."
+        )
+    unknown = np.flatnonzero(~np.isin(labels, classes))
+    if len(unknown) == len(labels) and refuse_all_unknown:
+        raise ValueError(
+            f"none of the {len(labels):,} labels of {source} is a class of the model: they are"
+            f" {listed(np.unique(labels))}, and its classes are {listed(classes)}."
+        )
+    if len(unknown):
+        warnings.warn(
+            f"{len(unknown)} of {len(labels)} labels are none of the model's classes, first"
+            f" {_shown(labels[unknown[0]])}; its classes are {listed(classes)}. They count as wrong.",
+            stacklevel=3,
+        )
+
+
+def _kind(labels: NDArray[Any]) -> str:
+    """Return whether labels are numbers, texts, or of several kinds."""
+    if labels.dtype.kind in "buif":
+        return "numbers"
+    if labels.dtype.kind in "UST":
+        return "texts"
+    if all(isinstance(label, str) for label in labels):
+        return "texts"
+    are_numbers = all(isinstance(label, bool | int | float | np.number | np.bool_) for label in labels)
+    return "numbers" if are_numbers else "of several kinds"
+
+
+def listed(values: Any) -> str:
+    """Return the first few of some names or labels, as they are written in Python.
+
+    Examples
+    --------
+    >>> listed(["a", "b"]), listed(np.arange(30))
+    ("'a', 'b'", '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … (30 in all)')
+    """
+    shown = ", ".join(_shown(value) for value in values[:_MOST_SHOWN])
+    return shown if len(values) <= _MOST_SHOWN else f"{shown}, … ({len(values)} in all)"
+
+
+def _shown(value: Any) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)
