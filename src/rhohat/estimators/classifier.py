@@ -232,9 +232,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             If labels in y are no class of the fit, and count as wrong.
         """
         check_is_fitted(self)
-        y = self._in_order(y)
-        check_labels(column_or_1d(y), self.classes_, refuse_all_unknown=False)
-        return float(super().score(X, y, check_sample_weight(sample_weight, X, np.float64)))
+        y, weights = self._in_order(y), check_sample_weight(sample_weight, X, np.float64)
+        labels = column_or_1d(y)
+        check_labels(labels if weights is None else labels[weights > 0], self.classes_, refuse_all_unknown=False)
+        return float(super().score(X, y, weights))
 
     def _predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:
         """Return what is predicted for rows, as `_validate` gives them."""
