@@ -18,11 +18,16 @@ from rhohat import (
     SparseAutoencoder,
     StackedAutoencoder,
     check_gradient,
+    save,
 )
-from rhohat.activations import ElementwiseActivation
+from rhohat.activations import Activation, ElementwiseActivation, Identity, Softmax
 from rhohat.corruption import Corruption
+from rhohat.estimators.memory import plan_memory
+from rhohat.layers import Dense, Layer, MapLayer
 from rhohat.losses import Loss
+from rhohat.network import Network
 from rhohat.penalties import ActivationPenalty, MeanActivationPenalty, WeightPenalty
+from rhohat.solvers import as_solver
 from rhohat.solvers.base import Solver
 from tests.tolerances import EXACT, GRADIENT
 
@@ -246,3 +251,191 @@ def test_what_a_part_does_not_define_is_named_where_it_is_needed(X):
     ):
         with pytest.raises((ValueError, NotImplementedError), match=name):
             SparseAutoencoder(n_components=3, solver="newton_cg", random_state=0, **part).fit(X)
+
+
+# Layers.
+
+
+@dataclass(frozen=True)
+class Circulant(MapLayer):
+    """z_j = Σ_k a_{j−k} w_k + b, around a ring: one weight for each distance, which no dense layer could express."""
+
+    n_inputs: int
+    activation: Activation
+
+    @property
+    def n_outputs(self):
+        return self.n_inputs
+
+    @property
+    def weight_shape(self):
+        return (self.n_inputs,)
+
+    @property
+    def n_biases(self):
+        return 1
+
+    @property
+    def fans(self):
+        return self.n_inputs, self.n_inputs
+
+    @property
+    def multiply_adds(self):
+        return self.n_inputs**2
+
+    def _matrix(self, W):
+        return np.stack([np.roll(W, k) for k in range(self.n_inputs)])
+
+    def apply(self, given, W, out=None):
+        return np.matmul(given, self._matrix(W), out=out)
+
+    def apply_transposed(self, delta, W, out=None):
+        return np.matmul(delta, self._matrix(W).T, out=out)
+
+    def weight_gradient(self, given, delta, out, *, accumulate):
+        products = given.T @ delta
+        gradient = sum(np.roll(row, -k) for k, row in enumerate(products))
+        out[:] = out + gradient if accumulate else gradient
+
+    def bias_row(self, b):
+        return np.repeat(b, self.n_inputs)
+
+    def add_bias_gradient(self, b, delta, ones, *, accumulate):
+        b[:] = b + delta.sum() if accumulate else delta.sum()
+
+
+@dataclass(frozen=True)
+class LargestOfPairs(Layer):
+    """a_j = max(x_2j, x_2j+1): no parameters, no linear map, and no tangents."""
+
+    n_inputs: int
+    activation: Activation = Identity()  # noqa: RUF009 - it is frozen
+
+    @property
+    def n_outputs(self):
+        return self.n_inputs // 2
+
+    @property
+    def weight_shape(self):
+        return (0,)
+
+    @property
+    def n_biases(self):
+        return 0
+
+    @property
+    def fans(self):
+        return 2, 1
+
+    @property
+    def multiply_adds(self):
+        return 0
+
+    @property
+    def width(self):
+        return self.n_inputs  # δ_z says which of a pair was the larger one
+
+    def forward(self, parameters, given, units, *, activate=True):
+        units.z[:] = given
+        units.a[:] = given.reshape(len(given), -1, 2).max(axis=2)
+
+    def pull_back(self, units, delta, out, gradient):
+        pairs = units.z.reshape(len(delta), -1, 2)
+        larger = pairs == pairs.max(axis=2, keepdims=True)
+        out[:] = (larger * delta[:, :, None]).reshape(out.shape)
+
+    def pull_back_to_inputs(self, W, delta, out=None):
+        if out is None:
+            return delta
+        out[:] = delta
+        return out
+
+    def add_weight_gradient(self, W, given, delta, *, accumulate):
+        pass
+
+    def add_bias_gradient(self, b, delta, ones, *, accumulate):
+        pass
+
+
+class OnARing(SparseAutoencoder):
+    """An autoencoder whose code is on a ring."""
+
+    def _build_network(self, layer_sizes, activations, tied=False):
+        n = layer_sizes[0]
+        return Network((Circulant(n, activations[0]), Dense(n, n, activations[1])))
+
+
+class Rings(FeedforwardClassifier):
+    """A classifier that looks at a ring, and at the larger one of each pair."""
+
+    with_pairs = False
+
+    def _build_network(self, layer_sizes, activations, tied=False):
+        n = layer_sizes[0]
+        if self.with_pairs:
+            return Network((Circulant(n, activations[0]), LargestOfPairs(n), Dense(n // 2, layer_sizes[-1], Softmax())))
+        return Network((Circulant(n, activations[0]), Dense(n, layer_sizes[-1], activations[-1])))
+
+
+class RingsInPairs(Rings):
+    with_pairs = True
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", Adam(learning_rate=0.02, batch_size=20)], ids=str)
+@pytest.mark.parametrize("kind", [OnARing, Rings, RingsInPairs])
+def test_layers_that_the_package_does_not_know_train_and_are_resumed(kind, solver, tmp_path, rng):
+    X = rng.random((120, 6))
+    y = X.argmax(axis=1) // 2
+    settings = {"solver": solver, "max_iter": 15, "random_state": 0, "weight_decay": 1e-3}
+    if kind is OnARing:
+        settings |= {"n_components": 6, "sparsity": 0.3, "sparsity_weight": 0.1}
+    model = kind(**settings).fit(X, y)
+    assert len(model.coefs_[0]) == 6
+    assert model.coefs_[0].shape == (6,)
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    J = model.objective(X, y)
+    theta = model.theta_ + rng.normal(0, 0.3, model.theta_.size)
+    assert check_gradient(J, theta).relative_difference <= GRADIENT
+
+    def break_off(state):
+        if state.iteration == 7:
+            raise RuntimeError
+
+    kept = {"checkpoint": tmp_path, "checkpoint_every": 1}
+    with pytest.raises(RuntimeError):
+        kind(**settings, **kept, callbacks=[break_off]).fit(X, y)
+    resumed = kind(**settings, **kept, resume=True).fit(X, y)  # θ was saved
+    np.testing.assert_array_equal(resumed.theta_, model.theta_)
+
+
+def test_layers_from_outside_count_in_the_memory_plan(rng):
+    X = rng.random((5000, 60))
+    plans = []
+    for kind in (OnARing, SparseAutoencoder):
+        model = kind(n_components=60, max_iter=1, sparsity=0.3)
+        problem = model._make_problem(X, model._choose_network(X, continues=False))
+        plans.append(dict(plan_memory(problem, as_solver("lbfgs"), 1, None).parts))
+    ring, dense = plans
+    n_ring, n_dense = 60 + 1 + 60 * 60 + 60, 2 * 60 * 60 + 2 * 60
+    name = "parameters and gradients"
+    assert ring[name] * n_dense == dense[name] * n_ring
+
+
+def test_second_derivatives_go_through_linear_maps_and_others_refuse_them_by_name(rng):
+    X = rng.random((60, 6))
+    y = X.argmax(axis=1) // 2
+    ring = Rings(solver="newton_cg", max_iter=3, random_state=0).fit(X, y)
+    J, theta, vector = ring.objective(X, y), ring.theta_, rng.normal(size=ring.theta_.size)
+    step = 1e-5
+    along = (J(theta + step * vector)[1] - J(theta - step * vector)[1]) / (2 * step)
+    np.testing.assert_allclose(J.hessian_vector_product(theta, vector), along, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="the layer LargestOfPairs has no second derivatives"):
+        RingsInPairs(solver="newton_cg").fit(X, y)
+    with pytest.raises(ValueError, match="do not go through the layer LargestOfPairs"):
+        RingsInPairs(tangent_weight=0.1).fit(X, y, tangents=rng.normal(size=(60, 1, 6)))
+
+
+def test_a_model_of_layers_from_outside_is_not_saved_as_something_else(tmp_path, rng):
+    model = OnARing(n_components=6, max_iter=1).fit(rng.random((20, 6)))
+    with pytest.raises(ValueError, match="OnARing"):
+        save(model, tmp_path / "model.safetensors")

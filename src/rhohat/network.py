@@ -257,7 +257,7 @@ class Network:
         z, a = [nothing], [nothing]
         for layer in self.layers[start:stop]:
             z.append(allocate((n_rows, layer.width)))
-            a.append(z[-1] if layer.activation.in_place else allocate((n_rows, layer.n_outputs)))
+            a.append(z[-1] if layer.in_place else allocate((n_rows, layer.n_outputs)))
         return Layers(z, a)
 
     def numbers_per_row(self, stop: int | None = None) -> int:
@@ -280,7 +280,7 @@ class Network:
         (25, 89)
         """
         layers = self.layers[:stop]
-        own = (0 if layer.activation.in_place else layer.n_outputs for layer in layers)
+        own = (0 if layer.in_place else layer.n_outputs for layer in layers)
         return sum(layer.width for layer in layers) + sum(own)
 
     def forward(

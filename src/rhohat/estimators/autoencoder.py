@@ -30,7 +30,7 @@ from rhohat.estimators.problems import check_solver
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.jacobian_penalties import Contraction
 from rhohat.losses import Loss, as_loss
-from rhohat.network import Network, dense_network
+from rhohat.network import Network
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.penalties import KLSparsity, Penalty, WeightDecay
 from rhohat.solvers import as_solver
@@ -402,7 +402,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             )
         encoder = self._encoder_sizes()
         hidden = self._hidden_activations(len(encoder))
-        network = dense_network(
+        network = self._build_network(
             (X.shape[1], *encoder, *encoder[-2::-1], X.shape[1]),
             (*hidden, *hidden[-2::-1], output),
             tied=bool(self.tied_weights),

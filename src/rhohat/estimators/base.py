@@ -49,7 +49,7 @@ from rhohat.exceptions import ConvergenceWarning
 from rhohat.fitted import FittedAttributes
 from rhohat.losses import LOSSES, Loss
 from rhohat.maximal_inputs import ascend_to_maximal_inputs
-from rhohat.network import INITIAL_WEIGHTS, Network
+from rhohat.network import INITIAL_WEIGHTS, Network, dense_network
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.penalties import Penalty
 from rhohat.randomness import RandomState, keyed_generator, seed_from
@@ -575,6 +575,12 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     @abstractmethod
     def _network_of(self, given: GivenWeights) -> Network:
         """Return the architecture that given weights are to have."""
+
+    def _build_network(
+        self, layer_sizes: Sequence[int], activations: Sequence[Activation], tied: bool = False
+    ) -> Network:
+        """Return the architecture of a fit: dense layers, unless a subclass puts others in their place."""
+        return dense_network(layer_sizes, activations, tied)
 
     def _start_of(self, problem: Problem) -> FloatArray:
         """Return θ at which a fit to a problem starts."""

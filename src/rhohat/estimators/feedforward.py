@@ -242,7 +242,7 @@ class BaseFeedforward(BaseNetwork):
     ) -> Problem:
         """Return what is to be minimised over rows and targets of shape (n_samples, n_outputs)."""
         sizes, hidden = self._hidden_layers()
-        network = dense_network((X.shape[1], *sizes, targets.shape[1]), (*hidden, output))
+        network = self._build_network((X.shape[1], *sizes, targets.shape[1]), (*hidden, output))
         if continues:
             self._check_unchanged(network)
         penalties: list[Penalty] = [self._weight_decay()]

@@ -74,6 +74,11 @@ class Layer(ABC):
         """Number of pre-activations of a row."""
         return self.activation.width(self.n_outputs)
 
+    @property
+    def in_place(self) -> bool:
+        """Whether z and a share their memory."""
+        return self.activation.in_place and self.width == self.n_outputs
+
     def initial_weights(self, generator: np.random.Generator, rule: str) -> FloatArray:
         """Draw weights to start from.
 
@@ -87,6 +92,11 @@ class Layer(ABC):
             return generator.normal(0, 0.01, self.weight_shape)
         bound = np.sqrt(6 / (sum(self.fans) + 1))
         return generator.uniform(-bound, bound, self.weight_shape)
+
+    @property
+    def has_tangents(self) -> bool:
+        """Whether tangents go through it, as penalties on derivatives and Hessian-vector products need it."""
+        return False
 
     # Forward, and back.
 

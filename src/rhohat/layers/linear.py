@@ -19,6 +19,11 @@ __all__ = ["MapLayer"]
 class MapLayer(Layer):
     """A linear map with weights, a bias, and an activation."""
 
+    @property
+    def has_tangents(self) -> bool:
+        """Whether tangents go through it: they go through any linear map."""
+        return True
+
     @abstractmethod
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return L(given; W), of shape (n_rows, width), in `out` if that is given."""

@@ -106,6 +106,9 @@ class Problem:
         """Raise ValueError where a Hessian-vector product would need a derivative that a part of J does not bring."""
         advice = "use solver='lbfgs' or 'conjugate_gradient', which need the gradient only."
         activations = self.network.activations
+        for layer in self.network.layers:
+            if not layer.has_tangents:
+                raise ValueError(f"the layer {type(layer).__name__} has no second derivatives; {advice}")
         for activation in activations:
             if not activation.twice_differentiable:
                 raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
@@ -208,7 +211,12 @@ def _check_penalties(problem: Problem) -> None:
             for layer in layers:
                 penalty.check_bounds(network.activations[layer].bounds)
         elif isinstance(penalty, JacobianPenalty):
-            for activation in network.activations[: penalty.penalised_layer(network.n_layers)]:
+            for found in network.layers[: penalty.penalised_layer(network.n_layers)]:
+                activation = found.activation
+                if not found.has_tangents:
+                    raise ValueError(
+                        f"{penalty.name} needs tangents, which do not go through the layer {type(found).__name__}."
+                    )
                 if not activation.twice_differentiable:
                     raise ValueError(
                         f"{penalty.name} needs the second derivative of the activation {activation.name!r}, which it"
