@@ -20,7 +20,8 @@ from rhohat.activations import ElementwiseActivation
 from rhohat.arrays import FloatArray, array_namespace
 from rhohat.kernels import column_sums, row_products
 from rhohat.layers import Dense
-from rhohat.network import Layers, Network, Parameters
+from rhohat.layout import Parameters
+from rhohat.network import Layers, Network
 from rhohat.penalties import Penalty, check_weight
 from rhohat.tangents import TangentPass
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rhohat.arrays import FloatArray
-from rhohat.network import Network, Parameters
+from rhohat.layout import Parameters
+from rhohat.network import Network
 from rhohat.tangents import TangentPass
 
 __all__ = ["ascend_to_maximal_inputs"]

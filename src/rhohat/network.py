@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -22,31 +21,12 @@ from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray
 from rhohat.forks import cached
 from rhohat.kernels import add_row
-from rhohat.layers import Dense, Layer, LayerParameters
+from rhohat.layers import Dense, Layer
+from rhohat.layout import Layout, Parameters
 
-__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "Parameters", "dense_network", "units_of"]
+__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "dense_network", "units_of"]
 
 INITIAL_WEIGHTS = ("uniform", "normal")
-
-
-class Parameters(NamedTuple):
-    """Weights and biases of a network, layer by layer.
-
-    Attributes
-    ----------
-    weights : list of arrays of the layers' `weight_shape`
-    biases : list of arrays of shape (n_biases of the layer,)
-    activation_parameters : list of arrays of shape (n_parameters of the layer's activation,)
-        Empty for most activations.
-    """
-
-    weights: list[FloatArray]
-    biases: list[FloatArray]
-    activation_parameters: list[FloatArray]
-
-    def of(self, layer: int) -> LayerParameters:
-        """Return those of one layer."""
-        return LayerParameters(self.weights[layer], self.biases[layer], self.activation_parameters[layer])
 
 
 class Layers(NamedTuple):
@@ -374,89 +354,8 @@ class Network:
                 " don't tie the weights."
             )
         for layer, mirror in zip(self.layers[: self.n_layers // 2], reversed(self.layers), strict=False):
-            if not mirror.mirrors(layer):
+            if not (layer.can_be_tied and mirror.can_be_tied and mirror.weight_shape == layer.weight_shape[::-1]):
                 raise ValueError(f"{mirror!r} cannot use the transposed weights of {layer!r}; don't tie the weights.")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the parameters of layers are in θ.
-
-    Attributes
-    ----------
-    weight_shapes : tuple of tuples of int
-        Of all layers, also where they are tied.
-    n_biases, n_own : tuples of int
-        Of biases, and of parameters of the activation, for each layer.
-    n_free : int
-        Number of layers whose weights are in θ; the others are transposed ones of these, in reverse order.
-    """
-
-    weight_shapes: tuple[tuple[int, ...], ...]
-    n_biases: tuple[int, ...]
-    n_own: tuple[int, ...]
-    n_free: int
-
-    @cached
-    def parts(self) -> list[slice]:
-        """Where in θ the free weights, the biases and the activations' parameters stand."""
-        sizes = [prod(shape) for shape in self.weight_shapes[: self.n_free]]
-        ends = np.cumsum([0, *sizes, *self.n_biases, *self.n_own]).tolist()
-        return [slice(start, stop) for start, stop in pairwise(ends)]
-
-    @property
-    def n_parameters(self) -> int:
-        """Length of θ."""
-        return int(self.parts[-1].stop)
-
-    @property
-    def biases(self) -> slice:
-        """Where in θ all biases are."""
-        return slice(self.parts[self.n_free].start, self.parts[self.n_free + len(self.n_biases) - 1].stop)
-
-    @property
-    def own(self) -> slice:
-        """Where in θ the activations' parameters are."""
-        return slice(self.biases.stop, self.n_parameters)
-
-    def weights(self, layer: int, part: slice) -> slice:
-        """Return where in θ a part of the first axis of a layer's weights is."""
-        start, row = self.parts[layer].start, prod(self.weight_shapes[layer][1:])
-        return slice(start + part.start * row, start + part.stop * row)
-
-    def unpack(self, theta: FloatArray) -> Parameters:
-        """Return views of θ."""
-        parts = [theta[part] for part in self.parts]
-        n_free, n_layers = self.n_free, len(self.n_biases)
-        shapes = self.weight_shapes[:n_free]
-        weights = [part.reshape(shape) for part, shape in zip(parts[:n_free], shapes, strict=True)]
-        if n_free < n_layers:
-            weights += [W.T for W in reversed(weights)]
-        return Parameters(weights, parts[n_free : n_free + n_layers], parts[n_free + n_layers :])
-
-    def unpack_own(self, own: FloatArray) -> list[FloatArray]:
-        """Return views of the activations' parameters alone, as they are at the end of θ."""
-        ends = [0, *np.cumsum(self.n_own).tolist()]
-        return [own[start:stop] for start, stop in pairwise(ends)]
-
-    def pack(
-        self,
-        weights: Sequence[FloatArray],
-        biases: Sequence[FloatArray],
-        activation_parameters: Sequence[FloatArray],
-    ) -> FloatArray:
-        """Return θ; see `Network.pack`."""
-        shapes = [[np.shape(p) for p in group] for group in (weights, biases, activation_parameters)]
-        expected = [
-            list(self.weight_shapes),
-            [(width,) for width in self.n_biases],
-            [(size,) for size in self.n_own],
-        ]
-        if shapes != expected:
-            raise ValueError(
-                f"weights, biases and activation parameters must have the shapes {expected}; got {shapes}."
-            )
-        return np.concatenate([np.ravel(p) for p in (*weights[: self.n_free], *biases, *activation_parameters)])
 
 
 def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation], tied: bool = False) -> Network:

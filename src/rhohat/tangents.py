@@ -20,7 +20,8 @@ from typing import Any
 from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray, array_namespace
 from rhohat.layers import MapLayer
-from rhohat.network import Layers, Network, Parameters, units_of
+from rhohat.layout import Parameters
+from rhohat.network import Layers, Network, units_of
 
 __all__ = ["TangentPass"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -41,11 +41,18 @@ class Layer(ABC):
     n_inputs, n_outputs : int
     activation : Activation
         f.
+    has_tangents : bool
+        Whether tangents go through it, as penalties on derivatives and Hessian-vector products need it.
+    can_be_tied : bool
+        Whether it can use the transposed weights of another one, which then makes its gradient from the units of the
+        layer that is given.
     """
 
     n_inputs: int
     n_outputs: int
     activation: Activation
+    has_tangents: ClassVar[bool] = False
+    can_be_tied: ClassVar[bool] = False
 
     # What it is.
 
@@ -92,11 +99,6 @@ class Layer(ABC):
             return generator.normal(0, 0.01, self.weight_shape)
         bound = np.sqrt(6 / (sum(self.fans) + 1))
         return generator.uniform(-bound, bound, self.weight_shape)
-
-    @property
-    def has_tangents(self) -> bool:
-        """Whether tangents go through it, as penalties on derivatives and Hessian-vector products need it."""
-        return False
 
     # Forward, and back.
 
@@ -148,9 +150,3 @@ class Layer(ABC):
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Write the gradient of some of the weights, summed over rows; `W` receives that part alone."""
         self.add_weight_gradient(W, given, delta, accumulate=False)
-
-    # Ties.
-
-    def mirrors(self, other: Layer) -> bool:
-        """Return whether this layer can use the transposed weights of another one."""
-        return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray, array_namespace
 from rhohat.blocks import shared_parts
 from rhohat.kernels import multiply, multiply_transposed, sum_rows
-from rhohat.layers.base import Layer
 from rhohat.layers.linear import MapLayer
 
 __all__ = ["Dense"]
@@ -28,6 +28,7 @@ class Dense(MapLayer):
     n_inputs: int
     n_outputs: int
     activation: Activation
+    can_be_tied: ClassVar[bool] = True
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -83,7 +84,3 @@ class Dense(MapLayer):
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Write the gradient of the weights that lead from some of the input units."""
         multiply_transposed(given[:, part], delta, W)
-
-    def mirrors(self, other: Layer) -> bool:
-        """Return whether the shape of the weights is that of the other's, transposed."""
-        return isinstance(other, Dense) and self.weight_shape == other.weight_shape[::-1]

@@ -7,6 +7,7 @@ layer need beyond it is what the activation knows of f.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from rhohat.activations import Units
 from rhohat.arrays import FloatArray
@@ -19,10 +20,7 @@ __all__ = ["MapLayer"]
 class MapLayer(Layer):
     """A linear map with weights, a bias, and an activation."""
 
-    @property
-    def has_tangents(self) -> bool:
-        """Whether tangents go through it: they go through any linear map."""
-        return True
+    has_tangents: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:

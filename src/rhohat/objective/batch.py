@@ -17,7 +17,7 @@ import numpy as np
 
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, shared_parts, theta_parts
-from rhohat.network import Parameters
+from rhohat.layout import Parameters
 from rhohat.objective.cost import Weighting
 from rhohat.objective.evaluation import BlockEvaluation, Evaluation, column_of_weights
 from rhohat.objective.objective import Objective, penalise_means

@@ -15,8 +15,9 @@ import numpy as np
 from rhohat.arrays import FloatArray
 from rhohat.forks import cached
 from rhohat.jacobian_penalties import JacobianPenalty
+from rhohat.layout import Parameters
 from rhohat.losses import Loss
-from rhohat.network import Network, Parameters
+from rhohat.network import Network
 from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
 __all__ = ["Added", "Cost", "Weighting"]

@@ -10,7 +10,8 @@ import numpy as np
 
 from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, Rows, in_memory, row_blocks
-from rhohat.network import Layers, Network, Parameters
+from rhohat.layout import Parameters
+from rhohat.network import Layers, Network
 from rhohat.objective.passes import Block, Pass, Sums
 from rhohat.objective.problem import Problem
 

@@ -25,7 +25,8 @@ import numpy as np
 from rhohat.activations import Units
 from rhohat.arrays import FloatArray
 from rhohat.kernels import sum_rows
-from rhohat.network import Layers, Parameters
+from rhohat.layout import Parameters
+from rhohat.network import Layers
 from rhohat.objective.cost import Added, Cost
 from rhohat.tangents import TangentPass
 
