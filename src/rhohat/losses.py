@@ -47,6 +47,12 @@ class Loss(ABC):
     name: ClassVar[str]
     contains: ClassVar[str | None] = None
 
+    def __init_subclass__(cls) -> None:
+        """Give a subclass that has a function of its own the plain sum of that, and not a fast one of another."""
+        super().__init_subclass__()
+        if "value_and_derivative" in cls.__dict__ and "sum_and_derivative" not in cls.__dict__:
+            cls.sum_and_derivative = Loss.sum_and_derivative  # type: ignore[method-assign]
+
     def check_targets(self, y: FloatArray) -> None:  # noqa: B027 - most losses take any target
         """Raise ValueError where the targets, of shape (n_samples, n_outputs), mean nothing to this loss."""
 
@@ -119,8 +125,6 @@ class SquaredError(Loss):
 
     def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
         """Return ½ Σ_ik (a_ik − y_ik)², without a sum for each row, and write a − y into `out`."""
-        if type(self).value_and_derivative is not SquaredError.value_and_derivative:  # a subclass with its own loss
-            return super().sum_and_derivative(outputs, y, out)
         xp = array_namespace(outputs)
         xp.subtract(outputs, y, out=out)
         return 0.5 * sum_of_squares(out)

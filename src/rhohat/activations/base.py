@@ -178,6 +178,15 @@ class ElementwiseActivation(Activation):
     `multiply_by_derivative` is there to be made faster.
     """
 
+    def __init_subclass__(cls) -> None:
+        """Give a subclass that has a function of its own the plain forms of it, and not the fast ones of another."""
+        super().__init_subclass__()
+        if {"apply", "forward"} & cls.__dict__.keys() and "forward_with_bias" not in cls.__dict__:
+            cls.forward_with_bias = Activation.forward_with_bias  # type: ignore[method-assign]
+        if "derivative" in cls.__dict__ and "multiply_by_derivative" not in cls.__dict__:
+            plain = ElementwiseActivation.multiply_by_derivative
+            cls.multiply_by_derivative = plain  # type: ignore[method-assign]
+
     @abstractmethod
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with f(z)."""
