@@ -67,7 +67,7 @@ class Layout:
         ends = np.cumsum([0, *sizes, *self.n_biases, *self.n_own]).tolist()
         return [slice(start, stop) for start, stop in pairwise(ends)]
 
-    @property
+    @cached
     def n_parameters(self) -> int:
         """Length of θ."""
         return int(self.parts[-1].stop)
@@ -89,13 +89,12 @@ class Layout:
 
     def unpack(self, theta: FloatArray) -> Parameters:
         """Return views of θ."""
-        parts = [theta[part] for part in self.parts]
-        n_free, n_layers = self.n_free, len(self.n_biases)
-        shapes = self.weight_shapes[:n_free]
-        weights = [part.reshape(shape) for part, shape in zip(parts[:n_free], shapes, strict=True)]
+        n_free, n_layers, parts = self.n_free, len(self.n_biases), self.parts
+        weights = [theta[parts[layer]].reshape(self.weight_shapes[layer]) for layer in range(n_free)]
         if n_free < n_layers:
             weights += [W.T for W in reversed(weights)]
-        return Parameters(weights, parts[n_free : n_free + n_layers], parts[n_free + n_layers :])
+        rest = [theta[part] for part in parts[n_free:]]
+        return Parameters(weights, rest[:n_layers], rest[n_layers:])
 
     def unpack_own(self, own: FloatArray) -> list[FloatArray]:
         """Return views of the activations' parameters alone, as they are at the end of θ."""

@@ -211,8 +211,11 @@ class Cost:
         for penalty in penalties:
             derivative += penalty.derivative(rho_hat, bounds, self.dtype)
         # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
-        largest = float(np.finfo(self.dtype).max) / 4
-        return derivative.clip(-largest, largest).astype(self.dtype)
+        return derivative.clip(-self._largest, self._largest).astype(self.dtype)
+
+    @cached
+    def _largest(self) -> float:
+        return float(np.finfo(self.dtype).max) / 4
 
 
 def _seen_by(penalty: WeightPenalty, parameters: Parameters) -> list[FloatArray]:

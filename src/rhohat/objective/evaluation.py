@@ -18,6 +18,9 @@ from rhohat.objective.problem import Problem
 __all__ = ["BlockEvaluation", "Evaluation", "ScratchPool", "column_of_weights", "scratch_of"]
 
 
+_MOST_MADE = 64  # blocks; of more, each takes so long that making it takes none
+
+
 class Evaluation(Protocol):
     """Runs passes over all rows of a problem."""
 
@@ -69,6 +72,9 @@ class BlockEvaluation:
     def set_problem(self, problem: Problem) -> None:
         """Put other rows, as many and of the same kinds, in the place of those given."""
         self.problem, self._row_weights = problem, column_of_weights(problem)
+        #: What `_block` returns again, where rows are in memory: by the first row and the scratch.
+        self._made: dict[tuple[int, _Scratch], Block] = {}
+        self._makes_once = in_memory(problem.X) and in_memory(problem.targets) and len(self.blocks) <= _MOST_MADE
 
     def at(self, *vectors: FloatArray) -> Sums:
         """Return what runs a pass and adds up its sums; see `Evaluation`."""
@@ -92,7 +98,13 @@ class BlockEvaluation:
         sums: FloatArray,
     ) -> None:
         """Run a pass over a block, in the scratch of a worker."""
-        function(self.problem.cost, vectors, self._block(rows, scratch[worker]), sums)
+        key = rows.start, scratch[worker]
+        block = self._made.get(key)
+        if block is None:
+            block = self._block(rows, scratch[worker])
+            if self._makes_once:
+                self._made[key] = block
+        function(self.problem.cost, vectors, block, sums)
 
     def _block(self, rows: slice, scratch: _Scratch) -> Block:
         problem, depth = self.problem, self.problem.cost.depth
