@@ -56,7 +56,7 @@ class ParametricReLU(Activation):
         return np.full(n_units, float(self.initial_slope))
 
     def distance_from_kinks(self, z: FloatArray) -> float:
-        """Return the smallest |z|."""
+        """Return the smallest magnitude of a pre-activation."""
         return float(np.min(np.abs(z)))
 
     def forward(self, units: Units) -> None:
