@@ -27,8 +27,7 @@ LONG_FILES = {
     "losses.py": (460, "one loss beside the other, each with formula, reference and example"),
     "metrics.py": (740, "one metric beside the other, each with its definition"),
     "reporting/content.py": (540, "what the page shows, section by section"),
-    "solvers/base.py": (715, "the contract of solvers, results, states and the run that all of them share"),
-    "solvers/mini_batch.py": (490, "epochs, early stopping and their states"),
+    "solvers/base.py": (640, "the contract of solvers, results, states and the run that all of them share"),
 }
 #: Functions whose bodies are longer, and why.
 LONG_FUNCTIONS = {

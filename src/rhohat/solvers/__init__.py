@@ -1,11 +1,14 @@
 """Solvers: a callable and a start in, the minimiser and a record out. They know nothing of networks or data."""
 
 from rhohat.solvers.adam import Adam
-from rhohat.solvers.base import (
-    Callback,
-    FullBatchSolver,
-    IterationState,
-    Keeper,
+from rhohat.solvers.base import Callback, FullBatchSolver, IterationState, Keeper, RunState, Solver, SolverResult
+from rhohat.solvers.callbacks import PrintProgress
+from rhohat.solvers.conjugate_gradient import ConjugateGradient
+from rhohat.solvers.gradient_descent import GradientDescent
+from rhohat.solvers.lbfgs import LBFGS
+from rhohat.solvers.mini_batch import MiniBatchSolver, MiniBatchState
+from rhohat.solvers.newton_cg import NewtonCG
+from rhohat.solvers.objectives import (
     ObjectiveFunction,
     ObjectiveInParts,
     ObjectiveWithBatches,
@@ -13,16 +16,7 @@ from rhohat.solvers.base import (
     ObjectiveWithHessian,
     ObjectiveWithTerms,
     ObjectiveWithValidation,
-    RunState,
-    Solver,
-    SolverResult,
 )
-from rhohat.solvers.callbacks import PrintProgress
-from rhohat.solvers.conjugate_gradient import ConjugateGradient
-from rhohat.solvers.gradient_descent import GradientDescent
-from rhohat.solvers.lbfgs import LBFGS
-from rhohat.solvers.mini_batch import MiniBatchSolver, MiniBatchState
-from rhohat.solvers.newton_cg import NewtonCG
 from rhohat.solvers.schedules import SCHEDULES, Schedule, as_schedule
 from rhohat.solvers.sgd import SGD
 

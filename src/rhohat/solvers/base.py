@@ -10,16 +10,17 @@ What a solver minimises is a callable. What else it can do, it says by having a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
-from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
 from rhohat.arrays import FloatArray, largest_magnitude
 from rhohat.solvers.divergence import HOPELESS, Lowest, has_risen
+from rhohat.solvers.objectives import ObjectiveFunction, ObjectiveInParts, ObjectiveWithTerms, PartFunction
 from rhohat.words import counted
 
 __all__ = [
@@ -27,14 +28,6 @@ __all__ = [
     "FullBatchSolver",
     "IterationState",
     "Keeper",
-    "ObjectiveFunction",
-    "ObjectiveInParts",
-    "ObjectiveWithBatches",
-    "ObjectiveWithCost",
-    "ObjectiveWithHessian",
-    "ObjectiveWithTerms",
-    "ObjectiveWithValidation",
-    "PartFunction",
     "Point",
     "Run",
     "RunState",
@@ -43,71 +36,6 @@ __all__ = [
     "Status",
     "Stop",
 ]
-
-#: θ → (value, gradient) or (value, gradient, terms), terms being a dict of named parts of the value.
-ObjectiveFunction: TypeAlias = Callable[[FloatArray], Any]
-
-
-@runtime_checkable
-class ObjectiveWithTerms(Protocol):
-    """An objective that names the parts of its value; `evaluate` is called instead of the objective itself."""
-
-    def evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
-        """Return the value, the gradient and the terms at θ."""
-
-
-@runtime_checkable
-class ObjectiveWithCost(Protocol):
-    """An objective whose value can be had without the gradient."""
-
-    def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
-        """Return the value and its terms at θ."""
-
-
-@runtime_checkable
-class ObjectiveWithHessian(Protocol):
-    """An objective that knows its second derivatives, one product at a time."""
-
-    def hessian_vector_product(self, theta: FloatArray, v: FloatArray) -> FloatArray:
-        """Return ∇²J(θ) v, of shape (n_parameters,)."""
-
-
-#: Called with a part of θ's places, the gradient there, and the number of the thread that calls.
-PartFunction: TypeAlias = Callable[[slice, FloatArray, int], None]
-
-
-@runtime_checkable
-class ObjectiveInParts(Protocol):
-    """An objective of a mini-batch that can hand its gradient over part by part, by several threads."""
-
-    def evaluate_in_parts(self, theta: FloatArray, use: PartFunction) -> tuple[float, dict[str, float]]:
-        """Return the value and its terms, having called `use` for every part, unless the value is not finite."""
-
-
-@runtime_checkable
-class ObjectiveWithBatches(Protocol):
-    """An objective that is a mean over rows and can be had a few rows at a time.
-
-    With an attribute `n_samples`, the number of rows in an epoch, schedules of the learning rate go on within an
-    epoch; without, from epoch to epoch. With an attribute `dtype`, θ is kept in that precision while it is trained.
-    """
-
-    def batches(self, epoch: int, batch_size: int) -> Iterable[tuple[ObjectiveFunction, int]]:
-        """Yield a pair for every mini-batch of an epoch: its objective, and its number of rows.
-
-        The rows are shuffled by whoever implements this; the same epoch, counted from 0, gives the same batches.
-        The θ that a batch's objective gets is changed in place afterwards. A run that is resumed in the middle of an
-        epoch asks for ``batches(epoch, batch_size, first_batch=k)``: those from the k-th on, counted from 0.
-        """
-
-
-@runtime_checkable
-class ObjectiveWithValidation(Protocol):
-    """An objective that holds rows out."""
-
-    def validate(self, theta: FloatArray) -> float:
-        """Return the cost at θ on the rows held out."""
-
 
 LARGEST_GRADIENT = 1e150  # in any component: solvers multiply gradients with one another
 _WINDOW = 10  # iterations whose improvement is looked at together

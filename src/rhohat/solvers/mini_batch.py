@@ -7,34 +7,32 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned, largest_magnitude
 from rhohat.blocks import theta_parts
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
+from rhohat.solvers._early_stopping import EarlyStopping
 from rhohat.solvers._interrupts import HeldInterrupts, interrupts_held
-from rhohat.solvers.base import (
-    Callback,
-    Keeper,
+from rhohat.solvers.base import Callback, Keeper, Point, Run, RunState, Solver, SolverResult
+from rhohat.solvers.divergence import WORSE, Lowest, has_risen
+from rhohat.solvers.objectives import (
     ObjectiveFunction,
     ObjectiveWithBatches,
+    ObjectiveWithConstraint,
     ObjectiveWithCost,
+    ObjectiveWithState,
     ObjectiveWithValidation,
     PartFunction,
-    Point,
-    Run,
-    RunState,
-    Solver,
-    SolverResult,
-    Stop,
 )
-from rhohat.solvers.divergence import WORSE, Lowest, has_risen
 from rhohat.solvers.schedules import Schedule, as_schedule
 
 __all__ = ["MiniBatchSolver", "MiniBatchState"]
+
+_OF_OBJECTIVE = "of the objective: "  # before names of arrays that are the objective's, in a state
 
 _Batches: TypeAlias = Iterable[tuple[ObjectiveFunction, int]]
 
@@ -223,7 +221,7 @@ class MiniBatchSolver(Solver):
 
     def _iterate(self, run: Run, state: MiniBatchState | None = None, held: HeldInterrupts | None = None) -> None:
         assert state is not None  # minimize makes one
-        stopping = _EarlyStopping(run, self.patience) if self.early_stopping else None
+        stopping = EarlyStopping(run, self.patience) if self.early_stopping else None
         epochs = _Epochs(self, run, state, stopping, held)
         in_batches = isinstance(run.objective, ObjectiveWithBatches)
         try:
@@ -249,7 +247,7 @@ class _Epochs:
         solver: MiniBatchSolver,
         run: Run,
         state: MiniBatchState,
-        stopping: _EarlyStopping | None,
+        stopping: EarlyStopping | None,
         held: HeldInterrupts | None,
     ) -> None:
         self._solver, self._run, self._state, self._stopping, self._held = solver, run, state, stopping, held
@@ -260,6 +258,10 @@ class _Epochs:
         self._gradient_sum = np.zeros_like(self._theta)
         self._sums = _Sums()
         self._scratch: dict[int, FloatArray] = {}  # of each thread
+        objective = run.objective
+        self._kept_by_objective: dict[str, NDArray[Any]] = {}
+        if isinstance(objective, ObjectiveWithState):
+            self._kept_by_objective = objective.step_state()
         self._resumes = run.resumed is not None
         if run.resumed is not None:
             self._restore(run.resumed)
@@ -272,6 +274,7 @@ class _Epochs:
             update = self._step(0.0)
             for part in theta_parts(self._theta.size):
                 update(part, self._run.point.gradient[part], 0)
+            self._bring_back()
             point = self._run.evaluate(self._theta)
         self._state.epoch += 1
         return point
@@ -297,6 +300,7 @@ class _Epochs:
     def _capture(self, epoch: int, step: int, sums: _Sums) -> RunState:
         record = {"epoch": epoch, "step": step, "last_epoch": self._last_epoch, "sums": asdict(sums)}
         arrays = {"theta": self._theta, "gradient sum": self._gradient_sum, **self._state.moments}
+        arrays |= {f"{_OF_OBJECTIVE}{name}": array for name, array in self._kept_by_objective.items()}
         state = RunState(record, arrays)
         if self._stopping is not None:
             self._stopping.add_to(state)
@@ -306,6 +310,8 @@ class _Epochs:
         self._last_epoch = state.record["last_epoch"]
         self._theta, self._gradient_sum = state.arrays["theta"], state.arrays["gradient sum"]
         self._sums = _Sums(**state.record["sums"])
+        for name, array in self._kept_by_objective.items():
+            array[...] = state.arrays[f"{_OF_OBJECTIVE}{name}"]
         if self._stopping is not None:
             self._stopping.restore(state)
 
@@ -351,11 +357,19 @@ class _Epochs:
                 self._gradient_sum *= sums.rows_of_last / n_rows
                 sums.rows_of_last = n_rows
             update = self._step(min(sums.n_rows / n_samples, 1.0))
+            if self._kept_by_objective:
+                self._run.withdraw()  # the evaluation changes what a checkpoint would keep
             value, terms = self._run.call_in_parts(function, self._theta, update)
             if not np.isfinite(value):
                 self._run.stop_as_not_finite(met=sums.mean)
+            self._bring_back()
             sums.add(n_rows, value, terms)
             self.offer()
+
+    def _bring_back(self) -> None:
+        """Bring θ to where it has to be, after a step."""
+        if isinstance(self._run.objective, ObjectiveWithConstraint):
+            self._run.objective.constrain(self._theta)
 
     def _step(self, epoch_fraction: float) -> PartFunction:
         """Begin a step, and return what updates a part of θ by a gradient, and adds that to the epoch's sum."""
@@ -434,51 +448,3 @@ class _Sums:
         self.n_rows += n_rows
         self.value += n_rows * value
         self.terms = self.terms | {name: self.terms.get(name, 0.0) + n_rows * term for name, term in terms.items()}
-
-
-class _EarlyStopping:
-    """Keeps the iterate of the lowest cost on the rows held out, and knows when to give up."""
-
-    def __init__(self, run: Run, patience: int) -> None:
-        self._run, self._patience = run, patience
-        self.best, self.lowest, self._best_epoch = run.point, np.inf, 0
-
-    def add_to(self, state: RunState) -> None:
-        """Save what it knows."""
-        self.best.add_to(state, "best")
-        state.record.update(lowest=self.lowest, best_epoch=self._best_epoch)
-
-    def restore(self, state: RunState) -> None:
-        """Take over what was saved."""
-        self.best = Point.from_state(state, "best")
-        self.lowest, self._best_epoch = state.record["lowest"], state.record["best_epoch"]
-
-    def validate(self, point: Point) -> None:
-        """Compare an iterate that is about to be accepted with the best one."""
-        cost = self._cost(point.theta)
-        if not np.isfinite(cost):
-            self._run.stop_as_not_finite("The cost on the rows held out")
-        self._run.validation_curve.append(cost)
-        if cost < self.lowest:
-            self.best, self.lowest, self._best_epoch = point, cost, self._run.n_iter + 1
-
-    def _cost(self, theta: FloatArray) -> float:
-        assert isinstance(self._run.objective, ObjectiveWithValidation)
-        return float(self._run.objective.validate(theta))
-
-    def choose(self) -> None:
-        """Have the run return the best iterate; of one that has diverged, the start was not compared so far."""
-        lowest = self._run.lowest
-        start = lowest.theta if lowest is not None and self._run.keeps_lowest else None
-        if start is None or not self._cost(start) < self.lowest:
-            self._run.keep(self.best)
-
-    def check(self) -> None:
-        """Stop where the accepted iterate was the last to wait for."""
-        if self._run.n_iter - self._best_epoch >= self._patience:
-            self._run.stop_if_diverged()
-            raise Stop(
-                "stopped",
-                f"The cost on the rows held out has not fallen for {self._patience} epochs; the parameters after epoch"
-                f" {self._best_epoch} of {self._run.n_iter} are kept.",
-            )

@@ -9,13 +9,8 @@ import numpy as np
 
 from rhohat.arrays import FloatArray, largest_magnitude
 from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
-from rhohat.solvers.base import (
-    LARGEST_GRADIENT,
-    FullBatchSolver,
-    ObjectiveFunction,
-    ObjectiveWithHessian,
-    Run,
-)
+from rhohat.solvers.base import LARGEST_GRADIENT, FullBatchSolver, Run
+from rhohat.solvers.objectives import ObjectiveFunction, ObjectiveWithHessian
 
 __all__ = ["NewtonCG"]
 

@@ -1,0 +1,59 @@
+"""Early stopping of solvers by mini-batches, by the cost on rows that are held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rhohat.arrays import FloatArray
+from rhohat.solvers.base import Point, Run, RunState, Stop
+from rhohat.solvers.objectives import ObjectiveWithValidation
+
+__all__ = ["EarlyStopping"]
+
+
+class EarlyStopping:
+    """Keeps the iterate of the lowest cost on the rows held out, and knows when to give up."""
+
+    def __init__(self, run: Run, patience: int) -> None:
+        self._run, self._patience = run, patience
+        self.best, self.lowest, self._best_epoch = run.point, np.inf, 0
+
+    def add_to(self, state: RunState) -> None:
+        """Save what it knows."""
+        self.best.add_to(state, "best")
+        state.record.update(lowest=self.lowest, best_epoch=self._best_epoch)
+
+    def restore(self, state: RunState) -> None:
+        """Take over what was saved."""
+        self.best = Point.from_state(state, "best")
+        self.lowest, self._best_epoch = state.record["lowest"], state.record["best_epoch"]
+
+    def validate(self, point: Point) -> None:
+        """Compare an iterate that is about to be accepted with the best one."""
+        cost = self._cost(point.theta)
+        if not np.isfinite(cost):
+            self._run.stop_as_not_finite("The cost on the rows held out")
+        self._run.validation_curve.append(cost)
+        if cost < self.lowest:
+            self.best, self.lowest, self._best_epoch = point, cost, self._run.n_iter + 1
+
+    def _cost(self, theta: FloatArray) -> float:
+        assert isinstance(self._run.objective, ObjectiveWithValidation)
+        return float(self._run.objective.validate(theta))
+
+    def choose(self) -> None:
+        """Have the run return the best iterate; of one that has diverged, the start was not compared so far."""
+        lowest = self._run.lowest
+        start = lowest.theta if lowest is not None and self._run.keeps_lowest else None
+        if start is None or not self._cost(start) < self.lowest:
+            self._run.keep(self.best)
+
+    def check(self) -> None:
+        """Stop where the accepted iterate was the last to wait for."""
+        if self._run.n_iter - self._best_epoch >= self._patience:
+            self._run.stop_if_diverged()
+            raise Stop(
+                "stopped",
+                f"The cost on the rows held out has not fallen for {self._patience} epochs; the parameters after epoch"
+                f" {self._best_epoch} of {self._run.n_iter} are kept.",
+            )
