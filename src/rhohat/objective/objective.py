@@ -51,6 +51,7 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     >>> from rhohat import check_gradient
     >>> from rhohat.activations import Sigmoid
     >>> from rhohat.engines import ThreadEngine
+    >>> from rhohat.network import dense_network
     >>> from rhohat.penalties import KLSparsity, WeightDecay
     >>> rng = np.random.default_rng(0)
     >>> network = dense_network((6, 4, 6), (Sigmoid(), Sigmoid()))
