@@ -17,6 +17,7 @@ from rhohat.activations import (
     as_activation,
 )
 from rhohat.blocks import row_blocks
+from rhohat.corruption import MaskingNoise
 from rhohat.engines import ThreadEngine
 from rhohat.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.losses import (
@@ -801,3 +802,10 @@ def test_what_is_kept_for_pass_2_changes_no_bit(cache_bytes, rng):
     assert some._evaluation.n_kept in ({0: [0], 10**9: [5000]}.get(cache_bytes, range(1, 5000)))
     assert some.cost(theta) == whole.cost(theta)
     np.testing.assert_array_equal(some(theta)[1], whole(theta)[1])
+
+
+def test_a_corruption_is_not_passed_over_in_silence(rng):
+    network = dense_network((5, 3, 5), (Sigmoid(), Sigmoid()))
+    problem = Problem(network, rng.random((8, 5)), corruption=MaskingNoise(0.5))
+    with pytest.raises(ValueError, match="this problem has a corruption: corrupt its rows"):
+        make_objective(problem, ThreadEngine(1))

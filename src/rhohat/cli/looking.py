@@ -53,6 +53,14 @@ ImageShape = Annotated[
     ),
 ]
 
+Target = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of DATA that is predicted, or several. By default those of the training, where DATA is a table"
+        " that has them."
+    ),
+]
+
 
 @app.command()
 @reads_rows
@@ -61,13 +69,7 @@ def evaluate(
     model: Model,
     data: Data,
     labels: Labels = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="The column of DATA that is predicted, or several. By default those of the training, where DATA is a"
-            " table that has them."
-        ),
-    ] = None,
+    target: Target = None,
     threshold: Threshold = None,
     reading: ReadingOptions = _AS_IT_COMES,
     as_json: Json = False,
@@ -116,13 +118,7 @@ def report(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
     labels: Labels = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="The column of DATA that is predicted, or several. By default those of the training, where DATA is a"
-            " table that has them."
-        ),
-    ] = None,
+    target: Target = None,
     image_shape: ImageShape = None,
     tabular: Annotated[bool, typer.Option("--tabular", help="Draw bars by column, no pictures.")] = False,
     threshold: Threshold = None,

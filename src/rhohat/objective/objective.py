@@ -42,6 +42,8 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
 
     Raises
     ------
+    ValueError
+        If the problem has a corruption.
     ClusterError
         If the cluster cannot be used; see `DaskEngine`.
 
@@ -63,6 +65,11 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     >>> check_gradient(J, network.initial_theta(rng)).relative_difference < 1e-8
     True
     """
+    if problem.corruption is not None:
+        raise ValueError(
+            "an objective is that of rows as they are, and this problem has a corruption: corrupt its rows, see"
+            " rhohat.corruption.corrupt_rows, or make MiniBatches of it, which corrupt them afresh in every epoch."
+        )
     if on_cluster(engine):
         return Objective(ClusterEvaluation(problem, engine, cache_bytes))
     return Objective(BlockEvaluation(problem, cast(Engine, engine), cache_bytes))

@@ -334,26 +334,25 @@ class RowSource(ABC):
         """Overwrite `out` with at least one row; the arguments are in range. Several threads may call it at a time."""
 
 
-class PartRows(RowSource):
-    """Some successive rows of another source, whose name says which, as ``file.npy[8000:9000]``.
+class RowsOfAnother(RowSource):
+    """Some rows of another source, which stays open when this is closed.
 
     Parameters
     ----------
     source : RowSource
-        It stays open when this is closed: other parts may read it.
-    start, stop : int
-    owner : object, default=None
-        Kept for as long as this is not garbage.
+    rows : slice or array of int
+        Which of them, ascending, each once.
+    name : str
     """
 
-    def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
-        self._source, self._start, self._owner = source, start, owner
-        name, shape = source._name_of_part(start, stop), (stop - start, *source.row_shape)
-        super().__init__(name, shape, source.dtype, source.feature_names)
+    def __init__(self, source: RowSource, rows: slice | NDArray[np.intp], name: str) -> None:
+        self._source = source
+        numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+        super().__init__(name, (len(numbers), *source.row_shape), source.dtype, source.feature_names)
         self.reading, self.notes = source.reading, source.notes
         self.n_rows_found = source.n_rows_found
-        self.kept = np.arange(start, stop) if source.kept is None else source.kept[start:stop]
-        self.targets = None if source.targets is None else source.targets[start:stop]
+        self.kept = numbers if source.kept is None else source.kept[rows]
+        self.targets = None if source.targets is None else source.targets[rows]
         self.target_names = source.target_names
 
     @property
@@ -379,6 +378,17 @@ class PartRows(RowSource):
     def release(self) -> None:
         """Let the other source go of what it holds."""
         self._source.release()
+
+
+class PartRows(RowsOfAnother):
+    """Some successive rows of another source, whose name says which, as ``file.npy[8000:9000]``.
+
+    An owner, such as what has the source open, is kept for as long as this is not garbage.
+    """
+
+    def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
+        self._start, self._owner = start, owner
+        super().__init__(source, slice(start, stop), source._name_of_part(start, stop))
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         self._source.read(self._start + start, self._start + stop, out)

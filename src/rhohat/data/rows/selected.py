@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rhohat.arrays import FloatArray
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.base import RowsOfAnother, RowSource
 from rhohat.data.rows.dask import DaskRows
 
 __all__ = ["SelectedRows", "select_rows"]
@@ -31,7 +31,7 @@ def select_rows(source: RowSource, rows: NDArray[np.intp]) -> RowSource:
     return source.select(rows) if isinstance(source, DaskRows) else SelectedRows(source, rows)
 
 
-class SelectedRows(RowSource):
+class SelectedRows(RowsOfAnother):
     """Some rows of another source.
 
     Parameters
@@ -43,27 +43,8 @@ class SelectedRows(RowSource):
     """
 
     def __init__(self, source: RowSource, rows: NDArray[np.intp]) -> None:
-        self._source, self._rows = source, rows
-        super().__init__(source.name, (len(rows), *source.row_shape), source.dtype, source.feature_names)
-        self.reading = source.reading
-        self.kept = rows if source.kept is None else source.kept[rows]
-        self.targets = None if source.targets is None else source.targets[rows]
-        self.target_names = source.target_names
-
-    @property
-    def lacks_rows(self) -> bool:
-        """Whether rows were left out since they lack something."""
-        return self._source.lacks_rows
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether the other source is."""
-        return self._source.is_watched
-
-    @property
-    def rows_stored_together(self) -> int:
-        """Those of the other source."""
-        return self._source.rows_stored_together
+        self._rows = rows
+        super().__init__(source, rows, source.name)
 
     @property
     def held_bytes(self) -> int:
@@ -79,10 +60,6 @@ class SelectedRows(RowSource):
             partial(_open_selected, recipe, self._rows[start:stop] - first)
             for recipe, first, (start, stop) in zip(self._source.recipes(ends), ends, pairwise(edges), strict=False)
         ]
-
-    def release(self) -> None:
-        """Let the other source go of what it holds."""
-        self._source.release()
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
         out[:] = self._source.take(self._rows[start:stop])
