@@ -340,8 +340,7 @@ class RowsOfAnother(RowSource):
     Parameters
     ----------
     source : RowSource
-    rows : slice or array of int
-        Which of them, ascending, each once.
+    rows : slice or array of int, ascending, each once
     name : str
     """
 
