@@ -1,4 +1,4 @@
-"""`make bench-kernels`: each operation of `rhohat.kernels` beside the plain form of the same, on one thread.
+"""`make bench-kernels`: each operation of `rhohat.ops.numpy_kernels` beside the plain form of the same, on one thread.
 
 Sums of float32 numbers are there to be exact. They take a little longer than the plain form, which adds all numbers up
 in float32.
@@ -15,8 +15,8 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from rhohat import kernels
 from rhohat.activations import Sigmoid, Units
+from rhohat.ops import numpy_kernels as kernels
 
 _REPEATS = 60
 _BLOCKS = {"64 → 25": (2496, 64, 25), "784 → 196": (512, 784, 196)}

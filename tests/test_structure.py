@@ -24,7 +24,6 @@ LONG_FILES = {
     "estimators/base.py": (730, "what all estimators share; to be divided when fitting gets a place of its own"),
     "estimators/classifier.py": (470, "the public methods of all classifiers, half of it docstrings"),
     "estimators/regressor.py": (570, "the regressor, and the estimation of its noise"),
-    "losses.py": (460, "one loss beside the other, each with formula, reference and example"),
     "metrics.py": (740, "one metric beside the other, each with its definition"),
     "reporting/content.py": (540, "what the page shows, section by section"),
     "solvers/base.py": (640, "the contract of solvers, results, states and the run that all of them share"),
@@ -35,8 +34,8 @@ LONG_FUNCTIONS = {
     "reporting/content.py: figures": "the list of the figures of the page",
 }
 #: The core: what every fit runs through.
-CORE = ["activations", "layers", "objective", "solvers/_scipy.py"]
-CORE += ["blocks.py", "jacobian_penalties.py", "kernels.py", "layout.py", "losses.py", "mini_batches.py"]
+CORE = ["activations", "layers", "objective", "ops", "solvers/_scipy.py"]
+CORE += ["blocks.py", "jacobian_penalties.py", "layout.py", "losses.py", "mini_batches.py"]
 CORE += ["network.py", "penalties.py", "tangents.py"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import DTypeLike, NDArray
 
 __all__ = [
     "FloatArray",
-    "array_namespace",
     "as_float_rows",
     "empty_aligned",
     "excess_exponent",
@@ -26,20 +24,6 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 _CACHE_LINE = 64  # bytes
 _SAFE = 1e-140  # norms between this and its inverse are of squares that neither overflow nor vanish
 _LARGE = 900  # exponent of numbers of which sums and norms do not overflow, however many they are
-
-
-def array_namespace(array: Any) -> Any:
-    """Return the module whose functions work on `array`: NumPy, or the library that the array comes from.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> array_namespace(np.zeros(3)) is np
-    True
-    """
-    if type(array) is np.ndarray or isinstance(array, np.ndarray):
-        return np
-    return sys.modules[type(array).__module__.partition(".")[0]]
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:

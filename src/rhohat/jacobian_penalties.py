@@ -17,8 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rhohat.activations import ElementwiseActivation
-from rhohat.arrays import FloatArray, array_namespace
-from rhohat.kernels import column_sums, row_products
+from rhohat.arrays import FloatArray
 from rhohat.layers import Dense
 from rhohat.layout import Parameters
 from rhohat.network import Layers, Network
@@ -65,7 +64,7 @@ class JacobianPenalty(Penalty):
         tangent_pass = TangentPass(network, parameters, layers)
         arrived = (
             tangent_pass.push_forward(tangent, stop=layer).a[-1]
-            for tangent in self.tangents(x.shape[1], x.dtype, tangents)
+            for tangent in self.tangents(x.shape[1], self.ops.dtype_of(x), tangents)
         )
         return self._add_up(arrived, x)
 
@@ -97,7 +96,7 @@ class JacobianPenalty(Penalty):
         tangent_pass = TangentPass(network, parameters, layers)
 
         def arrived() -> Iterator[FloatArray]:
-            for tangent in self.tangents(x.shape[1], x.dtype, tangents):
+            for tangent in self.tangents(x.shape[1], self.ops.dtype_of(x), tangents):
                 pushed = tangent_pass.push_forward(tangent, stop=layer)
                 yield pushed.a[-1]
                 phi = 2 * self.weight * self.factor * pushed.a[-1]
@@ -109,10 +108,10 @@ class JacobianPenalty(Penalty):
 
     def _add_up(self, arrived: Iterable[FloatArray], x: FloatArray) -> FloatArray:
         """Return the penalty of each row, of the tangents that arrive at the layer it acts on."""
-        xp = array_namespace(x)
+        xp = self.ops.xp
         total: FloatArray = xp.zeros(x.shape[0], dtype=xp.float64)  # a deep contraction adds up as many as features
         for alpha in arrived:
-            total += row_products(alpha, alpha)
+            total += self.ops.row_products(alpha, alpha)
         total *= self.weight * self.factor
         values: FloatArray = xp.asarray(total, dtype=x.dtype)
         return values
@@ -142,7 +141,7 @@ class JacobianPenalty(Penalty):
         network, x = tangent_pass.network, tangent_pass.layers.a[0]
         layer = self.penalised_layer(network.n_layers)
         inputs_only = replace(tangent_pass, direction=None)
-        for tangent in self.tangents(x.shape[1], x.dtype, tangents):
+        for tangent in self.tangents(x.shape[1], self.ops.dtype_of(x), tangents):
             pushed = inputs_only.push_forward(tangent, stop=layer)
             second = tangent_pass.second_push_forward(pushed, along)
             scale = 2 * self.weight * self.factor * (1 if row_weights is None else row_weights)
@@ -194,7 +193,7 @@ class Contraction(JacobianPenalty):
     def tangents(self, n_features: int, dtype: np.dtype[Any], tangents: FloatArray | None) -> Iterator[FloatArray]:
         """Yield every unit vector."""
         for feature in range(n_features):
-            unit = np.zeros((1, n_features), dtype)
+            unit = self.ops.zeros((1, n_features), dtype)
             unit[0, feature] = 1
             yield unit
 
@@ -206,7 +205,7 @@ class Contraction(JacobianPenalty):
         if activation is None:
             return super().value(network, parameters, layers, tangents)
         W, derivative = parameters.weights[0], activation.derivative(layers.a[1])
-        values: FloatArray = self.weight * (derivative * derivative @ column_sums(W * W))
+        values: FloatArray = self.weight * (derivative * derivative @ self.ops.column_sums(W * W))
         return values
 
     def add(
@@ -224,7 +223,7 @@ class Contraction(JacobianPenalty):
         if activation is None:
             return super().add(network, parameters, layers, row_weights, tangents, gradient, added_z)
         W, a = parameters.weights[0], layers.a[1]
-        squared_norms = column_sums(W * W)
+        squared_norms = self.ops.column_sums(W * W)
         derivative = activation.derivative(a)
         squares = derivative * derivative
         values: FloatArray = self.weight * (squares @ squared_norms)
@@ -234,7 +233,7 @@ class Contraction(JacobianPenalty):
             extra *= row_weights
         known = added_z[0]
         added_z[0] = extra if known is None else known + extra
-        gradient.weights[0][:] += 2 * self.weight * W * column_sums(squares)
+        gradient.weights[0][:] += 2 * self.weight * W * self.ops.column_sums(squares)
         return values
 
     def add_hessian_product(
@@ -256,13 +255,13 @@ class Contraction(JacobianPenalty):
         W, V, a, zeta = tangent_pass.parameters.weights[0], direction.weights[0], layers.a[1], along.z[1]
         scale = 2 * self.weight * (1 if row_weights is None else row_weights)
         first, second, third = activation.derivative(a), activation.second_derivative(a), activation.third_derivative(a)
-        squared_norms, their_change = column_sums(W * W), 2 * column_sums(W * V)
+        squared_norms, their_change = self.ops.column_sums(W * W), 2 * self.ops.column_sums(W * V)
         extra_change = (second * second + first * third) * zeta * squared_norms + first * second * their_change
         dense, change = network.layers[0], scale * extra_change
         dense.add_weight_gradient(product.weights[0], layers.a[0], change, accumulate=True)
         dense.add_bias_gradient(product.biases[0], change, ones, accumulate=True)
         of_direction, of_weights = scale * first * first, scale * 2 * first * second * zeta
-        product.weights[0][:] += V * column_sums(of_direction) + W * column_sums(of_weights)
+        product.weights[0][:] += V * self.ops.column_sums(of_direction) + W * self.ops.column_sums(of_weights)
 
     def _in_closed_form(self, network: Network) -> ElementwiseActivation | None:
         """Return the activation of the first hidden layer, where the code is that and there is a closed form."""

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve
 
-from rhohat.arrays import FloatArray, array_namespace
-from rhohat.kernels import row_products, sum_of_squares
+from rhohat.arrays import FloatArray
+from rhohat.ops import WithOps
 
 __all__ = [
     "LOSSES",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class Loss(ABC):
+class Loss(WithOps, ABC):
     """What an output costs, given its target.
 
     Attributes
@@ -53,7 +53,7 @@ class Loss(ABC):
         if "value_and_derivative" in cls.__dict__ and "sum_and_derivative" not in cls.__dict__:
             cls.sum_and_derivative = Loss.sum_and_derivative  # type: ignore[method-assign]
 
-    def check_targets(self, y: FloatArray) -> None:  # noqa: B027 - most losses take any target
+    def check_targets(self, y: FloatArray) -> None:
         """Raise ValueError where the targets, of shape (n_samples, n_outputs), mean nothing to this loss."""
 
     @abstractmethod
@@ -80,7 +80,7 @@ class Loss(ABC):
         Arguments as for `value_and_derivative`.
         """
         values = self.value_and_derivative(outputs, y, out)
-        return float(values.sum(dtype=array_namespace(values).float64))
+        return float(values.sum(dtype=self.ops.xp.float64))
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return (∂²loss/∂outputs²) · tangent, row by row; needed for Hessian-vector products alone.
@@ -117,17 +117,15 @@ class SquaredError(Loss):
 
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
         """Return ½ Σ_k (a_k − y_k)² and write a − y into `out`."""
-        xp = array_namespace(outputs)
-        xp.subtract(outputs, y, out=out)
-        values = row_products(out, out)
+        self.ops.xp.subtract(outputs, y, out=out)
+        values = self.ops.row_products(out, out)
         values *= 0.5
         return values
 
     def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
         """Return ½ Σ_ik (a_ik − y_ik)², without a sum for each row, and write a − y into `out`."""
-        xp = array_namespace(outputs)
-        xp.subtract(outputs, y, out=out)
-        return 0.5 * sum_of_squares(out)
+        self.ops.xp.subtract(outputs, y, out=out)
+        return 0.5 * self.ops.sum_of_squares(out)
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return the tangent."""
@@ -168,15 +166,21 @@ class BinaryCrossEntropy(Loss):
 
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
         """Return Σ_k ln(1 + exp(z_k)) − y_k z_k and write 1 / (1 + exp(−z)) − y into `out`."""
-        out[:] = _sigmoid(outputs)
+        self.ops.sigmoid(outputs, out)
         out -= y
-        values: FloatArray = (array_namespace(outputs).clip(outputs, 0, None) - y * outputs + _rest(outputs)).sum(1)
+        over_0 = self.ops.xp.clip(outputs, 0, None)
+        values: FloatArray = (over_0 - y * outputs + self.ops.softplus_tail(outputs)).sum(1)
         return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return a (1 − a) ∘ tangent."""
-        a = _sigmoid(outputs)
+        a = self._sigmoid(outputs)
         return (a - a * a) * tangent
+
+    def _sigmoid(self, z: FloatArray) -> FloatArray:
+        a: FloatArray = self.ops.xp.empty_like(z)
+        self.ops.sigmoid(z, a)
+        return a
 
 
 @dataclass(frozen=True)
@@ -225,8 +229,8 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
         if self.epsilon == 0:
             return super().value_and_derivative(outputs, y, out)
         z, c = outputs, self._log_odds
-        out[:] = _sigmoid(z) - y * _sigmoid(z + c) - (1 - y) * _sigmoid(z - c)
-        xp = array_namespace(z)
+        out[:] = self._sigmoid(z) - y * self._sigmoid(z + c) - (1 - y) * self._sigmoid(z - c)
+        xp = self.ops.xp
         kappa = max(self.epsilon, float(xp.finfo(z.dtype).tiny)) / (1 - self.epsilon)
         with np.errstate(under="ignore"):
             e = xp.exp(-xp.abs(z))
@@ -240,7 +244,7 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
         """Return (σ′(z) − y σ′(z + c) − (1 − y) σ′(z − c)) ∘ tangent."""
         if self.epsilon == 0:
             return super().second_derivative(outputs, y, tangent)
-        here, above, below = (_sigmoid(outputs + shift) for shift in (0, self._log_odds, -self._log_odds))
+        here, above, below = (self._sigmoid(outputs + shift) for shift in (0, self._log_odds, -self._log_odds))
         curvature = here * (1 - here) - y * above * (1 - above) - (1 - y) * below * (1 - below)
         return curvature * tangent
 
@@ -284,27 +288,14 @@ class SoftmaxCrossEntropy(Loss):
 
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
         """Return ln Σ_k exp(z_k) − Σ_k y_k z_k and write softmax(z) − y into `out`."""
-        xp = array_namespace(outputs)
-        rows, largest = xp.arange(outputs.shape[0]), xp.argmax(outputs, 1)
-        xp.subtract(outputs, outputs[rows, largest][:, None], out=out)
-        products = row_products(out, y)
-        with np.errstate(under="ignore"):
-            xp.exp(out, out=out)
-        total = out.sum(1)
-        out[rows, largest] = 0  # else 1, beside which the others would be rounded away
-        others = out @ xp.ones(out.shape[1], dtype=out.dtype)  # faster than a sum over short rows
-        out[rows, largest] = 1
-        out /= total[:, None]
-        out -= y
-        values: FloatArray = xp.log1p(others) - products
+        values: FloatArray = self.ops.softmax_cross_entropy(outputs, y, out)
         return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return a ∘ (tangent − Σ_k a_k tangent_k)."""
-        xp = array_namespace(outputs)
-        with np.errstate(under="ignore"):
-            a = xp.exp(outputs - xp.amax(outputs, 1)[:, None])
-        a /= a.sum(1)[:, None]
+        xp = self.ops.xp
+        a = xp.empty_like(outputs)
+        self.ops.softmax(outputs, a)
         product: FloatArray = a * (tangent - xp.einsum("ij,ij->i", a, tangent)[:, None])
         return product
 
@@ -376,17 +367,21 @@ class GaussianLoss(Loss):
 
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
         """Return ½ (y − a)ᵀ Σ⁻¹ (y − a) and write Σ⁻¹ (a − y) into `out`."""
-        xp = array_namespace(outputs)
         residual = outputs - y
-        xp.matmul(residual, self.precision.astype(outputs.dtype), out=out)
-        values = row_products(residual, out)
+        self.ops.xp.matmul(residual, self._precision_like(outputs), out=out)
+        values = self.ops.row_products(residual, out)
         values *= 0.5
         return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return Σ⁻¹ · tangent."""
-        product: FloatArray = tangent @ self.precision.astype(tangent.dtype)
+        product: FloatArray = tangent @ self._precision_like(tangent)
         return product
+
+    def _precision_like(self, rows: FloatArray) -> FloatArray:
+        """Return Σ⁻¹ for products with rows."""
+        precision: FloatArray = self.ops.asarray(self.precision, self.ops.dtype_of(rows))
+        return precision
 
     def log_likelihood(self, residual: FloatArray, sample_weight: FloatArray | None = None) -> float:
         """Return Σ_i ln N(r_i | 0, Σ) = −½ Σ_i r_iᵀ Σ⁻¹ r_i − ½ n_samples (n_outputs ln 2π + ln det Σ).
@@ -408,21 +403,6 @@ class GaussianLoss(Loss):
         quadratic = np.einsum("ij,ij->i", residual @ self.precision, residual)
         weights = np.ones(len(residual)) if sample_weight is None else sample_weight
         return -0.5 * float(weights @ (quadratic + constant))
-
-
-def _sigmoid(z: FloatArray) -> FloatArray:
-    xp = array_namespace(z)
-    with np.errstate(over="ignore", under="ignore"):
-        a: FloatArray = 1 / (1 + xp.exp(-z))
-    return a
-
-
-def _rest(z: FloatArray) -> FloatArray:
-    """Return ln(1 + exp(−|z|)): what ln(1 + exp(z)) is above max(z, 0)."""
-    xp = array_namespace(z)
-    with np.errstate(under="ignore"):
-        rest: FloatArray = xp.log1p(xp.exp(-xp.abs(z)))
-    return rest
 
 
 #: Losses that need nothing to be said, by name.

@@ -15,6 +15,7 @@ from rhohat.arrays import FloatArray, empty_aligned
 from rhohat.blocks import Engine, Rows, in_memory
 from rhohat.objective import Problem
 from rhohat.objective.batch import BatchEvaluation, MiniBatch, Task, make_batch_evaluation
+from rhohat.ops import NUMPY
 from rhohat.randomness import keyed_generator
 from rhohat.row_windows import RowWindows, Window, bytes_of_a_row, even_edges, read_all
 
@@ -53,7 +54,7 @@ class MiniBatches:
     Raises
     ------
     ValueError
-        As `Objective` does; or if holding rows out leaves none.
+        If the rows are tensors of PyTorch, or holding rows out leaves none.
 
     Notes
     -----
@@ -83,6 +84,10 @@ class MiniBatches:
     ) -> None:
         self._problem, self._engine = problem, engine
         X, y, sample_weight = problem.X, problem.y, problem.sample_weight
+        if problem.cost.ops != NUMPY:
+            raise ValueError(
+                "mini-batches are made of NumPy's arrays, or of rows to read: give X.numpy() for a tensor X."
+            )
         self.dtype = X.dtype
         to_read: dict[int, Any] = {id(rows): rows for rows in (X, y) if rows is not None and not in_memory(rows)}
         sources: list[Rows] = list(to_read.values())

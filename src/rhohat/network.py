@@ -11,7 +11,7 @@ What a layer computes is the layer's business, see `rhohat.layers`; here they ar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,9 +20,9 @@ import numpy as np
 from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray
 from rhohat.forks import cached
-from rhohat.kernels import add_row
 from rhohat.layers import Dense, Layer
 from rhohat.layout import Layout, Parameters
+from rhohat.ops import Ops
 
 __all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "dense_network", "units_of"]
 
@@ -88,12 +88,23 @@ class Network:
                     f" {below.n_outputs}: {above!r} after {below!r}."
                 )
         if self.tied:
-            self._check_ties()
+            _check_ties(self)
 
     @property
     def n_layers(self) -> int:
         """Number of layers."""
         return len(self.layers)
+
+    @property
+    def ops(self) -> Ops:
+        """The primitives of the arrays that its layers compute on."""
+        return self.layers[0].ops
+
+    def with_ops(self, ops: Ops) -> Network:
+        """Return the same for arrays of another library; itself where it is for them already."""
+        if ops == self.ops:
+            return self
+        return replace(self, layers=tuple(layer.with_ops(ops) for layer in self.layers))
 
     @cached
     def layer_sizes(self) -> tuple[int, ...]:
@@ -104,11 +115,6 @@ class Network:
     def activations(self) -> tuple[Activation, ...]:
         """The activation of each layer."""
         return tuple(layer.activation for layer in self.layers)
-
-    @cached
-    def multiply_adds(self) -> int:
-        """Number of multiplications in a forward pass of one row."""
-        return sum(layer.multiply_adds for layer in self.layers)
 
     @cached
     def layout(self) -> Layout:
@@ -327,7 +333,7 @@ class Network:
         for index in reversed(range(self.n_layers)):
             layer, out = self.layers[index], delta.z[index + 1]
             if not (from_z and index == self.n_layers - 1):
-                _add_to(delta.a[index + 1], added[index])
+                _add_to(self.ops, delta.a[index + 1], added[index])
                 units = units_of(parameters, layers, index)
                 layer.pull_back(units, delta.a[index + 1], out, gradient.activation_parameters[index])
             extra = added_z[index]
@@ -339,23 +345,6 @@ class Network:
                 layer.add_bias_gradient(b, out, ones, accumulate=accumulate)
             if index > 0:
                 layer.pull_back_to_inputs(parameters.weights[index], out, delta.a[index])
-
-    def _check_ties(self) -> None:
-        """Raise ValueError where weights cannot be tied."""
-        sizes = self.layer_sizes
-        if sizes != sizes[::-1] or self.n_layers % 2:
-            raise ValueError(
-                f"tied weights need layers that mirror one another, such as (64, 25, 64); got layer_sizes"
-                f" {sizes}. Mirror them, or don't tie the weights."
-            )
-        if [layer.width for layer in self.layers] != list(sizes[1:]):
-            raise ValueError(
-                "tied weights need one pre-activation per unit, and maxout has several; use another activation, or"
-                " don't tie the weights."
-            )
-        for layer, mirror in zip(self.layers[: self.n_layers // 2], reversed(self.layers), strict=False):
-            if not (layer.can_be_tied and mirror.can_be_tied and mirror.weight_shape == layer.weight_shape[::-1]):
-                raise ValueError(f"{mirror!r} cannot use the transposed weights of {layer!r}; don't tie the weights.")
 
 
 def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation], tied: bool = False) -> Network:
@@ -391,11 +380,29 @@ def units_of(parameters: Parameters, layers: Layers, layer: int) -> Units:
     return Units(layers.z[layer + 1], layers.a[layer + 1], parameters.activation_parameters[layer])
 
 
-def _add_to(delta: FloatArray, extra: FloatArray | None) -> None:
+def _check_ties(network: Network) -> None:
+    """Raise ValueError where weights cannot be tied."""
+    sizes = network.layer_sizes
+    if sizes != sizes[::-1] or network.n_layers % 2:
+        raise ValueError(
+            f"tied weights need layers that mirror one another, such as (64, 25, 64); got layer_sizes"
+            f" {sizes}. Mirror them, or don't tie the weights."
+        )
+    if [layer.width for layer in network.layers] != list(sizes[1:]):
+        raise ValueError(
+            "tied weights need one pre-activation per unit, and maxout has several; use another activation, or"
+            " don't tie the weights."
+        )
+    for layer, mirror in zip(network.layers[: network.n_layers // 2], reversed(network.layers), strict=False):
+        if not (layer.can_be_tied and mirror.can_be_tied and mirror.weight_shape == layer.weight_shape[::-1]):
+            raise ValueError(f"{mirror!r} cannot use the transposed weights of {layer!r}; don't tie the weights.")
+
+
+def _add_to(ops: Ops, delta: FloatArray, extra: FloatArray | None) -> None:
     """Add what penalties add to ∂J/∂a: something to each row, or the same to all."""
     if extra is None:
         return
     if extra.ndim == 1:
-        add_row(delta, extra)
+        ops.add_row(delta, extra)
     else:
         delta += extra

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, array_namespace
-from rhohat.kernels import sum_of_squares
+from rhohat.arrays import FloatArray
+from rhohat.ops import WithOps
 
 __all__ = [
     "ActivationPenalty",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-class Penalty(ABC):
+class Penalty(WithOps, ABC):
     """Something that is added to J.
 
     Attributes
@@ -180,7 +180,7 @@ class WeightDecay(WeightPenalty):
 
     def value(self, weights: Sequence[FloatArray]) -> float:
         """Return λ/2 Σ ‖W‖²."""
-        return 0.5 * self.weight * sum(sum_of_squares(W) for W in self._decayed(weights))
+        return 0.5 * self.weight * sum(self.ops.sum_of_squares(W) for W in self._decayed(weights))
 
     def add_gradient(self, weights: Sequence[FloatArray], gradients: Sequence[FloatArray]) -> None:
         """Add λ W to each gradient."""
@@ -231,19 +231,19 @@ class L1Sparsity(ActivationPenalty):
 
     def value(self, a: FloatArray) -> FloatArray:
         """Return β ‖a‖₁ for each row."""
-        values: FloatArray = array_namespace(a).abs(a).sum(1)
+        values: FloatArray = self.ops.xp.abs(a).sum(1)
         values *= self.weight
         return values
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return β sign(a)."""
-        derivative: FloatArray = array_namespace(a).sign(a)
+        derivative: FloatArray = self.ops.xp.sign(a)
         derivative *= self.weight
         return derivative
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return zeros."""
-        return array_namespace(a).zeros_like(a)
+        return self.ops.xp.zeros_like(a)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rhohat.activations import Activation, Units
-from rhohat.arrays import FloatArray, array_namespace
+from rhohat.arrays import FloatArray
 from rhohat.layers import MapLayer
 from rhohat.layout import Parameters
 from rhohat.network import Layers, Network, units_of
@@ -291,7 +291,7 @@ class TangentPass:
         in_place, (z, a, own) = self._activation(layer).in_place, self._units(layer)
         z, delta = _copy(z), _copy(delta)
         a = z if in_place else _copy(a)
-        out = delta if in_place else array_namespace(z).empty_like(z)
+        out = delta if in_place else self.network.ops.xp.empty_like(z)
         unused = _copy(own) if gradient is None else gradient
         self._activation(layer).pull_back(Units(z, a, own), delta, out, unused)
         return out

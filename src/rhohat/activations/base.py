@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from rhohat.arrays import FloatArray
-from rhohat.kernels import add_row
+from rhohat.ops import WithOps
 
 __all__ = ["Activation", "ElementwiseActivation", "Units"]
 
@@ -31,7 +31,7 @@ class Units(NamedTuple):
     parameters: FloatArray
 
 
-class Activation(ABC):
+class Activation(WithOps, ABC):
     """A function from the pre-activations z of a layer to its activations a = f(z).
 
     `pull_back` and `push_forward` are transposes of each other: φ · push_forward(β) = pull_back(φ) · β.
@@ -89,7 +89,7 @@ class Activation(ABC):
 
     def forward_with_bias(self, units: Units, bias: FloatArray) -> None:
         """Add a bias, of shape (width,), to z, and write f(z) into a; there to be made faster."""
-        add_row(units.z, bias)
+        self.ops.add_row(units.z, bias)
         self.forward(units)
 
     @abstractmethod

@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from rhohat.activations.base import ElementwiseActivation, Units
-from rhohat.arrays import FloatArray, array_namespace
-from rhohat.kernels import reciprocal, subtract_from_row
+from rhohat.arrays import FloatArray
 
 __all__ = ["Identity", "LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
 
@@ -34,11 +33,11 @@ class Identity(ElementwiseActivation):
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return ones."""
-        return array_namespace(a).ones_like(a)
+        return self.ops.xp.ones_like(a)
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return zeros."""
-        return array_namespace(a).zeros_like(a)
+        return self.ops.xp.zeros_like(a)
 
     third_derivative = second_derivative
 
@@ -73,13 +72,11 @@ class Sigmoid(ElementwiseActivation):
 
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with 1 / (1 + exp(−z))."""
-        array_namespace(z).negative(z, out=z)
-        _apply_to_negative(z)
+        self.ops.sigmoid(z, z)
 
     def forward_with_bias(self, units: Units, bias: FloatArray) -> None:
-        """Overwrite z with f(z + bias); the sign of z changes as the bias is added, in one pass over z."""
-        subtract_from_row(-bias, units.z)
-        _apply_to_negative(units.z)
+        """Overwrite z with f(z + bias)."""
+        self.ops.sigmoid_with_bias(units.z, bias)
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return a (1 − a)."""
@@ -99,14 +96,6 @@ class Sigmoid(ElementwiseActivation):
         delta *= a
         a *= delta
         delta -= a
-
-
-def _apply_to_negative(minus_z: FloatArray) -> None:
-    """Overwrite −z with 1 / (1 + exp(−z))."""
-    with np.errstate(over="ignore", under="ignore"):
-        array_namespace(minus_z).exp(minus_z, out=minus_z)
-    minus_z += 1
-    reciprocal(minus_z)
 
 
 @dataclass(frozen=True)
@@ -130,7 +119,7 @@ class Tanh(ElementwiseActivation):
 
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with tanh(z)."""
-        array_namespace(z).tanh(z, out=z)
+        self.ops.xp.tanh(z, out=z)
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return 1 − a²."""
@@ -177,21 +166,21 @@ class ReLU(ElementwiseActivation):
 
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with max(0, z)."""
-        array_namespace(z).clip(z, 0, None, out=z)
+        self.ops.xp.clip(z, 0, None, out=z)
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return 1 where a > 0, else 0."""
-        return array_namespace(a).sign(a)
+        return self.ops.xp.sign(a)
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return zeros."""
-        return array_namespace(a).zeros_like(a)
+        return self.ops.xp.zeros_like(a)
 
     third_derivative = second_derivative
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with 0 where a is 0."""
-        array_namespace(a).sign(a, out=a)
+        self.ops.xp.sign(a, out=a)
         delta *= a
 
 
@@ -231,17 +220,17 @@ class LeakyReLU(ElementwiseActivation):
 
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with max(z, s z)."""
-        array_namespace(z).maximum(z, self.slope * z, out=z)
+        self.ops.xp.maximum(z, self.slope * z, out=z)
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return 1 where a > 0, else s."""
-        derivative = array_namespace(a).clip(array_namespace(a).sign(a), 0, None)
+        derivative = self.ops.xp.clip(self.ops.xp.sign(a), 0, None)
         derivative *= 1 - self.slope
         derivative += self.slope
         return derivative
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return zeros."""
-        return array_namespace(a).zeros_like(a)
+        return self.ops.xp.zeros_like(a)
 
     third_derivative = second_derivative

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from rhohat.activations.base import Activation, Units
-from rhohat.arrays import FloatArray, array_namespace
+from rhohat.arrays import FloatArray
 
 __all__ = ["Maxout"]
 
@@ -60,7 +60,7 @@ class Maxout(Activation):
     def forward(self, units: Units) -> None:
         """Write the largest piece of each unit into a."""
         z, a, _ = units
-        xp = array_namespace(z)
+        xp = self.ops.xp
         first, *others = self._pieces(z)
         a[:] = first
         for piece in others:
@@ -68,7 +68,7 @@ class Maxout(Activation):
 
     def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Write delta into the columns of out that belong to the largest piece, and 0 into the others."""
-        xp = array_namespace(units.z)
+        xp = self.ops.xp
         for piece, piece_out in zip(self._pieces(units.z), self._pieces(out), strict=True):
             xp.multiply(delta, piece == units.a, out=piece_out)
             delta -= piece_out  # given away: an equal piece gets nothing more
@@ -76,7 +76,7 @@ class Maxout(Activation):
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return the tangent of the largest piece."""
         z, a, _ = units
-        xp = array_namespace(z)
+        xp = self.ops.xp
         alpha, free = xp.zeros_like(a), xp.ones_like(a)
         for piece, piece_beta in zip(self._pieces(z), self._pieces(beta), strict=True):
             chosen = free * (piece == a)
@@ -88,17 +88,17 @@ class Maxout(Activation):
         self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
         """Return zeros: the pieces are linear."""
-        return array_namespace(units.z).zeros_like(units.z)
+        return self.ops.xp.zeros_like(units.z)
 
     def second_push_forward(
         self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
     ) -> FloatArray:
         """Return zeros: the pieces are linear."""
-        return array_namespace(units.a).zeros_like(units.a)
+        return self.ops.xp.zeros_like(units.a)
 
     def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
         """Return zeros: the pieces are linear."""
-        return array_namespace(units.z).zeros_like(units.z)
+        return self.ops.xp.zeros_like(units.z)
 
     def _pieces(self, z: FloatArray) -> list[FloatArray]:
         """Return the columns of z that belong to each piece, as views."""

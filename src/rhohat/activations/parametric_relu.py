@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from rhohat.activations.base import Activation, Units
-from rhohat.arrays import FloatArray, array_namespace
-from rhohat.kernels import column_sums
+from rhohat.arrays import FloatArray
 
 __all__ = ["ParametricReLU"]
 
@@ -62,22 +61,22 @@ class ParametricReLU(Activation):
     def forward(self, units: Units) -> None:
         """Write z where z > 0, else s z, into a."""
         z, a, slopes = units
-        xp = array_namespace(z)
+        xp = self.ops.xp
         xp.clip(z, None, 0, out=a)
         a *= slopes
         a += xp.clip(z, 0, None)
 
     def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Write delta ∘ f′(z) into out, and add Σ_rows delta min(z, 0) to the slopes' gradient."""
-        xp = array_namespace(units.z)
-        gradient += column_sums(delta * xp.clip(units.z, None, 0))
+        xp = self.ops.xp
+        gradient += self.ops.column_sums(delta * xp.clip(units.z, None, 0))
         xp.multiply(delta, self._derivative(units), out=out)
 
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return f′(z) ∘ β + min(z, 0) v, v being the direction in the slopes."""
         alpha = self._derivative(units) * beta
         if direction is not None:
-            alpha += array_namespace(units.z).clip(units.z, None, 0) * direction
+            alpha += self.ops.xp.clip(units.z, None, 0) * direction
         return alpha
 
     def curvature(
@@ -85,19 +84,19 @@ class ParametricReLU(Activation):
     ) -> FloatArray:
         """Return φ ∘ v where z ≤ 0, and add Σ_rows φ β there: ∂²f/∂z∂s is 1 where z ≤ 0 and 0 elsewhere."""
         mixed: FloatArray = phi * (units.z <= 0)
-        gradient += column_sums(mixed * beta)
-        return array_namespace(mixed).zeros_like(mixed) if direction is None else mixed * direction
+        gradient += self.ops.column_sums(mixed * beta)
+        return self.ops.xp.zeros_like(mixed) if direction is None else mixed * direction
 
     def second_push_forward(
         self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
     ) -> FloatArray:
         """Return β ∘ v where z ≤ 0."""
         bent: FloatArray = (units.z <= 0) * beta
-        return array_namespace(bent).zeros_like(bent) if direction is None else bent * direction
+        return self.ops.xp.zeros_like(bent) if direction is None else bent * direction
 
     def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
         """Return zeros: the curvature is constant."""
-        return array_namespace(units.z).zeros_like(units.z)
+        return self.ops.xp.zeros_like(units.z)
 
     def _derivative(self, units: Units) -> FloatArray:
         derivative: FloatArray = units.parameters + (1 - units.parameters) * (units.z > 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from rhohat.activations import Activation, Units
 from rhohat.arrays import FloatArray
+from rhohat.ops import Ops, WithOps
 
 __all__ = ["Layer", "LayerParameters"]
 
@@ -30,7 +31,7 @@ class LayerParameters(NamedTuple):
     own: FloatArray
 
 
-class Layer(ABC):
+class Layer(WithOps, ABC):
     """A function from rows of `n_inputs` numbers to rows of `n_outputs` numbers.
 
     For every row it computes pre-activations z, of `width` numbers, and of them its activations a = f(z). What has a
@@ -53,6 +54,13 @@ class Layer(ABC):
     activation: Activation
     has_tangents: ClassVar[bool] = False
     can_be_tied: ClassVar[bool] = False
+
+    def with_ops(self, ops: Ops) -> Self:
+        """Return the same, with its activation, for arrays of another library."""
+        other = super().with_ops(ops)
+        if other is not self:
+            object.__setattr__(other, "activation", self.activation.with_ops(ops))
+        return other
 
     # What it is.
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from rhohat.activations import Activation
 from rhohat.arrays import FloatArray
-from rhohat.kernels import sum_rows
 from rhohat.layers.linear import MapLayer
 
 __all__ = ["Convolution1D"]
@@ -88,7 +86,7 @@ class Convolution1D(MapLayer):
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the products of all windows with the weights."""
-        products: FloatArray = np.einsum("rtcu,uco->rto", self._windows(given), W, optimize=True)
+        products: FloatArray = self.ops.xp.tensordot(self._windows(given), W, ([2, 3], [1, 0]))
         rows = products.reshape(len(given), self.n_outputs)
         if out is None:
             return rows
@@ -98,7 +96,7 @@ class Convolution1D(MapLayer):
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return what every step gets of the windows that it is in."""
         places = delta.reshape(len(delta), self.n_places, self.n_filters)
-        back = np.zeros_like(delta, shape=(len(delta), self.n_steps, self.n_channels))
+        back = self.ops.zeros((len(delta), self.n_steps, self.n_channels), self.ops.dtype_of(delta))
         for tap in range(self.n_taps):
             back[:, tap : tap + self.n_places] += places @ W[tap].T
         rows = back.reshape(len(delta), self.n_inputs)
@@ -110,22 +108,24 @@ class Convolution1D(MapLayer):
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write, or add, the products of all windows with delta."""
         places = delta.reshape(len(delta), self.n_places, self.n_filters)
-        gradient = np.einsum("rtcu,rto->uco", self._windows(given), places, optimize=True)
+        by_channel = self.ops.xp.tensordot(self._windows(given), places, ([0, 1], [0, 1]))
+        gradient = self.ops.xp.swapaxes(by_channel, 0, 1)
         out[:] = out + gradient if accumulate else gradient
 
     def bias_row(self, b: FloatArray) -> FloatArray:
         """Return the biases, once for each place."""
-        return np.tile(b, self.n_places)
+        row: FloatArray = self.ops.xp.tile(b, (self.n_places,))
+        return row
 
     def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
         """Write, or add, the sum of delta over rows and places."""
-        over_rows = np.empty_like(delta, shape=(1, self.n_outputs))
-        sum_rows(delta, ones, over_rows)
-        total = over_rows.reshape(self.n_places, self.n_filters).sum(axis=0)
+        over_rows = self.ops.empty((1, self.n_outputs), self.ops.dtype_of(delta))
+        self.ops.sum_rows(delta, ones, over_rows)
+        total = over_rows.reshape(self.n_places, self.n_filters).sum(0)
         b[:] = b + total if accumulate else total
 
     def _windows(self, given: FloatArray) -> FloatArray:
         """Return a view of shape (n_rows, n_places, n_channels, n_taps)."""
         sequences = given.reshape(len(given), self.n_steps, self.n_channels)
-        windows: FloatArray = sliding_window_view(sequences, self.n_taps, axis=1)
+        windows: FloatArray = self.ops.windows(sequences, self.n_taps)
         return windows

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rhohat.activations import Activation
-from rhohat.arrays import FloatArray, array_namespace
+from rhohat.arrays import FloatArray
 from rhohat.blocks import shared_parts
-from rhohat.kernels import multiply, multiply_transposed, sum_rows
 from rhohat.layers.linear import MapLayer
 
 __all__ = ["Dense"]
@@ -55,7 +54,7 @@ class Dense(MapLayer):
         if out is None:
             product: FloatArray = given @ W
             return product
-        multiply(given, W, out)
+        self.ops.multiply(given, W, out)
         return out
 
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
@@ -65,15 +64,15 @@ class Dense(MapLayer):
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write, or add, givenᵀ delta."""
         if accumulate:
-            out += array_namespace(delta).matmul(given.T, delta)
+            out += given.T @ delta
         else:
-            multiply_transposed(given, delta, out)
+            self.ops.multiply_transposed(given, delta, out)
 
     def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
         """Write, or add, the sum of delta over rows."""
         row = b.reshape(1, -1)
-        total = array_namespace(delta).empty_like(row) if accumulate else row
-        sum_rows(delta, ones, total)
+        total = self.ops.xp.empty_like(row) if accumulate else row
+        self.ops.sum_rows(delta, ones, total)
         if accumulate:
             row += total
 
@@ -83,4 +82,4 @@ class Dense(MapLayer):
 
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Write the gradient of the weights that lead from some of the input units."""
-        multiply_transposed(given[:, part], delta, W)
+        self.ops.multiply_transposed(given[:, part], delta, W)

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 from rhohat.activations import Units
 from rhohat.arrays import FloatArray
-from rhohat.kernels import add_row, column_sums
 from rhohat.layers.base import Layer, LayerParameters
 
 __all__ = ["MapLayer"]
@@ -44,7 +43,7 @@ class MapLayer(Layer):
         if activate:
             self.activation.forward_with_bias(units, self.bias_row(parameters.b))
         else:
-            add_row(units.z, self.bias_row(parameters.b))
+            self.ops.add_row(units.z, self.bias_row(parameters.b))
 
     def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
         """Turn ∂J/∂a into ∂J/∂z; see `Activation.pull_back`."""
@@ -57,5 +56,5 @@ class MapLayer(Layer):
     def add_weight_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, *, accumulate: bool) -> None:
         """Write, or add, the gradient of the weights."""
         if given.shape[0] == 1:  # one tangent for all rows
-            delta = column_sums(delta)[None]
+            delta = self.ops.column_sums(delta)[None]
         self.weight_gradient(given, delta, W, accumulate=accumulate)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.arrays import FloatArray
 from rhohat.blocks import Engine, shared_parts, theta_parts
 from rhohat.layout import Parameters
 from rhohat.objective.cost import Weighting
@@ -146,7 +146,7 @@ class _ByBlocks:
     ) -> tuple[float, dict[str, float]]:
         value, gradient, terms = Objective(self, weighting.total).evaluate(theta)
         if np.isfinite(value):
-            parts = theta_parts(theta.size)
+            parts = theta_parts(self.problem.network.n_parameters)
             tasks: list[Task] = [partial(_hand_over, use, part, gradient[part]) for part in parts]
             _share(self._engine, [*tasks, *meanwhile])
         return value, terms
@@ -157,9 +157,10 @@ class _ByUnits:
 
     def __init__(self, problem: Problem, engine: Engine) -> None:
         self._engine = engine
-        network, n_samples, dtype = problem.network, problem.n_samples, problem.X.dtype
-        allocate = partial(empty_aligned, dtype=dtype)
-        self._blocks = shared_parts(n_samples, network.multiply_adds)
+        network, n_samples = problem.network, problem.n_samples
+        self._ops, self._dtype = problem.cost.ops, problem.cost.dtype
+        allocate = partial(self._ops.empty, dtype=self._dtype)
+        self._blocks = shared_parts(n_samples, sum(layer.multiply_adds for layer in network.layers))
         self._layers, self._deltas = (network.allocate(n_samples, allocate) for _ in range(2))
         self._hidden = [allocate((n_samples, size)) for size in network.layer_sizes[1:-1]]
         self._gradient = allocate((network.n_parameters,))
@@ -169,15 +170,14 @@ class _ByUnits:
             for index, layer in enumerate(network.layers[: network.layout.n_free])
             for part in layer.gradient_parts(n_samples)
         ]
-        self._ones = np.ones((1, n_samples), dtype=dtype)
+        self._ones = self._ops.ones((1, n_samples), self._dtype)
         self.set_problem(problem)
 
     def set_problem(self, problem: Problem) -> None:
         self.problem, self._row_weights = problem, column_of_weights(problem)
 
     def at(self, *vectors: FloatArray) -> Sums:
-        dtype = self.problem.X.dtype
-        return partial(self._sum, [self.problem.network.unpack(np.asarray(v, dtype=dtype)) for v in vectors])
+        return partial(self._sum, [self.problem.network.unpack(self._ops.asarray(v, self._dtype)) for v in vectors])
 
     def evaluate_in_parts(
         self, theta: FloatArray, weighting: Weighting, use: UseOfPart, meanwhile: Sequence[Task]
@@ -191,21 +191,21 @@ class _ByUnits:
             terms = cost.terms(row_terms, mean_terms, cost.penalise_weights(theta))
             value = sum(terms.values())
             if np.isfinite(value):
-                parameters = cost.network.unpack(theta)
+                parameters = cost.network.unpack(self._ops.asarray(theta))
                 tasks: list[Task] = [
                     partial(self._hand_over_weights, parameters, weighting.total, use, *part) for part in self._parts
                 ]
                 # The cheapest last, so that none waits long.
                 tasks += [*meanwhile, partial(self._hand_over_biases, parameters, weighting.total, use)]
                 if own.size:
+                    own = self._ops.asarray(own, np.float64)
                     tasks.append(partial(_hand_over, use, cost.network.layout.own, own))
                 _share(self._engine, tasks)
         return value, terms
 
     def _sum(self, vectors: Sequence[Parameters], function: Pass) -> FloatArray:
         run = partial(self._run, function, vectors)
-        dtype = self.problem.X.dtype
-        return self._engine.sum_blocks(run, self._blocks, function.n_sums(self.problem.cost), dtype)
+        return self._engine.sum_blocks(run, self._blocks, function.n_sums(self.problem.cost), self._dtype)
 
     def _run(self, function: Pass, vectors: Sequence[Parameters], rows: slice, worker: int, sums: FloatArray) -> None:
         """Run a pass over some of the rows."""
@@ -222,13 +222,13 @@ class _ByUnits:
             ones=self._ones[:, : rows.stop - rows.start],
             hidden=[kept[rows] for kept in self._hidden],
         )
-        function(problem.cost, vectors, block, sums)
+        function(problem.cost, vectors, block, self._ops.asarray(sums, self._dtype))
 
     def _hand_over_weights(
         self, parameters: Parameters, total: float, use: UseOfPart, index: int, part: slice, worker: int
     ) -> None:
         """Compute the gradient of some weights of a layer, and hand it over while it is at hand."""
-        network, mirror = self.problem.network, self.problem.network.n_layers - 1 - index
+        network, mirror = self.problem.cost.network, self.problem.network.n_layers - 1 - index
         gradient, given = network.unpack(self._gradient), [self.problem.X, *self._hidden]
         W = gradient.weights[index][part]
         network.layers[index].write_gradient_part(W, given[index], self._deltas.z[index + 1], part)
@@ -252,7 +252,7 @@ class _ByUnits:
 
     def _hand_over_biases(self, parameters: Parameters, total: float, use: UseOfPart, worker: int) -> None:
         """Compute the gradient of all biases, and hand it over."""
-        network = self.problem.network
+        network = self.problem.cost.network
         gradient, place = network.unpack(self._gradient), network.layout.biases
         for layer, b, delta in zip(network.layers, gradient.biases, self._deltas.z[1:], strict=True):
             layer.add_bias_gradient(b, delta, self._ones, accumulate=False)

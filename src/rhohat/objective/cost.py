@@ -18,6 +18,7 @@ from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.layout import Parameters
 from rhohat.losses import Loss
 from rhohat.network import Network
+from rhohat.ops import NUMPY, Ops
 from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
 __all__ = ["Added", "Cost", "Weighting"]
@@ -55,12 +56,16 @@ class Weighting(NamedTuple):
 class Cost:
     """J of a network without rows: its loss and its penalties. Penalties of weight 0 are in none of the lists.
 
+    Network, loss and penalties have the primitives at hand for the arrays of the rows.
+
     Attributes
     ----------
     network : Network
     loss : Loss
     dtype : dtype
         Of the arithmetic.
+    ops : Ops
+        The primitives.
     penalty_names : list of str
         In the order in which the penalties were given.
     on_weights : list of WeightPenalty
@@ -74,6 +79,7 @@ class Cost:
     network: Network
     loss: Loss
     dtype: np.dtype[Any]
+    ops: Ops
     penalty_names: list[str]
     on_weights: list[WeightPenalty]
     on_means: list[list[MeanActivationPenalty]]
@@ -82,9 +88,12 @@ class Cost:
     row_terms: list[str]
 
     @classmethod
-    def of(cls, network: Network, loss: Loss, penalties: Sequence[Penalty], dtype: np.dtype[Any]) -> Cost:
+    def of(
+        cls, network: Network, loss: Loss, penalties: Sequence[Penalty], dtype: np.dtype[Any], ops: Ops = NUMPY
+    ) -> Cost:
         """Return the cost that a loss and penalties make up."""
-        active = [penalty for penalty in penalties if penalty.weight > 0]
+        network, loss = network.with_ops(ops), loss.with_ops(ops)
+        active = [penalty.with_ops(ops) for penalty in penalties if penalty.weight > 0]
 
         def by_layer(kind: type[Any]) -> list[list[Any]]:
             found = [penalty for penalty in active if isinstance(penalty, kind)]
@@ -95,6 +104,7 @@ class Cost:
             network,
             loss,
             dtype,
+            ops,
             penalty_names=list(dict.fromkeys(penalty.name for penalty in active)),
             on_weights=[penalty for penalty in active if isinstance(penalty, WeightPenalty)],
             on_means=by_layer(MeanActivationPenalty),
@@ -158,7 +168,7 @@ class Cost:
             if penalties:
                 bounds = self.network.activations[hidden].bounds
                 second = sum(p.second_derivative(rho_hat, bounds, self.dtype) for p in penalties)
-                added_tangent[hidden] = (second * tangent).astype(self.dtype)
+                added_tangent[hidden] = self.ops.asarray(second * tangent, self.dtype)
         return added, added_tangent
 
     def penalise_weights(self, theta: FloatArray, gradient: FloatArray | None = None) -> dict[str, float]:
@@ -211,7 +221,7 @@ class Cost:
         for penalty in penalties:
             derivative += penalty.derivative(rho_hat, bounds, self.dtype)
         # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
-        return derivative.clip(-self._largest, self._largest).astype(self.dtype)
+        return self.ops.asarray(derivative.clip(-self._largest, self._largest), self.dtype)
 
     @cached
     def _largest(self) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.arrays import FloatArray
 from rhohat.blocks import Engine, Rows, in_memory, row_blocks
 from rhohat.layout import Parameters
-from rhohat.network import Layers, Network
+from rhohat.network import Layers
 from rhohat.objective.passes import Block, Pass, Sums
 from rhohat.objective.problem import Problem
 
@@ -57,7 +57,7 @@ class BlockEvaluation:
         self, problem: Problem, engine: Engine, cache_bytes: int = 2**30, pool: ScratchPool | None = None
     ) -> None:
         self._engine = engine
-        network, self._dtype = problem.network, problem.X.dtype
+        network, self._ops, self._dtype = problem.network, problem.cost.ops, problem.cost.dtype
         self.blocks = row_blocks(problem.n_samples, network.layer_sizes, self._dtype.itemsize)
         longest = max(block.stop - block.start for block in self.blocks)
         self._pool = ScratchPool(scratch_of(problem, longest)) if pool is None else pool
@@ -65,8 +65,8 @@ class BlockEvaluation:
         depth = problem.cost.depth
         per_row = network.numbers_per_row(depth) * self._dtype.itemsize
         self.n_kept = max((block.stop for block in self.blocks if block.stop * per_row <= cache_bytes), default=0)
-        self._cache = network.allocate(self.n_kept, partial(empty_aligned, dtype=self._dtype), stop=depth)
-        self._ones = np.ones((1, longest), dtype=self._dtype)
+        self._cache = network.allocate(self.n_kept, partial(self._ops.empty, dtype=self._dtype), stop=depth)
+        self._ones = self._ops.ones((1, longest), self._dtype)
         self.set_problem(problem)
 
     def set_problem(self, problem: Problem) -> None:
@@ -78,7 +78,7 @@ class BlockEvaluation:
 
     def at(self, *vectors: FloatArray) -> Sums:
         """Return what runs a pass and adds up its sums; see `Evaluation`."""
-        return partial(self._sum, [self.problem.network.unpack(np.asarray(v, dtype=self._dtype)) for v in vectors])
+        return partial(self._sum, [self.problem.network.unpack(self._ops.asarray(v, self._dtype)) for v in vectors])
 
     def _sum(self, vectors: Sequence[Parameters], function: Pass) -> FloatArray:
         scratch = self._pool.take(self._n_workers)
@@ -104,7 +104,7 @@ class BlockEvaluation:
             block = self._block(rows, scratch[worker])
             if self._makes_once:
                 self._made[key] = block
-        function(self.problem.cost, vectors, block, sums)
+        function(self.problem.cost, vectors, block, self._ops.asarray(sums, self._dtype))
 
     def _block(self, rows: slice, scratch: _Scratch) -> Block:
         problem, depth = self.problem, self.problem.cost.depth
@@ -132,7 +132,7 @@ class BlockEvaluation:
 def column_of_weights(problem: Problem) -> FloatArray | None:
     """Return the weights of rows, of shape (n_samples, 1), in the dtype of the arithmetic; None if there are none."""
     weights = problem.sample_weight
-    return None if weights is None else weights.astype(problem.X.dtype).reshape(-1, 1)
+    return None if weights is None else problem.cost.ops.asarray(weights, problem.cost.dtype).reshape(-1, 1)
 
 
 class ScratchPool:
@@ -165,14 +165,14 @@ class ScratchPool:
 def scratch_of(problem: Problem, longest_block: int) -> Callable[[], _Scratch]:
     """Return what makes the scratch of a worker for blocks of so many rows at most."""
     to_read = [0 if one is None or in_memory(one) else one.shape[1] for one in (problem.X, problem.y)]
-    return partial(_Scratch, problem.network, longest_block, problem.X.dtype, to_read)
+    return partial(_Scratch, problem, longest_block, to_read)
 
 
 class _Scratch:
     """One worker's memory for a block: layers and their deltas, and what is read of inputs and targets."""
 
-    def __init__(self, network: Network, rows: int, dtype: np.dtype[Any], to_read: Sequence[int]) -> None:
-        allocate = partial(empty_aligned, dtype=dtype)
+    def __init__(self, problem: Problem, rows: int, to_read: Sequence[int]) -> None:
+        network, allocate = problem.network, partial(problem.cost.ops.empty, dtype=problem.cost.dtype)
         self._read = [allocate((rows, columns)) for columns in to_read]
         self._layers, self._deltas = network.allocate(rows, allocate), network.allocate(rows, allocate)
         self._views: dict[int, tuple[Layers, Layers]] = {}  # blocks have few sizes

@@ -78,6 +78,8 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
 class Objective:
     """The cost J(θ) of a network on the rows of a problem, with its derivatives.
 
+    Where the rows are tensors of PyTorch, θ can be a tensor or an array of NumPy, and what is returned is what θ is.
+
     Parameters
     ----------
     evaluation : Evaluation
@@ -122,15 +124,16 @@ class Objective:
         terms : dict of str to float
             The mean loss and each penalty that has a weight, by name.
         """
-        theta = np.asarray(theta, dtype=np.float64)
-        sums_at = self._evaluation.at(theta)
+        ops, n_parameters = self._cost.ops, self.network.n_parameters
+        point = ops.asarray(theta, np.float64)
+        sums_at = self._evaluation.at(point)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
             mean_terms, added = penalise_means(self._cost, self._weighting, sums_at)
             sums = sums_at(SumLossAndGradient(added))
         sums /= self._weighting.total
-        gradient, row_terms = sums[: theta.size], sums[theta.size :]
-        terms = self._cost.terms(row_terms, mean_terms, self._cost.penalise_weights(theta, gradient))
-        return sum(terms.values()), gradient, terms
+        gradient, row_terms = ops.asarray(sums[:n_parameters]), sums[n_parameters:]
+        terms = self._cost.terms(row_terms, mean_terms, self._cost.penalise_weights(point, gradient))
+        return sum(terms.values()), ops.like(theta, gradient), terms
 
     def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
         """Compute J and its terms without the gradient.
@@ -144,7 +147,7 @@ class Objective:
         value : float
         terms : dict of str to float
         """
-        theta = np.asarray(theta, dtype=np.float64)
+        theta = self._cost.ops.asarray(theta, np.float64)
         sums_at = self._evaluation.at(theta)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
             mean_terms, _ = penalise_means(self._cost, self._weighting, sums_at)
@@ -167,7 +170,8 @@ class Objective:
         """
         sums_at = self._evaluation.at(theta)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
-            return _mean_activations(self._cost, self._weighting, sums_at, self.network.n_layers - 1)
+            means = _mean_activations(self._cost, self._weighting, sums_at, self.network.n_layers - 1)
+        return [self._cost.ops.like(theta, mean) for mean in means]
 
     def hessian_vector_product(self, theta: FloatArray, vector: FloatArray) -> FloatArray:
         """Compute ∇²J(θ) v, exactly, in about the time of two gradients.
@@ -191,14 +195,15 @@ class Objective:
         Bishop, C. M. (2006). Pattern Recognition and Machine Learning, section 5.4.6.
         """
         self.check_second_derivative()
-        theta, vector = np.asarray(theta, dtype=np.float64), np.asarray(vector, dtype=np.float64)
-        sums_at = self._evaluation.at(theta, vector)
+        ops = self._cost.ops
+        point, direction = ops.asarray(theta, np.float64), ops.asarray(vector, np.float64)
+        sums_at = self._evaluation.at(point, direction)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             added = self._penalise_mean_tangents(sums_at)
-            product = sums_at(SumHessianProduct(*added))
+            product = ops.asarray(sums_at(SumHessianProduct(*added)))
         product /= self._weighting.total
-        self._cost.add_hessian_of_weights(theta, vector, product)
-        return product
+        self._cost.add_hessian_of_weights(point, direction, product)
+        return ops.like(theta, product)
 
     def check_second_derivative(self) -> None:
         """Raise ValueError where `hessian_vector_product` is not to be had."""

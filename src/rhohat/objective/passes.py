@@ -24,7 +24,6 @@ import numpy as np
 
 from rhohat.activations import Units
 from rhohat.arrays import FloatArray
-from rhohat.kernels import sum_rows
 from rhohat.layout import Parameters
 from rhohat.network import Layers
 from rhohat.objective.cost import Added, Cost
@@ -124,7 +123,7 @@ class SumActivations(Pass):
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
         """Write the sums of the layers' activations, one layer after another."""
         _forward_to(self.depth, cost, vectors[0], block)
-        _sum_over_rows(block.layers.a[1 : self.depth + 1], block, sums)
+        _sum_over_rows(cost, block.layers.a[1 : self.depth + 1], block, sums)
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class SumActivationsAndTangents(Pass):
         parameters, direction = vectors
         _forward_to(cost.depth, cost, parameters, block)
         tangents = TangentPass(cost.network, parameters, block.layers, direction).push_forward(stop=cost.depth)
-        _sum_over_rows([*block.layers.a[1 : cost.depth + 1], *tangents.a[1:]], block, sums)
+        _sum_over_rows(cost, [*block.layers.a[1 : cost.depth + 1], *tangents.a[1:]], block, sums)
 
 
 @dataclass(frozen=True)
@@ -252,7 +251,7 @@ class SumHessianProduct(Pass):
             outputs, seen = layers.a[-1], layers
         tangent_pass = TangentPass(cost.network, parameters, seen, direction)
         tangents = tangent_pass.push_forward()
-        phi = np.empty_like(outputs)
+        phi = cost.ops.xp.empty_like(outputs)
         targets = block.read_targets()
         _evaluate_loss(cost, block, targets, phi)
         tangent = tangents.z[-1] if cost.from_z else tangents.a[-1]
@@ -328,7 +327,7 @@ def _evaluate_loss(cost: Cost, block: Block, targets: FloatArray, delta: FloatAr
         return cost.loss.sum_and_derivative(outputs, targets, out=delta)
     values = cost.loss.value_and_derivative(outputs, targets, out=delta)
     delta *= block.weights
-    return _add_up(values, block.weights)
+    return _add_up(cost, values, block.weights)
 
 
 def _penalise_activations(cost: Cost, block: Block) -> tuple[dict[str, FloatArray], Added]:
@@ -372,7 +371,7 @@ def _layers_seen(layer: int, cost: Cost, parameters: Parameters, block: Block) -
 
 def _with_output(cost: Cost, parameters: Parameters, layers: Layers) -> Layers:
     """Return layers whose output activation has been applied, where the loss did without."""
-    z, a = layers.z[-1].copy(), layers.a[-1].copy()
+    z, a = cost.ops.copy(layers.z[-1]), cost.ops.copy(layers.a[-1])
     output = cost.network.activations[-1]
     a = z if output.in_place else a
     output.forward(Units(z, a, parameters.activation_parameters[-1]))
@@ -384,23 +383,23 @@ def _write_terms(cost: Cost, loss: float, values: dict[str, FloatArray], block: 
     for index, name in enumerate(cost.row_terms):
         sums[index] = loss if index == 0 else 0.0
         if name in values:
-            sums[index] += _add_up(values[name], block.weights)
+            sums[index] += _add_up(cost, values[name], block.weights)
 
 
-def _sum_over_rows(arrays: Sequence[FloatArray], block: Block, sums: FloatArray) -> None:
+def _sum_over_rows(cost: Cost, arrays: Sequence[FloatArray], block: Block, sums: FloatArray) -> None:
     """Write the column sums of arrays of shape (n_rows, n_units), one after another."""
     row = None if block.weights is None else block.weights.T
     start = 0
     for array in arrays:
         stop = start + array.shape[1]
-        sum_rows(array, block.ones, sums[start:stop].reshape(1, -1), row)
+        cost.ops.sum_rows(array, block.ones, sums[start:stop].reshape(1, -1), row)
         start = stop
 
 
-def _add_up(values: FloatArray, weights: FloatArray | None) -> float:
+def _add_up(cost: Cost, values: FloatArray, weights: FloatArray | None) -> float:
     """Return the sum over rows of what each has, of shape (n_rows,), times the rows' weights, of shape (n_rows, 1)."""
-    values = values.astype(np.float64, copy=False)
-    return float(values.sum() if weights is None else values @ weights[:, 0])
+    values = cost.ops.asarray(values, np.float64)
+    return float(values.sum() if weights is None else values @ cost.ops.asarray(weights[:, 0], np.float64))
 
 
 def _times(weights: FloatArray | None, array: FloatArray) -> FloatArray:

@@ -18,6 +18,7 @@ from rhohat.jacobian_penalties import JacobianPenalty
 from rhohat.losses import Loss, SquaredError
 from rhohat.network import Network
 from rhohat.objective.cost import Cost
+from rhohat.ops import ops_of
 from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
 __all__ = ["Problem", "check_tangents"]
@@ -33,7 +34,8 @@ class Problem:
     ----------
     network : Network
     X : array or rows to read, of shape (n_samples, n_features), float32 or float64
-        Inputs. Their dtype is that of the arithmetic.
+        Inputs. Their dtype is that of the arithmetic. Where they are a tensor of PyTorch, in the processor's memory, so
+        are y and tangents, and PyTorch computes.
     y : array or rows to read, of shape (n_samples, n_outputs), default=None
         Targets; None means X itself, an autoencoder.
     loss : Loss, default=SquaredError()
@@ -64,6 +66,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "penalties", tuple(self.penalties))
+        if self.sample_weight is not None:
+            object.__setattr__(self, "sample_weight", ops_of(self.sample_weight).to_numpy(self.sample_weight))
         _check_rows(self)
         _check_loss(self)
         _check_penalties(self)
@@ -81,7 +85,8 @@ class Problem:
     @cached
     def cost(self) -> Cost:
         """The terms of J, sorted by what they look at."""
-        return Cost.of(self.network, self.loss, self.penalties, self.X.dtype)
+        ops = ops_of(self.X)
+        return Cost.of(self.network, self.loss, self.penalties, ops.dtype_of(self.X), ops)
 
     def on_rows(
         self,
@@ -98,7 +103,7 @@ class Problem:
         other = copy(self)
         rows = {"X": X, "y": y, "sample_weight": sample_weight, "tangents": tangents, "corruption": None}
         other.__dict__.update(rows)
-        if X is not None and X.dtype != cost.dtype:
+        if X is not None and (ops_of(X), ops_of(X).dtype_of(X)) != (cost.ops, cost.dtype):
             del other.__dict__["cost"]
         return other
 
@@ -159,7 +164,10 @@ def _check_rows(problem: Problem) -> None:
             f"y must have the shape ({X.shape[0]}, {network.layer_sizes[-1]}), a target for every row of X and every"
             f" output; got {y.shape}."
         )
-    if X.dtype not in (np.float32, np.float64) or y.dtype != X.dtype:
+    ops = ops_of(X)
+    if any(ops_of(rows) != ops for rows in (y, problem.tangents) if rows is not None):
+        raise ValueError("X, y and tangents must all be tensors of PyTorch, or none of them.")
+    if ops.dtype_of(X) not in (np.float32, np.float64) or y.dtype != X.dtype:
         raise ValueError(f"X and y must both be float32 or both float64; got {X.dtype} and {y.dtype}.")
     if sample_weight is not None:
         if sample_weight.shape != X.shape[:1]:
@@ -183,7 +191,7 @@ def _check_loss(problem: Problem) -> None:
             " set it, or use loss='squared_error', which takes any."
         )
     if in_memory(y):
-        loss.check_targets(y)
+        loss.check_targets(ops_of(y).to_numpy(y))
     elif type(loss).check_targets is not Loss.check_targets:
         assert not isinstance(y, np.ndarray)
         for _ in y.map_blocks(partial(_check_targets, loss)):

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from rhohat.arrays import FloatArray
 from rhohat.solvers._checks import check_positive, check_unit_interval
 from rhohat.solvers.mini_batch import MiniBatchSolver
@@ -46,6 +44,7 @@ class Adam(MiniBatchSolver):
 
     Examples
     --------
+    >>> import numpy as np
     >>> result = Adam(learning_rate=0.5, schedule="cosine").minimize(
     ...     lambda x: (float(x @ x), 2 * x), np.array([3.0, -4.0]), max_iter=200)
     >>> result.theta.round(4) + 0
@@ -75,14 +74,13 @@ class Adam(MiniBatchSolver):
         step: int,
     ) -> None:
         # The moments are kept as sums, m / (1 − β₁) and v / (1 − β₂): two passes fewer over each.
-        sum_, sum_of_squares = moments
-        sum_ *= self.beta_1
-        sum_ += gradient
-        sum_of_squares *= self.beta_2
-        sum_of_squares += np.multiply(gradient, gradient, out=scratch)
-        root = math.sqrt((1 - self.beta_2) / (1 - self.beta_2**step))  # √v̂ = root √sum_of_squares
-        np.sqrt(sum_of_squares, out=scratch)
-        scratch += self.epsilon / root
-        np.divide(sum_, scratch, out=scratch)
-        scratch *= learning_rate / root * (1 - self.beta_1) / (1 - self.beta_1**step)
-        theta -= scratch
+        root = math.sqrt((1 - self.beta_2) / (1 - self.beta_2**step))  # √v̂ = root √(sum of squares)
+        self.ops.adam_step(
+            theta,
+            gradient,
+            (moments[0], moments[1]),
+            scratch,
+            betas=(self.beta_1, self.beta_2),
+            rate=learning_rate / root * (1 - self.beta_1) / (1 - self.beta_1**step),
+            epsilon=self.epsilon / root,
+        )

@@ -14,8 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.arrays import FloatArray, empty_aligned, largest_magnitude
 from rhohat.blocks import theta_parts
+from rhohat.ops import WithOps
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
 from rhohat.solvers._early_stopping import EarlyStopping
+from rhohat.solvers._epoch_sums import EpochSums
 from rhohat.solvers._interrupts import HeldInterrupts, interrupts_held
 from rhohat.solvers.base import Callback, Keeper, Point, Run, RunState, Solver, SolverResult
 from rhohat.solvers.divergence import WORSE, Lowest, has_risen
@@ -61,7 +63,7 @@ class MiniBatchState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MiniBatchSolver(Solver):
+class MiniBatchSolver(WithOps, Solver):
     """Updates θ after every mini-batch of rows; an iteration is an epoch, in which every row is used once.
 
     Parameters
@@ -256,7 +258,7 @@ class _Epochs:
         self._moments = [state.moments[name] for name in solver.moment_names]
         self._theta = run.point.theta.astype(self._moments[0].dtype)
         self._gradient_sum = np.zeros_like(self._theta)
-        self._sums = _Sums()
+        self._sums = EpochSums()
         self._scratch: dict[int, FloatArray] = {}  # of each thread
         objective = run.objective
         self._kept_by_objective: dict[str, NDArray[Any]] = {}
@@ -285,7 +287,7 @@ class _Epochs:
             self._resumes = False
         else:
             self._run.withdraw()
-            self._sums = _Sums()
+            self._sums = EpochSums()
             self._gradient_sum[:] = 0
         self.offer()
 
@@ -297,7 +299,7 @@ class _Epochs:
         if self._held is not None:
             self._held.release()
 
-    def _capture(self, epoch: int, step: int, sums: _Sums) -> RunState:
+    def _capture(self, epoch: int, step: int, sums: EpochSums) -> RunState:
         record = {"epoch": epoch, "step": step, "last_epoch": self._last_epoch, "sums": asdict(sums)}
         arrays = {"theta": self._theta, "gradient sum": self._gradient_sum, **self._state.moments}
         arrays |= {f"{_OF_OBJECTIVE}{name}": array for name, array in self._kept_by_objective.items()}
@@ -309,7 +311,7 @@ class _Epochs:
     def _restore(self, state: RunState) -> None:
         self._last_epoch = state.record["last_epoch"]
         self._theta, self._gradient_sum = state.arrays["theta"], state.arrays["gradient sum"]
-        self._sums = _Sums(**state.record["sums"])
+        self._sums = EpochSums(**state.record["sums"])
         for name, array in self._kept_by_objective.items():
             array[...] = state.arrays[f"{_OF_OBJECTIVE}{name}"]
         if self._stopping is not None:
@@ -335,7 +337,7 @@ class _Epochs:
 
     def _look_back(self, objective: ObjectiveWithBatches) -> None:
         """Find out what the start costs, in one more pass over the epoch, which seems to have led away from it."""
-        theta, sums = self._run.point.theta.astype(self._theta.dtype), _Sums()
+        theta, sums = self._run.point.theta.astype(self._theta.dtype), EpochSums()
         with _closed(objective.batches(self._state.epoch, self._solver.batch_size)) as batches:
             for function, n_rows in batches:
                 if isinstance(function, ObjectiveWithCost):
@@ -404,47 +406,3 @@ def _closed(batches: _Batches) -> Iterator[_Batches]:
     finally:
         if isinstance(batches, Generator):
             batches.close()
-
-
-@dataclass
-class _Sums:
-    """What an epoch has summed up over its batches so far.
-
-    Attributes
-    ----------
-    n_batches, n_rows : int
-    rows_of_last : int
-        The gradients' sum is in units of so many rows: most batches are added as they are.
-    value : float
-        Of J, times rows.
-    terms : dict of str to float
-        Likewise.
-    first : float
-        J of the first batch.
-    """
-
-    n_batches: int = 0
-    n_rows: int = 0
-    rows_of_last: int = 0
-    value: float = 0.0
-    terms: dict[str, float] = field(default_factory=dict)
-    first: float = np.nan
-
-    @property
-    def mean(self) -> float:
-        """J, mean over rows; infinite where not even the first batch has one."""
-        return self.value / self.n_rows if self.n_rows else np.inf
-
-    @property
-    def mean_terms(self) -> dict[str, float]:
-        """The terms of J, mean over rows."""
-        return {name: term / self.n_rows for name, term in self.terms.items()}
-
-    def add(self, n_rows: int, value: float, terms: dict[str, float]) -> None:
-        """Add a batch."""
-        if self.n_batches == 0:
-            self.first = value
-        self.n_batches += 1
-        self.n_rows += n_rows
-        self.value += n_rows * value
-        self.terms = self.terms | {name: self.terms.get(name, 0.0) + n_rows * term for name, term in terms.items()}

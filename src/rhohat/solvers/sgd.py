@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from rhohat.arrays import FloatArray
 from rhohat.solvers._checks import check_unit_interval
 from rhohat.solvers.mini_batch import MiniBatchSolver
@@ -42,6 +40,7 @@ class SGD(MiniBatchSolver):
 
     Examples
     --------
+    >>> import numpy as np
     >>> result = SGD(learning_rate=0.25, momentum=0.0).minimize(
     ...     lambda x: (float(x @ x), 2 * x), np.array([4.0]), max_iter=3)
     >>> result.theta, result.status
@@ -67,6 +66,4 @@ class SGD(MiniBatchSolver):
         step: int,
     ) -> None:
         (velocity,) = moments
-        velocity *= self.momentum
-        velocity -= np.multiply(gradient, learning_rate, out=scratch)
-        theta += velocity
+        self.ops.momentum_step(theta, gradient, velocity, scratch, momentum=self.momentum, learning_rate=learning_rate)

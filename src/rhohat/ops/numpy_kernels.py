@@ -1,4 +1,4 @@
-"""What the hot loop is made of: each operation in the form in which NumPy and BLAS are fastest, sums in an exact one.
+"""What the hot loop is made of, in the form in which NumPy and BLAS are fastest, and sums in an exact one.
 
 An evaluation is five matrix products per pair of layers, and a dozen passes over the activations in between. What each
 operation saves of the plain form's time, with 64 features and 25 hidden units in float64 (`make bench-kernels`):
@@ -8,8 +8,8 @@ operation saves of the plain form's time, with 64 features and 25 hidden units i
 - 1 / x as a division: half;
 - bias and sigmoid, with these two and without a pass to change the sign: a sixth.
 
-Each falls back to the plain form where it does not apply, and for arrays that are not NumPy's. The choice depends on
-shapes and dtypes alone, so the result has the same bits on any number of threads.
+Each falls back to the plain form where it does not apply. The choice depends on shapes and dtypes alone, so the result
+has the same bits on any number of threads.
 
 The sums, from `sum_of_squares` on, are there to be exact. BLAS, and NumPy where it adds rows up, add float32 numbers
 one after another, in float32. The larger the sum has become, the more of every further number is rounded away, and
@@ -24,7 +24,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, array_namespace
+from rhohat.arrays import FloatArray
 
 __all__ = [
     "add_row",
@@ -65,8 +65,8 @@ def multiply(A: FloatArray, B: FloatArray, out: FloatArray) -> None:
     """
     n_rows = len(A)
     rows = _rows_of_small_product(n_rows, B.shape[0] * B.shape[1])
-    if rows == n_rows or type(out) is not np.ndarray:
-        array_namespace(out).matmul(A, B, out=out)
+    if rows == n_rows:
+        np.matmul(A, B, out=out)
         return
     whole = n_rows - n_rows % rows
     B = np.ascontiguousarray(B)  # small products of a transposed matrix are slow
@@ -86,8 +86,8 @@ def multiply_transposed(A: FloatArray, B: FloatArray, out: FloatArray) -> None:
     """
     n_rows = len(A)
     rows = _rows_of_small_product(n_rows, A.shape[1] * B.shape[1])
-    if rows == n_rows or type(out) is not np.ndarray:
-        array_namespace(out).matmul(A.T, B, out=out)
+    if rows == n_rows:
+        np.matmul(A.T, B, out=out)
         return
     whole = n_rows - n_rows % rows
     products = np.matmul(_stack(A[:whole], rows).transpose(0, 2, 1), _stack(B[:whole], rows))
@@ -99,7 +99,7 @@ def multiply_transposed(A: FloatArray, B: FloatArray, out: FloatArray) -> None:
 def add_row(X: FloatArray, row: FloatArray) -> None:
     """Add a row, of shape (n,), to each row of X, of shape (n_rows, n), in place."""
     joined = _joined_rows(*X.shape)
-    if joined > 1 and type(X) is np.ndarray and X.flags.c_contiguous:
+    if joined > 1 and X.flags.c_contiguous:
         X = X.reshape(-1, joined * row.size)
         row = _repeat(row, joined)
     X += row
@@ -108,25 +108,22 @@ def add_row(X: FloatArray, row: FloatArray) -> None:
 def subtract_from_row(row: FloatArray, X: FloatArray) -> None:
     """Overwrite each row of X, of shape (n_rows, n), with the given row, of shape (n,), minus it."""
     joined = _joined_rows(*X.shape)
-    if joined > 1 and type(X) is np.ndarray and X.flags.c_contiguous:
+    if joined > 1 and X.flags.c_contiguous:
         X = X.reshape(-1, joined * row.size)
         row = _repeat(row, joined)
-    array_namespace(X).subtract(row, X, out=X)
+    np.subtract(row, X, out=X)
 
 
 def reciprocal(X: FloatArray) -> None:
     """Overwrite X with 1 / X; NumPy's function of that name has no vector instructions and takes twice the time."""
-    if type(X) is np.ndarray:
-        np.divide(1, X, out=X)
-    else:
-        array_namespace(X).reciprocal(X, out=X)
+    np.divide(1, X, out=X)
 
 
 def sum_of_squares(X: FloatArray) -> float:
     """Return the sum of the squares of all numbers in an array of any shape."""
     flat = X.reshape(-1)
     if not _is_long(flat, _SQUARES_ADDED):
-        return float(array_namespace(flat).vdot(flat, flat))
+        return float(np.vdot(flat, flat))
     pieces, rest = _cut(flat, _SQUARES_ADDED)
     total = sum(np.vecdot(pieces, pieces).tolist())  # unlike NumPy's, this sum does not hand Python's lock on
     return total + float(np.vdot(rest, rest)) if rest.size else total
@@ -140,7 +137,7 @@ def row_products(A: FloatArray, B: FloatArray) -> FloatArray:
     A, B : arrays of shape (n_rows, n)
     """
     if not _is_long(A, _PRODUCTS_ADDED):
-        products: FloatArray = array_namespace(A).einsum("ij,ij->i", A, B)
+        products: FloatArray = np.einsum("ij,ij->i", A, B)
         return products
     (pieces, rest), (others, their_rest) = _cut(A, _PRODUCTS_ADDED), _cut(B, _PRODUCTS_ADDED)
     total = np.vecdot(pieces, others).sum(axis=-1, dtype=np.float64)
@@ -161,8 +158,8 @@ def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArr
     """
     n_rows, n = X.shape
     factors = ones if weights is None else weights
-    if type(X) is not np.ndarray or X.dtype != np.float32 or n_rows <= _ROWS_ADDED:
-        array_namespace(X).matmul(factors, X, out=out)
+    if X.dtype != np.float32 or n_rows <= _ROWS_ADDED:
+        np.matmul(factors, X, out=out)
         return
     rows, n_sums = _rows_added(n_rows)
     whole = rows * n_sums
@@ -178,7 +175,7 @@ def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArr
 
 def column_sums(X: FloatArray) -> FloatArray:
     """Return the sum of all rows of X, of shape (n_rows, n), in its dtype, where no ones are at hand for `sum_rows`."""
-    if type(X) is not np.ndarray or X.dtype != np.float32:
+    if X.dtype != np.float32:
         total: FloatArray = X.sum(0)
         return total
     out = np.empty((1, X.shape[1]), X.dtype)
@@ -188,7 +185,7 @@ def column_sums(X: FloatArray) -> FloatArray:
 
 def _is_long(A: FloatArray, most: int) -> bool:
     """Return whether the last axis has more float32 numbers than may be added up at once."""
-    return type(A) is np.ndarray and A.dtype == np.float32 and A.shape[-1] > most
+    return A.dtype == np.float32 and A.shape[-1] > most
 
 
 def _cut(A: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:

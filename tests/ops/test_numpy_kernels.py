@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhohat import kernels
+from rhohat.ops import numpy_kernels as kernels
 from tests.tolerances import EXACT, FLOAT32_COST
 
 # Around the shapes at which the form of an operation changes.

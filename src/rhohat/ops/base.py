@@ -1,0 +1,195 @@
+"""What is asked of an array library: arrays, products, functions, and the steps of optimisers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+__all__ = ["Arrays", "Functions", "Ops", "Products", "Steps"]
+
+Array = Any  # of the library
+
+
+class Arrays(ABC):
+    """How arrays are made, and what they are called. Types of numbers are NumPy's dtypes, for all libraries.
+
+    Attributes
+    ----------
+    xp : module
+        Elementary functions by the names that they have in NumPy, such as ``xp.exp(z, out=z)``, ``xp.clip(z, 0, None)``
+        and ``xp.zeros_like(a)``. Arguments other than ``out`` are given by position, as their names differ.
+    """
+
+    xp: Any
+
+    @abstractmethod
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """Return an uninitialised C-ordered array."""
+
+    @abstractmethod
+    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """Return an array of zeros."""
+
+    @abstractmethod
+    def ones(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """Return an array of ones."""
+
+    @abstractmethod
+    def copy(self, array: Array) -> Array:
+        """Return a copy."""
+
+    @abstractmethod
+    def asarray(self, values: Any, dtype: DTypeLike | None = None) -> Array:
+        """Return an array of this library or of NumPy as one of this library, in the same memory where it can be.
+
+        Parameters
+        ----------
+        values : array
+        dtype : dtype-like, default=None
+            None leaves it as it is.
+        """
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        """Return an array of this library or of NumPy as one of NumPy, in the same memory where it can be."""
+
+    @abstractmethod
+    def like(self, given: Array, array: Array) -> Array:
+        """Return an array of this library or of NumPy as one of that library of both which the given one is of."""
+
+    @abstractmethod
+    def dtype_of(self, array: Array) -> np.dtype[Any]:
+        """Return NumPy's name of the type of an array's numbers."""
+
+    @abstractmethod
+    def windows(self, array: Array, length: int) -> Array:
+        """Return a view of all windows of so many entries along axis 1; the place in the window is a new, last axis."""
+
+
+class Products(ABC):
+    """Matrix products, and sums over rows. Sums of many float32 numbers are rounded no more than their parts are."""
+
+    @abstractmethod
+    def multiply(self, A: Array, B: Array, out: Array) -> None:
+        """Write A B into `out`.
+
+        Parameters
+        ----------
+        A : array of shape (n_rows, k)
+        B : array of shape (k, n)
+        out : array of shape (n_rows, n)
+        """
+
+    @abstractmethod
+    def multiply_transposed(self, A: Array, B: Array, out: Array) -> None:
+        """Write Aᵀ B, a sum over rows, into `out`.
+
+        Parameters
+        ----------
+        A : array of shape (n_rows, k)
+        B : array of shape (n_rows, n)
+        out : array of shape (k, n)
+        """
+
+    @abstractmethod
+    def add_row(self, X: Array, row: Array) -> None:
+        """Add a row, of shape (n,), to each row of X, of shape (n_rows, n), in place."""
+
+    @abstractmethod
+    def sum_of_squares(self, X: Array) -> float:
+        """Return the sum of the squares of all numbers in an array of any shape."""
+
+    @abstractmethod
+    def row_products(self, A: Array, B: Array) -> Array:
+        """Return Σ_j a_ij b_ij for each row, of shape (n_rows,), for arrays of shape (n_rows, n)."""
+
+    @abstractmethod
+    def sum_rows(self, X: Array, ones: Array, out: Array, weights: Array | None = None) -> None:
+        """Write the sum of all rows, or a weighted one, into `out`.
+
+        Parameters
+        ----------
+        X : array of shape (n_rows, n)
+        ones : array of shape (1, n_rows)
+        out : array of shape (1, n)
+        weights : array of shape (1, n_rows), default=None
+            How often each row counts; None means 1.
+        """
+
+    @abstractmethod
+    def column_sums(self, X: Array) -> Array:
+        """Return the sum of all rows of X, of shape (n_rows, n), where no ones are at hand for `sum_rows`."""
+
+
+class Functions(ABC):
+    """Functions of pre-activations. Those of one number are exact to rounding, however small their value is."""
+
+    @abstractmethod
+    def sigmoid(self, z: Array, out: Array) -> None:
+        """Write 1 / (1 + exp(−z)) into `out`, which may be z."""
+
+    @abstractmethod
+    def sigmoid_with_bias(self, z: Array, bias: Array) -> None:
+        """Overwrite z, of shape (n_rows, n), with the sigmoid of z + bias, of shape (n,)."""
+
+    @abstractmethod
+    def softplus_tail(self, z: Array) -> Array:
+        """Return ln(1 + exp(−|z|)): what the softplus, ln(1 + exp(z)), is above max(z, 0)."""
+
+    @abstractmethod
+    def softmax(self, z: Array, out: Array) -> None:
+        """Write exp(z_k) / Σ_j exp(z_j) of each row into `out`, which may be z."""
+
+    @abstractmethod
+    def softmax_cross_entropy(self, z: Array, y: Array, out: Array) -> Array:
+        """Return ln Σ_k exp(z_k) − Σ_k y_k z_k of each row, where Σ_k y_k is 1, and write softmax(z) − y into `out`.
+
+        With m the largest of a row, computed as ln(1 + Σ_others exp(z_k − m)) − Σ_k y_k (z_k − m): both terms are small
+        where an output is sure and right, and the difference is exact.
+
+        Parameters
+        ----------
+        z, y, out : arrays of shape (n_rows, n)
+
+        Returns
+        -------
+        array of shape (n_rows,)
+        """
+
+
+class Steps(ABC):
+    """Steps of optimisers, in place, for a part of θ."""
+
+    @abstractmethod
+    def momentum_step(
+        self, theta: Array, gradient: Array, velocity: Array, scratch: Array, *, momentum: float, learning_rate: float
+    ) -> None:
+        """Do v ← μ v − α g and θ ← θ + v; all arrays have the same shape."""
+
+    @abstractmethod
+    def adam_step(
+        self,
+        theta: Array,
+        gradient: Array,
+        sums: tuple[Array, Array],
+        scratch: Array,
+        *,
+        betas: tuple[float, float],
+        rate: float,
+        epsilon: float,
+    ) -> None:
+        """Do s ← β₁ s + g, q ← β₂ q + g² and θ ← θ − rate s / (√q + ε); all arrays have the same shape."""
+
+
+class Ops(Arrays, Products, Functions, Steps):
+    """The primitives of an array library. Two of the same kind are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))

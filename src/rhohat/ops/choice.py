@@ -1,0 +1,33 @@
+"""Which array library an array is of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rhohat.ops.base import Ops
+from rhohat.ops.numpy_ops import NUMPY
+
+__all__ = ["ops_of"]
+
+
+def ops_of(array: Any) -> Ops:
+    """Return the primitives for arrays like the one given: PyTorch's for its tensors, NumPy's for all else.
+
+    Raises
+    ------
+    ValueError
+        If a tensor is not in the processor's memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ops_of(np.zeros(3)).xp is np
+    True
+    """
+    if type(array).__module__.partition(".")[0] != "torch":
+        return NUMPY
+    from rhohat.ops.torch_ops import TORCH
+
+    if array.device.type != "cpu":
+        raise ValueError(f"tensors must be in the processor's memory, and this one is on {array.device}; use X.cpu().")
+    return TORCH

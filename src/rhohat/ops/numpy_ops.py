@@ -1,0 +1,164 @@
+"""The primitives of NumPy's arrays, which those of other libraries are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import DTypeLike, NDArray
+
+from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.ops import numpy_kernels as kernels
+from rhohat.ops.base import Arrays, Functions, Ops, Products, Steps
+
+__all__ = ["NUMPY", "NumpyOps"]
+
+
+class _NumpyArrays(Arrays):
+    xp = np
+
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> FloatArray:
+        return empty_aligned(tuple(shape), dtype)
+
+    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> FloatArray:
+        return np.zeros(shape, dtype)
+
+    def ones(self, shape: Sequence[int], dtype: DTypeLike) -> FloatArray:
+        return np.ones(shape, dtype)
+
+    def copy(self, array: FloatArray) -> FloatArray:
+        return array.copy()
+
+    def asarray(self, values: Any, dtype: DTypeLike | None = None) -> FloatArray:
+        return np.asarray(values, dtype)
+
+    def to_numpy(self, array: FloatArray) -> FloatArray:
+        return array
+
+    def like(self, given: FloatArray, array: FloatArray) -> FloatArray:
+        return array
+
+    def dtype_of(self, array: FloatArray) -> np.dtype[Any]:
+        return array.dtype
+
+    def windows(self, array: FloatArray, length: int) -> FloatArray:
+        windows: FloatArray = sliding_window_view(array, length, axis=1)
+        return windows
+
+
+class _NumpyProducts(Products):
+    def multiply(self, A: FloatArray, B: FloatArray, out: FloatArray) -> None:
+        kernels.multiply(A, B, out)
+
+    def multiply_transposed(self, A: FloatArray, B: FloatArray, out: FloatArray) -> None:
+        kernels.multiply_transposed(A, B, out)
+
+    def add_row(self, X: FloatArray, row: FloatArray) -> None:
+        kernels.add_row(X, row)
+
+    def sum_of_squares(self, X: FloatArray) -> float:
+        return kernels.sum_of_squares(X)
+
+    def row_products(self, A: FloatArray, B: FloatArray) -> FloatArray:
+        return kernels.row_products(A, B)
+
+    def sum_rows(self, X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArray | None = None) -> None:
+        kernels.sum_rows(X, ones, out, weights)
+
+    def column_sums(self, X: FloatArray) -> FloatArray:
+        return kernels.column_sums(X)
+
+
+class _NumpyFunctions(Functions):
+    def sigmoid(self, z: FloatArray, out: FloatArray) -> None:
+        np.negative(z, out=out)
+        _sigmoid_of_negative(out)
+
+    def sigmoid_with_bias(self, z: FloatArray, bias: FloatArray) -> None:
+        kernels.subtract_from_row(-bias, z)  # the sign of z changes as the bias is added, in one pass over z
+        _sigmoid_of_negative(z)
+
+    def softplus_tail(self, z: FloatArray) -> FloatArray:
+        with np.errstate(under="ignore"):
+            tail: FloatArray = np.log1p(np.exp(-np.abs(z)))
+        return tail
+
+    def softmax(self, z: FloatArray, out: FloatArray) -> None:
+        np.subtract(z, z.max(axis=1, keepdims=True), out=out)
+        out /= _exponentials(out)[:, None]
+
+    def softmax_cross_entropy(self, z: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
+        rows, largest = np.arange(len(z)), np.argmax(z, 1)
+        np.subtract(z, z[rows, largest][:, None], out=out)
+        products = kernels.row_products(out, y)
+        total = _exponentials(out)
+        out[rows, largest] = 0  # else 1, beside which the others would be rounded away
+        others = out @ np.ones(out.shape[1], out.dtype)  # faster than a sum over short rows
+        out[rows, largest] = 1
+        out /= total[:, None]
+        out -= y
+        values: FloatArray = np.log1p(others) - products
+        return values
+
+
+class _NumpySteps(Steps):
+    def momentum_step(
+        self,
+        theta: FloatArray,
+        gradient: FloatArray,
+        velocity: FloatArray,
+        scratch: FloatArray,
+        *,
+        momentum: float,
+        learning_rate: float,
+    ) -> None:
+        velocity *= momentum
+        velocity -= np.multiply(gradient, learning_rate, out=scratch)
+        theta += velocity
+
+    def adam_step(
+        self,
+        theta: FloatArray,
+        gradient: FloatArray,
+        sums: tuple[FloatArray, FloatArray],
+        scratch: FloatArray,
+        *,
+        betas: tuple[float, float],
+        rate: float,
+        epsilon: float,
+    ) -> None:
+        of_gradients, of_squares = sums
+        of_gradients *= betas[0]
+        of_gradients += gradient
+        of_squares *= betas[1]
+        of_squares += np.multiply(gradient, gradient, out=scratch)
+        np.sqrt(of_squares, out=scratch)
+        scratch += epsilon
+        np.divide(of_gradients, scratch, out=scratch)
+        scratch *= rate
+        theta -= scratch
+
+
+class NumpyOps(_NumpyArrays, _NumpyProducts, _NumpyFunctions, _NumpySteps, Ops):
+    """The primitives of NumPy's arrays."""
+
+
+def _sigmoid_of_negative(minus_z: FloatArray) -> None:
+    """Overwrite −z with 1 / (1 + exp(−z)); exp(−z) may overflow to infinity, of which 0 is the right result."""
+    with np.errstate(over="ignore", under="ignore"):
+        np.exp(minus_z, out=minus_z)
+    minus_z += 1
+    kernels.reciprocal(minus_z)
+
+
+def _exponentials(differences: FloatArray) -> NDArray[Any]:
+    """Overwrite differences from the largest of each row with their exponentials, and return the sum of each row."""
+    with np.errstate(under="ignore"):
+        np.exp(differences, out=differences)
+    total: NDArray[Any] = differences.sum(1)
+    return total
+
+
+NUMPY = NumpyOps()
