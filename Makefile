@@ -106,7 +106,7 @@ gradient-checks: $(STAMP)
 	$(BIN)/python docs/write_gradient_checks.py
 
 mutations: $(STAMP)
-	$(BIN)/python -m tests.model_file.mutations 10000
+	$(BIN)/python -m tests.models.model_file.mutations 10000
 
 cli-reference: $(STAMP)
 	$(BIN)/python docs/write_cli_reference.py

@@ -22,11 +22,11 @@ import numpy as np
 from benchmarks.cases import available_cores
 from benchmarks.data import read_idx
 from rhohat import open_rows
-from rhohat.activations import Sigmoid
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.network import dense_network
+from rhohat.layers.activations import Sigmoid
+from rhohat.layers.network import dense_network
 from rhohat.objective import Problem, make_objective
-from rhohat.penalties import KLSparsity, WeightDecay
+from rhohat.terms.penalties import KLSparsity, WeightDecay
 
 _N_HIDDEN = 196
 _ROUNDS = 7

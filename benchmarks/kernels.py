@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from rhohat.activations import Sigmoid, Units
+from rhohat.layers.activations import Sigmoid, Units
 from rhohat.ops import numpy_kernels as kernels
 
 _REPEATS = 60

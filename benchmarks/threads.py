@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rhohat import SparseAutoencoder
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
 
 _REPEATS = 9
 _N_THREADS = (2, 4)

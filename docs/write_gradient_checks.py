@@ -13,7 +13,7 @@ hidden layers it has, and how its input is corrupted. "Gradient" is the relative
 ‖numerical + analytical‖ between the gradient and central differences of the cost, with a step of 1e-4; more than 1e-8
 fails the command, and the tests. "Hessian · v" is the same of a Hessian-vector product beside central differences of
 the gradient. The tests compare every row with an automatic differentiation of an independent implementation as well, to
-1e-10 (`tests/test_proofs.py`).
+1e-10 (`tests/checking/test_proofs.py`).
 
 """
 

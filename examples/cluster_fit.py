@@ -27,7 +27,7 @@ from dask import delayed
 from dask.distributed import Client, LocalCluster
 
 import rhohat
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
 
 SIDE = 8  # pixels
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import rhohat
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 import rhohat
-from rhohat.corruption import corrupt_rows
+from rhohat.terms.corruption import corrupt_rows
 
 X = load_digits().data / 16
 train, test = X[:1500], X[1500:]

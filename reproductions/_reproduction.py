@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib import pyplot
 
 from reproductions._data import DataMissingError
-from rhohat.exceptions import ConvergenceWarning, MissingExtraError
+from rhohat.common.exceptions import ConvergenceWarning, MissingExtraError
 
 __all__ = ["NAMES", "Figure", "Finding", "Outcome", "Reproduction", "load", "reproduce"]
 

@@ -55,7 +55,7 @@ def test_what_rhohat_imports_is_found_in_the_report_of_the_interpreter():
         "import time:       100 |        100 |         numpy._core\n"
         "import time:       100 |        200 |       numpy\n"
         "import time:       100 |        100 |       json\n"
-        "import time:       100 |        300 |     rhohat.arrays\n"
+        "import time:       100 |        300 |     rhohat.common.arrays\n"
         "import time:       100 |        300 |     scipy.optimize\n"
         "import time:       100 |        300 |   rhohat.solvers\n"
         "import time:       100 |        100 |     joblib\n"

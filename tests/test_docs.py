@@ -14,7 +14,7 @@ import typer.main
 
 import rhohat
 from rhohat.cli import app
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

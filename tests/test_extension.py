@@ -20,15 +20,15 @@ from rhohat import (
     check_gradient,
     save,
 )
-from rhohat.activations import Activation, ElementwiseActivation, Identity, Softmax
-from rhohat.corruption import Corruption
-from rhohat.estimators.memory import plan_memory
+from rhohat.fitting.memory import plan_memory
 from rhohat.layers import Dense, Layer, MapLayer
-from rhohat.losses import Loss
-from rhohat.network import Network
-from rhohat.penalties import ActivationPenalty, MeanActivationPenalty, WeightPenalty
+from rhohat.layers.activations import Activation, ElementwiseActivation, Identity, Softmax
+from rhohat.layers.network import Network
 from rhohat.solvers import as_solver
 from rhohat.solvers.base import Solver
+from rhohat.terms.corruption import Corruption
+from rhohat.terms.losses import Loss
+from rhohat.terms.penalties import ActivationPenalty, MeanActivationPenalty, WeightPenalty
 from tests.tolerances import EXACT, GRADIENT
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -19,7 +19,7 @@ from rhohat import (
     SoftmaxRegression,
     SparseAutoencoder,
 )
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

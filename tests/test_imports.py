@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from rhohat.exceptions import MissingExtraError
-from rhohat.extras import import_extra
+from rhohat.common.exceptions import MissingExtraError
+from rhohat.common.extras import import_extra
 
 # Not pandas: scikit-learn itself loads it where it is installed.
 OPTIONAL = ["matplotlib", "typer", "rich", "jinja2", "skimage", "imageio", "PIL", "dask", "torch", "h5py"]

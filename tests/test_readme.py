@@ -14,9 +14,9 @@ from skimage.io import imsave
 import rhohat
 from benchmarks.cases import make_cases
 from benchmarks.report import SUMMARY_HEADER
+from rhohat.checking.proofs import LARGEST_DIFFERENCE, proof_cases
 from rhohat.cli.gradients import PROOF_COLUMNS
-from rhohat.exceptions import ConvergenceWarning
-from rhohat.proofs import LARGEST_DIFFERENCE, proof_cases
+from rhohat.common.exceptions import ConvergenceWarning
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from rhohat import (
     sample_patches,
     whiten_image,
 )
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
 from tests.tolerances import ORACLE
 
 # What the CRAN package autoencoder 1.1 reports for its own trained weights, and the textbook cost there.

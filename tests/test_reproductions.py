@@ -26,7 +26,7 @@ from reproductions._data import DataMissingError, load_colour_images, load_mnist
 from reproductions._measures import area, coherence, stroke_width
 from reproductions._report import render, section
 from reproductions._reproduction import NAMES, Figure, Finding, Outcome, Reproduction, load, reproduce
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FOLDER = Path(command_line.__file__).parent

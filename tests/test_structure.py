@@ -1,9 +1,11 @@
 """What keeps the source readable: sizes of files, functions and classes, and who may import whom."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,19 +26,17 @@ LONG_FILES = {
     "estimators/base.py": (730, "what all estimators share; to be divided when fitting gets a place of its own"),
     "estimators/classifier.py": (470, "the public methods of all classifiers, half of it docstrings"),
     "estimators/regressor.py": (570, "the regressor, and the estimation of its noise"),
-    "metrics.py": (740, "one metric beside the other, each with its definition"),
-    "reporting/content.py": (540, "what the page shows, section by section"),
+    "inspection/metrics.py": (740, "one metric beside the other, each with its definition"),
+    "inspection/reporting/content.py": (540, "what the page shows, section by section"),
     "solvers/base.py": (640, "the contract of solvers, results, states and the run that all of them share"),
 }
 #: Functions whose bodies are longer, and why.
 LONG_FUNCTIONS = {
     "cli/training.py: train": "a command whose parameters are its options",
-    "reporting/content.py: figures": "the list of the figures of the page",
+    "inspection/reporting/content.py: figures": "the list of the figures of the page",
 }
 #: The core: what every fit runs through.
-CORE = ["activations", "layers", "objective", "ops", "solvers/_scipy.py"]
-CORE += ["blocks.py", "jacobian_penalties.py", "layout.py", "losses.py", "mini_batches.py"]
-CORE += ["network.py", "penalties.py", "tangents.py"]
+CORE = ["common/blocks.py", "layers", "objective", "ops", "solvers/_scipy.py", "terms"]
 
 
 def name_of(path):
@@ -94,9 +94,9 @@ def test_an_objective_is_extended_by_nobody():
     ("path", "line"),
     [
         ("solvers/sgd.py", "from rhohat.objective import Objective"),
-        ("solvers/base.py", "from rhohat.network import Network"),
-        ("engines/threads.py", "from rhohat.losses import Loss"),
-        ("network.py", "from rhohat.estimators import SparseAutoencoder"),
+        ("solvers/base.py", "from rhohat.layers.network import Network"),
+        ("engines/threads.py", "from rhohat.terms.losses import Loss"),
+        ("layers/network.py", "from rhohat.estimators import SparseAutoencoder"),
     ],
 )
 def test_an_import_that_is_forbidden_breaks_a_contract(path, line, tmp_path):
@@ -117,3 +117,66 @@ def check_contracts(folder, path=None, line=""):
     return subprocess.run(
         [sys.executable, "-c", script, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
     )
+
+
+def layers_of_rooms():
+    """Return the rooms as the first contract of import-linter has them, from the highest layer down."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    return [layer.split(" | ") for layer in contracts[0]["layers"]]
+
+
+def test_the_architecture_says_who_may_import_whom_as_it_is_enforced():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## Who may import whom")[1].split("\n\n")[2]
+    assert [re.findall(r"`(\w+)`", line) for line in text.splitlines()] == layers_of_rooms()
+
+
+def test_the_architecture_has_a_section_for_every_room_and_names_files_that_are_there():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^### `(\w+)/`.*?\n(.*?)(?=^##)", text, flags=re.DOTALL | re.MULTILINE)
+    rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert {room for room, _ in sections} == rooms == {room for layer in layers_of_rooms() for room in layer}
+    for room, section in sections:
+        names = {path.name for path in (SOURCE / room).rglob("*")}
+        for row in re.findall(r"^\| (.*?) \|", section, flags=re.MULTILINE):
+            assert {named.rstrip("/") for named in re.findall(r"`([\w./]+)`", row)} <= names
+
+
+def test_there_are_few_rooms_and_no_modules_beside_them():
+    entries = {path.name for path in SOURCE.iterdir()} - {"__pycache__", "__init__.py", "__main__.py", "py.typed"}
+    assert len(entries) <= 16
+    assert not [entry for entry in entries if entry.endswith(".py")]
+
+
+def test_modules_import_one_another_without_circles():
+    imports = {module_of(path): imported_by(path) for path in FILES}
+    done, open_ = set(), []
+
+    def visit(module):
+        assert module not in open_, f"a circle: {[*open_[open_.index(module) :], module]}"
+        if module in done:
+            return
+        open_.append(module)
+        for other in sorted(imports.get(module, ())):
+            visit(other)
+        done.add(open_.pop())
+
+    for module in imports:
+        visit(module)
+
+
+def module_of(path):
+    return ".".join(("rhohat", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imported_by(path):
+    """Return the modules that a file imports from when it is imported, not when its functions are called."""
+    modules = {module_of(file) for file in FILES}
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rhohat"):
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                found.add(submodule if submodule in modules else node.module)
+    return found

@@ -8,14 +8,20 @@ from functools import cache
 import numpy as np
 from sklearn.datasets import load_digits
 
-from rhohat.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.engines import ThreadEngine
-from rhohat.jacobian_penalties import Contraction, TangentPropagation
-from rhohat.losses import BinaryCrossEntropy, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy, SquaredError
-from rhohat.network import Network, dense_network
+from rhohat.layers.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
+from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
-from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.solvers import LBFGS
+from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.terms.losses import (
+    BinaryCrossEntropy,
+    GaussianLoss,
+    LabelNoiseCrossEntropy,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
+from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 
 _MAGNIFIED = 3  # times; so a block has some hundred thousand numbers, most of them of dark pixels
 _ITERATIONS = 60

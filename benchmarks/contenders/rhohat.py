@@ -12,8 +12,8 @@ from benchmarks.measuring import epochs_record, time_calls, time_evaluations
 from benchmarks.tasks import Task
 from benchmarks.worker import Record
 from rhohat import LBFGS, Adam, DenoisingAutoencoder, KLSparsity, MaskingNoise, SparseAutoencoder, WeightDecay
+from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.engines import ThreadEngine
-from rhohat.exceptions import ConvergenceWarning
 from rhohat.objective import Problem, make_objective
 
 __all__ = ["descent", "evaluation", "reconstruction", "training", "transformation", "untrained"]

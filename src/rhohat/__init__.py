@@ -4,9 +4,10 @@
 import sklearn  # noqa: F401, I001
 from importlib.metadata import version
 
-from rhohat import callbacks, metrics
-from rhohat.activations import LeakyReLU, Maxout, ParametricReLU
-from rhohat.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
+from rhohat import callbacks
+from rhohat.inspection import metrics
+from rhohat.layers.activations import LeakyReLU, Maxout, ParametricReLU
+from rhohat.terms.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from rhohat.data import (
     MeanImputer,
     PatchNormalizer,
@@ -34,16 +35,16 @@ from rhohat.estimators import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
-from rhohat.evaluation import Evaluation, evaluate
-from rhohat.exceptions import CheckpointError, ClusterError, ModelFileError
-from rhohat.gabor import gabor_fit
-from rhohat.gradcheck import GradientCheck, check_gradient
-from rhohat.jacobian_penalties import Contraction, TangentPropagation
-from rhohat.losses import GaussianLoss, LabelNoiseCrossEntropy
-from rhohat.model_file import load, save
-from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
-from rhohat.plots import plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
-from rhohat.reporting import report
+from rhohat.inspection.evaluation import Evaluation, evaluate
+from rhohat.common.exceptions import CheckpointError, ClusterError, ModelFileError
+from rhohat.inspection.gabor import gabor_fit
+from rhohat.checking.gradcheck import GradientCheck, check_gradient
+from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.terms.losses import GaussianLoss, LabelNoiseCrossEntropy
+from rhohat.models.model_file import load, save
+from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
+from rhohat.inspection.plots import plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
+from rhohat.inspection.reporting import report
 from rhohat.solvers import LBFGS, SGD, Adam, ConjugateGradient, GradientDescent, NewtonCG
 
 __all__ = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from rhohat.exceptions import MissingExtraError
-from rhohat.extras import import_extra
+from rhohat.common.exceptions import MissingExtraError
+from rhohat.common.extras import import_extra
 
 __all__ = ["main"]
 

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from rhohat import Adam, DenoisingAutoencoder, SparseAutoencoder
 from rhohat.callbacks import MLflowWriter, TensorBoardWriter
-from rhohat.exceptions import MissingExtraError
+from rhohat.common.exceptions import MissingExtraError
 from tests.callbacks.states import state
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")

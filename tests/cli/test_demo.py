@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from skimage.io import imread
 
-from rhohat.activations import Tanh
-from rhohat.demo import run_demo
+from rhohat.cli.demonstration import run_demo
+from rhohat.layers.activations import Tanh
 from tests.tolerances import ORACLE
 
 PICTURES = ["filters.png", "loss.png", "patches.png", "reconstructions.png"]

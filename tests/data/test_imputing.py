@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import rhohat
 from rhohat import MeanImputer, open_rows
-from rhohat.models import fit_model
+from rhohat.models.pipelines import fit_model
 from tests.tolerances import ORACLE
 
 

@@ -821,7 +821,7 @@ def test_who_opens_rows_closes_them(how, X, tmp_path):
 
 
 def test_numbers_have_one_dtype_wherever_they_are(rng, tmp_path):
-    from rhohat.arrays import as_float_rows
+    from rhohat.common.arrays import as_float_rows
 
     for dtype in ("f2", "f4", ">f4", "f8", ">f8", "u1", "?", "i8", np.longdouble):
         X = (rng.random((20, 4)) * 200).astype(dtype)

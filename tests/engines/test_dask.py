@@ -33,21 +33,21 @@ from rhohat import (
     check_gradient,
     open_rows,
 )
-from rhohat.activations import Sigmoid, Softmax
-from rhohat.blocks import row_blocks
-from rhohat.checkpoints import Checkpoints
-from rhohat.corruption import MaskingNoise, corrupt_rows
+from rhohat.common.blocks import row_blocks
 from rhohat.data.rows import ConvertedRows, CorruptedRows
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.engines.dask import _deal, _tree
-from rhohat.jacobian_penalties import Contraction, TangentPropagation
-from rhohat.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from rhohat.network import dense_network
+from rhohat.fitting.checkpoints import Checkpoints
+from rhohat.layers.activations import Sigmoid, Softmax
+from rhohat.layers.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.objective.cluster import _Part, _Recipe, _Vectors
 from rhohat.objective.cost import Cost
 from rhohat.objective.passes import SumActivations, SumLossAndGradient
-from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
+from rhohat.terms.corruption import MaskingNoise, corrupt_rows
+from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from tests.conftest import relative_difference
 from tests.tolerances import EXACT, FLOAT32, GRADIENT
 

@@ -30,15 +30,15 @@ from rhohat import (
     WeightDecay,
     check_gradient,
 )
-from rhohat.blocks import row_blocks
-from rhohat.corruption import corrupt_rows
+from rhohat.common.blocks import row_blocks
+from rhohat.common.randomness import keyed_generator
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.stacked_autoencoder import check_layers
-from rhohat.maximal_inputs import ascend_to_maximal_inputs
-from rhohat.mini_batches import MiniBatches
+from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.objective import Problem, make_objective
-from rhohat.randomness import keyed_generator
+from rhohat.objective.mini_batches import MiniBatches
 from rhohat.solvers import MiniBatchState
+from rhohat.terms.corruption import corrupt_rows
 from tests.tolerances import EXACT, FLOAT32_COST, GRADIENT
 
 # How far a fit gets is not what these tests are about.

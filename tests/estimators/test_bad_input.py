@@ -21,7 +21,7 @@ from rhohat import (
     StackedAutoencoderClassifier,
     WeightDecay,
 )
-from rhohat.penalties import WeightPenalty
+from rhohat.terms.penalties import WeightPenalty
 
 GOOD = np.random.default_rng(0).random((20, 4))
 LABELS = np.arange(20) % 3

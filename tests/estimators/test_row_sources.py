@@ -29,8 +29,8 @@ from rhohat import (
 from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.stacked_autoencoder import HasLayers
-from rhohat.mini_batches import MiniBatches
 from rhohat.objective import make_objective
+from rhohat.objective.mini_batches import MiniBatches
 from tests.data.test_rows import WRITERS, write_csv, write_hdf5, write_npy, write_parquet
 from tests.peak_memory import PEAK
 

@@ -13,8 +13,8 @@ from sklearn.preprocessing import MinMaxScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from rhohat import SparseAutoencoder, check_gradient
-from rhohat.activations import Sigmoid
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.layers.activations import Sigmoid
 from rhohat.solvers import LBFGS, GradientDescent
 from tests.textbook import sparse_cost
 from tests.tolerances import EXACT, FLOAT32_COST, GRADIENT

@@ -34,10 +34,10 @@ from rhohat import (
     StackedAutoencoderClassifier,
     WeightDecay,
 )
-from rhohat.corruption import corrupt_rows
+from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.common.randomness import keyed_generator
 from rhohat.estimators.stacked_autoencoder import check_layers
-from rhohat.exceptions import ConvergenceWarning
-from rhohat.randomness import keyed_generator
+from rhohat.terms.corruption import corrupt_rows
 from tests.tolerances import EXACT
 
 # How far a fit gets is not what these tests are about, unless they say so.

@@ -7,22 +7,22 @@ import pytest
 import torch
 
 from rhohat import Adam
-from rhohat.activations import ACTIVATIONS, Identity, LeakyReLU, Maxout, Sigmoid, Tanh, as_activation
-from rhohat.corruption import CORRUPTIONS
+from rhohat.checking.proofs import proof_cases
 from rhohat.engines import ThreadEngine
-from rhohat.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.layers import Convolution1D, Dense
-from rhohat.losses import LOSSES, GaussianLoss, LabelNoiseCrossEntropy, SquaredError
-from rhohat.mini_batches import MiniBatches
-from rhohat.network import Network, dense_network
+from rhohat.layers.activations import ACTIVATIONS, Identity, LeakyReLU, Maxout, Sigmoid, Tanh, as_activation
+from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.objective.batch import MiniBatch, make_batch_evaluation
+from rhohat.objective.mini_batches import MiniBatches
 from rhohat.ops import NUMPY, ops_of
 from rhohat.ops.torch_ops import TORCH
-from rhohat.penalties import KLSparsity, L1Sparsity, WeightDecay
-from rhohat.proofs import proof_cases
 from rhohat.solvers import SGD, as_solver
-from tests.test_proofs import OTHERS
+from rhohat.terms.corruption import CORRUPTIONS
+from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.terms.losses import LOSSES, GaussianLoss, LabelNoiseCrossEntropy, SquaredError
+from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
+from tests.checking.test_proofs import OTHERS
 
 CASES = {f"{number}, {case}": case for number, case in enumerate(proof_cases())} | OTHERS
 

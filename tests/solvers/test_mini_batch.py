@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rhohat.blocks import _THETA_PART
+from rhohat.common.blocks import _THETA_PART
 from rhohat.solvers import SGD, Adam, MiniBatchState
 from tests.solvers.problems import LeastSquares, Quadratic
 

@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from rhohat.checkpoints import Checkpoints
+from rhohat.fitting.checkpoints import Checkpoints
 from rhohat.solvers import SGD, Adam, RunState
 
 N_UNITS, N_FEATURES, N_ROWS = 6, 4, 40

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.arrays import FloatArray
 from rhohat.callbacks._solves import SolveCounter
 from rhohat.callbacks.monitoring import Monitor, check_monitor, monitored
+from rhohat.common.arrays import FloatArray
 from rhohat.solvers import IterationState
 
 __all__ = ["BestModel"]

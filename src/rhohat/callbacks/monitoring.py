@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier, is_regressor
 
 from rhohat.data import RowSource
-from rhohat.losses import as_loss
 from rhohat.solvers import IterationState
+from rhohat.terms.losses import as_loss
 
 __all__ = ["Monitor", "check_monitor", "held_out_cost", "monitored"]
 

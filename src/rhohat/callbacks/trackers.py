@@ -9,7 +9,7 @@ from typing import Any, Self
 from weakref import finalize
 
 from rhohat.callbacks._solves import SolveCounter
-from rhohat.extras import import_extra
+from rhohat.common.extras import import_extra
 from rhohat.solvers import IterationState
 
 __all__ = ["MLflowWriter", "TensorBoardWriter"]

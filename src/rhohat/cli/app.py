@@ -18,7 +18,7 @@ import typer
 from sklearn.utils._param_validation import InvalidParameterError
 from typer.core import TyperGroup
 
-from rhohat.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning
 
 __all__ = [
     "ORDER",

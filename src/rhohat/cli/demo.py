@@ -10,8 +10,8 @@ import numpy as np
 import typer
 
 from rhohat.cli.app import Jobs, Quiet, Traceback, app
+from rhohat.cli.demonstration import DemoResult, run_demo
 from rhohat.cli.progress import FitProgress
-from rhohat.demo import DemoResult, run_demo
 
 __all__ = ["demo"]
 

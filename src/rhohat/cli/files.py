@@ -11,8 +11,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.arrays import FloatArray
-from rhohat.whole_files import replacing
+from rhohat.common.arrays import FloatArray
+from rhohat.common.whole_files import replacing
 
 __all__ = ["STANDARD_OUTPUT", "write_rows"]
 

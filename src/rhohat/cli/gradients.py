@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from rhohat.checking.proofs import Proof, ProofCase, proof_cases, prove
 from rhohat.cli.app import Json, Traceback, app, print_json
-from rhohat.proofs import Proof, ProofCase, proof_cases, prove
 
 __all__ = ["PROOF_COLUMNS", "check_gradient"]
 

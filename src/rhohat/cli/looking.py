@@ -26,18 +26,18 @@ from rhohat.cli.app import (
 )
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
-from rhohat.components import settings_of
+from rhohat.common.extras import import_extra
+from rhohat.common.whole_files import replacing
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.targets import check_labels
-from rhohat.evaluation import evaluate as evaluate_model
-from rhohat.extras import import_extra
-from rhohat.model_file import describe, load
-from rhohat.models import estimator_of, feature_names_of, is_pipeline, parts_of, prepare_rows
-from rhohat.plots import plot_filters, plot_loss_curve, plot_reconstructions
-from rhohat.reporting import report as write_report
-from rhohat.reporting.appearance import choose_image_shape, choose_names
-from rhohat.whole_files import replacing
+from rhohat.inspection.evaluation import evaluate as evaluate_model
+from rhohat.inspection.plots import plot_filters, plot_loss_curve, plot_reconstructions
+from rhohat.inspection.reporting import report as write_report
+from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
+from rhohat.models.components import settings_of
+from rhohat.models.model_file import describe, load
+from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline, parts_of, prepare_rows
 
 __all__ = ["evaluate", "info", "plot", "report"]
 

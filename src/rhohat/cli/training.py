@@ -21,6 +21,7 @@ from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, chec
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.cli.values import parse_setting
+from rhohat.common.extras import import_extra
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening
 from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
@@ -37,9 +38,8 @@ from rhohat.estimators import (
 )
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.stacked_autoencoder import check_layers
-from rhohat.extras import import_extra
-from rhohat.model_file import save
-from rhohat.models import estimator_of, fit_model, is_pipeline, parts_of, suggest_preprocessing
+from rhohat.models.model_file import save
+from rhohat.models.pipelines import estimator_of, fit_model, is_pipeline, parts_of, suggest_preprocessing
 
 __all__ = ["train"]
 

@@ -15,8 +15,8 @@ from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
 from rhohat.data import RowSource
 from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.model_file import load
-from rhohat.models import (
+from rhohat.models.model_file import load
+from rhohat.models.pipelines import (
     encode_blocks,
     estimator_of,
     feature_names_of,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from rhohat.components import COMPONENTS, ESTIMATORS
+from rhohat.models.components import COMPONENTS, ESTIMATORS
 
 __all__ = ["parse_setting", "parse_value"]
 

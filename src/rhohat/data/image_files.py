@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.exceptions import MissingExtraError
+from rhohat.common.extras import import_extra
 from rhohat.data.image_samples import Samples, read_samples
-from rhohat.exceptions import MissingExtraError
-from rhohat.extras import import_extra
 
 __all__ = ["IMAGE_SUFFIXES", "read_image", "to_grey"]
 

@@ -9,8 +9,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.arrays import FloatArray
-from rhohat.extras import import_extra
+from rhohat.common.arrays import FloatArray
+from rhohat.common.extras import import_extra
 
 __all__ = ["Samples", "read_samples"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import fft
 
-from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.randomness import RandomState, keyed_generator, seed_from
+from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.randomness import RandomState, keyed_generator, seed_from
 
 __all__ = ["sample_patches", "whiten_image"]
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.data.preprocessing import RowTransformer
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.common.extras import import_extra
 from rhohat.data.image_files import read_image
-from rhohat.extras import import_extra
 
 __all__ = ["photographs"]
 

@@ -19,11 +19,11 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.fitted import FittedAttributes
+from rhohat.common.forks import held_off
 from rhohat.data.ranges import remember_range, warn_of_other_scale
 from rhohat.data.rows import RowSource, open_rows, remember_columns
-from rhohat.fitted import FittedAttributes
-from rhohat.forks import held_off
 
 __all__ = ["PatchNormalizer", "RangeScaler", "RowTransformer", "ZCAWhitening"]
 

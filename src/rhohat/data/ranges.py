@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.data.rows import RowSource
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.data.folders import files_of_data
 from rhohat.data.image_files import IMAGE_SUFFIXES, read_image
 from rhohat.data.rows.array_files import open_arrays

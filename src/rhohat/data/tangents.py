@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from rhohat.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows
 
 __all__ = ["image_tangents"]
 

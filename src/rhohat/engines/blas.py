@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from rhohat.forks import held_off
+from rhohat.common.forks import held_off
 
 __all__ = ["BLAS"]
 

@@ -20,10 +20,10 @@ from uuid import uuid4
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import ClusterError
+from rhohat.common.extras import import_extra
 from rhohat.engines.threads import ThreadEngine
-from rhohat.exceptions import ClusterError
-from rhohat.extras import import_extra
 
 __all__ = ["DaskEngine"]
 

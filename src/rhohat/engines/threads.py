@@ -18,11 +18,11 @@ import numpy as np
 from joblib import cpu_count
 from numpy.typing import DTypeLike
 
-from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.common.arrays import FloatArray, empty_aligned
+from rhohat.common.forks import give_way, held_off
 from rhohat.engines import affinity
 from rhohat.engines.affinity import Cores
 from rhohat.engines.blas import BLAS
-from rhohat.forks import give_way, held_off
 
 __all__ = ["ThreadEngine", "thread_count"]
 

@@ -15,25 +15,25 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.activations import Activation, Identity, Sigmoid, as_activation
-from rhohat.arrays import FloatArray, excess_exponent, norm
-from rhohat.corruption import Corruption, as_corruption
+from rhohat.common.arrays import FloatArray, excess_exponent, norm
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import some_rows
 from rhohat.data.rows import DaskRows
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, warn_unless_converged
-from rhohat.estimators.forward import ForwardPass
 from rhohat.estimators.given_weights import GivenWeights
-from rhohat.estimators.problems import check_solver
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
-from rhohat.jacobian_penalties import Contraction
-from rhohat.losses import Loss, as_loss
-from rhohat.network import Network
+from rhohat.fitting.forward import ForwardPass
+from rhohat.fitting.problems import check_solver
+from rhohat.layers.activations import Activation, Identity, Sigmoid, as_activation
+from rhohat.layers.network import Network
 from rhohat.objective import Objective, Problem, make_objective
-from rhohat.penalties import KLSparsity, Penalty, WeightDecay
 from rhohat.solvers import as_solver
+from rhohat.terms.corruption import Corruption, as_corruption
+from rhohat.terms.jacobian_penalties import Contraction
+from rhohat.terms.losses import Loss, as_loss
+from rhohat.terms.penalties import KLSparsity, Penalty, WeightDecay
 
 __all__ = ["BaseAutoencoder"]
 

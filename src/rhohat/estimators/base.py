@@ -21,15 +21,21 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
-from rhohat.activations import ACTIVATIONS, Activation, as_activation
-from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.corruption import CORRUPTIONS, Corruption
+from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.common.fitted import FittedAttributes
+from rhohat.common.randomness import RandomState, keyed_generator, seed_from
 from rhohat.data import RowSource, open_rows
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.ranges import joined_ranges, range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.estimators.checkpointing import (
+from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.named_parts import NamedPart
+from rhohat.estimators.nested import NestedParameters
+from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
+from rhohat.fitting.forward import ForwardPass
+from rhohat.fitting.journal import (
     AS_IT_WAS,
     CheckpointSchedule,
     Journal,
@@ -37,22 +43,13 @@ from rhohat.estimators.checkpointing import (
     describe_estimator,
     describe_rows,
 )
-from rhohat.estimators.forward import ForwardPass
-from rhohat.estimators.given_weights import GivenWeights
-from rhohat.estimators.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
-from rhohat.estimators.named_parts import NamedPart
-from rhohat.estimators.nested import NestedParameters
-from rhohat.estimators.problems import corrupt
-from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
-from rhohat.estimators.training import Training, train
-from rhohat.exceptions import ConvergenceWarning
-from rhohat.fitted import FittedAttributes
-from rhohat.losses import LOSSES, Loss
-from rhohat.maximal_inputs import ascend_to_maximal_inputs
-from rhohat.network import INITIAL_WEIGHTS, Network, dense_network
+from rhohat.fitting.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
+from rhohat.fitting.problems import corrupt
+from rhohat.fitting.training import Training, train
+from rhohat.layers.activations import ACTIVATIONS, Activation, as_activation
+from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
+from rhohat.layers.network import INITIAL_WEIGHTS, Network, dense_network
 from rhohat.objective import Objective, Problem, make_objective
-from rhohat.penalties import Penalty
-from rhohat.randomness import RandomState, keyed_generator, seed_from
 from rhohat.solvers import (
     SOLVERS,
     Callback,
@@ -64,6 +61,9 @@ from rhohat.solvers import (
     as_solver,
 )
 from rhohat.solvers.divergence import HOPELESS_ON_OTHER_ROWS, has_risen
+from rhohat.terms.corruption import CORRUPTIONS, Corruption
+from rhohat.terms.losses import LOSSES, Loss
+from rhohat.terms.penalties import Penalty
 
 __all__ = [
     "BaseNetwork",

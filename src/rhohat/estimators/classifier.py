@@ -14,9 +14,8 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.activations import Activation, as_activation
-from rhohat.arrays import FloatArray
-from rhohat.corruption import Corruption
+from rhohat.common.arrays import FloatArray
+from rhohat.common.randomness import RandomState
 from rhohat.data import RowSource
 from rhohat.data.rows import OneHotRows
 from rhohat.engines import DaskEngine
@@ -26,11 +25,12 @@ from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.targets import check_labels
-from rhohat.losses import Loss, as_loss
+from rhohat.layers.activations import Activation, as_activation
 from rhohat.objective import Problem
-from rhohat.penalties import Penalty
-from rhohat.randomness import RandomState
 from rhohat.solvers import Callback, MiniBatchSolver, Solver, SolverResult, as_solver
+from rhohat.terms.corruption import Corruption
+from rhohat.terms.losses import Loss, as_loss
+from rhohat.terms.penalties import Penalty
 
 __all__ = ["BaseClassifier", "FeedforwardClassifier"]
 

@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_y, check_array, check_is_fitted, check_X_y
 
-from rhohat.activations import Activation
-from rhohat.arrays import FloatArray, as_float_rows
-from rhohat.corruption import Corruption, as_corruption
+from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.estimators.targets import names_of_targets, with_columns_of_the_fit
-from rhohat.jacobian_penalties import JacobianPenalty, TangentPropagation
-from rhohat.losses import Loss
-from rhohat.network import Network, dense_network
+from rhohat.layers.activations import Activation
+from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Objective, Problem, check_tangents
-from rhohat.penalties import Penalty, WeightDecay
+from rhohat.terms.corruption import Corruption, as_corruption
+from rhohat.terms.jacobian_penalties import JacobianPenalty, TangentPropagation
+from rhohat.terms.losses import Loss
+from rhohat.terms.penalties import Penalty, WeightDecay
 
 __all__ = ["BaseFeedforward"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rhohat.arrays import FloatArray
-from rhohat.network import Network
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.network import Network
 
 __all__ = ["GivenWeights"]
 

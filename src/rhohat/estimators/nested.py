@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-from rhohat.activations import as_activation
-from rhohat.corruption import as_corruption
-from rhohat.losses import as_loss
+from rhohat.layers.activations import as_activation
 from rhohat.solvers import as_solver
+from rhohat.terms.corruption import as_corruption
+from rhohat.terms.losses import as_loss
 
 __all__ = ["NestedParameters"]
 

@@ -14,8 +14,8 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.activations import Activation, as_activation
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.common.randomness import RandomState, seed_from
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
@@ -23,11 +23,11 @@ from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.sample_weights import check_sample_weight
-from rhohat.losses import GaussianLoss, Loss, SquaredError, as_loss
+from rhohat.layers.activations import Activation, as_activation
 from rhohat.objective import Problem
-from rhohat.penalties import Penalty
-from rhohat.randomness import RandomState, seed_from
 from rhohat.solvers import Callback, Solver, SolverResult
+from rhohat.terms.losses import GaussianLoss, Loss, SquaredError, as_loss
+from rhohat.terms.penalties import Penalty
 
 __all__ = ["FeedforwardRegressor", "r_squared"]
 

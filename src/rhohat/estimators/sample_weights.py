@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils.validation import _check_sample_weight
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource
 from rhohat.data.rows import select_rows
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 
-from rhohat.activations import Activation
+from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
-from rhohat.penalties import Penalty
-from rhohat.randomness import RandomState
+from rhohat.layers.activations import Activation
 from rhohat.solvers import Callback, Solver
+from rhohat.terms.penalties import Penalty
 
 __all__ = ["SoftmaxRegression"]
 

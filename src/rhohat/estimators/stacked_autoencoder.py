@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.activations import Activation
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.common.randomness import RandomState, keyed_generator
 from rhohat.data import RowSource
 from rhohat.data.rows import DaskRows, FlatRows
 from rhohat.engines import DaskEngine, ThreadEngine
@@ -21,10 +21,10 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
-from rhohat.losses import as_loss
-from rhohat.network import Network, dense_network
+from rhohat.layers.activations import Activation
+from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Objective, Problem
-from rhohat.randomness import RandomState, keyed_generator
+from rhohat.terms.losses import as_loss
 
 __all__ = ["HasLayers", "StackedAutoencoder", "check_layers"]
 

@@ -10,21 +10,21 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rhohat.activations import Activation
-from rhohat.corruption import Corruption
+from rhohat.common.randomness import RandomState, keyed_generator
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
-from rhohat.estimators.problems import check_solver
 from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder, check_layers
+from rhohat.fitting.problems import check_solver
+from rhohat.layers.activations import Activation
 from rhohat.objective import Problem
-from rhohat.penalties import Penalty, WeightDecay
-from rhohat.randomness import RandomState, keyed_generator
 from rhohat.solvers import Callback, Solver, SolverResult, as_solver
+from rhohat.terms.corruption import Corruption
+from rhohat.terms.penalties import Penalty, WeightDecay
 
 __all__ = ["StackedAutoencoderClassifier"]
 

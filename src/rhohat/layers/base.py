@@ -7,8 +7,8 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from rhohat.activations import Activation, Units
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.activations import Activation, Units
 from rhohat.ops import Ops, WithOps
 
 __all__ = ["Layer", "LayerParameters"]

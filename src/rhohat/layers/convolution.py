@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rhohat.activations import Activation
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.activations import Activation
 from rhohat.layers.linear import MapLayer
 
 __all__ = ["Convolution1D"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rhohat.activations import Activation
-from rhohat.arrays import FloatArray
-from rhohat.blocks import shared_parts
+from rhohat.common.arrays import FloatArray
+from rhohat.common.blocks import shared_parts
+from rhohat.layers.activations import Activation
 from rhohat.layers.linear import MapLayer
 
 __all__ = ["Dense"]

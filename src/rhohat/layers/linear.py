@@ -9,8 +9,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from rhohat.activations import Units
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.activations import Units
 from rhohat.layers.base import Layer, LayerParameters
 
 __all__ = ["MapLayer"]

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
-from rhohat.blocks import Engine, shared_parts, theta_parts
-from rhohat.layout import Parameters
+from rhohat.common.arrays import FloatArray
+from rhohat.common.blocks import Engine, shared_parts, theta_parts
+from rhohat.layers.layout import Parameters
 from rhohat.objective.cost import Weighting
 from rhohat.objective.evaluation import BlockEvaluation, Evaluation, column_of_weights
 from rhohat.objective.objective import Objective, penalise_means

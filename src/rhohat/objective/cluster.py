@@ -17,9 +17,9 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, empty_aligned
-from rhohat.blocks import ClusterEngine, Engine, Rows, row_blocks
-from rhohat.forks import ProcessLock
+from rhohat.common.arrays import FloatArray, empty_aligned
+from rhohat.common.blocks import ClusterEngine, Engine, Rows, row_blocks
+from rhohat.common.forks import ProcessLock
 from rhohat.objective.evaluation import BlockEvaluation, ScratchPool, scratch_of
 from rhohat.objective.passes import Pass, SumActivations, Sums
 from rhohat.objective.problem import Problem

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
-from rhohat.forks import cached
-from rhohat.jacobian_penalties import JacobianPenalty
-from rhohat.layout import Parameters
-from rhohat.losses import Loss
-from rhohat.network import Network
+from rhohat.common.arrays import FloatArray
+from rhohat.common.forks import cached
+from rhohat.layers.layout import Parameters
+from rhohat.layers.network import Network
 from rhohat.ops import NUMPY, Ops
-from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
+from rhohat.terms.jacobian_penalties import JacobianPenalty
+from rhohat.terms.losses import Loss
+from rhohat.terms.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
 __all__ = ["Added", "Cost", "Weighting"]
 

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
-from rhohat.blocks import Engine, Rows, in_memory, row_blocks
-from rhohat.layout import Parameters
-from rhohat.network import Layers
+from rhohat.common.arrays import FloatArray
+from rhohat.common.blocks import Engine, Rows, in_memory, row_blocks
+from rhohat.layers.layout import Parameters
+from rhohat.layers.network import Layers
 from rhohat.objective.passes import Block, Pass, Sums
 from rhohat.objective.problem import Problem
 

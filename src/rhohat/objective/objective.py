@@ -8,10 +8,10 @@ from typing import cast
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
-from rhohat.blocks import ClusterEngine, Engine, on_cluster
-from rhohat.forks import ProcessLock
-from rhohat.network import Network
+from rhohat.common.arrays import FloatArray
+from rhohat.common.blocks import ClusterEngine, Engine, on_cluster
+from rhohat.common.forks import ProcessLock
+from rhohat.layers.network import Network
 from rhohat.objective.cluster import ClusterEvaluation
 from rhohat.objective.cost import Added, Cost, Weighting
 from rhohat.objective.evaluation import BlockEvaluation, Evaluation
@@ -51,10 +51,10 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     --------
     >>> import numpy as np
     >>> from rhohat import check_gradient
-    >>> from rhohat.activations import Sigmoid
+    >>> from rhohat.layers.activations import Sigmoid
     >>> from rhohat.engines import ThreadEngine
-    >>> from rhohat.network import dense_network
-    >>> from rhohat.penalties import KLSparsity, WeightDecay
+    >>> from rhohat.layers.network import dense_network
+    >>> from rhohat.terms.penalties import KLSparsity, WeightDecay
     >>> rng = np.random.default_rng(0)
     >>> network = dense_network((6, 4, 6), (Sigmoid(), Sigmoid()))
     >>> problem = Problem(network, rng.random((50, 6)), penalties=[WeightDecay(1e-4), KLSparsity(0.01, 3.0)])
@@ -67,8 +67,8 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     """
     if problem.corruption is not None:
         raise ValueError(
-            "an objective is that of rows as they are, and this problem has a corruption: corrupt its rows, see"
-            " rhohat.corruption.corrupt_rows, or make MiniBatches of it, which corrupt them afresh in every epoch."
+            "an objective is that of rows as they are, and this problem has a corruption: corrupt its rows with"
+            " rhohat.terms.corruption.corrupt_rows, or make MiniBatches, which corrupt them afresh in every epoch."
         )
     if on_cluster(engine):
         return Objective(ClusterEvaluation(problem, engine, cache_bytes))

@@ -22,12 +22,12 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from rhohat.activations import Units
-from rhohat.arrays import FloatArray
-from rhohat.layout import Parameters
-from rhohat.network import Layers
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.activations import Units
+from rhohat.layers.layout import Parameters
+from rhohat.layers.network import Layers
+from rhohat.layers.tangents import TangentPass
 from rhohat.objective.cost import Added, Cost
-from rhohat.tangents import TangentPass
 
 __all__ = [
     "Block",

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
-from rhohat.blocks import Rows, in_memory
-from rhohat.corruption import Corruption
-from rhohat.forks import cached
-from rhohat.jacobian_penalties import JacobianPenalty
-from rhohat.losses import Loss, SquaredError
-from rhohat.network import Network
+from rhohat.common.arrays import FloatArray
+from rhohat.common.blocks import Rows, in_memory
+from rhohat.common.forks import cached
+from rhohat.layers.network import Network
 from rhohat.objective.cost import Cost
 from rhohat.ops import ops_of
-from rhohat.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
+from rhohat.terms.corruption import Corruption
+from rhohat.terms.jacobian_penalties import JacobianPenalty
+from rhohat.terms.losses import Loss, SquaredError
+from rhohat.terms.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
 __all__ = ["Problem", "check_tangents"]
 

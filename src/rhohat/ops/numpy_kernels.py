@@ -24,7 +24,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 
 __all__ = [
     "add_row",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
-from rhohat.arrays import FloatArray, empty_aligned
+from rhohat.common.arrays import FloatArray, empty_aligned
 from rhohat.ops import numpy_kernels as kernels
 from rhohat.ops.base import Arrays, Functions, Ops, Products, Steps
 

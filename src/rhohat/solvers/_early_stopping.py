@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.solvers.base import Point, Run, RunState, Stop
 from rhohat.solvers.objectives import ObjectiveWithValidation
 

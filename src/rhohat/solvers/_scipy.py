@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from scipy.optimize import minimize
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.solvers.base import Point, Run
 
 __all__ = ["NO_LIMIT", "iterate_with_scipy"]

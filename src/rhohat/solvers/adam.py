@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.solvers._checks import check_positive, check_unit_interval
 from rhohat.solvers.mini_batch import MiniBatchSolver
 

@@ -18,10 +18,10 @@ from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, largest_magnitude
+from rhohat.common.arrays import FloatArray, largest_magnitude
+from rhohat.common.words import counted
 from rhohat.solvers.divergence import HOPELESS, Lowest, has_risen
 from rhohat.solvers.objectives import ObjectiveFunction, ObjectiveInParts, ObjectiveWithTerms, PartFunction
-from rhohat.words import counted
 
 __all__ = [
     "Callback",
@@ -247,7 +247,7 @@ class FullBatchSolver(Solver):
     warm_up : bool, default=True
         Whether to begin on growing random subsets of the rows, where there are many: an evaluation costs as much less,
         and the first iterations need no more. The last run is always over all rows. Whoever builds the objective draws
-        the subsets, see `rhohat.estimators.training.train`; a callable that is minimised as it is has none.
+        the subsets, see `rhohat.fitting.training.train`; a callable that is minimised as it is has none.
     float32_first : bool, default=False
         Whether to compute in float32 until that precision is exhausted, and in float64 from there on. It is ignored
         where the rows are float32. Whoever builds the objective converts the rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 
 __all__ = ["HOPELESS", "HOPELESS_ON_OTHER_ROWS", "WORSE", "Lowest", "has_risen"]
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.solvers._checks import check_positive, check_unit_interval
 from rhohat.solvers.base import FullBatchSolver, Run, RunState
 

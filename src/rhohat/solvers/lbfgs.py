@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from rhohat.arrays import FloatArray
-from rhohat.forks import held_off
+from rhohat.common.arrays import FloatArray
+from rhohat.common.forks import held_off
 from rhohat.solvers._checks import check_count
 from rhohat.solvers._interrupts import interrupts_held
 from rhohat.solvers.base import FullBatchSolver, Run, RunState

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rhohat.arrays import FloatArray, empty_aligned, largest_magnitude
-from rhohat.blocks import theta_parts
+from rhohat.common.arrays import FloatArray, empty_aligned, largest_magnitude
+from rhohat.common.blocks import theta_parts
 from rhohat.ops import WithOps
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
 from rhohat.solvers._early_stopping import EarlyStopping

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rhohat.arrays import FloatArray, largest_magnitude
+from rhohat.common.arrays import FloatArray, largest_magnitude
 from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
 from rhohat.solvers.base import LARGEST_GRADIENT, FullBatchSolver, Run
 from rhohat.solvers.objectives import ObjectiveFunction, ObjectiveWithHessian

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.data.rows.base import RowSource, delivered_dtype
 
 __all__ = ["ArrayRows"]

@@ -15,9 +15,9 @@ from weakref import WeakValueDictionary, finalize
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rhohat.arrays import FloatArray, empty_aligned, float_dtype
+from rhohat.common.arrays import FloatArray, empty_aligned, float_dtype
+from rhohat.common.forks import ProcessLock
 from rhohat.data.rows.columns import Reading
-from rhohat.forks import ProcessLock
 
 __all__ = [
     "ROWS_IN_A_DIGEST",

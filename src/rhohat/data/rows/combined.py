@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rhohat.arrays import FloatArray
-from rhohat.corruption import Corruption, corrupt_rows
+from rhohat.common.arrays import FloatArray
+from rhohat.common.extras import import_extra
+from rhohat.common.forks import ProcessLock
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource, delivered_dtype
 from rhohat.data.rows.columns import Reading
-from rhohat.extras import import_extra
-from rhohat.forks import ProcessLock
+from rhohat.terms.corruption import Corruption, corrupt_rows
 
 __all__ = [
     "BorrowedRows",

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.common.extras import import_extra
 from rhohat.data.rows.base import ROWS_IN_A_DIGEST, RowSource, as_rows, delivered_dtype, digest_of
-from rhohat.extras import import_extra
 
 __all__ = ["DaskRows", "is_dask_array"]
 

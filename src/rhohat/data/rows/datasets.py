@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.common.extras import import_extra
+from rhohat.common.forks import ProcessLock
 from rhohat.data.rows.base import RowSource, delivered_dtype
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.rows.stored import StoredArray, Unreadable
-from rhohat.extras import import_extra
-from rhohat.forks import ProcessLock
 
 __all__ = ["DatasetArray", "DatasetRows", "find_datasets", "find_zarr", "is_zarr", "open_hdf5"]
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.data.folders import is_of_the_system
 from rhohat.data.rows.base import RowSource, delivered_dtype
 from rhohat.data.rows.positioned import PositionedFile

@@ -12,15 +12,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import TextColumnsError
+from rhohat.common.extras import import_extra
+from rhohat.common.forks import ProcessLock
 from rhohat.data.rows.base import RowSource, delivered_dtype, notes_on_dropped
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.tables.cells import is_missing_label
-from rhohat.exceptions import TextColumnsError
-from rhohat.extras import import_extra
-from rhohat.forks import ProcessLock
 
 __all__ = ["ParquetRows"]
 

@@ -13,7 +13,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from rhohat.forks import ProcessLock
+from rhohat.common.forks import ProcessLock
 
 __all__ = ["PositionedFile", "Stamp"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowsOfAnother, RowSource
 from rhohat.data.rows.dask import DaskRows

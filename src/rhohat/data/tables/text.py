@@ -17,15 +17,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.arrays import FloatArray
+from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import TextColumnsError
+from rhohat.common.extras import import_extra
 from rhohat.data.rows.base import notes_on_dropped
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, is_missing_label
 from rhohat.data.tables.dialect import find_dialect, open_text, read_records, wrong_encoding
-from rhohat.exceptions import TextColumnsError
-from rhohat.extras import import_extra
 
 __all__ = ["Missing", "TextTable"]
 

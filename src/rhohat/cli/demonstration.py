@@ -1,0 +1,193 @@
+"""The main job from end to end: photographs in, edge detectors out, with the figures that show it worked."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from rhohat.checking.gradcheck import GradientCheck, check_gradient
+from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.common.extras import import_extra
+from rhohat.common.randomness import keyed_generator
+from rhohat.data import PatchNormalizer, photographs, sample_patches, whiten_image
+from rhohat.estimators import SparseAutoencoder
+from rhohat.inspection.gabor import gabor_fit
+from rhohat.inspection.plots import plot_filters, plot_loss_curve, plot_reconstructions
+from rhohat.solvers import Callback
+
+__all__ = ["DemoResult", "run_demo"]
+
+PATCH_SIZE = 8
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found.
+
+    Attributes
+    ----------
+    autoencoder : SparseAutoencoder
+        Fitted.
+    cost : float
+        J on the patches.
+    terms : dict of str to float
+        The terms of J.
+    gradient_check : GradientCheck
+        Of the sparse cost on a small case.
+    explained_variance : float
+        Fraction of the patches' variance that the reconstructions explain.
+    gabor_r2, gabor_r2_pca : arrays of shape (n_components,)
+        R² of the best Gabor function, for each hidden unit and for as many principal components.
+    seconds : dict of str to float
+        Wall time of each step.
+    pictures : list of Path
+        What was written.
+    """
+
+    autoencoder: SparseAutoencoder
+    cost: float
+    terms: dict[str, float]
+    gradient_check: GradientCheck
+    explained_variance: float
+    gabor_r2: FloatArray
+    gabor_r2_pca: FloatArray
+    seconds: dict[str, float]
+    pictures: list[Path]
+
+
+@dataclass
+class _Stopwatch:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def run_demo(
+    folder: Path,
+    *,
+    n_patches: int = 10_000,
+    n_components: int = 25,
+    max_iter: int = 400,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    callback: Callback | None = None,
+    announce: Callable[[str], None] = lambda step: None,
+) -> DemoResult:
+    """Learn edge detectors from the photographs at hand, and write pictures of them.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the pictures go: `filters.png`, `patches.png`, `reconstructions.png` and `loss.png`. Made if need be.
+    n_patches : int, default=10000
+        Whitened, normalised patches of 8×8 pixels to learn from.
+    n_components : int, default=25
+    max_iter : int, default=400
+    seed : int, default=0
+    n_jobs : int, default=None
+    callback : callable, default=None
+        Called after every iteration of the fit.
+    announce : callable, default=None
+        Called with what is about to be done.
+
+    Returns
+    -------
+    DemoResult
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to; before any work is done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()  # better to fail here than after the fit
+    watch = _Stopwatch()
+    announce("reading and whitening photographs")
+    with watch.step("patches"):
+        images = [whiten_image(image, boundary="reflect") for image in photographs()]
+        patches = PatchNormalizer().fit_transform(sample_patches(images, PATCH_SIZE, n_patches, seed))
+
+    autoencoder = SparseAutoencoder(
+        n_components=n_components,
+        sparsity=0.01,
+        sparsity_weight=3.0,
+        weight_decay=1e-4,
+        max_iter=max_iter,
+        random_state=seed,
+        n_jobs=n_jobs,
+        callbacks=[] if callback is None else [callback],
+    )
+    announce("checking the gradient")
+    with watch.step("gradient check"):
+        gradient_check = _check_small_case(autoencoder, patches[:100], seed)
+
+    announce(f"fitting {n_components} hidden units to {n_patches} patches")
+    with watch.step("fit"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is the demo's own choice
+        autoencoder.fit(patches)
+        cost, terms = autoencoder.cost(patches)
+
+    announce("comparing units and principal components with Gabor functions")
+    with watch.step("Gabor fits"):
+        shape = (PATCH_SIZE, PATCH_SIZE)
+        gabor_r2 = gabor_fit(autoencoder.components_, shape)
+        principal = PCA(min(n_components, patches.shape[1])).fit(patches).components_
+        gabor_r2_pca = gabor_fit(principal, shape)
+
+    announce("drawing")
+    with watch.step("pictures"):
+        pictures = _draw(folder, autoencoder, patches)
+    return DemoResult(
+        autoencoder=autoencoder,
+        cost=cost,
+        terms=terms,
+        gradient_check=gradient_check,
+        explained_variance=autoencoder.score(patches),
+        gabor_r2=gabor_r2,
+        gabor_r2_pca=gabor_r2_pca,
+        seconds=watch.seconds,
+        pictures=pictures,
+    )
+
+
+def _check_small_case(autoencoder: SparseAutoencoder, patches: FloatArray, seed: int) -> GradientCheck:
+    """Check every component of the gradient of the sparse cost, for 5 hidden units on a few patches."""
+    objective = SparseAutoencoder(**{**autoencoder.get_params(), "n_components": 5}).objective(patches)
+    theta = objective.network.initial_theta(keyed_generator(seed, "gradient check"))
+    return check_gradient(objective, theta)
+
+
+def _draw(folder: Path, autoencoder: SparseAutoencoder, patches: FloatArray) -> list[Path]:
+    """Write the four pictures and return their paths."""
+    figure_class = import_extra("matplotlib.figure", "app").Figure
+    by_contrast = np.argsort(-patches.std(axis=1))
+    shown = patches[by_contrast[: len(patches) // 20 : max(1, len(patches) // 20 // 14)][:14]]
+    drawings: dict[str, tuple[tuple[float, float], Callable[..., object]]] = {
+        "filters.png": ((6, 6), lambda ax: plot_filters(autoencoder.maximal_inputs(), border=1, ax=ax)),
+        "patches.png": ((6, 6), lambda ax: plot_filters(patches[:100], normalize=(0.1, 0.9), ax=ax)),
+        "reconstructions.png": (
+            (9, 1.8),
+            lambda ax: plot_reconstructions(shown, autoencoder.reconstruct(shown), n_images=14, ax=ax),
+        ),
+        "loss.png": ((7, 4.5), lambda ax: plot_loss_curve(autoencoder, ax=ax)),
+    }
+    paths = []
+    for name, (size, draw) in drawings.items():
+        figure = figure_class(figsize=size, layout="constrained")
+        draw(figure.add_subplot())
+        figure.savefig(folder / name, dpi=120)
+        paths.append(folder / name)
+    return paths

@@ -1,0 +1,39 @@
+"""Optional dependencies: imported when used, and named with their extra when missing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from rhohat.common.exceptions import MissingExtraError
+
+__all__ = ["import_extra"]
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """Import an optional module.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name, such as ``"matplotlib.pyplot"``.
+    extra : str
+        The extra of rhohat that installs it.
+
+    Returns
+    -------
+    module
+        The imported module.
+
+    Raises
+    ------
+    MissingExtraError
+        If the module's package is not installed. An import error inside an installed package passes through.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise MissingExtraError(package, extra) from error

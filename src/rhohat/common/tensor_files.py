@@ -1,0 +1,133 @@
+"""Files of arrays with a record: safetensors files that a reader sees whole or not at all, and knows to be intact.
+
+Arrays are tensors, everything else is JSON in the metadata, and so is a SHA-256 of both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhohat.common.arrays import empty_aligned
+from rhohat.common.whole_files import replacing
+
+__all__ = ["read_format", "read_tensor_file", "write_tensor_file"]
+
+_LENGTH_BYTES = 8
+_LONGEST_HEADER = 10**8  # bytes; what the safetensors library allows
+
+
+def write_tensor_file(
+    path: Path,
+    file_format: str,
+    record: dict[str, Any],
+    arrays: Mapping[str, Any],
+    unfinished: Path | None = None,
+    longest_header: int = _LONGEST_HEADER,
+) -> None:
+    """Write a file, or leave everything as it was.
+
+    Parameters
+    ----------
+    path : Path
+        Overwritten where it exists.
+    file_format : str
+        What a reader has to ask for.
+    record : dict
+        What JSON holds.
+    arrays : mapping of str to array
+    unfinished : Path, default=None
+        What the file is called until it is complete; see `replacing`.
+    longest_header : int, default=100000000
+        Bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    ValueError
+        If the record is too long for a header.
+    """
+    from safetensors.numpy import save
+
+    contiguous = {name: _as_stored(np.asarray(array, order="C")) for name, array in arrays.items()}
+    text = json.dumps(record, default=np.generic.item)  # NumPy's numbers are as good as Python's
+    metadata = {"format": file_format, "record": text, "sha256": _digest(text, contiguous)}
+    content = save(contiguous, metadata=metadata)
+    if int.from_bytes(content[:_LENGTH_BYTES], "little") > longest_header:
+        raise ValueError(f"{path} would need a header of more than {longest_header} bytes, which no reader takes.")
+    with replacing(path, unfinished) as beside:
+        beside.write_bytes(content)
+
+
+def read_format(path: Path, longest_header: int = _LONGEST_HEADER) -> str | None:
+    """Return the format that a file says it has; None where it is no safetensors file with one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    """
+    try:
+        with _opened(path, longest_header) as file:
+            return (file.metadata() or {}).get("format")
+    except OSError:
+        raise
+    except Exception:  # what is no such file may fail in many ways
+        return None
+
+
+def read_tensor_file(
+    path: Path, file_format: str, longest_header: int = _LONGEST_HEADER
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the record and the arrays of a file.
+
+    Raises
+    ------
+    Exception
+        Of many kinds, where it is damaged, or is not what it should be; OSError where it cannot be opened.
+    """
+    with _opened(path, longest_header) as file:
+        metadata = file.metadata() or {}
+        if metadata.get("format") != file_format:
+            raise ValueError(f"its format is {metadata.get('format', 'unknown')!r}, not {file_format!r}")
+        arrays = {}
+        for name in file.keys():  # noqa: SIM118 - it is no dict
+            stored = file.get_tensor(name)
+            arrays[name] = empty_aligned(stored.shape, stored.dtype)
+            arrays[name][...] = stored
+    if metadata.get("sha256") != _digest(metadata["record"], arrays):
+        raise ValueError("its content is not what was written")
+    return json.loads(metadata["record"]), arrays
+
+
+def _as_stored(array: Any) -> Any:
+    """Return an array in the byte order of this machine, in which safetensors takes it."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _opened(path: Path, longest_header: int) -> Any:
+    """Open a file whose header may be read into memory."""
+    from safetensors import safe_open
+
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        size = os.fstat(file.fileno()).st_size
+    if not 2 <= length <= min(longest_header, size - _LENGTH_BYTES):
+        raise ValueError("it is no safetensors file, or truncated: its header has no possible length")
+    return safe_open(path, framework="numpy")
+
+
+def _digest(text: str, arrays: Mapping[str, Any]) -> str:
+    """Return a digest of all that a file holds."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -1,0 +1,111 @@
+"""Rows through layers of a fitted network, in blocks on threads: all of them, or some blocks at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray, empty_aligned
+from rhohat.common.blocks import row_blocks
+from rhohat.data import RowSource
+from rhohat.engines import ThreadEngine
+from rhohat.layers.network import Network
+
+__all__ = ["ForwardPass"]
+
+_BLOCKS_AT_ONCE = 4  # for each thread, so that few of them wait for the last
+
+
+class ForwardPass:
+    """The activations of layer `stop` for those of layer `start`.
+
+    Parameters
+    ----------
+    network : Network
+    theta : array of shape (n_parameters,)
+    X : array or RowSource of shape (n_samples, n_units)
+        The activations of layer `start`, in the dtype of the arithmetic.
+    start, stop : int
+        Layers, 0 being the input.
+    engine : ThreadEngine
+
+    Attributes
+    ----------
+    shape : tuple of two int
+        Of all activations.
+    blocks : list of slice
+        The rows that are computed together; they depend on shapes only.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        theta: FloatArray,
+        X: FloatArray | RowSource,
+        start: int,
+        stop: int,
+        engine: ThreadEngine,
+    ) -> None:
+        self._network, self._X, self._start, self._stop, self._engine = network, X, start, stop, engine
+        dtype = X.dtype
+        self._parameters = network.unpack(theta.astype(dtype))
+        self.shape = X.shape[0], network.layer_sizes[stop]
+        self.blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], dtype.itemsize)
+        self._longest = max(block.stop - block.start for block in self.blocks)
+        self._n_workers = min(engine.n_workers, len(self.blocks))
+        allocate = partial(np.empty, dtype=dtype)
+        self._scratch = [network.allocate(self._longest, allocate, start, stop) for _ in range(self._n_workers)]
+        to_read = (self._longest if isinstance(X, RowSource) else 0, network.layer_sizes[start])
+        self._inputs = [empty_aligned(to_read, dtype) for _ in range(self._n_workers)]
+
+    def write(self, blocks: Sequence[slice], out: FloatArray) -> None:
+        """Overwrite an array with the activations of successive blocks.
+
+        Raises
+        ------
+        ValueError
+            If rows that are read are not finite, or activations are more than the dtype holds.
+        """
+        first = blocks[0].start
+
+        def write_block(rows: slice, worker: int) -> None:
+            layers = self._scratch[worker].rows(slice(rows.stop - rows.start))
+            layers.a[0], layers.a[-1] = self._rows(rows, worker), out[rows.start - first : rows.stop - first]
+            if self._network.activations[self._stop - 1].in_place:
+                layers.z[-1] = layers.a[-1]
+            self._network.forward(self._parameters, layers, self._start)
+            if not np.isfinite(layers.a[-1]).all():
+                raise ValueError(
+                    f"the activations of rows {rows.start} to {rows.stop} are more than {self._X.dtype} holds; scale"
+                    " the rows to about 1, or use float64."
+                )
+
+        self._engine.for_each(write_block, blocks)
+
+    def in_order(self) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield the activations of some blocks after another, for who keeps something smaller, or in another place.
+
+        Yields
+        ------
+        rows : slice
+            Of successive rows.
+        activations : array of shape (n_rows, n_units)
+            To be used before the next ones are asked for: they take the same place.
+        """
+        at_once = min(_BLOCKS_AT_ONCE * self._n_workers, len(self.blocks))
+        out = np.empty((at_once * self._longest, self.shape[1]), self._X.dtype)
+        for number in range(0, len(self.blocks), at_once):
+            some = self.blocks[number : number + at_once]
+            rows = slice(some[0].start, some[-1].stop)
+            self.write(some, out)
+            yield rows, out[: rows.stop - rows.start]
+
+    def _rows(self, rows: slice, worker: int) -> FloatArray:
+        if not isinstance(self._X, RowSource):
+            return self._X[rows]
+        read = self._X.read(rows.start, rows.stop, self._inputs[worker][: rows.stop - rows.start])
+        if not np.isfinite(read).all():
+            raise ValueError(f"{self._X.name} contains NaN or infinity, in rows {rows.start} to {rows.stop}.")
+        return read

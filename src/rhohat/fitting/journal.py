@@ -1,0 +1,428 @@
+"""What a fit has done so far: kept for Ctrl-C, written to checkpoints, and resumed from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from os import PathLike
+from pathlib import Path, PurePath
+from types import CodeType, TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import CheckpointError, CheckpointWarning
+from rhohat.data import RowSource, open_rows
+from rhohat.fitting.checkpoints import Checkpoints
+from rhohat.solvers import RunState, SolverResult, as_solver
+
+__all__ = ["AS_IT_WAS", "CheckpointSchedule", "Journal", "describe", "describe_estimator", "describe_rows"]
+
+#: In the place of a setting that shall be that of the fit which is resumed.
+AS_IT_WAS = object()
+
+_SHORT_ARRAY = 16  # numbers, that are shown one by one
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class Minimise(Protocol):
+    """Runs a solver, on what it was given elsewhere."""
+
+    def __call__(self, *, keeper: Journal, resume_from: RunState | None) -> SolverResult:
+        """Return what the solver found."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointSchedule:
+    """How often a checkpoint is written.
+
+    Parameters
+    ----------
+    every : int or str
+        Iterations, or updates of θ by mini-batches; or a time, such as "30 s", "5 min" or "1 h".
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+
+    every: int | str
+
+    def __post_init__(self) -> None:
+        if self.seconds is None and not (isinstance(self.every, int | np.integer) and self.every >= 1):
+            raise ValueError(
+                f"checkpoint_every must be a number of iterations, at least 1, or a time such as '30 s', '5 min' or"
+                f" '1 h'; got {self.every!r}."
+            )
+
+    @property
+    def seconds(self) -> float | None:
+        """The time between checkpoints, if it is one."""
+        if not isinstance(self.every, str):
+            return None
+        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*(s|min|h)\s*", self.every)
+        return float(found[1]) * _UNITS[found[2]] if found else None
+
+
+class Journal:
+    """The record of a fit while it is under way, which may consist of several stages, one solver's run each.
+
+    It is a context manager: where the fit ends before its end, for whatever reason, the last complete state is written.
+
+    Parameters
+    ----------
+    folder : path or None
+        For checkpoints; None keeps none.
+    schedule : CheckpointSchedule
+    resume : bool
+    settings : dict
+        What makes the fit what it is, as JSON holds it.
+    data : callable
+        Returns the same of the data, which takes reading them; asked for where checkpoints are kept.
+    part : bool, default=False
+        Whether this is a part of a larger fit, which has said what is to be said, and shall go on where disks are full.
+
+    Attributes
+    ----------
+    seed : int or None
+        That of the fit; see `keep_seed`.
+    found : dict
+        The settings of the fit that is resumed; empty if none is.
+    interrupted : SolverResult or None
+        What the fit came to before Ctrl-C.
+
+    Raises
+    ------
+    CheckpointError
+        If there is nothing that may be resumed, or something that would be overwritten.
+    OSError
+        If the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        folder: str | PathLike[str] | None,
+        schedule: CheckpointSchedule,
+        resume: bool,
+        settings: dict[str, Any],
+        data: Callable[[], dict[str, Any]],
+        *,
+        part: bool = False,
+    ) -> None:
+        self.seed: int | None = None
+        self.found: dict[str, Any] = {}
+        self.interrupted: SolverResult | None = None
+        self._checkpoints = None if folder is None else Checkpoints(folder)
+        self._schedule, self._part = schedule, part
+        self._identity: dict[str, Any] = settings
+        self._record: dict[str, Any] = {}  # of the checkpoint that is resumed
+        self._arrays: dict[str, FloatArray] = {}
+        self._finished: list[dict[str, Any]] = []  # the stages done, by their results
+        self._last_theta: FloatArray | None = None  # of the last of them
+        self._stage = ""
+        self._capture: Callable[[], RunState] | None = None
+        self._progress = 0
+        #: When a checkpoint was written last, and how far the fit was then; None before the first.
+        self._saved_at: tuple[float, tuple[int, str, int]] | None = None
+        if self._checkpoints is not None:
+            self._open(self._checkpoints, resume, data)
+
+    @classmethod
+    def of_nothing(cls) -> Self:
+        """Return a record that is not written."""
+        return cls(None, CheckpointSchedule(1), False, {}, dict)
+
+    @property
+    def result(self) -> SolverResult | None:
+        """The result of the fit that is resumed, if that had come to its end."""
+        complete = self._record.get("complete")
+        return None if complete is None else _result_from(complete, self._arrays["theta"])
+
+    @property
+    def stage(self) -> str:
+        """The stage at work, or that was last."""
+        return self._stage
+
+    def solve(self, stage: str, minimise: Minimise) -> SolverResult:
+        """Run a solver; or go on with what it had done, or take what it had found, in the fit that is resumed.
+
+        Parameters
+        ----------
+        stage : str
+            A name that no other stage has.
+        minimise : callable
+        """
+        self._stage, self._capture, self._progress = stage, None, 0
+        for done in self._record.get("finished", []):
+            if done["stage"] == stage:
+                self._finished.append(done)
+                self._last_theta = self._arrays["theta"]
+                return _result_from(done["result"], self._last_theta)
+        state = None
+        if self._record.get("stage") == stage:
+            own = {name[4:]: array for name, array in self._arrays.items() if name.startswith("run ")}
+            state = RunState(self._record["run"], own)
+        self._record, self._arrays = {}, {}
+        result = minimise(keeper=self, resume_from=state)
+        if result.status != "stopped":  # else it may be resumed where it was stopped
+            self._capture = None
+            self._finished.append({"stage": stage, "result": _record_of(result)})
+            self._last_theta = result.theta
+        return result
+
+    def keep_seed(self, draw: Callable[[], int]) -> int:
+        """Return the seed of the fit that is resumed, or draw one, which will be part of every checkpoint."""
+        if self.seed is None:
+            self.seed = draw()
+        return self.seed
+
+    def note(self) -> None:
+        """Write a checkpoint of no state, which keeps the seed and what the fit is."""
+        if self._checkpoints is not None:
+            self._write({}, {})
+
+    def finish(self, result: SolverResult) -> None:
+        """Write the last checkpoint: the fit's result; or the last state, where a callback has stopped it."""
+        if self._checkpoints is None:
+            return
+        if result.status == "stopped" and self._capture is not None:
+            self._write_state()
+        else:
+            self._write({"complete": _record_of(result)}, {"theta": result.theta}, may_fail=True)
+
+    def offer(self, progress: int, capture: Callable[[], RunState]) -> None:
+        """Take a state in, and write it if it is time; see `rhohat.solvers.Keeper`."""
+        self._progress, self._capture = progress, capture
+        if self._checkpoints is not None and self._is_due():
+            self._write_state()
+
+    def withdraw(self) -> None:
+        """Forget the last state, as it is about to change."""
+        self._capture = None
+
+    def state(self) -> RunState | None:
+        """Return the state of the stage at work, if it is known."""
+        return None if self._capture is None else self._capture()
+
+    @property
+    def last_theta(self) -> FloatArray | None:
+        """Where the last finished stage ended, if one did."""
+        return self._last_theta
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            is_new = self._saved_at is not None and self._saved_at[1] != self._place
+            is_known = self._capture is not None or self._last_theta is not None
+            if kind is not None and self._checkpoints is not None and is_new and is_known:
+                self._write_state()
+        finally:
+            self._capture = None
+            if self._checkpoints is not None:
+                self._checkpoints.unlock()
+
+    def _open(self, checkpoints: Checkpoints, resume: bool, data: Callable[[], dict[str, Any]]) -> None:
+        folder = checkpoints.folder
+        try:
+            checkpoints.lock()
+        except OSError as error:
+            raise _explain(error, checkpoints) from None
+        try:
+            newest = checkpoints.newest()
+            if newest is not None and not resume:
+                raise CheckpointError(
+                    f"{folder} holds checkpoints of an earlier fit; set resume=True to go on with that, name another"
+                    " folder, or delete this one."
+                )
+            if newest is not None:
+                self._record, self._arrays = newest
+                self.found, self.seed = self._record["identity"], self._record["seed"]
+                self._refuse_differences(folder)
+            elif resume and not self._part:
+                print(f"rhohat: no checkpoint in {folder} yet; the fit starts.", file=sys.stderr)
+            self._identity |= data()
+            if newest is not None:
+                self._refuse_differences(folder)
+            for name in [name for name, value in self._identity.items() if value is AS_IT_WAS]:
+                self._identity[name] = self.found.get(name)
+        except BaseException:
+            checkpoints.unlock()
+            raise
+
+    def _refuse_differences(self, folder: Path) -> None:
+        """Raise CheckpointError where what is known of the fit is another than that of the checkpoint."""
+        settings = {name: value for name, value in self._identity.items() if value is not AS_IT_WAS}
+        differences = list(_differences({name: self.found.get(name) for name in settings}, settings))
+        if differences:
+            raise CheckpointError(f"{folder} holds checkpoints of another fit: {'; '.join(differences)}.")
+
+    @property
+    def _place(self) -> tuple[int, str, int]:
+        """How far the fit is."""
+        return len(self._finished), self._stage, -1 if self._capture is None else self._progress
+
+    def _is_due(self) -> bool:
+        if self._saved_at is None:
+            return True
+        when, (_, stage, progress) = self._saved_at
+        if self._schedule.seconds is not None:
+            return time.monotonic() - when >= self._schedule.seconds
+        return stage != self._stage or self._progress - progress >= int(self._schedule.every)
+
+    def _write_state(self) -> None:
+        record: dict[str, Any] = {"finished": self._finished}
+        arrays: dict[str, FloatArray] = {}
+        state = self.state()
+        if state is not None:
+            record |= {"stage": self._stage, "run": state.record}
+            arrays |= {f"run {name}": array for name, array in state.arrays.items()}
+        if self._last_theta is not None:
+            arrays["theta"] = self._last_theta
+        self._write(record, arrays)
+
+    def _write(self, record: dict[str, Any], arrays: dict[str, FloatArray], *, may_fail: bool = False) -> None:
+        """Write a checkpoint. Only the first one of a fit may end it, as nothing is lost then."""
+        assert self._checkpoints is not None
+        try:
+            self._checkpoints.save({**record, "identity": self._identity, "seed": self.seed}, arrays)
+        except OSError as error:
+            failure = _explain(error, self._checkpoints)
+            if self._saved_at is None and not (may_fail or self._part):
+                raise failure from None
+            warnings.warn(
+                f"{failure.strerror} The fit goes on; the last checkpoint stays as it is.",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+        self._saved_at = time.monotonic(), self._place
+
+
+def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:
+    """Return an error of the same kind that says what could not be done."""
+    reason = error.strerror or str(error)
+    return type(error)(
+        error.errno,
+        f"No checkpoint can be written to {checkpoints.folder}: {reason}. Give another folder, or make room there.",
+    )
+
+
+#: Parameters that change no bit of what is learned, or only by what is described beside them.
+_FREE = {
+    "n_jobs", "engine", "callbacks", "verbose", "checkpoint", "checkpoint_every", "resume", "warm_start", "memory_limit"
+}  # fmt: skip
+
+
+def describe_estimator(estimator: Any) -> dict[str, Any]:
+    """Return an estimator's class and those parameters that matter to what it learns."""
+    parameters = estimator.get_params(deep=False)
+    if isinstance(parameters.get("solver"), str):
+        parameters["solver"] = as_solver(parameters["solver"])
+    settings = {name: describe(value) for name, value in parameters.items() if name not in _FREE}
+    engine = "threads" if parameters.get("engine") is None else type(parameters["engine"]).__name__
+    return {"class": type(estimator).__name__, "engine": engine, **settings}
+
+
+def describe(value: Any, known: tuple[int, ...] = ()) -> Any:
+    """Return what tells a setting apart from another, as JSON holds it.
+
+    Objects are described by their class and attributes, functions by name, code and what they refer to, arrays that
+    are long by a digest.
+    """
+    if id(value) in known:
+        return "itself"
+    inner = partial(describe, known=(*known, id(value)))
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        if value.size <= _SHORT_ARRAY and value.dtype.kind in "biuf":
+            return value.tolist()
+        return f"array {value.shape} {value.dtype} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+    if isinstance(value, Mapping):
+        return {str(name): inner(one) for name, one in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((inner(one) for one in value), key=repr)
+    if isinstance(value, Sequence | np.ndarray):
+        return [inner(one) for one in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return describe_estimator(value)
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        return _describe_function(value, inner)
+    return {"class": type(value).__qualname__} | {name: inner(one) for name, one in _attributes_of(value).items()}
+
+
+def _describe_function(function: Any, describe: Callable[[Any], Any]) -> Any:
+    """Return the name of a class or function; of one that is defined by its user, what it does, too."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    code = getattr(function, "__code__", None)
+    if code is None or name.startswith("rhohat."):
+        return name
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    refers_to = [describe(one) for one in (function.__defaults__, function.__kwdefaults__, cells)]
+    return {"function": name, "code": _digest_of_code(code), "refers to": refers_to}
+
+
+def _digest_of_code(code: CodeType) -> str:
+    constants = [_digest_of_code(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return hashlib.sha256(repr((code.co_code, code.co_names, constants)).encode()).hexdigest()[:16]
+
+
+def _attributes_of(value: Any) -> dict[str, Any]:
+    """Return what an object consists of."""
+    if isinstance(value, partial):
+        return {"function": value.func, "arguments": value.args, "keywords": value.keywords}
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    slots = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
+    return {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
+
+
+def describe_rows(rows: Any) -> Any:
+    """Return shape, dtype and a digest of all numbers of an array or a row source; None for None."""
+    if rows is None:
+        return None
+    source = rows if isinstance(rows, RowSource) else open_rows(np.asarray(rows).reshape(len(rows), -1))
+    return {"shape": list(rows.shape), "dtype": str(source.dtype), "digest": source.fingerprint()}
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Any:
+    """Yield a phrase for everything that is not the same."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            inner = f"{name}.{key}" if name else key
+            yield from _differences(before.get(key), now.get(key), inner)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for index, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(one, other, f"{name}[{index}]")
+    elif before != now and not (before != before and now != now):
+        if name.endswith(".digest"):
+            yield f"the numbers in {name.removesuffix('.digest')} are not the same"
+        else:
+            yield f"{name} was {before!r} there and is {now!r} now"
+
+
+def _record_of(result: SolverResult) -> dict[str, Any]:
+    """Return all of a result but θ, as JSON holds it."""
+    record = {field.name: getattr(result, field.name) for field in dataclasses.fields(result) if field.name != "theta"}
+    record["warm_up_evaluations"] = list(result.warm_up_evaluations.items())  # JSON knows texts as keys only
+    return record
+
+
+def _result_from(record: dict[str, Any], theta: FloatArray) -> SolverResult:
+    evaluations = {int(n_rows): int(count) for n_rows, count in record["warm_up_evaluations"]}
+    return SolverResult(**{**record, "warm_up_evaluations": evaluations}, theta=theta)

@@ -1,0 +1,364 @@
+"""What a fit will hold in memory, known before it starts, and cut to fit a limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from rhohat.common.blocks import row_blocks
+from rhohat.data import RowSource
+from rhohat.objective import Problem
+from rhohat.solvers import LBFGS, Adam, FullBatchSolver, MiniBatchSolver, Solver
+
+__all__ = ["MemoryPlan", "as_bytes", "bytes_per_row", "order_of_rows", "plan_memory", "show_bytes", "warm_up_sizes"]
+
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+          "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
+
+#: What may be held without a limit.
+_CACHE, _SUBSET, _WINDOW = 2**30, 2**28, 2**28
+
+_BLOCKS_HELD = 3  # of those that all rows are looked through by: one read, one converted, one that is picked from
+_FIRST_ROWS, _GROWTH = 1000, 3  # of a warm-up
+_FOR_WINDOWS, _FOR_SUBSETS = 1 / 3, 1 / 4  # of the limit
+_NUMBERS_OF_ROWS = 32  # bytes for each row: permutations, and what is taken from them
+_SPENT = 0.9  # of what is free, on hidden activations: no plan is exact
+_HELD_OUT = 0.75  # of a window: a quarter, as it was read, with its targets, and corrupted
+_VECTORS = 12  # of θ's length, float64: iterates, trial points, gradients, directions, and what is made on the way
+
+
+def as_bytes(limit: int | str) -> int:
+    """Return a number of bytes, given as such or as text.
+
+    Parameters
+    ----------
+    limit : int or str
+        Such as ``512_000_000``, "512 MB" or "1.5 GiB".
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is no such thing.
+
+    Examples
+    --------
+    >>> as_bytes("512 MB"), as_bytes("1 GiB")
+    (512000000, 1073741824)
+    """
+    if isinstance(limit, Integral) and limit >= 1:
+        return int(limit)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", limit) if isinstance(limit, str) else None
+    if found is None or found[2] not in _UNITS or float(found[1]) == 0:
+        raise ValueError(
+            f"memory_limit must be a number of bytes, or a text such as '512 MB' or '2 GiB'; got {limit!r}."
+        )
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def show_bytes(n_bytes: float) -> str:
+    """Return a number of bytes in a unit that suits it.
+
+    Examples
+    --------
+    >>> show_bytes(512_000_000), show_bytes(3_289 * 8), show_bytes(0)
+    ('512 MB', '26.3 kB', '0 B')
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.3g} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a fit will hold in memory beside interpreter, libraries, and arrays that it was given.
+
+    Attributes
+    ----------
+    limit : int or None
+        Bytes.
+    parts : tuple of (str, int)
+        What is held, and its bytes.
+    cache_bytes : int
+        For hidden activations between the two passes of an evaluation.
+    subset_bytes : int
+        For the rows of a subset in a warm-up.
+    window_bytes : int
+        For the windows in which mini-batches from a source are shuffled.
+    by_blocks : bool
+        Whether rows in memory are corrupted or converted block by block, as copies of them would not fit.
+    """
+
+    limit: int | None
+    parts: tuple[tuple[str, int], ...]
+    cache_bytes: int
+    subset_bytes: int
+    window_bytes: int
+    by_blocks: bool
+
+    @property
+    def total(self) -> int:
+        """Bytes, all parts together."""
+        return _sum(self.parts)
+
+    def __str__(self) -> str:
+        """Return a table, a line for each part."""
+        limit = "" if self.limit is None else f" of the {show_bytes(self.limit)} allowed"
+        width = max(len(name) for name, _ in self.parts)
+        lines = [f"{name:{width}}  {show_bytes(n_bytes):>8}" for name, n_bytes in self.parts]
+        return "\n".join([f"memory that the fit will hold: {show_bytes(self.total)}{limit}", *lines])
+
+
+def plan_memory(
+    problem: Problem, solver: Solver, n_workers: int, limit: int | None, *, checkpoints: bool = False
+) -> MemoryPlan:
+    """Return what training will hold, and how much it may spend where it can choose.
+
+    Parameters
+    ----------
+    problem : Problem
+    solver : Solver
+    n_workers : int
+        Threads.
+    limit : int or None
+        Bytes; None allows 1 GiB for hidden activations, and 256 MB for a subset or for windows.
+    checkpoints : bool, default=False
+        Whether states are written, of which a copy is made then.
+
+    Returns
+    -------
+    MemoryPlan
+
+    Raises
+    ------
+    ValueError
+        If the limit is too low; the message has the least that would do.
+    """
+    plan = _plan(problem, solver, n_workers, limit, checkpoints)
+    if limit is not None and plan.total > limit:
+        enough = limit
+        while _plan(problem, solver, n_workers, enough, checkpoints).total > enough:
+            enough = int(1.05 * enough) + 1
+        found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in plan.parts if size)
+        raise ValueError(
+            f"memory_limit={show_bytes(limit)} is too low: {show_bytes(enough)} would do ({found}). Raise"
+            f" it{_advice(solver)}."
+        )
+    return plan
+
+
+def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, checkpoints: bool) -> MemoryPlan:
+    """Return what would be held with a limit, whether it fits or not."""
+    n_samples, row = problem.X.shape[0], bytes_per_row(problem)
+    hidden = problem.X.dtype.itemsize * _cached_per_row(problem)
+    subset, window = _order_bytes(solver, row, hidden, limit)
+    sizes = warm_up_sizes(n_samples, row, subset)
+    largest = max(sizes, default=0)
+    parts = [
+        *_parts_of_parameters(problem, solver, checkpoints),
+        *_parts_of_work(problem, solver, n_workers, bool(sizes)),
+        *_parts_of_rows(problem, solver, window),
+    ]
+    copies = _copies(problem, solver)
+    by_blocks = limit is not None and copies > max(0, limit - _sum(parts)) / 2
+    if copies and not by_blocks:
+        parts.append(("copies of the rows, corrupted or in float32", copies))
+    cache, kept = _CACHE, 0
+    if limit is not None:
+        cache = 0 if isinstance(solver, MiniBatchSolver) else max(0, int(_SPENT * (limit - _sum(parts))))
+    if hidden and not isinstance(solver, MiniBatchSolver):
+        kept = min(n_samples, cache // hidden)
+        share = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
+        parts.append((f"hidden activations kept for pass 2{share}", kept * hidden))
+    # A subset is gone when activations of all rows are kept: the two share the memory.
+    of_subset = largest * (row + hidden + _bytes_of_tangents(problem))
+    if of_subset > kept * hidden:
+        parts.append((f"rows of the warm-up, {largest:,} at most", of_subset - kept * hidden))
+    return MemoryPlan(limit, tuple(parts), cache, subset, window, by_blocks)
+
+
+def _order_bytes(solver: Solver, row: int, hidden: int, limit: int | None) -> tuple[int, int]:
+    """Return what the rows of a subset, and all windows, may take, given the bytes of a row and what is kept of it.
+
+    It chooses the order of rows. So it depends on the limit and on shapes only, not on threads or checkpoints.
+    """
+    if isinstance(solver, MiniBatchSolver):
+        held_out = _HELD_OUT if solver.early_stopping else 0.0
+        return 0, _WINDOW if limit is None else min(_WINDOW, int(limit * _FOR_WINDOWS / (1 + held_out)))
+    if not (isinstance(solver, FullBatchSolver) and solver.warm_up):
+        return 0, 0
+    return _SUBSET if limit is None else min(_SUBSET, int(limit * _FOR_SUBSETS * row / (row + hidden))), 0
+
+
+def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) -> Iterator[tuple[str, int]]:
+    """Yield what is as long as θ, by name."""
+    theta = 8 * problem.network.n_parameters
+    history = _history(solver, theta)
+    yield "parameters and gradients", _VECTORS * theta
+    yield from history
+    if checkpoints:
+        vectors = 6
+        if isinstance(solver, MiniBatchSolver):  # and the best θ, by the mean over epochs and on the rows held out
+            vectors = 9 if solver.early_stopping else 7
+        yield "a checkpoint while it is written", 2 * (_sum(history) + vectors * theta)
+
+
+def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: bool) -> Iterator[tuple[str, int]]:
+    """Yield what threads work in, and the numbers by which rows are put in order, by name."""
+    n_samples = problem.X.shape[0]
+    if isinstance(solver, MiniBatchSolver):
+        yield "mini-batches and their layers", _batches(problem, solver, n_workers)
+        yield "the order of the rows", _NUMBERS_OF_ROWS * n_samples
+    else:
+        yield f"scratch of {n_workers} threads", _scratch(problem, n_workers, n_samples)
+        if warms_up:
+            yield "the order of the rows", _NUMBERS_OF_ROWS // 2 * n_samples
+
+
+def _parts_of_rows(problem: Problem, solver: Solver, window: int) -> Iterator[tuple[str, int]]:
+    """Yield what is held of rows and targets, by name."""
+    n_samples, row = problem.X.shape[0], bytes_per_row(problem)
+    if isinstance(problem.y, np.ndarray):
+        yield "targets, in the units of the outputs", 2 * problem.y.nbytes
+    read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
+    if read:
+        at_once = sum(rows.rows_at_once * rows.shape[1] * rows.dtype.itemsize for rows in read)
+        yield "blocks that rows are read by", _BLOCKS_HELD * at_once + sum(rows.held_bytes for rows in read)
+    if not isinstance(solver, MiniBatchSolver):
+        return
+    if read:
+        yield "windows that rows are shuffled in", min(window, 2 * n_samples * row)
+    if solver.early_stopping:
+        of_read = int(_HELD_OUT * min(window, n_samples * row))
+        yield "rows held out", of_read if read else int(_held_out_in_memory(problem, solver))
+
+
+def _sum(parts: Iterable[tuple[str, int]]) -> int:
+    return sum(size for _, size in parts)
+
+
+def order_of_rows(problem: Problem, solver: Solver, plan: MemoryPlan) -> Any:
+    """Return what determines the order in which rows are looked at, beside the seed and shapes.
+
+    Parameters
+    ----------
+    problem : Problem
+    solver : Solver
+    plan : MemoryPlan
+
+    Returns
+    -------
+    str or dict
+    """
+    width = bytes_per_row(problem)
+    if not isinstance(solver, MiniBatchSolver):
+        return {"subsets of the warm-up": warm_up_sizes(problem.X.shape[0], width, plan.subset_bytes)}
+    read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
+    n_bytes = sum(rows.shape[0] * rows.shape[1] * rows.dtype.itemsize for rows in read)
+    if n_bytes <= plan.window_bytes:
+        return "all rows are shuffled together"
+    together = max(rows.rows_stored_together for rows in read)
+    return {"bytes of windows": plan.window_bytes, "rows stored together": together}
+
+
+def warm_up_sizes(n_samples: int, row_bytes: int, subset_bytes: int) -> list[int]:
+    """Return the numbers of rows that a warm-up looks at: each less than half of all, and within the bytes given.
+
+    Examples
+    --------
+    >>> warm_up_sizes(10_000, 512, 2**28), warm_up_sizes(2_000_000, 3136, 10**8)
+    ([1000, 3000], [1000, 3000, 9000, 27000])
+    """
+    sizes, n_rows = [], _FIRST_ROWS
+    while 2 * n_rows < n_samples and n_rows * row_bytes <= subset_bytes:
+        sizes.append(n_rows)
+        n_rows *= _GROWTH
+    return sizes
+
+
+def _history(solver: Solver, theta: int) -> list[tuple[str, int]]:
+    """Return what the solver remembers of earlier iterations, by name, given θ's bytes in float64."""
+    if isinstance(solver, LBFGS):
+        n_pairs = solver.pairs(theta // 8)
+        return [(f"the {n_pairs} pairs of L-BFGS", 2 * n_pairs * theta)]
+    if isinstance(solver, MiniBatchSolver):
+        name = "moments of Adam" if isinstance(solver, Adam) else "running sums of the solver"
+        return [(name, len(solver.moment_names) * theta)]
+    return [("vectors of the solver", 8 * theta)]
+
+
+def _advice(solver: Solver) -> str:
+    if isinstance(solver, LBFGS):
+        return ", or keep fewer pairs: solver=LBFGS(memory=10)"
+    return ", or use smaller batches" if isinstance(solver, MiniBatchSolver) else ""
+
+
+def bytes_per_row(problem: Problem) -> int:
+    """Return the bytes of a row of inputs, and of its targets where these are other numbers."""
+    columns = problem.X.shape[1]
+    if problem.y is not None or problem.corruption is not None:
+        columns += problem.network.layer_sizes[-1]
+    return int(columns * problem.X.dtype.itemsize)
+
+
+def _cached_per_row(problem: Problem) -> int:
+    """Return how many numbers of a row are kept from pass 1 to pass 2."""
+    return problem.network.numbers_per_row(problem.cost.depth)
+
+
+def _bytes_of_tangents(problem: Problem) -> int:
+    """Return the bytes of a row's tangents."""
+    return 0 if problem.tangents is None else int(np.prod(problem.tangents.shape[1:])) * problem.tangents.itemsize
+
+
+def _tangents_through_layers(problem: Problem) -> int:
+    """Return the bytes that a tangent of a row takes in all layers, forward and back; one is on its way at a time."""
+    if problem.tangents is None:
+        return 0
+    return 8 * problem.network.numbers_per_row() * problem.X.dtype.itemsize
+
+
+def _held_out_in_memory(problem: Problem, solver: MiniBatchSolver) -> float:
+    """Return the bytes of copies of the rows held out."""
+    return 2 * solver.validation_fraction * problem.X.shape[0] * (bytes_per_row(problem) + _bytes_of_tangents(problem))
+
+
+def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
+    """Return the bytes of the workers' layers and deltas, of what they read, and of the gradients they add up."""
+    network, itemsize = problem.network, problem.X.dtype.itemsize
+    blocks = row_blocks(n_samples, network.layer_sizes, itemsize)
+    longest = max(block.stop - block.start for block in blocks)
+    n_workers = min(n_workers, len(blocks))
+    per_row = itemsize * 3 * network.numbers_per_row() + _tangents_through_layers(problem)
+    read = bytes_per_row(problem) if isinstance(problem.X, RowSource) or isinstance(problem.y, RowSource) else 0
+    buffers = (1 if n_workers == 1 else 2 * n_workers) * network.n_parameters * itemsize
+    return n_workers * longest * (per_row + read) + buffers
+
+
+def _batches(problem: Problem, solver: MiniBatchSolver, n_workers: int) -> int:
+    """Return the bytes of three batches of rows, and of the layers and gradients of one."""
+    network, itemsize = problem.network, problem.X.dtype.itemsize
+    n_rows = min(solver.batch_size, problem.X.shape[0])
+    columns = network.layer_sizes[0] + network.layer_sizes[-1]
+    per_row = itemsize * (3 * columns + 3 * network.numbers_per_row())
+    per_row += 3 * _bytes_of_tangents(problem) + _tangents_through_layers(problem)
+    return n_rows * per_row + (n_workers + 2) * network.n_parameters * itemsize
+
+
+def _copies(problem: Problem, solver: Solver) -> int:
+    """Return the bytes of whole copies of rows in memory that training would make."""
+    if isinstance(problem.X, RowSource) or isinstance(solver, MiniBatchSolver):
+        return 0
+    n_bytes = int(np.prod(problem.X.shape)) * problem.X.dtype.itemsize
+    corrupted = n_bytes if problem.corruption is not None else 0
+    converted = isinstance(solver, FullBatchSolver) and solver.float32_first and problem.X.dtype != np.float32
+    return corrupted + (n_bytes // 2 if converted else 0)

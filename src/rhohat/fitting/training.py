@@ -1,0 +1,270 @@
+"""Where objective, engine and solver meet: a problem and a start in, a solver's result out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.randomness import keyed_generator
+from rhohat.data import RowSource, open_rows
+from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.fitting.journal import Journal
+from rhohat.fitting.memory import MemoryPlan, bytes_per_row, warm_up_sizes
+from rhohat.fitting.problems import check_solver, choose_rows, corrupt
+from rhohat.objective import Problem, make_objective
+from rhohat.objective.mini_batches import MiniBatches
+from rhohat.solvers import (
+    Callback,
+    FullBatchSolver,
+    MiniBatchSolver,
+    MiniBatchState,
+    RunState,
+    Solver,
+    SolverResult,
+)
+from rhohat.solvers.base import Point
+
+__all__ = ["Training", "train"]
+
+
+# In float32, J is computed to about 1e-7 of itself; what is to be had below this is left to float64.
+_FLOAT32_IMPROVEMENT = 1e-5
+
+_MOST_WARM_UP_ITERATIONS = 200
+_WARM_UP = "warm-up on"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a problem is to be trained.
+
+    Attributes
+    ----------
+    solver : Solver
+    threads : ThreadEngine
+    seed : int
+        Of the corruption, the shuffling, the subsets, and the choice of rows held out.
+    max_iter, tol, callbacks
+        See `Solver.minimize`.
+    memory : MemoryPlan
+    journal : Journal
+    cluster : DaskEngine or None
+        Evaluates J over all rows in the place of the threads.
+    n_corruptions : int
+        Solvers that see all rows at once are run so many times, each on a fresh corruption and from where the last one
+        ended.
+    state : MiniBatchState or None
+        From which a solver by mini-batches goes on.
+    warm_up : bool
+        False where the start is better than what a subset of the rows would lead to.
+    """
+
+    solver: Solver
+    threads: ThreadEngine
+    seed: int
+    max_iter: int
+    tol: float
+    callbacks: Sequence[Callback]
+    memory: MemoryPlan
+    journal: Journal
+    cluster: DaskEngine | None = None
+    n_corruptions: int = 1
+    state: MiniBatchState | None = None
+    warm_up: bool = True
+
+
+def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
+    """Minimise J over the rows of a problem.
+
+    A solver that sees all rows in every evaluation spends its first iterations on growing random subsets of the rows,
+    if it says so, there are more than 2,000, and the start is not known to be good: on 1,000, 3,000, 9,000 and so on,
+    each less than half of them, and no larger than the memory plan allows. A subset gets half of `max_iter`, 200
+    iterations at most. They are drawn once, one within the next. Neither callbacks nor the record of J know of them, as
+    the cost of a subset is another.
+
+    With `float32_first`, that and the first iterations over all rows are computed in float32; callbacks see the latter.
+
+    Every run of a solver is a stage of the journal. Ctrl-C leaves the journal with what was found so far.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : array of shape (n_parameters,)
+        Where to start.
+    training : Training
+
+    Returns
+    -------
+    SolverResult
+        Of all runs over all rows together.
+    """
+    solver, journal = training.solver, training.journal
+    results: list[SolverResult] = []
+    warm_up_evaluations: dict[int, int] = {}
+    check_solver(problem, solver)
+    if training.memory.by_blocks and not isinstance(problem.X, RowSource):
+        problem = replace(problem, X=open_rows(problem.X))
+    if journal.result is not None:
+        return journal.result
+    with training.threads.session():
+        try:
+            if isinstance(solver, MiniBatchSolver):
+                results.append(_solve_in_batches(problem, theta, solver, training))
+            else:
+                for epoch in range(training.n_corruptions if problem.corruption is not None else 1):
+                    corrupted = corrupt(problem, training.seed, epoch)
+                    if epoch == 0 and training.warm_up and isinstance(solver, FullBatchSolver) and solver.warm_up:
+                        theta = _warm_up(corrupted, theta, solver, training, warm_up_evaluations)
+                    _solve(corrupted, theta, solver, training, epoch, results)
+                    theta = results[-1].theta
+                    if results[-1].status in ("stopped", "diverged", "not_finite"):
+                        break
+        except KeyboardInterrupt:
+            journal.interrupted = _interrupted(journal, results, warm_up_evaluations)
+            raise
+        result = _join(results, warm_up_evaluations)
+        journal.finish(result)
+    return result
+
+
+def _interrupted(
+    journal: Journal, results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]
+) -> SolverResult | None:
+    """Return what a fit has come to when Ctrl-C ends it; None where nothing is known but the start."""
+    state, in_warm_up = journal.state(), journal.stage.startswith(_WARM_UP)
+    if state is not None and not in_warm_up:
+        results = [*results, _result_of(state)]
+    elif not results:
+        theta = journal.last_theta if state is None else state.arrays["theta"]
+        if theta is None:
+            return None
+        results = [_no_iterations(theta)]
+    n_iter = sum(result.n_iter for result in results)
+    message = f"The fit was interrupted after {n_iter} iterations over all rows."
+    return replace(_join(results, warm_up_evaluations), status="interrupted", message=message)
+
+
+def _result_of(state: RunState) -> SolverResult:
+    """Return the state of a run as a result."""
+    record, point = state.record, Point.from_state(state, "point")
+    return SolverResult(
+        theta=state.arrays["theta"].astype(np.float64),
+        value=point.value,
+        terms=point.terms,
+        gradient_norm=point.gradient_norm,
+        n_iter=record["n_iter"],
+        n_evaluations=record["n_evaluations"],
+        status="interrupted",
+        message="",
+        loss_curve=record["loss_curve"],
+        terms_curve=record["terms_curve"],
+        validation_curve=record["validation_curve"],
+    )
+
+
+def _no_iterations(theta: FloatArray) -> SolverResult:
+    """Return the result of a run that has not done an iteration over all rows."""
+    nan = float("nan")
+    return SolverResult(theta.astype(np.float64), nan, {}, nan, 0, 0, "interrupted", "", [], {})
+
+
+def _solve_in_batches(problem: Problem, theta: FloatArray, solver: MiniBatchSolver, training: Training) -> SolverResult:
+    held_out = solver.validation_fraction if solver.early_stopping else 0.0
+    memory = training.memory
+    batches = MiniBatches(
+        problem,
+        training.threads,
+        seed=training.seed,
+        validation_fraction=held_out,
+        window_bytes=memory.window_bytes,
+        cache_bytes=memory.cache_bytes,
+    )
+    return training.journal.solve(
+        "epochs", partial(solver.minimize, batches, theta, **_limits(training), state=training.state)
+    )
+
+
+def _limits(training: Training) -> dict[str, Any]:
+    return {"max_iter": training.max_iter, "tol": training.tol, "callbacks": training.callbacks}
+
+
+def _warm_up(
+    problem: Problem,
+    theta: FloatArray,
+    solver: FullBatchSolver,
+    training: Training,
+    evaluations: dict[int, int],
+) -> FloatArray:
+    """Return where a few iterations on growing subsets of the rows lead; add evaluations by number of rows.
+
+    `make bench CASE=patches` shows the same fit without it, which takes about twice as long to the same cost.
+    """
+    n_samples, memory = problem.X.shape[0], training.memory
+    order = keyed_generator(training.seed, "warm-up").permutation(n_samples)
+    dtype = np.float32 if solver.float32_first else problem.X.dtype
+    max_iter = min(-(-training.max_iter // 2), _MOST_WARM_UP_ITERATIONS)
+    for n_rows in warm_up_sizes(n_samples, bytes_per_row(problem), memory.subset_bytes):
+        rows = np.sort(order[:n_rows])
+
+        def minimise(rows: NDArray[np.intp] = rows, start: FloatArray = theta, **kept: Any) -> SolverResult:
+            objective = make_objective(choose_rows(problem, rows, dtype), training.threads, memory.cache_bytes)
+            return solver.minimize(objective, start, max_iter=max_iter, tol=training.tol, **kept)
+
+        result = training.journal.solve(f"{_WARM_UP} {n_rows} rows", minimise)
+        theta, evaluations[n_rows] = result.theta, result.n_evaluations
+    return theta
+
+
+def _solve(
+    problem: Problem, theta: FloatArray, solver: Solver, training: Training, epoch: int, results: list[SolverResult]
+) -> None:
+    """Minimise J over all rows; in float32 first, where the solver says so. Results are added to those given."""
+    cache_bytes, limit = training.memory.cache_bytes, training.max_iter
+    limits = _limits(training)
+
+    def minimise(
+        solver: Solver, dtype: DTypeLike | None, start: FloatArray, limits: dict[str, Any], **kept: Any
+    ) -> Any:
+        chosen = choose_rows(problem, dtype=dtype)
+        objective = make_objective(chosen, training.cluster or training.threads, cache_bytes)
+        return solver.minimize(objective, start, **limits, **kept)
+
+    first: SolverResult | None = None
+    if isinstance(solver, FullBatchSolver) and solver.float32_first and problem.X.dtype != np.float32:
+        coarse = replace(solver, min_improvement=max(solver.min_improvement, _FLOAT32_IMPROVEMENT))
+        coarse_limits = {**limits, "max_iter": max(1, limit - 1)}
+        first = training.journal.solve(
+            f"corruption {epoch}, float32", partial(minimise, coarse, np.float32, theta, coarse_limits)
+        )
+        results.append(first)
+        if first.status in ("stopped", "diverged") or first.n_iter == limit:
+            return
+        theta, limits = first.theta, {**limits, "max_iter": limit - first.n_iter}
+    result = training.journal.solve(f"corruption {epoch}", partial(minimise, solver, None, theta, limits))
+    if first is not None and result.status == "max_iter":
+        ours, all_ = (f"{n} iterations" for n in (result.n_iter, first.n_iter + result.n_iter))
+        result = replace(result, message=result.message.replace(ours, all_, 1))
+    results.append(result)
+
+
+def _join(results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]) -> SolverResult:
+    """Return the last result with the record of all."""
+    last = results[-1]
+    return replace(
+        last,
+        n_iter=sum(result.n_iter for result in results),
+        n_evaluations=sum(result.n_evaluations for result in results),
+        n_hessian_products=sum(result.n_hessian_products for result in results),
+        loss_curve=[value for result in results for value in result.loss_curve],
+        terms_curve={
+            name: [value for result in results for value in result.terms_curve.get(name, [])]
+            for name in dict.fromkeys(name for result in results for name in result.terms_curve)
+        },
+        warm_up_evaluations=warm_up_evaluations,
+    )

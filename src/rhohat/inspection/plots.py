@@ -1,0 +1,262 @@
+"""Pictures, with Matplotlib. Each function draws on the given Axes, or on new ones, and returns them; none shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.extras import import_extra
+from rhohat.common.image_shapes import as_images, check_image_shape, square_image_shape
+from rhohat.terms.penalties import KLSparsity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_filters", "plot_kl", "plot_loss_curve", "plot_reconstructions"]
+
+
+def plot_filters(
+    filters: ArrayLike,
+    image_shape: tuple[int, ...] | None = None,
+    *,
+    normalize: str | tuple[float, float] = "each",
+    columns: int | None = None,
+    colormap: str = "gray",
+    border: int = 1,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw filters, patches or other small images as a grid.
+
+    Parameters
+    ----------
+    filters : array-like of shape (n_filters, n_features)
+        One image a row, raveled in C order; such as `SparseAutoencoder.maximal_inputs()`.
+    image_shape : tuple of int, default=None
+        (height, width); in colour (height, width, 3), or (3, height, width) where all red comes first, then all green,
+        then all blue. None: square, if n_features allows it, in grey or else as (height, width, 3).
+    normalize : {"each", "all"} or tuple of two floats, default="each"
+        "each": 0 is mid-grey, and each filter's largest absolute value is black or white. "all": the largest of
+        all of them is. A pair: the values drawn as black and as white.
+    columns : int, default=None
+        Images in a row; None makes the grid about square.
+    colormap : str, default="gray"
+        For grey filters.
+    border : int, default=1
+        Pixels between images.
+    title : str, default=None
+    ax : matplotlib Axes, default=None
+        None makes new ones.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the filters are not rows of finite numbers, or a parameter does not fit them.
+    MissingExtraError
+        If Matplotlib is not installed.
+
+    Examples
+    --------
+    >>> ax = plot_filters(np.random.default_rng(0).normal(size=(25, 64)))
+    >>> ax.images[0].get_array().shape
+    (46, 46)
+    """
+    rows = np.asarray(filters, dtype=np.float64)
+    if rows.ndim != 2 or rows.size == 0 or not np.all(np.isfinite(rows)):
+        raise ValueError(
+            f"filters must be finite numbers of shape (n_filters, n_features); got an array of shape {rows.shape}."
+        )
+    shape = _image_shape(rows.shape[1], image_shape)
+    images = as_images(_scaled(rows, normalize), shape)
+    if columns is None:
+        columns = int(np.ceil(np.sqrt(len(images))))
+    if columns < 1 or border < 0:
+        raise ValueError(f"columns must be >= 1 and border >= 0; got {columns} and {border}.")
+    ax = _axes(ax)
+    ax.imshow(_tiled(images, columns, border), cmap=colormap, vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def plot_reconstructions(
+    originals: ArrayLike,
+    reconstructions: ArrayLike,
+    image_shape: tuple[int, ...] | None = None,
+    *,
+    n_images: int = 12,
+    colormap: str = "gray",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw rows above their reconstructions, on one scale.
+
+    Parameters
+    ----------
+    originals, reconstructions : array-like of shape (n_samples, n_features)
+    image_shape : tuple of int, default=None
+        See `plot_filters`.
+    n_images : int, default=12
+        How many to draw, from the first row on.
+    colormap : str, default="gray"
+    ax : matplotlib Axes, default=None
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).random((20, 64))
+    >>> ax = plot_reconstructions(X, 0.9 * X)
+    """
+    above, below = np.asarray(originals, dtype=np.float64), np.asarray(reconstructions, dtype=np.float64)
+    if above.shape != below.shape or above.ndim != 2:
+        raise ValueError(
+            f"originals and reconstructions must have one shape (n_samples, n_features); got {above.shape} and"
+            f" {below.shape}."
+        )
+    above, below = above[: max(n_images, 0)], below[: max(n_images, 0)]
+    if above.size == 0:
+        raise ValueError(f"there must be at least one row and n_images >= 1; got {len(originals)} rows, {n_images=}.")  # type: ignore[arg-type]
+    scale = (float(min(above.min(), below.min())), float(max(above.max(), below.max())))
+    return plot_filters(
+        np.concatenate([above, below]),
+        image_shape,
+        normalize=scale,
+        columns=len(above),
+        colormap=colormap,
+        title="originals above, reconstructions below",
+        ax=ax,
+    )
+
+
+def plot_loss_curve(estimator: Any, *, ax: Axes | None = None) -> Axes:
+    """Draw J and its terms over the iterations of a fit.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        With `loss_curve_` and `terms_curve_`, such as `SparseAutoencoder`.
+    ax : matplotlib Axes, default=None
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+
+    Examples
+    --------
+    >>> from rhohat import SparseAutoencoder
+    >>> X = np.random.default_rng(0).random((50, 9))
+    >>> fitted = SparseAutoencoder(n_components=2, sparsity=0.1, max_iter=2000, random_state=0).fit(X)
+    >>> [line.get_label() for line in plot_loss_curve(fitted).lines]
+    ['J', 'squared error', 'weight decay', 'kl sparsity']
+    """
+    iterations = np.arange(1, len(estimator.loss_curve_) + 1)
+    ax = _axes(ax)
+    ax.plot(iterations, estimator.loss_curve_, color="black", label="J")
+    for name, values in estimator.terms_curve_.items():
+        ax.plot(iterations, values, linewidth=1, label=name.replace("_", " "))
+    ax.set_yscale("log")
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("cost")
+    ax.legend()
+    return ax
+
+
+def plot_kl(sparsity: float = 0.2, weight: float = 1.0, *, ax: Axes | None = None) -> Axes:
+    """Draw the sparsity penalty β KL(ρ ‖ ρ̂) of one unit over its mean activation ρ̂.
+
+    Parameters
+    ----------
+    sparsity : float, default=0.2
+        ρ, in (0, 1).
+    weight : float, default=1.0
+        β.
+    ax : matplotlib Axes, default=None
+
+    Returns
+    -------
+    matplotlib Axes
+
+    References
+    ----------
+    Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 3, figure of KL(ρ ‖ ρ̂) at ρ = 0.2.
+
+    Examples
+    --------
+    >>> plot_kl(0.2).get_xlabel()
+    'mean activation ρ̂'
+    """
+    penalty = KLSparsity(sparsity, weight)
+    rho_hat = np.linspace(0.001, 0.999, 999)
+    values = [penalty.value(rho_hat[k : k + 1], (0.0, 1.0), rho_hat.dtype) for k in range(len(rho_hat))]
+    ax = _axes(ax)
+    ax.plot(rho_hat, values, color="black")
+    ax.axvline(sparsity, linestyle=":", color="gray", label=f"ρ = {sparsity:g}")
+    ax.set_xlabel("mean activation ρ̂")
+    ax.set_ylabel("β KL(ρ ‖ ρ̂)")
+    ax.legend()
+    return ax
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    pyplot = import_extra("matplotlib.pyplot", "app")
+    new: Axes = pyplot.subplots()[1]
+    return new
+
+
+def _image_shape(n_features: int, image_shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the shape that was given, or that of a square, for rows of so many features; or raise ValueError."""
+    if image_shape is not None:
+        return check_image_shape(image_shape, n_features)
+    square = square_image_shape(n_features)
+    if square is None:
+        raise ValueError(
+            f"{n_features} features are no square image, grey or in colour; give image_shape=(height, width), or for"
+            " colours (height, width, 3) or (3, height, width)."
+        )
+    return square
+
+
+def _scaled(rows: FloatArray, normalize: str | tuple[float, float]) -> FloatArray:
+    """Map rows to [0, 1]."""
+    if isinstance(normalize, str):
+        if normalize not in ("each", "all"):
+            raise ValueError(f"normalize must be 'each', 'all' or a pair of values; got {normalize!r}.")
+        largest = np.abs(rows).max(axis=1 if normalize == "each" else None, keepdims=True)
+        return 0.5 + 0.5 * rows / np.where(largest > 0, largest, 1)
+    low, high = normalize
+    scaled: FloatArray = np.clip((rows - low) / (high - low if high > low else 1), 0, 1)
+    return scaled
+
+
+def _tiled(images: FloatArray, columns: int, border: int) -> FloatArray:
+    """Return one large image: (n, height, width[, 3]) on a grid, with a mid-grey border around each."""
+    height, width = images.shape[1:3]
+    n_rows = -(-len(images) // columns)
+    canvas = np.full((n_rows * (height + border) + border, columns * (width + border) + border, *images.shape[3:]), 0.5)
+    for index, image in enumerate(images):
+        top = border + (index // columns) * (height + border)
+        left = border + (index % columns) * (width + border)
+        canvas[top : top + height, left : left + width] = image
+    return canvas

@@ -1,0 +1,5 @@
+"""One self-contained HTML page about a fitted model."""
+
+from rhohat.inspection.reporting.page import report
+
+__all__ = ["report"]

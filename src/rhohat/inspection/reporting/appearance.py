@@ -1,0 +1,78 @@
+"""How rows are drawn, by what is known of a model and of its rows: as pictures of some shape, or by named features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin
+
+from rhohat.common.image_shapes import check_image_shape, is_image_shape, square_image_shape
+from rhohat.data import RowSource
+from rhohat.models.pipelines import estimator_of, feature_names_of, preprocessing_of, row_shape_of
+
+__all__ = ["choose_image_shape", "choose_names"]
+
+_FEWEST_PIXELS = 16  # of rows that are taken for pictures only because their number is that of a square
+
+
+def choose_image_shape(
+    image_shape: Any, model: Any, names: list[str] | None, source: RowSource | None = None
+) -> tuple[int, ...] | None:
+    """Return the shape in which what a model's network sees is drawn, or None where it is no picture.
+
+    Parameters
+    ----------
+    image_shape : "auto", None or tuple
+        "auto": the shape that rows have in the source, or had in the fit, if a picture can have it. Where they were
+        flat and features have no names, a square, in grey or else of shape (height, width, 3), from 16 numbers on.
+        None: no picture.
+    model : fitted model
+    names : list of str, or None
+        Of the features: see `choose_names`.
+    source : RowSource, default=None
+        Rows as the network sees them, after the model's preprocessing, where there are any to be drawn.
+
+    Returns
+    -------
+    tuple of int, or None
+        (height, width), (height, width, 3), or (3, height, width): see `rhohat.common.image_shapes.as_images`.
+
+    Raises
+    ------
+    ValueError
+        If the shape is none of these, or has another number of values than rows have.
+    """
+    if image_shape is None:
+        return None
+    if not isinstance(image_shape, str):
+        return check_image_shape(image_shape, estimator_of(model).network_.layer_sizes[0])
+    if image_shape != "auto":
+        raise ValueError(f"image_shape must be 'auto', None, or a tuple of integers; got {image_shape!r}.")
+    return _guess_image_shape(model, names, source)
+
+
+def _guess_image_shape(model: Any, names: list[str] | None, source: RowSource | None) -> tuple[int, ...] | None:
+    # What a PCA makes of an image is none, though there may be as many numbers.
+    if any(isinstance(step, ClassNamePrefixFeaturesOutMixin) for step in preprocessing_of(model)):
+        return None
+    row_shapes = [row_shape_of(model)] if source is None else [source.row_shape, row_shape_of(model)]
+    for row_shape in row_shapes:
+        sizes = tuple(size for size in row_shape if size > 1)
+        if len(sizes) > 1:
+            return sizes if is_image_shape(sizes) else None
+    n_features = estimator_of(model).network_.layer_sizes[0]
+    if names is not None or n_features < _FEWEST_PIXELS:
+        return None
+    return square_image_shape(n_features)
+
+
+def choose_names(model: Any, source: RowSource | None = None) -> list[str] | None:
+    """Return the names of the columns that the network sees: those of its fit, or of the rows as they were opened."""
+    known = feature_names_of(model)
+    if (
+        known is None
+        and source is not None
+        and all(isinstance(step, OneToOneFeatureMixin) for step in preprocessing_of(model))
+    ):
+        known = source.feature_names
+    return known

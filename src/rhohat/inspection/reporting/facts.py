@@ -1,0 +1,153 @@
+"""What is known about a model without looking at rows: what it is, how its fit went, its parameters."""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
+from rhohat.models.pipelines import estimator_of, parts_of
+
+__all__ = [
+    "Fit",
+    "Parameter",
+    "Step",
+    "fits_of",
+    "names_of_units",
+    "network_of",
+    "steps_of",
+    "versions",
+]
+
+_LONGEST = 300  # characters of a value
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a step, and whether it is another than the default."""
+
+    name: str
+    value: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a model."""
+
+    name: str
+    kind: str
+    parameters: list[Parameter]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a fit went; a stack has one for each layer.
+
+    Attributes
+    ----------
+    name : str
+        Which one; "" where there is only one.
+    status, message : str
+    n_iter, n_evaluations : int
+    curves : dict of str to list of float
+        J, its terms, and J on rows held out, where there were any.
+    memory : str
+        The plan as text; "" where there is none.
+    n_warm_up : int
+        Evaluations before, over some of the rows.
+    """
+
+    name: str
+    status: str
+    message: str
+    n_iter: int
+    n_evaluations: int
+    curves: dict[str, list[float]] = field(repr=False)
+    memory: str = ""
+    n_warm_up: int = 0
+
+
+def steps_of(model: Any) -> list[Step]:
+    """Return the steps of a model, parameters that were chosen before those that were left as they are."""
+    steps = model.steps if hasattr(model, "steps") else [("", model)]
+    found = []
+    for name, step in steps:
+        if step is None or step == "passthrough":
+            continue
+        found.append(Step(name, type(step).__name__, _parameters(step)))
+        layers = check_layers(step.layers) if isinstance(step, HasLayers) else []
+        found += [Step(f"layer {n}", type(layer).__name__, _parameters(layer)) for n, layer in enumerate(layers)]
+    return found
+
+
+def fits_of(estimator: Any) -> list[Fit]:
+    """Return how the fits went that made an estimator, in order."""
+    return [_fit(name, part) for name, part in parts_of(estimator)]
+
+
+def names_of_units(estimator: Any) -> list[str] | None:
+    """Return what units stand for: classes, where the units are those of the output."""
+    classes = getattr(estimator, "classes_", None)
+    network = estimator.network_
+    if classes is None or estimator._code_layer < network.n_layers or len(classes) != network.layer_sizes[-1]:
+        return None
+    return [str(one) for one in classes]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that computed."""
+    names = ("rhohat", "numpy", "scipy", "scikit-learn")
+    return {"Python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _parameters(step: Any) -> list[Parameter]:
+    defaults = {
+        name: parameter.default for name, parameter in inspect.signature(type(step).__init__).parameters.items()
+    }
+    parameters = [
+        Parameter(name, _shortened(_without_folders(repr(value))), repr(value) != repr(defaults.get(name)))
+        for name, value in (step.get_params(deep=False) if hasattr(step, "get_params") else {}).items()
+    ]
+    return sorted(parameters, key=lambda parameter: not parameter.chosen)
+
+
+def _fit(name: str, estimator: Any) -> Fit:
+    curve = list(getattr(estimator, "loss_curve_", []))
+    terms = {key.replace("_", " "): list(values) for key, values in getattr(estimator, "terms_curve_", {}).items()}
+    held_out = list(getattr(estimator, "validation_curve_", []))
+    curves: dict[str, list[float]] = {"J": curve, **terms, **({"J on rows held out": held_out} if held_out else {})}
+    memory = getattr(estimator, "memory_plan_", None)
+    return Fit(
+        name,
+        str(getattr(estimator, "solver_status_", "")),
+        str(getattr(estimator, "solver_message_", "")),
+        int(getattr(estimator, "n_iter_", len(curve))),
+        int(getattr(estimator, "n_evaluations_", 0)),
+        curves,
+        "" if memory is None else str(memory),
+        sum(getattr(estimator, "warm_up_evaluations_", {}).values()),
+    )
+
+
+def network_of(model: Any) -> str:
+    """Return the sizes of the layers, and what their units are."""
+    network = estimator_of(model).network_
+    sizes = " → ".join(f"{size:,}" for size in network.layer_sizes)
+    kinds: Sequence[str] = list(dict.fromkeys(activation.name for activation in network.activations))
+    return f"{sizes}, {' and '.join(kinds)}"
+
+
+def _without_folders(text: str) -> str:
+    """Return the text of a value in which paths have lost the folders before their last part."""
+    return re.sub(r"""(['"])[^'"]*[/\\]([^'"/\\]+)[/\\]*\1""", r"\1\2\1", text)
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

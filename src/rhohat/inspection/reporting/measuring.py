@@ -1,0 +1,189 @@
+"""What rows say about a model: the figures, each unit's histogram, and the rows that activate it most; in two passes.
+
+Rows are read some at a time. Pass 1 finds the figures, the range of each unit's activations, and its top rows. Pass 2
+counts how often a unit's activations fall into each part of that range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.common.arrays import FloatArray
+from rhohat.data import RowSource, open_rows
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
+from rhohat.inspection.reporting.drawing import fractions_between
+from rhohat.models.pipelines import codes_of
+
+__all__ = ["Measurements", "TopRows", "measure", "runs_of_rows"]
+
+N_BINS = 24
+_N_RUNS = 64  # in which some of the rows are read, where not all are looked at
+_BYTES_AT_ONCE = 2**25  # of rows, or of activations
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What was found.
+
+    Attributes
+    ----------
+    rows : array of int, of shape (n_rows,)
+        Numbers of the rows that were looked at, ascending.
+    activations : ActivationStatistics
+    reconstructions : ReconstructionStatistics, or None
+        None for models that do not reconstruct.
+    top : TopRows
+    histograms : array of int, of shape (n_units, 24)
+        How many rows activate a unit to each of 24 equal parts of its range, from its smallest activation to its
+        largest. A unit that is always the same has all its rows in the first.
+    rows_differ : bool
+        Whether any two of the rows are different.
+    """
+
+    rows: NDArray[np.intp]
+    activations: ActivationStatistics
+    reconstructions: ReconstructionStatistics | None
+    top: TopRows
+    histograms: NDArray[np.intp]
+    rows_differ: bool
+
+
+class TopRows:
+    """The rows that activate each unit most, kept up to date block by block.
+
+    Parameters
+    ----------
+    n_units : int
+    n_top : int
+        How many rows to keep for each.
+
+    Attributes
+    ----------
+    rows : array of int, of shape (n_units, n_top)
+        Row numbers, that of the largest activation first, of equals the earlier row; −1 where there were fewer rows.
+    activations : array of shape (n_units, n_top), float64
+        −∞ where there were fewer rows.
+
+    Examples
+    --------
+    >>> top = TopRows(n_units=2, n_top=2)
+    >>> top.update(np.array([[0.1, 0.9], [0.5, 0.2]]), first=0)
+    >>> top.update(np.array([[0.3, 0.2]]), first=2)
+    >>> top.rows
+    array([[1, 2],
+           [0, 1]])
+    """
+
+    def __init__(self, n_units: int, n_top: int) -> None:
+        self.rows: NDArray[np.intp] = np.full((n_units, n_top), -1)
+        self.activations: FloatArray = np.full((n_units, n_top), -np.inf)
+
+    def update(self, activations: FloatArray, first: int) -> None:
+        """Take in the activations of successive rows, which come after those seen before.
+
+        Parameters
+        ----------
+        activations : array of shape (n_rows, n_units)
+        first : int
+            The number of the first row.
+        """
+        n_top = self.rows.shape[1]
+        # After a few blocks, most units have nothing among their top rows that a block could replace.
+        units = np.flatnonzero(activations.max(axis=0) > self.activations[:, -1])
+        pool = np.concatenate([self.activations[units], activations.T[units]], axis=1)  # (n_units, n_top + n_rows)
+        kept, each = self.rows[units], np.arange(len(units))
+        for place in range(n_top):
+            # The first of equals wins: what was there before, then the earliest row.
+            winner = pool.argmax(axis=1)
+            value = pool[each, winner]
+            number = np.where(winner < n_top, kept[each, np.minimum(winner, n_top - 1)], first + winner - n_top)
+            self.activations[units, place] = value
+            self.rows[units, place] = np.where(value > -np.inf, number, -1)
+            pool[each, winner] = -np.inf
+
+
+def measure(
+    estimator: Any, source: RowSource, *, threshold: float, max_rows: int | None = None, n_top: int = 12
+) -> Measurements:
+    """Pass rows through a model, twice.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    source : RowSource
+        Rows as the estimator sees them.
+    threshold : float
+        A unit is active on a row where its activation is above this.
+    max_rows : int, default=None
+        Of more rows than that, so many are looked at, spread evenly over all.
+    n_top : int, default=12
+        Top rows kept of each unit.
+
+    Returns
+    -------
+    Measurements
+    """
+    n_units = estimator.network_.layer_sizes[estimator._code_layer]
+    activations, top = ActivationStatistics(threshold), TopRows(n_units, n_top)
+    reconstructions = ReconstructionStatistics() if isinstance(estimator, BaseAutoencoder) else None
+    runs = runs_of_rows(len(source), max_rows)
+    one, rows_differ = source.take(np.array([0])), False
+    for first, rows, codes in _blocks(estimator, source, runs, n_units):
+        activations.update(codes)
+        top.update(codes, first)
+        rows_differ = rows_differ or bool((rows != one).any())
+        if reconstructions is not None:
+            reconstructions.update(rows, estimator.inverse_transform(codes))
+    low, high = activations.smallest_activation, activations.largest_activation
+    histograms = np.zeros((n_units, N_BINS), np.intp)
+    for _, _, codes in _blocks(estimator, source, runs, n_units):
+        histograms += _count(codes, low, high)
+    looked_at = np.concatenate([np.arange(start, stop) for start, stop in runs])
+    return Measurements(looked_at, activations, reconstructions, top, histograms, rows_differ)
+
+
+def runs_of_rows(n_rows: int, most: int | None) -> list[tuple[int, int]]:
+    """Return which rows to look at, where not all are: runs of successive rows, spread evenly over all.
+
+    Single rows of a packed or a text file are slow to read; the first rows may be all of one kind.
+
+    Examples
+    --------
+    >>> runs_of_rows(1000, None), runs_of_rows(1000, 3)
+    ([(0, 1000)], [(0, 1), (333, 334), (666, 667)])
+    """
+    if most is None or most >= n_rows:
+        return [(0, n_rows)]
+    n_runs = min(_N_RUNS, most)
+    edges = [number * most // n_runs for number in range(n_runs + 1)]
+    skipped = [number * (n_rows - most) // n_runs for number in range(n_runs)]
+    return [(skip + edges[number], skip + edges[number + 1]) for number, skip in enumerate(skipped)]
+
+
+def _blocks(
+    estimator: Any, source: RowSource, runs: Sequence[tuple[int, int]], n_units: int
+) -> Iterator[tuple[int, FloatArray, FloatArray]]:
+    """Yield the number of a first row, some rows from there, and their activations."""
+    widest = max(source.shape[1], n_units) * source.dtype.itemsize
+    at_once = int(np.clip(_BYTES_AT_ONCE // widest, 1, 8192))
+    for begin, end in runs:
+        for start in range(begin, end, at_once):
+            rows = source.read(start, min(start + at_once, end))
+            # As a row source, for an array would be asked for the names of its columns.
+            yield start, rows, codes_of(estimator, open_rows(rows))
+
+
+def _count(codes: FloatArray, low: FloatArray, high: FloatArray) -> NDArray[np.intp]:
+    """Return how many rows are in each part of each unit's range, of shape (n_units, n_bins)."""
+    n_units = codes.shape[1]
+    bins = (fractions_between(codes, low, high) * N_BINS).astype(np.intp)
+    np.clip(bins, 0, N_BINS - 1, out=bins)  # the largest activation belongs to the last part
+    bins += N_BINS * np.arange(n_units)
+    counts: NDArray[np.intp] = np.bincount(bins.ravel(), minlength=n_units * N_BINS).reshape(n_units, N_BINS)
+    return counts

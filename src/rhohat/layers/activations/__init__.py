@@ -1,0 +1,66 @@
+"""Activation functions: f forward, and its pull-back, side by side.
+
+A layer computes z, its pre-activations, and from them a = f(z), its activations. What backpropagation needs of f is
+here: `pull_back` turns ∂J/∂a into ∂J/∂z. What second-order methods need of it is here as well: `push_forward`
+turns a tangent of z into one of a, and `curvature` is the derivative of both. Most functions work in place and write
+their derivatives through the stored output a, so that a block of rows stays in cache.
+
+To add one that acts on each unit by itself: a subclass of `ElementwiseActivation` with `apply` and `derivative`, in
+`elementwise.py`, and its place in `ACTIVATIONS`. Any other: a subclass of `Activation`, in a file of its own.
+"""
+
+from __future__ import annotations
+
+from rhohat.layers.activations.base import Activation, ElementwiseActivation, Units
+from rhohat.layers.activations.elementwise import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
+from rhohat.layers.activations.maxout import Maxout
+from rhohat.layers.activations.parametric_relu import ParametricReLU
+from rhohat.layers.activations.softmax import Softmax
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "ElementwiseActivation",
+    "Identity",
+    "LeakyReLU",
+    "Maxout",
+    "ParametricReLU",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Units",
+    "as_activation",
+]
+
+ACTIVATIONS: dict[str, type[Activation]] = {
+    cls.name: cls for cls in (Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ParametricReLU, Maxout, Softmax)
+}
+
+
+def as_activation(activation: str | Activation) -> Activation:
+    """Return the activation with the given name, or the object itself.
+
+    Parameters
+    ----------
+    activation : str or Activation
+
+    Returns
+    -------
+    Activation
+
+    Raises
+    ------
+    ValueError
+        If no activation has that name.
+
+    Examples
+    --------
+    >>> as_activation("tanh")
+    Tanh()
+    """
+    if isinstance(activation, Activation):
+        return activation
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]()
+    raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)} or an Activation; got {activation!r}.")

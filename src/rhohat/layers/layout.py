@@ -1,0 +1,121 @@
+"""Where the parameters of layers are in θ, which is flat.
+
+All weights in layer order, each raveled in C order; then all biases; then the activations' own parameters. With tied
+weights, the matrices of the second half are the transposed ones of the first and take no room in θ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.forks import cached
+from rhohat.layers import LayerParameters
+
+__all__ = ["Layout", "Parameters"]
+
+
+class Parameters(NamedTuple):
+    """Weights and biases of a network, layer by layer.
+
+    Attributes
+    ----------
+    weights : list of arrays of the layers' `weight_shape`
+    biases : list of arrays of shape (n_biases of the layer,)
+    activation_parameters : list of arrays of shape (n_parameters of the layer's activation,)
+        Empty for most activations.
+    """
+
+    weights: list[FloatArray]
+    biases: list[FloatArray]
+    activation_parameters: list[FloatArray]
+
+    def of(self, layer: int) -> LayerParameters:
+        """Return those of one layer."""
+        return LayerParameters(self.weights[layer], self.biases[layer], self.activation_parameters[layer])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parameters of layers are in θ.
+
+    Attributes
+    ----------
+    weight_shapes : tuple of tuples of int
+        Of all layers, also where they are tied.
+    n_biases, n_own : tuples of int
+        Of biases, and of parameters of the activation, for each layer.
+    n_free : int
+        Number of layers whose weights are in θ; the others are transposed ones of these, in reverse order.
+    """
+
+    weight_shapes: tuple[tuple[int, ...], ...]
+    n_biases: tuple[int, ...]
+    n_own: tuple[int, ...]
+    n_free: int
+
+    @cached
+    def parts(self) -> list[slice]:
+        """Where in θ the free weights, the biases and the activations' parameters stand."""
+        sizes = [prod(shape) for shape in self.weight_shapes[: self.n_free]]
+        ends = np.cumsum([0, *sizes, *self.n_biases, *self.n_own]).tolist()
+        return [slice(start, stop) for start, stop in pairwise(ends)]
+
+    @cached
+    def n_parameters(self) -> int:
+        """Length of θ."""
+        return int(self.parts[-1].stop)
+
+    @property
+    def biases(self) -> slice:
+        """Where in θ all biases are."""
+        return slice(self.parts[self.n_free].start, self.parts[self.n_free + len(self.n_biases) - 1].stop)
+
+    @property
+    def own(self) -> slice:
+        """Where in θ the activations' parameters are."""
+        return slice(self.biases.stop, self.n_parameters)
+
+    def weights(self, layer: int, part: slice) -> slice:
+        """Return where in θ a part of the first axis of a layer's weights is."""
+        start, row = self.parts[layer].start, prod(self.weight_shapes[layer][1:])
+        return slice(start + part.start * row, start + part.stop * row)
+
+    def unpack(self, theta: FloatArray) -> Parameters:
+        """Return views of θ."""
+        n_free, n_layers, parts = self.n_free, len(self.n_biases), self.parts
+        weights = [theta[parts[layer]].reshape(self.weight_shapes[layer]) for layer in range(n_free)]
+        if n_free < n_layers:
+            weights += [W.T for W in reversed(weights)]
+        rest = [theta[part] for part in parts[n_free:]]
+        return Parameters(weights, rest[:n_layers], rest[n_layers:])
+
+    def unpack_own(self, own: FloatArray) -> list[FloatArray]:
+        """Return views of the activations' parameters alone, as they are at the end of θ."""
+        ends = [0, *np.cumsum(self.n_own).tolist()]
+        return [own[start:stop] for start, stop in pairwise(ends)]
+
+    def pack(
+        self,
+        weights: Sequence[FloatArray],
+        biases: Sequence[FloatArray],
+        activation_parameters: Sequence[FloatArray],
+    ) -> FloatArray:
+        """Return θ; see `Network.pack`."""
+        shapes = [[np.shape(p) for p in group] for group in (weights, biases, activation_parameters)]
+        expected = [
+            list(self.weight_shapes),
+            [(width,) for width in self.n_biases],
+            [(size,) for size in self.n_own],
+        ]
+        if shapes != expected:
+            raise ValueError(
+                f"weights, biases and activation parameters must have the shapes {expected}; got {shapes}."
+            )
+        return np.concatenate([np.ravel(p) for p in (*weights[: self.n_free], *biases, *activation_parameters)])

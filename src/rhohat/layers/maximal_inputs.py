@@ -1,0 +1,98 @@
+"""What a unit of a deep network looks for: the input of norm 1 that activates it most, by constrained ascent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.layout import Parameters
+from rhohat.layers.network import Network
+from rhohat.layers.tangents import TangentPass
+
+__all__ = ["ascend_to_maximal_inputs"]
+
+_SMALLEST_STEP = 1e-6
+
+
+def ascend_to_maximal_inputs(
+    network: Network,
+    parameters: Parameters,
+    layer: int,
+    generator: np.random.Generator,
+    *,
+    n_starts: int = 10,
+    max_iter: int = 200,
+) -> FloatArray:
+    """Maximise the activation of each unit of a layer over inputs x with ‖x‖ = 1.
+
+    From random points of the sphere, each step follows the gradient and returns to the sphere: x ← (x + η ∇) / ‖x +
+    η ∇‖, with ∇ scaled to norm 1. A step that does not raise the activation is not taken, and η is halved; one that
+    does lets η grow. The best of all starts is kept: a local maximum, in general.
+
+    Parameters
+    ----------
+    network : Network
+    parameters : Parameters
+    layer : int
+        1 is the first hidden layer.
+    generator : numpy.random.Generator
+        For the starts.
+    n_starts : int, default=10
+        Starts for each unit; half of them are drawn at random, the others are what the first layer's units look for.
+    max_iter : int, default=200
+        Most steps.
+
+    Returns
+    -------
+    array of shape (n_units, n_features)
+
+    Notes
+    -----
+    Where the layer's activation is monotonic, its pre-activation is maximised, whose gradient does not vanish where a
+    unit saturates.
+
+    References
+    ----------
+    Erhan, D., Bengio, Y., Courville, A. and Vincent, P. (2009). Visualizing higher-layer features of a deep network.
+    Université de Montréal, technical report 1341.
+    """
+    n_units, n_features = network.layer_sizes[layer], network.layer_sizes[0]
+    first = parameters.weights[0].T.astype(np.float64)
+    starts = generator.normal(size=(n_units * n_starts, n_features))
+    from_units = generator.integers(0, len(first), len(starts) // 2)
+    starts[: len(starts) // 2] += 10 * _on_sphere(first)[from_units] * np.sqrt(n_features)
+    x = _on_sphere(starts)
+    units = np.tile(np.arange(n_units), n_starts)
+    chosen = np.eye(n_units)[units]
+    step = np.ones((len(x), 1))
+    height, gradient = _climb(network, parameters, layer, x, chosen)
+    for _ in range(max_iter):
+        trial = _on_sphere(x + step * _on_sphere(gradient))
+        trial_height, trial_gradient = _climb(network, parameters, layer, trial, chosen)
+        higher = trial_height > height
+        x[higher], height[higher], gradient[higher] = trial[higher], trial_height[higher], trial_gradient[higher]
+        step = np.where(higher[:, None], step * 1.5, step / 2)
+        if step.max() < _SMALLEST_STEP:
+            break
+    best = np.array([np.flatnonzero(units == unit)[np.argmax(height[units == unit])] for unit in range(n_units)])
+    return x[best]
+
+
+def _climb(
+    network: Network, parameters: Parameters, layer: int, x: FloatArray, chosen: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return how high each row is for its chosen unit, and the gradient by the row."""
+    layers = network.allocate(len(x), np.empty, stop=layer)
+    layers.a[0] = x
+    monotonic = network.activations[layer - 1].monotonic
+    network.forward(parameters, layers, without_activation=layer if monotonic else None)
+    top = layers.z[-1] if monotonic else layers.a[-1]
+    height: FloatArray = np.einsum("ij,ij->i", top, chosen)
+    return height, TangentPass(network, parameters, layers).pull_back_to_input(chosen)
+
+
+def _on_sphere(x: FloatArray) -> FloatArray:
+    """Return each row scaled to norm 1; a row of zeros stays."""
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    scaled: FloatArray = x / np.where(norms > 0, norms, 1)
+    return scaled

@@ -1,5 +1,0 @@
-"""Models in files: saved whole, and loaded without running anything that a file says."""
-
-from rhohat.model_file.files import describe, load, save
-
-__all__ = ["describe", "load", "save"]

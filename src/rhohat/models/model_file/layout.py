@@ -1,0 +1,61 @@
+"""What a model file has of each kind of model, beside weights and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from rhohat.common.exceptions import ModelFileError
+
+__all__ = ["COUNTS", "LEARNED", "OF_THE_RUN", "STATUS", "check_steps"]
+
+#: Parameters that say how a fit is carried out, where, and who is told; not what it learns.
+OF_THE_RUN = ("callbacks", "engine", "checkpoint", "resume")
+
+#: What transformers have learned: arrays of this shape, given the number of features.
+LEARNED: dict[str, dict[str, Callable[[int], tuple[int, ...]]]] = {
+    "MeanImputer": {"means_": lambda n: (n,)},
+    "PatchNormalizer": {"scale_": lambda n: ()},
+    "RangeScaler": dict.fromkeys(("data_min_", "data_max_"), lambda n: ()),
+    "ZCAWhitening": {
+        "mean_": lambda n: (n,),
+        "whitening_": lambda n: (n, n),
+        "dewhitening_": lambda n: (n, n),
+    },
+    "StandardScaler": dict.fromkeys(("mean_", "var_", "scale_"), lambda n: (n,)),
+    "MinMaxScaler": dict.fromkeys(("min_", "scale_", "data_min_", "data_max_", "data_range_"), lambda n: (n,)),
+}
+
+#: Numbers and texts of the training record, by the names of the fitted attributes.
+COUNTS = ("n_iter_", "n_evaluations_")
+STATUS = ("solver_status_", "solver_message_")
+
+
+def check_steps(steps: Sequence[Any]) -> None:
+    """Raise ModelFileError where steps make up no pipeline: each but the last has to transform, one after the other.
+
+    Parameters
+    ----------
+    steps : sequence of fitted models, "passthrough" or None
+    """
+    active = [step for step in steps if step is not None and step != "passthrough"]
+    if not active or active[-1] is not steps[-1]:
+        raise ModelFileError("a pipeline must end in a transformer or an estimator.")
+    for step, next_step in pairwise(active):
+        if not hasattr(step, "transform"):
+            raise ModelFileError(f"{type(step).__name__} transforms no rows, so it can only be the last step.")
+        width = _width_of(step)
+        if width != next_step.n_features_in_:
+            raise ModelFileError(
+                f"its steps do not fit: {type(step).__name__} makes {width} columns, and {type(next_step).__name__}"
+                f" takes {next_step.n_features_in_}."
+            )
+
+
+def _width_of(step: Any) -> int:
+    """Return how many columns a fitted transformer, autoencoder or pipeline of them makes."""
+    if hasattr(step, "steps"):
+        active = [one for _, one in step.steps if one is not None and one != "passthrough"]
+        return _width_of(active[-1])
+    return int(getattr(step, "_n_features_out", step.n_features_in_))

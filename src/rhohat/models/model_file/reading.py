@@ -1,0 +1,404 @@
+"""From what JSON held, and arrays by name, to a fitted model; whatever does not fit together is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from inspect import signature
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import ModelFileError
+from rhohat.data.rows import Reading
+from rhohat.data.tables.cells import TextFormat
+from rhohat.engines import ThreadEngine
+from rhohat.estimators import (
+    FeedforwardRegressor,
+    SoftmaxRegression,
+    StackedAutoencoder,
+    StackedAutoencoderClassifier,
+)
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.classifier import BaseClassifier
+from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.fitting.memory import MemoryPlan
+from rhohat.layers.activations import Activation
+from rhohat.layers.network import Network, dense_network
+from rhohat.models.components import COMPONENTS, ESTIMATORS, transformers
+from rhohat.models.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
+from rhohat.solvers import MiniBatchState
+
+__all__ = ["Reader"]
+
+_MOST_CHARACTERS = 2**22  # of all classes together, each as long as the longest, as NumPy keeps them
+
+
+class Reader:
+    """Makes a model of what JSON held and arrays by name, or raises; arrays that nobody asked for are left."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._arrays = dict(arrays)
+
+    def finish(self) -> None:
+        """Raise where there are tensors that belong to nothing."""
+        if self._arrays:
+            raise ModelFileError(f"it has tensors that its kind does not know: {_listed(self._arrays)}.")
+
+    def model(self, described: Any, prefix: str) -> Any:
+        """Return the estimator, transformer or pipeline that is described; its arrays are named with the prefix."""
+        described = _checked(described, dict, "a model")
+        kind = _get(described, "kind", str)
+        if kind == "Pipeline":
+            _know(described, "kind", "steps")
+            return self._pipeline(_get(described, "steps", list), prefix)
+        if kind not in ESTIMATORS and kind not in transformers():
+            raise ModelFileError(f"its kind {kind[:60]!r} is none that this rhohat knows.")
+        cls = ESTIMATORS.get(kind) or transformers()[kind]
+        model = self._make(cls, _get(described, "parameters", dict), f"{prefix}parameters.")
+        model._validate_params()
+        if kind in transformers():
+            _know(described, "kind", "parameters", "feature_names", "reading", "learned")
+            self._transformer(model, _get(described, "learned", dict), prefix)
+        else:
+            self._estimator(model, described, prefix)
+        self._feature_names(model, described.get("feature_names"), f"{prefix}feature_names")
+        if f"{prefix}training_range_" in self._arrays:
+            model.training_range_ = self._take(f"{prefix}training_range_", (2, model.n_features_in_), np.float64)
+        if described.get("reading") is not None:
+            model.reading_ = _reading(_get(described, "reading", dict), model.n_features_in_)
+        return model
+
+    def _pipeline(self, steps: list[Any], prefix: str) -> Any:
+        from sklearn.pipeline import Pipeline
+
+        made = []
+        for number, (name, step) in enumerate(steps):
+            model = step if step == "passthrough" else self.model(step, f"{prefix}steps.{number}.")
+            made.append((_checked(name, str, "the name of a step"), model))
+        check_steps([model for _, model in made])
+        pipeline = Pipeline(made)
+        pipeline._validate_names([name for name, _ in made])
+        return pipeline
+
+    def _make(self, cls: type[Any], parameters: dict[str, Any], name: str) -> Any:
+        """Return an object of a class with these settings, all of which the class must know."""
+        known = set(signature(cls).parameters) - set(OF_THE_RUN)
+        unknown = {key: None for key in parameters if key not in known}
+        if unknown:
+            raise ModelFileError(f"{cls.__name__} has no parameters {_listed(unknown)}.")
+        return cls(**{key: self._value(value, f"{name}{key}") for key, value in parameters.items()})
+
+    def _value(self, value: Any, name: str) -> Any:
+        """Return a parameter, the inverse of `Writer.value`."""
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, list):
+            return [self._value(item, f"{name}.{number}") for number, item in enumerate(value)]
+        if set(value) == {"tuple"}:
+            return tuple(self._value(_get(value, "tuple", list), name))
+        if set(value) == {"number"}:
+            return {"inf": np.inf, "-inf": -np.inf, "nan": np.nan}[value["number"]]
+        if set(value) == {"tensor"}:
+            return self._take(name, None)
+        kind, settings = _get(value, "kind", str), _get(value, "settings", dict)
+        if kind not in COMPONENTS and kind not in ESTIMATORS:
+            raise ModelFileError(f"its part {kind[:60]!r} is none that this rhohat knows.")
+        return self._make(COMPONENTS.get(kind) or ESTIMATORS[kind], settings, f"{name}.")
+
+    def _transformer(self, model: Any, learned: dict[str, Any], prefix: str) -> None:
+        """Set what a transformer has learned."""
+        _know(learned, "n_features_in_")
+        n_features = _count(learned, "n_features_in_", least=1)
+        for name, shape in LEARNED[type(model).__name__].items():
+            array: Any = None
+            if prefix + name in self._arrays or not isinstance(model, transformers()["StandardScaler"]):
+                array = self._take(prefix + name, shape(n_features))
+            setattr(model, name, float(array) if shape(n_features) == () else array)
+        if isinstance(model, transformers()["StandardScaler"]):
+            for switch, name in (("with_mean", "mean_"), ("with_std", "scale_")):
+                if getattr(model, switch) and getattr(model, name) is None:
+                    raise ModelFileError(f"it lacks the tensor {prefix + name}.")
+        seen = self._arrays.pop(f"{prefix}n_samples_seen_", None)
+        if hasattr(model, "partial_fit"):
+            if seen is None or seen.dtype != np.int64 or seen.shape not in ((), (n_features,)):
+                raise ModelFileError(f"it lacks the tensor {prefix}n_samples_seen_.")
+            model.n_samples_seen_ = seen if seen.ndim else seen[()]
+        elif seen is not None:
+            raise ModelFileError(f"its tensor {prefix}n_samples_seen_ belongs to nothing.")
+        model.n_features_in_ = n_features
+        self._check_scales(model)
+
+    def _check_scales(self, model: Any) -> None:
+        """Raise where what a transformer divides by, or maps to, is no range."""
+        known = vars(model)
+        low, high = known.get("feature_range", (known.get("low", 0), known.get("high", 1)))
+        turned = np.any(np.less(known.get("data_max_", 0), known.get("data_min_", 0)))
+        scale = known.get("scale_")
+        if low >= high or turned or (scale is not None and np.any(np.less_equal(scale, 0))):
+            raise ModelFileError(f"{type(model).__name__} has a scale or a range that is not positive.")
+
+    def _estimator(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
+        _know(described, "kind", "parameters", "feature_names", "reading", "data", *_keys_of(model))
+        ThreadEngine(model.n_jobs)  # raises for a number of threads that there cannot be
+        if isinstance(model, StackedAutoencoder):
+            layers = enumerate(_get(described, "autoencoders", list))
+            model.autoencoders_ = [self._autoencoder(one, f"{prefix}autoencoders_.{k}.") for k, one in layers]
+            model._join(model.autoencoders_)
+            for below, above in zip(model.autoencoders_, model.autoencoders_[1:], strict=False):
+                if below._n_features_out != above.n_features_in_:
+                    raise ModelFileError("the layers of the stack do not fit upon one another.")
+            model.mean_activation_ = model.autoencoders_[-1].mean_activation_
+        else:
+            self._network(model, described, prefix)
+        model.n_features_in_ = model.network_.layer_sizes[0]
+        mirrored = model.network_.n_layers % 2 == 0 and model.n_features_in_ == model.network_.layer_sizes[-1]
+        if isinstance(model, BaseAutoencoder) and not mirrored:
+            raise ModelFileError(f"{model.network_.layer_sizes} are no layers of an autoencoder.")
+        if isinstance(model, SoftmaxRegression) and model.network_.n_layers != 1:
+            raise ModelFileError(f"{model.network_.layer_sizes} are no layers of a softmax regression.")
+        data = _get(described, "data", dict)
+        _know(data, "n_samples_fit_", "data_name_")
+        model.n_samples_fit_ = _count(data, "n_samples_fit_")
+        model.data_name_ = None if data.get("data_name_") is None else _get(data, "data_name_", str)
+        self._own(model, described, prefix)
+
+    def _autoencoder(self, described: Any, prefix: str) -> BaseAutoencoder:
+        model = self.model(_checked(described, dict, "a layer of the stack"), prefix)
+        if not isinstance(model, BaseAutoencoder):
+            raise ModelFileError(f"a stack consists of autoencoders, and has {type(model).__name__} among its layers.")
+        return model
+
+    def _network(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
+        """Set architecture, weights and training record."""
+        network = self._architecture(_get(described, "network", dict))
+        dtype = self._arrays[f"{prefix}coefs_.0"].dtype if f"{prefix}coefs_.0" in self._arrays else np.dtype(np.float64)
+        model.network_ = network
+        model.coefs_ = [
+            self._take(f"{prefix}coefs_.{layer}", network.layout.weight_shapes[layer], dtype)
+            for layer in range(network.layout.n_free)
+        ]
+        if network.tied:
+            model.coefs_ += [weights.T for weights in reversed(model.coefs_)]
+        model.intercepts_ = [
+            self._take(f"{prefix}intercepts_.{layer}", (width,), dtype)
+            for layer, width in enumerate(network.layout.n_biases)
+        ]
+        model.activation_parameters_ = [
+            self._take(f"{prefix}activation_parameters_.{layer}", (size,), dtype) if size else np.empty(0, dtype)
+            for layer, size in enumerate(network.layout.n_own)
+        ]
+        if f"{prefix}mean_activation_" in self._arrays and isinstance(model, BaseAutoencoder):
+            n_units = network.layer_sizes[network.n_layers // 2]
+            model.mean_activation_ = self._take(f"{prefix}mean_activation_", (n_units,), np.float64)
+        self._training(model, _get(described, "training", dict), prefix)
+        if described.get("partial_fit") is not None:
+            self._partial_fit(model, _get(described, "partial_fit", dict), prefix)
+
+    def _architecture(self, described: dict[str, Any]) -> Network:
+        _know(described, "layer_sizes", "activations", "tied")
+        sizes = tuple(_checked(size, int, "a layer size") for size in _get(described, "layer_sizes", list))
+        activations = tuple(self._value(one, "") for one in _get(described, "activations", list))
+        if not all(isinstance(activation, Activation) for activation in activations):
+            raise ModelFileError("its layers have activations that are none.")
+        return dense_network(sizes, activations, tied=_get(described, "tied", bool))
+
+    def _training(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
+        _know(record, *COUNTS, *STATUS, "warm_up_evaluations_", "terms", "memory_plan_")
+        model.loss_curve_ = self._curve(f"{prefix}loss_curve_")
+        model.validation_curve_ = self._curve(f"{prefix}validation_curve_")
+        terms = [_checked(name, str, "a term of J") for name in _get(record, "terms", list)]
+        model.terms_curve_ = {name: self._curve(f"{prefix}terms_curve_.{name}") for name in terms}
+        for name in COUNTS:
+            setattr(model, name, _count(record, name))
+        for name in STATUS:
+            setattr(model, name, _get(record, name, str))
+        pairs = _get(record, "warm_up_evaluations_", list)
+        model.warm_up_evaluations_ = {
+            _checked(n_rows, int, "a number of rows"): _checked(count, int, "a number of evaluations")
+            for n_rows, count in pairs
+        }
+        plan = record.get("memory_plan_")
+        if plan is not None:
+            parts = tuple(
+                (_checked(name, str, "a part"), _checked(size, int, "its size")) for name, size in plan["parts"]
+            )
+            model.memory_plan_ = MemoryPlan(**{**plan, "parts": parts})
+
+    def _partial_fit(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
+        _know(record, "seed", "epoch", "step", "moments")
+        n_parameters = (model.network_.n_parameters,)
+        model._solver_theta = self._take(f"{prefix}partial_fit.theta", n_parameters)
+        moments = [_checked(name, str, "a moment") for name in _get(record, "moments", list)]
+        model._solver_state = MiniBatchState(
+            _count(record, "epoch"),
+            _count(record, "step"),
+            {name: self._take(f"{prefix}partial_fit.{name}", n_parameters) for name in moments},
+        )
+        model._seed = _count(record, "seed")
+
+    def _own(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
+        """Set what only some kinds have."""
+        if isinstance(model, BaseFeedforward):
+            model.target_names_ = _target_names(model, described)
+        if isinstance(model, BaseClassifier):
+            n_classes = max(model.n_outputs_, 2)
+            model.classes_ = self._labels(_get(described, "classes", dict), f"{prefix}classes_", n_classes)
+        if isinstance(model, StackedAutoencoderClassifier):
+            model.autoencoder_ = self._autoencoder(described.get("autoencoder"), f"{prefix}autoencoder_.")
+            model.softmax_ = self.model(_get(described, "softmax", dict), f"{prefix}softmax_.")
+            if not isinstance(model.softmax_, SoftmaxRegression):
+                raise ModelFileError("its classifier of codes is no softmax regression.")
+            before, after = _get(described, "accuracies", list)
+            model.accuracy_before_ = _checked(before, float, "an accuracy")
+            model.accuracy_after_ = _checked(after, float, "an accuracy")
+        if isinstance(model, FeedforwardRegressor):
+            shape = (model.n_outputs_,)
+            model._scaling = (self._take(f"{prefix}target_shift", shape), self._take(f"{prefix}target_scale", shape))
+            model._one_dimensional = _get(described, "one_dimensional", bool)
+            if f"{prefix}noise_covariance_" in self._arrays:
+                model.noise_covariance_ = self._take(f"{prefix}noise_covariance_", shape * 2)
+                model.log_likelihood_curve_ = self._curve(f"{prefix}log_likelihood_curve_")
+            if described.get("log_likelihood") is not None:
+                model.log_likelihood_ = _get(described, "log_likelihood", float)
+
+    def _labels(self, described: dict[str, Any], name: str, n_classes: int) -> NDArray[Any]:
+        """Return the classes, of which there are so many."""
+        if "tensor" in described:
+            _know(described, "tensor")
+            labels = self._take(name, None)
+        else:
+            _know(described, "texts", "objects")
+            texts = [_checked(text, str, "a class") for text in _get(described, "texts", list)]
+            if max(map(len, texts), default=0) * len(texts) > _MOST_CHARACTERS:
+                raise ModelFileError("its classes have names that are too long.")
+            labels = np.array(texts, dtype=object if _get(described, "objects", bool) else np.str_)
+        if labels.shape != (n_classes,):
+            raise ModelFileError(f"it has {labels.size} classes, and output units for {n_classes}.")
+        if not np.array_equal(np.unique(labels), labels):
+            raise ModelFileError("its classes are not sorted.")
+        return labels
+
+    def _feature_names(self, model: Any, names: Any, tensor: str) -> None:
+        if names is None:
+            return
+        if names == {"tensor": tensor}:  # of so many that they have no room in the description
+            names = json.loads(self._take(tensor, None, np.uint8).tobytes())
+        texts = [_checked(name, str, "the name of a column") for name in _checked(names, list, "feature_names")]
+        if len(texts) != model.n_features_in_:
+            raise ModelFileError(f"it names {len(texts)} columns, and has {model.n_features_in_}.")
+        model.feature_names_in_ = np.array(texts, dtype=object)
+
+    def _curve(self, name: str) -> list[float]:
+        curve = self._arrays.pop(name, None)  # of what was measured, which may be no number
+        if curve is None or curve.dtype != np.float64 or curve.ndim != 1:
+            raise ModelFileError(f"it lacks the curve {name}.")
+        values: list[float] = curve.tolist()
+        return values
+
+    def _take(self, name: str, shape: tuple[int, ...] | None, dtype: Any = None) -> FloatArray:
+        """Return a tensor, once: of this shape and dtype, where they are given, and of finite numbers."""
+        array = self._arrays.pop(name, None)
+        if array is None:
+            raise ModelFileError(f"it lacks the tensor {name}.")
+        if shape is not None and array.shape != shape:
+            raise ModelFileError(f"its tensor {name} has the shape {array.shape}, and must have {shape}.")
+        if shape is not None and array.dtype not in (np.float32, np.float64):
+            raise ModelFileError(f"its tensor {name} holds {array.dtype}, and must hold float32 or float64.")
+        if dtype is not None and array.dtype != dtype:
+            raise ModelFileError(f"its tensor {name} holds {array.dtype}, and must hold {dtype}.")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelFileError(f"its tensor {name} has numbers that are not finite.")
+        return array
+
+
+def _reading(record: dict[str, Any], n_features: int) -> Reading:
+    """Return how the rows of the fit were read."""
+    _know(record, "columns", "n_columns", "row_axes", "text", "row_shape", "targets")
+    n_columns, row_axes = _count(record, "n_columns", least=1), _count(record, "row_axes", least=1)
+    runs = [[_checked(number, int, "a column") for number in run] for run in _get(record, "columns", list)]
+    if sum(count for _, count in runs) != n_features:
+        raise ModelFileError(f"it was fitted to other columns than its {n_features} features.")
+    if not all(0 <= first < first + count <= n_columns for first, count in runs):
+        raise ModelFileError(f"it was fitted to columns that a table of {n_columns} does not have.")
+    columns = tuple(number for first, count in runs for number in range(first, first + count))
+    said = _get(record, "text", dict)
+    _know(said, *(part.name for part in fields(TextFormat)))
+    targets = None if record.get("targets") is None else tuple(_get(record, "targets", list))
+    if targets is not None and not all(0 <= _checked(number, int, "a target") < n_columns for number in targets):
+        raise ModelFileError(f"it was fitted to targets that a table of {n_columns} columns does not have.")
+    return Reading(columns, n_columns, row_axes, TextFormat(**said), _row_shape(record, n_features), targets)
+
+
+def _target_names(model: BaseFeedforward, described: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the names of the targets; files of earlier versions have none."""
+    if "target_names" not in described:
+        return None
+    names = tuple(_checked(name, str, "the name of a target") for name in _get(described, "target_names", list))
+    n_targets = 1 if isinstance(model, BaseClassifier) else model.n_outputs_
+    if len(names) != n_targets or len(set(names)) != n_targets:
+        raise ModelFileError(f"it names {len(names)} targets, and predicts {n_targets}.")
+    return names
+
+
+def _row_shape(record: dict[str, Any], n_features: int) -> tuple[int, ...] | None:
+    """Return the shape of the rows of the fit, where they had several axes."""
+    if record.get("row_shape") is None:
+        return None
+    shape = tuple(_checked(size, int, "the size of an axis") for size in _get(record, "row_shape", list))
+    if len(shape) < 2 or min(shape) < 1 or prod(shape) != n_features:
+        raise ModelFileError(f"it was fitted to rows of the shape {shape}, which has not {n_features} features.")
+    return shape
+
+
+def _keys_of(model: BaseNetwork) -> tuple[str, ...]:
+    """Return what the description of an estimator has beside what all descriptions have."""
+    if isinstance(model, StackedAutoencoder):
+        return ("autoencoders",)
+    own: tuple[str, ...] = ("network", "training", "partial_fit")
+    if isinstance(model, BaseFeedforward):
+        own += ("target_names",)
+    if isinstance(model, BaseClassifier):
+        own += ("classes",)
+    if isinstance(model, StackedAutoencoderClassifier):
+        own += ("autoencoder", "softmax", "accuracies")
+    if isinstance(model, FeedforwardRegressor):
+        own += ("one_dimensional", "log_likelihood")
+    return own
+
+
+def _know(record: Mapping[str, Any], *keys: str) -> None:
+    """Raise where a description says something that nobody asks for."""
+    unknown = {key: None for key in record if key not in keys}
+    if unknown:
+        raise ModelFileError(f"its description has {_listed(unknown)}, which its kind does not know.")
+
+
+def _get(record: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
+    if key not in record:
+        raise ModelFileError(f"its description lacks {key!r}.")
+    return _checked(record[key], kind, repr(key))
+
+
+def _count(record: Mapping[str, Any], key: str, least: int = 0) -> int:
+    count: int = _get(record, key, int)
+    if not least <= count < 2**63:
+        raise ModelFileError(f"its {key} cannot be {str(count)[:20]}.")
+    return count
+
+
+def _checked(value: Any, kind: type[Any], what: str) -> Any:
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise ModelFileError(f"{what} must be of type {kind.__name__} in its description.")
+    return value
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    """Return the first few names."""
+    shown = [repr(name[:60]) for name in list(names)[:5]]
+    return ", ".join([*shown, *(["…"] if len(names) > 5 else [])])

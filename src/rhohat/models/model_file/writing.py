@@ -1,0 +1,202 @@
+"""From a fitted model to what JSON holds, and arrays by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from rhohat.common.exceptions import ModelFileError
+from rhohat.data.rows import Reading
+from rhohat.estimators import FeedforwardRegressor, StackedAutoencoder, StackedAutoencoderClassifier
+from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.classifier import BaseClassifier
+from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.models.components import COMPONENTS, ESTIMATORS, settings_of, transformers
+from rhohat.models.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
+from rhohat.models.pipelines import is_pipeline
+
+__all__ = ["Writer"]
+
+_WIDEST = 8  # bytes of a number
+_MOST_NAMES = 2**19  # bytes, of columns, as JSON within the description
+
+
+class Writer:
+    """Turns a model into what JSON holds, and arrays by name."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, NDArray[Any]] = {}
+
+    def model(self, model: Any, prefix: str) -> dict[str, Any]:
+        """Return the description of an estimator, a transformer or a pipeline; arrays are named with the prefix."""
+        if is_pipeline(model):
+            steps = [
+                [name, "passthrough" if step in (None, "passthrough") else self.model(step, f"{prefix}steps.{number}.")]
+                for number, (name, step) in enumerate(model.steps)
+            ]
+            check_steps([step for _, step in model.steps])
+            return {"kind": "Pipeline", "steps": steps}
+        kind = type(model).__name__
+        if {**ESTIMATORS, **transformers()}.get(kind) is not type(model):
+            raise ModelFileError(
+                f"a model file holds rhohat's own estimators and transformers, and pipelines of them; got {model!r}."
+            )
+        check_is_fitted(model)
+        described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
+        names = getattr(model, "feature_names_in_", None)
+        described["feature_names"] = None if names is None else self._names([str(name) for name in names], prefix)
+        if hasattr(model, "training_range_"):
+            self.arrays[f"{prefix}training_range_"] = model.training_range_
+        described["reading"] = _reading(model.reading_) if hasattr(model, "reading_") else None
+        if kind in transformers():
+            return described | {"learned": self._learned(model, prefix)}
+        described["data"] = {"n_samples_fit_": model.n_samples_fit_, "data_name_": model.data_name_}
+        if not isinstance(model, StackedAutoencoder):
+            described |= self._network(model, prefix)
+        return described | self._own(model, prefix)
+
+    def _names(self, names: list[str], prefix: str) -> list[str] | dict[str, str]:
+        """Return the names of columns, or where they stand if they are too many for the description."""
+        text = json.dumps(names).encode()
+        if len(text) <= _MOST_NAMES:
+            return names
+        self.arrays[f"{prefix}feature_names"] = np.frombuffer(text, np.uint8)
+        return {"tensor": f"{prefix}feature_names"}
+
+    def _learned(self, transformer: Any, prefix: str) -> dict[str, Any]:
+        """Store what a transformer has learned."""
+        for name in LEARNED[type(transformer).__name__]:
+            value = getattr(transformer, name)
+            if value is not None:  # as the variances of a scaler that does not scale
+                self.arrays[prefix + name] = np.asarray(value, None if isinstance(value, np.ndarray) else np.float64)
+        if hasattr(transformer, "n_samples_seen_"):
+            self.arrays[f"{prefix}n_samples_seen_"] = np.asarray(transformer.n_samples_seen_, np.int64)
+        return {"n_features_in_": int(transformer.n_features_in_)}
+
+    def _network(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
+        """Store architecture, weights and training record."""
+        network = estimator.network_
+        for layer in range(network.n_layers):
+            if layer < network.layout.n_free:
+                self.arrays[f"{prefix}coefs_.{layer}"] = estimator.coefs_[layer]
+            self.arrays[f"{prefix}intercepts_.{layer}"] = estimator.intercepts_[layer]
+            if network.layout.n_own[layer]:
+                self.arrays[f"{prefix}activation_parameters_.{layer}"] = estimator.activation_parameters_[layer]
+        if hasattr(estimator, "mean_activation_"):
+            self.arrays[f"{prefix}mean_activation_"] = estimator.mean_activation_
+        self._curve(f"{prefix}loss_curve_", estimator.loss_curve_)
+        self._curve(f"{prefix}validation_curve_", estimator.validation_curve_)
+        for name, curve in estimator.terms_curve_.items():
+            self._curve(f"{prefix}terms_curve_.{name}", curve)
+        plan = getattr(estimator, "memory_plan_", None)
+        return {
+            "network": {
+                "layer_sizes": list(network.layer_sizes),
+                "activations": [self.value(activation, "") for activation in network.activations],
+                "tied": network.tied,
+            },
+            "training": {
+                **{name: getattr(estimator, name) for name in (*COUNTS, *STATUS)},
+                "warm_up_evaluations_": list(estimator.warm_up_evaluations_.items()),
+                "terms": list(estimator.terms_curve_),
+                "memory_plan_": None if plan is None else asdict(plan),
+            },
+            "partial_fit": self._partial_fit(estimator, prefix),
+        }
+
+    def _partial_fit(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any] | None:
+        """Store what `partial_fit` goes on from, where it was called."""
+        state = getattr(estimator, "_solver_state", None)
+        if state is None:
+            return None
+        self.arrays[f"{prefix}partial_fit.theta"] = estimator._solver_theta
+        for name, moment in state.moments.items():
+            self.arrays[f"{prefix}partial_fit.{name}"] = moment
+        return {"seed": estimator._seed, "epoch": state.epoch, "step": state.step, "moments": list(state.moments)}
+
+    def _own(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
+        """Store what only some kinds have."""
+        own: dict[str, Any] = {}
+        if isinstance(estimator, BaseFeedforward) and getattr(estimator, "target_names_", None) is not None:
+            own["target_names"] = list(estimator.target_names_ or ())
+        if isinstance(estimator, StackedAutoencoder):
+            layers = enumerate(estimator.autoencoders_)
+            own["autoencoders"] = [self.model(layer, f"{prefix}autoencoders_.{number}.") for number, layer in layers]
+        if isinstance(estimator, BaseClassifier):
+            own["classes"] = self._labels(estimator.classes_, f"{prefix}classes_")
+        if isinstance(estimator, StackedAutoencoderClassifier):
+            own["autoencoder"] = self.model(estimator.autoencoder_, f"{prefix}autoencoder_.")
+            own["softmax"] = self.model(estimator.softmax_, f"{prefix}softmax_.")
+            own["accuracies"] = [estimator.accuracy_before_, estimator.accuracy_after_]
+        if isinstance(estimator, FeedforwardRegressor):
+            for name, array in zip(("shift", "scale"), estimator._scaling, strict=True):
+                self.arrays[f"{prefix}target_{name}"] = array
+            own["one_dimensional"] = bool(estimator._one_dimensional)
+            if hasattr(estimator, "noise_covariance_"):
+                self.arrays[f"{prefix}noise_covariance_"] = estimator.noise_covariance_
+                self._curve(f"{prefix}log_likelihood_curve_", getattr(estimator, "log_likelihood_curve_", []))
+            own["log_likelihood"] = getattr(estimator, "log_likelihood_", None)
+        return own
+
+    def _labels(self, labels: NDArray[Any], name: str) -> dict[str, Any]:
+        if labels.dtype.kind in "buif" and labels.dtype.itemsize <= _WIDEST:
+            self.arrays[name] = labels
+            return {"tensor": name}
+        if labels.dtype.kind == "U" or all(isinstance(label, str) for label in labels):
+            return {"texts": [str(label) for label in labels], "objects": labels.dtype == object}
+        raise ModelFileError(
+            f"classes must be numbers of up to {8 * _WIDEST} bits, or texts; they are of {labels.dtype}."
+        )
+
+    def _curve(self, name: str, values: list[float]) -> None:
+        self.arrays[name] = np.array(values, dtype=np.float64)
+
+    def _parameters(self, estimator: Any, prefix: str) -> dict[str, Any]:
+        parameters = {name: value for name, value in settings_of(estimator).items() if name not in OF_THE_RUN}
+        if not isinstance(parameters.get("random_state", 0), int | np.integer):
+            parameters["random_state"] = None  # a generator has moved on since
+        described = {}
+        for name, value in parameters.items():
+            try:
+                described[name] = self.value(value, f"{prefix}{name}")
+            except ModelFileError as error:
+                raise ModelFileError(f"{name} cannot be saved: {error}") from None
+        return described
+
+    def value(self, value: Any, name: str) -> Any:
+        """Return a parameter as JSON holds it; an array goes among the tensors under the name."""
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, float) and not np.isfinite(value):
+            return {"number": str(value)}
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, np.ndarray) and value.dtype.kind in "buif" and value.dtype.itemsize <= _WIDEST:
+            self.arrays[name] = value
+            return {"tensor": name}
+        if isinstance(value, list | tuple):
+            items = [self.value(item, f"{name}.{number}") for number, item in enumerate(value)]
+            return {"tuple": items} if isinstance(value, tuple) else items
+        kind = type(value).__name__
+        if COMPONENTS.get(kind) is type(value):
+            settings = settings_of(value).items()
+            return {"kind": kind, "settings": {key: self.value(one, f"{name}.{key}") for key, one in settings}}
+        if ESTIMATORS.get(kind) is type(value):
+            return {"kind": kind, "settings": self._parameters(value, f"{name}.")}
+        raise ModelFileError(
+            f"{value!r} is none of rhohat's own parts, and a file without code cannot hold others; set the parameter to"
+            " one that is, or leave it at its default."
+        )
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    """Return how the rows of a fit were read; columns as runs of successive ones, each its first and their number."""
+    runs = groupby(enumerate(reading.columns), lambda numbered: numbered[1] - numbered[0])
+    columns = [[run[0][1], len(run)] for run in (list(run) for _, run in runs)]
+    return {name: value for name, value in asdict(reading).items() if value is not None} | {"columns": columns}

@@ -1,0 +1,376 @@
+"""A model: one of rhohat's estimators, or a pipeline of preprocessing that ends in one; fitted to rows of any source.
+
+scikit-learn's `Pipeline` passes arrays from step to step. What is here passes row sources: a model is fitted to rows
+that are larger than memory, and its network gets rows of a file as preprocessing leaves them, some at a time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import asdict, fields
+from os import PathLike
+from typing import Any, TypeVar
+
+from numpy.typing import ArrayLike
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.utils.validation import check_is_fitted
+
+from rhohat.common.arrays import FloatArray
+from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows, open_table
+from rhohat.data.ranges import some_rows, warn_of_other_scale
+from rhohat.data.rows import ColumnsOfAFit, TargetsOfAFit, remember_columns
+from rhohat.data.tables.cells import TextFormat
+from rhohat.estimators import StackedAutoencoder, StackedAutoencoderClassifier
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import BaseNetwork
+from rhohat.models.components import transformers
+from rhohat.terms.penalties import KLSparsity
+
+__all__ = [
+    "codes_of",
+    "encode_blocks",
+    "estimator_of",
+    "feature_names_of",
+    "fit_model",
+    "is_pipeline",
+    "open_model_rows",
+    "parts_of",
+    "prepare_rows",
+    "preprocessing_of",
+    "reconstruct_blocks",
+    "row_shape_of",
+    "sparsity_target",
+    "suggest_preprocessing",
+]
+
+_Model = TypeVar("_Model")
+
+
+def is_pipeline(model: Any) -> bool:
+    """Return whether a model is scikit-learn's `Pipeline`, whose module takes time to import and is not, for this."""
+    module = sys.modules.get("sklearn.pipeline")
+    return module is not None and isinstance(model, module.Pipeline)
+
+
+def estimator_of(model: Any) -> BaseNetwork:
+    """Return the estimator that a model is, or ends in.
+
+    Raises
+    ------
+    ValueError
+        If it is none of rhohat's, nor a pipeline that ends in one.
+    """
+    last = model.steps[-1][1] if is_pipeline(model) else model
+    if not isinstance(last, BaseNetwork):
+        raise ValueError(f"model must be an estimator of rhohat, or a Pipeline that ends in one; got {model!r}.")
+    return last
+
+
+def parts_of(estimator: Any) -> list[tuple[str, Any]]:
+    """Return what a fit consisted of, in order: the name of each part, and the fitted estimator that it made.
+
+    The layers of a stack are "layer 0" and so on; on top of them come "softmax" and "fine-tuning", which is the
+    estimator itself. Any other estimator is one part, with the name "".
+    """
+    if isinstance(estimator, StackedAutoencoder):
+        return [(f"layer {number}", layer) for number, layer in enumerate(getattr(estimator, "autoencoders_", []))]
+    if isinstance(estimator, StackedAutoencoderClassifier):
+        layers = parts_of(getattr(estimator, "autoencoder_", StackedAutoencoder()))
+        softmax = [("softmax", estimator.softmax_)] if hasattr(estimator, "softmax_") else []
+        return [*layers, *softmax, ("fine-tuning", estimator)]
+    return [("", estimator)]
+
+
+def preprocessing_of(model: Any) -> list[Any]:
+    """Return the transformers before a model's estimator, in order."""
+    if not is_pipeline(model):
+        return []
+    return [step for _, step in model.steps[:-1] if step is not None and step != "passthrough"]
+
+
+def feature_names_of(model: Any) -> list[str] | None:
+    """Return the names of the columns that a fitted model's network sees, where they are known."""
+    steps = preprocessing_of(model)
+    if not all(isinstance(step, OneToOneFeatureMixin) for step in steps):
+        return None
+    names = getattr([*steps, estimator_of(model)][0], "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def row_shape_of(model: Any) -> tuple[int, ...]:
+    """Return the shape that the rows of a fit had, as the network sees them, before they were raveled.
+
+    It is (n_features,) where they were flat, or it is not known.
+    """
+    estimator = estimator_of(model)
+    reading = getattr(estimator, "reading_", None)
+    return (estimator.n_features_in_,) if reading is None or reading.row_shape is None else reading.row_shape
+
+
+def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: bool = False, **how: Any) -> RowSource:
+    """Open rows for a fitted model: from a table, the columns of its fit; from a file, in the way of its fit.
+
+    Parameters
+    ----------
+    model : fitted estimator or Pipeline
+    data : path, array, DataFrame, Dask array or RowSource
+        Whatever `rhohat.open_rows` opens.
+    target : str, int or sequence of these, default=None
+        Columns of a table that hold what is to be predicted, for the rows' attribute `targets`. They come in the order
+        of the fit, where the model knows the names, or the numbers, of its targets.
+    find_targets : bool, default=False
+        Whether the targets of the fit are read where no others are named and `data` is a table that has them.
+    **how
+        Keyword arguments of `rhohat.open_rows` that say how a file is to be read, where that is another way.
+
+    Returns
+    -------
+    RowSource
+
+    Raises
+    ------
+    NotFittedError
+        If the model's estimator is not fitted.
+    ValueError
+        If the data lack a column of the fit, a target is one of the model's inputs or none of its targets, or as
+        `rhohat.open_rows` does.
+    """
+    check_is_fitted(estimator_of(model))
+    first: Any = [*preprocessing_of(model), estimator_of(model)][0]
+    names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
+    selection = ColumnsOfAFit(
+        None if names is None else tuple(map(str, names)), first.n_features_in_, reading, frozenset(how)
+    )
+    told: dict[str, Any] = {"missing": "keep"} if isinstance(first, MeanImputer) else {}
+    if isinstance(data, str | PathLike) and reading is not None:
+        said = {part.name: how[part.name] for part in fields(TextFormat) if part.name in how}
+        told |= {"row_axes": reading.row_axes, **asdict(reading.text.changed(said))}
+    how = {**told, **how}
+    asked = () if target is None else (target,) if isinstance(target, str | int) else tuple(target)
+    targets = TargetsOfAFit(asked, getattr(estimator_of(model), "target_names_", None), reading)
+    may_be_table = isinstance(data, str | PathLike) and how.get("row_axes", 1) == 1
+    if not asked and not (find_targets and may_be_table):
+        return open_rows(data, columns=selection, **how)
+    how.pop("row_axes", None)
+    return open_table(data, targets, columns=selection, **how)[0]
+
+
+def sparsity_target(estimator: Any) -> float | None:
+    """Return ρ, the mean activation that the units of the code are held to, in (0, 1); None where there is none."""
+    if isinstance(estimator, StackedAutoencoder):
+        layers = getattr(estimator, "autoencoders_", [])
+        return sparsity_target(layers[-1]) if layers else None
+    penalties = estimator._extra_penalties()
+    if isinstance(estimator, BaseAutoencoder):
+        penalties = [*estimator._own_penalties(), *penalties]
+    for penalty in penalties:
+        if isinstance(penalty, KLSparsity) and penalty.weight > 0:
+            hidden = estimator._code_layer - 1
+            is_hidden = estimator._code_layer < estimator.network_.n_layers
+            if is_hidden and (penalty.layers is None or hidden in penalty.layers):
+                return float(penalty.sparsity)
+    return None
+
+
+def prepare_rows(model: Any, rows: RowSource) -> RowSource:
+    """Return rows as the network of a fitted model sees them: after its preprocessing, some at a time.
+
+    Parameters
+    ----------
+    model : fitted estimator or Pipeline
+    rows : RowSource
+
+    Returns
+    -------
+    RowSource
+        Closing it leaves `rows` open.
+
+    Raises
+    ------
+    ValueError
+        If the rows have other columns than those of the fit.
+
+    Warns
+    -----
+    UserWarning
+        If the rows are on another scale than those of the fit.
+    """
+    steps = preprocessing_of(model)
+    first = [*steps, estimator_of(model)][0]
+    if rows.shape[1] != first.n_features_in_:
+        raise ValueError(
+            f"{rows.name} has {rows.shape[1]} columns, and the model was fitted to rows of {first.n_features_in_}."
+        )
+    known = getattr(first, "feature_names_in_", None)
+    if known is not None and rows.feature_names is not None and list(known) != rows.feature_names:
+        raise ValueError(
+            f"The columns of {rows.name} are {rows.feature_names}, and the model was fitted to those named"
+            f" {list(known)}, in this order."
+        )
+    _warn_of_other_scale(model, rows)
+    prepared = open_rows(rows, transform=_Steps(steps) if steps else None)
+    prepared.scale_is_known = True
+    return prepared
+
+
+def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
+    """Warn where some of the rows are on another scale than what the first step that remembers it was fitted to."""
+    some: Any = some_rows(rows)
+    if some is None:
+        return
+    for step in preprocessing_of(model):
+        if hasattr(step, "training_range_"):
+            warn_of_other_scale(step, some, stacklevel=4)
+            return
+        some = _Steps([step])(some)
+    warn_of_other_scale(estimator_of(model), some, stacklevel=4)
+
+
+def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Model:
+    """Fit a model to rows of any source: one step of a pipeline after the other, never all rows in memory.
+
+    Steps that fit to a row source, or to some rows at a time by `partial_fit`, are given the rows so; others, as
+    scikit-learn's PCA, get them all at once.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+    rows : RowSource
+    y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+        For estimators that learn from targets.
+
+    Returns
+    -------
+    The model, fitted.
+    """
+    estimator: Any = estimator_of(model)
+    done: list[Any] = []
+    for step in preprocessing_of(model):
+        seen = open_rows(rows, transform=_Steps(done)) if done else rows
+        _fit_step(step, seen)
+        if not done:
+            remember_columns(step, rows)
+        done.append(step)
+    prepared = open_rows(rows, transform=_Steps(done)) if done else rows
+    estimator.fit(prepared, y)
+    return model
+
+
+def codes_of(estimator: Any, rows: FloatArray | RowSource) -> FloatArray:
+    """Return the activations of the layer whose units are the features learned: the code, or the last hidden layer.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    rows : array or RowSource of shape (n_samples, n_features)
+
+    Returns
+    -------
+    array of shape (n_samples, n_units)
+    """
+    given = estimator._validate(rows, all_rows=False)
+    activations: FloatArray = estimator._forward(given, 0, estimator._code_layer)
+    return activations
+
+
+def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
+    """Yield the codes of rows, as `codes_of` returns them for rows that are prepared, some rows at a time, in order.
+
+    Parameters
+    ----------
+    model : fitted estimator or Pipeline
+    rows : RowSource
+        Before preprocessing.
+
+    Yields
+    ------
+    array of shape (n_rows, n_units)
+        To be used before the next one is asked for: that takes the same place.
+    """
+    estimator: Any = estimator_of(model)
+    for _, codes in estimator._pass(prepare_rows(model, rows), 0, estimator._code_layer).in_order():
+        yield codes
+
+
+def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
+    """Yield what an autoencoder makes of rows, in the units of the data, some rows at a time, in order.
+
+    Parameters
+    ----------
+    model : fitted autoencoder, or Pipeline that ends in one
+    rows : RowSource
+        Before preprocessing.
+
+    Yields
+    ------
+    array of shape (n_rows, n_features)
+        After the inverse of the preprocessing, where it has one; what that has lost, as the means of patches, stays
+        lost.
+
+    Raises
+    ------
+    ValueError
+        If the model reconstructs nothing.
+    """
+    estimator: Any = estimator_of(model)
+    if not isinstance(estimator, BaseAutoencoder):
+        raise ValueError(f"{type(estimator).__name__} learns from targets and reconstructs no rows.")
+    back = [step.inverse_transform for step in reversed(preprocessing_of(model)) if hasattr(step, "inverse_transform")]
+    for _, block in estimator._pass(prepare_rows(model, rows), 0, estimator.network_.n_layers).in_order():
+        for undo in back:
+            block = undo(block)
+        yield block
+
+
+def suggest_preprocessing(rows: RowSource) -> list[Any]:
+    """Return transformers, not fitted, after which rows suit sigmoid units; none where all numbers are in [0, 1].
+
+    Images with negative numbers, such as whitened patches, are normalised patch by patch (`PatchNormalizer`). Other
+    images are scaled as a whole (`RangeScaler`). The columns of tables are scaled each by itself (scikit-learn's
+    `MinMaxScaler`).
+
+    Parameters
+    ----------
+    rows : RowSource
+        Read once.
+
+    Returns
+    -------
+    list of transformers
+    """
+    low, high = rows.extent()
+    if low >= 0 and high <= 1:
+        return []
+    if len(rows.row_shape) == 1:
+        return [transformers()["MinMaxScaler"]()]
+    return [PatchNormalizer() if low < 0 else RangeScaler()]
+
+
+def _fit_step(step: Any, rows: RowSource) -> None:
+    """Fit a transformer to rows of a source."""
+    if isinstance(step, MeanImputer | PatchNormalizer | RangeScaler | ZCAWhitening):
+        step.fit(rows)
+    elif hasattr(step, "partial_fit"):
+        for name in [name for name in vars(step) if name.endswith("_") and not name.startswith("_")]:
+            delattr(step, name)  # of an earlier fit
+        for block in rows.blocks(rows.rows_at_once):
+            step.partial_fit(block)
+    else:
+        step.fit(rows.read(0, len(rows)))
+
+
+class _Steps:
+    """Fitted transformers, one after the other, which work on blocks without looking at names and scales."""
+
+    def __init__(self, steps: Sequence[Any]) -> None:
+        self._steps = [copy(step) for step in steps]
+        for step in self._steps:
+            step.__dict__.pop("feature_names_in_", None)  # which blocks do not have
+            step.__dict__.pop("training_range_", None)  # which all rows together are compared with
+
+    def __call__(self, rows: FloatArray) -> Any:
+        for step in self._steps:
+            rows = step.transform(rows)
+        return rows

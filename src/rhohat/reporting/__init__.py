@@ -1,5 +1,0 @@
-"""One self-contained HTML page about a fitted model."""
-
-from rhohat.reporting.page import report
-
-__all__ = ["report"]

@@ -1,0 +1,439 @@
+"""Losses: the value and its derivative at the output, side by side.
+
+A loss sees a block of outputs and targets and returns one number for each row; the mean over all rows is taken once,
+by the objective. Cross-entropies are computed from z, the pre-activations of the output layer, where no logarithm of
+0 can occur: they name the output activation that they contain.
+
+To add one: a class here, and its place in `LOSSES`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import cho_factor, cho_solve
+
+from rhohat.common.arrays import FloatArray
+from rhohat.ops import WithOps
+
+__all__ = [
+    "LOSSES",
+    "BinaryCrossEntropy",
+    "GaussianLoss",
+    "LabelNoiseCrossEntropy",
+    "Loss",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+    "as_loss",
+]
+
+
+class Loss(WithOps, ABC):
+    """What an output costs, given its target.
+
+    Attributes
+    ----------
+    name : str
+        By which it is asked for, and under which its value stands among the terms of J.
+    contains : str or None
+        The name of the output activation that is part of the loss: it is given that layer's pre-activations z then.
+        None: it works on the outputs a of any activation.
+    """
+
+    name: ClassVar[str]
+    contains: ClassVar[str | None] = None
+
+    def __init_subclass__(cls) -> None:
+        """Give a subclass that has a function of its own the plain sum of that, and not a fast one of another."""
+        super().__init_subclass__()
+        if "value_and_derivative" in cls.__dict__ and "sum_and_derivative" not in cls.__dict__:
+            cls.sum_and_derivative = Loss.sum_and_derivative  # type: ignore[method-assign]
+
+    def check_targets(self, y: FloatArray) -> None:
+        """Raise ValueError where the targets, of shape (n_samples, n_outputs), mean nothing to this loss."""
+
+    @abstractmethod
+    def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
+        """Return the loss of each row, summed over features, and write its derivative by the outputs.
+
+        Parameters
+        ----------
+        outputs : array of shape (n_rows, n_outputs)
+            a, or z where the loss contains an activation; left as they are.
+        y : array of shape (n_rows, n_outputs)
+            Targets.
+        out : array of shape (n_rows, n_outputs)
+            Receives ∂loss/∂outputs.
+
+        Returns
+        -------
+        array of shape (n_rows,)
+        """
+
+    def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
+        """Return the loss summed over rows and features, and write its derivative; there to be made faster.
+
+        Arguments as for `value_and_derivative`.
+        """
+        values = self.value_and_derivative(outputs, y, out)
+        return float(values.sum(dtype=self.ops.xp.float64))
+
+    def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
+        """Return (∂²loss/∂outputs²) · tangent, row by row; needed for Hessian-vector products alone.
+
+        Parameters
+        ----------
+        outputs, y, tangent : arrays of shape (n_rows, n_outputs)
+
+        Returns
+        -------
+        array of shape (n_rows, n_outputs)
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """½ ‖a − y‖², summed over features; the derivative is a − y.
+
+    References
+    ----------
+    Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 2.
+
+    Examples
+    --------
+    >>> a, y, derivative = np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]), np.empty((1, 2))
+    >>> SquaredError().value_and_derivative(a, y, derivative)
+    array([2.5])
+    >>> derivative
+    array([[ 1., -2.]])
+    """
+
+    name: ClassVar[str] = "squared_error"
+
+    def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
+        """Return ½ Σ_k (a_k − y_k)² and write a − y into `out`."""
+        self.ops.xp.subtract(outputs, y, out=out)
+        values = self.ops.row_products(out, out)
+        values *= 0.5
+        return values
+
+    def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
+        """Return ½ Σ_ik (a_ik − y_ik)², without a sum for each row, and write a − y into `out`."""
+        self.ops.xp.subtract(outputs, y, out=out)
+        return 0.5 * self.ops.sum_of_squares(out)
+
+    def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
+        """Return the tangent."""
+        return tangent
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """−Σ_k y_k ln a_k + (1 − y_k) ln(1 − a_k) for sigmoid outputs a; the derivative by z is a − y.
+
+    Computed from z as Σ_k ln(1 + exp(z_k)) − y_k z_k, with ln(1 + exp(z)) = max(z, 0) + ln(1 + exp(−|z|)): finite for
+    every finite z, and exact also where an output is sure and right and costs little, as max(z, 0) − y z is 0 there
+    before the small rest is added. Targets lie in [0, 1].
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 5.23.
+
+    Examples
+    --------
+    >>> z, y, derivative = np.array([[0.0, 1000.0]]), np.array([[1.0, 0.0]]), np.empty((1, 2))
+    >>> BinaryCrossEntropy().value_and_derivative(z, y, derivative)
+    array([1000.69314718])
+    >>> derivative
+    array([[-0.5,  1. ]])
+    """
+
+    name: ClassVar[str] = "binary_cross_entropy"
+    contains: ClassVar[str | None] = "sigmoid"
+
+    def check_targets(self, y: FloatArray) -> None:
+        """Raise ValueError where a target lies outside [0, 1]."""
+        if y.min() < 0 or y.max() > 1:
+            raise ValueError(
+                f"{self.name} takes targets in [0, 1], and these lie in [{y.min():g}, {y.max():g}]; scale them, or use"
+                " loss='squared_error'."
+            )
+
+    def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
+        """Return Σ_k ln(1 + exp(z_k)) − y_k z_k and write 1 / (1 + exp(−z)) − y into `out`."""
+        self.ops.sigmoid(outputs, out)
+        out -= y
+        over_0 = self.ops.xp.clip(outputs, 0, None)
+        values: FloatArray = (over_0 - y * outputs + self.ops.softplus_tail(outputs)).sum(1)
+        return values
+
+    def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
+        """Return a (1 − a) ∘ tangent."""
+        a = self._sigmoid(outputs)
+        return (a - a * a) * tangent
+
+    def _sigmoid(self, z: FloatArray) -> FloatArray:
+        a: FloatArray = self.ops.xp.empty_like(z)
+        self.ops.sigmoid(z, a)
+        return a
+
+
+@dataclass(frozen=True)
+class LabelNoiseCrossEntropy(BinaryCrossEntropy):
+    """Binary cross-entropy when a label is wrong with probability ε.
+
+    −Σ y ln p + (1 − y) ln(1 − p), where p = (1 − ε) a + ε (1 − a) is the probability that the *label* says 1, and a,
+    the sigmoid output, the probability that the *truth* does. It is `BinaryCrossEntropy` at ε = 0.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        ε, the probability that a label in the data is wrong, in [0, ½).
+
+    Notes
+    -----
+    Computed from z. With σ the sigmoid and c = ln((1 − ε)/ε), ∂/∂z of the loss is σ(z) − y σ(z + c) − (1 − y) σ(z − c).
+
+    With e = exp(−|z|) and κ = ε/(1 − ε), the loss is −ln(1 − ε), which a label costs that agrees with a sure output,
+    plus ln(1 + (1 − κ) e/(1 + κ e)), which is exact also where it is little, plus ln((1 + κ e)/(κ + e)) where the label
+    does not agree with the sign of z.
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, exercise 5.4.
+
+    Examples
+    --------
+    >>> z, y, derivative = np.array([[1000.0]]), np.array([[0.0]]), np.empty((1, 1))
+    >>> LabelNoiseCrossEntropy(0.1).value_and_derivative(z, y, derivative)  # −ln 0.1
+    array([2.30258509])
+    """
+
+    epsilon: float = 0.1
+    name: ClassVar[str] = "label_noise_cross_entropy"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epsilon < 0.5:
+            raise ValueError(
+                f"epsilon, the probability that a label is wrong, must lie in [0, 0.5); got {self.epsilon}. Where more"
+                " than half of the labels are wrong, swap the classes."
+            )
+
+    def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
+        """Return the loss of each row and write σ(z) − y σ(z + c) − (1 − y) σ(z − c) into `out`."""
+        if self.epsilon == 0:
+            return super().value_and_derivative(outputs, y, out)
+        z, c = outputs, self._log_odds
+        out[:] = self._sigmoid(z) - y * self._sigmoid(z + c) - (1 - y) * self._sigmoid(z - c)
+        xp = self.ops.xp
+        kappa = max(self.epsilon, float(xp.finfo(z.dtype).tiny)) / (1 - self.epsilon)
+        with np.errstate(under="ignore"):
+            e = xp.exp(-xp.abs(z))
+        near = 1 + kappa * e
+        share = xp.abs(y - 0.5 - 0.5 * xp.sign(z))  # of the label that does not agree
+        values: FloatArray = (xp.log1p((1 - kappa) * e / near) + share * xp.log(near / (kappa + e))).sum(1)
+        values -= z.shape[1] * float(np.log1p(-self.epsilon))
+        return values
+
+    def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
+        """Return (σ′(z) − y σ′(z + c) − (1 − y) σ′(z − c)) ∘ tangent."""
+        if self.epsilon == 0:
+            return super().second_derivative(outputs, y, tangent)
+        here, above, below = (self._sigmoid(outputs + shift) for shift in (0, self._log_odds, -self._log_odds))
+        curvature = here * (1 - here) - y * above * (1 - above) - (1 - y) * below * (1 - below)
+        return curvature * tangent
+
+    @property
+    def _log_odds(self) -> float:
+        return float(np.log((1 - self.epsilon) / self.epsilon))
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(Loss):
+    """−Σ_k y_k ln a_k for softmax outputs a; the derivative by z is a − y.
+
+    Computed from z, with m the largest of a row, as ln(1 + Σ_others exp(z_k − m)) − Σ_k y_k (z_k − m): exact also where
+    an output is sure and right and costs little, as both terms are small there. Targets are probabilities: 1 for the
+    class and 0 for the others, or anything that is not negative and adds up to 1.
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 5.24.
+
+    Examples
+    --------
+    >>> z, y, derivative = np.array([[0.0, 1000.0]]), np.array([[1.0, 0.0]]), np.empty((1, 2))
+    >>> SoftmaxCrossEntropy().value_and_derivative(z, y, derivative)
+    array([1000.])
+    >>> derivative
+    array([[-1.,  1.]])
+    """
+
+    name: ClassVar[str] = "softmax_cross_entropy"
+    contains: ClassVar[str | None] = "softmax"
+
+    def check_targets(self, y: FloatArray) -> None:
+        """Raise ValueError where a row of targets is no probability distribution."""
+        if y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > 1e-5:
+            raise ValueError(
+                f"{self.name} takes targets that are not negative and add up to 1 in every row: 1 for the class and 0"
+                " for the others, or probabilities. Use loss='binary_cross_entropy' for labels that don't exclude one"
+                " another."
+            )
+
+    def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
+        """Return ln Σ_k exp(z_k) − Σ_k y_k z_k and write softmax(z) − y into `out`."""
+        values: FloatArray = self.ops.softmax_cross_entropy(outputs, y, out)
+        return values
+
+    def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
+        """Return a ∘ (tangent − Σ_k a_k tangent_k)."""
+        xp = self.ops.xp
+        a = xp.empty_like(outputs)
+        self.ops.softmax(outputs, a)
+        product: FloatArray = a * (tangent - xp.einsum("ij,ij->i", a, tangent)[:, None])
+        return product
+
+
+class GaussianLoss(Loss):
+    """½ (y − a)ᵀ Σ⁻¹ (y − a): targets with Gaussian noise of full covariance Σ; the derivative is Σ⁻¹ (a − y).
+
+    Up to a constant that does not depend on the weights this is minus the log-likelihood of a row, see
+    `log_likelihood`. With Σ = I it is `SquaredError`.
+
+    Parameters
+    ----------
+    covariance : array-like of shape (n_outputs, n_outputs)
+        Σ, symmetric and positive definite, in units of the targets squared.
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, exercise 5.3.
+
+    Examples
+    --------
+    >>> loss = GaussianLoss([[4.0, 0.0], [0.0, 1.0]])
+    >>> a, y, derivative = np.array([[2.0, 1.0]]), np.zeros((1, 2)), np.empty((1, 2))
+    >>> loss.value_and_derivative(a, y, derivative)
+    array([1.])
+    >>> derivative
+    array([[0.5, 1. ]])
+    """
+
+    name: ClassVar[str] = "gaussian"
+
+    def __init__(self, covariance: ArrayLike) -> None:
+        if np.iscomplexobj(covariance):
+            raise ValueError("the noise covariance must be real, and is complex.")
+        covariance = np.array(covariance, dtype=np.float64)
+        if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or covariance.size == 0:
+            raise ValueError(f"the noise covariance must be a square matrix; got an array of shape {covariance.shape}.")
+        if not np.all(np.isfinite(covariance)):
+            raise ValueError("the noise covariance must be finite.")
+        if not np.allclose(covariance, covariance.T, rtol=1e-8, atol=1e-12 * np.abs(covariance).max()):
+            raise ValueError("the noise covariance must be symmetric; (S + S.T) / 2 is.")
+        try:
+            self._factor = cho_factor(covariance, lower=True)
+        except np.linalg.LinAlgError as error:
+            smallest = float(np.linalg.eigvalsh(covariance)[0])
+            raise ValueError(
+                f"the noise covariance must be positive definite, and its smallest eigenvalue is {smallest:.2g}; add a"
+                " small multiple of the identity, or leave out outputs that depend linearly on others."
+            ) from error
+        self.covariance = covariance
+        self.precision = cho_solve(self._factor, np.eye(len(covariance)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GaussianLoss) and np.array_equal(self.covariance, other.covariance)
+
+    def __hash__(self) -> int:
+        return hash(self.covariance.tobytes())
+
+    def __repr__(self) -> str:
+        return f"GaussianLoss({self.covariance.tolist()})"
+
+    def check_targets(self, y: FloatArray) -> None:
+        """Raise ValueError where Σ is not that of so many outputs."""
+        if y.shape[1] != len(self.covariance):
+            raise ValueError(
+                f"the noise covariance must have the shape ({y.shape[1]}, {y.shape[1]}) for targets of {y.shape[1]}"
+                f" columns; got {self.covariance.shape}."
+            )
+
+    def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
+        """Return ½ (y − a)ᵀ Σ⁻¹ (y − a) and write Σ⁻¹ (a − y) into `out`."""
+        residual = outputs - y
+        self.ops.xp.matmul(residual, self._precision_like(outputs), out=out)
+        values = self.ops.row_products(residual, out)
+        values *= 0.5
+        return values
+
+    def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
+        """Return Σ⁻¹ · tangent."""
+        product: FloatArray = tangent @ self._precision_like(tangent)
+        return product
+
+    def _precision_like(self, rows: FloatArray) -> FloatArray:
+        """Return Σ⁻¹ for products with rows."""
+        precision: FloatArray = self.ops.asarray(self.precision, self.ops.dtype_of(rows))
+        return precision
+
+    def log_likelihood(self, residual: FloatArray, sample_weight: FloatArray | None = None) -> float:
+        """Return Σ_i ln N(r_i | 0, Σ) = −½ Σ_i r_iᵀ Σ⁻¹ r_i − ½ n_samples (n_outputs ln 2π + ln det Σ).
+
+        Parameters
+        ----------
+        residual : array of shape (n_samples, n_outputs)
+            Targets minus outputs.
+        sample_weight : array of shape (n_samples,), default=None
+            How often each row counts; None means 1.
+
+        Returns
+        -------
+        float
+            Summed over samples, in nats.
+        """
+        log_determinant = 2 * float(np.log(np.diag(self._factor[0])).sum())
+        constant = residual.shape[1] * float(np.log(2 * np.pi)) + log_determinant
+        quadratic = np.einsum("ij,ij->i", residual @ self.precision, residual)
+        weights = np.ones(len(residual)) if sample_weight is None else sample_weight
+        return -0.5 * float(weights @ (quadratic + constant))
+
+
+#: Losses that need nothing to be said, by name.
+LOSSES: dict[str, type[Loss]] = {
+    cls.name: cls for cls in (SquaredError, BinaryCrossEntropy, SoftmaxCrossEntropy, LabelNoiseCrossEntropy)
+}
+
+
+def as_loss(loss: str | Loss) -> Loss:
+    """Return the loss with the given name and its default settings, or the object itself.
+
+    Parameters
+    ----------
+    loss : str or Loss
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ValueError
+        If no loss has that name.
+
+    Examples
+    --------
+    >>> as_loss("squared_error")
+    SquaredError()
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss]()
+    raise ValueError(f"loss must be one of {sorted(LOSSES)} or a Loss; got {loss!r}.")

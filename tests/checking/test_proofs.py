@@ -1,0 +1,205 @@
+"""Every row of the table of proofs, against automatic differentiation and against central differences."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rhohat.checking.proofs import ProofCase, proof_cases, prove
+from rhohat.layers.activations import ACTIVATIONS, LeakyReLU, Maxout, ParametricReLU, Sigmoid, Softmax, Tanh
+from rhohat.layers.network import dense_network
+from rhohat.objective import Problem
+from rhohat.terms.corruption import CORRUPTIONS
+from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
+from rhohat.terms.losses import LOSSES, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
+from tests import automatic
+from tests.tolerances import AUTOMATIC, AUTOMATIC_HESSIAN, GRADIENT, HESSIAN
+
+
+def random_case(layer_sizes, activations, *penalties, loss=None, tied=False, weighted=True, n_samples=9, seed=0):
+    """A case that is not in the table, with everything drawn at random."""
+    rng = np.random.default_rng(seed)
+    network, loss = dense_network(layer_sizes, activations, tied), SquaredError() if loss is None else loss
+    y = rng.uniform(0.1, 0.9, (n_samples, layer_sizes[-1]))
+    if isinstance(loss, SoftmaxCrossEntropy):
+        y /= y.sum(axis=1, keepdims=True)
+    problem = Problem(
+        network,
+        rng.uniform(0.1, 0.9, (n_samples, layer_sizes[0])),
+        y,
+        loss=loss,
+        penalties=penalties,
+        sample_weight=rng.uniform(0.5, 2.0, n_samples) if weighted else None,
+        tangents=rng.normal(size=(n_samples, 3, layer_sizes[0])),
+    )
+    theta = network.initial_theta(rng) + rng.normal(0, 0.3, network.n_parameters)
+    return ProofCase(activations[0].name, "no", problem, theta)
+
+
+SQUARE = [[2.0, 0.5, 0.1, 0.0], [0.5, 1.0, 0.3, 0.2], [0.1, 0.3, 0.5, 0.1], [0.0, 0.2, 0.1, 0.7]]
+
+#: What the table has not: settings other than the default ones, penalties on chosen layers, several of a kind, all.
+OTHERS = {
+    "penalties on chosen layers": random_case(
+        (4, 5, 3, 5, 4),
+        (Sigmoid(), Tanh(), Sigmoid(), Sigmoid()),
+        KLSparsity(0.2, 2.0, layers=(1,)),
+        L1Sparsity(0.3, layers=(0, 2)),
+    ),
+    "two layers of mean activations": random_case(
+        (4, 5, 3, 5, 4), (Sigmoid(), Tanh(), Softmax(), Sigmoid()), KLSparsity(0.2, 2.0), KLSparsity(0.1, 1.0, (0,))
+    ),
+    "contraction of the first layer": random_case((4, 5, 3, 5, 4), (Tanh(),) * 4, Contraction(0.7, layer=0), tied=True),
+    "contraction of the second layer": random_case((4, 5, 3, 5, 4), (Tanh(),) * 4, Contraction(0.7, layer=1)),
+    "contraction of the last layer": random_case((4, 5, 3, 5, 4), (Tanh(),) * 4, Contraction(0.7, layer=2), tied=True),
+    "contraction of two layers": random_case(
+        (4, 5, 3, 4), (Sigmoid(),) * 3, Contraction(0.7), Contraction(0.2, layer=1), weighted=False
+    ),
+    "tangents and a loss from z": random_case(
+        (4, 5, 4), (Tanh(), Sigmoid()), TangentPropagation(0.7), loss=LabelNoiseCrossEntropy(0.3), tied=True
+    ),
+    "tangents and softmax": random_case(
+        (4, 5, 4), (Softmax(), Softmax()), TangentPropagation(0.7), loss=SoftmaxCrossEntropy()
+    ),
+    "tangents through learned slopes": random_case(
+        (4, 5, 3, 4), (ParametricReLU(-0.3), Sigmoid(), ParametricReLU(0.0)), TangentPropagation(0.7)
+    ),
+    "maxout of three and four pieces": random_case(
+        (4, 5, 3, 4), (Maxout(3), Tanh(), Maxout(4)), Contraction(0.2, layer=1), L1Sparsity(0.1)
+    ),
+    "learned slopes that are tied": random_case(
+        (4, 3, 4), (ParametricReLU(), ParametricReLU()), WeightDecay(0.2, include_biases=True), tied=True
+    ),
+    "other slopes": random_case((4, 6, 5, 4), (LeakyReLU(0.0), LeakyReLU(0.5), ParametricReLU(-0.5)), L1Sparsity(0.1)),
+    "other noise": random_case((4, 3, 4), (Tanh(), Softmax()), loss=GaussianLoss(SQUARE)),
+    "no hidden layer": random_case((4, 4), (Softmax(),), WeightDecay(0.1), TangentPropagation(0.2)),
+    "everything but derivatives by the input": random_case(
+        (4, 5, 3, 5, 4),
+        (Sigmoid(), Tanh(), Sigmoid(), ParametricReLU()),
+        WeightDecay(0.1),
+        WeightDecay(0.2, include_biases=True),
+        KLSparsity(0.2, 2.0),
+        L1Sparsity(0.3),
+        loss=GaussianLoss(SQUARE),
+        tied=True,
+    ),
+    "everything": random_case(
+        (4, 5, 3, 5, 4),
+        (Sigmoid(), Tanh(), Sigmoid(), ParametricReLU()),
+        WeightDecay(0.1),
+        KLSparsity(0.2, 2.0),
+        L1Sparsity(0.3),
+        Contraction(0.4, layer=0),
+        Contraction(0.4, layer=1),
+        TangentPropagation(0.5),
+        tied=True,
+    ),
+}
+TABLE = {f"{number}: {case}": case for number, case in enumerate(proof_cases())}
+CASES = TABLE | OTHERS
+
+
+def over(cases):
+    return pytest.mark.parametrize("case", list(cases.values()), ids=list(cases))
+
+
+def difference(a, b):
+    return float(np.linalg.norm(a - b) / np.linalg.norm(a + b))
+
+
+@over(CASES)
+def test_value_and_gradient_agree_with_automatic_differentiation(case):
+    value, gradient = case.objective()(case.theta)
+    np.testing.assert_allclose(value, automatic.cost(case, case.theta), rtol=AUTOMATIC)
+    assert difference(gradient, automatic.gradient(case, case.theta)) <= AUTOMATIC
+
+
+@over(CASES)
+def test_hessian_vector_product_agrees_with_automatic_differentiation(case, rng):
+    vector = rng.normal(size=case.theta.size)
+    product = case.objective().hessian_vector_product(case.theta, vector)
+    expected = automatic.hessian_vector_product(case, case.theta, vector)
+    assert difference(product, expected) <= AUTOMATIC_HESSIAN
+
+
+@over(TABLE)
+def test_derivatives_agree_with_central_differences(case):
+    proof = prove(case)
+    assert proof.holds
+    assert proof.gradient_difference <= GRADIENT
+    assert proof.hessian_difference <= HESSIAN
+    assert proof.n_parameters == case.theta.size
+
+
+@over(CASES)
+def test_the_cost_alone_is_the_value_beside_the_gradient(case):
+    objective = case.objective()
+    value, _, terms = objective.evaluate(case.theta)
+    assert objective.cost(case.theta) == (value, terms)
+    assert list(terms) == list(
+        dict.fromkeys([case.problem.loss.name, *(penalty.name for penalty in case.problem.penalties)])
+    )
+
+
+def test_the_table_has_every_kind_of_model():
+    cases = list(TABLE.values())
+    assert len(cases) >= 60
+    assert {case.activation for case in cases} == set(ACTIVATIONS)
+    assert {case.problem.loss.name for case in cases} == {*LOSSES, GaussianLoss.name}
+    assert {type(penalty) for case in cases for penalty in case.problem.penalties} == concrete(Penalty)
+    assert {case.corruption for case in cases} == {"no", *CORRUPTIONS}
+    assert {case.n_hidden_layers for case in cases} == {1, 2, 3}
+    assert {case.problem.network.tied for case in cases} == {False, True}
+    assert {case.problem.sample_weight is None for case in cases} == {False, True}
+    assert {f.name for case in cases for f in case.problem.network.activations[-1:]} > {"sigmoid", "softmax", "maxout"}
+
+
+def test_the_loss_of_every_model_reaches_all_weights():
+    """A gradient of zeros would prove nothing."""
+    silent = []
+    for name, case in TABLE.items():
+        without_penalties = replace(case, problem=replace(case.problem, penalties=()))
+        gradient = without_penalties.objective()(case.theta)[1]
+        if not all(np.any(W) for W in case.problem.network.unpack(gradient).weights):
+            silent.append(name)
+    assert silent == []
+
+
+def concrete(cls):
+    """The classes of rhohat that derive from a class and have a name; not those that tests derive."""
+    found = {cls} if cls.__module__.startswith("rhohat.") and hasattr(cls, "name") else set()
+    return found.union(*(concrete(sub) for sub in cls.__subclasses__()))
+
+
+def test_the_table_is_the_same_each_time_and_another_for_another_seed():
+    for case, again, other in zip(TABLE.values(), proof_cases(), proof_cases(seed=1000), strict=True):
+        assert str(case) == str(again) == str(other)
+        np.testing.assert_array_equal(case.theta, again.theta)
+        np.testing.assert_array_equal(case.problem.X, again.problem.X)
+        assert not np.array_equal(case.theta, other.theta)
+
+
+def test_a_line_of_the_table_says_what_the_model_is():
+    first = str(next(iter(TABLE.values())))
+    assert re.fullmatch(
+        r"identity, squared_error, none, untied, 1 hidden, (no|masking|gaussian|.*pepper) corruption", first
+    )
+    everything = "weight_decay + kl_sparsity + l1_sparsity + contraction + contraction + tangent_propagation"
+    assert str(OTHERS["everything"]) == f"sigmoid, squared_error, {everything}, tied, 3 hidden, no corruption"
+
+
+class ForgetfulError(SquaredError):
+    """A squared error whose derivative lacks a millionth."""
+
+    def value_and_derivative(self, outputs, y, out):
+        values = super().value_and_derivative(outputs, y, out)
+        out *= 1 + 1e-6
+        return values
+
+
+def test_a_wrong_derivative_does_not_hold():
+    case = random_case((4, 3, 4), (Tanh(), Sigmoid()))
+    assert prove(case).holds
+    assert not prove(replace(case, problem=replace(case.problem, loss=ForgetfulError()))).holds

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rhohat.common.blocks import row_blocks
+
+sizes = st.lists(st.integers(1, 2000), min_size=2, max_size=5)
+
+
+@given(st.integers(1, 50_000), sizes, st.sampled_from([4, 8]))
+def test_blocks_cover_every_row_once_in_order(n_rows, layer_sizes, itemsize):
+    blocks = row_blocks(n_rows, layer_sizes, itemsize)
+    rows = np.concatenate([np.arange(n_rows)[block] for block in blocks])
+    np.testing.assert_array_equal(rows, np.arange(n_rows))
+    lengths = [block.stop - block.start for block in blocks]
+    assert max(lengths) - min(lengths) <= 64
+    assert min(lengths) >= 1
+    assert all(length % 32 == 0 for length in lengths[:-1])
+
+
+@given(st.integers(1, 50_000), sizes, st.sampled_from([4, 8]))
+def test_more_than_two_blocks_share_the_work_evenly_among_four_threads(n_rows, layer_sizes, itemsize):
+    n_blocks = len(row_blocks(n_rows, layer_sizes, itemsize))
+    assert n_blocks <= 2 or n_blocks % 4 == 0
+
+
+@given(st.integers(1, 50_000), sizes)
+def test_no_block_is_larger_than_the_largest_and_wide_layers_make_them_smaller(n_rows, layer_sizes):
+    lengths = [block.stop - block.start for block in row_blocks(n_rows, layer_sizes, 8)]
+    assert max(lengths) <= 4096 + 32
+    wider = row_blocks(n_rows, [10 * size for size in layer_sizes], 8)
+    assert len(wider) >= len(lengths)
+
+
+@pytest.mark.parametrize(("n_rows", "n_blocks"), [(1, 1), (1535, 1), (1536, 2), (3072, 4), (16384, 4), (16385, 8)])
+def test_narrow_rows_are_cut_into_blocks_of_4096_at_most(n_rows, n_blocks):
+    assert len(row_blocks(n_rows, (8, 5, 8), 8)) == n_blocks

@@ -1,0 +1,552 @@
+"""The page in a real browser: what a reader does with it, and that it asks nobody for anything."""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import shutil
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
+
+from rhohat import SoftmaxRegression, SparseAutoencoder
+from rhohat.inspection.reporting import report
+from tests.inspection.reporting.pages import image_of, record_of
+
+HOSTILE = ["</script><img src=x onerror=alert(1)>", "a \"b\" 'c' &amp; <b>", "größe\u2028ρ̂", "plain"]
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    """Chromium without a window; where there is none, the tests skip, but not where they must run."""
+    found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+    missing = " and ".join(name for name, path in found.items() if path is None)
+    if missing:
+        reason = f"needs a browser: {missing} not found; Debian's packages are chromium and chromium-driver"
+        (pytest.fail if os.environ.get("RHOHAT_BROWSER") == "required" else pytest.skip)(reason)
+    options = webdriver.ChromeOptions()
+    options.binary_location = found["chromium"]
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=Service(found["chromedriver"]))
+    yield chromium
+    chromium.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Pages about images, of which two units are dead, and about a table; what they draw from, and their addresses."""
+    folder, rng = tmp_path_factory.mktemp("pages"), np.random.default_rng(0)
+    parameters = {"max_iter": 1000, "tol": 1e-2, "random_state": 0}
+    X = rng.random((200, 64))
+    images = SparseAutoencoder(n_components=30, activation="relu", sparsity_weight=0.0, **parameters).fit(X)
+    for unit in (4, 17):
+        images.coefs_[0][:, unit], images.intercepts_[0][unit] = 0, -1
+    table = pd.DataFrame(rng.random((90, 4)), columns=HOSTILE)
+    bars = SparseAutoencoder(n_components=5, sparsity=0.2, **parameters).fit(table)
+    wide = pd.DataFrame(
+        rng.normal(size=(60, 12)) * np.geomspace(1e-12, 1e9, 12), columns=[f"a_long_{n}" for n in range(12)]
+    )
+    small = 1e-4 * rng.normal(size=(60, 12))
+    numbers = SparseAutoencoder(n_components=3, sparsity_weight=0.0, **parameters).fit(wide / wide.std())
+    numbers.coefs_[0] *= 1e-4
+    del numbers.training_range_  # or rows of another scale would be warned of
+    tiny = SparseAutoencoder(n_components=24, activation="tanh", sparsity_weight=0.0, **parameters).fit(X)
+    tiny.coefs_[0] *= 1e-5
+    tiny.intercepts_[0] = -1e-4 * rng.random(24)
+    classes = SoftmaxRegression(max_iter=1000, tol=1e-2, random_state=0).fit(X, rng.integers(0, 3, 200))
+    same = SparseAutoencoder(n_components=5, sparsity=0.2, **parameters).fit(table)
+    same.coefs_[0] *= 1e-9
+    found = {}
+    for name, model, data in (
+        ("images", images, X),
+        ("table", bars, table),
+        ("wide", numbers, wide),
+        ("small", numbers, small),
+        ("tiny", tiny, X),
+        ("classes", classes, X),
+        ("constant", same, table),
+    ):
+        path = folder / f"{name} <b>'&.html"
+        found[name] = record_of(report(model, data, path, title=HOSTILE[0])), path.as_uri()
+    return found
+
+
+@pytest.fixture
+def open_page(driver, pages):
+    """Opens a page; in the end, nothing must have gone wrong in it, and nothing but it must have been asked for."""
+    opened = []
+
+    def open_one(name="images", width=1200, height=900, scheme="light"):
+        driver.get("about:blank")
+        driver.get_log("browser"), driver.get_log("performance")
+        _emulate(driver, width, height, scheme)
+        record, address = pages[name]
+        opened.append(address)
+        driver.get(address)
+        return record
+
+    yield open_one
+    assert driver.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert opened
+    assert [url.split("#")[0] for url in asked if not url.startswith("data:")] == opened[-1:]
+    with pytest.raises(Exception, match="no such alert"):
+        _ = driver.switch_to.alert
+
+
+def _emulate(driver, width, height, scheme="light"):
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    # Without motion, what is to be clicked stays where it is.
+    preferences = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in preferences.items()]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def shown_units(driver):
+    """Numbers of the units in the grid, in their order."""
+    script = "return [...document.querySelectorAll('#grid li:not([hidden])')].map((li) => Number(li.dataset.unit))"
+    return driver.execute_script(script)
+
+
+def measured(record, key):
+    (values,) = [measure["values"] for measure in record["measures"] if measure["key"] == key]
+    return np.array(values)
+
+
+def heading(driver):
+    return driver.execute_script("return document.getElementById('unit-heading').firstChild.textContent")
+
+
+def is_open(driver):
+    return driver.find_element(By.ID, "unit").get_attribute("open") is not None
+
+
+def tile(driver, unit):
+    return driver.find_element(By.CSS_SELECTOR, f"#grid li[data-unit='{unit}'] button")
+
+
+def press(driver, *keys):
+    webdriver.ActionChains(driver).send_keys(*keys).perform()
+
+
+def in_focus(driver):
+    return driver.execute_script("return Number(document.activeElement.closest('li')?.dataset.unit)")
+
+
+def wait_for(driver, condition):
+    return WebDriverWait(driver, 20).until(lambda _: condition())
+
+
+@pytest.mark.parametrize("key", ["mean", "frequency", "largest", "norm", "gabor"])
+def test_units_are_sorted_by_what_is_chosen(key, driver, open_page):
+    record = open_page()
+    values = measured(record, key)
+    assert shown_units(driver) == list(range(30))
+    Select(driver.find_element(By.ID, "sort")).select_by_value(key)
+    assert shown_units(driver) == np.argsort(-values, kind="stable").tolist()
+    direction = driver.find_element(By.ID, "direction")
+    assert direction.text == "Descending"
+    direction.click()
+    assert direction.text == "Ascending"
+    assert shown_units(driver) == np.argsort(values, kind="stable").tolist()
+    driver.find_element(By.ID, "reset").click()
+    assert shown_units(driver) == list(range(30))
+
+
+def test_dead_units_are_drawn_like_all_others_and_framed(driver, open_page):
+    dead = open_page()["dead"]
+    script = """return [...document.querySelectorAll('#grid li')].map((li) => {
+        const [tile, picture] = [li.firstElementChild, li.firstElementChild.firstElementChild].map((element) =>
+            getComputedStyle(element));
+        return [Number(tile.opacity) * Number(picture.opacity), tile.borderTopStyle];
+    })"""
+    for unit, (opacity, border) in enumerate(driver.execute_script(script)):
+        assert opacity == 1
+        assert border == ("dashed" if unit in dead else "solid")
+
+
+def test_dead_and_alive_units_are_filtered_and_counted_aloud(driver, open_page):
+    dead = open_page()["dead"]
+    assert {4, 17} <= set(dead)
+    state, count = Select(driver.find_element(By.ID, "state")), driver.find_element(By.ID, "count")
+    assert count.get_attribute("aria-live") == "polite"
+    assert count.text == "30 of 30 units"
+    state.select_by_value("dead")
+    assert shown_units(driver) == dead
+    assert count.text == f"{len(dead)} of 30 units"
+    state.select_by_value("alive")
+    assert shown_units(driver) == [unit for unit in range(30) if unit not in dead]
+
+
+def test_units_are_filtered_by_number_and_by_ranges(driver, open_page):
+    record = open_page()
+    numbers = driver.find_element(By.ID, "numbers")
+    numbers.send_keys("3, 17 20-22")
+    assert shown_units(driver) == [3, 17, 20, 21, 22]
+    numbers.send_keys(" nonsense")
+    assert numbers.get_attribute("aria-invalid") == "true"
+    numbers.clear()
+    driver.find_element(By.CSS_SELECTOR, ".ranges summary").click()
+    mean = measured(record, "mean")
+    low, high = np.quantile(mean, [0.25, 0.75])
+    for bound, value in (("at least", low), ("at most", high)):
+        field = driver.find_element(By.CSS_SELECTOR, f"input[aria-label='mean activation, {bound}']")
+        field.send_keys(repr(float(value)))
+    expected = np.flatnonzero((low <= mean) & (mean <= high)).tolist()
+    assert 0 < len(expected) < 30
+    assert shown_units(driver) == expected
+    numbers.send_keys("1000")
+    assert shown_units(driver) == []
+    assert driver.find_element(By.ID, "none").is_displayed()
+
+
+def test_a_unit_opens_by_a_click_and_closes_by_escape(driver, open_page):
+    open_page()
+    assert not is_open(driver)
+    tile(driver, 2).click()
+    wait_for(driver, lambda: is_open(driver))
+    assert heading(driver) == "Unit 2"
+    assert driver.execute_script("return location.hash") == "#unit-2"
+    assert driver.execute_script("return document.querySelector('dialog').contains(document.activeElement)")
+    press(driver, Keys.ESCAPE)
+    wait_for(driver, lambda: not is_open(driver))
+    # The browser tells the page a moment after it has closed.
+    wait_for(driver, lambda: driver.execute_script("return location.hash") == "")
+    wait_for(driver, lambda: in_focus(driver) == 2)
+
+
+def test_a_unit_opens_by_the_keyboard_alone(driver, open_page):
+    open_page()
+    columns = driver.execute_script(
+        "return getComputedStyle(document.getElementById('grid')).gridTemplateColumns.split(' ').length"
+    )
+    driver.execute_script("document.getElementById('reset').focus()")
+    press(driver, Keys.TAB)
+    assert in_focus(driver) == 0
+    press(driver, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+    assert in_focus(driver) == 1
+    press(driver, Keys.ARROW_DOWN)
+    assert in_focus(driver) == 1 + columns
+    press(driver, Keys.END)
+    assert in_focus(driver) == 29
+    press(driver, Keys.ARROW_RIGHT)
+    assert in_focus(driver) == 29
+    press(driver, Keys.HOME, Keys.ENTER)
+    wait_for(driver, lambda: is_open(driver))
+    assert heading(driver) == "Unit 0"
+    press(driver, Keys.ARROW_RIGHT)
+    assert heading(driver) == "Unit 1"
+    driver.find_element(By.ID, "next").send_keys(Keys.ENTER)
+    assert heading(driver) == "Unit 2"
+    driver.find_element(By.ID, "previous").send_keys(Keys.ENTER)
+    assert heading(driver) == "Unit 1"
+    press(driver, Keys.ESCAPE)
+    wait_for(driver, lambda: not is_open(driver))
+    wait_for(driver, lambda: in_focus(driver) == 1)
+
+
+def test_next_is_the_next_of_those_shown(driver, open_page):
+    record = open_page()
+    Select(driver.find_element(By.ID, "sort")).select_by_value("norm")
+    order = np.argsort(-measured(record, "norm"), kind="stable").tolist()
+    tile(driver, order[0]).click()
+    wait_for(driver, lambda: is_open(driver))
+    assert not driver.find_element(By.ID, "previous").is_enabled()
+    driver.find_element(By.ID, "next").click()
+    assert heading(driver) == f"Unit {order[1]}"
+
+
+def test_a_similar_unit_is_one_click_away_and_the_back_button_comes_back(driver, open_page):
+    record = open_page()
+    tile(driver, 2).click()
+    wait_for(driver, lambda: is_open(driver))
+    similar = record["similar"]["units"][2]
+    links = driver.find_elements(By.CSS_SELECTOR, "#unit-body a")
+    assert [link.get_attribute("href").split("#")[1] for link in links] == [f"unit-{unit}" for unit in similar]
+    links[0].click()
+    wait_for(driver, lambda: heading(driver) == f"Unit {similar[0]}")
+    driver.back()
+    wait_for(driver, lambda: heading(driver) == "Unit 2")
+    driver.back()
+    wait_for(driver, lambda: not is_open(driver))
+
+
+def test_an_address_may_name_a_unit(driver, open_page, pages):
+    open_page()
+    driver.execute_script("location.hash = '#unit-17'")
+    wait_for(driver, lambda: is_open(driver))
+    assert heading(driver) == "Unit 17"
+    assert driver.find_element(By.CSS_SELECTOR, "#unit-heading .tag").text == "dead: never above 0"
+    assert "Its activation is 0 on every row." in driver.find_element(By.ID, "unit-body").text
+    driver.execute_script("location.hash = '#unit-99'")
+    wait_for(driver, lambda: not is_open(driver))
+
+
+def test_what_is_drawn_are_the_pixels_that_the_page_holds(driver, open_page):
+    record = open_page()
+    drawn = """
+        const canvas = document.querySelector(arguments[0]);
+        if (!canvas || canvas.dataset.drawn === undefined) return null;
+        return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+    """
+
+    def pixels(selector):
+        data = wait_for(driver, lambda: driver.execute_script(drawn, selector))
+        return np.array(data).reshape(8, 8, 4)[:, :, 0]
+
+    driver.execute_script("document.getElementById('grid').scrollIntoView()")
+    np.testing.assert_array_equal(pixels("#grid li[data-unit='3'] canvas"), image_of(record["inputs"], 3, 8, 8))
+    tile(driver, 3).click()
+    place = record["top"]["places"][3][0]
+    np.testing.assert_array_equal(
+        pixels("#unit-body .strip li:first-child canvas"), image_of(record["rows"], place, 8, 8)
+    )
+
+
+def test_tiles_out_of_sight_are_not_drawn_before_they_are_near(driver, open_page):
+    open_page(width=390, height=300)
+    count = "return document.querySelectorAll('#grid canvas[data-drawn]').length"
+    assert driver.execute_script(count) == 0
+    driver.execute_script("document.getElementById('grid').scrollIntoView({ behavior: 'instant' })")
+    wait_for(driver, lambda: driver.execute_script(count) > 0)
+
+
+def test_what_is_seen_first_is_drawn_without_waiting_for_an_observer(driver, open_page):
+    never = "window.IntersectionObserver = class { observe() {} unobserve() {} }"
+    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": never})
+    try:
+        open_page(height=4000)
+        assert driver.execute_script("return document.querySelectorAll('#grid canvas[data-drawn]').length") == 30
+        open_page("table", height=4000)
+        assert driver.execute_script("return document.querySelectorAll('#grid .level').length") == 5 * 4
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def printed(driver):
+    """The drawing operators of the page as a PDF, and how many pictures it holds."""
+    pdf = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    operators = b""
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error):
+            operators += zlib.decompress(stream)
+    return operators.decode("latin-1"), len(re.findall(rb"/Subtype\s*/Image", pdf))
+
+
+def test_a_printed_page_has_the_pictures_of_all_units(driver, open_page):
+    record = open_page(width=390, height=300)
+    _, n_pictures = printed(driver)
+    assert n_pictures >= 30
+    drawn = "return [...document.querySelectorAll('#grid canvas')].map((canvas) =>"
+    drawn += " [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data])"
+    for unit, data in enumerate(driver.execute_script(drawn)):
+        np.testing.assert_array_equal(np.array(data).reshape(8, 8, 4)[:, :, 0], image_of(record["inputs"], unit, 8, 8))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_printed_page_has_the_bars_of_all_units_in_their_colours_on_white(scheme, driver, open_page):
+    open_page("table", width=390, height=300, scheme=scheme)
+    if scheme == "dark":
+        driver.execute_script("document.documentElement.dataset.theme = 'dark'")
+    operators, _ = printed(driver)
+    assert driver.execute_script("return document.querySelectorAll('#grid .level').length") == 5 * 4
+    fills = np.array(re.findall(r"([\d.]+) ([\d.]+) ([\d.]+) rg", operators), dtype=float)
+    for colour in ((0x17, 0x5E, 0x8C), (0xB4, 0x47, 0x0F)):  # of positive and of negative bars on a light page
+        assert np.any(np.abs(fills - np.array(colour) / 255).max(axis=1) < 0.005)
+    assert not np.any(fills[:, :3].max(axis=1) < 0.1)  # no dark page behind them
+
+
+@pytest.mark.parametrize("name", ["images", "table"])
+def test_print_media_draw_all_units_too(name, driver, open_page):
+    open_page(name, width=390, height=300)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    count = "return document.querySelectorAll('#grid canvas[data-drawn], #grid .weights:not(:empty)').length"
+    try:
+        wait_for(driver, lambda: driver.execute_script(count) == (30 if name == "images" else 5))
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+FIGURES = """
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        // Names of features end at the edge of their column, whatever they are.
+        const left_out = ".weight > span:first-child, script, style, noscript, .unseen, option, title, desc";
+        if (node.parentElement.closest(left_out)) continue;
+        for (const match of node.data.matchAll(/[\u2212-]?\\d+(?:[.,]\\d+)*(?:e[+\u2212-]?\\d+)?/g)) {
+            const range = document.createRange();
+            range.setStart(node, match.index);
+            range.setEnd(node, match.index + match[0].length);
+            const boxes = [...range.getClientRects()].filter((box) => box.width > 0);
+            if (!boxes.length) continue;
+            const lines = new Set(boxes.map((box) => Math.round(box.top / 4))).size;
+            const { left, right, top, bottom } = range.getBoundingClientRect();
+            const beside = node.parentElement.closest("#grid, .pairs, .strip, tr, .weight, svg");
+            found.push({ text: match[0], lines, left, right, top, bottom, beside });
+        }
+    }
+    const touching = [];
+    for (const [place, a] of found.entries()) {
+        for (const b of found.slice(place + 1)) {
+            if (!a.beside || a.beside !== b.beside) continue;
+            const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            const gap = Math.max(a.left, b.left) - Math.min(a.right, b.right);
+            if (height > 4 && gap < 3) touching.push(`${a.text} ${b.text}`);
+        }
+    }
+    return [found.length, found.filter((one) => one.lines > 1).map((one) => one.text), touching];
+"""
+
+
+@pytest.mark.parametrize("name", ["images", "table", "wide", "small", "tiny", "classes", "constant"])
+@pytest.mark.parametrize("width", [1200, 700, 500, 360, 320])
+def test_no_figure_is_broken_over_lines_or_runs_into_another(width, name, driver, open_page):
+    open_page(name, width=width, height=900)
+    driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    driver.execute_script("dispatchEvent(new Event('beforeprint'))")  # all units are drawn
+    for address in ("", "#unit-1"):
+        driver.execute_script("location.hash = arguments[0]", address)
+        wait_for(driver, lambda address=address: is_open(driver) == bool(address))
+        n_found, broken, touching = driver.execute_script(FIGURES)
+        assert n_found > 40
+        assert broken == []
+        assert touching == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_text_of_the_target_is_legible_before_dots(scheme, driver, open_page):
+    open_page("table", scheme=scheme)
+    style = "const style = getComputedStyle(document.querySelector('.target-label'));"
+    order, stroke, paper = driver.execute_script(
+        style + "return [style.paintOrder, style.stroke, getComputedStyle(document.body).backgroundColor]"
+    )
+    assert order.startswith("stroke")
+    assert stroke == paper
+
+
+def test_units_of_the_output_are_called_after_their_classes(driver, open_page):
+    record = open_page("classes")
+    assert record["labels"] == ["0", "1", "2"]
+    texts = "return [...document.querySelectorAll('#grid .caption span:first-child')].map((one) => one.innerText)"
+    shown = [" ".join(text.split()) for text in driver.execute_script(texts)]
+    assert shown == [f"unit {unit} · class {unit}" for unit in range(3)]
+    tile(driver, 2).click()
+    wait_for(driver, lambda: is_open(driver))
+    assert " ".join(heading(driver).split()) == "Unit 2 · class 2"
+
+
+def test_units_that_do_not_vary_are_marked_and_filtered_as_dead_ones_are(driver, open_page):
+    record = open_page("constant")
+    assert record["constant"] == list(range(5))
+    for unit in range(5):
+        label = tile(driver, unit).get_attribute("aria-label")
+        assert ("dead" if unit in record["dead"] else "constant") in label
+        assert (
+            driver.execute_script("return getComputedStyle(arguments[0]).borderTopStyle", tile(driver, unit))
+            == "dashed"
+        )
+    state = Select(driver.find_element(By.ID, "state"))
+    state.select_by_value("constant")
+    assert shown_units(driver) == list(range(5))
+    state.select_by_value("alive")
+    assert shown_units(driver) == []
+    driver.execute_script("location.hash = '#unit-1'")
+    wait_for(driver, lambda: is_open(driver))
+    assert driver.find_element(By.CSS_SELECTOR, "#unit-heading .tag").text == "constant: the same on every row"
+
+
+def test_a_table_has_bars_with_the_names_of_its_features_as_text(driver, open_page):
+    record = open_page("table")
+    tile(driver, 1).click()
+    wait_for(driver, lambda: is_open(driver))
+    texts = "return [...document.querySelectorAll(arguments[0])].map((element) => element.textContent)"
+    expected = [HOSTILE[feature] for feature in record["bars"]["features"][1]]
+    assert driver.execute_script(texts, ".weights.all .weight > span:first-child") == expected
+    assert driver.execute_script(texts, ".values thead th") == ["row", "activation", *expected]
+    assert driver.title == HOSTILE[0]
+    assert driver.find_element(By.TAG_NAME, "h1").text == HOSTILE[0]
+    assert driver.execute_script("return document.images.length") == 0
+
+
+@pytest.mark.parametrize("name", ["images", "table"])
+@pytest.mark.parametrize("width", [390, 320])
+def test_a_phone_shows_everything_without_scrolling_sideways(width, name, driver, open_page):
+    open_page(name, width=width, height=844)
+    driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    width_of = "const e = document.querySelector(arguments[0]); return [e.scrollWidth, e.clientWidth]"
+    needed, there = driver.execute_script(width_of, "html")
+    assert needed <= there == width
+    driver.execute_script("location.hash = '#unit-1'")
+    wait_for(driver, lambda: is_open(driver))
+    needed, there = driver.execute_script(width_of, "dialog")
+    assert needed <= there == width
+
+
+def test_colours_follow_the_system_and_the_button(driver, open_page):
+    lightness = """
+        const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number);
+        return (r + g + b) / 3;
+    """
+    open_page(scheme="light")
+    assert driver.execute_script(lightness) > 200
+    button = driver.find_element(By.ID, "theme")
+    assert button.get_attribute("aria-label") == "Switch to dark colours"
+    button.click()
+    assert driver.execute_script(lightness) < 60
+    assert button.get_attribute("aria-label") == "Switch to light colours"
+    open_page(scheme="dark")
+    assert driver.execute_script(lightness) < 60
+    driver.find_element(By.ID, "theme").click()
+    assert driver.execute_script(lightness) > 200
+
+
+@pytest.mark.parametrize("name", ["images", "table"])
+def test_everything_that_can_be_operated_has_a_name_for_screen_readers(name, driver, open_page):
+    open_page(name)
+    driver.execute_script("location.hash = '#unit-1'")
+    wait_for(driver, lambda: is_open(driver))
+    driver.execute_script("document.querySelector('dialog').close(); document.querySelector('.ranges').open = true")
+    driver.execute_cdp_cmd("Accessibility.enable", {})
+    nodes = driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    driver.execute_cdp_cmd("Accessibility.disable", {})
+    operable = {"button", "link", "textbox", "spinbutton", "combobox", "slider", "dialog", "image", "img", "region"}
+    seen = [node for node in nodes if not node["ignored"] and node["role"]["value"] in operable]
+    nameless = [node["role"]["value"] for node in seen if not node.get("name", {}).get("value", "").strip()]
+    assert len(seen) > 20
+    assert nameless == []
+
+
+def test_without_its_script_the_page_says_so(driver, open_page):
+    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        open_page()
+        text = driver.find_element(By.TAG_NAME, "noscript").text
+    finally:
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert "switched off here" in text

@@ -1,0 +1,101 @@
+"""Small fitted models of every kind, for whoever saves and loads them."""
+
+import warnings
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+import rhohat
+from rhohat.layers.activations import ReLU
+from rhohat.solvers import Adam
+
+X = np.random.default_rng(7).random((60, 6))
+LABELS = np.array(["one", "two", "three"])[np.arange(60) % 3]
+TARGETS = np.stack([X[:, 0] - X[:, 1], X[:, 2]], axis=1)
+
+_QUICK = {"max_iter": 4, "random_state": 3}
+_ADAM = Adam(learning_rate=0.01, batch_size=16, schedule="cosine")
+
+
+def _tuned():
+    return rhohat.DenoisingAutoencoder(n_components=3, solver=_ADAM, **_QUICK).partial_fit(X).partial_fit(X)
+
+
+_MAKERS = {
+    "sparse": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(X),
+    "rows of several axes": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(
+        rhohat.open_rows(X.reshape(60, 3, 1, 2))
+    ),
+    "tied": lambda: rhohat.SparseAutoencoder(n_components=4, activation="tanh", tied_weights=True, **_QUICK).fit(X),
+    "float32": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(X.astype(np.float32)),
+    "penalised": lambda: rhohat.SparseAutoencoder(
+        n_components=4,
+        corruption=rhohat.SaltAndPepperNoise(0.2),
+        penalties=[rhohat.L1Sparsity(0.1, layers=(0,)), rhohat.Contraction(0.1)],
+        solver=rhohat.LBFGS(min_improvement=1e-3),
+        **_QUICK,
+    ).fit(X),
+    "denoising": lambda: rhohat.DenoisingAutoencoder(
+        n_components=4, activation=ReLU(), solver=_ADAM, corruption=rhohat.MaskingNoise(0.3), **_QUICK
+    ).fit(X),
+    "partly fitted": _tuned,
+    "contractive": lambda: rhohat.ContractiveAutoencoder(n_components=4, **_QUICK).fit(X),
+    "deep": lambda: rhohat.DeepAutoencoder(
+        hidden_layer_sizes=(5, 2), activation=[rhohat.Maxout(3), rhohat.ParametricReLU()], **_QUICK
+    ).fit(X),
+    "stacked": lambda: rhohat.StackedAutoencoder(
+        [rhohat.SparseAutoencoder(n_components=5, **_QUICK), rhohat.DenoisingAutoencoder(n_components=2, **_QUICK)]
+    ).fit(X),
+    "classifier": lambda: rhohat.FeedforwardClassifier(hidden_layer_sizes=(4,), **_QUICK).fit(X, LABELS),
+    "two classes": lambda: rhohat.FeedforwardClassifier(
+        hidden_layer_sizes=np.array([4]), loss=rhohat.LabelNoiseCrossEntropy(0.1), **_QUICK
+    ).fit(X, X[:, 0] > 0.5),
+    "softmax": lambda: rhohat.SoftmaxRegression(**_QUICK).fit(X, (np.arange(60) % 4).astype(np.uint8)),
+    "stacked classifier": lambda: rhohat.StackedAutoencoderClassifier(
+        [rhohat.SparseAutoencoder(n_components=5, **_QUICK)], **_QUICK
+    ).fit(X, LABELS.astype(object)),
+    "regressor": lambda: rhohat.FeedforwardRegressor(hidden_layer_sizes=(3,), **_QUICK).fit(X, TARGETS[:, 0]),
+    "named targets": lambda: rhohat.FeedforwardRegressor(hidden_layer_sizes=(3,), **_QUICK).fit(
+        X, pd.DataFrame(TARGETS, columns=["difference", "third"])
+    ),
+    "named classes": lambda: rhohat.SoftmaxRegression(**_QUICK).fit(X, pd.Series(LABELS, name="number")),
+    "scaled regressor": lambda: rhohat.FeedforwardRegressor(
+        hidden_layer_sizes=(3,), output_activation="sigmoid", **_QUICK
+    ).fit(X, 1e6 + TARGETS),
+    "noise estimated": lambda: rhohat.FeedforwardRegressor(
+        hidden_layer_sizes=(3,), noise_covariance="estimate", max_covariance_updates=1, **_QUICK
+    ).fit(X, TARGETS),
+    "noise given": lambda: rhohat.FeedforwardRegressor(
+        hidden_layer_sizes=(3,), noise_covariance=[[1.0, 0.2], [0.2, 0.5]], **_QUICK
+    ).fit(X, TARGETS),
+    "normalizer": lambda: rhohat.PatchNormalizer().fit(X),
+    "scaler": lambda: rhohat.RangeScaler(low=-1.0).fit(X),
+    "whitening": lambda: rhohat.ZCAWhitening(epsilon=0.01).fit(X),
+    "patches": lambda: make_pipeline(
+        rhohat.ZCAWhitening(), rhohat.PatchNormalizer(low=0.2), rhohat.SparseAutoencoder(n_components=4, **_QUICK)
+    ).fit(X),
+    "table": lambda: make_pipeline(
+        StandardScaler(with_mean=False), "passthrough", MinMaxScaler((-1, 1)), StandardScaler(with_std=False),
+        rhohat.FeedforwardClassifier(hidden_layer_sizes=(2,), **_QUICK),
+    ).fit(X, LABELS),
+}  # fmt: skip
+KINDS = list(_MAKERS)
+
+
+@cache
+def fitted(kind):
+    """Return a fitted model; the same one every time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # four iterations are not meant to converge
+        return _MAKERS[kind]()
+
+
+def outputs(model):
+    """Return all that a model makes of rows, by the name of the method."""
+    names = ("transform", "reconstruct", "predict", "predict_proba", "maximal_inputs")
+    methods = {name: getattr(model, name) for name in names if hasattr(model, name)}
+    return {name: method() if name == "maximal_inputs" else method(X) for name, method in methods.items()}

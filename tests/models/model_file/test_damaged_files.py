@@ -1,0 +1,250 @@
+"""Files that are damaged or forged are refused with the reason, and nothing in them runs."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save_file
+
+import rhohat
+from rhohat.common.exceptions import ModelFileError
+from tests.models.model_file.models import fitted
+from tests.models.model_file.mutations import _header_of, _sealed, _with_header, try_many
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def forge(path, edit, kind="sparse"):
+    """Write the model of a kind with its description and tensors edited, and the digest right."""
+    rhohat.save(fitted(kind), path)
+    content = path.read_bytes()
+    metadata = dict(_header_of(content)[0]["__metadata__"])
+    record, arrays = json.loads(metadata["record"]), dict(load_tensors(content))
+    edit(record, arrays, metadata)
+    path.write_bytes(_sealed(record, arrays, metadata))
+
+
+def a_kind_that_is_none(record, arrays, metadata):
+    record["model"]["kind"] = "VariationalAutoencoder"
+
+
+def a_part_that_is_code(record, arrays, metadata):
+    record["model"]["parameters"]["solver"] = {"kind": "os.system", "settings": {"command": "true"}}
+
+
+def a_newer_version(record, arrays, metadata):
+    metadata["format"] = "rhohat model 2"
+
+
+def a_parameter_that_is_none(record, arrays, metadata):
+    record["model"]["parameters"]["n_topics"] = 5
+
+
+def a_parameter_out_of_range(record, arrays, metadata):
+    record["model"]["parameters"]["sparsity"] = 1.5
+
+
+def no_weights(record, arrays, metadata):
+    del arrays["coefs_.1"]
+
+
+def other_weights(record, arrays, metadata):
+    arrays["coefs_.1"] = arrays["coefs_.1"].T
+
+
+def one_more_tensor(record, arrays, metadata):
+    arrays["coefs_.2"] = arrays["coefs_.1"]
+
+
+def weights_that_are_nan(record, arrays, metadata):
+    arrays["intercepts_.0"] = arrays["intercepts_.0"] * np.nan
+
+
+def weights_that_are_integers(record, arrays, metadata):
+    arrays["coefs_.0"] = arrays["coefs_.0"].astype(np.int64)
+
+
+def weights_of_two_precisions(record, arrays, metadata):
+    arrays["coefs_.1"] = arrays["coefs_.1"].astype(np.float32)
+
+
+def a_huge_layer(record, arrays, metadata):
+    record["model"]["network"]["layer_sizes"][1] = 2**50
+
+
+def another_architecture(record, arrays, metadata):
+    record["model"]["network"]["layer_sizes"] = [6, 4, 6, 6]
+    record["model"]["network"]["activations"] *= 2
+    record["model"]["network"]["activations"].pop()
+
+
+def too_few_names(record, arrays, metadata):
+    record["model"]["feature_names"] = ["one"]
+
+
+def no_curve(record, arrays, metadata):
+    del arrays["loss_curve_"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (a_kind_that_is_none, "its kind 'VariationalAutoencoder' is none that this rhohat knows"),
+        (a_part_that_is_code, "its part 'os.system' is none that this rhohat knows"),
+        (a_newer_version, "written by a newer rhohat, in version 2 of the format"),
+        (a_parameter_that_is_none, "SparseAutoencoder has no parameters 'n_topics'"),
+        (a_parameter_out_of_range, "'sparsity' parameter of SparseAutoencoder must be"),
+        (no_weights, "it lacks the tensor coefs_.1"),
+        (other_weights, r"its tensor coefs_.1 has the shape \(6, 4\), and must have \(4, 6\)"),
+        (one_more_tensor, "tensors that its kind does not know: 'coefs_.2'"),
+        (weights_that_are_nan, "its tensor intercepts_.0 has numbers that are not finite"),
+        (weights_that_are_integers, "its tensor coefs_.0 holds int64, and must hold float32 or float64"),
+        (weights_of_two_precisions, "its tensor coefs_.1 holds float32, and must hold float64"),
+        (a_huge_layer, r"must have \(6, 1125899906842624\)"),
+        (another_architecture, "it lacks the tensor|no layers of an autoencoder"),
+        (too_few_names, "it names 1 columns, and has 6"),
+        (no_curve, "it lacks the curve loss_curve_"),
+    ],
+)
+def test_what_is_wrong_is_said(edit, message, path):
+    forge(path, edit)
+    with pytest.raises(ModelFileError, match=message):
+        rhohat.load(path)
+
+
+@pytest.mark.parametrize("shape", [[3, 2, 2], [6], [-3, -2], [2.0, 3.0], "6x1"])
+def test_a_shape_of_rows_that_does_not_fit_is_refused(shape, path):
+    def another_shape_of_rows(record, arrays, metadata):
+        record["model"]["reading"]["row_shape"] = shape
+
+    forge(path, another_shape_of_rows, "rows of several axes")
+    with pytest.raises(ModelFileError, match=r"it was fitted to rows of the shape|must be of type|row_shape"):
+        rhohat.load(path)
+
+
+def swapped_classes(record, arrays, metadata):
+    record["model"]["classes"]["texts"].reverse()
+
+
+def a_class_too_many(record, arrays, metadata):
+    record["model"]["classes"]["texts"].append("zero")
+
+
+def endless_classes(record, arrays, metadata):
+    record["model"]["classes"]["texts"][0] = "a" * 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (swapped_classes, "not sorted"),
+        (a_class_too_many, "4 classes, and output units for 3"),
+        (endless_classes, "names that are too long"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(edit, message, path):
+    forge(path, edit, "classifier")
+    with pytest.raises(ModelFileError, match=message):
+        rhohat.load(path)
+
+
+def a_scale_of_nothing(record, arrays, metadata):
+    arrays["steps.1.scale_"] = np.zeros(())
+
+
+def a_scaler_of_other_columns(record, arrays, metadata):
+    record["model"]["steps"][0][1]["learned"]["n_features_in_"] = 2
+    for name, shape in (("mean_", 2), ("whitening_", (2, 2)), ("dewhitening_", (2, 2)), ("training_range_", (2, 2))):
+        arrays[f"steps.0.{name}"] = np.ones(shape)
+
+
+def no_last_step(record, arrays, metadata):
+    record["model"]["steps"][2][1] = "passthrough"
+    for name in [name for name in arrays if name.startswith("steps.2.")]:
+        del arrays[name]
+
+
+def a_folder_to_write_into(record, arrays, metadata):
+    record["model"]["steps"][2][1]["parameters"] |= {"checkpoint": "/tmp/anywhere", "resume": True}  # noqa: S108
+
+
+def something_else(record, arrays, metadata):
+    record["model"]["steps"][2][1]["padding"] = [[]] * 1000
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (a_scale_of_nothing, "PatchNormalizer has a scale or a range that is not positive"),
+        (a_scaler_of_other_columns, "ZCAWhitening makes 2 columns, and PatchNormalizer takes 6"),
+        (no_last_step, "must end in a transformer or an estimator"),
+        (a_folder_to_write_into, "SparseAutoencoder has no parameters 'checkpoint', 'resume'"),
+        (something_else, "its description has 'padding', which its kind does not know"),
+    ],
+)
+def test_pipelines_whose_steps_do_not_fit_are_refused(edit, message, path):
+    forge(path, edit, "patches")
+    with pytest.raises(ModelFileError, match=message):
+        rhohat.load(path)
+
+
+def test_a_header_that_would_fill_the_memory_is_not_read(path):
+    rhohat.save(fitted("sparse"), path)
+    header, data = _header_of(path.read_bytes())
+    header["__metadata__"]["padding"] = "x" * 2**23
+    path.write_bytes(_with_header(header, data))
+    with pytest.raises(ModelFileError, match="cannot be loaded"):
+        rhohat.load(path)
+
+
+def test_a_stack_of_something_else_is_refused(path):
+    def edit(record, arrays, metadata):
+        record["model"]["autoencoders"][0]["kind"] = "FeedforwardRegressor"
+
+    forge(path, edit, "stacked")
+    with pytest.raises(ModelFileError):
+        rhohat.load(path)
+
+
+def test_every_flipped_bit_of_the_weights_is_noticed(path):
+    rhohat.save(fitted("sparse"), path)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="its content is not what was written"):
+        rhohat.load(path)
+
+
+@pytest.mark.parametrize("fraction", [0, 0.001, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(fraction, path):
+    rhohat.save(fitted("sparse"), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(fraction * len(content))])
+    with pytest.raises(ModelFileError, match="no safetensors file, or truncated"):
+        rhohat.load(path)
+
+
+def test_another_safetensors_file_is_no_model(path):
+    save_file({"weights": np.zeros((2, 2))}, path)
+    with pytest.raises(ModelFileError, match=r"written by rhohat\.save"):
+        rhohat.load(path)
+
+
+def test_a_checkpoint_is_no_model(tmp_path):
+    rhohat.DenoisingAutoencoder(
+        n_components=2, solver="adam", max_iter=2, random_state=0, checkpoint=tmp_path, checkpoint_every=1, tol=1e9
+    ).fit(np.random.default_rng(0).random((20, 4)))
+    [path, *_] = tmp_path.glob("*.safetensors")
+    with pytest.raises(ModelFileError, match="of the format 'rhohat checkpoint 1'"):
+        rhohat.load(path)
+
+
+def test_mutated_files_raise_our_own_error_or_work(tmp_path):
+    """As `make mutations` does with more of them, watching the memory."""
+    seen = try_many(600, seed=1, folder=tmp_path)
+    assert sum(seen.values()) == 600
+    assert sum(count for (_, what), count in seen.items() if what == "refused") > 400
