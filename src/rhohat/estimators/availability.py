@@ -7,7 +7,7 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any, TypeVar
 
-from rhohat.solvers import SOLVERS, MiniBatchSolver
+from rhohat.solvers import SOLVERS
 
 __all__ = ["available_where", "works_in_mini_batches"]
 
@@ -39,8 +39,8 @@ class _Available:
 def works_in_mini_batches(estimator: Any) -> bool:
     """Return whether the estimator's solver works in mini-batches, so that `partial_fit` makes sense."""
     solver = getattr(estimator, "solver", None)  # a stack of autoencoders has none
-    kind: type = SOLVERS.get(solver, object) if isinstance(solver, str) else type(solver)
-    if issubclass(kind, MiniBatchSolver):
+    kind = SOLVERS.get(solver) if isinstance(solver, str) else solver
+    if getattr(kind, "in_mini_batches", False):
         return True
     reason = f"got solver={solver!r}" if solver is not None else "its layers are trained one after the other"
     raise AttributeError(

@@ -171,7 +171,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
                 "resume=True needs to know from where: set checkpoint to the folder of the fit to go on with."
             )
         solver = getattr(self, "solver", None)  # a stack has none of its own
-        if self.engine is not None and solver is not None and isinstance(as_solver(solver), MiniBatchSolver):
+        if self.engine is not None and solver is not None and as_solver(solver).in_mini_batches:
             raise ValueError(
                 f"solver={solver!r} works in mini-batches, which are too small to be shared by the workers of a"
                 " cluster; use a solver that sees all rows at once, such as 'lbfgs', or engine=None."

@@ -27,7 +27,7 @@ from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.targets import check_labels
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.objective import Problem
-from rhohat.solvers import Callback, MiniBatchSolver, Solver, SolverResult, as_solver
+from rhohat.solvers import Callback, Solver, SolverResult, as_solver
 from rhohat.terms.corruption import Corruption
 from rhohat.terms.losses import Loss, as_loss
 from rhohat.terms.penalties import Penalty
@@ -333,8 +333,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         numbers = np.searchsorted(classes, labels)
         first = _first_class(len(classes), output)
         one_hot = OneHotRows(numbers - first, len(classes) - first, low=low, high=high, dtype=X.dtype)
-        full_batch = not isinstance(as_solver(self.solver), MiniBatchSolver)
-        by_blocks = isinstance(X, RowSource) or (self.memory_limit is not None and full_batch)
+        in_mini_batches = as_solver(self.solver).in_mini_batches
+        by_blocks = isinstance(X, RowSource) or (self.memory_limit is not None and not in_mini_batches)
         targets = one_hot if by_blocks else one_hot.read(0, len(labels))
         loss = self._choose_loss(output)
         return self._make_supervised_problem(X, targets, output, loss, weights, tangents, continues)

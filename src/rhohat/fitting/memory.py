@@ -13,7 +13,7 @@ import numpy as np
 from rhohat.common.blocks import row_blocks
 from rhohat.data import RowSource
 from rhohat.objective import Problem
-from rhohat.solvers import LBFGS, Adam, FullBatchSolver, MiniBatchSolver, Solver
+from rhohat.solvers import MiniBatchSolver, Solver
 
 __all__ = ["MemoryPlan", "as_bytes", "bytes_per_row", "order_of_rows", "plan_memory", "show_bytes", "warm_up_sizes"]
 
@@ -151,7 +151,7 @@ def plan_memory(
         found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in plan.parts if size)
         raise ValueError(
             f"memory_limit={show_bytes(limit)} is too low: {show_bytes(enough)} would do ({found}). Raise"
-            f" it{_advice(solver)}."
+            f" it{solver.advice_on_memory}."
         )
     return plan
 
@@ -174,8 +174,8 @@ def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, c
         parts.append(("copies of the rows, corrupted or in float32", copies))
     cache, kept = _CACHE, 0
     if limit is not None:
-        cache = 0 if isinstance(solver, MiniBatchSolver) else max(0, int(_SPENT * (limit - _sum(parts))))
-    if hidden and not isinstance(solver, MiniBatchSolver):
+        cache = 0 if solver.in_mini_batches else max(0, int(_SPENT * (limit - _sum(parts))))
+    if hidden and not solver.in_mini_batches:
         kept = min(n_samples, cache // hidden)
         share = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
         parts.append((f"hidden activations kept for pass 2{share}", kept * hidden))
@@ -191,10 +191,10 @@ def _order_bytes(solver: Solver, row: int, hidden: int, limit: int | None) -> tu
 
     It chooses the order of rows. So it depends on the limit and on shapes only, not on threads or checkpoints.
     """
-    if isinstance(solver, MiniBatchSolver):
-        held_out = _HELD_OUT if solver.early_stopping else 0.0
+    if solver.in_mini_batches:
+        held_out = _HELD_OUT if solver.fraction_held_out else 0.0
         return 0, _WINDOW if limit is None else min(_WINDOW, int(limit * _FOR_WINDOWS / (1 + held_out)))
-    if not (isinstance(solver, FullBatchSolver) and solver.warm_up):
+    if not solver.warm_up:
         return 0, 0
     return _SUBSET if limit is None else min(_SUBSET, int(limit * _FOR_SUBSETS * row / (row + hidden))), 0
 
@@ -202,20 +202,17 @@ def _order_bytes(solver: Solver, row: int, hidden: int, limit: int | None) -> tu
 def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) -> Iterator[tuple[str, int]]:
     """Yield what is as long as θ, by name."""
     theta = 8 * problem.network.n_parameters
-    history = _history(solver, theta)
+    held = solver.held(problem.network.n_parameters)
     yield "parameters and gradients", _VECTORS * theta
-    yield from history
+    yield from held.items()
     if checkpoints:
-        vectors = 6
-        if isinstance(solver, MiniBatchSolver):  # and the best θ, by the mean over epochs and on the rows held out
-            vectors = 9 if solver.early_stopping else 7
-        yield "a checkpoint while it is written", 2 * (_sum(history) + vectors * theta)
+        yield "a checkpoint while it is written", 2 * (sum(held.values()) + solver.n_vectors_of_state * theta)
 
 
 def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: bool) -> Iterator[tuple[str, int]]:
     """Yield what threads work in, and the numbers by which rows are put in order, by name."""
     n_samples = problem.X.shape[0]
-    if isinstance(solver, MiniBatchSolver):
+    if solver.in_mini_batches:
         yield "mini-batches and their layers", _batches(problem, solver, n_workers)
         yield "the order of the rows", _NUMBERS_OF_ROWS * n_samples
     else:
@@ -233,11 +230,11 @@ def _parts_of_rows(problem: Problem, solver: Solver, window: int) -> Iterator[tu
     if read:
         at_once = sum(rows.rows_at_once * rows.shape[1] * rows.dtype.itemsize for rows in read)
         yield "blocks that rows are read by", _BLOCKS_HELD * at_once + sum(rows.held_bytes for rows in read)
-    if not isinstance(solver, MiniBatchSolver):
+    if not solver.in_mini_batches:
         return
     if read:
         yield "windows that rows are shuffled in", min(window, 2 * n_samples * row)
-    if solver.early_stopping:
+    if solver.fraction_held_out:
         of_read = int(_HELD_OUT * min(window, n_samples * row))
         yield "rows held out", of_read if read else int(_held_out_in_memory(problem, solver))
 
@@ -260,7 +257,7 @@ def order_of_rows(problem: Problem, solver: Solver, plan: MemoryPlan) -> Any:
     str or dict
     """
     width = bytes_per_row(problem)
-    if not isinstance(solver, MiniBatchSolver):
+    if not solver.in_mini_batches:
         return {"subsets of the warm-up": warm_up_sizes(problem.X.shape[0], width, plan.subset_bytes)}
     read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
     n_bytes = sum(rows.shape[0] * rows.shape[1] * rows.dtype.itemsize for rows in read)
@@ -283,23 +280,6 @@ def warm_up_sizes(n_samples: int, row_bytes: int, subset_bytes: int) -> list[int
         sizes.append(n_rows)
         n_rows *= _GROWTH
     return sizes
-
-
-def _history(solver: Solver, theta: int) -> list[tuple[str, int]]:
-    """Return what the solver remembers of earlier iterations, by name, given θ's bytes in float64."""
-    if isinstance(solver, LBFGS):
-        n_pairs = solver.pairs(theta // 8)
-        return [(f"the {n_pairs} pairs of L-BFGS", 2 * n_pairs * theta)]
-    if isinstance(solver, MiniBatchSolver):
-        name = "moments of Adam" if isinstance(solver, Adam) else "running sums of the solver"
-        return [(name, len(solver.moment_names) * theta)]
-    return [("vectors of the solver", 8 * theta)]
-
-
-def _advice(solver: Solver) -> str:
-    if isinstance(solver, LBFGS):
-        return ", or keep fewer pairs: solver=LBFGS(memory=10)"
-    return ", or use smaller batches" if isinstance(solver, MiniBatchSolver) else ""
 
 
 def bytes_per_row(problem: Problem) -> int:
@@ -327,9 +307,9 @@ def _tangents_through_layers(problem: Problem) -> int:
     return 8 * problem.network.numbers_per_row() * problem.X.dtype.itemsize
 
 
-def _held_out_in_memory(problem: Problem, solver: MiniBatchSolver) -> float:
+def _held_out_in_memory(problem: Problem, solver: Solver) -> float:
     """Return the bytes of copies of the rows held out."""
-    return 2 * solver.validation_fraction * problem.X.shape[0] * (bytes_per_row(problem) + _bytes_of_tangents(problem))
+    return 2 * solver.fraction_held_out * problem.X.shape[0] * (bytes_per_row(problem) + _bytes_of_tangents(problem))
 
 
 def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
@@ -344,8 +324,9 @@ def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
     return n_workers * longest * (per_row + read) + buffers
 
 
-def _batches(problem: Problem, solver: MiniBatchSolver, n_workers: int) -> int:
+def _batches(problem: Problem, solver: Solver, n_workers: int) -> int:
     """Return the bytes of three batches of rows, and of the layers and gradients of one."""
+    assert isinstance(solver, MiniBatchSolver)
     network, itemsize = problem.network, problem.X.dtype.itemsize
     n_rows = min(solver.batch_size, problem.X.shape[0])
     columns = network.layer_sizes[0] + network.layer_sizes[-1]
@@ -356,9 +337,9 @@ def _batches(problem: Problem, solver: MiniBatchSolver, n_workers: int) -> int:
 
 def _copies(problem: Problem, solver: Solver) -> int:
     """Return the bytes of whole copies of rows in memory that training would make."""
-    if isinstance(problem.X, RowSource) or isinstance(solver, MiniBatchSolver):
+    if isinstance(problem.X, RowSource) or solver.in_mini_batches:
         return 0
     n_bytes = int(np.prod(problem.X.shape)) * problem.X.dtype.itemsize
     corrupted = n_bytes if problem.corruption is not None else 0
-    converted = isinstance(solver, FullBatchSolver) and solver.float32_first and problem.X.dtype != np.float32
+    converted = solver.float32_first and problem.X.dtype != np.float32
     return corrupted + (n_bytes // 2 if converted else 0)

@@ -21,7 +21,6 @@ from rhohat.objective import Problem, make_objective
 from rhohat.objective.mini_batches import MiniBatches
 from rhohat.solvers import (
     Callback,
-    FullBatchSolver,
     MiniBatchSolver,
     MiniBatchState,
     RunState,
@@ -114,12 +113,13 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
         return journal.result
     with training.threads.session():
         try:
-            if isinstance(solver, MiniBatchSolver):
+            if solver.in_mini_batches:
+                assert isinstance(solver, MiniBatchSolver)
                 results.append(_solve_in_batches(problem, theta, solver, training))
             else:
                 for epoch in range(training.n_corruptions if problem.corruption is not None else 1):
                     corrupted = corrupt(problem, training.seed, epoch)
-                    if epoch == 0 and training.warm_up and isinstance(solver, FullBatchSolver) and solver.warm_up:
+                    if epoch == 0 and training.warm_up and solver.warm_up:
                         theta = _warm_up(corrupted, theta, solver, training, warm_up_evaluations)
                     _solve(corrupted, theta, solver, training, epoch, results)
                     theta = results[-1].theta
@@ -175,13 +175,12 @@ def _no_iterations(theta: FloatArray) -> SolverResult:
 
 
 def _solve_in_batches(problem: Problem, theta: FloatArray, solver: MiniBatchSolver, training: Training) -> SolverResult:
-    held_out = solver.validation_fraction if solver.early_stopping else 0.0
     memory = training.memory
     batches = MiniBatches(
         problem,
         training.threads,
         seed=training.seed,
-        validation_fraction=held_out,
+        validation_fraction=solver.fraction_held_out,
         window_bytes=memory.window_bytes,
         cache_bytes=memory.cache_bytes,
     )
@@ -197,7 +196,7 @@ def _limits(training: Training) -> dict[str, Any]:
 def _warm_up(
     problem: Problem,
     theta: FloatArray,
-    solver: FullBatchSolver,
+    solver: Solver,
     training: Training,
     evaluations: dict[int, int],
 ) -> FloatArray:
@@ -236,11 +235,11 @@ def _solve(
         return solver.minimize(objective, start, **limits, **kept)
 
     first: SolverResult | None = None
-    if isinstance(solver, FullBatchSolver) and solver.float32_first and problem.X.dtype != np.float32:
-        coarse = replace(solver, min_improvement=max(solver.min_improvement, _FLOAT32_IMPROVEMENT))
+    if solver.float32_first and problem.X.dtype != np.float32:
         coarse_limits = {**limits, "max_iter": max(1, limit - 1)}
         first = training.journal.solve(
-            f"corruption {epoch}, float32", partial(minimise, coarse, np.float32, theta, coarse_limits)
+            f"corruption {epoch}, float32",
+            partial(minimise, solver.until(_FLOAT32_IMPROVEMENT), np.float32, theta, coarse_limits),
         )
         results.append(first)
         if first.status in ("stopped", "diverged") or first.n_iter == limit:

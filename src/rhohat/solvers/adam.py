@@ -57,6 +57,7 @@ class Adam(MiniBatchSolver):
     epsilon: float = 1e-8
 
     moment_names: ClassVar[tuple[str, ...]] = ("sum", "sum_of_squares")
+    moments_are_called: ClassVar[str] = "moments of Adam"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias
@@ -170,6 +170,47 @@ class Solver(ABC):
     resumable: ClassVar[bool] = False
     #: Whether the objective must have a method `hessian_vector_product`.
     needs_second_derivatives: ClassVar[bool] = False
+    #: Whether it takes a step after every mini-batch, and needs an objective with a method `batches`.
+    in_mini_batches: ClassVar[bool] = False
+
+    @property
+    def warm_up(self) -> bool:
+        """Whether it may begin on random subsets of the rows; see `FullBatchSolver`."""
+        return False
+
+    @property
+    def float32_first(self) -> bool:
+        """Whether it may begin in float32; see `FullBatchSolver`."""
+        return False
+
+    @property
+    def fraction_held_out(self) -> float:
+        """Fraction of the rows that are held out for early stopping; 0 for none."""
+        return 0.0
+
+    @property
+    def n_vectors_of_state(self) -> int:
+        """Number of vectors like θ in a state that it offers, beside what it holds."""
+        return 6
+
+    @property
+    def advice_on_memory(self) -> str:
+        """What a user may do so that it holds less, as the end of a sentence; empty where there is nothing."""
+        return ""
+
+    def until(self, min_improvement: float) -> Solver:
+        """Return one that ends where iterations lower J by less than this fraction; itself where none can tell it."""
+        return self
+
+    def held(self, n_parameters: int) -> dict[str, int]:
+        """Return the bytes of what it holds of earlier iterations, by what that is called.
+
+        Parameters
+        ----------
+        n_parameters : int
+            Length of θ.
+        """
+        return {"vectors of the solver": 8 * 8 * n_parameters}
 
     def minimize(
         self,
@@ -265,6 +306,10 @@ class FullBatchSolver(Solver):
     def __post_init__(self) -> None:
         if not (isinstance(self.min_improvement, Real) and 0 <= self.min_improvement < 1):
             raise ValueError(f"min_improvement must lie in [0, 1); got {self.min_improvement!r}.")
+
+    def until(self, min_improvement: float) -> Solver:
+        """Return one that ends where ten iterations together lower J by no more than this fraction of it."""
+        return replace(self, min_improvement=max(self.min_improvement, min_improvement))
 
     def minimize(
         self,

@@ -85,6 +85,16 @@ class LBFGS(FullBatchSolver):
             return self.memory
         return int(np.clip(_MEMORY_BYTES // (2 * 8 * max(n_parameters, 1)), _FEWEST_PAIRS, _MOST_PAIRS))
 
+    def held(self, n_parameters: int) -> dict[str, int]:
+        """Return the bytes of the pairs."""
+        n_pairs = self.pairs(n_parameters)
+        return {f"the {n_pairs} pairs of L-BFGS": 2 * n_pairs * 8 * n_parameters}
+
+    @property
+    def advice_on_memory(self) -> str:
+        """To keep fewer pairs."""
+        return ", or keep fewer pairs: solver=LBFGS(memory=10)"
+
     def _iterate(self, run: Run) -> None:
         hessian = _InverseHessian(self.pairs(run.point.theta.size), run.point.theta.size)
         direction = self._turn(run, hessian, partial(self._first_direction, run, hessian))

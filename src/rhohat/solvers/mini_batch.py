@@ -115,7 +115,11 @@ class MiniBatchSolver(WithOps, Solver):
     #: Names of the running sums or means that the update keeps.
     moment_names: ClassVar[tuple[str, ...]]
 
+    #: What these are called.
+    moments_are_called: ClassVar[str] = "running sums of the solver"
+
     resumable: ClassVar[bool] = True
+    in_mini_batches: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_positive("learning_rate", self.learning_rate)
@@ -182,6 +186,25 @@ class MiniBatchSolver(WithOps, Solver):
                 partial(self._iterate, state=state, held=held),
                 evaluate_start=not isinstance(objective, ObjectiveWithBatches),
             )
+
+    @property
+    def fraction_held_out(self) -> float:
+        """Fraction of the rows that are held out for early stopping; 0 for none."""
+        return self.validation_fraction if self.early_stopping else 0.0
+
+    @property
+    def n_vectors_of_state(self) -> int:
+        """Number of vectors like θ in a state: two more, the best by the held-out rows, with early stopping."""
+        return 9 if self.early_stopping else 7
+
+    @property
+    def advice_on_memory(self) -> str:
+        """To use smaller batches."""
+        return ", or use smaller batches"
+
+    def held(self, n_parameters: int) -> dict[str, int]:
+        """Return the bytes of the running sums or means."""
+        return {self.moments_are_called: len(self.moment_names) * 8 * n_parameters}
 
     @property
     def remedy(self) -> str:
