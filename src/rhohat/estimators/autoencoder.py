@@ -7,12 +7,14 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Self
+from numbers import Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray, excess_exponent, norm
@@ -23,16 +25,17 @@ from rhohat.engines import ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, warn_unless_converged
 from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.fitting.forward import ForwardPass
 from rhohat.fitting.problems import check_solver
-from rhohat.layers.activations import Activation, Identity, Sigmoid, as_activation
+from rhohat.layers.activations import ACTIVATIONS, Activation, Identity, Sigmoid, as_activation
 from rhohat.layers.network import Network
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.solvers import as_solver
-from rhohat.terms.corruption import Corruption, as_corruption
+from rhohat.terms.corruption import CORRUPTIONS, Corruption, as_corruption
 from rhohat.terms.jacobian_penalties import Contraction
-from rhohat.terms.losses import Loss, as_loss
+from rhohat.terms.losses import LOSSES, Loss, as_loss
 from rhohat.terms.penalties import KLSparsity, Penalty, WeightDecay
 
 __all__ = ["BaseAutoencoder"]
@@ -48,6 +51,21 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     A subclass has the constructor, and says how large the encoder's layers are. What it does not let a user choose is
     as it stands here.
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseNetwork._parameter_constraints,
+        "activation": [NamedPart(ACTIVATIONS, Activation), list, tuple],
+        "output_activation": [NamedPart({"auto", *ACTIVATIONS}, Activation)],
+        "loss": [NamedPart(LOSSES, Loss)],
+        "sparsity": [Interval(Real, 0, 1, closed="neither")],
+        "sparsity_weight": [AT_LEAST_0],
+        "sparsity_layers": [None, "array-like"],
+        "weight_decay": [AT_LEAST_0],
+        "contraction_weight": [AT_LEAST_0],
+        "corruption": [None, NamedPart(CORRUPTIONS, Corruption)],
+        "n_corruptions": [AT_LEAST_1],
+        "tied_weights": ["boolean"],
+    }
 
     activation: str | Activation | Sequence[str | Activation]
     output_activation: str | Activation

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from importlib.metadata import version
-from numbers import Integral, Real
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -31,7 +31,7 @@ from rhohat.data.ranges import joined_ranges, range_of_features, warn_of_other_s
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.given_weights import GivenWeights
-from rhohat.estimators.named_parts import NamedPart
+from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.fitting.forward import ForwardPass
@@ -46,7 +46,7 @@ from rhohat.fitting.journal import (
 from rhohat.fitting.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
 from rhohat.fitting.problems import corrupt
 from rhohat.fitting.training import Training, train
-from rhohat.layers.activations import ACTIVATIONS, Activation, as_activation
+from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.layers.network import INITIAL_WEIGHTS, Network, dense_network
 from rhohat.objective import Objective, Problem, make_objective
@@ -61,8 +61,6 @@ from rhohat.solvers import (
     as_solver,
 )
 from rhohat.solvers.divergence import HOPELESS_ON_OTHER_ROWS, has_risen
-from rhohat.terms.corruption import CORRUPTIONS, Corruption
-from rhohat.terms.losses import LOSSES, Loss
 from rhohat.terms.penalties import Penalty
 
 __all__ = [
@@ -74,39 +72,17 @@ __all__ = [
     "warn_unless_converged",
 ]
 
-_AT_LEAST_0 = Interval(Real, 0, None, closed="left")
-_AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
-
 
 class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     """A network that a solver trains. The parameters are those of training; see any estimator."""
 
     _set_by_fit = "coefs_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_components": [_AT_LEAST_1],
-        "hidden_layer_sizes": ["array-like", _AT_LEAST_1],
-        "activation": [NamedPart(ACTIVATIONS, Activation), list, tuple],
-        "output_activation": [NamedPart({"auto", *ACTIVATIONS}, Activation)],
-        "loss": [NamedPart({"auto", *LOSSES}, Loss)],
-        "sparsity": [Interval(Real, 0, 1, closed="neither")],
-        "sparsity_weight": [_AT_LEAST_0],
-        "sparsity_layers": [None, "array-like"],
-        "weight_decay": [_AT_LEAST_0],
-        "softmax_weight_decay": [_AT_LEAST_0],
-        "fine_tuning_weight_decay": [_AT_LEAST_0],
-        "contraction_weight": [_AT_LEAST_0],
-        "tangent_weight": [_AT_LEAST_0],
-        "noise_covariance": [None, NamedPart({"estimate"}), "array-like"],
-        "max_covariance_updates": [_AT_LEAST_1],
-        "corruption": [None, NamedPart(CORRUPTIONS, Corruption)],
-        "n_corruptions": [_AT_LEAST_1],
-        "tied_weights": ["boolean"],
         "penalties": ["array-like", Penalty],
-        "layers": [None, list, tuple],
         "solver": [NamedPart(SOLVERS, Solver)],
         "initial_weights": [NamedPart(INITIAL_WEIGHTS)],
-        "max_iter": [_AT_LEAST_1],
-        "tol": [_AT_LEAST_0],
+        "max_iter": [AT_LEAST_1],
+        "tol": [AT_LEAST_0],
         "warm_start": ["boolean"],
         "random_state": ["random_state", np.random.Generator],
         "n_jobs": [None, Integral],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import Any, ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.documentation import document
+from rhohat.estimators.named_parts import AT_LEAST_1
 from rhohat.layers.activations import Activation
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.losses import Loss
@@ -66,6 +68,11 @@ class ContractiveAutoencoder(BaseAutoencoder):
     >>> list(autoencoder.cost(X)[1])
     ['squared_error', 'contraction']
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAutoencoder._parameter_constraints,
+        "n_components": [AT_LEAST_1],
+    }
 
     def __init__(
         self,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import Any, ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import as_layer_sizes
 from rhohat.estimators.documentation import document
+from rhohat.estimators.named_parts import AT_LEAST_1
 from rhohat.layers.activations import Activation
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.corruption import Corruption
@@ -72,6 +74,11 @@ class DeepAutoencoder(BaseAutoencoder):
     >>> autoencoder.network_.layer_sizes
     (16, 8, 2, 8, 16)
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAutoencoder._parameter_constraints,
+        "hidden_layer_sizes": ["array-like", AT_LEAST_1],
+    }
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,14 +15,15 @@ from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.estimators.targets import names_of_targets, with_columns_of_the_fit
-from rhohat.layers.activations import Activation
+from rhohat.layers.activations import ACTIVATIONS, Activation
 from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Objective, Problem, check_tangents
-from rhohat.terms.corruption import Corruption, as_corruption
+from rhohat.terms.corruption import CORRUPTIONS, Corruption, as_corruption
 from rhohat.terms.jacobian_penalties import JacobianPenalty, TangentPropagation
-from rhohat.terms.losses import Loss
+from rhohat.terms.losses import LOSSES, Loss
 from rhohat.terms.penalties import Penalty, WeightDecay
 
 __all__ = ["BaseFeedforward"]
@@ -33,6 +34,17 @@ class BaseFeedforward(BaseNetwork):
 
     A subclass has the constructor, and says what the targets and the output are.
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseNetwork._parameter_constraints,
+        "hidden_layer_sizes": ["array-like", AT_LEAST_1],
+        "activation": [NamedPart(ACTIVATIONS, Activation), list, tuple],
+        "output_activation": [NamedPart({"auto", *ACTIVATIONS}, Activation)],
+        "loss": [NamedPart({"auto", *LOSSES}, Loss)],
+        "weight_decay": [AT_LEAST_0],
+        "tangent_weight": [AT_LEAST_0],
+        "corruption": [None, NamedPart(CORRUPTIONS, Corruption)],
+    }
 
     hidden_layer_sizes: Sequence[int]
     activation: str | Activation | Sequence[str | Activation]

@@ -1,12 +1,16 @@
-"""What a parameter may be that names one of rhohat's parts: one of some names, or an object."""
+"""What parameters may be: numbers from some least one on, and what names one of rhohat's parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral, Real
 
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
-__all__ = ["NamedPart"]
+__all__ = ["AT_LEAST_0", "AT_LEAST_1", "NamedPart"]
+
+AT_LEAST_0 = Interval(Real, 0, None, closed="left")
+AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 
 
 class NamedPart(StrOptions):

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,7 @@ from rhohat.estimators.availability import available_where, works_in_mini_batche
 from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.estimators.named_parts import AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.objective import Problem
@@ -101,6 +102,12 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     >>> regressor.score(X, np.sin(3 * X[:, 0])) > 0.999
     True
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseFeedforward._parameter_constraints,
+        "noise_covariance": [None, NamedPart({"estimate"}), "array-like"],
+        "max_covariance_updates": [AT_LEAST_1],
+    }
 
     def __init__(
         self,

@@ -153,6 +153,11 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     (16, 8, 4, 8, 16)
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAutoencoder._parameter_constraints,
+        "layers": [None, list, tuple],
+    }
+
     output_activation: str | Activation = "auto"
     weight_decay: float = 0.0
     warm_start: bool = False

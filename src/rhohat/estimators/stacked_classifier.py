@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
+from rhohat.estimators.named_parts import AT_LEAST_0
 from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder, check_layers
 from rhohat.fitting.problems import check_solver
@@ -100,6 +101,13 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     >>> classifier.accuracy_before_ <= classifier.accuracy_after_
     True
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseClassifier._parameter_constraints,
+        "layers": [None, list, tuple],
+        "softmax_weight_decay": [AT_LEAST_0],
+        "fine_tuning_weight_decay": [AT_LEAST_0],
+    }
 
     def __init__(
         self,
