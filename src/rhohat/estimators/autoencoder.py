@@ -25,6 +25,7 @@ from rhohat.engines import ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, warn_unless_converged
 from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.fitting.forward import ForwardPass
@@ -79,6 +80,21 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     contraction_weight: float | None = None
     corruption: str | Corruption | None = None
     n_corruptions: int = 1
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        super()._restore_learned(file, described, prefix)
+        if file.has(f"{prefix}mean_activation_"):
+            n_units = self.network_.layer_sizes[self._code_layer]
+            self.mean_activation_ = file.take(f"{prefix}mean_activation_", (n_units,), np.float64)
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        if hasattr(self, "mean_activation_"):
+            file.arrays[f"{prefix}mean_activation_"] = self.mean_activation_
+        return super()._describe_learned(file, prefix)
+
+    def _check_architecture(self, network: Network) -> None:
+        if network.n_layers % 2 or network.layer_sizes[0] != network.layer_sizes[-1]:
+            raise ValueError(f"{network.layer_sizes} are no layers of an autoencoder.")
 
     @abstractmethod
     def _encoder_sizes(self) -> tuple[int, ...]:

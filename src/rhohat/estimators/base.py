@@ -31,6 +31,7 @@ from rhohat.data.ranges import joined_ranges, range_of_features, warn_of_other_s
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
@@ -152,6 +153,22 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
                 f"solver={solver!r} works in mini-batches, which are too small to be shared by the workers of a"
                 " cluster; use a solver that sees all rows at once, such as 'lbfgs', or engine=None."
             )
+
+    #: What `_describe_learned` returns.
+    _keys_of_learned: ClassVar[tuple[str, ...]] = ("network", "training", "partial_fit")
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        """Return, for a model file, what the estimator has learned; subclasses add what they alone have."""
+        return file.network(self, prefix)
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        """Set what the estimator had learned; the inverse of `_describe_learned`."""
+        file.network(self, described, prefix)
+        self._check_architecture(self.network_)
+        self.n_features_in_ = self.network_.layer_sizes[0]
+
+    def _check_architecture(self, network: Network) -> None:
+        """Raise ValueError where a network from a file is none that this kind of estimator has."""
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Set every argument of the constructor, given as its locals(), as an attribute: all that it has to do."""

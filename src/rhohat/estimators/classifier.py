@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from rhohat.estimators.availability import available_where, works_in_mini_batche
 from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.targets import check_labels
 from rhohat.layers.activations import Activation, as_activation
@@ -45,6 +46,20 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
     loss: str | Loss = "auto"
 
     classes_: NDArray[np.generic]
+
+    _keys_of_learned: ClassVar[tuple[str, ...]] = (*BaseFeedforward._keys_of_learned, "classes")
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        classes = {"classes": file.labels(self.classes_, f"{prefix}classes_")}
+        return super()._describe_learned(file, prefix) | classes
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        super()._restore_learned(file, described, prefix)
+        classes, n_classes = file.get(described, "classes", dict), max(self.n_outputs_, 2)
+        self.classes_ = file.labels(classes, f"{prefix}classes_", n_classes)
+
+    def _n_targets(self) -> int:
+        return 1
 
     def fit(
         self,

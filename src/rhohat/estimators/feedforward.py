@@ -15,6 +15,7 @@ from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.estimators.targets import names_of_targets, with_columns_of_the_fit
@@ -53,6 +54,29 @@ class BaseFeedforward(BaseNetwork):
     corruption: str | Corruption | None = None
 
     target_names_: tuple[str, ...] | None
+
+    _keys_of_learned: ClassVar[tuple[str, ...]] = (*BaseNetwork._keys_of_learned, "target_names")
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        described = super()._describe_learned(file, prefix)
+        if getattr(self, "target_names_", None) is not None:
+            described["target_names"] = list(self.target_names_ or ())
+        return described
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        super()._restore_learned(file, described, prefix)
+        self.target_names_ = None  # as in files of earlier versions
+        if "target_names" in described:
+            names = file.get(described, "target_names", list)
+            if not all(isinstance(name, str) for name in names):
+                raise ValueError("the name of a target must be a text in its description.")
+            if not len(names) == len(set(names)) == self._n_targets():
+                raise ValueError(f"it names {len(names)} targets, and predicts {self._n_targets()}.")
+            self.target_names_ = tuple(names)
+
+    def _n_targets(self) -> int:
+        """Return how many columns are predicted."""
+        return self.n_outputs_
 
     def objective(
         self,

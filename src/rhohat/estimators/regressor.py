@@ -22,6 +22,7 @@ from rhohat.estimators.availability import available_where, works_in_mini_batche
 from rhohat.estimators.base import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.layers.activations import Activation, as_activation
@@ -202,6 +203,34 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         if isinstance(as_loss(self.loss), SquaredError) and not given and np.all(scaling[1] == 1):
             _warn_of_units(targets)
         return self
+
+    _keys_of_learned: ClassVar[tuple[str, ...]] = (
+        *BaseFeedforward._keys_of_learned,
+        *("one_dimensional", "log_likelihood"),
+    )
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        for name, array in zip(("shift", "scale"), self._scaling, strict=True):
+            file.arrays[f"{prefix}target_{name}"] = array
+        if hasattr(self, "noise_covariance_"):
+            file.arrays[f"{prefix}noise_covariance_"] = self.noise_covariance_
+            file.curve(f"{prefix}log_likelihood_curve_", getattr(self, "log_likelihood_curve_", []))
+        return {
+            **super()._describe_learned(file, prefix),
+            "one_dimensional": bool(self._one_dimensional),
+            "log_likelihood": getattr(self, "log_likelihood_", None),
+        }
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        super()._restore_learned(file, described, prefix)
+        shape = (self.n_outputs_,)
+        self._scaling = file.take(f"{prefix}target_shift", shape), file.take(f"{prefix}target_scale", shape)
+        self._one_dimensional = file.get(described, "one_dimensional", bool)
+        if file.has(f"{prefix}noise_covariance_"):
+            self.noise_covariance_ = file.take(f"{prefix}noise_covariance_", shape * 2)
+            self.log_likelihood_curve_ = file.curve(f"{prefix}log_likelihood_curve_")
+        if described.get("log_likelihood") is not None:
+            self.log_likelihood_ = file.get(described, "log_likelihood", float)
 
     def _solve(
         self,

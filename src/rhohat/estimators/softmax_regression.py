@@ -10,6 +10,7 @@ from rhohat.engines import DaskEngine
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
 from rhohat.layers.activations import Activation
+from rhohat.layers.network import Network
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.penalties import Penalty
 
@@ -63,6 +64,10 @@ class SoftmaxRegression(BaseClassifier):
 
     hidden_layer_sizes: Sequence[int] = ()
     activation: str | Activation | Sequence[str | Activation] = "identity"
+
+    def _check_architecture(self, network: Network) -> None:
+        if network.n_layers != 1:
+            raise ValueError(f"{network.layer_sizes} are no layers of a softmax regression.")
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,6 +21,7 @@ from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import check_rows
 from rhohat.estimators.documentation import document
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
 from rhohat.layers.activations import Activation
 from rhohat.layers.network import Network, dense_network
@@ -246,6 +248,25 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         """
         check_is_fitted(self)
         return super().objective(X, sample_weight=sample_weight)
+
+    _keys_of_learned: ClassVar[tuple[str, ...]] = ("autoencoders",)
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        layers = enumerate(self.autoencoders_)
+        return {"autoencoders": [file.model(layer, f"{prefix}autoencoders_.{number}.") for number, layer in layers]}
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        self.autoencoders_ = [
+            file.model(layer, f"{prefix}autoencoders_.{number}.", BaseAutoencoder)
+            for number, layer in enumerate(file.get(described, "autoencoders", list))
+        ]
+        for below, above in pairwise(self.autoencoders_):
+            if below._n_features_out != above.n_features_in_:
+                raise ValueError("the layers of the stack do not fit upon one another.")
+        self._join(self.autoencoders_)
+        self._check_architecture(self.network_)
+        self.n_features_in_ = self.network_.layer_sizes[0]
+        self.mean_activation_ = self.autoencoders_[-1].mean_activation_
 
     def _check_before_fit(self, n_features: int) -> None:
         """Ask every layer before the first is trained."""

@@ -17,6 +17,7 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0
 from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder, check_layers
@@ -146,6 +147,29 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     ) -> Self:
         """Fine-tune a fitted classifier for one more epoch; see `FeedforwardClassifier.partial_fit`."""
         return super().partial_fit(X, y, classes, sample_weight, tangents)
+
+    _keys_of_learned: ClassVar[tuple[str, ...]] = (
+        *BaseClassifier._keys_of_learned,
+        *("autoencoder", "softmax", "accuracies"),
+    )
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        return {
+            **super()._describe_learned(file, prefix),
+            "autoencoder": file.model(self.autoencoder_, f"{prefix}autoencoder_."),
+            "softmax": file.model(self.softmax_, f"{prefix}softmax_."),
+            "accuracies": [self.accuracy_before_, self.accuracy_after_],
+        }
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        super()._restore_learned(file, described, prefix)
+        parts = [file.get(described, name, dict) for name in ("autoencoder", "softmax")]
+        self.autoencoder_ = file.model(parts[0], f"{prefix}autoencoder_.", BaseAutoencoder)
+        self.softmax_ = file.model(parts[1], f"{prefix}softmax_.", SoftmaxRegression)
+        accuracies = file.get(described, "accuracies", list)
+        if len(accuracies) != 2 or not all(isinstance(accuracy, int | float) for accuracy in accuracies):
+            raise ValueError("an accuracy must be a number in its description.")
+        self.accuracy_before_, self.accuracy_after_ = accuracies
 
     def _weight_decay(self) -> WeightDecay:
         return WeightDecay(self.fine_tuning_weight_decay, layers=(-1,))

@@ -17,16 +17,7 @@ from rhohat.common.exceptions import ModelFileError
 from rhohat.data.rows import Reading
 from rhohat.data.tables.cells import TextFormat
 from rhohat.engines import ThreadEngine
-from rhohat.estimators import (
-    FeedforwardRegressor,
-    SoftmaxRegression,
-    StackedAutoencoder,
-    StackedAutoencoderClassifier,
-)
-from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.classifier import BaseClassifier
-from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.fitting.memory import MemoryPlan
 from rhohat.layers.activations import Activation
 from rhohat.layers.network import Network, dense_network
@@ -50,9 +41,14 @@ class Reader:
         if self._arrays:
             raise ModelFileError(f"it has tensors that its kind does not know: {_listed(self._arrays)}.")
 
-    def model(self, described: Any, prefix: str) -> Any:
+    def model(self, described: Any, prefix: str, kind: type[Any] = object) -> Any:
         """Return the estimator, transformer or pipeline that is described; its arrays are named with the prefix."""
-        described = _checked(described, dict, "a model")
+        model = self._model(_checked(described, dict, "a model"), prefix)
+        if not isinstance(model, kind):
+            raise ModelFileError(f"it has a {type(model).__name__} where a {kind.__name__} has to be.")
+        return model
+
+    def _model(self, described: dict[str, Any], prefix: str) -> Any:
         kind = _get(described, "kind", str)
         if kind == "Pipeline":
             _know(described, "kind", "steps")
@@ -69,7 +65,7 @@ class Reader:
             self._estimator(model, described, prefix)
         self._feature_names(model, described.get("feature_names"), f"{prefix}feature_names")
         if f"{prefix}training_range_" in self._arrays:
-            model.training_range_ = self._take(f"{prefix}training_range_", (2, model.n_features_in_), np.float64)
+            model.training_range_ = self.take(f"{prefix}training_range_", (2, model.n_features_in_), np.float64)
         if described.get("reading") is not None:
             model.reading_ = _reading(_get(described, "reading", dict), model.n_features_in_)
         return model
@@ -105,7 +101,7 @@ class Reader:
         if set(value) == {"number"}:
             return {"inf": np.inf, "-inf": -np.inf, "nan": np.nan}[value["number"]]
         if set(value) == {"tensor"}:
-            return self._take(name, None)
+            return self.take(name, None)
         kind, settings = _get(value, "kind", str), _get(value, "settings", dict)
         if kind not in COMPONENTS and kind not in ESTIMATORS:
             raise ModelFileError(f"its part {kind[:60]!r} is none that this rhohat knows.")
@@ -118,7 +114,7 @@ class Reader:
         for name, shape in LEARNED[type(model).__name__].items():
             array: Any = None
             if prefix + name in self._arrays or not isinstance(model, transformers()["StandardScaler"]):
-                array = self._take(prefix + name, shape(n_features))
+                array = self.take(prefix + name, shape(n_features))
             setattr(model, name, float(array) if shape(n_features) == () else array)
         if isinstance(model, transformers()["StandardScaler"]):
             for switch, name in (("with_mean", "mean_"), ("with_std", "scale_")):
@@ -144,58 +140,44 @@ class Reader:
             raise ModelFileError(f"{type(model).__name__} has a scale or a range that is not positive.")
 
     def _estimator(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
-        _know(described, "kind", "parameters", "feature_names", "reading", "data", *_keys_of(model))
+        _know(described, "kind", "parameters", "feature_names", "reading", "data", *model._keys_of_learned)
         ThreadEngine(model.n_jobs)  # raises for a number of threads that there cannot be
-        if isinstance(model, StackedAutoencoder):
-            layers = enumerate(_get(described, "autoencoders", list))
-            model.autoencoders_ = [self._autoencoder(one, f"{prefix}autoencoders_.{k}.") for k, one in layers]
-            model._join(model.autoencoders_)
-            for below, above in zip(model.autoencoders_, model.autoencoders_[1:], strict=False):
-                if below._n_features_out != above.n_features_in_:
-                    raise ModelFileError("the layers of the stack do not fit upon one another.")
-            model.mean_activation_ = model.autoencoders_[-1].mean_activation_
-        else:
-            self._network(model, described, prefix)
-        model.n_features_in_ = model.network_.layer_sizes[0]
-        mirrored = model.network_.n_layers % 2 == 0 and model.n_features_in_ == model.network_.layer_sizes[-1]
-        if isinstance(model, BaseAutoencoder) and not mirrored:
-            raise ModelFileError(f"{model.network_.layer_sizes} are no layers of an autoencoder.")
-        if isinstance(model, SoftmaxRegression) and model.network_.n_layers != 1:
-            raise ModelFileError(f"{model.network_.layer_sizes} are no layers of a softmax regression.")
+        try:
+            model._restore_learned(self, described, prefix)
+        except ValueError as error:
+            raise error if isinstance(error, ModelFileError) else ModelFileError(str(error)) from None
         data = _get(described, "data", dict)
         _know(data, "n_samples_fit_", "data_name_")
         model.n_samples_fit_ = _count(data, "n_samples_fit_")
         model.data_name_ = None if data.get("data_name_") is None else _get(data, "data_name_", str)
-        self._own(model, described, prefix)
 
-    def _autoencoder(self, described: Any, prefix: str) -> BaseAutoencoder:
-        model = self.model(_checked(described, dict, "a layer of the stack"), prefix)
-        if not isinstance(model, BaseAutoencoder):
-            raise ModelFileError(f"a stack consists of autoencoders, and has {type(model).__name__} among its layers.")
-        return model
+    def get(self, described: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
+        """Return an entry of a description, which has to be of this type."""
+        return _get(described, key, kind)
 
-    def _network(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
+    def has(self, name: str) -> bool:
+        """Return whether an array was stored, and not taken yet."""
+        return name in self._arrays
+
+    def network(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
         """Set architecture, weights and training record."""
         network = self._architecture(_get(described, "network", dict))
         dtype = self._arrays[f"{prefix}coefs_.0"].dtype if f"{prefix}coefs_.0" in self._arrays else np.dtype(np.float64)
         model.network_ = network
         model.coefs_ = [
-            self._take(f"{prefix}coefs_.{layer}", network.layout.weight_shapes[layer], dtype)
+            self.take(f"{prefix}coefs_.{layer}", network.layout.weight_shapes[layer], dtype)
             for layer in range(network.layout.n_free)
         ]
         if network.tied:
             model.coefs_ += [weights.T for weights in reversed(model.coefs_)]
         model.intercepts_ = [
-            self._take(f"{prefix}intercepts_.{layer}", (width,), dtype)
+            self.take(f"{prefix}intercepts_.{layer}", (width,), dtype)
             for layer, width in enumerate(network.layout.n_biases)
         ]
         model.activation_parameters_ = [
-            self._take(f"{prefix}activation_parameters_.{layer}", (size,), dtype) if size else np.empty(0, dtype)
+            self.take(f"{prefix}activation_parameters_.{layer}", (size,), dtype) if size else np.empty(0, dtype)
             for layer, size in enumerate(network.layout.n_own)
         ]
-        if f"{prefix}mean_activation_" in self._arrays and isinstance(model, BaseAutoencoder):
-            n_units = network.layer_sizes[network.n_layers // 2]
-            model.mean_activation_ = self._take(f"{prefix}mean_activation_", (n_units,), np.float64)
         self._training(model, _get(described, "training", dict), prefix)
         if described.get("partial_fit") is not None:
             self._partial_fit(model, _get(described, "partial_fit", dict), prefix)
@@ -210,10 +192,10 @@ class Reader:
 
     def _training(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
         _know(record, *COUNTS, *STATUS, "warm_up_evaluations_", "terms", "memory_plan_")
-        model.loss_curve_ = self._curve(f"{prefix}loss_curve_")
-        model.validation_curve_ = self._curve(f"{prefix}validation_curve_")
+        model.loss_curve_ = self.curve(f"{prefix}loss_curve_")
+        model.validation_curve_ = self.curve(f"{prefix}validation_curve_")
         terms = [_checked(name, str, "a term of J") for name in _get(record, "terms", list)]
-        model.terms_curve_ = {name: self._curve(f"{prefix}terms_curve_.{name}") for name in terms}
+        model.terms_curve_ = {name: self.curve(f"{prefix}terms_curve_.{name}") for name in terms}
         for name in COUNTS:
             setattr(model, name, _count(record, name))
         for name in STATUS:
@@ -233,45 +215,20 @@ class Reader:
     def _partial_fit(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
         _know(record, "seed", "epoch", "step", "moments")
         n_parameters = (model.network_.n_parameters,)
-        model._solver_theta = self._take(f"{prefix}partial_fit.theta", n_parameters)
+        model._solver_theta = self.take(f"{prefix}partial_fit.theta", n_parameters)
         moments = [_checked(name, str, "a moment") for name in _get(record, "moments", list)]
         model._solver_state = MiniBatchState(
             _count(record, "epoch"),
             _count(record, "step"),
-            {name: self._take(f"{prefix}partial_fit.{name}", n_parameters) for name in moments},
+            {name: self.take(f"{prefix}partial_fit.{name}", n_parameters) for name in moments},
         )
         model._seed = _count(record, "seed")
 
-    def _own(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
-        """Set what only some kinds have."""
-        if isinstance(model, BaseFeedforward):
-            model.target_names_ = _target_names(model, described)
-        if isinstance(model, BaseClassifier):
-            n_classes = max(model.n_outputs_, 2)
-            model.classes_ = self._labels(_get(described, "classes", dict), f"{prefix}classes_", n_classes)
-        if isinstance(model, StackedAutoencoderClassifier):
-            model.autoencoder_ = self._autoencoder(described.get("autoencoder"), f"{prefix}autoencoder_.")
-            model.softmax_ = self.model(_get(described, "softmax", dict), f"{prefix}softmax_.")
-            if not isinstance(model.softmax_, SoftmaxRegression):
-                raise ModelFileError("its classifier of codes is no softmax regression.")
-            before, after = _get(described, "accuracies", list)
-            model.accuracy_before_ = _checked(before, float, "an accuracy")
-            model.accuracy_after_ = _checked(after, float, "an accuracy")
-        if isinstance(model, FeedforwardRegressor):
-            shape = (model.n_outputs_,)
-            model._scaling = (self._take(f"{prefix}target_shift", shape), self._take(f"{prefix}target_scale", shape))
-            model._one_dimensional = _get(described, "one_dimensional", bool)
-            if f"{prefix}noise_covariance_" in self._arrays:
-                model.noise_covariance_ = self._take(f"{prefix}noise_covariance_", shape * 2)
-                model.log_likelihood_curve_ = self._curve(f"{prefix}log_likelihood_curve_")
-            if described.get("log_likelihood") is not None:
-                model.log_likelihood_ = _get(described, "log_likelihood", float)
-
-    def _labels(self, described: dict[str, Any], name: str, n_classes: int) -> NDArray[Any]:
+    def labels(self, described: dict[str, Any], name: str, n_classes: int) -> NDArray[Any]:
         """Return the classes, of which there are so many."""
         if "tensor" in described:
             _know(described, "tensor")
-            labels = self._take(name, None)
+            labels = self.take(name, None)
         else:
             _know(described, "texts", "objects")
             texts = [_checked(text, str, "a class") for text in _get(described, "texts", list)]
@@ -288,20 +245,21 @@ class Reader:
         if names is None:
             return
         if names == {"tensor": tensor}:  # of so many that they have no room in the description
-            names = json.loads(self._take(tensor, None, np.uint8).tobytes())
+            names = json.loads(self.take(tensor, None, np.uint8).tobytes())
         texts = [_checked(name, str, "the name of a column") for name in _checked(names, list, "feature_names")]
         if len(texts) != model.n_features_in_:
             raise ModelFileError(f"it names {len(texts)} columns, and has {model.n_features_in_}.")
         model.feature_names_in_ = np.array(texts, dtype=object)
 
-    def _curve(self, name: str) -> list[float]:
+    def curve(self, name: str) -> list[float]:
+        """Return a list of numbers, once, which need not be finite."""
         curve = self._arrays.pop(name, None)  # of what was measured, which may be no number
         if curve is None or curve.dtype != np.float64 or curve.ndim != 1:
             raise ModelFileError(f"it lacks the curve {name}.")
         values: list[float] = curve.tolist()
         return values
 
-    def _take(self, name: str, shape: tuple[int, ...] | None, dtype: Any = None) -> FloatArray:
+    def take(self, name: str, shape: tuple[int, ...] | None, dtype: Any = None) -> FloatArray:
         """Return a tensor, once: of this shape and dtype, where they are given, and of finite numbers."""
         array = self._arrays.pop(name, None)
         if array is None:
@@ -335,17 +293,6 @@ def _reading(record: dict[str, Any], n_features: int) -> Reading:
     return Reading(columns, n_columns, row_axes, TextFormat(**said), _row_shape(record, n_features), targets)
 
 
-def _target_names(model: BaseFeedforward, described: dict[str, Any]) -> tuple[str, ...] | None:
-    """Return the names of the targets; files of earlier versions have none."""
-    if "target_names" not in described:
-        return None
-    names = tuple(_checked(name, str, "the name of a target") for name in _get(described, "target_names", list))
-    n_targets = 1 if isinstance(model, BaseClassifier) else model.n_outputs_
-    if len(names) != n_targets or len(set(names)) != n_targets:
-        raise ModelFileError(f"it names {len(names)} targets, and predicts {n_targets}.")
-    return names
-
-
 def _row_shape(record: dict[str, Any], n_features: int) -> tuple[int, ...] | None:
     """Return the shape of the rows of the fit, where they had several axes."""
     if record.get("row_shape") is None:
@@ -354,22 +301,6 @@ def _row_shape(record: dict[str, Any], n_features: int) -> tuple[int, ...] | Non
     if len(shape) < 2 or min(shape) < 1 or prod(shape) != n_features:
         raise ModelFileError(f"it was fitted to rows of the shape {shape}, which has not {n_features} features.")
     return shape
-
-
-def _keys_of(model: BaseNetwork) -> tuple[str, ...]:
-    """Return what the description of an estimator has beside what all descriptions have."""
-    if isinstance(model, StackedAutoencoder):
-        return ("autoencoders",)
-    own: tuple[str, ...] = ("network", "training", "partial_fit")
-    if isinstance(model, BaseFeedforward):
-        own += ("target_names",)
-    if isinstance(model, BaseClassifier):
-        own += ("classes",)
-    if isinstance(model, StackedAutoencoderClassifier):
-        own += ("autoencoder", "softmax", "accuracies")
-    if isinstance(model, FeedforwardRegressor):
-        own += ("one_dimensional", "log_likelihood")
-    return own
 
 
 def _know(record: Mapping[str, Any], *keys: str) -> None:

@@ -13,10 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.exceptions import ModelFileError
 from rhohat.data.rows import Reading
-from rhohat.estimators import FeedforwardRegressor, StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.classifier import BaseClassifier
-from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.models.components import COMPONENTS, ESTIMATORS, settings_of, transformers
 from rhohat.models.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
 from rhohat.models.pipelines import is_pipeline
@@ -57,9 +54,7 @@ class Writer:
         if kind in transformers():
             return described | {"learned": self._learned(model, prefix)}
         described["data"] = {"n_samples_fit_": model.n_samples_fit_, "data_name_": model.data_name_}
-        if not isinstance(model, StackedAutoencoder):
-            described |= self._network(model, prefix)
-        return described | self._own(model, prefix)
+        return described | model._describe_learned(self, prefix)
 
     def _names(self, names: list[str], prefix: str) -> list[str] | dict[str, str]:
         """Return the names of columns, or where they stand if they are too many for the description."""
@@ -79,7 +74,7 @@ class Writer:
             self.arrays[f"{prefix}n_samples_seen_"] = np.asarray(transformer.n_samples_seen_, np.int64)
         return {"n_features_in_": int(transformer.n_features_in_)}
 
-    def _network(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
+    def network(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
         """Store architecture, weights and training record."""
         network = estimator.network_
         for layer in range(network.n_layers):
@@ -88,12 +83,10 @@ class Writer:
             self.arrays[f"{prefix}intercepts_.{layer}"] = estimator.intercepts_[layer]
             if network.layout.n_own[layer]:
                 self.arrays[f"{prefix}activation_parameters_.{layer}"] = estimator.activation_parameters_[layer]
-        if hasattr(estimator, "mean_activation_"):
-            self.arrays[f"{prefix}mean_activation_"] = estimator.mean_activation_
-        self._curve(f"{prefix}loss_curve_", estimator.loss_curve_)
-        self._curve(f"{prefix}validation_curve_", estimator.validation_curve_)
+        self.curve(f"{prefix}loss_curve_", estimator.loss_curve_)
+        self.curve(f"{prefix}validation_curve_", estimator.validation_curve_)
         for name, curve in estimator.terms_curve_.items():
-            self._curve(f"{prefix}terms_curve_.{name}", curve)
+            self.curve(f"{prefix}terms_curve_.{name}", curve)
         plan = getattr(estimator, "memory_plan_", None)
         return {
             "network": {
@@ -120,31 +113,8 @@ class Writer:
             self.arrays[f"{prefix}partial_fit.{name}"] = moment
         return {"seed": estimator._seed, "epoch": state.epoch, "step": state.step, "moments": list(state.moments)}
 
-    def _own(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
-        """Store what only some kinds have."""
-        own: dict[str, Any] = {}
-        if isinstance(estimator, BaseFeedforward) and getattr(estimator, "target_names_", None) is not None:
-            own["target_names"] = list(estimator.target_names_ or ())
-        if isinstance(estimator, StackedAutoencoder):
-            layers = enumerate(estimator.autoencoders_)
-            own["autoencoders"] = [self.model(layer, f"{prefix}autoencoders_.{number}.") for number, layer in layers]
-        if isinstance(estimator, BaseClassifier):
-            own["classes"] = self._labels(estimator.classes_, f"{prefix}classes_")
-        if isinstance(estimator, StackedAutoencoderClassifier):
-            own["autoencoder"] = self.model(estimator.autoencoder_, f"{prefix}autoencoder_.")
-            own["softmax"] = self.model(estimator.softmax_, f"{prefix}softmax_.")
-            own["accuracies"] = [estimator.accuracy_before_, estimator.accuracy_after_]
-        if isinstance(estimator, FeedforwardRegressor):
-            for name, array in zip(("shift", "scale"), estimator._scaling, strict=True):
-                self.arrays[f"{prefix}target_{name}"] = array
-            own["one_dimensional"] = bool(estimator._one_dimensional)
-            if hasattr(estimator, "noise_covariance_"):
-                self.arrays[f"{prefix}noise_covariance_"] = estimator.noise_covariance_
-                self._curve(f"{prefix}log_likelihood_curve_", getattr(estimator, "log_likelihood_curve_", []))
-            own["log_likelihood"] = getattr(estimator, "log_likelihood_", None)
-        return own
-
-    def _labels(self, labels: NDArray[Any], name: str) -> dict[str, Any]:
+    def labels(self, labels: NDArray[Any], name: str) -> dict[str, Any]:
+        """Return the description of labels, which are stored as an array where they are numbers."""
         if labels.dtype.kind in "buif" and labels.dtype.itemsize <= _WIDEST:
             self.arrays[name] = labels
             return {"tensor": name}
@@ -154,7 +124,8 @@ class Writer:
             f"classes must be numbers of up to {8 * _WIDEST} bits, or texts; they are of {labels.dtype}."
         )
 
-    def _curve(self, name: str, values: list[float]) -> None:
+    def curve(self, name: str, values: list[float]) -> None:
+        """Store a list of numbers, which need not be finite."""
         self.arrays[name] = np.array(values, dtype=np.float64)
 
     def _parameters(self, estimator: Any, prefix: str) -> dict[str, Any]:
