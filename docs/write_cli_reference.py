@@ -23,7 +23,8 @@ _HEAD = """# Command line
 <!-- Written by `make cli-reference` from the commands' own help. -->
 
 `rhohat COMMAND --help` prints what is here. `rhohat --install-completion` makes the shell complete commands and
-options; `python -m rhohat` is the same program.
+options; `python -m rhohat` is the same program. `rhohat --import MODULE COMMAND` runs a Python module first, from the
+current folder or installed, whose parts `rhohat.register` makes known.
 
 {status}
 
@@ -70,7 +71,7 @@ class _Parameter:
         if self.kind is bool:
             return ""
         if self.info.metavar:
-            return self.info.metavar
+            return self.info.metavar.strip("[]").replace("|", " or ")
         if isinstance(self.kind, type) and issubclass(self.kind, StrEnum):
             return " or ".join(self.kind)
         return {int: "INTEGER", float: "NUMBER", Path: "FILE"}.get(self.kind, "TEXT")

@@ -41,6 +41,7 @@ from rhohat.inspection.gabor import gabor_fit
 from rhohat.checking.gradcheck import GradientCheck, check_gradient
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import GaussianLoss, LabelNoiseCrossEntropy
+from rhohat.models.components import register
 from rhohat.models.model_file import load, save
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.inspection.plots import plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
@@ -103,6 +104,7 @@ __all__ = [
     "plot_loss_curve",
     "plot_reconstructions",
     "read_images",
+    "register",
     "report",
     "sample_patches",
     "save",

@@ -17,7 +17,7 @@ from scipy.io import savemat
 from sklearn.pipeline import Pipeline
 
 import rhohat
-from rhohat.cli.training import _ESTIMATORS
+from rhohat.cli.training import _estimators
 from rhohat.estimators.stacked_autoencoder import check_layers
 from tests.cli.test_demo import sentence
 from tests.data.matlab73 import save73
@@ -55,7 +55,7 @@ def test_rows_between_0_and_1_are_left_as_they_are(run, tmp_path):
     assert isinstance(rhohat.load(tmp_path / "model.safetensors"), rhohat.SparseAutoencoder)
 
 
-@pytest.mark.parametrize("kind", _ESTIMATORS)
+@pytest.mark.parametrize("kind", _estimators())
 def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
     supervised = kind in ("classifier", "regressor", "softmax", "stacked-classifier")
     hidden = [] if kind == "softmax" else ["--hidden", "4,3" if kind in ("deep", "stacked") else "4"]
@@ -63,7 +63,7 @@ def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
     which += ["--drop", "feeling" if kind == "regressor" else "twice"] if supervised else ["--drop", "feeling,twice"]
     run("train", table, "-o", "model.safetensors", "-e", kind, "--max-iter", "3", *hidden, *which)
     estimator = rhohat.load(tmp_path / "model.safetensors").steps[-1][1]
-    assert type(estimator) is _ESTIMATORS[kind]
+    assert type(estimator) is _estimators()[kind]
     n_units = {"deep": 3, "stacked": 3, "softmax": 2}.get(kind, 4)
     lines = run("encode", "model.safetensors", table, "-o", "-").splitlines()
     assert lines[0] == ",".join(f"unit_{number}" for number in range(n_units))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import re
@@ -147,10 +148,23 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _main(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="A Python module to run first, from this folder or installed, whose parts rhohat.register makes known."
+            " It may be given several times.",
+        ),
+    ] = None,
 ) -> None:
     if show_version:
         typer.echo(f"rhohat {version('rhohat')}")
         raise typer.Exit
+    if modules:
+        sys.path.insert(0, str(Path.cwd()))
+    for module in modules or []:
+        importlib.import_module(module)
 
 
 def note(ctx: Any, text: str) -> None:

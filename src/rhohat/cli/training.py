@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
-from enum import StrEnum
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +11,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, check_writable, note, print_json
@@ -22,74 +20,48 @@ from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.cli.values import parse_setting
 from rhohat.common.extras import import_extra
-from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening
+from rhohat.data import MeanImputer, RowSource
 from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
-from rhohat.estimators import (
-    ContractiveAutoencoder,
-    DeepAutoencoder,
-    DenoisingAutoencoder,
-    FeedforwardClassifier,
-    FeedforwardRegressor,
-    SoftmaxRegression,
-    SparseAutoencoder,
-    StackedAutoencoder,
-    StackedAutoencoderClassifier,
-)
-from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.stacked_autoencoder import check_layers
+from rhohat.estimators import SparseAutoencoder
+from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
+from rhohat.models.components import ESTIMATORS, transformers
 from rhohat.models.model_file import save
 from rhohat.models.pipelines import estimator_of, fit_model, is_pipeline, parts_of, suggest_preprocessing
 
 __all__ = ["train"]
 
 
-class _Kind(StrEnum):
-    """What can be trained; `_ESTIMATORS` has the classes."""
-
-    SPARSE = "sparse"
-    DENOISING = "denoising"
-    CONTRACTIVE = "contractive"
-    DEEP = "deep"
-    STACKED = "stacked"
-    CLASSIFIER = "classifier"
-    REGRESSOR = "regressor"
-    SOFTMAX = "softmax"
-    STACKED_CLASSIFIER = "stacked-classifier"
+#: scikit-learn's transformers, by what they are called here.
+_OF_SKLEARN = {"minmax": "MinMaxScaler", "standard": "StandardScaler"}
 
 
-_ESTIMATORS: dict[_Kind, type[Any]] = {
-    _Kind.SPARSE: SparseAutoencoder,
-    _Kind.DENOISING: DenoisingAutoencoder,
-    _Kind.CONTRACTIVE: ContractiveAutoencoder,
-    _Kind.DEEP: DeepAutoencoder,
-    _Kind.STACKED: StackedAutoencoder,
-    _Kind.CLASSIFIER: FeedforwardClassifier,
-    _Kind.REGRESSOR: FeedforwardRegressor,
-    _Kind.SOFTMAX: SoftmaxRegression,
-    _Kind.STACKED_CLASSIFIER: StackedAutoencoderClassifier,
-}
+def _estimators() -> dict[str, type[Any]]:
+    """Return what can be trained, by name."""
+    return {cls.command_line_name: cls for cls in ESTIMATORS.values() if cls.command_line_name}
 
 
-class _Step(StrEnum):
-    """What can be done to rows before."""
-
-    AUTO = "auto"
-    NONE = "none"
-    PATCHES = "patches"
-    RANGE = "range"
-    WHITEN = "whiten"
-    MINMAX = "minmax"
-    STANDARD = "standard"
+def _steps() -> dict[str, type[Any]]:
+    """Return what can be done to rows before, by name."""
+    own = {getattr(cls, "command_line_name", None): cls for cls in transformers().values()}
+    named = {name: cls for name, cls in own.items() if name is not None}
+    return {**named, **{name: transformers()[kind] for name, kind in _OF_SKLEARN.items()}}
 
 
-_STEPS: dict[_Step, Callable[[], Any]] = {
-    _Step.PATCHES: PatchNormalizer,
-    _Step.RANGE: RangeScaler,
-    _Step.WHITEN: ZCAWhitening,
-    _Step.MINMAX: MinMaxScaler,
-    _Step.STANDARD: StandardScaler,
-}
+def _choice(text: str, names: Iterable[str]) -> str:
+    """Return a text that is one of some names, or raise."""
+    if text not in names:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, names))}.")
+    return text
+
+
+def _estimator_named(name: str) -> type[Any]:
+    return _estimators()[_choice(name, _estimators())]
+
+
+def _step_named(name: str) -> str:
+    return _choice(name, ("auto", "none", *_steps()))
+
 
 _MANY_CLASSES, _FEW_ROWS = 20, 5  # more classes than that, and fewer rows of each, look like a quantity
 _OWN = "the estimator's own"
@@ -108,7 +80,16 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The model file to write, as model.safetensors.", show_default=False)
     ],
-    estimator: Annotated[_Kind, typer.Option("--estimator", "-e", help="What to train.")] = _Kind.SPARSE,
+    estimator: Annotated[
+        Any,
+        typer.Option(
+            "--estimator",
+            "-e",
+            parser=_estimator_named,
+            metavar=f"[{'|'.join(_estimators())}]",
+            help="What to train.",
+        ),
+    ] = "sparse",
     hidden: Annotated[str | None, _own_default("Hidden units: 25, or layer by layer, 100,30.")] = None,
     sparsity: Annotated[float | None, _own_default("ρ: how active a unit is to be on average.")] = None,
     beta: Annotated[float | None, _own_default("β: how much missing ρ costs.")] = None,
@@ -130,8 +111,10 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="Any parameter of the estimator, such as tol=1e-4."),
     ] = None,
     preprocess: Annotated[
-        list[_Step] | None,
+        list[Any] | None,
         typer.Option(
+            parser=_step_named,
+            metavar=f"[{'|'.join(('auto', 'none', *_steps()))}]",
             help="What to do to rows first, and to all rows that the model sees later: patches (normalise each patch),"
             " range (map all numbers to 0 to 1), whiten (ZCA), minmax, standard (scale each column), none. Several are"
             " done in their order. auto: what suits the data, which is said.",
@@ -203,17 +186,18 @@ def train(
     with (
         FitProgress(quiet=quiet) as progress,
         _connected(dask) as engine,
-        reading.open(ctx, data, columns, drop, target, supervised=_is_supervised(estimator)) as rows,
+        reading.open(ctx, data, columns, drop, target, supervised=estimator.learns_from_targets) as rows,
         redirect_stderr(StringIO()) if quiet else nullcontext(),
     ):
         callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [_history(history, resume)])]
         network = _make(estimator, hidden, {**given, "engine": engine, "callbacks": callbacks}, settings or [])
         y = rows.targets if labels is None else reading.labels(labels, rows)
         if y is not None:
-            y = as_numbers(y) if estimator is _Kind.REGRESSOR else as_classes(y)
+            y = as_classes(y) if is_classifier(network) else as_numbers(y)
             if labels is None:
                 rows.targets = y  # as the estimator sees them, for it to know their names
-            _note_on_classes(ctx, estimator, y)
+            if is_classifier(network):
+                _note_on_classes(ctx, y)
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
@@ -268,30 +252,26 @@ def _check_options(data: Path, columns: str | None, drop: str | None) -> None:
         raise ValueError(f"{data} has pictures in it: cut patches out of them first, with rhohat patches.")
 
 
-def _is_supervised(kind: _Kind) -> bool:
-    return not issubclass(_ESTIMATORS[kind], BaseAutoencoder)
-
-
-def _check_targets(kind: _Kind, labels: Path | None, target: str | None) -> None:
+def _check_targets(kind: type[Any], labels: Path | None, target: str | None) -> None:
     """Raise where an estimator that learns from targets has none, or another has some."""
-    supervised = _is_supervised(kind)
+    supervised, name = kind.learns_from_targets, kind.command_line_name
     option = "--target" if labels is None else "--labels"
     if (labels or target) and not supervised:
         raise typer.BadParameter(
-            f"{kind.value} learns without something to predict; leave it out, or say -e classifier or -e regressor.",
+            f"{name} learns without something to predict; leave it out, or say -e classifier or -e regressor.",
             param_hint=option,
         )
     if labels and target:
         raise typer.BadParameter("say --labels or --target, not both.", param_hint=option)
     if supervised and not (labels or target):
         raise typer.BadParameter(
-            f"{kind.value} needs to know what is to be predicted: --target COLUMN, or --labels FILE.", param_hint=option
+            f"{name} needs to know what is to be predicted: --target COLUMN, or --labels FILE.", param_hint=option
         )
 
 
-def _note_on_classes(ctx: Any, kind: _Kind, y: NDArray[Any]) -> None:
+def _note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
     """Say so where what is to be classified looks like a quantity."""
-    if kind is _Kind.REGRESSOR or y.dtype.kind not in "iuf":
+    if y.dtype.kind not in "iuf":
         return
     n_classes = len(np.unique(y))
     if n_classes > _MANY_CLASSES and len(y) < _FEW_ROWS * n_classes:
@@ -309,13 +289,13 @@ def _check_outcome(model: Any) -> None:
             raise ValueError(f"no model was written: {part.solver_message_}")
 
 
-def _preprocessing(chosen: list[_Step] | None, rows: RowSource) -> list[Any]:
-    chosen = chosen or [_Step.AUTO]
-    if len(chosen) > 1 and set(chosen) & {_Step.AUTO, _Step.NONE}:
+def _preprocessing(chosen: list[str] | None, rows: RowSource) -> list[Any]:
+    chosen = chosen or ["auto"]
+    if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
         raise typer.BadParameter("auto and none stand alone.", param_hint="--preprocess")
-    if chosen == [_Step.AUTO]:
+    if chosen == ["auto"]:
         return suggest_preprocessing(rows)
-    return [_STEPS[step]() for step in chosen if step is not _Step.NONE]
+    return [_steps()[step]() for step in chosen if step != "none"]
 
 
 _HISTORIES: dict[str, Any] = {".jsonl": JSONLinesHistory, ".csv": CSVHistory}
@@ -325,9 +305,8 @@ def _history(path: Path, resume: bool) -> Any:
     return _HISTORIES[path.suffix](path, append=resume)
 
 
-def _make(kind: _Kind, hidden: str | None, given: dict[str, Any], settings: list[str]) -> Any:
+def _make(cls: type[Any], hidden: str | None, given: dict[str, Any], settings: list[str]) -> Any:
     """Return the estimator, not fitted, with all parameters that were given; or raise for those it does not have."""
-    cls = _ESTIMATORS[kind]
     values = {name: value for name, value in given.items() if value is not None}
     try:
         values |= dict(parse_setting(setting) for setting in settings)
@@ -335,14 +314,17 @@ def _make(kind: _Kind, hidden: str | None, given: dict[str, Any], settings: list
         raise typer.BadParameter(str(error), param_hint="--set") from None
     nested = {name: values.pop(name) for name in list(values) if "__" in name}
     sizes = _sizes(hidden)
-    if cls in (StackedAutoencoder, StackedAutoencoderClassifier):
+    if issubclass(cls, HasLayers):
         values = _with_layers(cls, sizes, values)
     elif sizes is not None:
-        if cls is SoftmaxRegression:
-            raise typer.BadParameter("softmax has no hidden units.", param_hint="--hidden")
-        name = "n_components" if "n_components" in cls().get_params() else "hidden_layer_sizes"
+        parameters = cls().get_params()
+        if not {"n_components", "hidden_layer_sizes"} & set(parameters):
+            raise typer.BadParameter(f"{cls.command_line_name} has no hidden units.", param_hint="--hidden")
+        name = "n_components" if "n_components" in parameters else "hidden_layer_sizes"
         if name == "n_components" and len(sizes) > 1:
-            raise typer.BadParameter(f"{kind.value} has one hidden layer; got {hidden}.", param_hint="--hidden")
+            raise typer.BadParameter(
+                f"{cls.command_line_name} has one hidden layer; got {hidden}.", param_hint="--hidden"
+            )
         values[name] = sizes[0] if name == "n_components" else tuple(sizes)
     unknown = sorted(set(values) - set(cls().get_params(deep=False)))
     if unknown:

@@ -11,7 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from rhohat.common.arrays import FloatArray, as_float_rows
-from rhohat.data.preprocessing import RowTransformer
+from rhohat.data.preprocessing import LearnedShapes, RowTransformer
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 
 __all__ = ["MeanImputer"]
@@ -46,6 +46,7 @@ class MeanImputer(RowTransformer):
            [3., 6.]])
     """
 
+    learned_shapes: ClassVar[LearnedShapes] = {"means_": lambda n_features: (n_features,)}
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
     _set_by_fit: ClassVar[str] = "means_"
 

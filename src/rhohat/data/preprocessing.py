@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -25,7 +26,11 @@ from rhohat.common.forks import held_off
 from rhohat.data.ranges import remember_range, warn_of_other_scale
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 
-__all__ = ["PatchNormalizer", "RangeScaler", "RowTransformer", "ZCAWhitening"]
+__all__ = ["LearnedShapes", "PatchNormalizer", "RangeScaler", "RowTransformer", "ZCAWhitening"]
+
+
+#: Names of what a transformer has learned, and the shape of each, given the number of features.
+LearnedShapes = Mapping[str, Callable[[int], tuple[int, ...]]]
 
 
 class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -143,6 +148,8 @@ class PatchNormalizer(RowTransformer):
     """
 
     _set_by_fit = "scale_"
+    command_line_name: ClassVar[str | None] = "patches"
+    learned_shapes: ClassVar[LearnedShapes] = {"scale_": lambda n_features: ()}
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_deviations": [Interval(Real, 0, None, closed="neither")],
         "low": [Interval(Real, None, None, closed="neither")],
@@ -255,6 +262,8 @@ class RangeScaler(RowTransformer):
     """
 
     _set_by_fit = "data_max_"
+    command_line_name: ClassVar[str | None] = "range"
+    learned_shapes: ClassVar[LearnedShapes] = dict.fromkeys(("data_min_", "data_max_"), lambda n_features: ())
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "low": [Interval(Real, None, None, closed="neither")],
         "high": [Interval(Real, None, None, closed="neither")],
@@ -362,6 +371,11 @@ class ZCAWhitening(RowTransformer):
     """
 
     _set_by_fit = "whitening_"
+    command_line_name: ClassVar[str | None] = "whiten"
+    learned_shapes: ClassVar[LearnedShapes] = {
+        "mean_": lambda n_features: (n_features,),
+        **dict.fromkeys(("whitening_", "dewhitening_"), lambda n_features: (n_features, n_features)),
+    }
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "epsilon": [Interval(Real, 0, None, closed="left")],
     }

@@ -75,7 +75,18 @@ __all__ = [
 
 
 class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
-    """A network that a solver trains. The parameters are those of training; see any estimator."""
+    """A network that a solver trains. The parameters are those of training; see any estimator.
+
+    Attributes
+    ----------
+    command_line_name : str or None
+        What ``rhohat train --estimator`` calls it; None where it cannot be trained there.
+    learns_from_targets : bool
+        Whether `fit` needs y.
+    """
+
+    command_line_name: ClassVar[str | None] = None
+    learns_from_targets: ClassVar[bool] = False
 
     _set_by_fit = "coefs_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -439,6 +439,8 @@ class FeedforwardClassifier(BaseClassifier):
     True
     """
 
+    command_line_name: ClassVar[str | None] = "classifier"
+
     def __init__(
         self,
         *,

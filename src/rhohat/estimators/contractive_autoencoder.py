@@ -69,6 +69,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
     ['squared_error', 'contraction']
     """
 
+    command_line_name: ClassVar[str | None] = "contractive"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseAutoencoder._parameter_constraints,
         "n_components": [AT_LEAST_1],

@@ -75,6 +75,7 @@ class DeepAutoencoder(BaseAutoencoder):
     (16, 8, 2, 8, 16)
     """
 
+    command_line_name: ClassVar[str | None] = "deep"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseAutoencoder._parameter_constraints,
         "hidden_layer_sizes": ["array-like", AT_LEAST_1],

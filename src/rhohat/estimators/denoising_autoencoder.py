@@ -73,6 +73,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
     (200, 8)
     """
 
+    command_line_name: ClassVar[str | None] = "denoising"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseAutoencoder._parameter_constraints,
         "n_components": [AT_LEAST_1],

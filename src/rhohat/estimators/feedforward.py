@@ -36,6 +36,7 @@ class BaseFeedforward(BaseNetwork):
     A subclass has the constructor, and says what the targets and the output are.
     """
 
+    learns_from_targets: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseNetwork._parameter_constraints,
         "hidden_layer_sizes": ["array-like", AT_LEAST_1],

@@ -1,7 +1,7 @@
 """What an estimator is asked by a model file: what it has learned, beyond its parameters.
 
-An estimator writes what only its kind has by `_describe_learned`, and reads it by `_restore_learned`; what they are given
-is described here.
+An estimator writes what only its kind has by `_describe_learned`, and reads it by `_restore_learned`. What it is given
+for that is described here.
 """
 
 from __future__ import annotations

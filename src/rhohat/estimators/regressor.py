@@ -104,6 +104,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     True
     """
 
+    command_line_name: ClassVar[str | None] = "regressor"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseFeedforward._parameter_constraints,
         "noise_covariance": [None, NamedPart({"estimate"}), "array-like"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
@@ -62,6 +63,7 @@ class SoftmaxRegression(BaseClassifier):
     True
     """
 
+    command_line_name: ClassVar[str | None] = "softmax"
     hidden_layer_sizes: Sequence[int] = ()
     activation: str | Activation | Sequence[str | Activation] = "identity"
 

@@ -78,6 +78,7 @@ class SparseAutoencoder(BaseAutoencoder):
     'converged'
     """
 
+    command_line_name: ClassVar[str | None] = "sparse"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseAutoencoder._parameter_constraints,
         "n_components": [AT_LEAST_1],

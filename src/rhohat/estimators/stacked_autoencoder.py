@@ -155,6 +155,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     (16, 8, 4, 8, 16)
     """
 
+    command_line_name: ClassVar[str | None] = "stacked"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseAutoencoder._parameter_constraints,
         "layers": [None, list, tuple],

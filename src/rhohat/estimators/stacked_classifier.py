@@ -103,6 +103,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     True
     """
 
+    command_line_name: ClassVar[str | None] = "stacked-classifier"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseClassifier._parameter_constraints,
         "layers": [None, list, tuple],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sklearn.base import BaseEstimator
 
@@ -20,14 +19,15 @@ from rhohat.estimators import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
-from rhohat.layers.activations import ACTIVATIONS
-from rhohat.solvers import SCHEDULES, SOLVERS, MiniBatchSolver
-from rhohat.terms.corruption import CORRUPTIONS
+from rhohat.estimators.base import BaseNetwork
+from rhohat.layers.activations import ACTIVATIONS, Activation
+from rhohat.solvers import SCHEDULES, SOLVERS, MiniBatchSolver, Solver
+from rhohat.terms.corruption import CORRUPTIONS, Corruption
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
-from rhohat.terms.losses import LOSSES, GaussianLoss
-from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
+from rhohat.terms.losses import LOSSES, GaussianLoss, Loss
+from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 
-__all__ = ["COMPONENTS", "ESTIMATORS", "settings_of", "transformers"]
+__all__ = ["COMPONENTS", "ESTIMATORS", "register", "settings_of", "transformers"]
 
 ESTIMATORS: dict[str, type[Any]] = {
     cls.__name__: cls
@@ -60,15 +60,70 @@ _PARTS: tuple[type[Any], ...] = (
 COMPONENTS = {cls.__name__: cls for cls in _PARTS}
 
 
-@cache
+_TRANSFORMERS: dict[str, type[Any]] = {
+    cls.__name__: cls for cls in (MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening)
+}
+
+_Part = TypeVar("_Part", bound=type[Any])
+
+
 def transformers() -> dict[str, type[Any]]:
     """Return what may come before an estimator in a pipeline; two of scikit-learn's are among it, for tables."""
     from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import, and seldom needed
 
-    return {
-        cls.__name__: cls
-        for cls in (MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening, MinMaxScaler, StandardScaler)
-    }
+    return {**_TRANSFORMERS, **{cls.__name__: cls for cls in (MinMaxScaler, StandardScaler)}}
+
+
+def register(part: _Part) -> _Part:
+    """Make a class from outside known to model files and to the command line, by its own name.
+
+    Parameters
+    ----------
+    part : type
+        An estimator that derives from one of rhohat's; an activation, loss, penalty, corruption or solver that does, or
+        one that is a dataclass; or a transformer with `fit` and `transform`, which says what it has learned by an
+        attribute `learned_shapes`: a dict of the names of its fitted arrays, and functions from the number of features
+        to the shape of each. Classes with an attribute `command_line_name` are called by it in ``rhohat train``.
+
+    Returns
+    -------
+    type
+        The class, so that this can stand above it as a decorator.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or another class of that name is known.
+
+    Examples
+    --------
+    >>> from rhohat import SparseAutoencoder
+    >>> register(SparseAutoencoder) is SparseAutoencoder  # which is known already
+    True
+    """
+    if not isinstance(part, type):
+        raise ValueError(f"register takes a class; got {part!r}.")
+    if issubclass(part, BaseNetwork):
+        known = ESTIMATORS
+    elif issubclass(part, Activation | Loss | Penalty | Corruption | Solver):
+        known = COMPONENTS
+    elif hasattr(part, "fit") and hasattr(part, "transform"):
+        known = _TRANSFORMERS
+        if not hasattr(part, "learned_shapes"):
+            raise ValueError(f"{part.__name__} needs an attribute learned_shapes: the arrays that fit sets, by name.")
+    else:
+        raise ValueError(
+            f"{part.__name__} is no estimator or part of rhohat's kinds, and no transformer with fit and transform."
+        )
+    other = {**ESTIMATORS, **COMPONENTS, **transformers()}.get(part.__name__)
+    if other is not None and other is not part:
+        raise ValueError(f"there is another class {part.__name__}: {other.__module__}.{other.__qualname__}.")
+    name = getattr(part, "command_line_name", None)
+    for cls in {**ESTIMATORS, **_TRANSFORMERS}.values():
+        if name is not None and cls is not part and getattr(cls, "command_line_name", None) == name:
+            raise ValueError(f"the command line calls {cls.__name__} {name!r} already: set another command_line_name.")
+    known[part.__name__] = part
+    return part
 
 
 def settings_of(part: Any) -> dict[str, Any]:

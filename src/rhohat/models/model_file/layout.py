@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from rhohat.common.exceptions import ModelFileError
 
-__all__ = ["COUNTS", "LEARNED", "OF_THE_RUN", "STATUS", "check_steps"]
+__all__ = ["COUNTS", "OF_THE_RUN", "STATUS", "check_steps", "learned_shapes"]
 
 #: Parameters that say how a fit is carried out, where, and who is told; not what it learns.
 OF_THE_RUN = ("callbacks", "engine", "checkpoint", "resume")
 
-#: What transformers have learned: arrays of this shape, given the number of features.
-LEARNED: dict[str, dict[str, Callable[[int], tuple[int, ...]]]] = {
-    "MeanImputer": {"means_": lambda n: (n,)},
-    "PatchNormalizer": {"scale_": lambda n: ()},
-    "RangeScaler": dict.fromkeys(("data_min_", "data_max_"), lambda n: ()),
-    "ZCAWhitening": {
-        "mean_": lambda n: (n,),
-        "whitening_": lambda n: (n, n),
-        "dewhitening_": lambda n: (n, n),
-    },
+#: What scikit-learn's transformers have learned; others say it themselves, by an attribute `learned_shapes`.
+_LEARNED: dict[str, Mapping[str, Callable[[int], tuple[int, ...]]]] = {
     "StandardScaler": dict.fromkeys(("mean_", "var_", "scale_"), lambda n: (n,)),
     "MinMaxScaler": dict.fromkeys(("min_", "scale_", "data_min_", "data_max_", "data_range_"), lambda n: (n,)),
 }
@@ -30,6 +22,12 @@ LEARNED: dict[str, dict[str, Callable[[int], tuple[int, ...]]]] = {
 #: Numbers and texts of the training record, by the names of the fitted attributes.
 COUNTS = ("n_iter_", "n_evaluations_")
 STATUS = ("solver_status_", "solver_message_")
+
+
+def learned_shapes(transformer: Any) -> Mapping[str, Callable[[int], tuple[int, ...]]]:
+    """Return the names of what a transformer has learned, and the shape of each, given the number of features."""
+    own: Mapping[str, Callable[[int], tuple[int, ...]]] | None = getattr(transformer, "learned_shapes", None)
+    return _LEARNED[type(transformer).__name__] if own is None else own
 
 
 def check_steps(steps: Sequence[Any]) -> None:

@@ -22,7 +22,7 @@ from rhohat.fitting.memory import MemoryPlan
 from rhohat.layers.activations import Activation
 from rhohat.layers.network import Network, dense_network
 from rhohat.models.components import COMPONENTS, ESTIMATORS, transformers
-from rhohat.models.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
+from rhohat.models.model_file.layout import COUNTS, OF_THE_RUN, STATUS, check_steps, learned_shapes
 from rhohat.solvers import MiniBatchState
 
 __all__ = ["Reader"]
@@ -57,7 +57,8 @@ class Reader:
             raise ModelFileError(f"its kind {kind[:60]!r} is none that this rhohat knows.")
         cls = ESTIMATORS.get(kind) or transformers()[kind]
         model = self._make(cls, _get(described, "parameters", dict), f"{prefix}parameters.")
-        model._validate_params()
+        if hasattr(model, "_parameter_constraints"):
+            model._validate_params()
         if kind in transformers():
             _know(described, "kind", "parameters", "feature_names", "reading", "learned")
             self._transformer(model, _get(described, "learned", dict), prefix)
@@ -111,7 +112,7 @@ class Reader:
         """Set what a transformer has learned."""
         _know(learned, "n_features_in_")
         n_features = _count(learned, "n_features_in_", least=1)
-        for name, shape in LEARNED[type(model).__name__].items():
+        for name, shape in learned_shapes(model).items():
             array: Any = None
             if prefix + name in self._arrays or not isinstance(model, transformers()["StandardScaler"]):
                 array = self.take(prefix + name, shape(n_features))

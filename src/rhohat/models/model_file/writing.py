@@ -15,7 +15,7 @@ from rhohat.common.exceptions import ModelFileError
 from rhohat.data.rows import Reading
 from rhohat.estimators.base import BaseNetwork
 from rhohat.models.components import COMPONENTS, ESTIMATORS, settings_of, transformers
-from rhohat.models.model_file.layout import COUNTS, LEARNED, OF_THE_RUN, STATUS, check_steps
+from rhohat.models.model_file.layout import COUNTS, OF_THE_RUN, STATUS, check_steps, learned_shapes
 from rhohat.models.pipelines import is_pipeline
 
 __all__ = ["Writer"]
@@ -42,7 +42,8 @@ class Writer:
         kind = type(model).__name__
         if {**ESTIMATORS, **transformers()}.get(kind) is not type(model):
             raise ModelFileError(
-                f"a model file holds rhohat's own estimators and transformers, and pipelines of them; got {model!r}."
+                "a model file holds rhohat's own estimators and transformers, pipelines of them, and what"
+                f" rhohat.register has made known; got {model!r}."
             )
         check_is_fitted(model)
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
@@ -66,7 +67,7 @@ class Writer:
 
     def _learned(self, transformer: Any, prefix: str) -> dict[str, Any]:
         """Store what a transformer has learned."""
-        for name in LEARNED[type(transformer).__name__]:
+        for name in learned_shapes(transformer):
             value = getattr(transformer, name)
             if value is not None:  # as the variances of a scaler that does not scale
                 self.arrays[prefix + name] = np.asarray(value, None if isinstance(value, np.ndarray) else np.float64)
