@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 import rhohat
 from rhohat import PatchNormalizer, SparseAutoencoder, evaluate, plot_loss_curve, report, save
 from rhohat.callbacks import BestModel
-from rhohat.models.pipelines import codes_of, encode_blocks, open_model_rows, prepare_rows, reconstruct_blocks
+from rhohat.models.pipelines import encode_blocks, open_model_rows, prepare_rows, reconstruct_blocks
 from tests.models.model_file.models import KINDS, LABELS, X, fitted
 
 SINGLE = [kind for kind in KINDS if not hasattr(fitted(kind), "steps")]
@@ -97,7 +97,7 @@ OF_MODELS = {
 OF_ESTIMATORS = {
     "plot": lambda model, path: plot_loss_curve(model),
     "restore": lambda model, path: BestModel().restore(model),
-    "codes": lambda model, path: codes_of(model, X),
+    "codes": lambda model, path: model.codes(X),
 }
 
 

@@ -26,7 +26,7 @@ def test_blocks_have_the_bits_of_all_rows(n_jobs, at_once, start, stop, dtype, f
     rows = np.ascontiguousarray(X[:, : model.network_.layer_sizes[start]], dtype=dtype)
     expected = model._forward(rows, start, stop)
     for given in (rows, open_rows(rows)):
-        places, parts = zip(*((r, a.copy()) for r, a in model._pass(given, start, stop).in_order()), strict=True)
+        places, parts = zip(*((r, a.copy()) for r, a in model.forward_pass(given, start, stop).in_order()), strict=True)
         np.testing.assert_array_equal(np.vstack(parts), expected)
         assert [place.start for place in places] == [0, *(place.stop for place in places[:-1])]
         assert places[-1].stop == len(rows)

@@ -11,13 +11,11 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import rhohat
 from rhohat.models.pipelines import (
-    codes_of,
     encode_blocks,
     estimator_of,
     feature_names_of,
     fit_model,
     open_model_rows,
-    parts_of,
     prepare_rows,
     preprocessing_of,
     reconstruct_blocks,
@@ -89,7 +87,7 @@ def test_classifiers_reconstruct_nothing_and_have_codes(X):
     hidden = X
     for layer in range(2):
         hidden = expit(hidden @ classifier.coefs_[layer] + classifier.intercepts_[layer])
-    assert np.allclose(codes_of(classifier, X), hidden)
+    assert np.allclose(classifier.codes(X), hidden)
     with pytest.raises(ValueError, match="FeedforwardClassifier learns from targets and reconstructs no rows"):
         next(reconstruct_blocks(classifier, rhohat.open_rows(X)))
 
@@ -158,8 +156,8 @@ def test_a_stack_has_the_parts_that_its_fit_consisted_of(X):
     layers = [autoencoder(sparsity=0.1), autoencoder(sparsity=0.1)]
     X = MinMaxScaler().fit_transform(X)[:50]
     stack = rhohat.StackedAutoencoderClassifier(layers, max_iter=3, random_state=0).fit(X, y[:50])
-    names, parts = zip(*parts_of(stack), strict=True)
+    names, parts = zip(*stack.fitted_parts(), strict=True)
     assert names == ("layer 0", "layer 1", "softmax", "fine-tuning")
     assert list(parts) == [*stack.autoencoder_.autoencoders_, stack.softmax_, stack]
-    assert parts_of(stack.autoencoder_) == list(zip(names[:2], parts[:2], strict=True))
-    assert parts_of(parts[0]) == [("", parts[0])]
+    assert stack.autoencoder_.fitted_parts() == list(zip(names[:2], parts[:2], strict=True))
+    assert parts[0].fitted_parts() == [("", parts[0])]

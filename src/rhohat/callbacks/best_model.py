@@ -108,5 +108,5 @@ class BestModel:
             )
         theta = self.best_theta_.astype(fitted.coefs_[0].dtype)  # a copy, as it may be changed in place later
         fitted.coefs_, fitted.intercepts_, fitted.activation_parameters_ = fitted.network_.unpack(theta)
-        vars(fitted).pop("_solver_state", None)
+        fitted.partial_fit_state_ = None
         return estimator

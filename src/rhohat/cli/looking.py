@@ -37,7 +37,7 @@ from rhohat.inspection.reporting import report as write_report
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.models.components import settings_of
 from rhohat.models.model_file import describe, load
-from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline, parts_of, prepare_rows
+from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline, prepare_rows
 
 __all__ = ["evaluate", "info", "plot", "report"]
 
@@ -253,7 +253,7 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
                 "J": part.loss_curve_[-1] if part.loss_curve_ else None,
                 "terms": {name: curve[-1] for name, curve in part.terms_curve_.items() if curve},
             }
-            for name, part in parts_of(estimator)
+            for name, part in estimator.fitted_parts()
         ],
         "versions": describe(model)["versions"],
     }

@@ -27,7 +27,7 @@ from rhohat.estimators import SparseAutoencoder
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
 from rhohat.models.components import ESTIMATORS, transformers
 from rhohat.models.model_file import save
-from rhohat.models.pipelines import estimator_of, fit_model, is_pipeline, parts_of, suggest_preprocessing
+from rhohat.models.pipelines import estimator_of, fit_model, is_pipeline, suggest_preprocessing
 
 __all__ = ["train"]
 
@@ -284,7 +284,7 @@ def _note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
 
 def _check_outcome(model: Any) -> None:
     """Raise where a fit left nothing that was worth to be kept."""
-    for _, part in parts_of(estimator_of(model)):
+    for _, part in estimator_of(model).fitted_parts():
         if part.solver_status_ in ("diverged", "not_finite"):
             raise ValueError(f"no model was written: {part.solver_message_}")
 

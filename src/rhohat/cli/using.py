@@ -53,7 +53,7 @@ def encode(
     """
     check_output(output, model, data)
     loaded = load(model)
-    n_units = estimator_of(loaded).network_.layer_sizes[estimator_of(loaded)._code_layer]
+    n_units = estimator_of(loaded).network_.layer_sizes[estimator_of(loaded).code_layer_]
     names = [f"unit_{number}" for number in range(n_units)]
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"encoding {len(rows)} rows")

@@ -84,7 +84,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
         super()._restore_learned(file, described, prefix)
         if file.has(f"{prefix}mean_activation_"):
-            n_units = self.network_.layer_sizes[self._code_layer]
+            n_units = self.network_.layer_sizes[self.code_layer_]
             self.mean_activation_ = file.take(f"{prefix}mean_activation_", (n_units,), np.float64)
 
     def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             If X has another number of columns, or `out` another shape, dtype or order, or shares memory with X.
         """
         check_is_fitted(self)
-        return self._forward(self._validate_for_use(X), 0, self._code_layer, out)
+        return self._forward(self._validate_for_use(X), 0, self.code_layer_, out)
 
     def inverse_transform(self, H: ArrayLike | RowSource) -> FloatArray:
         """Return the rows that activations of the code stand for: the decoder alone.
@@ -209,7 +209,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
                 f"H must have {self._n_features_out} columns, the activations of as many hidden units; got"
                 f" {codes.shape[1]}."
             )
-        return self._forward(codes, self._code_layer, self.network_.n_layers)
+        return self._forward(codes, self.code_layer_, self.network_.n_layers)
 
     def reconstruct(self, X: ArrayLike | RowSource, out: FloatArray | None = None) -> FloatArray:
         """Return what the autoencoder makes of rows: encoded, then decoded.
@@ -393,10 +393,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.network_.layer_sizes[self._code_layer])
+        return int(self.network_.layer_sizes[self.code_layer_])
 
     @property
-    def _code_layer(self) -> int:
+    def code_layer_(self) -> int:
         """The layer in the middle, whose activations `transform` returns."""
         return self.network_.n_layers // 2
 
@@ -481,6 +481,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             corruption=as_corruption(self.corruption),
         )
 
+    def _penalties_on_code(self) -> list[Penalty]:
+        return [*self._own_penalties(), *self._extra_penalties()]
+
     def _own_penalties(self) -> list[Penalty]:
         """Return the penalties that parameters ask for; those without a parameter are left out."""
         penalties: list[Penalty] = [WeightDecay(self.weight_decay)]
@@ -496,7 +499,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         engine = self.engine if isinstance(problem.X, RowSource) else None  # rows in memory would have to be sent
         clean = Problem(self.network_, problem.X, sample_weight=problem.sample_weight)
         objective = make_objective(clean, engine or ThreadEngine(self.n_jobs))
-        self.mean_activation_ = objective.mean_activations(self.theta_)[self._code_layer - 1]
+        self.mean_activation_ = objective.mean_activations(self.theta_)[self.code_layer_ - 1]
 
     def _warn_of_constant_codes(self, X: FloatArray | RowSource) -> None:
         """Warn where rows that differ from one another have, as far as some of them tell, one and the same code."""
@@ -505,7 +508,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         some = some_rows(X)
         if some is None or len(some) < _FEWEST_ROWS or _is_constant(some):
             return
-        if _is_constant(self._forward(some, 0, self._code_layer)):
+        if _is_constant(self._forward(some, 0, self.code_layer_)):
             advice = "a smaller sparsity_weight, or rows that are scaled, as RangeScaler and PatchNormalizer do it"
             if self.weight_decay > 0:
                 advice = f"a smaller weight_decay (now {self.weight_decay:g}), {advice}"

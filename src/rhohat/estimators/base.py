@@ -62,10 +62,11 @@ from rhohat.solvers import (
     as_solver,
 )
 from rhohat.solvers.divergence import HOPELESS_ON_OTHER_ROWS, has_risen
-from rhohat.terms.penalties import Penalty
+from rhohat.terms.penalties import KLSparsity, Penalty
 
 __all__ = [
     "BaseNetwork",
+    "PartialFitState",
     "as_activations",
     "as_layer_sizes",
     "check_lengths",
@@ -207,7 +208,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, section 4.
         """
         check_is_fitted(self)
-        layer = self._code_layer
+        layer = self.code_layer_
         if layer > 1 or not self.network_.activations[0].monotonic:
             parameters = self.network_.unpack(self.theta_.astype(np.float64))
             draw = keyed_generator(self._integer_seed(), "maximal inputs")
@@ -223,8 +224,60 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
 
     @property
     @abstractmethod
-    def _code_layer(self) -> int:
-        """The layer whose activations are the features learned."""
+    def code_layer_(self) -> int:
+        """The layer whose activations are the features learned: the code, or the last hidden layer; 1 is the first."""
+
+    @property
+    def sparsity_target_(self) -> float | None:
+        """ρ, the mean activation that the units of the code are held to, in (0, 1); None where there is none."""
+        hidden = self.code_layer_ - 1
+        if self.code_layer_ == self.network_.n_layers:
+            return None
+        for penalty in self._penalties_on_code():
+            if not isinstance(penalty, KLSparsity) or penalty.weight == 0:
+                continue
+            if penalty.layers is None or hidden in penalty.layers:
+                return float(penalty.sparsity)
+        return None
+
+    def _penalties_on_code(self) -> list[Penalty]:
+        """Return the penalties among which one may hold the units of the code to a mean activation."""
+        return self._extra_penalties()
+
+    def fitted_parts(self) -> list[tuple[str, BaseNetwork]]:
+        """Return what the fit consisted of, in order: the name of each part, and the fitted estimator that it made.
+
+        The layers of a stack are "layer 0" and so on; on top of them come "softmax" and "fine-tuning", which is the
+        estimator itself. Any other estimator is one part, with the name "".
+        """
+        return [("", self)]
+
+    def codes(self, rows: FloatArray | RowSource) -> FloatArray:
+        """Return the activations of the layer `code_layer_`, whose units are the features learned.
+
+        Parameters
+        ----------
+        rows : array or RowSource of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_units)
+        """
+        return self._forward(self._validate(rows, all_rows=False), 0, self.code_layer_)
+
+    @property
+    def partial_fit_state_(self) -> PartialFitState | None:
+        """What `partial_fit` goes on from; None where it has not been called."""
+        if not hasattr(self, "_solver_state"):
+            return None
+        return PartialFitState(self._seed, self._solver_theta, self._solver_state)
+
+    @partial_fit_state_.setter
+    def partial_fit_state_(self, state: PartialFitState | None) -> None:
+        if state is None:
+            self.__dict__.pop("_solver_state", None)
+        else:
+            self._seed, self._solver_theta, self._solver_state = state
 
     def _integer_seed(self) -> int:
         """Return `random_state` where it is an integer, else 0: for draws that must not advance a generator."""
@@ -638,13 +691,20 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         self.training_range_ = range_of_features(X)
         self.data_name_ = X.short_name if isinstance(X, RowSource) else None
 
-    def _pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:
-        """Return the way of rows, as `_validate` gives them, from layer to layer."""
+    def forward_pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:
+        """Return what computes the activations of layer `stop` for those of layer `start`, some rows at a time.
+
+        Parameters
+        ----------
+        X : array or RowSource of shape (n_samples, n_units)
+            The activations of layer `start`, as floats in the dtype of the arithmetic; 0 is the input.
+        start, stop : int
+        """
         return ForwardPass(self.network_, self.theta_, X, start, stop, ThreadEngine(self.n_jobs))
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Return the activations of layer `stop` for those of layer `start`, all at once."""
-        forward = self._pass(X, start, stop)
+        forward = self.forward_pass(X, start, stop)
         shape, dtype = forward.shape, X.dtype
         if out is None:
             out = np.empty(shape, dtype)
@@ -661,6 +721,22 @@ def _must_be_converted(X: Any) -> bool:
     if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.size and X.dtype.kind in "biuf"):
         return False
     return not (X.dtype in (np.float32, np.float64) and X.flags.c_contiguous)
+
+
+class PartialFitState(NamedTuple):
+    """What `partial_fit` goes on from.
+
+    Attributes
+    ----------
+    seed : int
+    theta : array of shape (n_parameters,)
+        In full precision.
+    solver : MiniBatchState
+    """
+
+    seed: int
+    theta: FloatArray
+    solver: MiniBatchState
 
 
 class _Record(NamedTuple):

@@ -95,7 +95,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         self._validate_params()
         X = self._open(X, held=True)
         continues = self._continues()
-        y = self._in_order(y) if continues else y
+        y = self.targets_in_order(y) if continues else y
         rows, labels = self._check_labelled(X, y)
         rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         classes = np.unique(labels)
@@ -149,7 +149,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         self._validate_params()
         X = self._open(X)
         begun = hasattr(self, "coefs_")
-        y = self._in_order(y) if begun else y
+        y = self.targets_in_order(y) if begun else y
         rows, labels = self._check_labelled(X, y)
         rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))
@@ -182,7 +182,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         array of shape (n_samples,)
         """
         check_is_fitted(self)
-        return self._predict_rows(self._validate_for_use(X))
+        return self.predict_rows(self._validate_for_use(X))
 
     def predict_proba(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the probability of each class.
@@ -247,12 +247,12 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
             If labels in y are no class of the fit, and count as wrong.
         """
         check_is_fitted(self)
-        y, weights = self._in_order(y), check_sample_weight(sample_weight, X, np.float64)
+        y, weights = self.targets_in_order(y), check_sample_weight(sample_weight, X, np.float64)
         labels = column_or_1d(y)
         check_labels(labels if weights is None else labels[weights > 0], self.classes_, refuse_all_unknown=False)
         return float(super().score(X, y, weights))
 
-    def _predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:
+    def predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:
         """Return what is predicted for rows, as `_validate` gives them."""
         return self.classes_[self._class_numbers(X)]
 
@@ -305,7 +305,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         """Return which class is predicted for each row; outputs are kept of some rows at a time."""
         middle = np.mean(_target_range(self.network_.activations[-1]))
         numbers = np.empty(X.shape[0], np.intp)
-        for rows, outputs in self._pass(X, 0, self.network_.n_layers).in_order():
+        for rows, outputs in self.forward_pass(X, 0, self.network_.n_layers).in_order():
             numbers[rows] = outputs[:, 0] > middle if outputs.shape[1] == 1 else outputs.argmax(axis=1)
         return numbers
 
@@ -363,7 +363,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         *,
         fitted: bool,
     ) -> Problem:
-        rows, labels = self._check_labelled(self._open(X), self._in_order(y) if fitted else y)
+        rows, labels = self._check_labelled(self._open(X), self.targets_in_order(y) if fitted else y)
         self._look_through(rows, fitted=fitted)
         rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         classes = self.classes_ if fitted else np.unique(labels)

@@ -147,7 +147,7 @@ class BaseFeedforward(BaseNetwork):
         X = self._open(X)
         shape = X.shape if isinstance(X, RowSource) else np.shape(X)
         # θ does not depend on tangents, but a problem with a penalty on them is none without.
-        tangents = np.zeros((shape[0], 1, *shape[1:])) if self._needs_tangents else None
+        tangents = np.zeros((shape[0], 1, *shape[1:])) if self.needs_tangents else None
         return self._start_of(self._problem_of(X, y, None, tangents, fitted=self._continues()))
 
     def cost(
@@ -176,7 +176,7 @@ class BaseFeedforward(BaseNetwork):
         return self.objective(X, y, sample_weight, tangents).cost(self.theta_)
 
     @property
-    def _needs_tangents(self) -> bool:
+    def needs_tangents(self) -> bool:
         """Whether J looks at directions that are given for every row."""
         penalties = [TangentPropagation(self.tangent_weight), *self._extra_penalties()]
         return any(isinstance(p, JacobianPenalty) and p.needs_tangents and p.weight > 0 for p in penalties)
@@ -217,7 +217,7 @@ class BaseFeedforward(BaseNetwork):
     def _output(self) -> Activation:
         """Return the activation of the output."""
 
-    def _in_order(self, y: Any) -> Any:
+    def targets_in_order(self, y: Any) -> Any:
         """Return targets for the fitted network, with their columns in the order of the fit, where they have names."""
         return with_columns_of_the_fit(y, getattr(self, "target_names_", None))
 
@@ -306,7 +306,7 @@ class BaseFeedforward(BaseNetwork):
         return sizes, as_activations(self.activation, len(sizes))
 
     @property
-    def _code_layer(self) -> int:
+    def code_layer_(self) -> int:
         """The last hidden layer; the output where there is none."""
         return max(self.network_.n_layers - 1, 1)
 

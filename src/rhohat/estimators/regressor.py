@@ -178,7 +178,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self._validate_params()
         X = self._open(X, held=True)
         continues = self._continues()
-        y = self._in_order(y) if continues else y
+        y = self.targets_in_order(y) if continues else y
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         given = self.noise_covariance is not None and not isinstance(self.noise_covariance, str)
@@ -290,7 +290,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             )
         X = self._open(X)
         begun = hasattr(self, "coefs_")
-        y = self._in_order(y) if begun else y
+        y = self.targets_in_order(y) if begun else y
         rows, targets, output, one_dimensional = self._check_targets(X, y)
         rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         self._look_through(X, fitted=begun)
@@ -316,7 +316,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             As the y of the fit had it.
         """
         check_is_fitted(self)
-        return self._predict_rows(self._validate_for_use(X))
+        return self.predict_rows(self._validate_for_use(X))
 
     def score(self, X: ArrayLike | RowSource, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R² of the predictions, averaged over targets.
@@ -333,9 +333,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         """
         check_is_fitted(self)
         weights = check_sample_weight(sample_weight, X, np.float64)
-        return r_squared(self._in_order(y), self.predict(X), weights)
+        return r_squared(self.targets_in_order(y), self.predict(X), weights)
 
-    def _predict_rows(self, X: FloatArray | RowSource) -> FloatArray:
+    def predict_rows(self, X: FloatArray | RowSource) -> FloatArray:
         """Return what is predicted for rows, as `_validate` gives them."""
         predicted = self._predict_columns(X)
         return predicted[:, 0] if self._one_dimensional else predicted
@@ -382,7 +382,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         *,
         fitted: bool,
     ) -> Problem:
-        rows, targets, output, _ = self._check_targets(self._open(X), self._in_order(y) if fitted else y)
+        rows, targets, output, _ = self._check_targets(self._open(X), self.targets_in_order(y) if fitted else y)
         self._look_through(rows, fitted=fitted)
         rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         covariance = self.noise_covariance

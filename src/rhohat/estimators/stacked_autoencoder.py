@@ -19,7 +19,7 @@ from rhohat.data import RowSource
 from rhohat.data.rows import DaskRows, FlatRows
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.base import check_rows
+from rhohat.estimators.base import BaseNetwork, check_rows
 from rhohat.estimators.documentation import document
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
@@ -94,7 +94,7 @@ class HasLayers:
         if isinstance(X, DaskRows) or not self._exceed_memory(rows, n_units):
             codes: FloatArray = autoencoder.transform(X)
             return codes
-        blocks = (codes for _, codes in autoencoder._pass(X, 0, autoencoder._code_layer).in_order())
+        blocks = (codes for _, codes in autoencoder.forward_pass(X, 0, autoencoder.code_layer_).in_order())
         return files.enter_context(FlatRows.written(blocks, "the codes of a layer", (X.shape[0], n_units), X.dtype))
 
 
@@ -269,6 +269,15 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         self.n_features_in_ = self.network_.layer_sizes[0]
         self.mean_activation_ = self.autoencoders_[-1].mean_activation_
 
+    @property
+    def sparsity_target_(self) -> float | None:
+        """ρ of the last layer; None where there is none."""
+        return self.autoencoders_[-1].sparsity_target_
+
+    def fitted_parts(self) -> list[tuple[str, BaseNetwork]]:
+        """Return the layers, "layer 0" and so on."""
+        return [(f"layer {number}", layer) for number, layer in enumerate(getattr(self, "autoencoders_", []))]
+
     def _check_before_fit(self, n_features: int) -> None:
         """Ask every layer before the first is trained."""
         self._validate_params()
@@ -296,11 +305,11 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         parts: tuple[list[FloatArray], list[FloatArray], list[FloatArray]] = ([], [], [])
         activations: list[Activation] = []
         for autoencoder in autoencoders:
-            encoder += autoencoder.network_.layer_sizes[1 : autoencoder._code_layer + 1]
+            encoder += autoencoder.network_.layer_sizes[1 : autoencoder.code_layer_ + 1]
         decoder = [*encoder[-2::-1], autoencoders[0].network_.layer_sizes[0]]
         for half in (0, 1):
             for autoencoder in autoencoders if half == 0 else reversed(autoencoders):
-                middle = autoencoder._code_layer
+                middle = autoencoder.code_layer_
                 layers = slice(0, middle) if half == 0 else slice(middle, None)
                 activations += autoencoder.network_.activations[layers]
                 fitted = (autoencoder.coefs_, autoencoder.intercepts_, autoencoder.activation_parameters_)

@@ -15,6 +15,7 @@ from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.availability import available_where, works_in_mini_batches
+from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
@@ -148,6 +149,13 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     ) -> Self:
         """Fine-tune a fitted classifier for one more epoch; see `FeedforwardClassifier.partial_fit`."""
         return super().partial_fit(X, y, classes, sample_weight, tangents)
+
+    def fitted_parts(self) -> list[tuple[str, BaseNetwork]]:
+        """Return the layers, the softmax regression on their codes, and the classifier itself as the fine-tuning."""
+        parts: list[tuple[str, BaseNetwork]] = [("fine-tuning", self)]
+        if hasattr(self, "softmax_"):
+            parts.insert(0, ("softmax", self.softmax_))
+        return [*self.autoencoder_.fitted_parts(), *parts] if hasattr(self, "autoencoder_") else parts
 
     _keys_of_learned: ClassVar[tuple[str, ...]] = (
         *BaseClassifier._keys_of_learned,

@@ -16,16 +16,15 @@ from rhohat.common.arrays import FloatArray, in_safe_units
 from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.regressor import r_squared
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
 from rhohat.models.pipelines import (
-    codes_of,
     estimator_of,
     open_model_rows,
     prepare_rows,
     preprocessing_of,
-    sparsity_target,
 )
 
 __all__ = ["Evaluation", "evaluate"]
@@ -172,7 +171,7 @@ def evaluate(
     estimator = estimator_of(model)
     for step in [*preprocessing_of(model), estimator]:
         check_is_fitted(step)
-    activation = estimator.network_.activations[estimator._code_layer - 1]
+    activation = estimator.network_.activations[estimator.code_layer_ - 1]
     threshold = default_threshold(activation) if threshold is None else threshold
     activations, reconstructions = ActivationStatistics(threshold), ReconstructionStatistics()
     learns_from_rows = isinstance(estimator, BaseAutoencoder)
@@ -181,7 +180,7 @@ def evaluate(
         if source is not data:
             opened.enter_context(source)
         rows = prepare_rows(model, source)
-        targets = None if y is None or learns_from_rows else _check_targets(estimator._in_order(y), len(rows))
+        targets = None if y is None or learns_from_rows else _check_targets(estimator.targets_in_order(y), len(rows))
         if targets is not None and is_classifier(estimator):
             check_labels(targets, estimator.classes_)
         predictions = []
@@ -190,14 +189,14 @@ def evaluate(
                 first = activations.n_samples
                 raise ValueError(f"{rows.name} contains NaN or infinity, in rows {first} to {first + len(block)}.")
             given = open_rows(block)  # unlike an array, it is not asked for the names of its columns
-            codes = codes_of(estimator, given)
+            codes = estimator.codes(given)
             activations.update(codes)
             if learns_from_rows:
                 reconstructions.update(block, estimator.inverse_transform(codes))
             elif targets is not None:
-                predictions.append(estimator._predict_rows(given))
+                predictions.append(estimator.predict_rows(given))
         value, terms = _cost(estimator, rows, targets) if cost else (None, {})
-    sparsity = sparsity_target(estimator)
+    sparsity = estimator.sparsity_target_
     means = activations.mean_activation
     return Evaluation(
         n_samples=activations.n_samples,
@@ -232,18 +231,20 @@ def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
     return targets
 
 
-def _cost(estimator: Any, rows: RowSource, targets: NDArray[Any] | None) -> tuple[float | None, dict[str, float]]:
+def _cost(
+    estimator: BaseNetwork, rows: RowSource, targets: NDArray[Any] | None
+) -> tuple[float | None, dict[str, float]]:
     """Return J and its terms; None and nothing where it is not to be had."""
     if isinstance(estimator, BaseAutoencoder):
         return estimator.cost(rows)
     unknown = is_classifier(estimator) and targets is not None and not np.isin(targets, estimator.classes_).all()
-    if targets is None or unknown or estimator._needs_tangents:
+    if targets is None or unknown or estimator.needs_tangents:
         return None, {}
     value, terms = estimator.cost(rows, targets)
     return value, terms
 
 
-def _score(estimator: Any, targets: NDArray[Any], predictions: NDArray[Any]) -> float:
+def _score(estimator: BaseNetwork, targets: NDArray[Any], predictions: NDArray[Any]) -> float:
     """Return accuracy or R²."""
     if not is_classifier(estimator):
         return r_squared(targets, predictions)

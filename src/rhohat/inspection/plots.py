@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
 from rhohat.common.image_shapes import as_images, check_image_shape, square_image_shape
+from rhohat.estimators.base import BaseNetwork
 from rhohat.terms.penalties import KLSparsity
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def plot_reconstructions(
     )
 
 
-def plot_loss_curve(estimator: Any, *, ax: Axes | None = None) -> Axes:
+def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
     """Draw J and its terms over the iterations of a fit.
 
     Parameters

@@ -22,26 +22,21 @@ from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZC
 from rhohat.data.ranges import some_rows, warn_of_other_scale
 from rhohat.data.rows import ColumnsOfAFit, TargetsOfAFit, remember_columns
 from rhohat.data.tables.cells import TextFormat
-from rhohat.estimators import StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
 from rhohat.models.components import transformers
-from rhohat.terms.penalties import KLSparsity
 
 __all__ = [
-    "codes_of",
     "encode_blocks",
     "estimator_of",
     "feature_names_of",
     "fit_model",
     "is_pipeline",
     "open_model_rows",
-    "parts_of",
     "prepare_rows",
     "preprocessing_of",
     "reconstruct_blocks",
     "row_shape_of",
-    "sparsity_target",
     "suggest_preprocessing",
 ]
 
@@ -66,21 +61,6 @@ def estimator_of(model: Any) -> BaseNetwork:
     if not isinstance(last, BaseNetwork):
         raise ValueError(f"model must be an estimator of rhohat, or a Pipeline that ends in one; got {model!r}.")
     return last
-
-
-def parts_of(estimator: Any) -> list[tuple[str, Any]]:
-    """Return what a fit consisted of, in order: the name of each part, and the fitted estimator that it made.
-
-    The layers of a stack are "layer 0" and so on; on top of them come "softmax" and "fine-tuning", which is the
-    estimator itself. Any other estimator is one part, with the name "".
-    """
-    if isinstance(estimator, StackedAutoencoder):
-        return [(f"layer {number}", layer) for number, layer in enumerate(getattr(estimator, "autoencoders_", []))]
-    if isinstance(estimator, StackedAutoencoderClassifier):
-        layers = parts_of(getattr(estimator, "autoencoder_", StackedAutoencoder()))
-        softmax = [("softmax", estimator.softmax_)] if hasattr(estimator, "softmax_") else []
-        return [*layers, *softmax, ("fine-tuning", estimator)]
-    return [("", estimator)]
 
 
 def preprocessing_of(model: Any) -> list[Any]:
@@ -157,23 +137,6 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     return open_table(data, targets, columns=selection, **how)[0]
 
 
-def sparsity_target(estimator: Any) -> float | None:
-    """Return ρ, the mean activation that the units of the code are held to, in (0, 1); None where there is none."""
-    if isinstance(estimator, StackedAutoencoder):
-        layers = getattr(estimator, "autoencoders_", [])
-        return sparsity_target(layers[-1]) if layers else None
-    penalties = estimator._extra_penalties()
-    if isinstance(estimator, BaseAutoencoder):
-        penalties = [*estimator._own_penalties(), *penalties]
-    for penalty in penalties:
-        if isinstance(penalty, KLSparsity) and penalty.weight > 0:
-            hidden = estimator._code_layer - 1
-            is_hidden = estimator._code_layer < estimator.network_.n_layers
-            if is_hidden and (penalty.layers is None or hidden in penalty.layers):
-                return float(penalty.sparsity)
-    return None
-
-
 def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     """Return rows as the network of a fitted model sees them: after its preprocessing, some at a time.
 
@@ -245,7 +208,7 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
     -------
     The model, fitted.
     """
-    estimator: Any = estimator_of(model)
+    estimator = estimator_of(model)
     done: list[Any] = []
     for step in preprocessing_of(model):
         seen = open_rows(rows, transform=_Steps(done)) if done else rows
@@ -258,25 +221,8 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
     return model
 
 
-def codes_of(estimator: Any, rows: FloatArray | RowSource) -> FloatArray:
-    """Return the activations of the layer whose units are the features learned: the code, or the last hidden layer.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-    rows : array or RowSource of shape (n_samples, n_features)
-
-    Returns
-    -------
-    array of shape (n_samples, n_units)
-    """
-    given = estimator._validate(rows, all_rows=False)
-    activations: FloatArray = estimator._forward(given, 0, estimator._code_layer)
-    return activations
-
-
 def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
-    """Yield the codes of rows, as `codes_of` returns them for rows that are prepared, some rows at a time, in order.
+    """Yield the codes of rows as `codes` of the estimator returns them for prepared rows: some at a time, in order.
 
     Parameters
     ----------
@@ -289,8 +235,8 @@ def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
     array of shape (n_rows, n_units)
         To be used before the next one is asked for: that takes the same place.
     """
-    estimator: Any = estimator_of(model)
-    for _, codes in estimator._pass(prepare_rows(model, rows), 0, estimator._code_layer).in_order():
+    estimator = estimator_of(model)
+    for _, codes in estimator.forward_pass(prepare_rows(model, rows), 0, estimator.code_layer_).in_order():
         yield codes
 
 
@@ -314,11 +260,11 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
     ValueError
         If the model reconstructs nothing.
     """
-    estimator: Any = estimator_of(model)
+    estimator = estimator_of(model)
     if not isinstance(estimator, BaseAutoencoder):
         raise ValueError(f"{type(estimator).__name__} learns from targets and reconstructs no rows.")
     back = [step.inverse_transform for step in reversed(preprocessing_of(model)) if hasattr(step, "inverse_transform")]
-    for _, block in estimator._pass(prepare_rows(model, rows), 0, estimator.network_.n_layers).in_order():
+    for _, block in estimator.forward_pass(prepare_rows(model, rows), 0, estimator.network_.n_layers).in_order():
         for undo in back:
             block = undo(block)
         yield block

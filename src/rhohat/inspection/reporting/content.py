@@ -29,7 +29,7 @@ from rhohat.inspection.reporting.drawing import (
 from rhohat.inspection.reporting.facts import Fit, Step, fits_of, names_of_units, network_of, steps_of
 from rhohat.inspection.reporting.measuring import Measurements
 from rhohat.inspection.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units
-from rhohat.models.pipelines import codes_of, estimator_of, preprocessing_of, sparsity_target
+from rhohat.models.pipelines import estimator_of, preprocessing_of
 
 __all__ = ["Content"]
 
@@ -187,13 +187,13 @@ class Content:
     @property
     def bounds(self) -> tuple[float, float]:
         """The smallest and the largest activation that units can have."""
-        low, high = self.estimator.network_.activations[self.estimator._code_layer - 1].bounds
+        low, high = self.estimator.network_.activations[self.estimator.code_layer_ - 1].bounds
         return float(low), float(high)
 
     @cached
     def target(self) -> float | None:
         """ρ, as an activation of the units."""
-        rho = sparsity_target(self.estimator)
+        rho = self.estimator.sparsity_target_
         low, high = self.bounds
         return None if rho is None else low + (high - low) * rho
 
@@ -289,7 +289,7 @@ class Content:
         )
 
     @cached
-    def fits(self) -> list[Curves]:
+    def fitted_parts(self) -> list[Curves]:
         """How each fit went."""
         return [self._curves(number, fit) for number, fit in enumerate(fits_of(self.estimator))]
 
@@ -363,7 +363,7 @@ class Content:
             return []
         numbers = self._spread_rows(self.n_reconstructions)
         rows, named = self.source.take(numbers), self._numbers_found(numbers)
-        made = np.asarray(self.estimator.inverse_transform(codes_of(self.estimator, open_rows(rows))))
+        made = np.asarray(self.estimator.inverse_transform(self.estimator.codes(open_rows(rows))))
         with np.errstate(over="ignore"):
             errors = ((rows.astype(np.float64) - made) ** 2).mean(axis=1)
         if self.image_shape is not None:

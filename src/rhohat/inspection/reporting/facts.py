@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
-from rhohat.models.pipelines import estimator_of, parts_of
+from rhohat.models.pipelines import estimator_of
 
 __all__ = [
     "Fit",
@@ -86,16 +87,16 @@ def steps_of(model: Any) -> list[Step]:
     return found
 
 
-def fits_of(estimator: Any) -> list[Fit]:
+def fits_of(estimator: BaseNetwork) -> list[Fit]:
     """Return how the fits went that made an estimator, in order."""
-    return [_fit(name, part) for name, part in parts_of(estimator)]
+    return [_fit(name, part) for name, part in estimator.fitted_parts()]
 
 
-def names_of_units(estimator: Any) -> list[str] | None:
+def names_of_units(estimator: BaseNetwork) -> list[str] | None:
     """Return what units stand for: classes, where the units are those of the output."""
     classes = getattr(estimator, "classes_", None)
     network = estimator.network_
-    if classes is None or estimator._code_layer < network.n_layers or len(classes) != network.layer_sizes[-1]:
+    if classes is None or estimator.code_layer_ < network.n_layers or len(classes) != network.layer_sizes[-1]:
         return None
     return [str(one) for one in classes]
 
@@ -117,7 +118,7 @@ def _parameters(step: Any) -> list[Parameter]:
     return sorted(parameters, key=lambda parameter: not parameter.chosen)
 
 
-def _fit(name: str, estimator: Any) -> Fit:
+def _fit(name: str, estimator: BaseNetwork) -> Fit:
     curve = list(getattr(estimator, "loss_curve_", []))
     terms = {key.replace("_", " "): list(values) for key, values in getattr(estimator, "terms_curve_", {}).items()}
     held_out = list(getattr(estimator, "validation_curve_", []))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
 from rhohat.inspection.reporting.drawing import fractions_between
-from rhohat.models.pipelines import codes_of
 
 __all__ = ["Measurements", "TopRows", "measure", "runs_of_rows"]
 
@@ -109,7 +108,7 @@ class TopRows:
 
 
 def measure(
-    estimator: Any, source: RowSource, *, threshold: float, max_rows: int | None = None, n_top: int = 12
+    estimator: BaseNetwork, source: RowSource, *, threshold: float, max_rows: int | None = None, n_top: int = 12
 ) -> Measurements:
     """Pass rows through a model, twice.
 
@@ -129,7 +128,7 @@ def measure(
     -------
     Measurements
     """
-    n_units = estimator.network_.layer_sizes[estimator._code_layer]
+    n_units = estimator.network_.layer_sizes[estimator.code_layer_]
     activations, top = ActivationStatistics(threshold), TopRows(n_units, n_top)
     reconstructions = ReconstructionStatistics() if isinstance(estimator, BaseAutoencoder) else None
     runs = runs_of_rows(len(source), max_rows)
@@ -167,7 +166,7 @@ def runs_of_rows(n_rows: int, most: int | None) -> list[tuple[int, int]]:
 
 
 def _blocks(
-    estimator: Any, source: RowSource, runs: Sequence[tuple[int, int]], n_units: int
+    estimator: BaseNetwork, source: RowSource, runs: Sequence[tuple[int, int]], n_units: int
 ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
     """Yield the number of a first row, some rows from there, and their activations."""
     widest = max(source.shape[1], n_units) * source.dtype.itemsize
@@ -176,7 +175,7 @@ def _blocks(
         for start in range(begin, end, at_once):
             rows = source.read(start, min(start + at_once, end))
             # As a row source, for an array would be asked for the names of its columns.
-            yield start, rows, codes_of(estimator, open_rows(rows))
+            yield start, rows, estimator.codes(open_rows(rows))
 
 
 def _count(codes: FloatArray, low: FloatArray, high: FloatArray) -> NDArray[np.intp]:

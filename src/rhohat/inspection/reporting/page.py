@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
 from rhohat.common.words import counted
+from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.evaluation import evaluate
 from rhohat.inspection.metrics import default_threshold
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
@@ -127,7 +128,7 @@ def report(
             names = choose_names(model, source)
             shape = choose_image_shape(image_shape, model, names, prepared)
             if threshold is None:
-                threshold = default_threshold(estimator.network_.activations[estimator._code_layer - 1])
+                threshold = default_threshold(estimator.network_.activations[estimator.code_layer_ - 1])
             with _listening() as remarks_on_targets:
                 evaluated = None if y is None else evaluate(model, source, y, cost=False)
             remarks = list(dict.fromkeys([*remarks, *remarks_on_targets]))
@@ -158,8 +159,8 @@ def _check(**counts: Any) -> None:
             )
 
 
-def _title(estimator: Any, name: str) -> str:
-    n_units = estimator.network_.layer_sizes[estimator._code_layer]
+def _title(estimator: BaseNetwork, name: str) -> str:
+    n_units = estimator.network_.layer_sizes[estimator.code_layer_]
     return f"{type(estimator).__name__}, {counted(n_units, 'unit')}, on {name}"
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
+from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.gabor import gabor_fit
 
 __all__ = ["Units", "describe_units", "most_similar"]
@@ -44,7 +44,7 @@ class Units:
     cosines: FloatArray
 
 
-def describe_units(estimator: Any, image_shape: tuple[int, ...] | None, *, gabor: bool | None = None) -> Units:
+def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, *, gabor: bool | None = None) -> Units:
     """Return what the units of a fitted estimator are.
 
     Parameters
@@ -61,7 +61,7 @@ def describe_units(estimator: Any, image_shape: tuple[int, ...] | None, *, gabor
     """
     inputs = np.asarray(estimator.maximal_inputs(), dtype=np.float64)
     n_units = len(inputs)
-    incoming = estimator.coefs_[estimator._code_layer - 1]
+    incoming = estimator.coefs_[estimator.code_layer_ - 1]
     # A unit of several linear pieces has a column for each of them, those of one piece side by side.
     norms = np.linalg.norm(incoming.reshape(len(incoming), -1, n_units).astype(np.float64), axis=(0, 1))
     few = n_units <= MOST_UNITS_FITTED and inputs.shape[1] <= MOST_PIXELS_FITTED

@@ -17,7 +17,7 @@ from rhohat.common.exceptions import ModelFileError
 from rhohat.data.rows import Reading
 from rhohat.data.tables.cells import TextFormat
 from rhohat.engines import ThreadEngine
-from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.base import BaseNetwork, PartialFitState
 from rhohat.fitting.memory import MemoryPlan
 from rhohat.layers.activations import Activation
 from rhohat.layers.network import Network, dense_network
@@ -216,14 +216,14 @@ class Reader:
     def _partial_fit(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
         _know(record, "seed", "epoch", "step", "moments")
         n_parameters = (model.network_.n_parameters,)
-        model._solver_theta = self.take(f"{prefix}partial_fit.theta", n_parameters)
+        theta = self.take(f"{prefix}partial_fit.theta", n_parameters)
         moments = [_checked(name, str, "a moment") for name in _get(record, "moments", list)]
-        model._solver_state = MiniBatchState(
+        solver = MiniBatchState(
             _count(record, "epoch"),
             _count(record, "step"),
             {name: self.take(f"{prefix}partial_fit.{name}", n_parameters) for name in moments},
         )
-        model._seed = _count(record, "seed")
+        model.partial_fit_state_ = PartialFitState(_count(record, "seed"), theta, solver)
 
     def labels(self, described: dict[str, Any], name: str, n_classes: int) -> NDArray[Any]:
         """Return the classes, of which there are so many."""

@@ -106,13 +106,14 @@ class Writer:
 
     def _partial_fit(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any] | None:
         """Store what `partial_fit` goes on from, where it was called."""
-        state = getattr(estimator, "_solver_state", None)
+        state = estimator.partial_fit_state_
         if state is None:
             return None
-        self.arrays[f"{prefix}partial_fit.theta"] = estimator._solver_theta
-        for name, moment in state.moments.items():
+        solver = state.solver
+        self.arrays[f"{prefix}partial_fit.theta"] = state.theta
+        for name, moment in solver.moments.items():
             self.arrays[f"{prefix}partial_fit.{name}"] = moment
-        return {"seed": estimator._seed, "epoch": state.epoch, "step": state.step, "moments": list(state.moments)}
+        return {"seed": state.seed, "epoch": solver.epoch, "step": solver.step, "moments": list(solver.moments)}
 
     def labels(self, labels: NDArray[Any], name: str) -> dict[str, Any]:
         """Return the description of labels, which are stored as an array where they are numbers."""
