@@ -59,7 +59,7 @@ def test_every_method_that_needs_a_fit_asks_for_it(kind):
     for name in names:
         needed = [p for p in inspect.signature(getattr(unfitted, name)).parameters.values() if p.default is p.empty]
         with pytest.raises(NotFittedError):
-            getattr(unfitted, name)(*[X, LABELS][: len(needed)])
+            getattr(unfitted, name)(*[X, LABELS, None][: len(needed)])
 
 
 @each

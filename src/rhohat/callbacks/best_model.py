@@ -108,5 +108,5 @@ class BestModel:
             )
         theta = self.best_theta_.astype(fitted.coefs_[0].dtype)  # a copy, as it may be changed in place later
         fitted.coefs_, fitted.intercepts_, fitted.activation_parameters_ = fitted.network_.unpack(theta)
-        fitted.partial_fit_state_ = None
+        fitted.partial_fit_state = None
         return estimator

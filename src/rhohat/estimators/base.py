@@ -250,6 +250,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         The layers of a stack are "layer 0" and so on; on top of them come "softmax" and "fine-tuning", which is the
         estimator itself. Any other estimator is one part, with the name "".
         """
+        check_is_fitted(self)
         return [("", self)]
 
     def codes(self, rows: FloatArray | RowSource) -> FloatArray:
@@ -263,17 +264,18 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         -------
         array of shape (n_samples, n_units)
         """
+        check_is_fitted(self)
         return self._forward(self._validate(rows, all_rows=False), 0, self.code_layer_)
 
     @property
-    def partial_fit_state_(self) -> PartialFitState | None:
+    def partial_fit_state(self) -> PartialFitState | None:
         """What `partial_fit` goes on from; None where it has not been called."""
         if not hasattr(self, "_solver_state"):
             return None
         return PartialFitState(self._seed, self._solver_theta, self._solver_state)
 
-    @partial_fit_state_.setter
-    def partial_fit_state_(self, state: PartialFitState | None) -> None:
+    @partial_fit_state.setter
+    def partial_fit_state(self, state: PartialFitState | None) -> None:
         if state is None:
             self.__dict__.pop("_solver_state", None)
         else:
@@ -700,6 +702,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
             The activations of layer `start`, as floats in the dtype of the arithmetic; 0 is the input.
         start, stop : int
         """
+        check_is_fitted(self)
         return ForwardPass(self.network_, self.theta_, X, start, stop, ThreadEngine(self.n_jobs))
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:

@@ -276,7 +276,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
 
     def fitted_parts(self) -> list[tuple[str, BaseNetwork]]:
         """Return the layers, "layer 0" and so on."""
-        return [(f"layer {number}", layer) for number, layer in enumerate(getattr(self, "autoencoders_", []))]
+        check_is_fitted(self)
+        return [(f"layer {number}", layer) for number, layer in enumerate(self.autoencoders_)]
 
     def _check_before_fit(self, n_features: int) -> None:
         """Ask every layer before the first is trained."""

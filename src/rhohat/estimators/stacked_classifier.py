@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.randomness import RandomState, keyed_generator
 from rhohat.data import RowSource
@@ -152,10 +153,11 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
 
     def fitted_parts(self) -> list[tuple[str, BaseNetwork]]:
         """Return the layers, the softmax regression on their codes, and the classifier itself as the fine-tuning."""
+        check_is_fitted(self)
         parts: list[tuple[str, BaseNetwork]] = [("fine-tuning", self)]
-        if hasattr(self, "softmax_"):
-            parts.insert(0, ("softmax", self.softmax_))
-        return [*self.autoencoder_.fitted_parts(), *parts] if hasattr(self, "autoencoder_") else parts
+        if hasattr(self, "autoencoder_"):  # and not weights from elsewhere
+            parts = [*self.autoencoder_.fitted_parts(), ("softmax", self.softmax_), *parts]
+        return parts
 
     _keys_of_learned: ClassVar[tuple[str, ...]] = (
         *BaseClassifier._keys_of_learned,

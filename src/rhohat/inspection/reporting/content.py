@@ -289,7 +289,7 @@ class Content:
         )
 
     @cached
-    def fitted_parts(self) -> list[Curves]:
+    def fits(self) -> list[Curves]:
         """How each fit went."""
         return [self._curves(number, fit) for number, fit in enumerate(fits_of(self.estimator))]
 

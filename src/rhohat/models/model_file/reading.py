@@ -223,7 +223,7 @@ class Reader:
             _count(record, "step"),
             {name: self.take(f"{prefix}partial_fit.{name}", n_parameters) for name in moments},
         )
-        model.partial_fit_state_ = PartialFitState(_count(record, "seed"), theta, solver)
+        model.partial_fit_state = PartialFitState(_count(record, "seed"), theta, solver)
 
     def labels(self, described: dict[str, Any], name: str, n_classes: int) -> NDArray[Any]:
         """Return the classes, of which there are so many."""

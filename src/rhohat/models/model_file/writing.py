@@ -106,7 +106,7 @@ class Writer:
 
     def _partial_fit(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any] | None:
         """Store what `partial_fit` goes on from, where it was called."""
-        state = estimator.partial_fit_state_
+        state = estimator.partial_fit_state
         if state is None:
             return None
         solver = state.solver
