@@ -26,7 +26,6 @@ LONG_FILES = {
     "estimators/base.py": (730, "what all estimators share; to be divided when fitting gets a place of its own"),
     "estimators/classifier.py": (470, "the public methods of all classifiers, half of it docstrings"),
     "estimators/regressor.py": (570, "the regressor, and the estimation of its noise"),
-    "inspection/metrics.py": (740, "one metric beside the other, each with its definition"),
     "inspection/reporting/content.py": (540, "what the page shows, section by section"),
     "solvers/base.py": (640, "the contract of solvers, results, states and the run that all of them share"),
 }
