@@ -25,12 +25,10 @@ LONG_FILES = {
     "estimators/base.py": (730, "what all estimators share; to be divided when fitting gets a place of its own"),
     "estimators/classifier.py": (470, "the public methods of all classifiers, half of it docstrings"),
     "estimators/regressor.py": (570, "the regressor, and the estimation of its noise"),
-    "inspection/reporting/content.py": (540, "what the page shows, section by section"),
 }
 #: Functions whose bodies are longer, and why.
 LONG_FUNCTIONS = {
     "cli/training.py: train": "a command whose parameters are its options",
-    "inspection/reporting/content.py: figures": "the list of the figures of the page",
 }
 #: The core: what every fit runs through.
 CORE = ["common/blocks.py", "layers", "objective", "ops", "solvers/_scipy.py", "terms"]
