@@ -18,9 +18,6 @@ _MOST_LINES, _MOST_LINES_OF_A_FUNCTION, _MOST_METHODS = 450, 50, 15
 
 #: Files that have more lines, how many at most, and why they stay in one.
 LONG_FILES = {
-    "data/preprocessing.py": (500, "three transformers whose docstrings, with formulas and examples, are half of it"),
-    "data/rows/base.py": (480, "the contract of row sources, half of it docstrings"),
-    "data/rows/opening.py": (590, "every way from a path or an object to rows, with the options that they share"),
     "estimators/autoencoder.py": (540, "the public methods of all autoencoders, half of it docstrings"),
     "estimators/base.py": (730, "what all estimators share; to be divided when fitting gets a place of its own"),
     "estimators/classifier.py": (470, "the public methods of all classifiers, half of it docstrings"),
