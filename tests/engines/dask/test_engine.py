@@ -36,8 +36,6 @@ from rhohat import (
 from rhohat.common.blocks import row_blocks
 from rhohat.data.rows import ConvertedRows, CorruptedRows
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.engines.dask.graphs import tree
-from rhohat.engines.dask.placing import deal
 from rhohat.fitting.checkpoints import Checkpoints
 from rhohat.layers.activations import Sigmoid, Softmax
 from rhohat.layers.network import dense_network
@@ -300,27 +298,6 @@ def test_a_part_that_moves_takes_its_rows_along_and_no_more(engine):
     added = [np.zeros(N_HIDDEN), None]
     sums = [one.sum(vectors, SumLossAndGradient(added)) for one in (part, moved)]
     assert np.array_equal(*sums)
-
-
-def test_parts_are_dealt_evenly_and_stay_where_they_are():
-    assert deal([None] * 6, {"b": 2, "a": 1}) == ["a", "a", "b", "b", "b", "b"]
-    assert deal(["a", "x", "b", "b", "a", "b"], {"a": 1, "b": 1}) == ["a", "a", "b", "b", "a", "b"]
-    assert deal(["a"] * 4, {"a": 1, "b": 1, "c": 2}) == ["a", "b", "c", "c"]
-    assert deal(["a"], {"b": 1, "c": 1, "d": 9}) == ["d"]
-
-
-@pytest.mark.parametrize("n", [1, 2, 4, 5, 17])
-def test_the_tree_adds_every_part_once(n):
-    keys = [f"part-{i}" for i in range(n)]
-    tasks, root = tree(keys, 4)
-    added = []
-
-    def visit(key):
-        for child in tasks[key][1:]:
-            visit(child) if child in tasks else added.append(child)
-
-    visit(root)
-    assert added == keys
 
 
 def test_parts_are_whole_blocks_of_the_rows(engine):
