@@ -16,8 +16,7 @@ import numpy as np
 
 from benchmarks.contenders.imports import write_needs
 from benchmarks.contenders.rhohat import untrained
-from benchmarks.tasks import Task
-from benchmarks.worker import Record
+from benchmarks.tasks import Record, Task
 
 __all__ = ["prepare", "read_idx"]
 

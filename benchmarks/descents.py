@@ -10,8 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from benchmarks.tasks import Task
-from benchmarks.worker import Record
+from benchmarks.tasks import Record, Task
 
 __all__ = ["Finished", "Watch", "descend_with_scipy", "iterations_allowed"]
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from benchmarks.tasks import Job, Settings
-from benchmarks.worker import Record
+from benchmarks.tasks import Job, Record, Settings
 
 __all__ = ["Case", "CaseResult", "Contender", "DisagreementError", "run_case"]
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.tasks import Task
-from benchmarks.worker import Record
+from benchmarks.tasks import Record, Task
 
 __all__ = ["epochs_record", "time_calls", "time_epochs", "time_evaluations"]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import DESCENTS_OF_REFERENCES, settings_of_mnist, shrunk
-from benchmarks.tasks import Job
-from benchmarks.worker import ROOT, Record, launch
+from benchmarks.tasks import Job, Record
+from benchmarks.worker import ROOT, launch
 
 __all__ = ["measure_references", "read_references"]
 

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Job", "Settings", "Task"]
+__all__ = ["Job", "Record", "Settings", "Task"]
+
+#: What came of a job; with the key "unavailable", why nothing did.
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True)

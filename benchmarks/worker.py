@@ -11,14 +11,10 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from benchmarks.tasks import Job, Task
+from benchmarks.tasks import Job, Record, Task
 
-__all__ = ["Record", "WorkerError", "launch", "peak_memory", "perform"]
-
-#: What came of a job; with the key "unavailable", why nothing did.
-Record = dict[str, Any]
+__all__ = ["WorkerError", "launch", "peak_memory", "perform"]
 
 ROOT = Path(__file__).parent.parent
 

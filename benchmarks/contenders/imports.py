@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.tasks import Task
-from benchmarks.worker import Record, run_python
+from benchmarks.tasks import Record, Task
+from benchmarks.worker import run_python
 
 __all__ = ["import_needs", "import_rhohat", "packages_imported_by", "write_needs"]
 

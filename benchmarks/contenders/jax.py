@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.measuring import time_epochs, time_evaluations
-from benchmarks.tasks import Task
-from benchmarks.worker import Record
+from benchmarks.tasks import Record, Task
 
 __all__ = ["descent", "evaluation", "training"]
 

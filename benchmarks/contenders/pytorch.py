@@ -11,8 +11,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from benchmarks.measuring import time_calls, time_epochs, time_evaluations
-from benchmarks.tasks import Task
-from benchmarks.worker import Record
+from benchmarks.tasks import Record, Task
 
 __all__ = ["descent", "evaluation", "own_descent", "reconstruction", "training", "transformation"]
 

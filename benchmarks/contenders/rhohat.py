@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import epochs_record, time_calls, time_evaluations
-from benchmarks.tasks import Task
-from benchmarks.worker import Record
+from benchmarks.tasks import Record, Task
 from rhohat import LBFGS, Adam, DenoisingAutoencoder, KLSparsity, MaskingNoise, SparseAutoencoder, WeightDecay
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.engines import ThreadEngine

@@ -6,8 +6,7 @@ import numpy as np
 from sklearn.neural_network import MLPRegressor
 
 from benchmarks.measuring import time_epochs
-from benchmarks.tasks import Task
-from benchmarks.worker import Record
+from benchmarks.tasks import Record, Task
 
 __all__ = ["training"]
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.measuring import time_evaluations
-from benchmarks.tasks import Job, Task
-from benchmarks.worker import Record
+from benchmarks.tasks import Job, Record, Task
 from tests.textbook import sparse_cost
 
 __all__ = ["cost_in_float64", "descent", "evaluation"]

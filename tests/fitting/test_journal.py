@@ -35,7 +35,7 @@ from rhohat.common.exceptions import CheckpointError, CheckpointWarning
 from rhohat.fitting.checkpoints import Checkpoints
 from rhohat.objective import Objective
 from rhohat.solvers import lbfgs
-from rhohat.solvers.base import Run
+from rhohat.solvers.run import Run
 from rhohat.terms.penalties import WeightPenalty
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

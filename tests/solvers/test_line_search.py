@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import rosen, rosen_der
 
 from rhohat.solvers import LBFGS, ConjugateGradient, NewtonCG
-from rhohat.solvers.base import Run
 from rhohat.solvers.lbfgs import _InverseHessian
 from rhohat.solvers.line_search import search_line
+from rhohat.solvers.run import Run
 from tests.solvers.problems import LogBarrier, Quadratic, Rosenbrock
 
 each = pytest.mark.parametrize("solver", [LBFGS(), ConjugateGradient(), NewtonCG()], ids=lambda s: type(s).__name__)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rhohat.cli.app import note
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.data import MeanImputer, RowSource, open_labels, open_rows, open_table
-from rhohat.data.rows.base import notes_on_dropped
+from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.models.pipelines import open_model_rows, preprocessing_of
 
 __all__ = ["Missing", "ReadingOptions", "as_classes", "as_numbers", "name_of_targets", "reads_rows", "split_names"]

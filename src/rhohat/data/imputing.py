@@ -11,7 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from rhohat.common.arrays import FloatArray, as_float_rows
-from rhohat.data.preprocessing import LearnedShapes, RowTransformer
+from rhohat.data.row_transformer import LearnedShapes, RowTransformer
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 
 __all__ = ["MeanImputer"]

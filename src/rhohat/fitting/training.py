@@ -27,7 +27,7 @@ from rhohat.solvers import (
     Solver,
     SolverResult,
 )
-from rhohat.solvers.base import Point
+from rhohat.solvers.run import Point
 
 __all__ = ["Training", "train"]
 

@@ -1,7 +1,7 @@
 """Solvers: a callable and a start in, the minimiser and a record out. They know nothing of networks or data."""
 
 from rhohat.solvers.adam import Adam
-from rhohat.solvers.base import Callback, FullBatchSolver, IterationState, Keeper, RunState, Solver, SolverResult
+from rhohat.solvers.base import FullBatchSolver, Solver
 from rhohat.solvers.callbacks import PrintProgress
 from rhohat.solvers.conjugate_gradient import ConjugateGradient
 from rhohat.solvers.gradient_descent import GradientDescent
@@ -17,8 +17,10 @@ from rhohat.solvers.objectives import (
     ObjectiveWithTerms,
     ObjectiveWithValidation,
 )
+from rhohat.solvers.result import Callback, IterationState, SolverResult
 from rhohat.solvers.schedules import SCHEDULES, Schedule, as_schedule
 from rhohat.solvers.sgd import SGD
+from rhohat.solvers.states import Keeper, RunState
 
 __all__ = [
     "LBFGS",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.solvers.base import Point, Run, RunState, Stop
 from rhohat.solvers.objectives import ObjectiveWithValidation
+from rhohat.solvers.run import Point, Run, Stop
+from rhohat.solvers.states import RunState
 
 __all__ = ["EarlyStopping"]
 

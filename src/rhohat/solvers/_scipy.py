@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from rhohat.common.arrays import FloatArray
-from rhohat.solvers.base import Point, Run
+from rhohat.solvers.run import Point, Run
 
 __all__ = ["NO_LIMIT", "iterate_with_scipy"]
 

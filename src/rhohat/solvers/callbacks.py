@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TextIO
 
-from rhohat.solvers.base import IterationState
+from rhohat.solvers.result import IterationState
 
 __all__ = ["PrintProgress"]
 

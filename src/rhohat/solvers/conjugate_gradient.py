@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
-from rhohat.solvers.base import FullBatchSolver, Run
+from rhohat.solvers.base import FullBatchSolver
+from rhohat.solvers.run import Run
 
 __all__ = ["ConjugateGradient"]
 

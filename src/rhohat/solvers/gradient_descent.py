@@ -10,7 +10,9 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.solvers._checks import check_positive, check_unit_interval
-from rhohat.solvers.base import FullBatchSolver, Run, RunState
+from rhohat.solvers.base import FullBatchSolver
+from rhohat.solvers.run import Run
+from rhohat.solvers.states import RunState
 
 __all__ = ["GradientDescent"]
 

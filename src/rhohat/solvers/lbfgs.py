@@ -14,8 +14,10 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import held_off
 from rhohat.solvers._checks import check_count
 from rhohat.solvers._interrupts import interrupts_held
-from rhohat.solvers.base import FullBatchSolver, Run, RunState
+from rhohat.solvers.base import FullBatchSolver
 from rhohat.solvers.line_search import search_line
+from rhohat.solvers.run import Run
+from rhohat.solvers.states import RunState
 
 __all__ = ["LBFGS"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.solvers.base import Point, Run
+from rhohat.solvers.run import Point, Run
 
 __all__ = ["search_line"]
 

@@ -19,7 +19,7 @@ from rhohat.solvers._checks import check_count, check_positive, check_unit_inter
 from rhohat.solvers._early_stopping import EarlyStopping
 from rhohat.solvers._epoch_sums import EpochSums
 from rhohat.solvers._interrupts import HeldInterrupts, interrupts_held
-from rhohat.solvers.base import Callback, Keeper, Point, Run, RunState, Solver, SolverResult
+from rhohat.solvers.base import Solver
 from rhohat.solvers.divergence import WORSE, Lowest, has_risen
 from rhohat.solvers.objectives import (
     ObjectiveFunction,
@@ -30,7 +30,10 @@ from rhohat.solvers.objectives import (
     ObjectiveWithValidation,
     PartFunction,
 )
+from rhohat.solvers.result import Callback, SolverResult
+from rhohat.solvers.run import Point, Run
 from rhohat.solvers.schedules import Schedule, as_schedule
+from rhohat.solvers.states import Keeper, RunState
 
 __all__ = ["MiniBatchSolver", "MiniBatchState"]
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray, largest_magnitude
 from rhohat.solvers._scipy import NO_LIMIT, iterate_with_scipy
-from rhohat.solvers.base import LARGEST_GRADIENT, FullBatchSolver, Run
+from rhohat.solvers.base import FullBatchSolver
 from rhohat.solvers.objectives import ObjectiveFunction, ObjectiveWithHessian
+from rhohat.solvers.run import LARGEST_GRADIENT, Run
 
 __all__ = ["NewtonCG"]
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.conventions import delivered_dtype
 
 __all__ = ["ArrayRows"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -15,21 +14,13 @@ from weakref import WeakValueDictionary, finalize
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rhohat.common.arrays import FloatArray, empty_aligned, float_dtype
+from rhohat.common.arrays import FloatArray, empty_aligned
 from rhohat.common.forks import ProcessLock
 from rhohat.data.rows.columns import Reading
+from rhohat.data.rows.conventions import ROWS_IN_A_DIGEST, as_rows, digest_of, without_folders
 
-__all__ = [
-    "ROWS_IN_A_DIGEST",
-    "RowSource",
-    "as_rows",
-    "delivered_dtype",
-    "digest_of",
-    "notes_on_dropped",
-    "without_folders",
-]
+__all__ = ["PartRows", "RowSource", "RowsOfAnother"]
 
-ROWS_IN_A_DIGEST = 4096
 _BYTES_AT_ONCE = 2**25  # of rows that are looked through
 _DENSE = 64  # one row in so many is worth reading all that lie between
 
@@ -425,56 +416,3 @@ def _extents_of_rows(rows: FloatArray, first: int) -> tuple[FloatArray, FloatArr
         return least, largest, None
     row, column = np.argwhere(~np.isfinite(rows))[0]
     return least, largest, (first + int(row), int(column))
-
-
-def digest_of(rows: FloatArray) -> bytes:
-    """Return the SHA-256 of all numbers."""
-    return hashlib.sha256(np.ascontiguousarray(rows).data).digest()
-
-
-def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
-    """Return in which dtype rows of another are given: the one in which rows in memory are computed on, `float_dtype`.
-
-    Raises
-    ------
-    ValueError
-        If they are no real numbers.
-    """
-    kind = np.dtype(dtype)
-    if kind.kind not in "buif":
-        raise ValueError(f"{name} must hold real numbers; its dtype is {kind}.")
-    return float_dtype(kind)
-
-
-def without_folders(name: str) -> str:
-    """Return the name of a source without folders before it, and with the array's name that may stand behind it.
-
-    Examples
-    --------
-    >>> without_folders("/home/jane/rows.npy[10:20]"), without_folders("data/all.h5:/group/rows")
-    ('rows.npy[10:20]', 'all.h5:/group/rows')
-    """
-    file, colon, key = name.rpartition(":/")
-    return f"{os.path.basename(file)}:/{key}" if colon else os.path.basename(name)
-
-
-def notes_on_dropped(n_rows: int, n_kept: int, name: str) -> tuple[str, ...]:
-    """Return what is to be said where some rows of a table were left out."""
-    if n_kept == n_rows:
-        return ()
-    have, are = ("has", "is") if n_rows - n_kept == 1 else ("have", "are")
-    rows = f"{n_rows - n_kept} of the {n_rows} rows of {without_folders(name)}"
-    return (f"{rows} {have} missing values and {are} left out.",)
-
-
-def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
-    """Return (n_samples, n_features) for an array of two or more dimensions, whose first counts rows.
-
-    Raises
-    ------
-    ValueError
-        If it has fewer.
-    """
-    if len(shape) < 2:
-        raise ValueError(f"{name} must have two dimensions, rows and columns, or more; its shape is {tuple(shape)}.")
-    return int(shape[0]), int(np.prod(shape[1:], dtype=np.int64))

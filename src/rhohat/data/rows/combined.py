@@ -15,8 +15,9 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
 from rhohat.common.forks import ProcessLock
 from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import Reading
+from rhohat.data.rows.conventions import delivered_dtype
 from rhohat.terms.corruption import Corruption, corrupt_rows
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "ShardedRows",
     "SplitRows",
     "TransformedRows",
+    "are_all",
+    "derived",
 ]
 
 _SHARDS_HELD = 4  # that may hold something for the next read
@@ -415,3 +418,15 @@ def _derive_and_call(derive: _Derivation, function: _Derivation, offset: int, ro
 def _open_derived(recipe: Any, derive: _Derivation, *arguments: Any) -> RowSource:
     """Return rows that are made of a part of others, which are an array or yet to be opened."""
     return _DerivedRows(recipe() if callable(recipe) else ArrayRows(recipe), derive, *arguments)
+
+
+def derived(kind: Callable[..., Any], source: RowSource, given: Any, *arguments: Any) -> RowSource:
+    """Return rows that are made of others, which are closed with them unless they are what the caller has given."""
+    made: RowSource = kind(source, *arguments)
+    made.owns_source = source is not given  # type: ignore[attr-defined]
+    return made
+
+
+def are_all(columns: Sequence[int], source: RowSource) -> bool:
+    """Return whether columns are those of a source as they stand there."""
+    return len(columns) == source.shape[1] and list(columns) == list(range(source.shape[1]))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
-from rhohat.data.rows.base import ROWS_IN_A_DIGEST, RowSource, as_rows, delivered_dtype, digest_of
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.conventions import ROWS_IN_A_DIGEST, as_rows, delivered_dtype, digest_of
 
 __all__ = ["DaskRows", "is_dask_array"]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
 from rhohat.common.forks import ProcessLock
-from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.conventions import delivered_dtype
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.rows.stored import StoredArray, Unreadable
 

@@ -19,7 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.data.folders import is_of_the_system
-from rhohat.data.rows.base import RowSource, delivered_dtype
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.conventions import delivered_dtype
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.rows.stored import StoredArray, Unreadable
 

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from os import PathLike, fspath
-from os.path import abspath
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.sparse import issparse
-from sklearn.utils import check_array
 
-from rhohat.data.bad_numbers import naming_columns
-from rhohat.data.folders import files_of_data
-from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
-from rhohat.data.rows.arrays import ArrayRows
-from rhohat.data.rows.base import RowSource, notes_on_dropped, without_folders
-from rhohat.data.rows.columns import Columns, ColumnSelection, ColumnsOfAFit, Reading, TargetsOfAFit, choose_columns
-from rhohat.data.rows.combined import BorrowedRows, ColumnRows, ConvertedRows, ShardedRows, SplitRows, TransformedRows
-from rhohat.data.rows.dask import DaskRows, is_dask_array
-from rhohat.data.rows.datasets import DatasetRows, is_zarr
-from rhohat.data.rows.kinds import TABLES, open_file, path_and_key
-from rhohat.data.rows.parquet import ParquetRows
-from rhohat.data.rows.positioned import PositionedFile
-from rhohat.data.rows.stored import ArrayFile, StoredArray, holds_numbers
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.columns import Columns, ColumnSelection, TargetsOfAFit
+from rhohat.data.rows.combined import BorrowedRows, ConvertedRows, TransformedRows, derived
+from rhohat.data.rows.objects import open_object
+from rhohat.data.rows.paths import open_path
+from rhohat.data.rows.wanted import Wanted
 from rhohat.data.tables.cells import TextFormat
-from rhohat.data.tables.dialect import has_byte_order_mark
-from rhohat.data.tables.labels import as_labels
-from rhohat.data.tables.text import Missing, TextTable
+from rhohat.data.tables.text import Missing
 
 __all__ = ["open_rows", "open_table"]
-
-_LONGEST_SIDE = 3  # of a picture, in units of the shorter one
 
 
 def open_rows(
@@ -130,6 +112,7 @@ def open_rows(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> import numpy as np
     >>> path = Path(tempfile.mkdtemp()) / "rows.npy"
     >>> np.save(path, np.arange(12, dtype=np.uint8).reshape(4, 3))
@@ -141,23 +124,23 @@ def open_rows(
         raise ValueError(f"dtype must be float32, float64 or None; got {dtype!r}.")
     if row_axes < 1:
         raise ValueError(f"row_axes must be at least 1; got {row_axes}.")
-    wanted = _Wanted(
+    wanted = Wanted(
         _as_selection(columns, drop),
         TextFormat(header, separator, decimal, thousands, encoding),
         None,
         _checked(missing),
     )
     if isinstance(data, str | PathLike):
-        source = _open_path(fspath(data), wanted, row_axes)
+        source = open_path(fspath(data), wanted, row_axes)
     else:
-        source = _open_object(data, wanted, row_axes)
+        source = open_object(data, wanted, row_axes)
     if source is data and type(source).close is not RowSource.close:
         source = BorrowedRows(source)  # which leaves it open when it is closed
     try:
         if transform is not None:
-            source = _derived(TransformedRows, source, data, transform)
+            source = derived(TransformedRows, source, data, transform)
         if dtype is not None and source.dtype != np.dtype(dtype):
-            source = _derived(ConvertedRows, source, data, dtype)
+            source = derived(ConvertedRows, source, data, dtype)
     except BaseException:
         if source is not data:
             source.close()
@@ -207,6 +190,7 @@ def open_table(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "flowers.csv"
     >>> _ = path.write_text("length,width,species\n5.1,3.5,setosa\n7.0,3.2,versicolor\n")
     >>> rows, y = open_table(path, target="species")
@@ -216,8 +200,8 @@ def open_table(
     """
     targets = target if isinstance(target, TargetsOfAFit) else _as_targets(target)
     selection = _as_selection(columns, drop)
-    wanted = _Wanted(selection, TextFormat(header, separator, decimal, thousands, encoding), targets, _checked(missing))
-    rows = _open_path(fspath(path), wanted)
+    wanted = Wanted(selection, TextFormat(header, separator, decimal, thousands, encoding), targets, _checked(missing))
+    rows = open_path(fspath(path), wanted)
     try:
         if rows.targets is None and targets.said:
             raise ValueError(f"{path} is no table: a column to be predicted is one of a text (CSV) or Parquet file.")
@@ -247,338 +231,3 @@ def _checked(missing: str) -> Missing:
     if missing not in ("error", "drop", "keep"):
         raise ValueError(f"missing must be 'error', 'drop' or 'keep'; got {missing!r}.")
     return missing  # type: ignore[return-value]
-
-
-def _derived(kind: Callable[..., Any], source: RowSource, given: Any, *arguments: Any) -> RowSource:
-    """Return rows that are made of others, which are closed with them unless they are what the caller has given."""
-    made: RowSource = kind(source, *arguments)
-    made.owns_source = source is not given  # type: ignore[attr-defined]
-    return made
-
-
-def _open_object(data: Any, wanted: _Wanted, row_axes: int) -> RowSource:
-    source = _open_columns(data, wanted.columns, row_axes)
-    return _without_missing(source) if wanted.missing == "drop" else source
-
-
-def _without_missing(source: RowSource) -> RowSource:
-    """Return the rows in memory that lack no number."""
-    if not isinstance(source, ArrayRows):
-        raise ValueError(_only_tables("rows in which a number is missing are left out", source.name))
-    rows = source.read(0, len(source))
-    kept = np.flatnonzero(np.logical_not(np.isnan(rows).any(axis=1)))
-    if len(kept) == 0:
-        raise ValueError(f"{source.name} has no row without missing values.")
-    whole = ArrayRows(rows[kept], source.name, source.feature_names)
-    whole.reading, whole.n_rows_found, whole.kept = source.reading, len(source), kept
-    whole.notes = notes_on_dropped(len(source), len(kept), source.name)
-    return whole
-
-
-def _only_tables(what: str, name: str) -> str:
-    return f"{what} of tables, as CSV and Parquet, and of arrays in memory; {name} is none."
-
-
-def _open_columns(data: Any, columns: ColumnSelection, row_axes: int) -> RowSource:
-    """Return chosen columns of rows that are no file."""
-    if hasattr(data, "dask") and not is_dask_array(data):
-        raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
-    if hasattr(data, "column_names") and hasattr(data, "to_pandas"):
-        data = data.to_pandas()  # a table of pyarrow
-    if getattr(data, "columns", None) is not None:
-        return _open_frame(data, columns)
-    if isinstance(data, RowSource):
-        source = data
-    elif is_dask_array(data):
-        source = DaskRows(data.reshape((-1, *data.shape[row_axes:])) if row_axes > 1 else data)
-    elif issparse(data):
-        raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
-    elif all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__")) and not isinstance(data, np.ndarray):
-        source = DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")
-    else:
-        source = ArrayRows(data)
-    if row_axes > 1 and not is_dask_array(data):
-        source = _derived(SplitRows, source, data, row_axes)
-    chosen = columns.choose(source.feature_names, source.shape[1], source.name)
-    return source if _are_all(chosen, source) else _derived(ColumnRows, source, data, chosen)
-
-
-def _are_all(columns: Sequence[int], source: RowSource) -> bool:
-    """Return whether columns are those of a source as they stand there."""
-    return len(columns) == source.shape[1] and list(columns) == list(range(source.shape[1]))
-
-
-def _open_frame(data: Any, columns: ColumnSelection) -> RowSource:
-    """Return the rows of a table in memory, of the columns that are chosen before it becomes numbers."""
-    names = list(data.columns)
-    numbers = columns.choose(names, len(names), "the table")
-    if hasattr(data, "iloc"):
-        data = data.iloc[:, numbers].set_axis(range(len(numbers)), axis=1)  # names may be there twice
-    elif numbers != list(range(len(names))):
-        data = data[:, numbers]
-    chosen = [names[number] for number in numbers]
-    table = _numbers_of(data, chosen)
-    rows = ArrayRows(table, "the table", chosen if all(isinstance(name, str) for name in chosen) else None)
-    rows.reading = Reading(tuple(numbers), len(names))
-    return rows
-
-
-def _numbers_of(frame: Any, names: Sequence[Any]) -> NDArray[Any]:
-    """Return the numbers of a table in memory."""
-    dtypes = list(getattr(frame, "dtypes", []))
-    times = [f"column {name!r} holds {dtype}" for name, dtype in zip(names, dtypes, strict=False) if _is_time(dtype)]
-    if times:
-        raise ValueError(
-            f"the table must hold numbers; its {', '.join(times[:5])}. Choose other columns, or change it."
-        )
-    named = frame.set_axis(list(names), axis=1) if hasattr(frame, "set_axis") else frame
-    with naming_columns(**{"the table": named}):
-        table: NDArray[Any] = check_array(frame, dtype="numeric", ensure_all_finite=False, input_name="the table")
-    return table
-
-
-def _is_time(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "") in ("M", "m")
-
-
-class _Wanted(NamedTuple):
-    """What of a file is to be read."""
-
-    columns: ColumnSelection
-    text: TextFormat
-    targets: TargetsOfAFit | None
-    missing: Missing
-    key: str | None = None  # the array that is named behind the path
-
-
-@dataclass(frozen=True)
-class _Reopening:
-    """Opens a path again, in another process too."""
-
-    path: str
-    wanted: _Wanted
-    row_axes: int
-
-    def __call__(self) -> RowSource:
-        try:
-            return _open_path(self.path, self.wanted, self.row_axes)
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{self.path} is not there on a worker of the cluster: rows must lie where every worker can open them"
-                " under the same path."
-            ) from None
-
-
-def _open_path(text: str, wanted: _Wanted, row_axes: int = 1) -> RowSource:
-    path, key = path_and_key(text)
-    if not text or not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {text}.")
-    source = _open_path_once(path, text, wanted._replace(key=key), row_axes)
-    source.origin = _Reopening(abspath(text), wanted, row_axes)
-    return source
-
-
-def _open_path_once(path: Path, text: str, wanted: _Wanted, row_axes: int) -> RowSource:
-    if path.is_dir():
-        if not is_zarr(path):
-            return _open_folder(path, wanted, row_axes)
-        return _open_arrays(arrays_of_folder(path, text), wanted, row_axes)
-    file, kind = open_file(path, text, is_text=wanted.text.encoding is not None)
-    if kind in TABLES:
-        return _open_table(file, kind, text, wanted)
-    return _open_arrays(arrays_of_file(file, kind, text, wanted.key), wanted, row_axes)
-
-
-def _pick(source: RowSource, wanted: _Wanted, row_axes: int) -> RowSource:
-    """Return the rows and columns that are wanted of an array that was opened as a whole."""
-    try:
-        if wanted.missing == "drop":
-            raise ValueError(_only_tables("rows in which a number is missing are left out", source.name))
-        if wanted.targets and wanted.targets.said:
-            raise ValueError(
-                f"columns to be predicted are found in tables of text, as CSV, and in Parquet files; {source.name} is"
-                " none."
-            )
-        if row_axes > 1:
-            source = SplitRows(source, row_axes)
-        elif not _look_like_pictures(source.row_shape):
-            shape = (len(source), *source.row_shape)
-            warnings.warn(
-                f"Each row of {source.name}, which has the shape {shape}, is taken as {source.shape[1]} numbers; if its"
-                f" rows are shorter, say row_axes=2, for {len(source) * source.row_shape[0]} rows.",
-                stacklevel=6,
-            )
-        columns = wanted.columns.choose(source.feature_names, source.shape[1], source.name)
-        return source if _are_all(columns, source) else ColumnRows(source, columns)
-    except BaseException:
-        source.close()
-        raise
-
-
-def _look_like_pictures(row_shape: tuple[int, ...]) -> bool:
-    """Return whether rows are flat, or have the proportions and channels of pictures."""
-    if len(row_shape) == 1:
-        return True
-    if len(row_shape) == 3:
-        row_shape = row_shape[:2] if row_shape[2] in (1, 2, 3, 4) else row_shape[1:] if row_shape[0] in (1, 3) else ()
-    return len(row_shape) == 2 and max(row_shape) <= _LONGEST_SIDE * min(row_shape)
-
-
-def _open_folder(folder: Path, wanted: _Wanted, row_axes: int) -> RowSource:
-    paths = [path for path in files_of_data(folder) if not path.name.startswith("_")]
-    if not paths:
-        raise ValueError(f"the folder {folder} holds no files.")
-    if wanted.targets and wanted.targets.said:
-        raise ValueError(f"columns to be predicted are found in a single file; {folder} is a folder.")
-    shards: list[RowSource] = []
-    try:
-        for path in sorted(paths, key=_natural_order):
-            name = str(path) if wanted.key is None else f"{path}:{wanted.key}"
-            shards.append(_open_path(name, wanted._replace(targets=None), row_axes))
-            shards[-1] = _in_the_order_of(shards[0], shards[-1])
-        return ShardedRows(shards, str(folder))
-    except BaseException:
-        for shard in shards:
-            shard.close()
-        raise
-
-
-def _in_the_order_of(first: RowSource, shard: RowSource) -> RowSource:
-    """Return a shard whose columns stand in the order of those of another, where they have the same names."""
-    ours, theirs = first.feature_names, shard.feature_names
-    if ours is None or theirs is None or ours == theirs or sorted(ours) != sorted(theirs):
-        return shard
-    return ColumnRows(shard, choose_columns(ours, theirs, len(theirs), shard.name))
-
-
-def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
-    """Return a key by which shard-10 comes after shard-9."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-
-
-def _open_table(file: PositionedFile, kind: str, name: str, wanted: _Wanted) -> RowSource:
-    """Return the rows of a table; the file is closed, and read anew where that is needed."""
-    try:
-        if wanted.key is not None:
-            raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
-        return _open_text(file, name, wanted) if kind == "text" else _open_parquet(file.path, name, wanted)
-    finally:
-        file.close()
-
-
-def _open_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
-    """Return the rows of a table of text, parsed; for a model as that of its fit, unless the text says otherwise."""
-    remembered = wanted.columns.remembered if isinstance(wanted.columns, ColumnsOfAFit) else {}
-    if "encoding" in remembered and has_byte_order_mark(file):
-        wanted = wanted._replace(text=replace(wanted.text, encoding=None))
-        del remembered["encoding"]
-    try:
-        return _parse_text(file, name, wanted)
-    except ValueError as error:
-        hint = _other_way(file, name, wanted, remembered) if remembered else ""
-        if not hint:
-            raise
-        raise ValueError(f"{error} {hint}") from error
-
-
-def _other_way(file: PositionedFile, name: str, wanted: _Wanted, remembered: Mapping[str, Any]) -> str:
-    """Return what to say of a text that cannot be read as that of a fit was, if it can be read otherwise; else ""."""
-    default = TextFormat()
-    text = replace(wanted.text, **{part: getattr(default, part) for part in remembered})
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            _parse_text(file, name, wanted._replace(text=text)).close()
-            table = TextTable(file, name, text, _names_expected(wanted))
-    except ValueError:
-        return ""
-    found = {
-        "separator": table.separator,
-        "decimal": ".",
-        "encoding": table.encoding,
-        "header": table.names is not None,
-    }
-    if "thousands" in remembered and table.separator == remembered["thousands"]:
-        remembered = {"separator": None, **remembered}  # which takes that sign from the thousands
-    other = [f"{part}={found[part]!r}" for part in found if part in remembered]
-    said = [f"{part} {value!r}" for part, value in remembered.items() if value is not None]
-    if not other:
-        return ""
-    listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
-    return f"The table of the fit was read with {listed}; if this one is written otherwise, say {', '.join(other)}."
-
-
-def _parse_text(file: PositionedFile, name: str, wanted: _Wanted) -> RowSource:
-    """Return the rows of a table of text, as it is wanted."""
-    table = TextTable(file, name, wanted.text, _names_expected(wanted))
-    for remark in table.remarks:
-        warnings.warn(remark, stacklevel=8)
-    if table.names is None and wanted.columns.names_expected:
-        warnings.warn(f"No line of {name} names its columns, so they are taken in their order.", stacklevel=8)
-    columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
-    rows = table.read_rows(columns, targets, wanted.missing)
-    _convert_targets(rows, wanted, are_texts=True)
-    named = "The first line of {} names its columns." if table.names else "No line of {} names its columns."
-    rows.notes = (named.format(without_folders(name)), *rows.notes)
-    return rows
-
-
-def _names_expected(wanted: _Wanted) -> set[str]:
-    """Return names that the table has, if it has names at all."""
-    return {*wanted.columns.names_expected, *(wanted.targets.names_expected if wanted.targets else ())}
-
-
-def _open_parquet(path: Path, name: str, wanted: _Wanted) -> RowSource:
-    names, n_columns = ParquetRows.names_of(path, name)
-    columns, targets = _without_targets(wanted, names, n_columns, name)
-    left_out = [names[number] for number in range(n_columns, len(names)) if number not in (*columns, *targets)]
-    if left_out and not wanted.columns.names_expected:
-        warnings.warn(
-            f"The index of {name}, {', '.join(map(repr, left_out))}, is left out; choose its columns by name to read"
-            " them.",
-            stacklevel=7,
-        )
-    rows = ParquetRows(path, name, columns, targets, "error" if wanted.missing == "error" else "keep")
-    try:
-        found: RowSource = rows.without_missing() if wanted.missing == "drop" else rows
-        _convert_targets(found, wanted, are_texts=False)
-    except BaseException:
-        rows.close()
-        raise
-    return found
-
-
-def _convert_targets(rows: RowSource, wanted: _Wanted, *, are_texts: bool) -> None:
-    """Give targets the type that they have."""
-    if rows.targets is not None:
-        columns = rows.target_names or (rows.reading.targets if rows.reading else None) or ()
-        name = f"column {' or '.join(map(repr, columns))} of {rows.name}"
-        rows.targets = as_labels(rows.targets, name, are_texts=are_texts)
-
-
-def _without_targets(
-    wanted: _Wanted, names: Sequence[str] | None, n_columns: int, name: str
-) -> tuple[list[int], list[int]]:
-    """Return the numbers of the columns that are read as numbers, and of those that are to be predicted."""
-    said = choose_columns(wanted.targets.said, names, n_columns, name) if wanted.targets and wanted.targets.said else []
-    if said and isinstance(wanted.columns, ColumnsOfAFit):
-        wanted.columns.check_targets(said, names, n_columns, name)
-    targets = wanted.targets.choose(names, n_columns, name) if wanted.targets else []
-    columns = [number for number in wanted.columns.choose(names, n_columns, name) if number not in targets]
-    if not columns:
-        raise ValueError(f"no column of {name} is left to be read beside those to be predicted.")
-    return columns, targets
-
-
-def _open_arrays(file: ArrayFile, wanted: _Wanted, row_axes: int) -> RowSource:
-    try:
-        return _pick(file.choose(wanted.key, _can_be_rows).rows(), wanted, row_axes)
-    except BaseException:
-        file.close()
-        raise
-
-
-def _can_be_rows(array: StoredArray) -> bool:
-    """Return whether an array has rows and columns of numbers; in MATLAB, single numbers are matrices too."""
-    return holds_numbers(array) and len(array.shape) > 1 and max(array.shape) > 1

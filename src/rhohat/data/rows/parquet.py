@@ -16,8 +16,9 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
 from rhohat.common.forks import ProcessLock
-from rhohat.data.rows.base import RowSource, delivered_dtype, notes_on_dropped
+from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import Columns, Reading
+from rhohat.data.rows.conventions import delivered_dtype, notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.tables.cells import is_missing_label

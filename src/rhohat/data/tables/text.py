@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
-from rhohat.data.rows.base import notes_on_dropped
 from rhohat.data.rows.columns import Columns, Reading
+from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, is_missing_label

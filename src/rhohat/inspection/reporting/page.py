@@ -25,9 +25,11 @@ from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.evaluation import evaluate
 from rhohat.inspection.metrics import default_threshold
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
-from rhohat.inspection.reporting.content import MOST_TOP_ROWS, Content, show
+from rhohat.inspection.reporting.content import Content
 from rhohat.inspection.reporting.facts import versions
 from rhohat.inspection.reporting.measuring import measure
+from rhohat.inspection.reporting.record import MOST_TOP_ROWS
+from rhohat.inspection.reporting.rounding import show
 from rhohat.inspection.reporting.units import describe_units
 from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows
 
@@ -182,9 +184,9 @@ def _render(jinja2: Any, content: Content) -> str:
     )
     page = environment.from_string(template)
     shown = {"content": content, "policy": policy, "style": style, "script": script, "versions": versions()}
-    numbers = content.numbers()
+    numbers = content.record.numbers()
     without_pictures = len(page.render(**shown, record=as_json(numbers)))
-    return str(page.render(**shown, record=as_json(numbers | content.pictures(_MOST_BYTES - without_pictures))))
+    return str(page.render(**shown, record=as_json(numbers | content.record.pictures(_MOST_BYTES - without_pictures))))
 
 
 def as_json(record: dict[str, Any]) -> str:

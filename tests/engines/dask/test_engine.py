@@ -36,7 +36,6 @@ from rhohat import (
 from rhohat.common.blocks import row_blocks
 from rhohat.data.rows import ConvertedRows, CorruptedRows
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.engines.dask import _deal, _tree
 from rhohat.fitting.checkpoints import Checkpoints
 from rhohat.layers.activations import Sigmoid, Softmax
 from rhohat.layers.network import dense_network
@@ -301,27 +300,6 @@ def test_a_part_that_moves_takes_its_rows_along_and_no_more(engine):
     assert np.array_equal(*sums)
 
 
-def test_parts_are_dealt_evenly_and_stay_where_they_are():
-    assert _deal([None] * 6, {"b": 2, "a": 1}) == ["a", "a", "b", "b", "b", "b"]
-    assert _deal(["a", "x", "b", "b", "a", "b"], {"a": 1, "b": 1}) == ["a", "a", "b", "b", "a", "b"]
-    assert _deal(["a"] * 4, {"a": 1, "b": 1, "c": 2}) == ["a", "b", "c", "c"]
-    assert _deal(["a"], {"b": 1, "c": 1, "d": 9}) == ["d"]
-
-
-@pytest.mark.parametrize("n", [1, 2, 4, 5, 17])
-def test_the_tree_adds_every_part_once(n):
-    keys = [f"part-{i}" for i in range(n)]
-    tasks, root = _tree(keys, 4)
-    added = []
-
-    def visit(key):
-        for child in tasks[key][1:]:
-            visit(child) if child in tasks else added.append(child)
-
-    visit(root)
-    assert added == keys
-
-
 def test_parts_are_whole_blocks_of_the_rows(engine):
     arguments, _ = autoencoder()
     objective = make_objective(Problem(**arguments), engine)
@@ -352,7 +330,7 @@ def test_an_engine_is_copied_with_its_client_and_pickled_without(engine):
 
 
 def test_another_version_on_the_cluster_is_refused(engine, monkeypatch):
-    monkeypatch.setattr(rhohat.engines.dask, "version", lambda _: "0.0.1")
+    monkeypatch.setattr(rhohat.engines.dask.connection, "version", lambda _: "0.0.1")
     with pytest.raises(
         ClusterError, match=r"rhohat has the version .* where the worker .* and has the version 0\.0\.1"
     ):

@@ -1,0 +1,77 @@
+"""What all kinds of rows agree on: shapes, types of numbers, digests, and how they are named."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rhohat.common.arrays import FloatArray, float_dtype
+
+__all__ = [
+    "ROWS_IN_A_DIGEST",
+    "as_rows",
+    "delivered_dtype",
+    "digest_of",
+    "notes_on_dropped",
+    "without_folders",
+]
+
+ROWS_IN_A_DIGEST = 4096
+
+
+def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
+    """Return (n_samples, n_features) for an array of two or more dimensions, whose first counts rows.
+
+    Raises
+    ------
+    ValueError
+        If it has fewer.
+    """
+    if len(shape) < 2:
+        raise ValueError(f"{name} must have two dimensions, rows and columns, or more; its shape is {tuple(shape)}.")
+    return int(shape[0]), int(np.prod(shape[1:], dtype=np.int64))
+
+
+def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
+    """Return in which dtype rows of another are given: the one in which rows in memory are computed on, `float_dtype`.
+
+    Raises
+    ------
+    ValueError
+        If they are no real numbers.
+    """
+    kind = np.dtype(dtype)
+    if kind.kind not in "buif":
+        raise ValueError(f"{name} must hold real numbers; its dtype is {kind}.")
+    return float_dtype(kind)
+
+
+def digest_of(rows: FloatArray) -> bytes:
+    """Return the SHA-256 of all numbers."""
+    return hashlib.sha256(np.ascontiguousarray(rows).data).digest()
+
+
+def without_folders(name: str) -> str:
+    """Return the name of a source without folders before it, and with the array's name that may stand behind it.
+
+    Examples
+    --------
+    >>> without_folders("/home/jane/rows.npy[10:20]"), without_folders("data/all.h5:/group/rows")
+    ('rows.npy[10:20]', 'all.h5:/group/rows')
+    """
+    file, colon, key = name.rpartition(":/")
+    return f"{os.path.basename(file)}:/{key}" if colon else os.path.basename(name)
+
+
+def notes_on_dropped(n_rows: int, n_kept: int, name: str) -> tuple[str, ...]:
+    """Return what is to be said where some rows of a table were left out."""
+    if n_kept == n_rows:
+        return ()
+    have, are = ("has", "is") if n_rows - n_kept == 1 else ("have", "are")
+    rows = f"{n_rows - n_kept} of the {n_rows} rows of {without_folders(name)}"
+    return (f"{rows} {have} missing values and {are} left out.",)

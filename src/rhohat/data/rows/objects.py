@@ -1,0 +1,100 @@
+"""From arrays and tables in memory to rows that are read block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+
+from rhohat.data.bad_numbers import naming_columns
+from rhohat.data.rows.arrays import ArrayRows
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.columns import ColumnSelection, Reading
+from rhohat.data.rows.combined import ColumnRows, SplitRows, are_all, derived
+from rhohat.data.rows.conventions import notes_on_dropped
+from rhohat.data.rows.dask import DaskRows, is_dask_array
+from rhohat.data.rows.datasets import DatasetRows
+from rhohat.data.rows.wanted import Wanted, only_tables
+
+__all__ = ["open_object"]
+
+
+def open_object(data: Any, wanted: Wanted, row_axes: int) -> RowSource:
+    """Return the rows that are wanted of what is no path: an array, a table, or other rows."""
+    source = _open_columns(data, wanted.columns, row_axes)
+    return _without_missing(source) if wanted.missing == "drop" else source
+
+
+def _without_missing(source: RowSource) -> RowSource:
+    """Return the rows in memory that lack no number."""
+    if not isinstance(source, ArrayRows):
+        raise ValueError(only_tables("rows in which a number is missing are left out", source.name))
+    rows = source.read(0, len(source))
+    kept = np.flatnonzero(np.logical_not(np.isnan(rows).any(axis=1)))
+    if len(kept) == 0:
+        raise ValueError(f"{source.name} has no row without missing values.")
+    whole = ArrayRows(rows[kept], source.name, source.feature_names)
+    whole.reading, whole.n_rows_found, whole.kept = source.reading, len(source), kept
+    whole.notes = notes_on_dropped(len(source), len(kept), source.name)
+    return whole
+
+
+def _open_columns(data: Any, columns: ColumnSelection, row_axes: int) -> RowSource:
+    """Return chosen columns of rows that are no file."""
+    if hasattr(data, "dask") and not is_dask_array(data):
+        raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
+    if hasattr(data, "column_names") and hasattr(data, "to_pandas"):
+        data = data.to_pandas()  # a table of pyarrow
+    if getattr(data, "columns", None) is not None:
+        return _open_frame(data, columns)
+    if isinstance(data, RowSource):
+        source = data
+    elif is_dask_array(data):
+        source = DaskRows(data.reshape((-1, *data.shape[row_axes:])) if row_axes > 1 else data)
+    elif issparse(data):
+        raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
+    elif all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__")) and not isinstance(data, np.ndarray):
+        source = DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")
+    else:
+        source = ArrayRows(data)
+    if row_axes > 1 and not is_dask_array(data):
+        source = derived(SplitRows, source, data, row_axes)
+    chosen = columns.choose(source.feature_names, source.shape[1], source.name)
+    return source if are_all(chosen, source) else derived(ColumnRows, source, data, chosen)
+
+
+def _open_frame(data: Any, columns: ColumnSelection) -> RowSource:
+    """Return the rows of a table in memory, of the columns that are chosen before it becomes numbers."""
+    names = list(data.columns)
+    numbers = columns.choose(names, len(names), "the table")
+    if hasattr(data, "iloc"):
+        data = data.iloc[:, numbers].set_axis(range(len(numbers)), axis=1)  # names may be there twice
+    elif numbers != list(range(len(names))):
+        data = data[:, numbers]
+    chosen = [names[number] for number in numbers]
+    table = _numbers_of(data, chosen)
+    rows = ArrayRows(table, "the table", chosen if all(isinstance(name, str) for name in chosen) else None)
+    rows.reading = Reading(tuple(numbers), len(names))
+    return rows
+
+
+def _numbers_of(frame: Any, names: Sequence[Any]) -> NDArray[Any]:
+    """Return the numbers of a table in memory."""
+    dtypes = list(getattr(frame, "dtypes", []))
+    times = [f"column {name!r} holds {dtype}" for name, dtype in zip(names, dtypes, strict=False) if _is_time(dtype)]
+    if times:
+        raise ValueError(
+            f"the table must hold numbers; its {', '.join(times[:5])}. Choose other columns, or change it."
+        )
+    named = frame.set_axis(list(names), axis=1) if hasattr(frame, "set_axis") else frame
+    with naming_columns(**{"the table": named}):
+        table: NDArray[Any] = check_array(frame, dtype="numeric", ensure_all_finite=False, input_name="the table")
+    return table
+
+
+def _is_time(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "") in ("M", "m")

@@ -1,0 +1,136 @@
+"""Tables in files: which columns of a text or a Parquet file are read, and which are to be predicted."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rhohat.data.rows.base import RowSource
+from rhohat.data.rows.columns import ColumnsOfAFit, choose_columns
+from rhohat.data.rows.conventions import without_folders
+from rhohat.data.rows.parquet import ParquetRows
+from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.rows.wanted import Wanted
+from rhohat.data.tables.cells import TextFormat
+from rhohat.data.tables.dialect import has_byte_order_mark
+from rhohat.data.tables.labels import as_labels
+from rhohat.data.tables.text import TextTable
+
+__all__ = ["open_table_file"]
+
+
+def open_table_file(file: PositionedFile, kind: str, name: str, wanted: Wanted) -> RowSource:
+    """Return the rows of a table; the file is closed, and read anew where that is needed."""
+    try:
+        if wanted.key is not None:
+            raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
+        return _open_text(file, name, wanted) if kind == "text" else _open_parquet(file.path, name, wanted)
+    finally:
+        file.close()
+
+
+def _open_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
+    """Return the rows of a table of text, parsed; for a model as that of its fit, unless the text says otherwise."""
+    remembered = wanted.columns.remembered if isinstance(wanted.columns, ColumnsOfAFit) else {}
+    if "encoding" in remembered and has_byte_order_mark(file):
+        wanted = wanted._replace(text=replace(wanted.text, encoding=None))
+        del remembered["encoding"]
+    try:
+        return _parse_text(file, name, wanted)
+    except ValueError as error:
+        hint = _other_way(file, name, wanted, remembered) if remembered else ""
+        if not hint:
+            raise
+        raise ValueError(f"{error} {hint}") from error
+
+
+def _other_way(file: PositionedFile, name: str, wanted: Wanted, remembered: Mapping[str, Any]) -> str:
+    """Return what to say of a text that cannot be read as that of a fit was, if it can be read otherwise; else ""."""
+    default = TextFormat()
+    text = replace(wanted.text, **{part: getattr(default, part) for part in remembered})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _parse_text(file, name, wanted._replace(text=text)).close()
+            table = TextTable(file, name, text, _names_expected(wanted))
+    except ValueError:
+        return ""
+    found = {
+        "separator": table.separator,
+        "decimal": ".",
+        "encoding": table.encoding,
+        "header": table.names is not None,
+    }
+    if "thousands" in remembered and table.separator == remembered["thousands"]:
+        remembered = {"separator": None, **remembered}  # which takes that sign from the thousands
+    other = [f"{part}={found[part]!r}" for part in found if part in remembered]
+    said = [f"{part} {value!r}" for part, value in remembered.items() if value is not None]
+    if not other:
+        return ""
+    listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+    return f"The table of the fit was read with {listed}; if this one is written otherwise, say {', '.join(other)}."
+
+
+def _parse_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
+    """Return the rows of a table of text, as it is wanted."""
+    table = TextTable(file, name, wanted.text, _names_expected(wanted))
+    for remark in table.remarks:
+        warnings.warn(remark, stacklevel=8)
+    if table.names is None and wanted.columns.names_expected:
+        warnings.warn(f"No line of {name} names its columns, so they are taken in their order.", stacklevel=8)
+    columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
+    rows = table.read_rows(columns, targets, wanted.missing)
+    _convert_targets(rows, wanted, are_texts=True)
+    named = "The first line of {} names its columns." if table.names else "No line of {} names its columns."
+    rows.notes = (named.format(without_folders(name)), *rows.notes)
+    return rows
+
+
+def _names_expected(wanted: Wanted) -> set[str]:
+    """Return names that the table has, if it has names at all."""
+    return {*wanted.columns.names_expected, *(wanted.targets.names_expected if wanted.targets else ())}
+
+
+def _open_parquet(path: Path, name: str, wanted: Wanted) -> RowSource:
+    names, n_columns = ParquetRows.names_of(path, name)
+    columns, targets = _without_targets(wanted, names, n_columns, name)
+    left_out = [names[number] for number in range(n_columns, len(names)) if number not in (*columns, *targets)]
+    if left_out and not wanted.columns.names_expected:
+        warnings.warn(
+            f"The index of {name}, {', '.join(map(repr, left_out))}, is left out; choose its columns by name to read"
+            " them.",
+            stacklevel=7,
+        )
+    rows = ParquetRows(path, name, columns, targets, "error" if wanted.missing == "error" else "keep")
+    try:
+        found: RowSource = rows.without_missing() if wanted.missing == "drop" else rows
+        _convert_targets(found, wanted, are_texts=False)
+    except BaseException:
+        rows.close()
+        raise
+    return found
+
+
+def _convert_targets(rows: RowSource, wanted: Wanted, *, are_texts: bool) -> None:
+    """Give targets the type that they have."""
+    if rows.targets is not None:
+        columns = rows.target_names or (rows.reading.targets if rows.reading else None) or ()
+        name = f"column {' or '.join(map(repr, columns))} of {rows.name}"
+        rows.targets = as_labels(rows.targets, name, are_texts=are_texts)
+
+
+def _without_targets(
+    wanted: Wanted, names: Sequence[str] | None, n_columns: int, name: str
+) -> tuple[list[int], list[int]]:
+    """Return the numbers of the columns that are read as numbers, and of those that are to be predicted."""
+    said = choose_columns(wanted.targets.said, names, n_columns, name) if wanted.targets and wanted.targets.said else []
+    if said and isinstance(wanted.columns, ColumnsOfAFit):
+        wanted.columns.check_targets(said, names, n_columns, name)
+    targets = wanted.targets.choose(names, n_columns, name) if wanted.targets else []
+    columns = [number for number in wanted.columns.choose(names, n_columns, name) if number not in targets]
+    if not columns:
+        raise ValueError(f"no column of {name} is left to be read beside those to be predicted.")
+    return columns, targets

@@ -1,0 +1,5 @@
+"""Sums over parts of rows on the workers of a Dask cluster."""
+
+from rhohat.engines.dask.engine import DaskEngine
+
+__all__ = ["DaskEngine"]

@@ -1,0 +1,115 @@
+"""The graph of tasks that add up what calls of parts return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.extras import import_extra
+
+__all__ = ["Call", "depends_on_dask", "itself", "sum_graph", "tree"]
+
+_FAN_IN = 4  # vectors added by a task
+_SHORT = 2**17  # numbers, so many in all are added by one task
+
+
+def sum_graph(
+    call: Call, parts: Sequence[Any], homes: Sequence[str | None], shared: Any, n_sums: int, *, sent: Any = None
+) -> tuple[Any, str, str | None]:
+    """Return a graph of a call of each part, and of the additions of what these return.
+
+    Parameters
+    ----------
+    call : Call
+    parts : sequence of futures
+    homes : sequence of str or None
+        The worker that each call prefers.
+    shared : object
+        What all calls get.
+    n_sums : int
+        How many numbers a call returns.
+    sent : future, default=None
+        Of what is shared, where the workers have it. None: it is in the graph.
+
+    Returns
+    -------
+    graph : HighLevelGraph
+    total : str
+        The key of the sum.
+    sending : str or None
+        The key of what is shared, where that is in the graph.
+    """
+    highlevelgraph = import_extra("dask.highlevelgraph", "dask")
+    name = f"rhohat-sum-{uuid4().hex}"
+    layers: dict[str, dict[Any, Any]] = {}
+    places: dict[str, dict[str, Any]] = {}
+    sending = None
+    if sent is None:
+        sent = sending = f"{name}-shared"
+        layers[sent] = {sent: (itself, shared)}
+    keys = [f"{name}-{index}" for index in range(len(parts))]
+    for key, part, home in zip(keys, parts, homes, strict=True):
+        layers.setdefault(f"{name}-{home}", {})[key] = (call, part, sent)
+        places[f"{name}-{home}"] = {"workers": [home], "allow_other_workers": True} if home else {}
+    layers[f"{name}-tree"], total = tree(keys, len(keys) if n_sums * len(keys) <= _SHORT else _FAN_IN)
+    graph = highlevelgraph.HighLevelGraph(
+        {
+            layer: highlevelgraph.MaterializedLayer(tasks, annotations=places.get(layer))
+            for layer, tasks in layers.items()
+        },
+        _dependencies(name, sent, layers),
+    )
+    return graph, total, sending
+
+
+class Call:
+    """Calls a function of a part. Its arguments are out of Dask's sight, who would look for tasks in them."""
+
+    def __init__(self, function: Callable[..., FloatArray], arguments: Sequence[Any]) -> None:
+        self._function, self._arguments = function, arguments
+
+    def __call__(self, part: Any, shared: Any) -> FloatArray:
+        """Return what the function returns for a part, and what all parts share."""
+        return self._function(part, shared, *self._arguments)
+
+
+def itself(value: Any) -> Any:
+    """Return what it was given: the task of something that is only sent, or moved."""
+    return value
+
+
+def _add(*vectors: FloatArray) -> FloatArray:
+    total = vectors[0].copy()
+    for vector in vectors[1:]:
+        total += vector
+    return total
+
+
+def tree(keys: list[str], fan_in: int) -> tuple[dict[str, Any], str]:
+    """Return tasks that add what tasks of the given keys return, and the key of the last of them."""
+    tasks: dict[str, Any] = {}
+    level, name = 0, keys[0]
+    while len(keys) > 1 or not tasks:
+        sums = {f"{name}-{level}-{i}": (_add, *keys[i : i + fan_in]) for i in range(0, len(keys), max(2, fan_in))}
+        tasks |= sums
+        keys, level = list(sums), level + 1
+    return tasks, keys[0]
+
+
+def _dependencies(name: str, sent: Any, layers: dict[str, Any]) -> dict[str, set[str]]:
+    """Return which layers each layer depends on: the tree on all calls, these on what they share."""
+    additions = f"{name}-tree"
+    calls = set(layers) - {additions, sent}
+    return {
+        layer: calls if layer == additions else {sent} & set(layers) if layer in calls else set() for layer in layers
+    }
+
+
+def depends_on_dask(arguments: Sequence[Any]) -> bool:
+    """Return whether Dask computes some of the arguments, or items of lists among them."""
+    return any(
+        depends_on_dask(argument) if isinstance(argument, list) else hasattr(argument, "__dask_graph__")
+        for argument in arguments
+    )

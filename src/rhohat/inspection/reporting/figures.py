@@ -1,0 +1,113 @@
+"""The figures at the top of the page: each a number, with its name and what it means in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rhohat.common.arrays import in_safe_units
+from rhohat.inspection.evaluation import Evaluation
+from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
+from rhohat.inspection.reporting.measuring import Measurements
+from rhohat.inspection.reporting.rounding import show
+from rhohat.inspection.reporting.units import Units
+
+__all__ = ["Figure", "figures_of"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its name, and what it means in plain words."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+def figures_of(
+    measured: Measurements, units: Units, evaluated: Evaluation | None, target: float | None
+) -> list[Figure]:
+    """Return the numbers that sum a model up.
+
+    Parameters
+    ----------
+    measured : Measurements
+    units : Units
+    evaluated : Evaluation, or None
+        Where it was said what is to be predicted.
+    target : float, or None
+        ρ, as an activation of the units.
+    """
+    return [
+        *_of_predictions(evaluated),
+        *_of_reconstructions(measured.reconstructions),
+        *_of_activations(measured.activations, target),
+        *_of_edges(units),
+    ]
+
+
+def _of_predictions(evaluated: Evaluation | None) -> list[Figure]:
+    if evaluated is None or evaluated.score is None:
+        return []
+    meanings = {
+        "accuracy": "Fraction of all rows that are classified correctly.",
+        "R²": "How much of the targets’ variance the predictions keep: 1 is all, 0 no better than their means.",
+    }
+    name = evaluated.score_name or "score"
+    return [Figure(name, show(evaluated.score), meanings[name])]
+
+
+def _of_reconstructions(made: ReconstructionStatistics | None) -> list[Figure]:
+    if made is None:
+        return []
+    return [
+        Figure(
+            "explained variance",
+            show(made.explained_variance),
+            "How much of the rows’ variance, about the mean of each feature, the reconstructions keep:"
+            " 1 is all of it, 0 is no better than those means.",
+        ),
+        Figure(
+            "mean squared error",
+            show(made.mean_squared_error),
+            "Between rows and reconstructions, mean over rows and over features.",
+        ),
+    ]
+
+
+def _of_activations(activations: ActivationStatistics, target: float | None) -> list[Figure]:
+    active = f"A unit is active on a row where its activation is above {show(activations.threshold)}."
+    frequency, constant = activations.activation_frequency, activations.constant
+    n_dead, n_constant = int(np.count_nonzero(frequency == 0)), int(np.count_nonzero(constant))
+    means, unit = in_safe_units(activations.mean_activation)
+    mean = float(means.mean()) * unit
+    aim = "" if target is None else f" Each unit is held to ρ = {show(target)}."
+    return [
+        Figure("L0", show(activations.l0), f"Units active on a row, of {len(constant):,}, mean over rows. {active}"),
+        Figure(
+            "dead units",
+            f"{n_dead:,}",
+            f"{show(100 * activations.dead_fraction)} % of the units: active on none of these rows.",
+        ),
+        Figure(
+            "units that do not vary",
+            f"{n_constant:,}",
+            f"{show(100 * activations.constant_fraction)} % of the units: their activation is the same on every"
+            " row, within a thousandth of its mean, so that they tell no row from another.",
+        ),
+        Figure("mean activation", show(mean), f"ρ̂, mean over rows, here also over units.{aim}"),
+    ]
+
+
+def _of_edges(units: Units) -> list[Figure]:
+    if units.gabor_r2 is None:
+        return []
+    return [
+        Figure(
+            "Gabor R²",
+            show(float(np.median(units.gabor_r2))),
+            "Median over units. How well the best Gabor function, a wave under a bell, fits what a unit looks"
+            " for: near 1 for edges and bars, low for noise.",
+        )
+    ]

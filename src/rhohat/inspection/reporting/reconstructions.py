@@ -1,0 +1,73 @@
+"""Rows beside what the model makes of them: as pictures, or feature by feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray, in_safe_units
+from rhohat.data import open_rows
+from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.inspection.reporting.drawing import as_uri, fractions_between, pixels_between, png
+from rhohat.inspection.reporting.shown_rows import ShownRows
+
+__all__ = ["Reconstruction", "reconstructions_of"]
+
+_MOST_FEATURES_OF_A_ROW = 16  # in a table of reconstructions
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A row and what the model makes of it: two pictures, or features with both values."""
+
+    row: int
+    error: float
+    original: str = ""
+    made: str = ""
+    features: tuple[tuple[str, float, float, float, float], ...] = ()
+    n_left_out: int = 0
+
+
+def reconstructions_of(estimator: Any, shown: ShownRows, n_rows: int) -> list[Reconstruction]:
+    """Return reconstructions of so many rows, spread evenly over those looked at; none, if nothing reconstructs."""
+    if not isinstance(estimator, BaseAutoencoder) or n_rows == 0:
+        return []
+    numbers = shown.spread(n_rows)
+    rows, named = shown.source.take(numbers), shown.numbers_found(numbers)
+    made = np.asarray(estimator.inverse_transform(estimator.codes(open_rows(rows))))
+    with np.errstate(over="ignore"):
+        errors = ((rows.astype(np.float64) - made) ** 2).mean(axis=1)
+    if shown.image_shape is not None:
+        originals, pictures = (pixels_between(part, shown.scale, shown.image_shape) for part in (rows, made))
+        return [
+            Reconstruction(number, float(error), as_uri(png(above)), as_uri(png(below)))
+            for number, error, above, below in zip(named, errors, originals, pictures, strict=True)
+        ]
+    sample = shown.sample()
+    low = np.minimum(sample.min(axis=0), rows.min(axis=0))
+    high = np.maximum(sample.max(axis=0), rows.max(axis=0))
+    return [
+        _compare(shown, number, row, one, float(error), (low, high))
+        for number, row, one, error in zip(named, rows, made, errors, strict=True)
+    ]
+
+
+def _compare(
+    shown: ShownRows, number: int, row: FloatArray, made: FloatArray, error: float, span: tuple[FloatArray, FloatArray]
+) -> Reconstruction:
+    """Return the features of a row and of its reconstruction, those that it misses most where there are many."""
+    low, high = span
+    chosen = np.arange(len(row))
+    if len(row) > _MOST_FEATURES_OF_A_ROW:
+        (first, last, ours, theirs), _ = in_safe_units(np.array([low, high, row, made]))
+        with np.errstate(divide="ignore"):  # logarithms, as a quotient might overflow
+            missed = np.log2(np.abs(ours - theirs)) - np.log2(np.where(last > first, last - first, 1))
+        chosen = np.sort(np.argsort(-missed, kind="stable")[:_MOST_FEATURES_OF_A_ROW])
+    places = [100 * fractions_between(part, low, high) for part in (row, made)]
+    features = tuple(
+        (shown.feature_name(j), float(row[j]), float(made[j]), float(places[0][j]), float(places[1][j]))
+        for j in chosen.tolist()
+    )
+    return Reconstruction(number, error, features=features, n_left_out=len(row) - len(chosen))

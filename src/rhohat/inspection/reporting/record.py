@@ -1,0 +1,131 @@
+"""What the page's script draws units from: their numbers, and pictures or features of what they look for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.common.image_shapes import image_size
+from rhohat.inspection.reporting.drawing import Sheets, in_sheets, pixels_about_0
+from rhohat.inspection.reporting.facts import names_of_units
+from rhohat.inspection.reporting.measuring import Measurements
+from rhohat.inspection.reporting.rounding import rounded, show
+from rhohat.inspection.reporting.shown_rows import ShownRows
+from rhohat.inspection.reporting.units import Units
+
+__all__ = ["MOST_TOP_ROWS", "UnitRecord"]
+
+MOST_TOP_ROWS, _FEWEST_TOP_ROWS = 12, 3
+_RAW_BYTES = 2**26  # of pictures of top rows, before they are packed
+_BYTES_OF_TOP_ROW = 16  # of its place and its activation, as text
+_MOST_BARS = 200  # features drawn of a unit, the strongest; all, where there are no more
+_NAMED_VALUES = 6  # features of a unit whose values in its top rows are told
+
+
+@dataclass(frozen=True)
+class UnitRecord:
+    """All that the script knows of units, as JSON holds it.
+
+    Attributes
+    ----------
+    estimator : fitted estimator
+        Who has the units.
+    measured : Measurements
+    units : Units
+    rows : ShownRows
+    """
+
+    estimator: Any
+    measured: Measurements
+    units: Units
+    rows: ShownRows
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what the page's script says of units, by name: numbers, texts, lists and dicts."""
+        measured, units = self.measured, self.units
+        statistics = measured.activations
+        measures = [
+            ("mean", "mean activation", statistics.mean_activation),
+            ("frequency", "activation frequency", statistics.activation_frequency),
+            ("largest", "largest activation", statistics.largest_activation),
+            ("norm", "norm of weights", units.norms),
+        ]
+        if units.gabor_r2 is not None:
+            measures.append(("gabor", "Gabor R²", units.gabor_r2))
+        low, high = statistics.smallest_activation, statistics.largest_activation
+        return {
+            "n": len(units.norms),
+            "labels": names_of_units(self.estimator),
+            "measures": [{"key": key, "name": name, "values": rounded(values)} for key, name, values in measures],
+            "dead": np.flatnonzero(statistics.activation_frequency == 0).tolist(),
+            "constant": np.flatnonzero(statistics.constant).tolist(),
+            "threshold": show(statistics.threshold),
+            "histogram": {"low": rounded(low), "high": rounded(high), "counts": measured.histograms.tolist()},
+            "similar": {"units": units.similar.tolist(), "cosines": rounded(units.cosines)},
+        }
+
+    def pictures(self, most_bytes: int) -> dict[str, Any]:
+        """Return what the page's script draws units and rows from: images, or features and their numbers.
+
+        Parameters
+        ----------
+        most_bytes : int
+            Of what is returned, as text. Of each unit, 12 top rows are shown, or fewer images, but no less than 3.
+        """
+        return self._bars() if self.rows.image_shape is None else self._images(self.rows.image_shape, most_bytes)
+
+    def _images(self, shape: tuple[int, ...], most_bytes: int) -> dict[str, Any]:
+        inputs = in_sheets(pixels_about_0(self.units.inputs, shape))
+        top = self.measured.top.rows
+        n_top = int(np.clip(_RAW_BYTES // (len(top) * int(np.prod(shape))), _FEWEST_TOP_ROWS, MOST_TOP_ROWS))
+        left = most_bytes - _in_text(inputs)
+        while True:
+            numbers = np.unique(top[:, :n_top][top[:, :n_top] >= 0])
+            sheets = in_sheets(self.rows.pixels_of(numbers, shape))
+            size = _in_text(sheets) + _BYTES_OF_TOP_ROW * len(top) * n_top
+            if n_top == _FEWEST_TOP_ROWS or size <= left:
+                break
+            n_top = max(_FEWEST_TOP_ROWS, min(n_top - 1, int(n_top * max(left, 0) / size)))
+        return {
+            "image": dict(zip(("height", "width"), image_size(shape), strict=True)),
+            "inputs": inputs.as_record(),
+            "rows": {"numbers": self.rows.numbers_found(numbers), **sheets.as_record()},
+            "top": self._top(numbers, n_top),
+        }
+
+    def _bars(self) -> dict[str, Any]:
+        inputs, top = self.units.inputs, self.measured.top.rows
+        strongest = np.argsort(-np.abs(inputs), axis=1, kind="stable")[:, :_MOST_BARS]
+        named = strongest[:, :_NAMED_VALUES]
+        numbers = np.unique(top[top >= 0])
+        places = np.searchsorted(numbers, top)
+        values = np.zeros((*top.shape, named.shape[1]))
+        at_once = self.rows.source.rows_at_once
+        for start in range(0, len(numbers), at_once):
+            rows = self.rows.source.take(numbers[start : start + at_once])
+            units, ranks = np.nonzero((places >= start) & (places < start + len(rows)) & (top >= 0))
+            values[units, ranks] = rows[places[units, ranks, None] - start, named[units]]
+        shown = self._top(numbers, MOST_TOP_ROWS)
+        n_top = len(shown["places"][0])
+        return {
+            "features": [self.rows.feature_name(j) for j in range(inputs.shape[1])],
+            "bars": {
+                "features": strongest.tolist(),
+                "weights": rounded(np.take_along_axis(inputs, strongest, axis=1)),
+            },
+            "rows": {"numbers": self.rows.numbers_found(numbers)},
+            "top": {**shown, "values": rounded(values[:, :n_top])},
+        }
+
+    def _top(self, numbers: NDArray[np.intp], n_top: int) -> dict[str, Any]:
+        """Return which rows activate each unit most, as places among the numbers given, and how much."""
+        n_top = min(n_top, len(self.measured.rows))
+        rows, activations = self.measured.top.rows[:, :n_top], self.measured.top.activations[:, :n_top]
+        return {"places": np.searchsorted(numbers, rows).tolist(), "activations": rounded(activations)}
+
+
+def _in_text(sheets: Sheets) -> int:
+    return 4 * sheets.n_bytes // 3

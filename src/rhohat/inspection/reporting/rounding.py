@@ -1,0 +1,38 @@
+"""Numbers as the page tells them: short, as text or for its script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray, in_safe_units
+
+__all__ = ["quantiles", "rounded", "show"]
+
+
+def show(value: float, digits: int = 4) -> str:
+    """Return a number as text that is read easily.
+
+    Examples
+    --------
+    >>> show(0.012345), show(12345.6), show(0.5), show(-3e-9)
+    ('0.01235', '12,346', '0.5', '−3e−09')
+    """
+    text = f"{value:,.0f}" if abs(value) >= 1e4 and abs(value) < 1e9 else f"{value:.{digits}g}"
+    return text.replace("-", "−")
+
+
+def rounded(values: FloatArray) -> Any:
+    """Return numbers of four digits, in lists."""
+    array = np.asarray(values, dtype=np.float64)
+    short = np.array([float(f"{value:.4g}") for value in array.ravel()]).reshape(array.shape)
+    largest = np.finfo(np.float64).max
+    return np.where(np.isfinite(array), short.clip(-largest, largest), short).tolist()  # it may be rounded to infinity
+
+
+def quantiles(values: FloatArray, fractions: Sequence[float]) -> list[float]:
+    """Return quantiles of numbers of any size."""
+    numbers, unit = in_safe_units(values)
+    return [float(quantile) * unit for quantile in np.quantile(numbers, fractions)]

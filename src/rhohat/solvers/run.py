@@ -1,0 +1,382 @@
+"""The run of a solver: one place for stopping rules, history and callbacks.
+
+A solver moves θ and reports each iteration to a `Run`, which counts evaluations, refuses values that are not finite,
+keeps the history, asks the callbacks, and decides when to stop; so these things are the same for every solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray, largest_magnitude
+from rhohat.common.words import counted
+from rhohat.solvers.divergence import HOPELESS, Lowest, has_risen
+from rhohat.solvers.objectives import ObjectiveFunction, ObjectiveInParts, ObjectiveWithTerms, PartFunction
+from rhohat.solvers.result import Callback, IterationState, SolverResult, Status
+from rhohat.solvers.states import Keeper, RunState
+
+__all__ = [
+    "Point",
+    "Run",
+    "Stop",
+]
+
+LARGEST_GRADIENT = 1e150  # in any component: solvers multiply gradients with one another
+_WINDOW = 10  # iterations whose improvement is looked at together
+
+
+class Stop(Exception):  # noqa: N818 - a way to leave nested loops, not an error
+    """Ends a run, from whichever depth of the solver's calls."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Point:
+    """A θ with what the objective returned there."""
+
+    theta: FloatArray
+    value: float
+    gradient: FloatArray
+    terms: dict[str, float]
+
+    @classmethod
+    def from_state(cls, state: RunState, name: str) -> Point:
+        """Return the point that was saved by a name."""
+        value, terms = state.record[name]["value"], state.record[name]["terms"]
+        return cls(state.arrays[f"{name} theta"], value, state.arrays[f"{name} gradient"], terms)
+
+    def add_to(self, state: RunState, name: str) -> None:
+        """Save the point by a name."""
+        state.record[name] = {"value": self.value, "terms": self.terms}
+        state.arrays.update({f"{name} theta": self.theta, f"{name} gradient": self.gradient})
+
+    @property
+    def gradient_norm(self) -> float:
+        """The largest absolute component of the gradient."""
+        return largest_magnitude(self.gradient)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the value is, and the gradient, so far that sums of its squares are."""
+        return bool(np.isfinite(self.value) and self.gradient_norm <= LARGEST_GRADIENT)
+
+
+@dataclass
+class Run:
+    """The bookkeeping of one minimisation.
+
+    Attributes
+    ----------
+    point : Point
+        The current iterate.
+    n_iter, n_evaluations, n_hessian_products : int
+        So far.
+    keeper : Keeper or None
+        Who is offered the state after every iteration.
+    resumed : RunState or None
+        What the run goes on from; solvers find their own part there.
+    remedy : str
+        What a user may do where steps lead to numbers that are not finite, or to a larger cost.
+    lowest : Lowest or None
+        Of solvers whose steps may raise the cost: which it judges as diverged when they end, and then returns these
+        parameters.
+    keeps_lowest : bool
+        Whether it has judged so.
+    """
+
+    objective: ObjectiveFunction
+    max_iter: int
+    tol: float
+    callbacks: Sequence[Callback]
+    n_iter: int = 0
+    n_evaluations: int = 0
+    loss_curve: list[float] = field(default_factory=list)
+    terms_curve: dict[str, list[float]] = field(default_factory=dict)
+    n_hessian_products: int = 0
+    validation_curve: list[float] = field(default_factory=list)
+    min_improvement: float = 0.0
+    keeper: Keeper | None = None
+    resumed: RunState | None = None
+    remedy: str = ""
+    lowest: Lowest | None = None
+    keeps_lowest: bool = False
+    _last_terms: dict[str, float] = field(default_factory=dict)
+
+    def carry_out(
+        self, theta: FloatArray, iterate: Callable[[Run], None], *, evaluate_start: bool = True
+    ) -> SolverResult:
+        """Run `iterate` until it is stopped, and return the record.
+
+        Without `evaluate_start`, nothing is known of the first point but θ.
+        """
+        theta = np.array(theta, dtype=np.float64)
+        try:
+            if self.resumed is not None:
+                self._restore(self.resumed)
+            elif evaluate_start:
+                self.start(theta)
+            else:
+                self.point = Point(theta, np.nan, np.full_like(theta, np.nan), {})
+            iterate(self)
+        except Stop as stop:
+            return self.result(stop.status, stop.message)
+        raise AssertionError("a solver iterates until its run stops it")
+
+    def start(self, theta: FloatArray) -> None:
+        """Evaluate the first point, and stop there if it has converged already."""
+        self.point = self._evaluate(theta)
+        if not self.point.is_finite:
+            self.stop_as_not_finite()
+        self.note_start(self.point)
+        self._check_converged()
+
+    def note_start(self, point: Point) -> None:
+        """Take in what the start costs."""
+        self.point = point
+        if self.lowest is not None:
+            self.lowest.note(point.theta, point)
+
+    def offer(self, own: Callable[[], RunState], progress: int | None = None) -> None:
+        """Say that an iteration is done and the next has not begun.
+
+        Parameters
+        ----------
+        own : callable
+            Returns what the solver holds beside the run, until `withdraw` is called.
+        progress : int, default=None
+            Updates of θ; None means the iterations done.
+        """
+        if self.keeper is not None:
+            capture = partial(self._state, own, self.point, self.n_iter, self.n_evaluations)
+            self.keeper.offer(self.n_iter if progress is None else progress, capture)
+
+    def withdraw(self) -> None:
+        """Say that what the solver holds is about to change."""
+        if self.keeper is not None:
+            self.keeper.withdraw()
+
+    def _state(self, own: Callable[[], RunState], point: Point, n_iter: int, n_evaluations: int) -> RunState:
+        """Return the state after so many iterations, whatever has been recorded since."""
+        state = own()
+        point.add_to(state, "point")
+        state.arrays.setdefault("theta", point.theta)
+        state.record.update(
+            n_iter=n_iter,
+            n_evaluations=n_evaluations,
+            loss_curve=self.loss_curve[:n_iter],
+            terms_curve={name: values[:n_iter] for name, values in self.terms_curve.items()},
+            validation_curve=self.validation_curve[:n_iter],
+        )
+        if self.lowest is not None:
+            self.lowest.add_to(state.record, state.arrays)
+        return state
+
+    def _restore(self, state: RunState) -> None:
+        record = state.record
+        self.point = Point.from_state(state, "point")
+        self.n_iter, self.n_evaluations = record["n_iter"], record["n_evaluations"]
+        self.loss_curve, self.validation_curve = list(record["loss_curve"]), list(record["validation_curve"])
+        self.terms_curve = {name: list(values) for name, values in record["terms_curve"].items()}
+        if self.lowest is not None:
+            self.lowest.restore(record, state.arrays)
+
+    def attempt(self, theta: FloatArray) -> Point | None:
+        """Evaluate the objective at θ, or return None if the value or the gradient is not finite there.
+
+        The current iterate stays what it is until `accept`.
+        """
+        point = self._evaluate(theta.copy())
+        return point if point.is_finite else None
+
+    def evaluate(self, theta: FloatArray) -> Point:
+        """Evaluate the objective at θ; the current iterate stays what it is until `accept`.
+
+        Raises
+        ------
+        Stop
+            If the value or the gradient is not finite.
+        """
+        point = self.attempt(theta)
+        if point is None:
+            self.stop_as_not_finite()
+        return point
+
+    def call(self, function: ObjectiveFunction, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
+        """Call an objective, or that of a batch, and count it; the gradient may be the objective's own memory."""
+        evaluate = function.evaluate if isinstance(function, ObjectiveWithTerms) else function
+        value, gradient, *rest = evaluate(theta)
+        self.n_evaluations += 1
+        self._last_terms = rest[0] if rest else {}
+        return float(value), np.asarray(gradient, dtype=np.float64), self._last_terms
+
+    def call_in_parts(
+        self, function: ObjectiveFunction, theta: FloatArray, use: PartFunction
+    ) -> tuple[float, dict[str, float]]:
+        """Call a batch's objective, count it, and hand its gradient on in parts, unless the value is not finite."""
+        if isinstance(function, ObjectiveInParts):
+            self.n_evaluations += 1
+            value, self._last_terms = function.evaluate_in_parts(theta, use)
+            return value, self._last_terms
+        value, gradient, terms = self.call(function, theta)
+        if np.isfinite(value):
+            use(slice(0, theta.size), gradient, 0)
+        return value, terms
+
+    def accept(self, point: Point, *, met_on_the_way: bool = False) -> None:
+        """Make an evaluated point the current iterate: one iteration is done.
+
+        Parameters
+        ----------
+        point : Point
+        met_on_the_way : bool, default=False
+            Whether its value is not that at its θ, but was met between the current iterate and this one.
+
+        Raises
+        ------
+        Stop
+            If a callback says so, the point has converged, or it was the last iteration.
+        """
+        if self.lowest is not None:
+            self.lowest.note(self.point.theta if met_on_the_way else point.theta, point)
+        self.point = point
+        self.n_iter += 1
+        self.loss_curve.append(point.value)
+        for name, value in point.terms.items():
+            self.terms_curve.setdefault(name, []).append(value)
+        self._call_callbacks()
+        self._check_converged()
+        if self.n_iter >= self.max_iter:
+            self.stop_if_diverged()
+            if self.lowest is not None and point.value > self.loss_curve[0]:
+                raise Stop(
+                    "max_iter",
+                    f"{self.max_iter} iterations were done, and the cost of the last, {point.value:.3g}, is above that"
+                    f" of the first, {self.loss_curve[0]:.3g}. {self.remedy}",
+                )
+            raise Stop(
+                "max_iter",
+                f"{self.max_iter} iterations were done and the gradient's largest component is still"
+                f" {point.gradient_norm:.1e}; raise max_iter, raise tol (now {self.tol:g}), or accept the cost"
+                " reached.",
+            )
+
+    def result(self, status: Status, message: str) -> SolverResult:
+        """Return the record of the run."""
+        kept: Any = self.lowest if self.keeps_lowest else self.point
+        return SolverResult(
+            theta=kept.theta,
+            value=kept.value,
+            terms=kept.terms,
+            gradient_norm=kept.gradient_norm,
+            n_iter=self.n_iter,
+            n_evaluations=self.n_evaluations,
+            status=status,
+            message=message,
+            loss_curve=self.loss_curve,
+            terms_curve=self.terms_curve,
+            n_hessian_products=self.n_hessian_products,
+            validation_curve=self.validation_curve,
+        )
+
+    def keep(self, point: Point) -> None:
+        """Return this point at the end of the run, however it ends."""
+        self.point, self.keeps_lowest = point, False
+
+    def stop_if_hopeless(self) -> None:
+        """Stop if the cost is out of all proportion to that of the first iteration."""
+        if self.lowest is not None and has_risen(self.point.value, self.lowest.value, self.loss_curve[0], HOPELESS):
+            self._stop_as_diverged(self.lowest)
+
+    def stop_if_diverged(self) -> None:
+        """Stop if the cost has risen, where the run ends in any case."""
+        if self.lowest is not None and self.lowest.is_far_below(self.point.value):
+            self._stop_as_diverged(self.lowest)
+
+    def _stop_as_diverged(self, lowest: Lowest) -> NoReturn:
+        self.keeps_lowest = True
+        raise Stop(
+            "diverged",
+            f"The cost rose from {lowest.value:.3g} to {self.point.value:.3g} within"
+            f" {counted(self.n_iter, 'iteration')}, so the steps are too long; the best parameters are"
+            f" kept. {self.remedy}",
+        )
+
+    def stop_as_not_finite(self, what: str = "The cost or its gradient", *, met: float | None = None) -> NoReturn:
+        """Stop because what was computed last is not finite, and say what the likely cause is.
+
+        Parameters
+        ----------
+        what : str
+            What is not finite.
+        met : float, default=None
+            The last cost that was; None means that of the current iterate.
+        """
+        broken = sorted(name for name, value in self._last_terms.items() if not np.isfinite(value))
+        subject = f"{what} ({', '.join(broken)})" if broken else what
+        if self.n_evaluations == 1:
+            raise Stop("not_finite", f"{subject} is not finite at the start; scale the data.")
+        curve = self.loss_curve
+        if len(curve) > 1 and curve[-1] > min(curve):
+            cause = f"The cost had risen from {min(curve):.3g} to {curve[-1]:.3g} before, so the steps are too long."
+        elif curve:
+            cause = f"The cost was {curve[-1]:.3g} before, so a step was too long for the arithmetic."
+        else:
+            cause = "It was finite at first, so the first steps are too long for data of this size."
+        met = self.point.value if met is None else met
+        self.keeps_lowest = self.lowest is not None and self.lowest.is_far_below(met)
+        kept = "best parameters" if self.keeps_lowest or self.validation_curve else "last finite parameters"
+        raise Stop(
+            "not_finite",
+            f"{subject} stopped being finite at evaluation {self.n_evaluations}, in iteration {self.n_iter + 1}; the"
+            f" {kept} are kept. {cause} {self.remedy}",
+        )
+
+    def stop_as_stalled(self) -> NoReturn:
+        """Stop because no step in the solver's direction lowers the cost."""
+        raise Stop(
+            "stalled",
+            f"No step lowers the cost after {counted(self.n_iter, 'iteration')}, where the gradient's largest component"
+            f" is {self.point.gradient_norm:.1e}, in the precision of the arithmetic. Scale the data to about 1 if they"
+            f" are far from it, use float64, raise tol (now {self.tol:g}), or accept the cost reached.",
+        )
+
+    def _evaluate(self, theta: FloatArray) -> Point:
+        value, gradient, terms = self.call(self.objective, theta)
+        return Point(theta, value, gradient.copy(), terms)
+
+    def _call_callbacks(self) -> None:
+        if not self.callbacks:
+            return
+        theta = self.point.theta.copy()
+        theta.flags.writeable = False
+        state = IterationState(self.n_iter, self.point.value, dict(self.point.terms), self.point.gradient_norm, theta)
+        # Every callback sees every iteration, also the one at which an earlier callback asks to stop.
+        answers = [callback(state) for callback in self.callbacks]
+        if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
+            raise Stop("stopped", f"A callback stopped the fit after {counted(self.n_iter, 'iteration')}.")
+
+    def _check_converged(self) -> None:
+        if self.point.gradient_norm <= self.tol:
+            raise Stop(
+                "converged",
+                f"Converged after {counted(self.n_iter, 'iteration')}: no component of the gradient exceeds"
+                f" tol={self.tol:g}.",
+            )
+        if self.min_improvement > 0 and self.n_iter > _WINDOW:
+            before = self.loss_curve[-1 - _WINDOW]
+            if 0 <= before - self.point.value <= self.min_improvement * abs(before):
+                raise Stop(
+                    "converged",
+                    f"Converged after {counted(self.n_iter, 'iteration')}: the last {_WINDOW} lowered the cost by no"
+                    f" more than min_improvement={self.min_improvement:g} of it. The gradient's largest component is"
+                    f" {self.point.gradient_norm:.1e}; set the solver's min_improvement to 0 to go on.",
+                )
