@@ -253,7 +253,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return float(super().score(X, y, weights))
 
     def predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:
-        """Return what is predicted for rows, as `_validate` gives them."""
+        """Return what is predicted for rows of floats, in the dtype of the arithmetic."""
+        check_is_fitted(self)
         return self.classes_[self._class_numbers(X)]
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -11,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
@@ -25,19 +23,14 @@ from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_sample_weight
+from rhohat.estimators.target_scaling import choose_scaling, r_squared, scaled_loss, warn_of_units
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.objective import Problem
 from rhohat.solvers import Callback, Solver, SolverResult
 from rhohat.terms.losses import GaussianLoss, Loss, SquaredError, as_loss
 from rhohat.terms.penalties import Penalty
 
-__all__ = ["FeedforwardRegressor", "r_squared"]
-
-#: Targets fill this part of a bounded output's range: at its ends units would have to saturate.
-_INNER = (0.1, 0.9)
-
-#: Standard deviations of targets with which weight decay and tolerance go together, whatever their units.
-_AT_EASE = (0.1, 1000)
+__all__ = ["FeedforwardRegressor"]
 
 _SMALLEST_GAIN = 1e-6  # of the log-likelihood, relative, for which Σ is estimated once more
 
@@ -202,7 +195,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             raise
         warn_unless_converged(result)
         if isinstance(as_loss(self.loss), SquaredError) and not given and np.all(scaling[1] == 1):
-            _warn_of_units(targets)
+            warn_of_units(targets)
         return self
 
     _keys_of_learned: ClassVar[tuple[str, ...]] = (
@@ -336,7 +329,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         return r_squared(self.targets_in_order(y), self.predict(X), weights)
 
     def predict_rows(self, X: FloatArray | RowSource) -> FloatArray:
-        """Return what is predicted for rows, as `_validate` gives them."""
+        """Return what is predicted for rows of floats, in the dtype of the arithmetic."""
+        check_is_fitted(self)
         predicted = self._predict_columns(X)
         return predicted[:, 0] if self._one_dimensional else predicted
 
@@ -414,7 +408,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     ) -> tuple[FloatArray, FloatArray]:
         """Return how targets are mapped into the output's range: as those of the first fit, if there was one."""
         if not fitted:
-            return _scaling(output, loss, targets)
+            return choose_scaling(output, loss, targets)
         if targets.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"y must have {self.n_outputs_} columns, as in the first fit; got {targets.shape[1]}. Fit anew, with"
@@ -450,7 +444,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         if continues:
             self._check_reach(targets, output, loss, scaling)
         if isinstance(loss, GaussianLoss):
-            loss = _scaled_loss(loss, scaling[1])
+            loss = scaled_loss(loss, scaling[1])
         scaled = (targets - scaling[0]) / scaling[1]
         return self._make_supervised_problem(X, scaled, output, loss, weights, tangents, continues)
 
@@ -494,7 +488,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         likelihood = -np.inf
         for number in range(self.max_covariance_updates):
             record = self._record()
-            loss = _scaled_loss(GaussianLoss(self.noise_covariance_), self._scaling[1])
+            loss = scaled_loss(GaussianLoss(self.noise_covariance_), self._scaling[1])
             part = f"covariance {number + 1}"
             result = self._train(
                 replace(problem, loss=loss), X, continues=True, start=self.theta_, seed_given=seed, part=part
@@ -524,75 +518,3 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _log_likelihood(self, problem: Problem, targets: FloatArray, covariance: FloatArray) -> float:
         residual = targets - self._predict_columns(problem.X)
         return GaussianLoss(covariance).log_likelihood(residual, problem.sample_weight)
-
-
-def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | None = None) -> float:
-    """Return scikit-learn's R², averaged over targets, of numbers of any size: no square overflows or vanishes.
-
-    Parameters
-    ----------
-    y, predicted : arrays of shape (n_samples,) or (n_samples, n_targets)
-    sample_weight : array of shape (n_samples,), default=None
-
-    Returns
-    -------
-    float
-        −∞ where it is less than any number.
-    """
-    from sklearn.metrics import r2_score  # loads packages that `import rhohat` does without
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        targets = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
-        if sample_weight is not None:
-            counting = sample_weight > 0
-            targets, predicted, sample_weight = targets[counting], predicted[counting], sample_weight[counting]
-        largest = np.finfo(np.float64).max
-        # In units of a power of two near the largest number of each target, which changes no bit.
-        exponents = np.frexp(np.abs(targets).max(axis=0))[1]
-        scaled = np.ldexp(predicted, -exponents).clip(-largest, largest)
-        return float(r2_score(np.ldexp(targets, -exponents), scaled, sample_weight=sample_weight))
-
-
-def _scaled_loss(loss: GaussianLoss, scale: FloatArray) -> GaussianLoss:
-    """Return the loss for targets that are divided by `scale`, its Σ being in their own units."""
-    loss.check_targets(np.empty((1, len(scale))))
-    return GaussianLoss(loss.covariance / np.outer(scale, scale))
-
-
-def _warn_of_units(targets: FloatArray) -> None:
-    """Warn of targets whose squares are so large or small that weight decay and tolerance mean nothing beside them."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        deviations = targets.std(axis=0)
-    low, high = _AT_EASE
-    unusual = deviations[(deviations > 0) & ((deviations < low) | (deviations > high))]
-    if len(unusual):
-        warnings.warn(
-            f"y has a standard deviation of {unusual[0]:.3g}. The squared error is in squares of its units, and"
-            " weight_decay and tol suit targets that vary by about 1, so the fit may be poor; standardise y, as with"
-            " sklearn.compose.TransformedTargetRegressor.",
-            stacklevel=3,
-        )
-
-
-def _scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return shift and scale, of shape (n_targets,): (targets − shift) / scale suits the output's range.
-
-    Targets stay as they are where the output has no two bounds, where its units depend on one another, as those of
-    softmax do, and where the loss says itself what targets mean.
-    """
-    low, high = output.bounds
-    if not (np.isfinite(low) and np.isfinite(high) and output.monotonic) or loss.contains is not None:
-        return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
-    smallest, largest = targets.min(axis=0), targets.max(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        width = largest - smallest
-        scale = np.where(width > 0, width, 1) / ((_INNER[1] - _INNER[0]) * (high - low))
-        shift = smallest - scale * (low + _INNER[0] * (high - low))
-        reached = np.array([[low], [high]]) * scale + shift
-    if not np.isfinite(reached).all():
-        column = int(np.argmin(np.isfinite(reached).all(axis=0)))
-        raise ValueError(
-            f"y ranges from {smallest[column]:.3g} to {largest[column]:.3g}, and a range that has room beyond both"
-            f" ends, as output_activation={output.name!r} needs it, is more than float64 holds; divide y by a constant."
-        )
-    return shift, scale

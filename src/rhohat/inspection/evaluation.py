@@ -17,7 +17,7 @@ from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.regressor import r_squared
+from rhohat.estimators.target_scaling import r_squared
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
 from rhohat.models.pipelines import (

@@ -1,0 +1,94 @@
+"""Targets of a regression in the units of the outputs, and how well they are predicted."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array
+
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.activations import Activation
+from rhohat.terms.losses import GaussianLoss, Loss
+
+__all__ = ["choose_scaling", "r_squared", "scaled_loss", "warn_of_units"]
+
+
+#: Targets fill this part of a bounded output's range: at its ends units would have to saturate.
+_INNER = (0.1, 0.9)
+
+#: Standard deviations of targets with which weight decay and tolerance go together, whatever their units.
+_AT_EASE = (0.1, 1000)
+
+
+def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | None = None) -> float:
+    """Return scikit-learn's R², averaged over targets, of numbers of any size: no square overflows or vanishes.
+
+    Parameters
+    ----------
+    y, predicted : arrays of shape (n_samples,) or (n_samples, n_targets)
+    sample_weight : array of shape (n_samples,), default=None
+
+    Returns
+    -------
+    float
+        −∞ where it is less than any number.
+    """
+    from sklearn.metrics import r2_score  # loads packages that `import rhohat` does without
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        targets = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        if sample_weight is not None:
+            counting = sample_weight > 0
+            targets, predicted, sample_weight = targets[counting], predicted[counting], sample_weight[counting]
+        largest = np.finfo(np.float64).max
+        # In units of a power of two near the largest number of each target, which changes no bit.
+        exponents = np.frexp(np.abs(targets).max(axis=0))[1]
+        scaled = np.ldexp(predicted, -exponents).clip(-largest, largest)
+        return float(r2_score(np.ldexp(targets, -exponents), scaled, sample_weight=sample_weight))
+
+
+def scaled_loss(loss: GaussianLoss, scale: FloatArray) -> GaussianLoss:
+    """Return the loss for targets that are divided by `scale`, its Σ being in their own units."""
+    loss.check_targets(np.empty((1, len(scale))))
+    return GaussianLoss(loss.covariance / np.outer(scale, scale))
+
+
+def warn_of_units(targets: FloatArray) -> None:
+    """Warn of targets whose squares are so large or small that weight decay and tolerance mean nothing beside them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviations = targets.std(axis=0)
+    low, high = _AT_EASE
+    unusual = deviations[(deviations > 0) & ((deviations < low) | (deviations > high))]
+    if len(unusual):
+        warnings.warn(
+            f"y has a standard deviation of {unusual[0]:.3g}. The squared error is in squares of its units, and"
+            " weight_decay and tol suit targets that vary by about 1, so the fit may be poor; standardise y, as with"
+            " sklearn.compose.TransformedTargetRegressor.",
+            stacklevel=3,
+        )
+
+
+def choose_scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return shift and scale, of shape (n_targets,): (targets − shift) / scale suits the output's range.
+
+    Targets stay as they are where the output has no two bounds, where its units depend on one another, as those of
+    softmax do, and where the loss says itself what targets mean.
+    """
+    low, high = output.bounds
+    if not (np.isfinite(low) and np.isfinite(high) and output.monotonic) or loss.contains is not None:
+        return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
+    smallest, largest = targets.min(axis=0), targets.max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = largest - smallest
+        scale = np.where(width > 0, width, 1) / ((_INNER[1] - _INNER[0]) * (high - low))
+        shift = smallest - scale * (low + _INNER[0] * (high - low))
+        reached = np.array([[low], [high]]) * scale + shift
+    if not np.isfinite(reached).all():
+        column = int(np.argmin(np.isfinite(reached).all(axis=0)))
+        raise ValueError(
+            f"y ranges from {smallest[column]:.3g} to {largest[column]:.3g}, and a range that has room beyond both"
+            f" ends, as output_activation={output.name!r} needs it, is more than float64 holds; divide y by a constant."
+        )
+    return shift, scale
