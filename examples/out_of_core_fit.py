@@ -33,9 +33,7 @@ def main() -> None:
             max_iter=100,
             random_state=0,
             memory_limit="256 MB",  # what it will hold is printed before it starts
-            checkpoint=folder / "checkpoints",
-            checkpoint_every="10 s",
-            resume=True,
+            checkpoint=rhohat.Checkpoint(folder / "checkpoints", every="10 s", resume=True),
             verbose=20,
         )
         warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are enough to see edges

@@ -1,6 +1,6 @@
 """What ARCHITECTURE.md promises to whoever adds something: parts defined out here work in the estimators."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from rhohat import (
     Adam,
+    Checkpoint,
     Contraction,
     ContractiveAutoencoder,
     DeepAutoencoder,
@@ -401,10 +402,10 @@ def test_layers_that_the_package_does_not_know_train_and_are_resumed(kind, solve
         if state.iteration == 7:
             raise RuntimeError
 
-    kept = {"checkpoint": tmp_path, "checkpoint_every": 1}
+    kept = Checkpoint(tmp_path, every=1)
     with pytest.raises(RuntimeError):
-        kind(**settings, **kept, callbacks=[break_off]).fit(X, y)
-    resumed = kind(**settings, **kept, resume=True).fit(X, y)  # θ was saved
+        kind(**settings, checkpoint=kept, callbacks=[break_off]).fit(X, y)
+    resumed = kind(**settings, checkpoint=replace(kept, resume=True)).fit(X, y)  # θ was saved
     np.testing.assert_array_equal(resumed.theta_, model.theta_)
 
 

@@ -37,6 +37,7 @@ from rhohat.estimators import (
 )
 from rhohat.inspection.evaluation import Evaluation, evaluate
 from rhohat.common.exceptions import CheckpointError, ClusterError, ModelFileError
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.inspection.gabor import gabor_fit
 from rhohat.checking.gradcheck import GradientCheck, check_gradient
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
@@ -52,6 +53,7 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adam",
+    "Checkpoint",
     "CheckpointError",
     "ClusterError",
     "ConjugateGradient",

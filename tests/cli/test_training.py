@@ -324,6 +324,12 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
         (["images.npy", "-o", "m.safetensors", "--hidden", "many"], 2, "must be a number of units"),
         (["images.npy", "-o", "m.safetensors", "--hidden", "4,3"], 2, "sparse has one hidden layer; got 4,3"),
         (["images.npy", "-o", "m.safetensors", "--resume"], 2, "needs --checkpoint DIR"),
+        (["images.npy", "-o", "m.safetensors", "--checkpoint-every", "soon"], 2, "or a time such as '30 s'"),
+        (
+            ["images.npy", "-o", "m.safetensors", "--checkpoint", "state", "--checkpoint-every", "0"],
+            2,
+            "every must be a number of iterations, at least 1",
+        ),
         (["images.npy", "-o", "m.safetensors", "--set", "n_topics=3"], 2, "has no parameter 'n_topics'; it has"),
         (["images.npy", "-o", "m.safetensors", "--set", "solver=Atom(1)"], 2, "'Atom' in 'Atom(1)' is no part"),
         (
@@ -373,6 +379,15 @@ def test_a_fit_that_fails_leaves_no_model(invoke, tmp_path):
     assert result.exit_code == 1
     assert "error: no model was written" in sentence(result.stderr)
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_checkpoints_of_an_earlier_training_are_kept_or_resumed(run, invoke, images, tmp_path):
+    arguments = ("train", images, "-o", "m.safetensors", "--checkpoint", "state", *QUICK)
+    run(*arguments)
+    refused = invoke(*arguments)
+    assert refused.exit_code == 1
+    assert "state holds checkpoints of an earlier fit; set --resume to go on with that" in sentence(refused.stderr)
+    assert "going on from state/checkpoint-" in invoke(*arguments, "--resume").stderr
 
 
 def test_pictures_are_cut_into_patches_first(invoke, tmp_path):

@@ -1,6 +1,7 @@
 """Parameters of parameters go by nested names, as scikit-learn's searches ask for."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rhohat import (
     LBFGS,
     SGD,
     Adam,
+    Checkpoint,
     DeepAutoencoder,
     DenoisingAutoencoder,
     FeedforwardClassifier,
@@ -71,6 +73,19 @@ def test_parameters_of_parts_are_listed_deep_only():
             "activation",
             ["tanh", LeakyReLU(0.3)],
         ),
+        (
+            SparseAutoencoder(checkpoint=Checkpoint("a", every=3)),
+            {"checkpoint__resume": True},
+            "checkpoint",
+            Checkpoint("a", every=3, resume=True),
+        ),
+        (SparseAutoencoder(checkpoint="auto"), {"checkpoint__every": 2}, "checkpoint", Checkpoint("auto", every=2)),
+        (
+            SparseAutoencoder(checkpoint=Path("a")),
+            {"checkpoint__every": 2, "checkpoint__resume": True},
+            "checkpoint",
+            Checkpoint(Path("a"), every=2, resume=True),
+        ),
         (SparseAutoencoder(penalties=L1Sparsity(0.1)), {"penalties__weight": 0.2}, "penalties", L1Sparsity(0.2)),
         (
             SparseAutoencoder(penalties=(L1Sparsity(0.1), WeightDecay(0.1))),
@@ -111,6 +126,8 @@ def test_parameters_of_layers_and_of_their_solvers_are_reached():
         (SparseAutoencoder(solver=Adam()), "solver__momentum", "'solver__momentum': .*solver has .*beta_1"),
         (SparseAutoencoder(), "n_components__x", "n_components is 25, which has no parameters of its own"),
         (SparseAutoencoder(), "corruption__q", "corruption is None, which has no parameters of its own; set it to an"),
+        (SparseAutoencoder(), "checkpoint__every", "checkpoint is None, which has no parameters of its own; set it to"),
+        (SparseAutoencoder(checkpoint="a"), "checkpoint__evry", "'checkpoint__evry': .*checkpoint has folder, every"),
         (SparseAutoencoder(), "output_activation__slope", "output_activation is 'auto', which has no parameters"),
         (SparseAutoencoder(), "solve__memory", "'solve__memory': SparseAutoencoder has activation, callbacks"),
         (SparseAutoencoder(), "solver__schedule__x", "'solver__schedule__x'"),

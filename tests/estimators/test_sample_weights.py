@@ -326,12 +326,12 @@ def test_weights_that_are_none_are_refused_before_work(model, weights, message, 
 
 def test_a_resumed_fit_has_to_have_the_same_weights(tmp_path):
     model = clone(AUTOENCODERS["sparse"]).set_params(checkpoint=tmp_path / "a").fit(X, sample_weight=WEIGHTS)
-    again = clone(model).set_params(resume=True).fit(X, sample_weight=WEIGHTS)
+    again = clone(model).set_params(checkpoint__resume=True).fit(X, sample_weight=WEIGHTS)
     np.testing.assert_array_equal(again.theta_, model.theta_)
     with pytest.raises(ValueError, match="sample_weight"):
-        clone(model).set_params(resume=True).fit(X)
+        clone(model).set_params(checkpoint__resume=True).fit(X)
     with pytest.raises(ValueError, match="the numbers in sample_weight are not the same"):
-        clone(model).set_params(resume=True).fit(X, sample_weight=WEIGHTS + 1)
+        clone(model).set_params(checkpoint__resume=True).fit(X, sample_weight=WEIGHTS + 1)
 
 
 def test_float32_stays_float32():

@@ -18,6 +18,7 @@ from rhohat import (
     LBFGS,
     SGD,
     Adam,
+    Checkpoint,
     ContractiveAutoencoder,
     DeepAutoencoder,
     DenoisingAutoencoder,
@@ -116,7 +117,7 @@ def same_fit(a, b):
 def test_a_fit_that_fails_in_the_middle_goes_on_to_the_same_bits(name, X, tmp_path):
     model = ALL[name]
     whole = fit(model, X)
-    same_fit(fit(model, X, checkpoint=tmp_path / "undisturbed", checkpoint_every=1), whole)
+    same_fit(fit(model, X, checkpoint=Checkpoint(tmp_path / "undisturbed", every=1)), whole)
     for number, last in enumerate((1, 3)):
         folder, calls = tmp_path / f"{number}", []
 
@@ -127,10 +128,10 @@ def test_a_fit_that_fails_in_the_middle_goes_on_to_the_same_bits(name, X, tmp_pa
 
         with pytest.raises(Enough):
             fit(set_callback(model, fail), X, checkpoint=folder)
-        resumed = fit(model, X, checkpoint=folder, resume=True, n_jobs=1)
+        resumed = fit(model, X, checkpoint=Checkpoint(folder, resume=True), n_jobs=1)
         same_fit(resumed, whole)
         # And once more, when all is done.
-        same_fit(fit(model, X, checkpoint=folder, resume=True), whole)
+        same_fit(fit(model, X, checkpoint=Checkpoint(folder, resume=True)), whole)
 
 
 @pytest.mark.parametrize("name", ["sparse", "adam", "stacked", "covariance"])
@@ -142,7 +143,7 @@ def test_a_seed_that_was_drawn_is_kept(name, X, tmp_path, monkeypatch):
     with pytest.raises(Enough):
         fit(set_callback(model, fail), X, checkpoint=tmp_path / "a")
     seed = Checkpoints(tmp_path / "a").newest()[0]["seed"]
-    resumed = fit(model, X, checkpoint=tmp_path / "a", resume=True)
+    resumed = fit(model, X, checkpoint=Checkpoint(tmp_path / "a", resume=True))
     for module in ("base", "regressor"):
         monkeypatch.setattr(f"rhohat.estimators.{module}.seed_from", lambda given: seed if given is None else given)
     same_fit(resumed, fit(model, X))
@@ -159,10 +160,10 @@ def test_a_fit_from_a_file_goes_on_in_memory_and_back(X, tmp_path):
     with open_rows(tmp_path / "rows.npy") as source:
         with pytest.raises(Enough):
             set_callback(model, fail).set_params(checkpoint=tmp_path / "a").fit(source)
-        same_fit(fit(model, X, checkpoint=tmp_path / "a", resume=True), whole)
+        same_fit(fit(model, X, checkpoint=Checkpoint(tmp_path / "a", resume=True)), whole)
         with pytest.raises(Enough):
             fit(set_callback(model, fail), X, checkpoint=tmp_path / "b")
-        same_fit(clone(model).set_params(checkpoint=tmp_path / "b", resume=True).fit(source), whole)
+        same_fit(clone(model).set_params(checkpoint=Checkpoint(tmp_path / "b", resume=True)).fit(source), whole)
 
 
 def test_a_fit_that_a_callback_stopped_goes_on(X, tmp_path):
@@ -170,11 +171,14 @@ def test_a_fit_that_a_callback_stopped_goes_on(X, tmp_path):
         model, folder = AUTOENCODERS[name], tmp_path / name
         stopped = fit(set_callback(model, lambda state: state.iteration == 2), X, checkpoint=folder)
         assert stopped.solver_status_ == "stopped"
-        same_fit(fit(model, X, checkpoint=folder, resume=True), fit(model, X))
+        same_fit(fit(model, X, checkpoint=Checkpoint(folder, resume=True)), fit(model, X))
 
 
 def test_without_a_checkpoint_a_fit_starts_and_says_so(X, tmp_path, capsys):
-    same_fit(fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path / "a", resume=True), fit(AUTOENCODERS["sparse"], X))
+    same_fit(
+        fit(AUTOENCODERS["sparse"], X, checkpoint=Checkpoint(tmp_path / "a", resume=True)),
+        fit(AUTOENCODERS["sparse"], X),
+    )
     assert capsys.readouterr().err == f"rhohat: no checkpoint in {tmp_path / 'a'} yet; the fit starts.\n"
 
 
@@ -194,20 +198,20 @@ def test_without_a_checkpoint_a_fit_starts_and_says_so(X, tmp_path, capsys):
 def test_other_settings_are_refused_by_name(changes, message, X, tmp_path):
     fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path)
     with pytest.raises(CheckpointError, match=rf"holds checkpoints of another fit: .*{message}"):
-        fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path, resume=True, **changes)
+        fit(AUTOENCODERS["sparse"], X, checkpoint=Checkpoint(tmp_path, resume=True), **changes)
 
 
 def test_a_setting_of_the_solver_is_named(X, tmp_path):
     fit(AUTOENCODERS["adam"], X, checkpoint=tmp_path)
     solver = Adam(batch_size=100, schedule="cosine", learning_rate=0.01)
     with pytest.raises(CheckpointError, match=r"solver\.learning_rate was 0\.001 there and is 0\.01 now"):
-        fit(AUTOENCODERS["adam"], X, checkpoint=tmp_path, resume=True, solver=solver)
+        fit(AUTOENCODERS["adam"], X, checkpoint=Checkpoint(tmp_path, resume=True), solver=solver)
 
 
 def test_another_estimator_is_refused(X, tmp_path):
     fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path)
     with pytest.raises(CheckpointError, match=r"class was 'SparseAutoencoder' there and is 'ContractiveAutoencoder'"):
-        fit(AUTOENCODERS["contractive"], X, checkpoint=tmp_path, resume=True)
+        fit(AUTOENCODERS["contractive"], X, checkpoint=Checkpoint(tmp_path, resume=True))
 
 
 @pytest.mark.parametrize(
@@ -220,9 +224,9 @@ def test_another_estimator_is_refused(X, tmp_path):
 def test_functions_are_told_apart_by_what_they_do(before, now, message, X, tmp_path):
     model = AUTOENCODERS["adam"]
     fit(model, X, solver=Adam(schedule=before), checkpoint=tmp_path)
-    fit(model, X, solver=Adam(schedule=before), checkpoint=tmp_path, resume=True)
+    fit(model, X, solver=Adam(schedule=before), checkpoint=Checkpoint(tmp_path, resume=True))
     with pytest.raises(CheckpointError, match=message):
-        fit(model, X, solver=Adam(schedule=now), checkpoint=tmp_path, resume=True)
+        fit(model, X, solver=Adam(schedule=now), checkpoint=Checkpoint(tmp_path, resume=True))
 
 
 class Secretive(WeightPenalty):
@@ -245,9 +249,9 @@ class Secretive(WeightPenalty):
 def test_settings_of_a_users_penalty_count(X, tmp_path):
     model = AUTOENCODERS["sparse"]
     whole = fit(model, X, penalties=[Secretive(2)], checkpoint=tmp_path)
-    same_fit(fit(model, X, penalties=[Secretive(2)], checkpoint=tmp_path, resume=True), whole)
+    same_fit(fit(model, X, penalties=[Secretive(2)], checkpoint=Checkpoint(tmp_path, resume=True)), whole)
     with pytest.raises(CheckpointError, match=r"penalties\[0\]\._power was 2 there and is 3 now"):
-        fit(model, X, penalties=[Secretive(3)], checkpoint=tmp_path, resume=True)
+        fit(model, X, penalties=[Secretive(3)], checkpoint=Checkpoint(tmp_path, resume=True))
 
 
 def test_what_changes_no_bit_is_not_compared(X, tmp_path):
@@ -259,7 +263,7 @@ def test_what_changes_no_bit_is_not_compared(X, tmp_path):
         {"n_jobs": 1},
         {"verbose": 1},
     ):
-        same_fit(fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path, resume=True, **changes), whole)
+        same_fit(fit(AUTOENCODERS["sparse"], X, checkpoint=Checkpoint(tmp_path, resume=True), **changes), whole)
 
 
 def test_another_order_of_the_rows_is_refused(X, tmp_path):
@@ -269,11 +273,11 @@ def test_another_order_of_the_rows_is_refused(X, tmp_path):
     model = clone(AUTOENCODERS["adam"]).set_params(checkpoint=tmp_path / "a", max_iter=1)
     with open_rows(tmp_path / "rows.npy") as source:
         limited = model.set_params(memory_limit="12 MB").fit(source)
-        same_fit(clone(model).set_params(resume=True, n_jobs=1).fit(source), limited)
+        same_fit(clone(model).set_params(checkpoint__resume=True, n_jobs=1).fit(source), limited)
         with pytest.raises(CheckpointError, match="order"):
-            clone(model).set_params(resume=True, memory_limit="50 MB").fit(source)
+            clone(model).set_params(checkpoint__resume=True, memory_limit="50 MB").fit(source)
     with pytest.raises(CheckpointError, match="order"):
-        clone(model).set_params(resume=True).fit(X)
+        clone(model).set_params(checkpoint__resume=True).fit(X)
 
 
 def test_other_data_are_refused(X, tmp_path):
@@ -281,16 +285,16 @@ def test_other_data_are_refused(X, tmp_path):
     other = X.copy()
     other[1234, 3] = np.nextafter(other[1234, 3], 1)
     with pytest.raises(CheckpointError, match="the numbers in X are not the same"):
-        fit(AUTOENCODERS["sparse"], other, checkpoint=tmp_path / "a", resume=True)
+        fit(AUTOENCODERS["sparse"], other, checkpoint=Checkpoint(tmp_path / "a", resume=True))
     with pytest.raises(CheckpointError, match=r"X\.shape\[0\] was 2300 there and is 2299 now"):
-        fit(AUTOENCODERS["sparse"], X[:-1], checkpoint=tmp_path / "a", resume=True)
+        fit(AUTOENCODERS["sparse"], X[:-1], checkpoint=Checkpoint(tmp_path / "a", resume=True))
     model = SUPERVISED["classifier"]
     fit(model, X, checkpoint=tmp_path / "b")
     y = targets(model, X)
     y[5] = (y[5] + 1) % 3
     with pytest.raises(CheckpointError, match="the numbers in y are not the same"):
-        clone(model).set_params(checkpoint=tmp_path / "b", resume=True).fit(X, y)
-    model = clone(model).set_params(checkpoint=tmp_path / "b", resume=True)
+        clone(model).set_params(checkpoint=Checkpoint(tmp_path / "b", resume=True)).fit(X, y)
+    model = clone(model).set_params(checkpoint=Checkpoint(tmp_path / "b", resume=True))
     with pytest.raises(CheckpointError, match="sample_weight"):
         model.fit(X, targets(model, X), sample_weight=np.full(len(X), 2.0))
 
@@ -298,7 +302,8 @@ def test_other_data_are_refused(X, tmp_path):
 def test_earlier_checkpoints_are_not_overwritten(X, tmp_path):
     fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(CheckpointError, match="set resume=True to go on with that, name another folder, or delete"):
+    message = r"set checkpoint=Checkpoint\(folder, resume=True\) to go on with that, name another folder, or delete"
+    with pytest.raises(CheckpointError, match=message):
         fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -310,12 +315,6 @@ def test_solvers_that_cannot_be_resumed_are_refused(X, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("every", ["soon", "5 years", "-1 s", 0, ""])
-def test_checkpoint_every_is_checked(every, X):
-    with pytest.raises(ValueError, match="checkpoint_every"):
-        fit(AUTOENCODERS["sparse"], X, checkpoint_every=every)
-
-
 def test_times_count_from_checkpoint_to_checkpoint(X, tmp_path):
     seen = []
 
@@ -323,7 +322,7 @@ def test_times_count_from_checkpoint_to_checkpoint(X, tmp_path):
         seen.append(Checkpoints(tmp_path / "a").paths()[0].name)
         time.sleep(0.15)
 
-    fit(set_callback(AUTOENCODERS["sparse"], look), X, checkpoint=tmp_path / "a", checkpoint_every="0.5 s")
+    fit(set_callback(AUTOENCODERS["sparse"], look), X, checkpoint=Checkpoint(tmp_path / "a", every="0.5 s"))
     assert 2 < len(set(seen)) < len(seen)
 
 
@@ -361,7 +360,7 @@ def test_ctrl_c_leaves_a_complete_checkpoint(name, X, tmp_path):
     assert not hasattr(model, "coefs_")
     record, _ = Checkpoints(tmp_path).newest()
     assert record["run"]["n_iter"] >= 2
-    same_fit(fit(AUTOENCODERS[name], X, checkpoint=tmp_path, resume=True), fit(AUTOENCODERS[name], X))
+    same_fit(fit(AUTOENCODERS[name], X, checkpoint=Checkpoint(tmp_path, resume=True)), fit(AUTOENCODERS[name], X))
 
 
 def test_ctrl_c_while_the_state_changes_waits_until_it_is_whole(X, tmp_path, monkeypatch):
@@ -385,7 +384,7 @@ def test_ctrl_c_while_the_state_changes_waits_until_it_is_whole(X, tmp_path, mon
         assert model.solver_status_ == "interrupted"
         record, _ = Checkpoints(tmp_path / name).newest()
         assert record["run"].get("step", record["run"]["n_iter"]) == {"adam": 5, "sparse": 9}[name]
-        same_fit(clone(model).set_params(resume=True).fit(X), whole)
+        same_fit(clone(model).set_params(checkpoint__resume=True).fit(X), whole)
 
 
 def test_an_error_while_the_state_changes_writes_no_mixture(X, tmp_path, monkeypatch):
@@ -404,7 +403,7 @@ def test_an_error_while_the_state_changes_writes_no_mixture(X, tmp_path, monkeyp
             patch.setattr(target, method, fail)
             with pytest.raises(Enough):
                 fit(AUTOENCODERS[name], X, checkpoint=tmp_path / name, n_jobs=1)
-        same_fit(fit(AUTOENCODERS[name], X, checkpoint=tmp_path / name, resume=True), whole)
+        same_fit(fit(AUTOENCODERS[name], X, checkpoint=Checkpoint(tmp_path / name, resume=True)), whole)
 
 
 @pytest.mark.parametrize("n_corruptions", [1, 2])
@@ -431,7 +430,7 @@ def test_ctrl_c_between_two_stages_keeps_those_that_are_finished(n_corruptions, 
     assert [done["stage"] for done in record["finished"]] == ["warm-up on 1000 rows", "corruption 0"][:n_corruptions]
     assert model.n_iter_ == (0 if n_corruptions == 1 else model.max_iter)
     assert model.warm_up_evaluations_ == whole.warm_up_evaluations_
-    same_fit(clone(model).set_params(resume=True).fit(X), whole)
+    same_fit(clone(model).set_params(checkpoint__resume=True).fit(X), whole)
 
 
 @pytest.mark.parametrize("name", ["sparse", "adam", "classifier", "covariance", "stacked classifier"])
@@ -439,13 +438,13 @@ def test_an_interrupted_warm_start_goes_on_from_its_checkpoint(name, X, tmp_path
     model = set_callback(ALL[name], interrupt_at(3)).set_params(warm_start=True, checkpoint=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, targets(model, X))
-    assert "With resume=True, fit goes on from the checkpoint" in model.solver_message_
+    assert "With checkpoint=Checkpoint(folder, resume=True), fit goes on from the checkpoint" in model.solver_message_
     model.set_params(callbacks=None)
-    with pytest.raises(CheckpointError, match="set resume=True"):
+    with pytest.raises(CheckpointError, match=r"set checkpoint=Checkpoint\(folder, resume=True\)"):
         model.fit(X, targets(model, X))
     if name == "covariance":  # of which the part that was interrupted is one of several
         model = clone(model)
-    same_fit(model.set_params(resume=True).fit(X, targets(model, X)), fit(ALL[name], X))
+    same_fit(model.set_params(checkpoint__resume=True).fit(X, targets(model, X)), fit(ALL[name], X))
 
 
 def test_ctrl_c_in_the_warm_up_records_no_iterations_over_all_rows(X):
@@ -475,14 +474,11 @@ def test_a_fit_that_ends_before_it_begins_leaves_no_lock(X, tmp_path, monkeypatc
     model.fit(X)
 
 
-def test_resuming_needs_a_folder(X):
-    for parameters in ({"resume": True}, {"checkpoint": ""}):
-        with pytest.raises(ValueError, match="checkpoint"):
-            fit(AUTOENCODERS["sparse"], X, **parameters)
-
-
 def test_layers_may_have_checkpoints_of_their_own(X, tmp_path):
-    layers = [SparseAutoencoder(n_components=n, max_iter=4, checkpoint=tmp_path / f"{n}", resume=True) for n in (5, 3)]
+    layers = [
+        SparseAutoencoder(n_components=n, max_iter=4, checkpoint=Checkpoint(tmp_path / f"{n}", resume=True))
+        for n in (5, 3)
+    ]
     stack = StackedAutoencoder(layers, random_state=0)
     same = clone(stack).fit(X)
     np.testing.assert_array_equal(clone(stack).fit(X).theta_, same.theta_)
@@ -490,19 +486,19 @@ def test_layers_may_have_checkpoints_of_their_own(X, tmp_path):
 
 
 def test_a_stack_says_once_that_it_starts(X, tmp_path, capsys):
-    fit(SUPERVISED["stacked classifier"], X, checkpoint=tmp_path, resume=True)
+    fit(SUPERVISED["stacked classifier"], X, checkpoint=Checkpoint(tmp_path, resume=True))
     assert capsys.readouterr().err.count("the fit starts") == 1
 
 
 PRESSED = """
 import sys, warnings
 import numpy as np
-from rhohat import Adam, DenoisingAutoencoder
+from rhohat import Adam, Checkpoint, DenoisingAutoencoder
 
 warnings.simplefilter("ignore")
 X = np.random.default_rng(0).random((20_000, 50))
 model = DenoisingAutoencoder(n_components=40, solver=Adam(batch_size=50), max_iter=10**6, warm_start=True,
-                             random_state=0, checkpoint=sys.argv[1], checkpoint_every="1 h")
+                             random_state=0, checkpoint=Checkpoint(sys.argv[1], every="1 h"))
 try:
     print("ready", flush=True)
     model.fit(X)
@@ -542,7 +538,7 @@ def test_a_learning_rate_that_is_too_high_is_named_as_the_cause(X, tmp_path):
     assert model.solver_status_ == "not_finite"
     assert "Lower learning_rate (now 1e+200)" in model.solver_message_
     assert np.all(np.isfinite(model.theta_))
-    same_fit(clone(model).set_params(resume=True).fit(X), model)
+    same_fit(clone(model).set_params(checkpoint__resume=True).fit(X), model)
 
 
 def test_data_that_are_too_large_are_named_as_the_cause(X):
@@ -587,11 +583,11 @@ def test_a_full_disk_is_an_error_at_the_first_checkpoint(X, tmp_path, limit_file
 def test_a_disk_that_fills_up_later_does_no_harm_to_the_fit(X, tmp_path, limit_files):
     model = set_callback(AUTOENCODERS["sparse"], lambda state: limit_files(1000) if state.iteration == 3 else None)
     with pytest.warns(CheckpointWarning, match="The fit goes on; the last checkpoint stays as it is"):
-        fitted = fit(model, X, checkpoint=tmp_path, checkpoint_every=1)
+        fitted = fit(model, X, checkpoint=Checkpoint(tmp_path, every=1))
     whole = fit(AUTOENCODERS["sparse"], X)
     same_fit(fitted, whole)
     limit_files(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    same_fit(fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path, resume=True), whole)
+    same_fit(fit(AUTOENCODERS["sparse"], X, checkpoint=Checkpoint(tmp_path, resume=True)), whole)
 
 
 READ_ONLY = """
@@ -641,7 +637,7 @@ MANY = np.random.default_rng(0).random((6000, 40))
 
 def fit_to_be_killed(name, folder):
     warnings.simplefilter("ignore")
-    model = clone(KILLED[name]).set_params(checkpoint=folder, checkpoint_every=2, resume=True, n_jobs=1)
+    model = clone(KILLED[name]).set_params(checkpoint=Checkpoint(folder, every=2, resume=True), n_jobs=1)
     np.save(folder + ".npy", model.fit(MANY).theta_)
 
 

@@ -140,10 +140,10 @@ def test_its_training_is_resumed_to_the_same_bits(parts, X, tmp_path):
         if state.iteration == 2:
             raise RuntimeError
 
-    kept = {"checkpoint": tmp_path, "checkpoint_every": 1}
+    kept = rhohat.Checkpoint(tmp_path, every=1)
     with pytest.raises(RuntimeError):
-        make(parts, **kept, callbacks=[break_off]).fit(X)
-    resumed = make(parts, **kept, resume=True).fit(X)[-1]
+        make(parts, checkpoint=kept, callbacks=[break_off]).fit(X)
+    resumed = make(parts, checkpoint=kept, checkpoint__resume=True).fit(X)[-1]
     np.testing.assert_array_equal(resumed.theta_, expected.theta_)
 
 

@@ -83,7 +83,7 @@ class _Commands(TyperGroup):
 #: What the library says to those who write Python, and how the same is said here.
 _TRANSLATIONS = {
     "raise max_iter, raise tol (now": "raise --max-iter or the tolerance (--set tol=...; now",
-    "resume=True": "--resume",
+    "checkpoint=Checkpoint(folder, resume=True)": "--resume",
     "skip_unreadable=True": "--skip-unreadable",
     "image_axis=": "--image-axis ",
     "checkpoint=": "--checkpoint ",

@@ -25,6 +25,7 @@ from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
 from rhohat.estimators import SparseAutoencoder
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.models.components import ESTIMATORS, transformers
 from rhohat.models.model_file import save
 from rhohat.models.pipelines import estimator_of, fit_model, is_pipeline, suggest_preprocessing
@@ -163,8 +164,6 @@ def train(
     check_writable(output, data, *([] if labels is None else [labels]), endings=(".safetensors",))
     if history is not None:
         check_writable(history, data, endings=tuple(_HISTORIES), option="--history")
-    if resume and checkpoint is None:
-        raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
     _check_options(data, columns, drop)
     _check_targets(estimator, labels, target)
     given = {
@@ -179,9 +178,7 @@ def train(
         "n_jobs": jobs,
         "random_state": seed,
         "memory_limit": memory_limit,
-        "checkpoint": checkpoint,
-        "checkpoint_every": _as_count(checkpoint_every),
-        "resume": resume or None,
+        "checkpoint": _checkpoint(checkpoint, checkpoint_every, resume),
     }
     with (
         FitProgress(quiet=quiet) as progress,
@@ -225,8 +222,16 @@ def train(
     _print_summary(model, output, rows.shape, as_json=as_json, quiet=quiet)
 
 
-def _as_count(text: str) -> int | str:
-    return int(text) if text.strip().isdecimal() else text
+def _checkpoint(folder: Path | None, every: str, resume: bool) -> Checkpoint | None:
+    """Return where and how often the state is written, or None; raise for options that contradict one another."""
+    if resume and folder is None:
+        raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
+    count_or_time = int(every) if every.strip().isdecimal() else every
+    try:
+        asked = Checkpoint(Path() if folder is None else folder, count_or_time, resume)  # which checks the text
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
+    return None if folder is None else asked
 
 
 @contextmanager
@@ -346,7 +351,7 @@ def _sizes(hidden: str | None) -> list[int] | None:
 
 
 #: Parameters by which a stack does its part of the fit, or passes something on; each layer gets its own of the stack.
-_OF_THE_STACK = {"random_state", "engine", "memory_limit", "checkpoint", "checkpoint_every", "resume"}
+_OF_THE_STACK = {"random_state", "engine", "memory_limit", "checkpoint"}
 _OF_THE_FINE_TUNING = {"penalties", "corruption"}  # which layers could have as well
 
 

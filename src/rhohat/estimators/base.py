@@ -11,7 +11,6 @@ from dataclasses import replace
 from importlib.metadata import version
 from numbers import Integral
 from os import PathLike
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -35,10 +34,10 @@ from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
+from rhohat.fitting.checkpoint_settings import Checkpoint, as_checkpoint
 from rhohat.fitting.forward import ForwardPass
 from rhohat.fitting.journal import (
     AS_IT_WAS,
-    CheckpointSchedule,
     Journal,
     describe,
     describe_estimator,
@@ -101,9 +100,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         "n_jobs": [None, Integral],
         "engine": [None, DaskEngine],
         "memory_limit": [None, Interval(Integral, 1, None, closed="left"), str],
-        "checkpoint": [None, str, PathLike],
-        "checkpoint_every": [Interval(Integral, 1, None, closed="left"), str],
-        "resume": ["boolean"],
+        "checkpoint": [None, str, PathLike, Checkpoint],
         "callbacks": ["array-like", None],
         "verbose": ["verbose"],
     }
@@ -118,9 +115,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     n_jobs: int | None
     engine: DaskEngine | None
     memory_limit: int | str | None
-    checkpoint: str | PathLike[str] | None
-    checkpoint_every: int | str
-    resume: bool
+    checkpoint: str | PathLike[str] | Checkpoint | None
     callbacks: Sequence[Callback] | None
     verbose: int
 
@@ -152,13 +147,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         super()._validate_params()
         if self.memory_limit is not None:
             as_bytes(self.memory_limit)
-        CheckpointSchedule(self.checkpoint_every)
-        if self.checkpoint is not None and not str(self.checkpoint):
-            raise ValueError("checkpoint must name a folder; got an empty path.")
-        if self.resume and self.checkpoint is None:
-            raise ValueError(
-                "resume=True needs to know from where: set checkpoint to the folder of the fit to go on with."
-            )
+        as_checkpoint(self.checkpoint)
         solver = getattr(self, "solver", None)  # a stack has none of its own
         if self.engine is not None and solver is not None and as_solver(solver).in_mini_batches:
             raise ValueError(
@@ -406,7 +395,9 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         settings = {"network": problem.network, "loss": problem.loss, "order": order_of_rows(problem, solver, memory)}
         rows = {name: getattr(problem, name) for name in ("X", "y", "sample_weight", "tangents")}
         # Where a fit goes on from what Ctrl-C has left, the checkpoint knows where it had started from.
-        settings["start"] = AS_IT_WAS if self.resume and self._was_interrupted() else start
+        checkpoint = as_checkpoint(self.checkpoint)
+        resumes = checkpoint is not None and checkpoint.resume
+        settings["start"] = AS_IT_WAS if resumes and self._was_interrupted() else start
         with self._open_journal(part, rows, settings) as journal:
             if journal.found:
                 start = None if journal.found["start"] is None else start
@@ -440,16 +431,17 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
 
     def _with_advice(self, result: SolverResult) -> SolverResult:
         """Return the result of an interrupted fit with a message that says how to go on."""
-        how = (
-            "fit goes on from there" if self.checkpoint is None else "with resume=True, fit goes on from the checkpoint"
-        )
-        return replace(result, message=f"{result.message} {how[0].upper()}{how[1:]}.")
+        how = "Fit goes on from there."
+        if self.checkpoint is not None:
+            how = "With checkpoint=Checkpoint(folder, resume=True), fit goes on from the checkpoint."
+        return replace(result, message=f"{result.message} {how}")
 
     def _check_resumable(self, solver: Solver) -> None:
         """Raise ValueError where checkpoints are asked for, and the solver cannot be resumed from them."""
-        if self.checkpoint is not None and not solver.resumable:
+        checkpoint = as_checkpoint(self.checkpoint)
+        if checkpoint is not None and not solver.resumable:
             raise ValueError(
-                f"checkpoint={str(self.checkpoint)!r} needs a solver whose state can be written, and that of"
+                f"checkpoint={str(checkpoint.folder)!r} needs a solver whose state can be written, and that of"
                 f" {type(solver).__name__} cannot; use 'lbfgs', 'gradient_descent', 'sgd' or 'adam'."
             )
 
@@ -465,13 +457,12 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         settings : mapping of str to object
             What makes the fit what it is, beside its data and the estimator's parameters.
         """
-        if self.checkpoint is None:
+        checkpoint = as_checkpoint(self.checkpoint)
+        if checkpoint is None:
             return Journal.of_nothing()
         described = {name: one if one is AS_IT_WAS else describe(one) for name, one in settings.items()}
         return Journal(
-            Path(self.checkpoint) / part,
-            CheckpointSchedule(self.checkpoint_every),
-            bool(self.resume),
+            checkpoint.of_part(part),
             {"rhohat": version("rhohat"), **describe_estimator(self), **described},
             lambda: {name: describe_rows(array) for name, array in rows.items()},
             part=self._is_part or bool(part),

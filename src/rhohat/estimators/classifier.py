@@ -26,6 +26,7 @@ from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.targets import check_labels
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.objective import Problem
 from rhohat.solvers import Callback, Solver, SolverResult, as_solver
@@ -462,9 +463,7 @@ class FeedforwardClassifier(BaseClassifier):
         n_jobs: int | None = None,
         engine: DaskEngine | None = None,
         memory_limit: int | str | None = None,
-        checkpoint: str | PathLike[str] | None = None,
-        checkpoint_every: int | str = "60 s",
-        resume: bool = False,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:

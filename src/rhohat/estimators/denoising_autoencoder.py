@@ -11,6 +11,7 @@ from rhohat.engines import DaskEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.documentation import document
 from rhohat.estimators.named_parts import AT_LEAST_1
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers.activations import Activation
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.corruption import Corruption
@@ -100,9 +101,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
         n_jobs: int | None = None,
         engine: DaskEngine | None = None,
         memory_limit: int | str | None = None,
-        checkpoint: str | PathLike[str] | None = None,
-        checkpoint_every: int | str = "60 s",
-        resume: bool = False,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:

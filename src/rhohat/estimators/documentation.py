@@ -74,16 +74,12 @@ memory_limit : int, str or None, default=None
     stack: by its layers). Hidden activations that do not fit are computed twice. Subsets of a warm-up take a quarter of
     it at most, the windows that mini-batches from files are shuffled in a third; smaller ones give another result.
     None: 1 GiB for hidden activations, 256 MB for a subset or the windows.
-checkpoint : path or None, default=None
-    Folder into which `fit` writes its state, so that it can be resumed after whatever ended it, a callback among that.
-    It must hold no checkpoint of an earlier fit, unless that is to be resumed: each fit has a folder of its own, so a
-    grid search has no use for it. `partial_fit` writes none. Solvers: "lbfgs", "gradient_descent", "sgd" and "adam".
-checkpoint_every : int or str, default="60 s"
-    How often: "30 s", "5 min"; or an integer, which counts iterations, and for mini-batches updates of θ.
-resume : bool, default=False
-    Whether to go on from the checkpoint, to the same bits as without interruption; refused where the data or a
-    parameter that matters is another. Where there is no checkpoint yet, the fit starts, and says so. The iteration that
-    was interrupted is done again, and callbacks are told of it again.
+checkpoint : path, Checkpoint or None, default=None
+    Folder into which `fit` writes its state once a minute, so that it can be resumed after whatever ended it, a
+    callback among that. ``Checkpoint(folder, every="5 min", resume=True)`` says how often, and goes on from the state
+    that is there, to the same bits as without interruption; see `Checkpoint`. The folder must hold no checkpoint of an
+    earlier fit, unless that is to be resumed: each fit has a folder of its own, so a grid search has no use for it.
+    `partial_fit` writes none. Solvers: "lbfgs", "gradient_descent", "sgd" and "adam".
 """,
     "fitted": """
 coefs_ : list of arrays of shape (s_l, s_{l+1})

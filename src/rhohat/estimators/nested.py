@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
+from rhohat.fitting.checkpoint_settings import as_checkpoint
 from rhohat.layers.activations import as_activation
 from rhohat.solvers import as_solver
 from rhohat.terms.corruption import as_corruption
@@ -75,7 +76,9 @@ class NestedParameters:
             if outer not in known:
                 raise _unknown(f"{outer}__{next(iter(changes))}", f"{type(self).__name__} has {', '.join(known)}")
             value = known[outer]
-            if isinstance(value, str) and value != "auto" and outer in _BY_NAME:
+            if outer == "checkpoint":  # which a path stands for
+                value = as_checkpoint(value)
+            elif isinstance(value, str) and value != "auto" and outer in _BY_NAME:
                 value = _BY_NAME[outer](value)
             setattr(self, outer, _changed(value, changes, outer))
         return self

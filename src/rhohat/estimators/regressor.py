@@ -24,6 +24,7 @@ from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.target_scaling import choose_scaling, r_squared, scaled_loss, warn_of_units
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.objective import Problem
 from rhohat.solvers import Callback, Solver, SolverResult
@@ -125,9 +126,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         n_jobs: int | None = None,
         engine: DaskEngine | None = None,
         memory_limit: int | str | None = None,
-        checkpoint: str | PathLike[str] | None = None,
-        checkpoint_every: int | str = "60 s",
-        resume: bool = False,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:

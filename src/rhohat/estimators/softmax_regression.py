@@ -10,6 +10,7 @@ from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers.activations import Activation
 from rhohat.layers.network import Network
 from rhohat.solvers import Callback, Solver
@@ -86,9 +87,7 @@ class SoftmaxRegression(BaseClassifier):
         n_jobs: int | None = None,
         engine: DaskEngine | None = None,
         memory_limit: int | str | None = None,
-        checkpoint: str | PathLike[str] | None = None,
-        checkpoint_every: int | str = "60 s",
-        resume: bool = False,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from os import PathLike
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from numpy.typing import ArrayLike
@@ -23,6 +22,7 @@ from rhohat.estimators.base import BaseNetwork, check_rows
 from rhohat.estimators.documentation import document
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
+from rhohat.fitting.checkpoint_settings import Checkpoint, as_checkpoint
 from rhohat.layers.activations import Activation
 from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Objective, Problem
@@ -37,9 +37,7 @@ class HasLayers:
     layers: Sequence[BaseAutoencoder] | None
     engine: DaskEngine | None
     memory_limit: int | str | None
-    checkpoint: str | PathLike[str] | None
-    checkpoint_every: int | str
-    resume: bool
+    checkpoint: str | PathLike[str] | Checkpoint | None
 
     #: Codes of a row source's rows that take more are kept in a file, not in memory.
     _most_bytes_of_codes: ClassVar[int] = 2**28
@@ -69,9 +67,9 @@ class HasLayers:
         """Return the parameters by which an estimator does a part of the fit as this one does it."""
         passed_on: dict[str, Any] = {"engine": self.engine, "memory_limit": self.memory_limit}
         passed_on = {name: value for name, value in passed_on.items() if value is not None}
-        if self.checkpoint is not None:
-            folder = Path(self.checkpoint) / part
-            passed_on |= {"checkpoint": folder, "checkpoint_every": self.checkpoint_every, "resume": self.resume}
+        checkpoint = as_checkpoint(self.checkpoint)
+        if checkpoint is not None:
+            passed_on["checkpoint"] = checkpoint.of_part(part)
         return passed_on
 
     def _codes(
@@ -173,9 +171,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         n_jobs: int | None = None,
         engine: DaskEngine | None = None,
         memory_limit: int | str | None = None,
-        checkpoint: str | PathLike[str] | None = None,
-        checkpoint_every: int | str = "60 s",
-        resume: bool = False,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
     ) -> None:
         self._store(locals())
 

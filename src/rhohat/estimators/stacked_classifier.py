@@ -23,6 +23,7 @@ from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0
 from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.stacked_autoencoder import HasLayers, StackedAutoencoder, check_layers
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.fitting.problems import check_solver
 from rhohat.layers.activations import Activation
 from rhohat.objective import Problem
@@ -131,9 +132,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         n_jobs: int | None = None,
         engine: DaskEngine | None = None,
         memory_limit: int | str | None = None,
-        checkpoint: str | PathLike[str] | None = None,
-        checkpoint_every: int | str = "60 s",
-        resume: bool = False,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int = 0,
     ) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from os import PathLike
 from pathlib import Path, PurePath
 from types import CodeType, TracebackType
 from typing import Any, Protocol, Self
@@ -20,16 +18,16 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import CheckpointError, CheckpointWarning
 from rhohat.data import RowSource, open_rows
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.fitting.checkpoints import Checkpoints
 from rhohat.solvers import RunState, SolverResult, as_solver
 
-__all__ = ["AS_IT_WAS", "CheckpointSchedule", "Journal", "describe", "describe_estimator", "describe_rows"]
+__all__ = ["AS_IT_WAS", "Journal", "describe", "describe_estimator", "describe_rows"]
 
 #: In the place of a setting that shall be that of the fit which is resumed.
 AS_IT_WAS = object()
 
 _SHORT_ARRAY = 16  # numbers, that are shown one by one
-_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 class Minimise(Protocol):
@@ -39,39 +37,6 @@ class Minimise(Protocol):
         """Return what the solver found."""
 
 
-@dataclasses.dataclass(frozen=True)
-class CheckpointSchedule:
-    """How often a checkpoint is written.
-
-    Parameters
-    ----------
-    every : int or str
-        Iterations, or updates of θ by mini-batches; or a time, such as "30 s", "5 min" or "1 h".
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-    """
-
-    every: int | str
-
-    def __post_init__(self) -> None:
-        if self.seconds is None and not (isinstance(self.every, int | np.integer) and self.every >= 1):
-            raise ValueError(
-                f"checkpoint_every must be a number of iterations, at least 1, or a time such as '30 s', '5 min' or"
-                f" '1 h'; got {self.every!r}."
-            )
-
-    @property
-    def seconds(self) -> float | None:
-        """The time between checkpoints, if it is one."""
-        if not isinstance(self.every, str):
-            return None
-        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*(s|min|h)\s*", self.every)
-        return float(found[1]) * _UNITS[found[2]] if found else None
-
-
 class Journal:
     """The record of a fit while it is under way, which may consist of several stages, one solver's run each.
 
@@ -79,10 +44,8 @@ class Journal:
 
     Parameters
     ----------
-    folder : path or None
-        For checkpoints; None keeps none.
-    schedule : CheckpointSchedule
-    resume : bool
+    checkpoint : Checkpoint or None
+        Where and how often checkpoints are written, and whether one is resumed; None keeps none.
     settings : dict
         What makes the fit what it is, as JSON holds it.
     data : callable
@@ -109,9 +72,7 @@ class Journal:
 
     def __init__(
         self,
-        folder: str | PathLike[str] | None,
-        schedule: CheckpointSchedule,
-        resume: bool,
+        checkpoint: Checkpoint | None,
         settings: dict[str, Any],
         data: Callable[[], dict[str, Any]],
         *,
@@ -120,8 +81,8 @@ class Journal:
         self.seed: int | None = None
         self.found: dict[str, Any] = {}
         self.interrupted: SolverResult | None = None
-        self._checkpoints = None if folder is None else Checkpoints(folder)
-        self._schedule, self._part = schedule, part
+        self._checkpoints = None if checkpoint is None else Checkpoints(checkpoint.folder)
+        self._asked, self._part = checkpoint, part
         self._identity: dict[str, Any] = settings
         self._record: dict[str, Any] = {}  # of the checkpoint that is resumed
         self._arrays: dict[str, FloatArray] = {}
@@ -132,13 +93,13 @@ class Journal:
         self._progress = 0
         #: When a checkpoint was written last, and how far the fit was then; None before the first.
         self._saved_at: tuple[float, tuple[int, str, int]] | None = None
-        if self._checkpoints is not None:
-            self._open(self._checkpoints, resume, data)
+        if checkpoint is not None and self._checkpoints is not None:
+            self._open(self._checkpoints, bool(checkpoint.resume), data)
 
     @classmethod
     def of_nothing(cls) -> Self:
         """Return a record that is not written."""
-        return cls(None, CheckpointSchedule(1), False, {}, dict)
+        return cls(None, {}, dict)
 
     @property
     def result(self) -> SolverResult | None:
@@ -243,8 +204,8 @@ class Journal:
             newest = checkpoints.newest()
             if newest is not None and not resume:
                 raise CheckpointError(
-                    f"{folder} holds checkpoints of an earlier fit; set resume=True to go on with that, name another"
-                    " folder, or delete this one."
+                    f"{folder} holds checkpoints of an earlier fit; set checkpoint=Checkpoint(folder, resume=True) to"
+                    " go on with that, name another folder, or delete this one."
                 )
             if newest is not None:
                 self._record, self._arrays = newest
@@ -274,12 +235,13 @@ class Journal:
         return len(self._finished), self._stage, -1 if self._capture is None else self._progress
 
     def _is_due(self) -> bool:
+        assert self._asked is not None
         if self._saved_at is None:
             return True
         when, (_, stage, progress) = self._saved_at
-        if self._schedule.seconds is not None:
-            return time.monotonic() - when >= self._schedule.seconds
-        return stage != self._stage or self._progress - progress >= int(self._schedule.every)
+        if self._asked.seconds is not None:
+            return time.monotonic() - when >= self._asked.seconds
+        return stage != self._stage or self._progress - progress >= int(self._asked.every)
 
     def _write_state(self) -> None:
         record: dict[str, Any] = {"finished": self._finished}
@@ -319,9 +281,7 @@ def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:
 
 
 #: Parameters that change no bit of what is learned, or only by what is described beside them.
-_FREE = {
-    "n_jobs", "engine", "callbacks", "verbose", "checkpoint", "checkpoint_every", "resume", "warm_start", "memory_limit"
-}  # fmt: skip
+_FREE = {"n_jobs", "engine", "callbacks", "verbose", "checkpoint", "warm_start", "memory_limit"}
 
 
 def describe_estimator(estimator: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sklearn.base import clone, is_classifier
 
 import rhohat
 from rhohat import (
+    Checkpoint,
     ClusterError,
     DenoisingAutoencoder,
     FeedforwardClassifier,
@@ -603,11 +604,11 @@ def test_a_scheduler_that_goes_away_in_mid_fit_leaves_a_checkpoint(separate, eng
         warnings.simplefilter("ignore")  # what Dask says of a connection that is gone
         with Client(address, set_as_default=False, timeout=30) as client:
             client.wait_for_workers(1, timeout=60)
-            model = estimator(engine=DaskEngine(client), checkpoint=tmp_path, checkpoint_every="1 h")
+            model = estimator(engine=DaskEngine(client), checkpoint=Checkpoint(tmp_path, every="1 h"))
             with pytest.raises(ClusterError, match="scheduler"):
                 model.set_params(callbacks=[kill_it]).fit(array)
     assert calls == [1, 2, 3, 4]
     record, _ = Checkpoints(tmp_path).newest()
     assert record["run"]["n_iter"] == 4
-    resumed = estimator(engine=engine, checkpoint=tmp_path, resume=True).fit(array)
+    resumed = estimator(engine=engine, checkpoint=Checkpoint(tmp_path, resume=True)).fit(array)
     np.testing.assert_array_equal(resumed.theta_, estimator(engine=engine).fit(array).theta_)

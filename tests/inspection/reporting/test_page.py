@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from rhohat import (
+    Checkpoint,
     DenoisingAutoencoder,
     FeedforwardClassifier,
     PatchNormalizer,
@@ -172,7 +173,7 @@ def test_a_page_names_files_without_their_folders(tmp_path, rng):
     np.savez(folder / "rows.npz", X=table.dropna().to_numpy())
     for name in ("rows.csv", "rows.parquet", "rows.npz"):
         with open_rows(folder / name, missing="drop" if name == "rows.csv" else "error") as rows:
-            model = fitted(rows, 2, checkpoint=str(folder / "states" / name))
+            model = fitted(rows, 2, checkpoint=Checkpoint(folder / "states" / name))
             for data in (rows, rows[3:30]):
                 for max_rows in (None, 7, 1):
                     page = report(model, data, max_rows=max_rows)

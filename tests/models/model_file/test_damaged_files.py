@@ -169,7 +169,11 @@ def no_last_step(record, arrays, metadata):
 
 
 def a_folder_to_write_into(record, arrays, metadata):
-    record["model"]["steps"][2][1]["parameters"] |= {"checkpoint": "/tmp/anywhere", "resume": True}  # noqa: S108
+    record["model"]["steps"][2][1]["parameters"]["checkpoint"] = "/tmp/anywhere"  # noqa: S108
+
+
+def a_former_parameter_in_another_place(record, arrays, metadata):
+    record["model"]["steps"][1][1]["parameters"]["checkpoint_every"] = "60 s"
 
 
 def something_else(record, arrays, metadata):
@@ -182,7 +186,8 @@ def something_else(record, arrays, metadata):
         (a_scale_of_nothing, "PatchNormalizer has a scale or a range that is not positive"),
         (a_scaler_of_other_columns, "ZCAWhitening makes 2 columns, and PatchNormalizer takes 6"),
         (no_last_step, "must end in a transformer or an estimator"),
-        (a_folder_to_write_into, "SparseAutoencoder has no parameters 'checkpoint', 'resume'"),
+        (a_folder_to_write_into, "SparseAutoencoder has no parameters 'checkpoint'"),
+        (a_former_parameter_in_another_place, "PatchNormalizer has no parameters 'checkpoint_every'"),
         (something_else, "its description has 'padding', which its kind does not know"),
     ],
 )
@@ -236,7 +241,12 @@ def test_another_safetensors_file_is_no_model(path):
 
 def test_a_checkpoint_is_no_model(tmp_path):
     rhohat.DenoisingAutoencoder(
-        n_components=2, solver="adam", max_iter=2, random_state=0, checkpoint=tmp_path, checkpoint_every=1, tol=1e9
+        n_components=2,
+        solver="adam",
+        max_iter=2,
+        random_state=0,
+        checkpoint=rhohat.Checkpoint(tmp_path, every=1),
+        tol=1e9,
     ).fit(np.random.default_rng(0).random((20, 4)))
     [path, *_] = tmp_path.glob("*.safetensors")
     with pytest.raises(ModelFileError, match="of the format 'rhohat checkpoint 1'"):

@@ -21,7 +21,7 @@ from rhohat.terms.penalties import WeightDecay
 from tests.models.model_file.models import KINDS, LABELS, TARGETS, X, fitted, outputs
 
 #: Attributes that are not saved, as they belong to a run.
-_OF_THE_RUN = {"callbacks", "engine", "checkpoint", "resume", "_is_part"}
+_OF_THE_RUN = {"callbacks", "engine", "checkpoint", "_is_part"}
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_what_belongs_to_a_run_is_left_behind(path, tmp_path):
         max_iter=2,
         random_state=np.random.default_rng(0),
         callbacks=[lambda state: None],
-        checkpoint=tmp_path / "checkpoints",
+        checkpoint=rhohat.Checkpoint(tmp_path / "checkpoints"),
     ).fit(X)
     loaded = round_trip(model, path)
     assert (loaded.callbacks, loaded.checkpoint, loaded.random_state) == (None, None, None)

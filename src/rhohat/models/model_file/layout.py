@@ -8,10 +8,12 @@ from typing import Any
 
 from rhohat.common.exceptions import ModelFileError
 
-__all__ = ["COUNTS", "OF_THE_RUN", "STATUS", "check_steps", "learned_shapes"]
+__all__ = ["COUNTS", "NO_LONGER", "OF_THE_RUN", "STATUS", "check_steps", "learned_shapes"]
 
 #: Parameters that say how a fit is carried out, where, and who is told; not what it learns.
-OF_THE_RUN = ("callbacks", "engine", "checkpoint", "resume")
+OF_THE_RUN = ("callbacks", "engine", "checkpoint")
+#: Parameters of estimators that files of earlier versions may have, and that said nothing of what a model has learned.
+NO_LONGER = ("checkpoint_every",)
 
 #: What scikit-learn's transformers have learned; others say it themselves, by an attribute `learned_shapes`.
 _LEARNED: dict[str, Mapping[str, Callable[[int], tuple[int, ...]]]] = {

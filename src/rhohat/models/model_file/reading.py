@@ -22,7 +22,7 @@ from rhohat.fitting.memory import MemoryPlan
 from rhohat.layers.activations import Activation
 from rhohat.layers.network import Network, dense_network
 from rhohat.models.components import COMPONENTS, ESTIMATORS, transformers
-from rhohat.models.model_file.layout import COUNTS, OF_THE_RUN, STATUS, check_steps, learned_shapes
+from rhohat.models.model_file.layout import COUNTS, NO_LONGER, OF_THE_RUN, STATUS, check_steps, learned_shapes
 from rhohat.solvers import MiniBatchState
 
 __all__ = ["Reader"]
@@ -86,6 +86,9 @@ class Reader:
     def _make(self, cls: type[Any], parameters: dict[str, Any], name: str) -> Any:
         """Return an object of a class with these settings, all of which the class must know."""
         known = set(signature(cls).parameters) - set(OF_THE_RUN)
+        if cls.__name__ in ESTIMATORS:
+            passed_over = set(NO_LONGER) - known
+            parameters = {key: value for key, value in parameters.items() if key not in passed_over}
         unknown = {key: None for key in parameters if key not in known}
         if unknown:
             raise ModelFileError(f"{cls.__name__} has no parameters {_listed(unknown)}.")

@@ -1,0 +1,97 @@
+"""What an estimator takes as `checkpoint`: where a fit writes its state, how often, and whether it resumes one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+__all__ = ["Checkpoint", "as_checkpoint"]
+
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often a fit writes its state, and whether it goes on from a state that is there.
+
+    Estimators take it as `checkpoint`. A path in its place stands for ``Checkpoint(path)``.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder into which `fit` writes its state. It is made if it is not there.
+    every : int or str, default="60 s"
+        How often the state is written: a time, such as "30 s", "5 min" or "1 h"; or an integer, at least 1, which
+        counts iterations, and for solvers by mini-batches updates of θ.
+    resume : bool, default=False
+        Whether `fit` goes on from the newest checkpoint in the folder, to the same bits as without interruption. It
+        refuses to where the data or a parameter that matters is another than in the checkpoint. Where there is no
+        checkpoint yet, the fit starts, and says so. The iteration that was interrupted is done again, and callbacks are
+        told of it again.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not as described.
+
+    Examples
+    --------
+    >>> from rhohat import Checkpoint, SparseAutoencoder
+    >>> autoencoder = SparseAutoencoder(checkpoint=Checkpoint("state", every="5 min"))
+    >>> autoencoder.set_params(checkpoint__resume=True).checkpoint
+    Checkpoint(folder='state', every='5 min', resume=True)
+    """
+
+    folder: str | PathLike[str]
+    every: int | str = "60 s"
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.folder, str | PathLike) or not isinstance(fspath(self.folder), str):
+            raise ValueError(f"checkpoint must name a folder, such as 'checkpoints'; got {self.folder!r}.")
+        if not fspath(self.folder):
+            raise ValueError("checkpoint must name a folder, such as 'checkpoints'; got an empty path.")
+        is_count = isinstance(self.every, int | np.integer) and not isinstance(self.every, bool) and self.every >= 1
+        if self.seconds is None and not is_count:
+            raise ValueError(
+                "every must be a number of iterations, at least 1, or a time such as '30 s', '5 min' or '1 h'; got"
+                f" {self.every!r}."
+            )
+        if not isinstance(self.resume, bool | np.bool_):
+            raise ValueError(f"resume must be True or False; got {self.resume!r}.")
+
+    @property
+    def seconds(self) -> float | None:
+        """The time between checkpoints in seconds; None where `every` counts iterations."""
+        if not isinstance(self.every, str):
+            return None
+        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*(s|min|h)\s*", self.every)
+        return float(found[1]) * _UNITS[found[2]] if found else None
+
+    def of_part(self, part: str) -> Self:
+        """Return the same for a part of a fit, whose folder is within this one.
+
+        Parameters
+        ----------
+        part : str
+            The name of its folder; "" is this folder itself.
+        """
+        return replace(self, folder=Path(self.folder) / part)
+
+
+def as_checkpoint(checkpoint: str | PathLike[str] | Checkpoint | None) -> Checkpoint | None:
+    """Return what an estimator was given as `checkpoint` as an object, or None where it keeps no checkpoints.
+
+    Raises
+    ------
+    ValueError
+        If it is no path of a folder.
+    """
+    if checkpoint is None or isinstance(checkpoint, Checkpoint):
+        return checkpoint
+    return Checkpoint(checkpoint)
