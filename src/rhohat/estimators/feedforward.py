@@ -219,6 +219,7 @@ class BaseFeedforward(BaseNetwork):
 
     def targets_in_order(self, y: Any) -> Any:
         """Return targets for the fitted network, with their columns in the order of the fit, where they have names."""
+        check_is_fitted(self)
         return with_columns_of_the_fit(y, getattr(self, "target_names_", None))
 
     def _names_of_targets(self, y: Any, X: ArrayLike | RowSource, *, fitted: bool) -> tuple[str, ...] | None:
