@@ -519,11 +519,12 @@ def test_ctrl_c_within_an_epoch_keeps_the_updates_done(tmp_path):
     assert process.stdout.readline() == "ready\n"
     while not Checkpoints(tmp_path).paths():
         time.sleep(0.02)
-    time.sleep(0.5)
+    before = Checkpoints(tmp_path).newest()[0]["run"]["step"]
+    time.sleep(0.5)  # for some updates more, however slow the machine is
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)[0] == "interrupted True\n"
     record, arrays = Checkpoints(tmp_path).newest()
-    assert record["run"]["step"] > 20
+    assert record["run"]["step"] > before
     assert np.isfinite(arrays["run theta"]).all()
 
 

@@ -1,10 +1,10 @@
 """Estimators: scikit-learn's contract on top of networks, objectives and solvers."""
 
-from rhohat.estimators.classifier import FeedforwardClassifier
 from rhohat.estimators.contractive_autoencoder import ContractiveAutoencoder
 from rhohat.estimators.deep_autoencoder import DeepAutoencoder
 from rhohat.estimators.denoising_autoencoder import DenoisingAutoencoder
-from rhohat.estimators.regressor import FeedforwardRegressor
+from rhohat.estimators.feedforward_classifier import FeedforwardClassifier
+from rhohat.estimators.feedforward_regressor import FeedforwardRegressor
 from rhohat.estimators.softmax_regression import SoftmaxRegression
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
 from rhohat.estimators.stacked_autoencoder import StackedAutoencoder

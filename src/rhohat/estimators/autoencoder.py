@@ -129,7 +129,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         rows = self._validate(X) if continues else check_rows(X)
         rows, weights = self._weigh(rows, sample_weight)
         problem = self._make_problem(rows, self._choose_network(rows, continues), weights)
-        result = self._train(problem, X, continues=continues, n_corruptions=self.n_corruptions)
+        start = self._start(problem.network, self.theta_ if continues else None, n_corruptions=self.n_corruptions)
+        result = self._train(problem, X, start, continues=continues)
         self._measure_mean_activation(problem)
         warn_unless_converged(result)
         self._warn_of_constant_codes(rows)
@@ -410,7 +411,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._all_callbacks()
         self._validate_params()
         ThreadEngine(self.n_jobs)
-        self._check_resumable(as_solver(self.solver))
+        self._fit()  # says what cannot be, before anything is trained
         row = np.full((1, n_features), 1 / n_features)  # one that any loss takes
         check_solver(self._make_problem(row, self._choose_network(row, continues=False)), as_solver(self.solver))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from importlib.metadata import version
+from functools import partial
 from numbers import Integral
 from os import PathLike
 from typing import Any, ClassVar, NamedTuple, Self
@@ -35,17 +34,13 @@ from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.fitting.checkpoint_settings import Checkpoint, as_checkpoint
+from rhohat.fitting.fit import Fit, Journals, Start
 from rhohat.fitting.forward import ForwardPass
 from rhohat.fitting.journal import (
-    AS_IT_WAS,
-    Journal,
-    describe,
     describe_estimator,
-    describe_rows,
 )
-from rhohat.fitting.memory import MemoryPlan, as_bytes, order_of_rows, plan_memory
+from rhohat.fitting.memory import MemoryPlan, as_bytes
 from rhohat.fitting.problems import corrupt
-from rhohat.fitting.training import Training, train
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.layers.network import INITIAL_WEIGHTS, Network, dense_network
@@ -354,16 +349,45 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
                 raise ValueError(f"penalties must be a sequence of Penalty objects; got {penalty!r} in it.")
         return penalties
 
+    def _fit(self, solver: Solver | None = None, **changed: Any) -> Fit:
+        """Return how the parameters ask for a fit, with some things changed."""
+        how: dict[str, Any] = {
+            "max_iter": self.max_iter,
+            "tol": self.tol,
+            "callbacks": self._all_callbacks(),
+            "n_jobs": self.n_jobs,
+            "cluster": self.engine,
+            "memory_limit": None if self.memory_limit is None else as_bytes(self.memory_limit),
+            "journals": self._journals(),
+        }
+        return Fit(as_solver(self.solver) if solver is None else solver, **{**how, **changed})
+
+    def _journals(self) -> Journals:
+        """Return where the parameters ask a fit to keep its journal."""
+        checkpoint = as_checkpoint(self.checkpoint)
+        return Journals(checkpoint, None if checkpoint is None else describe_estimator(self), self._is_part)
+
+    def _keep_seed(self, rows: Mapping[str, Any]) -> int:
+        """Return the seed of a fit that consists of several, see `Journals.keep_seed`."""
+        return self._journals().keep_seed(rows, lambda: seed_from(self.random_state))
+
+    def _start(self, network: Network, theta: FloatArray | None = None, seed: int | None = None, **how: Any) -> Start:
+        """Return where a fit starts: at θ, or where it is drawn; the seed is that given, or one by `random_state`."""
+        return Start(
+            theta,
+            draw_theta=partial(self._draw_theta, network),
+            draw_seed=lambda: seed_from(self.random_state) if seed is None else seed,
+            was_interrupted=self._was_interrupted(),
+            **how,
+        )
+
     def _train(
         self,
         problem: Problem,
         X: ArrayLike | RowSource,
+        start: Start,
         *,
         continues: bool,
-        n_corruptions: int = 1,
-        start: FloatArray | None = None,
-        seed_given: int | None = None,
-        part: str = "",
         also: Mapping[str, Any] | None = None,
     ) -> SolverResult:
         """Train the network, and take the result over as fitted attributes.
@@ -373,60 +397,23 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         problem : Problem
         X : array-like
             The rows as the user gave them, for their column names.
+        start : Start
         continues : bool
-            Whether to start from the fitted parameters.
-        n_corruptions : int, default=1
-        start : array of shape (n_parameters,), default=None
-            Where to start otherwise; None draws it.
-        seed_given : int, default=None
-            None takes it from `random_state`.
-        part : str, default=""
-            Names the folder within that of the checkpoints, where a fit trains several times.
+            Whether the fit goes on from an earlier one, whose columns are remembered.
         also : mapping, default=None
             What else to set as attributes, together with those.
         """
-        callbacks, solver = self._all_callbacks(), as_solver(self.solver)
-        self._check_resumable(solver)
-        memory = self._plan_memory(problem, solver)
-        if memory.limit is not None:
-            print(memory, file=sys.stderr)
-        if start is None and continues:
-            start = self.theta_
-        settings = {"network": problem.network, "loss": problem.loss, "order": order_of_rows(problem, solver, memory)}
-        rows = {name: getattr(problem, name) for name in ("X", "y", "sample_weight", "tangents")}
-        # Where a fit goes on from what Ctrl-C has left, the checkpoint knows where it had started from.
-        checkpoint = as_checkpoint(self.checkpoint)
-        resumes = checkpoint is not None and checkpoint.resume
-        settings["start"] = AS_IT_WAS if resumes and self._was_interrupted() else start
-        with self._open_journal(part, rows, settings) as journal:
-            if journal.found:
-                start = None if journal.found["start"] is None else start
-            seed = journal.keep_seed(lambda: seed_from(self.random_state) if seed_given is None else seed_given)
-            training = Training(
-                solver,
-                ThreadEngine(self.n_jobs),
-                seed,
-                max_iter=self.max_iter,
-                tol=self.tol,
-                callbacks=callbacks,
-                memory=memory,
-                journal=journal,
-                cluster=self.engine,
-                n_corruptions=n_corruptions,
-                warm_up=start is None,
-            )
-            theta = self._draw_theta(problem.network, seed) if start is None else start
-            also = {"memory_plan_": memory, **(also or {})}
-            try:
-                result = train(problem, theta, training)
-            except KeyboardInterrupt:
-                if self.warm_start and journal.interrupted is not None:
-                    self._remember_columns(X, reset=not continues)
-                    self._take_over(problem, self._with_advice(journal.interrupted), also)
-                raise
-        # Only now, so that a fit that fails or is interrupted leaves an earlier one as it was.
-        self._remember_columns(X, reset=not continues)
-        self._take_over(problem, result, also)
+
+        def take_over(result: SolverResult, memory: MemoryPlan) -> None:
+            self._remember_columns(X, reset=not continues)
+            self._take_over(problem, result, {"memory_plan_": memory, **(also or {})})
+
+        def keep(result: SolverResult, memory: MemoryPlan) -> None:
+            if self.warm_start:
+                take_over(self._with_advice(result), memory)
+
+        result, memory = self._fit().run(problem, start, keep)
+        take_over(result, memory)  # only now: a fit that fails leaves an earlier one as it was
         return result
 
     def _with_advice(self, result: SolverResult) -> SolverResult:
@@ -435,52 +422,6 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         if self.checkpoint is not None:
             how = "With checkpoint=Checkpoint(folder, resume=True), fit goes on from the checkpoint."
         return replace(result, message=f"{result.message} {how}")
-
-    def _check_resumable(self, solver: Solver) -> None:
-        """Raise ValueError where checkpoints are asked for, and the solver cannot be resumed from them."""
-        checkpoint = as_checkpoint(self.checkpoint)
-        if checkpoint is not None and not solver.resumable:
-            raise ValueError(
-                f"checkpoint={str(checkpoint.folder)!r} needs a solver whose state can be written, and that of"
-                f" {type(solver).__name__} cannot; use 'lbfgs', 'gradient_descent', 'sgd' or 'adam'."
-            )
-
-    def _open_journal(self, part: str, rows: Mapping[str, Any], settings: Mapping[str, Any]) -> Journal:
-        """Return the record of a fit to come, or of the one that is resumed.
-
-        Parameters
-        ----------
-        part : str
-            Names a folder within that of the checkpoints; "" is that itself.
-        rows : mapping of str to array or RowSource or None
-            The data.
-        settings : mapping of str to object
-            What makes the fit what it is, beside its data and the estimator's parameters.
-        """
-        checkpoint = as_checkpoint(self.checkpoint)
-        if checkpoint is None:
-            return Journal.of_nothing()
-        described = {name: one if one is AS_IT_WAS else describe(one) for name, one in settings.items()}
-        return Journal(
-            checkpoint.of_part(part),
-            {"rhohat": version("rhohat"), **describe_estimator(self), **described},
-            lambda: {name: describe_rows(array) for name, array in rows.items()},
-            part=self._is_part or bool(part),
-        )
-
-    def _keep_seed(self, rows: Mapping[str, Any]) -> int:
-        """Return the seed of a fit that consists of several, each with checkpoints of its own; resumed, the same."""
-        with self._open_journal("", rows, {}) as journal:
-            seed = journal.keep_seed(lambda: seed_from(self.random_state))
-            if not journal.found:
-                journal.note()
-            return seed
-
-    def _plan_memory(self, problem: Problem, solver: Solver) -> MemoryPlan:
-        """Decide what will be held in memory."""
-        limit = None if self.memory_limit is None else as_bytes(self.memory_limit)
-        n_workers = ThreadEngine(self.n_jobs).n_workers
-        return plan_memory(problem, solver, n_workers, limit, checkpoints=self.checkpoint is not None)
 
     def _train_an_epoch(self, problem: Problem, X: ArrayLike | RowSource) -> None:
         """Train the network for one epoch from where it is, the solver's state included."""
@@ -498,18 +439,8 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         if begun and np.array_equal(self._solver_theta.astype(start.dtype), start):
             start = self._solver_theta  # float32 rows round what is kept as fitted attributes
         solver = replace(solver, schedule="constant", early_stopping=False)
-        training = Training(
-            solver,
-            ThreadEngine(self.n_jobs),
-            seed,
-            max_iter=1,
-            tol=0.0,
-            callbacks=self._all_callbacks(),
-            memory=self._plan_memory(problem, solver),
-            journal=Journal.of_nothing(),
-            state=state,
-        )
-        result = train(problem, start.astype(np.float64), training)
+        fit = self._fit(solver, max_iter=1, tol=0.0, cluster=None)
+        result = fit.run_epoch(problem, start.astype(np.float64), seed, state)
         if fitted:
             result = self._compared_with_calls_before(result, solver)
         self._remember_columns(X, reset=not fitted)

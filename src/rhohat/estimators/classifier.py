@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,26 +14,20 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
-from rhohat.common.randomness import RandomState
 from rhohat.data import RowSource
 from rhohat.data.rows import OneHotRows
-from rhohat.engines import DaskEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import warn_unless_converged
-from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.targets import check_labels
-from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.objective import Problem
-from rhohat.solvers import Callback, Solver, SolverResult, as_solver
-from rhohat.terms.corruption import Corruption
+from rhohat.solvers import SolverResult, as_solver
 from rhohat.terms.losses import Loss, as_loss
-from rhohat.terms.penalties import Penalty
 
-__all__ = ["BaseClassifier", "FeedforwardClassifier"]
+__all__ = ["BaseClassifier"]
 
 
 class BaseClassifier(ClassifierMixin, BaseFeedforward):
@@ -320,7 +313,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         also: dict[str, Any],
     ) -> SolverResult:
         """Train, and set the fitted attributes, with those given."""
-        return self._train(problem, X, continues=continues, also=also)
+        start = self._start(problem.network, self.theta_ if continues else None)
+        return self._train(problem, X, start, continues=continues, also=also)
 
     def _check_labelled(
         self, X: ArrayLike | RowSource, y: ArrayLike
@@ -385,89 +379,6 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         if self.loss != "auto":
             return as_loss(self.loss)
         return as_loss("softmax_cross_entropy" if output.name == "softmax" else "squared_error")
-
-
-@document
-class FeedforwardClassifier(BaseClassifier):
-    """Feedforward network that classifies: hidden layers of any number, trained by backpropagation.
-
-    Minimises, with a_i the outputs and t_i the targets of row i,
-
-        J = 1/m Σ_i loss(a_i, t_i)  +  λ/2 Σ_l ‖W^(l)‖²  +  τ/2m Σ_i Σ_k ‖∂a_i/∂x_i · τ_ik‖²
-
-    Parameters
-    ----------
-    hidden_layer_sizes : sequence of int, default=(100,)
-        Units of each hidden layer; () for none.
-    {network}
-        A sequence gives one for each hidden layer.
-    output_activation : {"auto", "softmax", "sigmoid", "tanh", ...} or Activation, default="auto"
-        With softmax there is a unit for each class. With others likewise, but for two classes there is one unit.
-        Targets are 0 and 1; for tanh units −1 and +1. "auto": the one that the loss contains, else softmax.
-    loss : {"auto", "softmax_cross_entropy", "binary_cross_entropy", "squared_error", ...} or Loss, default="auto"
-        "auto": cross-entropy for a softmax output, else squared error. `LabelNoiseCrossEntropy(epsilon)`, with sigmoid
-        output units, expects a fraction ε of the labels to be wrong.
-    weight_decay : float, default=1e-4
-        λ, at least 0.
-    tangent_weight : float, default=0.0
-        τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
-    penalties : sequence of Penalty, or a single one, default=()
-        What else is added to J.
-    {noise}
-    {training}
-
-    Attributes
-    ----------
-    classes_ : array of shape (n_classes,)
-        The class labels, sorted.
-    {targets}
-    n_outputs_ : int
-        Number of output units.
-    {fitted}
-
-    {warning}
-
-    References
-    ----------
-    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, chapter 5.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from rhohat import FeedforwardClassifier
-    >>> X, y = load_iris(return_X_y=True)
-    >>> classifier = FeedforwardClassifier(hidden_layer_sizes=(5,), max_iter=2000, random_state=0).fit(X, y)
-    >>> classifier.score(X, y) > 0.97
-    True
-    """
-
-    command_line_name: ClassVar[str | None] = "classifier"
-
-    def __init__(
-        self,
-        *,
-        hidden_layer_sizes: Sequence[int] = (100,),
-        activation: str | Activation | Sequence[str | Activation] = "sigmoid",
-        output_activation: str | Activation = "auto",
-        loss: str | Loss = "auto",
-        weight_decay: float = 1e-4,
-        tangent_weight: float = 0.0,
-        penalties: Sequence[Penalty] | Penalty = (),
-        corruption: str | Corruption | None = None,
-        solver: str | Solver = "lbfgs",
-        initial_weights: str = "uniform",
-        max_iter: int = 400,
-        tol: float = 1e-5,
-        warm_start: bool = False,
-        random_state: RandomState = None,
-        n_jobs: int | None = None,
-        engine: DaskEngine | None = None,
-        memory_limit: int | str | None = None,
-        checkpoint: str | PathLike[str] | Checkpoint | None = None,
-        callbacks: Sequence[Callback] | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._store(locals())
 
 
 def _first_class(n_classes: int, output: Activation) -> int:

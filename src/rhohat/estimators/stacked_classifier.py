@@ -198,13 +198,13 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         also: dict[str, Any],
     ) -> SolverResult:
         if continues:
-            result = self._train(problem, X, continues=True, part="fine-tuning", also=also)
+            start = self._start(problem.network, self.theta_, part="fine-tuning")
+            result = self._train(problem, X, start, continues=True, also=also)
             self.accuracy_after_ = self._accuracy(problem, labels)
             return result
-        self._all_callbacks()
         ThreadEngine(self.n_jobs)
         check_solver(problem, as_solver(self.solver))
-        self._check_resumable(as_solver(self.solver))
+        self._fit()  # says what cannot be, before the first layer is trained
         seed = self._keep_seed({"X": problem.X, "y": problem.y})
         autoencoder = StackedAutoencoder(
             check_layers(self.layers),
@@ -232,13 +232,14 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             softmax.fit(codes, labels, problem.sample_weight)
             accuracy_before = softmax.score(codes, labels, problem.sample_weight)
         depth = problem.network.n_layers - 1
-        start = problem.network.pack(
+        theta = problem.network.pack(
             [*autoencoder.coefs_[:depth], *softmax.coefs_],
             [*autoencoder.intercepts_[:depth], *softmax.intercepts_],
             [*autoencoder.activation_parameters_[:depth], *softmax.activation_parameters_],
         )
         also |= {"autoencoder_": autoencoder, "softmax_": softmax, "accuracy_before_": accuracy_before}
-        result = self._train(problem, X, continues=False, start=start, seed_given=seed, part="fine-tuning", also=also)
+        start = self._start(problem.network, theta, seed, part="fine-tuning")
+        result = self._train(problem, X, start, continues=False, also=also)
         self.accuracy_after_ = self._accuracy(problem, labels)
         return result
 

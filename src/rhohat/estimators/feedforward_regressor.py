@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -179,19 +180,20 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         loss = GaussianLoss(self.noise_covariance) if given else as_loss(self.loss)
         scaling = self._scaling_of(targets, output, loss, continues)
         problem = self._make_regression_problem(rows, targets, output, loss, scaling, weights, directions, continues)
-        before = dict(self.__dict__)
         also = {
             "_scaling": scaling,
             "_one_dimensional": one_dimensional,
             "target_names_": self._names_of_targets(y, X, fitted=continues),
         }
+        trained = copy(self)  # in whichever of several solves it fails, this one stays as it was
         try:
-            result = self._solve(problem, X, targets, continues, given, also)
-        except BaseException:  # in whichever of several solves: an earlier fit stays as it was
-            if self.__dict__.get("loss_curve_") is before.get("loss_curve_") or not self._was_interrupted():
-                self.__dict__.clear()
-                self.__dict__.update(before)
+            result = trained._solve(problem, X, targets, continues, given, also)
+        except KeyboardInterrupt:
+            kept = vars(trained).get("loss_curve_") is not vars(self).get("loss_curve_")
+            if kept and trained._was_interrupted():
+                self.__dict__ = trained.__dict__
             raise
+        self.__dict__ = trained.__dict__
         warn_unless_converged(result)
         if isinstance(as_loss(self.loss), SquaredError) and not given and np.all(scaling[1] == 1):
             warn_of_units(targets)
@@ -237,10 +239,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         """Train, and find the noise covariance and the log-likelihood where they are asked for."""
         self._forget_noise()
         in_turn = self.noise_covariance is not None and not given
-        seed = self._keep_seed({"X": problem.X, "y": problem.y}) if in_turn else seed_from(self.random_state)
+        seed = seed_from(self.random_state) if not in_turn else self._keep_seed({"X": problem.X, "y": problem.y})
         part = "squared error" if in_turn else ""
         with ThreadEngine(1).session():  # products of residuals have the same bits in any thread, too
-            result = self._train(problem, X, continues=continues, seed_given=seed, part=part, also=also)
+            start = self._start(problem.network, self.theta_ if continues else None, seed, part=part)
+            result = self._train(problem, X, start, continues=continues, also=also)
             if given:
                 self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
                 self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
@@ -488,10 +491,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         for number in range(self.max_covariance_updates):
             record = self._record()
             loss = scaled_loss(GaussianLoss(self.noise_covariance_), self._scaling[1])
-            part = f"covariance {number + 1}"
-            result = self._train(
-                replace(problem, loss=loss), X, continues=True, start=self.theta_, seed_given=seed, part=part
-            )
+            start = self._start(problem.network, self.theta_, seed, part=f"covariance {number + 1}")
+            result = self._train(replace(problem, loss=loss), X, start, continues=True)
             self._prepend(record)
             self.noise_covariance_ = self._covariance(problem, targets)
             before, likelihood = likelihood, self._log_likelihood(problem, targets, self.noise_covariance_)
