@@ -17,7 +17,7 @@ FULL ?=
 FAST ?=
 RESULT ?=
 
-.PHONY: help install demo reproduce docs test check bench bench-kernels bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference mutations clean
+.PHONY: help install demo reproduce docs test check bench bench-kernels bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -36,6 +36,7 @@ help:
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
 	@echo "make mutations         loads 10,000 damaged and forged model files, and watches the memory"
 	@echo "make cli-reference     writes docs/cli.md from the commands' help"
+	@echo "make public-api        writes tests/public_api.txt, after the public interface was changed on purpose"
 	@echo "make clean             remove .venv, caches and results"
 
 install: $(STAMP)
@@ -110,6 +111,9 @@ mutations: $(STAMP)
 
 cli-reference: $(STAMP)
 	$(BIN)/python docs/write_cli_reference.py
+
+public-api: $(STAMP)
+	$(BIN)/python -m tests.public_api
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results \
