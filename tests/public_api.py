@@ -12,7 +12,7 @@ import inspect
 import re
 from pathlib import Path
 
-__all__ = ["COMMAND", "SNAPSHOT", "public_api"]
+__all__ = ["COMMAND", "SNAPSHOT", "public_api", "public_things"]
 
 COMMAND = "make public-api"
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
@@ -45,6 +45,11 @@ def public_api():
             known[thing] = name
             lines += _lines_of_class(name, thing) if inspect.isclass(thing) else [f"{name}{_parameters_of(thing)}"]
     return "\n".join(lines) + "\n"
+
+
+def public_things():
+    """Return every public function, class and constant, and whatever else has a public name."""
+    return [_resolve(name) for name in _public_names()]
 
 
 def _public_names():

@@ -241,7 +241,8 @@ class RowSource(ABC):
 
         Returns
         -------
-        low, high : float
+        low : float
+        high : float
 
         Raises
         ------
@@ -256,7 +257,8 @@ class RowSource(ABC):
 
         Returns
         -------
-        low, high : arrays of shape (n_features,)
+        low : array of shape (n_features,)
+        high : array of shape (n_features,)
 
         Raises
         ------
