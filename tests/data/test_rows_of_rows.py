@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhohat import open_rows
@@ -73,6 +73,7 @@ def made_of(draw, rows, array):
     return rows, array
 
 
+@settings(max_examples=40)  # of each kind of file
 @given(data=st.data())
 def test_any_slice_of_any_rows_is_that_of_the_array(source, data):
     rows, expected = made_of(data.draw, source, X)
@@ -82,6 +83,7 @@ def test_any_slice_of_any_rows_is_that_of_the_array(source, data):
     np.testing.assert_array_equal(rows.read(start, stop), expected[start:stop], strict=True)
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_rows_are_taken_by_their_numbers_in_any_order(source, data):
     rows, expected = made_of(data.draw, source, X)
