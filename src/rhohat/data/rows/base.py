@@ -241,8 +241,7 @@ class RowSource(ABC):
 
         Returns
         -------
-        low : float
-        high : float
+        tuple of two float
 
         Raises
         ------
@@ -257,8 +256,7 @@ class RowSource(ABC):
 
         Returns
         -------
-        low : array of shape (n_features,)
-        high : array of shape (n_features,)
+        tuple of two arrays of shape (n_features,)
 
         Raises
         ------
