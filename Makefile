@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+OLDEST_BIN := .venv-oldest/bin
+OLDEST_STAMP := .venv-oldest/.installed
 BENCH_BIN := benchmarks/.venv/bin
 BENCH_STAMP := benchmarks/.venv/.installed
 
@@ -16,8 +18,19 @@ CASE ?=
 FULL ?=
 FAST ?=
 RESULT ?=
+# make mutants FILES="terms/penalties.py layers" LIMIT=50 looks at some mutants of these only.
+FILES ?=
+LIMIT ?=
 
-.PHONY: help install demo reproduce docs test check bench bench-kernels bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference mutations clean
+#: What `make quick` runs: the mathematics, the solvers, and what keeps the project in shape.
+QUICK := tests/checking tests/layers tests/objective tests/ops tests/solvers tests/terms tests/test_mutants.py \
+  tests/test_oldest.py tests/test_policy.py tests/test_public_api.py tests/test_structure.py
+#: What `make check-oldest` leaves out: what takes long and says nothing of versions, and what needs other packages.
+NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/inspection/reporting/test_browser.py tests/ops/test_torch.py \
+  tests/test_benchmarks.py tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/test_readme.py \
+  tests/test_real_data.py tests/test_reproductions.py tests/test_structure.py
+
+.PHONY: help install demo reproduce docs test quick coverage check check-oldest mutants bench bench-kernels bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -25,7 +38,11 @@ help:
 	@echo "make reproduce         published results, found again: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
 	@echo "make docs              this project's pages, in docs/_build/html; runs the gallery's examples"
 	@echo "make test              tests, doctests and README examples"
-	@echo "make check             what CI runs: ruff, mypy, import-linter, make docs, make test"
+	@echo "make quick             the tests of a developer between edits: the mathematics, the solvers, the shape of the project"
+	@echo "make coverage          the tests, and which branches they pass; fails under the floor in pyproject.toml"
+	@echo "make check             what CI runs: ruff, mypy, import-linter, codespell, make docs, make test"
+	@echo "make check-oldest      the tests on the oldest packages that pyproject.toml allows, in .venv-oldest"
+	@echo "make mutants           small changes of the source that no test notices; FILES=... and LIMIT=... for some"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
 	@echo "make bench-kernels     what each trick of the hot loop gains, operation by operation"
 	@echo "make bench-cluster     J and its gradient on Dask workers: two processes beside one"
@@ -36,6 +53,7 @@ help:
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
 	@echo "make mutations         loads 10,000 damaged and forged model files, and watches the memory"
 	@echo "make cli-reference     writes docs/cli.md from the commands' help"
+	@echo "make public-api        writes tests/public_api.txt, after the public interface was changed on purpose"
 	@echo "make clean             remove .venv, caches and results"
 
 install: $(STAMP)
@@ -62,13 +80,34 @@ docs: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
+quick: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(QUICK)
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell $$(git ls-files)
 	$(MAKE) docs
 	$(MAKE) test
+
+$(OLDEST_STAMP): pyproject.toml tests/oldest-requirements.txt
+	$(PYTHON) -m venv .venv-oldest
+	$(OLDEST_BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/oldest-requirements.txt
+	$(OLDEST_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# Old packages warn of what newer ones have changed, which is not ours to mend.
+check-oldest: $(OLDEST_STAMP)
+	$(OLDEST_BIN)/python -m pytest --numprocesses 2 --dist worksteal -W ignore::DeprecationWarning tests \
+	  $(NOT_ON_OLDEST:%=--ignore=%)
+
+mutants: $(STAMP)
+	$(BIN)/python -m tests.mutants $(FILES) $(if $(LIMIT),--limit $(LIMIT))
 
 $(BENCH_STAMP): pyproject.toml benchmarks/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -111,7 +150,10 @@ mutations: $(STAMP)
 cli-reference: $(STAMP)
 	$(BIN)/python docs/write_cli_reference.py
 
+public-api: $(STAMP)
+	$(BIN)/python -m tests.public_api
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results \
+	rm -rf .venv .venv-oldest mutants .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results \
 	  benchmarks/.venv reproductions/partial docs/_build docs/gallery docs/api/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

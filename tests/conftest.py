@@ -5,8 +5,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from hypothesis import settings
 
 mpl.use("Agg")
+
+# No test depends on how fast the machine is.
+settings.register_profile("rhohat", deadline=None)
+settings.load_profile("rhohat")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background so; but tests interrupt fits, here and in processes that they start.

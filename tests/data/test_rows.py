@@ -474,7 +474,8 @@ def test_datasets_that_are_open_already_are_read_block_by_block(X, tmp_path):
 
 
 def test_nested_groups_of_zarr_are_found_by_name(X, tmp_path):
-    zarr.create_group(str(tmp_path / "rows.zarr")).create_group("group").create_array("rows", data=X)
+    group = zarr.create_group(str(tmp_path / "rows.zarr")).create_group("group")
+    group.create_array("rows", shape=X.shape, dtype=X.dtype)[:] = X
     with open_rows(f"{tmp_path / 'rows.zarr'}:/group/rows") as rows:
         np.testing.assert_array_equal(rows.read(3, 30), X[3:30])
 

@@ -1,9 +1,13 @@
 import gc
 import warnings
-from itertools import permutations
+from functools import partial
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as whole_arrays
 from scipy.spatial.distance import cdist
 from sklearn.metrics import explained_variance_score, r2_score
 
@@ -23,6 +27,7 @@ from rhohat.inspection.metrics import (
     mean_squared_error,
 )
 from rhohat.layers.activations import ACTIVATIONS, as_activation
+from tests.tolerances import EXACT
 
 BLOCKS = [1, 3, 7, 64, 1000]  # rows in a block; the last is more than there are
 
@@ -123,6 +128,52 @@ def test_the_order_in_which_statistics_are_merged_does_not_matter(rows, made, co
             merged.merge(new())  # of no rows
             for name in names:
                 np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-13)
+
+
+shapes = st.tuples(st.integers(1, 30), st.integers(1, 4))
+#: Small whole numbers, times powers of two by which squares, or sums, overflow or vanish.
+numbers = shapes.flatmap(lambda shape: whole_arrays.arrays(np.int64, shape, elements=st.integers(-1000, 1000)))
+scales = st.sampled_from([0, -1000, 600, 1012])
+
+
+def merged_anyhow(data, new, *arrays):
+    """Return statistics of arrays that are cut into any parts, which are merged two by two in any order."""
+    n_rows = len(arrays[0])
+    edges = sorted(data.draw(st.sets(st.integers(0, n_rows), max_size=5)) | {0, n_rows})
+    parts = [new()]
+    for start, stop in pairwise(edges):
+        parts.append(new())
+        parts[-1].update(*(array[start:stop] for array in arrays))
+    while len(parts) > 1:
+        parts = data.draw(st.permutations(parts))
+        parts[0].merge(parts.pop())
+    return parts[0]
+
+
+@given(numbers, st.data())
+def test_parts_merged_anyhow_have_the_statistics_of_the_reconstructions_of_all_rows(X, data):
+    made = X + data.draw(whole_arrays.arrays(np.int64, X.shape, elements=st.integers(-10, 10)))
+    each_row = [data.draw(scales) for _ in X]  # so that units of parts differ
+    X, made = (np.ldexp(array.astype(float), np.array(each_row)[:, None]) for array in (X, made))
+    whole, merged = ReconstructionStatistics(), merged_anyhow(data, ReconstructionStatistics, X, made)
+    whole.update(X, made)
+    assert merged.n_samples == whole.n_samples == len(X)
+    np.testing.assert_allclose(merged.mean_squared_error, whole.mean_squared_error, rtol=EXACT)
+    np.testing.assert_allclose(merged.explained_variance, whole.explained_variance, rtol=EXACT, atol=EXACT)
+
+
+@given(numbers, st.integers(-900, 900), st.data())
+def test_parts_merged_anyhow_have_the_statistics_of_the_activations_of_all_rows(H, threshold, data):
+    H = np.ldexp(H.astype(float), np.array([data.draw(scales) for _ in H])[:, None])
+    new = partial(ActivationStatistics, threshold)
+    whole, merged = new(), merged_anyhow(data, new, H)
+    whole.update(H)
+    for name in ("n_samples", "l0", "dead_fraction"):
+        assert getattr(merged, name) == getattr(whole, name)
+    for name in ("activation_frequency", "largest_activation", "smallest_activation"):
+        np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
+    size = np.abs(H).max()
+    np.testing.assert_allclose(merged.mean_activation, whole.mean_activation, rtol=0, atol=EXACT * size)
 
 
 def test_merging_leaves_the_other_statistics_as_they_were(rows, made, codes):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rhohat.ops import numpy_kernels as kernels
@@ -19,7 +19,6 @@ def assert_sums_agree(found, expected, terms):
     np.testing.assert_allclose(found, expected, rtol=0, atol=EXACT * terms)
 
 
-@settings(deadline=None)
 @given(shapes)
 def test_products_in_stacks_equal_products_at_once(shape):
     n_rows, k, n = shape

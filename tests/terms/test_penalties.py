@@ -234,3 +234,42 @@ class OnceOnRows(ActivationPenalty):
 def test_a_penalty_of_ones_own_needs_no_second_derivative_until_newton_asks(call):
     with pytest.raises(NotImplementedError, match=r"Once\w* has no second derivative"):
         call()
+
+
+def test_l1_has_no_second_derivative_but_zeros(rng):
+    a = rng.normal(size=(3, 4)).astype(np.float32)
+    np.testing.assert_array_equal(L1Sparsity(0.1).second_derivative(a), np.zeros_like(a), strict=True)
+
+
+def test_kl_takes_bounded_activations_and_says_what_else_to_use():
+    KLSparsity(0.1, 1.0).check_bounds((-1.0, 1.0))
+    with pytest.raises(ValueError, match="unbounded") as caught:
+        KLSparsity(0.1, 1.0).check_bounds((0.0, np.inf))
+    assert str(caught.value) == (
+        "KL sparsity needs hidden units with bounded activations, and these are unbounded; use 'sigmoid' or 'tanh' for"
+        " the hidden units, L1Sparsity in place of the KL penalty (sparsity_weight=0, penalties=L1Sparsity(0.1)), or no"
+        " penalty on activations (sparsity_weight=0)."
+    )
+
+
+def test_mean_activations_in_float32_become_fractions_in_float64():
+    means = np.array([0.1, 0.7], np.float32)
+    found = KLSparsity(0.2, 0.5).derivative(means, (-1.0, 2.0), np.dtype(np.float32))
+    expected = KLSparsity(0.2, 0.5).derivative(means.astype(np.float64), (-1.0, 2.0), np.dtype(np.float32))
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def test_weights_and_layers_become_numbers_of_python():
+    for penalty in (
+        WeightDecay(np.float32(0.5), layers=[np.int64(1)]),
+        L1Sparsity(np.float32(0.5), layers=[np.int64(1)]),
+    ):
+        assert (penalty.weight, penalty.layers) == (0.5, (1,))
+        assert (type(penalty.weight), type(penalty.layers), type(penalty.layers[0])) == (float, tuple, int)
+
+
+@pytest.mark.parametrize(("kind", "first"), [(WeightDecay, "layer of weights"), (L1Sparsity, "hidden layer")])
+def test_layers_that_are_no_integers_are_refused(kind, first):
+    for layers in (0.5, ["a"]):
+        with pytest.raises(ValueError, match=f"integers, 0 being the first {first}, or None for all; got"):
+            kind(0.1, layers=layers)

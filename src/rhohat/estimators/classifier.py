@@ -265,10 +265,12 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
         Parameters
         ----------
-        coefs, intercepts, activation_parameters, **parameters
-            As for `SparseAutoencoder.from_weights`; the output activation is as in a fit.
+        coefs, intercepts
+            As for `SparseAutoencoder.from_weights`.
         classes : array-like of shape (n_classes,), default=None
-            The labels, sorted, that the output units stand for, in their order. None: 0, 1, 2, …
+            The labels, sorted, that the output units stand for, in their order. None: the numbers from 0 on.
+        activation_parameters, **parameters
+            As for `SparseAutoencoder.from_weights`; the output activation is as in a fit.
 
         Returns
         -------

@@ -46,10 +46,10 @@ class SparseAutoencoder(BaseAutoencoder):
         λ, at least 0.
     tied_weights : bool, default=False
         Whether the decoder uses the transposed weights of the encoder.
-    {penalties}
     corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
         What is done to the input, the target staying clean.
     {corruption}
+    {penalties}
     {training}
 
     Attributes

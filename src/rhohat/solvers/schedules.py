@@ -13,12 +13,23 @@ Schedule: TypeAlias = Callable[[float], float]
 
 
 def constant(progress: float) -> float:
-    """Return 1 throughout."""
+    """Return 1 throughout.
+
+    Parameters
+    ----------
+    progress : float
+        The part of the training that is over, in [0, 1); p in formulas.
+    """
     return 1.0
 
 
 def linear(progress: float) -> float:
     """Return 1 − p.
+
+    Parameters
+    ----------
+    progress : float
+        The part of the training that is over, in [0, 1); p in formulas.
 
     Examples
     --------
@@ -30,6 +41,11 @@ def linear(progress: float) -> float:
 
 def cosine(progress: float) -> float:
     """Return ½ (1 + cos πp): slow at both ends.
+
+    Parameters
+    ----------
+    progress : float
+        The part of the training that is over, in [0, 1); p in formulas.
 
     References
     ----------

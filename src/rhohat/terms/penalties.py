@@ -351,7 +351,13 @@ def _check_layers(penalty: HiddenLayerPenalty | WeightPenalty) -> None:
 
 
 def check_weight(penalty: Penalty) -> None:
-    """Raise ValueError unless the weight of a penalty, a frozen dataclass, is finite and at least 0."""
+    """Raise ValueError unless the weight of a penalty is finite and at least 0.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        A frozen dataclass with a `weight`, which becomes a Python number.
+    """
     if not (isinstance(penalty.weight, Real) and 0 <= penalty.weight < np.inf):
         raise ValueError(f"the weight of {penalty.name} must be a finite number, at least 0; got {penalty.weight!r}.")
     object.__setattr__(penalty, "weight", float(penalty.weight))  # a NumPy scalar would impose its precision on J

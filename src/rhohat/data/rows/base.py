@@ -232,7 +232,7 @@ class RowSource(ABC):
 
         Returns
         -------
-        low, high : float
+        tuple of two float
 
         Raises
         ------
@@ -247,7 +247,7 @@ class RowSource(ABC):
 
         Returns
         -------
-        low, high : arrays of shape (n_features,)
+        tuple of two arrays of shape (n_features,)
 
         Raises
         ------

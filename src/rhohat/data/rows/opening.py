@@ -169,10 +169,12 @@ def open_table(
         Of a table of text, as CSV, or of a Parquet file.
     target : str, int, or sequence of these
         The column, or columns, to be predicted, by name or by number from 0 on. They are left out of the rows.
-    columns, drop, header, separator, decimal, thousands, encoding
+    columns, drop
         See `open_rows`.
     missing : {"error", "drop", "keep"}, default="error"
         See `open_rows`. With "drop", rows without a target are left out, too; they are refused otherwise.
+    header, separator, decimal, thousands, encoding
+        See `open_rows`.
 
     Returns
     -------

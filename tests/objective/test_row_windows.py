@@ -1,0 +1,121 @@
+"""Windows hold every row of an epoch once, whatever their sizes, and wherever the epoch is entered."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rhohat.data import RowSource, open_rows
+from rhohat.objective.row_windows import RowWindows, bytes_of_a_row, even_edges, read_all
+
+N_COLUMNS = 2
+
+
+class NumberedRows(RowSource):
+    """Rows whose first column counts them, which are stored some together."""
+
+    def __init__(self, n_rows, together=1, offset=0):
+        super().__init__("numbered rows", (n_rows, N_COLUMNS), np.float64)
+        self.X = np.column_stack([np.arange(n_rows) + offset, np.ones(n_rows)])
+        self._together = together
+
+    @property
+    def rows_stored_together(self):
+        return self._together
+
+    def _read_into(self, start, stop, out):
+        out[:] = self.X[start:stop]
+
+
+class Epochs:
+    """Windows of any shape, and how an epoch of them is cut into mini-batches."""
+
+    def __init__(self, draw):
+        n_rows = draw(st.integers(1, 150))
+        held_out = draw(st.sets(st.integers(0, n_rows - 1), max_size=n_rows - 1))
+        self.sources = [NumberedRows(n_rows, draw(st.integers(1, 2 * n_rows))), NumberedRows(n_rows, offset=1000)]
+        self.held_out, self.all = held_out, range(n_rows)
+        window_rows = draw(st.integers(0, 3 * n_rows))
+        self.windows = RowWindows(
+            self.sources,
+            np.array(sorted(held_out), dtype=np.intp),
+            seed=draw(st.integers(0, 3)),
+            window_bytes=window_rows * bytes_of_a_row(self.sources),
+        )
+        self.window_rows = window_rows // 2
+        self.borders = even_edges(self.windows.n_rows, draw(st.integers(1, self.windows.n_rows)))
+        self.epoch = draw(st.integers(0, 3))
+
+    def read(self, first_batch=0):
+        """Return the windows with the rows in the order in which they are used, copied."""
+        return [
+            (window.batches, window.rows.tolist(), [array[window.order].copy() for array in window.memory])
+            for window in self.windows.read(self.epoch, self.borders, first_batch)
+        ]
+
+
+epochs = st.composite(lambda draw: Epochs(draw))()
+
+
+@given(epochs)
+def test_every_row_is_in_an_epoch_once_and_none_that_is_held_out(epochs):
+    rows = [row for _, rows, _ in epochs.read() for row in rows]
+    assert sorted(rows) == sorted(set(epochs.all) - epochs.held_out)
+
+
+@given(epochs)
+def test_a_window_holds_the_rows_of_its_batches_and_no_more_than_fit(epochs):
+    windows = epochs.read()
+    assert [batch for batches, _, _ in windows for batch in batches] == list(range(len(epochs.borders) - 1))
+    for batches, rows, arrays in windows:
+        assert len(rows) == epochs.borders[batches.stop] - epochs.borders[batches.start]
+        assert len(rows) <= max(epochs.window_rows, np.diff(epochs.borders).max())
+        for source, array in zip(epochs.sources, arrays, strict=True):
+            np.testing.assert_array_equal(array, source.X[rows])
+
+
+@given(epochs, st.data())
+def test_an_epoch_that_is_entered_at_any_batch_goes_on_as_the_whole_one(epochs, data):
+    first = data.draw(st.integers(0, len(epochs.borders) - 2))
+    whole = [window for window in epochs.read() if window[0].stop > first]
+    tail = epochs.read(first)
+    assert [window[:2] for window in tail] == [window[:2] for window in whole]
+    assert first in tail[0][0]
+    for (_, _, found), (_, _, expected) in zip(tail, whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@given(epochs)
+def test_all_rows_are_read_in_their_order(epochs):
+    window = epochs.windows.read_all()
+    assert window.rows.tolist() == sorted(set(epochs.all) - epochs.held_out)
+    for source, array in zip(epochs.sources, window.memory, strict=True):
+        np.testing.assert_array_equal(array[window.order], source.X[window.rows])
+
+
+@given(epochs, st.data())
+def test_rows_are_taken_by_their_numbers(epochs, data):
+    rows = np.array(data.draw(st.lists(st.sampled_from(epochs.all), min_size=1)), dtype=np.intp)
+    window = epochs.windows.take(rows)
+    np.testing.assert_array_equal(window.rows, rows)
+    for source, array in zip(epochs.sources, window.memory, strict=True):
+        np.testing.assert_array_equal(array[window.order], source.X[rows])
+
+
+@given(st.integers(0, 10**6), st.integers(1, 1000))
+def test_parts_are_nearly_equal_and_the_first_are_the_larger_ones(n, n_parts):
+    edges = even_edges(n, n_parts)
+    sizes = np.diff(edges)
+    assert (edges[0], edges[-1], len(sizes)) == (0, n, n_parts)
+    assert sizes.max() - sizes.min() <= 1
+    assert (np.diff(sizes) <= 0).all()
+
+
+@pytest.mark.parametrize("n_rows", [1, 8191, 8192, 8193, 20_000])
+def test_a_source_is_read_whole(n_rows):
+    X = np.arange(2.0 * n_rows).reshape(n_rows, 2)
+    np.testing.assert_array_equal(read_all(open_rows(X)), X)
+
+
+def test_a_row_takes_the_memory_that_it_takes_in_all_sources():
+    assert bytes_of_a_row([NumberedRows(3), open_rows(np.ones((3, 5), np.float32))]) == 2 * 8 + 5 * 4

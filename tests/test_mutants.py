@@ -1,0 +1,42 @@
+"""Survivors of mutation testing are explained by function and change."""
+
+import pytest
+
+from tests.mutants import EXPLAINED, chosen, name_and_change, read_explained
+
+MUTANTS = [f"rhohat.terms.penalties.x_check__mutmut_{n}" for n in range(6)] + ["rhohat.layers.base.x_f__mutmut_1"]
+DIFFERENCE = """--- src/rhohat/terms/penalties.py
++++ src/rhohat/terms/penalties.py
+@@ -1,3 +1,3 @@
+     def value(self):
+-        return 1
++        return 2
+"""
+
+
+def test_a_mutant_is_known_by_its_function_and_what_it_changes():
+    method = "rhohat.terms.penalties.xǁWeightDecayǁvalue__mutmut_3"
+    assert name_and_change(method, DIFFERENCE) == ("terms.penalties.WeightDecay.value", "return 1 -> return 2")
+    function = "rhohat.terms.penalties.x__check_layers__mutmut_12"
+    assert name_and_change(function, DIFFERENCE)[0] == "terms.penalties._check_layers"
+    with pytest.raises(ValueError, match="no name of a mutant"):
+        name_and_change("rhohat", DIFFERENCE)
+
+
+def test_mutants_are_chosen_by_file_and_spread_evenly():
+    assert chosen(MUTANTS, ["terms/penalties.py"], None) == MUTANTS[:6]
+    assert chosen(MUTANTS, ["src/rhohat/layers/"], 5) == MUTANTS[6:]
+    assert chosen(MUTANTS, [], 3) == [MUTANTS[0], MUTANTS[2], MUTANTS[4]]
+    assert chosen(MUTANTS, ["term"], None) == []
+
+
+def test_explanations_have_reasons():
+    assert read_explained("# a note\na.f: x -> y\n  Since it is so,\n  and so.\n") == {
+        ("a.f", "x -> y"): "Since it is so, and so."
+    }
+    for text in ("a.f: x -> y\n", "a.f: x -> y\nb.g: x -> y\n  Why.\n"):
+        with pytest.raises(ValueError, match="no reason for a"):
+            read_explained(text)
+    with pytest.raises(ValueError, match="what is this a reason for: Why"):
+        read_explained("  Why.\n")
+    assert read_explained(EXPLAINED.read_text(encoding="utf-8"))
