@@ -1,6 +1,6 @@
-"""Sparse features from unlabelled data: autoencoders in closed form, behind the scikit-learn contract."""
+"""Sparse features from unlabelled data: autoencoders with closed-form gradients and scikit-learn's interface."""
 
-# First of all: what scikit-learn needs of SciPy takes less time to import from there; see `make bench CASE=import`.
+# Imported first, since the parts of SciPy that scikit-learn needs import faster this way; see `make bench CASE=import`.
 import sklearn  # noqa: F401, I001
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""The command line: `rhohat`, or `python -m rhohat`."""
+"""The entry point of the command line: `rhohat`, or `python -m rhohat`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line, or say which extra it needs."""
+    """Run the command line, or exit with a message that names the missing extra."""
     try:
         for package in ("typer", "rich"):
             import_extra(package, "app")
@@ -19,7 +19,7 @@ def main() -> None:
         sys.exit(f"error: {error}")
     try:
         from rhohat.cli import app
-    except KeyboardInterrupt:  # before there is somebody to take it
+    except KeyboardInterrupt:  # interrupted before the command line is loaded, which handles later interrupts
         sys.exit(130)
     app(prog_name="rhohat")
 

@@ -1,1 +1,1 @@
-"""Models: estimators and pipelines of them, their parts by name, and the file that holds one."""
+"""Models: estimators, pipelines that end in an estimator, the registry of their parts, and the model file."""

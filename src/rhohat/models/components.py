@@ -1,4 +1,4 @@
-"""The parts that models are made of, by name: what a model file may hold, and a command line may ask for."""
+"""The registry of the classes, by name, that a model file may contain and the command line may name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ESTIMATORS: dict[str, type[Any]] = {
     )
 }
 
-#: What parameters of an estimator are set to, where no number or text will do.
+#: Classes of the objects that estimators accept as parameters, besides numbers and texts.
 _PARTS: tuple[type[Any], ...] = (
     *ACTIVATIONS.values(),
     *LOSSES.values(),
@@ -68,32 +68,33 @@ _Part = TypeVar("_Part", bound=type[Any])
 
 
 def transformers() -> dict[str, type[Any]]:
-    """Return what may come before an estimator in a pipeline; two of scikit-learn's are among it, for tables."""
-    from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import, and seldom needed
+    """Return the transformers that may precede an estimator in a pipeline, by name; two are scikit-learn's."""
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import and seldom needed
 
     return {**_TRANSFORMERS, **{cls.__name__: cls for cls in (MinMaxScaler, StandardScaler)}}
 
 
 def register(part: _Part) -> _Part:
-    """Make a class from outside known to model files and to the command line, by its own name.
+    """Register a class of your own, under its name, for use in model files and on the command line.
 
     Parameters
     ----------
     part : type
-        An estimator that derives from one of rhohat's; an activation, loss, penalty, corruption or solver that does, or
-        one that is a dataclass; or a transformer with `fit` and `transform`, which says what it has learned by an
-        attribute `learned_shapes`: a dict of the names of its fitted arrays, and functions from the number of features
-        to the shape of each. Classes with an attribute `command_line_name` are called by it in ``rhohat train``.
+        A subclass of one of rhohat's estimators; a subclass of one of rhohat's activations, losses, penalties,
+        corruptions or solvers, or of their base classes if it is a dataclass; or a transformer with the methods `fit`
+        and `transform` and an attribute `learned_shapes`, a dict from the name of each fitted array to a function that
+        returns the shape of the array for a number of features. An attribute `command_line_name`, if the class has one,
+        is its name in ``rhohat train``.
 
     Returns
     -------
     type
-        The class, so that this can stand above it as a decorator.
+        The same class, so that `register` can be used as a decorator.
 
     Raises
     ------
     ValueError
-        If it is none of these, or another class of that name is known.
+        If `part` is none of these, or if another class with the same name or the same `command_line_name` is known.
 
     Examples
     --------
@@ -127,12 +128,12 @@ def register(part: _Part) -> _Part:
 
 
 def settings_of(part: Any) -> dict[str, Any]:
-    """Return the arguments that make a part anew.
+    """Return the constructor arguments that create an equal copy of a part.
 
     Parameters
     ----------
     part : object
-        Of one of the classes above.
+        An instance of one of the classes in `ESTIMATORS` or `COMPONENTS`, or a transformer.
 
     Returns
     -------

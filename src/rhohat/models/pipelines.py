@@ -1,7 +1,8 @@
-"""A model: one of rhohat's estimators, or a pipeline of preprocessing that ends in one; fitted to rows of any source.
+"""Functions that fit and apply a model, which is an estimator or a pipeline that ends in one, to rows of any source.
 
-scikit-learn's `Pipeline` passes arrays from step to step. What is here passes row sources: a model is fitted to rows
-that are larger than memory, and its network gets rows of a file as preprocessing leaves them, some at a time.
+scikit-learn's `Pipeline` passes arrays from step to step. The functions of this module pass row sources instead, so
+that a model can be fitted to rows that exceed the memory, and its network receives the preprocessed rows of a file
+block by block.
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ _Model = TypeVar("_Model")
 
 
 def is_pipeline(model: Any) -> bool:
-    """Return whether a model is scikit-learn's `Pipeline`, whose module takes time to import and is not, for this."""
+    """Return whether a model is a scikit-learn `Pipeline`, without importing the module of `Pipeline`."""
     module = sys.modules.get("sklearn.pipeline")
     return module is not None and isinstance(model, module.Pipeline)
 
 
 def estimator_of(model: Any) -> BaseNetwork:
-    """Return the estimator that a model is, or ends in.
+    """Return the estimator of a model: the model itself, or the last step of a pipeline.
 
     Raises
     ------
     ValueError
-        If it is none of rhohat's, nor a pipeline that ends in one.
+        If the model is neither an estimator of rhohat nor a pipeline that ends in one.
     """
     last = model.steps[-1][1] if is_pipeline(model) else model
     if not isinstance(last, BaseNetwork):
@@ -64,14 +65,14 @@ def estimator_of(model: Any) -> BaseNetwork:
 
 
 def preprocessing_of(model: Any) -> list[Any]:
-    """Return the transformers before a model's estimator, in order."""
+    """Return the transformers that precede the estimator of a model, in order."""
     if not is_pipeline(model):
         return []
     return [step for _, step in model.steps[:-1] if step is not None and step != "passthrough"]
 
 
 def feature_names_of(model: Any) -> list[str] | None:
-    """Return the names of the columns that a fitted model's network sees, where they are known."""
+    """Return the names of the input features of a fitted model's network, or None if they are not known."""
     steps = preprocessing_of(model)
     if not all(isinstance(step, OneToOneFeatureMixin) for step in steps):
         return None
@@ -80,9 +81,9 @@ def feature_names_of(model: Any) -> list[str] | None:
 
 
 def row_shape_of(model: Any) -> tuple[int, ...]:
-    """Return the shape that the rows of a fit had, as the network sees them, before they were raveled.
+    """Return the shape that each row of the fit had, as input of the network, before it was flattened.
 
-    It is (n_features,) where they were flat, or it is not known.
+    The shape is (n_features,) if the rows were flat or if their shape is not known.
     """
     estimator = estimator_of(model)
     reading = getattr(estimator, "reading_", None)
@@ -90,20 +91,20 @@ def row_shape_of(model: Any) -> tuple[int, ...]:
 
 
 def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: bool = False, **how: Any) -> RowSource:
-    """Open rows for a fitted model: from a table, the columns of its fit; from a file, in the way of its fit.
+    """Open rows for a fitted model, with the columns of a table and the file format that were used in its fit.
 
     Parameters
     ----------
     model : fitted estimator or Pipeline
     data : path, array, DataFrame, Dask array or RowSource
-        Whatever `rhohat.open_rows` opens.
+        Anything that `rhohat.open_rows` opens.
     target : str, int or sequence of these, default=None
-        Columns of a table that hold what is to be predicted, for the rows' attribute `targets`. They come in the order
-        of the fit, where the model knows the names, or the numbers, of its targets.
+        Columns of a table that hold the targets, which become the attribute `targets` of the rows. They are put in the
+        order of the fit if the model knows the names or the numbers of its target columns.
     find_targets : bool, default=False
-        Whether the targets of the fit are read where no others are named and `data` is a table that has them.
+        Whether to read the target columns of the fit if `target` is None and `data` is a table that has them.
     **how
-        Keyword arguments of `rhohat.open_rows` that say how a file is to be read, where that is another way.
+        Keyword arguments of `rhohat.open_rows` that say how to read a file, where this differs from the fit.
 
     Returns
     -------
@@ -114,8 +115,8 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     NotFittedError
         If the model's estimator is not fitted.
     ValueError
-        If the data lack a column of the fit, a target is one of the model's inputs or none of its targets, or as
-        `rhohat.open_rows` does.
+        If the data lack a column of the fit, if a target column is one of the model's inputs or is not one of its
+        targets, or in the cases in which `rhohat.open_rows` raises it.
     """
     check_is_fitted(estimator_of(model))
     first: Any = [*preprocessing_of(model), estimator_of(model)][0]
@@ -138,7 +139,7 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
 
 
 def prepare_rows(model: Any, rows: RowSource) -> RowSource:
-    """Return rows as the network of a fitted model sees them: after its preprocessing, some at a time.
+    """Return rows with the preprocessing of a fitted model applied, block by block, as its network receives them.
 
     Parameters
     ----------
@@ -148,17 +149,17 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     Returns
     -------
     RowSource
-        Closing it leaves `rows` open.
+        The preprocessed rows. Closing this source leaves `rows` open.
 
     Raises
     ------
     ValueError
-        If the rows have other columns than those of the fit.
+        If the number or the names of the columns differ from those of the fit.
 
     Warns
     -----
     UserWarning
-        If the rows are on another scale than those of the fit.
+        If the rows have a different scale from those of the fit.
     """
     steps = preprocessing_of(model)
     first = [*steps, estimator_of(model)][0]
@@ -179,7 +180,7 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
 
 
 def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
-    """Warn where some of the rows are on another scale than what the first step that remembers it was fitted to."""
+    """Warn if some of the rows differ in scale from the training range of the first step that has one."""
     some: Any = some_rows(rows)
     if some is None:
         return
@@ -192,21 +193,21 @@ def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
 
 
 def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Model:
-    """Fit a model to rows of any source: one step of a pipeline after the other, never all rows in memory.
+    """Fit a model to rows of any source, step by step, without all rows in memory as far as the steps allow it.
 
-    Steps that fit to a row source, or to some rows at a time by `partial_fit`, are given the rows so; others, as
-    scikit-learn's PCA, get them all at once.
+    Steps that can be fitted to a row source receive the source, and steps with a method `partial_fit` receive one block
+    of rows at a time. Other steps, such as scikit-learn's PCA, receive all rows at once, in memory.
 
     Parameters
     ----------
     model : estimator or Pipeline
     rows : RowSource
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-        For estimators that learn from targets.
+        Targets, for estimators that learn from targets.
 
     Returns
     -------
-    The model, fitted.
+    The fitted model.
     """
     estimator = estimator_of(model)
     done: list[Any] = []
@@ -222,18 +223,18 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
 
 
 def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
-    """Yield the codes of rows as `codes` of the estimator returns them for prepared rows: some at a time, in order.
+    """Yield the codes of rows block by block, in order: the result of the estimator's `codes` for prepared rows.
 
     Parameters
     ----------
     model : fitted estimator or Pipeline
     rows : RowSource
-        Before preprocessing.
+        Rows before preprocessing.
 
     Yields
     ------
     array of shape (n_rows, n_units)
-        To be used before the next one is asked for: that takes the same place.
+        Codes of the next block of rows. The array is overwritten in the next iteration, so use it before then.
     """
     estimator = estimator_of(model)
     for _, codes in estimator.forward_pass(prepare_rows(model, rows), 0, estimator.code_layer_).in_order():
@@ -241,24 +242,24 @@ def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
 
 
 def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
-    """Yield what an autoencoder makes of rows, in the units of the data, some rows at a time, in order.
+    """Yield the reconstructions of rows by an autoencoder, in the units of the data, block by block, in order.
 
     Parameters
     ----------
     model : fitted autoencoder, or Pipeline that ends in one
     rows : RowSource
-        Before preprocessing.
+        Rows before preprocessing.
 
     Yields
     ------
     array of shape (n_rows, n_features)
-        After the inverse of the preprocessing, where it has one; what that has lost, as the means of patches, stays
-        lost.
+        Reconstructions of the next block of rows, after the inverse of every preprocessing step that has an inverse.
+        What the preprocessing has lost, such as the means of patches, is not restored.
 
     Raises
     ------
     ValueError
-        If the model reconstructs nothing.
+        If the model does not end in an autoencoder.
     """
     estimator = estimator_of(model)
     if not isinstance(estimator, BaseAutoencoder):
@@ -271,16 +272,16 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
 
 
 def suggest_preprocessing(rows: RowSource) -> list[Any]:
-    """Return transformers, not fitted, after which rows suit sigmoid units; none where all numbers are in [0, 1].
+    """Return unfitted transformers that make rows suitable for sigmoid units; none if all numbers are in [0, 1].
 
     Images with negative numbers, such as whitened patches, are normalised patch by patch (`PatchNormalizer`). Other
-    images are scaled as a whole (`RangeScaler`). The columns of tables are scaled each by itself (scikit-learn's
+    images are scaled as a whole (`RangeScaler`). The columns of tables are scaled one by one (scikit-learn's
     `MinMaxScaler`).
 
     Parameters
     ----------
     rows : RowSource
-        Read once.
+        Rows before preprocessing; all of them are read once.
 
     Returns
     -------
@@ -295,12 +296,12 @@ def suggest_preprocessing(rows: RowSource) -> list[Any]:
 
 
 def _fit_step(step: Any, rows: RowSource) -> None:
-    """Fit a transformer to rows of a source."""
+    """Fit a transformer to the rows of a source, block by block if the transformer supports it."""
     if isinstance(step, MeanImputer | PatchNormalizer | RangeScaler | ZCAWhitening):
         step.fit(rows)
     elif hasattr(step, "partial_fit"):
         for name in [name for name in vars(step) if name.endswith("_") and not name.startswith("_")]:
-            delattr(step, name)  # of an earlier fit
+            delattr(step, name)  # an attribute of an earlier fit
         for block in rows.blocks(rows.rows_at_once):
             step.partial_fit(block)
     else:
@@ -308,13 +309,13 @@ def _fit_step(step: Any, rows: RowSource) -> None:
 
 
 class _Steps:
-    """Fitted transformers, one after the other, which work on blocks without looking at names and scales."""
+    """A chain of fitted transformers for blocks of rows, without their checks of column names and scales."""
 
     def __init__(self, steps: Sequence[Any]) -> None:
         self._steps = [copy(step) for step in steps]
         for step in self._steps:
-            step.__dict__.pop("feature_names_in_", None)  # which blocks do not have
-            step.__dict__.pop("training_range_", None)  # which all rows together are compared with
+            step.__dict__.pop("feature_names_in_", None)  # blocks of rows have no names
+            step.__dict__.pop("training_range_", None)  # the scale is compared once, for the source as a whole
 
     def __call__(self, rows: FloatArray) -> Any:
         for step in self._steps:

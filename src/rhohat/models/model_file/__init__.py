@@ -1,4 +1,4 @@
-"""Models in files: saved whole, and loaded without running anything that a file says."""
+"""Saving of complete models in files, and loading them without executing code from a file."""
 
 from rhohat.models.model_file.files import describe, load, save
 

@@ -1,8 +1,8 @@
-"""Models in files: one safetensors file holds a fitted estimator, or a pipeline that ends in one, and nothing runs.
+"""Saving and loading of fitted models: one safetensors file per model, which is read without executing code from it.
 
-Arrays are tensors; kind, parameters and training record are JSON in the metadata. A class is made only if its name is
-among those in `rhohat.models.components`, and a file is read only if every tensor that its kind needs is there, in the
-shape that its architecture asks for, and no other. docs/model-file.md describes the format.
+Arrays are stored as tensors; the kind, the parameters and the training record are JSON in the metadata. A class is
+instantiated only if its name is in `rhohat.models.components`. A file is accepted only if it has exactly the tensors
+that its kind of model needs, in the shapes that the architecture requires. docs/model-file.md describes the format.
 """
 
 from __future__ import annotations
@@ -27,40 +27,41 @@ __all__ = ["describe", "load", "save"]
 
 _FORMAT, _VERSION = "rhohat model", 1
 _ENDING = ".safetensors"
-#: Of files in other formats, which would be taken for such by who opens them.
+#: Endings of file names in other formats; a model file with such a name would be mistaken for a file of that format.
 _OTHERS = {
     *(".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".bin", ".onnx", ".pb", ".tflite", ".gguf"),
     *(".h5", ".hdf5", ".keras", ".npy", ".npz", ".mat", ".zarr", ".parquet", ".csv", ".txt"),
     *(".json", ".yaml", ".yml", ".xml", ".html", ".zip", ".gz", ".tar"),
 }
-_LONGEST_HEADER = 2**22  # bytes; what JSON becomes in memory is some twenty times as large
+_LONGEST_HEADER = 2**22  # bytes; parsed JSON takes about twenty times as much memory
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted model into one file, from which `load` makes it anew.
+    """Write a fitted model to one file, from which `load` restores the model.
 
-    The file holds all that `transform`, `predict` and further training need: parameters, what was learned, names of
-    columns, the record of the training, and of `partial_fit` the solver's state. What belongs to a run is not in it:
-    `callbacks`, `engine`, `checkpoint`, `resume`, a `random_state` that is a generator, and what `set_output` was told
-    are at their defaults in what is loaded.
+    The file holds everything that `transform`, `predict` and further training need: the parameters, the learned arrays,
+    the names of columns, the training record and, after `partial_fit`, the state of the solver. Settings that belong
+    to a single run are not saved and have their defaults in the loaded model: `callbacks`, `engine`, `checkpoint`,
+    `resume`, a `random_state` that is a generator, and the setting of `set_output`.
 
     Parameters
     ----------
     model : fitted estimator or Pipeline
-        Any of rhohat's estimators and transformers; or a pipeline of transformers, scikit-learn's `StandardScaler` and
-        `MinMaxScaler` among them, that may end in an estimator.
+        Any of rhohat's estimators and transformers, or a pipeline of transformers that may end in an estimator.
+        scikit-learn's `StandardScaler` and `MinMaxScaler` are accepted as transformers.
     path : path
-        Such as ``"model.safetensors"``; the format is that of safetensors files, whatever the name. A file that exists
-        is replaced as a whole; one that cannot be written stays as it was.
+        Path of the file, such as ``"model.safetensors"``. The format is safetensors, whatever the name of the file. An
+        existing file is replaced as a whole; if writing fails, the existing file stays unchanged.
 
     Raises
     ------
     ModelFileError
-        If the model has parts that are not rhohat's, as a penalty of your own, which a file without code cannot hold.
+        If the model has parts that rhohat does not know, such as a penalty of your own that is not registered
+        (`register`), because a file without code cannot hold them.
     sklearn.exceptions.NotFittedError
-        If it is not fitted.
+        If the model is not fitted.
     ValueError
-        If the name of the file ends as those of another format do, such as ".pkl", ".pt", ".joblib" or ".onnx".
+        If the name of the file has the ending of another format, such as ".pkl", ".pt", ".joblib" or ".onnx".
     OSError
         If the file cannot be written.
 
@@ -96,9 +97,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read a model from a file that `save` has written.
+    """Load a model from a file that `save` has written.
 
-    No code runs that is not rhohat's, scikit-learn's or NumPy's, whatever the file holds.
+    Whatever the file holds, only code of rhohat, scikit-learn, NumPy and registered classes (`register`) is executed.
 
     Parameters
     ----------
@@ -107,15 +108,16 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     fitted estimator or Pipeline
-        Its `transform` gives the bits that it gave when it was saved.
+        The model. Its `transform` returns the same bits as that of the saved model.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ModelFileError
-        If it is no model file, is truncated or damaged, was written by a newer rhohat, is of an unknown kind, or lacks
-        tensors, has some that do not belong to it, of another shape, or with numbers that are not finite.
+        If the file is not a model file, is truncated or damaged, was written by a newer rhohat, holds a model of an
+        unknown kind, lacks tensors, or has tensors that do not belong to the model, have the wrong shape, or contain
+        numbers that are not finite.
 
     See Also
     --------
@@ -130,7 +132,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what a model file says of itself, in words and numbers, without making a model of it.
+    """Return the description in a model file as a dict, without creating the model.
 
     Parameters
     ----------
@@ -139,33 +141,33 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``"model"``, a description as docs/model-file.md has it, and ``"versions"`` of the libraries that it was written
-        with.
+        ``"model"``, the description of the model in the form given in docs/model-file.md, and ``"versions"``, the
+        versions of rhohat, Python and the libraries with which the file was written.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ModelFileError
-        If it is no model file, or damaged.
+        If the file is not a model file, or is damaged.
     """
     with _refusing(Path(path)) as file:
         return read_tensor_file(file, f"{_FORMAT} {_VERSION}", _LONGEST_HEADER)[0]
 
 
 def _check_readable(described: dict[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Raise where what is about to be saved could not be loaded: better now than when the model is gone."""
+    """Raise ModelFileError if the model about to be saved could not be loaded, while the model still exists."""
     try:
         reader = Reader(arrays)
         reader.model(json.loads(json.dumps(described, default=np.generic.item)), "")
         reader.finish()
-    except Exception as error:  # as in `_refusing`
+    except Exception as error:  # any error may occur, as in `_refusing`
         raise ModelFileError(f"the model cannot be saved, since it could not be loaded: {error}") from error
 
 
 @contextmanager
 def _refusing(file: Path) -> Iterator[Path]:
-    """Raise our own error for whatever is wrong with a file."""
+    """Context manager that checks the format of a file and turns errors in its content into ModelFileError."""
     if not file.is_file():
         raise FileNotFoundError(f"there is no model file {file}.")
     try:
@@ -175,7 +177,7 @@ def _refusing(file: Path) -> Iterator[Path]:
         raise ModelFileError(f"{file} cannot be loaded: {error}") from None
     except OSError:
         raise
-    except Exception as error:  # what a damaged or forged file holds may be wrong in any way
+    except Exception as error:  # the content of a damaged or forged file may cause any error
         raise ModelFileError(f"{file} cannot be loaded, it is damaged or no model file: {error}") from error
 
 

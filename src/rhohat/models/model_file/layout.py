@@ -1,4 +1,4 @@
-"""What a model file has of each kind of model, beside weights and parameters."""
+"""The contents of a model file for each kind of model, apart from weights and parameters."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from rhohat.common.exceptions import ModelFileError
 
 __all__ = ["COUNTS", "NO_LONGER", "OF_THE_RUN", "STATUS", "check_steps", "learned_shapes"]
 
-#: Parameters that say how a fit is carried out, where, and who is told; not what it learns.
+#: Parameters that say how and where a fit runs and what is notified, without influence on the learned model.
 OF_THE_RUN = ("callbacks", "engine", "checkpoint")
-#: Parameters of estimators that files of earlier versions may have, and that said nothing of what a model has learned.
+#: Former parameters of estimators, without influence on the learned model, that files of earlier versions may have.
 NO_LONGER = ("checkpoint_every",)
 
-#: What scikit-learn's transformers have learned; others say it themselves, by an attribute `learned_shapes`.
+#: Shapes of the learned arrays of scikit-learn's transformers; other transformers have an attribute `learned_shapes`.
 _LEARNED: dict[str, Mapping[str, Callable[[int], tuple[int, ...]]]] = {
     "StandardScaler": dict.fromkeys(("mean_", "var_", "scale_"), lambda n: (n,)),
     "MinMaxScaler": dict.fromkeys(("min_", "scale_", "data_min_", "data_max_", "data_range_"), lambda n: (n,)),
 }
 
-#: Numbers and texts of the training record, by the names of the fitted attributes.
+#: Names of the fitted attributes that are numbers (COUNTS) and texts (STATUS) of the training record.
 COUNTS = ("n_iter_", "n_evaluations_")
 STATUS = ("solver_status_", "solver_message_")
 
 
 def learned_shapes(transformer: Any) -> Mapping[str, Callable[[int], tuple[int, ...]]]:
-    """Return the names of what a transformer has learned, and the shape of each, given the number of features."""
+    """Return, by name, functions from the number of features to the shape of each array a transformer has learned."""
     own: Mapping[str, Callable[[int], tuple[int, ...]]] | None = getattr(transformer, "learned_shapes", None)
     return _LEARNED[type(transformer).__name__] if own is None else own
 
 
 def check_steps(steps: Sequence[Any]) -> None:
-    """Raise ModelFileError where steps make up no pipeline: each but the last has to transform, one after the other.
+    """Raise ModelFileError unless the steps form a pipeline: all but the last transform rows, and widths match.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def check_steps(steps: Sequence[Any]) -> None:
 
 
 def _width_of(step: Any) -> int:
-    """Return how many columns a fitted transformer, autoencoder or pipeline of them makes."""
+    """Return the number of output columns of a fitted transformer, an autoencoder or a pipeline of them."""
     if hasattr(step, "steps"):
         active = [one for _, one in step.steps if one is not None and one != "passthrough"]
         return _width_of(active[-1])

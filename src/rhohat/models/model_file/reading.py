@@ -1,4 +1,4 @@
-"""From what JSON held, and arrays by name, to a fitted model; whatever does not fit together is refused."""
+"""Construction of a fitted model from parsed JSON and named arrays; inconsistent contents raise ModelFileError."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from rhohat.solvers import MiniBatchState
 
 __all__ = ["Reader"]
 
-_MOST_CHARACTERS = 2**22  # of all classes together, each as long as the longest, as NumPy keeps them
+_MOST_CHARACTERS = 2**22  # in all class labels together, each padded to the longest, as in a NumPy array
 
 
 class Reader:
-    """Makes a model of what JSON held and arrays by name, or raises; arrays that nobody asked for are left."""
+    """Builds a model from parsed JSON and named arrays, keeps track of unused arrays, and raises on invalid input."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._arrays = dict(arrays)
 
     def finish(self) -> None:
-        """Raise where there are tensors that belong to nothing."""
+        """Raise ModelFileError if there are tensors that no part of the model has used."""
         if self._arrays:
             raise ModelFileError(f"it has tensors that its kind does not know: {_listed(self._arrays)}.")
 
     def model(self, described: Any, prefix: str, kind: type[Any] = object) -> Any:
-        """Return the estimator, transformer or pipeline that is described; its arrays are named with the prefix."""
+        """Return the described estimator, transformer or pipeline; the names of its arrays begin with the prefix."""
         model = self._model(_checked(described, dict, "a model"), prefix)
         if not isinstance(model, kind):
             raise ModelFileError(f"it has a {type(model).__name__} where a {kind.__name__} has to be.")
@@ -84,7 +84,7 @@ class Reader:
         return pipeline
 
     def _make(self, cls: type[Any], parameters: dict[str, Any], name: str) -> Any:
-        """Return an object of a class with these settings, all of which the class must know."""
+        """Return an instance of a class with the given parameters; raise if the class lacks one of them."""
         known = set(signature(cls).parameters) - set(OF_THE_RUN)
         if cls.__name__ in ESTIMATORS:
             passed_over = set(NO_LONGER) - known
@@ -95,7 +95,7 @@ class Reader:
         return cls(**{key: self._value(value, f"{name}{key}") for key, value in parameters.items()})
 
     def _value(self, value: Any, name: str) -> Any:
-        """Return a parameter, the inverse of `Writer.value`."""
+        """Return the parameter that JSON describes; the inverse of `Writer.value`."""
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if isinstance(value, list):
@@ -112,7 +112,7 @@ class Reader:
         return self._make(COMPONENTS.get(kind) or ESTIMATORS[kind], settings, f"{name}.")
 
     def _transformer(self, model: Any, learned: dict[str, Any], prefix: str) -> None:
-        """Set what a transformer has learned."""
+        """Set the learned attributes of a transformer."""
         _know(learned, "n_features_in_")
         n_features = _count(learned, "n_features_in_", least=1)
         for name, shape in learned_shapes(model).items():
@@ -135,7 +135,7 @@ class Reader:
         self._check_scales(model)
 
     def _check_scales(self, model: Any) -> None:
-        """Raise where what a transformer divides by, or maps to, is no range."""
+        """Raise ModelFileError if a transformer has a scale that is not positive, or an empty or reversed range."""
         known = vars(model)
         low, high = known.get("feature_range", (known.get("low", 0), known.get("high", 1)))
         turned = np.any(np.less(known.get("data_max_", 0), known.get("data_min_", 0)))
@@ -145,7 +145,7 @@ class Reader:
 
     def _estimator(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
         _know(described, "kind", "parameters", "feature_names", "reading", "data", *model._keys_of_learned)
-        ThreadEngine(model.n_jobs)  # raises for a number of threads that there cannot be
+        ThreadEngine(model.n_jobs)  # raises ValueError for an impossible number of threads
         try:
             model._restore_learned(self, described, prefix)
         except ValueError as error:
@@ -156,15 +156,15 @@ class Reader:
         model.data_name_ = None if data.get("data_name_") is None else _get(data, "data_name_", str)
 
     def get(self, described: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
-        """Return an entry of a description, which has to be of this type."""
+        """Return an entry of a description; raise ModelFileError if it is missing or not of the given type."""
         return _get(described, key, kind)
 
     def has(self, name: str) -> bool:
-        """Return whether an array was stored, and not taken yet."""
+        """Return whether the file holds an array of this name that has not been taken yet."""
         return name in self._arrays
 
     def network(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
-        """Set architecture, weights and training record."""
+        """Set the architecture, the weights and the training record of an estimator."""
         network = self._architecture(_get(described, "network", dict))
         dtype = self._arrays[f"{prefix}coefs_.0"].dtype if f"{prefix}coefs_.0" in self._arrays else np.dtype(np.float64)
         model.network_ = network
@@ -229,7 +229,7 @@ class Reader:
         model.partial_fit_state = PartialFitState(_count(record, "seed"), theta, solver)
 
     def labels(self, described: dict[str, Any], name: str, n_classes: int) -> NDArray[Any]:
-        """Return the classes, of which there are so many."""
+        """Return the sorted class labels; raise ModelFileError unless their number is `n_classes`."""
         if "tensor" in described:
             _know(described, "tensor")
             labels = self.take(name, None)
@@ -248,7 +248,7 @@ class Reader:
     def _feature_names(self, model: Any, names: Any, tensor: str) -> None:
         if names is None:
             return
-        if names == {"tensor": tensor}:  # of so many that they have no room in the description
+        if names == {"tensor": tensor}:  # so many names that the description has no room for them
             names = json.loads(self.take(tensor, None, np.uint8).tobytes())
         texts = [_checked(name, str, "the name of a column") for name in _checked(names, list, "feature_names")]
         if len(texts) != model.n_features_in_:
@@ -256,15 +256,15 @@ class Reader:
         model.feature_names_in_ = np.array(texts, dtype=object)
 
     def curve(self, name: str) -> list[float]:
-        """Return a list of numbers, once, which need not be finite."""
-        curve = self._arrays.pop(name, None)  # of what was measured, which may be no number
+        """Return a list of numbers, which need not be finite, and mark its array as used."""
+        curve = self._arrays.pop(name, None)  # measured values, which may be NaN
         if curve is None or curve.dtype != np.float64 or curve.ndim != 1:
             raise ModelFileError(f"it lacks the curve {name}.")
         values: list[float] = curve.tolist()
         return values
 
     def take(self, name: str, shape: tuple[int, ...] | None, dtype: Any = None) -> FloatArray:
-        """Return a tensor, once: of this shape and dtype, where they are given, and of finite numbers."""
+        """Return a tensor and mark it as used; raise unless it is finite and has the given shape and dtype, if any."""
         array = self._arrays.pop(name, None)
         if array is None:
             raise ModelFileError(f"it lacks the tensor {name}.")
@@ -280,7 +280,7 @@ class Reader:
 
 
 def _reading(record: dict[str, Any], n_features: int) -> Reading:
-    """Return how the rows of the fit were read."""
+    """Return the record of how the rows of the fit were read from a file or table."""
     _know(record, "columns", "n_columns", "row_axes", "text", "row_shape", "targets")
     n_columns, row_axes = _count(record, "n_columns", least=1), _count(record, "row_axes", least=1)
     runs = [[_checked(number, int, "a column") for number in run] for run in _get(record, "columns", list)]
@@ -298,7 +298,7 @@ def _reading(record: dict[str, Any], n_features: int) -> Reading:
 
 
 def _row_shape(record: dict[str, Any], n_features: int) -> tuple[int, ...] | None:
-    """Return the shape of the rows of the fit, where they had several axes."""
+    """Return the shape of each row of the fit, or None if the rows had a single axis."""
     if record.get("row_shape") is None:
         return None
     shape = tuple(_checked(size, int, "the size of an axis") for size in _get(record, "row_shape", list))
@@ -308,7 +308,7 @@ def _row_shape(record: dict[str, Any], n_features: int) -> tuple[int, ...] | Non
 
 
 def _know(record: Mapping[str, Any], *keys: str) -> None:
-    """Raise where a description says something that nobody asks for."""
+    """Raise ModelFileError if a description has keys other than the given ones."""
     unknown = {key: None for key in record if key not in keys}
     if unknown:
         raise ModelFileError(f"its description has {_listed(unknown)}, which its kind does not know.")
@@ -334,6 +334,6 @@ def _checked(value: Any, kind: type[Any], what: str) -> Any:
 
 
 def _listed(names: Mapping[str, Any]) -> str:
-    """Return the first few names."""
+    """Return the first five names, shortened, as a text for error messages."""
     shown = [repr(name[:60]) for name in list(names)[:5]]
     return ", ".join([*shown, *(["…"] if len(names) > 5 else [])])

@@ -1,4 +1,4 @@
-"""From a fitted model to what JSON holds, and arrays by name."""
+"""Conversion of a fitted model to a description for JSON and named arrays."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from rhohat.models.pipelines import is_pipeline
 
 __all__ = ["Writer"]
 
-_WIDEST = 8  # bytes of a number
-_MOST_NAMES = 2**19  # bytes, of columns, as JSON within the description
+_WIDEST = 8  # most bytes of a number
+_MOST_NAMES = 2**19  # bytes that the names of columns may take as JSON in the description
 
 
 class Writer:
-    """Turns a model into what JSON holds, and arrays by name."""
+    """Converts a model to a description for JSON, and collects its arrays by name in the attribute `arrays`."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
 
     def model(self, model: Any, prefix: str) -> dict[str, Any]:
-        """Return the description of an estimator, a transformer or a pipeline; arrays are named with the prefix."""
+        """Return the description of a model or transformer, and store its arrays under names with the prefix."""
         if is_pipeline(model):
             steps = [
                 [name, "passthrough" if step in (None, "passthrough") else self.model(step, f"{prefix}steps.{number}.")]
@@ -58,7 +58,7 @@ class Writer:
         return described | model._describe_learned(self, prefix)
 
     def _names(self, names: list[str], prefix: str) -> list[str] | dict[str, str]:
-        """Return the names of columns, or where they stand if they are too many for the description."""
+        """Return the names of columns, or a reference to a tensor if they are too many for the description."""
         text = json.dumps(names).encode()
         if len(text) <= _MOST_NAMES:
             return names
@@ -66,17 +66,17 @@ class Writer:
         return {"tensor": f"{prefix}feature_names"}
 
     def _learned(self, transformer: Any, prefix: str) -> dict[str, Any]:
-        """Store what a transformer has learned."""
+        """Store the learned arrays of a transformer, and return the number of its features as a description."""
         for name in learned_shapes(transformer):
             value = getattr(transformer, name)
-            if value is not None:  # as the variances of a scaler that does not scale
+            if value is not None:  # None, for example, for the variances of a scaler that does not scale
                 self.arrays[prefix + name] = np.asarray(value, None if isinstance(value, np.ndarray) else np.float64)
         if hasattr(transformer, "n_samples_seen_"):
             self.arrays[f"{prefix}n_samples_seen_"] = np.asarray(transformer.n_samples_seen_, np.int64)
         return {"n_features_in_": int(transformer.n_features_in_)}
 
     def network(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
-        """Store architecture, weights and training record."""
+        """Store the arrays of an estimator; return its architecture, training record and `partial_fit` state."""
         network = estimator.network_
         for layer in range(network.n_layers):
             if layer < network.layout.n_free:
@@ -105,7 +105,7 @@ class Writer:
         }
 
     def _partial_fit(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any] | None:
-        """Store what `partial_fit` goes on from, where it was called."""
+        """Store the state from which `partial_fit` continues, or return None if it was not called."""
         state = estimator.partial_fit_state
         if state is None:
             return None
@@ -116,7 +116,7 @@ class Writer:
         return {"seed": state.seed, "epoch": solver.epoch, "step": solver.step, "moments": list(solver.moments)}
 
     def labels(self, labels: NDArray[Any], name: str) -> dict[str, Any]:
-        """Return the description of labels, which are stored as an array where they are numbers."""
+        """Return the description of class labels; labels that are numbers are stored as an array."""
         if labels.dtype.kind in "buif" and labels.dtype.itemsize <= _WIDEST:
             self.arrays[name] = labels
             return {"tensor": name}
@@ -133,7 +133,7 @@ class Writer:
     def _parameters(self, estimator: Any, prefix: str) -> dict[str, Any]:
         parameters = {name: value for name, value in settings_of(estimator).items() if name not in OF_THE_RUN}
         if not isinstance(parameters.get("random_state", 0), int | np.integer):
-            parameters["random_state"] = None  # a generator has moved on since
+            parameters["random_state"] = None  # the state of a generator has changed since the fit began
         described = {}
         for name, value in parameters.items():
             try:
@@ -143,7 +143,7 @@ class Writer:
         return described
 
     def value(self, value: Any, name: str) -> Any:
-        """Return a parameter as JSON holds it; an array goes among the tensors under the name."""
+        """Return the description of a parameter for JSON; an array is stored as a tensor with the given name."""
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, float) and not np.isfinite(value):
@@ -169,7 +169,7 @@ class Writer:
 
 
 def _reading(reading: Reading) -> dict[str, Any]:
-    """Return how the rows of a fit were read; columns as runs of successive ones, each its first and their number."""
+    """Describe how the rows of a fit were read; runs of successive columns are given as [first, count]."""
     runs = groupby(enumerate(reading.columns), lambda numbered: numbered[1] - numbered[0])
     columns = [[run[0][1], len(run)] for run in (list(run) for _, run in runs)]
     return {name: value for name, value in asdict(reading).items() if value is not None} | {"columns": columns}
