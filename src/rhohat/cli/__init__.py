@@ -1,4 +1,4 @@
-"""The command line: each command parses, calls the Python API, and prints."""
+"""The command line: each command parses its options, calls the Python API, and prints the result."""
 
 from rhohat.cli.app import app
 from rhohat.cli.demo import demo

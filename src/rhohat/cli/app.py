@@ -1,4 +1,4 @@
-"""What all commands share: the program, its exit statuses, errors as sentences, options that many have."""
+"""The application object, exit statuses, error messages and common options that all commands share."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ __all__ = [
 
 _FAILED, _BAD_OPTION, _INTERRUPTED = 1, 2, 130
 
-#: What Typer raises for bad options, which it shows itself; where it comes from differs between its versions.
+#: The error that Typer raises, and displays itself, for bad options; its module differs between versions of Typer.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
-#: In the order in which somebody needs them.
+#: Names of the commands, in the order in which a user typically needs them.
 ORDER = (
     *("demo", "patches", "train", "report", "encode", "reconstruct", "predict"),
     *("evaluate", "plot", "info", "check-gradient"),
@@ -53,14 +53,14 @@ _TRACEBACK, _QUIET = "rhohat.traceback", "rhohat.quiet"
 
 
 class _Commands(TyperGroup):
-    """Commands whose errors are a sentence on standard error and an exit status."""
+    """Group of commands that reports an error as one sentence on standard error and as an exit status."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return their names, in the order in which help shows them."""
+        """Return the names of the commands in the order in which the help shows them."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the command that the user has called."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -80,7 +80,7 @@ class _Commands(TyperGroup):
             raise typer.Exit(_BAD_OPTION if isinstance(error, InvalidParameterError) else _FAILED) from None
 
 
-#: What the library says to those who write Python, and how the same is said here.
+#: Phrases for Python programmers in messages of the library, and the phrases that replace them on the command line.
 _TRANSLATIONS = {
     "raise max_iter, raise tol (now": "raise --max-iter or the tolerance (--set tol=...; now",
     "checkpoint=Checkpoint(folder, resume=True)": "--resume",
@@ -90,7 +90,7 @@ _TRANSLATIONS = {
     "rhohat.read_images and rhohat.sample_patches": "rhohat patches",
     "such cells in, or leave": "such cells in, train a model that does so with --missing mean, or leave",
 }
-#: Keyword arguments that are options of the same name here.
+#: Keyword arguments in messages that have a command-line option of the same name.
 _OPTION = re.compile(
     r"""\b(header|missing|separator|decimal|thousands|encoding|row_axes)=(\d+|True|False|'[\w-]+'|'[^']'|'\\t'|"'")"""
 )
@@ -112,19 +112,19 @@ def _as_option(found: re.Match[str]) -> str:
 
 
 def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
-    """Print a remark, unless it was made before: rows may be looked at several times."""
+    """Print a remark unless it was printed before, since rows may be read several times."""
     if remark not in said:
         said.add(remark)
         note(ctx, remark)
 
 
 def _remark(text: str, kind: type[Warning]) -> str:
-    """Return a warning as a line; that a fit used up its iterations is worth a note, and no more."""
+    """Return a warning as one line of text; a ConvergenceWarning is called a note, any other a warning."""
     return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {_translated(text)}"
 
 
 def _sentence(error: Exception) -> str:
-    """Return what an error says; of one that is not meant for users, its kind as well."""
+    """Return the message of an error; for an error that is not meant for users, also its type and a hint."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
     text = _translated(str(error)) or type(error).__name__
@@ -168,7 +168,7 @@ def _main(
 
 
 def note(ctx: Any, text: str) -> None:
-    """Print a line to standard error, unless the command was told to be quiet."""
+    """Print a line to standard error unless the command was called with --quiet."""
     if not ctx.find_root().meta.get(_QUIET):
         print(text, file=sys.stderr)
 
@@ -182,7 +182,7 @@ def _remember(key: str) -> Any:
 
 
 def check_writable(path: Path, *inputs: Path, endings: tuple[str, ...] = (), option: str = "--output") -> None:
-    """Raise where a file cannot be written, before the work is done that it is to hold, or where it is an input."""
+    """Raise before any work is done if an output file cannot be written or is one of the inputs."""
     if path.is_dir():
         raise typer.BadParameter(f"{path} is a folder; name a file in it.", param_hint=option)
     if endings and path.suffix not in endings:
@@ -198,13 +198,13 @@ def check_writable(path: Path, *inputs: Path, endings: tuple[str, ...] = (), opt
 
 
 def _is_same(path: Path, read: Path) -> bool:
-    """Return whether a file is the one that is read, which may have the name of an array behind it."""
+    """Return whether two paths mean the same file; the name of an array may follow the path that is read."""
     file = read if read.exists() else Path(str(read).rpartition(":")[0])
     return path.exists() and file.exists() and path.samefile(file)
 
 
 def print_json(found: Any) -> None:
-    """Print JSON; numbers that it does not know, as infinity, become null."""
+    """Print an object as JSON; numbers that JSON cannot represent, such as infinity, become null."""
     typer.echo(json.dumps(_finite(found), default=str, ensure_ascii=False))
 
 
@@ -219,7 +219,7 @@ def _finite(found: Any) -> Any:
 
 
 def parse_image_shape(text: str | None) -> tuple[int, ...] | None:
-    """Return 28x28, 32x32x3 or 3x32x32 as numbers."""
+    """Parse the shape of an image, such as 28x28, 32x32x3 or 3x32x32, into a tuple of integers."""
     if text is None:
         return None
     parts = text.lower().replace("×", "x").split("x")

@@ -49,7 +49,7 @@ def demo(
 
 
 def _print_demo(result: DemoResult, total_seconds: float) -> None:
-    """Print names on the left and values, of a line or more, on the right; plain text, which may go into a file."""
+    """Print the results as plain text, with names on the left and values, of one or more lines, on the right."""
     seconds = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items())
     pictures = "\n".join(map(str, result.pictures))
     rows = [*_demo_rows(result), ("seconds", f"{seconds}; in all {total_seconds:.2f}"), ("wrote", pictures)]

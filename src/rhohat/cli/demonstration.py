@@ -1,4 +1,4 @@
-"""The main job from end to end: photographs in, edge detectors out, with the figures that show it worked."""
+"""A demonstration from end to end: edge detectors learned from photographs, with the numbers that verify them."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ PATCH_SIZE = 8
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found.
+    """Results of the demo.
 
     Attributes
     ----------
     autoencoder : SparseAutoencoder
-        Fitted.
+        The fitted autoencoder.
     cost : float
         J on the patches.
     terms : dict of str to float
         The terms of J.
     gradient_check : GradientCheck
-        Of the sparse cost on a small case.
+        Gradient check of the sparse cost on a small case.
     explained_variance : float
         Fraction of the patches' variance that the reconstructions explain.
     gabor_r2, gabor_r2_pca : arrays of shape (n_components,)
-        R² of the best Gabor function, for each hidden unit and for as many principal components.
+        R² of the best-fitting Gabor function for each hidden unit, and for each of as many principal components.
     seconds : dict of str to float
-        Wall time of each step.
+        Wall time of each step, in seconds.
     pictures : list of Path
-        What was written.
+        Paths of the pictures that were written.
     """
 
     autoencoder: SparseAutoencoder
@@ -86,22 +86,27 @@ def run_demo(
     callback: Callback | None = None,
     announce: Callable[[str], None] = lambda step: None,
 ) -> DemoResult:
-    """Learn edge detectors from the photographs at hand, and write pictures of them.
+    """Learn edge detectors from the photographs in scikit-image, and write pictures of them.
 
     Parameters
     ----------
     folder : Path
-        Where the pictures go: `filters.png`, `patches.png`, `reconstructions.png` and `loss.png`. Made if need be.
+        Folder for the pictures `filters.png`, `patches.png`, `reconstructions.png` and `loss.png`. It is created if it
+        does not exist.
     n_patches : int, default=10000
-        Whitened, normalised patches of 8×8 pixels to learn from.
+        Number of whitened, normalised patches of 8×8 pixels to learn from.
     n_components : int, default=25
+        Number of hidden units.
     max_iter : int, default=400
+        Largest number of iterations.
     seed : int, default=0
+        Seed of every random draw.
     n_jobs : int, default=None
+        Number of threads.
     callback : callable, default=None
-        Called after every iteration of the fit.
-    announce : callable, default=None
-        Called with what is about to be done.
+        Function that is called after every iteration of the fit.
+    announce : callable, optional
+        Function that is called before each step with a description of the step. By default nothing is announced.
 
     Returns
     -------
@@ -110,7 +115,7 @@ def run_demo(
     Raises
     ------
     OSError
-        If the folder cannot be written to; before any work is done.
+        If the folder cannot be written to. This is checked before any work is done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()  # better to fail here than after the fit
@@ -164,7 +169,7 @@ def run_demo(
 
 
 def _check_small_case(autoencoder: SparseAutoencoder, patches: FloatArray, seed: int) -> GradientCheck:
-    """Check every component of the gradient of the sparse cost, for 5 hidden units on a few patches."""
+    """Check every component of the gradient of the sparse cost, for 5 hidden units on the given patches."""
     objective = SparseAutoencoder(**{**autoencoder.get_params(), "n_components": 5}).objective(patches)
     theta = objective.network.initial_theta(keyed_generator(seed, "gradient check"))
     return check_gradient(objective, theta)

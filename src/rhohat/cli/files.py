@@ -1,4 +1,4 @@
-"""What commands write: rows in files of several kinds."""
+"""Writing of rows to .npy files, CSV files and standard output."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ def write_rows(
     names: Sequence[str] | None = None,
     numbers: NDArray[np.intp] | None = None,
 ) -> None:
-    """Write rows block by block: a whole file, or none.
+    """Write rows block by block to a file, which is written as a whole or not at all.
 
     Parameters
     ----------
     path : Path
-        `.npy`; `.csv`, with the names of the columns in its first line; or ``-``, CSV on standard output.
+        Path of a `.npy` file, or of a `.csv` file with the names of the columns in its first line; or ``-`` for CSV on
+        standard output.
     blocks : iterable of arrays of shape (n_rows, n_columns)
-        Successive rows.
+        Blocks of successive rows.
     n_rows : int
-        Of all blocks together.
+        Number of rows in all blocks together.
     names : sequence of str, default=None
-        Of the columns.
+        Names of the columns. None writes no line of names.
     numbers : array of int, of shape (n_rows,), default=None
-        Which rows of the source these are, where some were left out: CSV has them in a first column, "row".
+        Numbers of these rows in the source, if rows were left out. CSV has them in an additional first column, "row".
 
     Raises
     ------
     ValueError
-        If the name ends otherwise.
+        If the path is none of these.
     OSError
         If the file cannot be written.
     """
@@ -68,7 +69,7 @@ def _write_text(
         writer.writerow(names if numbers is None else ["row", *names])
     start = 0
     for block in blocks:
-        cells = block.reshape(len(block), -1).astype(np.str_)  # the shortest digits that are the same number
+        cells = block.reshape(len(block), -1).astype(np.str_)  # the shortest text that is read as the same number
         if numbers is not None:
             stop = start + len(block)
             cells, start = np.column_stack([numbers[start:stop].astype(np.str_), cells]), stop

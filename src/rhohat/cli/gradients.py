@@ -64,7 +64,7 @@ def check_gradient(
 
 
 def _print_table(cases: Sequence[ProofCase]) -> list[Proof]:
-    """Check the cases, and print a row for each as soon as it is done."""
+    """Check the gradients of the given cases, and print a table row for each case as soon as it is checked."""
     typer.echo(f"| {' | '.join(PROOF_COLUMNS)} |")
     typer.echo(f"|{'---|' * len(PROOF_COLUMNS)}")
     proofs = []

@@ -1,4 +1,4 @@
-"""The commands that look at a model: `evaluate`, `report`, `plot` and `info`."""
+"""The commands that examine a model: `evaluate`, `report`, `plot` and `info`."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None:
-    """Raise where it is said what is to be predicted, and the model predicts nothing."""
+    """Raise if targets are given to an autoencoder, which predicts none, or by both --labels and --target."""
     if (labels or target) and isinstance(estimator_of(loaded), BaseAutoencoder):
         option = "--labels" if labels else "--target"
         raise typer.BadParameter("an autoencoder has no use for what to predict; leave it out.", param_hint=option)
@@ -99,7 +99,7 @@ def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None
 
 
 def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
-    """Return what is predicted, where it was given."""
+    """Return the targets from the file of labels or the table, checked against the model, or None without targets."""
     y = rows.targets if labels is None else reading.labels(labels, rows)
     estimator: Any = estimator_of(loaded)
     if y is None:
@@ -159,7 +159,7 @@ def report(
 
 
 class _Picture(StrEnum):
-    """What can be drawn."""
+    """Kinds of pictures that `plot` can draw."""
 
     FILTERS = "filters"
     LOSS = "loss"
@@ -215,7 +215,7 @@ def plot(
 def _picture_shape(
     asked: tuple[int, ...] | str, model: Any, rows: RowSource | None = None, prepared: RowSource | None = None
 ) -> tuple[int, ...]:
-    """Return the shape in which what a network sees is drawn, as in the report; raise where it is no picture."""
+    """Return the shape in which inputs of the network are drawn, as in the report; raise if they are no images."""
     shape = choose_image_shape(asked, model, choose_names(model, rows), prepared)
     if shape is None:
         raise ValueError(
@@ -265,7 +265,7 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
 
 
 def _parameters(step: Any) -> dict[str, Any]:
-    """Return the kind of a step, and those of its parameters that are not at their defaults."""
+    """Return the kind of a pipeline step, and the parameters that differ from their defaults."""
     if isinstance(step, str):
         return {"kind": step, "parameters": {}}
     defaults = settings_of(type(step)())
@@ -273,7 +273,7 @@ def _parameters(step: Any) -> dict[str, Any]:
     return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
 
 
-#: What J is made of, and how it is minimised: said of each part of a stack, also where it was left as it is.
+#: Parameters that define J and its minimisation, shown for each part of a stack even if they have their defaults.
 _OF_TRAINING = (
     *("n_components", "hidden_layer_sizes", "weight_decay", "fine_tuning_weight_decay", "sparsity", "sparsity_weight"),
     *("contraction_weight", "tangent_weight", "corruption", "penalties", "solver", "max_iter"),

@@ -89,7 +89,7 @@ def patches(
 
 
 def _parse_axis(text: str) -> int | str | None:
-    """Return auto, none or a number as `read_images` takes them."""
+    """Parse auto, none or a number into the value that `read_images` takes as `image_axis`."""
     if text in ("auto", "none"):
         return None if text == "none" else text
     try:

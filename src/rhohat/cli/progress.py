@@ -1,4 +1,4 @@
-"""What a terminal shows while something is done; on standard error, and only where that is one."""
+"""Display of progress on standard error, if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["FitProgress"]
 
 
 class FitProgress:
-    """A live line that tells the step, and during a fit the iteration, J, its terms and the time left."""
+    """A live line that shows the current step and, during a fit, the iteration, J, its terms and the time left."""
 
     def __init__(self, max_iter: int | None = None, *, quiet: bool = False) -> None:
         console = Console(stderr=True)
@@ -33,19 +33,19 @@ class FitProgress:
         self._progress.stop()
 
     def __deepcopy__(self, memo: object) -> FitProgress:
-        """Return itself: the layers of a stack are copies, and there is one terminal."""
+        """Return the same object, since the layers of a stack are copies that share one terminal."""
         return self
 
     def expect(self, max_iter: int | None) -> None:
-        """Say how many iterations a fit may take."""
+        """Set the largest number of iterations of the next fit."""
         self._max_iter = max_iter
 
     def announce(self, step: str) -> None:
-        """Say what is about to be done."""
+        """Show the description of the step that is about to begin."""
         self._progress.reset(self._task, total=None, description=step)
 
     def show_iteration(self, state: IterationState) -> None:
-        """Show how a fit goes; a callback."""
+        """Show the state of a fit after an iteration; a callback of estimators."""
         terms = " + ".join(f"{value:.4f} {name.replace('_', ' ')}" for name, value in state.terms.items())
         self._progress.update(
             self._task,

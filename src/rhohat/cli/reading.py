@@ -1,4 +1,4 @@
-"""How commands read rows and labels: the options for it, which all of them share, and what they lead to."""
+"""Reading of rows and labels by commands, and the options for reading that these commands share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
 class Missing(StrEnum):
-    """What becomes of rows with missing values."""
+    """Treatments of rows with missing values."""
 
     ERROR = "error"
     DROP = "drop"
@@ -41,7 +41,7 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """What was said of how files are read; None where nothing was."""
+    """Options that say how files are read; None stands for an option that was not given."""
 
     rows: Annotated[
         str | None, typer.Option(metavar="START:STOP", help="Successive rows of DATA only, counted from 0: 0:10000.")
@@ -88,7 +88,7 @@ class ReadingOptions:
     def open(
         self, ctx: Any, data: Path, columns: str | None, drop: str | None, target: str | None, *, supervised: bool
     ) -> Iterator[RowSource]:
-        """Give rows to learn from; their `targets` are what is to be predicted, where that is a column of the table."""
+        """Context manager that opens rows for training; target columns of a table become the attribute `targets`."""
         may_be_target = supervised and target is None
         how = self._how()
         if self.missing is Missing.MEAN:
@@ -112,13 +112,13 @@ class ReadingOptions:
     def open_for(
         self, ctx: Any, model: Any, data: Path, target: str | None = None, *, scores: bool = False
     ) -> Iterator[RowSource]:
-        """Give rows for a fitted model; their `targets` are what is predicted, where that is a column of the table.
+        """Context manager that opens rows for a model; target columns of a table become the attribute `targets`.
 
-        Where no target is said and `scores` is True, it is that of the training, if the table has it.
+        If no target is given and `scores` is True, the target columns of the training are used if the table has them.
         """
         how = self._how()
         if self.missing is Missing.MEAN:
-            how.pop("missing")  # the model knows the means
+            how.pop("missing")  # the model fills in the means that it has learned
             if not isinstance([*preprocessing_of(model), None][0], MeanImputer):
                 raise typer.BadParameter(
                     "the model knows no means; train it with --missing mean.", param_hint="--missing"
@@ -136,17 +136,17 @@ class ReadingOptions:
             yield self._some(ctx, source)
 
     def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
-        """Return the labels in a file, one for each row."""
+        """Read labels from a file and return one for each row, without those of rows that were left out."""
         labels = open_labels(path, n_samples=rows.n_rows_found, encoding=self.encoding)
         is_longer = len(labels) > rows.n_rows_found and self.rows is not None
         if rows.kept is not None and (len(labels) == rows.n_rows_found or is_longer):
             return labels[rows.kept]
         if len(labels) != len(rows):
-            labels = open_labels(path, n_samples=len(rows), encoding=self.encoding)  # of the rows that are left
+            labels = open_labels(path, n_samples=len(rows), encoding=self.encoding)  # labels of the remaining rows only
         if len(labels) != len(rows):
             hint = f" To take the first of them, say --rows 0:{len(rows)}." if len(labels) > len(rows) else ""
             if self.rows is not None:
-                file = re.sub(r"\[\d+:\d+\]$", "", rows.name)  # without the numbers of the rows behind it
+                file = re.sub(r"\[\d+:\d+\]$", "", rows.name)  # without the range of rows at the end
                 raise ValueError(
                     f"{path} has {len(labels):,} labels for {rows.n_rows_found:,} rows of {file}, of which"
                     f" {len(rows):,} are taken: are these the labels of another file?"
@@ -157,7 +157,7 @@ class ReadingOptions:
         return labels
 
     def _how(self) -> dict[str, Any]:
-        """Return the keyword arguments of `open_rows` for what was said."""
+        """Return the keyword arguments of `open_rows` for the options that were given."""
         said = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "rows"}
         how = {name: value for name, value in said.items() if value is not None}
         if "missing" in how:
@@ -187,7 +187,7 @@ class ReadingOptions:
 def _without_texts(
     error: TextColumnsError, chosen: list[str] | None, left_out: list[str], *, may_be_target: bool
 ) -> str:
-    """Return what is wrong with columns of texts, and how to train without them."""
+    """Return an error message about columns of texts that says how to train without them."""
     them = "it" if len(error.columns) == 1 else "them"
     if chosen is not None:
         remedy = f"leave {them} out of --columns"
@@ -200,7 +200,10 @@ def _without_texts(
 
 
 def reads_rows(command: _Command) -> _Command:
-    """Give a command the options of `ReadingOptions` in the place of its parameter `reading`, which has them all."""
+    """Decorate a command: each field of `ReadingOptions` becomes an option in place of the parameter `reading`.
+
+    The command itself is called with one `ReadingOptions` object, which holds the values of these options.
+    """
     signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
     own = get_type_hints(ReadingOptions, include_extras=True)
     options = [
@@ -225,7 +228,7 @@ def reads_rows(command: _Command) -> _Command:
 
 
 def split_names(text: str) -> list[str]:
-    """Return the names between commas; one in quotes may hold commas itself.
+    """Split a text at commas into names; a name in double quotes may contain commas.
 
     Examples
     --------
@@ -236,14 +239,14 @@ def split_names(text: str) -> list[str]:
 
 
 def name_of_targets(rows: RowSource) -> str:
-    """Return what targets that are columns of a table are called in messages."""
+    """Return the phrase that names the target columns of a table in messages."""
     numbers = rows.reading.targets if rows.reading is not None else None
     columns = list(map(repr, rows.target_names or numbers or ()))
     return f"column{'s'[: len(columns) - 1]} {', '.join(columns)} of {rows.name}"
 
 
 def as_classes(y: NDArray[Any]) -> NDArray[Any]:
-    """Return what a classifier is to predict: one label for each row."""
+    """Return the targets of a classifier; raise ValueError unless there is one label for each row."""
     if y.ndim == 1:
         return y
     raise ValueError(
@@ -253,7 +256,7 @@ def as_classes(y: NDArray[Any]) -> NDArray[Any]:
 
 
 def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
-    """Return what a regressor is to predict as numbers, also where they are written in a way that labels are not."""
+    """Return the targets of a regressor as numbers, which may be given as texts in forms such as 1E3 and 007."""
     if y.dtype.kind in "biuf":
         return y
     try:

@@ -33,24 +33,24 @@ from rhohat.models.pipelines import estimator_of, fit_model, is_pipeline, sugges
 __all__ = ["train"]
 
 
-#: scikit-learn's transformers, by what they are called here.
+#: Names of scikit-learn's transformers on the command line, and of their classes.
 _OF_SKLEARN = {"minmax": "MinMaxScaler", "standard": "StandardScaler"}
 
 
 def _estimators() -> dict[str, type[Any]]:
-    """Return what can be trained, by name."""
+    """Return the estimators that `train` offers, keyed by their names on the command line."""
     return {cls.command_line_name: cls for cls in ESTIMATORS.values() if cls.command_line_name}
 
 
 def _steps() -> dict[str, type[Any]]:
-    """Return what can be done to rows before, by name."""
+    """Return the transformers that can preprocess rows, keyed by their names on the command line."""
     own = {getattr(cls, "command_line_name", None): cls for cls in transformers().values()}
     named = {name: cls for name, cls in own.items() if name is not None}
     return {**named, **{name: transformers()[kind] for name, kind in _OF_SKLEARN.items()}}
 
 
 def _choice(text: str, names: Iterable[str]) -> str:
-    """Return a text that is one of some names, or raise."""
+    """Return a text if it is one of the given names; raise BadParameter otherwise."""
     if text not in names:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, names))}.")
     return text
@@ -64,7 +64,7 @@ def _step_named(name: str) -> str:
     return _choice(name, ("auto", "none", *_steps()))
 
 
-_MANY_CLASSES, _FEW_ROWS = 20, 5  # more classes than that, and fewer rows of each, look like a quantity
+_MANY_CLASSES, _FEW_ROWS = 20, 5  # more classes with fewer rows each look like a quantity
 _OWN = "the estimator's own"
 _AS_IT_COMES = ReadingOptions()
 
@@ -192,7 +192,7 @@ def train(
         if y is not None:
             y = as_classes(y) if is_classifier(network) else as_numbers(y)
             if labels is None:
-                rows.targets = y  # as the estimator sees them, for it to know their names
+                rows.targets = y  # the same array as in fit, so that it finds the names
             if is_classifier(network):
                 _note_on_classes(ctx, y)
         progress.expect(getattr(network, "max_iter", None))
@@ -223,12 +223,12 @@ def train(
 
 
 def _checkpoint(folder: Path | None, every: str, resume: bool) -> Checkpoint | None:
-    """Return where and how often the state is written, or None; raise for options that contradict one another."""
+    """Return the checkpoint settings, or None without a folder; raise if the options contradict one another."""
     if resume and folder is None:
         raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
     count_or_time = int(every) if every.strip().isdecimal() else every
     try:
-        asked = Checkpoint(Path() if folder is None else folder, count_or_time, resume)  # which checks the text
+        asked = Checkpoint(Path() if folder is None else folder, count_or_time, resume)  # validates the text
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
     return None if folder is None else asked
@@ -236,7 +236,7 @@ def _checkpoint(folder: Path | None, every: str, resume: bool) -> Checkpoint | N
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[DaskEngine | None]:
-    """Give an engine on a Dask cluster, or None."""
+    """Context manager that connects to a Dask cluster and gives an engine on it, or None without an address."""
     if address is None:
         yield None
         return
@@ -250,7 +250,7 @@ def _connected(address: str | None) -> Iterator[DaskEngine | None]:
 
 
 def _check_options(data: Path, columns: str | None, drop: str | None) -> None:
-    """Raise where options contradict one another, or the data are something to be prepared by another command."""
+    """Raise if options contradict one another, or if the data are images that `patches` must prepare first."""
     if columns is not None and drop is not None:
         raise typer.BadParameter("say which columns to keep, or which to leave out.", param_hint="--drop")
     if data.is_dir() and image_files(data):
@@ -258,7 +258,7 @@ def _check_options(data: Path, columns: str | None, drop: str | None) -> None:
 
 
 def _check_targets(kind: type[Any], labels: Path | None, target: str | None) -> None:
-    """Raise where an estimator that learns from targets has none, or another has some."""
+    """Raise if an estimator that learns from targets gets none, or two sets, or if any other estimator gets some."""
     supervised, name = kind.learns_from_targets, kind.command_line_name
     option = "--target" if labels is None else "--labels"
     if (labels or target) and not supervised:
@@ -275,7 +275,7 @@ def _check_targets(kind: type[Any], labels: Path | None, target: str | None) -> 
 
 
 def _note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
-    """Say so where what is to be classified looks like a quantity."""
+    """Print a note if the labels of a classifier look like values of a quantity."""
     if y.dtype.kind not in "iuf":
         return
     n_classes = len(np.unique(y))
@@ -288,7 +288,7 @@ def _note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
 
 
 def _check_outcome(model: Any) -> None:
-    """Raise where a fit left nothing that was worth to be kept."""
+    """Raise ValueError if a fit diverged or ended with values that are not finite."""
     for _, part in estimator_of(model).fitted_parts():
         if part.solver_status_ in ("diverged", "not_finite"):
             raise ValueError(f"no model was written: {part.solver_message_}")
@@ -311,7 +311,7 @@ def _history(path: Path, resume: bool) -> Any:
 
 
 def _make(cls: type[Any], hidden: str | None, given: dict[str, Any], settings: list[str]) -> Any:
-    """Return the estimator, not fitted, with all parameters that were given; or raise for those it does not have."""
+    """Return an unfitted estimator with all given parameters; raise if it lacks one of them."""
     values = {name: value for name, value in given.items() if value is not None}
     try:
         values |= dict(parse_setting(setting) for setting in settings)
@@ -350,13 +350,16 @@ def _sizes(hidden: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
-#: Parameters by which a stack does its part of the fit, or passes something on; each layer gets its own of the stack.
+#: Parameters that are set on a stack only; in a fit, the stack passes a suitable value on to each of its layers.
 _OF_THE_STACK = {"random_state", "engine", "memory_limit", "checkpoint"}
-_OF_THE_FINE_TUNING = {"penalties", "corruption"}  # which layers could have as well
+_OF_THE_FINE_TUNING = {"penalties", "corruption"}  # parameters that layers have as well
 
 
 def _with_layers(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a stack, given those of it and of its layers, which become sparse autoencoders."""
+    """Return the parameters of a stack, with the values meant for its layers set on the layers.
+
+    The layers are sparse autoencoders unless `layers` is among the values.
+    """
     own = set(cls().get_params(deep=False))
     of_layers = set(SparseAutoencoder().get_params(deep=False)) - _OF_THE_STACK - {"n_components"}
     of_layers -= _OF_THE_FINE_TUNING & own
@@ -367,7 +370,7 @@ def _with_layers(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]
         lost = sorted(set(said) - own - {"callbacks"}) + (["n_components"] if sizes else [])
         if lost:
             raise typer.BadParameter(f"say {lost[0]} in the settings of these layers.", param_hint="--set layers")
-        said = {"callbacks": values["callbacks"]}  # which show how far it is
+        said = {"callbacks": values["callbacks"]}  # callbacks that show the progress
     elif sizes is not None:
         layers = [clone(layers[0]).set_params(n_components=size) for size in sizes]
     return {**of_stack, "layers": [layer.set_params(**said) for layer in layers]}

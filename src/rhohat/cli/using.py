@@ -118,12 +118,12 @@ def predict(
 
 
 def _unnamed(n_columns: int) -> list[str]:
-    """Return what predictions are called where nobody has named what is predicted."""
+    """Return names for the columns of predictions of targets without names."""
     return ["prediction"] if n_columns == 1 else [f"prediction_{number}" for number in range(n_columns)]
 
 
 def check_output(output: Path, *inputs: Path) -> None:
-    """Raise where rows cannot be written, before they are computed."""
+    """Raise before any computation if rows cannot be written to the output file."""
     if output != STANDARD_OUTPUT:
         check_writable(output, *inputs, endings=(".npy", ".csv"))
 
@@ -131,7 +131,7 @@ def check_output(output: Path, *inputs: Path) -> None:
 def _write(
     ctx: Any, output: Path, blocks: Iterable[Any], rows: RowSource, names: Sequence[str], *, quiet: bool
 ) -> None:
-    """Write what a model makes of rows, and say so; where rows were left out, also which ones are there."""
+    """Write the outputs of a model and print a summary; if rows were left out, also say which rows remain."""
     is_table = output.suffix != ".npy"
     numbers = rows.kept if rows.lacks_rows else None
     write_rows(output, blocks, len(rows), names, numbers)

@@ -1,4 +1,4 @@
-"""Parameters as they are written on a command line: numbers, texts, and rhohat's own parts by name."""
+"""Parsing of parameters on the command line: numbers, texts, and rhohat's own parts by name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["parse_setting", "parse_value"]
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Return name and value of ``NAME=VALUE``.
+    """Parse a setting ``NAME=VALUE``, and return its name and its value.
 
     Raises
     ------
     ValueError
-        If there is no such sign, or the value cannot be understood.
+        If there is no equals sign, if the name is not an identifier, or if the value cannot be parsed.
 
     Examples
     --------
@@ -30,15 +30,15 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return what a text stands for.
+    """Return the value that a text on the command line stands for.
 
     Numbers, True, False, None, lists and tuples are written as in Python, and so are rhohat's activations, losses,
-    penalties, corruptions, solvers and estimators, with their settings in brackets. Everything else is a text.
+    penalties, corruptions, solvers and estimators, with their settings in parentheses. Everything else is a text.
 
     Raises
     ------
     ValueError
-        If something in brackets is none of rhohat's parts, or does not take these settings.
+        If a name before parentheses is not one of rhohat's parts, or if the part does not take these settings.
 
     Examples
     --------
@@ -82,5 +82,5 @@ def _make(name: str, call: ast.Call, text: str) -> Any:
         raise ValueError(f"settings of {name} are written as NAME=VALUE; got {text!r}.")
     try:
         return known[name](*[_value(argument, text) for argument in call.args], **settings)
-    except TypeError as error:  # settings that it does not have
+    except TypeError as error:  # the part does not have these settings
         raise ValueError(f"{text!r} cannot be made: {error}.") from None

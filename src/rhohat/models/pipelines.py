@@ -193,7 +193,7 @@ def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
 
 
 def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Model:
-    """Fit a model to rows of any source, step by step, without all rows in memory as far as the steps allow it.
+    """Fit a model, step by step, to rows of any source, without loading all rows into memory if the steps allow it.
 
     Steps that can be fitted to a row source receive the source, and steps with a method `partial_fit` receive one block
     of rows at a time. Other steps, such as scikit-learn's PCA, receive all rows at once, in memory.
