@@ -11,7 +11,7 @@ __all__ = ["SolveCounter"]
 
 @dataclass
 class SolveCounter:
-    """Count solves and iterations, by the numbers of the iterations.
+    """Count solves and iterations; a new solve is recognised by an iteration number that does not increase.
 
     Each solve counts its iterations upwards, so an iteration whose number is not larger than the previous one begins a
     new solve. A fit may consist of several solves, like that of a denoising autoencoder with several corruptions, and

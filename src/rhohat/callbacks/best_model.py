@@ -109,7 +109,7 @@ class BestModel:
                 f"estimator must be the one that this was a callback of, with {self.best_theta_.size} parameters; got a"
                 f" {type(estimator).__name__} with {fitted.network_.n_parameters}."
             )
-        theta = self.best_theta_.astype(fitted.coefs_[0].dtype)  # a copy, as it may be changed in place later
+        theta = self.best_theta_.astype(fitted.coefs_[0].dtype)  # a copy, because it may be changed in place later
         fitted.coefs_, fitted.intercepts_, fitted.activation_parameters_ = fitted.network_.unpack(theta)
         fitted.partial_fit_state = None
         return estimator

@@ -28,7 +28,7 @@ _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: np.rot90(image),
 }
-_ORIENTATION, _BITS = 274, 258  # tags
+_ORIENTATION, _BITS = 274, 258  # numbers of TIFF tags
 #: Colour space and number of colour samples for each photometric interpretation of TIFF.
 _TIFF_COLORS = {
     "MINISWHITE": ("grey", 1),
@@ -159,7 +159,7 @@ def _samples_of_page(numbers: NDArray[Any], page: Any, meaning: str, largest: in
         raise ValueError(f"it is not a single grey or colour image; its array has the shape {numbers.shape}.")
     if colors == "LAB":
         return Samples(_lab(numbers[..., :3], meaning), colors)
-    alpha = next(iter(page.extrasamples), 0) if meaning != "PALETTE" else 0  # 0: none; 1: premultiplied; 2: not so
+    alpha = next(iter(page.extrasamples), 0) if meaning != "PALETTE" else 0  # 0: none; 1: premultiplied; 2: plain
     levels = _to_unit_range(numbers[..., : n_colors + (alpha > 0)], largest)
     if meaning == "MINISWHITE":
         levels[..., 0] = 1 - levels[..., 0]
