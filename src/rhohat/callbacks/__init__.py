@@ -1,8 +1,8 @@
-"""Callbacks: told of every iteration of a fit, they write down how it goes, end it, or keep its best parameters.
+"""Callbacks, which are called after every iteration of a fit to record its progress, stop it, or keep the best model.
 
-Any callable that takes an `IterationState` is one; an estimator is given a list of them, ``callbacks=[...]``.
-scikit-learn's `clone`, and so a grid search, copies them together with the estimator: what a copy has seen is found in
-``callbacks`` of the estimator that was fitted.
+Any callable that takes an `IterationState` is a callback. An estimator takes a list of them, ``callbacks=[...]``.
+scikit-learn's `clone`, and therefore a grid search, copies the callbacks together with the estimator. The results that
+such a copy has recorded are found in ``callbacks`` of the estimator that was fitted.
 """
 
 from rhohat.callbacks.best_model import BestModel

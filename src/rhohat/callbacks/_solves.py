@@ -1,4 +1,4 @@
-"""Which solve an iteration belongs to: callbacks are told of iterations only."""
+"""Counting solves: callbacks only receive iterations, and need to know which solve an iteration belongs to."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ __all__ = ["SolveCounter"]
 
 @dataclass
 class SolveCounter:
-    """Tells solves apart: each counts its iterations upwards, so one that does not go up belongs to another solve.
+    """Count solves and iterations; a new solve is recognised by an iteration number that does not increase.
 
-    A fit may consist of several, as that of a denoising autoencoder with several corruptions; and every call of
-    `partial_fit` is one. A fit that is resumed from a checkpoint goes on with its last solve.
+    Each solve counts its iterations upwards, so an iteration whose number is not larger than the previous one begins a
+    new solve. A fit may consist of several solves, like that of a denoising autoencoder with several corruptions, and
+    every call of `partial_fit` is a solve. A fit that is resumed from a checkpoint continues its last solve.
 
     Attributes
     ----------
     solve : int
-        Which one it is, counted from 1; 0 before the first.
+        Number of the current solve, counted from 1; 0 before the first solve.
     iteration : int
-        The last one seen.
+        Number of the last iteration of the current solve.
     n_before : int
-        Iterations of the solves before.
+        Number of iterations of all earlier solves.
 
     Examples
     --------
@@ -44,7 +45,7 @@ class SolveCounter:
     n_before: int = 0
 
     def note(self, state: IterationState) -> bool:
-        """Count an iteration, and return whether a solve begins with it."""
+        """Count an iteration, and return whether it is the first of a new solve."""
         begins = self.solve == 0 or state.iteration <= self.iteration
         if begins:
             self.solve += 1
@@ -54,5 +55,5 @@ class SolveCounter:
 
     @property
     def step(self) -> int:
-        """Iterations so far, over all solves."""
+        """Number of iterations so far, over all solves."""
         return self.n_before + self.iteration

@@ -1,4 +1,4 @@
-"""Keeping the parameters at which a fit was best."""
+"""Keeping the best parameters of a fit."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ _Estimator = TypeVar("_Estimator")
 
 @dataclass(kw_only=True, eq=False)
 class BestModel:
-    """Keep the θ at which what is monitored was lowest, and put it into the fitted estimator when asked to.
+    """Keep the parameters θ at which the monitored value was lowest; `restore` puts them into the fitted estimator.
 
     Parameters
     ----------
     monitor : callable, default=None
-        `IterationState` → float, the lower the better, such as `held_out_cost` gives. None means J; that of solvers by
-        mini-batches is the mean over the epoch, each batch at the θ that it met. NaN is never the lowest.
+        Function from an `IterationState` to a float, the lower the better, such as `held_out_cost` returns. None means
+        the cost J. With mini-batch solvers, J is the mean over the epoch, in which each mini-batch is evaluated at the
+        θ that its update began from. NaN never counts as the lowest value.
 
     Attributes
     ----------
     best_value_ : float or None
-        The lowest in the last solve; None before the first iteration, and where none was a number.
+        Lowest monitored value in the last solve; None before the first iteration, and if no value was a number.
     best_iteration_ : int or None
-        When that was, counted from 1.
+        Iteration of the lowest value, counted from 1.
     best_theta_ : array of shape (n_parameters,), or None
+        Parameters θ at the lowest value.
 
     Notes
     -----
-    Every solve begins anew: another fit, each of those that a fit consists of, and every call of `partial_fit`.
+    The search for the lowest value starts again with every solve: with another fit, with each of the solves that a fit
+    consists of, and with every call of `partial_fit`.
 
     Examples
     --------
@@ -64,7 +67,7 @@ class BestModel:
         check_monitor(self.monitor)
 
     def __call__(self, state: IterationState) -> None:
-        """Keep θ, if it is the best so far."""
+        """Keep θ if its monitored value is the lowest so far."""
         if self._counter.note(state):
             self.best_value_ = self.best_iteration_ = self.best_theta_ = None
         value = monitored(self.monitor, state)
@@ -72,16 +75,16 @@ class BestModel:
             self.best_value_, self.best_iteration_, self.best_theta_ = value, state.iteration, state.theta
 
     def restore(self, estimator: _Estimator) -> _Estimator:
-        """Set the fitted parameters of an estimator to the best ones.
+        """Set the fitted parameters of an estimator to the best parameters.
 
-        What solvers by mini-batches keep for `partial_fit` is forgotten, since it belongs to the last parameters: the
-        next call begins with new moments. The record of the fit stays as it was, ``mean_activation_`` included, which
-        is that of the last parameters; `rhohat.evaluate` finds out about the restored ones.
+        The state that mini-batch solvers keep for `partial_fit` is discarded, because it belongs to the last
+        parameters: the next call of `partial_fit` begins with new moments. The other fitted attributes, including
+        ``mean_activation_``, still describe the last parameters; `rhohat.evaluate` measures the restored ones.
 
         Parameters
         ----------
         estimator : fitted estimator
-            One that this was a callback of.
+            The estimator that was fitted with this object among its callbacks.
 
         Returns
         -------
@@ -90,9 +93,9 @@ class BestModel:
         Raises
         ------
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
-            If no iteration was seen, or the estimator has another number of parameters.
+            If no iteration with a finite value was recorded, or the estimator has another number of parameters.
         """
         check_is_fitted(estimator)
         fitted: Any = estimator
@@ -106,7 +109,7 @@ class BestModel:
                 f"estimator must be the one that this was a callback of, with {self.best_theta_.size} parameters; got a"
                 f" {type(estimator).__name__} with {fitted.network_.n_parameters}."
             )
-        theta = self.best_theta_.astype(fitted.coefs_[0].dtype)  # a copy, as it may be changed in place later
+        theta = self.best_theta_.astype(fitted.coefs_[0].dtype)  # a copy, because it may be changed in place later
         fitted.coefs_, fitted.intercepts_, fitted.activation_parameters_ = fitted.network_.unpack(theta)
         fitted.partial_fit_state = None
         return estimator

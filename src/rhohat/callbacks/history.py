@@ -1,4 +1,4 @@
-"""How a fit goes, line by line in a file: as JSON, or as a table."""
+"""Callbacks that record the progress of a fit in a file, one line per iteration: as JSON, or as a CSV table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CSVHistory", "JSONLinesHistory"]
 
 
 class _History(ABC):
-    """A file that gets a line for every iteration. It is open only while a line is written."""
+    """Base class of callbacks that add a line to a file after every iteration; the file is closed between lines."""
 
     def __init__(self, path: str | PathLike[str], *, append: bool = False) -> None:
         self.path, self.append = Path(path).absolute(), bool(append)
@@ -28,11 +28,11 @@ class _History(ABC):
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"path must lie in a folder that exists; there is no {self.path.parent}.")
         with self.path.open("a" if self.append else "w", encoding="utf-8"):
-            pass  # what cannot be written is known now, not after the first iteration
+            pass  # a file that cannot be written raises an error now, not after the first iteration
         self._read_what_is_there()
 
     def __call__(self, state: IterationState) -> None:
-        """Write a line."""
+        """Write a line for an iteration."""
         now = time.perf_counter()
         if self._counter is None:
             self._counter = SolveCounter(*self._read_what_is_there())
@@ -44,14 +44,20 @@ class _History(ABC):
             file.write(line)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy, as scikit-learn's clone makes one, finds out by itself what the file holds when it is first used.
+        # A copy, such as scikit-learn's clone makes, reads the file again when it is first used.
         return {**self.__dict__, "_counter": None, "_first_call": None}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r}, append={self.append})"
 
     def _read_what_is_there(self) -> tuple[int, int]:
-        """Return solve and iteration of the last line, (0, 0) where there is none; raise ValueError for other files."""
+        """Return solve and iteration of the last line, or (0, 0) if the file has no lines.
+
+        Raises
+        ------
+        ValueError
+            If the file is not a history of this kind.
+        """
         text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
         try:
             return self._last(text.splitlines()) if text else (0, 0)
@@ -63,38 +69,38 @@ class _History(ABC):
 
     @abstractmethod
     def _last(self, lines: list[str]) -> tuple[int, int]:
-        """Return solve and iteration of the last of at least one line, or raise whatever bad ones raise."""
+        """Return solve and iteration of the last of at least one line, or raise any error if a line is invalid."""
 
     @abstractmethod
     def _line(self, solve: int, state: IterationState, seconds: float) -> str:
-        """Return what is added to the file for an iteration."""
+        """Return the text that is added to the file for an iteration."""
 
 
 class JSONLinesHistory(_History):
-    """Write a line of JSON after every iteration: an object, with terms as an object in it.
+    """Write a line of JSON after every iteration: an object that contains the terms of J as a nested object.
 
-    Numbers that are not finite are null. `pandas.read_json(path, lines=True)` reads the file.
+    Numbers that are not finite are written as null. `pandas.read_json(path, lines=True)` reads the file.
 
     Parameters
     ----------
     path : path
-        Relative to the folder in which the process is now.
+        Path of the file. A relative path is relative to the working directory in which this object is created.
     append : bool, default=False
-        Whether what is there is gone on with; else the file is emptied now. Solves are numbered on; a fit that is
-        resumed from a checkpoint goes on with the last one.
+        Whether to add lines to an existing file; if False, the file is emptied when this object is created. The
+        numbers of solves continue those in the file; a fit that is resumed from a checkpoint continues the last solve.
 
     Raises
     ------
     FileNotFoundError, PermissionError
-        If the file cannot be written; at once, not after the first iteration.
+        If the file cannot be written. The error is raised at once, not after the first iteration.
     ValueError
-        If lines are to be added to a file that holds something else.
+        If lines would be added to a file that is not a history of this kind.
 
     Notes
     -----
-    ``solve`` counts the solves: a fit may consist of several, each of which counts its iterations from 1. ``seconds``
-    are those since this object was first called. Each line is handed to the operating system at once, so that a fit
-    that is killed leaves whole lines. Copies, such as `clone` makes, add lines to the same file.
+    ``solve`` is the number of the solve: a fit may consist of several, each of which counts its iterations from 1.
+    ``seconds`` is the time since this object was first called. Each line is handed to the operating system at once, so
+    that a fit that is killed leaves only complete lines. Copies, such as `clone` makes, add lines to the same file.
 
     Examples
     --------
@@ -123,30 +129,30 @@ class JSONLinesHistory(_History):
 
 
 class CSVHistory(_History):
-    """Write a line of a table after every iteration.
+    """Write a line of a CSV table after every iteration.
 
-    The columns are solve, iteration, value, a column for each term of J by its name, gradient_norm, and seconds. The
-    first iteration says which terms there are.
+    The columns are solve, iteration, value, a column for each term of J with the name of the term, gradient_norm, and
+    seconds. The terms are those of the first iteration that is written to the file.
 
     Parameters
     ----------
     path : path
-        Relative to the folder in which the process is now.
+        Path of the file. A relative path is relative to the working directory in which this object is created.
     append : bool, default=False
-        Whether what is there is gone on with; else the file is emptied now. Solves are numbered on; a fit that is
-        resumed from a checkpoint goes on with the last one.
+        Whether to add lines to an existing file; if False, the file is emptied when this object is created. The
+        numbers of solves continue those in the file; a fit that is resumed from a checkpoint continues the last solve.
 
     Raises
     ------
     FileNotFoundError, PermissionError
-        If the file cannot be written; at once, not after the first iteration.
+        If the file cannot be written. The error is raised at once, not after the first iteration.
     ValueError
-        If lines are to be added to a file that holds something else. When called: if J has a term that the table has no
-        column for. A term that is missing leaves its place empty.
+        If lines would be added to a file that is not a history of this kind. When called: if J has a term for which the
+        table has no column. A term of the table that J does not have leaves an empty cell.
 
     Notes
     -----
-    As for `JSONLinesHistory`, which takes any terms.
+    The notes of `JSONLinesHistory` apply here too. That class also accepts terms that change during a fit.
 
     Examples
     --------
@@ -194,5 +200,5 @@ class CSVHistory(_History):
 
 
 def _finite(value: float) -> float | None:
-    """Return a number as JSON holds it."""
+    """Return a number as a float, or None if it is not finite, since JSON has no infinite numbers and no NaN."""
     return float(value) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""What callbacks look at: J, or another number that is low where things are good, such as J on rows held out."""
+"""The values that callbacks monitor: the cost J, or another number to be minimised, such as J on held-out rows."""
 
 from __future__ import annotations
 
@@ -14,51 +14,52 @@ from rhohat.terms.losses import as_loss
 
 __all__ = ["Monitor", "check_monitor", "held_out_cost", "monitored"]
 
-#: From an iteration to a number, the lower the better; None stands for J.
+#: Function from the state of an iteration to a number, the lower the better; None stands for J.
 Monitor: TypeAlias = Callable[[IterationState], float] | None
 
 
 def check_monitor(monitor: Monitor) -> None:
-    """Raise ValueError where a monitor is neither None nor callable."""
+    """Raise ValueError if a monitor is neither None nor callable."""
     if monitor is not None and not callable(monitor):
         raise ValueError(f"monitor must be None, for J, or a callable that takes an IterationState; got {monitor!r}.")
 
 
 def monitored(monitor: Monitor, state: IterationState) -> float:
-    """Return the number that is looked at."""
+    """Return the monitored value at an iteration."""
     return float(state.value if monitor is None else monitor(state))
 
 
 def held_out_cost(estimator: Any, X: ArrayLike | RowSource) -> Callable[[IterationState], float]:
-    """Return a function that evaluates J on rows held out, at the θ of an iteration.
+    """Return a function that evaluates the cost J on held-out rows, at the parameters θ of an iteration.
 
-    J is that of the fit, its penalties included, with another mean over rows. It is for `monitor` of `EarlyStopping`
-    and `BestModel`, or for a callback of your own.
+    J is the cost that the fit minimises, including its penalties, but averaged over the held-out rows. The function can
+    be used as `monitor` of `EarlyStopping` and `BestModel`, or in a callback of your own.
 
     Parameters
     ----------
     estimator : autoencoder
-        With the parameters of the fit to come; it need not be fitted.
+        Autoencoder with the same constructor parameters as in the fit that is to be monitored. It need not be fitted.
     X : array-like or RowSource of shape (n_samples, n_features)
-        Rows that the fit does not see. They are kept; a row source stays open for as long as it is used.
+        Rows that the fit does not see. The function keeps a reference to them; a row source must stay open as long as
+        the function is used.
 
     Returns
     -------
     callable
-        `IterationState` → J on these rows.
+        Function from an `IterationState` to J on these rows.
 
     Raises
     ------
     ValueError
-        If the estimator learns from targets; is a stack, whose layers are trained one by one; leaves its output
-        activation to the rows of the fit, which these may differ from; or X does not suit it. When called: if θ is of
-        another number of parameters.
+        If the estimator learns from targets, is a stack, whose layers are trained one by one, or chooses its output
+        activation by the rows of the fit, from which these may differ; or if X does not suit the estimator. When
+        called: if θ has another number of parameters.
 
     Notes
     -----
-    An evaluation costs two forward passes over X, or one without a penalty on mean activations. Rows are corrupted once
-    where the estimator corrupts them, the same way in every iteration. Copies share the rows; pickles contain them,
-    so that rows from a file cannot be pickled.
+    An evaluation costs two forward passes over X, or one if there is no penalty on mean activations. If the estimator
+    corrupts rows, the held-out rows are corrupted once, and in the same way in every iteration. Copies of the function
+    share the rows. Pickles contain the rows, so a function with rows from a file cannot be pickled.
 
     Examples
     --------
@@ -77,7 +78,7 @@ def held_out_cost(estimator: Any, X: ArrayLike | RowSource) -> Callable[[Iterati
 class _HeldOutCost:
     def __init__(self, estimator: Any, X: Any) -> None:
         _check_estimator(estimator)
-        # Not fitted, so that the network is the one that a fit with these parameters has.
+        # The clone is not fitted, so that it has the same network as a fit with these parameters.
         self._estimator = clone(estimator).set_params(callbacks=None)
         self._X = X
         self._prepare()
@@ -94,7 +95,7 @@ class _HeldOutCost:
                 f" {n_parameters} with rows of {self._objective.network.layer_sizes[0]} columns; give it the estimator"
                 " that is fitted, and rows like those of the fit."
             )
-        # Several callbacks may ask about the same iteration.
+        # Several callbacks may need the cost at the same iteration.
         if self._last is None or self._last[0] is not state.theta:
             self._last = state.theta, float(self._objective.cost(state.theta)[0])
         return self._last[1]

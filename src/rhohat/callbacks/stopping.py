@@ -1,4 +1,4 @@
-"""Ending a fit that no longer gets better."""
+"""Stopping a fit that no longer improves."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ __all__ = ["EarlyStopping"]
 
 @dataclass(kw_only=True)
 class EarlyStopping:
-    """Stop a fit when what is monitored has not fallen for some iterations.
+    """Stop a fit when the monitored value has not improved for a number of iterations.
 
     Parameters
     ----------
     patience : int, default=10
-        Iterations without improvement to wait for, at least 1; epochs, for solvers by mini-batches.
+        Number of consecutive iterations without improvement after which the fit stops, at least 1. With mini-batch
+        solvers, these are epochs.
     min_improvement : float, default=0.0
-        What it has to fall by, below its lowest value so far, to count as improved; at least 0.
+        Amount by which the monitored value has to fall below its lowest value so far to count as improved, at least 0.
     monitor : callable, default=None
-        `IterationState` → float, the lower the better, such as `held_out_cost` gives. None means J; that of solvers by
-        mini-batches is the mean over the epoch. NaN is no improvement.
+        Function from an `IterationState` to a float, the lower the better, such as `held_out_cost` returns. None means
+        the cost J; with mini-batch solvers, this is the mean over the epoch. NaN does not count as an improvement.
 
     Raises
     ------
@@ -34,9 +35,10 @@ class EarlyStopping:
 
     Notes
     -----
-    Every solve begins anew: another fit, and each of those that a fit consists of. So does every call of `partial_fit`,
-    which is a single iteration, and a fit that another process resumes from a checkpoint. The parameters stay those of
-    the last iteration; see `BestModel`.
+    The lowest value and the count of iterations are reset with every solve: with another fit, and with each of the
+    solves that a fit consists of. They are also reset with every call of `partial_fit`, which is a single iteration,
+    and if another process resumes a fit from a checkpoint. The fitted parameters are those of the last iteration; see
+    `BestModel` for keeping the best ones.
 
     Examples
     --------
@@ -62,7 +64,7 @@ class EarlyStopping:
         check_monitor(self.monitor)
 
     def __call__(self, state: IterationState) -> bool:
-        """Return whether the fit is to stop."""
+        """Return whether the fit should stop after this iteration."""
         if self._counter.note(state):
             self._lowest, self._waited = math.inf, 0
         value = monitored(self.monitor, state)

@@ -1,4 +1,4 @@
-"""How a fit goes, for TensorBoard and MLflow to show."""
+"""Callbacks that write the progress of a fit for TensorBoard and MLflow."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ _EXTRA = "trackers"
 
 
 def _numbers(state: IterationState) -> dict[str, float]:
-    """Return what there is to show, by name."""
+    """Return the numbers of an iteration that are written, by name."""
     terms = {f"terms/{name}": float(value) for name, value in state.terms.items()}
     return {"value": float(state.value), "gradient_norm": float(state.gradient_norm), **terms}
 
 
 class TensorBoardWriter:
-    """Write J, its terms and the size of its gradient for TensorBoard, after every iteration.
+    """Write J, its terms and the norm of its gradient for TensorBoard after every iteration.
 
-    As scalars ``value``, ``gradient_norm`` and ``terms/...``. ``tensorboard --logdir FOLDER`` shows them; TensorFlow is
-    not needed.
+    They are written as the scalars ``value``, ``gradient_norm`` and ``terms/...``. ``tensorboard --logdir FOLDER``
+    shows them. TensorFlow is not needed.
 
     Parameters
     ----------
     folder : path
-        Made if it is not there. TensorBoard takes all that is in it for one run, so give every fit its own.
+        Folder for the file. It is created if it does not exist. TensorBoard takes all files in a folder for one run, so
+        give every fit a folder of its own.
 
     Raises
     ------
     MissingExtraError
-        If the package tensorboard is not installed; at once, not after the first iteration.
+        If the package tensorboard is not installed. The error is raised at once, not after the first iteration.
     OSError
-        If the folder cannot be made.
+        If the folder cannot be created.
 
     Notes
     -----
-    Steps count the iterations of all solves, if the fit consists of several, as the fitted ``n_iter_`` does. What is
-    written is on disk after every iteration, as float32. The file is closed by `close`, at the end of a ``with``
-    statement, or when the object is gone; a later iteration opens another one. A copy, as scikit-learn's `clone` makes
-    one, writes its own file.
+    If a fit consists of several solves, the steps count the iterations of all of them, like the fitted ``n_iter_``.
+    The numbers of an iteration are on disk after that iteration, as float32. The file is closed by `close`, at the end
+    of a ``with`` statement, or when the object is deleted; a later iteration opens another file. A copy, such as
+    scikit-learn's `clone` makes, writes a file of its own.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class TensorBoardWriter:
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, if one is open."""
         if self._writer is not None:
             self._closing()
             self._writer = self._closing = None
@@ -96,41 +97,43 @@ class TensorBoardWriter:
 
 
 class MLflowWriter:
-    """Log J, its terms and the size of its gradient to MLflow, after every iteration.
+    """Log J, its terms and the norm of its gradient to MLflow after every iteration.
 
-    As metrics ``value``, ``gradient_norm`` and ``terms/...``, to the tracking server that MLflow knows of when this is
-    made.
+    They are logged as the metrics ``value``, ``gradient_norm`` and ``terms/...``, to the tracking server for which
+    MLflow is configured when this object is created.
 
     Parameters
     ----------
     experiment : str, default=None
-        Name of the experiment in which a run is made; it is made too, if it is not there. None: no run is made.
+        Name of the experiment in which a new run is created. The experiment is created if it does not exist. None means
+        that no run is created.
     run : str, default=None
-        Id of the run to log to. None means the one that is active, where no experiment is named.
+        Id of the run to log to. None means the active run if no experiment is named.
 
     Attributes
     ----------
     run_id : str
+        Id of the run that the metrics are logged to.
 
     Raises
     ------
     MissingExtraError
-        If the package mlflow is not installed; at once, not after the first iteration.
+        If the package mlflow is not installed. The error is raised at once, not after the first iteration.
     MlflowException
-        If the server or the run cannot be found; at once, too.
+        If the server or the run cannot be found. This error is raised at once, too.
     ValueError
-        If both a run and an experiment are named, or neither is and no run is active.
+        If both a run and an experiment are named, or if neither is named and no run is active.
 
     Notes
     -----
-    Steps count the iterations of all solves, if the fit consists of several, as the fitted ``n_iter_`` does. Metrics
-    are with the server after every iteration. A run that was made here is shown as running until `close` is called, or
-    at the end of a ``with`` statement. A copy, as scikit-learn's `clone` makes one, logs to the same run and leaves it
-    running.
+    If a fit consists of several solves, the steps count the iterations of all of them, like the fitted ``n_iter_``.
+    The metrics of an iteration are on the server after that iteration. A run that this object has created is shown as
+    running until `close` is called or a ``with`` statement ends. A copy, such as scikit-learn's `clone` makes, logs to
+    the same run and leaves it running.
 
     Examples
     --------
-    In a run that is active::
+    Logging to the active run::
 
         with mlflow.start_run():
             SparseAutoencoder(callbacks=[MLflowWriter()]).fit(X)
@@ -166,7 +169,7 @@ class MLflowWriter:
         self._client().log_batch(self.run_id, metrics=metrics, synchronous=True)
 
     def close(self) -> None:
-        """End the run, if it was made here."""
+        """End the run, if this object has created it."""
         if self._is_ours:
             self._client().set_terminated(self.run_id)
             self._is_ours = False
@@ -188,7 +191,7 @@ class MLflowWriter:
 
 
 def _new_run(client: Any, experiment: str) -> str:
-    """Return the id of a new run in the experiment of that name, which is made if it is not there."""
+    """Return the id of a new run in the named experiment, which is created if it does not exist."""
     found = client.get_experiment_by_name(experiment)
     experiment_id = client.create_experiment(experiment) if found is None else found.experiment_id
     return str(client.create_run(experiment_id).info.run_id)

@@ -1,4 +1,4 @@
-"""Where rows come from: images, patches of images, and what is done to patches before learning."""
+"""Sources of training rows: row sources, labels, images, patches of images, and the preprocessing before learning."""
 
 from rhohat.data.images import sample_patches, whiten_image
 from rhohat.data.imputing import MeanImputer

@@ -1,4 +1,7 @@
-"""Where rows or targets in memory hold something else than finite numbers: said beside what scikit-learn says."""
+"""Error messages that name the row or column in which rows or targets in memory hold invalid values.
+
+They extend the messages of scikit-learn, which only say that there are missing or infinite numbers, or texts.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,18 @@ __all__ = ["naming_columns"]
 
 @contextmanager
 def naming_columns(**arrays: Any) -> Iterator[None]:
-    """Name the column in errors of numbers that are missing, infinite, or texts.
+    """Add the row or column to error messages about missing numbers, infinite numbers, or texts.
 
     Parameters
     ----------
     **arrays : array-like
-        What is checked within the block, by the names that messages have for it.
+        The arrays that the block of the ``with`` statement checks, by their names in its error messages, such as ``X``.
 
     Raises
     ------
     ValueError
-        With the first line of the error that the block raised, and where that is.
+        If the block raises a ValueError. The message has the first line of that error, followed by the place of the
+        invalid value; if no place is found, the error is raised again unchanged.
     """
     try:
         yield
@@ -35,7 +39,7 @@ def naming_columns(**arrays: Any) -> Iterator[None]:
 
 
 def _place(name: str, array: Any, problem: str) -> str | None:
-    """Return where an array has what an error complains of, and what to do; None where it has not."""
+    """Return a sentence with the place of an invalid value and advice, or None if the error is not about this array."""
     if "could not convert" in problem:
         return _texts(name, array)
     if f"Input {name} contains" not in problem:
@@ -61,7 +65,7 @@ def _place(name: str, array: Any, problem: str) -> str | None:
 
 
 def _texts(name: str, table: Any) -> str | None:
-    """Return which columns of a table hold texts."""
+    """Return a sentence that names the columns of a table that hold texts, or None if there are none."""
     if not (hasattr(table, "columns") and hasattr(table, "__getitem__")):
         return None
     names = list(table.columns)

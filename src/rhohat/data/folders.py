@@ -1,4 +1,4 @@
-"""Folders as people have them: what the system has put there is none of their data."""
+"""Listing the data files in a folder without the files that the operating system has put there."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SYSTEM_NAMES = {
 
 
 def is_of_the_system(path: str | PurePath) -> bool:
-    """Return whether an operating system made a file for itself, or it is hidden.
+    """Return whether a file is hidden, or was made by an operating system for its own use.
 
-    Such as `._name`, which a Mac puts beside every file on a foreign disk and into every archive, `.DS_Store`,
-    `Thumbs.db`, and whatever is in a folder `__MACOSX`.
+    Examples are `._name`, which a Mac puts beside every file on a foreign disk and into every archive, `.DS_Store`,
+    `Thumbs.db`, and everything in a folder `__MACOSX`.
 
     Examples
     --------
@@ -33,5 +33,5 @@ def is_of_the_system(path: str | PurePath) -> bool:
 
 
 def files_of_data(folder: Path) -> list[Path]:
-    """Return what is in a folder, without what a system has put there, in the order of names."""
+    """Return the paths in a folder, sorted by name, without hidden files and those that the operating system made."""
     return sorted(path for path in folder.iterdir() if not is_of_the_system(path.name))

@@ -1,4 +1,4 @@
-"""One picture in a file, of whatever kind, becomes grey levels or RGB between 0 and 1."""
+"""Reading one image file of any supported kind as grey levels or RGB between 0 and 1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["IMAGE_SUFFIXES", "read_image", "to_grey"]
 
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
-#: From the white of CIE LAB in files, D50, to that of sRGB, D65: Bradford's matrix for XYZ.
+#: Bradford's matrix for XYZ, which adapts the white D50 of CIE LAB in files to the white D65 of sRGB.
 _D50_TO_D65 = np.array(
     [[0.9555766, -0.0230393, 0.0631636], [-0.0282895, 1.0099416, 0.0210077], [0.0122982, -0.0204830, 1.3299098]]
 )
@@ -25,22 +25,23 @@ _D50_TO_D65 = np.array(
 def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
     """Read one image file, as grey levels or RGB within [0, 1].
 
-    Unsigned integers of up to 16 bits are divided by the largest number of so many bits, such as 255 and 65535. Other
-    integers, and floats, are divided by the smallest of 1, 255, 65535, 2³¹ − 1, 2³² − 1 and the largest integer of
-    their type that no sample of the file exceeds: floats within [0, 1] stay as they are. Negative numbers and NaN are
-    refused.
+    Unsigned integers of up to 16 bits are divided by the largest number with that many bits, such as 255 or 65535.
+    Other integers, and floats, are divided by the smallest of 1, 255, 65535, 2³¹ − 1, 2³² − 1 and the largest integer
+    of their type that no sample of the file exceeds. Floats within [0, 1] therefore stay unchanged. Negative numbers
+    and NaN are refused.
 
-    A palette is looked up. CMYK becomes RGB: R is (1 − C)(1 − K), and so on. CIE LAB is taken to be relative to the
-    white D50. Profiles of cameras and printers are not applied. What is transparent, by an alpha channel or by a colour
-    that stands for it, is blended with white. Grey levels of a colour picture are 0.2125 R + 0.7154 G + 0.0721 B. A
-    picture that is marked as turned, as cameras do, is turned upright.
+    The indices of a palette image are replaced by its colours. CMYK becomes RGB: R is (1 − C)(1 − K), and G and B
+    likewise. CIE LAB is taken to be relative to the white D50. Colour profiles of cameras and printers are not applied.
+    Transparent pixels, given by an alpha channel or by a colour that stands for transparency, are blended with white.
+    The grey levels of a colour image are 0.2125 R + 0.7154 G + 0.0721 B. An image whose orientation tag says that it is
+    rotated or mirrored, as cameras write it, is turned upright.
 
     Parameters
     ----------
     path : str or path-like
-        The content decides what kind of image it is, not the name.
+        Path of the image file. The kind of image is determined by the content of the file, not by its name.
     color : bool, default=False
-        RGB instead of grey.
+        Whether to return RGB instead of grey levels.
 
     Returns
     -------
@@ -51,15 +52,15 @@ def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is no image, is damaged, or holds several frames or pages, negative numbers or NaN.
+        If the file is not an image, is damaged, or holds several frames or pages, negative numbers or NaN.
     MissingExtraError
-        If scikit-image is not installed, with which Pillow and tifffile come.
+        If scikit-image is not installed, which installs Pillow and tifffile as well.
 
     Notes
     -----
-    Of PNG files with 16 bits, Pillow reads the upper 8 where they have colours or transparency, and all 16 where they
-    are grey. TIFF files keep all of their bits, but for colours in a compression that tifffile reads with another
-    package only, such as LZW.
+    From PNG files with 16 bits, Pillow reads only the upper 8 bits if they have colours or transparency, and all 16 if
+    they are grey. TIFF files keep all of their bits, except for colour images with a compression, such as LZW, that
+    tifffile can only read with an additional package.
     """
     import_extra("skimage", "app")
     try:
@@ -67,7 +68,7 @@ def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
             image = _to_grey_or_rgb(read_samples(file))
     except (FileNotFoundError, MissingExtraError):
         raise
-    except Exception as error:  # each decoder has exceptions of its own
+    except Exception as error:  # each decoder raises its own types of exceptions
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if color:
         return as_float_rows(image if image.shape[2] == 3 else np.repeat(image, 3, axis=2))
@@ -75,14 +76,14 @@ def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
 
 
 def to_grey(image: FloatArray) -> FloatArray:
-    """Return the grey levels of an RGB image, of shape (height, width); other images as they are."""
+    """Return the grey levels of an RGB or grey image, of shape (height, width); other images stay unchanged."""
     if image.ndim == 3 and image.shape[2] == 3:
         return import_extra("skimage.color", "app").rgb2gray(image)
     return image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
 
 
 def _to_grey_or_rgb(samples: Samples) -> FloatArray:
-    """Return grey levels or RGB, of shape (height, width, 1 or 3), with white where the picture is transparent."""
+    """Return grey levels or RGB, of shape (height, width, 1 or 3), with transparent pixels blended with white."""
     numbers = samples.numbers
     if samples.colors == "CMYK":
         return (1 - numbers[..., :3]) * (1 - numbers[..., 3:4])

@@ -1,4 +1,4 @@
-"""What image files hold for each pixel, read with all their bits, upright, and within [0, 1]."""
+"""Reading the samples of each pixel in an image file: with all their bits, upright, and scaled to [0, 1]."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rhohat.common.extras import import_extra
 __all__ = ["Samples", "read_samples"]
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-#: The largest number that is possible, where the type does not say it.
+#: Candidates for the largest possible sample, used if the type of the samples does not determine it.
 _LARGEST = (1, 255, 65535, 2**31 - 1, 2**32 - 1)
-_ROUNDING = 1e-6  # relative: so far, floats that were computed may lie outside of their range
-#: What turns a picture upright, by its orientation as EXIF and TIFF number it.
+_ROUNDING = 1e-6  # relative tolerance by which floats may lie outside of their range because of rounding
+#: Functions that turn an image upright, by the number of its orientation in EXIF and TIFF.
 _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
@@ -28,8 +28,8 @@ _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: np.rot90(image),
 }
-_ORIENTATION, _BITS = 274, 258  # tags
-#: What samples mean in TIFF: their colours, and how many there are.
+_ORIENTATION, _BITS = 274, 258  # numbers of TIFF tags
+#: Colour space and number of colour samples for each photometric interpretation of TIFF.
 _TIFF_COLORS = {
     "MINISWHITE": ("grey", 1),
     "MINISBLACK": ("grey", 1),
@@ -43,17 +43,18 @@ _TIFF_COLORS = {
 
 @dataclass
 class Samples:
-    """What a picture has for each pixel.
+    """The samples of all pixels of an image, and the meaning of these samples.
 
     Parameters
     ----------
     numbers : array of shape (height, width, n_samples), float64
-        Within [0, 1]; LAB in its own units, L* within [0, 100].
+        The samples, within [0, 1]; for LAB in its own units, with L* within [0, 100].
     colors : {"grey", "RGB", "CMYK", "LAB"}
+        Colour space of the samples.
     has_alpha : bool, default=False
-        Whether the last sample says how opaque the pixel is.
+        Whether the last sample of each pixel is its opacity.
     is_premultiplied : bool, default=False
-        Whether the others were multiplied by it.
+        Whether the other samples are already multiplied by the opacity.
     """
 
     numbers: FloatArray
@@ -63,14 +64,14 @@ class Samples:
 
 
 def read_samples(file: IO[bytes]) -> Samples:
-    """Read the picture in an image file.
+    """Read the samples of the image in an open file.
 
-    Pillow reads it; TIFF is read by tifffile, which keeps floats and integers of more than 8 bits.
+    TIFF files are read by tifffile, which keeps floats and integers of more than 8 bits; all others by Pillow.
 
     Raises
     ------
     Exception
-        Of any kind, if that is not possible: decoders have exceptions of their own.
+        An exception of any type, if the file cannot be read: each decoder raises its own types of exceptions.
     """
     start = file.read(4)
     if not start:
@@ -95,14 +96,14 @@ def _read_with_pillow(file: IO[bytes]) -> Samples:
         picture = pillow.open(file)
     except pillow.UnidentifiedImageError:
         raise ValueError("it is of no kind of image that is known, or its beginning is damaged.") from None
-    if picture.format != "MPO":  # of a camera: the other pictures in it belong to the first
+    if picture.format != "MPO":  # a format of cameras, in which further images belong to the first
         _refuse_frames(getattr(picture, "n_frames", 1))
     largest = _largest_in(picture)
     image = import_extra("PIL.ImageOps", "app").exif_transpose(picture)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         numbers = np.asarray(image)
         levels = _to_unit_range(numbers, largest)
-        transparent = image.info.get("transparency")  # a grey level
+        transparent = image.info.get("transparency")  # the grey level that stands for transparent pixels
         return Samples(np.where(numbers == transparent, 1.0, levels)[..., np.newaxis], "grey")
     if image.mode == "LAB":
         return Samples(_lab(np.asarray(image), "CIELAB"), "LAB")
@@ -114,7 +115,7 @@ def _read_with_pillow(file: IO[bytes]) -> Samples:
 
 
 def _largest_in(picture: Any) -> int | None:
-    """Return the largest number that a sample of more than 8 bits may be; None where the samples have to tell."""
+    """Return the largest possible sample of more than 8 bits; None if it must be inferred from the samples."""
     if picture.mode.startswith("I;16"):
         bits = picture.tag_v2[_BITS][0] if hasattr(picture, "tag_v2") else 16
         return int(2**bits - 1)
@@ -122,7 +123,7 @@ def _largest_in(picture: Any) -> int | None:
 
 
 def _read_tiff(file: IO[bytes]) -> Samples | None:
-    """Read a TIFF file with all of its bits; None where that is left to Pillow."""
+    """Read a TIFF file with all of its bits, or return None if Pillow has to read it."""
     tifffile = import_extra("tifffile", "app")
     with tifffile.TiffFile(file) as tiff:
         pages = [page for page in tiff.pages if not (page.is_reduced or page.is_mask)] or [tiff.pages[0]]
@@ -130,16 +131,16 @@ def _read_tiff(file: IO[bytes]) -> Samples | None:
         _refuse_frames(max(len(pages), tiff.series[0].size // page.size))
         meaning = tifffile.PHOTOMETRIC(page.photometric).name
         largest = 2 ** int(np.max(page.bitspersample)) - 1
-        if meaning == "YCBCR" or (meaning == "PALETTE" and largest <= 255):  # a palette of 16 bits, of which 8 count
+        if meaning == "YCBCR" or (meaning == "PALETTE" and largest <= 255):  # only 8 of a palette's 16 bits matter
             return None
         try:
             numbers = page.asarray()
-        except (ValueError, ImportError):  # compressed in a way that takes another package
-            if meaning == "MINISWHITE" and largest > 255:  # which Pillow does not invert
+        except (ValueError, ImportError):  # tifffile needs another package for this compression
+            if meaning == "MINISWHITE" and largest > 255:  # Pillow would not invert these grey levels
                 raise
             return None
         if tiff.is_shaped and page.planarconfig == 2 and page.shape[-1] in (3, 4):
-            # scikit-image declares the rows of a picture to be its channels where there are 3 or 4 of them.
+            # scikit-image wrote this file, and declared the rows of the image as channels because there are 3 or 4.
             return Samples(_to_unit_range(numbers, None), "RGB", has_alpha=page.shape[-1] == 4)
         is_unsigned = page.sampleformat == tifffile.SAMPLEFORMAT.UINT
         return _samples_of_page(numbers, page, meaning, largest if is_unsigned and largest <= 65535 else None)
@@ -149,7 +150,7 @@ def _samples_of_page(numbers: NDArray[Any], page: Any, meaning: str, largest: in
     if meaning not in _TIFF_COLORS:
         raise ValueError(f"its samples are of the kind {meaning}, which is not read; save it as RGB.")
     colors, n_colors = _TIFF_COLORS[meaning]
-    if page.planarconfig == 2 and numbers.ndim == 3:  # channel by channel
+    if page.planarconfig == 2 and numbers.ndim == 3:  # channels are stored one after the other
         numbers = np.moveaxis(numbers, 0, -1)
     if meaning == "PALETTE":
         numbers = np.moveaxis(page.colormap, 0, -1)[numbers]
@@ -158,7 +159,7 @@ def _samples_of_page(numbers: NDArray[Any], page: Any, meaning: str, largest: in
         raise ValueError(f"it is not a single grey or colour image; its array has the shape {numbers.shape}.")
     if colors == "LAB":
         return Samples(_lab(numbers[..., :3], meaning), colors)
-    alpha = next(iter(page.extrasamples), 0) if meaning != "PALETTE" else 0  # 1: multiplied by it; 2: not; 0: none
+    alpha = next(iter(page.extrasamples), 0) if meaning != "PALETTE" else 0  # 0: none; 1: premultiplied; 2: plain
     levels = _to_unit_range(numbers[..., : n_colors + (alpha > 0)], largest)
     if meaning == "MINISWHITE":
         levels[..., 0] = 1 - levels[..., 0]
@@ -171,12 +172,12 @@ def _tag(page: Any, number: int) -> int:
 
 
 def _with_axis(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return samples with an axis that counts them."""
+    """Return samples with a last axis for the channels, which is added to an array of two dimensions."""
     return numbers[..., np.newaxis] if numbers.ndim == 2 else numbers
 
 
 def _to_unit_range(numbers: NDArray[Any], largest: int | None) -> FloatArray:
-    """Return samples divided by the largest number that is possible."""
+    """Return samples divided by their largest possible value."""
     if numbers.dtype.kind == "b":
         return numbers.astype(np.float64)
     if largest is None and numbers.dtype in (np.uint8, np.uint16):
@@ -187,7 +188,7 @@ def _to_unit_range(numbers: NDArray[Any], largest: int | None) -> FloatArray:
 
 
 def _largest_like(numbers: NDArray[Any]) -> int:
-    """Return the smallest of the usual largest numbers that these do not exceed."""
+    """Return the smallest of the usual largest sample values that none of these samples exceeds."""
     if numbers.dtype.kind not in "iuf":
         raise ValueError(f"it holds samples of the type {numbers.dtype}, which are no grey levels.")
     low, high = float(numbers.min()), float(numbers.max())
@@ -208,12 +209,12 @@ def _largest_like(numbers: NDArray[Any]) -> int:
 
 
 def _lab(numbers: NDArray[Any], meaning: str) -> FloatArray:
-    """Return L*, a* and b* of samples of 8 or 16 bits, as TIFF defines them."""
+    """Return L*, a* and b* decoded from samples of 8 or 16 bits, as TIFF defines them."""
     if numbers.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"it holds LAB as {numbers.dtype}, and is read where it has 8 or 16 bits.")
     unit = 256.0 if numbers.dtype == np.uint16 else 1.0
     axes = numbers[..., 1:].astype(np.float64)
-    if meaning == "CIELAB":  # whose a* and b* are signed
+    if meaning == "CIELAB":  # a* and b* are signed integers
         largest = 256 * unit - 1
         axes -= 256 * unit * (axes >= 128 * unit)
     else:

@@ -1,4 +1,4 @@
-"""From images to rows: whitening of whole images, and patches."""
+"""From images to rows: whitening of whole images, and cutting out patches."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ def whiten_image(
 ) -> FloatArray:
     """Flatten the spectrum of a natural image: a 1/f whitening filter with a low-pass.
 
-    The filter is ``|f| exp(−(|f|/f₀)ⁿ)``, with zero phase: amplitudes of natural images fall off as ``1/|f|``, so the
-    first factor makes all frequencies equally strong, and the second removes the highest, which hold noise.
+    The filter is ``|f| exp(−(|f|/f₀)ⁿ)``, with zero phase. The amplitudes of natural images fall off as ``1/|f|``, so
+    the first factor makes all frequencies equally strong. The second factor removes the highest frequencies, which
+    contain noise.
 
     Parameters
     ----------
     image : array-like of shape (height, width) or (height, width, n_channels)
-        Each channel is filtered by itself.
+        The image. Each channel is filtered separately.
     cutoff : float, default=0.4
-        f₀ in cycles per pixel, positive.
+        Cutoff frequency f₀ in cycles per pixel, positive.
     exponent : float, default=4.0
-        n, the steepness of the low-pass, positive.
+        Steepness n of the low-pass, positive.
     boundary : {"periodic", "reflect"}, default="periodic"
-        What lies beyond the border. "periodic", as Olshausen and Field have it, puts a false edge wherever opposite
-        borders differ. "reflect" mirrors the image there: better for photographs.
+        How the image is continued beyond its border. "periodic", as in Olshausen and Field, creates a false edge
+        wherever opposite borders differ. "reflect" mirrors the image at its borders, which is better for photographs.
 
     Returns
     -------
     array of the image's shape, float32 for float32 and else float64
-        With mean near 0; it is not rescaled.
+        The whitened image, with a mean near 0. It is not rescaled.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def whiten_image(
     if boundary not in _BOUNDARIES:
         raise ValueError(f"boundary must be one of {_BOUNDARIES}; got {boundary!r}.")
     height, width = pixels.shape[:2]
-    unit = np.frexp(np.abs(pixels).max())[1]  # of a power of two, in which no sum over all pixels overflows
+    unit = np.frexp(np.abs(pixels).max())[1]  # exponent of 2; in units of this power, sums over all pixels are finite
     pixels = np.ldexp(pixels, -unit)
     if boundary == "reflect":
         margins = [(size // 2, size // 2) for size in (height, width)] + [(0, 0)] * (pixels.ndim - 2)
@@ -95,26 +96,26 @@ def sample_patches(
     Parameters
     ----------
     images : sequence of arrays of shape (height, width) or (height, width, n_channels)
-        The images may differ in size, not in their number of channels. One image may stand alone if it is grey. An
-        array of four dimensions is taken as (n_images, height, width, n_channels); one of three dimensions could be
-        several things and is refused.
+        The images may differ in size, but not in their number of channels. A single grey image may be given as an
+        array of two dimensions. An array of four dimensions is taken as (n_images, height, width, n_channels). An
+        array of three dimensions is ambiguous and is refused.
     patch_size : int or tuple of two int, default=8
-        Height and width in pixels.
+        Height and width of a patch in pixels; an integer is both.
     n_patches : int, default=10000
-        At least 1.
+        Number of patches, at least 1.
     random_state : int, RandomState, Generator or None, default=None
 
     Returns
     -------
     array of shape (n_patches, patch_height * patch_width * n_channels)
-        One patch a row, raveled in C order (row, column, channel), in the values of the images: float32 where all
-        of them are, else float64.
+        The patches, one in each row, raveled in C order (row, column, channel), with the values that they have in the
+        images. The dtype is float32 if all images are float32, else float64.
 
     Raises
     ------
     ValueError
-        If there is no image, an image has other dimensions or values that are not finite, numbers of channels differ,
-        or a patch is larger than an image.
+        If there is no image, an image has another number of dimensions or values that are not finite, the images differ
+        in their numbers of channels, or a patch is larger than an image.
 
     Examples
     --------
@@ -144,7 +145,7 @@ def sample_patches(
 
 
 def _check_image(image: ArrayLike, name: str) -> FloatArray:
-    """Return an image as floats, or raise ValueError."""
+    """Return an image as an array of floats, or raise ValueError."""
     pixels = np.asarray(image)
     if pixels.ndim not in (2, 3) or pixels.size == 0:
         raise ValueError(
@@ -182,7 +183,7 @@ def _check_images(images: Sequence[ArrayLike] | FloatArray) -> list[FloatArray]:
 
 
 def _check_patch_size(patch_size: int | tuple[int, int], images: list[FloatArray]) -> tuple[int, int]:
-    """Return the patch's height and width, or raise ValueError."""
+    """Return the height and width of a patch, or raise ValueError if it does not fit into every image."""
     sizes = tuple(patch_size) if np.iterable(patch_size) else (patch_size, patch_size)
     if len(sizes) != 2 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(f"patch_size must be an integer >= 1 or a pair of them; got {patch_size!r}.")

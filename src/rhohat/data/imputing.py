@@ -1,4 +1,4 @@
-"""Filling in values that are missing."""
+"""Filling in missing values."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from rhohat.data.rows import RowSource, open_rows, remember_columns
 
 __all__ = ["MeanImputer"]
 
-_LARGE_EXPONENT = 64  # of a power of two, in units of which no sum of float64s overflows
+_LARGE_EXPONENT = 64  # in units of 2 to this power, no sum of float64 numbers overflows
 
 
 class MeanImputer(RowTransformer):
     """Fill in missing values with the means of their columns over the training rows.
 
-    A missing value is NaN in an array. Tables that are opened with ``open_rows(path, missing="keep")`` have it there.
+    Missing values are NaN, both in arrays and in tables that are opened with ``open_rows(path, missing="keep")``.
     scikit-learn's `SimpleImputer` does the same for rows in memory.
 
     Attributes
     ----------
     means_ : array of shape (n_features,), float64
-        The mean of the numbers in each column.
+        Mean of the known values in each column.
     n_features_in_ : int
+        Number of features in the training rows.
     feature_names_in_ : array of shape (`n_features_in_`,)
-        Only where X has column names that are all strings.
+        Names of the features. It exists only if X has column names that are all strings.
 
     Raises
     ------
     ValueError
-        From `fit`, if a column has no number at all, or there are infinite numbers.
+        From `fit`, if a column consists of missing values only, or if there are infinite numbers.
 
     Examples
     --------
@@ -51,12 +52,12 @@ class MeanImputer(RowTransformer):
     _set_by_fit: ClassVar[str] = "means_"
 
     def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
-        """Compute the means.
+        """Compute the mean of each column.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
-            With NaN where a value is missing.
+            Training rows, with NaN for missing values.
         y : ignored
 
         Returns
@@ -69,7 +70,7 @@ class MeanImputer(RowTransformer):
         else:
             self.__dict__.pop("reading_", None)
             rows = open_rows(self._validate(X, reset=True))
-        for exponent in (0, _LARGE_EXPONENT):  # the latter where sums overflow in units of 1
+        for exponent in (0, _LARGE_EXPONENT):  # the larger exponent is tried only if sums in units of 1 overflow
             total, count = np.zeros(rows.shape[1]), np.zeros(rows.shape[1], np.int64)
             for some_total, some_count in rows.map_blocks(partial(_sum_numbers, exponent)):
                 with np.errstate(over="ignore", invalid="ignore"):
@@ -91,11 +92,12 @@ class MeanImputer(RowTransformer):
         return filled
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Return the rows as they are: what was filled in is not known from others.
+        """Return the rows unchanged, because imputed values cannot be told from values that were known.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows without missing values.
 
         Returns
         -------
@@ -104,7 +106,7 @@ class MeanImputer(RowTransformer):
         return self._validate_inverse(X)
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
-        with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+        with np.errstate(invalid="ignore"):  # for the sum by which scikit-learn checks that all numbers are finite
             return as_float_rows(validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan", reset=reset))
 
     def __sklearn_tags__(self) -> Tags:
@@ -114,7 +116,7 @@ class MeanImputer(RowTransformer):
 
 
 def _sum_numbers(exponent: int, rows: FloatArray, _: int) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return the sums of the numbers in each column, in units of a power of two, and how many there are."""
+    """Return the sum of the known values in each column, in units of a power of two, and their count."""
     known = ~np.isnan(rows)
     numbers = np.where(known, rows, 0)
     if exponent:

@@ -1,4 +1,4 @@
-"""Labels from files: tables of text, Parquet, and arrays of any kind."""
+"""Reading labels from files: text tables, Parquet files, and files of arrays of any kind."""
 
 from __future__ import annotations
 
@@ -23,34 +23,35 @@ __all__ = ["open_labels"]
 def open_labels(
     path: str | PathLike[str], *, n_samples: int | None = None, encoding: str | None = None
 ) -> NDArray[Any]:
-    """Read what is to be predicted for each row: a label, a number, or several numbers.
+    """Read the target of each row from a file: a label, a number, or several numbers.
 
     Parameters
     ----------
     path : str or path-like
-        A file of any kind that `open_rows` reads, told by its content: `.npy`, `.npz`, IDX (MNIST's format, gzipped or
-        not), safetensors, HDF5, MATLAB, Zarr; or a table, as CSV or Parquet, with a line for each row. Where it holds
-        several arrays, or columns, the name of one follows the path, as in ``"train.mat:/y"`` and ``"table.csv:/y"``;
-        without a name, the labels are the only array of one dimension or one column, or all columns of a table.
+        A file of any kind that `open_rows` reads, recognised by its content: `.npy`, `.npz`, IDX (MNIST's format,
+        gzipped or not), safetensors, HDF5, MATLAB, Zarr; or a table, such as CSV or Parquet, with a line for each row.
+        If the file holds several arrays or columns, the name of one can follow the path, as in ``"train.mat:/y"`` and
+        ``"table.csv:/y"``. Without a name, the labels are the only array of one dimension or one column, or all columns
+        of a table.
     n_samples : int, default=None
-        How many rows there are, if that is known. It decides whether the first line of a text is a label or a name.
+        Number of rows, if it is known. It decides whether the first line of a text file is a label or a column name.
     encoding : str, default=None
-        Of a text; see `open_rows`.
+        Encoding of a text file; see `open_rows`.
 
     Returns
     -------
     array of shape (n_rows,) or (n_rows, n_targets)
-        Integers as int64, floats and truth values as they are, texts as str. An array of one column, and MATLAB's
-        vectors of one row, become (n_rows,). MATLAB's labels keep their numbers, which often begin at 1. Labels of a
-        text are numbers where every one is a plain number, such as 7 or -0.5, and different ones stay different;
-        others, such as 007 and 1E3, are texts.
+        Integers are returned as int64, floats and booleans in their own dtype, and texts as str. An array of one
+        column, and a MATLAB vector of one row, become (n_rows,). MATLAB's labels keep their numbers, which often begin
+        at 1. Labels in a text file become numbers if all of them are plain numbers, such as 7 or -0.5, and different
+        labels stay different as numbers. Otherwise, as with 007 or 1E3, all of them are texts.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it holds no labels, or several arrays of which none was named; if a label is missing, or it is damaged.
+        If the file holds no labels, holds several arrays of which none is named, lacks a label, or is damaged.
     MissingExtraError
         If the package that reads the format is not installed.
 
@@ -101,13 +102,13 @@ def _array_labels(name: str) -> NDArray[Any]:
 
 
 def _can_be_labels(array: StoredArray, is_matlab: bool) -> bool:
-    """Return whether an array is a vector, or a column; in MATLAB, where all vectors are matrices, perhaps a row."""
+    """Return whether an array is a vector or a column, or a row in a MATLAB file, where all vectors are matrices."""
     shape = array.shape[1:] if is_matlab and array.shape[:1] == (1,) else array.shape
     return array.dtype.kind in "biufSUOT" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)) and shape[0] > 1
 
 
 def _as_labels(labels: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return integers as int64, floats in the byte order of this machine, and texts as str."""
+    """Return integers as int64, floats and booleans in native byte order, and texts as str."""
     kind = labels.dtype.kind
     if kind == "S" or (kind == "O" and all(isinstance(one, bytes) for one in labels.flat)):
         return np.char.decode(labels.astype(np.bytes_), "utf-8")

@@ -1,4 +1,4 @@
-"""Photographs that are at hand without a download."""
+"""Example photographs that are available without a download."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from rhohat.data.image_files import read_image
 
 __all__ = ["photographs"]
 
-# The natural scenes among the pictures in scikit-image's wheel; the rest are textures, diagrams and micrographs.
+# The natural scenes among the images in scikit-image's wheel; the others are textures, diagrams and micrographs.
 _COLOR = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 _GREY = ("camera.png", "coins.png")
 
 
 def photographs(color: bool = False) -> list[FloatArray]:
-    """Return the photographs that scikit-image's own wheel carries; nothing is downloaded.
+    """Return the photographs that are part of scikit-image's wheel, without a download.
 
     Parameters
     ----------
     color : bool, default=False
-        False: all seven, in grey. True: the five that have colour, in RGB.
+        False returns all seven photographs in grey, True the five colour photographs in RGB.
 
     Returns
     -------
     list of arrays of shape (height, width) or (height, width, 3), float64
-        Values in [0, 1]; sizes differ.
+        The photographs, of different sizes, with values in [0, 1].
 
     Raises
     ------

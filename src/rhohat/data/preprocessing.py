@@ -1,7 +1,8 @@
-"""What is done to rows before learning: normalising patches, scaling pixels, and ZCA whitening.
+"""Preprocessing of rows before learning: normalising patches, scaling pixels, and ZCA whitening.
 
-Squares and sums of very large or very small numbers are beyond what floating-point numbers hold. So all of it is
-computed in units of a power of two near the largest number, which changes no bit of what could be computed without.
+Squares and sums of very large or very small numbers exceed the range of floating-point numbers. Everything is therefore
+computed in units of a power of two near the largest number, which changes no bit of any result that could be computed
+without these units.
 """
 
 from __future__ import annotations
@@ -25,27 +26,28 @@ __all__ = ["PatchNormalizer", "RangeScaler", "ZCAWhitening"]
 
 
 class PatchNormalizer(RowTransformer):
-    """Remove each patch's mean, clip outliers, and map to an interval that a sigmoid reaches.
+    """Remove the mean of each patch, clip outliers, and map the values to an interval that a sigmoid can reach.
 
-    A row x becomes low + (high − low) (clip((x − x̄)/c, −1, 1) + 1)/2, where c is `n_deviations` standard deviations
-    of all values of the whole training set after the means are removed.
+    A row x becomes low + (high − low) (clip((x − x̄)/c, −1, 1) + 1)/2, where x̄ is the mean of the row, and c is
+    `n_deviations` standard deviations of all values of the training rows after the mean of each row is removed.
 
     Parameters
     ----------
     n_deviations : float, default=3.0
-        Where to clip, in standard deviations; positive.
+        Clipping threshold in standard deviations, positive.
     low, high : float, default=0.1 and 0.9
-        The interval that is mapped to; low < high.
+        Ends of the interval that the values are mapped to; low < high.
 
     Attributes
     ----------
     scale_ : float
-        c; 1 where all training patches are constant.
+        Clipping threshold c, in the units of the data; 1 if all training patches are constant.
     training_range_ : array of shape (2, n_features)
-        The least and the largest number of each feature in the training rows, where these were 20 or more.
+        Minimum and maximum of each feature in the training rows. It exists only if there were at least 20 rows.
     n_features_in_ : int
+        Number of features in the training rows.
     feature_names_in_ : array of shape (`n_features_in_`,)
-        Only where X has column names that are all strings.
+        Names of the features. It exists only if X has column names that are all strings.
 
     Raises
     ------
@@ -79,11 +81,12 @@ class PatchNormalizer(RowTransformer):
         self.high = high
 
     def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
-        """Measure the standard deviation.
+        """Compute the standard deviation of the training patches about their means.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
+            Training patches, one in each row.
         y : ignored
 
         Returns
@@ -99,7 +102,7 @@ class PatchNormalizer(RowTransformer):
         for some in rows.map_blocks(partial(_sum_centred_squares, exponent)):
             squares += some
         deviation = math.ldexp((squares / (rows.shape[0] * rows.shape[1])) ** 0.5, exponent)
-        # Rounding of the means leaves traces in constant patches, which are not to be blown up.
+        # Rounded means leave small residues in constant patches, which must not be amplified.
         rounding = 2 * np.finfo(rows.dtype).eps * largest
         scale = float(self.n_deviations) * deviation if deviation > rounding else 1.0
         if scale > float(np.finfo(rows.dtype).max):
@@ -112,7 +115,7 @@ class PatchNormalizer(RowTransformer):
 
     def _transform(self, X: FloatArray) -> FloatArray:
         held = np.finfo(X.dtype)
-        # No square is taken here: the unit is 1, unless the sum over a row would overflow.
+        # Nothing is squared here, so the unit is 1 unless the sum over a row would overflow.
         largest = max(float(X.max(initial=0)), -float(X.min(initial=0)))
         exponent = max(0, _exponent(largest) + X.shape[1].bit_length() + 1 - int(held.maxexp))
         out = _without_row_means(X, exponent)
@@ -121,18 +124,19 @@ class PatchNormalizer(RowTransformer):
         out += 1
         out *= (self.high - self.low) / 2
         out += self.low
-        # Rounding may step over an end by one bit, which a reader of the interval should never see.
+        # Rounding may exceed an end of the interval by one bit, which must not show in the result.
         return np.clip(out, self.low, self.high, out=out)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Map normalised patches back to the scale of the data.
 
-        The means of the patches and what was clipped are gone: the inverse gives patches of mean 0, exactly those
-        that went in where none of their values was clipped.
+        The means of the patches and the clipped amounts are lost. The inverse of a patch of which no value was clipped
+        is that patch without its mean.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Normalised patches, one in each row.
 
         Returns
         -------
@@ -145,26 +149,27 @@ class PatchNormalizer(RowTransformer):
 
 
 class RangeScaler(RowTransformer):
-    """Map the range of all numbers to an interval, with one scale for all columns, as for the pixels of images.
+    """Map the range of all numbers to an interval, with one scale for all columns, as suits the pixels of images.
 
-    A row x becomes low + (high − low) (x − a) / (b − a), where a and b are the least and the largest number of the
-    training rows. scikit-learn's `MinMaxScaler` does so for each column by itself, which suits tables: it would blow up
-    pixels that are nearly black in all images. Rows with numbers beyond a and b are mapped beyond the interval.
+    A row x becomes low + (high − low) (x − a) / (b − a), where a and b are the minimum and maximum of all numbers in
+    the training rows. scikit-learn's `MinMaxScaler` scales each column separately, which suits tables, but would
+    amplify pixels that are nearly black in all images. Numbers outside of [a, b] are mapped outside of the interval.
 
     Parameters
     ----------
     low, high : float, default=0.0 and 1.0
-        The interval; low < high.
+        Ends of the interval that the numbers are mapped to; low < high.
 
     Attributes
     ----------
     data_min_, data_max_ : float
-        a and b.
+        Minimum a and maximum b of all numbers in the training rows.
     training_range_ : array of shape (2, n_features)
-        The least and the largest number of each feature in the training rows, where these were 20 or more.
+        Minimum and maximum of each feature in the training rows. It exists only if there were at least 20 rows.
     n_features_in_ : int
+        Number of features in the training rows.
     feature_names_in_ : array of shape (`n_features_in_`,)
-        Only where X has column names that are all strings.
+        Names of the features. It exists only if X has column names that are all strings.
 
     Raises
     ------
@@ -191,11 +196,12 @@ class RangeScaler(RowTransformer):
         self.high = high
 
     def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
-        """Find the least and the largest number.
+        """Find the minimum and maximum of all numbers in the training rows.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
+            Training rows.
         y : ignored
 
         Returns
@@ -216,16 +222,17 @@ class RangeScaler(RowTransformer):
         fraction = np.ldexp(X, -exponent) - start
         fraction /= (stop - start) or X.dtype.type(1)
         out: FloatArray = low + (high - low) * fraction
-        # Rounding must not carry a number of the training rows' range beyond the interval, which a reader looks for.
+        # Rounding must not move a number within the range of the training rows outside of the interval.
         np.minimum(out, high, out=out, where=fraction <= 1)
         return np.maximum(out, low, out=out, where=fraction >= 0)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Map rows back to the scale of the data.
+        """Map scaled rows back to the scale of the data.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Scaled rows.
 
         Returns
         -------
@@ -240,39 +247,42 @@ class RangeScaler(RowTransformer):
             return check_held(np.ldexp(rows, exponent), "restored")
 
     def _range(self) -> tuple[int, float, float]:
-        """Return the exponent of a power of two, and the least and the largest number in units of it."""
+        """Return the exponent of a power of two, and the training minimum and maximum in units of this power."""
         exponent = _exponent(max(abs(self.data_min_), abs(self.data_max_)))
         return exponent, math.ldexp(self.data_min_, -exponent), math.ldexp(self.data_max_, -exponent)
 
 
 class ZCAWhitening(RowTransformer):
-    """Decorrelate features while staying as close to the data as whitening can.
+    """Decorrelate features while staying as close to the original data as a whitening transformation can.
 
-    x becomes (x − x̄) W with W = U (S + ε)^(−1/2) Uᵀ, where U S Uᵀ is the covariance of the training rows.
+    A row x becomes (x − x̄) W with W = U (S + ε)^(−1/2) Uᵀ, where x̄ is the mean and U S Uᵀ the covariance of the
+    training rows.
 
     Parameters
     ----------
     epsilon : float, default=0.1
-        ε, at least 0: a low-pass, in units of the data's variance. 0 whitens fully, which needs data that vary in
-        every direction.
+        Regularisation ε, at least 0, in units of the variance of the data. It acts as a low-pass. 0 whitens fully,
+        which requires data that vary in every direction.
 
     Attributes
     ----------
     mean_ : array of shape (n_features,)
+        Mean x̄ of the training rows.
     whitening_ : array of shape (n_features, n_features)
-        W, symmetric.
+        Whitening matrix W, symmetric.
     dewhitening_ : array of shape (n_features, n_features)
-        Its inverse.
+        Inverse of W.
     training_range_ : array of shape (2, n_features)
-        The least and the largest number of each feature in the training rows, where these were 20 or more.
+        Minimum and maximum of each feature in the training rows. It exists only if there were at least 20 rows.
     n_features_in_ : int
+        Number of features in the training rows.
     feature_names_in_ : array of shape (`n_features_in_`,)
-        Only where X has column names that are all strings.
+        Names of the features. It exists only if X has column names that are all strings.
 
     Raises
     ------
     ValueError
-        From `fit`, if ε is negative, or 0 for data whose covariance is singular.
+        From `fit`, if ε is negative, or if ε is 0 and the covariance of the data is singular.
 
     References
     ----------
@@ -301,11 +311,12 @@ class ZCAWhitening(RowTransformer):
         self.epsilon = epsilon
 
     def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
-        """Compute mean, covariance and the whitening matrix.
+        """Compute the mean and the covariance of the training rows, and the whitening matrix.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
+            Training rows.
         y : ignored
 
         Returns
@@ -343,11 +354,12 @@ class ZCAWhitening(RowTransformer):
         return whitened
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Undo the whitening.
+        """Undo the whitening of rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Whitened rows.
 
         Returns
         -------
@@ -359,9 +371,10 @@ class ZCAWhitening(RowTransformer):
 
 
 def _principal_components(rows: RowSource, exponent: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return mean, variances and directions of the principal components of rows in units of a power of two.
+    """Return the mean of rows, and the variances and directions of their principal components.
 
-    The variance is 0 in directions in which rows vary by no more than the spacing of their numbers.
+    The mean and the variances are in units of a power of two and of its square. The variance is set to 0 in directions
+    in which the rows vary by no more than the spacing between neighbouring floating-point numbers.
     """
     mean, shift = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
     for total in rows.map_blocks(partial(_sum_rows, exponent)):
@@ -370,7 +383,7 @@ def _principal_components(rows: RowSource, exponent: int) -> tuple[FloatArray, F
     for products, rest in rows.map_blocks(partial(_sum_products, exponent, mean)):
         covariance += products / len(rows)
         shift += rest / len(rows)
-    covariance -= np.outer(shift, shift)  # the mean of many rows is off by roundings
+    covariance -= np.outer(shift, shift)  # corrects the rounding errors of the mean of many rows
     with held_off():
         variances, directions = np.linalg.eigh(covariance)
     squares = np.finfo(rows.dtype).eps ** 2 * (mean**2 + covariance.diagonal())
@@ -379,7 +392,7 @@ def _principal_components(rows: RowSource, exponent: int) -> tuple[FloatArray, F
 
 
 def _check_interval(low: float, high: float, dtype: np.dtype[Any]) -> None:
-    """Raise ValueError unless `low` and `high` are the ends of an interval that a dtype holds, its length too."""
+    """Raise ValueError unless low < high, and a dtype can hold both ends of the interval and its length."""
     if low >= high:
         raise ValueError(f"low must be less than high; got low={low} and high={high}.")
     if max(abs(low), abs(high), float(high) - float(low)) > float(np.finfo(dtype).max):
@@ -387,12 +400,12 @@ def _check_interval(low: float, high: float, dtype: np.dtype[Any]) -> None:
 
 
 def _exponent(largest: float) -> int:
-    """Return that of the smallest power of two above a number."""
+    """Return the exponent of the smallest power of two that is larger than a number."""
     return math.frexp(largest)[1]
 
 
 def _without_row_means(X: FloatArray, exponent: int) -> FloatArray:
-    """Return rows about their means, in units of a power of two."""
+    """Return rows with the mean of each row subtracted, in units of a power of two."""
     centred: FloatArray = np.ldexp(X, -exponent)
     centred -= centred.mean(axis=1, keepdims=True)
     return centred
@@ -408,7 +421,7 @@ def _sum_rows(exponent: int, rows: FloatArray, _: int) -> FloatArray:
 
 
 def _sum_products(exponent: int, mean: FloatArray, rows: FloatArray, _: int) -> tuple[FloatArray, FloatArray]:
-    """Return the products of rows about the mean, and their sum."""
+    """Return the sums of the outer products of a block of centred rows, and of these rows themselves."""
     centred = np.ldexp(rows, -exponent) - mean
     with held_off():
         return centred.T @ centred, centred.sum(axis=0)

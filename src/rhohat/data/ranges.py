@@ -1,4 +1,4 @@
-"""The range of each feature in the rows of a fit, and whether other rows lie far outside of it."""
+"""The range of each feature in the training rows, and warnings about other rows that lie far outside of this range."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = [
     "warn_of_other_scale",
 ]
 
-_MOST_ROWS = 512  # that are looked at
-_PLACES = 8  # of a source at which they are
-_FEWEST_ROWS = 10  # of which it is said that they are small
-_FEWEST_TRAINED = 20  # rows that a range is worth comparing with
-_VERY_FAR = 50  # widths of the training range
-_SMALL = 0.01  # of the largest number of the training
-_NEARLY_ALL = 0.95  # of the features
+_MOST_ROWS = 512  # largest number of rows that are examined
+_PLACES = 8  # number of places in a row source from which these rows are read
+_FEWEST_ROWS = 10  # smallest number of rows that are reported as far smaller than the training rows
+_FEWEST_TRAINED = 20  # smallest number of training rows whose range is used for a comparison
+_VERY_FAR = 50  # distance from the training range, in widths of this range
+_SMALL = 0.01  # fraction of the largest absolute training number of a feature
+_NEARLY_ALL = 0.95  # fraction of the features
 
 
 def range_of_features(X: FloatArray | RowSource) -> FloatArray:
-    """Return the least and the largest number of each feature.
+    """Return the minimum and maximum of each feature.
 
     Parameters
     ----------
     X : array or RowSource of shape (n_samples, n_features)
-        A source is read, unless that was done before.
+        The rows. A row source is read completely, unless it already knows the minima and maxima of its columns.
 
     Returns
     -------
@@ -45,19 +45,19 @@ def range_of_features(X: FloatArray | RowSource) -> FloatArray:
 
 
 def joined_ranges(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Return the range of two sets of rows together, of shape (2, n_features)."""
+    """Return the joint range of two sets of rows, of shape (2, n_features), from the range of each set."""
     return np.array([np.minimum(first[0], second[0]), np.maximum(first[1], second[1])])
 
 
 def remember_range(fitted: Any, rows: RowSource) -> None:
-    """Set the attribute `training_range_` of a transformer, unless it was fitted to too few rows to say anything."""
+    """Set the attribute `training_range_` of a transformer if it was fitted to enough rows for a comparison."""
     fitted.__dict__.pop("training_range_", None)
     if len(rows) >= _FEWEST_TRAINED:
         fitted.training_range_ = range_of_features(rows)
 
 
 def some_rows(X: Any) -> FloatArray | None:
-    """Return some rows from all over an array or a source; None of rows that are on a cluster."""
+    """Return some rows, evenly spread over an array or a row source; None if the rows are on a cluster."""
     if not isinstance(X, RowSource):
         some: FloatArray = X[:: -(-len(X) // _MOST_ROWS)]
         return some
@@ -71,17 +71,20 @@ def some_rows(X: Any) -> FloatArray | None:
 
 
 def remark_on_scale(rows: FloatArray, training_range: FloatArray) -> str | None:
-    """Return what is to be said of rows that are on another scale than those of a fit; None where they are not.
+    """Return a remark about rows that are on another scale than the training rows; None if they are on the same scale.
 
-    Most of them are far outside: at least half of their numbers that are not 0 are beyond the training range of their
-    feature by more than its width, or one is by fifty times its width. (Where a feature did not vary, the width of the
-    widest one counts.) Or they are far smaller: in nearly all features, every number is less than a hundredth of the
-    largest one of the training.
+    There are two kinds of such rows. Either most of the rows lie far outside of the training range: at least half of
+    the numbers of such a row that are not 0 lie beyond the range of their feature by more than the width of that range,
+    or one number does by more than fifty times the width. (If a feature did not vary, the width of the widest range is
+    used.) Or the rows are far smaller: in nearly all features, every number is less than a hundredth of the largest
+    training number.
 
     Parameters
     ----------
     rows : array of shape (n_rows, n_features)
+        The rows that are compared with the training range.
     training_range : array of shape (2, n_features)
+        Minimum and maximum of each feature in the training rows.
 
     Examples
     --------
@@ -113,7 +116,7 @@ the training from 0 to 1. Are they in the same units, and prepared in the same w
 
 
 def warn_of_other_scale(fitted: Any, X: Any, stacklevel: int = 3) -> None:
-    """Warn where rows are on another scale than those that something was fitted to, if it remembers these."""
+    """Warn if rows are on another scale than the training rows of a fitted object that knows their range."""
     training_range: FloatArray | None = getattr(fitted, "training_range_", None)
     some = None if getattr(X, "scale_is_known", False) else some_rows(X)
     if training_range is None or some is None or getattr(fitted, "n_samples_fit_", np.inf) < _FEWEST_TRAINED:

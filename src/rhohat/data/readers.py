@@ -1,4 +1,4 @@
-"""Images from folders of image files, and from arrays in files."""
+"""Reading images from folders of image files, and from arrays in files."""
 
 from __future__ import annotations
 
@@ -36,44 +36,46 @@ def read_images(
     path : str or path-like
         One of these:
 
-        * a folder, whose image files are read in the order of their names; files that are no images, by the end of
-          their name, are passed over, and so is what a system puts there: hidden files, `._name`, `Thumbs.db`;
+        * a folder, whose image files are read in the order of their names. Files whose names do not end like those of
+          images are ignored, and so are files that the operating system puts there: hidden files, `._name`,
+          `Thumbs.db`;
         * an image file, with a name that ends in .bmp, .gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff or .webp;
-        * a file with arrays, of any kind that `open_rows` reads but for tables: `.npy`, `.npz`, IDX, safetensors, HDF5,
-          MATLAB, Zarr. Where it holds several that can be images, the name of one follows the path:
+        * a file with arrays, of any kind that `open_rows` reads except tables: `.npy`, `.npz`, IDX, safetensors, HDF5,
+          MATLAB, Zarr. If the file holds several arrays that can be images, the name of one follows the path:
           ``"train.mat:/X"``.
     variable : str, default=None
-        The name of the array, in the place of one behind the path.
+        Name of the array, if it does not follow the path.
     image_axis : int, None or "auto", default="auto"
-        The axis of the array that counts images; None: the array is one image. "auto" finds it by the shape:
+        Axis of the array that counts the images; None if the array is one image. "auto" infers it from the shape:
 
-        * (height, width) is one image;
-        * of four dimensions, it is the first or the last, wherever channels are beside it: (n, height, width, 3),
-          (height, width, 3, n), or (n, 3, height, width). There may be 1 or 4 channels as well;
-        * of three dimensions, it is the one that is unlike the two others: (n, 28, 28) or (512, 512, n); with `color`,
-          (height, width, 3) is one image;
-        * where this leaves a choice, it is the first in IDX files, and the last in MATLAB files. In other files it has
-          to be named.
+        * an array of two dimensions, (height, width), is one image;
+        * of four dimensions, the first or the last axis counts images, depending on where the channels are:
+          (n, height, width, 3), (height, width, 3, n), or (n, 3, height, width). There may also be 1 or 4 channels;
+        * of three dimensions, the axis whose length differs from the two others counts images: (n, 28, 28) or
+          (512, 512, n). With `color`, (height, width, 3) is one image;
+        * if several axes are still possible, it is the first axis in IDX files, and the last axis in MATLAB files. For
+          other files it has to be given.
     color : bool, default=False
-        For image files: RGB instead of grey. Arrays keep the channels that they have.
+        Whether image files are read as RGB instead of grey levels. Arrays keep the channels that they have.
     skip_unreadable : bool, default=False
         Whether files of a folder that cannot be read are left out, with one warning that names them.
 
     Returns
     -------
     list of arrays of shape (height, width) or (height, width, n_channels)
-        Arrays keep their values, as float32 or float64. Image files are scaled to [0, 1], float64: integers of 8 and 16
-        bits are divided by 255 and 65535; other integers and floats by the smallest of 1, 255, 65535, 2³¹ − 1, 2³² − 1
-        and the largest integer of their type that no number in the file exceeds. Palettes and CMYK become RGB, what is
-        transparent becomes white, and pictures that are marked as turned are turned upright.
+        The images. Arrays keep their values, as float32 or float64. Image files are scaled to [0, 1], as float64:
+        integers of 8 and 16 bits are divided by 255 and 65535; other integers and floats by the smallest of 1, 255,
+        65535, 2³¹ − 1, 2³² − 1 and the largest integer of their type that no number in the file exceeds. Palettes and
+        CMYK become RGB, transparent pixels are blended with white, and images whose orientation tag says that they are
+        rotated or mirrored are turned upright.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If a file cannot be read, holds no images, or several arrays of which none was named; or if it cannot be told
-        which axis counts images.
+        If a file cannot be read, holds no images, or holds several arrays of which none is named; or if the axis that
+        counts images cannot be inferred.
     MissingExtraError
         If the package that reads the files is not installed.
 
@@ -102,7 +104,7 @@ def read_images(
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files in a folder, by the ends of their names, in the order of names."""
+    """Return the files in a folder whose names end like those of images, sorted by name."""
     return [path for path in files_of_data(folder) if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()]
 
 
@@ -132,19 +134,19 @@ def _read_folder(folder: Path, color: bool, skip_unreadable: bool) -> list[Float
 
 
 def _sentence(error: Exception) -> str:
-    """Return what an error says, to be continued."""
+    """Return the message of an error without its full stop, so that the sentence can be continued."""
     if isinstance(error, FileNotFoundError):
         return f"{error.filename} cannot be read as an image: it leads to no file"
     return str(error).removesuffix(".")
 
 
 def _can_be_images(array: StoredArray) -> bool:
-    """Return whether an array is no vector and no column."""
+    """Return whether an array holds numbers in two to four dimensions, and is neither a single row nor a column."""
     return holds_numbers(array) and 2 <= len(array.shape) <= 4 and (len(array.shape) > 2 or min(array.shape) > 1)
 
 
 def _split(array: Any, image_axis: int | str | None, file: ArrayFile, name: str, color: bool) -> list[FloatArray]:
-    """Return the images in an array, with their channels last."""
+    """Return the images in an array, each with its channels last, or raise ValueError if the array holds no images."""
     if array.dtype.kind not in "buif" or array.ndim not in (2, 3, 4) or array.size == 0:
         raise ValueError(
             f"{name} must hold numbers in two dimensions (one image), three or four (several); got an array of shape"
@@ -164,7 +166,7 @@ def _split(array: Any, image_axis: int | str | None, file: ArrayFile, name: str,
 
 
 def _find_image_axis(shape: tuple[int, ...], file: ArrayFile, name: str, color: bool) -> int | None:
-    """Return the axis that counts images, by the shape of an array; None where it is one image."""
+    """Return the axis that counts images, inferred from the shape of an array; None if the array is one image."""
     if len(shape) == 2 or (len(shape) == 3 and color and shape[-1] == 3):
         return None
     if file.kind == "IDX":
@@ -181,14 +183,14 @@ def _find_image_axis(shape: tuple[int, ...], file: ArrayFile, name: str, color: 
 
 
 def _axes_by_squares(shape: tuple[int, ...]) -> set[int]:
-    """Return the axes that can count images where these are square."""
+    """Return the axes of a three-dimensional array that can count images, if the images are square."""
     first, second, third = shape
     return {axis for axis, is_square in ((0, second == third), (-1, first == second)) if is_square}
 
 
 def _axes_by_channels(shape: tuple[int, ...]) -> set[int]:
-    """Return the axes that can count images where channels are among the others: three of them, or else one or four."""
-    layouts = ((3, 0), (2, -1), (1, 0))  # where the channels are, and the axis that counts images
+    """Return the axes that can count images, if another axis has three channels, or else if it has one or four."""
+    layouts = ((3, 0), (2, -1), (1, 0))  # the axis of the channels, and the axis that counts images
     for numbers in ((3,), _CHANNELS):
         found = {axis for channels, axis in layouts if shape[channels] in numbers}
         if found:
@@ -197,6 +199,6 @@ def _axes_by_channels(shape: tuple[int, ...]) -> set[int]:
 
 
 def _with_channels_last(image: Any) -> Any:
-    """Return an image with its channels moved to the end, where they are plainly first."""
+    """Return an image with its channels moved to the last axis, if its shape shows that they are on the first."""
     channels_first = image.ndim == 3 and image.shape[0] in _CHANNELS and image.shape[2] not in _CHANNELS
     return np.moveaxis(image, 0, -1) if channels_first else image

@@ -1,4 +1,4 @@
-"""What transformers of rows share."""
+"""The base class of all transformers of rows."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from rhohat.data.rows import RowSource, open_rows, remember_columns
 __all__ = ["LearnedShapes", "RowTransformer", "check_held"]
 
 
-#: Names of what a transformer has learned, and the shape of each, given the number of features.
+#: From the name of each learned attribute of a transformer to a function of n_features that returns its shape.
 LearnedShapes = Mapping[str, Callable[[int], tuple[int, ...]]]
 
 
 class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """What transformers of rows share: they check rows, keep their width, and take row sources."""
+    """Base class of transformers that check rows, keep the number of columns, and accept row sources."""
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
-        with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+        with np.errstate(invalid="ignore"):  # for the sum by which scikit-learn checks that all numbers are finite
             return as_float_rows(validate_data(self, X, dtype="numeric", reset=reset))
 
     def _open(self, X: ArrayLike | RowSource) -> RowSource:
-        """Return rows to be fitted to as a source, whose `extent` sees that its numbers are finite."""
+        """Return training rows as a row source, whose method `extent` checks that all numbers are finite."""
         if isinstance(X, RowSource):
             remember_columns(self, X)
             return X
@@ -41,10 +41,10 @@ class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, B
 
     @abstractmethod
     def _transform(self, X: FloatArray) -> FloatArray:
-        """Return transformed rows; numbers that their dtype does not hold are not finite."""
+        """Return transformed rows, in which numbers that exceed the range of the dtype are infinite or NaN."""
 
     def _transform_rows(self, X: FloatArray) -> FloatArray:
-        """Return transformed rows, or raise ValueError where their dtype does not hold them."""
+        """Return transformed rows, or raise ValueError if a number exceeds the range of their dtype."""
         with np.errstate(over="ignore", invalid="ignore"):
             return check_held(self._transform(X), "transformed")
 
@@ -54,21 +54,24 @@ class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
+            Rows with the same columns as the training rows.
 
         Returns
         -------
         array of shape (n_samples, n_features), or RowSource
-            Of a row source, another one, which transforms what is read of it.
+            The transformed rows. For a row source, they are another row source, which transforms rows when they are
+            read.
 
         Raises
         ------
         ValueError
-            If X has another number of columns, is not finite, or becomes numbers that its dtype does not hold.
+            If X has another number of columns than the training rows, contains numbers that are not finite, or is
+            transformed to numbers that exceed the range of its dtype.
 
         Warns
         -----
         UserWarning
-            If the rows are on another scale than those of the fit.
+            If the rows are on another scale than the training rows.
         """
         check_is_fitted(self)
         if isinstance(X, RowSource):
@@ -99,7 +102,7 @@ class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, B
 
 
 def check_held(rows: FloatArray, done: str) -> FloatArray:
-    """Return rows, or raise ValueError where they are more than their dtype holds."""
+    """Return rows unchanged, or raise ValueError if a number exceeded the range of their dtype."""
     if not np.isfinite(rows).all():
         raise ValueError(
             f"rows of X, {done}, are more than {rows.dtype} holds: they are far from those of the fit. Scale them, or"

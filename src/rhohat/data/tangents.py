@@ -13,8 +13,8 @@ from rhohat.common.arrays import FloatArray, as_float_rows
 
 __all__ = ["image_tangents"]
 
-#: Each gives τ for the gradient (I_x, I_y) of images and the coordinates (x, y) of their pixels, counted from the
-#: centre to the right and down. Where the points of an image move with velocity v, τ = −v·∇I.
+#: Functions that return τ from the gradient (I_x, I_y) of images and the coordinates (x, y) of their pixels, counted
+#: from the centre to the right and down. If the points of an image move with velocity v, τ = −v·∇I.
 _TANGENTS: dict[str, Callable[..., FloatArray]] = {
     "horizontal_shift": lambda I_x, I_y, x, y: -I_x,
     "vertical_shift": lambda I_x, I_y, x, y: -I_y,
@@ -48,19 +48,21 @@ def image_tangents(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Images, one a row, raveled in C order (row, column, channel).
+        Images, one in each row, raveled in C order (row, column, channel).
     image_shape : tuple of int
-        (height, width) or (height, width, n_channels), height and width at least 2; its product is n_features.
+        Shape of an image, (height, width) or (height, width, n_channels). Height and width are at least 2, and the
+        product of all numbers is n_features.
     transformations : sequence of str, default=all of the table above
-        Which, and in which order.
+        Names of the transformations, in the order in which their tangents are returned.
     smoothing : float, default=0.0
         Standard deviation in pixels, at least 0, of a Gaussian that blurs the images before they are
-        differentiated. Blur makes x + α τ worse for small α and better for larger ones: on handwritten digits, 0 is
-        best for shifts of one pixel, and 1 is better for shifts of two.
+        differentiated. Blurring makes x + α τ a worse approximation for small α and a better one for larger α: on
+        handwritten digits, 0 is best for shifts of one pixel, and 1 is better for shifts of two.
 
     Returns
     -------
     array of shape (n_samples, n_transformations, n_features), float32 for float32 and else float64
+        The tangent vectors τ.
 
     Raises
     ------
@@ -70,12 +72,14 @@ def image_tangents(
 
     Notes
     -----
-    ∇I is taken by central differences, (I(x + 1) − I(x − 1)) / 2, one-sided at the border. A shift tangent is thus
-    the central difference of the image shifted by one pixel to either side. The others follow by the chain rule,
-    which is what central differences of images warped with linear interpolation tend to for small steps.
+    ∇I is computed by central differences, (I(x + 1) − I(x − 1)) / 2, and by one-sided differences at the border. A
+    shift tangent is therefore the central difference of the image shifted by one pixel to either side. The other
+    tangents follow by the chain rule. They are the limits, for small steps, of central differences of images warped
+    with linear interpolation.
 
-    Thickening is dilation by a disc of radius α: like the other tangents it is in pixels, and scales with the values
-    of the image. Simard et al. use ‖∇I‖², which moves every point by α∇I and depends on the contrast.
+    Thickening is dilation by a disc of radius α. As for the shifts, the unit of α is a pixel, and the tangent
+    is proportional to the values of the image. Simard et al. use ‖∇I‖², which moves every point by α∇I and therefore
+    depends on the contrast.
 
     References
     ----------
