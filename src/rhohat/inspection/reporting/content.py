@@ -65,7 +65,7 @@ class Content:
     evaluated : Evaluation, default=None
         Evaluation on targets; None if no targets were given.
     remarks : sequence of str, default=()
-        Warnings about the rows, such as that their scale is not that of the rows of the fit.
+        Warnings about the rows or targets, such as that the scale of the rows is not that of the fit.
     """
 
     model: Any
