@@ -12,7 +12,7 @@ from rhohat.models.pipelines import estimator_of, feature_names_of, preprocessin
 
 __all__ = ["choose_image_shape", "choose_names"]
 
-_FEWEST_PIXELS = 16  # of rows that are drawn as images only because their number of features allows a square
+_FEWEST_PIXELS = 16  # for rows that are drawn as images only because their number of features allows a square
 
 
 def choose_image_shape(

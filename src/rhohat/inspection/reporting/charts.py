@@ -16,8 +16,8 @@ __all__ = ["draw_curves", "draw_dots", "lowest_drawn"]
 
 _WIDTH, _HEIGHT = 460, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 12, 12, 44
-_WIDTH_OF_LETTER = 8  # upper bound for letters of the text beside a line
-_MOST_POINTS = 500  # of a line: more than the chart has pixels across
+_WIDTH_OF_LETTER = 8  # upper bound on the width of a letter in the text beside a line
+_MOST_POINTS = 500  # largest number of points of a line; more than the chart has pixels across
 _FAR = 1000  # dots this many times smaller than the largest dot are not given room on a logarithmic axis
 _WIDE = 20  # an axis is logarithmic if largest / smallest is above this
 _SMALLEST, _LARGEST, _LAST_DECADE = sys.float_info.min, sys.float_info.max, sys.float_info.max_10_exp
@@ -250,7 +250,7 @@ def _line(values: FloatArray, x: _Axis, y: _Axis, classes: str) -> str:
     fits = np.isfinite(numbers) & ((numbers >= _SMALLEST) | (not y.logarithmic))
     places, heights = x.place(kept[fits] + 1.0), y.place(numbers[fits])
     path = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(places, heights, strict=True))
-    # A line of one point is drawn as a dot, by its round ends.
+    # A line of a single point is visible as a dot, because line ends are drawn round.
     return f'<path class="{classes}" d="M{path}{"h0" if len(places) == 1 else ""}"/>' if path else ""
 
 

@@ -27,7 +27,7 @@ from rhohat.models.pipelines import estimator_of, preprocessing_of
 
 __all__ = ["Content"]
 
-_MOST_CURVE_ROWS = 25  # number of rows in the table beside a chart
+_MOST_CURVE_ROWS = 25  # largest number of rows in the table beside a chart
 
 
 @dataclass(frozen=True)

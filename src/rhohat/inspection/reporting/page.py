@@ -35,7 +35,7 @@ from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows
 
 __all__ = ["report"]
 
-_MOST_BYTES = 9_500_000  # size of a page; pictures of rows are left out to stay below it
+_MOST_BYTES = 9_500_000  # limit on the size of a page, for which images of rows are left out
 
 
 def report(

@@ -15,7 +15,7 @@ from rhohat.inspection.reporting.shown_rows import ShownRows
 
 __all__ = ["Reconstruction", "reconstructions_of"]
 
-_MOST_FEATURES_OF_A_ROW = 16  # number of features in a table of reconstructions
+_MOST_FEATURES_OF_A_ROW = 16  # largest number of features in a table of reconstructions
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class ShownRows:
 
     @cached
     def scale(self) -> tuple[float, float]:
-        """Values drawn as black and as white: quantiles 0.005 and 0.995 of a sample of rows, or its extremes if equal."""
+        """Values drawn as black and white: quantiles 0.005 and 0.995 of a sample of rows, or its extremes if equal."""
         sample = self.sample()
         low, high = quantiles(sample, [0.005, 0.995])
         return (low, high) if low < high else (float(sample.min()), float(sample.max()))
