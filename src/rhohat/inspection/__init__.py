@@ -1,1 +1,1 @@
-"""What a model has learned: metrics, evaluation, edges among filters, pictures, and the report."""
+"""Inspection of fitted models: metrics, evaluation, Gabor fits of filters, plots, and the report."""

@@ -1,4 +1,4 @@
-"""A fitted model on rows, in one pass: how well it reconstructs them, how sparse its code is, what it costs."""
+"""Evaluation of a fitted model on rows, block by block: its reconstructions, the sparsity of its code, and J."""
 
 from __future__ import annotations
 
@@ -32,44 +32,46 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What `evaluate` finds out. `print` shows it as a table.
+    """The results of `evaluate`, which `print` shows as a table.
 
     Attributes
     ----------
     n_samples, n_features, n_units : int
-        Rows; columns as the network sees them; units of the code, or of the last hidden layer.
+        Number of rows; number of columns that the network sees, after preprocessing; number of units of the code, or
+        of the last hidden layer.
     threshold : float
-        Above which a unit counts as active.
+        Activation above which a unit counts as active.
     explained_variance : float or None
-        1 − Σ (x − x̂)² / Σ (x − x̄)², about the column means; None for what does not reconstruct, here and below.
+        1 − Σ (x − x̂)² / Σ (x − x̄)², with x̄ the column means; None for a model that does not reconstruct rows.
     mean_squared_error : float or None
-        Mean over samples and over features.
+        Mean over samples and over features of (x − x̂)²; None for a model that does not reconstruct rows.
     l0 : float
-        Units active on a row, mean over rows.
+        Number of units active on a row, averaged over rows.
     dead_fraction : float
         Fraction of the units that are active on no row.
     constant_fraction : float
-        Fraction of the units that give the same activation for every row, as `constant_fraction` of
-        `rhohat.inspection.metrics` has it.
+        Fraction of the units that give the same activation for every row: see `constant_fraction` in
+        `rhohat.inspection.metrics`.
     activation_frequency : array of shape (n_units,)
         Fraction of the rows on which each unit is active.
     mean_activation : array of shape (n_units,)
-        ρ̂.
+        ρ̂, the mean activation of each unit over rows.
     largest_activation : array of shape (n_units,)
+        Largest activation of each unit over rows.
     kl_to_target : float or None
-        Σ_j KL(ρ ‖ ρ̂_j); None where no ρ is aimed at, or the units are unbounded.
+        Σ_j KL(ρ ‖ ρ̂_j); None if the model has no target ρ, or its units are unbounded.
     sparsity : float or None
-        ρ.
+        Target ρ of the mean activations; None if the model has none.
     cost : float or None
-        J; None where it was left out, and for what learns from targets: without any, with classes that the fit did not
-        have, and where J needs tangents.
+        J. None if it was not asked for. For an estimator that learns from targets, also None if there are no targets,
+        if some labels are not classes of the fit, or if J needs tangents.
     terms : dict of str to float
-        The named parts of J, which add up to it; empty where it is None.
+        The named parts of J, which add up to `cost`; empty if `cost` is None.
     score : float or None
-        Of what learns from targets: accuracy of a classifier, R² of a regressor, averaged over targets; None without
-        targets.
+        Accuracy of a classifier, or R² of a regressor, averaged over targets; None if there are no targets, and for an
+        autoencoder.
     score_name : str or None
-        "accuracy" or "R²"; None without a score.
+        "accuracy" or "R²"; None if `score` is None.
     """
 
     n_samples: int
@@ -92,7 +94,7 @@ class Evaluation:
     score_name: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it by name, as JSON holds it: arrays become lists."""
+        """Return all attributes by name, in types that JSON can hold: arrays become lists."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
@@ -124,40 +126,41 @@ def evaluate(
     Parameters
     ----------
     model : estimator or Pipeline
-        One of rhohat's estimators, or a pipeline of preprocessing that ends in one; fitted.
+        A fitted estimator of rhohat, or a fitted pipeline of preprocessing that ends in such an estimator.
     data : array-like, path or row source, of shape (n_samples, n_features)
-        Whatever `rhohat.open_rows` opens: rows as the model was fitted to them, before its preprocessing. They are
-        read block by block. A row source stays open.
+        Rows in the form that the model was fitted to, before its preprocessing: anything that `rhohat.open_rows`
+        opens. They are read block by block. A row source that is passed in stays open.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-        Targets, for score and cost of an estimator that learns from them; others ignore it. Where the columns have
-        names, and had names in the fit, they are put in the order of the fit.
+        Targets, for the score and the cost of an estimator that learns from targets; other estimators ignore them. If
+        the columns have names, and had names in the fit, they are put in the order of the fit.
     threshold : float, default=None
-        A unit is active on a row where its activation is above this. None means what `default_threshold` of
-        `rhohat.inspection.metrics` says.
+        A unit is active on a row if its activation is above this number. None: the value that `default_threshold` in
+        `rhohat.inspection.metrics` returns.
     cost : bool, default=True
-        Whether J is evaluated too, for which what learns from targets needs y. That reads all rows again, up to three
-        times.
+        Whether J is evaluated too; an estimator that learns from targets needs y for it. This reads all rows again, up
+        to three times.
 
     Returns
     -------
     Evaluation
-        Everything in it is about rows as the network sees them: after preprocessing, and without corruption. (Only J
-        of an autoencoder with a corruption is of corrupted rows, see its `objective`.) The code of an estimator that
-        learns from targets is its last hidden layer, or the output where it has none.
+        All values refer to the rows that the network sees: after preprocessing, and without corruption. (The only
+        exception is J of an autoencoder with a corruption, which refers to corrupted rows: see its `objective`.) The
+        code of an estimator that learns from targets is its last hidden layer, or its output if it has no hidden layer.
 
     Raises
     ------
     ValueError
-        If the model is no such one; the rows have other columns than those of the fit, or are not finite; y has
-        another length, or columns of other names than those of the fit; none of the labels is a class of the model; or
-        the threshold is not finite.
+        If the model is neither an estimator of rhohat nor a pipeline that ends in one; if the columns of the rows are
+        not those of the fit, or the rows are not finite; if the length of y is not the number of rows, or the names of
+        its columns are not those of the fit; if none of the labels is a class of the model; or if the threshold is not
+        finite.
     NotFittedError
         If the model is not fitted.
 
     Warns
     -----
     UserWarning
-        If some labels are no class of the model, and count as wrong; J is None then.
+        If some labels are not classes of the model. These rows count as wrongly classified, and J is None.
 
     Examples
     --------
@@ -188,7 +191,7 @@ def evaluate(
             if not np.isfinite(block).all():
                 first = activations.n_samples
                 raise ValueError(f"{rows.name} contains NaN or infinity, in rows {first} to {first + len(block)}.")
-            given = open_rows(block)  # unlike an array, it is not asked for the names of its columns
+            given = open_rows(block)  # scikit-learn would warn that an array has no column names
             codes = estimator.codes(given)
             activations.update(codes)
             if learns_from_rows:
@@ -221,10 +224,10 @@ def evaluate(
 
 
 def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
-    """Return targets as an array, or raise ValueError where there is not one for each row."""
+    """Return targets as an array; raise ValueError unless y is in memory and has an entry for every row."""
     if isinstance(y, RowSource):
         raise ValueError(f"y must be an array in memory; got {y.name}: pass y.read(0, len(y)), or a column of it.")
-    with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+    with np.errstate(invalid="ignore"):  # scikit-learn checks for finite numbers with a sum
         targets: NDArray[Any] = check_array(y, dtype=None, ensure_2d=False, input_name="y")
     if len(targets) != n_samples:
         raise ValueError(f"y must have an entry for every row, {n_samples} of them; got {len(targets)}.")
@@ -234,7 +237,7 @@ def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
 def _cost(
     estimator: BaseNetwork, rows: RowSource, targets: NDArray[Any] | None
 ) -> tuple[float | None, dict[str, float]]:
-    """Return J and its terms; None and nothing where it is not to be had."""
+    """Return J and its terms; None and an empty dict if J cannot be evaluated."""
     if isinstance(estimator, BaseAutoencoder):
         return estimator.cost(rows)
     unknown = is_classifier(estimator) and targets is not None and not np.isin(targets, estimator.classes_).all()
@@ -245,10 +248,10 @@ def _cost(
 
 
 def _score(estimator: BaseNetwork, targets: NDArray[Any], predictions: NDArray[Any]) -> float:
-    """Return accuracy or R²."""
+    """Return the accuracy of a classifier, or the R² of a regressor."""
     if not is_classifier(estimator):
         return r_squared(targets, predictions)
-    from sklearn.metrics import accuracy_score  # loads packages that `import rhohat` does without
+    from sklearn.metrics import accuracy_score  # it loads packages that `import rhohat` does not need
 
     return float(accuracy_score(targets, predictions))
 

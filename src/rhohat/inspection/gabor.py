@@ -1,4 +1,4 @@
-"""How much a filter looks like an edge detector: the best Gabor function, by least squares."""
+"""Least-squares fits of Gabor functions to filters, which measure how much a filter looks like an edge detector."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rhohat.common.arrays import FloatArray
 
 __all__ = ["gabor_fit"]
 
-_N_STARTS = 6  # best grid points from which each filter is refined
+_N_STARTS = 6  # number of best grid points from which each fit is refined
 _STEP, _RIDGE = 1e-7, 1e-12
-_SMALLEST_WIDTH = 0.4  # pixels: a narrower envelope would be a single pixel, which any Gabor fits
+_SMALLEST_WIDTH = 0.4  # in pixels: a narrower envelope would be a single pixel, which any Gabor function fits
 
 
 def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
-    """Return R² of the Gabor function that fits each filter best.
+    """Return the R² of the best-fitting Gabor function for each filter.
 
     A Gabor function is a plane wave under a Gaussian envelope,
     g(x, y) = exp(−u²/2σ_u² − v²/2σ_v²) (A cos 2πfu + B sin 2πfu) + C, with (u, v) the coordinates about a centre
@@ -29,7 +29,7 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
     Parameters
     ----------
     filters : array-like of shape (n_filters, height * width)
-        Grey filters; each is taken about its mean.
+        Grey filters, one per row. The mean of each filter is subtracted before the fit.
     shape : tuple of two int
         Height and width of a filter in pixels.
 
@@ -41,13 +41,13 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
     Raises
     ------
     ValueError
-        If the filters are not finite or do not have that shape.
+        If the filters are not finite, or do not have height * width columns.
 
     Notes
     -----
     For given centre, angle, widths (at least 0.4 pixels) and frequency (at most 0.5 cycles per pixel), A, B and C
-    follow by linear least squares, so six parameters are searched: first on a grid, then from the six best points
-    of it with a trust-region method.
+    follow by linear least squares. So only six parameters are searched: first on a grid, then with a trust-region
+    method that starts from each of the six best grid points.
 
     References
     ----------
@@ -70,7 +70,7 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
             f"filters must be finite numbers of shape (n_filters, {height * width}) for {height}×{width} pixels; got"
             f" {rows.shape}."
         )
-    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # R² has no unit, and no overflow then
+    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # prevents overflow; R² is scale-free
     rounding = 1e-12 * np.linalg.norm(rows, axis=1)
     rows -= rows.mean(axis=1, keepdims=True)
     constant = np.linalg.norm(rows, axis=1) <= rounding
@@ -92,7 +92,7 @@ def _best_r2(row: FloatArray, height: int, width: int) -> float:
         return only
 
     def jacobian(parameters: FloatArray) -> FloatArray:
-        # Forward differences, backward at an upper bound; all seven residuals in one call.
+        # Forward differences, or backward differences at an upper bound; one call computes all seven residuals.
         steps = np.where(parameters + _STEP > upper, -_STEP, _STEP)
         residuals = _residuals(np.vstack([parameters, parameters + np.diag(steps)]), row, x, y)
         slopes: FloatArray = (residuals[1:] - residuals[0]) / steps[:, np.newaxis]
@@ -105,24 +105,24 @@ def _best_r2(row: FloatArray, height: int, width: int) -> float:
 
 
 def _residuals(parameters: FloatArray, row: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return g − w for the best A and B at each of the parameters (n, 6); shape (n, n_pixels)."""
+    """Return g − w with the best A and B for each row of the parameters (n, 6); the result is (n, n_pixels)."""
     waves = _waves(parameters, x, y)
-    gram = np.einsum("gkn,gln->gkl", waves, waves) + _RIDGE * np.eye(2)  # at f = 0 the sine vanishes
+    gram = np.einsum("gkn,gln->gkl", waves, waves) + _RIDGE * np.eye(2)  # the sine vanishes at f = 0
     coefficients = np.linalg.solve(gram, (waves @ row)[..., np.newaxis])
     residuals: FloatArray = (coefficients * waves).sum(axis=1) - row
     return residuals
 
 
 def _pixels(height: int, width: int) -> tuple[FloatArray, FloatArray]:
-    """Return the pixels' coordinates about the middle of the filter, raveled."""
+    """Return the x and y coordinates of all pixels, raveled, with the origin in the middle of the filter."""
     y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float64)
     return x - (width - 1) / 2, y - (height - 1) / 2
 
 
 def _waves(parameters: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the cosine and sine waves under each envelope, about their means.
+    """Return the cosine and the sine wave under each envelope, with the mean of each wave subtracted.
 
-    parameters: (n, 6), being x₀, y₀, angle, log σ_u, log σ_v, f. Returns (n, 2, n_pixels).
+    The columns of the parameters (n, 6) are x₀, y₀, angle, log σ_u, log σ_v and f. The result is (n, 2, n_pixels).
     """
     x0, y0, angle, log_u, log_v, f = (column[:, np.newaxis] for column in parameters.T)
     u = (x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)
@@ -136,7 +136,7 @@ def _waves(parameters: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=4)
 def _grid(height: int, width: int) -> tuple[Any, Any]:
-    """Return the starting points (n, 6), and an orthonormal basis of the waves of each, (n, 2, n_pixels)."""
+    """Return the starting points (n, 6), and an orthonormal basis (n, 2, n_pixels) of the two waves at each point."""
     size = min(height, width)
     widths = np.log(np.maximum(np.array([0.125, 0.25, 0.5]) * size, _SMALLEST_WIDTH))
     frequencies = np.minimum(np.array([0.5, 1.0, 1.6, 2.4]) / size, 0.5)

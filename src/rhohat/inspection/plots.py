@@ -1,4 +1,4 @@
-"""Pictures, with Matplotlib. Each function draws on the given Axes, or on new ones, and returns them; none shows."""
+"""Plots with Matplotlib: each function draws on the given or on new Axes, and returns them without showing them."""
 
 from __future__ import annotations
 
@@ -35,22 +35,24 @@ def plot_filters(
     Parameters
     ----------
     filters : array-like of shape (n_filters, n_features)
-        One image a row, raveled in C order; such as `SparseAutoencoder.maximal_inputs()`.
+        One image per row, raveled in C order, such as the rows of `SparseAutoencoder.maximal_inputs()`.
     image_shape : tuple of int, default=None
-        (height, width); in colour (height, width, 3), or (3, height, width) where all red comes first, then all green,
-        then all blue. None: square, if n_features allows it, in grey or else as (height, width, 3).
+        (height, width) for grey images; (height, width, 3) for images in colour; or (3, height, width) for images in
+        colour whose rows hold all red values first, then all green, then all blue ones. None: square images, grey if
+        n_features is a square number, else of shape (height, width, 3).
     normalize : {"each", "all"} or tuple of two floats, default="each"
-        "each": 0 is mid-grey, and each filter's largest absolute value is black or white. "all": the largest of
-        all of them is. A pair: the values drawn as black and as white.
+        "each": 0 is drawn as mid-grey, and the largest absolute value of each filter as black or white. "all": the
+        same with the largest absolute value of all filters. A pair: the values drawn as black and as white.
     columns : int, default=None
-        Images in a row; None makes the grid about square.
+        Number of images in a row of the grid; None makes the grid about square.
     colormap : str, default="gray"
-        For grey filters.
+        Matplotlib colormap for grey filters.
     border : int, default=1
-        Pixels between images.
+        Number of pixels between images.
     title : str, default=None
+        Title of the Axes.
     ax : matplotlib Axes, default=None
-        None makes new ones.
+        Axes to draw on; None creates new Axes.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def plot_filters(
     Raises
     ------
     ValueError
-        If the filters are not rows of finite numbers, or a parameter does not fit them.
+        If the filters are not rows of finite numbers, or a parameter is out of its range or does not fit the filters.
     MissingExtraError
         If Matplotlib is not installed.
 
@@ -97,7 +99,7 @@ def plot_reconstructions(
     colormap: str = "gray",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw rows above their reconstructions, on one scale.
+    """Draw rows as images above their reconstructions, on a common scale from black to white.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ def plot_reconstructions(
     image_shape : tuple of int, default=None
         See `plot_filters`.
     n_images : int, default=12
-        How many to draw, from the first row on.
+        Number of rows to draw, from the first row on.
     colormap : str, default="gray"
     ax : matplotlib Axes, default=None
 
@@ -116,7 +118,7 @@ def plot_reconstructions(
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, there are no rows, or n_images is below 1.
 
     Examples
     --------
@@ -150,7 +152,7 @@ def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     estimator : fitted estimator
-        With `loss_curve_` and `terms_curve_`, such as `SparseAutoencoder`.
+        Any estimator with the attributes `loss_curve_` and `terms_curve_`, such as `SparseAutoencoder`.
     ax : matplotlib Axes, default=None
 
     Returns
@@ -188,9 +190,9 @@ def plot_kl(sparsity: float = 0.2, weight: float = 1.0, *, ax: Axes | None = Non
     Parameters
     ----------
     sparsity : float, default=0.2
-        ρ, in (0, 1).
+        Target ρ of the mean activation, in (0, 1).
     weight : float, default=1.0
-        β.
+        Weight β of the penalty.
     ax : matplotlib Axes, default=None
 
     Returns
@@ -227,7 +229,7 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _image_shape(n_features: int, image_shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the shape that was given, or that of a square, for rows of so many features; or raise ValueError."""
+    """Return the given shape, or else a square shape for n_features values; raise ValueError if there is none."""
     if image_shape is not None:
         return check_image_shape(image_shape, n_features)
     square = square_image_shape(n_features)
@@ -240,7 +242,7 @@ def _image_shape(n_features: int, image_shape: tuple[int, ...] | None) -> tuple[
 
 
 def _scaled(rows: FloatArray, normalize: str | tuple[float, float]) -> FloatArray:
-    """Map rows to [0, 1]."""
+    """Return the rows mapped to [0, 1]."""
     if isinstance(normalize, str):
         if normalize not in ("each", "all"):
             raise ValueError(f"normalize must be 'each', 'all' or a pair of values; got {normalize!r}.")
@@ -252,7 +254,7 @@ def _scaled(rows: FloatArray, normalize: str | tuple[float, float]) -> FloatArra
 
 
 def _tiled(images: FloatArray, columns: int, border: int) -> FloatArray:
-    """Return one large image: (n, height, width[, 3]) on a grid, with a mid-grey border around each."""
+    """Return images of shape (n, height, width[, 3]) as one image: a grid with a mid-grey border around each."""
     height, width = images.shape[1:3]
     n_rows = -(-len(images) // columns)
     canvas = np.full((n_rows * (height + border) + border, columns * (width + border) + border, *images.shape[3:]), 0.5)

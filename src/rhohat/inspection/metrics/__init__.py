@@ -1,7 +1,7 @@
-"""How good a code and its reconstructions are: metrics by definition, of rows that are seen some at a time.
+"""Metrics of a code and of its reconstructions, computed exactly as defined, block by block.
 
-`ReconstructionStatistics` and `ActivationStatistics` add up what they are shown, block by block. The functions read
-arrays, files or row sources through one of the two.
+`ReconstructionStatistics` and `ActivationStatistics` accumulate blocks of rows. The functions that take rows read an
+array, a file or a row source, and compute their result with one of these two classes.
 """
 
 from rhohat.inspection.metrics.activations import (

@@ -1,4 +1,4 @@
-"""How units answer to rows: how many are active, how often and how much, and which of them are dead or constant."""
+"""Metrics of activations: how many units are active, how often and how strongly, and which are dead or constant."""
 
 from __future__ import annotations
 
@@ -24,23 +24,25 @@ __all__ = [
     "mean_activation",
 ]
 
-_ACTIVE = 0.1  # of the way from the lower to the upper bound
-_CONSTANT = 1e-3  # of its mean that a unit must vary by to tell rows apart; far above rounding, in float32 too
+_ACTIVE = 0.1  # threshold of a bounded unit, as a fraction of the way from its lower to its upper bound
+#: A unit is constant if its range is at most this fraction of its mean; far above rounding errors, even in float32.
+_CONSTANT = 1e-3
 
 
 class ActivationStatistics:
-    """How units answer to rows, added up block by block.
+    """Statistics of the activations of units, accumulated block by block.
 
     Parameters
     ----------
     threshold : float, default=0.0
-        A unit is active on a row where its activation is above this, strictly. See `default_threshold`.
+        A unit is active on a row if its activation is strictly above this number. See `default_threshold`.
 
     Attributes
     ----------
     threshold : float
+        The parameter `threshold`.
     n_samples : int
-        Rows seen so far.
+        Number of rows seen so far.
 
     Raises
     ------
@@ -62,7 +64,7 @@ class ActivationStatistics:
         if not math.isfinite(self.threshold):
             raise ValueError(f"threshold must be a finite number; got {threshold!r}.")
         self.n_samples = 0
-        #: The sum is in units of this power of two.
+        #: The sum is stored divided by 2 to the power of this exponent, so that it does not overflow.
         self._exponent = 0
         self._sum: FloatArray = np.empty(0)
         self._n_active: NDArray[np.int64] = np.empty(0, np.int64)
@@ -70,16 +72,18 @@ class ActivationStatistics:
         self._smallest: FloatArray = np.empty(0)
 
     def update(self, H: ArrayLike) -> None:
-        """Take in activations.
+        """Add a block of activations to the statistics.
 
         Parameters
         ----------
         H : array-like of shape (n_rows, n_units)
+            Activations of the units, one row for each sample.
 
         Raises
         ------
         ValueError
-            If they are of no such shape with at least one row, of other units than those before, or not finite.
+            If H is not two-dimensional, has no rows or no columns, has another number of units than earlier blocks, or
+            is not finite.
         """
         activations = as_rows(H, "H")
         seen = ActivationStatistics(self.threshold)
@@ -95,12 +99,12 @@ class ActivationStatistics:
         self.merge(seen)
 
     def merge(self, other: ActivationStatistics) -> None:
-        """Take in what another one has seen.
+        """Add the rows that other statistics have seen to these statistics.
 
         Raises
         ------
         ValueError
-            If it has another threshold, or other units.
+            If the other statistics have another threshold, or another number of units.
         """
         if other.threshold != self.threshold:
             raise ValueError(
@@ -126,26 +130,26 @@ class ActivationStatistics:
 
     @property
     def mean_activation(self) -> FloatArray:
-        """ρ̂, the mean over rows, of shape (n_units,), float64."""
+        """Mean activation ρ̂ of each unit over rows, of shape (n_units,), float64."""
         check_seen(self.n_samples)
         return self._sum / self.n_samples * math.ldexp(1.0, self._exponent)
 
     @property
     def l0(self) -> float:
-        """The number of units that are active on a row, mean over rows."""
+        """Number of units that are active on a row, averaged over rows."""
         check_seen(self.n_samples)
         return int(self._n_active.sum()) / self.n_samples
 
     @property
     def activation_frequency(self) -> FloatArray:
-        """The fraction of the rows on which a unit is active, of shape (n_units,)."""
+        """Fraction of the rows on which each unit is active, of shape (n_units,)."""
         check_seen(self.n_samples)
         frequency: FloatArray = self._n_active / self.n_samples
         return frequency
 
     @property
     def dead_fraction(self) -> float:
-        """The fraction of the units that were active on no row."""
+        """Fraction of the units that are active on no row."""
         check_seen(self.n_samples)
         return float(np.mean(self._n_active == 0))
 
@@ -153,8 +157,9 @@ class ActivationStatistics:
     def constant(self) -> NDArray[np.bool_]:
         """Whether each unit gives the same activation for every row, of shape (n_units,).
 
-        A unit does where its largest and its smallest activation differ by no more than a thousandth of the magnitude
-        of its mean: it tells no row from another. A single row says nothing about that, so then no unit does.
+        A unit counts as constant if its largest and its smallest activation differ by no more than a thousandth of the
+        magnitude of its mean activation: such a unit does not distinguish rows. After a single row, no unit counts as
+        constant.
         """
         check_seen(self.n_samples)
         unit = math.ldexp(1.0, -self._exponent)  # so that no difference overflows
@@ -164,31 +169,32 @@ class ActivationStatistics:
 
     @property
     def constant_fraction(self) -> float:
-        """The fraction of the units that give the same activation for every row: see `constant`."""
+        """Fraction of the units that give the same activation for every row: see `constant`."""
         return float(np.mean(self.constant))
 
     @property
     def largest_activation(self) -> FloatArray:
-        """The largest over rows, of shape (n_units,), float64."""
+        """Largest activation of each unit over rows, of shape (n_units,), float64."""
         check_seen(self.n_samples)
         return self._largest.copy()
 
     @property
     def smallest_activation(self) -> FloatArray:
-        """The smallest over rows, of shape (n_units,), float64."""
+        """Smallest activation of each unit over rows, of shape (n_units,), float64."""
         check_seen(self.n_samples)
         return self._smallest.copy()
 
 
 def l0(H: Any, threshold: float = 0.0) -> float:
-    """Return how many units are active on a row, mean over rows.
+    """Return the number of units that are active on a row, averaged over rows.
 
     Parameters
     ----------
     H : array-like, path or row source, of shape (n_samples, n_units)
-        Whatever `rhohat.open_rows` opens; read once. A row source stays open.
+        Activations: anything that `rhohat.open_rows` opens. They are read once. A row source that is passed in stays
+        open.
     threshold : float, default=0.0
-        A unit is active where its activation is above this, strictly. See `default_threshold`.
+        A unit is active on a row if its activation is strictly above this number. See `default_threshold`.
 
     Returns
     -------
@@ -197,7 +203,7 @@ def l0(H: Any, threshold: float = 0.0) -> float:
     Raises
     ------
     ValueError
-        If H is not finite, or the threshold is not.
+        If H or the threshold is not finite.
 
     Examples
     --------
@@ -215,6 +221,7 @@ def activation_frequency(H: Any, threshold: float = 0.0) -> FloatArray:
     H : array-like, path or row source, of shape (n_samples, n_units)
         As for `l0`.
     threshold : float, default=0.0
+        As for `l0`.
 
     Returns
     -------
@@ -223,7 +230,7 @@ def activation_frequency(H: Any, threshold: float = 0.0) -> FloatArray:
     Raises
     ------
     ValueError
-        If H is not finite, or the threshold is not.
+        If H or the threshold is not finite.
 
     Examples
     --------
@@ -241,6 +248,7 @@ def dead_fraction(H: Any, threshold: float = 0.0) -> float:
     H : array-like, path or row source, of shape (n_samples, n_units)
         As for `l0`.
     threshold : float, default=0.0
+        As for `l0`.
 
     Returns
     -------
@@ -249,7 +257,7 @@ def dead_fraction(H: Any, threshold: float = 0.0) -> float:
     Raises
     ------
     ValueError
-        If H is not finite, or the threshold is not.
+        If H or the threshold is not finite.
 
     Examples
     --------
@@ -260,10 +268,11 @@ def dead_fraction(H: Any, threshold: float = 0.0) -> float:
 
 
 def constant_fraction(H: Any) -> float:
-    """Return the fraction of the units that give the same activation for every row, and so tell no row from another.
+    """Return the fraction of the units that give the same activation for every row.
 
-    A unit does where its largest and its smallest activation differ by no more than a thousandth of the magnitude of
-    its mean activation. A unit that is always 0 does too. Of a single row, the fraction is 0.
+    A unit counts as constant if its largest and its smallest activation differ by no more than a thousandth of the
+    magnitude of its mean activation: such a unit does not distinguish rows. A unit that is always 0 is constant too.
+    For a single row, the fraction is 0.
 
     Parameters
     ----------
@@ -313,18 +322,19 @@ def mean_activation(H: Any) -> FloatArray:
 
 
 def kl_to_target(mean_activation: ArrayLike, sparsity: float, bounds: tuple[float, float] = (0.0, 1.0)) -> float:
-    """Return Σ_j KL(ρ ‖ ρ̂_j): how far mean activations are from the one that is aimed at.
+    """Return Σ_j KL(ρ ‖ ρ̂_j), the divergence of the mean activations ρ̂_j from the target ρ.
 
-    KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)): the penalty `KLSparsity` without its weight.
+    KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)). The sum is the penalty `KLSparsity` with weight 1.
 
     Parameters
     ----------
     mean_activation : array-like of shape (n_units,)
+        Mean activation of each unit over rows.
     sparsity : float
-        ρ, in (0, 1).
+        Target ρ of the mean activations, in (0, 1).
     bounds : tuple of two floats, default=(0.0, 1.0)
-        Smallest and largest activation of the units. They are mapped to 0 and 1: for tanh units, with (-1, 1), ρ̂ is
-        (1 + a)/2.
+        Smallest and largest possible activation of the units, which are mapped to 0 and 1: for tanh units, with bounds
+        (-1, 1), a mean activation a becomes ρ̂ = (1 + a)/2.
 
     Returns
     -------
@@ -334,7 +344,8 @@ def kl_to_target(mean_activation: ArrayLike, sparsity: float, bounds: tuple[floa
     Raises
     ------
     ValueError
-        If ρ is not in (0, 1), the bounds are not two finite numbers in ascending order, or a mean is not within them.
+        If ρ is not in (0, 1), the bounds are not two finite numbers in ascending order, or a mean activation is not
+        within the bounds.
 
     Examples
     --------
@@ -365,14 +376,15 @@ def kl_to_target(mean_activation: ArrayLike, sparsity: float, bounds: tuple[floa
 
 
 def default_threshold(activation: Activation) -> float:
-    """Return above which activation a unit counts as active, where nobody says it.
+    """Return the default activation above which a unit counts as active.
 
-    A unit of two bounds is never exactly at rest: a sigmoid is never 0. It counts as active above a tenth of its range,
-    low + 0.1 (high − low). All others count as active above 0.
+    A unit with a lower and an upper bound never quite reaches its lower bound: a sigmoid is never exactly 0. Such a
+    unit counts as active above a tenth of its range, low + 0.1 (high − low). All other units count as active above 0.
 
     Parameters
     ----------
     activation : Activation
+        Activation function of the unit.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which features of two dictionaries belong together."""
+"""One-to-one matching of the features of two dictionaries."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class DictionaryMatch:
-    """Pairs of rows of two dictionaries, as `match_dictionaries` finds them.
+    """Pairs of rows of two dictionaries, found by `match_dictionaries`.
 
     Attributes
     ----------
     rows : array of int, of shape (n_pairs,)
-        Rows of the first dictionary, ascending.
+        Row numbers in the first dictionary, ascending.
     columns : array of int, of shape (n_pairs,)
-        The row of the second one that belongs to each.
+        Row numbers in the second dictionary that are matched to `rows`.
     cosine : array of shape (n_pairs,)
-        The cosine of each pair, in [-1, 1]; its absolute value, where signs are ignored.
+        Cosine similarity of each pair, in [-1, 1]; its absolute value if signs were ignored.
     """
 
     rows: NDArray[np.intp]
@@ -37,36 +37,37 @@ class DictionaryMatch:
 
     @property
     def mean_cosine(self) -> float:
-        """The mean over pairs."""
+        """Mean cosine similarity over all pairs."""
         return float(self.cosine.mean())
 
 
 def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) -> DictionaryMatch:
     """Return the one-to-one matching of the rows of two dictionaries whose summed cosine similarity is largest.
 
-    With it, features of two fits are compared, or learned ones with those that made the data.
+    Use it to compare the features of two fits, or learned features with the features that generated the data.
 
     Parameters
     ----------
     A : array-like of shape (n_rows_a, n_features)
+        First dictionary, one feature per row.
     B : array-like of shape (n_rows_b, n_features)
-        Of the larger dictionary, some rows are left over.
+        Second dictionary. Some rows of the larger dictionary remain unmatched.
     absolute : bool, default=False
-        Whether signs are ignored, as where w and −w are the same feature.
+        Whether to ignore signs, for models in which w and −w are the same feature.
 
     Returns
     -------
     DictionaryMatch
-        Of min(n_rows_a, n_rows_b) pairs. A row of zeros has the cosine 0 with any other.
+        A match of min(n_rows_a, n_rows_b) pairs. A row of zeros has cosine similarity 0 with any row.
 
     Raises
     ------
     ValueError
-        If they are not finite, have no rows, or differ in columns.
+        If A or B is not finite or has no rows, or if they differ in their number of columns.
 
     Notes
     -----
-    The assignment problem, solved exactly: the time grows with the third power of the number of rows.
+    The assignment problem is solved exactly; the time grows with the third power of the number of rows.
 
     Examples
     --------
@@ -85,7 +86,7 @@ def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) ->
 
 
 def _unit_rows(array: ArrayLike, name: str) -> FloatArray:
-    """Return rows in float64, divided by their norms; rows of zeros as they are."""
+    """Return rows as float64, each divided by its norm; rows of zeros stay zero."""
     rows = as_rows(array, name).astype(np.float64)
     check_finite(rows, name)
     largest = np.abs(rows).max(axis=1, keepdims=True)

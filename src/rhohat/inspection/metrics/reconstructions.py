@@ -1,4 +1,4 @@
-"""How good reconstructions of rows are: mean squared error and explained variance."""
+"""Metrics of reconstructions of rows: mean squared error and explained variance."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ __all__ = [
     "mean_squared_error",
 ]
 
-_ROWS_AT_ONCE = 4096  # of which copies in float64 are made
+_ROWS_AT_ONCE = 4096  # number of rows that are copied to float64 at a time
 
 
 class ReconstructionStatistics:
-    """What reconstructions leave of rows, added up block by block.
+    """Mean squared error and explained variance of reconstructions, accumulated block by block.
 
     Attributes
     ----------
     n_samples : int
-        Rows seen so far.
+        Number of rows seen so far.
 
     Notes
     -----
-    One pass. Means and deviations from them are merged block by block in float64, so that an offset of the rows takes
-    nothing from the precision, in whichever order they come. Sums of squares are kept as their roots, so that none
-    overflows; where roots would, they are kept in units of a power of two.
+    The statistics need one pass over the rows. Means and deviations from the means are merged block by block in
+    float64, so that a large offset of the rows does not reduce the precision, whatever the order of the rows. Sums of
+    squares are stored as their square roots, so that they do not overflow; where the roots themselves could overflow,
+    they are stored divided by a power of two.
 
     References
     ----------
@@ -53,23 +54,24 @@ class ReconstructionStatistics:
     def __init__(self) -> None:
         self.n_samples = 0
         self._mean: FloatArray = np.empty(0)
-        #: The mean, and the norms below, are in units of this power of two.
+        #: The mean, and the norms below, are stored divided by 2 to the power of this exponent.
         self._exponent = 0
-        # Norms over all rows: of x − x̂, of x − x̄, and of x; and the spacing of the rows' numbers at 1.
+        # Norms over all rows of x − x̂, of x − x̄ and of x, and the machine epsilon of the dtype of the rows.
         self._residual = self._deviation = self._norm = self._spacing = 0.0
 
     def update(self, X: ArrayLike, reconstruction: ArrayLike) -> None:
-        """Take in rows and what was made of them.
+        """Add a block of rows and their reconstructions to the statistics.
 
         Parameters
         ----------
         X, reconstruction : array-like of shape (n_rows, n_features)
+            Rows, and the reconstruction of each row.
 
         Raises
         ------
         ValueError
-            If they are not of one such shape with at least one row, have other columns than the rows before, or are
-            not finite.
+            If X and reconstruction differ in shape, are not two-dimensional, have no rows or no columns, have another
+            number of columns than earlier blocks, or are not finite.
         """
         rows, made = as_rows(X, "X"), as_rows(reconstruction, "reconstruction")
         if rows.shape != made.shape:
@@ -81,12 +83,12 @@ class ReconstructionStatistics:
         self.merge(seen)
 
     def merge(self, other: ReconstructionStatistics) -> None:
-        """Take in what another one has seen.
+        """Add the rows that other statistics have seen to these statistics.
 
         Raises
         ------
         ValueError
-            If its rows have other columns.
+            If the rows of the other statistics have another number of columns.
         """
         if other.n_samples == 0:
             return
@@ -111,25 +113,25 @@ class ReconstructionStatistics:
 
     @property
     def mean_squared_error(self) -> float:
-        """Σ_ij (x_ij − x̂_ij)² / (n_samples n_features): the mean over samples and over features.
+        """Mean squared error Σ_ij (x_ij − x̂_ij)² / (n_samples n_features), over samples and over features.
 
-        The loss "squared_error" is ½ Σ_j (x_j − x̂_j)², summed over features, mean over samples: n_features / 2 times
-        this.
+        The loss "squared_error" is ½ Σ_j (x_j − x̂_j)², summed over features and averaged over samples, so it is
+        n_features / 2 times the mean squared error.
         """
         check_seen(self.n_samples)
         mean = self._residual / (self.n_samples * len(self._mean)) * self._residual
         unit = math.ldexp(1.0, self._exponent)
-        return mean * unit * unit  # infinite where the mean is more than any number
+        return mean * unit * unit  # infinite if the mean is too large for a float64
 
     @property
     def explained_variance(self) -> float:
-        """1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)², with x̄_j the mean of column j over all rows seen.
+        """Explained variance 1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)², with x̄_j the mean of column j over all rows.
 
-        1 is perfect, 0 is as good as the column means. Where the rows have no variance at all, beyond rounding: 1 for
-        a perfect reconstruction, else 0, as `score` of an autoencoder has it.
+        The value 1 is perfect, and 0 is as good as the column means. If the rows have no variance beyond rounding, the
+        value is 1 for a perfect reconstruction and 0 otherwise, like `score` of an autoencoder.
         """
         check_seen(self.n_samples)
-        # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
+        # The mean of equal numbers has a rounding error, so the computed variance of constant rows is seldom exactly 0.
         rounding = 4 * self._spacing * self._norm
         if self._deviation <= rounding:
             return float(self._residual <= rounding)
@@ -137,7 +139,7 @@ class ReconstructionStatistics:
         return 1 - ratio * ratio
 
     def _add(self, rows: FloatArray, made: FloatArray) -> None:
-        """Take in rows that fit one another, of which copies can be made."""
+        """Add rows and reconstructions of the same shape, few enough that they can be copied."""
         block = ReconstructionStatistics()
         block.n_samples, block._spacing = len(rows), float(np.finfo(rows.dtype).eps)
         largest = check_finite(rows, "X"), check_finite(made, "reconstruction")
@@ -146,7 +148,7 @@ class ReconstructionStatistics:
         rows, made = rows.astype(np.float64) * unit, made.astype(np.float64) * unit
         block._norm = norm(rows)
         block._residual = norm(made - rows)
-        first = rows[0].copy()  # about which the mean of equal rows is exact
+        first = rows[0].copy()  # after subtracting it, the mean of equal rows is exact
         rows -= first
         about_first = rows.mean(axis=0)
         rows -= about_first
@@ -155,7 +157,7 @@ class ReconstructionStatistics:
         self.merge(block)
 
     def _count_in(self, exponent: int) -> None:
-        """Convert to units of another power of two."""
+        """Store the mean and the norms divided by another power of two."""
         unit = math.ldexp(1.0, self._exponent - exponent)
         self._mean = self._mean * unit
         self._residual, self._deviation, self._norm = self._residual * unit, self._deviation * unit, self._norm * unit
@@ -169,12 +171,13 @@ class ReconstructionStatistics:
 def explained_variance(X: Any, reconstruction: Any) -> float:
     """Return the fraction of the variance of X, about its column means, that reconstructions explain.
 
-    1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)²; see `ReconstructionStatistics.explained_variance`.
+    The fraction is 1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)²; see `ReconstructionStatistics.explained_variance`.
 
     Parameters
     ----------
     X, reconstruction : array-like, path or row source, of shape (n_samples, n_features)
-        Whatever `rhohat.open_rows` opens; read once, side by side. A row source stays open.
+        Rows and their reconstructions: anything that `rhohat.open_rows` opens. Both are read once, side by side. A row
+        source that is passed in stays open.
 
     Returns
     -------
@@ -183,7 +186,7 @@ def explained_variance(X: Any, reconstruction: Any) -> float:
     Raises
     ------
     ValueError
-        If their shapes differ, or they are not finite.
+        If X and reconstruction differ in shape, or are not finite.
 
     Examples
     --------
@@ -195,9 +198,9 @@ def explained_variance(X: Any, reconstruction: Any) -> float:
 
 
 def mean_squared_error(X: Any, reconstruction: Any) -> float:
-    """Return Σ_ij (x_ij − x̂_ij)² / (n_samples n_features), the mean over samples and over features.
+    """Return the mean squared error Σ_ij (x_ij − x̂_ij)² / (n_samples n_features), over samples and over features.
 
-    The loss "squared_error" is n_features / 2 times this.
+    The loss "squared_error" is n_features / 2 times the mean squared error.
 
     Parameters
     ----------
@@ -211,7 +214,7 @@ def mean_squared_error(X: Any, reconstruction: Any) -> float:
     Raises
     ------
     ValueError
-        If their shapes differ, or they are not finite.
+        If X and reconstruction differ in shape, or are not finite.
 
     Examples
     --------

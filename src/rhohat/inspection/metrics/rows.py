@@ -1,4 +1,4 @@
-"""Rows that metrics are computed of: opened where they are, and refused where they are no finite numbers."""
+"""Opening and validation of the rows that metrics are computed from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["as_rows", "check_finite", "check_seen", "opened"]
 
 @contextmanager
 def opened(data: Any) -> Iterator[RowSource]:
-    """Open rows, and close them afterwards, unless they were open already."""
+    """Open data as a row source, and close it at the end, unless the data are a row source that is already open."""
     source = open_rows(data)
     try:
         yield source
@@ -28,7 +28,7 @@ def opened(data: Any) -> Iterator[RowSource]:
 
 
 def as_rows(array: ArrayLike, name: str) -> FloatArray:
-    """Return rows as floats, or raise ValueError where they are none."""
+    """Return rows as floats; raise ValueError unless they are a two-dimensional, non-empty array of numbers."""
     rows = np.asarray(array)
     if rows.ndim != 2 or rows.size == 0 or rows.dtype.kind not in "buif":
         raise ValueError(
@@ -39,7 +39,7 @@ def as_rows(array: ArrayLike, name: str) -> FloatArray:
 
 
 def check_finite(rows: FloatArray, name: str) -> float:
-    """Return the largest magnitude, or raise ValueError where there are NaN or infinite numbers."""
+    """Return the largest magnitude in the rows; raise ValueError if the rows contain NaN or infinity."""
     largest = largest_magnitude(rows)
     if not math.isfinite(largest):
         raise ValueError(f"{name} contains NaN or infinity; metrics are of finite numbers.")
@@ -47,6 +47,6 @@ def check_finite(rows: FloatArray, name: str) -> float:
 
 
 def check_seen(n_samples: int) -> None:
-    """Raise ValueError where no rows were seen."""
+    """Raise ValueError if no rows were seen yet."""
     if n_samples == 0:
         raise ValueError("no rows were seen yet; call update with some first.")

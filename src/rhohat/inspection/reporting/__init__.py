@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a fitted model."""
+"""The report: one self-contained HTML page about a fitted model."""
 
 from rhohat.inspection.reporting.page import report
 

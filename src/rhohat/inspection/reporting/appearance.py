@@ -1,4 +1,4 @@
-"""How rows are drawn, by what is known of a model and of its rows: as pictures of some shape, or by named features."""
+"""Choice of how rows are drawn, from what is known of the model and the rows: as images, or as named features."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from rhohat.models.pipelines import estimator_of, feature_names_of, preprocessin
 
 __all__ = ["choose_image_shape", "choose_names"]
 
-_FEWEST_PIXELS = 16  # of rows that are taken for pictures only because their number is that of a square
+_FEWEST_PIXELS = 16  # for rows that are drawn as images only because their number of features allows a square
 
 
 def choose_image_shape(
     image_shape: Any, model: Any, names: list[str] | None, source: RowSource | None = None
 ) -> tuple[int, ...] | None:
-    """Return the shape in which what a model's network sees is drawn, or None where it is no picture.
+    """Return the shape in which the rows that a network sees are drawn as images, or None if they are not images.
 
     Parameters
     ----------
     image_shape : "auto", None or tuple
-        "auto": the shape that rows have in the source, or had in the fit, if a picture can have it. Where they were
-        flat and features have no names, a square, in grey or else of shape (height, width, 3), from 16 numbers on.
-        None: no picture.
+        "auto": the shape that rows have in the source, or had in the fit, if it is the shape of an image. If the rows
+        were flat, and there are 16 or more features without names: a square if their number allows it, in grey or else
+        of shape (height, width, 3). None: rows are not drawn as images.
     model : fitted model
+        Estimator, or pipeline that ends in one.
     names : list of str, or None
-        Of the features: see `choose_names`.
+        Names of the features: see `choose_names`.
     source : RowSource, default=None
-        Rows as the network sees them, after the model's preprocessing, where there are any to be drawn.
+        Rows as the network sees them, after the preprocessing of the model; None if there are no rows to draw.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def choose_image_shape(
     Raises
     ------
     ValueError
-        If the shape is none of these, or has another number of values than rows have.
+        If image_shape is none of these, or does not fit the number of features.
     """
     if image_shape is None:
         return None
@@ -52,7 +53,7 @@ def choose_image_shape(
 
 
 def _guess_image_shape(model: Any, names: list[str] | None, source: RowSource | None) -> tuple[int, ...] | None:
-    # What a PCA makes of an image is none, though there may be as many numbers.
+    # The output of a PCA of images is not an image, although it may have as many features.
     if any(isinstance(step, ClassNamePrefixFeaturesOutMixin) for step in preprocessing_of(model)):
         return None
     row_shapes = [row_shape_of(model)] if source is None else [source.row_shape, row_shape_of(model)]
@@ -67,7 +68,7 @@ def _guess_image_shape(model: Any, names: list[str] | None, source: RowSource | 
 
 
 def choose_names(model: Any, source: RowSource | None = None) -> list[str] | None:
-    """Return the names of the columns that the network sees: those of its fit, or of the rows as they were opened."""
+    """Return the names of the columns that the network sees, from the fit or else from the rows; None if unknown."""
     known = feature_names_of(model)
     if (
         known is None

@@ -1,4 +1,4 @@
-"""Charts as SVG: lines over iterations, and one dot a unit. Colours come from the page, light or dark."""
+"""Charts as SVG: lines over iterations, and one dot for each unit. The style of the page sets the colours."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["draw_curves", "draw_dots", "lowest_drawn"]
 
 _WIDTH, _HEIGHT = 460, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 12, 12, 44
-_WIDTH_OF_LETTER = 8  # or less, of the text beside a line
-_MOST_POINTS = 500  # of a line: more than there are pixels
-_FAR = 1000  # times less than the largest dot is so little that a dot only widens the axis
-_WIDE = 20  # largest / smallest from which on an axis is logarithmic
+_WIDTH_OF_LETTER = 8  # upper bound on the width of a letter in the text beside a line
+_MOST_POINTS = 500  # largest number of points of a line; more than the chart has pixels across
+_FAR = 1000  # dots this many times smaller than the largest dot are not given room on a logarithmic axis
+_WIDE = 20  # an axis is logarithmic if largest / smallest is above this
 _SMALLEST, _LARGEST, _LAST_DECADE = sys.float_info.min, sys.float_info.max, sys.float_info.max_10_exp
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Numbers → places on a drawing, from `start` to `stop`."""
+    """Map from numbers between `low` and `high` to places on a drawing between `start` and `stop`."""
 
     low: float
     high: float
@@ -36,12 +36,12 @@ class _Axis:
     def place(self, values: FloatArray) -> FloatArray:
         low, high = (math.log(self.low), math.log(self.high)) if self.logarithmic else (self.low, self.high)
         numbers = np.log(values) if self.logarithmic else np.asarray(values, dtype=np.float64)
-        unit = math.ldexp(1.0, -excess_exponent(max(abs(low), abs(high))))  # so that no difference overflows
+        unit = math.ldexp(1.0, -excess_exponent(max(abs(low), abs(high))))  # prevents overflow of differences
         low, high = low * unit, high * unit
         return self.start + (numbers * unit - low) / (high - low) * (self.stop - self.start)
 
     def ticks(self) -> list[float]:
-        """Return round numbers from low to high, a handful of them."""
+        """Return a handful of round numbers from `low` to `high`."""
         if not self.logarithmic:
             return _round_numbers(self.low, self.high)
         decades = range(math.floor(math.log10(self.low)), min(math.ceil(math.log10(self.high)), _LAST_DECADE) + 1)
@@ -55,21 +55,24 @@ class _Axis:
 
 
 def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str, description: str) -> str:
-    """Return lines over iterations, counted from 1; the vertical axis is logarithmic where all of them are positive.
+    """Return a chart of lines over iterations, with a logarithmic vertical axis if no value is negative.
+
+    Iterations are counted from 1. If all values are 0, or nearly 0, the axis is linear.
 
     Parameters
     ----------
     name : str
-        Unique on the page.
+        Name of the chart, unique on the page.
     curves : mapping of str to sequence of float
-        Drawn in order, the first above all others. Zeros, or nearly so, are left out on a logarithmic axis.
+        Values of each line. The first line is drawn above all others. On a logarithmic axis, values that are 0 or
+        nearly 0 are left out.
     title, description : str
-        For who does not see it.
+        Text for readers who cannot see the chart.
 
     Returns
     -------
     str
-        SVG.
+        The chart as SVG.
     """
     lines = {label: np.asarray(values, dtype=np.float64) for label, values in curves.items()}
     together = np.concatenate(list(lines.values()))
@@ -86,15 +89,18 @@ def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str,
 
 
 def lowest_drawn(values: FloatArray, target: float | None) -> float:
-    """Return the number below which dots are drawn at the lower edge of a chart; none is where it is the smallest.
+    """Return the value below which dots are drawn at the lower edge of a chart.
 
-    A logarithmic axis ends where dots are a thousand times less than the largest one, or ten times less than the
-    target. A unit whose mean activation is 1e-47 would else leave no room for any other.
+    It is the smallest value, below which there are no dots, unless the axis is logarithmic. A logarithmic axis leaves
+    out dots that are less than a thousandth of the largest value or target, and also less than a tenth of the target.
+    Otherwise a unit whose mean activation is 1e-47 would leave no room for the other units.
 
     Parameters
     ----------
     values : array of shape (n_values,)
+        Values of the dots.
     target : float, or None
+        Value of the target line; None if there is none.
 
     Examples
     --------
@@ -118,26 +124,28 @@ def draw_dots(
     title: str,
     description: str,
 ) -> str:
-    """Return a dot for each value, in ascending order, and a line at a target.
+    """Return a chart of a dot for each value, in ascending order, and a line at the target.
 
     Parameters
     ----------
     name : str
-        Unique on the page.
+        Name of the chart, unique on the page.
     values : array of shape (n_values,)
-        The vertical axis is logarithmic where they are positive and span much; see `lowest_drawn`.
+        Values of the dots. The vertical axis is logarithmic if they are not negative and span a wide range: see
+        `lowest_drawn`.
     target : float, or None
+        Value of the target line; None draws no line.
     bounds : tuple of two floats
-        The smallest and the largest number that there can be; the axis ends there.
+        Smallest and largest possible value; the axis does not extend beyond them.
     label, target_label : str
-        Of the vertical axis, and of the line.
+        Labels of the vertical axis and of the target line.
     title, description : str
-        For who does not see it.
+        Text for readers who cannot see the chart.
 
     Returns
     -------
     str
-        SVG.
+        The chart as SVG.
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     smallest, low, high = float(ordered[0]), *_ends(_not_far_below(ordered, target), target)
@@ -158,39 +166,39 @@ def draw_dots(
         return _svg(name, title, description, [*parts, dots])
     height = float(y.place(np.array(target)))
     line = f'<line class="target" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>'
-    # The text comes last: it has the colour of the page about its letters, where there are dots on all sides.
+    # The text comes last, with an outline in the colour of the page, so that it is readable on top of dots.
     text = _label_beside(height, target_label, across, heights)
     return _svg(name, title, description, [*parts, line, dots, text])
 
 
 def _not_far_below(values: FloatArray, target: float | None) -> FloatArray:
-    """Return the numbers that a logarithmic axis has to reach, which may be none; all, where some are negative."""
+    """Return the values that a logarithmic axis must include, perhaps none; all values if some are negative."""
     largest = float(values.max())
     floor = largest / _FAR if target is None else min(max(largest, target) / _FAR, target / 10)
     return values if values.min() < 0 else values[values >= floor]
 
 
 def _ends(values: FloatArray, target: float | None) -> tuple[float, float]:
-    """Return the smallest and the largest number that an axis has to show."""
+    """Return the smallest and the largest number that an axis must show, given its values and the target."""
     ends = [float(values.min()), float(values.max())] if len(values) else []
     if target is not None:
-        room = 0.5 * abs(target)  # or small differences from the target would look large
+        room = 0.5 * abs(target)  # else small differences from the target would look large
         ends += [target - room, target + room]
     return min(ends), max(ends)
 
 
 def _is_wide(smallest: float, low: float, high: float) -> bool:
-    """Return whether an axis from `low` to `high` is logarithmic."""
+    """Return whether an axis from `low` to `high` is logarithmic, given the smallest of all values."""
     return smallest >= 0 and low >= _SMALLEST and high / low > _WIDE
 
 
 def _within(axis: _Axis, lowest: float, highest: float) -> _Axis:
-    """Return an axis that goes no further than some numbers, beyond which there is nothing."""
+    """Return an axis that does not extend beyond the smallest and the largest possible number."""
     return replace(axis, low=max(axis.low, lowest), high=min(axis.high, highest))
 
 
 def _label_beside(height: float, label: str, across: FloatArray, heights: FloatArray) -> str:
-    """Return a text above or below a line, at its left or right end, wherever the fewest dots are behind it."""
+    """Return a label above or below a line, at the left or right end, where the fewest dots are behind it."""
     width = _WIDTH_OF_LETTER * len(label)
     places = [(left, base) for left in (_LEFT + 8, _WIDTH - _RIGHT - 8 - width) for base in (height + 16, height - 7)]
 
@@ -204,19 +212,19 @@ def _label_beside(height: float, label: str, across: FloatArray, heights: FloatA
 
 
 def _vertical(low: float, high: float, logarithmic: bool) -> _Axis:
-    """Return an axis with some room above and below."""
+    """Return a vertical axis with some room above `high` and below `low`."""
     if logarithmic:
         room = max(math.exp(0.05 * (math.log(high) - math.log(low))), 1.05)
         low, high = max(low / room, _SMALLEST / 2), min(high * room, _LARGEST)
         return _Axis(low, high, _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
     room = (0.06 * high - 0.06 * low) or 0.1 * abs(high) or 1.0
-    # An axis that begins at 0 says so by having no room below.
+    # An axis that begins at 0 has almost no room below, so that readers see where it begins.
     below = low - (room if low != 0 else 0.02 * room)
     return _Axis(max(below, -_LARGEST), min(high + room, _LARGEST), _HEIGHT - _BOTTOM, _TOP)
 
 
 def _frame(x: _Axis, y: _Axis, x_label: str, y_label: str) -> list[str]:
-    """Return lines across, ticks and labels."""
+    """Return the grid lines, ticks and labels of both axes."""
     parts = []
     across, down = y.ticks(), [tick for tick in x.ticks() if tick == round(tick)]
     for tick, place in zip(across, y.place(np.array(across)), strict=True):
@@ -242,7 +250,7 @@ def _line(values: FloatArray, x: _Axis, y: _Axis, classes: str) -> str:
     fits = np.isfinite(numbers) & ((numbers >= _SMALLEST) | (not y.logarithmic))
     places, heights = x.place(kept[fits] + 1.0), y.place(numbers[fits])
     path = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(places, heights, strict=True))
-    # A line of one point is drawn as a dot, by its round ends.
+    # A line of a single point is visible as a dot, because line ends are drawn round.
     return f'<path class="{classes}" d="M{path}{"h0" if len(places) == 1 else ""}"/>' if path else ""
 
 
@@ -255,7 +263,7 @@ def _svg(name: str, title: str, description: str, parts: Sequence[str]) -> str:
 
 
 def _spread(length: int, most: int) -> FloatArray:
-    """Return numbers of so many places at most, the first and the last among them."""
+    """Return at most `most` indices, spread evenly over `length` places, with the first and the last place."""
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.intp))
 
 
@@ -267,7 +275,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def _number(value: float) -> str:
-    """Return a tick's number, as short as it can be."""
+    """Return the number of a tick as short text."""
     if value == 0:
         return "0"
     if 1e-4 <= abs(value) < 1e6:

@@ -1,4 +1,4 @@
-"""What the page shows: a model and its rows in words, charts, and what other files make of them."""
+"""The content of the page: texts, charts and figures about a model and its rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from rhohat.models.pipelines import estimator_of, preprocessing_of
 
 __all__ = ["Content"]
 
-_MOST_CURVE_ROWS = 25  # of the table beside a chart
+_MOST_CURVE_ROWS = 25  # largest number of rows in the table beside a chart
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,30 @@ class Curves:
 
 @dataclass(frozen=True)
 class Content:
-    """All that the page shows.
+    """The complete content of the page, as the template reads it.
 
     Attributes
     ----------
     model : fitted model
+        Estimator or pipeline that the page is about.
     source : RowSource
-        Rows as the network sees them.
+        Rows as the network sees them, after preprocessing.
     title : str
+        Title of the page.
     image_shape : tuple of int, or None
+        Shape in which rows are drawn as images; None if they are not images.
     names : list of str, or None
-        Of features.
+        Names of the features; None if they have none.
     measured : Measurements
+        Statistics of the measured rows.
     units : Units
+        Descriptions of the units.
     n_reconstructions : int
+        Number of rows that are shown beside their reconstructions.
     evaluated : Evaluation, default=None
-        Where it was said what is to be predicted.
+        Evaluation on targets; None if no targets were given.
     remarks : sequence of str, default=()
-        What is to be said of the rows, such as that they are on another scale than those of the fit.
+        Warnings about the rows or targets, such as that the scale of the rows is not that of the fit.
     """
 
     model: Any
@@ -75,44 +81,44 @@ class Content:
 
     @property
     def estimator(self) -> Any:
-        """Who has the units."""
+        """The estimator whose units are shown: the model, or the last step of a pipeline."""
         return estimator_of(self.model)
 
     @property
     def kind(self) -> str:
-        """The estimator's class."""
+        """Name of the class of the estimator."""
         return type(self.estimator).__name__
 
     @property
     def network(self) -> str:
-        """Its layers, as text."""
+        """Layers of the network, as text."""
         return network_of(self.model)
 
     @property
     def preprocessing(self) -> list[str]:
-        """What is done to rows before the network sees them."""
+        """Names of the classes of the preprocessing steps, in order."""
         return [type(step).__name__ for step in preprocessing_of(self.model)]
 
     @property
     def steps(self) -> list[Step]:
-        """With their parameters."""
+        """Steps of the model, with their parameters."""
         return steps_of(self.model)
 
     @property
     def n_units(self) -> int:
-        """Whose activations are the features learned."""
+        """Number of units whose activations are the learned features."""
         return len(self.units.norms)
 
     @property
     def trained_on(self) -> str:
-        """The rows of the fit."""
+        """Number and origin of the rows of the fit, as text."""
         name = self.estimator.data_name_
         rows = counted(self.estimator.n_samples_fit_, "row")
         return f"{rows} in memory" if name is None else f"{rows} of {name}"
 
     @property
     def looked_at(self) -> str:
-        """The rows that the figures are of."""
+        """Number and origin of the rows that were measured, as text."""
         n_rows, n_found, name = self.n_rows, self.source.shape[0], self.source.short_name
         if n_rows == 1 < n_found:
             return f"1 of the {n_found:,} of {name}"
@@ -122,7 +128,7 @@ class Content:
 
     @property
     def kind_of_rows(self) -> str:
-        """What a row is: an image, or features."""
+        """Description of what a row is, as text: an image of some size, or a number of features."""
         if self.image_shape is None:
             return counted(self.n_features, "feature")
         size = " × ".join(str(length) for length in image_size(self.image_shape))
@@ -132,35 +138,35 @@ class Content:
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of rows that are drawn as pictures."""
+        """Height and width of rows that are drawn as images; None if rows are not images."""
         return None if self.image_shape is None else image_size(self.image_shape)
 
     @property
     def n_features(self) -> int:
-        """That the network sees."""
+        """Number of input features of the network."""
         return self.source.shape[1]
 
     @property
     def n_rows(self) -> int:
-        """Looked at."""
+        """Number of rows that were measured."""
         return len(self.measured.rows)
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The smallest and the largest activation that units can have."""
+        """Smallest and largest activation that the units can have."""
         low, high = self.estimator.network_.activations[self.estimator.code_layer_ - 1].bounds
         return float(low), float(high)
 
     @cached
     def target(self) -> float | None:
-        """ρ, as an activation of the units."""
+        """Target ρ, converted to an activation of the units; None if there is no target."""
         rho = self.estimator.sparsity_target_
         low, high = self.bounds
         return None if rho is None else low + (high - low) * rho
 
     @property
     def all_remarks(self) -> list[str]:
-        """What is to be said near the top: of the rows, and of units that tell none of them from another."""
+        """Remarks for the top of the page: warnings about the rows, and a remark if no unit distinguishes any rows."""
         if not self.measured.rows_differ or not self.measured.activations.constant.all():
             return list(self.remarks)
         subject = "The only unit gives" if self.n_units == 1 else "All units give"
@@ -178,12 +184,12 @@ class Content:
 
     @cached
     def figures(self) -> list[Figure]:
-        """The numbers that sum the model up."""
+        """Figures that summarize the model."""
         return figures_of(self.measured, self.units, self.evaluated, self.target)
 
     @property
     def about_gabor(self) -> str:
-        """Why there is no Gabor R², where images would have one."""
+        """Reason why the Gabor R² is missing, as text; empty if it is there, or if rows are not grey images."""
         if self.units.gabor_r2 is not None or self.image_shape is None or len(self.image_shape) != 2:
             return ""
         return (
@@ -193,7 +199,7 @@ class Content:
 
     @cached
     def fits(self) -> list[Curves]:
-        """How each fit went."""
+        """Charts of J for each fit of the model."""
         return [self._curves(number, fit) for number, fit in enumerate(fits_of(self.estimator))]
 
     def _curves(self, number: int, fit: Fit) -> Curves:
@@ -218,7 +224,7 @@ class Content:
 
     @cached
     def dots(self) -> str:
-        """ρ̂ of each unit against ρ, as SVG."""
+        """Chart of the mean activation ρ̂ of each unit, with a line at the target ρ, as SVG."""
         means = self.measured.activations.mean_activation
         aim = "There is no target." if self.target is None else f"The line is the target, ρ = {show(self.target)}."
         return draw_dots(
@@ -236,7 +242,7 @@ class Content:
 
     @cached
     def about_dots(self) -> str:
-        """Which units have no place on the axis of the chart; "" where all have."""
+        """Remark on units that are too far below the others for the axis of the chart; empty if there are none."""
         means = self.measured.activations.mean_activation
         lowest = lowest_drawn(means, self.target)
         n_below = int(np.count_nonzero(means < lowest))
@@ -247,27 +253,27 @@ class Content:
 
     @property
     def quantiles(self) -> list[tuple[str, float]]:
-        """Of ρ̂ over units: the table beside the chart."""
+        """Quantiles of ρ̂ over units, for the table beside the chart."""
         means = self.measured.activations.mean_activation
         names = ["smallest", "a tenth is below", "half are below", "nine tenths are below", "largest"]
         return list(zip(names, quantiles(means, [0, 0.1, 0.5, 0.9, 1]), strict=True))
 
     @cached
     def shown(self) -> ShownRows:
-        """The rows, some of which are shown."""
+        """Rows of which the page shows some."""
         return ShownRows(self.source, self.measured.rows, self.image_shape, self.names)
 
     @property
     def scale(self) -> tuple[float, float]:
-        """The numbers that are drawn as black and as white."""
+        """Values that are drawn as black and as white."""
         return self.shown.scale
 
     @cached
     def reconstructions(self) -> list[Reconstruction]:
-        """Of rows spread evenly over those looked at."""
+        """Reconstructions of rows that are spread evenly over the measured rows."""
         return reconstructions_of(self.estimator, self.shown, self.n_reconstructions)
 
     @property
     def record(self) -> UnitRecord:
-        """What the page's script draws units from."""
+        """Data from which the script of the page draws the units."""
         return UnitRecord(self.estimator, self.measured, self.units, self.shown)

@@ -1,4 +1,4 @@
-"""Small images → PNG files, as text that a page holds within itself; many of them in one file, side by side."""
+"""Conversion of small images to PNG files that a page embeds as text, with many images side by side in one file."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ __all__ = [
     "png",
 ]
 
-#: Bytes, of shape (n_images, height, width) or (n_images, height, width, 3).
+#: Images of 8-bit pixels, of shape (n_images, height, width) or (n_images, height, width, 3).
 Pixels = NDArray[np.uint8]
 
-_SHEET_WIDTH, _SHEET_HEIGHT = 1024, 2048  # pixels, unless a single image is larger: what every browser decodes
-_GREY, _COLOUR = 0, 2  # as the format numbers them
+_SHEET_WIDTH, _SHEET_HEIGHT = 1024, 2048  # in pixels; every browser decodes sheets of this size
+_GREY, _COLOUR = 0, 2  # colour types of the PNG format
 
 
 @dataclass(frozen=True)
 class Sheets:
-    """Images of one size, row by row, from the top left, sheet after sheet.
+    """PNG files ("sheets") that hold images of one size, row by row from the top left, sheet after sheet.
 
     Attributes
     ----------
     columns : int
-        Images in a row.
+        Number of images in a row of a sheet.
     per_sheet : int
-        Images in a sheet; fewer in the last one.
+        Number of images in a sheet; the last sheet may have fewer.
     files : list of bytes
-        PNG.
+        Contents of the PNG files, one for each sheet.
     """
 
     columns: int
@@ -52,20 +52,21 @@ class Sheets:
 
     @property
     def n_bytes(self) -> int:
-        """Size of all files."""
+        """Total size of all files in bytes."""
         return sum(len(file) for file in self.files)
 
     def as_record(self) -> dict[str, Any]:
-        """Return what the page's script needs to find an image."""
+        """Return the files as data URIs, with the numbers that the script of the page needs to find an image."""
         return {"columns": self.columns, "perSheet": self.per_sheet, "files": [as_uri(file) for file in self.files]}
 
 
 def in_sheets(images: Pixels) -> Sheets:
-    """Return images in as few PNG files as browsers draw from quickly.
+    """Return images packed into a few PNG files, each small enough that browsers draw from it quickly.
 
     Parameters
     ----------
     images : array of uint8, of shape (n_images, height, width) or (n_images, height, width, 3)
+        Images in grey, or in red, green and blue.
 
     Returns
     -------
@@ -86,12 +87,12 @@ def in_sheets(images: Pixels) -> Sheets:
 
 
 def png(pixels: Pixels) -> bytes:
-    r"""Return a PNG file.
+    r"""Return an image as the contents of a PNG file.
 
     Parameters
     ----------
     pixels : array of uint8, of shape (height, width) or (height, width, 3)
-        Grey, or red, green and blue.
+        Image in grey, or in red, green and blue.
 
     Returns
     -------
@@ -108,7 +109,7 @@ def png(pixels: Pixels) -> bytes:
     """
     height, width = pixels.shape[:2]
     colour = _GREY if pixels.ndim == 2 else _COLOUR
-    lines = np.zeros((height, 1 + pixels[0].size), np.uint8)  # each begins with the number of its filter: 0, none
+    lines = np.zeros((height, 1 + pixels[0].size), np.uint8)  # each line starts with its filter type: 0, none
     lines[:, 1:] = pixels.reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b""))
@@ -119,29 +120,30 @@ def png(pixels: Pixels) -> bytes:
 
 
 def as_uri(file: bytes) -> str:
-    """Return a PNG file as the address of an image."""
+    """Return a PNG file as a data URI, which a page can use as the address of an image."""
     return f"data:image/png;base64,{b64encode(file).decode('ascii')}"
 
 
 def pixels_about_0(rows: FloatArray, image_shape: tuple[int, ...]) -> Pixels:
-    """Return rows as images in which 0 is mid-grey, and each one's largest absolute value is black or white."""
+    """Return rows as images in which 0 is mid-grey and the largest absolute value of each row is black or white."""
     largest = np.abs(rows).max(axis=1, keepdims=True)
     return _as_bytes(0.5 + 0.5 * rows / np.where(largest > 0, largest, 1), image_shape)
 
 
 def pixels_between(rows: FloatArray, scale: tuple[float, float], image_shape: tuple[int, ...]) -> Pixels:
-    """Return rows as images on a scale from black to white; what is beyond is black or white."""
+    """Return rows as images on a scale from black to white; values beyond the scale are clipped."""
     return _as_bytes(fractions_between(rows, *scale), image_shape)
 
 
 def fractions_between(values: FloatArray, low: ArrayLike, high: ArrayLike) -> FloatArray:
-    """Return how far numbers are on the way from `low` to `high`, in [0, 1]; what is beyond is at an end.
+    """Return (values − low) / (high − low), clipped to [0, 1].
 
-    Where `low` is `high`, the way is one of length 1. Nothing overflows, whatever the numbers are.
+    Where `high` is not larger than `low`, `low` + 1 takes its place. No finite input makes the computation overflow.
 
     Parameters
     ----------
     values, low, high : arrays that are broadcast together
+        Values, and the ends of the ranges that are mapped to 0 and 1.
 
     Examples
     --------

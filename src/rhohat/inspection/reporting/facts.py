@@ -1,4 +1,4 @@
-"""What is known about a model without looking at rows: what it is, how its fit went, its parameters."""
+"""Facts about a model that need no rows: its network, its steps and their parameters, and how its fits went."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = [
     "versions",
 ]
 
-_LONGEST = 300  # characters of a value
+_LONGEST = 300  # largest number of characters shown of a value
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a step, and whether it is another than the default."""
+    """A parameter of a step, and whether its value was chosen, which means that it is not the default."""
 
     name: str
     value: str
@@ -39,7 +39,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a model."""
+    """A step of a model, with its class and its parameters."""
 
     name: str
     kind: str
@@ -48,20 +48,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a fit went; a stack has one for each layer.
+    """How a fit went; a stack has one fit for each layer.
 
     Attributes
     ----------
     name : str
-        Which one; "" where there is only one.
+        Name of the fit; "" if there is only one.
     status, message : str
+        Reason why the solver ended: as a single word, and as a sentence.
     n_iter, n_evaluations : int
+        Number of iterations, and number of evaluations of J.
     curves : dict of str to list of float
-        J, its terms, and J on rows held out, where there were any.
+        J, its terms, and J on the rows held out, if there were any, over iterations.
     memory : str
-        The plan as text; "" where there is none.
+        Memory plan of the fit as text; "" if there is none.
     n_warm_up : int
-        Evaluations before, over some of the rows.
+        Number of evaluations on subsets of the rows during the warm-up before the fit.
     """
 
     name: str
@@ -75,7 +77,7 @@ class Fit:
 
 
 def steps_of(model: Any) -> list[Step]:
-    """Return the steps of a model, parameters that were chosen before those that were left as they are."""
+    """Return the steps of a model, each with the parameters that differ from their defaults first."""
     steps = model.steps if hasattr(model, "steps") else [("", model)]
     found = []
     for name, step in steps:
@@ -88,12 +90,12 @@ def steps_of(model: Any) -> list[Step]:
 
 
 def fits_of(estimator: BaseNetwork) -> list[Fit]:
-    """Return how the fits went that made an estimator, in order."""
+    """Return a record of each fit that produced an estimator, in order."""
     return [_fit(name, part) for name, part in estimator.fitted_parts()]
 
 
 def names_of_units(estimator: BaseNetwork) -> list[str] | None:
-    """Return what units stand for: classes, where the units are those of the output."""
+    """Return the names of the classes if the units are those of the output layer of a classifier, else None."""
     classes = getattr(estimator, "classes_", None)
     network = estimator.network_
     if classes is None or estimator.code_layer_ < network.n_layers or len(classes) != network.layer_sizes[-1]:
@@ -102,7 +104,7 @@ def names_of_units(estimator: BaseNetwork) -> list[str] | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that computed."""
+    """Return the versions of Python, rhohat and the libraries that it computes with."""
     names = ("rhohat", "numpy", "scipy", "scikit-learn")
     return {"Python": platform.python_version(), **{name: version(name) for name in names}}
 
@@ -137,7 +139,7 @@ def _fit(name: str, estimator: BaseNetwork) -> Fit:
 
 
 def network_of(model: Any) -> str:
-    """Return the sizes of the layers, and what their units are."""
+    """Return the sizes of the layers and the names of their activation functions, as text."""
     network = estimator_of(model).network_
     sizes = " → ".join(f"{size:,}" for size in network.layer_sizes)
     kinds: Sequence[str] = list(dict.fromkeys(activation.name for activation in network.activations))
@@ -145,7 +147,7 @@ def network_of(model: Any) -> str:
 
 
 def _without_folders(text: str) -> str:
-    """Return the text of a value in which paths have lost the folders before their last part."""
+    """Return the text of a value in which every quoted path is shortened to its last part."""
     return re.sub(r"""(['"])[^'"]*[/\\]([^'"/\\]+)[/\\]*\1""", r"\1\2\1", text)
 
 

@@ -1,4 +1,4 @@
-"""The figures at the top of the page: each a number, with its name and what it means in plain words."""
+"""The figures at the top of the page: numbers with their names and an explanation in plain words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Figure", "figures_of"]
 
 @dataclass(frozen=True)
 class Figure:
-    """A number with its name, and what it means in plain words."""
+    """A number with its name and an explanation in plain words."""
 
     name: str
     value: str
@@ -28,16 +28,18 @@ class Figure:
 def figures_of(
     measured: Measurements, units: Units, evaluated: Evaluation | None, target: float | None
 ) -> list[Figure]:
-    """Return the numbers that sum a model up.
+    """Return the figures that summarize a model.
 
     Parameters
     ----------
     measured : Measurements
+        Statistics of the measured rows.
     units : Units
+        Descriptions of the units.
     evaluated : Evaluation, or None
-        Where it was said what is to be predicted.
+        Evaluation on targets; None if no targets were given.
     target : float, or None
-        ρ, as an activation of the units.
+        Target ρ, converted to an activation of the units; None if there is no target.
     """
     return [
         *_of_predictions(evaluated),

@@ -1,7 +1,7 @@
-"""What rows say about a model: the figures, each unit's histogram, and the rows that activate it most; in two passes.
+"""Measurements of a model on rows: statistics, and for each unit a histogram and the rows that activate it most.
 
-Rows are read some at a time. Pass 1 finds the figures, the range of each unit's activations, and its top rows. Pass 2
-counts how often a unit's activations fall into each part of that range.
+Rows are read block by block, in two passes. Pass 1 computes the statistics, the range of the activations of each unit,
+and its top rows. Pass 2 counts how many activations of each unit fall into each part of that range.
 """
 
 from __future__ import annotations
@@ -22,27 +22,29 @@ from rhohat.inspection.reporting.drawing import fractions_between
 __all__ = ["Measurements", "TopRows", "measure", "runs_of_rows"]
 
 N_BINS = 24
-_N_RUNS = 64  # in which some of the rows are read, where not all are looked at
-_BYTES_AT_ONCE = 2**25  # of rows, or of activations
+_N_RUNS = 64  # number of runs in which rows are read if not all rows are measured
+_BYTES_AT_ONCE = 2**25  # size of a block of rows or of their activations, whichever is larger
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was found.
+    """Results of passing rows through a model.
 
     Attributes
     ----------
     rows : array of int, of shape (n_rows,)
-        Numbers of the rows that were looked at, ascending.
+        Numbers of the rows that were measured, ascending.
     activations : ActivationStatistics
+        Statistics of the activations of the units.
     reconstructions : ReconstructionStatistics, or None
-        None for models that do not reconstruct.
+        Statistics of the reconstructions; None for models that do not reconstruct rows.
     top : TopRows
+        Rows that activate each unit most.
     histograms : array of int, of shape (n_units, 24)
-        How many rows activate a unit to each of 24 equal parts of its range, from its smallest activation to its
-        largest. A unit that is always the same has all its rows in the first.
+        Number of rows whose activation of a unit lies in each of 24 equal parts of the range from the smallest to the
+        largest activation of the unit. For a unit with a constant activation, all rows are in the first part.
     rows_differ : bool
-        Whether any two of the rows are different.
+        Whether any two of the measured rows are different.
     """
 
     rows: NDArray[np.intp]
@@ -59,15 +61,17 @@ class TopRows:
     Parameters
     ----------
     n_units : int
+        Number of units.
     n_top : int
-        How many rows to keep for each.
+        Number of rows to keep for each unit.
 
     Attributes
     ----------
     rows : array of int, of shape (n_units, n_top)
-        Row numbers, that of the largest activation first, of equals the earlier row; −1 where there were fewer rows.
+        Row numbers, in descending order of activation; among equal activations, the earlier row comes first. Entries
+        are −1 if there were fewer rows.
     activations : array of shape (n_units, n_top), float64
-        −∞ where there were fewer rows.
+        Activations of these rows; −∞ if there were fewer rows.
 
     Examples
     --------
@@ -84,21 +88,22 @@ class TopRows:
         self.activations: FloatArray = np.full((n_units, n_top), -np.inf)
 
     def update(self, activations: FloatArray, first: int) -> None:
-        """Take in the activations of successive rows, which come after those seen before.
+        """Add the activations of successive rows, which must come after the rows seen before.
 
         Parameters
         ----------
         activations : array of shape (n_rows, n_units)
+            Activations of all units.
         first : int
-            The number of the first row.
+            Number of the first row of the block.
         """
         n_top = self.rows.shape[1]
-        # After a few blocks, most units have nothing among their top rows that a block could replace.
+        # After a few blocks, a new block changes the top rows of few units; only these units are updated.
         units = np.flatnonzero(activations.max(axis=0) > self.activations[:, -1])
         pool = np.concatenate([self.activations[units], activations.T[units]], axis=1)  # (n_units, n_top + n_rows)
         kept, each = self.rows[units], np.arange(len(units))
         for place in range(n_top):
-            # The first of equals wins: what was there before, then the earliest row.
+            # The first of equal activations wins: an earlier top row, then the earliest row of the block.
             winner = pool.argmax(axis=1)
             value = pool[each, winner]
             number = np.where(winner < n_top, kept[each, np.minimum(winner, n_top - 1)], first + winner - n_top)
@@ -110,19 +115,21 @@ class TopRows:
 def measure(
     estimator: BaseNetwork, source: RowSource, *, threshold: float, max_rows: int | None = None, n_top: int = 12
 ) -> Measurements:
-    """Pass rows through a model, twice.
+    """Measure a fitted estimator on rows, in two passes over the rows.
 
     Parameters
     ----------
     estimator : fitted estimator
+        Estimator to measure.
     source : RowSource
-        Rows as the estimator sees them.
+        Rows as the estimator sees them, after preprocessing.
     threshold : float
-        A unit is active on a row where its activation is above this.
+        A unit is active on a row if its activation is above this number.
     max_rows : int, default=None
-        Of more rows than that, so many are looked at, spread evenly over all.
+        Largest number of rows to measure. If there are more rows, a selection spread evenly over all rows is measured.
+        None measures all rows.
     n_top : int, default=12
-        Top rows kept of each unit.
+        Number of top rows to keep for each unit.
 
     Returns
     -------
@@ -148,9 +155,10 @@ def measure(
 
 
 def runs_of_rows(n_rows: int, most: int | None) -> list[tuple[int, int]]:
-    """Return which rows to look at, where not all are: runs of successive rows, spread evenly over all.
+    """Return runs (start, stop) of successive rows to measure: `most` rows in total, or all rows if it is None.
 
-    Single rows of a packed or a text file are slow to read; the first rows may be all of one kind.
+    The runs are spread evenly over all rows, because the first rows may all be of one kind. There are few runs, because
+    single rows of a compressed or a text file are slow to read.
 
     Examples
     --------
@@ -168,18 +176,18 @@ def runs_of_rows(n_rows: int, most: int | None) -> list[tuple[int, int]]:
 def _blocks(
     estimator: BaseNetwork, source: RowSource, runs: Sequence[tuple[int, int]], n_units: int
 ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
-    """Yield the number of a first row, some rows from there, and their activations."""
+    """Yield blocks of rows: the number of the first row, the rows, and their activations."""
     widest = max(source.shape[1], n_units) * source.dtype.itemsize
     at_once = int(np.clip(_BYTES_AT_ONCE // widest, 1, 8192))
     for begin, end in runs:
         for start in range(begin, end, at_once):
             rows = source.read(start, min(start + at_once, end))
-            # As a row source, for an array would be asked for the names of its columns.
+            # The rows are passed as a row source, because scikit-learn would warn that an array has no column names.
             yield start, rows, estimator.codes(open_rows(rows))
 
 
 def _count(codes: FloatArray, low: FloatArray, high: FloatArray) -> NDArray[np.intp]:
-    """Return how many rows are in each part of each unit's range, of shape (n_units, n_bins)."""
+    """Return the number of rows in each part of the range of each unit, of shape (n_units, n_bins)."""
     n_units = codes.shape[1]
     bins = (fractions_between(codes, low, high) * N_BINS).astype(np.intp)
     np.clip(bins, 0, N_BINS - 1, out=bins)  # the largest activation belongs to the last part

@@ -1,4 +1,4 @@
-"""The page: a template filled with what a model is and does, written as one file that needs no other."""
+"""The report as an HTML page: renders a template with the content about a model, as one self-contained file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows
 
 __all__ = ["report"]
 
-_MOST_BYTES = 9_500_000  # of a page, where fewer pictures of rows can make it so
+_MOST_BYTES = 9_500_000  # limit on the size of a page, for which images of rows are left out
 
 
 def report(
@@ -51,62 +51,67 @@ def report(
     n_reconstructions: int = 16,
     gabor: bool | None = None,
 ) -> str:
-    """Return one HTML page that shows what a model has learned, and write it to a file.
+    """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
-    The page holds everything that it needs, and works from a file without a network. It shows how the fit went, the
-    mean activations against their target, explained variance, L0 and dead units, reconstructions beside originals, and
-    all units, to be sorted and filtered; for each its maximal input, the rows that activate it most, its histogram,
-    and the units most similar to it.
+    The page contains everything that it needs, and works as a local file without a network. It shows how the fit went,
+    the mean activations and their target, explained variance, L0 and dead units, reconstructions beside the originals,
+    and all units, which the reader can sort and filter. For each unit it shows the maximal input, the rows that
+    activate the unit most, the histogram of its activations, and the units most similar to it.
 
     Parameters
     ----------
     model : fitted estimator, or Pipeline that ends in one
-        An autoencoder, a stack, or a supervised network, whose last hidden layer is shown.
+        An autoencoder, a stack of autoencoders, or a supervised network, of which the last hidden layer is shown.
     data : path, array, DataFrame, Dask array or RowSource
-        Rows as the model was fitted to: whatever `open_rows` opens. They are read some at a time, twice, and are shown
-        as the network sees them, after the model's preprocessing. A row source stays open.
+        Rows in the form that the model was fitted to: anything that `open_rows` opens. They are read twice, block by
+        block, and are shown as the network sees them, after the preprocessing of the model. A row source that is passed
+        in stays open.
     path : path, default=None
-        Where the page goes; an earlier file is replaced once the new one is complete. None writes no file.
+        Path of the file to write. An existing file is replaced once the new one is complete. None writes no file.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-        What a classifier or regressor is to predict; with it the page says how well it does. Others ignore it.
+        Targets of a classifier or regressor, for which the page then shows the score. Other models ignore y.
     image_shape : {"auto"}, tuple of int or None, default="auto"
-        In which rows are drawn: (height, width); in colour (height, width, 3), or (3, height, width) where all red
-        comes first, then all green, then all blue. None: as bars, one for each feature. "auto": the shape that the
-        rows have in `data`, or had in the fit. Where they were flat, features have no names, and there are 16 or more,
-        they are drawn as squares, in grey or as (height, width, 3).
+        Shape in which rows are drawn: (height, width) in grey; (height, width, 3) in colour; or (3, height, width) in
+        colour if the rows hold all red values first, then all green, then all blue ones. None: rows are drawn as bars,
+        one for each feature. "auto": the shape that the rows have in `data`, or had in the fit. If the rows were flat,
+        and there are 16 or more features without names, rows are drawn as squares where their number allows it, in grey
+        or as (height, width, 3).
     threshold : float, default=None
-        A unit is active where its activation is above this. None: see `rhohat.inspection.metrics.default_threshold`.
+        A unit is active on a row if its activation is above this number. None: the value that
+        `rhohat.inspection.metrics.default_threshold` returns.
     title : str, default=None
-        None makes one of the model and the data.
+        Title of the page. None makes a title from the names of the model and the data.
     max_rows : int, default=None
-        Of more rows than that, so many are looked at, spread evenly over all. None looks at all.
+        Largest number of rows to measure. If there are more rows, a selection spread evenly over all rows is measured.
+        None measures all rows.
     n_reconstructions : int, default=16
-        Rows shown beside their reconstructions.
+        Number of rows that are shown beside their reconstructions.
     gabor : bool, default=None
-        Whether the R² of the best Gabor function is found for every unit, of grey images: see `rhohat.gabor_fit`. It
-        takes a while: more, the larger the images. None: for images of at most 256 pixels and at most 256 units.
+        Whether to compute the R² of the best Gabor function for every unit, which is possible for grey images only: see
+        `rhohat.gabor_fit`. This takes a while, and longer for larger images. None: it is computed if images have at
+        most 256 pixels and there are at most 256 units.
 
     Returns
     -------
     str
-        The page.
+        The page as HTML.
 
     Raises
     ------
     ValueError
-        If the model is none of rhohat's, the rows have other columns than those of its fit or are not finite, or a
-        parameter is out of its range.
+        If the model is neither an estimator of rhohat nor a pipeline that ends in one, the columns of the rows are not
+        those of the fit, the rows are not finite, or a parameter is out of its range.
     NotFittedError
         If the model is not fitted.
     OSError
-        If the page cannot be written; before any work is done.
+        If the file cannot be written; this is checked before any work is done.
     MissingExtraError
         If Jinja2 is not installed.
 
     Notes
     -----
-    A page is at most 10 MB for 1,000
-    units of 28 × 28 pixels: of each unit, 12 rows are shown that activate it most, fewer where they would take more.
+    A page for 1,000 units of 28 × 28 pixels takes at most 10 MB. It shows the 12 rows that activate each unit most, or
+    fewer rows if 12 would make the page larger.
 
     Examples
     --------
@@ -149,7 +154,7 @@ def report(
 
 
 def _check(**counts: Any) -> None:
-    """Raise ValueError where a number of rows is none."""
+    """Raise ValueError if one of the given numbers of rows is not an integer in its range."""
     for name, count in counts.items():
         least = 0 if name == "n_reconstructions" else 1
         may_be_none = name == "max_rows"
@@ -167,7 +172,7 @@ def _title(estimator: BaseNetwork, name: str) -> str:
 
 
 def _render(jinja2: Any, content: Content) -> str:
-    """Return the page as text."""
+    """Return the page as HTML, with the record of units for its script inside."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -177,7 +182,7 @@ def _render(jinja2: Any, content: Content) -> str:
     environment.filters["unbroken"] = _unbroken
     folder = files("rhohat.inspection.reporting")
     template, style, script = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "page.js"))
-    # Nothing but this very style and this very script is allowed: not even a name that slipped through could run.
+    # Only this style sheet and this script are allowed, so that a script in an unescaped name would not run either.
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
         " base-uri 'none'; form-action 'none'"
@@ -190,41 +195,41 @@ def _render(jinja2: Any, content: Content) -> str:
 
 
 def as_json(record: dict[str, Any]) -> str:
-    r"""Return JSON that may stand within an HTML page: nothing in it ends the script element, or begins another.
+    r"""Return a record as JSON that is safe within the script element of an HTML page, which it cannot end.
 
     Examples
     --------
     >>> print(as_json({"name": "</script>"}))
     {"name":"\u003c/script\u003e"}
     """
-    text = json.dumps(record, separators=(",", ":"), allow_nan=False)  # ASCII: all else is escaped
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False)  # all characters beyond ASCII are escaped
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
 def _breakable(name: str) -> Any:
-    """Return a name as HTML, in which lines may be broken after each part of it."""
+    """Return a name as HTML in which a line may be broken after each underscore."""
     markup = import_extra("markupsafe", "app").Markup
     return markup("_<wbr>").join(name.split("_"))  # escapes the parts
 
 
 def _unbroken(text: str) -> Any:
-    """Return a text as HTML, in which no line is broken at the minus sign within a number."""
+    """Return a text as HTML in which no line is broken at a minus sign within a number."""
     markup = import_extra("markupsafe", "app").Markup
-    parts = re.split(r"(-?\d[\d.]*e-\d+)", text)  # every other one is a number
+    parts = re.split(r"(-?\d[\d.]*e-\d+)", text)  # every second part is a number
     number = markup('<span class="whole">{}</span>')
     return markup().join(number.format(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def _digest(text: str) -> str:
-    """Return what a security policy calls a text."""
+    """Return the SHA-256 digest of a text, as a content security policy expects it."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}"
 
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """Give a list that has what was warned of when the block ends; the warnings are given all the same."""
+    """Yield a list that holds the messages of all warnings of the block once it ends; they are issued again then."""
     remarks: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -236,12 +241,12 @@ def _listening() -> Iterator[list[str]]:
 
 @contextmanager
 def _writing(path: str | PathLike[str] | None) -> Iterator[Callable[[str], object]]:
-    """Give what writes a file, which is at its place when the block ends, whole; else nothing changes.
+    """Yield a function that writes text to a file, which replaces the file at `path` only if the block succeeds.
 
     Raises
     ------
     OSError
-        If a file cannot be written there; before the block is entered.
+        If no file can be written at `path`; raised before the block is entered.
     """
     if path is None:
         yield lambda text: None

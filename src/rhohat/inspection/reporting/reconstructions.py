@@ -1,4 +1,4 @@
-"""Rows beside what the model makes of them: as pictures, or feature by feature."""
+"""Rows beside their reconstructions, as images or feature by feature."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rhohat.inspection.reporting.shown_rows import ShownRows
 
 __all__ = ["Reconstruction", "reconstructions_of"]
 
-_MOST_FEATURES_OF_A_ROW = 16  # in a table of reconstructions
+_MOST_FEATURES_OF_A_ROW = 16  # largest number of features in a table of reconstructions
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A row and what the model makes of it: two pictures, or features with both values."""
+    """A row and its reconstruction: two images, or features with the values of both."""
 
     row: int
     error: float
@@ -31,7 +31,7 @@ class Reconstruction:
 
 
 def reconstructions_of(estimator: Any, shown: ShownRows, n_rows: int) -> list[Reconstruction]:
-    """Return reconstructions of so many rows, spread evenly over those looked at; none, if nothing reconstructs."""
+    """Return reconstructions of `n_rows` measured rows, spread evenly; none if the model is not an autoencoder."""
     if not isinstance(estimator, BaseAutoencoder) or n_rows == 0:
         return []
     numbers = shown.spread(n_rows)
@@ -57,12 +57,12 @@ def reconstructions_of(estimator: Any, shown: ShownRows, n_rows: int) -> list[Re
 def _compare(
     shown: ShownRows, number: int, row: FloatArray, made: FloatArray, error: float, span: tuple[FloatArray, FloatArray]
 ) -> Reconstruction:
-    """Return the features of a row and of its reconstruction, those that it misses most where there are many."""
+    """Return the features of a row and its reconstruction; of many features, those with the largest errors."""
     low, high = span
     chosen = np.arange(len(row))
     if len(row) > _MOST_FEATURES_OF_A_ROW:
         (first, last, ours, theirs), _ = in_safe_units(np.array([low, high, row, made]))
-        with np.errstate(divide="ignore"):  # logarithms, as a quotient might overflow
+        with np.errstate(divide="ignore"):  # logarithms, because a quotient might overflow
             missed = np.log2(np.abs(ours - theirs)) - np.log2(np.where(last > first, last - first, 1))
         chosen = np.sort(np.argsort(-missed, kind="stable")[:_MOST_FEATURES_OF_A_ROW])
     places = [100 * fractions_between(part, low, high) for part in (row, made)]

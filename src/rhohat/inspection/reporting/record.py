@@ -1,4 +1,4 @@
-"""What the page's script draws units from: their numbers, and pictures or features of what they look for."""
+"""Data from which the script of the page draws the units: numbers, and images or features of rows and inputs."""
 
 from __future__ import annotations
 
@@ -19,23 +19,26 @@ from rhohat.inspection.reporting.units import Units
 __all__ = ["MOST_TOP_ROWS", "UnitRecord"]
 
 MOST_TOP_ROWS, _FEWEST_TOP_ROWS = 12, 3
-_RAW_BYTES = 2**26  # of pictures of top rows, before they are packed
-_BYTES_OF_TOP_ROW = 16  # of its place and its activation, as text
-_MOST_BARS = 200  # features drawn of a unit, the strongest; all, where there are no more
-_NAMED_VALUES = 6  # features of a unit whose values in its top rows are told
+_RAW_BYTES = 2**26  # size of the images of top rows before compression
+_BYTES_OF_TOP_ROW = 16  # size of the row's place and activation as text
+_MOST_BARS = 200  # largest number of features drawn of a unit: the strongest ones
+_NAMED_VALUES = 6  # number of features of a unit whose values in its top rows are shown
 
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """All that the script knows of units, as JSON holds it.
+    """The data about units that the script of the page reads, in types that JSON can hold.
 
     Attributes
     ----------
     estimator : fitted estimator
-        Who has the units.
+        Estimator that has the units.
     measured : Measurements
+        Statistics of the measured rows.
     units : Units
+        Descriptions of the units.
     rows : ShownRows
+        Rows of which the page shows some.
     """
 
     estimator: Any
@@ -44,7 +47,7 @@ class UnitRecord:
     rows: ShownRows
 
     def numbers(self) -> dict[str, Any]:
-        """Return what the page's script says of units, by name: numbers, texts, lists and dicts."""
+        """Return the numbers and texts about units that the script shows, by name."""
         measured, units = self.measured, self.units
         statistics = measured.activations
         measures = [
@@ -68,12 +71,13 @@ class UnitRecord:
         }
 
     def pictures(self, most_bytes: int) -> dict[str, Any]:
-        """Return what the page's script draws units and rows from: images, or features and their numbers.
+        """Return the images of units and rows that the script draws, or else their features and values.
 
         Parameters
         ----------
         most_bytes : int
-            Of what is returned, as text. Of each unit, 12 top rows are shown, or fewer images, but no less than 3.
+            Largest size of the result as text. 12 top rows are shown for each unit; if images of 12 rows would be too
+            large, fewer are shown, but at least 3, even if these exceed the limit.
         """
         return self._bars() if self.rows.image_shape is None else self._images(self.rows.image_shape, most_bytes)
 
@@ -121,7 +125,7 @@ class UnitRecord:
         }
 
     def _top(self, numbers: NDArray[np.intp], n_top: int) -> dict[str, Any]:
-        """Return which rows activate each unit most, as places among the numbers given, and how much."""
+        """Return the top rows of each unit, as positions in the array `numbers`, and their activations."""
         n_top = min(n_top, len(self.measured.rows))
         rows, activations = self.measured.top.rows[:, :n_top], self.measured.top.activations[:, :n_top]
         return {"places": np.searchsorted(numbers, rows).tolist(), "activations": rounded(activations)}

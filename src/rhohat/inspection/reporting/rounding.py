@@ -1,4 +1,4 @@
-"""Numbers as the page tells them: short, as text or for its script."""
+"""Rounding of the numbers on the page, as text or for its script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["quantiles", "rounded", "show"]
 
 
 def show(value: float, digits: int = 4) -> str:
-    """Return a number as text that is read easily.
+    """Return a number as text that is easy to read.
 
     Examples
     --------
@@ -25,14 +25,14 @@ def show(value: float, digits: int = 4) -> str:
 
 
 def rounded(values: FloatArray) -> Any:
-    """Return numbers of four digits, in lists."""
+    """Return numbers as nested lists, rounded to four significant digits."""
     array = np.asarray(values, dtype=np.float64)
     short = np.array([float(f"{value:.4g}") for value in array.ravel()]).reshape(array.shape)
     largest = np.finfo(np.float64).max
-    return np.where(np.isfinite(array), short.clip(-largest, largest), short).tolist()  # it may be rounded to infinity
+    return np.where(np.isfinite(array), short.clip(-largest, largest), short).tolist()  # rounding may give infinity
 
 
 def quantiles(values: FloatArray, fractions: Sequence[float]) -> list[float]:
-    """Return quantiles of numbers of any size."""
+    """Return quantiles of numbers; large numbers do not overflow."""
     numbers, unit = in_safe_units(values)
     return [float(quantile) * unit for quantile in np.quantile(numbers, fractions)]

@@ -1,4 +1,4 @@
-"""Rows that the page shows: as pictures, or feature by feature."""
+"""Rows that the page shows, as images or feature by feature."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from rhohat.inspection.reporting.rounding import quantiles
 
 __all__ = ["ShownRows"]
 
-_SAMPLE = 256  # rows whose numbers say which are black and white
+_SAMPLE = 256  # number of rows that determine which values are drawn as black and white
 
 
 @dataclass(frozen=True)
 class ShownRows:
-    """Rows of a source, some of which are shown.
+    """Rows of a source, of which the page shows some.
 
     Attributes
     ----------
     source : RowSource
-        Rows as the network sees them.
+        Rows as the network sees them, after preprocessing.
     looked_at : array of int, of shape (n_rows,)
-        The numbers of those that the figures are of.
+        Numbers of the rows that were measured.
     image_shape : tuple of int, or None
-        In which they are drawn.
+        Shape in which rows are drawn as images; None if they are not images.
     names : list of str, or None
-        Of features.
+        Names of the features; None if they have none.
     """
 
     source: RowSource
@@ -41,34 +41,34 @@ class ShownRows:
     names: Sequence[str] | None
 
     def sample(self) -> FloatArray:
-        """Return some of the rows, whose numbers say what is small and what is large."""
+        """Return a sample of the measured rows, which shows what range the values have."""
         return self.source.take(self.spread(_SAMPLE))
 
     @cached
     def scale(self) -> tuple[float, float]:
-        """The numbers that are drawn as black and as white: nearly the smallest and the largest of some rows."""
+        """Values drawn as black and white: quantiles 0.005 and 0.995 of a sample of rows, or its extremes if equal."""
         sample = self.sample()
         low, high = quantiles(sample, [0.005, 0.995])
         return (low, high) if low < high else (float(sample.min()), float(sample.max()))
 
     def pixels_of(self, numbers: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return pictures of rows, by their numbers."""
+        """Return images of the rows with the given numbers."""
         at_once = self.source.rows_at_once
         parts = (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
         return np.concatenate([pixels_between(self.source.take(part), self.scale, shape) for part in parts])
 
     def feature_name(self, feature: int) -> str:
-        """Return a name for a feature, where it has none, its number."""
+        """Return the name of a feature, or its number as text if features have no names."""
         return f"feature {feature}" if self.names is None else self.names[feature]
 
     def numbers_found(self, rows: NDArray[np.intp]) -> list[int]:
-        """Return which rows these are of those that were found, before some were left out."""
+        """Return the numbers that rows had in the data before some rows were left out."""
         kept = self.source.kept
         numbers: list[int] = (rows if kept is None else kept[rows]).tolist()
         return numbers
 
     def spread(self, most: int) -> NDArray[np.intp]:
-        """Return numbers of so many rows, spread evenly over those looked at."""
+        """Return the numbers of at most `most` rows, spread evenly over the measured rows."""
         rows = self.looked_at
         n_rows = min(most, len(rows))
         return rows[np.arange(n_rows) * len(rows) // n_rows]

@@ -1,4 +1,4 @@
-"""What the units of a model are, without any rows: what each looks for, and which others look for the same."""
+"""Description of the units of a model from its weights alone: maximal inputs, norms, Gabor R², and similar units."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from rhohat.inspection.gabor import gabor_fit
 __all__ = ["Units", "describe_units", "most_similar"]
 
 N_SIMILAR = 6
-#: A Gabor fit takes about a tenth of a second. All units of a page get one, or none.
+#: A Gabor fit takes about a tenth of a second. A page has Gabor fits of all its units, or of none.
 MOST_UNITS_FITTED, MOST_PIXELS_FITTED = 256, 256
-_AT_ONCE = 512  # units that are compared with all
+_AT_ONCE = 512  # number of units that are compared with all units at a time
 
 
 @dataclass(frozen=True)
 class Units:
-    """The units whose activations are the features learned.
+    """Descriptions of the units whose activations are the learned features.
 
     Attributes
     ----------
     inputs : array of shape (n_units, n_features)
-        The input of norm 1 that activates each most.
+        Input of norm 1 that activates each unit most.
     norms : array of shape (n_units,)
-        Of the weights that come into each.
+        Norm of the incoming weights of each unit.
     gabor_r2 : array of shape (n_units,), or None
-        None where it was not computed.
+        R² of the best Gabor function for each unit; None if it was not computed.
     similar : array of int, of shape (n_units, n_similar)
-        The units whose inputs are most like a unit's, the most similar first.
+        For each unit, the units whose `inputs` are most similar to its own, the most similar unit first.
     cosines : array of shape (n_units, n_similar)
-        Of the angles between them.
+        Cosines of the angles between the `inputs` of each unit and of its similar units.
     """
 
     inputs: FloatArray
@@ -45,15 +45,17 @@ class Units:
 
 
 def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, *, gabor: bool | None = None) -> Units:
-    """Return what the units of a fitted estimator are.
+    """Return descriptions of the units of a fitted estimator.
 
     Parameters
     ----------
     estimator : fitted estimator
+        Estimator whose units are described.
     image_shape : tuple of int, or None
-        Of what it sees.
+        Shape of the rows as images; None if they are not images.
     gabor : bool, default=None
-        Whether Gabor functions are fitted, to grey images. None: where these are small, and there are few units.
+        Whether Gabor functions are fitted; this is done for grey images only. None: only if images have at most 256
+        pixels and there are at most 256 units.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, 
     inputs = np.asarray(estimator.maximal_inputs(), dtype=np.float64)
     n_units = len(inputs)
     incoming = estimator.coefs_[estimator.code_layer_ - 1]
-    # A unit of several linear pieces has a column for each of them, those of one piece side by side.
+    # A unit with several linear pieces has a weight column for each piece; columns are ordered by piece, then by unit.
     norms = np.linalg.norm(incoming.reshape(len(incoming), -1, n_units).astype(np.float64), axis=(0, 1))
     few = n_units <= MOST_UNITS_FITTED and inputs.shape[1] <= MOST_PIXELS_FITTED
     gabor_r2 = None
@@ -72,19 +74,22 @@ def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, 
 
 
 def most_similar(vectors: FloatArray, n_similar: int = N_SIMILAR) -> tuple[NDArray[np.intp], FloatArray]:
-    """Return which others are most like each vector, by the cosine of the angle between them.
+    """Return, for each vector, the other vectors that are most similar to it by the cosine of the angle.
 
     Parameters
     ----------
     vectors : array of shape (n_vectors, n_features)
-        A vector of zeros has the cosine 0 with any other.
+        Vectors to compare. A vector of zeros has cosine 0 with any other vector.
     n_similar : int, default=6
+        Number of similar vectors to return for each vector.
 
     Returns
     -------
     others : array of int, of shape (n_vectors, n_similar)
-        The most similar first. Fewer columns where there are not so many others.
+        Row numbers of the similar vectors, the most similar first. There are fewer columns if there are fewer other
+        vectors.
     cosines : array of shape (n_vectors, n_similar)
+        Cosines of the angles between each vector and its similar vectors.
 
     Examples
     --------
@@ -99,7 +104,7 @@ def most_similar(vectors: FloatArray, n_similar: int = N_SIMILAR) -> tuple[NDArr
     for start in range(0, n_vectors, _AT_ONCE):
         cosine = directions[start : start + _AT_ONCE] @ directions.T
         each = np.arange(len(cosine))
-        cosine[each, start + each] = -np.inf  # not itself
+        cosine[each, start + each] = -np.inf  # excludes the unit itself
         for place in range(n_similar):
             best = cosine.argmax(axis=1)
             others[start + each, place], cosines[start + each, place] = best, cosine[each, best]
