@@ -90,4 +90,4 @@ def iterate_with_scipy(
             callback=finish_iteration,
             options=dict(options),
         )
-    run.stop_as_stalled()  # if SciPy stops for any reason, the gradient still exceeds tol, or the run would have stopped
+    run.stop_as_stalled()  # whatever SciPy's reason is, the gradient exceeds tol, or the run would have stopped before
