@@ -1,4 +1,4 @@
-"""Who computes the sums over blocks of rows: threads of this process, or the workers of a Dask cluster."""
+"""Engines, which compute sums over blocks of rows, on threads of this process or on the workers of a Dask cluster."""
 
 from rhohat.engines.dask import DaskEngine
 from rhohat.engines.threads import ThreadEngine

@@ -1,11 +1,12 @@
-"""Keeping threads that share work on different cores.
+"""Assignment of threads that share work to different cores.
 
-A thread that waits for work sleeps for fractions of a millisecond, and Linux likes to wake it on the core of the thread
-that woke it. Two threads that take turns like that stay on one core for seconds, with the other core idle. So every
-thread of a sum is given cores of its own. Not one core each: with fewer threads than cores, the k-th thread may use
-every n-th core from the k-th on, so that the operating system can still make room for other processes.
+A thread that waits for work sleeps for fractions of a millisecond, and Linux tends to wake it on the core of the thread
+that woke it. Two threads that take turns like that stay on one core for seconds, while the other core is idle.
+Therefore every thread of a sum is given cores of its own. If there are n threads and more cores, the k-th thread may
+use every n-th core from the k-th on, so that the operating system can still make room for other processes.
 
-Where several threads sum at the same time, each for itself, nothing is dealt: all of them would get the same cores.
+If several threads compute separate sums at the same time, cores are not assigned, since all sums would get the same
+ones.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["Cores", "begin_in_child"]
 
 
 class _Own(threading.local):
-    """What a thread remembers of the cores that it might use before it was kept on some; None where it is not."""
+    """The cores that a thread was allowed to use before it was restricted; None if it is not restricted."""
 
     before: set[int] | None = None
 
@@ -28,20 +29,22 @@ _own = _Own()
 
 
 class Cores:
-    """The cores that this process may use, dealt out to workers.
+    """The cores that this process may use, divided among workers.
 
     Parameters
     ----------
     n_workers : int
+        Number of workers.
 
     Attributes
     ----------
     n_cores : int
-        How many there are, at least 1.
+        Number of cores that this process may use, at least 1.
 
     Notes
     -----
-    Nothing is dealt out where there are fewer cores than workers, or the operating system does not let a thread choose.
+    Cores are not divided if there is only one worker, if there are fewer cores than workers, or if the operating system
+    does not support the assignment of threads to cores.
     """
 
     def __init__(self, n_workers: int) -> None:
@@ -53,18 +56,18 @@ class Cores:
             self._dealt = [set(cores[worker::n_workers]) for worker in range(n_workers)]
 
     def keep(self, worker: int | None) -> None:
-        """Keep the calling thread, a helper, on the cores of a worker until it is told otherwise; None: on any."""
+        """Restrict the calling helper thread to the cores of a worker until the next call; None allows all cores."""
         if self._dealt:
             _own.before = self._all
             _move_to(self._all if worker is None else self._dealt[worker])
 
     @contextmanager
     def kept(self, worker: int) -> Iterator[None]:
-        """Keep the calling thread on the cores of a worker inside the `with` block."""
+        """Restrict the calling thread to the cores of a worker inside the `with` block."""
         if not self._dealt:
             yield
             return
-        outermost, before = _own.before, os.sched_getaffinity(0)  # the worker's already, in a sum within a sum
+        outermost, before = _own.before, os.sched_getaffinity(0)  # in a sum within a sum, these are the worker's
         try:
             _own.before = before if outermost is None else outermost
             _move_to(self._dealt[worker])
@@ -75,11 +78,11 @@ class Cores:
 
 
 def begin_in_child() -> None:
-    """Give the thread that is left in a forked child all the cores that it had."""
+    """Allow the only thread of a forked child to use all the cores that it could use before it was restricted."""
     if _own.before is not None:
         _move_to(_own.before)
 
 
 def _move_to(cores: set[int]) -> None:
-    with suppress(OSError):  # cores may have been taken away meanwhile: no reason to fail
+    with suppress(OSError):  # cores may have been taken away meanwhile, which is no reason to fail
         os.sched_setaffinity(0, cores)  # 0 is the calling thread, not the process

@@ -1,9 +1,9 @@
-"""Holding BLAS to one thread, while threads of our own share the work.
+"""Limiting BLAS to one thread while the engine's own threads share the work.
 
-The number of BLAS threads belongs to the process with some libraries, such as OpenBLAS: it is set to 1 when the first
-evaluation starts and set back when the last one ends, also where several estimators fit at the same time. With others,
-such as MKL or OpenBLAS on OpenMP, every thread has a number of its own, and every thread of a sum sets its own. Which
-it is, and whether a library did as it was told, is looked at each time and not assumed.
+In some libraries, such as OpenBLAS, the number of BLAS threads is a setting of the process. It is set to 1 when the
+first evaluation starts and set back when the last one ends, also if several estimators are fitted at the same time. In
+other libraries, such as MKL or OpenBLAS on OpenMP, every thread has a setting of its own, and every thread of a sum
+changes its own. Which of the two applies, and whether a library accepted the setting, is checked and not assumed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Library:
     Attributes
     ----------
     is_shared : bool or None
-        Whether its number of threads belongs to the process, not to each thread; None until that is known.
+        Whether the number of threads is a setting of the process and not of each thread; None until that is known.
     """
 
     def __init__(self, controller: Any) -> None:
@@ -43,21 +43,22 @@ class _Library:
 
     @property
     def count(self) -> int:
-        """Its number of threads, as the calling thread sees it."""
+        """The library's number of threads, as the calling thread sees it."""
         return int(self._controller.num_threads)
 
     def set_count(self, count: int) -> None:
-        """Set the number of threads, whoever did so before."""
+        """Set the number of threads, no matter which thread set it before."""
         controller = self._controller
-        # From version 3.8 on, threadpoolctl lets only the thread that was first set that of OpenBLAS. This is below.
+        # From version 3.8 on, threadpoolctl allows only the first thread that set OpenBLAS's number of threads to set
+        # it again. The method called here is below that check.
         getattr(controller, "_real_set_num_threads", controller.set_num_threads)(count)
         if self.count != count and hasattr(controller, "clear_controlling_thread"):
             controller.clear_controlling_thread(force=True)
             controller.set_num_threads(count)
-            controller.clear_controlling_thread(force=True)  # so that other threads may do so as before
+            controller.clear_controlling_thread(force=True)  # so that other threads may set it as before
 
     def lower(self) -> bool:
-        """Set the number of threads to 1; find out whose it is, if need be; return whether it took."""
+        """Set the number of threads to 1, determine `is_shared` if it is unknown, and return whether it was set."""
         found, elsewhere = self.count, 0
         if self.is_shared is None:
             elsewhere = _in_another_thread(lambda: self.count)
@@ -70,21 +71,22 @@ class _Library:
 
 
 class _Holder:
-    """Stands for one `with` block that holds BLAS."""
+    """Token of a `with` block that limits BLAS to one thread."""
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
 
 
 class _Own(threading.local):
-    """What each thread has for itself.
+    """Data of each thread.
 
     Attributes
     ----------
     counts_before : dict of _Library to int
-        Of the libraries whose number of threads is its own, while it holds them.
+        Original numbers of threads of the libraries where every thread has a setting of its own, while this thread
+        limits them.
     newest : weak reference to _Holder, or None
-        Its `with` block that began last.
+        The `with` block of this thread that began last.
     """
 
     newest: weakref.ref[_Holder] | None = None
@@ -96,26 +98,26 @@ class _Own(threading.local):
 class _BlasThreads:
     """The number of threads of the BLAS libraries in this process.
 
-    Ctrl-C may strike at any point of what follows. So the counts to go back to are stored before anything is changed,
-    and holders are known by weak references: one whose exit was cut short is forgotten with its frame, and the next
-    call puts right what it left.
+    Ctrl-C may interrupt the methods at any point. Therefore the original counts are stored before anything is changed,
+    and holders are referenced weakly: a holder whose exit was interrupted disappears with its frame, and the next call
+    restores what the holder left changed.
 
-    Others may set the count, too: threadpoolctl in another thread, say. Every hold looks again, and what it finds in
-    the place of 1 is what BLAS is set back to.
+    Other code may set the count, too, for example threadpoolctl in another thread. Every hold checks the count again.
+    If a hold finds a count other than 1, BLAS is later set back to that count.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._libraries: list[_Library] | None = None
         self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
-        self._n_threads = 0  # that hold BLAS
-        self._counts_before: dict[_Library, int] = {}  # while the libraries are held
+        self._n_threads = 0  # number of threads that hold BLAS
+        self._counts_before: dict[_Library, int] = {}  # original counts, while the libraries are held
         self._own = _Own()
-        self._refused: str | None = None  # the library that did not do as it was told
+        self._refused: str | None = None  # name of a library that could not be set to one thread
         self._warned = False
 
     def thread_count(self) -> int:
-        """Return the most threads that a BLAS would use here if it were not held; 0 where no BLAS is known."""
+        """Return the largest number of threads that a BLAS library would use if not limited; 0 without a BLAS."""
         with held_off(), self._lock:
             self._settle()
             before = self._counts_before | self._own.counts_before
@@ -124,12 +126,12 @@ class _BlasThreads:
 
     @contextmanager
     def one_thread(self) -> Iterator[int]:
-        """Hold BLAS to one thread inside the `with` block.
+        """Limit BLAS to one thread inside the `with` block.
 
         Yields
         ------
         int
-            How many threads of this process do so at the moment, at least 1.
+            Number of threads of this process that limit BLAS at the moment, at least 1.
         """
         holder = _Holder()
         try:
@@ -147,13 +149,13 @@ class _BlasThreads:
                 self._settle()
 
     def one_thread_for_a_sum(self) -> AbstractContextManager[int]:
-        """Return what `one_thread` does, for a `with` block inside of which the thread ends no other one.
+        """Return a context manager like `one_thread`, for a `with` block within which no other such block ends.
 
-        Where the calling thread holds BLAS already, it takes no lock, unless somebody else set BLAS meanwhile. So
+        If the calling thread limits BLAS already, no lock is taken, unless other code has set BLAS meanwhile. So
         threads whose sums are short do not wait for one another.
         """
         newest = self._own.newest
-        if newest is None or newest() not in self._holders:  # a traceback may keep one that has ended
+        if newest is None or newest() not in self._holders:  # a traceback may keep a holder alive that has ended
             return self.one_thread()
         for library in self._libraries or ():
             if library.count != 1:
@@ -163,21 +165,22 @@ class _BlasThreads:
         return nullcontext(self._n_threads)
 
     def hold_for_good(self) -> None:
-        """Hold BLAS to one thread in the calling thread, a helper of one that holds it, for as long as it lives."""
+        """Limit BLAS to one thread in the calling helper thread, for as long as that thread lives."""
         with held_off(), self._lock:
-            self._hold([library for library in self._found() if not library.is_shared])  # else the other one holds it
+            # The thread that the helper works for limits the libraries whose setting belongs to the process.
+            self._hold([library for library in self._found() if not library.is_shared])
             self._own.counts_before.clear()
             self._settle()
 
     def begin_in_child(self) -> None:
-        """Forget the threads that a forked child does not have, and set BLAS back if only they held it."""
+        """Forget the threads that do not exist in a forked child, and set BLAS back if only they limited it."""
         self._lock = threading.Lock()
         thread = threading.get_ident()
         self._holders = weakref.WeakSet(holder for holder in self._holders if holder.thread == thread)
         self._settle()
 
     def _hold(self, libraries: Sequence[_Library]) -> None:
-        """Set to 1 what is not."""
+        """Set the number of threads of libraries to 1 where it is not 1, and store the original number."""
         for library in libraries:
             count = library.count
             if count == 1:
@@ -185,12 +188,12 @@ class _BlasThreads:
             (self._own.counts_before if library.is_shared is False else self._counts_before)[library] = count
             if not library.lower():
                 self._refused = library.name
-            if library.is_shared is False:  # which may be known only now
+            if library.is_shared is False:  # this may have become known only in `lower`
                 self._own.counts_before[library] = count
                 self._counts_before.pop(library, None)
 
     def _settle(self) -> None:
-        """Set back what nobody holds any more, unless somebody else did so."""
+        """Set back the libraries that no thread limits any more, unless other code has set them."""
         threads = {holder.thread for holder in self._holders}
         self._n_threads = len(threads)
         if not threads:
@@ -206,13 +209,13 @@ class _BlasThreads:
             del counts[library]
 
     def _found(self) -> list[_Library]:
-        if self._libraries is None:  # looking for them takes milliseconds, so it is done once
+        if self._libraries is None:  # the search takes milliseconds, so it is done once
             controllers = ThreadpoolController().select(user_api="blas").lib_controllers
             self._libraries = [_Library(found) for found in controllers if found.num_threads is not None]
         return self._libraries
 
     def _warn(self) -> None:
-        """Say once that BLAS could not be held."""
+        """Warn, only once, that BLAS could not be limited to one thread."""
         if self._refused is None or self._warned:
             return
         self._warned = True
@@ -226,7 +229,7 @@ class _BlasThreads:
 
 
 def _in_another_thread(function: Callable[[], _T]) -> _T:
-    """Return what a function returns in a new thread, which has set nothing."""
+    """Return the result of a function called in a new thread, which has changed no settings."""
     results: list[_T] = []
     thread = threading.Thread(target=lambda: results.append(function()), name="rhohat", daemon=True)
     thread.start()

@@ -1,7 +1,8 @@
-"""Sums over blocks of rows on the threads of this process.
+"""The engine that computes sums over blocks of rows on threads of this process.
 
-Each thread takes the next block, works on it with BLAS held to one thread, and hands the block's sums in. They
-are added in block order, whoever is ready first, so the result has the same bits for any number of threads.
+Each thread takes the next block, computes the block's sums with BLAS limited to one thread, and delivers them. The sums
+are added in the order of the blocks, not in the order in which they are finished, so the result has the same bits for
+any number of threads.
 """
 
 from __future__ import annotations
@@ -26,27 +27,28 @@ from rhohat.engines.blas import BLAS
 
 __all__ = ["ThreadEngine", "thread_count"]
 
-_Task: TypeAlias = "tuple[_OrderedSum, int, bool]"  # a sum, the worker to be in it, and whether the cores are its own
+_Task: TypeAlias = "tuple[_OrderedSum, int, bool]"  # a sum, the worker index in it, whether no other sum runs
 
 
 def thread_count(n_jobs: int | None) -> int:
-    """Return how many threads `n_jobs` stands for.
+    """Return the number of threads that a value of `n_jobs` means.
 
     Parameters
     ----------
     n_jobs : int or None
-        None: as many as BLAS would use, which is every core that this process may use unless an environment
-        variable or `threadpoolctl` says less. −1: every core; −2: all but one; and so on.
+        Number of threads. None means as many as BLAS would use, which is one for every core that this process may use
+        unless an environment variable or `threadpoolctl` sets a lower number. −1 means all cores, −2 all but one, and
+        so on.
 
     Returns
     -------
     int
-        At least 1.
+        Number of threads, at least 1.
 
     Raises
     ------
     ValueError
-        If it is 0.
+        If `n_jobs` is 0.
     """
     if n_jobs is None:
         return BLAS.thread_count() or cpu_count()
@@ -56,18 +58,18 @@ def thread_count(n_jobs: int | None) -> int:
 
 
 class ThreadEngine:
-    """Computes sums over blocks of rows on threads.
+    """Engine that computes sums over blocks of rows on threads of this process.
 
     Parameters
     ----------
     n_jobs : int, default=None
-        Number of threads; see `thread_count`. It changes the speed, never a bit of the result.
+        Number of threads; see `thread_count`. It affects the speed, but no bit of the result.
 
     Attributes
     ----------
     n_workers : int
-        Most threads that a sum takes, the caller's included. Where other threads of the process sum as well, each sum
-        takes its part of the cores, and one thread at least.
+        Maximum number of threads that work on a sum, including the calling thread. If other threads of the process
+        compute sums at the same time, the cores are divided among the sums, and each sum uses at least one thread.
 
     Examples
     --------
@@ -90,10 +92,11 @@ class ThreadEngine:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Hold BLAS to one thread for as long as the `with` block lasts, not only during each sum.
+        """Limit BLAS to one thread for the whole `with` block, not only during each sum.
 
-        A loop of many sums runs in a session: between sums, BLAS threads that are woken and put back to sleep
-        would compete with the engine's own for the cores. What a sum needs to write into is kept for the next one.
+        A loop of many sums should run in a session. Otherwise BLAS threads would be woken and put back to sleep between
+        the sums, and would compete with the engine's own threads for the cores. In a session, the arrays for the sums
+        of blocks are kept from one sum to the next.
         """
         with BLAS.one_thread():
             try:
@@ -111,17 +114,19 @@ class ThreadEngine:
         n_sums: int,
         dtype: DTypeLike,
     ) -> FloatArray:
-        """Return Σ over blocks of what `function` writes, added in block order.
+        """Return the sums that `function` computes for each block of rows, added over all blocks in their order.
 
         Parameters
         ----------
         function : callable(rows, worker, sums)
-            Works on a block of rows and overwrites `sums`, of shape (n_sums,), with the block's sums. `worker` is an
-            index below min(n_workers, number of blocks) that no other running call has.
+            Function that processes a block of rows and overwrites `sums`, of shape (n_sums,), with the block's sums.
+            `worker` is an index below min(n_workers, number of blocks) that no other call running at the time has.
         blocks : sequence of slices
+            The blocks of rows.
         n_sums : int
+            Number of sums.
         dtype : dtype-like
-            Of `sums`.
+            Data type of `sums`.
 
         Returns
         -------
@@ -130,7 +135,8 @@ class ThreadEngine:
         Raises
         ------
         Exception
-            The first that a call of `function` raised. It and KeyboardInterrupt leave once every thread is idle.
+            The first exception that a call of `function` raised. It, or KeyboardInterrupt, is raised only after all
+            threads have become idle.
         """
         in_session = self._n_sessions > 0
         with BLAS.one_thread_for_a_sum() as n_callers:
@@ -144,7 +150,7 @@ class ThreadEngine:
                     job.work(0)
                 else:
                     self._work_together(job, n_workers, alone=n_callers == 1)
-            except BaseException:  # Ctrl-C among them: leave no thread at work behind
+            except BaseException:  # including KeyboardInterrupt; no thread may be left working
                 job.stop()
                 job.wait()
                 raise
@@ -155,28 +161,30 @@ class ThreadEngine:
         return job.total
 
     def for_each(self, function: Callable[[slice, int], None], parts: Sequence[slice]) -> None:
-        """Call a function for parts of something, in no particular order; it writes where nobody else does.
+        """Call a function for each of the parts, in no particular order, on the threads of the engine.
 
         Parameters
         ----------
         function : callable(part, worker)
-            `worker` as for `sum_blocks`.
+            Function that processes a part. It must write only to memory that no other call writes to. `worker` is an
+            index as in `sum_blocks`.
         parts : sequence of slices
+            The parts.
 
         Raises
         ------
         Exception
-            As `sum_blocks` does.
+            The first exception that a call of `function` raised, as in `sum_blocks`.
         """
         self.sum_blocks(lambda part, worker, _: function(part, worker), parts, 0, np.float64)
 
     def _take_buffers(self, n_sums: int, dtype: np.dtype[Any], n_buffers: int) -> list[FloatArray]:
-        """Return arrays for the sums of blocks: those that an earlier sum of the session left, if any."""
+        """Return arrays for the sums of blocks, reusing those that an earlier sum of the session left."""
         buffers = self._buffers.pop((n_sums, dtype), [])
         return buffers[:n_buffers] + [empty_aligned((n_sums,), dtype) for _ in range(n_buffers - len(buffers))]
 
     def _work_together(self, job: _OrderedSum, n_workers: int, alone: bool) -> None:
-        """Work on a sum with other threads; on cores of its own, where no other sum is at work."""
+        """Compute a sum with helper threads; if no other sum is running, keep each thread on cores of its own."""
         self._start_threads(n_workers - 1)
         for worker in range(1, n_workers):
             self._tasks.put((job, worker, alone))
@@ -185,7 +193,7 @@ class ThreadEngine:
             job.wait()
 
     def _start_threads(self, n_threads: int) -> None:
-        """Start threads until there are so many; they serve this engine until it is garbage."""
+        """Start helper threads until there are `n_threads`; they run until this engine is garbage collected."""
         if os.getpid() != self._process:  # threads do not survive a fork
             self._tasks, self._n_threads, self._process = SimpleQueue(), 0, os.getpid()
         while self._n_threads < n_threads:
@@ -196,7 +204,7 @@ class ThreadEngine:
 
 
 def _serve(tasks: SimpleQueue[_Task | None], cores: Cores, thread: int) -> None:
-    """Work on tasks until there comes None."""
+    """Work on tasks from the queue until it yields None; this is what a helper thread runs."""
     kept = None
     BLAS.hold_for_good()
     while (task := tasks.get()) is not None:
@@ -209,13 +217,14 @@ def _serve(tasks: SimpleQueue[_Task | None], cores: Cores, thread: int) -> None:
 
 
 class _OrderedSum:
-    """One sum over blocks: hands out blocks, takes their sums in, adds them in order.
+    """A sum over blocks, which assigns blocks to threads, receives their sums, and adds these in order.
 
-    A thread that is ahead of its turn leaves its sums and takes another buffer, so that it need not wait. It is given
-    two buffers a thread: memory stays a multiple of n_sums, however many blocks there are.
+    A thread that finishes a block before its turn leaves the sums here and takes another buffer, so that it need not
+    wait. There are two buffers per thread, so memory stays a multiple of n_sums for any number of blocks.
 
-    Ctrl-C may strike the calling thread between any two steps. So it uses plain locks and `SimpleQueue`, which are
-    taken in one step; the standard library's conditions, events and futures are not, and lose their locks.
+    Ctrl-C may interrupt the calling thread between any two steps. Therefore this class uses plain locks and
+    `SimpleQueue`, which are acquired in one step. Conditions, events and futures of the standard library are not, and
+    an interrupt could lose their locks.
     """
 
     def __init__(
@@ -227,42 +236,43 @@ class _OrderedSum:
         n_workers: int,
     ) -> None:
         self.total: FloatArray = np.zeros(n_sums)
-        self.failure: BaseException | None = None  # of a helper
+        self.failure: BaseException | None = None  # exception that a helper raised
         self._function = function
         self._blocks = blocks
         self._n_workers = n_workers
-        self._lock = threading.Lock()  # guards what follows
-        self._next_block = 0  # the next to be handed out
-        self._turn = 0  # the next to be added
-        self._early: dict[int, FloatArray] = {}  # sums that wait for their turn
-        self._helpers: set[int] = set()  # the workers at work, but for the caller
-        self._process: int | None = None  # where helpers are at work
+        self._lock = threading.Lock()  # guards the following attributes
+        self._next_block = 0  # index of the next block to be assigned
+        self._turn = 0  # index of the next block whose sums are to be added
+        self._early: dict[int, FloatArray] = {}  # sums that wait for their turn, by index of the block
+        self._helpers: set[int] = set()  # indices of the workers that are running, without the caller
+        self._process: int | None = None  # identifier of the process in which helpers are running
         self._stopped = False
         self._left: SimpleQueue[None] = SimpleQueue()  # an item for every helper that has left
-        self._free: SimpleQueue[FloatArray | None] = SimpleQueue()  # buffers; None wakes who waits when stopped
+        self._free: SimpleQueue[FloatArray | None] = SimpleQueue()  # free buffers; None wakes a thread at a stop
         for buffer in buffers:
             self._free.put(buffer)
 
     def work(self, worker: int) -> None:
         """Work on blocks until none is left or the sum is stopped."""
         forks_held_off = held_off()
-        # Overflow and NaN show in the sums, where whoever asked for them judges them once, not thread by thread.
+        # Overflow and NaN are visible in the sums, so the caller checks these once instead of every thread warning.
         with np.errstate(all="ignore"):
-            # A buffer first, then a block: so whoever has the block whose turn it is never waits for a buffer.
+            # A thread takes a buffer before it takes a block, so the thread with the block whose turn it is never waits
+            # for a buffer.
             while (sums := self._free.get()) is not None:
                 give_way()
-                with forks_held_off:  # so a fork finds no thread within a block, but the one that forks
+                with forks_held_off:  # so at a fork, no thread is within a block, except possibly the one that forks
                     with self._lock:
                         index = self._next_block
                         if self._finished():
-                            self._free.put(sums)  # for the next who waits
+                            self._free.put(sums)  # for the next waiting thread
                             return
                         self._next_block += 1
                     self._function(self._blocks[index], worker, sums)
                     self._hand_in(index, sums)
 
     def work_as_helper(self, worker: int) -> None:
-        """Work beside the caller, who learns of a failure from `failure` and of the end from `wait`."""
+        """Work in a helper thread; the caller finds an exception in `failure` and waits for the end with `wait`."""
         with self._lock:
             if self._finished():
                 return
@@ -278,16 +288,17 @@ class _OrderedSum:
         self._left.put(None)
 
     def stop(self) -> None:
-        """Let every thread leave after the block that it is working on."""
+        """Make every thread leave after the block that it is working on."""
         with self._lock:
             self._stopped = True
         for _ in range(self._n_workers):
             self._free.put(None)
 
     def wait(self) -> None:
-        """Wait until no helper is at work. None begins any more once all blocks are out or the sum is stopped.
+        """Wait until no helper is running.
 
-        A child that was forked within a block has no helpers, and the blocks that are left are the caller's.
+        Once all blocks are assigned or the sum is stopped, no helper begins any more. A child process that was forked
+        within a block has no helpers, and the calling thread does the remaining blocks.
         """
         while self._helpers and os.getpid() == self._process:
             self._left.get()
@@ -305,7 +316,7 @@ class _OrderedSum:
 
 
 def _begin_in_child() -> None:
-    """Put right, in a forked child, what threads that are not there have left; all cores first, for those of BLAS."""
+    """Restore cores and BLAS threads in a forked child, where other threads no longer exist; the cores come first."""
     affinity.begin_in_child()
     BLAS.begin_in_child()
 

@@ -1,4 +1,4 @@
-"""Solvers: a callable and a start in, the minimiser and a record out. They know nothing of networks or data."""
+"""Solvers, which minimise a callable from a starting point; they know nothing of networks or data."""
 
 from rhohat.solvers.adam import Adam
 from rhohat.solvers.base import FullBatchSolver, Solver
@@ -69,6 +69,7 @@ def as_solver(solver: str | Solver) -> Solver:
     Parameters
     ----------
     solver : str or Solver
+        A name in `SOLVERS`, or a solver.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Wording and bounds of the settings that several solvers have."""
+"""Checks of the settings that several solvers share."""
 
 from __future__ import annotations
 

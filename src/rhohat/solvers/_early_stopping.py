@@ -1,4 +1,4 @@
-"""Early stopping of solvers by mini-batches, by the cost on rows that are held out."""
+"""Early stopping of mini-batch solvers, based on the cost on held-out rows."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["EarlyStopping"]
 
 
 class EarlyStopping:
-    """Keeps the iterate of the lowest cost on the rows held out, and knows when to give up."""
+    """Early stopping, which keeps the iterate of lowest cost on the held-out rows and decides when to stop."""
 
     def __init__(self, run: Run, patience: int) -> None:
         self._run, self._patience = run, patience
         self.best, self.lowest, self._best_epoch = run.point, np.inf, 0
 
     def add_to(self, state: RunState) -> None:
-        """Save what it knows."""
+        """Save the best iterate, its cost and its epoch in a state."""
         self.best.add_to(state, "best")
         state.record.update(lowest=self.lowest, best_epoch=self._best_epoch)
 
     def restore(self, state: RunState) -> None:
-        """Take over what was saved."""
+        """Restore from a state what `add_to` saved."""
         self.best = Point.from_state(state, "best")
         self.lowest, self._best_epoch = state.record["lowest"], state.record["best_epoch"]
 
     def validate(self, point: Point) -> None:
-        """Compare an iterate that is about to be accepted with the best one."""
+        """Evaluate an iterate on the held-out rows before it is accepted, and keep it if it is the best so far."""
         cost = self._cost(point.theta)
         if not np.isfinite(cost):
             self._run.stop_as_not_finite("The cost on the rows held out")
@@ -43,14 +43,14 @@ class EarlyStopping:
         return float(self._run.objective.validate(theta))
 
     def choose(self) -> None:
-        """Have the run return the best iterate; of one that has diverged, the start was not compared so far."""
+        """Make the run return the best iterate; if the run has diverged, compare it with the lowest-cost θ first."""
         lowest = self._run.lowest
         start = lowest.theta if lowest is not None and self._run.keeps_lowest else None
         if start is None or not self._cost(start) < self.lowest:
             self._run.keep(self.best)
 
     def check(self) -> None:
-        """Stop where the accepted iterate was the last to wait for."""
+        """Stop if the best iterate is at least `patience` epochs old."""
         if self._run.n_iter - self._best_epoch >= self._patience:
             self._run.stop_if_diverged()
             raise Stop(

@@ -1,4 +1,4 @@
-"""What solvers by mini-batches sum up over the batches of an epoch."""
+"""Sums over the mini-batches of an epoch."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ __all__ = ["EpochSums"]
 
 @dataclass
 class EpochSums:
-    """What an epoch has summed up over its batches so far.
+    """Sums over the mini-batches that an epoch has processed so far.
 
     Attributes
     ----------
     n_batches, n_rows : int
+        Numbers of batches and rows processed.
     rows_of_last : int
-        The gradients' sum is in units of so many rows: most batches are added as they are.
+        Number of rows of the last batch, which is the unit of the sum of gradients: that sum times this number is the
+        sum weighted by rows. So gradients of batches of equal size are added without scaling.
     value : float
-        Of J, times rows.
+        Sum of J times the number of rows, over the batches.
     terms : dict of str to float
-        Likewise.
+        The same sum for each term of J.
     first : float
         J of the first batch.
     """
@@ -35,16 +37,16 @@ class EpochSums:
 
     @property
     def mean(self) -> float:
-        """J, mean over rows; infinite where not even the first batch has one."""
+        """Mean of J over rows; infinity if no batch has been added."""
         return self.value / self.n_rows if self.n_rows else np.inf
 
     @property
     def mean_terms(self) -> dict[str, float]:
-        """The terms of J, mean over rows."""
+        """Means over rows of the terms of J."""
         return {name: term / self.n_rows for name, term in self.terms.items()}
 
     def add(self, n_rows: int, value: float, terms: dict[str, float]) -> None:
-        """Add a batch."""
+        """Add the value and terms of a batch, weighted by its number of rows."""
         if self.n_batches == 0:
             self.first = value
         self.n_batches += 1

@@ -1,4 +1,4 @@
-"""Holding Ctrl-C back while something is half done."""
+"""Deferral of Ctrl-C while a state is being changed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["HeldInterrupts", "interrupts_held"]
 
 
 class HeldInterrupts:
-    """Remembers that Ctrl-C was pressed, until it is released."""
+    """Signal handler that remembers that Ctrl-C was pressed, until `release` is called."""
 
     def __init__(self) -> None:
         self._pressed = False
 
     def press(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal; the second one does not wait."""
+        """Remember a signal, or raise KeyboardInterrupt at once if one is remembered already."""
         if self._pressed:
             raise KeyboardInterrupt
         self._pressed = True
 
     def release(self) -> None:
-        """Raise KeyboardInterrupt, if Ctrl-C was pressed meanwhile."""
+        """Raise KeyboardInterrupt if Ctrl-C was pressed since the last call."""
         if self._pressed:
             self._pressed = False
             raise KeyboardInterrupt
@@ -33,9 +33,10 @@ class HeldInterrupts:
 
 @contextmanager
 def interrupts_held() -> Iterator[HeldInterrupts]:
-    """Hold Ctrl-C back inside the `with` block, but where its `release` is called, and until the end.
+    """Defer Ctrl-C inside the `with` block until `release` is called or the block ends.
 
-    Only where Ctrl-C raises KeyboardInterrupt, in the main thread: whoever handles it otherwise keeps doing so.
+    This takes effect only in the main thread, and only if Ctrl-C raises KeyboardInterrupt there; other signal handlers
+    stay in place.
     """
     held = HeldInterrupts()
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -51,7 +52,7 @@ def interrupts_held() -> Iterator[HeldInterrupts]:
 
 
 def _begin_in_child() -> None:
-    """Let Ctrl-C through in a forked child, where nobody may be left who would release it."""
+    """Restore the default handling of Ctrl-C in a forked child, where no thread may be left to release it."""
     if isinstance(getattr(signal.getsignal(signal.SIGINT), "__self__", None), HeldInterrupts):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""SciPy's optimisers behind the rules of a run."""
+"""Use of SciPy's optimisers under the stopping rules of a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rhohat.solvers.run import Point, Run
 
 __all__ = ["NO_LIMIT", "iterate_with_scipy"]
 
-NO_LIMIT = 2**31 - 1  # SciPy's own limits are not used: the run has one rule for every solver
+NO_LIMIT = 2**31 - 1  # SciPy's own limits are not used, since the run applies the same rules to every solver
 
-_LARGEST_EXPONENT = 200  # of a component of a gradient, base 2
-_MOST_REFUSALS = 10  # points in a row that are not finite, each ten times nearer than the one before
+_LARGEST_EXPONENT = 200  # largest binary exponent of a component of the gradient that SciPy is given
+_MOST_REFUSALS = 10  # maximum number of successive points that are not finite, each ten times nearer than the last
 
 
 def iterate_with_scipy(
@@ -26,17 +26,17 @@ def iterate_with_scipy(
     options: Mapping[str, Any],
     hessp: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
 ) -> NoReturn:
-    """Move from the run's point on with a method of `scipy.optimize.minimize`, until one of the two stops.
+    """Iterate from the run's point with a method of `scipy.optimize.minimize`, until the run or SciPy stops.
 
     Parameters
     ----------
     run : Run
     method : str
-        One that takes a gradient and calls back after every iteration.
+        A method that takes a gradient and calls back after every iteration.
     options : mapping
-        SciPy's options for the method; those that make it stop by itself are best switched off.
+        SciPy's options for the method; SciPy's own stopping criteria should be switched off.
     hessp : callable, default=None
-        (θ, v) → ∇²J(θ) v, for methods that use it.
+        Function (θ, v) → ∇²J(θ) v, for methods that use it.
 
     Raises
     ------
@@ -45,18 +45,18 @@ def iterate_with_scipy(
 
     Notes
     -----
-    The methods have no notion of a cost that is not finite. Where a trial point has none, they are shown the parabola
-    that has J and the slope of the current iterate and its minimum at a tenth of the step:
-    J + 4 |∇J·s| with the gradient −9 ∇J. A line search goes to that minimum, and a trust region shrinks. Such a point
-    never becomes an iterate, and ten of them in a row end the run.
+    The methods cannot handle a cost that is not finite. If the cost at a trial point is not finite, they are given the
+    value and gradient of a parabola instead that has the value and slope of the current iterate and its minimum at a
+    tenth of the step s: J + 4 |∇J·s| with the gradient −9 ∇J. A line search goes to that minimum, and a trust region
+    shrinks. Such a point never becomes an iterate, and ten of them in a row end the run.
     """
     latest = run.point
     refusals = 0
-    # Their products of three gradients would overflow: they are shown a cost in units of a power of two.
+    # SciPy's products of three gradients could overflow, so it is given a cost that is scaled by a power of two.
     unit = max(0, math.frexp(run.point.gradient_norm)[1] - _LARGEST_EXPONENT)
 
     def known_at(theta: FloatArray) -> Point | None:
-        """SciPy asks again for the starting point, and for the one that a line search ended on."""
+        """Return the latest point if θ is the same; SciPy evaluates the start and ends of line searches again."""
         return latest if np.array_equal(theta, latest.theta) else None
 
     def evaluate(theta: FloatArray) -> tuple[float, FloatArray]:
@@ -77,10 +77,10 @@ def iterate_with_scipy(
         return np.ldexp(hessp(theta, v), -unit)
 
     def finish_iteration(theta: FloatArray) -> None:
-        if not np.array_equal(theta, run.point.theta):  # a trust region that only shrinks stays where it is
+        if not np.array_equal(theta, run.point.theta):  # θ does not change if the trust region only shrinks
             run.accept(known_at(theta) or run.evaluate(theta))
 
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the run judges what is no longer finite
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the run detects numbers that are not finite
         minimize(
             evaluate,
             run.point.theta,
@@ -90,4 +90,4 @@ def iterate_with_scipy(
             callback=finish_iteration,
             options=dict(options),
         )
-    run.stop_as_stalled()  # whatever SciPy calls it: the gradient is larger than tol, or the run had stopped before
+    run.stop_as_stalled()  # whatever SciPy's reason is, the gradient exceeds tol, or the run would have stopped before

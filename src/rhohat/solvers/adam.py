@@ -1,4 +1,4 @@
-"""Adam: steps scaled by running means of the gradient and of its square."""
+"""The solver Adam, whose steps are scaled by running means of the gradient and of its square."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ __all__ = ["Adam"]
 class Adam(MiniBatchSolver):
     """Adaptive moment estimation: θ ← θ − α m̂ / (√v̂ + ε), for the t-th mini-batch with the gradient g.
 
-    m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), each by component.
+    Here m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), all componentwise.
 
     Parameters
     ----------
     learning_rate : float, default=1e-3
-        α, positive; about the largest change of a parameter in one step. The schedule multiplies it.
+        Learning rate α, positive; about the largest change of a parameter in one step. It is multiplied by the factor
+        from the schedule.
     beta_1 : float, default=0.9
-        β₁, in [0, 1): memory of the mean gradient.
+        Decay rate β₁ of the running mean of the gradient, in [0, 1).
     beta_2 : float, default=0.999
-        β₂, in [0, 1): memory of the mean square.
+        Decay rate β₂ of the running mean of the squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        ε, positive: gradients far below it make small steps.
+        Constant ε, positive; gradients far below it lead to small steps.
     batch_size, schedule, early_stopping, validation_fraction, patience
-        See `MiniBatchSolver`; by name only.
+        See `MiniBatchSolver`; keyword-only.
 
     Notes
     -----
-    At a constant rate, the iterates end up wandering about the minimum by about α; a schedule that falls to 0 ends
-    that.
+    With a constant learning rate, the iterates finally fluctuate around the minimum by about α; a schedule that falls
+    to 0 prevents that.
 
     References
     ----------
@@ -74,7 +75,7 @@ class Adam(MiniBatchSolver):
         learning_rate: float,
         step: int,
     ) -> None:
-        # The moments are kept as sums, m / (1 − β₁) and v / (1 − β₂): two passes fewer over each.
+        # The moments are kept as the sums m / (1 − β₁) and v / (1 − β₂), which saves two passes over each of them.
         root = math.sqrt((1 - self.beta_2) / (1 - self.beta_2**step))  # √v̂ = root √(sum of squares)
         self.ops.adam_step(
             theta,

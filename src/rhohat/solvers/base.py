@@ -1,10 +1,10 @@
-"""What all solvers share: they minimise a callable, by iterations that a run keeps the books of.
+"""The base classes of all solvers.
 
-A solver is a subclass of `Solver` with one method, `_iterate`, which moves θ and reports each iteration to a `Run`; see
-`rhohat.solvers.run` for what that does, and `rhohat.solvers.result` for what comes of it.
+A solver is a subclass of `Solver` that implements one method, `_iterate`, which moves θ and reports each iteration to a
+`Run`. `rhohat.solvers.run` describes the run, and `rhohat.solvers.result` describes the result that it returns.
 
-What a solver minimises is a callable. What else it can do, it says by having a method: see the protocols in
-`rhohat.solvers.objectives`.
+A solver minimises a callable. The callable may have methods for further abilities; the protocols in
+`rhohat.solvers.objectives` define them.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ __all__ = [
 
 
 class Solver(ABC):
-    """Minimises a function of θ, given as a callable that returns its value and gradient."""
+    """Base class of solvers, which minimise a function of θ given as a callable that returns value and gradient."""
 
-    #: Whether the solver offers its states to a keeper, and goes on from one.
+    #: Whether the solver offers its states to a keeper and can resume from such a state.
     resumable: ClassVar[bool] = False
     #: Whether the objective must have a method `hessian_vector_product`.
     needs_second_derivatives: ClassVar[bool] = False
-    #: Whether it takes a step after every mini-batch, and needs an objective with a method `batches`.
+    #: Whether the solver takes a step after every mini-batch, for which the objective needs a method `batches`.
     in_mini_batches: ClassVar[bool] = False
 
     @property
     def warm_up(self) -> bool:
-        """Whether it may begin on random subsets of the rows; see `FullBatchSolver`."""
+        """Whether the solver may begin on random subsets of the rows; see `FullBatchSolver`."""
         return False
 
     @property
     def float32_first(self) -> bool:
-        """Whether it may begin in float32; see `FullBatchSolver`."""
+        """Whether the solver may begin in float32; see `FullBatchSolver`."""
         return False
 
     @property
@@ -55,20 +55,20 @@ class Solver(ABC):
 
     @property
     def n_vectors_of_state(self) -> int:
-        """Number of vectors like θ in a state that it offers, beside what it holds."""
+        """Number of vectors of θ's length in a state that the solver offers, besides those counted by `held`."""
         return 6
 
     @property
     def advice_on_memory(self) -> str:
-        """What a user may do so that it holds less, as the end of a sentence; empty where there is nothing."""
+        """Advice on reducing the solver's memory, as the end of a sentence; empty if there is none."""
         return ""
 
     def until(self, min_improvement: float) -> Solver:
-        """Return one that ends where iterations lower J by less than this fraction; itself where none can tell it."""
+        """Return a solver that stops when iterations lower J by less than this fraction, or itself if it cannot."""
         return self
 
     def held(self, n_parameters: int) -> dict[str, int]:
-        """Return the bytes of what it holds of earlier iterations, by what that is called.
+        """Return the number of bytes that the solver keeps from earlier iterations, by the name of what is kept.
 
         Parameters
         ----------
@@ -93,22 +93,22 @@ class Solver(ABC):
         Parameters
         ----------
         objective : callable
-            θ → (value, gradient) or (value, gradient, terms). One that has a method ``evaluate(theta)``, see
-            `ObjectiveWithTerms`, is evaluated by that.
+            θ → (value, gradient) or (value, gradient, terms). If the objective has a method ``evaluate(theta)``, see
+            `ObjectiveWithTerms`, that method is called instead.
         theta : array of shape (n_parameters,)
-            Where to start; left as it is.
+            Starting point; it is not modified.
         max_iter : int, default=400
-            Most iterations.
+            Maximum number of iterations.
         tol : float, default=1e-5
-            Converged when no component of the gradient exceeds this.
+            The run has converged when no component of the gradient exceeds this value.
         callbacks : sequence of callable
-            Called with an `IterationState` after every iteration; the fit stops if one returns True. An exception
-            that a callback raises passes through.
+            Functions that are called with an `IterationState` after every iteration; the fit stops if one of them
+            returns True. An exception raised by a callback is not caught.
         keeper : Keeper, default=None
-            Who is offered the state of the run after every iteration.
+            Object that is offered the state of the run after every iteration.
         resume_from : RunState, default=None
-            To go on from, in the place of `theta`. The objective and all settings must be those of the run that it was
-            offered by; then the result is that of an uninterrupted run, bit for bit.
+            State from which to continue, instead of starting at `theta`. The objective and all settings must be those
+            of the run that offered the state; the result is then bit for bit that of an uninterrupted run.
 
         Returns
         -------
@@ -117,7 +117,8 @@ class Solver(ABC):
         Raises
         ------
         ValueError
-            If the objective lacks a method that the solver needs, or a state is to be resumed by a solver that cannot.
+            If the objective lacks a method that the solver needs, or if `resume_from` is given and the solver cannot
+            resume.
         """
         self._check_objective(objective)
         run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=self._checked(resume_from))
@@ -133,39 +134,41 @@ class Solver(ABC):
 
     @property
     def remedy(self) -> str:
-        """What a user may do where steps lead to numbers that are not finite."""
+        """Advice for the user if steps lead to numbers that are not finite."""
         return "Scale the data to about 1, or use float64."
 
     def _check_objective(self, objective: ObjectiveFunction) -> None:  # noqa: B027 - most solvers take any callable
-        """Raise ValueError where the objective lacks a method that the solver needs."""
+        """Raise ValueError if the objective lacks a method that the solver needs."""
 
     @abstractmethod
     def _iterate(self, run: Run) -> None:
-        """Move from `run.point` on, with `run.evaluate` and `run.accept`, until one of them raises Stop."""
+        """Iterate from `run.point`, using `run.evaluate` and `run.accept`, until one of them raises Stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FullBatchSolver(Solver):
-    """A solver that sees all rows in every evaluation.
+    """Base class of solvers that use all rows in every evaluation.
 
     Parameters
     ----------
     warm_up : bool, default=True
-        Whether to begin on growing random subsets of the rows, where there are many: an evaluation costs as much less,
-        and the first iterations need no more. The last run is always over all rows. Whoever builds the objective draws
-        the subsets, see `rhohat.fitting.training.train`; a callable that is minimised as it is has none.
+        Whether to begin on growing random subsets of the rows if there are many rows. Evaluations of a subset cost
+        proportionally less, and the first iterations need no more rows. The last run always uses all rows. The code
+        that builds the objective draws the subsets, see `rhohat.fitting.training.train`; if a plain callable is
+        minimised directly, there is no warm-up.
     float32_first : bool, default=False
-        Whether to compute in float32 until that precision is exhausted, and in float64 from there on. It is ignored
-        where the rows are float32. Whoever builds the objective converts the rows.
+        Whether to compute in float32 until that precision is exhausted, and in float64 afterwards. This setting is
+        ignored if the rows are float32. The code that builds the objective converts the rows.
     min_improvement : float, default=1e-8
-        Converged, too, when ten iterations together lower J by no more than this fraction of it; at least 0.
+        The run has also converged when ten successive iterations together lower J by no more than this fraction of J.
+        The value must lie in [0, 1).
     """
 
     warm_up: bool = True
     float32_first: bool = False
     min_improvement: float = 1e-8
 
-    #: Whether steps are taken that raise the cost.
+    #: Whether the solver may accept steps that raise the cost.
     _may_rise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -173,7 +176,7 @@ class FullBatchSolver(Solver):
             raise ValueError(f"min_improvement must lie in [0, 1); got {self.min_improvement!r}.")
 
     def until(self, min_improvement: float) -> Solver:
-        """Return one that ends where ten iterations together lower J by no more than this fraction of it."""
+        """Return a copy that stops when ten iterations together lower J by no more than this fraction of it."""
         return replace(self, min_improvement=max(self.min_improvement, min_improvement))
 
     def minimize(

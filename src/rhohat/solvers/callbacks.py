@@ -1,4 +1,4 @@
-"""Callbacks that come with rhohat. Any callable that takes an `IterationState` is one."""
+"""Callbacks that rhohat provides; any callable that takes an `IterationState` can be a callback."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["PrintProgress"]
 
 @dataclass(frozen=True)
 class PrintProgress:
-    """Print a line about every so many iterations.
+    """Callback that prints a line about the progress at regular intervals of iterations.
 
     Parameters
     ----------
     every : int, default=10
-        Iterations from line to line.
+        Number of iterations from one line to the next, at least 1.
     stream : text file, default=None
-        None means standard error, whichever that is when the line is printed.
+        File to print to. None means ``sys.stderr`` as it is when the line is printed.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class PrintProgress:
             raise ValueError(f"every must be at least 1 iteration; got {self.every}.")
 
     def __call__(self, state: IterationState) -> None:
-        """Print, where the iteration is a multiple of `every`."""
+        """Print a line if the iteration is a multiple of `every`."""
         if state.iteration % self.every:
             return
         terms = ", ".join(f"{name} {value:.6f}" for name, value in state.terms.items())

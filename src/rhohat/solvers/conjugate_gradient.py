@@ -1,4 +1,4 @@
-"""Nonlinear conjugate gradients, by SciPy."""
+"""Nonlinear conjugate gradients, computed by SciPy."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ __all__ = ["ConjugateGradient"]
 class ConjugateGradient(FullBatchSolver):
     """Nonlinear conjugate gradients of Polak and Ribière: θ ← θ + α d, with d ← −∇J(θ) + β d.
 
-    β = max(0, ∇Jₖ₊₁·(∇Jₖ₊₁ − ∇Jₖ) / ‖∇Jₖ‖²), which restarts along the gradient by itself where it is 0.
+    Here β = max(0, ∇Jₖ₊₁·(∇Jₖ₊₁ − ∇Jₖ) / ‖∇Jₖ‖²); if β is 0, the method restarts along the negative gradient.
 
     Parameters
     ----------
     warm_up, float32_first, min_improvement
-        See `FullBatchSolver`; by name only.
+        See `FullBatchSolver`; keyword-only.
 
     Notes
     -----
-    SciPy's method CG does the work; its line search satisfies the strong Wolfe conditions. It keeps a handful of
-    vectors of θ's length, and takes about two evaluations an iteration; L-BFGS usually needs fewer of both.
+    The computation is done by SciPy's method CG, whose line search satisfies the strong Wolfe conditions. It keeps a
+    handful of vectors of θ's length, and takes about two evaluations per iteration. L-BFGS usually needs fewer
+    iterations and fewer evaluations.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Divergence: steps that are too long raise the cost, and what was best is kept."""
+"""Detection of divergence, where steps that are too long raise the cost; the best parameters are kept."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from rhohat.common.arrays import FloatArray
 
 __all__ = ["HOPELESS", "HOPELESS_ON_OTHER_ROWS", "WORSE", "Lowest", "has_risen"]
 
-#: How often the first cost may be added to the lowest: at the end of a run, and at any time. Noise stays below the
-#: former, and a run that recovers below the latter.
+#: A run has diverged if its cost exceeds the lowest cost by more than this many times the first cost: WORSE applies at
+#: the end of a run, HOPELESS at any time. Noise stays below the first limit; runs that recover stay below the second.
 WORSE, HOPELESS = 3, 1000
 
-#: The same for costs of different rows.
+#: The limit HOPELESS for costs that are computed on different rows.
 HOPELESS_ON_OTHER_ROWS = 10**6
 
 
 def has_risen(cost: float, lowest: float, first: float, times: float) -> bool:
-    """Return whether a cost lies above the lowest by more than so many times the first, which sets the scale.
+    """Return whether a cost exceeds the lowest cost by more than `times` the larger magnitude of first and lowest.
 
     Examples
     --------
@@ -29,11 +29,11 @@ def has_risen(cost: float, lowest: float, first: float, times: float) -> bool:
 
 
 class Met(Protocol):
-    """What an objective has returned, or an epoch's mean of it."""
+    """Protocol of values returned by an objective, or of their means over an epoch."""
 
     @property
     def value(self) -> float:
-        """J."""
+        """The value of J."""
 
     @property
     def terms(self) -> dict[str, float]:
@@ -45,14 +45,16 @@ class Met(Protocol):
 
 
 class Lowest:
-    """The parameters at which the cost was lowest so far, for solvers whose steps may raise it.
+    """The parameters of lowest cost so far, for solvers whose steps may raise the cost.
 
     Attributes
     ----------
     theta : array of shape (n_parameters,), or None
-        None before the first cost is known.
+        The parameters; None before the first cost is known.
     value, gradient_norm : float
+        The lowest cost, and the largest absolute component of the gradient that belongs to it.
     terms : dict of str to float
+        The named parts of the lowest cost.
     first : float
         The first cost.
     """
@@ -63,24 +65,24 @@ class Lowest:
         self.terms: dict[str, float] = {}
 
     def note(self, theta: FloatArray, met: Met) -> None:
-        """Take in parameters, which will not be changed, and what was met at them."""
+        """Keep parameters if their cost is the lowest so far; the array is not copied and must not change."""
         if self.theta is None:
             self.first = met.value
         if self.theta is None or met.value < self.value:
             self.theta, self.value, self.terms, self.gradient_norm = theta, met.value, met.terms, met.gradient_norm
 
     def is_far_below(self, cost: float) -> bool:
-        """Return whether a cost has risen, as at the end of a run; never, before the first is known."""
+        """Return whether a cost at the end of a run has risen; False before the first cost is known."""
         return self.theta is not None and has_risen(cost, self.value, self.first, WORSE)
 
     def add_to(self, record: dict[str, Any], arrays: dict[str, FloatArray]) -> None:
-        """Save what it knows."""
+        """Save the attributes in the record and the arrays of a state."""
         if self.theta is not None:
             names = ("first", "value", "gradient_norm", "terms")
             record["lowest cost"] = {name: getattr(self, name) for name in names}
             arrays["lowest cost theta"] = self.theta
 
     def restore(self, record: Mapping[str, Any], arrays: Mapping[str, FloatArray]) -> None:
-        """Take over what was saved."""
+        """Restore the attributes that `add_to` saved."""
         self.__dict__.update(record.get("lowest cost", {}))
         self.theta = arrays.get("lowest cost theta")

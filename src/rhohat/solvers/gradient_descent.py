@@ -1,4 +1,4 @@
-"""Batch gradient descent, with momentum, and with a learning rate that finds itself."""
+"""Batch gradient descent, with momentum and an optional adaptive learning rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rhohat.solvers.states import RunState
 
 __all__ = ["GradientDescent"]
 
-_FIRST_RATE, _GROWTH, _SHRINKAGE = 0.1, 1.1, 0.5  # of the adaptive learning rate
+_FIRST_RATE, _GROWTH, _SHRINKAGE = 0.1, 1.1, 0.5  # start and factors of the adaptive learning rate
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,21 @@ class GradientDescent(FullBatchSolver):
     Parameters
     ----------
     learning_rate : float or "adaptive", default=0.1
-        α, positive. Too large a rate diverges: where the cost ends above the lowest by more than 3 times the first, or
-        is no longer finite, the run ends with a status and the θ of the lowest cost.
-        "adaptive" starts at 0.1. A step that does not raise J is accepted, and α grows by a tenth; one that does, or
-        leads to where J is not finite, is taken back, α is halved, and v is set to 0.
+        Learning rate α, positive. If it is too large, the run diverges: if the final cost exceeds the lowest cost by
+        more than 3 times the first cost, or is no longer finite, the run ends with the corresponding status and
+        returns the θ of lowest cost. The adaptive rate starts at 0.1. A step that does not raise J is accepted, and α
+        grows by a tenth. A step that raises J, or leads to a point where J is not finite, is undone; α is then halved,
+        and v is set to 0.
     momentum : float, default=0.0
-        μ, in [0, 1); v starts at 0.
+        Momentum μ, in [0, 1); v starts at 0.
     warm_up, float32_first, min_improvement
-        See `FullBatchSolver`; by name only. `min_improvement` is 0 by default: this solver is slow, which is not
-        convergence.
+        See `FullBatchSolver`; keyword-only. The default of `min_improvement` is 0, because small improvements do not
+        indicate convergence of a solver that is as slow as this one.
 
     Notes
     -----
-    A step taken back costs an evaluation and is not an iteration. The adaptive rate compares values of J, so a gradient
-    below about the square root of the arithmetic's precision ends as stalled.
+    A step that is undone costs an evaluation and does not count as an iteration. The adaptive rate compares values of
+    J, so once the gradient is below about the square root of the arithmetic's precision, the run ends as stalled.
 
     References
     ----------
@@ -79,7 +80,7 @@ class GradientDescent(FullBatchSolver):
 
     @property
     def remedy(self) -> str:
-        """What a user may do where steps are too long."""
+        """Advice for the user if steps are too long."""
         return f"Lower learning_rate (now {self.learning_rate}), or scale the data to about 1."
 
     def _iterate(self, run: Run) -> None:
@@ -96,7 +97,7 @@ class GradientDescent(FullBatchSolver):
                 run.accept(run.evaluate(theta))
 
     def _step_adaptively(self, run: Run, velocity: FloatArray, rate: float) -> tuple[FloatArray, float]:
-        """Do an iteration, and return the next velocity and rate."""
+        """Do an iteration with the adaptive rate, and return the next velocity and rate."""
         while True:
             next_velocity, theta = self._step(run, velocity, rate)
             point = run.attempt(theta)
@@ -109,8 +110,8 @@ class GradientDescent(FullBatchSolver):
                 run.stop_as_not_finite() if point is None else run.stop_as_stalled()
 
     def _step(self, run: Run, velocity: FloatArray, rate: float) -> tuple[FloatArray, FloatArray]:
-        """Return the next velocity, and where it leads."""
-        with np.errstate(over="ignore", invalid="ignore"):  # the run judges what is no longer finite
+        """Return the next velocity, and the θ that it leads to."""
+        with np.errstate(over="ignore", invalid="ignore"):  # the run detects numbers that are not finite
             velocity = self.momentum * velocity - rate * run.point.gradient
             return velocity, run.point.theta + velocity
 

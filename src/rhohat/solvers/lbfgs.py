@@ -1,4 +1,4 @@
-"""Limited-memory BFGS."""
+"""The limited-memory BFGS method (L-BFGS)."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ from rhohat.solvers.states import RunState
 __all__ = ["LBFGS"]
 
 _MOST_PAIRS, _FEWEST_PAIRS = 50, 10
-_MEMORY_BYTES = 2**26  # that more than the fewest pairs may take
+_MEMORY_BYTES = 2**26  # limit on the memory of the pairs, if they are more than the fewest
 
 
 @dataclass(frozen=True)
 class LBFGS(FullBatchSolver):
-    """Limited-memory BFGS: θ ← θ − α H ∇J(θ), H from the last pairs of steps and gradient differences.
+    """Limited-memory BFGS: θ ← θ − α H ∇J(θ), where H is built from recent pairs of steps and gradient differences.
 
     Parameters
     ----------
     memory : int or None, default=None
-        Number of pairs kept; each is two vectors of θ's length. None: 50, or as many as 64 MB hold where θ is so long,
-        but at least 10. More pairs mean fewer iterations, and cost little beside an evaluation over many rows.
+        Number of pairs kept; each pair is two vectors of θ's length. None means 50 pairs, or as many as fit into 64 MB
+        if that is fewer, but at least 10. More pairs reduce the number of iterations, and cost little compared with an
+        evaluation over many rows.
     warm_up, float32_first, min_improvement
-        See `FullBatchSolver`; by name only.
+        See `FullBatchSolver`; keyword-only.
 
     Notes
     -----
-    H is applied in its compact form, four products of a vector with the matrix of pairs and three small triangular
-    solves. The line search satisfies the strong Wolfe conditions; an iteration takes one evaluation most of the time.
+    H is applied in its compact form, by four products of a vector with the matrix of pairs and three small triangular
+    solves. The line search satisfies the strong Wolfe conditions; most iterations take one evaluation.
 
     References
     ----------
@@ -68,11 +69,12 @@ class LBFGS(FullBatchSolver):
             check_count("memory", self.memory, "pair")
 
     def pairs(self, n_parameters: int) -> int:
-        """Return how many pairs are kept for so many parameters.
+        """Return the number of pairs that the solver keeps for a given number of parameters.
 
         Parameters
         ----------
         n_parameters : int
+            Length of θ.
 
         Returns
         -------
@@ -88,13 +90,13 @@ class LBFGS(FullBatchSolver):
         return int(np.clip(_MEMORY_BYTES // (2 * 8 * max(n_parameters, 1)), _FEWEST_PAIRS, _MOST_PAIRS))
 
     def held(self, n_parameters: int) -> dict[str, int]:
-        """Return the bytes of the pairs."""
+        """Return the number of bytes of the pairs, by their description."""
         n_pairs = self.pairs(n_parameters)
         return {f"the {n_pairs} pairs of L-BFGS": 2 * n_pairs * 8 * n_parameters}
 
     @property
     def advice_on_memory(self) -> str:
-        """To keep fewer pairs."""
+        """Advice to keep fewer pairs."""
         return ", or keep fewer pairs: solver=LBFGS(memory=10)"
 
     def _iterate(self, run: Run) -> None:
@@ -102,9 +104,9 @@ class LBFGS(FullBatchSolver):
         direction = self._turn(run, hessian, partial(self._first_direction, run, hessian))
         while True:
             step = 1.0
-            if not hessian.n_pairs:  # nothing is known of the scale: a first step of length 1 at most
+            if not hessian.n_pairs:  # the scale is unknown, so the first step has length 1 at most
                 norm = float(np.linalg.norm(run.point.gradient))
-                if norm == 0:  # or so small that its square is
+                if norm == 0:  # also if the gradient is so small that its square underflows
                     run.stop_as_stalled()
                 step = min(1.0, 1 / norm)
             before, point = run.point, search_line(run, direction, step)
@@ -119,12 +121,12 @@ class LBFGS(FullBatchSolver):
 
     @staticmethod
     def _first_direction(run: Run, hessian: _InverseHessian) -> FloatArray:
-        """Return −d, at the start or where the run is resumed."""
+        """Return −d for the first direction d, at the start of a run or when it is resumed."""
         return hessian.multiply(run.point.gradient) if run.resumed is None else hessian.restore(run.resumed)
 
     @staticmethod
     def _turn(run: Run, hessian: _InverseHessian, multiply: Callable[[], FloatArray]) -> FloatArray:
-        """Return the direction −H ∇J, downhill in any case, and offer the state; Ctrl-C waits until that is done."""
+        """Return the direction −H ∇J, made sure to lead downhill, and offer the state, with Ctrl-C deferred."""
         with interrupts_held():
             run.withdraw()
             with held_off():
@@ -136,10 +138,10 @@ class LBFGS(FullBatchSolver):
 
 
 class _InverseHessian:
-    """H ≈ (∇²J)⁻¹ from pairs s = θ' − θ and y = ∇J(θ') − ∇J(θ).
+    """The approximation H ≈ (∇²J)⁻¹ from pairs s = θ' − θ and y = ∇J(θ') − ∇J(θ).
 
-    With S and Y the matrices of pairs as rows, oldest first, R the upper triangle of S Yᵀ, D its diagonal and
-    γ = s·y / y·y of the newest pair,
+    S and Y are the matrices whose rows are the vectors s and y of the pairs, oldest first; R is the upper triangle of
+    S Yᵀ, D its diagonal, and γ = s·y / y·y for the newest pair. Then
 
         H g = γ g + Sᵀ w − γ Yᵀ u,    R u = S g,    Rᵀ w = (D + γ Y Yᵀ) u − γ Y g.
     """
@@ -147,20 +149,20 @@ class _InverseHessian:
     def __init__(self, memory: int, size: int) -> None:
         self._S, self._Y = np.empty((memory, size)), np.empty((memory, size))
         self._SY, self._YY = np.empty((memory, memory)), np.empty((memory, memory))
-        self._order: list[int] = []  # rows in use, oldest pair first
-        self._Sg, self._Yg = np.empty(memory), np.empty(memory)  # of the g that was multiplied last
+        self._order: list[int] = []  # indices of the rows in use, oldest pair first
+        self._Sg, self._Yg = np.empty(memory), np.empty(memory)  # products with the g that was multiplied last
 
     @property
     def n_pairs(self) -> int:
         return len(self._order)
 
     def start_anew(self, g: FloatArray) -> FloatArray:
-        """Drop all pairs, and return H g, which is g then."""
+        """Drop all pairs, and return H g, which is then equal to g."""
         self._order.clear()
         return self.multiply(g)
 
     def state(self, direction: FloatArray) -> RunState:
-        """Return the pairs, and the direction that they led to."""
+        """Return the pairs, and the direction computed from them, as a state."""
         used = slice(self.n_pairs)
         arrays: dict[str, FloatArray] = {
             "S": self._S[used],
@@ -172,7 +174,7 @@ class _InverseHessian:
         return RunState({"order": list(self._order)}, arrays)
 
     def restore(self, state: RunState) -> FloatArray:
-        """Take the pairs of a state over, and return what it says of H g; they are not held twice."""
+        """Move the pairs out of a state, so that they are not held twice, and return the state's H g."""
         self._order = list(state.record["order"])
         used = slice(self.n_pairs)
         self._S[used], self._Y[used] = state.arrays.pop("S"), state.arrays.pop("Y")
@@ -181,13 +183,14 @@ class _InverseHessian:
         return -state.arrays["direction"]
 
     def multiply_next(self, s: FloatArray, y: FloatArray, g: FloatArray) -> FloatArray:
-        """Take a pair in, in the place of the oldest if there is no other, and return H g for the gradient after it.
+        """Add a pair, replacing the oldest one if the memory is full, and return H g for the gradient g after the step.
 
         y is the difference between g and the gradient that was multiplied before. So S y and Y y, which R and Y Yᵀ
-        need, are differences of S g and Y g, which H g needs anyway: two of six passes over the pairs are saved.
+        need, are differences of products S g and Y g, which H g needs anyway. This saves two of six passes over the
+        pairs.
         """
         new: int | None = None
-        if s @ y > np.finfo(np.float64).eps * (y @ y) > 0:  # positive curvature; otherwise the pair is left out
+        if s @ y > np.finfo(np.float64).eps * (y @ y) > 0:  # a pair without positive curvature is left out
             new = self._order.pop(0) if self.n_pairs == len(self._S) else self.n_pairs
             self._order.append(new)
             self._S[new], self._Y[new] = s, y
@@ -200,12 +203,12 @@ class _InverseHessian:
         return self._combine(g, Sg, Yg)
 
     def multiply(self, g: FloatArray) -> FloatArray:
-        """Return H g."""
+        """Return the product H g."""
         used = slice(self.n_pairs)
         return self._combine(g, self._S[used] @ g, self._Y[used] @ g)
 
     def _combine(self, g: FloatArray, Sg: FloatArray, Yg: FloatArray) -> FloatArray:
-        """Return H g, given the products of the pairs with g, and remember these."""
+        """Return H g, given the products of S and Y with g, and store these products."""
         used, order = slice(self.n_pairs), np.array(self._order, dtype=np.intp)
         self._Sg[used], self._Yg[used] = Sg, Yg
         if not self._order:
@@ -216,7 +219,7 @@ class _InverseHessian:
         u = solve_triangular(R, Sg[order], check_finite=False)
         right = R.diagonal() * u + gamma * (YY @ u) - gamma * Yg[order]
         w = solve_triangular(R, right, trans="T", check_finite=False)
-        # Coefficients in the order in which the rows stand.
+        # These are the coefficients in the order of the stored rows.
         of_s, of_y = np.empty_like(w), np.empty_like(u)
         of_s[order], of_y[order] = w, -gamma * u
         product: FloatArray = of_s @ self._S[used]

@@ -14,15 +14,15 @@ __all__ = ["search_line"]
 
 _DECREASE, _CURVATURE = 1e-4, 0.9  # c₁ and c₂
 _MOST_TRIALS = 25
-_GROWTH = (2.0, 5.0)  # of a step that is too short, at least and at most
-_MOST_REFUSALS = 10  # points that are not finite
-_NOT_FINITE = 0.1  # of a step that leads to where J is not finite
-_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of J, relative: differences below it say nothing
+_GROWTH = (2.0, 5.0)  # smallest and largest factor by which a step that is too short grows
+_MOST_REFUSALS = 10  # maximum number of points that are not finite
+_NOT_FINITE = 0.1  # factor by which a step shrinks if J is not finite at its end
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # relative rounding error of J; smaller differences mean nothing
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """J and its slope along the line at a step."""
+    """A step length with the value of J and its slope along the line there."""
 
     step: float
     value: float
@@ -32,27 +32,29 @@ class _Trial:
 def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
     """Return a point along a direction that satisfies the strong Wolfe conditions, or None if none is found.
 
-    ``J(θ + αd) ≤ J(θ) + c₁ α ∇J(θ)·d`` and ``|∇J(θ + αd)·d| ≤ c₂ |∇J(θ)·d|``, with c₁ = 1e-4 and c₂ = 0.9. Where
-    values of J differ by rounding alone, the slope has to tell: it may have fallen to (2c₁ − 1) ∇J(θ)·d at most.
+    The conditions are ``J(θ + αd) ≤ J(θ) + c₁ α ∇J(θ)·d`` and ``|∇J(θ + αd)·d| ≤ c₂ |∇J(θ)·d|``, with c₁ = 1e-4 and
+    c₂ = 0.9. If the values of J differ only by rounding, a condition on the slope replaces the first one:
+    ∇J(θ + αd)·d ≤ (2c₁ − 1) ∇J(θ)·d.
 
     Parameters
     ----------
     run : Run
-        Its point is where the line begins.
+        The run whose current point is the start of the line.
     direction : array of shape (n_parameters,)
-        d, in which J falls.
+        Direction d, along which J falls.
     step : float
-        The first α to try.
+        The first step length α to try.
 
     Returns
     -------
     Point or None
-        Where the trials were used up, the best of them, if it lowers J at all.
+        A point that satisfies the conditions. If the trials are used up before one is found, the best point tried, or
+        None if no trial lowers J.
 
     Raises
     ------
     Stop
-        If J is not finite at ten points, and no other lowers it.
+        If J is not finite at ten points, and no other point lowers J.
 
     References
     ----------
@@ -63,8 +65,8 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
     """
     start = _Trial(0.0, run.point.value, float(run.point.gradient @ direction))
     rounding = _ROUNDING * abs(start.value)
-    low, high = start, math.inf  # the best step so far, and one that is too long
-    upper: _Trial | None = None  # what is known at `high`
+    low, high = start, math.inf  # the best trial so far, and the other end of the bracket
+    upper: _Trial | None = None  # the trial at `high`, if J is finite there
     best: Point | None = None
     refusals = 0
     for _ in range(_MOST_TRIALS):
@@ -105,11 +107,11 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
 
 
 def _cubic_minimum(a: _Trial, b: _Trial, otherwise: float) -> float:
-    """Return where the cubic through two trials, with their slopes, has its minimum, if it has one."""
+    """Return the minimum of the cubic with the values and slopes of two trials, or `otherwise` if it has none."""
     width = b.step - a.step
     if width == 0:
         return otherwise
-    # Nocedal and Wright, equation 3.59, in units of a power of two, so that no square overflows.
+    # This is equation 3.59 of Nocedal and Wright, scaled by a power of two so that no square overflows.
     d1 = a.slope + b.slope - 3 * (b.value - a.value) / width
     if not math.isfinite(d1):
         return otherwise

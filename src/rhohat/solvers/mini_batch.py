@@ -1,4 +1,4 @@
-"""What solvers by mini-batches share: epochs, the schedule, early stopping, and the state to continue from."""
+"""The base class of mini-batch solvers: epochs, schedule, early stopping, and the state from which a run resumes."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ from rhohat.solvers.states import Keeper, RunState
 
 __all__ = ["MiniBatchSolver", "MiniBatchState"]
 
-_OF_OBJECTIVE = "of the objective: "  # before names of arrays that are the objective's, in a state
+_OF_OBJECTIVE = "of the objective: "  # prefix of the names of the objective's arrays in a state
 
 _Batches: TypeAlias = Iterable[tuple[ObjectiveFunction, int]]
 
 
 @dataclass
 class MiniBatchState:
-    """What a solver by mini-batches needs besides θ to go on where it was.
+    """The state of a mini-batch solver besides θ, from which an earlier run can be continued.
 
-    It is brought up to date in place, and complete whenever an epoch is: during the callbacks and after the run, unless
-    that ended as not finite, which leaves no state to go on from.
+    The solver updates the state in place. The state is consistent between epochs, that is, during the callbacks and
+    after the run. The state of a run that ended because numbers were not finite cannot be used to continue.
 
     Attributes
     ----------
     epoch : int
-        Epochs finished.
+        Number of finished epochs.
     step : int
-        Updates of θ done.
+        Number of updates of θ done.
     moments : dict of str to array of shape (n_parameters,)
         The solver's running sums or means, by name, in the precision in which θ is updated; empty before the first
         epoch.
@@ -67,45 +67,48 @@ class MiniBatchState:
 
 @dataclass(frozen=True, kw_only=True)
 class MiniBatchSolver(WithOps, Solver):
-    """Updates θ after every mini-batch of rows; an iteration is an epoch, in which every row is used once.
+    """Base class of solvers that update θ after every mini-batch; an iteration is an epoch, one pass over all rows.
 
     Parameters
     ----------
     learning_rate : float
-        α, positive; the schedule multiplies it.
+        Learning rate α, positive; it is multiplied by the factor from the schedule.
     batch_size : int, default=256
-        Most rows in a mini-batch, at least 1; the rows of an epoch are split as evenly as can be.
+        Maximum number of rows in a mini-batch, at least 1; the rows of an epoch are split as evenly as possible.
     schedule : {"constant", "linear", "cosine"} or callable, default="constant"
-        Fraction of the epochs that is done, in [0, 1) → factor of the learning rate; see `rhohat.solvers.schedules`.
+        Function from the completed fraction of the epochs, in [0, 1), to the factor of the learning rate, or its name;
+        see `rhohat.solvers.schedules`.
     early_stopping : bool, default=False
-        Whether to evaluate rows held out after every epoch, to stop when their cost no longer falls, and to return
-        the θ at which it was lowest, whatever ended the run.
+        Whether to evaluate the cost on held-out rows after every epoch, to stop when that cost no longer falls, and to
+        return the θ at which it was lowest, for whatever reason the run ended.
     validation_fraction : float, default=0.1
-        Fraction of the rows to hold out, in (0, 1). Whoever builds the objective holds them out.
+        Fraction of the rows to hold out, in (0, 1). The code that builds the objective holds them out.
     patience : int, default=10
-        Early stopping waits for so many epochs without improvement, at least 1.
+        Number of epochs without improvement after which early stopping ends the run, at least 1.
 
     Notes
     -----
-    The objective gives its mini-batches by a method `batches`, see `ObjectiveWithBatches`. The record of an epoch is
-    then the mean over its batches, weighted by their rows, each evaluated at the θ that it met; θ itself is that after
-    the epoch. So an epoch costs one pass over the rows. The run has converged when no component of the epoch's mean
-    gradient exceeds tol: at a minimum that mean vanishes, however noisy single batches are. The start is not
-    evaluated, so before the first epoch is over value and gradient are NaN.
+    The objective provides its mini-batches through a method `batches`, see `ObjectiveWithBatches`. The record of an
+    epoch is then the mean over its batches, weighted by their numbers of rows, where each batch is evaluated at the θ
+    current at that time; the recorded θ is the one after the epoch. So an epoch costs one pass over the rows. The run
+    has converged when no component of the epoch's mean gradient exceeds tol: at a minimum that mean vanishes, however
+    noisy single batches are. The starting point is not evaluated, so value and gradient are NaN until the first epoch
+    is finished.
 
-    An objective without that method is one batch. It is evaluated at the start and after every update, and the record
-    is exact, as it is for other solvers.
+    An objective without that method is treated as one batch. It is evaluated at the start and after every update, and
+    the record is exact, as it is for other solvers.
 
-    Where the objective has an attribute `dtype`, as float32, θ and the state are kept in that precision within the run.
+    If the objective has an attribute `dtype`, such as float32, θ and the state are kept in that precision during the
+    run.
 
-    A value or gradient of any batch that is not finite ends the run with the θ after the last whole epoch.
+    If the value or gradient of any batch is not finite, the run ends with the θ after the last complete epoch.
 
-    A run has diverged when an epoch's cost lies above the lowest by more than 1,000 times that of the first epoch, or,
-    where the run ends, by more than 3 times the first cost. Then, and where numbers that are not finite come after such
-    a rise, θ is that from which the epoch of the lowest cost began; with early stopping it is the best one on the rows
-    held out. Where the first epoch costs more than 4 times what its first mini-batch did, one more pass over the epoch
-    finds out what the start costs, which is the first cost then; like the rows held out, it is not counted among the
-    evaluations.
+    A run has diverged when the cost of an epoch exceeds the lowest cost by more than 1,000 times that of the first
+    epoch, or when, at the end of the run, it exceeds the lowest cost by more than 3 times the first cost. In these
+    cases, and if numbers that are not finite follow such a rise, the θ returned is the one at which the epoch of lowest
+    cost began; with early stopping, it is the one of lowest cost on the held-out rows. If the cost of the first epoch
+    is more than 4 times that of its first mini-batch, one more pass over the epoch computes the cost of the starting
+    point, which is then the first cost. Neither this pass nor the evaluations on held-out rows count as evaluations.
     """
 
     learning_rate: float
@@ -118,7 +121,7 @@ class MiniBatchSolver(WithOps, Solver):
     #: Names of the running sums or means that the update keeps.
     moment_names: ClassVar[tuple[str, ...]]
 
-    #: What these are called.
+    #: Description of these running sums or means, for reports on memory.
     moments_are_called: ClassVar[str] = "running sums of the solver"
 
     resumable: ClassVar[bool] = True
@@ -148,22 +151,23 @@ class MiniBatchSolver(WithOps, Solver):
         Parameters
         ----------
         objective : callable
-            As in `Solver.minimize`; with the method `batches` for mini-batches, and `validate` for early stopping.
+            As in `Solver.minimize`; it needs the method `batches` for mini-batches, and `validate` for early stopping.
         theta : array of shape (n_parameters,)
-            Where to start; left as it is.
+            Starting point; it is not modified.
         max_iter : int, default=400
-            Most epochs.
+            Maximum number of epochs.
         tol : float, default=1e-5
-            Converged when no component of the epoch's mean gradient exceeds this.
+            The run has converged when no component of the epoch's mean gradient exceeds this value.
         callbacks : sequence of callable
-            Called with an `IterationState` after every epoch; the fit stops if one returns True.
+            Functions that are called with an `IterationState` after every epoch; the fit stops if one returns True.
         keeper, resume_from
-            See `Solver.minimize`; the state is offered after every update of θ, so within epochs, too. Until the update
-            at work is done, Ctrl-C waits.
+            See `Solver.minimize`. The state is offered after every update of θ, also within an epoch. With a keeper,
+            Ctrl-C takes effect only when the current update is finished.
         state : MiniBatchState, default=None
-            To continue an earlier run: pass a new one to the first call, and the same again with the result's θ to
-            the next, which then does what a single call would have done, bit for bit. Epochs are numbered on, and a
-            schedule goes from epoch 0 to the last one of this call. Early stopping begins anew. None starts afresh.
+            State for continuing an earlier run. Pass a new state to the first call, and the same state, together with
+            the θ of the result, to the next call; the two calls then give bit for bit the result of a single call. The
+            numbering of epochs continues, and a schedule extends from epoch 0 to the last epoch of this call. Early
+            stopping starts anew. None starts a new run.
 
         Returns
         -------
@@ -172,7 +176,7 @@ class MiniBatchSolver(WithOps, Solver):
         Raises
         ------
         ValueError
-            If early stopping is asked of an objective that holds no rows out, or the state is that of another solver
+            If early stopping is set and the objective has no held-out rows, or if the state belongs to another solver
             or another number of parameters.
         """
         self._check_objective(objective)
@@ -192,26 +196,26 @@ class MiniBatchSolver(WithOps, Solver):
 
     @property
     def fraction_held_out(self) -> float:
-        """Fraction of the rows that are held out for early stopping; 0 for none."""
+        """Fraction of the rows that are held out for early stopping; 0 without early stopping."""
         return self.validation_fraction if self.early_stopping else 0.0
 
     @property
     def n_vectors_of_state(self) -> int:
-        """Number of vectors like θ in a state: two more, the best by the held-out rows, with early stopping."""
+        """Number of vectors of θ's length in a state; early stopping adds two, for the iterate that it keeps."""
         return 9 if self.early_stopping else 7
 
     @property
     def advice_on_memory(self) -> str:
-        """To use smaller batches."""
+        """Advice to use smaller batches."""
         return ", or use smaller batches"
 
     def held(self, n_parameters: int) -> dict[str, int]:
-        """Return the bytes of the running sums or means."""
+        """Return the number of bytes of the running sums or means, by their description."""
         return {self.moments_are_called: len(self.moment_names) * 8 * n_parameters}
 
     @property
     def remedy(self) -> str:
-        """What a user may do where steps are too long."""
+        """Advice for the user if steps are too long."""
         return f"Lower learning_rate (now {self.learning_rate:g}), or scale the data to about 1."
 
     @abstractmethod
@@ -234,7 +238,7 @@ class MiniBatchSolver(WithOps, Solver):
             )
 
     def _prepare(self, state: MiniBatchState, size: int, dtype: DTypeLike) -> None:
-        """Make the moments, or check those of an earlier run."""
+        """Create the moments, or convert and check those of an earlier run."""
         if not state.moments:
             state.moments.update((name, np.zeros(size, dtype)) for name in self.moment_names)
         for name, moment in state.moments.items():
@@ -268,7 +272,7 @@ class MiniBatchSolver(WithOps, Solver):
 
 
 class _Epochs:
-    """Does epochs one by one; θ and the moments are updated in place, part by part."""
+    """The epochs of a run, done one by one; θ and the moments are updated in place, part by part."""
 
     def __init__(
         self,
@@ -285,7 +289,7 @@ class _Epochs:
         self._theta = run.point.theta.astype(self._moments[0].dtype)
         self._gradient_sum = np.zeros_like(self._theta)
         self._sums = EpochSums()
-        self._scratch: dict[int, FloatArray] = {}  # of each thread
+        self._scratch: dict[int, FloatArray] = {}  # work memory, by the index of the thread
         objective = run.objective
         self._kept_by_objective: dict[str, NDArray[Any]] = {}
         if isinstance(objective, ObjectiveWithState):
@@ -295,7 +299,7 @@ class _Epochs:
             self._restore(run.resumed)
 
     def next(self) -> Point:
-        """Do an epoch, or what is left of it, and return its record."""
+        """Do an epoch, or the rest of an epoch that was resumed, and return its record."""
         if isinstance(self._run.objective, ObjectiveWithBatches):
             point = self._do_batches(self._run.objective)
         else:
@@ -308,7 +312,7 @@ class _Epochs:
         return point
 
     def begin(self) -> None:
-        """Begin an epoch, unless it is one to go on with."""
+        """Reset the sums for a new epoch, unless the run was resumed within one, and offer the state."""
         if self._resumes:
             self._resumes = False
         else:
@@ -318,7 +322,7 @@ class _Epochs:
         self.offer()
 
     def offer(self) -> None:
-        """Offer the state to the run's keeper, and let Ctrl-C through."""
+        """Offer the state to the run's keeper, and raise KeyboardInterrupt if Ctrl-C was pressed meanwhile."""
         self._run.offer(
             partial(self._capture, self._state.epoch, self._state.step, replace(self._sums)), self._state.step
         )
@@ -346,7 +350,7 @@ class _Epochs:
     def _do_batches(self, objective: ObjectiveWithBatches) -> Point:
         n_samples = getattr(objective, "n_samples", np.inf)
         sums = self._sums
-        where = {"first_batch": sums.n_batches} if sums.n_batches else {}  # whoever is never resumed need not know it
+        where = {"first_batch": sums.n_batches} if sums.n_batches else {}  # optional for objectives never resumed
         with _closed(objective.batches(self._state.epoch, self._solver.batch_size, **where)) as batches:
             self._step_through(batches, n_samples)
         if sums.n_rows == 0:
@@ -354,7 +358,7 @@ class _Epochs:
         gradient_mean = self._gradient_sum.astype(np.float64)
         gradient_mean *= sums.rows_of_last / sums.n_rows
         point = Point(self._theta.astype(np.float64), sums.mean, gradient_mean, {})
-        kept = (point.theta, *self._moments)  # in a narrower precision than the point's
+        kept = (point.theta, *self._moments)  # possibly of lower precision than the point's gradient
         if not (point.is_finite and all(np.isfinite(largest_magnitude(array)) for array in kept)):
             self._run.stop_as_not_finite(met=sums.mean)
         if self._run.n_iter == 0 and has_risen(sums.mean, sums.first, sums.first, WORSE):
@@ -362,7 +366,7 @@ class _Epochs:
         return replace(point, terms=sums.mean_terms)
 
     def _look_back(self, objective: ObjectiveWithBatches) -> None:
-        """Find out what the start costs, in one more pass over the epoch, which seems to have led away from it."""
+        """Compute the cost of the starting point in one more pass over the epoch, whose steps may have diverged."""
         theta, sums = self._run.point.theta.astype(self._theta.dtype), EpochSums()
         with _closed(objective.batches(self._state.epoch, self._solver.batch_size)) as batches:
             for function, n_rows in batches:
@@ -377,7 +381,7 @@ class _Epochs:
         self._run.note_start(replace(self._run.point, value=sums.mean, terms=sums.mean_terms))
 
     def _step_through(self, batches: Iterable[tuple[ObjectiveFunction, int]], n_samples: float) -> None:
-        """Take a step for every batch, and add up what it was at."""
+        """Take a step for every batch, and add the batch's value and terms to the sums of the epoch."""
         sums = self._sums
         for function, n_rows in batches:
             if n_rows != sums.rows_of_last:
@@ -386,7 +390,7 @@ class _Epochs:
                 sums.rows_of_last = n_rows
             update = self._step(min(sums.n_rows / n_samples, 1.0))
             if self._kept_by_objective:
-                self._run.withdraw()  # the evaluation changes what a checkpoint would keep
+                self._run.withdraw()  # the evaluation changes arrays that a checkpoint would store
             value, terms = self._run.call_in_parts(function, self._theta, update)
             if not np.isfinite(value):
                 self._run.stop_as_not_finite(met=sums.mean)
@@ -395,20 +399,20 @@ class _Epochs:
             self.offer()
 
     def _bring_back(self) -> None:
-        """Bring θ to where it has to be, after a step."""
+        """Make θ satisfy the objective's constraint, if there is one, after a step."""
         if isinstance(self._run.objective, ObjectiveWithConstraint):
             self._run.objective.constrain(self._theta)
 
     def _step(self, epoch_fraction: float) -> PartFunction:
-        """Begin a step, and return what updates a part of θ by a gradient, and adds that to the epoch's sum."""
+        """Begin a step; return a function that updates a part of θ and adds its gradient to the epoch's sum."""
         self._state.step += 1
         step, progress = self._state.step, (self._state.epoch + epoch_fraction) / self._last_epoch
         learning_rate = self._solver.learning_rate * self._schedule(progress)
 
         def update(part: slice, gradient: FloatArray, worker: int) -> None:
             self._run.withdraw()
-            # A few passes over each number: so few numbers at a time that they stay in the core's cache, and no fewer,
-            # as every call pays for Python's lock.
+            # An update makes several passes over its numbers. The pieces are small enough to stay in the core's cache,
+            # and not smaller, because every call pays for Python's lock.
             for small in theta_parts(part.stop - part.start):
                 own, place = gradient[small], slice(part.start + small.start, part.start + small.stop)
                 scratch = self._scratch.get(worker)
@@ -417,7 +421,7 @@ class _Epochs:
                 total = self._gradient_sum[place]
                 total += own
                 moments = [moment[place] for moment in self._moments]
-                # What is no longer finite shows in the next evaluation.
+                # The next evaluation detects numbers that are no longer finite.
                 with np.errstate(over="ignore", invalid="ignore"):
                     self._solver._update(self._theta[place], own, moments, scratch[: own.size], learning_rate, step)
 
@@ -426,7 +430,7 @@ class _Epochs:
 
 @contextlib.contextmanager
 def _closed(batches: _Batches) -> Iterator[_Batches]:
-    """Give mini-batches, and close them in the end: they may be reading ahead."""
+    """Yield the mini-batches, and close their generator at the end, since it may be reading ahead."""
     try:
         yield batches
     finally:

@@ -1,4 +1,4 @@
-"""Newton's method with conjugate gradients inside, within a trust region, by SciPy."""
+"""Newton's method with inner conjugate gradients in a trust region, computed by SciPy."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ __all__ = ["NewtonCG"]
 class NewtonCG(FullBatchSolver):
     """Truncated Newton method: θ ← θ + s, with s ≈ argmin ∇J·s + ½ s·∇²J s over ‖s‖ ≤ Δ by conjugate gradients.
 
-    The objective needs a method ``hessian_vector_product(theta, v)`` that returns ∇²J(θ) v, exactly.
+    The objective needs a method ``hessian_vector_product(theta, v)`` that returns the exact product ∇²J(θ) v.
 
     Parameters
     ----------
     warm_up, float32_first, min_improvement
-        See `FullBatchSolver`; by name only.
+        See `FullBatchSolver`; keyword-only.
 
     Notes
     -----
-    SciPy's trust-ncg does the work. The cost of a network is not convex, so ∇²J has negative eigenvalues far from a
-    minimum. There Newton's step leads uphill, and a line search along it can only shorten it; within a trust region,
-    the inner conjugate gradients follow a direction of negative curvature downhill to the region's edge as soon as
-    they meet one. Every iterate costs less than the one before.
+    The computation is done by SciPy's method trust-ncg. The cost of a network is not convex, so ∇²J has negative
+    eigenvalues far from a minimum. There Newton's step leads uphill, and a line search along it can only shorten it. In
+    a trust region, the inner conjugate gradients follow the first direction of negative curvature that they find
+    downhill to the edge of the region. The cost decreases with every iterate.
 
     An iteration takes one evaluation, and a number of Hessian products that grows near the minimum, where
-    convergence is superlinear. A trial step that does not lower J shrinks Δ and is not an iteration. As values of J are
-    compared, a gradient below about the square root of the arithmetic's precision is reported as stalled.
+    convergence is superlinear. A trial step that does not lower J shrinks Δ and does not count as an iteration. The
+    method compares values of J, so once the gradient is below about the square root of the arithmetic's precision, the
+    run ends as stalled.
 
     References
     ----------

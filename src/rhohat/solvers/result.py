@@ -1,4 +1,4 @@
-"""What a run tells: its result, how it ended, and what a callback sees after each iteration."""
+"""The result of a solver, and the state of an iteration that is passed to callbacks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Status: TypeAlias = Literal["converged", "max_iter", "stalled", "stopped", "dive
 
 @dataclass(frozen=True)
 class IterationState:
-    """What a callback sees after an iteration.
+    """The state of a run after an iteration, as it is passed to callbacks.
 
     Attributes
     ----------
     iteration : int
-        Counted from 1.
+        Number of the iteration, counted from 1.
     value : float
         J at θ.
     terms : dict of str to float
-        The named parts of J; empty where the objective does not name any.
+        The named parts of J; empty if the objective names none.
     gradient_norm : float
-        The largest absolute component of ∇J, which convergence is judged by.
+        The largest absolute component of ∇J, which decides on convergence.
     theta : array of shape (n_parameters,)
-        A copy, read-only.
+        Read-only copy of θ.
     """
 
     iteration: int
@@ -43,45 +43,48 @@ class IterationState:
     theta: FloatArray
 
 
-#: Called after every iteration; the fit stops if it returns True.
+#: Function that is called after every iteration; the fit stops if it returns True.
 Callback: TypeAlias = Callable[[IterationState], object]
 
 
 @dataclass(frozen=True)
 class SolverResult:
-    """What a solver found, and how it went.
+    """The result of a minimisation: the parameters found, and a record of the run.
 
     Attributes
     ----------
     theta : array of shape (n_parameters,)
-        The last iterate; one at which value and gradient were finite, unless they were not at the start. Where the cost
-        has risen, that of the lowest cost; with early stopping, the best one on the rows held out.
+        The last iterate at which value and gradient were finite, or the starting point if they were not finite there.
+        If steps that were too long have raised the cost, the iterate of lowest cost; with early stopping, the iterate
+        of lowest cost on the held-out rows.
     value : float
-        J at θ. Solvers by mini-batches report means over the last epoch, here and below; see `MiniBatchSolver`.
+        J at θ. Mini-batch solvers report means over the last epoch, here and below; see `MiniBatchSolver`.
     terms : dict of str to float
         The named parts of J at θ.
     gradient_norm : float
         The largest absolute component of ∇J at θ.
     n_iter : int
-        Iterations done; epochs, for solvers by mini-batches.
+        Number of iterations done; for mini-batch solvers, the number of epochs.
     n_evaluations : int
-        Evaluations of J and ∇J, the first included; those of a mini-batch count as one each.
+        Number of evaluations of J and ∇J, including the first. Each evaluation of a mini-batch counts as one.
     status : {"converged", "max_iter", "stalled", "stopped", "diverged", "not_finite"}
-        Why it ended: the gradient, or what J still improves by, is small enough; max_iter was reached; no step in the
-        solver's direction lowers J; a callback or early stopping said so; J has risen, by steps that are too long; J or
-        ∇J was not finite. ("interrupted" is for the record of a fit that Ctrl-C ended.)
+        Why the run ended. "converged": the gradient or the improvement of J is small enough. "max_iter": max_iter was
+        reached. "stalled": no step in the solver's direction lowers J. "stopped": a callback or early stopping ended
+        the run. "diverged": steps that were too long have raised J. "not_finite": J or ∇J was not finite.
+        ("interrupted" occurs in the record of a fit that Ctrl-C ended.)
     message : str
-        The same as a sentence that says what to do.
+        The reason as a sentence, with advice.
     loss_curve : list of float, of length n_iter
         J after each iteration.
     terms_curve : dict of str to list of float, each of length n_iter
         The named parts of J after each iteration.
     n_hessian_products : int
-        Products of the Hessian with a vector, for solvers that use them.
+        Number of products of the Hessian with a vector, for solvers that use them.
     validation_curve : list of float
-        With early stopping, the cost on the rows held out after each iteration; else empty.
+        With early stopping, the cost on the held-out rows after each iteration; otherwise empty.
     warm_up_evaluations : dict of int to int
-        Where an estimator warmed up: the evaluations before those above, by number of rows.
+        Number of evaluations on subsets of rows during warm-up, by number of rows. They are not included in
+        `n_evaluations`.
     """
 
     theta: FloatArray
@@ -100,5 +103,5 @@ class SolverResult:
 
     @property
     def success(self) -> bool:
-        """Whether the fit ended as intended: converged, or stopped by a callback or early stopping."""
+        """Whether the fit converged, or was stopped by a callback or early stopping."""
         return self.status in ("converged", "stopped")

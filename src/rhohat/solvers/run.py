@@ -1,7 +1,7 @@
-"""The run of a solver: one place for stopping rules, history and callbacks.
+"""The run of a solver, which implements the stopping rules, the history and the callbacks of all solvers.
 
-A solver moves θ and reports each iteration to a `Run`, which counts evaluations, refuses values that are not finite,
-keeps the history, asks the callbacks, and decides when to stop; so these things are the same for every solver.
+A solver moves θ and reports each iteration to a `Run`. The run counts evaluations, rejects values that are not finite,
+keeps the history, calls the callbacks, and decides when to stop, in the same way for every solver.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = [
     "Stop",
 ]
 
-LARGEST_GRADIENT = 1e150  # in any component: solvers multiply gradients with one another
-_WINDOW = 10  # iterations whose improvement is looked at together
+LARGEST_GRADIENT = 1e150  # limit on every component, since solvers multiply gradients with one another
+_WINDOW = 10  # number of iterations over which the improvement is measured
 
 
 class Stop(Exception):  # noqa: N818 - a way to leave nested loops, not an error
-    """Ends a run, from whichever depth of the solver's calls."""
+    """Exception that ends a run from any depth of the solver's calls."""
 
     def __init__(self, status: Status, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class Stop(Exception):  # noqa: N818 - a way to leave nested loops, not an error
 
 @dataclass(frozen=True)
 class Point:
-    """A θ with what the objective returned there."""
+    """A value of θ, with the value, gradient and terms that the objective returned for it."""
 
     theta: FloatArray
     value: float
@@ -50,12 +50,12 @@ class Point:
 
     @classmethod
     def from_state(cls, state: RunState, name: str) -> Point:
-        """Return the point that was saved by a name."""
+        """Return the point that was saved in a state under the given name."""
         value, terms = state.record[name]["value"], state.record[name]["terms"]
         return cls(state.arrays[f"{name} theta"], value, state.arrays[f"{name} gradient"], terms)
 
     def add_to(self, state: RunState, name: str) -> None:
-        """Save the point by a name."""
+        """Save the point in a state under the given name."""
         state.record[name] = {"value": self.value, "terms": self.terms}
         state.arrays.update({f"{name} theta": self.theta, f"{name} gradient": self.gradient})
 
@@ -66,7 +66,7 @@ class Point:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the value is, and the gradient, so far that sums of its squares are."""
+        """Whether the value is finite, and the gradient small enough that sums of its squares are finite."""
         return bool(np.isfinite(self.value) and self.gradient_norm <= LARGEST_GRADIENT)
 
 
@@ -79,18 +79,18 @@ class Run:
     point : Point
         The current iterate.
     n_iter, n_evaluations, n_hessian_products : int
-        So far.
+        Numbers of iterations, evaluations and products with the Hessian so far.
     keeper : Keeper or None
-        Who is offered the state after every iteration.
+        Object that is offered the state after every iteration.
     resumed : RunState or None
-        What the run goes on from; solvers find their own part there.
+        State from which the run continues; solvers read their own part of it.
     remedy : str
-        What a user may do where steps lead to numbers that are not finite, or to a larger cost.
+        Advice for the user if steps lead to numbers that are not finite, or to a larger cost.
     lowest : Lowest or None
-        Of solvers whose steps may raise the cost: which it judges as diverged when they end, and then returns these
-        parameters.
+        Parameters of lowest cost, for solvers whose steps may raise the cost. If the cost is found to have risen when
+        the run ends, the run returns these parameters. None for other solvers.
     keeps_lowest : bool
-        Whether it has judged so.
+        Whether the run returns the parameters of lowest cost because the cost has risen.
     """
 
     objective: ObjectiveFunction
@@ -114,9 +114,9 @@ class Run:
     def carry_out(
         self, theta: FloatArray, iterate: Callable[[Run], None], *, evaluate_start: bool = True
     ) -> SolverResult:
-        """Run `iterate` until it is stopped, and return the record.
+        """Call `iterate`, which iterates until the run stops it, and return the result.
 
-        Without `evaluate_start`, nothing is known of the first point but θ.
+        If `evaluate_start` is False, the value and the gradient of the first point are NaN.
         """
         theta = np.array(theta, dtype=np.float64)
         try:
@@ -132,7 +132,7 @@ class Run:
         raise AssertionError("a solver iterates until its run stops it")
 
     def start(self, theta: FloatArray) -> None:
-        """Evaluate the first point, and stop there if it has converged already."""
+        """Evaluate the starting point, and stop if it has converged already."""
         self.point = self._evaluate(theta)
         if not self.point.is_finite:
             self.stop_as_not_finite()
@@ -140,32 +140,32 @@ class Run:
         self._check_converged()
 
     def note_start(self, point: Point) -> None:
-        """Take in what the start costs."""
+        """Make the evaluated starting point the current iterate, and note its cost."""
         self.point = point
         if self.lowest is not None:
             self.lowest.note(point.theta, point)
 
     def offer(self, own: Callable[[], RunState], progress: int | None = None) -> None:
-        """Say that an iteration is done and the next has not begun.
+        """Offer the state to the keeper, if there is one; the run must be between two iterations.
 
         Parameters
         ----------
         own : callable
-            Returns what the solver holds beside the run, until `withdraw` is called.
+            Function that returns the solver's own part of the state; it may be called until `withdraw` is called.
         progress : int, default=None
-            Updates of θ; None means the iterations done.
+            Number of updates of θ; None means the number of iterations done.
         """
         if self.keeper is not None:
             capture = partial(self._state, own, self.point, self.n_iter, self.n_evaluations)
             self.keeper.offer(self.n_iter if progress is None else progress, capture)
 
     def withdraw(self) -> None:
-        """Say that what the solver holds is about to change."""
+        """Tell the keeper that the solver's own part of the state is about to change."""
         if self.keeper is not None:
             self.keeper.withdraw()
 
     def _state(self, own: Callable[[], RunState], point: Point, n_iter: int, n_evaluations: int) -> RunState:
-        """Return the state after so many iterations, whatever has been recorded since."""
+        """Return the state after `n_iter` iterations, without anything that was recorded later."""
         state = own()
         point.add_to(state, "point")
         state.arrays.setdefault("theta", point.theta)
@@ -190,15 +190,15 @@ class Run:
             self.lowest.restore(record, state.arrays)
 
     def attempt(self, theta: FloatArray) -> Point | None:
-        """Evaluate the objective at θ, or return None if the value or the gradient is not finite there.
+        """Return the objective evaluated at θ, or None if the value or the gradient is not finite there.
 
-        The current iterate stays what it is until `accept`.
+        The current iterate does not change until `accept` is called.
         """
         point = self._evaluate(theta.copy())
         return point if point.is_finite else None
 
     def evaluate(self, theta: FloatArray) -> Point:
-        """Evaluate the objective at θ; the current iterate stays what it is until `accept`.
+        """Return the objective evaluated at θ; the current iterate does not change until `accept` is called.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Run:
         return point
 
     def call(self, function: ObjectiveFunction, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
-        """Call an objective, or that of a batch, and count it; the gradient may be the objective's own memory."""
+        """Call the objective, or one of a batch, and count the call; the gradient may be the objective's own memory."""
         evaluate = function.evaluate if isinstance(function, ObjectiveWithTerms) else function
         value, gradient, *rest = evaluate(theta)
         self.n_evaluations += 1
@@ -221,7 +221,7 @@ class Run:
     def call_in_parts(
         self, function: ObjectiveFunction, theta: FloatArray, use: PartFunction
     ) -> tuple[float, dict[str, float]]:
-        """Call a batch's objective, count it, and hand its gradient on in parts, unless the value is not finite."""
+        """Call a batch's objective, count the call, and pass the gradient to `use` in parts if the value is finite."""
         if isinstance(function, ObjectiveInParts):
             self.n_evaluations += 1
             value, self._last_terms = function.evaluate_in_parts(theta, use)
@@ -232,18 +232,18 @@ class Run:
         return value, terms
 
     def accept(self, point: Point, *, met_on_the_way: bool = False) -> None:
-        """Make an evaluated point the current iterate: one iteration is done.
+        """Make an evaluated point the current iterate, which completes an iteration.
 
         Parameters
         ----------
         point : Point
         met_on_the_way : bool, default=False
-            Whether its value is not that at its θ, but was met between the current iterate and this one.
+            Whether the point's value was computed between the current iterate and this one, not at the point's θ.
 
         Raises
         ------
         Stop
-            If a callback says so, the point has converged, or it was the last iteration.
+            If a callback stops the fit, the point has converged, or this was the last iteration.
         """
         if self.lowest is not None:
             self.lowest.note(self.point.theta if met_on_the_way else point.theta, point)
@@ -270,7 +270,7 @@ class Run:
             )
 
     def result(self, status: Status, message: str) -> SolverResult:
-        """Return the record of the run."""
+        """Return the result of the run."""
         kept: Any = self.lowest if self.keeps_lowest else self.point
         return SolverResult(
             theta=kept.theta,
@@ -288,16 +288,16 @@ class Run:
         )
 
     def keep(self, point: Point) -> None:
-        """Return this point at the end of the run, however it ends."""
+        """Make this point the one that the run returns, for whatever reason it ends."""
         self.point, self.keeps_lowest = point, False
 
     def stop_if_hopeless(self) -> None:
-        """Stop if the cost is out of all proportion to that of the first iteration."""
+        """Stop if the cost has risen by more than `HOPELESS` times that of the first iteration."""
         if self.lowest is not None and has_risen(self.point.value, self.lowest.value, self.loss_curve[0], HOPELESS):
             self._stop_as_diverged(self.lowest)
 
     def stop_if_diverged(self) -> None:
-        """Stop if the cost has risen, where the run ends in any case."""
+        """Stop as diverged if the cost has risen; called when the run ends in any case."""
         if self.lowest is not None and self.lowest.is_far_below(self.point.value):
             self._stop_as_diverged(self.lowest)
 
@@ -311,14 +311,14 @@ class Run:
         )
 
     def stop_as_not_finite(self, what: str = "The cost or its gradient", *, met: float | None = None) -> NoReturn:
-        """Stop because what was computed last is not finite, and say what the likely cause is.
+        """Stop because a computed quantity is not finite, with a message that names the likely cause.
 
         Parameters
         ----------
         what : str
-            What is not finite.
+            Name of the quantity that is not finite, for the message.
         met : float, default=None
-            The last cost that was; None means that of the current iterate.
+            The last finite cost; None means the cost of the current iterate.
         """
         broken = sorted(name for name, value in self._last_terms.items() if not np.isfinite(value))
         subject = f"{what} ({', '.join(broken)})" if broken else what
@@ -359,7 +359,7 @@ class Run:
         theta = self.point.theta.copy()
         theta.flags.writeable = False
         state = IterationState(self.n_iter, self.point.value, dict(self.point.terms), self.point.gradient_norm, theta)
-        # Every callback sees every iteration, also the one at which an earlier callback asks to stop.
+        # All callbacks are called in every iteration, even if an earlier one of them asks to stop.
         answers = [callback(state) for callback in self.callbacks]
         if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
             raise Stop("stopped", f"A callback stopped the fit after {counted(self.n_iter, 'iteration')}.")

@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: progress p in [0, 1) through the epochs → a factor."""
+"""Schedules of the learning rate, which are functions from the progress p in [0, 1) of the training to a factor."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import TypeAlias
 
 __all__ = ["SCHEDULES", "Schedule", "as_schedule", "constant", "cosine", "linear"]
 
-#: Fraction of max_iter that is done → what the learning rate is multiplied by.
+#: Function from the completed fraction of the epochs to the factor by which the learning rate is multiplied.
 Schedule: TypeAlias = Callable[[float], float]
 
 
 def constant(progress: float) -> float:
-    """Return 1 throughout.
+    """Return 1, the factor of a constant learning rate.
 
     Parameters
     ----------
     progress : float
-        The part of the training that is over, in [0, 1); p in formulas.
+        Completed fraction of the training, in [0, 1); p in formulas.
     """
     return 1.0
 
 
 def linear(progress: float) -> float:
-    """Return 1 − p.
+    """Return 1 − p, the factor of a linearly falling learning rate.
 
     Parameters
     ----------
     progress : float
-        The part of the training that is over, in [0, 1); p in formulas.
+        Completed fraction of the training, in [0, 1); p in formulas.
 
     Examples
     --------
@@ -40,12 +40,12 @@ def linear(progress: float) -> float:
 
 
 def cosine(progress: float) -> float:
-    """Return ½ (1 + cos πp): slow at both ends.
+    """Return ½ (1 + cos πp), the factor of a learning rate that falls slowly at the start and at the end.
 
     Parameters
     ----------
     progress : float
-        The part of the training that is over, in [0, 1); p in formulas.
+        Completed fraction of the training, in [0, 1); p in formulas.
 
     References
     ----------
@@ -68,7 +68,7 @@ def as_schedule(schedule: str | Schedule) -> Schedule:
     Parameters
     ----------
     schedule : {"constant", "linear", "cosine"} or callable
-        A callable takes the progress, in [0, 1), and returns the factor.
+        Name of a schedule, or a callable that takes the progress, in [0, 1), and returns the factor.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def as_schedule(schedule: str | Schedule) -> Schedule:
     Raises
     ------
     ValueError
-        If it is neither.
+        If `schedule` is neither a callable nor the name of a schedule.
 
     Examples
     --------

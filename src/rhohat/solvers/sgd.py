@@ -20,16 +20,16 @@ class SGD(MiniBatchSolver):
     Parameters
     ----------
     learning_rate : float, default=0.1
-        α, positive; the schedule multiplies it.
+        Learning rate α, positive; it is multiplied by the factor from the schedule.
     momentum : float, default=0.9
-        μ, in [0, 1); 0 is plain stochastic gradient descent.
+        Momentum μ, in [0, 1); 0 is plain stochastic gradient descent.
     batch_size, schedule, early_stopping, validation_fraction, patience
-        See `MiniBatchSolver`; by name only.
+        See `MiniBatchSolver`; keyword-only.
 
     Notes
     -----
-    α is part of the velocity, so a falling rate takes effect over the next 1 / (1 − μ) steps. (Where the velocity is
-    a sum of gradients instead, as in some libraries, it does so at once.)
+    The velocity v contains α, so a change of the learning rate takes effect over the next 1 / (1 − μ) steps. (In some
+    libraries, the velocity is a sum of gradients instead, and a change takes effect at once.)
 
     References
     ----------

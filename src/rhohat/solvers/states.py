@@ -1,4 +1,4 @@
-"""What a run is resumed from: its state between two iterations, and who keeps it."""
+"""The state of a run between two iterations, from which it can be resumed, and the protocol of objects that keep it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RunState:
-    """A run as it stands between two iterations: all that it takes to go on to the same bits.
+    """The state of a run between two iterations, sufficient to continue it with bit-identical results.
 
     Attributes
     ----------
     record : dict
-        Numbers, texts, lists and dicts, as JSON holds them, by name.
+        Numbers, strings, lists and dicts that JSON can represent, by name.
     arrays : dict of str to array
-        By name; θ among them. They may be the run's own memory, which changes when the run goes on.
+        Arrays by name, including θ. They may be the run's own memory, which changes when the run continues.
     """
 
     record: dict[str, Any]
@@ -31,18 +31,18 @@ class RunState:
 
 
 class Keeper(Protocol):
-    """Who keeps the states of a run, to resume it from."""
+    """Protocol of objects that keep the states of a run, so that the run can be resumed from them."""
 
     def offer(self, progress: int, capture: Callable[[], RunState]) -> None:
-        """Say that the run stands between two iterations.
+        """Offer the keeper the state of the run, which is between two iterations.
 
         Parameters
         ----------
         progress : int
-            Iterations done, or updates of θ by mini-batches.
+            Number of iterations done, or of updates of θ if the solver works by mini-batches.
         capture : callable
-            Returns the state at this point, until `withdraw` or the next `offer` is called.
+            Function that returns the current state; it may be called until the next call of `withdraw` or `offer`.
         """
 
     def withdraw(self) -> None:
-        """Say that what was offered last is about to change; several threads may call it."""
+        """Tell the keeper that the state offered last is about to change; several threads may call this method."""

@@ -1,4 +1,4 @@
-"""Sums over parts of rows on the workers of a Dask cluster."""
+"""The engine that computes sums over parts of the rows on the workers of a Dask cluster."""
 
 from rhohat.engines.dask.engine import DaskEngine
 

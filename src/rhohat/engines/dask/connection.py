@@ -1,4 +1,4 @@
-"""The connection to a Dask cluster: questions to its scheduler, and waiting for tasks, neither of them for ever."""
+"""The connection to a Dask cluster, which queries the scheduler and waits for tasks, both with a time limit."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from rhohat.common.extras import import_extra
 
 __all__ = ["POLL", "AllWorkersLostError", "Connection", "large_graphs"]
 
-POLL = 1.0  # seconds between looks at the cluster, while it works
-_LONGEST_CALL = 5.0  # seconds for the scheduler to answer a question, before it is asked again
+POLL = 1.0  # seconds between checks of the cluster while it computes
+_LONGEST_CALL = 5.0  # seconds that the scheduler has to answer a query before the query is repeated
 
 
 class AllWorkersLostError(Exception):
-    """None of the workers that something was dealt to is left."""
+    """Error raised when none of the workers that hold the parts is left."""
 
 
 class Connection:
-    """What is asked of a cluster, and waited for.
+    """The connection of an engine to a Dask cluster: queries to its scheduler, and waiting for its tasks.
 
     Parameters
     ----------
     given : distributed.Client, or None
-        None where an engine was loaded, and has no client yet.
+        The client; None for an engine that was loaded and has no client yet.
     timeout : float
-        Seconds to wait for a scheduler that does not answer, or for workers where none is left.
+        Seconds to wait for a scheduler that does not answer, or for workers if there are none.
     """
 
     def __init__(self, given: Any, timeout: float) -> None:
         self.given, self.timeout = given, timeout
-        self._checked: set[str] = set()  # workers whose version is known to be ours
-        self._in_order = time.monotonic()  # when the cluster was last seen with workers
+        self._checked: set[str] = set()  # addresses of workers that are known to have our version of rhohat
+        self._in_order = time.monotonic()  # time at which the cluster was last known to have workers
 
     @property
     def client(self) -> Any:
-        """The client that was given."""
+        """The client that was passed to the engine."""
         if self.given is None:
             raise ClusterError(
                 "this DaskEngine was loaded with an estimator and has no client: set the estimator's engine to a"
@@ -50,7 +50,7 @@ class Connection:
         return self.given
 
     def check(self) -> None:
-        """Raise ClusterError where there are no workers, or rhohat is missing on one or is another version there."""
+        """Raise ClusterError if there are no workers, or if one of them lacks rhohat or has another version of it."""
         self._in_order = time.monotonic()
         while (workers := self._look()) is None:
             self._check_patience(workers)
@@ -61,14 +61,14 @@ class Connection:
         self.check_versions(workers)
 
     def some_workers(self) -> dict[str, dict[str, Any]]:
-        """Return what the scheduler knows of each worker, by address; wait until there are any."""
+        """Return the scheduler's information on each worker, by address; wait until there is a worker."""
         self._in_order = time.monotonic()
         while not (workers := self._workers()):
             pass
         return workers
 
     def result(self, future: Any, home: Collection[str] = ()) -> Any:
-        """Return the result of a task, once it is done."""
+        """Wait until a task is done, and return its result."""
         self.wait([future], home)
         try:
             return self.client.sync(self.client._gather, [future], callback_timeout=self.timeout + _LONGEST_CALL)[0]
@@ -76,10 +76,10 @@ class Connection:
             raise ClusterError(f"the cluster computed a result, and did not deliver it: {error!r}.") from error
 
     def wait(self, futures: Sequence[Any], home: Collection[str] = ()) -> None:
-        """Wait until tasks are done; raise what one of them raised, or ClusterError. Ctrl-C cancels them.
+        """Wait until tasks are done; raise the exception of a task that failed, or ClusterError.
 
-        Where all of the workers called home are gone, and others are there, raise `AllWorkersLostError`: what was to
-        be done at home, preferably, Dask would leave undone for ever.
+        Ctrl-C cancels the tasks. If all workers in `home` are lost and there are other workers, raise
+        `AllWorkersLostError`, because Dask would never run the tasks that prefer the lost workers.
         """
         self._in_order = time.monotonic()
         try:
@@ -99,7 +99,7 @@ class Connection:
             raise
 
     def _wait_a_while(self, future: Any, home: Collection[str]) -> None:
-        """Wait until a task is done, or some time is over and the cluster is seen to be there."""
+        """Wait until a task is done, or for `POLL` seconds and then check that the cluster still has workers."""
         try:
             future.exception(timeout=POLL)
         except TimeoutError:
@@ -110,7 +110,7 @@ class Connection:
             raise ClusterError(f"the connection to the Dask scheduler is lost: {error!r}.") from error
 
     def _workers(self) -> dict[str, dict[str, Any]]:
-        """Return what the scheduler knows of each worker, or nothing; raise ClusterError where that is so for long."""
+        """Return the scheduler's information on each worker; raise ClusterError after the timeout without any."""
         workers = self._look()
         if workers:
             self._in_order = time.monotonic()
@@ -119,7 +119,7 @@ class Connection:
         return workers or {}
 
     def _look(self) -> dict[str, dict[str, Any]] | None:
-        """Return what the scheduler knows of each worker; None where it does not answer."""
+        """Return the scheduler's information on each worker, or None if the scheduler does not answer."""
         self.check_open()
         try:
             return dict(self.ask(self.client.scheduler.identity)["workers"])
@@ -127,12 +127,12 @@ class Connection:
             return None
 
     def check_open(self) -> None:
-        """Raise ClusterError where the client is closed."""
+        """Raise ClusterError if the client is closed."""
         if self.client.status in ("closed", "closing"):
             raise ClusterError("the connection to the Dask scheduler is lost, and the client is closed.")
 
     def _check_patience(self, workers: dict[str, Any] | None) -> None:
-        """Raise ClusterError where there has been no answer, or no worker, for long; else wait a moment."""
+        """Raise ClusterError if there has been no answer or no worker for the timeout; otherwise wait a moment."""
         waited = time.monotonic() - self._in_order
         if waited > self.timeout:
             missing = "the Dask scheduler does not answer" if workers is None else "the Dask cluster has no workers"
@@ -140,11 +140,11 @@ class Connection:
         time.sleep(POLL / 10)
 
     def ask(self, question: Callable[..., Any], **arguments: Any) -> Any:
-        """Return what the scheduler answers; raise TimeoutError or OSError where it does not."""
+        """Return the scheduler's answer to a query; raise TimeoutError or OSError if there is none."""
         return self.client.sync(question, **arguments, callback_timeout=min(_LONGEST_CALL, self.timeout))
 
     def check_versions(self, workers: dict[str, Any]) -> None:
-        """Raise ClusterError where rhohat is not what it is here."""
+        """Raise ClusterError if the scheduler or a worker does not have the version of rhohat that is used here."""
         if self._checked.issuperset(workers):
             return
         found = self.client.get_versions(packages=["rhohat"])
@@ -162,12 +162,12 @@ class Connection:
 
 
 def large_graphs() -> Any:
-    """Return a context in which Dask does not warn of rows or θ in a graph: they are meant to be there."""
+    """Return a context in which Dask does not warn of large graphs, since rows and θ are sent in them on purpose."""
     return import_extra("dask", "dask").config.set({"distributed.admin.large-graph-warning-threshold": 2**62})
 
 
 def _raise(future: Any) -> None:
-    """Raise what a task raised."""
+    """Raise the exception of a task that failed, or ClusterError if its workers died."""
     killed = import_extra("distributed", "dask").KilledWorker
     try:
         future.result()

@@ -1,8 +1,9 @@
 """The engine that computes on the workers of a Dask cluster.
 
-The workers hold objects, one for each part of the rows, that are made from what the scheduler knows: those of a worker
-that is lost are made anew by another. A sum is one graph of tasks: a call of each object, and additions in a tree whose
-shape depends on the number of parts only. So it has the same bits on any number of workers, lost ones or not.
+The workers hold objects, one for each part of the rows. The scheduler knows how they are made, so if a worker is lost,
+another worker makes its objects anew. A sum is one graph of tasks: a function call for each object, and additions in a
+tree whose shape depends only on the number and the length of the vectors added. So a sum has the same bits on any
+number of workers, even if some are lost.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ __all__ = ["DaskEngine"]
 
 
 class DaskEngine:
-    """Computes sums over rows on the workers of a Dask cluster.
+    """Engine that computes sums over rows on the workers of a Dask cluster.
 
-    Every worker holds some of the rows, and works on as many parts of them at a time as it has threads; BLAS is held to
-    one thread each. The result has the same bits for any number of workers and threads. A worker that is lost is
-    replaced by the others, or by one that comes; nothing has to be started again.
+    Every worker holds some of the rows, in parts, and processes as many parts at a time as it has threads; BLAS is
+    limited to one thread for each of them. The result has the same bits for any number of workers and threads. If a
+    worker is lost, the other workers or a new one take over its work, and nothing has to be started again.
 
-    Give it to an estimator as ``engine=DaskEngine(client)``.
+    To use the engine, pass it to an estimator as ``engine=DaskEngine(client)``.
 
     Parameters
     ----------
     client : distributed.Client
-        Connected to a scheduler; not an asynchronous one. rhohat must be installed where the scheduler and the workers
-        run, in the version that is used here.
+        Synchronous client that is connected to a scheduler. The version of rhohat that is used here must be installed
+        where the scheduler and the workers run.
     timeout : float, default=30
-        Seconds to wait for a scheduler that does not answer, or for workers where none is left, before a
-        `ClusterError`. A scheduler that breaks the connection is an error at once.
+        Seconds to wait for a scheduler that does not answer, or for workers if there are none, before `ClusterError` is
+        raised. If the scheduler closes the connection, the error is raised at once.
 
     Raises
     ------
@@ -47,7 +48,7 @@ class DaskEngine:
 
     Examples
     --------
-    On one machine::
+    On a single machine::
 
         from dask.distributed import Client, LocalCluster
         from rhohat import SparseAutoencoder
@@ -57,8 +58,8 @@ class DaskEngine:
             with LocalCluster(n_workers=4, threads_per_worker=1) as cluster, Client(cluster) as client:
                 model = SparseAutoencoder(n_components=196, engine=DaskEngine(client)).fit(X)
 
-    On several: ``dask scheduler`` on one of them, ``dask worker tcp://that-one:8786`` on each, and
-    ``Client("tcp://that-one:8786")``.
+    On several machines, run ``dask scheduler`` on one of them and ``dask worker tcp://that-one:8786`` on each, and
+    connect with ``Client("tcp://that-one:8786")``.
     """
 
     def __init__(self, client: Any, timeout: float = 30.0) -> None:
@@ -76,12 +77,12 @@ class DaskEngine:
 
     @property
     def client(self) -> Any:
-        """The client that was given."""
+        """The client that was passed to the engine."""
         return self._connection.client
 
     @property
     def timeout(self) -> float:
-        """Seconds to wait for the scheduler, or for workers."""
+        """Seconds to wait for the scheduler, or for workers, before an error is raised."""
         return self._connection.timeout
 
     @timeout.setter
@@ -90,72 +91,74 @@ class DaskEngine:
 
     @property
     def threads(self) -> ThreadEngine:
-        """For work of this process."""
+        """The thread engine for work that is done in this process."""
         if self._threads is None:
             self._threads = ThreadEngine()
         return self._threads
 
     @property
     def local_engine(self) -> Callable[[], ThreadEngine]:
-        """Makes what works on a part of the rows, in a thread of a worker."""
+        """Function that creates the engine with which a thread of a worker processes a part of the rows."""
         return partial(ThreadEngine, 1)
 
     def __repr__(self) -> str:
         return f"DaskEngine({self._connection.given!r})"
 
     def __deepcopy__(self, _: dict[int, Any]) -> DaskEngine:
-        return self  # a clone of an estimator uses the same cluster
+        return self  # so that a clone of an estimator uses the same cluster
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _without_client, (self.timeout,)
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Hold BLAS to one thread in this process too, for as long as the `with` block lasts."""
+        """Limit BLAS to one thread in this process, too, inside the `with` block."""
         with self.threads.session():
             yield
 
     def check(self) -> None:
-        """Raise ClusterError where there are no workers, or rhohat is missing on one or is another version there."""
+        """Raise ClusterError if there are no workers, or if one of them lacks rhohat or has another version of it."""
         self._connection.check()
 
     def memory_of_workers(self) -> list[float]:
-        """Return the bytes that each worker may use; infinity where there is no limit."""
+        """Return the number of bytes that each worker may use, which is infinity for a worker without a limit."""
         return [float(worker.get("memory_limit") or np.inf) for worker in self._connection.some_workers().values()]
 
     def hold(self, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> PartsOnWorkers:
-        """Call a function with each of many sets of arguments, on the workers, and keep what it returns there.
+        """Create objects on the workers by calling a function with each set of arguments, and keep them there.
 
         Parameters
         ----------
         make : callable
+            Function that creates an object.
         arguments : sequence of sequences
-            They go to the scheduler together with the call, which so can repeat it where a worker is lost. Arguments,
-            and items of lists among them, that Dask computes arrive computed.
+            Arguments of each call. They are sent to the scheduler together with the call, so that it can repeat the
+            call if a worker is lost. Dask collections among the arguments, or among the items of lists in them, are
+            computed before the call.
 
         Returns
         -------
         PartsOnWorkers
-            Until it is garbage, the workers hold the objects.
+            Handle of the objects; the workers hold them until it is garbage collected.
 
         Raises
         ------
         ClusterError
-            If the cluster is not there, or rhohat is missing on it.
+            If the cluster cannot be reached, or rhohat is missing on it.
         Exception
-            What a call raised.
+            The exception that a call raised.
         """
         return PartsOnWorkers(self._connection, make, arguments)
 
     def compute(self, objects: Sequence[Any]) -> list[Any]:
-        """Return what objects of Dask become, computed on the cluster.
+        """Compute Dask objects on the cluster, and return their values.
 
         Raises
         ------
         ClusterError
-            If the cluster is not there.
+            If the cluster cannot be reached.
         Exception
-            What computing them raised.
+            The exception that computing the objects raised.
         """
         self._connection.some_workers()
         with large_graphs():
@@ -164,7 +167,7 @@ class DaskEngine:
         return [self._connection.result(future) for future in futures]
 
     def persist(self, collection: Any) -> Any:
-        """Return a Dask collection computed, so that the workers hold it for as long as somebody uses it."""
+        """Compute a Dask collection on the workers, and return a collection whose data they hold while it is used."""
         self._connection.some_workers()
         with large_graphs():
             persisted = self.client.persist(collection)
@@ -173,7 +176,7 @@ class DaskEngine:
 
 
 def _without_client(timeout: float) -> DaskEngine:
-    """Return an engine as it comes out of a pickle."""
+    """Return an engine without a client, as it is unpickled."""
     engine = DaskEngine.__new__(DaskEngine)
     engine._set(None, timeout)
     return engine

@@ -1,4 +1,4 @@
-"""The graph of tasks that add up what calls of parts return."""
+"""The task graph of a sum: function calls for all parts, and the additions of their results."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ from rhohat.common.extras import import_extra
 
 __all__ = ["Call", "depends_on_dask", "itself", "sum_graph", "tree"]
 
-_FAN_IN = 4  # vectors added by a task
-_SHORT = 2**17  # numbers, so many in all are added by one task
+_FAN_IN = 4  # number of vectors that one task adds
+_SHORT = 2**17  # if all vectors together have at most so many numbers, one task adds them all
 
 
 def sum_graph(
     call: Call, parts: Sequence[Any], homes: Sequence[str | None], shared: Any, n_sums: int, *, sent: Any = None
 ) -> tuple[Any, str, str | None]:
-    """Return a graph of a call of each part, and of the additions of what these return.
+    """Return the task graph of a function call for each part, and of the additions of the results.
 
     Parameters
     ----------
     call : Call
+        Function that is called with a part and with `shared`.
     parts : sequence of futures
+        Futures of the parts.
     homes : sequence of str or None
-        The worker that each call prefers.
+        Address of the worker that each call prefers.
     shared : object
-        What all calls get.
+        Argument that all calls receive.
     n_sums : int
-        How many numbers a call returns.
+        Number of values that a call returns.
     sent : future, default=None
-        Of what is shared, where the workers have it. None: it is in the graph.
+        Future of `shared` if the workers have it already. None means that the graph contains `shared`.
 
     Returns
     -------
     graph : HighLevelGraph
+        The task graph.
     total : str
         The key of the sum.
     sending : str or None
-        The key of what is shared, where that is in the graph.
+        The key of `shared`, if it is in the graph.
     """
     highlevelgraph = import_extra("dask.highlevelgraph", "dask")
     name = f"rhohat-sum-{uuid4().hex}"
@@ -65,18 +68,18 @@ def sum_graph(
 
 
 class Call:
-    """Calls a function of a part. Its arguments are out of Dask's sight, who would look for tasks in them."""
+    """A function of a part with fixed further arguments, stored so that Dask does not search them for tasks."""
 
     def __init__(self, function: Callable[..., FloatArray], arguments: Sequence[Any]) -> None:
         self._function, self._arguments = function, arguments
 
     def __call__(self, part: Any, shared: Any) -> FloatArray:
-        """Return what the function returns for a part, and what all parts share."""
+        """Return the result of the function for a part and the argument that all parts share."""
         return self._function(part, shared, *self._arguments)
 
 
 def itself(value: Any) -> Any:
-    """Return what it was given: the task of something that is only sent, or moved."""
+    """Return the argument unchanged, as the task of an object that is only sent or moved."""
     return value
 
 
@@ -88,7 +91,7 @@ def _add(*vectors: FloatArray) -> FloatArray:
 
 
 def tree(keys: list[str], fan_in: int) -> tuple[dict[str, Any], str]:
-    """Return tasks that add what tasks of the given keys return, and the key of the last of them."""
+    """Return tasks that add the results of the tasks with the given keys, and the key of the final sum."""
     tasks: dict[str, Any] = {}
     level, name = 0, keys[0]
     while len(keys) > 1 or not tasks:
@@ -99,7 +102,7 @@ def tree(keys: list[str], fan_in: int) -> tuple[dict[str, Any], str]:
 
 
 def _dependencies(name: str, sent: Any, layers: dict[str, Any]) -> dict[str, set[str]]:
-    """Return which layers each layer depends on: the tree on all calls, these on what they share."""
+    """Return the layers that each layer depends on: the tree on all calls, and the calls on the shared argument."""
     additions = f"{name}-tree"
     calls = set(layers) - {additions, sent}
     return {
@@ -108,7 +111,7 @@ def _dependencies(name: str, sent: Any, layers: dict[str, Any]) -> dict[str, set
 
 
 def depends_on_dask(arguments: Sequence[Any]) -> bool:
-    """Return whether Dask computes some of the arguments, or items of lists among them."""
+    """Return whether any of the arguments, or of the items of lists among them, is a Dask collection."""
     return any(
         depends_on_dask(argument) if isinstance(argument, list) else hasattr(argument, "__dask_graph__")
         for argument in arguments

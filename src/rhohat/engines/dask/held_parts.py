@@ -1,4 +1,4 @@
-"""Parts of rows that the workers of a Dask cluster hold, and sums over them."""
+"""Parts of the rows that the workers of a Dask cluster hold, and sums over these parts."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ __all__ = ["PartsOnWorkers"]
 
 _T = TypeVar("_T")
 
-_ATTEMPTS = 4  # at something for which all workers were lost
+_ATTEMPTS = 4  # number of attempts at a computation during which all workers were lost
 
 
 class PartsOnWorkers:
-    """Objects that the workers of a cluster hold, for as long as this one is not garbage; see `DaskEngine.hold`.
+    """Objects that the workers of a cluster hold until this handle is garbage collected; see `DaskEngine.hold`.
 
-    Each has a home, the worker that its tasks prefer, as Dask would otherwise copy it to others. Where a worker is
-    lost, the scheduler has its objects made by others, and they get new homes with the next sum. Where all are lost,
-    everything is sent again.
+    Each object has a home, the worker that its tasks prefer; otherwise Dask would copy it to other workers. If a worker
+    is lost, the scheduler has its objects made anew by other workers, and the objects get new homes with the next sum.
+    If all workers are lost, everything is sent again.
     """
 
     def __init__(self, connection: Connection, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> None:
         self._connection, self._make, self._arguments = connection, make, arguments
-        self._lost = True  # until they are sent
+        self._lost = True  # whether the objects have to be sent
         self._while_some_stay(lambda: None)
 
     def sum(self, function: Callable[..., FloatArray], shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
-        """Return Σ over the objects of what a function of each returns; see `HeldParts`.
+        """Return the sum of the results of a function over all objects; see `HeldParts`.
 
         Raises
         ------
         ClusterError
-            If the cluster is not there any more, or its workers die over a task again and again.
+            If the cluster cannot be reached any more, or if its workers repeatedly die during a task.
         Exception
-            What a call of the function raised.
+            The exception that a call of the function raised.
         """
         self._look_after_homes()
         return self._while_some_stay(partial(self._sum, function, shared, arguments, n_sums))
 
     def _while_some_stay(self, function: Callable[[], _T]) -> _T:
-        """Return what a function returns; where all workers were lost meanwhile, send everything and try again."""
+        """Return the result of a function; if all workers are lost meanwhile, send all objects and try again."""
         for _ in range(_ATTEMPTS):
             with suppress(AllWorkersLostError):
                 if self._lost:
@@ -61,15 +61,15 @@ class PartsOnWorkers:
         raise ClusterError("all workers of the cluster were lost, several times in succession.")
 
     def _send(self) -> None:
-        """Have the objects made."""
+        """Have the workers make the objects, and wait until they are made."""
         client, workers = self._connection.client, self._connection.some_workers()
         self._connection.check_versions(workers)
         self._threads, self._looked = threads_of(workers), time.monotonic()
-        self._shared: tuple[Any, Any] | None = None  # what was sent last, and its future
+        self._shared: tuple[Any, Any] | None = None  # the argument that was sent last, and its future
         homes = deal([None] * len(self._arguments), self._threads)
         on_dask = any(map(depends_on_dask, self._arguments))
         with large_graphs():
-            if on_dask:  # the scheduler knows best where what they depend on is
+            if on_dask:  # the scheduler places the objects, since it knows where their Dask arguments are
                 delayed = import_extra("dask", "dask").delayed(self._make, pure=False)
                 self._futures = client.compute([delayed(*some) for some in self._arguments], sync=False)
             else:
@@ -87,7 +87,7 @@ class PartsOnWorkers:
         self._lost = False
 
     def _look_after_homes(self) -> None:
-        """Deal parts to workers that are new, and those of workers that are gone."""
+        """Give some objects new homes if workers have joined or left, or note that all workers were lost."""
         self._connection.check_open()
         if time.monotonic() - self._looked < POLL:
             return
@@ -116,7 +116,7 @@ class PartsOnWorkers:
         if self._shared is not None and self._shared[0] is shared and self._shared[1].status == "finished":
             sent = self._shared[1]
         else:
-            self._shared = None  # before the next one is there
+            self._shared = None  # release the previous argument before the next one is sent
         call = Call(function, arguments)
         graph, root, sending = sum_graph(call, self._futures, self._homes, shared, n_sums, sent=sent)
         wanted = [root] if sending is None else [root, sending]
@@ -125,4 +125,4 @@ class PartsOnWorkers:
         result: FloatArray = self._connection.result(total, self._threads)
         if also:
             self._shared = shared, also[0]
-        return np.array(result)  # what arrives is read-only
+        return np.array(result)  # a copy, since the array that arrives is read-only

@@ -1,4 +1,4 @@
-"""Which worker of a cluster works on which part."""
+"""Assignment of the parts to the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["deal", "threads_of"]
 
 
 def deal(homes: Sequence[str | None], threads: dict[str, int]) -> list[str]:
-    """Return a worker for each part: as many as befit its threads, and those that it has, as far as that goes.
+    """Return a worker for each part: in proportion to the workers' threads, and its present home where possible.
 
     Examples
     --------
@@ -33,5 +33,5 @@ def deal(homes: Sequence[str | None], threads: dict[str, int]) -> list[str]:
 
 
 def threads_of(workers: dict[str, dict[str, Any]]) -> dict[str, int]:
-    """Return how many threads each worker has, by address."""
+    """Return the number of threads of each worker, by address."""
     return {address: worker["nthreads"] for address, worker in workers.items()}
