@@ -35,10 +35,10 @@ class Weighting(NamedTuple):
     total : float
         Divisor of sums of the loss and of gradients.
     of_means : float
-        Divisor of sums of activations: the weight of the rows themselves, as ρ̂ is a mean over these rows whatever the
-        weight of other rows; 1 if their weight is 0.
+        Divisor of sums of activations: the sum of these rows' own weights, as ρ̂ is a mean over these rows whatever the
+        weights of other rows; 1 if that sum is 0.
     share : float
-        Factor of a penalty on ρ̂: the weight of the rows divided by `total`; 0 if no row has a weight.
+        Factor of a penalty on ρ̂: the sum of these rows' own weights divided by `total`.
     """
 
     total: float

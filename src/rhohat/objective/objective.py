@@ -127,7 +127,7 @@ class Objective:
         ops, n_parameters = self._cost.ops, self.network.n_parameters
         point = ops.asarray(theta, np.float64)
         sums_at = self._evaluation.at(point)
-        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # an overflow makes J infinite or NaN, and is seen there
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in J
             mean_terms, added = penalise_means(self._cost, self._weighting, sums_at)
             sums = sums_at(SumLossAndGradient(added))
         sums /= self._weighting.total
