@@ -24,14 +24,14 @@ class GradientCheck:
     Attributes
     ----------
     relative_difference : float
-        ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked coordinates; 0 where both vanish,
-        infinite where they differ in sign only.
+        ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked coordinates; 0 if both gradients are
+        0 there, infinite if they differ in sign only.
     analytical, numerical : arrays of shape (n_checked,)
         The gradient that the objective returned, and the central differences.
     indices : array of shape (n_checked,)
         The checked coordinates of θ.
     worst_index : int
-        The coordinate where the two differ most.
+        The coordinate at which the analytical and the numerical gradient differ most.
     epsilon : float
         Step of the central differences.
     n_parameters : int

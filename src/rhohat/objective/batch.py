@@ -61,7 +61,7 @@ class MiniBatch:
     total_weight : float, default=None
         The weight by which sums over rows are divided, as for `Objective`.
     meanwhile : sequence of callable(worker), default=()
-        Tasks that the first finite `evaluate_in_parts` does as well, on the same threads.
+        Tasks that `evaluate_in_parts` also does, on the same threads, the first time that J is finite.
 
     Attributes
     ----------
@@ -95,7 +95,9 @@ class MiniBatch:
         return self.objective.cost(theta)
 
     def evaluate_in_parts(self, theta: FloatArray, use: UseOfPart) -> tuple[float, dict[str, float]]:
-        """Return J and its terms, and pass each part of the gradient to `use` on one of several threads when ready.
+        """Return J and its terms, and pass the gradient to `use` part by part, on several threads.
+
+        Each part is passed on as soon as it has been computed.
 
         Parameters
         ----------
@@ -120,7 +122,7 @@ class MiniBatch:
 
 
 def make_batch_evaluation(problem: Problem, engine: Engine, cache_bytes: int = 2**30) -> BatchEvaluation:
-    """Return an evaluation for mini-batches like the rows of `problem`, in whichever of the two ways is faster."""
+    """Return an evaluation, by blocks of rows or by units of layers, for mini-batches like the rows of `problem`."""
     cost = problem.cost
     needs_whole = bool(cost.on_derivatives) or any(not penalty.separable for penalty in cost.on_weights)
     if needs_whole or problem.n_samples > _MOST_ROWS:
@@ -187,7 +189,7 @@ class _ByUnits:
         self, theta: FloatArray, weighting: Weighting, use: UseOfPart, meanwhile: Sequence[Task]
     ) -> tuple[float, dict[str, float]]:
         cost, sums_at = self.problem.cost, self.at(theta)
-        with np.errstate(over="ignore", invalid="ignore"):  # an overflow makes J infinite or NaN, and is seen there
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in J
             mean_terms, added = penalise_means(cost, weighting, sums_at)
             sums = sums_at(SumLossAndDeltas(added))
             sums /= weighting.total

@@ -318,7 +318,7 @@ class _Stock(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """The arrays of a problem, whose first axis are the rows."""
+    """The arrays of a problem; the first axis of each counts rows."""
 
     X: FloatArray
     y: FloatArray | None

@@ -115,12 +115,14 @@ class Objective:
         Parameters
         ----------
         theta : array of shape (n_parameters,)
+            The parameters θ.
 
         Returns
         -------
         value : float
             J(θ), the sum of the terms.
         gradient : array of shape (n_parameters,), float64
+            ∇J(θ).
         terms : dict of str to float
             The mean loss and each penalty whose weight is not 0, by name.
         """
@@ -145,7 +147,9 @@ class Objective:
         Returns
         -------
         value : float
+            J(θ), the sum of the terms.
         terms : dict of str to float
+            The mean loss and each penalty whose weight is not 0, by name.
         """
         theta = self._cost.ops.asarray(theta, np.float64)
         sums_at = self._evaluation.at(theta)
@@ -166,7 +170,7 @@ class Objective:
         Returns
         -------
         list of arrays of shape (n_units,), float64
-            One for each hidden layer.
+            ρ̂ of each hidden layer.
         """
         sums_at = self._evaluation.at(theta)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
@@ -184,6 +188,7 @@ class Objective:
         Returns
         -------
         array of shape (n_parameters,), float64
+            ∇²J(θ) v.
 
         Raises
         ------

@@ -356,7 +356,7 @@ def _tangents_of_penalties(cost: Cost, block: Block, tangents: Layers) -> Added:
 
 
 def _add_means(cost: Cost, added: Added, mean_added: Added, block: Block) -> Added:
-    """Return the sum of `added`, which has a row for each row, and `mean_added` times the rows' weights."""
+    """Return `added`, which is given for each row, plus `mean_added`, the same for all rows, times their weights."""
     if block.weights is None and not cost.penalises_rows:
         return list(mean_added)
     return [
@@ -382,7 +382,7 @@ def _with_output(cost: Cost, parameters: Parameters, layers: Layers) -> Layers:
 
 
 def _write_terms(cost: Cost, loss: float, values: dict[str, FloatArray], block: Block, sums: FloatArray) -> None:
-    """Write the row terms in their order: the summed loss, and the penalties' values summed over rows."""
+    """Write the row terms in their order: the loss, which is already summed, and the weighted sums of `values`."""
     for index, name in enumerate(cost.row_terms):
         sums[index] = loss if index == 0 else 0.0
         if name in values:

@@ -33,13 +33,16 @@ class Problem:
     Parameters
     ----------
     network : Network
+        The architecture.
     X : array or rows to read, of shape (n_samples, n_features), float32 or float64
         Inputs. Their dtype is the dtype of the arithmetic. If X is a PyTorch tensor, which must be in the memory of the
         CPU, y and tangents must be tensors as well, and PyTorch does the computations.
     y : array or rows to read, of shape (n_samples, n_outputs), default=None
         Targets; None means X itself, as for an autoencoder.
     loss : Loss, default=SquaredError()
+        The loss of each row.
     penalties : sequence of Penalty, default=()
+        The penalties, which are added to the mean loss.
     sample_weight : array of shape (n_samples,), default=None
         Weight of each row, at least 0, which is used in every mean over rows, including ρ̂. None means 1.
     tangents : array of shape (n_samples, n_tangents, n_features), default=None

@@ -264,6 +264,6 @@ def read_all(source: Rows) -> FloatArray:
 
 
 def even_edges(n: int, n_parts: int) -> NDArray[np.intp]:
-    """Return the `n_parts` + 1 edges that cut 0 to n into nearly equal parts, the larger ones first."""
+    """Return `n_parts` + 1 edges that cut the range from 0 to n into nearly equal parts, the larger ones first."""
     parts = np.arange(n_parts + 1)
     return parts * (n // n_parts) + np.minimum(parts, n % n_parts)

@@ -44,7 +44,7 @@ _BLOCK = 512  # rows corrupted at a time, so that their noise stays in the cache
 
 
 class Corruption(ABC):
-    """A random change of every entry of a row.
+    """Base class of corruptions, which change the entries of a row at random.
 
     Attributes
     ----------
@@ -242,10 +242,11 @@ def corrupt_rows(
     Parameters
     ----------
     corruption : Corruption
+        The corruption to apply.
     X : array of shape (n_rows, n_features)
         The clean rows.
     seed : int
-        At least 0; see `rhohat.common.randomness.seed_from`.
+        Seed of the draws, at least 0; see `rhohat.common.randomness.seed_from`.
     epoch : int, default=0
         Number of the epoch, at least 0; every epoch has draws of its own.
     rows : range, slice or integers, of length n_rows, default=None

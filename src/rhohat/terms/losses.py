@@ -137,7 +137,7 @@ class SquaredError(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """Cross-entropy −Σ_k y_k ln a_k + (1 − y_k) ln(1 − a_k) of sigmoid outputs a; its derivative by z is a − y.
+    """Cross-entropy −Σ_k y_k ln a_k + (1 − y_k) ln(1 − a_k) of sigmoid outputs a; ∂loss/∂z is a − y.
 
     The loss is computed from z as Σ_k ln(1 + exp(z_k)) − y_k z_k, with ln(1 + exp(z)) = max(z, 0) + ln(1 + exp(−|z|)).
     This is finite for every finite z. It is also accurate where a confident output is correct and the loss is small,
@@ -259,7 +259,7 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
-    """Cross-entropy −Σ_k y_k ln a_k of softmax outputs a; its derivative with respect to z is a − y.
+    """Cross-entropy −Σ_k y_k ln a_k of softmax outputs a; ∂loss/∂z is a − y.
 
     The loss is computed from z as ln(1 + Σ_others exp(z_k − m)) − Σ_k y_k (z_k − m), where m is the largest z_k of the
     row. This is accurate also where a confident output is correct and the loss is small, because both terms are small
