@@ -1,1 +1,1 @@
-"""Gradients beside central differences: of any callable, and of every kind of model."""
+"""Comparison of gradients with central differences, for any callable and for every kind of model."""

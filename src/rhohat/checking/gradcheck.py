@@ -1,4 +1,4 @@
-"""Numerical gradient checking: central differences against any function that claims to know its gradient."""
+"""Numerical gradient checking: comparison of a function's gradient with central differences of its value."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from rhohat.common.randomness import RandomState, keyed_generator, seed_from
 
 __all__ = ["GradientCheck", "check_gradient"]
 
-_MOST_COORDINATES = 2000  # checked by default: each costs two evaluations
+_MOST_COORDINATES = 2000  # the most that are checked by default, as each costs two evaluations
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What a comparison of a gradient with central differences found; `str()` of it is a readable report.
+    """The result of a comparison of a gradient with central differences; `str()` of it is a readable report.
 
     Attributes
     ----------
     relative_difference : float
-        ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked coordinates; 0 where both vanish,
-        infinite where they differ by their sign alone.
+        ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked coordinates; 0 if both gradients are
+        0 there, infinite if they differ in sign only.
     analytical, numerical : arrays of shape (n_checked,)
         The gradient that the objective returned, and the central differences.
     indices : array of shape (n_checked,)
         The checked coordinates of θ.
     worst_index : int
-        The coordinate where the two differ most.
+        The coordinate at which the analytical and the numerical gradient differ most.
     epsilon : float
-        The step.
+        Step of the central differences.
     n_parameters : int
-        The length of θ.
+        Length of θ.
     """
 
     relative_difference: float
@@ -71,20 +71,22 @@ def check_gradient(
     Parameters
     ----------
     objective : callable
-        θ → (value, gradient); anything after these two is ignored.
+        Function θ → (value, gradient); any further values that it returns are ignored.
     theta : array-like of shape (n_parameters,)
-        Where to check. The check is done in float64.
+        The point θ at which to check the gradient. The check is done in float64.
     epsilon : float, default=1e-4
-        The step. Much smaller, rounding dominates; much larger, the third derivative does.
+        Step ε of the central differences. If it is much smaller, rounding errors dominate; if it is much larger, the
+        third derivative does.
     indices : array-like of int, or int, default=None
-        The coordinates to check, or how many to draw at random. None: every one of up to 2,000, or else 2,000
-        drawn at random.
+        The coordinates to check, or the number of coordinates to draw at random. None means all coordinates if there
+        are at most 2,000, and otherwise 2,000 drawn at random.
     random_state : int, RandomState, Generator or None, default=0
-        For the draw of coordinates.
+        Seed or generator for the random choice of coordinates.
 
     Returns
     -------
     GradientCheck
+        The relative difference, and both gradients at the checked coordinates.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def check_gradient(
 
     Notes
     -----
-    Costs two evaluations for each coordinate and one for the gradient.
+    The check evaluates the objective twice for each coordinate, and once for the gradient.
 
     References
     ----------
@@ -146,7 +148,7 @@ def check_gradient(
 
 
 def _coordinates(indices: ArrayLike | None, n_parameters: int, random_state: RandomState) -> NDArray[np.intp]:
-    """Return the coordinates to check."""
+    """Return the coordinates to check, as an array of indices that are at least 0."""
     if indices is None:
         indices = min(n_parameters, _MOST_COORDINATES)
     chosen = np.asarray(indices)

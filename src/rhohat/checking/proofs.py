@@ -1,7 +1,8 @@
-"""A table of proofs: the gradient of every kind of model beside central differences.
+"""A table of proofs, which compare the gradient of every kind of model with central differences.
 
-`proof_cases` walks activations, losses, penalties, tied weights, depths and corruptions; `prove` compares the gradient
-of one case with central differences of J, and its Hessian-vector product with central differences of the gradient.
+`proof_cases` yields combinations of activations, losses, penalties, tied weights, depths and corruptions. `prove`
+compares the gradient of one case with central differences of J, and its Hessian-vector product with central differences
+of the gradient.
 """
 
 from __future__ import annotations
@@ -43,28 +44,28 @@ from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 
 __all__ = ["LARGEST_DIFFERENCE", "LARGEST_HESSIAN_DIFFERENCE", "Proof", "ProofCase", "proof_cases", "prove"]
 
-#: A gradient that differs by more, relatively, from central differences is wrong.
+#: A gradient whose relative difference from central differences is larger than this is wrong.
 LARGEST_DIFFERENCE = 1e-8
-#: Likewise a Hessian-vector product beside differences of the gradient.
+#: A Hessian-vector product whose relative difference from central differences of the gradient is larger is wrong.
 LARGEST_HESSIAN_DIFFERENCE = 1e-6
 
 _N_SAMPLES, _N_FEATURES, _N_OUTPUTS = 6, 5, 3
-_LARGEST_Z = 10.0  # beyond, differences of saturated units drown in rounding
-_FROM_KINKS = 2e-3  # central differences move a pre-activation by about a twentieth of this
+_LARGEST_Z = 10.0  # above it, units saturate, and rounding errors dominate
+_FROM_KINKS = 2e-3  # smallest distance from a kink; central differences move a pre-activation by about a 20th of it
 
 
 @dataclass(frozen=True)
 class ProofCase:
-    """A model, rows, and parameters at which to look.
+    """A model with rows, and the parameters at which its derivatives are checked.
 
     Attributes
     ----------
     activation, corruption : str
-        Of the hidden layers, and of the input.
+        Names of the activation of the hidden layers, and of the corruption of the input.
     problem : Problem
-        Its inputs are corrupted already, where the case says so.
+        The problem; its inputs are corrupted already, if the case has a corruption.
     theta : array of shape (n_parameters,)
-        Away from the kinks of activations that have any, and such that no unit is saturated, or silent on every row.
+        Parameters away from the kinks of activations, such that no unit is saturated, or 0 on every row.
     """
 
     activation: str
@@ -79,15 +80,15 @@ class ProofCase:
 
     @property
     def penalty(self) -> str:
-        """Names of the penalties."""
+        """Names of the penalties, joined by " + ", or "none"."""
         return " + ".join(penalty.name for penalty in self.problem.penalties) or "none"
 
     def objective(self) -> Objective:
-        """Return J of this case."""
+        """Return the objective J of this case."""
         return make_objective(self.problem, ThreadEngine(1))
 
     def __str__(self) -> str:
-        """Return the case on a line."""
+        """Return a description of the case on one line."""
         weights = "tied" if self.problem.network.tied else "untied"
         return (
             f"{self.activation}, {self.problem.loss.name}, {self.penalty}, {weights}, {self.n_hidden_layers} hidden,"
@@ -97,16 +98,18 @@ class ProofCase:
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found for a case.
+    """The result of checking a case.
 
     Attributes
     ----------
     case : ProofCase
+        The case that was checked.
     n_parameters : int
+        Number of parameters of the model.
     gradient_difference : float
-        ‖numerical − analytical‖ / ‖numerical + analytical‖ of the gradient.
+        ‖numerical − analytical‖ / ‖numerical + analytical‖ for the gradient.
     hessian_difference : float or None
-        The same of a Hessian-vector product; None where the model has none.
+        The same ratio for a Hessian-vector product; None if the model does not have one.
     """
 
     case: ProofCase
@@ -116,45 +119,48 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether gradient and Hessian-vector product are right."""
+        """Whether the gradient and the Hessian-vector product agree with central differences."""
         hessian = 0.0 if self.hessian_difference is None else self.hessian_difference
         return self.gradient_difference <= LARGEST_DIFFERENCE and hessian <= LARGEST_HESSIAN_DIFFERENCE
 
 
 def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
-    """Yield the cases of the table.
+    """Yield the cases of the table of proofs.
 
-    Every activation with every penalty that it allows, tied and untied, with one hidden layer and with three; every
-    activation with every loss, with one hidden layer and with two; and every loss with every penalty. Corruptions, and
-    whether rows have weights, are drawn.
+    The cases combine every activation with every penalty that it allows, with tied and untied weights, and with one and
+    three hidden layers; every activation with every loss, with one and two hidden layers; and every loss with every
+    penalty. The corruption, and whether rows have weights, are drawn at random for each case.
 
     Parameters
     ----------
     seed : int, default=0
-        Of rows and parameters.
+        Seed of the rows and the parameters.
 
     Yields
     ------
     ProofCase
+        One case after another.
     """
     corruptions = [None, *CORRUPTIONS]
     models = chain(_with_every_penalty(), _with_every_loss(), _losses_with_penalties())
     for number, (activation, network, loss, penalties) in enumerate(models):
-        kind = keyed_generator(number, "kind of rows")  # whatever the seed, so that the table has the same rows
+        kind = keyed_generator(number, "kind of rows")  # independent of the seed: the table keeps its rows
         corruption, weighted = corruptions[kind.integers(len(corruptions))], bool(kind.integers(2))
         yield _fill(seed + number, activation, network, loss, penalties, corruption, weighted)
 
 
 def prove(case: ProofCase) -> Proof:
-    """Compare the derivatives of a case with central differences.
+    """Compare the gradient and the Hessian-vector product of a case with central differences.
 
     Parameters
     ----------
     case : ProofCase
+        The case to check.
 
     Returns
     -------
     Proof
+        The relative differences.
     """
     J = case.objective()
     check = check_gradient(J, case.theta)
@@ -193,7 +199,7 @@ _Model = tuple[str, Network, Loss, tuple[Penalty, ...]]
 
 
 def _with_every_penalty() -> Iterator[_Model]:
-    """Yield every activation with every penalty, tied and not, in autoencoders with one and three hidden layers."""
+    """Yield autoencoders of every activation and penalty, tied and untied, with one and three hidden layers."""
     for name, sizes, tied, added in product(ACTIVATIONS, [(5, 4, 5), (5, 4, 3, 4, 5)], [False, True], _PENALTIES):
         hidden = as_activation(name)
         if not _allows(hidden, added) or (tied and hidden.width(4) != 4):
@@ -204,13 +210,13 @@ def _with_every_penalty() -> Iterator[_Model]:
 
 
 def _with_every_loss() -> Iterator[_Model]:
-    """Yield every activation with every loss, in networks with one and two hidden layers."""
+    """Yield networks of every activation and loss, with one and two hidden layers."""
     for name, hidden_sizes, (loss, output) in product(ACTIVATIONS, [(4,), (4, 3)], _LOSSES):
         yield name, _network(name, hidden_sizes, output), loss, (WeightDecay(0.1),)
 
 
 def _losses_with_penalties() -> Iterator[_Model]:
-    """Yield every loss with every penalty, in networks of two hidden layers of sigmoid and of tanh units."""
+    """Yield networks of every loss and penalty, with two hidden layers of sigmoid or tanh units."""
     for name, (loss, output), added in product(("sigmoid", "tanh"), _LOSSES, _PENALTIES):
         yield name, _network(name, (4, 3), output), loss, added
 
@@ -221,7 +227,7 @@ def _network(activation: str, hidden_sizes: tuple[int, ...], output: Activation)
 
 
 def _allows(hidden: Activation, penalties: tuple[Penalty, ...]) -> bool:
-    """Return whether hidden units can have these penalties."""
+    """Return whether hidden units with the given activation can have these penalties."""
     bounded = bool(np.all(np.isfinite(hidden.bounds)))
     return all(
         (bounded or not isinstance(penalty, KLSparsity))
@@ -239,7 +245,7 @@ def _fill(
     corruption: str | None,
     weighted: bool,
 ) -> ProofCase:
-    """Return the case with rows and parameters, drawn until no unit is near a kink."""
+    """Return the case with rows and parameters, which are drawn again until no unit is near a kink."""
     is_autoencoder = network.layer_sizes[0] == network.layer_sizes[-1]
     needs_tangents = any(isinstance(penalty, TangentPropagation) for penalty in penalties)
     for attempt in range(1000):
@@ -270,9 +276,9 @@ def _targets(loss: Loss, draw: np.random.Generator) -> FloatArray:
 
 
 def _distance_from_kinks(case: ProofCase) -> float:
-    """Return how far the nearest pre-activation, or activation under an L1 penalty, is from where J has no gradient.
+    """Return the smallest distance of a pre-activation, or of an activation with an L1 penalty, from a kink of J.
 
-    0 where differences would prove nothing: units saturated, or silent on every row.
+    The distance is 0 if a unit is saturated, or 0 on every row, as central differences would prove nothing then.
     """
     network, parameters = case.problem.network, case.problem.network.unpack(case.theta)
     with_l1 = any(isinstance(penalty, L1Sparsity) for penalty in case.problem.penalties)
@@ -286,7 +292,7 @@ def _distance_from_kinks(case: ProofCase) -> float:
             return 0.0
         distances.append(activation.distance_from_kinks(z))
         activation.forward(Units(z, a, parameters.activation_parameters[layer]))
-        if np.any(np.all(a == 0, axis=0)):  # a unit is silent on every row
+        if np.any(np.all(a == 0, axis=0)):  # a unit is 0 on every row
             return 0.0
         if with_l1 and layer < case.n_hidden_layers:
             distances.append(np.min(np.abs(a[a != 0]), initial=np.inf))

@@ -1,4 +1,4 @@
-"""What is minimised: J(θ) of a network on rows, as sums over blocks of them."""
+"""The function that is minimised: the cost J(θ) of a network on rows of data, computed as sums over blocks of rows."""
 
 from rhohat.objective.objective import Objective, make_objective
 from rhohat.objective.problem import Problem, check_tangents

@@ -1,10 +1,11 @@
-"""J(θ) and ∇J(θ) over the rows of a mini-batch, handed over part by part.
+"""J(θ) and ∇J(θ) over the rows of a mini-batch, with the gradient handed to the solver part by part.
 
-Here the gradient is as large as all else together. Cut into blocks of rows, it would be made once for each block and
-added up. So threads share the rows only as far as the deltas of each layer, which are kept for the whole batch; then
-they share the units of each layer, and every weight's gradient is computed once, and used while it is in the cache.
+In a mini-batch the gradient takes as much memory as everything else together. In an evaluation by blocks of rows, a
+full gradient would be computed for each block and these would be added up. Here, threads divide the rows among
+themselves only until the deltas of all layers are known, which are kept for the whole batch. Then they divide the units
+of each layer, so that the gradient of every weight is computed once and used while it is in the cache.
 
-Costs that need the whole gradient at once, and batches of very many rows, are evaluated in blocks of rows after all.
+Costs that need the whole gradient at once, and mini-batches of very many rows, are still evaluated in blocks of rows.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ from rhohat.objective.problem import Problem
 
 __all__ = ["BatchEvaluation", "MiniBatch", "Task", "UseOfPart", "make_batch_evaluation"]
 
-_MOST_ROWS = 2**14  # above, adding up the gradients of blocks costs little beside the blocks, and their memory is less
+_MOST_ROWS = 2**14  # above this, adding up the gradients of blocks is cheap in comparison, and blocks need less memory
 
-#: What is done with a part of the gradient: called with the part's place in θ, the gradient there, and the worker.
+#: Uses a part of the gradient; called with the slice of θ it belongs to, the gradient there, and the worker's index.
 UseOfPart = Callable[[slice, FloatArray, int], None]
-#: Something to be done by one of several threads, called with the worker.
+#: A task for one of several threads; called with the worker's index.
 Task = Callable[[int], None]
 
 
 class BatchEvaluation(Evaluation, Protocol):
-    """Evaluates the cost of a mini-batch, one after another of as many rows."""
+    """An evaluation that can be used for successive mini-batches with the same number of rows."""
 
     def set_problem(self, problem: Problem) -> None:
-        """Put other rows, as many and of the same kinds, in the place of those given."""
+        """Replace the rows by those of another problem, equal in number and kind."""
 
     def evaluate_in_parts(
         self, theta: FloatArray, weighting: Weighting, use: UseOfPart, meanwhile: Sequence[Task]
     ) -> tuple[float, dict[str, float]]:
-        """Return J and its terms, and hand the gradient over; see `MiniBatch.evaluate_in_parts`.
+        """Return J and its terms, and pass the gradient to `use` part by part; see `MiniBatch.evaluate_in_parts`.
 
-        Tasks are done as well, by the same threads, where J is finite: to share one more thing costs nothing, to share
-        it by itself takes waking the threads once more.
+        If J is finite, the same threads also do the tasks in `meanwhile`. This costs no extra synchronisation, whereas
+        doing the tasks separately would have to wake the threads once more.
         """
 
 
@@ -56,19 +57,20 @@ class MiniBatch:
     Parameters
     ----------
     evaluation : BatchEvaluation
-        Of this batch: its memory serves other batches later.
+        The evaluation of this batch; its memory is used again for later batches.
     total_weight : float, default=None
-        As for `Objective`.
+        The weight by which sums over rows are divided, as for `Objective`.
     meanwhile : sequence of callable(worker), default=()
-        What `evaluate_in_parts` shall do as well, on its threads, once.
+        Tasks that `evaluate_in_parts` also does, on the same threads, the first time that J is finite.
 
     Attributes
     ----------
     problem : Problem
-        On the rows of the batch.
+        The problem on the rows of the batch.
     objective : Objective
         J and all its derivatives.
     meanwhile_is_done : bool
+        Whether the tasks in `meanwhile` have been done.
     """
 
     def __init__(
@@ -93,21 +95,25 @@ class MiniBatch:
         return self.objective.cost(theta)
 
     def evaluate_in_parts(self, theta: FloatArray, use: UseOfPart) -> tuple[float, dict[str, float]]:
-        """Do what `evaluate` does, but hand the gradient over part by part, by several threads, each when it is ready.
+        """Return J and its terms, and pass the gradient to `use` part by part, on several threads.
+
+        Each part is passed on as soon as it has been computed.
 
         Parameters
         ----------
         theta : array of shape (n_parameters,)
-            Best in the dtype of the rows.
+            The parameters, fastest in the dtype of the rows.
         use : callable(part, gradient, worker)
-            Called once for every part of θ, with the gradient there, in the dtype of the rows or in float64; not
-            called where J is not finite. `worker` is an index below the engine's `n_workers` that no other running
-            call has. It may overwrite that part of θ: nothing else needs it any more.
+            Called once for every part of θ, with the gradient of that part, in the dtype of the rows or in float64; not
+            called if J is not finite. `worker` is an index below the engine's `n_workers` that no other running call
+            has. The function may overwrite its part of θ, which is no longer needed by the evaluation.
 
         Returns
         -------
         value : float
+            J(θ).
         terms : dict of str to float
+            The terms of J by name.
         """
         tasks = [] if self.meanwhile_is_done else self._meanwhile
         value, terms = self._evaluation.evaluate_in_parts(theta, self._weighting, use, tasks)
@@ -116,7 +122,7 @@ class MiniBatch:
 
 
 def make_batch_evaluation(problem: Problem, engine: Engine, cache_bytes: int = 2**30) -> BatchEvaluation:
-    """Return what evaluates mini-batches like the rows of a problem, in the way that suits them."""
+    """Return an evaluation, by blocks of rows or by units of layers, for mini-batches like the rows of `problem`."""
     cost = problem.cost
     needs_whole = bool(cost.on_derivatives) or any(not penalty.separable for penalty in cost.on_weights)
     if needs_whole or problem.n_samples > _MOST_ROWS:
@@ -125,7 +131,7 @@ def make_batch_evaluation(problem: Problem, engine: Engine, cache_bytes: int = 2
 
 
 class _ByBlocks:
-    """Evaluates a mini-batch as rows of any number are evaluated, and hands the gradient over when it is whole."""
+    """An evaluation in blocks of rows, which passes the gradient on once all of it has been computed."""
 
     def __init__(self, problem: Problem, engine: Engine, cache_bytes: int) -> None:
         self._engine = engine
@@ -153,7 +159,7 @@ class _ByBlocks:
 
 
 class _ByUnits:
-    """Evaluates a mini-batch in memory for all of its rows, of which threads share rows first, and then units."""
+    """An evaluation with memory for all rows, in which threads first divide the rows and then the units of layers."""
 
     def __init__(self, problem: Problem, engine: Engine) -> None:
         self._engine = engine
@@ -164,7 +170,7 @@ class _ByUnits:
         self._layers, self._deltas = (network.allocate(n_samples, allocate) for _ in range(2))
         self._hidden = [allocate((n_samples, size)) for size in network.layer_sizes[1:-1]]
         self._gradient = allocate((network.n_parameters,))
-        #: The parts that the gradient of weights is made in: of which layer, and which of it.
+        #: The parts in which the gradient of the weights is computed: index of the layer, and slice of its weights.
         self._parts = [
             (index, part)
             for index, layer in enumerate(network.layers[: network.layout.n_free])
@@ -183,7 +189,7 @@ class _ByUnits:
         self, theta: FloatArray, weighting: Weighting, use: UseOfPart, meanwhile: Sequence[Task]
     ) -> tuple[float, dict[str, float]]:
         cost, sums_at = self.problem.cost, self.at(theta)
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in J
             mean_terms, added = penalise_means(cost, weighting, sums_at)
             sums = sums_at(SumLossAndDeltas(added))
             sums /= weighting.total
@@ -195,7 +201,7 @@ class _ByUnits:
                 tasks: list[Task] = [
                     partial(self._hand_over_weights, parameters, weighting.total, use, *part) for part in self._parts
                 ]
-                # The cheapest last, so that none waits long.
+                # The cheapest tasks come last, so that no thread waits long for the others.
                 tasks += [*meanwhile, partial(self._hand_over_biases, parameters, weighting.total, use)]
                 if own.size:
                     own = self._ops.asarray(own, np.float64)
@@ -208,7 +214,7 @@ class _ByUnits:
         return self._engine.sum_blocks(run, self._blocks, function.n_sums(self.problem.cost), self._dtype)
 
     def _run(self, function: Pass, vectors: Sequence[Parameters], rows: slice, worker: int, sums: FloatArray) -> None:
-        """Run a pass over some of the rows."""
+        """Run a pass over the given rows and write its sums into `sums`."""
         problem, layers = self.problem, self._layers.rows(rows)
         targets: FloatArray = problem.X if problem.y is None else problem.y
         layers.a[0] = problem.X[rows]
@@ -227,7 +233,7 @@ class _ByUnits:
     def _hand_over_weights(
         self, parameters: Parameters, total: float, use: UseOfPart, index: int, part: slice, worker: int
     ) -> None:
-        """Compute the gradient of some weights of a layer, and hand it over while it is at hand."""
+        """Compute the gradient of some weights of a layer, and pass it to `use` while it is in the cache."""
         network, mirror = self.problem.cost.network, self.problem.network.n_layers - 1 - index
         gradient, given = network.unpack(self._gradient), [self.problem.X, *self._hidden]
         W = gradient.weights[index][part]
@@ -237,9 +243,9 @@ class _ByUnits:
         place = network.layout.weights(index, part)
         own = self._gradient[place]
         own /= total
-        roles = {index, mirror} if network.tied else {index}  # in which the same weights are used
+        roles = {index, mirror} if network.tied else {index}  # the layers that use these weights
         for penalty in self.problem.cost.on_weights:
-            # A penalty is given all arrays: of others than this part's, nothing.
+            # A penalty expects an array for every layer: arrays other than this part are given without rows.
             seen = [
                 [
                     *(one.weights[index][part] if role in roles else W[:0] for role, W in enumerate(one.weights)),
@@ -251,7 +257,7 @@ class _ByUnits:
         use(place, own, worker)
 
     def _hand_over_biases(self, parameters: Parameters, total: float, use: UseOfPart, worker: int) -> None:
-        """Compute the gradient of all biases, and hand it over."""
+        """Compute the gradient of all biases, and pass it to `use`."""
         network = self.problem.cost.network
         gradient, place = network.unpack(self._gradient), network.layout.biases
         for layer, b, delta in zip(network.layers, gradient.biases, self._deltas.z[1:], strict=True):
@@ -269,5 +275,5 @@ def _hand_over(use: UseOfPart, place: slice, gradient: FloatArray, worker: int) 
 
 
 def _share(engine: Engine, tasks: Sequence[Task]) -> None:
-    """Have threads do tasks, in no particular order."""
+    """Do tasks on the threads of an engine, in no particular order."""
     engine.for_each(lambda index, worker: tasks[index.start](worker), [slice(i, i + 1) for i in range(len(tasks))])

@@ -1,8 +1,8 @@
-"""Evaluations over rows that the workers of a cluster hold.
+"""Evaluations over rows that are held by the workers of a cluster.
 
-The rows are cut into parts. A worker runs passes over the blocks of each part that it holds, and the sums are added up
-by the cluster's engine. All else, such as ρ̂ and the penalties, is done where the solver is. The cut depends on shapes
-and on the pieces that rows on a cluster are in.
+The rows are cut into parts. A worker runs passes over the blocks of each part that it holds, and the cluster's engine
+adds up the sums. Everything else, such as ρ̂ and the penalties, is computed in the process of the solver. Where the
+rows are cut depends on shapes and, for rows that are on a cluster already, on the pieces they are stored in.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from rhohat.objective.problem import Problem
 
 __all__ = ["ClusterEvaluation"]
 
-_WORK = 10**9  # multiply-adds in a forward pass over a part: some tenths of a second for an evaluation of it
+_WORK = 10**9  # multiply-adds of a forward pass over one part; an evaluation of it takes some tenths of a second
 _FEWEST_PARTS, _MOST_PARTS = 8, 256
 
 _numbers = count()
 
 
 class ClusterEvaluation:
-    """Runs passes over rows that the workers of a cluster hold.
+    """An evaluation that runs passes over rows held by the workers of a cluster.
 
     Parameters
     ----------
     problem : Problem
-        Rows that are opened by a path are opened by each worker, and held in its memory if all of them take no more
-        than half of the workers' memory; else they are read in every pass. Those of a Dask array stay where they are.
-        Others are sent to the workers.
+        The problem. If its rows were opened by a path, each worker opens that path. The workers then hold the rows in
+        memory if all rows take no more than half of the workers' memory, and otherwise read them in every pass. Rows of
+        a Dask array stay where they are. Any other rows are sent to the workers.
     engine : ClusterEngine
-        Holds the parts and adds up their sums, as a `DaskEngine` does.
+        Engine that holds the parts and adds up their sums, such as a `DaskEngine`.
     cache_bytes : int, default=1 GiB
-        Memory that each worker may use to keep hidden activations from pass 1 to pass 2.
+        Memory in bytes that each worker may use to keep hidden activations from pass 1 to pass 2.
 
     Attributes
     ----------
     edges : list of int
-        Where the parts of the rows begin, and the last one ends.
+        First row of each part, followed by the number of rows.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class ClusterEvaluation:
         self._held = engine.hold(partial(_Part.made, recipe), list(parts))
 
     def at(self, *vectors: FloatArray) -> Sums:
-        """Return what runs a pass and adds up its sums; see `Evaluation`. The vectors are sent once."""
+        """Return a function that runs a pass and adds up its sums; the vectors are sent once. See `Evaluation`."""
         return partial(self._sum, _Vectors(next(_numbers), [np.asarray(v, dtype=self._dtype) for v in vectors]))
 
     def _sum(self, vectors: _Vectors, function: Pass) -> FloatArray:
@@ -89,7 +89,7 @@ class ClusterEvaluation:
 
 
 def _cut(problem: Problem) -> list[int]:
-    """Return where the parts of the rows begin, and the last one ends."""
+    """Return the first row of each part, followed by the number of rows."""
     for rows in (problem.X, problem.targets):
         own = None if isinstance(rows, np.ndarray) else rows.edges
         if own is not None:
@@ -106,21 +106,22 @@ def _cut(problem: Problem) -> list[int]:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What the parts of an evaluation have in common.
+    """Settings that all parts of an evaluation have in common.
 
     Attributes
     ----------
     token : str
-        Tells evaluations apart.
+        Unique identifier of the evaluation.
     problem : Problem
-        Without rows.
+        The problem without its rows.
     cache_bytes : int
-        For one part.
+        Memory in bytes in which one part may keep hidden activations.
     longest_block : int
-        In rows, of any part.
+        Number of rows of the longest block of any part.
     holds : bool
-        Whether rows are kept in memory.
+        Whether workers keep the rows in memory.
     local_engine : callable
+        Returns the engine with which a worker computes.
     """
 
     token: str
@@ -132,13 +133,16 @@ class _Recipe:
 
 
 class _Vectors:
-    """θ, or vectors like it, as they are sent to workers; there they are aligned, wherever they arrived.
+    """θ, and other vectors of its shape, in the form in which they are sent to workers.
+
+    The vectors are copied into aligned memory here, and again when a worker receives them.
 
     Parameters
     ----------
     number : int
-        Another one for each time that vectors are sent.
+        Identifier that is different each time vectors are sent.
     vectors : sequence of arrays of shape (n_parameters,)
+        The vectors.
     """
 
     def __init__(self, number: int, vectors: Sequence[FloatArray]) -> None:
@@ -155,9 +159,10 @@ class _Vectors:
 
 
 class _Part:
-    """Some of the rows in a worker. What is sent to another worker is the rows, or how to open them.
+    """A part of the rows, held by a worker, and the evaluation over them.
 
-    Tasks that were given up may still be at work when the next one comes: they take turns.
+    Pickling a part keeps only the rows, or how to open them. A task that the engine has given up on may still be
+    running when the next task starts, so a lock makes them take turns.
     """
 
     def __init__(self, recipe: _Recipe, X: Any, y: Any, sample_weight: FloatArray | None, tangents: Any) -> None:
@@ -166,14 +171,14 @@ class _Part:
 
     @classmethod
     def made(cls, recipe: _Recipe, X: Any, y: Any, sample_weight: FloatArray | None, tangents: Any) -> _Part:
-        """Make the part of arrays or recipes, as row sources give them."""
+        """Return the part that consists of the given arrays, or of the rows that the given recipes open."""
         keep = partial(_keep, holds=recipe.holds)
         return cls(recipe, keep(X), None if y is None else keep(y), sample_weight, tangents)
 
     def _begin(self) -> None:
         self._lock = ProcessLock()
         self._evaluation: BlockEvaluation | None = None
-        self._kept_for: int | None = None  # the vectors whose layers the evaluation keeps
+        self._kept_for: int | None = None  # number of the vectors whose layers the evaluation keeps
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self._recipe, self._rows
@@ -188,7 +193,8 @@ class _Part:
     def sum(self, vectors: _Vectors, function: Pass) -> FloatArray:
         """Return the sums of a pass over the rows of this part.
 
-        Pass 2 looks for the layers of pass 1. They are computed again where the part was somewhere else then.
+        Pass 2 uses the layers that pass 1 computed. They are computed again if this part was on another worker during
+        pass 1.
         """
         with self._lock.here, np.errstate(all="ignore"):
             if self._evaluation is None:
@@ -204,7 +210,7 @@ class _Part:
             return sums
 
     def _make_evaluation(self) -> BlockEvaluation:
-        """Return the evaluation over this part, in memory that it shares with other parts in the same worker."""
+        """Return the evaluation over this part, whose scratch memory is shared with other parts on the same worker."""
         recipe, (X, y, sample_weight, tangents) = self._recipe, self._rows
         X = X() if callable(X) else X
         y = y() if callable(y) else y
@@ -221,7 +227,7 @@ _POOLS_LOCK = ProcessLock()
 
 
 def _scratch_pool(recipe: _Recipe, problem: Problem) -> ScratchPool:
-    """Return what the parts of an evaluation share in this process."""
+    """Return the scratch memory that all parts of an evaluation share in this process."""
     with _POOLS_LOCK.here:
         pool = _POOLS.get(recipe.token)
         if pool is None:
@@ -230,7 +236,7 @@ def _scratch_pool(recipe: _Recipe, problem: Problem) -> ScratchPool:
 
 
 def _recipes(rows: FloatArray | Rows | None, edges: Sequence[int]) -> list[Any]:
-    """Return what rows are made of in a worker, for each part."""
+    """Return, for each part, an array of its rows or a recipe from which a worker makes them; see `Rows.recipes`."""
     if rows is None:
         return [None] * (len(edges) - 1)
     if isinstance(rows, np.ndarray):
@@ -239,7 +245,7 @@ def _recipes(rows: FloatArray | Rows | None, edges: Sequence[int]) -> list[Any]:
 
 
 def _keep(rows: Any, *, holds: bool) -> Any:
-    """Return an array of rows where they are one, or are to be held; else what opens them."""
+    """Return rows as an array if they are an array or are to be held, else the function that opens them."""
     if not callable(rows):
         return np.ascontiguousarray(rows)
     if not holds:

@@ -1,7 +1,7 @@
-"""The terms of J for a network, sorted by what has to be known to compute them.
+"""The terms of J for a network, grouped by the quantities that are needed to compute them.
 
-The loss, and penalties on activations and on derivatives, are sums over rows, which the passes make. Penalties on mean
-activations need ρ̂, a mean over all rows; penalties on weights need no rows at all. Both are computed here.
+The loss, and the penalties on activations and on derivatives, are sums over rows, which the passes compute. Penalties
+on mean activations need ρ̂, a mean over all rows; penalties on weights need no rows at all. Both are computed here.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from rhohat.terms.penalties import ActivationPenalty, HiddenLayerPenalty, MeanAc
 
 __all__ = ["Added", "Cost", "Weighting"]
 
-#: What is added to ∂J/∂a, or to its tangent, for every layer but the input; None where nothing is.
+#: Arrays that are added to ∂J/∂a, or to its tangent, for every layer but the input; None where nothing is added.
 Added = list[FloatArray | None]
 
 
 class Weighting(NamedTuple):
-    """By what sums over rows are divided.
+    """The divisors that turn sums over rows into means, and the factor of penalties on ρ̂.
 
     Attributes
     ----------
     total : float
-        What sums of the loss, and of gradients, are divided by.
+        Divisor of sums of the loss and of gradients.
     of_means : float
-        What sums of activations are divided by: ρ̂ is a mean over its rows, whatever other rows weigh.
+        Divisor of sums of activations: the sum of these rows' own weights, as ρ̂ is a mean over these rows whatever the
+        weights of other rows; 1 if that sum is 0.
     share : float
-        How much a penalty on ρ̂ counts: as much as the rows that ρ̂ is a mean of, so not at all where none does.
+        Factor of a penalty on ρ̂: the sum of these rows' own weights divided by `total`.
     """
 
     total: float
@@ -46,7 +47,7 @@ class Weighting(NamedTuple):
 
     @classmethod
     def of(cls, n_samples: int, sample_weight: FloatArray | None, total: float | None = None) -> Weighting:
-        """Return the weighting of rows; `total` is the sum of their weights where it is not given."""
+        """Return the weighting of rows; if `total` is None, it is the sum of their weights."""
         own = n_samples if sample_weight is None else float(np.sum(sample_weight, dtype=np.float64))
         total = float(own if total is None else total)
         return cls(total, own or 1.0, own / total if own else 0.0)
@@ -54,24 +55,27 @@ class Weighting(NamedTuple):
 
 @dataclass(frozen=True)
 class Cost:
-    """J of a network without rows: its loss and its penalties. Penalties of weight 0 are in none of the lists.
+    """The terms of J without rows: the loss and the penalties of a network.
 
-    Network, loss and penalties have the primitives at hand for the arrays of the rows.
+    Penalties of weight 0 are in none of the lists. The network, the loss and the penalties are bound to the primitives
+    for the array library of the rows.
 
     Attributes
     ----------
     network : Network
     loss : Loss
     dtype : dtype
-        Of the arithmetic.
+        Dtype of the arithmetic.
     ops : Ops
-        The primitives.
+        Primitives of the array library.
     penalty_names : list of str
-        In the order in which the penalties were given.
+        Names of the penalties, in the order in which they were given.
     on_weights : list of WeightPenalty
+        Penalties on weights.
     on_means, on_activations : lists of lists of MeanActivationPenalty, and of ActivationPenalty
-        For each hidden layer.
+        Penalties on mean activations and on activations, one list for each hidden layer.
     on_derivatives : list of JacobianPenalty
+        Penalties on derivatives with respect to the input.
     row_terms : list of str
         Names of the terms that are sums over rows: the loss first, then each penalty on rows.
     """
@@ -91,7 +95,7 @@ class Cost:
     def of(
         cls, network: Network, loss: Loss, penalties: Sequence[Penalty], dtype: np.dtype[Any], ops: Ops = NUMPY
     ) -> Cost:
-        """Return the cost that a loss and penalties make up."""
+        """Return the cost of a network with the given loss and penalties."""
         network, loss = network.with_ops(ops), loss.with_ops(ops)
         active = [penalty.with_ops(ops) for penalty in penalties if penalty.weight > 0]
 
@@ -115,7 +119,7 @@ class Cost:
 
     @cached
     def penalises_rows(self) -> bool:
-        """Whether a penalty looks at each row."""
+        """Whether there is a penalty that is computed for each row."""
         return bool(self.on_derivatives) or any(self.on_activations)
 
     @cached
@@ -125,19 +129,19 @@ class Cost:
 
     @property
     def from_z(self) -> bool:
-        """Whether the loss takes the output's pre-activations, and not its activations."""
+        """Whether the loss takes the pre-activations of the output layer instead of its activations."""
         return self.loss.contains is not None
 
     def penalise_means(self, means: Sequence[FloatArray], share: float) -> tuple[dict[str, float], Added]:
-        """Return the values of the penalties on mean activations by name, and what they add to ∂J/∂a.
+        """Return the values of the penalties on mean activations by name, and the arrays they add to ∂J/∂a.
 
         Parameters
         ----------
         means : sequence of arrays of shape (n_units,)
-            ρ̂ of the hidden layers, as many as `depth` says.
+            ρ̂ of the first `depth` hidden layers.
         share : float
-            See `Weighting`. What is added to ∂J/∂a needs no such factor: ρ̂ divides by the rows' weight, J by the
-            total, and the share is the quotient.
+            Factor of the penalties, see `Weighting`. The arrays that are added to ∂J/∂a need no such factor: sums are
+            divided by the rows' weight for ρ̂ and by the total for J, and the share is the quotient of the two.
         """
         values: dict[str, float] = {}
         added: Added = [None] * self.network.n_layers
@@ -152,13 +156,14 @@ class Cost:
     def penalise_mean_tangents(
         self, means: Sequence[FloatArray], tangents: Sequence[FloatArray], share: float
     ) -> tuple[Added, Added]:
-        """Return what penalties on mean activations add to ∂J/∂a, and the tangents of that.
+        """Return the arrays that penalties on mean activations add to ∂J/∂a, and the tangents of these arrays.
 
         Parameters
         ----------
         means, tangents : sequences of arrays of shape (n_units,)
             ρ̂ of the hidden layers, and its tangents.
         share : float
+            Factor of the penalties, see `Weighting`.
         """
         added: Added = [None] * self.network.n_layers
         added_tangent: Added = [None] * self.network.n_layers
@@ -172,7 +177,7 @@ class Cost:
         return added, added_tangent
 
     def penalise_weights(self, theta: FloatArray, gradient: FloatArray | None = None) -> dict[str, float]:
-        """Return the values of the penalties on weights by name, and add what they add to the gradient."""
+        """Return the values of the penalties on weights by name, and add their gradient to `gradient`, if given."""
         values: dict[str, float] = {}
         if not self.on_weights:
             return values
@@ -186,7 +191,7 @@ class Cost:
         return values
 
     def add_hessian_of_weights(self, theta: FloatArray, vector: FloatArray, product: FloatArray) -> None:
-        """Add, to a product, the Hessian of the penalties on weights times a vector."""
+        """Add the Hessian of the penalties on weights times `vector` to `product`, in place."""
         for penalty in self.on_weights:
             seen = (_seen_by(penalty, self.network.unpack(one)) for one in (theta, vector, product))
             penalty.add_hessian_product(*seen)
@@ -197,9 +202,9 @@ class Cost:
         Parameters
         ----------
         row_terms : array
-            Means over rows, in the order of the attribute of that name.
+            Means over rows of the terms that are sums over rows, in the order of the attribute `row_terms`.
         *penalties : dicts of str to float
-            The values of the others.
+            The values of the other penalties, by name.
         """
         found = dict(zip(self.row_terms, row_terms.tolist(), strict=True))
         terms = {self.loss.name: found.pop(self.loss.name)}
@@ -208,11 +213,11 @@ class Cost:
         return terms
 
     def _counting(self, hidden: int, share: float) -> list[MeanActivationPenalty]:
-        """Return the penalties on a layer's mean activations: none on a mean over rows that weigh nothing."""
+        """Return the penalties on a layer's mean activations; none if the rows have the total weight 0."""
         return self.on_means[hidden] if share > 0 else []
 
     def _derivative_by_mean(self, hidden: int, rho_hat: FloatArray, share: float) -> FloatArray | None:
-        """Return ∂/∂ρ̂ of the penalties on a layer's mean activations, as the dtype of the arithmetic can hold it."""
+        """Return ∂/∂ρ̂ of the penalties on a layer's mean activations, clipped to the range of the dtype."""
         penalties = self._counting(hidden, share)
         if not penalties:
             return None
@@ -229,7 +234,7 @@ class Cost:
 
 
 def _seen_by(penalty: WeightPenalty, parameters: Parameters) -> list[FloatArray]:
-    """Return the arrays at which a penalty on weights looks."""
+    """Return the arrays that a penalty on weights is given: the weights, then the biases if it includes them."""
     return [*parameters.weights, *parameters.biases] if penalty.include_biases else parameters.weights
 
 

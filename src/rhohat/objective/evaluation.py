@@ -1,4 +1,4 @@
-"""Evaluations over blocks of rows: they run a pass over all rows, and add up what it sums."""
+"""Evaluations over blocks of rows, which run a pass over all rows and add up the sums of its blocks."""
 
 from __future__ import annotations
 
@@ -18,39 +18,41 @@ from rhohat.objective.problem import Problem
 __all__ = ["BlockEvaluation", "Evaluation", "ScratchPool", "column_of_weights", "scratch_of"]
 
 
-_MOST_MADE = 64  # blocks; of more, each takes so long that making it takes none
+_MOST_MADE = 64  # blocks that are kept; with more blocks, making each again takes no time beside its evaluation
 
 
 class Evaluation(Protocol):
-    """Runs passes over all rows of a problem."""
+    """An evaluation runs passes over all rows of a problem."""
 
     @property
     def problem(self) -> Problem:
-        """The problem."""
+        """The problem whose rows are evaluated."""
 
     def at(self, *vectors: FloatArray) -> Sums:
-        """Return what runs a pass and adds up its sums, in float64, at θ and other vectors of its shape."""
+        """Return a function that runs a pass at θ, and other vectors of its shape, and adds up the sums in float64."""
 
 
 class BlockEvaluation:
-    """Runs passes over the rows of a problem, block by block.
+    """An evaluation that runs passes over the rows of a problem, block by block.
 
     Parameters
     ----------
     problem : Problem
-        Rows that are not in memory are read in each pass, a block by each thread, while other threads compute.
+        The problem. Rows that are not in memory are read in each pass: every thread reads its own blocks, while other
+        threads compute.
     engine : Engine
-        Adds the blocks up, as a `ThreadEngine` does.
+        Engine that computes the blocks and adds up their sums, such as a `ThreadEngine`.
     cache_bytes : int, default=1 GiB
-        Memory that may be used to keep hidden activations from pass 1 to pass 2, of as many rows as it holds.
+        Memory in bytes for hidden activations that are kept from pass 1 to pass 2, for as many rows as fit.
     pool : ScratchPool, default=None
-        Memory that blocks are worked on in, if it is shared with other evaluations.
+        Scratch memory for blocks, if it is shared with other evaluations.
 
     Attributes
     ----------
     blocks : list of slice
+        The blocks of rows, in order.
     n_kept : int
-        Number of rows, the first ones, of which pass 2 finds the layers of pass 1.
+        Number of rows, counted from the first, whose layers are kept from pass 1 to pass 2.
     """
 
     def __init__(
@@ -70,14 +72,14 @@ class BlockEvaluation:
         self.set_problem(problem)
 
     def set_problem(self, problem: Problem) -> None:
-        """Put other rows, as many and of the same kinds, in the place of those given."""
+        """Replace the rows by those of another problem, equal in number and kind."""
         self.problem, self._row_weights = problem, column_of_weights(problem)
-        #: What `_block` returns again, where rows are in memory: by the first row and the scratch.
+        #: The blocks made so far, by their first row and scratch memory; kept only if the rows are in memory.
         self._made: dict[tuple[int, _Scratch], Block] = {}
         self._makes_once = in_memory(problem.X) and in_memory(problem.targets) and len(self.blocks) <= _MOST_MADE
 
     def at(self, *vectors: FloatArray) -> Sums:
-        """Return what runs a pass and adds up its sums; see `Evaluation`."""
+        """Return a function that runs a pass and adds up its sums; see `Evaluation`."""
         return partial(self._sum, [self.problem.network.unpack(self._ops.asarray(v, self._dtype)) for v in vectors])
 
     def _sum(self, vectors: Sequence[Parameters], function: Pass) -> FloatArray:
@@ -97,7 +99,7 @@ class BlockEvaluation:
         worker: int,
         sums: FloatArray,
     ) -> None:
-        """Run a pass over a block, in the scratch of a worker."""
+        """Run a pass over a block of rows, in the scratch memory of the worker."""
         key = rows.start, scratch[worker]
         block = self._made.get(key)
         if block is None:
@@ -136,23 +138,23 @@ def column_of_weights(problem: Problem) -> FloatArray | None:
 
 
 class ScratchPool:
-    """Scratch for workers, as much as is in use at a time.
+    """A pool of scratch memory for workers, which grows to the largest number of workers in use at a time.
 
     Parameters
     ----------
     make : callable
-        Returns the scratch of one more worker.
+        Returns new scratch memory for one worker.
     """
 
     def __init__(self, make: Callable[[], _Scratch]) -> None:
         self._make, self._free = make, list[_Scratch]()
 
     def take(self, n_workers: int) -> list[_Scratch]:
-        """Return scratch of so many workers."""
+        """Take scratch memory for `n_workers` workers out of the pool, and allocate what is missing."""
         return [self._take() for _ in range(n_workers)]
 
     def put(self, scratch: Sequence[_Scratch]) -> None:
-        """Take scratch back."""
+        """Put scratch memory back into the pool."""
         self._free += scratch
 
     def _take(self) -> _Scratch:
@@ -163,22 +165,22 @@ class ScratchPool:
 
 
 def scratch_of(problem: Problem, longest_block: int) -> Callable[[], _Scratch]:
-    """Return what makes the scratch of a worker for blocks of so many rows at most."""
+    """Return a function that allocates a worker's scratch memory for blocks of at most `longest_block` rows."""
     to_read = [0 if one is None or in_memory(one) else one.shape[1] for one in (problem.X, problem.y)]
     return partial(_Scratch, problem, longest_block, to_read)
 
 
 class _Scratch:
-    """One worker's memory for a block: layers and their deltas, and what is read of inputs and targets."""
+    """One worker's memory for a block: layers, their deltas, and the inputs and targets that are read from a file."""
 
     def __init__(self, problem: Problem, rows: int, to_read: Sequence[int]) -> None:
         network, allocate = problem.network, partial(problem.cost.ops.empty, dtype=problem.cost.dtype)
         self._read = [allocate((rows, columns)) for columns in to_read]
         self._layers, self._deltas = network.allocate(rows, allocate), network.allocate(rows, allocate)
-        self._views: dict[int, tuple[Layers, Layers]] = {}  # blocks have few sizes
+        self._views: dict[int, tuple[Layers, Layers]] = {}  # by number of rows, of which there are few
 
     def layers_and_deltas(self, n_rows: int) -> tuple[Layers, Layers]:
-        """Return room for so many rows; the layers in lists of their own, so that some of them can be put elsewhere."""
+        """Return memory for `n_rows` rows; the lists of layers are copies, so that the caller may replace arrays."""
         if n_rows not in self._views:
             rows = slice(n_rows)
             self._views[n_rows] = self._layers.rows(rows), self._deltas.rows(rows)
@@ -186,7 +188,7 @@ class _Scratch:
         return Layers(layers.z.copy(), layers.a.copy()), deltas
 
     def rows_of(self, source: FloatArray | Rows, rows: slice, place: int) -> FloatArray:
-        """Return a block of rows, read into this memory where they are not in memory."""
+        """Return a block of rows of `source`, read into this scratch memory if `source` is not in memory."""
         if in_memory(source):
             return source[rows]
         assert not isinstance(source, np.ndarray)

@@ -1,4 +1,4 @@
-"""J in mini-batches of rows, for solvers that take a step after each: shuffled, and corrupted afresh in every epoch."""
+"""J over mini-batches, for solvers that step after each; rows are shuffled and corrupted anew in every epoch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from rhohat.ops import NUMPY
 
 __all__ = ["MiniBatches"]
 
-_ROWS_FILLED = 128  # at once, by a thread
-_HELD_OUT = 4  # one part in so many of the memory for windows is for rows held out
+_ROWS_FILLED = 128  # rows that a thread fills at a time
+_HELD_OUT = 4  # at most one part in this many of the memory for windows is used for rows held out
 
 
 class MiniBatches:
@@ -31,45 +31,49 @@ class MiniBatches:
     Parameters
     ----------
     problem : Problem
-        Its corruption is done to the inputs afresh in every epoch. Means over rows, ρ̂ among them, are taken over the
-        mini-batch; with weights see the notes. Rows that are not in memory are read: all of them once, where they fit
-        `window_bytes`; else in every epoch, a window at a time, while the window before is used.
+        The problem. Its corruption is applied to the inputs anew in every epoch. Means over rows, including ρ̂, are
+        taken over the mini-batch; for weighted rows see the notes. Rows that are not in memory are read once if all of
+        them fit into `window_bytes`. Otherwise they are read in every epoch, one window at a time, while the previous
+        window is in use.
     engine : Engine
+        Engine that computes the mini-batches.
     seed : int
-        Of the shuffling, the corruption and the choice of rows held out.
+        Seed of the shuffling, of the corruption, and of the choice of rows held out.
     validation_fraction : float, default=0
-        Fraction of the rows that is held out of every mini-batch, for `validate`; at least one row where it is not 0.
-        Rows of weight 0 are neither counted nor held out. Of rows that are read in windows, at most so many are as fit
-        a quarter of `window_bytes`, which they then take.
+        Fraction of the rows that is held out of every mini-batch for `validate`; at least one row if it is not 0. Rows
+        of weight 0 are neither counted nor held out. If rows are read in windows, the rows held out are limited to a
+        quarter of `window_bytes`, and their memory is taken from it.
     window_bytes : int, default=256 MiB
-        Memory for rows that are to be read, for all windows together; a window holds one mini-batch at least.
+        Memory in bytes for rows that are read, for all windows together; a window holds at least one mini-batch.
+    cache_bytes : int, default=1 GiB
+        Memory in bytes for hidden activations, if a mini-batch is evaluated in blocks of rows.
 
     Attributes
     ----------
     n_samples : int
-        Rows in an epoch: all but those held out.
+        Number of rows in an epoch: all rows except those held out.
     dtype : dtype
-        Of the rows, the arithmetic and the parameters while they are trained.
+        Dtype of the rows, of the arithmetic, and of the parameters during training.
 
     Raises
     ------
     ValueError
-        If the rows are tensors of PyTorch, or holding rows out leaves none.
+        If the rows are PyTorch tensors, or if no rows remain after holding some out.
 
     Notes
     -----
-    With weights, a mini-batch counts by what its rows weigh. Let w̄ be the mean weight of the rows of an epoch. A batch
-    B of m rows, which weigh W_B together, has
+    If rows have weights, a mini-batch counts in proportion to the weight of its rows. Let w̄ be the mean weight of the
+    rows of an epoch. A mini-batch B of m rows, whose weights add up to W_B, has the cost
 
         J_B = 1/(m w̄) Σ_{i in B} w_i loss_i  +  W_B/(m w̄) × (penalties on ρ̂_B)  +  (penalties on weights)
 
-    where ρ̂_B = 1/W_B Σ_{i in B} w_i a_i. So the mean of J_B over the rows of an epoch is made of the weighted mean of
-    the loss over all rows, of the mean of the penalties on ρ̂_B, weighted by W_B, and of the penalties on weights. A
-    batch that weighs nothing has no mean activation, and costs no penalty on it.
+    where ρ̂_B = 1/W_B Σ_{i in B} w_i a_i. So the mean of J_B over the rows of an epoch is the sum of the weighted mean
+    of the loss over all rows, the mean of the penalties on ρ̂_B, weighted by W_B, and the penalties on weights. A batch
+    of total weight 0 has no mean activation, and no penalty on it.
 
-    Rows in windows are shuffled less than others: a mini-batch is drawn from the chunks of rows that its window holds,
-    which are from all over the file, see `row_windows`. Where the file's order says something of the rows, as when they
-    are sorted by class, a large window is a good one.
+    Rows that are read in windows are shuffled less thoroughly than rows in memory: a mini-batch is drawn from the
+    chunks of rows in its window, which come from all over the file; see `row_windows`. If the order of the rows in the
+    file is not random, for example because they are sorted by class, choose a large window.
     """
 
     def __init__(
@@ -92,10 +96,10 @@ class MiniBatches:
         to_read: dict[int, Any] = {id(rows): rows for rows in (X, y) if rows is not None and not in_memory(rows)}
         sources: list[Rows] = list(to_read.values())
         if X.shape[0] * bytes_of_a_row(sources) <= window_bytes:
-            read = {id(source): read_all(source) for source in sources}  # once, also where y is X
+            read = {id(source): read_all(source) for source in sources}  # read only once if y is X
             X, y, sources = read.get(id(X), X), read.get(id(y), y), []
-        self._windows: RowWindows | None = None  # where rows are read as they are needed
-        #: An autoencoder that sees corrupted rows gives the clean ones back.
+        self._windows: RowWindows | None = None  # None if all rows are in memory
+        #: If the inputs of an autoencoder are corrupted, its targets are the clean rows.
         self._rows: list[Any] = [X, X if y is None and problem.corruption else y, sample_weight, problem.tangents]
         self._seed, self._cache_bytes = seed, cache_bytes
         counting = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
@@ -110,7 +114,7 @@ class MiniBatches:
             self._held_out = np.sort(draw.permutation(counting)[:n_held_out])
             self._training = np.delete(np.arange(X.shape[0]), self._held_out)
         weights = np.ones(1) if sample_weight is None else np.delete(sample_weight, self._held_out)
-        #: Of the rows of an epoch.
+        #: Mean weight of the rows of an epoch.
         self._mean_weight = float(np.mean(weights, dtype=np.float64))
         self._evaluations: dict[int, BatchEvaluation] = {}
         self._memories: dict[tuple[int, int], _Rows] = {}
@@ -121,36 +125,37 @@ class MiniBatches:
             self._validation = self._read_held_out(self._windows)
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Return J(θ) and ∇J(θ) over all rows but those held out, as one batch, for which all of them are in memory."""
+        """Return J(θ) and ∇J(θ) over all rows except those held out, as one batch, with all of its rows in memory."""
         rows = self._training if self._windows is None else self._windows.read_all()
         value, gradient, _ = self._objective_of(rows, epoch=0, first=0).evaluate(theta)
         return value, gradient
 
     def batches(self, epoch: int, batch_size: int, first_batch: int = 0) -> Iterator[tuple[MiniBatch, int]]:
-        """Yield the objective of every mini-batch of an epoch, and its number of rows.
+        """Yield the objective of every mini-batch of an epoch, and the number of rows of the mini-batch.
 
         Parameters
         ----------
         epoch : int
-            Counted from 0; says how rows are shuffled and corrupted.
+            Number of the epoch, counted from 0; it determines how rows are shuffled and corrupted.
         batch_size : int
-            Most rows in a mini-batch; the rows are split as evenly as can be.
+            Largest number of rows in a mini-batch; the rows are divided among mini-batches as evenly as possible.
         first_batch : int, default=0
-            Which mini-batch to begin with, counted from 0. It and those that follow are what they are in the whole
-            epoch, to the last bit.
+            Number of the mini-batch to begin with, counted from 0. The mini-batches are bit-identical to the same ones
+            of a whole epoch.
 
         Yields
         ------
         objective : MiniBatch
-            Good until the next one is asked for, which may use its memory.
+            The objective over the mini-batch; valid until the next one is requested, which may use the same memory.
         n_rows : int
+            Number of rows in the mini-batch.
 
         Raises
         ------
         ValueError
             If the epoch has fewer mini-batches than `first_batch`.
         Exception
-            What reading rows raised, where the first mini-batch that needs them is asked for.
+            Any error of reading rows, raised when the first mini-batch that needs these rows is requested.
         """
         with closing(self._fillings(epoch, batch_size, first_batch)) as windows:
             for fillings in windows:
@@ -159,11 +164,11 @@ class MiniBatches:
                     tasks = [] if following is None else following.parts
                     batch = self._batch_over(filling.memory, filling.n_rows * self._mean_weight, tasks)
                     yield batch, filling.n_rows
-                    if following is not None and not batch.meanwhile_is_done:  # it was not evaluated in parts
+                    if following is not None and not batch.meanwhile_is_done:  # the batch was not evaluated in parts
                         self._fill(following)
 
     def validate(self, theta: FloatArray) -> float:
-        """Return J(θ) on the rows held out, by their own weights, corrupted the same way each time.
+        """Return J(θ) over the rows held out, with means by their own weights and the same corruption at every call.
 
         Parameters
         ----------
@@ -172,19 +177,20 @@ class MiniBatches:
         Returns
         -------
         float
+            J(θ) over the rows held out.
         """
         if self._validation is not None:
             return self._batch_over(self._validation).cost(theta)[0]
         return self._objective_of(self._held_out, epoch=0, first=self.n_samples).cost(theta)[0]
 
     def _fillings(self, epoch: int, batch_size: int, first_batch: int) -> Generator[list[_Filling]]:
-        """Yield what fills the mini-batches of an epoch: those of each window, or all where all rows are in memory."""
+        """Yield lists of fillings for an epoch's mini-batches: a list per window, or one if all rows are in memory."""
         n_batches = -(-self.n_samples // batch_size)
         if not 0 <= first_batch <= n_batches:
             raise ValueError(f"first_batch must lie in [0, {n_batches}], the epoch's mini-batches; got {first_batch}.")
         if first_batch == n_batches:
             return
-        # Nearly equal batches: a rest of a few rows would make as large a step as a whole batch does.
+        # Batches of nearly equal size: a last batch of a few rows would cause as large a step as a full batch does.
         borders = even_edges(self.n_samples, n_batches)
 
         def fillings(rows: NDArray[np.intp] | Window, batches: range) -> list[_Filling]:
@@ -204,7 +210,7 @@ class MiniBatches:
                 yield fillings(window, window.batches)
 
     def _count_held_out(self, n_rows: int, fraction: float, sources: Sequence[Rows], window_bytes: int) -> int:
-        """Return how many rows are to be held out, of which those in windows take a part of the memory for these."""
+        """Return how many rows to hold out; if rows are read in windows, at most what fits a part of their memory."""
         n_held_out = int(np.ceil(fraction * n_rows)) if fraction > 0 else 0
         if sources and n_held_out:
             n_held_out = min(n_held_out, max(1, window_bytes // _HELD_OUT // bytes_of_a_row(sources)))
@@ -216,22 +222,22 @@ class MiniBatches:
         return n_held_out
 
     def _read_held_out(self, windows: RowWindows) -> _Rows:
-        """Return the rows held out as they are evaluated, corrupted, in memory of their own."""
+        """Return the rows held out, read and corrupted, in memory that no mini-batch uses."""
         stock, place = self._stock(windows.take(self._held_out)), 2
         self._fill(self._filling(stock, slice(0, stock.n_rows), 0, self.n_samples, place))
         return self._memories.pop((stock.n_rows, place))
 
     def _objective_of(self, rows: NDArray[np.intp] | Window, epoch: int, first: int) -> MiniBatch:
-        """Return the objective over some rows, by their own weights; see `_filling` for the arguments."""
+        """Return the objective over some rows, with means by their own weights; see `_filling` for the arguments."""
         stock = self._stock(rows)
-        filling = self._filling(stock, slice(0, stock.n_rows), epoch, first, 2)  # a batch may wait in the other places
+        filling = self._filling(stock, slice(0, stock.n_rows), epoch, first, 2)  # places 0 and 1 may hold batches
         self._fill(filling)
         return self._batch_over(filling.memory)
 
     def _batch_over(
         self, memory: _Rows, total_weight: float | None = None, meanwhile: Sequence[Task] = ()
     ) -> MiniBatch:
-        """Return the objective over rows in memory; what evaluates it is made once for each number of rows."""
+        """Return the objective over rows in memory; its evaluation is made once for each number of rows."""
         problem, n_rows = self._problem.on_rows(*memory), len(memory.X)
         if n_rows not in self._evaluations:
             self._evaluations[n_rows] = make_batch_evaluation(problem, self._engine, self._cache_bytes)
@@ -240,7 +246,7 @@ class MiniBatches:
         return MiniBatch(evaluation, total_weight, meanwhile)
 
     def _stock(self, rows: NDArray[np.intp] | Window) -> _Stock:
-        """Return what rows are gathered from: given by their numbers, or read already as far as they have to be."""
+        """Return the stock from which rows, given by their numbers or by a window that has been read, are gathered."""
         if not isinstance(rows, Window):
             return _Stock(_Rows(*self._rows), [rows] * len(self._rows))
         assert self._windows is not None
@@ -249,17 +255,19 @@ class MiniBatches:
         return _Stock(arrays, [rows.order if id(array) in read else rows.rows for array in self._rows])
 
     def _filling(self, stock: _Stock, rows: slice, epoch: int, first: int, place: int) -> _Filling:
-        """Return how to gather rows into memory, and to corrupt the inputs, part by part.
+        """Return the tasks that gather rows into memory and corrupt the inputs, part by part.
 
         Parameters
         ----------
         stock : _Stock
+            The stock that the rows are gathered from.
         rows : slice
-            Which of the stock.
+            Positions of the rows in the stock.
         epoch, first : int
-            The epoch, and where in its order the first of these rows stands: they choose the corruption.
+            The epoch, and the position of the first of these rows in its order; they determine the corruption.
         place : {0, 1, 2}
-            Which memory to use. A batch is filled while another is worked on; other rows than an epoch's have the last.
+            Which memory to use. Mini-batches alternate between 0 and 1, as one is filled while another is evaluated;
+            rows that are not a mini-batch of an epoch use 2.
         """
         n_rows = rows.stop - rows.start
         if (n_rows, place) not in self._memories:
@@ -282,13 +290,13 @@ class MiniBatches:
         return _Filling(memory, [partial(fill, part) for part in parts])
 
     def _fill(self, filling: _Filling) -> None:
-        """Fill memory at once; threads share the parts."""
+        """Fill the memory now, with the parts divided among threads."""
         indices = [slice(index, index + 1) for index in range(len(filling.parts))]
         self._engine.for_each(lambda index, worker: filling.parts[index.start](worker), indices)
 
 
 class _Filling(NamedTuple):
-    """Memory for the rows of a batch, and what fills it: functions of the worker that calls them."""
+    """Memory for the rows of a batch, and the tasks that fill it, each of which takes the worker's index."""
 
     memory: _Rows
     parts: list[Task]
@@ -299,7 +307,7 @@ class _Filling(NamedTuple):
 
 
 class _Stock(NamedTuple):
-    """Arrays that rows are gathered from, and where in each of them the rows stand, in the order of their use."""
+    """Arrays from which rows are gathered, and the indices of the rows in each array, in the order of their use."""
 
     arrays: _Rows
     indices: list[NDArray[np.intp]]
@@ -310,7 +318,7 @@ class _Stock(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Arrays that have a first axis in common: the rows."""
+    """The arrays of a problem; the first axis of each counts rows."""
 
     X: FloatArray
     y: FloatArray | None
@@ -318,6 +326,6 @@ class _Rows(NamedTuple):
     tangents: FloatArray | None
 
     def allocate(self, n_rows: int) -> _Rows:
-        """Return arrays like these, for so many rows."""
+        """Return uninitialised arrays for `n_rows` rows, otherwise of the same shapes and dtypes."""
         arrays: list[Any] = [a if a is None else empty_aligned((n_rows, *a.shape[1:]), a.dtype) for a in self]
         return _Rows(*arrays)

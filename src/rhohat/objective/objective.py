@@ -1,4 +1,4 @@
-"""J(θ), its gradient, and products of its Hessian with a vector, put together of what passes sum over rows."""
+"""J(θ), its gradient, and Hessian-vector products, computed from the sums over rows that passes return."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = ["Objective", "make_objective", "penalise_means"]
 
 
 def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes: int = 2**30) -> Objective:
-    """Return J of a problem, to be evaluated by an engine.
+    """Return the objective J(θ) of a problem, which the given engine evaluates.
 
     Parameters
     ----------
     problem : Problem
-        Without a corruption: its rows are taken as they are.
+        A problem without a corruption.
     engine : Engine or ClusterEngine
-        Threads of this process, or the workers of a cluster.
+        Engine that uses the threads of this process, or the workers of a cluster.
     cache_bytes : int, default=1 GiB
-        Memory that each process may use to keep hidden activations from pass 1 to pass 2.
+        Memory in bytes that each process may use to keep hidden activations from pass 1 to pass 2.
 
     Raises
     ------
@@ -78,15 +78,15 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
 class Objective:
     """The cost J(θ) of a network on the rows of a problem, with its derivatives.
 
-    Where the rows are tensors of PyTorch, θ can be a tensor or an array of NumPy, and what is returned is what θ is.
+    If the rows are PyTorch tensors, θ may be a tensor or a NumPy array, and results are of the same kind as θ.
 
     Parameters
     ----------
     evaluation : Evaluation
-        Runs passes over the rows; `make_objective` chooses one.
+        Evaluation that runs passes over the rows; `make_objective` chooses one.
     total_weight : float, default=None
-        What sums over rows are divided by; None means the sum of the rows' weights. Penalties on ρ̂ are multiplied by
-        the part of it that the rows weigh.
+        Divisor of sums over rows; None means the sum of the rows' weights. Penalties on ρ̂ are multiplied by the sum of
+        the rows' weights divided by this total.
     """
 
     def __init__(self, evaluation: Evaluation, total_weight: float | None = None) -> None:
@@ -96,7 +96,7 @@ class Objective:
 
     @property
     def network(self) -> Network:
-        """The architecture."""
+        """The network, which is the architecture without its parameters."""
         return self.problem.network
 
     @property
@@ -115,19 +115,21 @@ class Objective:
         Parameters
         ----------
         theta : array of shape (n_parameters,)
+            The parameters θ.
 
         Returns
         -------
         value : float
             J(θ), the sum of the terms.
         gradient : array of shape (n_parameters,), float64
+            ∇J(θ).
         terms : dict of str to float
-            The mean loss and each penalty that has a weight, by name.
+            The mean loss and each penalty whose weight is not 0, by name.
         """
         ops, n_parameters = self._cost.ops, self.network.n_parameters
         point = ops.asarray(theta, np.float64)
         sums_at = self._evaluation.at(point)
-        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in J
+        with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in J
             mean_terms, added = penalise_means(self._cost, self._weighting, sums_at)
             sums = sums_at(SumLossAndGradient(added))
         sums /= self._weighting.total
@@ -145,7 +147,9 @@ class Objective:
         Returns
         -------
         value : float
+            J(θ), the sum of the terms.
         terms : dict of str to float
+            The mean loss and each penalty whose weight is not 0, by name.
         """
         theta = self._cost.ops.asarray(theta, np.float64)
         sums_at = self._evaluation.at(theta)
@@ -157,7 +161,7 @@ class Objective:
         return sum(terms.values()), terms
 
     def mean_activations(self, theta: FloatArray) -> list[FloatArray]:
-        """Compute ρ̂: the activation of every hidden unit, averaged over the rows.
+        """Compute ρ̂, the activation of every hidden unit averaged over the rows.
 
         Parameters
         ----------
@@ -166,7 +170,7 @@ class Objective:
         Returns
         -------
         list of arrays of shape (n_units,), float64
-            One for each hidden layer.
+            ρ̂ of each hidden layer.
         """
         sums_at = self._evaluation.at(theta)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
@@ -174,20 +178,22 @@ class Objective:
         return [self._cost.ops.like(theta, mean) for mean in means]
 
     def hessian_vector_product(self, theta: FloatArray, vector: FloatArray) -> FloatArray:
-        """Compute ∇²J(θ) v, exactly, in about the time of two gradients.
+        """Compute the exact Hessian-vector product ∇²J(θ) v in about the time of two gradients.
 
         Parameters
         ----------
         theta, vector : arrays of shape (n_parameters,)
+            θ and v.
 
         Returns
         -------
         array of shape (n_parameters,), float64
+            ∇²J(θ) v.
 
         Raises
         ------
         ValueError
-            If a part of J has no second derivative here; see `check_second_derivative`.
+            If a part of J does not define its second derivative; see `check_second_derivative`.
 
         References
         ----------
@@ -206,7 +212,7 @@ class Objective:
         return ops.like(theta, product)
 
     def check_second_derivative(self) -> None:
-        """Raise ValueError where `hessian_vector_product` is not to be had."""
+        """Raise ValueError if `hessian_vector_product` cannot be computed for this problem."""
         self.problem.check_second_derivatives()
 
     @property
@@ -214,7 +220,7 @@ class Objective:
         return self.problem.cost
 
     def _penalise_mean_tangents(self, sums_at: Sums) -> tuple[Added, Added]:
-        """Return what penalties on mean activations add to ∂J/∂a, and the tangents of that."""
+        """Return the arrays that penalties on mean activations add to ∂J/∂a, and the tangents of these arrays."""
         depth = self._cost.depth
         if depth == 0:
             return self._cost.penalise_mean_tangents([], [], self._weighting.share)
@@ -224,16 +230,16 @@ class Objective:
 
 
 def penalise_means(cost: Cost, weighting: Weighting, sums_at: Sums) -> tuple[dict[str, float], Added]:
-    """Run pass 1, if ρ̂ is penalised; return the penalties' values by name, and what they add to ∂J/∂a."""
+    """Run pass 1 if ρ̂ is penalised; return the penalties' values by name, and the arrays they add to ∂J/∂a."""
     return cost.penalise_means(_mean_activations(cost, weighting, sums_at, cost.depth), weighting.share)
 
 
 def _mean_activations(cost: Cost, weighting: Weighting, sums_at: Sums, depth: int) -> list[FloatArray]:
-    """Return ρ̂ of the first hidden layers."""
+    """Return ρ̂ of the first `depth` hidden layers."""
     return _cut(sums_at(SumActivations(depth)), cost.network.layer_sizes[1 : depth + 1], weighting) if depth else []
 
 
 def _cut(sums: FloatArray, sizes: Sequence[int], weighting: Weighting) -> list[FloatArray]:
-    """Return sums over all rows, cut into arrays of the given sizes, as means."""
+    """Divide sums over all rows in place to obtain means, and return these cut into arrays of the given sizes."""
     sums /= weighting.of_means
     return [sums[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0))]

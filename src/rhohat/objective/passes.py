@@ -1,16 +1,16 @@
-"""What is done with a block of rows, and summed up over blocks.
+"""Passes: computations on a block of rows, whose results are summed over all blocks.
 
 The mean activation ρ̂ of a hidden unit couples all rows, so an evaluation of J takes two passes over them:
 
 1. forward to the last hidden layer whose mean activation is penalised; sum activations → ρ̂;
 2. forward to the output and backward; sum the loss, the penalties on each row, and the gradient.
 
-The hidden activations of pass 1 are kept for pass 2 as far as there is room, and computed again where there is none.
-Without a penalty on ρ̂, or where only its value is asked for, there is one pass. A product of the Hessian with a vector
-takes the same two passes, with tangents beside the activations.
+The hidden activations of pass 1 are kept for pass 2 as far as memory allows, and otherwise computed again. One pass is
+enough if ρ̂ is not penalised, or if only the value of ρ̂ is needed. A Hessian-vector product takes the same two passes,
+with tangents computed beside the activations.
 
-A pass is a small object that says how many numbers it sums, and writes the sums over one block. It can be pickled, so
-that the workers of a cluster can be sent it. Who runs it over all blocks, and adds up, is an evaluation.
+A pass is a small object that returns the number of its sums and writes the sums over one block. Passes can be pickled,
+so that they can be sent to the workers of a cluster. An evaluation runs a pass over all blocks and adds up the sums.
 """
 
 from __future__ import annotations
@@ -43,24 +43,26 @@ __all__ = [
 
 
 class Block(NamedTuple):
-    """Some rows, what belongs to them, and room for what is computed of them.
+    """A block of rows with their targets, weights and tangents, and memory for the results computed from them.
 
     Attributes
     ----------
     layers : Layers
-        Of which the input is given, and room for the others.
+        The input, which is given, and memory for the other layers.
     deltas : Layers
-        Room for their deltas.
+        Memory for the deltas of the layers.
     n_known : int
-        How many layers the room already holds, computed by pass 1.
+        Number of layers that pass 1 has already computed and left in memory.
     read_targets : callable
         Returns the targets, of shape (n_rows, n_outputs).
     weights : array of shape (n_rows, 1), or None
+        Weight of each row; None means 1.
     tangents : array of shape (n_rows, n_tangents, n_features), or None
+        Tangents of each row, if a penalty needs them.
     ones : array of shape (1, n_rows)
+        Ones, for sums over rows.
     hidden : sequence of arrays of shape (n_rows, n_units), default=()
-        Room for the activations of the hidden layers as they are before `Network.backward` uses them up, where they are
-        wanted afterwards.
+        Memory for copies of the hidden activations, if they are needed after `Network.backward`, which overwrites them.
     """
 
     layers: Layers
@@ -74,14 +76,14 @@ class Block(NamedTuple):
 
 
 class Pass(ABC):
-    """What is done with each block of rows.
+    """A computation on each block of rows, whose results are summed over blocks.
 
     Attributes
     ----------
     leaves_layers : bool
-        Whether the layers that it computes are those of θ, and stay for the pass that follows.
+        Whether the pass leaves the layers that it computes at θ in memory for the next pass.
     takes_layers : bool
-        Whether it goes on from the layers that the pass before has left, where there was room for them.
+        Whether the pass continues from the layers that the previous pass left, for rows whose layers fit into memory.
     """
 
     leaves_layers: ClassVar[bool] = False
@@ -89,53 +91,54 @@ class Pass(ABC):
 
     @abstractmethod
     def n_sums(self, cost: Cost) -> int:
-        """Return how many numbers it sums."""
+        """Return how many numbers the pass sums."""
 
     @abstractmethod
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the sums over a block.
+        """Compute the sums over one block and write them into `sums`.
 
         Parameters
         ----------
         cost : Cost
         vectors : sequence of Parameters
-            θ, and with some passes a direction.
+            θ and, for some passes, a direction.
         block : Block
         sums : array of shape (n_sums,)
+            Receives the sums.
         """
 
 
-#: Runs a pass over all blocks and adds up what it sums.
+#: A function that runs a pass over all blocks and returns the total of its sums.
 Sums = Callable[[Pass], FloatArray]
 
 
 @dataclass(frozen=True)
 class SumActivations(Pass):
-    """Pass 1: forward, and the sums of the activations of the first hidden layers, as many as `depth` says."""
+    """Pass 1: compute the first `depth` hidden layers and sum their activations over rows."""
 
     depth: int
     leaves_layers: ClassVar[bool] = True
 
     def n_sums(self, cost: Cost) -> int:
-        """Return the number of hidden units."""
+        """Return the number of units of the first `depth` hidden layers."""
         return sum(cost.network.layer_sizes[1 : self.depth + 1])
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the sums of the layers' activations, one layer after another."""
+        """Write the sums of the activations, one layer after another, into `sums`."""
         _forward_to(self.depth, cost, vectors[0], block)
         _sum_over_rows(cost, block.layers.a[1 : self.depth + 1], block, sums)
 
 
 @dataclass(frozen=True)
 class SumActivationsAndTangents(Pass):
-    """Pass 1 of a Hessian-vector product."""
+    """Pass 1 of a Hessian-vector product: sum the activations of the first hidden layers, and their tangents."""
 
     def n_sums(self, cost: Cost) -> int:
-        """Return twice the number of hidden units."""
+        """Return twice the number of units of the first `cost.depth` hidden layers."""
         return 2 * sum(cost.network.layer_sizes[1 : cost.depth + 1])
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the sums of the layers' activations, and then those of their tangents."""
+        """Write the sums of the layers' activations, and then the sums of their tangents, into `sums`."""
         parameters, direction = vectors
         _forward_to(cost.depth, cost, parameters, block)
         tangents = TangentPass(cost.network, parameters, block.layers, direction).push_forward(stop=cost.depth)
@@ -144,16 +147,16 @@ class SumActivationsAndTangents(Pass):
 
 @dataclass(frozen=True)
 class SumLoss(Pass):
-    """Pass 2 without the gradient: the loss, and what penalties say of each row."""
+    """Pass 2 without the gradient: sum the row terms, which are the loss and the penalties on each row."""
 
     takes_layers: ClassVar[bool] = True
 
     def n_sums(self, cost: Cost) -> int:
-        """Return the number of row terms."""
+        """Return the number of terms of J that are sums over rows."""
         return len(cost.row_terms)
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the row terms."""
+        """Write the row terms, summed over the block, into `sums`."""
         _forward(cost, vectors[0], block, block.n_known)
         loss = _evaluate_loss(cost, block, block.read_targets(), _delta_of_output(cost, block))
         values, _ = _penalise_activations(cost, block)
@@ -166,23 +169,23 @@ class SumLoss(Pass):
 
 @dataclass(frozen=True)
 class SumLossAndGradient(Pass):
-    """Pass 2: the gradient, and then the row terms, so that the gradient stays aligned.
+    """Pass 2: sum the gradient and the row terms; the gradient comes first in the sums so that it stays aligned.
 
     Attributes
     ----------
     added : list of arrays of shape (n_units,), or None
-        What penalties on mean activations add to ∂J/∂a of each row, for every layer but the input.
+        Arrays that penalties on mean activations add to ∂J/∂a of each row, for every layer but the input.
     """
 
     added: Added
     takes_layers: ClassVar[bool] = True
 
     def n_sums(self, cost: Cost) -> int:
-        """Return the number of parameters and of row terms."""
+        """Return the number of parameters plus the number of row terms."""
         return cost.network.n_parameters + len(cost.row_terms)
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the gradient and the row terms."""
+        """Write the gradient and then the row terms, summed over the block, into `sums`."""
         network = cost.network
         if cost.on_derivatives or network.tied or any(network.layout.n_own):
             sums[: network.n_parameters] = 0
@@ -193,26 +196,26 @@ class SumLossAndGradient(Pass):
 
 @dataclass(frozen=True)
 class SumLossAndDeltas(Pass):
-    """Pass 2 for few rows: forward, and back to δ_z of every layer, which stays in the block's room.
+    """Pass 2 for few rows: compute δ_z of every layer, which stays in the block's memory, and sum the row terms.
 
-    It is for costs without penalties on derivatives, which need the gradient beside the deltas. The row terms are
-    summed, and then the gradients of the activations' own parameters.
+    After the row terms, the gradients of the activations' own parameters are summed. This pass cannot be used with
+    penalties on derivatives, which need the gradient of the weights together with the deltas.
 
     Attributes
     ----------
     added : list of arrays of shape (n_units,), or None
-        As for `SumLossAndGradient`.
+        Arrays that penalties on mean activations add to ∂J/∂a, as for `SumLossAndGradient`.
     """
 
     added: Added
     takes_layers: ClassVar[bool] = True
 
     def n_sums(self, cost: Cost) -> int:
-        """Return the number of row terms and of the activations' parameters."""
+        """Return the number of row terms plus the number of the activations' own parameters."""
         return len(cost.row_terms) + sum(cost.network.layout.n_own)
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the row terms and the activations' gradients."""
+        """Write the row terms and then the gradients of the activations' own parameters into `sums`."""
         network, n_terms = cost.network, len(cost.row_terms)
         _forward(cost, vectors[0], block, block.n_known)
         for kept, a in zip(block.hidden, block.layers.a[1:-1], strict=True):
@@ -225,12 +228,12 @@ class SumLossAndDeltas(Pass):
 
 @dataclass(frozen=True)
 class SumHessianProduct(Pass):
-    """Pass 2 of a Hessian-vector product.
+    """Pass 2 of a Hessian-vector product: sum the product over rows.
 
     Attributes
     ----------
     added, added_tangents : lists of arrays of shape (n_units,), or None
-        What penalties on mean activations add to ∂J/∂a of each row, and the tangents of that.
+        Arrays that penalties on mean activations add to ∂J/∂a of each row, and the tangents of these arrays.
     """
 
     added: Added
@@ -241,11 +244,11 @@ class SumHessianProduct(Pass):
         return cost.network.n_parameters
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the product."""
+        """Write the Hessian-vector product, summed over the block, into `sums`."""
         (parameters, direction), weights = vectors, block.weights
         layers = block.layers
         _forward(cost, parameters, block, 0)
-        if cost.from_z:  # the output's tangents are needed before its activation only
+        if cost.from_z:  # needs the output's tangents before its activation only
             outputs, seen = layers.z[-1], _with_output(cost, parameters, layers)
         else:
             outputs, seen = layers.a[-1], layers
@@ -276,12 +279,12 @@ class SumHessianProduct(Pass):
 
 
 def _forward_to(depth: int, cost: Cost, parameters: Parameters, block: Block) -> None:
-    """Compute the first layers."""
+    """Compute the first `depth` layers of a block."""
     cost.network.forward(parameters, Layers(block.layers.z[: depth + 1], block.layers.a[: depth + 1]))
 
 
 def _forward(cost: Cost, parameters: Parameters, block: Block, n_known: int) -> None:
-    """Compute the layers above those that are known; of the output only z, if that is what the loss wants."""
+    """Compute the layers after the first `n_known`; of the output layer only z, if the loss takes z."""
     cost.network.forward(
         parameters,
         Layers(block.layers.z[n_known:], block.layers.a[n_known:]),
@@ -293,7 +296,7 @@ def _forward(cost: Cost, parameters: Parameters, block: Block, n_known: int) -> 
 def _backward(
     cost: Cost, parameters: Parameters, block: Block, mean_added: Added, gradient: Parameters, row_terms: FloatArray
 ) -> None:
-    """Go back from the output to the gradient, and write the row terms; without arrays for weights, to the deltas."""
+    """Backpropagate to the gradient, or to the deltas if `gradient` has no weights, and write the row terms."""
     loss = _evaluate_loss(cost, block, block.read_targets(), _delta_of_output(cost, block))
     values, added = _penalise_activations(cost, block)
     added_z: Added = [None] * cost.network.n_layers
@@ -316,12 +319,12 @@ def _backward(
 
 
 def _delta_of_output(cost: Cost, block: Block) -> FloatArray:
-    """Return where the derivative of the loss goes."""
+    """Return the array that receives the derivative of the loss at the output layer."""
     return block.deltas.z[-1] if cost.from_z else block.deltas.a[-1]
 
 
 def _evaluate_loss(cost: Cost, block: Block, targets: FloatArray, delta: FloatArray) -> float:
-    """Return the loss summed over rows, and write its derivative, both times the rows' weights."""
+    """Return the loss summed over rows and write its derivative into `delta`, both times the rows' weights."""
     outputs = block.layers.z[-1] if cost.from_z else block.layers.a[-1]
     if block.weights is None:
         return cost.loss.sum_and_derivative(outputs, targets, out=delta)
@@ -331,7 +334,7 @@ def _evaluate_loss(cost: Cost, block: Block, targets: FloatArray, delta: FloatAr
 
 
 def _penalise_activations(cost: Cost, block: Block) -> tuple[dict[str, FloatArray], Added]:
-    """Return what penalties on activations say of each row, by name, and what they add to ∂J/∂a."""
+    """Return the values of the penalties on activations for each row, by name, and the arrays they add to ∂J/∂a."""
     values: dict[str, FloatArray] = {}
     added: Added = [None] * cost.network.n_layers
     for hidden, penalties in enumerate(cost.on_activations):
@@ -343,7 +346,7 @@ def _penalise_activations(cost: Cost, block: Block) -> tuple[dict[str, FloatArra
 
 
 def _tangents_of_penalties(cost: Cost, block: Block, tangents: Layers) -> Added:
-    """Return the tangents of what penalties on activations add to ∂J/∂a."""
+    """Return the tangents of the arrays that penalties on activations add to ∂J/∂a."""
     added: Added = [None] * cost.network.n_layers
     for hidden, penalties in enumerate(cost.on_activations):
         a, alpha = block.layers.a[hidden + 1], tangents.a[hidden + 1]
@@ -353,7 +356,7 @@ def _tangents_of_penalties(cost: Cost, block: Block, tangents: Layers) -> Added:
 
 
 def _add_means(cost: Cost, added: Added, mean_added: Added, block: Block) -> Added:
-    """Return what each row adds to ∂J/∂a, together with what all rows add alike, times their weights."""
+    """Return `added`, which is given for each row, plus `mean_added`, the same for all rows, times their weights."""
     if block.weights is None and not cost.penalises_rows:
         return list(mean_added)
     return [
@@ -363,14 +366,14 @@ def _add_means(cost: Cost, added: Added, mean_added: Added, block: Block) -> Add
 
 
 def _layers_seen(layer: int, cost: Cost, parameters: Parameters, block: Block) -> Layers:
-    """Return the layers for a penalty on derivatives of one of them, whose activation it needs."""
+    """Return the layers for a penalty on derivatives of the given layer, with the activation of that layer applied."""
     if cost.from_z and layer == cost.network.n_layers:
         return _with_output(cost, parameters, block.layers)
     return block.layers
 
 
 def _with_output(cost: Cost, parameters: Parameters, layers: Layers) -> Layers:
-    """Return layers whose output activation has been applied, where the loss did without."""
+    """Return the layers with the output activation applied, which `_forward` leaves out if the loss takes z."""
     z, a = cost.ops.copy(layers.z[-1]), cost.ops.copy(layers.a[-1])
     output = cost.network.activations[-1]
     a = z if output.in_place else a
@@ -379,7 +382,7 @@ def _with_output(cost: Cost, parameters: Parameters, layers: Layers) -> Layers:
 
 
 def _write_terms(cost: Cost, loss: float, values: dict[str, FloatArray], block: Block, sums: FloatArray) -> None:
-    """Write the row terms in their order: the loss, and what the penalties say of each row, summed likewise."""
+    """Write the row terms in their order: the loss, which is already summed, and the weighted sums of `values`."""
     for index, name in enumerate(cost.row_terms):
         sums[index] = loss if index == 0 else 0.0
         if name in values:
@@ -397,7 +400,7 @@ def _sum_over_rows(cost: Cost, arrays: Sequence[FloatArray], block: Block, sums:
 
 
 def _add_up(cost: Cost, values: FloatArray, weights: FloatArray | None) -> float:
-    """Return the sum over rows of what each has, of shape (n_rows,), times the rows' weights, of shape (n_rows, 1)."""
+    """Return the sum of `values`, of shape (n_rows,), times the rows' weights, of shape (n_rows, 1)."""
     values = cost.ops.asarray(values, np.float64)
     return float(values.sum() if weights is None else values @ cost.ops.asarray(weights[:, 0], np.float64))
 

@@ -1,4 +1,4 @@
-"""A problem: what is to be minimised, and whether its parts fit together."""
+"""The optimisation problem, and the checks that its parts fit together."""
 
 from __future__ import annotations
 
@@ -26,37 +26,41 @@ __all__ = ["Problem", "check_tangents"]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is to be minimised: a network, its cost, and rows.
+    """An optimisation problem: a network, the terms of its cost J(θ), and the rows that it is evaluated on.
 
-    J(θ) = 1/m Σ_i loss(a_i, y_i) + Σ penalties: the loss is summed over features and averaged over the m rows.
+    J(θ) = 1/m Σ_i loss(a_i, y_i) + Σ penalties: the loss is summed over outputs and averaged over the m rows.
 
     Parameters
     ----------
     network : Network
+        The architecture.
     X : array or rows to read, of shape (n_samples, n_features), float32 or float64
-        Inputs. Their dtype is that of the arithmetic. Where they are a tensor of PyTorch, in the processor's memory, so
-        are y and tangents, and PyTorch computes.
+        Inputs. Their dtype is the dtype of the arithmetic. If X is a PyTorch tensor, which must be in the memory of the
+        CPU, y and tangents must be tensors as well, and PyTorch does the computations.
     y : array or rows to read, of shape (n_samples, n_outputs), default=None
-        Targets; None means X itself, an autoencoder.
+        Targets; None means X itself, as for an autoencoder.
     loss : Loss, default=SquaredError()
+        The loss of each row.
     penalties : sequence of Penalty, default=()
+        The penalties, which are added to the mean loss.
     sample_weight : array of shape (n_samples,), default=None
-        How often each row counts, at least 0: every mean over rows, ρ̂ among them, is a weighted one. None means 1.
+        Weight of each row, at least 0, which is used in every mean over rows, including ρ̂. None means 1.
     tangents : array of shape (n_samples, n_tangents, n_features), default=None
-        For penalties that need them, see `TangentPropagation`.
+        Tangents of each row, for penalties that need them; see `TangentPropagation`.
     corruption : Corruption, default=None
-        What is done to the inputs before they are learned from. An objective is that of rows as they are: whoever makes
-        it of a problem with a corruption corrupts them before. `MiniBatches` does it by itself.
+        Corruption of the inputs during training. An objective uses rows as they are, so they must be corrupted before
+        an objective is made. `MiniBatches` corrupts the rows itself.
 
     Raises
     ------
     ValueError
-        If shapes or dtypes do not fit, the loss cannot work on the targets or the output activation, or a penalty
-        cannot act on this network. Rows that are not in memory are read for that where the loss checks its targets.
+        If shapes or dtypes do not fit, the loss does not accept the targets or the output activation, or a penalty
+        cannot be applied to this network. If the loss checks its targets, targets that are not in memory are read for
+        this check.
     """
 
     network: Network
-    X: Any  # arrays and rows have shape and dtype in common, which is all that most ask of them
+    X: Any  # an array or Rows; most code uses shape and dtype only, which both have
     y: Any = None
     loss: Loss = field(default_factory=SquaredError)
     penalties: Sequence[Penalty] = ()
@@ -74,7 +78,7 @@ class Problem:
 
     @property
     def targets(self) -> FloatArray | Rows:
-        """What the outputs are compared with."""
+        """The targets that the outputs are compared with."""
         return self.X if self.y is None else self.y
 
     @property
@@ -84,7 +88,7 @@ class Problem:
 
     @cached
     def cost(self) -> Cost:
-        """The terms of J, sorted by what they look at."""
+        """The terms of J, grouped by the quantities that they depend on."""
         ops = ops_of(self.X)
         return Cost.of(self.network, self.loss, self.penalties, ops.dtype_of(self.X), ops)
 
@@ -95,11 +99,11 @@ class Problem:
         sample_weight: FloatArray | None = None,
         tangents: FloatArray | None = None,
     ) -> Problem:
-        """Return the same problem on other rows, which are not checked again, and are not to be corrupted.
+        """Return the same problem on other rows, without checks and without a corruption.
 
-        What is right for all rows need not be for some, whose weights may all be 0.
+        Checks that all rows pass may fail for some of these rows, whose weights may all be 0.
         """
-        cost = self.cost  # before the copy is made, which has it then
+        cost = self.cost  # computed before the copy is made, so that the copy has it too
         other = copy(self)
         rows = {"X": X, "y": y, "sample_weight": sample_weight, "tangents": tangents, "corruption": None}
         other.__dict__.update(rows)
@@ -108,7 +112,7 @@ class Problem:
         return other
 
     def check_second_derivatives(self) -> None:
-        """Raise ValueError where a Hessian-vector product would need a derivative that a part of J does not bring."""
+        """Raise ValueError if a Hessian-vector product needs a derivative that a part of J does not define."""
         advice = "use solver='lbfgs' or 'conjugate_gradient', which need the gradient only."
         activations = self.network.activations
         for layer in self.network.layers:
@@ -131,7 +135,7 @@ class Problem:
                 raise ValueError(f"{type(part).__name__} has no second derivative; {advice}")
 
 
-#: Second derivatives of the base classes, which say that there are none.
+#: The methods of the base classes that only raise an error, as there is no second derivative.
 _INHERITED = {
     Loss.second_derivative,
     MeanActivationPenalty.second_derivative,
@@ -141,7 +145,7 @@ _INHERITED = {
 
 
 def check_tangents(X: FloatArray | Rows, tangents: FloatArray) -> None:
-    """Raise ValueError where tangents do not fit rows."""
+    """Raise ValueError if the shape or dtype of tangents does not fit the rows X."""
     if tangents.ndim != 3 or (tangents.shape[0], tangents.shape[2]) != X.shape:
         raise ValueError(
             f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), vectors like the rows of X for"
@@ -152,7 +156,7 @@ def check_tangents(X: FloatArray | Rows, tangents: FloatArray) -> None:
 
 
 def _check_rows(problem: Problem) -> None:
-    """Raise ValueError where inputs, targets, weights, tangents and network do not fit."""
+    """Raise ValueError if inputs, targets, weights, tangents and network do not fit together."""
     network, X, y, sample_weight = problem.network, problem.X, problem.targets, problem.sample_weight
     if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != network.layer_sizes[0]:
         raise ValueError(
@@ -182,7 +186,7 @@ def _check_rows(problem: Problem) -> None:
 
 
 def _check_loss(problem: Problem) -> None:
-    """Raise ValueError where the loss does not fit the output activation or the targets."""
+    """Raise ValueError if the loss does not fit the output activation or the targets."""
     network, loss, y = problem.network, problem.loss, problem.targets
     output = network.activations[-1].name
     if loss.contains not in (None, output):
@@ -203,7 +207,7 @@ def _check_targets(loss: Loss, rows: FloatArray, _: int) -> None:
 
 
 def _check_penalties(problem: Problem) -> None:
-    """Raise ValueError where a penalty cannot act on this network."""
+    """Raise ValueError if a penalty cannot be applied to this network."""
     network, tangents = problem.network, problem.tangents
     n_hidden = network.n_layers - 1
     for penalty in problem.penalties:

@@ -1,8 +1,9 @@
-"""Rows that are read in another order in every epoch, and yet not one by one from random places.
+"""Windows of rows, which give rows in a new random order in every epoch without reading single rows at random places.
 
-An epoch's order is made in two steps. The rows are cut into chunks of successive rows, and the chunks' order is drawn;
-it is cut into windows, each of which holds chunks from all over the file and fits memory. Then the rows of a window are
-shuffled. A window is read chunk by chunk, in the order of the file, while the one before it is used.
+An epoch's order is drawn in two steps. First, the rows are cut into chunks of successive rows, the chunks are put into
+random order, and this order is cut into windows. A window fits into memory and holds chunks from all over the file.
+Second, the rows of each window are shuffled. A window is read chunk by chunk, in the order of the file, while the
+previous window is in use.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ from rhohat.common.randomness import keyed_generator
 
 __all__ = ["RowWindows", "Window", "bytes_of_a_row", "even_edges", "read_all"]
 
-_CHUNK_BYTES = 2**21  # read at a time: more is hardly faster, and less of it fits a window
-_CHUNKS_IN_A_WINDOW = 16  # at least, that it mix rows from so many places
-_LONGEST_WAIT = 1.0  # seconds, for a thread that was told to stop
+_CHUNK_BYTES = 2**21  # size of a chunk; larger chunks are hardly faster to read, and fewer of them fit into a window
+_CHUNKS_IN_A_WINDOW = 16  # fewest chunks in a window, so that it mixes rows from this many places
+_LONGEST_WAIT = 1.0  # seconds to wait for a thread that was told to stop
 
 
 class Window(NamedTuple):
-    """Rows in memory, and in which order they are to be used.
+    """Rows in memory, and the order in which they are to be used.
 
     Attributes
     ----------
     batches : range
-        Which mini-batches of the epoch are made of them.
+        Numbers of the epoch's mini-batches that consist of these rows.
     memory : list of arrays of shape (n_rows, n_columns)
         The rows of each source.
     order : array of shape (n_rows,)
-        Where the rows stand in memory, in the order in which they are used.
+        Indices of the rows in `memory`, in the order in which they are to be used.
     rows : array of shape (n_rows,)
-        Their numbers in the source, in the same order.
+        Numbers of the rows in the source, in the same order.
     """
 
     batches: range
@@ -51,23 +52,25 @@ class Window(NamedTuple):
 
 
 class RowWindows:
-    """Rows of one or more sources, in windows.
+    """A reader of rows of one or more sources, in windows.
 
     Parameters
     ----------
     sources : sequence of Rows
-        As many rows each, which belong together.
+        Sources with the same number of rows; rows with the same number belong together.
     held_out : array of int
-        Rows that are left out, ascending.
+        Numbers of the rows that are left out, in ascending order.
     seed : int
+        Seed of the order of the rows.
     window_bytes : int
-        Memory for two windows: one is used while the next is read. A window holds one mini-batch at least.
+        Memory in bytes for two windows: one is used while the next is read. A window holds at least one mini-batch.
 
     Attributes
     ----------
     sources
+        The sources, as a list.
     n_rows : int
-        In an epoch: all but those held out.
+        Number of rows in an epoch: all rows except those held out.
     """
 
     def __init__(self, sources: Sequence[Rows], held_out: NDArray[np.intp], *, seed: int, window_bytes: int) -> None:
@@ -77,27 +80,29 @@ class RowWindows:
         self.n_rows = sources[0].shape[0] - len(held_out)
 
     def read(self, epoch: int, borders: NDArray[np.intp], first_batch: int = 0) -> Generator[Window]:
-        """Yield the windows of an epoch, each while the next one is read by a thread.
+        """Yield the windows of an epoch; while one is in use, a thread reads the next.
 
         The order of the rows depends on the seed, the epoch, and shapes. Close the generator to stop the thread.
 
         Parameters
         ----------
         epoch : int
+            Number of the epoch, counted from 0.
         borders : array of shape (n_batches + 1,)
-            Where the mini-batches begin in the epoch's order, and the last ends. A window holds whole mini-batches.
+            Position in the epoch's order at which each mini-batch begins, followed by the position at which the last
+            one ends. A window holds whole mini-batches.
         first_batch : int, default=0
-            The first window is the one that this mini-batch is in.
+            Number of the mini-batch whose window is the first to be yielded.
 
         Yields
         ------
         Window
-            Its memory is good until the next one is asked for.
+            A window, whose memory is valid until the next window is requested.
 
         Raises
         ------
         Exception
-            What reading the next window raised, where that is asked for.
+            Any error of reading the next window, raised when that window is requested.
         """
         n_batches, largest_batch = len(borders) - 1, int(np.diff(borders).max())
         batches_at_once = max(1, self._rows_in_a_window // largest_batch)
@@ -130,20 +135,20 @@ class RowWindows:
                 ahead.stop()
 
     def read_all(self) -> Window:
-        """Return all rows but those held out, in the order of the source; they take the memory that they take."""
+        """Return all rows except those held out, in the order of the source; `window_bytes` does not limit them."""
         chunks, places = self._cut(self.n_rows), slice(0, self.n_rows)
         return self._read_window(chunks, places, range(1), self._allocate(self.n_rows), None, lambda: False)
 
     def take(self, rows: NDArray[np.intp]) -> Window:
-        """Return some rows by their numbers."""
+        """Return the rows with the given numbers as a window."""
         return Window(range(1), [source.take(rows) for source in self.sources], np.arange(len(rows)), rows)
 
     def _cut(self, rows_in_a_window: int) -> NDArray[np.intp]:
-        """Return where each chunk begins and ends, of shape (n_chunks, 2)."""
+        """Return the first row of each chunk and the end of the chunk, of shape (n_chunks, 2)."""
         n_rows = self.sources[0].shape[0]
         largest = max(1, min(_CHUNK_BYTES // self._bytes_per_row, rows_in_a_window // _CHUNKS_IN_A_WINDOW))
         together = max(source.rows_stored_together for source in self.sources)
-        if together > largest:  # else they would be unpacked again for every chunk
+        if together > largest:  # otherwise these rows would be unpacked again for each chunk
             edges = np.append(np.arange(0, n_rows, together), n_rows)
         else:
             edges = even_edges(n_rows, -(-n_rows // largest))
@@ -161,7 +166,7 @@ class RowWindows:
         draw: np.random.Generator | None,
         is_stopped: Callable[[], bool],
     ) -> Window:
-        """Read what stands at some places of the order that chunks are in, and shuffle it, unless `draw` is None."""
+        """Read the rows at the given positions in the order of the chunks; shuffle them unless `draw` is None."""
         pieces = self._pieces(chunks, places)
         done = 0
         for rows in pieces:
@@ -172,7 +177,7 @@ class RowWindows:
                 out = array[done : done + len(rows)]
                 if len(rows) == stop - start:
                     source.read(start, stop, out)
-                else:  # some are held out
+                else:  # some of these rows are held out
                     np.take(source.read(start, stop), rows - start, axis=0, out=out, mode="clip")
             done += len(rows)
         rows = np.concatenate(pieces)
@@ -180,7 +185,7 @@ class RowWindows:
         return Window(batches, memory, order, rows if draw is None else rows[order])
 
     def _pieces(self, chunks: NDArray[np.intp], places: slice) -> list[NDArray[np.intp]]:
-        """Return the row numbers that stand at some places, by chunks; ascending, as files are read fastest."""
+        """Return the numbers of the rows at the given positions, one array per chunk, in the order of the file."""
         counts = np.diff(chunks - np.searchsorted(self._held_out, chunks))[:, 0]
         ends = np.cumsum(counts)
         pieces = []
@@ -194,20 +199,20 @@ class RowWindows:
         return sorted(pieces, key=lambda rows: int(rows[0]))
 
     def _rows_of(self, chunk: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return the numbers of a chunk's rows but for those held out."""
+        """Return the numbers of a chunk's rows, except those held out."""
         held_out = self._held_out[slice(*np.searchsorted(self._held_out, chunk))]
         return np.delete(np.arange(*chunk), held_out - chunk[0])
 
 
 class _Task:
-    """Something that a thread of its own does, and may be told to leave unfinished.
+    """A task that runs in a thread of its own and can be stopped before it is finished.
 
-    Ctrl-C may strike the calling thread between any two steps; `SimpleQueue` is used in one step.
+    Ctrl-C may interrupt the calling thread between any two steps; an operation of `SimpleQueue` is a single step.
 
     Parameters
     ----------
     function : callable(is_stopped)
-        Asks now and then whether it shall stop, and returns a window.
+        Function that returns a window; it calls `is_stopped()` now and then, and stops early if that is true.
     """
 
     def __init__(self, function: Callable[[Callable[[], bool]], Window]) -> None:
@@ -218,8 +223,8 @@ class _Task:
         threading.Thread(target=self._run, name="rhohat reader", daemon=True).start()
 
     def result(self) -> Window:
-        """Wait for what it returns, or raise what it raised; only once."""
-        if os.getpid() != self._process and self._outcome.empty():  # the thread did not survive a fork
+        """Wait for the function and return its result, or raise its error; call this only once."""
+        if os.getpid() != self._process and self._outcome.empty():  # the thread does not exist after a fork
             self._run()
         outcome = self._outcome.get()
         self._done = True
@@ -228,10 +233,10 @@ class _Task:
                 raise outcome
             return outcome
         finally:
-            del outcome  # an error that refers to this frame, which would refer to it
+            del outcome  # avoids a reference cycle of the error and this frame
 
     def stop(self) -> None:
-        """Have it stop. Where that takes long, do not wait: who holds a lock that it needs may be the one who calls."""
+        """Tell the task to stop, and wait for it, but not for long: it may need a lock that the caller holds."""
         self._stopped = True
         if not self._done:
             with suppress(Empty):
@@ -245,12 +250,12 @@ class _Task:
 
 
 def bytes_of_a_row(sources: Sequence[Rows]) -> int:
-    """Return the memory that a row takes in all sources together."""
+    """Return the number of bytes that one row takes in all sources together."""
     return sum(source.shape[1] * source.dtype.itemsize for source in sources)
 
 
 def read_all(source: Rows) -> FloatArray:
-    """Return all rows of a source, read one after the other."""
+    """Return all rows of a source as an array, read in order."""
     out = empty_aligned(source.shape, source.dtype)
     for start in range(0, source.shape[0], source.rows_at_once):
         stop = min(start + source.rows_at_once, source.shape[0])
@@ -259,6 +264,6 @@ def read_all(source: Rows) -> FloatArray:
 
 
 def even_edges(n: int, n_parts: int) -> NDArray[np.intp]:
-    """Return where so many nearly equal parts of 0 to n begin, and the last ends; the first are the larger ones."""
+    """Return `n_parts` + 1 edges that cut the range from 0 to n into nearly equal parts, the larger ones first."""
     parts = np.arange(n_parts + 1)
     return parts * (n // n_parts) + np.minimum(parts, n % n_parts)

@@ -1,1 +1,1 @@
-"""What J is made of beside a network: losses, penalties, and what is done to the inputs."""
+"""The parts of the cost J besides the network: losses, penalties, and corruptions of the inputs."""

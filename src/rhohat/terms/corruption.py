@@ -1,12 +1,13 @@
-"""What a denoising autoencoder does to its input: it sees a corrupted row, and has to give the clean one back.
+"""Corruptions of the inputs: a denoising autoencoder receives a corrupted row and has to reconstruct the clean row.
 
-A corruption is a function of a row and of one random draw per entry. A solver that minimises over all rows needs a
-function that stays the same: it sees one fixed corruption for the whole solve, with draws that are keyed by seed, epoch
-and row number, so that the same row is corrupted alike in any block, order, thread or machine. A solver that works in
-mini-batches sees a fresh one in every epoch, as in the source, with draws that are keyed by seed, epoch, batch size and
-the row's place in the epoch's order, which is faster: a generator need not be set for every row.
+A corruption is a function of a row and of one random draw per entry. A solver that minimises over all rows needs a cost
+that does not change while it runs. Its rows are corrupted once for the whole solve, with draws that are keyed by seed,
+epoch and row number, so that a row is corrupted in the same way in every block, order, thread and machine. For a solver
+that works in mini-batches, the rows are corrupted anew in every epoch, as in the source. Those draws are keyed by seed,
+epoch, batch size and the row's position in the epoch's order, which is faster, because the generator need not be reset
+for every row.
 
-To add one: a class here, and its place in `CORRUPTIONS`.
+To add a corruption, write a class in this module and list it in `CORRUPTIONS`.
 
 References
 ----------
@@ -39,18 +40,18 @@ __all__ = [
 ]
 
 _PURPOSE = "corruption"
-_BLOCK = 512  # rows that are corrupted at once: their noise stays in cache. It changes no draw.
+_BLOCK = 512  # rows corrupted at a time, so that their noise stays in the cache; the draws do not depend on it
 
 
 class Corruption(ABC):
-    """A random change of every entry of a row.
+    """Base class of corruptions, which change the entries of a row at random.
 
     Attributes
     ----------
     name : str
-        By which it is asked for.
+        Name by which a user selects the corruption.
     draws : {"uniform", "normal"}
-        What it needs one draw of for every entry: uniform on [0, 1), or normal with mean 0 and variance 1.
+        Distribution of the one draw that every entry needs: uniform on [0, 1), or normal with mean 0 and variance 1.
     """
 
     name: ClassVar[str]
@@ -58,9 +59,9 @@ class Corruption(ABC):
 
     @abstractmethod
     def apply(self, X: FloatArray, noise: FloatArray) -> None:
-        """Overwrite X with its corrupted copy, given one draw per entry.
+        """Overwrite X with its corrupted copy, given one draw per entry in `noise`.
 
-        Both have the shape (n_rows, n_features) and the same dtype. The content of `noise` is lost.
+        X and `noise` have the shape (n_rows, n_features) and the same dtype. The content of `noise` may be overwritten.
         """
 
     def draw(self, generator: np.random.Generator, out: FloatArray) -> None:
@@ -73,13 +74,13 @@ class Corruption(ABC):
         Parameters
         ----------
         X : array of shape (n_rows, n_features)
-            The clean rows. They stay as they are, unless `out` is where they are.
+            The clean rows. They are not changed, unless `out` is the same memory.
         rows : range, slice or integers, of length n_rows
-            Their numbers in the whole data set, which choose their draws.
+            The numbers of these rows in the whole data set, which determine their draws.
         streams : RowStreams
-            Made for this seed and epoch; used by nobody else meanwhile.
+            Random streams for this seed and epoch; no other thread may use them at the same time.
         out, noise : arrays of shape (n_rows, n_features), float32 or float64
-            Result and scratch.
+            The result, and scratch memory for the draws.
         """
         (streams.uniform if self.draws == "uniform" else streams.normal)(rows, noise)
         out[...] = X
@@ -88,7 +89,7 @@ class Corruption(ABC):
 
 @dataclass(frozen=True)
 class MaskingNoise(Corruption):
-    """x̃_i = 0 with probability q, else x_i: some entries are missing.
+    """Masking noise: x̃_i = 0 with probability q, else x_i, so that some entries are missing.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ class MaskingNoise(Corruption):
 
 @dataclass(frozen=True)
 class GaussianNoise(Corruption):
-    """x̃_i = x_i + σ ε_i with ε_i from the normal distribution N(0, 1).
+    """Gaussian noise: x̃_i = x_i + σ ε_i with ε_i from the normal distribution N(0, 1).
 
     Parameters
     ----------
@@ -149,21 +150,21 @@ class GaussianNoise(Corruption):
             raise ValueError(f"scale (σ) must be finite and positive, being a standard deviation; got {self.scale}.")
 
     def apply(self, X: FloatArray, noise: FloatArray) -> None:
-        """Add σ noise to X."""
+        """Add σ · noise to X."""
         noise *= self.scale
         X += noise
 
 
 @dataclass(frozen=True)
 class SaltAndPepperNoise(Corruption):
-    """x̃_i = low with probability q/2, high with probability q/2, else x_i.
+    """Salt-and-pepper noise: x̃_i = low with probability q/2, high with probability q/2, else x_i.
 
     Parameters
     ----------
     q : float, default=0.25
         Probability that an entry is replaced, in [0, 1).
     low, high : float, default=0.0 and 1.0
-        What replaces it: the smallest and the largest value that X takes; low < high.
+        The two replacement values, usually the smallest and the largest value that X takes; low < high.
 
     References
     ----------
@@ -189,7 +190,7 @@ class SaltAndPepperNoise(Corruption):
             raise ValueError(f"low and high must be finite, low below high; got {self.low} and {self.high}.")
 
     def apply(self, X: FloatArray, noise: FloatArray) -> None:
-        """Replace X by high where noise < q, and then by low where noise < q/2."""
+        """Set entries of X to high where noise < q, and then to low where noise < q/2."""
         X[noise < self.q] = self.high
         X[noise < self.q / 2] = self.low
 
@@ -198,7 +199,7 @@ CORRUPTIONS: dict[str, type[Corruption]] = {cls.name: cls for cls in (MaskingNoi
 
 
 def as_corruption(corruption: str | Corruption | None) -> Corruption | None:
-    """Return the corruption with the given name and its default strength, or the object itself; None is none.
+    """Return the corruption with the given name and its default strength; a Corruption or None is returned as it is.
 
     Parameters
     ----------
@@ -241,26 +242,28 @@ def corrupt_rows(
     Parameters
     ----------
     corruption : Corruption
+        The corruption to apply.
     X : array of shape (n_rows, n_features)
         The clean rows.
     seed : int
-        At least 0; see `rhohat.common.randomness.seed_from`.
+        Seed of the draws, at least 0; see `rhohat.common.randomness.seed_from`.
     epoch : int, default=0
-        At least 0: every epoch corrupts afresh.
+        Number of the epoch, at least 0; every epoch has draws of its own.
     rows : range, slice or integers, of length n_rows, default=None
-        The numbers that the rows of X have in the whole data set; None means 0 to n_rows − 1.
+        The numbers of the rows of X in the whole data set; None means 0 to n_rows − 1.
     out : array of shape (n_rows, n_features), default=None
-        Where the copy goes; None allocates it. X itself is allowed, and is then overwritten.
+        Memory for the copy; None allocates it. `out` may be X itself, which is then overwritten.
 
     Returns
     -------
     array of shape (n_rows, n_features)
-        `out`. Where it was allocated: float32 for float32, else float64.
+        The corrupted rows, in `out` if it was given. A newly allocated array is float32 if X is float32, else float64.
 
     Raises
     ------
     ValueError
-        If `rows` are no row numbers or not n_rows of them, shapes differ, or the seed or epoch is negative.
+        If `rows` are not row numbers, their count is not n_rows, the shapes of X and `out` differ, or the seed or the
+        epoch is negative.
 
     Notes
     -----

@@ -1,10 +1,10 @@
-"""Penalties on derivatives of the network by its input: contraction and tangent propagation.
+"""Penalties on derivatives of the network with respect to its input: contraction and tangent propagation.
 
-Both are sums of squared directional derivatives: a tangent of the input is pushed forward to a layer, and what arrives
-there is to be small. Their gradient takes second derivatives of the activations, and goes backward through the same
-layers, see `tangents.py`.
+Both are sums of squared directional derivatives: a tangent of the input is pushed forward to a layer, and the squared
+norm of the resulting tangent of that layer's activations is penalised. The gradient of such a penalty needs second
+derivatives of the activations and is propagated backward through the same layers; see `tangents.py`.
 
-To add one: a class here that derives from `JacobianPenalty`.
+To add a penalty, write a class in this module that derives from `JacobianPenalty`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ __all__ = ["Contraction", "JacobianPenalty", "TangentPropagation"]
 
 
 class JacobianPenalty(Penalty):
-    """weight · factor · Σ_k ‖∂a/∂x · τ_k‖², averaged over rows: τ_k are tangents of x, a is a layer's activations.
+    """A penalty weight · factor · Σ_k ‖∂a/∂x · τ_k‖², averaged over rows, on the activations a of a layer.
+
+    x is the input of the network, and the τ_k are tangents of x.
 
     Attributes
     ----------
     factor : float
+        Constant factor in the formula.
     needs_tangents : bool
-        Whether the tangents come with the rows.
+        Whether the tangents are data that must be given with the rows.
     """
 
     factor: ClassVar[float]
@@ -42,24 +45,24 @@ class JacobianPenalty(Penalty):
 
     @abstractmethod
     def penalised_layer(self, n_layers: int) -> int:
-        """Return the layer on whose activations it acts, 1 being the first hidden one, n_layers the output."""
+        """Return the layer whose activations are penalised: 1 is the first hidden layer, n_layers the output layer."""
 
     @abstractmethod
     def tangents(self, n_features: int, dtype: np.dtype[Any], tangents: FloatArray | None) -> Iterator[FloatArray]:
-        """Yield tangents of shape (n_rows, n_features), or (1, n_features) where all rows have the same.
+        """Yield one array per tangent τ_k: shape (n_rows, n_features), or (1, n_features) if the same for all rows.
 
         Parameters
         ----------
         n_features : int
         dtype : dtype
         tangents : array of shape (n_rows, n_tangents, n_features), or None
-            Those that come with the rows.
+            The tangents that were given with the rows.
         """
 
     def value(
         self, network: Network, parameters: Parameters, layers: Layers, tangents: FloatArray | None
     ) -> FloatArray:
-        """Return the penalty of each row, of shape (n_rows,); arguments as for `add`."""
+        """Return the penalty of each row, of shape (n_rows,); the arguments are those of `add`."""
         layer, x = self.penalised_layer(network.n_layers), layers.a[0]
         tangent_pass = TangentPass(network, parameters, layers)
         arrived = (
@@ -78,19 +81,20 @@ class JacobianPenalty(Penalty):
         gradient: Parameters,
         added_z: list[FloatArray | None],
     ) -> FloatArray:
-        """Return the penalty of each row, of shape (n_rows,), and add its gradient.
+        """Return the penalty of each row, of shape (n_rows,), and add its gradient to `gradient` and `added_z`.
 
         Parameters
         ----------
         network : Network
         parameters : Parameters
         layers : Layers
-            As `Network.forward` left them; left as they are.
+            Pre-activations and activations as computed by `Network.forward`; they are not changed.
         row_weights : array of shape (n_rows, 1), or None
-            By which the gradient of each row is multiplied.
+            Factor for the gradient of each row; None means 1.
         tangents : array of shape (n_rows, n_tangents, n_features), or None
+            The tangents that were given with the rows.
         gradient, added_z
-            What `TangentPass.pull_back` adds to.
+            The gradient, which is added in place; see `TangentPass.pull_back`.
         """
         layer, x = self.penalised_layer(network.n_layers), layers.a[0]
         tangent_pass = TangentPass(network, parameters, layers)
@@ -107,9 +111,9 @@ class JacobianPenalty(Penalty):
         return self._add_up(arrived(), x)
 
     def _add_up(self, arrived: Iterable[FloatArray], x: FloatArray) -> FloatArray:
-        """Return the penalty of each row, of the tangents that arrive at the layer it acts on."""
+        """Return the penalty of each row, given the tangents pushed forward to the penalised layer."""
         xp = self.ops.xp
-        total: FloatArray = xp.zeros(x.shape[0], dtype=xp.float64)  # a deep contraction adds up as many as features
+        total: FloatArray = xp.zeros(x.shape[0], dtype=xp.float64)  # a deep contraction adds one tangent per feature
         for alpha in arrived:
             total += self.ops.row_products(alpha, alpha)
         total *= self.weight * self.factor
@@ -125,18 +129,22 @@ class JacobianPenalty(Penalty):
         ones: FloatArray,
         product: Parameters,
     ) -> None:
-        """Add the Hessian of the penalty, summed over rows, times the direction of the pass.
+        """Add the Hessian of the penalty, summed over rows, times the direction of `tangent_pass` to `product`.
 
         Parameters
         ----------
         tangent_pass : TangentPass
-            With a direction in the parameters.
+            The block's layers, with a direction in the parameters.
         along : Layers
-            The tangents along it: what `push_forward` returns.
+            The tangents of the layers along that direction, as returned by `push_forward`.
         row_weights : array of shape (n_rows, 1), or None
+            Weight of each row; None means 1.
         tangents : array of shape (n_rows, n_tangents, n_features), or None
+            The tangents that were given with the rows.
         ones : array of shape (1, n_rows)
+            Ones, for sums over rows.
         product : Parameters
+            The Hessian-vector product, which is added in place.
         """
         network, x = tangent_pass.network, tangent_pass.layers.a[0]
         layer = self.penalised_layer(network.n_layers)
@@ -151,20 +159,20 @@ class JacobianPenalty(Penalty):
 
 @dataclass(frozen=True)
 class Contraction(JacobianPenalty):
-    """λ ‖∂h/∂x‖²_F, averaged over rows: a code h that changes little when the input x does.
+    """Contractive penalty λ ‖∂h/∂x‖²_F, averaged over rows: the code h changes little when the input x changes.
 
     Parameters
     ----------
     weight : float
         λ, at least 0.
     layer : int, default=None
-        The hidden layer whose activations are h, 0 being the first; None means the one in the middle.
+        The hidden layer whose activations are h, 0 being the first; None means the middle hidden layer.
 
     Notes
     -----
-    For the first hidden layer this is Σ_j f′(z_j)² ‖W_j‖², which costs no more than a pass over the activations. For a
-    deeper one every input unit gives a tangent, and an evaluation costs as many passes through the encoder as there
-    are features.
+    For the first hidden layer ‖∂h/∂x‖²_F is Σ_j f′(z_j)² ‖W_j‖², which costs no more than a pass over the activations.
+    For a deeper layer every feature of the input gives one tangent, and an evaluation costs as many passes through the
+    encoder as there are features.
 
     References
     ----------
@@ -181,7 +189,7 @@ class Contraction(JacobianPenalty):
         check_weight(self)
 
     def penalised_layer(self, n_layers: int) -> int:
-        """Return the layer of the code."""
+        """Return the index of the layer that holds the code, 1 being the first hidden layer."""
         layer = max(n_layers // 2, 1) if self.layer is None else self.layer + 1
         if not 1 <= layer < n_layers:
             wanted = "a hidden layer" if self.layer is None else f"hidden layer {self.layer}"
@@ -191,7 +199,7 @@ class Contraction(JacobianPenalty):
         return layer
 
     def tangents(self, n_features: int, dtype: np.dtype[Any], tangents: FloatArray | None) -> Iterator[FloatArray]:
-        """Yield every unit vector."""
+        """Yield every unit vector of the input space, of shape (1, n_features)."""
         for feature in range(n_features):
             unit = self.ops.zeros((1, n_features), dtype)
             unit[0, feature] = 1
@@ -200,7 +208,7 @@ class Contraction(JacobianPenalty):
     def value(
         self, network: Network, parameters: Parameters, layers: Layers, tangents: FloatArray | None
     ) -> FloatArray:
-        """Return the penalty of each row; in closed form for the first hidden layer."""
+        """Return the penalty of each row, computed in closed form if h is the first hidden layer."""
         activation = self._in_closed_form(network)
         if activation is None:
             return super().value(network, parameters, layers, tangents)
@@ -218,7 +226,7 @@ class Contraction(JacobianPenalty):
         gradient: Parameters,
         added_z: list[FloatArray | None],
     ) -> FloatArray:
-        """Return the penalty of each row, and add its gradient; in closed form for the first hidden layer."""
+        """Return the penalty of each row and add its gradient, in closed form if h is the first hidden layer."""
         activation = self._in_closed_form(network)
         if activation is None:
             return super().add(network, parameters, layers, row_weights, tangents, gradient, added_z)
@@ -245,7 +253,7 @@ class Contraction(JacobianPenalty):
         ones: FloatArray,
         product: Parameters,
     ) -> None:
-        """Add the Hessian of the penalty times the direction; in closed form for the first hidden layer."""
+        """Add the penalty's Hessian times the direction, in closed form if h is the first hidden layer."""
         network, layers, direction = tangent_pass.network, tangent_pass.layers, tangent_pass.direction
         activation = self._in_closed_form(network)
         if activation is None:
@@ -264,7 +272,7 @@ class Contraction(JacobianPenalty):
         product.weights[0][:] += V * self.ops.column_sums(of_direction) + W * self.ops.column_sums(of_weights)
 
     def _in_closed_form(self, network: Network) -> ElementwiseActivation | None:
-        """Return the activation of the first hidden layer, where the code is that and there is a closed form."""
+        """Return the first hidden layer's activation if the code is there and has a closed form, else None."""
         activation, is_dense = network.activations[0], isinstance(network.layers[0], Dense)
         if self.penalised_layer(network.n_layers) > 1 or not (
             is_dense and isinstance(activation, ElementwiseActivation)
@@ -275,10 +283,11 @@ class Contraction(JacobianPenalty):
 
 @dataclass(frozen=True)
 class TangentPropagation(JacobianPenalty):
-    """λ/2 Σ_k ‖∂y/∂x · τ_k‖², averaged over rows: outputs y that do not change along the tangents τ_k of each row.
+    """Tangent propagation, λ/2 Σ_k ‖∂y/∂x · τ_k‖² averaged over rows: y changes little along each row's tangents τ_k.
 
-    The tangents are what small transformations, such as shifts and rotations, do to an input: see
-    `rhohat.image_tangents`. They are handed to `Objective` or to a classifier's `fit` with the rows.
+    A tangent is the change of an input under a small transformation, such as a shift or a rotation; see
+    `rhohat.image_tangents`. y are the network's outputs. The tangents are given together with the rows, to `Problem` or
+    to the `fit` of a classifier or regressor.
 
     Parameters
     ----------
@@ -301,11 +310,11 @@ class TangentPropagation(JacobianPenalty):
         check_weight(self)
 
     def penalised_layer(self, n_layers: int) -> int:
-        """Return the output layer."""
+        """Return the index of the output layer, which is `n_layers`."""
         return n_layers
 
     def tangents(self, n_features: int, dtype: np.dtype[Any], tangents: FloatArray | None) -> Iterator[FloatArray]:
-        """Yield one tangent of every row after another."""
+        """Yield the k-th tangents of all rows, of shape (n_rows, n_features), for every k."""
         assert tangents is not None  # the objective has checked it
         for k in range(tangents.shape[1]):
             yield tangents[:, k]

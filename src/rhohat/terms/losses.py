@@ -1,10 +1,10 @@
-"""Losses: the value and its derivative at the output, side by side.
+"""Losses: the value and the derivative at the output of each loss, side by side.
 
-A loss sees a block of outputs and targets and returns one number for each row; the mean over all rows is taken once,
-by the objective. Cross-entropies are computed from z, the pre-activations of the output layer, where no logarithm of
-0 can occur: they name the output activation that they contain.
+A loss takes a block of outputs and targets and returns one number for each row; the objective takes the mean over all
+rows once. Cross-entropies are computed from z, the pre-activations of the output layer, so that no logarithm of 0 can
+occur; their attribute `contains` names the output activation that is part of the loss.
 
-To add one: a class here, and its place in `LOSSES`.
+To add a loss, write a class in this module and list it in `LOSSES`.
 """
 
 from __future__ import annotations
@@ -33,37 +33,40 @@ __all__ = [
 
 
 class Loss(WithOps, ABC):
-    """What an output costs, given its target.
+    """Base class of losses: the cost of an output, given its target.
 
     Attributes
     ----------
     name : str
-        By which it is asked for, and under which its value stands among the terms of J.
+        Name by which a user selects the loss, and the key of its value among the terms of J.
     contains : str or None
-        The name of the output activation that is part of the loss: it is given that layer's pre-activations z then.
-        None: it works on the outputs a of any activation.
+        Name of the output activation that is part of the loss, which then takes the pre-activations z of the output
+        layer. None means that the loss takes the outputs a of any activation.
     """
 
     name: ClassVar[str]
     contains: ClassVar[str | None] = None
 
     def __init_subclass__(cls) -> None:
-        """Give a subclass that has a function of its own the plain sum of that, and not a fast one of another."""
+        """Reset `sum_and_derivative` to the default if a subclass overrides only `value_and_derivative`.
+
+        Otherwise the subclass would inherit a faster sum that belongs to the function of its base class.
+        """
         super().__init_subclass__()
         if "value_and_derivative" in cls.__dict__ and "sum_and_derivative" not in cls.__dict__:
             cls.sum_and_derivative = Loss.sum_and_derivative  # type: ignore[method-assign]
 
     def check_targets(self, y: FloatArray) -> None:
-        """Raise ValueError where the targets, of shape (n_samples, n_outputs), mean nothing to this loss."""
+        """Raise ValueError if the targets, of shape (n_samples, n_outputs), are not valid for this loss."""
 
     @abstractmethod
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
-        """Return the loss of each row, summed over features, and write its derivative by the outputs.
+        """Return the loss of each row, summed over outputs, and write its derivative with respect to the outputs.
 
         Parameters
         ----------
         outputs : array of shape (n_rows, n_outputs)
-            a, or z where the loss contains an activation; left as they are.
+            Activations a, or pre-activations z if the loss contains an activation; they are not changed.
         y : array of shape (n_rows, n_outputs)
             Targets.
         out : array of shape (n_rows, n_outputs)
@@ -75,15 +78,15 @@ class Loss(WithOps, ABC):
         """
 
     def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
-        """Return the loss summed over rows and features, and write its derivative; there to be made faster.
+        """Return the loss summed over rows and outputs, and write its derivative into `out`.
 
-        Arguments as for `value_and_derivative`.
+        The arguments are those of `value_and_derivative`. Subclasses may override this method with a faster one.
         """
         values = self.value_and_derivative(outputs, y, out)
         return float(values.sum(dtype=self.ops.xp.float64))
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
-        """Return (∂²loss/∂outputs²) · tangent, row by row; needed for Hessian-vector products alone.
+        """Return (∂²loss/∂outputs²) · tangent for each row; only Hessian-vector products need it.
 
         Parameters
         ----------
@@ -98,7 +101,7 @@ class Loss(WithOps, ABC):
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
-    """½ ‖a − y‖², summed over features; the derivative is a − y.
+    """Squared error ½ ‖a − y‖², summed over outputs; its derivative is a − y.
 
     References
     ----------
@@ -123,22 +126,22 @@ class SquaredError(Loss):
         return values
 
     def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
-        """Return ½ Σ_ik (a_ik − y_ik)², without a sum for each row, and write a − y into `out`."""
+        """Return ½ Σ_ik (a_ik − y_ik)², without computing a sum for each row, and write a − y into `out`."""
         self.ops.xp.subtract(outputs, y, out=out)
         return 0.5 * self.ops.sum_of_squares(out)
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
-        """Return the tangent."""
+        """Return the tangent unchanged, as the second derivative is the identity."""
         return tangent
 
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """−Σ_k y_k ln a_k + (1 − y_k) ln(1 − a_k) for sigmoid outputs a; the derivative by z is a − y.
+    """Cross-entropy −Σ_k y_k ln a_k + (1 − y_k) ln(1 − a_k) of sigmoid outputs a; ∂loss/∂z is a − y.
 
-    Computed from z as Σ_k ln(1 + exp(z_k)) − y_k z_k, with ln(1 + exp(z)) = max(z, 0) + ln(1 + exp(−|z|)): finite for
-    every finite z, and exact also where an output is sure and right and costs little, as max(z, 0) − y z is 0 there
-    before the small rest is added. Targets lie in [0, 1].
+    The loss is computed from z as Σ_k ln(1 + exp(z_k)) − y_k z_k, with ln(1 + exp(z)) = max(z, 0) + ln(1 + exp(−|z|)).
+    This is finite for every finite z. It is also accurate where a confident output is correct and the loss is small,
+    because max(z, 0) − y z is 0 there before the small remainder is added. Targets lie in [0, 1].
 
     References
     ----------
@@ -157,7 +160,7 @@ class BinaryCrossEntropy(Loss):
     contains: ClassVar[str | None] = "sigmoid"
 
     def check_targets(self, y: FloatArray) -> None:
-        """Raise ValueError where a target lies outside [0, 1]."""
+        """Raise ValueError if a target lies outside [0, 1]."""
         if y.min() < 0 or y.max() > 1:
             raise ValueError(
                 f"{self.name} takes targets in [0, 1], and these lie in [{y.min():g}, {y.max():g}]; scale them, or use"
@@ -187,8 +190,8 @@ class BinaryCrossEntropy(Loss):
 class LabelNoiseCrossEntropy(BinaryCrossEntropy):
     """Binary cross-entropy when a label is wrong with probability ε.
 
-    −Σ y ln p + (1 − y) ln(1 − p), where p = (1 − ε) a + ε (1 − a) is the probability that the *label* says 1, and a,
-    the sigmoid output, the probability that the *truth* does. It is `BinaryCrossEntropy` at ε = 0.
+    The loss is −Σ y ln p + (1 − y) ln(1 − p), where p = (1 − ε) a + ε (1 − a) is the probability that the *label* is 1,
+    and a, the sigmoid output, is the probability that the *true class* is 1. At ε = 0 it equals `BinaryCrossEntropy`.
 
     Parameters
     ----------
@@ -197,11 +200,12 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
 
     Notes
     -----
-    Computed from z. With σ the sigmoid and c = ln((1 − ε)/ε), ∂/∂z of the loss is σ(z) − y σ(z + c) − (1 − y) σ(z − c).
+    The loss is computed from z. With the sigmoid σ and c = ln((1 − ε)/ε), its derivative with respect to z is
+    σ(z) − y σ(z + c) − (1 − y) σ(z − c).
 
-    With e = exp(−|z|) and κ = ε/(1 − ε), the loss is −ln(1 − ε), which a label costs that agrees with a sure output,
-    plus ln(1 + (1 − κ) e/(1 + κ e)), which is exact also where it is little, plus ln((1 + κ e)/(κ + e)) where the label
-    does not agree with the sign of z.
+    With e = exp(−|z|) and κ = ε/(1 − ε), the loss is the sum of −ln(1 − ε), the loss of a label that agrees with a
+    confident output; of ln(1 + (1 − κ) e/(1 + κ e)), which is accurate also where it is small; and, if the label does
+    not agree with the sign of z, of ln((1 + κ e)/(κ + e)).
 
     References
     ----------
@@ -235,7 +239,7 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
         with np.errstate(under="ignore"):
             e = xp.exp(-xp.abs(z))
         near = 1 + kappa * e
-        share = xp.abs(y - 0.5 - 0.5 * xp.sign(z))  # of the label that does not agree
+        share = xp.abs(y - 0.5 - 0.5 * xp.sign(z))  # part of the label that disagrees with the sign of z
         values: FloatArray = (xp.log1p((1 - kappa) * e / near) + share * xp.log(near / (kappa + e))).sum(1)
         values -= z.shape[1] * float(np.log1p(-self.epsilon))
         return values
@@ -255,11 +259,12 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
-    """−Σ_k y_k ln a_k for softmax outputs a; the derivative by z is a − y.
+    """Cross-entropy −Σ_k y_k ln a_k of softmax outputs a; ∂loss/∂z is a − y.
 
-    Computed from z, with m the largest of a row, as ln(1 + Σ_others exp(z_k − m)) − Σ_k y_k (z_k − m): exact also where
-    an output is sure and right and costs little, as both terms are small there. Targets are probabilities: 1 for the
-    class and 0 for the others, or anything that is not negative and adds up to 1.
+    The loss is computed from z as ln(1 + Σ_others exp(z_k − m)) − Σ_k y_k (z_k − m), where m is the largest z_k of the
+    row. This is accurate also where a confident output is correct and the loss is small, because both terms are small
+    there. The targets of a row are probabilities: 1 for its class and 0 for the others, or any numbers that are not
+    negative and add up to 1.
 
     References
     ----------
@@ -278,7 +283,7 @@ class SoftmaxCrossEntropy(Loss):
     contains: ClassVar[str | None] = "softmax"
 
     def check_targets(self, y: FloatArray) -> None:
-        """Raise ValueError where a row of targets is no probability distribution."""
+        """Raise ValueError if a row of targets is not a probability distribution."""
         if y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > 1e-5:
             raise ValueError(
                 f"{self.name} takes targets that are not negative and add up to 1 in every row: 1 for the class and 0"
@@ -301,15 +306,15 @@ class SoftmaxCrossEntropy(Loss):
 
 
 class GaussianLoss(Loss):
-    """½ (y − a)ᵀ Σ⁻¹ (y − a): targets with Gaussian noise of full covariance Σ; the derivative is Σ⁻¹ (a − y).
+    """Loss ½ (y − a)ᵀ Σ⁻¹ (y − a) for targets with Gaussian noise of covariance Σ; its derivative is Σ⁻¹ (a − y).
 
-    Up to a constant that does not depend on the weights this is minus the log-likelihood of a row, see
-    `log_likelihood`. With Σ = I it is `SquaredError`.
+    Up to a constant that does not depend on the weights, the loss is the negative log-likelihood of a row; see
+    `log_likelihood`. With Σ = I it equals `SquaredError`.
 
     Parameters
     ----------
     covariance : array-like of shape (n_outputs, n_outputs)
-        Σ, symmetric and positive definite, in units of the targets squared.
+        Σ, symmetric and positive definite, in squared units of the targets.
 
     References
     ----------
@@ -358,7 +363,7 @@ class GaussianLoss(Loss):
         return f"GaussianLoss({self.covariance.tolist()})"
 
     def check_targets(self, y: FloatArray) -> None:
-        """Raise ValueError where Σ is not that of so many outputs."""
+        """Raise ValueError if the size of Σ is not the number of target columns."""
         if y.shape[1] != len(self.covariance):
             raise ValueError(
                 f"the noise covariance must have the shape ({y.shape[1]}, {y.shape[1]}) for targets of {y.shape[1]}"
@@ -379,7 +384,7 @@ class GaussianLoss(Loss):
         return product
 
     def _precision_like(self, rows: FloatArray) -> FloatArray:
-        """Return Σ⁻¹ for products with rows."""
+        """Return Σ⁻¹ in the array library and dtype of the given rows."""
         precision: FloatArray = self.ops.asarray(self.precision, self.ops.dtype_of(rows))
         return precision
 
@@ -391,12 +396,12 @@ class GaussianLoss(Loss):
         residual : array of shape (n_samples, n_outputs)
             Targets minus outputs.
         sample_weight : array of shape (n_samples,), default=None
-            How often each row counts; None means 1.
+            Weight of each row; None means 1.
 
         Returns
         -------
         float
-            Summed over samples, in nats.
+            The log-likelihood, summed over samples, in nats.
         """
         log_determinant = 2 * float(np.log(np.diag(self._factor[0])).sum())
         constant = residual.shape[1] * float(np.log(2 * np.pi)) + log_determinant
@@ -405,14 +410,14 @@ class GaussianLoss(Loss):
         return -0.5 * float(weights @ (quadratic + constant))
 
 
-#: Losses that need nothing to be said, by name.
+#: The losses that can be made without arguments, by name.
 LOSSES: dict[str, type[Loss]] = {
     cls.name: cls for cls in (SquaredError, BinaryCrossEntropy, SoftmaxCrossEntropy, LabelNoiseCrossEntropy)
 }
 
 
 def as_loss(loss: str | Loss) -> Loss:
-    """Return the loss with the given name and its default settings, or the object itself.
+    """Return the loss with the given name and its default settings; a Loss is returned as it is.
 
     Parameters
     ----------

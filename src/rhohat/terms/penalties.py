@@ -1,10 +1,10 @@
-"""What is added to the mean loss in J: value and gradient side by side.
+"""Penalties, which are added to the mean loss in J: the value and the gradient of each penalty, side by side.
 
-There are kinds, by what they look at: the weights, the mean activation of every hidden unit, or the activations on
-each row. (A fourth, in `jacobian_penalties.py`, looks at derivatives of the network by its input.) The objective asks
-for each kind at the place where what it looks at is known.
+Three kinds of penalty are defined here: penalties on the weights, on the mean activation of every hidden unit, and on
+the activations of each row. A fourth kind, in `jacobian_penalties.py`, penalises derivatives of the network with
+respect to its input. The objective evaluates each kind as soon as the quantities that it depends on are known.
 
-To add one: a class here that derives from its kind.
+To add a penalty, write a class in this module that derives from the class of its kind.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ __all__ = [
 
 
 class Penalty(WithOps, ABC):
-    """Something that is added to J.
+    """Base class of penalties: terms that are added to the cost J.
 
     Attributes
     ----------
     name : str
-        Under which its value stands among the terms of J.
+        Key of the penalty's value among the terms of J.
     weight : float
-        Its factor, at least 0; a penalty of weight 0 costs nothing to evaluate.
+        Factor of the penalty, at least 0; a penalty of weight 0 is not evaluated.
     """
 
     name: ClassVar[str]
@@ -49,20 +49,21 @@ class Penalty(WithOps, ABC):
 
 
 class WeightPenalty(Penalty):
-    """A penalty on the weight matrices and, where a subclass sets `include_biases`, the biases.
+    """A penalty on the weight matrices and, if a subclass sets `include_biases`, on the biases.
 
-    Where weights are tied, a matrix that serves two layers is there twice, once transposed: J is a function of the
-    layers' matrices.
+    With tied weights, a matrix that two layers share is given twice, the second time transposed, because J is a
+    function of the layers' matrices.
 
     Attributes
     ----------
     include_biases : bool
+        Whether the biases are penalised as well.
     layers : tuple of int or None
-        The layers of weights on which it acts, 0 being the one that leads from the input, −1 the one that leads to the
-        output; None means every one. A penalty is given the weights of all, and chooses.
+        The layers whose weights are penalised: 0 is the layer after the input, −1 the output layer; None means all. The
+        methods are given the weights of all layers and select these.
     separable : bool
-        Whether the gradient at a weight depends on that weight alone, so that `add_gradient` can be asked for parts of
-        matrices: some rows of some, and none of others.
+        Whether the gradient at a weight depends on that weight alone. `add_gradient` may then be called with parts of
+        the matrices: some rows of some matrices, and no rows of others.
     """
 
     include_biases: bool = False
@@ -71,11 +72,11 @@ class WeightPenalty(Penalty):
 
     @abstractmethod
     def value(self, weights: Sequence[FloatArray]) -> float:
-        """Return the penalty for the weights, a (fan_in, fan_out) matrix per layer; then the biases, if included."""
+        """Return the penalty of `weights`: a (fan_in, fan_out) matrix per layer, then the biases, if included."""
 
     @abstractmethod
     def add_gradient(self, weights: Sequence[FloatArray], gradients: Sequence[FloatArray]) -> None:
-        """Add the penalty's gradient to `gradients`, an array for each of `weights`, in place."""
+        """Add the penalty's gradient in place to `gradients`, which has one array for each array of `weights`."""
 
     def add_hessian_product(
         self, weights: Sequence[FloatArray], tangents: Sequence[FloatArray], products: Sequence[FloatArray]
@@ -85,18 +86,18 @@ class WeightPenalty(Penalty):
 
 
 class HiddenLayerPenalty(Penalty):
-    """A penalty on hidden layers.
+    """A penalty on the activations of hidden layers.
 
     Attributes
     ----------
     layers : tuple of int or None
-        The hidden layers on which it acts, 0 being the first; None means every one.
+        The hidden layers that are penalised, 0 being the first; None means all.
     """
 
     layers: tuple[int, ...] | None
 
     def check_bounds(self, bounds: tuple[float, float]) -> None:
-        """Raise ValueError if the penalty means nothing for units whose activations have these bounds."""
+        """Raise ValueError if the penalty is not defined for units whose activations have these bounds."""
 
 
 class MeanActivationPenalty(HiddenLayerPenalty):
@@ -112,7 +113,7 @@ class MeanActivationPenalty(HiddenLayerPenalty):
         bounds : tuple of two floats
             Smallest and largest activation that the layer's units can have.
         dtype : dtype
-            In which the activations were computed: says how close to its bounds a mean can be trusted.
+            Dtype in which the activations were computed; it limits how accurate a mean close to its bounds is.
         """
 
     @abstractmethod
@@ -127,7 +128,7 @@ class MeanActivationPenalty(HiddenLayerPenalty):
 
 
 class ActivationPenalty(HiddenLayerPenalty):
-    """A penalty on the activations of hidden units on each row, averaged over rows."""
+    """A penalty on the activations of the hidden units for each row, averaged over rows."""
 
     @abstractmethod
     def value(self, a: FloatArray) -> FloatArray:
@@ -144,7 +145,7 @@ class ActivationPenalty(HiddenLayerPenalty):
 
 @dataclass(frozen=True)
 class WeightDecay(WeightPenalty):
-    """λ/2 Σ_l ‖W^(l)‖²; its gradient is λ W^(l). Biases are not decayed, unless asked for.
+    """Weight decay λ/2 Σ_l ‖W^(l)‖²; its gradient is λ W^(l). Biases are decayed only with `include_biases`.
 
     Parameters
     ----------
@@ -153,8 +154,7 @@ class WeightDecay(WeightPenalty):
     include_biases : bool, default=False
         Whether λ/2 Σ_l ‖b^(l)‖² is added.
     layers : tuple of int, default=None
-        The layers l over which the sum runs, 0 being that of the weights that lead from the input, −1 that of those
-        that lead to the output; None means every one.
+        The layers l over which the sum runs: 0 is the layer after the input, −1 the output layer; None means all.
 
     References
     ----------
@@ -194,7 +194,7 @@ class WeightDecay(WeightPenalty):
         self.add_gradient(tangents, products)
 
     def _decayed(self, arrays: Sequence[FloatArray]) -> Sequence[FloatArray]:
-        """Return those arrays of weights, and of biases where they are included, that belong to its layers."""
+        """Return the weights, and the biases if they are included, of the layers that are decayed."""
         if self.layers is None:
             return arrays
         n_layers = len(arrays) // 2 if self.include_biases else len(arrays)
@@ -204,7 +204,7 @@ class WeightDecay(WeightPenalty):
 
 @dataclass(frozen=True)
 class L1Sparsity(ActivationPenalty):
-    """β ‖a‖₁ = β Σ_j abs(a_j), averaged over rows: hidden activations of which many are small.
+    """L1 penalty β ‖a‖₁ = β Σ_j abs(a_j) on hidden activations, averaged over rows; it makes many of them small.
 
     Its derivative is β sign(a_j), taken as 0 at 0.
 
@@ -213,7 +213,7 @@ class L1Sparsity(ActivationPenalty):
     weight : float
         β, at least 0.
     layers : tuple of int, default=None
-        The hidden layers on which it acts, 0 being the first; None means every one.
+        The hidden layers that are penalised, 0 being the first; None means all.
 
     Examples
     --------
@@ -242,33 +242,33 @@ class L1Sparsity(ActivationPenalty):
         return derivative
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
-        """Return zeros."""
+        """Return zeros of the shape of a."""
         return self.ops.xp.zeros_like(a)
 
 
 @dataclass(frozen=True)
 class KLSparsity(MeanActivationPenalty):
-    """β Σ_j KL(ρ ‖ ρ̂_j), with KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)).
+    """KL sparsity penalty β Σ_j KL(ρ ‖ ρ̂_j), with KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)).
 
     Its derivative with respect to ρ̂_j is β (−ρ/ρ̂_j + (1−ρ)/(1−ρ̂_j)).
 
     Parameters
     ----------
     sparsity : float
-        ρ, the mean activation that is aimed at, in (0, 1).
+        ρ, the target for the mean activation of every hidden unit, in (0, 1).
     weight : float
         β, at least 0.
     layers : tuple of int, default=None
-        The hidden layers on which it acts, 0 being the first; None means every one.
+        The hidden layers that are penalised, 0 being the first; None means all.
 
     Notes
     -----
-    The penalty is defined on (0, 1). Units with other bounds are mapped there: a tanh unit counts as inactive at
-    −1, so the penalty acts on (1+a)/2.
+    The penalty is defined for ρ̂ in (0, 1). Activations with other bounds are mapped linearly to that interval: a tanh
+    unit counts as inactive at −1, so the penalty acts on (1+a)/2.
 
-    A unit that saturates on every row would give log(0). ρ̂ is therefore kept away from 0 and 1 by what its
-    arithmetic can resolve: the spacing of floating-point numbers at that bound, divided by 2. At 0 itself,
-    where floating-point numbers are dense, that is 1e-300.
+    A unit that saturates on every row would give log(0). ρ̂ is therefore kept away from 0 and 1 by the precision of the
+    arithmetic: half of the spacing of floating-point numbers at that bound. For a lower bound of 0, where
+    floating-point numbers are dense, the distance is 1e-300.
 
     References
     ----------
@@ -298,7 +298,7 @@ class KLSparsity(MeanActivationPenalty):
             )
 
     def check_bounds(self, bounds: tuple[float, float]) -> None:
-        """Raise ValueError where the activations are unbounded: their mean is no fraction then."""
+        """Raise ValueError if the activations are unbounded, as their mean cannot be mapped to (0, 1) then."""
         if not np.all(np.isfinite(bounds)):
             raise ValueError(
                 "KL sparsity needs hidden units with bounded activations, and these are unbounded; use 'sigmoid' or"
@@ -337,7 +337,7 @@ def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: n
 
 
 def _check_layers(penalty: HiddenLayerPenalty | WeightPenalty) -> None:
-    """Raise ValueError unless `layers` is None or a tuple of integers; any sequence of them becomes a tuple."""
+    """Raise ValueError unless `layers` is None or a sequence of integers, which is converted to a tuple."""
     layers = penalty.layers
     if layers is None:
         return
@@ -351,12 +351,12 @@ def _check_layers(penalty: HiddenLayerPenalty | WeightPenalty) -> None:
 
 
 def check_weight(penalty: Penalty) -> None:
-    """Raise ValueError unless the weight of a penalty is finite and at least 0.
+    """Raise ValueError unless the weight of a penalty is finite and at least 0, and convert it to a Python float.
 
     Parameters
     ----------
     penalty : Penalty
-        A frozen dataclass with a `weight`, which becomes a Python number.
+        A frozen dataclass with the attribute `weight`.
     """
     if not (isinstance(penalty.weight, Real) and 0 <= penalty.weight < np.inf):
         raise ValueError(f"the weight of {penalty.name} must be a finite number, at least 0; got {penalty.weight!r}.")
