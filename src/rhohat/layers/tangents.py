@@ -272,7 +272,7 @@ class TangentPass:
     def _map(self, layer: int) -> MapLayer:
         """Return a layer as a `MapLayer`, the only kind of layer that tangents can be propagated through."""
         found = self.network.layers[layer]
-        assert isinstance(found, MapLayer)  # the constructor of `Problem` has checked this
+        assert isinstance(found, MapLayer)  # `Problem` has checked this
         return found
 
     def _add_gradient(
