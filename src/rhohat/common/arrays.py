@@ -102,7 +102,7 @@ def excess_exponent(largest: float) -> int:
 
 
 def in_safe_units(array: FloatArray) -> tuple[FloatArray, float]:
-    """Return an array scaled so that sums and differences in float64 do not overflow, and the unit of its numbers.
+    """Return an array in float64, scaled so that sums and differences do not overflow, and the unit of its numbers.
 
     The unit is 1 for all but the largest numbers. It is a power of two, so that no bit is lost.
 

@@ -112,7 +112,7 @@ class RowStreams:
     -----
     Philox turns a key and a counter of 256 bits into random bits. The key is made from seed, purpose and epoch. The
     row's number is written into the counter, above the 64 bits that the draws of a row count through. Any row can
-    therefore be reached directly, in less than 2 µs before its first draw. To create an object takes some ten
+    therefore be reached directly, in less than 2 µs before its first draw. Creating an object takes some ten
     microseconds.
 
     An object stores its current position in the stream, so each thread needs an object of its own.

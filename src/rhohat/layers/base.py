@@ -104,8 +104,8 @@ class Layer(WithOps, ABC):
         ----------
         generator : numpy.random.Generator
         rule : {"uniform", "normal"}
-            "uniform" draws each weight uniformly from ±√(6 / (fan_in + fan_out + 1)); "normal" draws each from
-            normal(0, 0.01²).
+            "uniform" draws each weight uniformly from the interval ±√(6 / (fan_in + fan_out + 1)); "normal" draws each
+            weight from normal(0, 0.01²).
         """
         if rule == "normal":
             return generator.normal(0, 0.01, self.weight_shape)

@@ -148,7 +148,7 @@ class Network:
         Raises
         ------
         ValueError
-            If θ does not have that shape.
+            If θ does not have the shape (n_parameters,).
         """
         if theta.shape != (self.n_parameters,):
             raise ValueError(
@@ -194,8 +194,8 @@ class Network:
         ----------
         generator : numpy.random.Generator
         rule : {"uniform", "normal"}, default="uniform"
-            "uniform" draws each weight uniformly from ±√(6 / (fan_in + fan_out + 1)); "normal" draws each from
-            normal(0, 0.01²).
+            "uniform" draws each weight uniformly from the interval ±√(6 / (fan_in + fan_out + 1)); "normal" draws each
+            weight from normal(0, 0.01²).
 
         Returns
         -------

@@ -158,7 +158,7 @@ class TangentPass:
                 phi, delta = back(phi_z, W), back(delta_z, W) + back(phi_z, V)
 
     def second_push_forward(self, tangents: Layers, along: Layers) -> Layers:
-        """Return the derivatives (β̇, α̇) along the direction of the tangents (β, α) for a tangent of the inputs.
+        """Return (β̇, α̇), the derivatives along the parameter direction of the tangents (β, α) of an input tangent.
 
         β̇^(l+1) = α̇^(l) W^(l) + α^(l) V^(l), and α̇^(l+1) = push-forward of β̇^(l+1) + ∂²a/∂z² · β · ζ.
 
@@ -198,7 +198,7 @@ class TangentPass:
         ones: FloatArray,
         product: Parameters,
     ) -> None:
-        """Compute the derivative along the direction of the gradient of Ω that `pull_back` computes.
+        """Compute the product of the Hessian of Ω with the direction, by differentiating what `pull_back` computes.
 
         This is the R-operator applied to `pull_back` and to the part of `Network.backward` that continues from its
         result.
