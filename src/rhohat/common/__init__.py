@@ -1,1 +1,1 @@
-"""What all rooms use: arrays, cuts of rows into blocks, keyed random draws, errors, forks, files that appear whole."""
+"""Code that all parts of rhohat share: arrays, blocks of rows, random draws, errors, forks, and atomic writes."""

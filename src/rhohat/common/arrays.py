@@ -1,4 +1,4 @@
-"""The array type of the mathematics, and how scratch memory is laid out."""
+"""Array types, aligned scratch memory, and norms and sums that do not overflow."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ __all__ = [
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 _CACHE_LINE = 64  # bytes
-_SAFE = 1e-140  # norms between this and its inverse are of squares that neither overflow nor vanish
-_LARGE = 900  # exponent of numbers of which sums and norms do not overflow, however many they are
+_SAFE = 1e-140  # squares neither overflow nor vanish where the norm is between this and its inverse
+_LARGE = 900  # largest exponent of numbers whose sums and norms do not overflow, however many there are
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
     """Allocate an uninitialised C-ordered array that starts on a cache line.
 
-    Wide vector instructions cross no cache line then, and what they compute does not depend on where the
-    allocator happened to put the array.
+    Wide vector instructions then cross no cache line, and their results do not depend on the address that the allocator
+    happened to choose.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
 
 
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return the dtype in which numbers of another are computed on.
+    """Return the floating dtype in which to compute with numbers of the given dtype.
 
-    It is float32 for floats of 32 or 16 bits, every one of which a float32 holds exactly; and float64 for integers and
-    all else.
+    It is float32 for floats of 32 or 16 bits, which float32 represents exactly, and float64 for integers and everything
+    else.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def as_float_rows(array: Any) -> FloatArray:
-    """Return a C-ordered array of the dtype that `float_dtype` says.
+    """Return an array as a C-ordered array of the dtype that `float_dtype` chooses.
 
     Examples
     --------
@@ -76,19 +76,22 @@ def as_float_rows(array: Any) -> FloatArray:
 
 
 def largest_magnitude(array: FloatArray) -> float:
-    """Return max |array|, 0 for none, in no further memory; it is finite if, and only if, every number is."""
+    """Return max |array|, or 0 if the array is empty, without allocating memory.
+
+    The result is finite if, and only if, every number in the array is finite.
+    """
     return float(np.maximum(np.max(array, initial=0.0), -np.min(array, initial=0.0)))
 
 
 def excess_exponent(largest: float) -> int:
-    """Return an exponent of 2 such that sums and norms of numbers, in units of that power, do not overflow.
+    """Return an exponent such that sums and norms of numbers, divided by that power of 2, do not overflow.
 
-    It is 0 for all but the largest numbers that float64 holds, so that others need no unit.
+    It is 0 for all but the largest numbers that float64 holds, so that other numbers need not be scaled.
 
     Parameters
     ----------
     largest : float
-        The largest magnitude.
+        Largest magnitude of the numbers.
 
     Examples
     --------
@@ -99,9 +102,9 @@ def excess_exponent(largest: float) -> int:
 
 
 def in_safe_units(array: FloatArray) -> tuple[FloatArray, float]:
-    """Return numbers as float64s of which sums and differences do not overflow, and the unit in which they are.
+    """Return an array in float64, scaled so that sums and differences do not overflow, and the unit of its numbers.
 
-    The unit is 1 for all but the largest numbers, and a power of two, so that no bit is lost.
+    The unit is 1 for all but the largest numbers. It is a power of two, so that no bit is lost.
 
     Examples
     --------
@@ -115,7 +118,7 @@ def in_safe_units(array: FloatArray) -> tuple[FloatArray, float]:
 
 
 def norm(array: FloatArray) -> float:
-    """Return the root of the sum of squares of float64s, of which none overflows; not finite where they are not.
+    """Return the Euclidean norm of a float64 array, without overflow; it is not finite if a number is not finite.
 
     Examples
     --------

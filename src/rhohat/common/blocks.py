@@ -1,4 +1,4 @@
-"""Blocks of rows, and what is asked of the engine that computes and adds them up."""
+"""Cuts of rows into blocks, and the interfaces of rows and of engines that compute sums over blocks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ __all__ = [
     "theta_parts",
 ]
 
-#: Works on a block of rows as the given worker (an index below the engine's `n_workers`, whose scratch nobody else
-#: uses meanwhile) and writes the block's sums into the given array.
+#: A function that computes the sums of a block of rows and writes them into an array. Its arguments are the block, the
+#: index of the worker that calls it, which is below the engine's `n_workers` and whose scratch memory no other thread
+#: uses meanwhile, and the array.
 BlockFunction = Callable[[slice, int, FloatArray], None]
 
 
 class Rows(Protocol):
-    """What is asked of rows that are not in memory; `rhohat.open_rows` gives such."""
+    """The interface of rows that are not in memory, such as those that `rhohat.open_rows` returns."""
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
@@ -38,141 +39,148 @@ class Rows(Protocol):
 
     @property
     def rows_at_once(self) -> int:
-        """How many rows take little memory."""
+        """Number of rows to read at a time so that they take little memory."""
 
     @property
     def rows_stored_together(self) -> int:
-        """How many rows are read, or unpacked, where one of them is."""
+        """Number of rows that have to be read or unpacked together to get one of them."""
 
     def blocks(self, n_rows: int) -> Iterator[FloatArray]:
-        """Yield all rows in order, so many at a time."""
+        """Yield all rows in order, as blocks of `n_rows` rows."""
 
     def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
-        """Return rows `start` to `stop`, in `out` if that is given; several threads call it at a time."""
+        """Return rows `start` to `stop`, in `out` if it is given; several threads may call this at the same time."""
 
     def take(self, rows: NDArray[np.intp]) -> FloatArray:
-        """Return rows by their numbers, in any order."""
+        """Return the rows with the given numbers, which may be in any order."""
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
-        """Yield, in order, what a function makes of successive rows and the number of the first of them.
+        """Yield, in order, the results of a function of successive blocks of rows and the number of their first row.
 
-        It may run where the rows are, in another process; so it must be picklable.
+        The function must be picklable, because it may run in another process, where the rows are.
         """
 
     @property
     def edges(self) -> Sequence[int] | None:
-        """Where the pieces begin that rows on a cluster are in, and the last one ends; None for all other rows."""
+        """Row numbers at which the pieces of rows on a cluster begin, and the end of the last; None for other rows."""
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:
-        """Return what rows can be made of in another process, for each of the ranges between edges.
+        """Return, for each range of rows between successive edges, an object from which another process gets the rows.
 
-        That is an array; or a function, to be pickled, that opens them; or something that Dask computes, an array.
+        The object is an array, a picklable function that opens the rows, or a Dask object whose computation gives an
+        array.
         """
 
 
 def in_memory(rows: FloatArray | Rows) -> TypeGuard[FloatArray]:
-    """Return whether rows are an array, and not to be read."""
+    """Return whether rows are an array in memory, rather than rows that have to be read."""
     return not hasattr(rows, "read")
 
 
 class Engine(Protocol):
-    """What an objective asks of the engine that adds its blocks up."""
+    """The interface of an engine, which computes the sums over blocks of rows that an objective needs."""
 
     n_workers: int
 
     def sum_blocks(self, function: BlockFunction, blocks: Sequence[slice], n_sums: int, dtype: DTypeLike) -> FloatArray:
-        """Return Σ over blocks of what `function` writes, of shape (n_sums,), float64, added in block order.
+        """Return the sum over blocks of the arrays that `function` writes, added in block order.
+
+        The result is a float64 array of shape (n_sums,).
 
         Parameters
         ----------
         function : callable
-            See `BlockFunction`.
+            Function that computes the sums of a block; see `BlockFunction`.
         blocks : sequence of slices
+            Blocks of rows.
         n_sums : int
+            Number of sums.
         dtype : dtype-like
-            Of the array that each call of the function writes into.
+            Data type of the array that each call of the function writes into.
         """
 
     def for_each(self, function: Callable[[slice, int], None], parts: Sequence[slice]) -> None:
-        """Call a function for parts of something and the worker that it is called by, in no particular order."""
+        """Call a function with each of the parts and the index of the worker that calls it, in no particular order."""
 
 
 class HeldParts(Protocol):
-    """Objects that the workers of a cluster hold; those of a worker that is lost are made anew."""
+    """Objects that the workers of a cluster hold; if a worker is lost, its objects are created again."""
 
     def sum(self, function: Callable[..., FloatArray], shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
-        """Return Σ over the objects of what a function of each returns, added in an order that is always the same.
+        """Return the sum of a function's results for all objects, always added in the same order.
 
         Parameters
         ----------
         function : callable
-            A function of a module, which the workers can import; it returns an array of shape (n_sums,).
+            Module-level function that the workers can import; it returns an array of shape (n_sums,).
         shared : object
-            Its second argument, after the object itself. It is sent to each worker once, and stays there until another
-            one is given.
+            Second argument of the function, after the held object. It is sent to each worker once, and stays there
+            until a call passes another one.
         *arguments
-            Its others, and small.
+            Further arguments of the function, which should be small.
         n_sums : int
+            Number of sums.
         """
 
 
 class ClusterEngine(Protocol):
-    """What an objective asks of the engine of a cluster, whose workers hold parts of the rows."""
+    """The interface of an engine that computes on a cluster, whose workers hold parts of the rows."""
 
     @property
     def threads(self) -> Engine:
-        """For work of the caller's own process."""
+        """Engine for work in the caller's own process."""
 
     @property
     def local_engine(self) -> Callable[[], Engine]:
-        """Makes the engine that a part of the rows is worked on with, in a worker; picklable."""
+        """Picklable function that creates the engine with which a worker computes on its part of the rows."""
 
     def check(self) -> None:
-        """Raise an error where the cluster cannot be used."""
+        """Raise an error if the cluster cannot be used."""
 
     def memory_of_workers(self) -> list[float]:
-        """Return the bytes that each worker may use."""
+        """Return, for each worker, the number of bytes of memory that it may use."""
 
     def hold(self, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> HeldParts:
-        """Call a function with each of many sets of arguments, on the workers, and keep what it returns there.
+        """Call a function on the workers with each of many sets of arguments, and keep the results there.
 
-        Arguments, and items of lists among them, that Dask computes arrive computed.
+        Dask objects among the arguments, or in lists among the arguments, are computed first, and the function receives
+        their values.
         """
 
 
 def on_cluster(engine: Engine | ClusterEngine) -> TypeGuard[ClusterEngine]:
-    """Return whether an engine is that of a cluster."""
+    """Return whether an engine computes on a cluster."""
     return hasattr(engine, "hold")
 
 
-# Measured with `make bench`: smaller blocks pay more for Python's lock, and for adding their sums up, than they gain
-# from the cache; larger ones fall out of the cache, and BLAS is slower on them.
+# These values were measured with `make bench`. Smaller blocks lose more time to Python's lock, and to adding up their
+# sums, than they gain from the cache. Larger blocks do not fit into the cache, and BLAS is slower on them.
 _BLOCK_BYTES = 5 * 2**20
 _SMALLEST_BLOCK = 4096  # rows times bytes per number
 _LARGEST_BLOCK = 4096  # rows
-_WORTH_A_THREAD = 768  # rows, however narrow: so many for each thread make it worth to start several
-_ROW_MULTIPLE = 32  # in each block but the last, so that narrow rows can be taken together
-_BLOCK_MULTIPLE = 4  # so many blocks, or a multiple, share the work evenly among 2 or 4 threads
+_WORTH_A_THREAD = 768  # rows per thread, however narrow, from which several threads are faster than one
+_ROW_MULTIPLE = 32  # each block but the last is a multiple of so many rows, so that narrow rows can be joined
+_BLOCK_MULTIPLE = 4  # a multiple of so many blocks divides the work evenly among 2 or 4 threads
 
 
 def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[slice]:
     """Cut rows into blocks of nearly equal size, most of them a multiple of 32 rows.
 
     The cut depends on shapes only, never on the number of threads, so that sums over blocks have the same bits on
-    any number of threads.
+    any number of threads. A block's activations and deltas should not be much larger than a core's cache.
 
     Parameters
     ----------
     n_rows : int
     layer_sizes : sequence of int
-        Units per layer: a block's activations and deltas should not be much larger than a core's cache.
+        Number of units of each layer.
     itemsize : int
         Bytes per number.
 
     Returns
     -------
     list of slice
-        In order, covering every row once.
+        Blocks in order, which together contain every row once.
 
     Examples
     --------
@@ -191,27 +199,27 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
     return [slice(start, stop) for start, stop in pairwise(edges.tolist())]
 
 
-_SHARED_WORK = 10**8  # multiply-adds that make a part worth a thread
-_FEWEST_SHARED = 80  # rows, or units: flatter products are slow
+_SHARED_WORK = 10**8  # multiply-adds from which a part is large enough for a thread of its own
+_FEWEST_SHARED = 80  # rows, or units; products of flatter matrices are slow
 _MOST_PARTS = 16
 
 
 def shared_parts(n: int, multiply_adds: int) -> list[slice]:
-    """Cut a few rows, or the units of a layer, into parts that threads can work on side by side.
+    """Cut a small number of rows, or the units of a layer, into parts that threads can work on in parallel.
 
-    The cut depends on shapes only, as that of many rows into blocks does.
+    The cut depends on shapes only, as in `row_blocks`.
 
     Parameters
     ----------
     n : int
-        Rows or units.
+        Number of rows or units.
     multiply_adds : int
-        For each of them.
+        Number of multiply-adds for each row or unit.
 
     Returns
     -------
     list of slice
-        In order, covering every one once.
+        Parts in order, which together contain every row or unit once.
 
     Examples
     --------
@@ -227,11 +235,11 @@ def shared_parts(n: int, multiply_adds: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges.tolist())]
 
 
-_THETA_PART = 2**18  # numbers: shorter parts pay more for Python's lock than they gain from the cache
+_THETA_PART = 2**18  # numbers; shorter parts lose more time to Python's lock than they gain from the cache
 
 
 def theta_parts(n_parameters: int) -> list[slice]:
-    """Cut θ, or a vector like it, into parts for work that is done number by number.
+    """Cut θ, or a vector of the same length, into parts for elementwise operations.
 
     Parameters
     ----------
@@ -240,7 +248,7 @@ def theta_parts(n_parameters: int) -> list[slice]:
     Returns
     -------
     list of slice
-        In order, covering every parameter once.
+        Parts in order, which together contain every parameter once.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What rhohat raises and warns beyond Python's own exceptions."""
+"""Exceptions and warnings of rhohat, beyond Python's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be resumed: it is damaged, or of a fit with other data or settings."""
+    """A checkpoint cannot be resumed: it is damaged, or belongs to a fit with other data or settings."""
 
 
 class CheckpointWarning(UserWarning):
@@ -26,7 +26,7 @@ class CheckpointWarning(UserWarning):
 
 
 class MissingExtraError(ImportError):
-    """An optional dependency is needed and is not installed.
+    """An optional dependency is needed but not installed.
 
     Parameters
     ----------
@@ -45,18 +45,18 @@ class MissingExtraError(ImportError):
 
 
 class ClusterError(RuntimeError):
-    """A Dask cluster cannot do its work: the scheduler or all workers are gone, or rhohat is missing there."""
+    """A Dask cluster cannot be used: its scheduler or all its workers are gone, or rhohat is not installed on it."""
 
 
 class TextColumnsError(ValueError):
-    """Columns of a table that are to be read as numbers hold texts.
+    """Columns of a table that should be read as numbers contain text.
 
     Parameters
     ----------
     problem : str
-        What is wrong, a sentence.
+        Sentence that says what is wrong.
     columns : sequence of str or int
-        All of these columns, by their names, or where they have none by their numbers.
+        Names of all these columns, or their numbers if the columns have no names.
     """
 
     def __init__(self, problem: str, columns: Sequence[str | int]) -> None:
@@ -67,4 +67,4 @@ class TextColumnsError(ValueError):
 
 
 class ModelFileError(ValueError):
-    """A model cannot be saved, or a file holds none that can be loaded."""
+    """A model cannot be saved, or a file contains no model that can be loaded."""

@@ -1,4 +1,4 @@
-"""Optional dependencies: imported when used, and named with their extra when missing."""
+"""Import of optional dependencies when they are used, with an error that names the missing extra."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def import_extra(module: str, extra: str) -> Any:
     Raises
     ------
     MissingExtraError
-        If the module's package is not installed. An import error inside an installed package passes through.
+        If the module's package is not installed. An import error inside an installed package is raised unchanged.
     """
     package = module.partition(".")[0]
     try:

@@ -1,4 +1,4 @@
-"""Attributes that a fit sets: before it, asking for one says so."""
+"""Attributes that exist only after a fit, with a clear error when they are used before it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ __all__ = ["FittedAttributes"]
 
 
 class FittedAttributes:
-    """Has attributes that end in an underscore after a fit only; before it, they raise `NotFittedError`.
+    """A class whose attributes that end in an underscore raise `NotFittedError` before a fit.
 
-    That is an AttributeError too, so ``hasattr`` is False. A subclass names one attribute that every fit sets.
+    `NotFittedError` is also an AttributeError, so that ``hasattr`` returns False. A subclass sets `_set_by_fit` to the
+    name of an attribute that every fit sets.
     """
 
     _set_by_fit: ClassVar[str]
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Return whether there was a fit."""
+        """Return whether the object has been fitted."""
         return self._set_by_fit in vars(self)
 
-    if not TYPE_CHECKING:  # else every attribute would be known
+    if not TYPE_CHECKING:  # otherwise, type checkers would accept every attribute name
 
         def __getattr__(self, name: str) -> Any:
-            """Raise what suits an attribute that is not there."""
+            """Raise NotFittedError or AttributeError for an attribute that does not exist."""
             if name.endswith("_") and not name.startswith("_") and not self.__sklearn_is_fitted__():
                 raise NotFittedError(
                     f"This {type(self).__name__} instance is not fitted yet, and has {name!r} after a fit only; call"
                     " fit first."
                 )
-            return object.__getattribute__(self, name)  # again, for the reason that it has given
+            return object.__getattribute__(self, name)  # raises the original error again

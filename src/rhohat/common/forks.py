@@ -1,9 +1,9 @@
-"""Forks of a process in which several threads are at work.
+"""Safe forks of a process in which several threads are at work.
 
-A fork copies the whole memory, but only the thread that forks. Whatever another thread held at that moment is held for
-ever in the child: locks of ours, and locks inside BLAS, on which the child's first product would wait without an end.
-So a fork waits until no thread of ours is within BLAS, which takes as long as a block of rows does; and locks that are
-held for longer are renewed in the child.
+A fork copies the whole memory, but only the thread that forks. A lock that another thread holds at that moment stays
+locked for ever in the child. This holds for rhohat's own locks and for locks inside BLAS, for which the child's first
+matrix product would wait for ever. A fork therefore waits until no thread of rhohat is inside BLAS, which takes as long
+as the work on a block of rows. Locks that are held for longer are replaced by new ones in the child.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ __all__ = ["ProcessLock", "cached", "give_way", "held_off"]
 
 _T = TypeVar("_T")
 
-_LONGEST_WAIT = 5.0  # seconds that a fork waits: a thread at work may itself wait for the thread that forks
-_A_WHILE = 1e-3  # seconds that a thread at work stands back
+_LONGEST_WAIT = 5.0  # seconds that a fork waits at most, as a thread at work may itself wait for the thread that forks
+_A_WHILE = 1e-3  # seconds for which a thread at work pauses to let a fork begin
 _NEWCOMERS = 0  # no thread has this identifier
 
-#: The locks of threads that are at work, by their identifiers. The first one is for adding others.
+#: The locks of threads that are at work, by thread identifier. The first lock guards the addition of others.
 _at_work: dict[int, threading.RLock] = {_NEWCOMERS: threading.RLock()}
 _fork_waits = False
-_n_forks = 0  # between the first process and this one
+_n_forks = 0  # number of forks between the first process and this one
 
 
 def held_off() -> threading.RLock:
-    """Return a context manager inside of which no other thread forks.
+    """Return a context manager inside which no other thread can fork the process.
 
-    It is for what must not be copied half done, and takes some milliseconds at most: a product of matrices, or a block
-    of rows. A fork that has waited for five seconds does not wait any longer. The thread itself may fork.
+    It is meant for work that must not be copied unfinished and takes some milliseconds at most, such as a matrix
+    product or a block of rows. A fork waits for at most five seconds. The calling thread itself may fork.
 
     Returns
     -------
     threading.RLock
-        The calling thread's own, so that threads do not wait for one another. It is taken in one step, which Ctrl-C
-        cannot cut short.
+        A lock of the calling thread's own, so that threads do not wait for one another. It is acquired in one step,
+        which Ctrl-C cannot interrupt.
 
     Examples
     --------
@@ -56,18 +56,20 @@ def held_off() -> threading.RLock:
 
 
 def give_way() -> None:
-    """Stand back for a moment if a fork waits.
+    """Pause the calling thread for a moment if a fork is waiting.
 
-    A thread that lets go of its lock only to take it again at once would do so before the fork can, again and again.
+    Without a pause, a thread that releases its lock and acquires it again at once would always do so before the fork
+    can acquire it.
     """
     if _fork_waits:
         time.sleep(_A_WHILE)
 
 
 class ProcessLock:
-    """A lock among the threads of a process. A forked child has another one, which nobody holds.
+    """A lock among the threads of a process, which is replaced by a new, free lock in a forked child.
 
-    It is for locks that may be held for long, while they guard something that is in order at any time.
+    It is meant for locks that may be held for a long time, and that guard objects whose state is consistent at any
+    moment.
 
     Examples
     --------
@@ -82,18 +84,19 @@ class ProcessLock:
 
     @property
     def here(self) -> threading.Lock:
-        """A plain lock, always the same one in this process; Ctrl-C cannot cut it short when it is taken."""
+        """Plain lock, always the same one within a process, whose acquisition Ctrl-C cannot interrupt."""
         try:
             return self._locks[_n_forks]
         except KeyError:
             return self._locks.setdefault(_n_forks, threading.Lock())
 
 
-class cached(Generic[_T]):  # noqa: N801 - it is used as `property` is
-    """A property that is computed once, without a lock.
+class cached(Generic[_T]):  # noqa: N801 - it is used like `property`
+    """A property that is computed once per instance and then stored, without a lock.
 
-    `functools.cached_property` of Python 3.11 has a lock for all instances together, held while it computes: a child
-    that is forked meanwhile would wait for it without an end. Here two threads may compute the same value twice.
+    In Python 3.11, `functools.cached_property` holds one lock for all instances while it computes a value, and a child
+    that is forked meanwhile would wait for this lock for ever. Without the lock, two threads may compute the same value
+    twice.
 
     Examples
     --------
@@ -123,12 +126,12 @@ class cached(Generic[_T]):  # noqa: N801 - it is used as `property` is
     def __get__(self, instance: object, owner: type) -> cached[_T] | _T:
         if instance is None:
             return self
-        value = instance.__dict__[self._name] = self._function(instance)  # where it is found before this is asked
+        value = instance.__dict__[self._name] = self._function(instance)  # found there first from now on
         return value
 
 
 def _hold_others_off() -> None:
-    """Take the lock of every other thread, always in the same order, so that two threads may fork at a time."""
+    """Acquire the locks of all other threads, always in the same order, so that two threads may fork at a time."""
     global _fork_waits
     _fork_waits = True
     thread, deadline = get_ident(), time.monotonic() + _LONGEST_WAIT
@@ -143,12 +146,12 @@ def _let_others_go_on() -> None:
     thread = get_ident()
     for other, lock in list(_at_work.items()):
         if other != thread:
-            with suppress(RuntimeError):  # it was not to be had in time, or was added meanwhile
+            with suppress(RuntimeError):  # it was not acquired in time, or was added meanwhile
                 lock.release()
 
 
 def _begin_in_child() -> None:
-    """Forget the threads that are not here, and what they held."""
+    """Forget the threads that do not exist in the child, and their locks."""
     global _fork_waits, _n_forks
     _fork_waits = False
     _n_forks += 1
@@ -156,7 +159,7 @@ def _begin_in_child() -> None:
     own = _at_work.get(thread)
     _at_work.clear()
     _at_work[_NEWCOMERS] = threading.RLock()
-    if own is not None and own.acquire(blocking=False):  # else another thread had it, that wanted to fork as well
+    if own is not None and own.acquire(blocking=False):  # otherwise, another thread that was about to fork held it
         own.release()
         _at_work[thread] = own
 

@@ -1,4 +1,4 @@
-"""In which shape a row is drawn as a picture, and rows as pictures of such a shape."""
+"""Shapes of pictures, and the conversion of rows to pictures of a given shape."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ __all__ = ["as_images", "check_image_shape", "image_size", "is_image_shape", "sq
 
 
 def as_images(rows: FloatArray, image_shape: tuple[int, ...]) -> FloatArray:
-    """Return rows as pictures, the colours of a pixel side by side.
+    """Return rows as pictures, with the colours of a pixel on the last axis.
 
     Parameters
     ----------
     rows : array of shape (n_rows, n_features)
-        Each is a picture, raveled in C order.
+        Pictures, each raveled in C order.
     image_shape : tuple of int
-        (height, width) of a grey picture; of one in colour (height, width, 3), where the red, the green and the blue of
-        a pixel follow each other, or (3, height, width), where all red comes first, then all green, then all blue.
+        Shape of a picture: (height, width) for a grey picture. For a colour picture, either (height, width, 3), where
+        the red, green and blue of a pixel follow one another, or (3, height, width), where all red values come first,
+        then all green values, then all blue values.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def as_images(rows: FloatArray, image_shape: tuple[int, ...]) -> FloatArray:
 
 
 def image_size(image_shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return (height, width) of pictures of a shape.
+    """Return the height and width of pictures of the given shape.
 
     Examples
     --------
@@ -48,23 +49,24 @@ def image_size(image_shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def is_image_shape(shape: Sequence[int]) -> bool:
-    """Return whether rows of a shape can be drawn: (height, width), (height, width, 3), or (3, height, width)."""
+    """Return whether a shape is one of a picture: (height, width), (height, width, 3), or (3, height, width)."""
     return len(shape) == 2 or (len(shape) == 3 and 3 in (shape[0], shape[2]))
 
 
 def check_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[int, ...]:
-    """Return a shape that somebody has given, without the axis of a single channel.
+    """Check the shape of pictures that a caller has given, and return it without an axis for a single channel.
 
     Parameters
     ----------
     image_shape : sequence of int
+        Shape of a picture.
     n_features : int
-        How many numbers a row has.
+        Number of values in a row.
 
     Raises
     ------
     ValueError
-        If rows of so many numbers cannot be drawn in it.
+        If it is not the shape of pictures with `n_features` values.
 
     Examples
     --------
@@ -83,7 +85,9 @@ def check_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[int,
 
 
 def square_image_shape(n_features: int) -> tuple[int, ...] | None:
-    """Return the shape of square pictures of so many numbers: grey, or else (height, width, 3); None if there is none.
+    """Return the shape of square pictures with `n_features` values, or None if there is no such shape.
+
+    It is the shape of a grey picture if that is possible, and otherwise (height, width, 3).
 
     Examples
     --------
@@ -98,5 +102,5 @@ def square_image_shape(n_features: int) -> tuple[int, ...] | None:
 
 
 def _is_in_planes(image_shape: tuple[int, ...]) -> bool:
-    """Return whether all red comes before all green: where the last axis can be the colours, it is."""
+    """Return whether the first axis holds the colours, which is assumed only if the last axis cannot hold them."""
     return len(image_shape) == 3 and image_shape[2] != 3

@@ -1,8 +1,9 @@
-"""Random draws keyed by what they are for, never by global state.
+"""Random draws that are keyed by their purpose and never depend on global state.
 
-Every draw in rhohat comes from a generator that is determined by (seed, purpose, epoch, block), or, where rows are
-drawn for, by (seed, purpose, epoch, row). So the initial weights do not change when a corruption is added, and the
-corruption of a row does not depend on the block that it is in, nor on the thread or machine that works on it.
+Every draw in rhohat comes from a generator that is determined by (seed, purpose, epoch, block) or, for draws that
+belong to single rows, by (seed, purpose, epoch, row). The initial weights therefore do not change when a corruption is
+added, and the corruption of a row depends neither on the block that contains the row nor on the thread or machine that
+works on it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["RandomState", "RowNumbers", "RowStreams", "keyed_generator", "row_nu
 
 RandomState: TypeAlias = "int | np.random.RandomState | np.random.Generator | None"
 
-#: Which rows of the whole data set are meant: a range, a slice with a stop, or integers in any order.
+#: Numbers of rows in the whole data set: a range, a slice with a stop, or integers in any order.
 RowNumbers: TypeAlias = "range | slice | Sequence[int] | NDArray[np.integer[Any]]"
 
 
@@ -29,8 +30,8 @@ def seed_from(random_state: RandomState) -> int:
     Parameters
     ----------
     random_state : int, RandomState, Generator or None
-        An integer is the seed itself. A generator of either kind is asked for one draw, which advances it.
-        None asks the operating system: a different seed at every call.
+        An integer is the seed itself. From a generator of either kind, one number is drawn, which advances the
+        generator. For None, the seed comes from the operating system and differs at every call.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def seed_from(random_state: RandomState) -> int:
     Raises
     ------
     ValueError
-        If it is none of these, or a negative integer.
+        If `random_state` is none of these, or is a negative integer.
 
     Examples
     --------
@@ -68,8 +69,9 @@ def keyed_generator(seed: int, purpose: str, epoch: int = 0, block: int = 0) -> 
     seed : int
         At least 0; see `seed_from`.
     purpose : str
-        What the draws are for, such as ``"initial weights"``. Different purposes give independent streams.
+        Purpose of the draws, such as ``"initial weights"``. Different purposes give independent streams.
     epoch, block : int, default=0
+        Numbers of the epoch and of the block of rows. Different numbers give independent streams.
 
     Returns
     -------
@@ -88,18 +90,18 @@ def keyed_generator(seed: int, purpose: str, epoch: int = 0, block: int = 0) -> 
 
 
 class RowStreams:
-    """An independent random stream for every row, determined by (seed, purpose, epoch, row).
+    """Independent random streams, one for every row, determined by (seed, purpose, epoch, row).
 
-    Rows may be cut into blocks, shuffled or worked on by other threads: every row keeps its draws.
+    Every row keeps its draws when rows are cut into other blocks, shuffled, or processed by other threads.
 
     Parameters
     ----------
     seed : int
         At least 0; see `seed_from`.
     purpose : str
-        What the draws are for, such as ``"corruption"``. Different purposes give independent streams.
+        Purpose of the draws, such as ``"corruption"``. Different purposes give independent streams.
     epoch : int, default=0
-        At least 0. Different epochs give independent streams.
+        Number of the epoch, at least 0. Different epochs give independent streams.
 
     Raises
     ------
@@ -108,13 +110,15 @@ class RowStreams:
 
     Notes
     -----
-    Philox turns a key and a counter of 256 bits into random bits. Seed, purpose and epoch make the key; the row's
-    number is written into the counter, above the 64 bits that a row counts through. So any row is reached at once,
-    for less than 2 µs before its first draw, and an object costs some ten microseconds to make.
+    Philox turns a key and a counter of 256 bits into random bits. The key is made from seed, purpose and epoch. The
+    row's number is written into the counter, above the 64 bits that the draws of a row count through. Any row can
+    therefore be reached directly, in less than 2 µs before its first draw. Creating an object takes some ten
+    microseconds.
 
-    An object holds the place where it draws: use one per thread.
+    An object stores its current position in the stream, so each thread needs an object of its own.
 
-    The two kinds of draws, and the two precisions, read the same bits: draw only one of them for one purpose.
+    Uniform and normal draws, in both precisions, use the same random bits. For one purpose, use only one kind of draws
+    in one precision.
 
     References
     ----------
@@ -134,7 +138,7 @@ class RowStreams:
         key = (zlib.crc32(purpose.encode()), epoch)
         bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
         self._bits, self._generator = bits, np.random.Generator(bits)
-        self._start = bits.state  # nothing drawn, nothing buffered; each row sets its own counter
+        self._start = bits.state  # nothing is drawn or buffered yet; each row sets its own counter
 
     def uniform(self, rows: RowNumbers, out: NDArray[np.floating[Any]]) -> None:
         """Overwrite `out` with draws from the uniform distribution on [0, 1).
@@ -142,19 +146,20 @@ class RowStreams:
         Parameters
         ----------
         rows : range, slice or integers, of length n_rows
-            out[i] becomes the draws of row rows[i], counted from 0 in the whole data set. A slice needs a stop.
+            Numbers of the rows, counted from 0 in the whole data set; out[i] receives the draws of row rows[i]. A slice
+            needs a stop.
         out : array of shape (n_rows, n_features), float32 or float64
-            C-ordered rows.
+            C-ordered array that receives the draws.
 
         Raises
         ------
         ValueError
-            If `rows` are no row numbers, or not as many as `out` has.
+            If `rows` are not row numbers, or if their number differs from the number of rows of `out`.
         """
         self._fill(self._generator.random, rows, out)
 
     def normal(self, rows: RowNumbers, out: NDArray[np.floating[Any]]) -> None:
-        """Overwrite `out` with draws from the normal distribution of mean 0 and variance 1; see `uniform`."""
+        """Overwrite `out` with draws from the normal distribution with mean 0 and variance 1; see `uniform`."""
         self._fill(self._generator.standard_normal, rows, out)
 
     def _fill(self, draw: Callable[..., Any], rows: RowNumbers, out: NDArray[np.floating[Any]]) -> None:
@@ -174,7 +179,7 @@ def row_numbers(rows: RowNumbers) -> Sequence[int]:
     Parameters
     ----------
     rows : range, slice or integers
-        Counted from 0; a slice needs a stop.
+        Row numbers, counted from 0; a slice needs a stop.
 
     Returns
     -------
@@ -183,7 +188,7 @@ def row_numbers(rows: RowNumbers) -> Sequence[int]:
     Raises
     ------
     ValueError
-        If they are anything else.
+        If `rows` is anything else, or contains a negative number.
 
     Examples
     --------

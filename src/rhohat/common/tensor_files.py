@@ -1,6 +1,6 @@
-"""Files of arrays with a record: safetensors files that a reader sees whole or not at all, and knows to be intact.
+"""Safetensors files of arrays and a record, which are written completely or not at all, and checked when read.
 
-Arrays are tensors, everything else is JSON in the metadata, and so is a SHA-256 of both.
+Arrays are stored as tensors. Everything else is stored as JSON in the metadata, together with a SHA-256 digest of both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rhohat.common.whole_files import replacing
 __all__ = ["read_format", "read_tensor_file", "write_tensor_file"]
 
 _LENGTH_BYTES = 8
-_LONGEST_HEADER = 10**8  # bytes; what the safetensors library allows
+_LONGEST_HEADER = 10**8  # bytes; the limit of the safetensors library
 
 
 def write_tensor_file(
@@ -31,33 +31,34 @@ def write_tensor_file(
     unfinished: Path | None = None,
     longest_header: int = _LONGEST_HEADER,
 ) -> None:
-    """Write a file, or leave everything as it was.
+    """Write a record and arrays to a file, or leave an existing file as it was if that fails.
 
     Parameters
     ----------
     path : Path
-        Overwritten where it exists.
+        Path of the file, which is overwritten if it exists.
     file_format : str
-        What a reader has to ask for.
+        Name of the format, which a reader has to pass to `read_tensor_file`.
     record : dict
-        What JSON holds.
+        Values that can be stored as JSON.
     arrays : mapping of str to array
+        Arrays by name.
     unfinished : Path, default=None
-        What the file is called until it is complete; see `replacing`.
+        Path that the file has until it is complete; see `replacing`.
     longest_header : int, default=100000000
-        Bytes.
+        Largest length of the header in bytes.
 
     Raises
     ------
     OSError
-        If it cannot be written.
+        If the file cannot be written.
     ValueError
         If the record is too long for a header.
     """
     from safetensors.numpy import save
 
     contiguous = {name: _as_stored(np.asarray(array, order="C")) for name, array in arrays.items()}
-    text = json.dumps(record, default=np.generic.item)  # NumPy's numbers are as good as Python's
+    text = json.dumps(record, default=np.generic.item)  # NumPy's scalars are stored as Python's numbers
     metadata = {"format": file_format, "record": text, "sha256": _digest(text, contiguous)}
     content = save(contiguous, metadata=metadata)
     if int.from_bytes(content[:_LENGTH_BYTES], "little") > longest_header:
@@ -67,19 +68,19 @@ def write_tensor_file(
 
 
 def read_format(path: Path, longest_header: int = _LONGEST_HEADER) -> str | None:
-    """Return the format that a file says it has; None where it is no safetensors file with one.
+    """Return the name of the format that a file declares, or None if it is not a safetensors file that declares one.
 
     Raises
     ------
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
     try:
         with _opened(path, longest_header) as file:
             return (file.metadata() or {}).get("format")
     except OSError:
         raise
-    except Exception:  # what is no such file may fail in many ways
+    except Exception:  # reading a file of another kind can fail in many ways
         return None
 
 
@@ -91,14 +92,15 @@ def read_tensor_file(
     Raises
     ------
     Exception
-        Of many kinds, where it is damaged, or is not what it should be; OSError where it cannot be opened.
+        An exception of one of many classes if the file is damaged or does not have the format; OSError if the file
+        cannot be opened.
     """
     with _opened(path, longest_header) as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != file_format:
             raise ValueError(f"its format is {metadata.get('format', 'unknown')!r}, not {file_format!r}")
         arrays = {}
-        for name in file.keys():  # noqa: SIM118 - it is no dict
+        for name in file.keys():  # noqa: SIM118 - the file is not a dict
             stored = file.get_tensor(name)
             arrays[name] = empty_aligned(stored.shape, stored.dtype)
             arrays[name][...] = stored
@@ -108,12 +110,12 @@ def read_tensor_file(
 
 
 def _as_stored(array: Any) -> Any:
-    """Return an array in the byte order of this machine, in which safetensors takes it."""
+    """Return an array in the native byte order, which safetensors requires."""
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _opened(path: Path, longest_header: int) -> Any:
-    """Open a file whose header may be read into memory."""
+    """Open a safetensors file, after checking that its header is short enough to be read into memory."""
     from safetensors import safe_open
 
     with path.open("rb") as file:
@@ -125,7 +127,7 @@ def _opened(path: Path, longest_header: int) -> Any:
 
 
 def _digest(text: str, arrays: Mapping[str, Any]) -> str:
-    """Return a digest of all that a file holds."""
+    """Return a digest of the record and the arrays of a file."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())

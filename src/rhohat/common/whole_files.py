@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whenever a process ends."""
+"""Atomic replacement of files, which are written completely or not at all even if the process is killed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ __all__ = ["replacing"]
 
 @contextmanager
 def replacing(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
-    """Give another name in the same folder to write to, which becomes the file when the block ends well.
+    """Replace a file atomically: yield a temporary path to write to, and rename it when the `with` block succeeds.
 
-    What was written is forced to the disk before it is renamed, which happens as a whole or not at all. If the block
-    raises, the file stays as it was. An OSError about the other name becomes one about the file.
+    The temporary file is in the same folder. It is forced to the disk and then renamed, in one atomic step. If the
+    block raises an exception, the file stays as it was. An OSError that names the temporary path is raised again with
+    the name of the file.
 
     Parameters
     ----------
     path : Path
-        Replaced where it exists.
+        Path of the file, which is replaced if it exists.
     unfinished : Path, default=None
-        The other name. None makes one up, hidden, that no two processes share.
+        The temporary path. None stands for a hidden file with a name that no other process uses.
 
     Yields
     ------
     Path
+        The temporary path.
 
     Examples
     --------
@@ -40,7 +42,7 @@ def replacing(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     >>> path.read_text()
     'hello'
     """
-    given, path = path, path.resolve()  # where it is a link, what that leads to is replaced
+    given, path = path, path.resolve()  # if the path is a link, its target is replaced
     beside = path.with_name(f".{uuid4().hex}") if unfinished is None else unfinished
     try:
         yield beside
@@ -50,10 +52,10 @@ def replacing(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             beside.unlink()
-        if isinstance(error, OSError) and error.filename == str(beside):  # a name that nobody knows
+        if isinstance(error, OSError) and error.filename == str(beside):  # a name that the user does not know
             raise type(error)(error.errno, error.strerror, str(given)) from None
         raise
-    with suppress(OSError):  # not all systems force the names in a folder to the disk
+    with suppress(OSError):  # not all systems can force the names in a folder to the disk
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)

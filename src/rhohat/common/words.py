@@ -1,4 +1,4 @@
-"""Numbers with their nouns, as sentences and pages have them."""
+"""Numbers with their nouns, for use in sentences."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ __all__ = ["counted"]
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which is in the plural unless there is one.
+    """Return a number followed by a noun, which is in the plural unless the number is 1.
 
     Parameters
     ----------
     number : int
     noun : str
-        In the singular; its plural ends in "s".
+        Noun in the singular, whose plural is formed with "s".
 
     Examples
     --------

@@ -1,8 +1,9 @@
-"""Layers: what a network is a chain of. Forward, pull-back and push-forward of a layer stand side by side.
+"""The layers of a network. Each class defines a layer's forward pass together with its derivatives.
 
-To add one that is a linear map with weights, a bias, and an activation: a subclass of `MapLayer` with the map, the
-transposed map, and the gradient of its weights; derivatives of every order follow. Any other one derives from `Layer`;
-penalties on derivatives and Newton's method refuse it by name.
+To add a layer that consists of a linear map with weights, a bias and an activation, write a subclass of `MapLayer` that
+defines the map, the transposed map, and the gradient of the weights; derivatives of every order follow from these. Any
+other layer derives from `Layer`. Penalties on derivatives, and Newton's method, refuse such a layer with an error that
+names it.
 """
 
 from rhohat.layers.base import Layer, LayerParameters

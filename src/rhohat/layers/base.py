@@ -1,4 +1,4 @@
-"""What a layer is: a function from rows to rows, with parameters, and with what derivatives need of it."""
+"""The base class of layers: functions from rows to rows, with parameters and derivatives."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ __all__ = ["Layer", "LayerParameters"]
 
 
 class LayerParameters(NamedTuple):
-    """Parameters of one layer, or a direction in them, or a gradient by them.
+    """The parameters of one layer, or a direction or gradient in the space of these parameters.
 
     Attributes
     ----------
     W : array of the layer's `weight_shape`
-        Weights, which penalties on weights act on.
+        Weights. Penalties on weights apply to these alone.
     b : array of shape (n_biases,)
+        Biases.
     own : array of shape (n_parameters of the activation,)
-        Those of the activation; empty for most.
+        Parameters of the activation; empty for most activations.
     """
 
     W: FloatArray
@@ -34,19 +35,21 @@ class LayerParameters(NamedTuple):
 class Layer(WithOps, ABC):
     """A function from rows of `n_inputs` numbers to rows of `n_outputs` numbers.
 
-    For every row it computes pre-activations z, of `width` numbers, and of them its activations a = f(z). What has a
-    shape, such as an image, is a row that is raveled in C order; a layer knows the shape.
+    For every row, the layer computes `width` pre-activations z, and from these the activations a = f(z). Inputs and
+    outputs that have a shape, such as images, are raveled into rows in C order; the layer knows the shape.
 
     Attributes
     ----------
     n_inputs, n_outputs : int
+        Numbers that a row has before and after the layer.
     activation : Activation
-        f.
+        The function f.
     has_tangents : bool
-        Whether tangents go through it, as penalties on derivatives and Hessian-vector products need it.
+        Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
+        require.
     can_be_tied : bool
-        Whether it can use the transposed weights of another one, which then makes its gradient from the units of the
-        layer that is given.
+        Whether the layer can use the transposed weights of another layer. The gradient of the other layer's weights
+        then includes the contribution of this layer's units.
     """
 
     n_inputs: int
@@ -56,13 +59,13 @@ class Layer(WithOps, ABC):
     can_be_tied: ClassVar[bool] = False
 
     def with_ops(self, ops: Ops) -> Self:
-        """Return the same, with its activation, for arrays of another library."""
+        """Return this layer, together with its activation, for arrays of another library."""
         other = super().with_ops(ops)
         if other is not self:
             object.__setattr__(other, "activation", self.activation.with_ops(ops))
         return other
 
-    # What it is.
+    # Sizes, and initial weights.
 
     @property
     @abstractmethod
@@ -77,84 +80,89 @@ class Layer(WithOps, ABC):
     @property
     @abstractmethod
     def fans(self) -> tuple[int, int]:
-        """How many inputs a pre-activation depends on, and how many pre-activations an input acts on."""
+        """Fan-in and fan-out: inputs per pre-activation, and pre-activations that each input contributes to."""
 
     @property
     @abstractmethod
     def multiply_adds(self) -> int:
-        """Number of multiplications in a forward pass of one row."""
+        """Number of multiplications in the forward pass of one row."""
 
     @property
     def width(self) -> int:
-        """Number of pre-activations of a row."""
+        """Number of pre-activations per row."""
         return self.activation.width(self.n_outputs)
 
     @property
     def in_place(self) -> bool:
-        """Whether z and a share their memory."""
+        """Whether the pre-activations z and the activations a share their memory."""
         return self.activation.in_place and self.width == self.n_outputs
 
     def initial_weights(self, generator: np.random.Generator, rule: str) -> FloatArray:
-        """Draw weights to start from.
+        """Draw initial weights.
 
         Parameters
         ----------
         generator : numpy.random.Generator
         rule : {"uniform", "normal"}
-            "uniform": each weight uniform in ±√(6 / (fan_in + fan_out + 1)). "normal": normal(0, 0.01²).
+            "uniform" draws each weight uniformly from the interval ±√(6 / (fan_in + fan_out + 1)); "normal" draws each
+            weight from normal(0, 0.01²).
         """
         if rule == "normal":
             return generator.normal(0, 0.01, self.weight_shape)
         bound = np.sqrt(6 / (sum(self.fans) + 1))
         return generator.uniform(-bound, bound, self.weight_shape)
 
-    # Forward, and back.
+    # Forward pass and backpropagation.
 
     @abstractmethod
     def forward(self, parameters: LayerParameters, given: FloatArray, units: Units, *, activate: bool = True) -> None:
-        """Write z and a of a block of rows; without the activation, z alone.
+        """Write the pre-activations z and, unless `activate` is False, the activations a of a block of rows.
 
         Parameters
         ----------
         parameters : LayerParameters
         given : array of shape (n_rows, n_inputs)
+            Inputs of the layer.
         units : Units
-            Room for z and a.
+            Arrays that receive z and a.
         activate : bool, default=True
+            Whether the activation is applied. If False, only z is written, with the bias added.
         """
 
     @abstractmethod
     def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
-        """Turn ∂J/∂a into ∂J/∂z, and add the gradient of the activation's parameters; see `Activation.pull_back`."""
+        """Turn ∂J/∂a into ∂J/∂z, and add to the gradient of the activation's parameters; see `Activation.pull_back`."""
 
     @abstractmethod
     def pull_back_to_inputs(self, W: FloatArray, delta: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return ∂J/∂inputs for ∂J/∂z, in `out` if that is given."""
+        """Return ∂J/∂inputs, computed from ∂J/∂z, in `out` if it is given."""
 
     @abstractmethod
     def add_weight_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, *, accumulate: bool) -> None:
-        """Write the gradient of the weights, summed over rows, or add it.
+        """Write the gradient of the weights, summed over rows, into `W`, or add it to `W`.
 
         Parameters
         ----------
         W : array of the layer's `weight_shape`
             Receives the gradient.
         given : array of shape (n_rows or 1, n_inputs)
+            Inputs of the layer; a single row stands for all rows.
         delta : array of shape (n_rows, width)
             ∂J/∂z.
         accumulate : bool
+            Whether the gradient is added to the content of `W`, rather than replacing it.
         """
 
     @abstractmethod
     def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
-        """Write the gradient of the biases, summed over rows, or add it; `ones` has the shape (1, n_rows)."""
+        """Write the gradient of the biases, summed over rows, or add it; `ones` is an array of ones, (1, n_rows)."""
 
-    # In parts, which several threads compute.
+    # Parts of the gradient, which several threads compute.
 
     def gradient_parts(self, n_rows: int) -> list[slice]:
-        """Return which parts of the first axis of the weights' gradient are worth a thread each."""
+        """Cut the first axis of the weights into parts that are large enough to be computed by separate threads."""
         return [slice(0, self.weight_shape[0])]
 
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
-        """Write the gradient of some of the weights, summed over rows; `W` receives that part alone."""
+        """Write the gradient of one part of the weights, summed over rows, into `W`, an array for that part alone."""
         self.add_weight_gradient(W, given, delta, accumulate=False)

@@ -1,4 +1,4 @@
-"""Convolution along one axis: the same weights at every step of a sequence."""
+"""Convolution along one axis, with the same weights at every step of a sequence."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Convolution1D"]
 
 @dataclass(frozen=True)
 class Convolution1D(MapLayer):
-    """z[t, o] = Σ_{u, c} a[t + u, c] W[u, c, o] + b[o], where all of a window is inside the sequence.
+    """One-dimensional convolution without padding: z[t, o] = Σ_{u, c} a[t + u, c] W[u, c, o] + b[o].
 
     Parameters
     ----------
     n_steps : int
         Length of a sequence. A row is a sequence of shape (n_steps, n_channels), raveled.
     n_channels, n_filters : int
-        Numbers at a step, of inputs and of outputs.
+        Numbers per step of the input and of the output.
     n_taps : int
         Steps in a window, at most `n_steps`.
     activation : Activation
-        One that has as many pre-activations as units.
+        An activation without parameters that has one pre-activation per unit.
 
     Raises
     ------
@@ -51,41 +51,41 @@ class Convolution1D(MapLayer):
 
     @property
     def n_inputs(self) -> int:  # type: ignore[override]
-        """Steps times channels."""
+        """Number of inputs per row: steps times channels."""
         return self.n_steps * self.n_channels
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
-        """Places of a window times filters."""
+        """Number of outputs per row: positions of the window times filters."""
         return self.n_places * self.n_filters
 
     @property
     def n_places(self) -> int:
-        """Steps at which a window begins."""
+        """Number of positions of the window: steps at which a window begins."""
         return self.n_steps - self.n_taps + 1
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """(n_taps, n_channels, n_filters)."""
+        """Shape of the weights: (n_taps, n_channels, n_filters)."""
         return self.n_taps, self.n_channels, self.n_filters
 
     @property
     def n_biases(self) -> int:
-        """One for each filter."""
+        """Number of biases: one for each filter."""
         return self.n_filters
 
     @property
     def fans(self) -> tuple[int, int]:
-        """(n_taps n_channels, n_taps n_filters)."""
+        """Fan-in and fan-out: (n_taps n_channels, n_taps n_filters)."""
         return self.n_taps * self.n_channels, self.n_taps * self.n_filters
 
     @property
     def multiply_adds(self) -> int:
-        """One for each weight at each place."""
+        """Number of multiplications per row: one for each weight at each position of the window."""
         return self.n_places * int(np.prod(self.weight_shape))
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return the products of all windows with the weights."""
+        """Return the products of all windows with the weights, of shape (n_rows, n_outputs)."""
         products: FloatArray = self.ops.xp.tensordot(self._windows(given), W, ([2, 3], [1, 0]))
         rows = products.reshape(len(given), self.n_outputs)
         if out is None:
@@ -94,7 +94,7 @@ class Convolution1D(MapLayer):
         return out
 
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return what every step gets of the windows that it is in."""
+        """Return the transposed convolution of delta: for each step, the sum over the windows that contain it."""
         places = delta.reshape(len(delta), self.n_places, self.n_filters)
         back = self.ops.zeros((len(delta), self.n_steps, self.n_channels), self.ops.dtype_of(delta))
         for tap in range(self.n_taps):
@@ -106,26 +106,26 @@ class Convolution1D(MapLayer):
         return out
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
-        """Write, or add, the products of all windows with delta."""
+        """Write the products of all windows with delta into `out`, or add them to `out`."""
         places = delta.reshape(len(delta), self.n_places, self.n_filters)
         by_channel = self.ops.xp.tensordot(self._windows(given), places, ([0, 1], [0, 1]))
         gradient = self.ops.xp.swapaxes(by_channel, 0, 1)
         out[:] = out + gradient if accumulate else gradient
 
     def bias_row(self, b: FloatArray) -> FloatArray:
-        """Return the biases, once for each place."""
+        """Return the biases, repeated for each position of the window."""
         row: FloatArray = self.ops.xp.tile(b, (self.n_places,))
         return row
 
     def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
-        """Write, or add, the sum of delta over rows and places."""
+        """Write the sum of delta over rows and positions of the window into `b`, or add it to `b`."""
         over_rows = self.ops.empty((1, self.n_outputs), self.ops.dtype_of(delta))
         self.ops.sum_rows(delta, ones, over_rows)
         total = over_rows.reshape(self.n_places, self.n_filters).sum(0)
         b[:] = b + total if accumulate else total
 
     def _windows(self, given: FloatArray) -> FloatArray:
-        """Return a view of shape (n_rows, n_places, n_channels, n_taps)."""
+        """Return a view of all windows, of shape (n_rows, n_places, n_channels, n_taps)."""
         sequences = given.reshape(len(given), self.n_steps, self.n_channels)
         windows: FloatArray = self.ops.windows(sequences, self.n_taps)
         return windows

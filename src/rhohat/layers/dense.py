@@ -1,4 +1,4 @@
-"""The dense layer: every unit sees all inputs."""
+"""The dense layer, in which every unit depends on all inputs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ __all__ = ["Dense"]
 
 @dataclass(frozen=True)
 class Dense(MapLayer):
-    """z = a W + b, with W of shape (n_inputs, width).
+    """A fully connected layer: z = a W + b, with W of shape (n_inputs, width).
 
     Parameters
     ----------
     n_inputs, n_outputs : int
-        Numbers of units, at least 1.
+        Numbers of input units and of output units, at least 1 each.
     activation : Activation
+        Function that is applied to z.
     """
 
     n_inputs: int
@@ -31,26 +32,26 @@ class Dense(MapLayer):
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """(n_inputs, width)."""
+        """Shape of the weights: (n_inputs, width)."""
         return self.n_inputs, self.width
 
     @property
     def n_biases(self) -> int:
-        """One for each pre-activation."""
+        """Number of biases: one for each pre-activation."""
         return self.width
 
     @property
     def fans(self) -> tuple[int, int]:
-        """(n_inputs, width)."""
+        """Fan-in and fan-out: (n_inputs, width)."""
         return self.n_inputs, self.width
 
     @property
     def multiply_adds(self) -> int:
-        """One for each weight."""
+        """Number of multiplications per row: one for each weight."""
         return self.n_inputs * self.width
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return given W."""
+        """Return the matrix product of `given` and W."""
         if out is None:
             product: FloatArray = given @ W
             return product
@@ -58,18 +59,18 @@ class Dense(MapLayer):
         return out
 
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return delta Wᵀ."""
+        """Return the matrix product of delta and Wᵀ."""
         return self.apply(delta, W.T, out)
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
-        """Write, or add, givenᵀ delta."""
+        """Write the matrix product of `given` transposed and delta into `out`, or add it to `out`."""
         if accumulate:
             out += given.T @ delta
         else:
             self.ops.multiply_transposed(given, delta, out)
 
     def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
-        """Write, or add, the sum of delta over rows."""
+        """Write the sum of delta over rows into `b`, or add it to `b`."""
         row = b.reshape(1, -1)
         total = self.ops.xp.empty_like(row) if accumulate else row
         self.ops.sum_rows(delta, ones, total)
@@ -77,9 +78,9 @@ class Dense(MapLayer):
             row += total
 
     def gradient_parts(self, n_rows: int) -> list[slice]:
-        """Return the input units, in parts that are worth a thread each."""
+        """Cut the input units into parts that are large enough to be computed by separate threads."""
         return shared_parts(self.n_inputs, n_rows * self.width)
 
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
-        """Write the gradient of the weights that lead from some of the input units."""
+        """Write the gradient of the weights of a part of the input units into `W`."""
         self.ops.multiply_transposed(given[:, part], delta, W)

@@ -1,7 +1,8 @@
-"""Where the parameters of layers are in θ, which is flat.
+"""The layout of the flat parameter vector θ: where in θ the parameters of each layer are.
 
-All weights in layer order, each raveled in C order; then all biases; then the activations' own parameters. With tied
-weights, the matrices of the second half are the transposed ones of the first and take no room in θ.
+θ holds the weights of all layers in layer order, each raveled in C order; then all biases; then the activations' own
+parameters. With tied weights, the weight matrices of the second half of the layers are transposed views of those of the
+first half, and take no room in θ.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ __all__ = ["Layout", "Parameters"]
 
 
 class Parameters(NamedTuple):
-    """Weights and biases of a network, layer by layer.
+    """The parameters of all layers of a network, layer by layer.
 
     Attributes
     ----------
     weights : list of arrays of the layers' `weight_shape`
+        Weights of each layer.
     biases : list of arrays of shape (n_biases of the layer,)
+        Biases of each layer.
     activation_parameters : list of arrays of shape (n_parameters of the layer's activation,)
-        Empty for most activations.
+        Parameters of each layer's activation; the arrays are empty for most activations.
     """
 
     weights: list[FloatArray]
@@ -37,22 +40,22 @@ class Parameters(NamedTuple):
     activation_parameters: list[FloatArray]
 
     def of(self, layer: int) -> LayerParameters:
-        """Return those of one layer."""
+        """Return the parameters of one layer, counted from 0."""
         return LayerParameters(self.weights[layer], self.biases[layer], self.activation_parameters[layer])
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parameters of layers are in θ.
+    """The positions of each layer's parameters in θ.
 
     Attributes
     ----------
     weight_shapes : tuple of tuples of int
-        Of all layers, also where they are tied.
+        Shapes of the weights of all layers, including layers whose weights are tied.
     n_biases, n_own : tuples of int
-        Of biases, and of parameters of the activation, for each layer.
+        Number of biases, and number of parameters of the activation, for each layer.
     n_free : int
-        Number of layers whose weights are in θ; the others are transposed ones of these, in reverse order.
+        Number of layers whose weights are in θ. The other layers use the transposed weights of these, in reverse order.
     """
 
     weight_shapes: tuple[tuple[int, ...], ...]
@@ -62,7 +65,7 @@ class Layout:
 
     @cached
     def parts(self) -> list[slice]:
-        """Where in θ the free weights, the biases and the activations' parameters stand."""
+        """Slices of θ: the free weights of each layer, then the biases, then the activations' parameters."""
         sizes = [prod(shape) for shape in self.weight_shapes[: self.n_free]]
         ends = np.cumsum([0, *sizes, *self.n_biases, *self.n_own]).tolist()
         return [slice(start, stop) for start, stop in pairwise(ends)]
@@ -74,21 +77,21 @@ class Layout:
 
     @property
     def biases(self) -> slice:
-        """Where in θ all biases are."""
+        """Slice of θ that holds all biases."""
         return slice(self.parts[self.n_free].start, self.parts[self.n_free + len(self.n_biases) - 1].stop)
 
     @property
     def own(self) -> slice:
-        """Where in θ the activations' parameters are."""
+        """Slice of θ that holds the parameters of all activations."""
         return slice(self.biases.stop, self.n_parameters)
 
     def weights(self, layer: int, part: slice) -> slice:
-        """Return where in θ a part of the first axis of a layer's weights is."""
+        """Return the slice of θ that holds a part of the first axis of a layer's weights."""
         start, row = self.parts[layer].start, prod(self.weight_shapes[layer][1:])
         return slice(start + part.start * row, start + part.stop * row)
 
     def unpack(self, theta: FloatArray) -> Parameters:
-        """Return views of θ."""
+        """Return the weights, biases and activations' parameters in θ, as views."""
         n_free, n_layers, parts = self.n_free, len(self.n_biases), self.parts
         weights = [theta[parts[layer]].reshape(self.weight_shapes[layer]) for layer in range(n_free)]
         if n_free < n_layers:
@@ -97,7 +100,7 @@ class Layout:
         return Parameters(weights, rest[:n_layers], rest[n_layers:])
 
     def unpack_own(self, own: FloatArray) -> list[FloatArray]:
-        """Return views of the activations' parameters alone, as they are at the end of θ."""
+        """Split the last part of θ, which holds the activations' parameters, into one view per layer."""
         ends = [0, *np.cumsum(self.n_own).tolist()]
         return [own[start:stop] for start, stop in pairwise(ends)]
 
@@ -107,7 +110,7 @@ class Layout:
         biases: Sequence[FloatArray],
         activation_parameters: Sequence[FloatArray],
     ) -> FloatArray:
-        """Return θ; see `Network.pack`."""
+        """Return θ for given weights, biases and activations' parameters, as a copy; see `Network.pack`."""
         shapes = [[np.shape(p) for p in group] for group in (weights, biases, activation_parameters)]
         expected = [
             list(self.weight_shapes),

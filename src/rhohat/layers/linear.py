@@ -1,7 +1,7 @@
-"""Layers that are a linear map, a bias, and a function of each unit: z = L(a; W) + b, a' = f(z).
+"""Layers that consist of a linear map, a bias and an activation: z = L(a; W) + b, a' = f(z).
 
-L is linear in the inputs and in the weights. So its derivatives by either are itself, and all that derivatives of a
-layer need beyond it is what the activation knows of f.
+L is linear in the inputs and linear in the weights. Its derivative along a direction in either is therefore L itself,
+applied to that direction. The derivatives of a layer need only L and the derivatives of f, which the activation has.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ __all__ = ["MapLayer"]
 
 
 class MapLayer(Layer):
-    """A linear map with weights, a bias, and an activation."""
+    """A layer that consists of a linear map with weights, a bias and an activation."""
 
     has_tangents: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return L(given; W), of shape (n_rows, width), in `out` if that is given."""
+        """Return L(given; W), of shape (n_rows, width), in `out` if it is given."""
 
     @abstractmethod
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return what the transposed map makes of ∂J/∂z, of shape (n_rows, n_inputs), in `out` if that is given."""
+        """Return the transposed map of delta = ∂J/∂z, of shape (n_rows, n_inputs), in `out` if it is given."""
 
     @abstractmethod
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
-        """Write, or add, Σ over rows of the derivative of delta · L(given; W) by W."""
+        """Write the gradient of delta · L(given; W) by W, summed over rows, into `out`, or add it to `out`."""
 
     def bias_row(self, b: FloatArray) -> FloatArray:
-        """Return what is added to z of every row, of shape (width,)."""
+        """Return the row, of shape (width,), that is added to z of every sample; here, the biases themselves."""
         return b
 
     def forward(self, parameters: LayerParameters, given: FloatArray, units: Units, *, activate: bool = True) -> None:
@@ -50,11 +50,11 @@ class MapLayer(Layer):
         self.activation.pull_back(units, delta, out, gradient)
 
     def pull_back_to_inputs(self, W: FloatArray, delta: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return ∂J/∂inputs for ∂J/∂z."""
+        """Return ∂J/∂inputs, computed from ∂J/∂z."""
         return self.apply_transposed(delta, W, out)
 
     def add_weight_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, *, accumulate: bool) -> None:
-        """Write, or add, the gradient of the weights."""
-        if given.shape[0] == 1:  # one tangent for all rows
+        """Write the gradient of the weights into `W`, or add it to `W`."""
+        if given.shape[0] == 1:  # one tangent is shared by all rows
             delta = self.ops.column_sums(delta)[None]
         self.weight_gradient(given, delta, W, accumulate=accumulate)

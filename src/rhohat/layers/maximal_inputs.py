@@ -1,4 +1,4 @@
-"""What a unit of a deep network looks for: the input of norm 1 that activates it most, by constrained ascent."""
+"""Search for the input of norm 1 that activates a unit of a deep network most, by constrained gradient ascent."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ def ascend_to_maximal_inputs(
 ) -> FloatArray:
     """Maximise the activation of each unit of a layer over inputs x with ‖x‖ = 1.
 
-    From random points of the sphere, each step follows the gradient and returns to the sphere: x ← (x + η ∇) / ‖x +
-    η ∇‖, with ∇ scaled to norm 1. A step that does not raise the activation is not taken, and η is halved; one that
-    does lets η grow. The best of all starts is kept: a local maximum, in general.
+    The search starts from random points of the unit sphere. Each step follows the gradient and then returns to the
+    sphere: x ← (x + η ∇) / ‖x + η ∇‖, with ∇ scaled to norm 1. A step that does not raise the activation is rejected,
+    and η is halved; after an accepted step, η is multiplied by 1.5. The best point found from all starts is returned.
+    It is, in general, a local maximum.
 
     Parameters
     ----------
     network : Network
     parameters : Parameters
     layer : int
-        1 is the first hidden layer.
+        Layer whose units are considered; 1 is the first hidden layer.
     generator : numpy.random.Generator
-        For the starts.
+        Generator that draws the starting points.
     n_starts : int, default=10
-        Starts for each unit; half of them are drawn at random, the others are what the first layer's units look for.
+        Number of starting points for each unit. Half of them are uniformly random; the others lie near the weights of
+        randomly chosen units of the first layer, with random noise added.
     max_iter : int, default=200
-        Most steps.
+        Largest number of steps.
 
     Returns
     -------
@@ -48,8 +50,8 @@ def ascend_to_maximal_inputs(
 
     Notes
     -----
-    Where the layer's activation is monotonic, its pre-activation is maximised, whose gradient does not vanish where a
-    unit saturates.
+    If the layer's activation is monotonic, the pre-activation is maximised instead, because its gradient does not
+    vanish where a unit saturates.
 
     References
     ----------
@@ -81,7 +83,7 @@ def ascend_to_maximal_inputs(
 def _climb(
     network: Network, parameters: Parameters, layer: int, x: FloatArray, chosen: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return how high each row is for its chosen unit, and the gradient by the row."""
+    """Return, for each row, the quantity to maximise at its chosen unit, and its gradient by the row."""
     layers = network.allocate(len(x), np.empty, stop=layer)
     layers.a[0] = x
     monotonic = network.activations[layer - 1].monotonic
@@ -92,7 +94,7 @@ def _climb(
 
 
 def _on_sphere(x: FloatArray) -> FloatArray:
-    """Return each row scaled to norm 1; a row of zeros stays."""
+    """Return the rows, each scaled to norm 1; a row of zeros stays as it is."""
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     scaled: FloatArray = x / np.where(norms > 0, norms, 1)
     return scaled

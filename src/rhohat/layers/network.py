@@ -1,11 +1,11 @@
-"""A network: a chain of layers, their parameters in θ, forward, backward.
+"""Networks: chains of layers with their parameters in θ, forward passes and backpropagation.
 
-A row enters as a^(0), and layer l makes z^(l+1) and a^(l+1) of a^(l); a dense one z^(l+1) = a^(l) W^(l) + b^(l) and
-a^(l+1) = f(z^(l+1)). θ is flat: the weights of all layers, each raveled in C order, then all biases, then the
-activations' own parameters. With tied weights, the matrices of the second half are the transposed ones of the first and
-take no room in θ.
+A row enters as a^(0), and layer l computes z^(l+1) and a^(l+1) from a^(l). For a dense layer, these are
+z^(l+1) = a^(l) W^(l) + b^(l) and a^(l+1) = f(z^(l+1)). θ is a flat vector: the weights of all layers, each raveled in C
+order, then all biases, then the activations' own parameters. With tied weights, the weight matrices of the second half
+of the layers are transposed views of those of the first half, and take no room in θ.
 
-What a layer computes is the layer's business, see `rhohat.layers`; here they are walked one after another.
+The layers themselves, in `rhohat.layers`, define what a layer computes; a network calls them one after another.
 """
 
 from __future__ import annotations
@@ -30,39 +30,41 @@ INITIAL_WEIGHTS = ("uniform", "normal")
 
 
 class Layers(NamedTuple):
-    """What consecutive layers hold for a block of rows, the first of them being given.
+    """Pre-activations and activations of consecutive layers for a block of rows, beginning with the given input.
 
     Attributes
     ----------
     z : list of arrays of shape (n_rows, width)
-        Pre-activations. The first entry is there so that both lists are counted alike: rows are given as activations.
+        Pre-activations. The first entry is a placeholder, so that both lists have the same indices: the input is given
+        as activations.
     a : list of arrays of shape (n_rows, n_units)
-        Activations; the same memory as z where the activation works in place.
+        Activations; they share the memory of z where the activation works in place.
     """
 
     z: list[FloatArray]
     a: list[FloatArray]
 
     def rows(self, rows: slice) -> Layers:
-        """Return views of some rows of each."""
+        """Return views of some of the rows, for each layer."""
         return Layers([z[rows] for z in self.z], [a[rows] for a in self.a])
 
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of layers; it holds no parameters.
+    """A chain of layers; it does not hold the parameters, which are passed to its methods.
 
     Parameters
     ----------
     layers : tuple of Layer
-        Each takes what the one before it returns.
+        Layers in order. Each has as many inputs as the layer before it has outputs.
     tied : bool, default=False
         Whether the second half of the layers, the decoder, uses the transposed weights of the first half.
 
     Raises
     ------
     ValueError
-        If there is no layer, one does not take what the one before returns, or weights are to be tied that cannot be.
+        If there is no layer, if a layer has another number of inputs than the layer before it has outputs, or if `tied`
+        is True and the weights cannot be tied.
 
     Examples
     --------
@@ -97,28 +99,28 @@ class Network:
 
     @property
     def ops(self) -> Ops:
-        """The primitives of the arrays that its layers compute on."""
+        """Primitives of the array library that the layers compute with."""
         return self.layers[0].ops
 
     def with_ops(self, ops: Ops) -> Network:
-        """Return the same for arrays of another library; itself where it is for them already."""
+        """Return this network for arrays of another library; the network itself if it uses that library already."""
         if ops == self.ops:
             return self
         return replace(self, layers=tuple(layer.with_ops(ops) for layer in self.layers))
 
     @cached
     def layer_sizes(self) -> tuple[int, ...]:
-        """Numbers of a row: of the input, and after each layer."""
+        """Numbers per row in the input and in the output of each layer."""
         return (*(layer.n_inputs for layer in self.layers[:1]), *(layer.n_outputs for layer in self.layers))
 
     @cached
     def activations(self) -> tuple[Activation, ...]:
-        """The activation of each layer."""
+        """Activation of each layer."""
         return tuple(layer.activation for layer in self.layers)
 
     @cached
     def layout(self) -> Layout:
-        """Where parameters are in θ."""
+        """Positions of the parameters in θ."""
         return Layout(
             tuple(layer.weight_shape for layer in self.layers),
             tuple(layer.n_biases for layer in self.layers),
@@ -141,12 +143,12 @@ class Network:
         Returns
         -------
         parameters : Parameters
-            Sharing memory with θ; tied weights are transposed views.
+            Views that share their memory with θ; tied weights are transposed views.
 
         Raises
         ------
         ValueError
-            If θ has another shape.
+            If θ does not have the shape (n_parameters,).
         """
         if theta.shape != (self.n_parameters,):
             raise ValueError(
@@ -166,10 +168,11 @@ class Network:
         Parameters
         ----------
         weights : sequence of arrays of the layers' `weight_shape`
-            Of all layers; where they are tied, the first half counts.
+            Weights of all layers. If weights are tied, only those of the first half of the layers are used.
         biases : sequence of arrays of shape (n_biases of the layer,)
+            Biases of all layers.
         activation_parameters : sequence of arrays, default=None
-            None where no activation has parameters.
+            Parameters of the activations; None if no activation has parameters.
 
         Returns
         -------
@@ -185,13 +188,14 @@ class Network:
         return self.layout.pack(weights, biases, activation_parameters)
 
     def initial_theta(self, generator: np.random.Generator, rule: str = "uniform") -> FloatArray:
-        """Draw initial parameters: random weights, biases 0, activations' own parameters as they say.
+        """Draw initial parameters: random weights, biases of 0, and the activations' own initial parameters.
 
         Parameters
         ----------
         generator : numpy.random.Generator
         rule : {"uniform", "normal"}, default="uniform"
-            "uniform": each weight uniform in ±√(6 / (fan_in + fan_out + 1)). "normal": normal(0, 0.01²).
+            "uniform" draws each weight uniformly from the interval ±√(6 / (fan_in + fan_out + 1)); "normal" draws each
+            weight from normal(0, 0.01²).
 
         Returns
         -------
@@ -200,7 +204,7 @@ class Network:
         Raises
         ------
         ValueError
-            If the rule has another name.
+            If there is no rule of that name.
 
         References
         ----------
@@ -224,20 +228,20 @@ class Network:
         start: int = 0,
         stop: int | None = None,
     ) -> Layers:
-        """Return room for what layers compute, after `start` up to `stop`, the output by default.
+        """Allocate arrays for the pre-activations and activations of the layers after `start`, up to `stop`.
 
         Parameters
         ----------
         n_rows : int
         allocate : callable
-            Shape → array.
+            Function that returns an array for a shape.
         start, stop : int
-            Layers, 0 being the input.
+            Layers, counted from 0, the input. By default, from the input to the output.
 
         Returns
         -------
         Layers
-            Whose first entries, for what is given, are arrays without rows.
+            The first entries, which stand for the given input of these layers, are arrays without rows.
         """
         nothing = allocate((0, self.layer_sizes[start]))
         z, a = [nothing], [nothing]
@@ -247,12 +251,12 @@ class Network:
         return Layers(z, a)
 
     def numbers_per_row(self, stop: int | None = None) -> int:
-        """Return how many numbers `allocate` makes room for, for each row.
+        """Return how many numbers `allocate` allocates for each row.
 
         Parameters
         ----------
         stop : int, default=None
-            The last layer; None is the output.
+            The last layer, counted from 0, the input; None stands for the output.
 
         Returns
         -------
@@ -272,17 +276,18 @@ class Network:
     def forward(
         self, parameters: Parameters, layers: Layers, start: int = 0, without_activation: int | None = None
     ) -> None:
-        """Compute consecutive layers from the first.
+        """Compute consecutive layers in order.
 
         Parameters
         ----------
         parameters : Parameters
         layers : Layers
-            layers.a[0] is given, the others are overwritten.
+            layers.a[0] is the input of the first of these layers; all other arrays are overwritten.
         start : int, default=0
-            What layers.a[0] is: 0 is the input, l the output of the first l layers.
+            Number of layers that have already been applied to get layers.a[0]; 0 means that it is the network's input.
         without_activation : int, default=None
-            The layer whose z is wanted, and its activation not applied, counted from 1; None applies all.
+            The layer, counted from 1, whose activation is not applied, so that only its z is computed; None applies all
+            activations.
         """
         for place, given in enumerate(layers.a[:-1], start=1):
             index = start + place - 1
@@ -303,32 +308,33 @@ class Network:
         from_z: bool = False,
         accumulate: bool = False,
     ) -> None:
-        """Backpropagate from the output to the gradient, summed over the rows of the block.
+        """Backpropagate from the output, and compute the gradient summed over the rows of the block.
 
-        δ_z^(l) = pull-back of (δ_a^(l) + added^(l)) + added_z^(l), and from it the gradient of the layer's parameters
-        and δ_a^(l−1).
+        For each layer, δ_z^(l) = pull-back of (δ_a^(l) + added^(l)) + added_z^(l). The gradient of the layer's
+        parameters and δ_a^(l−1) follow from δ_z^(l).
 
         Parameters
         ----------
         parameters : Parameters
         layers : Layers
-            All of them, as `forward` left them. All but the input are used up.
+            All layers, as `forward` left them. The content of all arrays but the input may be lost.
         delta : Layers
-            Like `layers`. At the output, a holds ∂loss/∂a, or z holds ∂loss/∂z with `from_z`; the rest is scratch, and
-            its z receive δ_z.
+            Arrays of the same shapes as `layers`. At the output, a holds ∂loss/∂a or, with `from_z`, z holds ∂loss/∂z.
+            All other arrays are scratch memory. The arrays in z receive δ_z.
         ones : array of shape (1, n_rows)
-            Ones: a sum over rows is a product with them, faster than a reduction.
+            Ones. The product with them is a sum over rows, and faster than a reduction.
         added : sequence of n_layers arrays of shape (s_l,) or (n_rows, s_l), or None
-            What the penalties add to ∂J/∂a, for every layer but the input.
+            Derivatives of the penalties that are added to ∂J/∂a, for every layer but the input.
         added_z : sequence of n_layers arrays of shape (n_rows, width), or None
-            What the penalties add to ∂J/∂z, for every layer but the input.
+            Derivatives of the penalties that are added to ∂J/∂z, for every layer but the input.
         gradient : Parameters
-            Receives the gradient. That of the activations' own parameters is added to what is there. Without arrays
-            for weights, it is left at δ_z, of which layers can make the gradient.
+            Receives the gradient. The gradient of the activations' own parameters is always added to the content of its
+            arrays. If the list of weights is empty, only δ_z is computed, from which layers can compute the gradient.
         from_z : bool, default=False
             Whether the loss has been pulled back through the output activation already.
         accumulate : bool, default=False
-            Whether the whole gradient is added to what is there. It always is where weights are tied.
+            Whether the gradients of weights and biases are added to the content of their arrays. The gradient of
+            weights is always added where weights are tied.
         """
         for index in reversed(range(self.n_layers)):
             layer, out = self.layers[index], delta.z[index + 1]
@@ -353,15 +359,16 @@ def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation],
     Parameters
     ----------
     layer_sizes : sequence of int
-        Units of the input, of each hidden layer and of the output; at least two entries.
+        Numbers of units of the input, of each hidden layer and of the output; at least two entries.
     activations : sequence of Activation
-        One for every layer but the input.
+        One activation for every layer but the input.
     tied : bool, default=False
+        Whether the second half of the layers uses the transposed weights of the first half.
 
     Raises
     ------
     ValueError
-        If a layer is empty, the lengths do not fit, or weights are to be tied that cannot be.
+        If a layer has no units, if the lengths do not match, or if `tied` is True and the weights cannot be tied.
     """
     sizes = tuple(layer_sizes)
     if len(sizes) < 2 or min(sizes) < 1:
@@ -376,12 +383,12 @@ def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation],
 
 
 def units_of(parameters: Parameters, layers: Layers, layer: int) -> Units:
-    """Return what a layer holds, counted from 0, and its activation's parameters."""
+    """Return the pre-activations, activations and activation's parameters of a layer, counted from 0."""
     return Units(layers.z[layer + 1], layers.a[layer + 1], parameters.activation_parameters[layer])
 
 
 def _check_ties(network: Network) -> None:
-    """Raise ValueError where weights cannot be tied."""
+    """Raise ValueError if the weights of a network cannot be tied."""
     sizes = network.layer_sizes
     if sizes != sizes[::-1] or network.n_layers % 2:
         raise ValueError(
@@ -399,7 +406,7 @@ def _check_ties(network: Network) -> None:
 
 
 def _add_to(ops: Ops, delta: FloatArray, extra: FloatArray | None) -> None:
-    """Add what penalties add to ∂J/∂a: something to each row, or the same to all."""
+    """Add derivatives of penalties to ∂J/∂a: an array with a row for each sample, or one row for all samples."""
     if extra is None:
         return
     if extra.ndim == 1:

@@ -1,9 +1,9 @@
-"""Tangents of a network's layers: derivatives along a direction, forward, and the gradients of what is made of them.
+"""Tangents of a network's layers, which are derivatives along a direction, and gradients of functions of the tangents.
 
-A tangent of the inputs, or of the parameters, is pushed forward through the layers. What is made of the tangents that
-arrive has a gradient by the parameters, which goes backward through the same layers. Along a direction in the inputs
-this is tangent propagation; along one in the parameters it is Pearlmutter's R-operator, which gives the product of the
-Hessian with the direction.
+A tangent of the inputs, or of the parameters, is pushed forward through the layers. A function Ω of the tangents at a
+layer has a gradient by the parameters, which is computed by going backward through the same layers. Along a direction
+in the inputs, this is tangent propagation; along a direction in the parameters, it is Pearlmutter's R-operator, which
+gives the product of the Hessian with the direction.
 
 References
 ----------
@@ -28,14 +28,14 @@ __all__ = ["TangentPass"]
 
 @dataclass(frozen=True)
 class TangentPass:
-    """Passes of tangents through a network, for a block of rows.
+    """Forward and backward passes of tangents through a network, for a block of rows.
 
     Attributes
     ----------
     network : Network
     parameters : Parameters
     layers : Layers
-        From the input on, as `Network.forward` left them; left as they are.
+        Layers from the input on, as `Network.forward` left them. They are not changed.
     direction : Parameters or None, default=None
         The tangent of the parameters; None means zero.
     """
@@ -46,23 +46,24 @@ class TangentPass:
     direction: Parameters | None = None
 
     def push_forward(self, tangent: FloatArray | None = None, stop: int | None = None) -> Layers:
-        """Return the tangents (β of z, α of a) of the layers.
+        """Return the tangents of all layers: β, the tangents of z, and α, the tangents of a.
 
-        β^(l+1) = α^(l) W^(l) + a^(l) V^(l) + v^(l), α^(l+1) = push-forward of β^(l+1), with V and v the direction.
+        β^(l+1) = α^(l) W^(l) + a^(l) V^(l) + v^(l), and α^(l+1) = push-forward of β^(l+1), where V and v are the
+        direction in the weights and biases.
 
         Parameters
         ----------
         tangent : array of shape (n_rows or 1, s_0), default=None
-            Of the inputs; None means zero.
+            Tangent of the inputs; None means zero.
         stop : int, default=None
-            The last layer that is wanted; None means the output.
+            The last layer to compute, counted from 0, the input; None means the output.
 
         Returns
         -------
         Layers
-            z holds β and a holds α; newly allocated.
+            Newly allocated arrays: z holds β, and a holds α.
         """
-        # None stands for zeros, which are not multiplied.
+        # None stands for zeros, so that no product with zeros is computed.
         beta: list[Any] = [tangent]
         alpha: list[Any] = [tangent]
         for layer in range(self.network.n_layers if stop is None else stop):
@@ -79,20 +80,21 @@ class TangentPass:
     def pull_back(
         self, tangents: Layers, phi: FloatArray, gradient: Parameters, added_z: list[FloatArray | None]
     ) -> None:
-        """Backpropagate through `push_forward`: from φ = ∂Ω/∂α at a layer to the gradient of Ω.
+        """Backpropagate through `push_forward`: compute the gradient of Ω from φ = ∂Ω/∂α at a layer.
 
-        With φ_z the pull-back of φ: ∂Ω/∂z^(l) gets the curvature of f applied to φ and β, for `Network.backward` to
-        take further; ∇W^(l) gets α^(l)ᵀ φ_z^(l+1); and φ^(l) = φ_z^(l+1) W^(l)ᵀ.
+        Let φ_z be the pull-back of φ. The curvature of f, applied to φ and β, is added to ∂Ω/∂z^(l), which
+        `Network.backward` propagates further. α^(l)ᵀ φ_z^(l+1) is added to ∇W^(l), and φ^(l) = φ_z^(l+1) W^(l)ᵀ.
 
         Parameters
         ----------
         tangents : Layers
-            As `push_forward` returned them for a tangent of the inputs, up to the layer of φ.
+            Tangents that `push_forward` returned for a tangent of the inputs, up to the layer of φ.
         phi : array of shape (n_rows, s_l)
+            ∂Ω/∂α at the last of these layers.
         gradient : Parameters
-            What belongs to the tangents is added to it.
+            The part of the gradient that comes from the tangents is added to it.
         added_z : list of n_layers arrays or None
-            Receives, or is increased by, ∂Ω/∂z of each layer.
+            ∂Ω/∂z of each layer is added to its entry, or becomes the entry where that is None.
         """
         for layer in reversed(range(len(tangents.a) - 1)):
             extra, known = self._curvature(layer, tangents, phi, gradient), added_z[layer]
@@ -114,19 +116,22 @@ class TangentPass:
         *,
         from_z: bool = False,
     ) -> None:
-        """Backpropagate the derivative of J along the direction: the Hessian times it, summed over rows.
+        """Compute the product of the Hessian of J with the direction, summed over rows, by backpropagation.
 
-        The R-operator applied to `Network.backward`: φ is what backpropagation calls δ, and δ here is its tangent.
+        This is the R-operator applied to `Network.backward`. Here, φ is the quantity that backpropagation calls δ, and
+        δ is the tangent of φ.
 
         Parameters
         ----------
         tangents : Layers
-            As `push_forward` returned them.
+            Tangents that `push_forward` returned.
         phi, delta : arrays of shape (n_rows, n_outputs)
-            At the output: ∂loss/∂a, and its tangent (∂²loss/∂a²) α; the same by z with `from_z`. Their content is lost.
+            ∂loss/∂a at the output, and its tangent (∂²loss/∂a²) α; with `from_z`, the same with z in place of a. Their
+            content is lost.
         ones : array of shape (1, n_rows)
+            Ones, for sums over rows.
         added, added_tangent : sequences of n_layers arrays or None
-            What the penalties add to ∂J/∂a, and the tangents of it.
+            Derivatives of the penalties that are added to ∂J/∂a, and their tangents.
         product : Parameters
             The Hessian times the direction is added to it.
         from_z : bool, default=False
@@ -153,21 +158,21 @@ class TangentPass:
                 phi, delta = back(phi_z, W), back(delta_z, W) + back(phi_z, V)
 
     def second_push_forward(self, tangents: Layers, along: Layers) -> Layers:
-        """Return how the tangents (β, α) of the inputs change along the direction: (β̇, α̇).
+        """Return (β̇, α̇), the derivatives along the parameter direction of the tangents (β, α) of an input tangent.
 
-        β̇^(l+1) = α̇^(l) W^(l) + α^(l) V^(l), α̇^(l+1) = push-forward of β̇^(l+1) + ∂²a/∂z² · β · ζ.
+        β̇^(l+1) = α̇^(l) W^(l) + α^(l) V^(l), and α̇^(l+1) = push-forward of β̇^(l+1) + ∂²a/∂z² · β · ζ.
 
         Parameters
         ----------
         tangents : Layers
-            As `push_forward` returned them for a tangent of the inputs, without the direction.
+            Tangents that `push_forward` returned for a tangent of the inputs, without the direction.
         along : Layers
-            As `push_forward` returned them for the direction alone: z holds ζ. Up to the same layer, or further.
+            Tangents that `push_forward` returned for the direction alone, at least up to the same layer. z holds ζ.
 
         Returns
         -------
         Layers
-            z holds β̇ and a holds α̇.
+            Newly allocated arrays: z holds β̇, and a holds α̇.
         """
         assert self.direction is not None
         beta: list[Any] = [None]
@@ -193,17 +198,19 @@ class TangentPass:
         ones: FloatArray,
         product: Parameters,
     ) -> None:
-        """Backpropagate how the gradient that `pull_back` finds changes along the direction.
+        """Compute the product of the Hessian of Ω with the direction, by differentiating what `pull_back` computes.
 
-        The R-operator applied to `pull_back` and to what `Network.backward` makes of its result.
+        This is the R-operator applied to `pull_back` and to the part of `Network.backward` that continues from its
+        result.
 
         Parameters
         ----------
         tangents, along, second : Layers
-            As for, and as returned by, `second_push_forward`.
+            The two arguments of `second_push_forward`, and its result.
         phi, phi_change : arrays of shape (n_rows, s_l)
-            ∂Ω/∂α at the last layer that `tangents` has, and its change along the direction.
+            ∂Ω/∂α at the last layer of `tangents`, and its derivative along the direction.
         ones : array of shape (1, n_rows)
+            Ones, for sums over rows.
         product : Parameters
             The Hessian of Ω times the direction is added to it.
         """
@@ -238,14 +245,15 @@ class TangentPass:
                 delta, delta_change = back(delta_z, W), back(delta_z_change, W) + back(delta_z, V)
 
     def pull_back_to_input(self, delta: FloatArray) -> FloatArray:
-        """Return ∂/∂x of delta · a, for activations of the last of `layers`; or of delta · z where that is monotonic.
+        """Return the gradient by the input x of delta · a, or of delta · z if the activation is monotonic.
 
-        A monotonic activation is largest where its pre-activation is, and the latter's derivative does not vanish when
-        the unit saturates.
+        Here, z and a are those of the last of `layers`. A monotonic activation is largest where its pre-activation is
+        largest, and the derivative of the pre-activation does not vanish when the unit saturates.
 
         Parameters
         ----------
         delta : array of shape (n_rows, s_l)
+            Factors of the units of the last layer.
 
         Returns
         -------
@@ -262,15 +270,15 @@ class TangentPass:
         return self.network.activations[layer]
 
     def _map(self, layer: int) -> MapLayer:
-        """Return a layer that is a linear map with an activation, the only kind that tangents go through."""
+        """Return a layer as a `MapLayer`, the only kind of layer that tangents can be propagated through."""
         found = self.network.layers[layer]
-        assert isinstance(found, MapLayer)  # a problem has checked it
+        assert isinstance(found, MapLayer)  # `Problem` has checked this
         return found
 
     def _add_gradient(
         self, gradient: Parameters, layer: int, given: FloatArray, delta: FloatArray, ones: FloatArray | None = None
     ) -> None:
-        """Add the gradient of the weights, and with ones that of the biases."""
+        """Add the gradient of the weights and, if `ones` is given, the gradient of the biases."""
         self._map(layer).add_weight_gradient(gradient.weights[layer], given, delta, accumulate=True)
         if ones is not None:
             self._map(layer).add_bias_gradient(gradient.biases[layer], delta, ones, accumulate=True)
@@ -279,7 +287,7 @@ class TangentPass:
         return units_of(self.parameters, self.layers, layer)
 
     def _own(self, layer: int) -> FloatArray | None:
-        """Return the direction in the activation's own parameters."""
+        """Return the part of the direction that belongs to the activation's own parameters; None means zero."""
         return None if self.direction is None else self.direction.activation_parameters[layer]
 
     def _curvature(self, layer: int, tangents: Layers, phi: FloatArray, gradient: Parameters) -> FloatArray:
@@ -287,7 +295,7 @@ class TangentPass:
         return self._activation(layer).curvature(self._units(layer), phi, beta, self._own(layer), own_gradient)
 
     def _pull_back(self, layer: int, delta: FloatArray, gradient: FloatArray | None = None) -> FloatArray:
-        """Return the pull-back of delta through a layer's activation, leaving everything else as it is."""
+        """Return the pull-back of delta through a layer's activation, without changing delta or the layers."""
         in_place, (z, a, own) = self._activation(layer).in_place, self._units(layer)
         z, delta = _copy(z), _copy(delta)
         a = z if in_place else _copy(a)
@@ -298,5 +306,5 @@ class TangentPass:
 
 
 def _copy(array: FloatArray) -> FloatArray:
-    """Return a copy, in the array's own library."""
+    """Return a copy of an array, in the same array library."""
     return array + 0.0

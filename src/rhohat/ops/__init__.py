@@ -1,11 +1,13 @@
-"""The primitives that the mathematics is made of, for each array library.
+"""Primitives that the mathematical code calls, with an implementation for each array library.
 
-Formulas of layers, losses and penalties stand once, beside what they belong to. They call primitives: products, sums
-over rows, the sigmoid, the softmax, the step of an optimiser, each of them coarse enough that a library can have a form
-of its own for it. NumPy's are the reference; PyTorch's agree with them, which tests show.
+The formulas of layers, losses and penalties are written once, in the classes that they belong to. They call primitives:
+products, sums over rows, the sigmoid, the softmax, the step of an optimiser. Each primitive is coarse enough for a
+library to have its own implementation. The NumPy implementation is the reference; tests show that the PyTorch
+implementation agrees with it.
 
-Which library it is follows from the rows, and is settled once for a problem: its `Cost` is made of parts that have the
-primitives at hand, see `WithOps`. To add a library: a class that derives from `Ops`, and its place in `ops_of`.
+The array type of the rows determines the library. It is chosen once for a problem, whose `Cost` consists of parts that
+hold the primitives of that library; see `WithOps`. To add a library, write a class that derives from `Ops`, and add it
+to `ops_of`.
 """
 
 from rhohat.ops.base import Ops

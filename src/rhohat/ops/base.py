@@ -1,4 +1,4 @@
-"""What is asked of an array library: arrays, products, functions, and the steps of optimisers."""
+"""The interface that each array library implements: arrays, products, functions, and steps of optimisers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from numpy.typing import DTypeLike
 
 __all__ = ["Arrays", "Functions", "Ops", "Products", "Steps"]
 
-Array = Any  # of the library
+Array = Any  # an array of the library
 
 
 class Arrays(ABC):
-    """How arrays are made, and what they are called. Types of numbers are NumPy's dtypes, for all libraries.
+    """Creation and conversion of arrays. Data types are given as NumPy's dtypes for all libraries.
 
     Attributes
     ----------
     xp : module
-        Elementary functions by the names that they have in NumPy, such as ``xp.exp(z, out=z)``, ``xp.clip(z, 0, None)``
-        and ``xp.zeros_like(a)``. Arguments other than ``out`` are given by position, as their names differ.
+        Module with elementary functions under their NumPy names, such as ``xp.exp(z, out=z)``, ``xp.clip(z, 0, None)``
+        and ``xp.zeros_like(a)``. Arguments other than ``out`` are passed by position, because their names differ
+        between libraries.
     """
 
     xp: Any
@@ -40,38 +41,39 @@ class Arrays(ABC):
 
     @abstractmethod
     def copy(self, array: Array) -> Array:
-        """Return a copy."""
+        """Return a copy of an array."""
 
     @abstractmethod
     def asarray(self, values: Any, dtype: DTypeLike | None = None) -> Array:
-        """Return an array of this library or of NumPy as one of this library, in the same memory where it can be.
+        """Convert an array of this library or of NumPy to this library, without a copy where that is possible.
 
         Parameters
         ----------
         values : array
+            Array of this library or of NumPy.
         dtype : dtype-like, default=None
-            None leaves it as it is.
+            NumPy's dtype of the result; None keeps the dtype of `values`.
         """
 
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
-        """Return an array of this library or of NumPy as one of NumPy, in the same memory where it can be."""
+        """Convert an array of this library or of NumPy to NumPy, without a copy where that is possible."""
 
     @abstractmethod
     def like(self, given: Array, array: Array) -> Array:
-        """Return an array of this library or of NumPy as one of that library of both which the given one is of."""
+        """Convert `array`, of this library or of NumPy, to the one of these two libraries that `given` is of."""
 
     @abstractmethod
     def dtype_of(self, array: Array) -> np.dtype[Any]:
-        """Return NumPy's name of the type of an array's numbers."""
+        """Return the data type of an array as a NumPy dtype."""
 
     @abstractmethod
     def windows(self, array: Array, length: int) -> Array:
-        """Return a view of all windows of so many entries along axis 1; the place in the window is a new, last axis."""
+        """Return a view of all windows of `length` entries along axis 1, with the window as a new last axis."""
 
 
 class Products(ABC):
-    """Matrix products, and sums over rows. Sums of many float32 numbers are rounded no more than their parts are."""
+    """Matrix products and sums over rows; a sum of many float32 numbers is rounded no more than its partial sums."""
 
     @abstractmethod
     def multiply(self, A: Array, B: Array, out: Array) -> None:
@@ -109,24 +111,25 @@ class Products(ABC):
 
     @abstractmethod
     def sum_rows(self, X: Array, ones: Array, out: Array, weights: Array | None = None) -> None:
-        """Write the sum of all rows, or a weighted one, into `out`.
+        """Write the sum, or a weighted sum, of all rows into `out`.
 
         Parameters
         ----------
         X : array of shape (n_rows, n)
         ones : array of shape (1, n_rows)
+            Ones, for implementations that compute the sum as a product.
         out : array of shape (1, n)
         weights : array of shape (1, n_rows), default=None
-            How often each row counts; None means 1.
+            Weight of each row in the sum; None means 1 for every row.
         """
 
     @abstractmethod
     def column_sums(self, X: Array) -> Array:
-        """Return the sum of all rows of X, of shape (n_rows, n), where no ones are at hand for `sum_rows`."""
+        """Return the sum of all rows of X, of shape (n_rows, n), for callers without the ones that `sum_rows` needs."""
 
 
 class Functions(ABC):
-    """Functions of pre-activations. Those of one number are exact to rounding, however small their value is."""
+    """Functions of pre-activations; functions of one number are exact to rounding, however small their value is."""
 
     @abstractmethod
     def sigmoid(self, z: Array, out: Array) -> None:
@@ -134,11 +137,11 @@ class Functions(ABC):
 
     @abstractmethod
     def sigmoid_with_bias(self, z: Array, bias: Array) -> None:
-        """Overwrite z, of shape (n_rows, n), with the sigmoid of z + bias, of shape (n,)."""
+        """Overwrite z, of shape (n_rows, n), with the sigmoid of z + bias, where the bias has the shape (n,)."""
 
     @abstractmethod
     def softplus_tail(self, z: Array) -> Array:
-        """Return ln(1 + exp(−|z|)): what the softplus, ln(1 + exp(z)), is above max(z, 0)."""
+        """Return ln(1 + exp(−|z|)), the difference between the softplus, ln(1 + exp(z)), and max(z, 0)."""
 
     @abstractmethod
     def softmax(self, z: Array, out: Array) -> None:
@@ -148,8 +151,8 @@ class Functions(ABC):
     def softmax_cross_entropy(self, z: Array, y: Array, out: Array) -> Array:
         """Return ln Σ_k exp(z_k) − Σ_k y_k z_k of each row, where Σ_k y_k is 1, and write softmax(z) − y into `out`.
 
-        With m the largest of a row, computed as ln(1 + Σ_others exp(z_k − m)) − Σ_k y_k (z_k − m): both terms are small
-        where an output is sure and right, and the difference is exact.
+        With m the largest number of a row, this is computed as ln(1 + Σ_others exp(z_k − m)) − Σ_k y_k (z_k − m). Both
+        terms are small where the prediction is confident and right, so that no digits are lost in the difference.
 
         Parameters
         ----------
@@ -162,13 +165,13 @@ class Functions(ABC):
 
 
 class Steps(ABC):
-    """Steps of optimisers, in place, for a part of θ."""
+    """Steps of optimisers, computed in place for θ or a part of θ."""
 
     @abstractmethod
     def momentum_step(
         self, theta: Array, gradient: Array, velocity: Array, scratch: Array, *, momentum: float, learning_rate: float
     ) -> None:
-        """Do v ← μ v − α g and θ ← θ + v; all arrays have the same shape."""
+        """Take a step with momentum, v ← μ v − α g and θ ← θ + v; all arrays have the same shape."""
 
     @abstractmethod
     def adam_step(
@@ -182,11 +185,11 @@ class Steps(ABC):
         rate: float,
         epsilon: float,
     ) -> None:
-        """Do s ← β₁ s + g, q ← β₂ q + g² and θ ← θ − rate s / (√q + ε); all arrays have the same shape."""
+        """Take an Adam step: s ← β₁ s + g, q ← β₂ q + g², θ ← θ − rate s / (√q + ε); all arrays have the same shape."""
 
 
 class Ops(Arrays, Products, Functions, Steps):
-    """The primitives of an array library. Two of the same kind are equal."""
+    """The primitives of an array library; instances of the same class are equal."""
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)

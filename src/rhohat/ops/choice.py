@@ -1,4 +1,4 @@
-"""Which array library an array is of."""
+"""The choice of the primitives for an array, by the library that the array belongs to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ops_of"]
 
 
 def ops_of(array: Any) -> Ops:
-    """Return the primitives for arrays like the one given: PyTorch's for its tensors, NumPy's for all else.
+    """Return the primitives for an array: those of PyTorch for a tensor, those of NumPy for everything else.
 
     Raises
     ------

@@ -1,21 +1,23 @@
-"""What the hot loop is made of, in the form in which NumPy and BLAS are fastest, and sums in an exact one.
+"""The operations of the inner loop, written so that NumPy and BLAS are fastest, and sums that are accurate in float32.
 
-An evaluation is five matrix products per pair of layers, and a dozen passes over the activations in between. What each
-operation saves of the plain form's time, with 64 features and 25 hidden units in float64 (`make bench-kernels`):
+An evaluation of the objective consists of five matrix products per pair of layers, and a dozen passes over the
+activations in between. With 64 features and 25 hidden units in float64, the operations here save the following parts of
+the time of the plain form (`make bench-kernels`):
 
-- products of narrow layers as stacks of small ones: a fifth to a third;
-- a row added to many narrow rows at once: a third;
-- 1 / x as a division: half;
-- bias and sigmoid, with these two and without a pass to change the sign: a sixth.
+- products of narrow layers, computed as stacks of small products: a fifth to a third;
+- adding a row to many narrow rows at once: a third;
+- 1 / x, computed as a division: half;
+- bias and sigmoid, which use the last two and need no separate pass to change the sign: a sixth.
 
-Each falls back to the plain form where it does not apply. The choice depends on shapes and dtypes alone, so the result
-has the same bits on any number of threads.
+Each operation falls back to the plain form where the fast form does not apply. The choice depends on shapes and dtypes
+alone, so that the result has the same bits on any number of threads.
 
-The sums, from `sum_of_squares` on, are there to be exact. BLAS, and NumPy where it adds rows up, add float32 numbers
-one after another, in float32. The larger the sum has become, the more of every further number is rounded away, and
-where all are of one sign these errors add up: the squares of 400,000 residuals came out wrong in the fifth digit. So
-some hundreds of numbers are added up at once, and then their sums: in float64 where there may be many. This takes one
-to three microseconds a block. Sums of float64 numbers are taken as they were: their errors are a billion times smaller.
+The sums, from `sum_of_squares` on, are written for accuracy. BLAS, and NumPy where it adds up rows, add float32 numbers
+one after another in float32. The larger the sum has become, the more of every further number is rounded away, and where
+all numbers have the same sign these errors accumulate: the sum of the squares of 400,000 residuals was wrong in the
+fifth digit. The functions here therefore add up some hundreds of numbers at a time and then add up these partial sums,
+in float64 where there may be many of them. This takes one to three microseconds per block. Sums of float64 numbers are
+computed in the plain form, because their errors are a billion times smaller.
 """
 
 from __future__ import annotations
@@ -38,17 +40,18 @@ __all__ = [
     "sum_rows",
 ]
 
-# BLAS takes a product of at most so many multiply-adds as it is. A larger one is first copied, piece by piece, into
-# buffers of BLAS's own; where a layer is narrow that takes longer than multiplying.
+# BLAS computes a product of at most this many multiply-adds directly. It first copies the matrices of a larger product,
+# piece by piece, into buffers of its own; for a narrow layer, this takes longer than the multiplications.
 _SMALL_PRODUCT = 10**6
-_FEWEST_ROWS = 256  # in a small product; flatter ones do not pay
+_FEWEST_ROWS = 256  # fewest rows of a small product; products with fewer rows save no time
 
-# NumPy starts an inner loop for every row when a vector is added to each, and a loop over 25 numbers is mostly start.
-_LONG_ROW = 2**14  # numbers
-_MOST_ROWS = 32  # joined to one
+# When NumPy adds a vector to each row, it starts an inner loop for every row. A loop over 25 numbers spends most of its
+# time on starting.
+_LONG_ROW = 2**14  # most numbers in a row that is joined from several
+_MOST_ROWS = 32  # most rows that are joined to one
 
-# Of float32 numbers, at most so many are added up at once. BLAS has dozens of sums under way where it adds up squares,
-# and fewer where it adds up rows; einsum has eight.
+# The most float32 numbers that are added up in one partial sum. The limits differ because BLAS keeps dozens of running
+# sums when it adds up squares and fewer when it adds up rows, and einsum keeps eight.
 _SQUARES_ADDED = 4096
 _PRODUCTS_ADDED = 1024
 _ROWS_ADDED = 256
@@ -69,7 +72,7 @@ def multiply(A: FloatArray, B: FloatArray, out: FloatArray) -> None:
         np.matmul(A, B, out=out)
         return
     whole = n_rows - n_rows % rows
-    B = np.ascontiguousarray(B)  # small products of a transposed matrix are slow
+    B = np.ascontiguousarray(B)  # because small products with a transposed matrix are slow
     np.matmul(_stack(A[:whole], rows), B, out=_stack(out[:whole], rows))
     if whole < n_rows:
         np.matmul(A[whole:], B, out=out[whole:])
@@ -106,7 +109,7 @@ def add_row(X: FloatArray, row: FloatArray) -> None:
 
 
 def subtract_from_row(row: FloatArray, X: FloatArray) -> None:
-    """Overwrite each row of X, of shape (n_rows, n), with the given row, of shape (n,), minus it."""
+    """Overwrite each row x of X, of shape (n_rows, n), with row − x, where `row` has the shape (n,)."""
     joined = _joined_rows(*X.shape)
     if joined > 1 and X.flags.c_contiguous:
         X = X.reshape(-1, joined * row.size)
@@ -115,7 +118,10 @@ def subtract_from_row(row: FloatArray, X: FloatArray) -> None:
 
 
 def reciprocal(X: FloatArray) -> None:
-    """Overwrite X with 1 / X; NumPy's function of that name has no vector instructions and takes twice the time."""
+    """Overwrite X with 1 / X.
+
+    This is faster than `numpy.reciprocal`, which uses no vector instructions and takes twice the time.
+    """
     np.divide(1, X, out=X)
 
 
@@ -125,7 +131,7 @@ def sum_of_squares(X: FloatArray) -> float:
     if not _is_long(flat, _SQUARES_ADDED):
         return float(np.vdot(flat, flat))
     pieces, rest = _cut(flat, _SQUARES_ADDED)
-    total = sum(np.vecdot(pieces, pieces).tolist())  # unlike NumPy's, this sum does not hand Python's lock on
+    total = sum(np.vecdot(pieces, pieces).tolist())  # Python's sum, unlike NumPy's, keeps the interpreter lock
     return total + float(np.vdot(rest, rest)) if rest.size else total
 
 
@@ -146,7 +152,9 @@ def row_products(A: FloatArray, B: FloatArray) -> FloatArray:
 
 
 def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArray | None = None) -> None:
-    """Write the sum of all rows, or a weighted one, into `out`, by products: BLAS is faster than NumPy adding rows up.
+    """Write the sum, or a weighted sum, of all rows into `out`.
+
+    The sum is computed by matrix products, because BLAS is faster than NumPy at adding up rows.
 
     Parameters
     ----------
@@ -154,7 +162,7 @@ def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArr
     ones : array of shape (1, n_rows)
     out : array of shape (1, n)
     weights : array of shape (1, n_rows), default=None
-        How often each row counts; None means 1.
+        Weight of each row in the sum; None means 1 for every row.
     """
     n_rows, n = X.shape
     factors = ones if weights is None else weights
@@ -165,7 +173,7 @@ def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArr
     whole = rows * n_sums
     fitting = X if whole == n_rows else X[:whole]
     if weights is None:
-        sums = np.matmul(ones[:, :rows], fitting.reshape(rows, -1))  # of rows n_sums apart, side by side
+        sums = np.matmul(ones[:, :rows], fitting.reshape(rows, -1))  # sums of rows that are n_sums apart, side by side
     else:
         sums = np.matmul(weights[:, :whole].reshape(-1, 1, rows), _stack(fitting, rows))
     np.matmul(ones[:, :n_sums], sums.reshape(n_sums, n), out=out)
@@ -174,7 +182,10 @@ def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArr
 
 
 def column_sums(X: FloatArray) -> FloatArray:
-    """Return the sum of all rows of X, of shape (n_rows, n), in its dtype, where no ones are at hand for `sum_rows`."""
+    """Return the sum of all rows of X, of shape (n_rows, n), in the dtype of X.
+
+    It is for callers that do not have the ones that `sum_rows` needs.
+    """
     if X.dtype != np.float32:
         total: FloatArray = X.sum(0)
         return total
@@ -184,19 +195,19 @@ def column_sums(X: FloatArray) -> FloatArray:
 
 
 def _is_long(A: FloatArray, most: int) -> bool:
-    """Return whether the last axis has more float32 numbers than may be added up at once."""
+    """Return whether the last axis has more float32 numbers than may be added up in one partial sum."""
     return A.dtype == np.float32 and A.shape[-1] > most
 
 
 def _cut(A: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:
-    """Return pieces of the last axis, of the given length, side by side on one more axis, and the rest."""
+    """Cut the last axis into pieces of the given length, stacked along an added axis, and a shorter rest."""
     whole = A.shape[-1] - A.shape[-1] % length
     return A[..., :whole].reshape(*A.shape[:-1], -1, length), A[..., whole:]
 
 
 @lru_cache
 def _rows_of_small_product(n_rows: int, multiply_adds_per_row: int) -> int:
-    """Return how many rows each product of a stack has; all of them, where one product is best."""
+    """Return the number of rows of each product of a stack; all rows, if a single product is fastest."""
     n_products = max(-(-n_rows * multiply_adds_per_row // _SMALL_PRODUCT), 1)
     rows = n_rows // n_products
     return n_rows if rows < _FEWEST_ROWS else rows
@@ -204,20 +215,20 @@ def _rows_of_small_product(n_rows: int, multiply_adds_per_row: int) -> int:
 
 @lru_cache
 def _rows_added(n_rows: int) -> tuple[int, int]:
-    """Return how many rows are added up at once, and how often: so that none are left over, where that is possible."""
+    """Return the rows per partial sum and the number of partial sums, leaving no rows over where that is possible."""
     fitting = (rows for rows in range(_ROWS_ADDED, _ROWS_ADDED // 8, -1) if n_rows % rows == 0)
     rows = next(fitting, _ROWS_ADDED)
     return rows, n_rows // rows
 
 
 def _stack(A: FloatArray, rows: int) -> FloatArray:
-    """Return a view of shape (n_products, rows, n_columns)."""
+    """Return a view of A as a stack of blocks of rows, of shape (n_products, rows, n_columns)."""
     return A.reshape(-1, rows, A.shape[1])
 
 
 @lru_cache
 def _joined_rows(n_rows: int, n_columns: int) -> int:
-    """Return how many rows are taken as one: a power of two that divides their number."""
+    """Return how many rows are joined to one: a power of two that divides the number of rows."""
     joined = 1
     while joined < _MOST_ROWS and n_rows % (2 * joined) == 0 and 2 * joined * n_columns <= _LONG_ROW:
         joined *= 2

@@ -1,4 +1,4 @@
-"""The primitives of NumPy's arrays, which those of other libraries are compared with."""
+"""The primitives for NumPy's arrays, which are the reference for the primitives of other libraries."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _NumpyFunctions(Functions):
         _sigmoid_of_negative(out)
 
     def sigmoid_with_bias(self, z: FloatArray, bias: FloatArray) -> None:
-        kernels.subtract_from_row(-bias, z)  # the sign of z changes as the bias is added, in one pass over z
+        kernels.subtract_from_row(-bias, z)  # adds the bias and changes the sign of z in one pass
         _sigmoid_of_negative(z)
 
     def softplus_tail(self, z: FloatArray) -> FloatArray:
@@ -94,7 +94,7 @@ class _NumpyFunctions(Functions):
         np.subtract(z, z[rows, largest][:, None], out=out)
         products = kernels.row_products(out, y)
         total = _exponentials(out)
-        out[rows, largest] = 0  # else 1, beside which the others would be rounded away
+        out[rows, largest] = 0  # it is 1, next to which the small numbers would be rounded away
         others = out @ np.ones(out.shape[1], out.dtype)  # faster than a sum over short rows
         out[rows, largest] = 1
         out /= total[:, None]
@@ -142,11 +142,11 @@ class _NumpySteps(Steps):
 
 
 class NumpyOps(_NumpyArrays, _NumpyProducts, _NumpyFunctions, _NumpySteps, Ops):
-    """The primitives of NumPy's arrays."""
+    """The primitives for NumPy's arrays."""
 
 
 def _sigmoid_of_negative(minus_z: FloatArray) -> None:
-    """Overwrite −z with 1 / (1 + exp(−z)); exp(−z) may overflow to infinity, of which 0 is the right result."""
+    """Overwrite −z with 1 / (1 + exp(−z)); exp(−z) may overflow to infinity, for which the result, 0, is right."""
     with np.errstate(over="ignore", under="ignore"):
         np.exp(minus_z, out=minus_z)
     minus_z += 1
@@ -154,7 +154,7 @@ def _sigmoid_of_negative(minus_z: FloatArray) -> None:
 
 
 def _exponentials(differences: FloatArray) -> NDArray[Any]:
-    """Overwrite differences from the largest of each row with their exponentials, and return the sum of each row."""
+    """Overwrite differences from each row's largest number with their exponentials, and return the sum of each row."""
     with np.errstate(under="ignore"):
         np.exp(differences, out=differences)
     total: NDArray[Any] = differences.sum(1)

@@ -1,4 +1,4 @@
-"""The primitives of PyTorch's tensors."""
+"""The primitives for PyTorch's tensors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _TorchArrays(Arrays):
 
     def asarray(self, values: Any, dtype: DTypeLike | None = None) -> Tensor:
         if isinstance(values, torch.Tensor):
-            values = values.detach()  # derivatives are in closed form here
+            values = values.detach()  # because rhohat computes derivatives in closed form
         return torch.as_tensor(values, dtype=None if dtype is None else _TYPES[np.dtype(dtype)])
 
     def to_numpy(self, array: Tensor) -> NDArray[Any]:
@@ -92,7 +92,7 @@ class _TorchFunctions(Functions):
         largest = z.argmax(1, keepdim=True)
         differences = z - z.gather(1, largest)
         products = (differences * y).sum(1)
-        others = differences.exp_().scatter_(1, largest, 0).sum(1)  # the largest is 1, which would round them away
+        others = differences.exp_().scatter_(1, largest, 0).sum(1)  # the largest, 1, would round them away
         self.softmax(z, out)
         out -= y
         return others.log1p_() - products
@@ -132,7 +132,7 @@ class _TorchSteps(Steps):
 
 
 class TorchOps(_TorchArrays, _TorchProducts, _TorchFunctions, _TorchSteps, Ops):
-    """The primitives of PyTorch's tensors in the memory of the processor."""
+    """The primitives for PyTorch's tensors in the processor's memory."""
 
 
 TORCH = TorchOps()

@@ -1,4 +1,4 @@
-"""What has formulas, and has the primitives at hand that they are computed with."""
+"""The base class of objects that compute formulas with the primitives of an array library."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["WithOps"]
 
 
 class WithOps:
-    """A part of the mathematics, such as an activation or a loss. It computes on NumPy's arrays, unless it is asked to.
+    """An object that computes a formula, such as an activation or a loss, by default on NumPy's arrays.
 
     Attributes
     ----------
     ops : Ops
-        The primitives of the arrays that it is given.
+        Primitives of the array library whose arrays the object is called with.
     """
 
     ops: ClassVar[Ops] = NUMPY
 
     def with_ops(self, ops: Ops) -> Self:
-        """Return the same for arrays of another library; itself where it is for them already."""
+        """Return this object for arrays of another library; the object itself if it uses that library already."""
         if ops == self.ops:
             return self
         other = copy(self)
-        object.__setattr__(other, "ops", ops)  # most are frozen
+        object.__setattr__(other, "ops", ops)  # most such objects are frozen dataclasses
         return other

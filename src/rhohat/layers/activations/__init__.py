@@ -1,12 +1,13 @@
-"""Activation functions: f forward, and its pull-back, side by side.
+"""Activation functions, each with its derivatives.
 
-A layer computes z, its pre-activations, and from them a = f(z), its activations. What backpropagation needs of f is
-here: `pull_back` turns ∂J/∂a into ∂J/∂z. What second-order methods need of it is here as well: `push_forward`
-turns a tangent of z into one of a, and `curvature` is the derivative of both. Most functions work in place and write
-their derivatives through the stored output a, so that a block of rows stays in cache.
+A layer computes its pre-activations z and from them its activations a = f(z). For backpropagation, `pull_back` turns
+∂J/∂a into ∂J/∂z. For second-order methods, `push_forward` turns a tangent of z into a tangent of a, and `curvature` is
+the derivative of both. Most functions work in place and compute their derivatives from the stored output a, so that a
+block of rows stays in the cache.
 
-To add one that acts on each unit by itself: a subclass of `ElementwiseActivation` with `apply` and `derivative`, in
-`elementwise.py`, and its place in `ACTIVATIONS`. Any other: a subclass of `Activation`, in a file of its own.
+To add an activation that acts on each unit separately, write a subclass of `ElementwiseActivation` with `apply` and
+`derivative` in `elementwise.py`, and list it in `ACTIVATIONS`. For any other activation, write a subclass of
+`Activation` in a file of its own, and list it there too.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def as_activation(activation: str | Activation) -> Activation:
     Parameters
     ----------
     activation : str or Activation
+        Name of an activation, or an activation.
 
     Returns
     -------

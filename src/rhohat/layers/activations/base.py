@@ -1,4 +1,4 @@
-"""What an activation is: a function of a layer's pre-activations, with what derivatives need of it."""
+"""The base classes of activations: functions of a layer's pre-activations, with their derivatives."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Activation", "ElementwiseActivation", "Units"]
 
 
 class Units(NamedTuple):
-    """What the units of a layer hold for a block of rows.
+    """Pre-activations and activations of a layer for a block of rows, and the parameters of its activation.
 
     Attributes
     ----------
     z : array of shape (n_rows, width)
         Pre-activations.
     a : array of shape (n_rows, n_units)
-        Activations; the same memory as z where the activation works in place.
+        Activations; they share the memory of z where the activation works in place.
     parameters : array of shape (n_parameters,)
-        The activation's own, learned with the weights; empty for most.
+        The activation's own parameters, which are learned together with the weights; empty for most activations.
     """
 
     z: FloatArray
@@ -39,14 +39,15 @@ class Activation(WithOps, ABC):
     Attributes
     ----------
     name : str
-        By which it is asked for.
+        Name by which users select the activation.
     bounds : tuple of two floats
-        Smallest and largest activation, infinite where there is none. A penalty on mean activations needs both.
+        Smallest and largest activation; infinite where there is no bound. A penalty on mean activations needs two
+        finite bounds.
     in_place : bool
-        Whether z and a share their memory: `forward` overwrites z, and everything else is written through a.
+        Whether z and a share their memory. If so, `forward` overwrites z, and all derivatives are computed from a.
     monotonic : bool
-        Whether each activation depends on one pre-activation alone and never falls with it, so that both are largest
-        for the same input.
+        Whether each activation depends on a single pre-activation and never decreases as it grows, so that both are
+        largest for the same input.
     """
 
     name: ClassVar[str]
@@ -55,40 +56,41 @@ class Activation(WithOps, ABC):
     monotonic: ClassVar[bool] = True
 
     def width(self, n_units: int) -> int:
-        """Return the number of pre-activations that a layer of so many units has."""
+        """Return the number of pre-activations of a layer with the given number of units."""
         return n_units
 
     def n_parameters(self, n_units: int) -> int:
-        """Return the number of the function's own parameters in a layer of so many units."""
+        """Return the number of the activation's own parameters in a layer with the given number of units."""
         return 0
 
     def initial_parameters(self, n_units: int) -> FloatArray:
-        """Return the parameters to start from, of shape (n_parameters,)."""
+        """Return the initial values of the activation's own parameters, of shape (n_parameters,)."""
         return np.zeros(self.n_parameters(n_units))
 
     @property
     def twice_differentiable(self) -> bool:
-        """Whether `curvature` is there, which penalties on derivatives and Hessian-vector products need."""
+        """Whether `curvature` is defined, which penalties on derivatives and Hessian-vector products need."""
         return True
 
     @property
     def thrice_differentiable(self) -> bool:
-        """Whether `third_order` is there, which Hessian-vector products of penalties on derivatives need."""
+        """Whether `third_order` is defined, which Hessian-vector products of penalties on derivatives need."""
         return type(self).third_order is not Activation.third_order
 
     def distance_from_kinks(self, z: FloatArray) -> float:
-        """Return how far the nearest pre-activation is from where f has no derivative; infinity if it always has one.
+        """Return the smallest distance of a pre-activation from a point where f has no derivative.
 
-        Differences across such a point prove nothing about a gradient.
+        The distance is infinite if f has a derivative everywhere. Finite differences across such a point say nothing
+        about whether a gradient is right.
         """
         return np.inf
 
     @abstractmethod
     def forward(self, units: Units) -> None:
-        """Write f(z) into a, which is z itself where the function works in place."""
+        """Write f(z) into a, which is z itself if the activation works in place."""
 
     def forward_with_bias(self, units: Units, bias: FloatArray) -> None:
-        """Add a bias, of shape (width,), to z, and write f(z) into a; there to be made faster."""
+        """Add a bias, of shape (width,), to z, and write f(z) into a; a subclass may override this for speed."""
         self.ops.add_row(units.z, bias)
         self.forward(units)
 
@@ -99,24 +101,27 @@ class Activation(WithOps, ABC):
         Parameters
         ----------
         units : Units
-            As `forward` left them. The content of z and a may be lost: nothing else needs it any more.
+            Units as `forward` left them. The content of z and a may be overwritten; it is not needed afterwards.
         delta : array of shape (n_rows, n_units)
-            ∂J/∂a; its content may be lost.
+            ∂J/∂a; its content may be overwritten.
         out : array of shape (n_rows, width)
-            Receives ∂J/∂z; delta itself where the function works in place.
+            Receives ∂J/∂z. It is delta itself if the activation works in place.
         gradient : array of shape (n_parameters,)
+            Gradient by the activation's own parameters, to which ∂J/∂parameters is added.
         """
 
     @abstractmethod
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
-        """Return α, the tangent of a, for β, the tangent of z, and a direction in the parameters (None: zero).
+        """Return α, the tangent of a, for β, the tangent of z, and a direction in the activation's parameters.
 
         Parameters
         ----------
         units : Units
-            As `forward` left them; left as they are.
+            Units as `forward` left them. They are not changed.
         beta : array of shape (n_rows, width)
+            The tangent β of z.
         direction : array of shape (n_parameters,), or None
+            Direction in the activation's own parameters; None means zero.
 
         Returns
         -------
@@ -127,9 +132,10 @@ class Activation(WithOps, ABC):
     def curvature(
         self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
-        """Return ∂/∂z of φ · push_forward(β), and add its derivative by the parameters to `gradient`.
+        """Return the gradient of φ · push_forward(β) by z, and add its gradient by the parameters to `gradient`.
 
-        Arguments as for `push_forward`; phi has the shape (n_rows, n_units).
+        The arguments are those of `push_forward`, together with `phi`, of shape (n_rows, n_units), and `gradient`, of
+        shape (n_parameters,).
 
         Returns
         -------
@@ -139,14 +145,16 @@ class Activation(WithOps, ABC):
     def second_push_forward(
         self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
     ) -> FloatArray:
-        """Return ∂²a/∂z² · β · ζ: the derivative of push_forward(β) along ζ, a second tangent of z, and the direction.
+        """Return ∂²a/∂z² · β · ζ, the derivative of push_forward(β) along ζ and a direction in the parameters.
 
         Parameters
         ----------
         units : Units
+            Units as `forward` left them. They are not changed.
         beta, zeta : arrays of shape (n_rows, width)
+            Two tangents of z.
         direction : array of shape (n_parameters,), or None
-            Belongs to ζ.
+            Direction in the activation's own parameters that belongs to ζ; None means zero.
 
         Returns
         -------
@@ -160,8 +168,11 @@ class Activation(WithOps, ABC):
         Parameters
         ----------
         units : Units
+            Units as `forward` left them. They are not changed.
         phi : array of shape (n_rows, n_units)
+            Factors φ of the tangent of a.
         beta, zeta : arrays of shape (n_rows, width)
+            Two tangents of z.
 
         Returns
         -------
@@ -171,15 +182,15 @@ class Activation(WithOps, ABC):
 
 
 class ElementwiseActivation(Activation):
-    """A function of each unit by itself, without parameters, whose derivatives are written through its output a.
+    """A function of each unit separately, without parameters, whose derivatives are computed from its output a.
 
-    A subclass has `name`, `bounds`, `apply` and `derivative`; with `second_derivative` it serves penalties on
-    derivatives, and Newton's method without them; with `third_derivative` Newton's method with them.
-    `multiply_by_derivative` is there to be made faster.
+    A subclass defines `name`, `bounds`, `apply` and `derivative`. Penalties on derivatives, and Newton's method without
+    such penalties, also need `second_derivative`; Newton's method with such penalties needs `third_derivative` as well.
+    A subclass may override `multiply_by_derivative` for speed.
     """
 
     def __init_subclass__(cls) -> None:
-        """Give a subclass that has a function of its own the plain forms of it, and not the fast ones of another."""
+        """Restore the general methods in a subclass that defines its own f or f′ without the fast methods for it."""
         super().__init_subclass__()
         if {"apply", "forward"} & cls.__dict__.keys() and "forward_with_bias" not in cls.__dict__:
             cls.forward_with_bias = Activation.forward_with_bias  # type: ignore[method-assign]
@@ -204,7 +215,7 @@ class ElementwiseActivation(Activation):
         raise NotImplementedError(f"{type(self).__name__} has no third derivative.")
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
-        """Overwrite delta with delta ∘ f′(z), given a = f(z), whose content may be lost."""
+        """Overwrite delta with delta ∘ f′(z), given a = f(z); the content of a may be overwritten."""
         delta *= self.derivative(a)
 
     @property
@@ -218,11 +229,11 @@ class ElementwiseActivation(Activation):
         return type(self).third_derivative is not ElementwiseActivation.third_derivative
 
     def forward(self, units: Units) -> None:
-        """Overwrite z, which is a, with f(z)."""
+        """Overwrite z, which is the same array as a, with f(z)."""
         self.apply(units.z)
 
     def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
-        """Overwrite delta, which is out, with delta ∘ f′(z)."""
+        """Overwrite delta, which is the same array as `out`, with delta ∘ f′(z)."""
         self.multiply_by_derivative(units.a, delta)
 
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Functions of each unit by itself: identity, sigmoid, tanh, ReLU and leaky ReLU."""
+"""Activations that act on each unit separately: identity, sigmoid, tanh, ReLU and leaky ReLU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Identity", "LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
 
 @dataclass(frozen=True)
 class Identity(ElementwiseActivation):
-    """f(z) = z, f′(z) = 1: linear units.
+    """The identity, for linear units: f(z) = z, f′(z) = 1.
 
     Examples
     --------
@@ -47,13 +47,13 @@ class Identity(ElementwiseActivation):
 
 @dataclass(frozen=True)
 class Sigmoid(ElementwiseActivation):
-    """f(z) = 1 / (1 + exp(−z)), f′(z) = a (1 − a), f″(z) = f′(z) (1 − 2a).
+    """The logistic sigmoid: f(z) = 1 / (1 + exp(−z)), f′(z) = a (1 − a), f″(z) = f′(z) (1 − 2a).
 
     Notes
     -----
-    exp(−z) overflows to infinity below z = −709 (float64), and 1 / (1 + ∞) is the right answer, 0; so the overflow
-    is let through in silence. NumPy's vectorised exp makes this faster than `scipy.special.expit`,
-    and it keeps full relative accuracy for small outputs, which tanh-based formulas lose.
+    exp(−z) overflows to infinity below z = −709 (float64). The result, 1 / (1 + ∞) = 0, is right, so no warning about
+    the overflow is raised. NumPy's vectorised exp makes this formula faster than `scipy.special.expit`, and it keeps
+    full relative accuracy for small outputs, which formulas based on tanh lose.
 
     References
     ----------
@@ -92,7 +92,7 @@ class Sigmoid(ElementwiseActivation):
         return derivative * (1 - 6 * derivative)
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
-        """Overwrite delta with delta a (1 − a), as delta a − delta a²: three passes, no temporary."""
+        """Overwrite delta with delta a (1 − a), computed as delta a − delta a² in three passes without a temporary."""
         delta *= a
         a *= delta
         delta -= a
@@ -100,7 +100,7 @@ class Sigmoid(ElementwiseActivation):
 
 @dataclass(frozen=True)
 class Tanh(ElementwiseActivation):
-    """f(z) = tanh(z), f′(z) = 1 − a², f″(z) = −2 a (1 − a²).
+    """The hyperbolic tangent: f(z) = tanh(z), f′(z) = 1 − a², f″(z) = −2 a (1 − a²).
 
     References
     ----------
@@ -135,7 +135,7 @@ class Tanh(ElementwiseActivation):
         return (1 - square) * (6 * square - 2)
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
-        """Overwrite delta with delta (1 − a²), as delta − delta a²."""
+        """Overwrite delta with delta (1 − a²), computed as delta − delta a²."""
         a *= a
         a *= delta
         delta -= a
@@ -143,7 +143,9 @@ class Tanh(ElementwiseActivation):
 
 @dataclass(frozen=True)
 class ReLU(ElementwiseActivation):
-    """f(z) = max(0, z), f′(z) = 1 where a > 0, else 0; f″ = 0. At the kink, z = 0, the derivative is taken as 0.
+    """The rectified linear unit: f(z) = max(0, z), f′(z) = 1 where a > 0, else 0; f″ = 0.
+
+    At the kink, z = 0, the derivative is taken as 0.
 
     References
     ----------
@@ -186,12 +188,14 @@ class ReLU(ElementwiseActivation):
 
 @dataclass(frozen=True)
 class LeakyReLU(ElementwiseActivation):
-    """f(z) = z where z > 0, else s z, with a fixed slope s; f′ is 1 or s, f″ = 0. The derivative at z = 0 is s.
+    """The leaky ReLU: f(z) = z where z > 0, else s z, with a fixed slope s; f′ is 1 or s, f″ = 0.
+
+    At the kink, z = 0, the derivative is taken as s.
 
     Parameters
     ----------
     slope : float, default=0.01
-        s, in [0, 1).
+        Slope s below zero, in [0, 1).
 
     References
     ----------

@@ -16,15 +16,15 @@ __all__ = ["Maxout"]
 
 @dataclass(frozen=True)
 class Maxout(Activation):
-    """a_j = max_p z_pj: each unit is the largest of its own linear pieces.
+    """Maxout units: a_j = max_p z_pj, the largest of the linear pieces of unit j.
 
-    The pieces are pre-activations of their own, with weights and a bias each: z has the columns of piece 0 for all
-    units, then those of piece 1, and so on. The derivative goes to the piece that is largest, the first of equals.
+    Each piece is a pre-activation with its own weights and bias. The columns of z hold piece 0 of all units, then piece
+    1 of all units, and so on. The derivative goes to the largest piece, or to the first of several equally large ones.
 
     Parameters
     ----------
     n_pieces : int, default=2
-        Linear pieces per unit, at least 2.
+        Number of linear pieces per unit, at least 2.
 
     References
     ----------
@@ -49,11 +49,11 @@ class Maxout(Activation):
             raise ValueError(f"n_pieces of maxout must be an integer, at least 2; got {self.n_pieces!r}.")
 
     def width(self, n_units: int) -> int:
-        """Return n_pieces n_units."""
+        """Return the number of pre-activations, n_pieces times n_units."""
         return self.n_pieces * n_units
 
     def distance_from_kinks(self, z: FloatArray) -> float:
-        """Return the smallest difference between the two largest pieces of a unit."""
+        """Return the smallest difference between the two largest pieces of any unit."""
         pieces = np.sort(z.reshape(len(z), self.n_pieces, -1), axis=1)
         return float(np.min(pieces[:, -1] - pieces[:, -2]))
 
@@ -71,7 +71,7 @@ class Maxout(Activation):
         xp = self.ops.xp
         for piece, piece_out in zip(self._pieces(units.z), self._pieces(out), strict=True):
             xp.multiply(delta, piece == units.a, out=piece_out)
-            delta -= piece_out  # given away: an equal piece gets nothing more
+            delta -= piece_out  # so that an equally large later piece gets nothing
 
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return the tangent of the largest piece."""

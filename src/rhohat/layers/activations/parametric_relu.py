@@ -1,4 +1,4 @@
-"""The ReLU whose slope below zero is learned, unit by unit."""
+"""The parametric ReLU, whose slope below zero is learned for each unit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["ParametricReLU"]
 
 @dataclass(frozen=True)
 class ParametricReLU(Activation):
-    """f(z) = z where z > 0, else s_j z, with a slope s_j that is learned for every unit j.
+    """The parametric ReLU: f(z) = z where z > 0, else s_j z, with a slope s_j that is learned for every unit j.
 
-    ∂f/∂s_j is min(z, 0). As the slope may become 0 or negative, z cannot be told from a; both are kept.
+    ∂f/∂s_j is min(z, 0). As a slope may become 0 or negative, z cannot be recovered from a, so both are kept.
 
     Parameters
     ----------
     initial_slope : float, default=0.25
-        Where every s_j starts.
+        Initial value of every s_j.
 
     References
     ----------
@@ -47,7 +47,7 @@ class ParametricReLU(Activation):
             raise ValueError(f"initial_slope must be finite; got {self.initial_slope}.")
 
     def n_parameters(self, n_units: int) -> int:
-        """Return n_units: a slope each."""
+        """Return the number of slopes, which is n_units."""
         return n_units
 
     def initial_parameters(self, n_units: int) -> FloatArray:
@@ -73,7 +73,7 @@ class ParametricReLU(Activation):
         xp.multiply(delta, self._derivative(units), out=out)
 
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
-        """Return f′(z) ∘ β + min(z, 0) v, v being the direction in the slopes."""
+        """Return f′(z) ∘ β + min(z, 0) v, where v is the direction in the slopes."""
         alpha = self._derivative(units) * beta
         if direction is not None:
             alpha += self.ops.xp.clip(units.z, None, 0) * direction
@@ -82,7 +82,10 @@ class ParametricReLU(Activation):
     def curvature(
         self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
-        """Return φ ∘ v where z ≤ 0, and add Σ_rows φ β there: ∂²f/∂z∂s is 1 where z ≤ 0 and 0 elsewhere."""
+        """Return φ ∘ v where z ≤ 0, else 0, and add Σ φ β over rows with z ≤ 0 to the gradient of the slopes.
+
+        This is because ∂²f/∂z∂s is 1 where z ≤ 0, and 0 elsewhere.
+        """
         mixed: FloatArray = phi * (units.z <= 0)
         gradient += self.ops.column_sums(mixed * beta)
         return self.ops.xp.zeros_like(mixed) if direction is None else mixed * direction
@@ -90,7 +93,7 @@ class ParametricReLU(Activation):
     def second_push_forward(
         self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
     ) -> FloatArray:
-        """Return β ∘ v where z ≤ 0."""
+        """Return β ∘ v where z ≤ 0, else 0."""
         bent: FloatArray = (units.z <= 0) * beta
         return self.ops.xp.zeros_like(bent) if direction is None else bent * direction
 

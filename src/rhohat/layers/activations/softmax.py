@@ -1,4 +1,4 @@
-"""Softmax: the units of a layer as probabilities."""
+"""The softmax, with which the activations of a layer are probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __all__ = ["Softmax"]
 
 @dataclass(frozen=True)
 class Softmax(Activation):
-    """a_k = exp(z_k) / Σ_j exp(z_j): the units of a layer as probabilities; ∂a_k/∂z_j = a_k (1[j=k] − a_j).
+    """The softmax: a_k = exp(z_k) / Σ_j exp(z_j), so that the activations of a layer are probabilities.
+
+    Its Jacobian is ∂a_k/∂z_j = a_k (1[j=k] − a_j).
 
     References
     ----------
@@ -33,15 +35,15 @@ class Softmax(Activation):
     monotonic: ClassVar[bool] = False  # a unit's activation falls with the pre-activations of the others
 
     def forward(self, units: Units) -> None:
-        """Overwrite z, which is a, with the softmax of each row."""
+        """Overwrite z, which is the same array as a, with the softmax of each row."""
         self.ops.softmax(units.z, units.z)
 
     def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
-        """Overwrite delta, which is out, with a ∘ (delta − Σ_k delta_k a_k)."""
+        """Overwrite delta, which is the same array as `out`, with a ∘ (delta − Σ_k delta_k a_k)."""
         self._multiply_by_jacobian(units.a, delta)
 
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
-        """Return a ∘ (β − Σ_k β_k a_k): the Jacobian is symmetric."""
+        """Return a ∘ (β − Σ_k β_k a_k), as for `pull_back`, because the Jacobian is symmetric."""
         alpha: FloatArray = beta + self.ops.xp.zeros_like(units.a)
         self._multiply_by_jacobian(units.a, alpha)
         return alpha
@@ -57,23 +59,26 @@ class Softmax(Activation):
     def second_push_forward(
         self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
     ) -> FloatArray:
-        """Return the derivative of a ∘ (β − Σ_k β_k a_k) along ζ, by which a changes by α."""
+        """Return the derivative of a ∘ (β − Σ_k β_k a_k) along ζ, where a changes by α = push_forward(ζ)."""
         alpha = self.push_forward(units, zeta, None)
         return self._turn(units.a, alpha, beta)
 
     def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
-        """Return the derivative of the pull-back of φ ∘ β − φ (Σ β a) − β (Σ φ a) along ζ, by which a changes by α."""
+        """Return the derivative along ζ of the pull-back of φ ∘ β − φ (Σ β a) − β (Σ φ a).
+
+        Here, a changes by α = push_forward(ζ).
+        """
         alpha = self.push_forward(units, zeta, None)
         changed = -phi * (beta * alpha).sum(1)[:, None] - beta * (phi * alpha).sum(1)[:, None]
         self._multiply_by_jacobian(units.a, changed)
         return changed + self._turn(units.a, alpha, self._bend(units.a, phi, beta))
 
     def _bend(self, a: FloatArray, phi: FloatArray, beta: FloatArray) -> FloatArray:
-        """Return ∂/∂a of φ · J β, J being the Jacobian."""
+        """Return the derivative of φ · J β by a, where J is the Jacobian."""
         return phi * beta - phi * (beta * a).sum(1)[:, None] - beta * (phi * a).sum(1)[:, None]
 
     def _turn(self, a: FloatArray, alpha: FloatArray, vector: FloatArray) -> FloatArray:
-        """Return the change of J times a vector, as a changes by α."""
+        """Return the derivative of J times a vector along α, the tangent of a."""
         return alpha * (vector - (a * vector).sum(1)[:, None]) - a * (alpha * vector).sum(1)[:, None]
 
     def _multiply_by_jacobian(self, a: FloatArray, delta: FloatArray) -> None:
