@@ -144,7 +144,7 @@ def test_a_seed_that_was_drawn_is_kept(name, X, tmp_path, monkeypatch):
         fit(set_callback(model, fail), X, checkpoint=tmp_path / "a")
     seed = Checkpoints(tmp_path / "a").newest()[0]["seed"]
     resumed = fit(model, X, checkpoint=Checkpoint(tmp_path / "a", resume=True))
-    for module in ("base", "regressor"):
+    for module in ("base", "feedforward_regressor"):
         monkeypatch.setattr(f"rhohat.estimators.{module}.seed_from", lambda given: seed if given is None else given)
     same_fit(resumed, fit(model, X))
 
