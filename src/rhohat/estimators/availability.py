@@ -37,7 +37,7 @@ class _Available:
 
 
 def works_in_mini_batches(estimator: Any) -> bool:
-    """Return True if the estimator's solver works in mini-batches, as `partial_fit` requires; else AttributeError."""
+    """Return True if the solver works in mini-batches, as `partial_fit` requires; otherwise raise AttributeError."""
     solver = getattr(estimator, "solver", None)  # a stack of autoencoders has no solver
     kind = SOLVERS.get(solver) if isinstance(solver, str) else solver
     if getattr(kind, "in_mini_batches", False):

@@ -214,7 +214,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
 
     @property
     def sparsity_target_(self) -> float | None:
-        """Target ρ, in (0, 1), for the mean activation of the units of the code; None if the estimator has no target."""
+        """Target ρ, in (0, 1), for the mean activation of the units of the code; None if there is no target."""
         hidden = self.code_layer_ - 1
         if self.code_layer_ == self.network_.n_layers:
             return None

@@ -218,7 +218,7 @@ class BaseFeedforward(BaseNetwork):
         """Return the activation of the output layer."""
 
     def targets_in_order(self, y: Any) -> Any:
-        """Return targets for the fitted network; if their columns have names, the columns are in the order of the fit."""
+        """Return targets for the fitted network; columns that have names are put into the order of the fit."""
         check_is_fitted(self)
         return with_columns_of_the_fit(y, getattr(self, "target_names_", None))
 
@@ -251,7 +251,7 @@ class BaseFeedforward(BaseNetwork):
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
     ) -> tuple[Any, NDArray[Any], FloatArray | None, FloatArray | None]:
-        """Return rows, targets, weights and tangents of the rows whose weight is above 0; weights and tangents may be None."""
+        """Return rows, targets, weights or None, and tangents or None, without the rows of weight 0."""
         directions: FloatArray | None = None
         if tangents is not None:
             check_in_memory(tangents, "tangents")
@@ -262,7 +262,7 @@ class BaseFeedforward(BaseNetwork):
         return rows, targets, weights, directions
 
     def _look_through(self, X: ArrayLike | RowSource, *, fitted: bool) -> None:
-        """Check the columns against those of an earlier fit, if any, and that the numbers of a row source are finite."""
+        """Compare the columns with those of an earlier fit, if any, and check that a row source is finite."""
         if fitted:
             self._validate(X)
         elif isinstance(X, RowSource):

@@ -57,8 +57,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     loss : {"squared_error", ...} or Loss, default="squared_error"
     noise_covariance : array-like of shape (n_targets, n_targets), "estimate" or None, default=None
         Covariance Σ of Gaussian noise in the targets, with which the loss is ½ (t − a)ᵀ Σ⁻¹ (t − a). "estimate" solves
-        with squared error, then sets Σ = 1/m Σ_i (t_i − a_i)(t_i − a_i)ᵀ and solves with Σ in turn until the
-        log-likelihood, with weight decay less the penalty, stops rising. None means the loss given as `loss`.
+        with squared error, then sets Σ = 1/m Σ_i (t_i − a_i)(t_i − a_i)ᵀ and solves with this Σ in turn, until the
+        log-likelihood stops rising; with weight decay, the weights maximise the log-likelihood less the penalty. None
+        means the loss that `loss` gives.
     max_covariance_updates : int, default=10
         Largest number of estimates of Σ.
     weight_decay : float, default=1e-4
