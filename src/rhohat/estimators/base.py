@@ -177,7 +177,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return self.network_.pack(self.coefs_, self.intercepts_, self.activation_parameters_)
 
     def maximal_inputs(self) -> FloatArray:
-        """Return the input of norm 1 that activates each unit of the code, or of the last hidden layer, most.
+        """Return, for each unit of the code or the last hidden layer, the input of norm 1 that activates it most.
 
         With one hidden layer this is x = w / ‖w‖, where w are the unit's weights. In deeper networks it is found by
         constrained ascent from several starts, in general a local maximum. An integer `random_state` seeds the starts,
@@ -289,7 +289,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
                     f" named {list(known)}, in this order."
                 )
             return check_rows(X) if all_rows else X
-        with np.errstate(invalid="ignore"), naming_columns(X=X):  # scikit-learn sums to find NaN
+        with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
             return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _weigh(self, X: FloatArray | RowSource, sample_weight: ArrayLike | None, *others: Any) -> tuple[Any, ...]:
@@ -715,7 +715,7 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
     if isinstance(X, RowSource):
         X.extent()
         return X
-    with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # scikit-learn sums to find NaN
+    with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # for scikit-learn's sum that detects NaN
         return as_float_rows(check_array(X, dtype="numeric", input_name=name))
 
 

@@ -238,7 +238,7 @@ class BaseFeedforward(BaseNetwork):
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         check_in_memory(y, "y")
         check_lengths(X, y)
-        with np.errstate(invalid="ignore"), naming_columns(X=X, y=y):  # scikit-learn sums to find NaN
+        with np.errstate(invalid="ignore"), naming_columns(X=X, y=y):  # for scikit-learn's sum that detects NaN
             if isinstance(X, RowSource):
                 return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
             rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric)
@@ -251,11 +251,11 @@ class BaseFeedforward(BaseNetwork):
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
     ) -> tuple[Any, NDArray[Any], FloatArray | None, FloatArray | None]:
-        """Return rows, targets, weights or None, and tangents or None, without the rows of weight 0."""
+        """Return rows, targets, weights (or None) and tangents (or None), without the rows of weight 0."""
         directions: FloatArray | None = None
         if tangents is not None:
             check_in_memory(tangents, "tangents")
-            with np.errstate(invalid="ignore"):  # scikit-learn sums to find NaN
+            with np.errstate(invalid="ignore"):  # for scikit-learn's sum that detects NaN
                 directions = check_array(tangents, dtype=X.dtype, ensure_2d=False, allow_nd=True, input_name="tangents")
             check_tangents(X, directions)
         rows, weights, targets, directions = self._weigh(X, sample_weight, targets, directions)

@@ -28,7 +28,7 @@ class ModelWriter(Protocol):
     arrays: dict[str, NDArray[Any]]
 
     def model(self, model: Any, prefix: str) -> dict[str, Any]:
-        """Return the description of an estimator that is a part of the described one."""
+        """Return the description of an estimator that is a part of the estimator being described."""
 
     def network(self, estimator: Any, prefix: str) -> dict[str, Any]:
         """Store the architecture, weights and training record of an estimator, and return their description."""
@@ -47,7 +47,7 @@ class ModelReader(Protocol):
         """Return an entry of a description, which must have this type."""
 
     def model(self, described: Any, prefix: str, kind: type[Any] = object) -> Any:
-        """Return an estimator that is a part of the restored one, and which must be of this kind."""
+        """Return an estimator that is a part of the estimator being restored, and which must be of this kind."""
 
     def network(self, estimator: Any, described: dict[str, Any], prefix: str) -> None:
         """Set the architecture, weights and training record of an estimator."""

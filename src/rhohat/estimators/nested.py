@@ -131,7 +131,7 @@ def _with_changes(known: dict[str, Any], changes: Mapping[str, Any], name: str) 
 
 
 def _is_part(value: Any) -> bool:
-    """Return whether a value is one of rhohat's parts, or a dataclass instance like them."""
+    """Return whether a value is an instance of a dataclass, as rhohat's parts are."""
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 

@@ -102,7 +102,9 @@ class Checkpoints:
         self._damaged.clear()
 
     def lock(self) -> None:
-        """Lock the folder against other fits until `unlock`, if the system and the file system support locks.
+        """Lock the folder against other fits, if the operating system and the file system support locks.
+
+        The lock is held until `unlock` is called or the process ends.
 
         Raises
         ------
