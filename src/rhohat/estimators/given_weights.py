@@ -88,7 +88,7 @@ class GivenWeights:
         return network.pack(self._coefs, self._intercepts, own).astype(dtype)
 
     def _tie(self) -> None:
-        """Set the decoder's weights to the transposed encoder's weights, or check that given ones are equal to these."""
+        """Set the decoder's weights to the encoder's transposed weights, or check that given ones equal these."""
         encoder = self._coefs[: len(self._intercepts) // 2]
         tied = [*encoder, *(W.T for W in reversed(encoder))]
         if len(self._coefs) > len(encoder) and not (
