@@ -1,4 +1,4 @@
-"""What all autoencoders share: encoding, decoding, the cost, and what a unit looks for."""
+"""The base class of all autoencoders: fitting, encoding, decoding, and the cost."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ from rhohat.terms.penalties import KLSparsity, Penalty, WeightDecay
 
 __all__ = ["BaseAutoencoder"]
 
-_CONSTANT = 1e-3  # of the largest magnitude: codes that vary by no more tell nothing
-_FEWEST_ROWS = 20  # that are looked at for that
-_FEWEST_ITERATIONS = 20  # after which one may say so of a fit that has not converged
+_CONSTANT = 1e-3  # fraction of the largest magnitude: codes that vary by no more count as constant
+_FEWEST_ROWS = 20  # fewest rows on which codes are checked for being constant
+_FEWEST_ITERATIONS = 20  # fewest iterations after which a fit that has not converged is checked
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
-    """An autoencoder as a scikit-learn transformer.
+    """Base class of all autoencoders, which are scikit-learn transformers.
 
-    A subclass has the constructor, and says how large the encoder's layers are. What it does not let a user choose is
-    as it stands here.
+    A subclass defines the constructor and the sizes of the encoder's layers. Parameters that a subclass does not have
+    keep the values of this class.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -98,7 +98,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     @abstractmethod
     def _encoder_sizes(self) -> tuple[int, ...]:
-        """Return the units of each layer of the encoder, the last of which is the code."""
+        """Return the number of units in each layer of the encoder, the last of which is the code."""
 
     def fit(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the weights from rows.
@@ -108,8 +108,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0: every mean over rows is weighted, ρ̂ too. None means 1. A row of
-            weight 0 is as if it were not there, except that its numbers must be finite.
+            How often each row counts, at least 0. Every mean over rows is weighted, including ρ̂. None means 1. A row
+            of weight 0 has no effect, but its numbers must be finite.
 
         Returns
         -------
@@ -119,9 +119,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ------
         ValueError
             If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers with at
-            least one row; the output activation cannot reach X, or is not that of the loss; KL sparsity is asked of
-            unbounded units; weights are to be tied that cannot be; sample weights are negative, all 0, or not one for
-            each row in memory; or `warm_start` meets parameters of other shapes.
+            least one row; the output activation cannot reach X or contradicts the loss; KL sparsity is combined with
+            unbounded units; weights cannot be tied; sample weights are negative, all 0, or not an array in memory with
+            one number per row; or `warm_start` meets parameters of other shapes.
         """
         self._validate_params()
         X = self._open(X, held=True)
@@ -138,17 +138,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     @available_where(works_in_mini_batches)
     def partial_fit(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
+        """Train for one more epoch on rows; available with solvers that work in mini-batches.
 
-        The solver's state, such as Adam's moments, goes on from call to call; a schedule or early stopping does not.
-        `mean_activation_` becomes that of these rows. An interrupted call leaves everything as it was.
+        The solver's state, such as Adam's moments, is kept from call to call; schedules and early stopping are not
+        applied. `mean_activation_` is set from these rows. An interrupted call changes nothing.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0. A mini-batch is as heavy as its rows are together.
+            How often each row counts, at least 0. The weight of a mini-batch is the sum of the weights of its rows.
 
         Returns
         -------
@@ -165,29 +165,29 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return self
 
     def transform(self, X: ArrayLike | RowSource, out: FloatArray | None = None) -> FloatArray:
-        """Return the activations of the code, the hidden layer in the middle.
+        """Return the activations of the code, which is the hidden layer in the middle.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         out : array of shape (n_samples, n_components), default=None
-            Where they go, C-ordered: float32 for float32 rows, else float64. A memory map will do. None allocates.
+            Array for the result, C-ordered: float32 for float32 rows, else float64. A memory map is allowed.
 
         Returns
         -------
         array of shape (n_samples, n_components)
-            `out`, where it was given; in the container that `set_output` asked for, if any.
+            `out` if it was given; in the container that was chosen with `set_output`, if any.
 
         Raises
         ------
         ValueError
-            If X has another number of columns, or `out` another shape, dtype or order, or shares memory with X.
+            If X has the wrong number of columns; `out` has the wrong shape, dtype or order, or shares memory with X.
         """
         check_is_fitted(self)
         return self._forward(self._validate_for_use(X), 0, self.code_layer_, out)
 
     def inverse_transform(self, H: ArrayLike | RowSource) -> FloatArray:
-        """Return the rows that activations of the code stand for: the decoder alone.
+        """Return the rows that the decoder makes of activations of the code.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Raises
         ------
         ValueError
-            If H has another number of columns.
+            If H does not have one column for each unit of the code.
         """
         check_is_fitted(self)
         opened = self._open(H)
@@ -213,29 +213,29 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return self._forward(codes, self.code_layer_, self.network_.n_layers)
 
     def reconstruct(self, X: ArrayLike | RowSource, out: FloatArray | None = None) -> FloatArray:
-        """Return what the autoencoder makes of rows: encoded, then decoded.
+        """Return the reconstruction of rows, which are encoded and then decoded.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         out : array of shape (n_samples, n_features), default=None
-            As for `transform`.
+            Array for the result; see `transform`.
 
         Returns
         -------
         array of shape (n_samples, n_features)
-            `out`, where it was given.
+            `out` if it was given.
 
         Raises
         ------
         ValueError
-            As for `transform`.
+            In the same cases as `transform`.
         """
         check_is_fitted(self)
         return self._forward(self._validate_for_use(X), 0, self.network_.n_layers, out)
 
     def predict(self, X: ArrayLike | RowSource) -> FloatArray:
-        """Return `reconstruct(X)`; the name that scikit-learn's tools ask for."""
+        """Return `reconstruct(X)`, under the name that scikit-learn's tools expect."""
         return self.reconstruct(X)
 
     def score(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> float:
@@ -253,14 +253,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Returns
         -------
         float
-            Where X has no variance at all: 1 for a perfect reconstruction, else 0.
+            The explained fraction. If X has no variance at all: 1 for a perfect reconstruction, else 0.
         """
         check_is_fitted(self)
         rows = open_rows(self._validate_for_use(X))
         rows, weights = rows_that_count(rows, check_sample_weight(sample_weight, rows, np.float64))
-        largest = max(abs(bound) for bound in rows.extent()) or 1.0  # no sum overflows in units of it
-        unit = math.ldexp(1.0, -excess_exponent(largest))  # nor a norm in units of the inverse of this
-        first = rows.read(0, 1)[0].astype(np.float64)  # about which the mean of equal rows is exact
+        largest = max(abs(bound) for bound in rows.extent()) or 1.0  # in units of this number, no sum overflows
+        unit = math.ldexp(1.0, -excess_exponent(largest))  # multiplied by this, no norm overflows
+        first = rows.read(0, 1)[0].astype(np.float64)  # relative to it, the mean of equal rows is exact
         total = np.zeros(rows.shape[1])
         for one in rows.map_blocks(partial(_sum_rows, first, largest, weights)):
             total += one
@@ -269,7 +269,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         residual = deviation = size = 0.0
         for some in rows.map_blocks(partial(_norms, unit, mean, weights, reconstruct)):
             residual, deviation, size = map(math.hypot, (residual, deviation, size), some)
-        # The mean of equal numbers is off by a rounding, so a variance of nothing seldom is 0 exactly.
+        # The mean of equal numbers has a rounding error, so the variance of a constant is seldom exactly 0.
         rounding = 4 * float(np.finfo(rows.dtype).eps) * size
         if deviation <= rounding:
             return float(residual <= rounding)
@@ -279,11 +279,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def objective(
         self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None
     ) -> Objective:
-        """Return the function that `fit` minimises on these rows, for study: θ → (J, ∇J).
+        """Return the function θ → (J, ∇J) that `fit` minimises on these rows, for inspection.
 
-        It needs no fit. After one it has the fitted network, and the weights of the penalties as the parameters say
-        now. θ is [weights, biases], flat; see `Objective` for its methods. With a corruption, the rows are corrupted
-        as the first of a fit's corruptions would be, where `random_state` is an integer.
+        No fit is needed. After a fit, the function has the fitted network, and the penalties have the weights that the
+        parameters have now. θ is the flat vector [weights, biases]; see `Objective` for the methods. With a corruption,
+        the rows are corrupted like the first time in a fit, provided that `random_state` is an integer.
 
         Parameters
         ----------
@@ -317,9 +317,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return self._objective_of(self._make_problem(rows, network, weights))
 
     def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
-        """Return θ at which a fit to these rows starts: initial weights and biases, flat, as `objective` takes them.
+        """Return the θ at which a fit to these rows starts: initial weights and biases as a flat vector.
 
-        It needs no fit. With `warm_start` after one, it is that of the fitted network.
+        No fit is needed. With `warm_start` after a fit, it is the θ of the fitted network.
 
         Parameters
         ----------
@@ -329,8 +329,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Returns
         -------
         array of shape (n_parameters,), float64
-            That of `fit` to the last bit where `random_state` is an integer; else it is drawn with the seed 0. A
-            warm-up on some of the rows, see `FullBatchSolver`, leads on from here.
+            Start of `fit` to the last bit if `random_state` is an integer; otherwise drawn with the seed 0. A warm-up
+            on some of the rows, see `FullBatchSolver`, starts here as well.
 
         Examples
         --------
@@ -347,7 +347,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def cost(
         self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None
     ) -> tuple[float, dict[str, float]]:
-        """Return J of the fitted network on these rows, and its terms.
+        """Return the cost J of the fitted network on these rows, and the terms of J.
 
         Parameters
         ----------
@@ -359,16 +359,16 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Returns
         -------
         value : float
-            J.
+            The cost J.
         terms : dict of str to float
-            The loss, summed over features, mean over samples, and every penalty that has a weight, by name; they add up
-            to J.
+            By name, the loss (summed over features, averaged over samples) and every penalty whose weight is not 0.
+            They add up to J.
         """
         check_is_fitted(self)
         return self.objective(X, sample_weight=sample_weight).cost(self.theta_)
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> Any:
-        """Return the activations of layer `stop` for those of layer `start`; of a Dask array, another one."""
+        """Return the activations of layer `stop` for those of layer `start`; a Dask array for a Dask array."""
         if not isinstance(X, DaskRows):
             return super()._forward(X, start, stop, out)
         if out is not None:
@@ -378,13 +378,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def _forward_rows(
         self, X: FloatArray | RowSource, start: int, stop: int
     ) -> Callable[[FloatArray, int], FloatArray]:
-        """Return what makes activations of layer `stop` out of those of layer `start`, in another process too."""
+        """Return a function, usable in other processes, from activations of layer `start` to those of layer `stop`."""
         n_jobs = 1 if isinstance(X, RowSource) and X.edges is not None else self.n_jobs
         return partial(_pass_rows, self.network_, self.theta_, start, stop, n_jobs)
 
     @property
     def components_(self) -> FloatArray:
-        """Weights of the first layer, transposed: one row per unit, or per linear piece of one."""
+        """Weights of the first layer, transposed: one row per unit, or per linear piece of a maxout unit."""
         return self.coefs_[0].T
 
     @property
@@ -398,7 +398,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     @property
     def code_layer_(self) -> int:
-        """The layer in the middle, whose activations `transform` returns."""
+        """Number of the layer in the middle, whose activations `transform` returns."""
         return self.network_.n_layers // 2
 
     def __sklearn_tags__(self) -> Tags:
@@ -407,19 +407,19 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return tags
 
     def _check_before_fit(self, n_features: int) -> None:
-        """Raise what a fit to so many features would raise before work, so far as that does not depend on the rows."""
+        """Raise the errors that a fit to `n_features` features would raise whatever its rows are."""
         self._all_callbacks()
         self._validate_params()
         ThreadEngine(self.n_jobs)
-        self._fit()  # says what cannot be, before anything is trained
-        row = np.full((1, n_features), 1 / n_features)  # one that any loss takes
+        self._fit()  # raises an error for impossible settings before anything is trained
+        row = np.full((1, n_features), 1 / n_features)  # a row that every loss accepts
         check_solver(self._make_problem(row, self._choose_network(row, continues=False)), as_solver(self.solver))
 
     def _choose_network(self, X: FloatArray | RowSource, continues: bool) -> Network:
-        """Return the architecture for X, having checked that the output can reach X."""
+        """Return the architecture of the network for X, after checking that the output can reach X."""
         low, high = X.extent() if isinstance(X, RowSource) else (float(X.min()), float(X.max()))
         contained = as_loss(self.loss).contains
-        rounding = 4 * float(np.finfo(X.dtype).eps)  # which scaling may carry rows beyond the ends
+        rounding = 4 * float(np.finfo(X.dtype).eps)  # by this much, scaled rows may exceed the bounds
         output: Activation
         if self.output_activation != "auto":
             output = as_activation(self.output_activation)
@@ -447,7 +447,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return network
 
     def _sizes_of(self, given: GivenWeights) -> dict[str, Any]:
-        """Return the parameter that says how large the layers of the encoder are."""
+        """Return the parameter that holds the sizes of the encoder's layers, with its value."""
         if len(given.layer_sizes) % 2:
             raise ValueError(
                 f"coefs must have as many matrices for the decoder as for the encoder; got {len(given.layer_sizes)}."
@@ -463,11 +463,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return {"n_components": sizes[0]}
 
     def _network_of(self, given: GivenWeights) -> Network:
-        """Return the architecture of a fit to rows in [0, 1]."""
+        """Return the architecture that a fit to rows in [0, 1] would have."""
         return self._choose_network(np.zeros((1, given.layer_sizes[0])), continues=False)
 
     def _hidden_activations(self, n_layers: int) -> list[Activation]:
-        """Return the activations of the encoder's layers, which those of the decoder mirror."""
+        """Return the activations of the encoder's layers, which the decoder mirrors."""
         return as_activations(self.activation, n_layers)
 
     def _make_problem(
@@ -486,7 +486,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return [*self._own_penalties(), *self._extra_penalties()]
 
     def _own_penalties(self) -> list[Penalty]:
-        """Return the penalties that parameters ask for; those without a parameter are left out."""
+        """Return the penalties that have a parameter of their own, such as weight decay and sparsity."""
         penalties: list[Penalty] = [WeightDecay(self.weight_decay)]
         if self.sparsity is not None:
             layers = None if self.sparsity_layers is None else tuple(self.sparsity_layers)
@@ -496,14 +496,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return penalties
 
     def _measure_mean_activation(self, problem: Problem) -> None:
-        """Set the mean activation of the code on clean rows, by their weights."""
-        engine = self.engine if isinstance(problem.X, RowSource) else None  # rows in memory would have to be sent
+        """Set `mean_activation_` to the weighted mean activation of the code over uncorrupted rows."""
+        engine = self.engine if isinstance(problem.X, RowSource) else None  # rows in memory are not sent to the cluster
         clean = Problem(self.network_, problem.X, sample_weight=problem.sample_weight)
         objective = make_objective(clean, engine or ThreadEngine(self.n_jobs))
         self.mean_activation_ = objective.mean_activations(self.theta_)[self.code_layer_ - 1]
 
     def _warn_of_constant_codes(self, X: FloatArray | RowSource) -> None:
-        """Warn where rows that differ from one another have, as far as some of them tell, one and the same code."""
+        """Warn if a sample of rows that differ from one another all have the same code."""
         if self.n_iter_ < (1 if self.solver_status_ == "converged" else _FEWEST_ITERATIONS):
             return  # weights that have hardly moved may be small
         some = some_rows(X)
@@ -521,7 +521,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
 
 def _is_constant(rows: FloatArray) -> bool:
-    """Return whether no column varies by more than a thousandth of the largest magnitude."""
+    """Return whether no column of rows varies by more than a thousandth of the largest magnitude."""
     with np.errstate(over="ignore"):
         spread = rows.max(axis=0) - rows.min(axis=0)
     return bool(spread.max() <= _CONSTANT * np.abs(rows).max())
@@ -530,7 +530,7 @@ def _is_constant(rows: FloatArray) -> bool:
 def _pass_rows(
     network: Network, theta: FloatArray, start: int, stop: int, n_jobs: int | None, rows: FloatArray, _: int
 ) -> FloatArray:
-    """Return the activations of layer `stop` for those of layer `start`."""
+    """Return the activations of layer `stop` for rows of activations of layer `start`, in a network with these θ."""
     if len(rows) == 0:
         return np.empty((0, network.layer_sizes[stop]), rows.dtype)
     if not np.isfinite(rows).all():
@@ -542,7 +542,7 @@ def _pass_rows(
 
 
 def _sum_rows(origin: FloatArray, unit: float, weights: FloatArray | None, rows: FloatArray, first: int) -> FloatArray:
-    """Return the sum of rows about an origin, in units of a number, each times its weight."""
+    """Return the sum over rows of weight · (row − origin) / unit."""
     scaled = rows / np.float64(unit) - origin / unit
     total: FloatArray = scaled.sum(axis=0) if weights is None else weights[first : first + len(rows)] @ scaled
     return total
@@ -556,9 +556,9 @@ def _norms(
     rows: FloatArray,
     first: int,
 ) -> tuple[float, float, float]:
-    """Return the norms of what is left of rows, of the rows about their mean, and of the rows, by their weights.
+    """Return the weighted norms of the reconstruction errors, of the rows minus their mean, and of the rows.
 
-    Rows and reconstructions are multiplied by a unit, in which the mean is given.
+    Rows and reconstructions are multiplied by `unit`; the mean is given multiplied already.
     """
     wide = rows * np.float64(unit)
     arrays = [wide - reconstruct(rows, first) * np.float64(unit), wide - mean, wide]

@@ -1,4 +1,4 @@
-"""Methods that only some objects of a class have, and what those say that do not."""
+"""Methods that only some objects of a class have, and the errors that the other objects raise."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def available_where(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
-    """Make a method one that only some estimators of a class have; others raise the AttributeError of the check.
+    """Make a method available only on estimators that pass a check; others raise the AttributeError of the check.
 
-    scikit-learn's `available_if` raises one that hides the reason.
+    scikit-learn's `available_if` raises an AttributeError that hides the reason.
     """
     return lambda method: _Available(method, check)  # type: ignore[return-value]
 
 
 class _Available:
-    """A method, with what checks whether an object has it."""
+    """A method together with the check of whether an object has it."""
 
     def __init__(self, method: Callable[..., Any], check: Callable[[Any], bool]) -> None:
         self._method, self._check = method, check
@@ -37,8 +37,8 @@ class _Available:
 
 
 def works_in_mini_batches(estimator: Any) -> bool:
-    """Return whether the estimator's solver works in mini-batches, so that `partial_fit` makes sense."""
-    solver = getattr(estimator, "solver", None)  # a stack of autoencoders has none
+    """Return True if the solver works in mini-batches, as `partial_fit` requires; otherwise raise AttributeError."""
+    solver = getattr(estimator, "solver", None)  # a stack of autoencoders has no solver
     kind = SOLVERS.get(solver) if isinstance(solver, str) else solver
     if getattr(kind, "in_mini_batches", False):
         return True

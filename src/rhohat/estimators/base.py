@@ -1,4 +1,4 @@
-"""What all estimators share: the training parameters, fitting, and passing rows through a fitted network."""
+"""The base class of all estimators: training parameters, fitting, and passing rows through a fitted network."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ __all__ = [
 
 
 class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
-    """A network that a solver trains. The parameters are those of training; see any estimator.
+    """Base class of all estimators: a network that a solver trains. Every estimator documents the training parameters.
 
     Attributes
     ----------
     command_line_name : str or None
-        What ``rhohat train --estimator`` calls it; None where it cannot be trained there.
+        Name of the estimator in ``rhohat train --estimator``; None if the command line cannot train it.
     learns_from_targets : bool
         Whether `fit` needs y.
     """
@@ -130,62 +130,63 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     solver_status_: str
     solver_message_: str
     memory_plan_: MemoryPlan
-    #: Whether this one is trained as a part of another estimator's fit.
+    #: Whether this estimator is trained as a part of another estimator's fit.
     _is_part: bool = False
-    #: What `partial_fit` goes on from.
+    #: Seed, solver state and θ from which the next call of `partial_fit` continues.
     _seed: int
     _solver_state: MiniBatchState
     _solver_theta: FloatArray
 
     def _validate_params(self) -> None:
-        """Raise where a parameter is out of its range."""
+        """Raise an error if a parameter is out of its range."""
         super()._validate_params()
         if self.memory_limit is not None:
             as_bytes(self.memory_limit)
         as_checkpoint(self.checkpoint)
-        solver = getattr(self, "solver", None)  # a stack has none of its own
+        solver = getattr(self, "solver", None)  # a stack has no solver of its own
         if self.engine is not None and solver is not None and as_solver(solver).in_mini_batches:
             raise ValueError(
                 f"solver={solver!r} works in mini-batches, which are too small to be shared by the workers of a"
                 " cluster; use a solver that sees all rows at once, such as 'lbfgs', or engine=None."
             )
 
-    #: What `_describe_learned` returns.
+    #: Keys of the dict that `_describe_learned` returns.
     _keys_of_learned: ClassVar[tuple[str, ...]] = ("network", "training", "partial_fit")
 
     def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
-        """Return, for a model file, what the estimator has learned; subclasses add what they alone have."""
+        """Return a description of what the estimator has learned, for a model file; subclasses add their own items."""
         return file.network(self, prefix)
 
     def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
-        """Set what the estimator had learned; the inverse of `_describe_learned`."""
+        """Restore what the estimator had learned from a model file; the inverse of `_describe_learned`."""
         file.network(self, described, prefix)
         self._check_architecture(self.network_)
         self.n_features_in_ = self.network_.layer_sizes[0]
 
     def _check_architecture(self, network: Network) -> None:
-        """Raise ValueError where a network from a file is none that this kind of estimator has."""
+        """Raise ValueError if a network from a file has an architecture that this kind of estimator cannot have."""
 
     def _store(self, arguments: dict[str, Any]) -> None:
-        """Set every argument of the constructor, given as its locals(), as an attribute: all that it has to do."""
+        """Set every argument of the constructor, given as the constructor's locals(), as an attribute."""
         for name in self._get_param_names():
             setattr(self, name, arguments[name])
 
     @property
     def theta_(self) -> FloatArray:
-        """All parameters as one flat vector."""
+        """All parameters of the network as one flat vector."""
         return self.network_.pack(self.coefs_, self.intercepts_, self.activation_parameters_)
 
     def maximal_inputs(self) -> FloatArray:
-        """Return the input of norm 1 that activates each unit most: of the code, or of the last hidden layer.
+        """Return, for each unit of the code or the last hidden layer, the input of norm 1 that activates it most.
 
-        With one hidden layer this is x = w / ‖w‖, w being the unit's weights. Deeper, it is found by constrained ascent
-        from several starts, seeded by an integer `random_state`, else by 0: a local maximum, in general.
+        With one hidden layer this is x = w / ‖w‖, where w are the unit's weights. In deeper networks it is found by
+        constrained ascent from several starts, in general a local maximum. An integer `random_state` seeds the starts,
+        otherwise the seed is 0.
 
         Returns
         -------
         array of shape (n_units, n_features)
-            A unit of a first layer whose weights are all zero gets zeros.
+            Zeros for a unit of a first layer whose weights are all zero.
 
         References
         ----------
@@ -199,7 +200,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
             inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw)
             return inputs.astype(self.coefs_[0].dtype)
         weights = self.coefs_[0].T
-        # In units of a power of two for each unit, so that no square overflows or vanishes.
+        # Each unit's weights are scaled by a power of two, so that no square overflows or underflows to zero.
         weights = np.ldexp(weights, -np.frexp(np.abs(weights).max(axis=1, keepdims=True))[1])
         norms = np.linalg.norm(weights.astype(np.float64), axis=1, keepdims=True)
         unit = np.zeros_like(weights)
@@ -209,11 +210,11 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     @property
     @abstractmethod
     def code_layer_(self) -> int:
-        """The layer whose activations are the features learned: the code, or the last hidden layer; 1 is the first."""
+        """Number of the layer of learned features, counted from 1: the code, or the last hidden layer."""
 
     @property
     def sparsity_target_(self) -> float | None:
-        """ρ, the mean activation that the units of the code are held to, in (0, 1); None where there is none."""
+        """Target ρ, in (0, 1), for the mean activation of the units of the code; None if there is no target."""
         hidden = self.code_layer_ - 1
         if self.code_layer_ == self.network_.n_layers:
             return None
@@ -225,20 +226,20 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return None
 
     def _penalties_on_code(self) -> list[Penalty]:
-        """Return the penalties among which one may hold the units of the code to a mean activation."""
+        """Return the penalties in which `sparsity_target_` looks for a target for the units of the code."""
         return self._extra_penalties()
 
     def fitted_parts(self) -> list[tuple[str, BaseNetwork]]:
-        """Return what the fit consisted of, in order: the name of each part, and the fitted estimator that it made.
+        """Return the parts of the fit in order: the name of each part, and the estimator that was fitted in it.
 
-        The layers of a stack are "layer 0" and so on; on top of them come "softmax" and "fine-tuning", which is the
-        estimator itself. Any other estimator is one part, with the name "".
+        The layers of a stack are named "layer 0" and so on. In a stacked classifier they are followed by "softmax"
+        and "fine-tuning", which is the estimator itself. Any other estimator is a single part with the name "".
         """
         check_is_fitted(self)
         return [("", self)]
 
     def codes(self, rows: FloatArray | RowSource) -> FloatArray:
-        """Return the activations of the layer `code_layer_`, whose units are the features learned.
+        """Return the activations of the layer `code_layer_`, whose units are the learned features.
 
         Parameters
         ----------
@@ -253,7 +254,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
 
     @property
     def partial_fit_state(self) -> PartialFitState | None:
-        """What `partial_fit` goes on from; None where it has not been called."""
+        """State from which the next call of `partial_fit` continues; None if it has not been called."""
         if not hasattr(self, "_solver_state"):
             return None
         return PartialFitState(self._seed, self._solver_theta, self._solver_state)
@@ -266,13 +267,13 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
             self._seed, self._solver_theta, self._solver_state = state
 
     def _integer_seed(self) -> int:
-        """Return `random_state` where it is an integer, else 0: for draws that must not advance a generator."""
+        """Return `random_state` if it is an integer, else 0; used for draws that must not advance a generator."""
         return int(self.random_state) if isinstance(self.random_state, Integral) else 0
 
     def _validate(self, X: ArrayLike | RowSource, *, all_rows: bool = True) -> Any:
-        """Return rows like those of the fit as floats, or raise what scikit-learn raises for bad input.
+        """Return rows with the columns of the fit as floats, or raise the errors of scikit-learn for bad input.
 
-        A row source is returned as it is. Unless `all_rows` is False, it is read once to see that its numbers are
+        A row source is returned unchanged. Unless `all_rows` is False, it is read once to check that its numbers are
         finite.
         """
         if isinstance(X, RowSource):
@@ -288,13 +289,13 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
                     f" named {list(known)}, in this order."
                 )
             return check_rows(X) if all_rows else X
-        with np.errstate(invalid="ignore"), naming_columns(X=X):  # of the sum by which scikit-learn sees NaN
+        with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
             return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _weigh(self, X: FloatArray | RowSource, sample_weight: ArrayLike | None, *others: Any) -> tuple[Any, ...]:
-        """Return rows, their weights in the dtype of the rows, and what else belongs to them, without rows of weight 0.
+        """Return rows, their weights in the dtype of the rows, and other arrays per row, without rows of weight 0.
 
-        Where memory is limited, rows in memory are not copied for that, but read block by block.
+        If memory is limited, rows in memory are read block by block instead of being copied.
         """
         weights = check_sample_weight(sample_weight, X, X.dtype)
         if self.memory_limit is not None and weights is not None and not weights.all():
@@ -302,10 +303,10 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return rows_that_count(X, weights, *others)
 
     def _open(self, X: Any, *, held: bool = False) -> Any:
-        """Return rows of a Dask array as a row source, held on the cluster if there is one.
+        """Return the rows of a Dask array as a row source; with `held`, they are kept on the cluster if there is one.
 
-        An array that would have to be converted to be computed on is read block by block where memory is limited. All
-        other rows are returned as they are.
+        If `held` and memory is limited, an array that would have to be converted is read block by block. All other rows
+        are returned unchanged.
         """
         if is_dask_array(X) or (held and self.memory_limit is not None and _must_be_converted(X)):
             X = open_rows(X)
@@ -317,7 +318,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return X
 
     def _remember_columns(self, X: ArrayLike | RowSource, *, reset: bool) -> None:
-        """Set `n_features_in_` and the names of the columns, or check them."""
+        """Set `n_features_in_` and the names of the columns if `reset`; otherwise check them."""
         if not isinstance(X, RowSource):
             validate_data(self, X, skip_check_array=True, reset=reset)
             if reset:
@@ -326,7 +327,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
             remember_columns(self, X)
 
     def _was_interrupted(self) -> bool:
-        """Return whether the last fit was ended by Ctrl-C, and left its last iterate."""
+        """Return whether Ctrl-C ended the last fit and the last iterate was kept."""
         return getattr(self, "solver_status_", None) == "interrupted"
 
     def _continues(self) -> bool:
@@ -334,7 +335,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return bool(self.warm_start) and hasattr(self, "coefs_")
 
     def _check_unchanged(self, network: Network) -> None:
-        """Raise ValueError where fitted parameters are to be trained further as another network's."""
+        """Raise ValueError if a fit that continues an earlier one would change the architecture of the network."""
         if network != self.network_:
             raise ValueError(
                 f"the fit continues a network of layer sizes {self.network_.layer_sizes} and activations"
@@ -350,7 +351,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return penalties
 
     def _fit(self, solver: Solver | None = None, **changed: Any) -> Fit:
-        """Return how the parameters ask for a fit, with some things changed."""
+        """Return the `Fit` that the parameters describe, with some of its settings replaced."""
         how: dict[str, Any] = {
             "max_iter": self.max_iter,
             "tol": self.tol,
@@ -363,16 +364,16 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return Fit(as_solver(self.solver) if solver is None else solver, **{**how, **changed})
 
     def _journals(self) -> Journals:
-        """Return where the parameters ask a fit to keep its journal."""
+        """Return the `Journals` that the parameters describe: where a fit keeps its journal."""
         checkpoint = as_checkpoint(self.checkpoint)
         return Journals(checkpoint, None if checkpoint is None else describe_estimator(self), self._is_part)
 
     def _keep_seed(self, rows: Mapping[str, Any]) -> int:
-        """Return the seed of a fit that consists of several, see `Journals.keep_seed`."""
+        """Return the seed of a fit that consists of several fits; see `Journals.keep_seed`."""
         return self._journals().keep_seed(rows, lambda: seed_from(self.random_state))
 
     def _start(self, network: Network, theta: FloatArray | None = None, seed: int | None = None, **how: Any) -> Start:
-        """Return where a fit starts: at θ, or where it is drawn; the seed is that given, or one by `random_state`."""
+        """Return the start of a fit: at θ, or at drawn weights if θ is None. `random_state` gives a missing seed."""
         return Start(
             theta,
             draw_theta=partial(self._draw_theta, network),
@@ -390,18 +391,18 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         continues: bool,
         also: Mapping[str, Any] | None = None,
     ) -> SolverResult:
-        """Train the network, and take the result over as fitted attributes.
+        """Train the network, and set the fitted attributes from the result.
 
         Parameters
         ----------
         problem : Problem
         X : array-like
-            The rows as the user gave them, for their column names.
+            Rows as the user gave them, from which the column names are taken.
         start : Start
         continues : bool
-            Whether the fit goes on from an earlier one, whose columns are remembered.
+            Whether the fit continues an earlier one, whose columns are remembered.
         also : mapping, default=None
-            What else to set as attributes, together with those.
+            Further attributes that are set together with the fitted ones.
         """
 
         def take_over(result: SolverResult, memory: MemoryPlan) -> None:
@@ -413,7 +414,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
                 take_over(self._with_advice(result), memory)
 
         result, memory = self._fit().run(problem, start, keep)
-        take_over(result, memory)  # only now: a fit that fails leaves an earlier one as it was
+        take_over(result, memory)  # only now, so that a fit that fails leaves the estimator unchanged
         return result
 
     def _with_advice(self, result: SolverResult) -> SolverResult:
@@ -424,7 +425,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return replace(result, message=f"{result.message} {how}")
 
     def _train_an_epoch(self, problem: Problem, X: ArrayLike | RowSource) -> None:
-        """Train the network for one epoch from where it is, the solver's state included."""
+        """Train the network for one epoch from its current parameters and solver state."""
         solver = as_solver(self.solver)
         assert isinstance(solver, MiniBatchSolver)
         fitted, begun = hasattr(self, "coefs_"), hasattr(self, "_solver_state")
@@ -437,7 +438,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
             )
         start = self.theta_ if fitted else self._draw_theta(problem.network, seed)
         if begun and np.array_equal(self._solver_theta.astype(start.dtype), start):
-            start = self._solver_theta  # float32 rows round what is kept as fitted attributes
+            start = self._solver_theta  # with float32 rows, the fitted attributes are rounded
         solver = replace(solver, schedule="constant", early_stopping=False)
         fit = self._fit(solver, max_iter=1, tol=0.0, cluster=None)
         result = fit.run_epoch(problem, start.astype(np.float64), seed, state)
@@ -448,7 +449,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         if failed:
             warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
             if fitted:
-                return  # as it was before this call, the solver's state too
+                return  # everything stays as before this call, the solver's state included
         record, range_before = (self._record(), getattr(self, "training_range_", None)) if fitted else (None, None)
         self._take_over(problem, result)
         if range_before is not None:
@@ -459,7 +460,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
             self._prepend(record)
 
     def _compared_with_calls_before(self, result: SolverResult, solver: MiniBatchSolver) -> SolverResult:
-        """Return the result of an epoch, as diverged if its cost is out of all proportion to those before."""
+        """Return the result of an epoch, marked as diverged if its cost is far above that of the earlier calls."""
         costs = [cost for cost in self.loss_curve_ if np.isfinite(cost)]
         if not costs or not has_risen(result.value, min(costs), costs[0], HOPELESS_ON_OTHER_ROWS):
             return result
@@ -481,10 +482,10 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         )
 
     def _prepend(self, record: _Record) -> None:
-        """Put the record of an earlier solve before that of the last one."""
+        """Put the record of an earlier solve before the record of the last solve."""
         loss_curve, terms_curve, validation_curve, n_iter, n_evaluations, warm_up_evaluations = record
         names = [*terms_curve, *(name for name in self.terms_curve_ if name not in terms_curve)]
-        without = [0.0] * len(loss_curve), [0.0] * len(self.loss_curve_)  # of a term that J did not have
+        without = [0.0] * len(loss_curve), [0.0] * len(self.loss_curve_)  # for a term that J did not have
         self.terms_curve_ = {
             name: [*terms_curve.get(name, without[0]), *self.terms_curve_.get(name, without[1])] for name in names
         }
@@ -492,7 +493,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         self.validation_curve_ = [*validation_curve, *self.validation_curve_]
         self.n_iter_ += n_iter
         self.n_evaluations_ += n_evaluations
-        self.warm_up_evaluations_ = warm_up_evaluations  # a solve that goes on from another has none
+        self.warm_up_evaluations_ = warm_up_evaluations  # a solve that continues another has no warm-up
 
     @classmethod
     def from_weights(
@@ -503,32 +504,33 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         activation_parameters: Sequence[ArrayLike | None] | None = None,
         **parameters: Any,
     ) -> Self:
-        """Return a fitted estimator that has these weights, from another program or a paper.
+        """Return a fitted estimator with given weights, for example from another program or a paper.
 
-        It can do all that one can after a fit. Its record is that of no iteration, and its status "given".
+        It can do everything that an estimator can do after a fit. Its record has no iterations, and its status is
+        "given".
 
         Parameters
         ----------
         coefs : sequence of arrays of shape (s_l, s_{l+1})
-            Weights, layer by layer; transposed, where they come from who writes W x. With tied weights, those of the
-            encoder will do.
+            Weights, layer by layer. Transpose them if the source multiplies from the left, as in W x. With tied
+            weights, the weights of the encoder are enough.
         intercepts : sequence of arrays of shape (s_{l+1},)
             Biases, layer by layer.
         activation_parameters : sequence of arrays or None, default=None
-            What the activations have learned, layer by layer; None for those that learn nothing.
+            Learned parameters of the activations, layer by layer; None for a layer whose activation has none.
         **parameters : object
-            Those of the constructor. The sizes of layers follow from the weights. An output activation that is "auto"
-            is the one that the loss contains, else that of a fit to rows in [0, 1].
+            Parameters of the constructor. The sizes of the layers follow from the weights. The output activation "auto"
+            means the one that the loss contains, else the one of a fit to rows in [0, 1].
 
         Returns
         -------
         fitted estimator
-            float32 where all arrays are, else float64.
+            In float32 if all arrays are float32, else in float64.
 
         Raises
         ------
         ValueError
-            If the arrays are not of such shapes or not finite, or a parameter contradicts them.
+            If the arrays do not have these shapes or are not finite, or a parameter contradicts them.
         """
         estimator = cls(**parameters)
         given = GivenWeights(
@@ -551,26 +553,26 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
 
     @abstractmethod
     def _sizes_of(self, given: GivenWeights) -> dict[str, Any]:
-        """Return the parameters that follow from the shapes of given weights, or raise ValueError."""
+        """Return the parameters that follow from the shapes of the given weights, or raise ValueError."""
 
     @abstractmethod
     def _network_of(self, given: GivenWeights) -> Network:
-        """Return the architecture that given weights are to have."""
+        """Return the architecture of the network that gets the given weights."""
 
     def _build_network(
         self, layer_sizes: Sequence[int], activations: Sequence[Activation], tied: bool = False
     ) -> Network:
-        """Return the architecture of a fit: dense layers, unless a subclass puts others in their place."""
+        """Return the architecture of a fit, which has dense layers unless a subclass overrides this method."""
         return dense_network(layer_sizes, activations, tied)
 
     def _start_of(self, problem: Problem) -> FloatArray:
-        """Return θ at which a fit to a problem starts."""
+        """Return the vector θ at which a fit to a problem starts."""
         if self._continues():
             return self.theta_.astype(np.float64)
         return self._draw_theta(problem.network, self._integer_seed())
 
     def _objective_of(self, problem: Problem) -> Objective:
-        """Return the objective of a problem, for study."""
+        """Return the objective of a problem, for use outside a fit."""
         cache_bytes = 2**30 if self.memory_limit is None else min(2**30, as_bytes(self.memory_limit) // 2)
         engine = self.engine or ThreadEngine(self.n_jobs)
         return make_objective(corrupt(problem, self._integer_seed(), epoch=0), engine, cache_bytes)
@@ -590,7 +592,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return callbacks
 
     def _take_over(self, problem: Problem, result: SolverResult, also: Mapping[str, Any] | None = None) -> None:
-        """Set the fitted attributes."""
+        """Set the fitted attributes from the result of a solver."""
         self.network_ = problem.network
         self._note_data(problem.X)
         parameters = problem.network.unpack(result.theta.astype(problem.X.dtype))
@@ -604,31 +606,32 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         self.__dict__.update(also or {})
 
     def _validate_for_use(self, X: ArrayLike | RowSource) -> Any:
-        """Return rows to be passed through the fitted network; warn where they are on another scale than its own."""
+        """Return rows ready for the fitted network; warn if their scale differs from that of the training rows."""
         rows = self._validate(self._open(X), all_rows=False)
         warn_of_other_scale(self, rows, stacklevel=4)
         return rows
 
     def _note_data(self, X: FloatArray | RowSource) -> None:
-        """Set what is remembered of the rows of a fit."""
+        """Set the number, the ranges and the name of the rows of a fit as attributes."""
         self.n_samples_fit_ = X.shape[0]
         self.training_range_ = range_of_features(X)
         self.data_name_ = X.short_name if isinstance(X, RowSource) else None
 
     def forward_pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:
-        """Return what computes the activations of layer `stop` for those of layer `start`, some rows at a time.
+        """Return an object that computes activations of layer `stop` from those of layer `start`, block by block.
 
         Parameters
         ----------
         X : array or RowSource of shape (n_samples, n_units)
-            The activations of layer `start`, as floats in the dtype of the arithmetic; 0 is the input.
+            Activations of layer `start`, as floats in the dtype of the arithmetic.
         start, stop : int
+            Numbers of the layers; 0 is the input.
         """
         check_is_fitted(self)
         return ForwardPass(self.network_, self.theta_, X, start, stop, ThreadEngine(self.n_jobs))
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
-        """Return the activations of layer `stop` for those of layer `start`, all at once."""
+        """Return the activations of layer `stop` for those of layer `start`, for all rows at once."""
         forward = self.forward_pass(X, start, stop)
         shape, dtype = forward.shape, X.dtype
         if out is None:
@@ -642,20 +645,21 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
 
 
 def _must_be_converted(X: Any) -> bool:
-    """Return whether rows are an array of numbers of which computing would take a copy."""
+    """Return whether rows are a numeric array that must be copied and converted before computing with it."""
     if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.size and X.dtype.kind in "biuf"):
         return False
     return not (X.dtype in (np.float32, np.float64) and X.flags.c_contiguous)
 
 
 class PartialFitState(NamedTuple):
-    """What `partial_fit` goes on from.
+    """State from which the next call of `partial_fit` continues.
 
     Attributes
     ----------
     seed : int
+        Seed that the first call drew.
     theta : array of shape (n_parameters,)
-        In full precision.
+        Parameters of the network in full precision.
     solver : MiniBatchState
     """
 
@@ -665,7 +669,7 @@ class PartialFitState(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """How a solve went."""
+    """Record of the iterations and evaluations of a solve."""
 
     loss_curve: list[float]
     terms_curve: dict[str, list[float]]
@@ -676,7 +680,7 @@ class _Record(NamedTuple):
 
 
 def as_activations(activation: str | Activation | Sequence[str | Activation], n_layers: int) -> list[Activation]:
-    """Return an activation for each of so many hidden layers, given one for all or one for each."""
+    """Return a list of one activation per hidden layer, given one for all layers or one for each layer."""
     if isinstance(activation, str | Activation):
         return [as_activation(activation)] * n_layers
     if len(activation) != n_layers:
@@ -688,13 +692,13 @@ def as_activations(activation: str | Activation | Sequence[str | Activation], n_
 
 
 def warn_unless_converged(result: SolverResult) -> None:
-    """Warn of a result that is not as intended, once a fit has set all its attributes; called by `fit` itself."""
+    """Warn if a solver did not succeed; called directly by `fit`, after all fitted attributes are set."""
     if not result.success:
         warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
 
 
 def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
-    """Raise ValueError where y has another length than X; what has no length is for others to refuse."""
+    """Raise ValueError if X and y have different lengths; objects without a length are refused by later checks."""
     try:
         n_rows, n_targets = _num_samples(X), _num_samples(y)
     except TypeError:
@@ -704,19 +708,19 @@ def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
 
 
 def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
-    """Return rows of any width as floats, or raise what scikit-learn raises for bad input.
+    """Return rows with any number of columns as floats, or raise the errors of scikit-learn for bad input.
 
-    A row source is read once to see that its numbers are finite, and returned as it is.
+    A row source is read once to check that its numbers are finite, and returned unchanged.
     """
     if isinstance(X, RowSource):
         X.extent()
         return X
-    with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # of the sum by which scikit-learn sees NaN
+    with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # for scikit-learn's sum that detects NaN
         return as_float_rows(check_array(X, dtype="numeric", input_name=name))
 
 
 def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:
-    """Return `hidden_layer_sizes` as a tuple of at least so many integers, or raise ValueError."""
+    """Return `hidden_layer_sizes` as a tuple of at least `smallest` integers, or raise ValueError."""
     sizes = tuple(hidden_layer_sizes) if np.iterable(hidden_layer_sizes) else (hidden_layer_sizes,)
     if len(sizes) < smallest or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(

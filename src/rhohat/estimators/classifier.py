@@ -1,4 +1,4 @@
-"""The feedforward classifier: a network of any depth, with a softmax or other output units."""
+"""The base class of all classifiers: a network of any depth, with softmax or other output units."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ __all__ = ["BaseClassifier"]
 
 
 class BaseClassifier(ClassifierMixin, BaseFeedforward):
-    """A network that maps rows to classes.
+    """Base class of all classifiers: a network that maps rows to classes.
 
-    A subclass has the constructor. What it does not let a user choose is as it stands here.
+    A subclass defines the constructor. Parameters that a subclass does not have keep the values of this class.
     """
 
     output_activation: str | Activation = "auto"
@@ -70,10 +70,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         y : array-like of shape (n_samples,)
             Class labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0. A row of weight 0 is as if it were not there, except that its numbers
-            must be finite: a class that only such rows have is not learned.
+            How often each row counts, at least 0. A row of weight 0 has no effect, but its numbers must be finite. A
+            class that only such rows have is not learned.
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
-            Directions in which the outputs should not change, with `tangent_weight`: see `rhohat.image_tangents`.
+            Directions in which the outputs should not change, used with `tangent_weight`; see `rhohat.image_tangents`.
 
         Returns
         -------
@@ -82,9 +82,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers; y has another
-            length, is no vector of class labels or has one class only; weights or tangents have another shape; one of
-            these three is a row source; or `warm_start` meets other classes or parameters of other shapes.
+            If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers; y has the
+            wrong length, is not a vector of class labels or has only one class; weights or tangents have the wrong
+            shape; y, weights or tangents are a row source; or `warm_start` meets other classes or parameters of other
+            shapes.
         """
         self._validate_params()
         X = self._open(X, held=True)
@@ -120,14 +121,14 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
     ) -> Self:
-        """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
+        """Train for one more epoch on rows and their classes; available with solvers that work in mini-batches.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever occur; needed in the first call, unless y has them all.
+            All classes that will ever occur; required in the first call, unless y contains all of them.
         sample_weight : array-like of shape (n_samples,), default=None
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
 
@@ -138,7 +139,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            As `fit` does; or if y has a class that is not among those of the first call.
+            In the same cases as `fit`; or if y has a class that was not among the classes of the first call.
         """
         self._validate_params()
         X = self._open(X)
@@ -165,7 +166,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return self
 
     def predict(self, X: ArrayLike | RowSource) -> NDArray[np.generic]:
-        """Return the class whose output unit is most active on each row.
+        """Return the predicted class of each row, which is the class of its most active output unit.
 
         Parameters
         ----------
@@ -179,10 +180,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return self.predict_rows(self._validate_for_use(X))
 
     def predict_proba(self, X: ArrayLike | RowSource) -> FloatArray:
-        """Return the probability of each class.
+        """Return the probability of each class for each row.
 
-        Softmax outputs are probabilities. Others are mapped from their range to [0, 1] and divided by their sum; a
-        single output unit gives the probability of the second class.
+        Softmax outputs are probabilities. Other outputs are mapped from their range to [0, 1] and divided by their sum;
+        a single output unit gives the probability of the second class.
 
         Parameters
         ----------
@@ -204,7 +205,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return np.where(total > 0, outputs / np.where(total > 0, total, 1), 1 / outputs.shape[1]).astype(outputs.dtype)
 
     def predict_log_proba(self, X: ArrayLike | RowSource) -> FloatArray:
-        """Return the logarithm of `predict_proba`.
+        """Return the logarithms of the probabilities that `predict_proba` returns.
 
         Parameters
         ----------
@@ -233,12 +234,12 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            If the labels in y are texts and the classes numbers, or the reverse.
+            If the labels in y are strings and the classes are numbers, or the reverse.
 
         Warns
         -----
         UserWarning
-            If labels in y are no class of the fit, and count as wrong.
+            If labels in y are not among the classes of the fit; they count as wrong.
         """
         check_is_fitted(self)
         y, weights = self.targets_in_order(y), check_sample_weight(sample_weight, X, np.float64)
@@ -247,7 +248,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return float(super().score(X, y, weights))
 
     def predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:
-        """Return what is predicted for rows of floats, in the dtype of the arithmetic."""
+        """Return the predicted classes of rows that are floats in the dtype of the arithmetic and already validated."""
         check_is_fitted(self)
         return self.classes_[self._class_numbers(X)]
 
@@ -261,16 +262,16 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         activation_parameters: Sequence[ArrayLike | None] | None = None,
         **parameters: Any,
     ) -> Self:
-        """Return a fitted classifier that has these weights, from another program or a paper.
+        """Return a fitted classifier with given weights, for example from another program or a paper.
 
         Parameters
         ----------
         coefs, intercepts
-            As for `SparseAutoencoder.from_weights`.
+            See `SparseAutoencoder.from_weights`.
         classes : array-like of shape (n_classes,), default=None
-            The labels, sorted, that the output units stand for, in their order. None: the numbers from 0 on.
+            Class labels, sorted, in the order of the output units. None means the numbers from 0 on.
         activation_parameters, **parameters
-            As for `SparseAutoencoder.from_weights`; the output activation is as in a fit.
+            See `SparseAutoencoder.from_weights`; the output activation is chosen as in a fit.
 
         Returns
         -------
@@ -279,7 +280,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            As there; or if classes are not sorted, or not as many as the output units are for.
+            In the same cases as `SparseAutoencoder.from_weights`; or if the classes are not sorted, or their number
+            does not fit the number of output units.
         """
         classifier = super().from_weights(coefs, intercepts, activation_parameters=activation_parameters, **parameters)
         n_classes = max(classifier.n_outputs_, 2)
@@ -299,7 +301,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return classifier
 
     def _class_numbers(self, X: FloatArray | RowSource) -> NDArray[np.intp]:
-        """Return which class is predicted for each row; outputs are kept of some rows at a time."""
+        """Return the index of the predicted class of each row; only the outputs of some rows are held at a time."""
         middle = np.mean(_target_range(self.network_.activations[-1]))
         numbers = np.empty(X.shape[0], np.intp)
         for rows, outputs in self.forward_pass(X, 0, self.network_.n_layers).in_order():
@@ -314,7 +316,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         continues: bool,
         also: dict[str, Any],
     ) -> SolverResult:
-        """Train, and set the fitted attributes, with those given."""
+        """Train the network, and set the fitted attributes together with those in `also`."""
         start = self._start(problem.network, self.theta_ if continues else None)
         return self._train(problem, X, start, continues=continues, also=also)
 
@@ -372,7 +374,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return replace(problem, network=self.network_) if fitted else problem
 
     def _output(self) -> Activation:
-        """Return the output activation; "auto" is the one that the loss contains, else softmax."""
+        """Return the output activation; "auto" means the one that the loss contains, else softmax."""
         if self.output_activation != "auto":
             return as_activation(self.output_activation)
         return as_activation("softmax" if self.loss == "auto" else as_loss(self.loss).contains or "softmax")
@@ -384,10 +386,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
 
 def _first_class(n_classes: int, output: Activation) -> int:
-    """Return which class the first output unit stands for: the second one, where one unit tells two classes apart."""
+    """Return the index of the first output unit's class: 1 where a single unit tells two classes apart, else 0."""
     return int(n_classes == 2 and output.name != "softmax")
 
 
 def _target_range(output: Activation) -> tuple[float, float]:
-    """Return the targets for "is not this class" and "is": -1 and +1 for tanh units, else 0 and 1."""
+    """Return the targets for "not this class" and "this class": -1 and +1 for tanh units, else 0 and 1."""
     return (-1.0, 1.0) if output.bounds == (-1.0, 1.0) else (0.0, 1.0)

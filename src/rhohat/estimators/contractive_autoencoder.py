@@ -1,4 +1,4 @@
-"""The contractive autoencoder: its code changes little when the input does."""
+"""The contractive autoencoder, whose code changes little when the input changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["ContractiveAutoencoder"]
 
 @document
 class ContractiveAutoencoder(BaseAutoencoder):
-    """Contractive autoencoder: learns a code from which the input can be rebuilt, and that changes little around it.
+    """Contractive autoencoder: learns a code that changes little around each input and from which it can be rebuilt.
 
     Minimises, with h = f(x W1 + b1) and x̂ = g(h W2 + b2),
 
@@ -33,14 +33,14 @@ class ContractiveAutoencoder(BaseAutoencoder):
     n_components : int, default=100
         Number of hidden units.
     contraction_weight : float, default=0.1
-        γ, at least 0.
+        γ, the weight of the contraction penalty, at least 0.
     {network}
     {output}
     weight_decay : float, default=0.0
-        λ, at least 0.
+        λ, the weight of the weight decay, at least 0.
     tied_weights : bool, default=True
-        Whether the decoder uses the transposed weights of the encoder. Untied, a small
-        encoder and a large decoder would contract for nothing.
+        Whether the decoder uses the transposed weights of the encoder. With untied weights, a small encoder and a large
+        decoder would lower the penalty without making the code more robust.
     {penalties}
     {training}
 

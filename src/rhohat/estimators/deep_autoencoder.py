@@ -1,4 +1,4 @@
-"""The deep autoencoder: several layers of encoder, mirrored by the decoder, trained as one."""
+"""The deep autoencoder: an encoder of several layers and a decoder that mirrors it, trained together."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class DeepAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(100, 30)
-        Units of each layer of the encoder; the last is the code, which `transform` returns.
+        Number of units in each layer of the encoder; the last layer is the code, which `transform` returns.
     {network}
-        A sequence gives one for each layer of the encoder.
+        A sequence gives one activation for each layer of the encoder.
     {output}
     sparsity : float, default=0.05
-        ρ, the mean activation that hidden units are held to, in (0, 1).
+        ρ, the target for the mean activation of each hidden unit, in (0, 1).
     sparsity_weight : float, default=0.0
-        β, at least 0.
+        β, the weight of the sparsity penalty, at least 0.
     sparsity_layers : sequence of int, default=None
-        The hidden layers that are held to it, 0 being the first; None means all, those of the decoder among them.
+        Numbers of the hidden layers that have the sparsity penalty, from 0. None means all, including the decoder's.
     weight_decay : float, default=1e-4
-        λ, at least 0.
+        λ, the weight of the weight decay, at least 0.
     tied_weights : bool, default=False
         Whether the decoder uses the transposed weights of the encoder.
     corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
-        What is done to the input, the target staying clean.
+        Corruption of the input; the target stays clean.
     {corruption}
     {penalties}
     {training}

@@ -1,4 +1,4 @@
-"""The denoising autoencoder: it sees corrupted rows, and has to give the clean ones back."""
+"""The denoising autoencoder, which learns to reconstruct clean rows from corrupted ones."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class DenoisingAutoencoder(BaseAutoencoder):
     n_components : int, default=100
         Number of hidden units.
     corruption : {"masking", "gaussian", "salt_and_pepper"} or Corruption, default="masking"
-        What is done to the input. An object carries settings: ``MaskingNoise(q=0.5)``.
+        Corruption of the input. An object holds settings: ``MaskingNoise(q=0.5)``.
     {corruption}
     {network}
     {output}
     weight_decay : float, default=0.0
-        λ, at least 0.
+        λ, the weight of the weight decay, at least 0.
     tied_weights : bool, default=True
         Whether the decoder uses the transposed weights of the encoder.
     {penalties}
@@ -54,8 +54,8 @@ class DenoisingAutoencoder(BaseAutoencoder):
 
     Notes
     -----
-    `transform` and `reconstruct` do not corrupt. The corruption of a row is determined by the seed, the epoch and the
-    row's number, whatever the solver, the blocks and the number of threads.
+    `transform` and `reconstruct` do not corrupt the rows. The corruption of a row depends on the seed, the epoch and
+    the row's number only, not on the solver, the blocks of rows or the number of threads.
 
     References
     ----------

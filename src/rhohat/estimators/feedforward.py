@@ -1,4 +1,4 @@
-"""What classifiers and regressors share: a network from rows to targets."""
+"""The base class of classifiers and regressors: a network that maps rows to targets."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ __all__ = ["BaseFeedforward"]
 
 
 class BaseFeedforward(BaseNetwork):
-    """A network that maps rows to targets.
+    """Base class of classifiers and regressors: a network that maps rows to targets.
 
-    A subclass has the constructor, and says what the targets and the output are.
+    A subclass defines the constructor, the targets and the output activation.
     """
 
     learns_from_targets: ClassVar[bool] = True
@@ -66,7 +66,7 @@ class BaseFeedforward(BaseNetwork):
 
     def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
         super()._restore_learned(file, described, prefix)
-        self.target_names_ = None  # as in files of earlier versions
+        self.target_names_ = None  # files of earlier versions have no names
         if "target_names" in described:
             names = file.get(described, "target_names", list)
             if not all(isinstance(name, str) for name in names):
@@ -76,7 +76,7 @@ class BaseFeedforward(BaseNetwork):
             self.target_names_ = tuple(names)
 
     def _n_targets(self) -> int:
-        """Return how many columns are predicted."""
+        """Return the number of target columns that are predicted."""
         return self.n_outputs_
 
     def objective(
@@ -86,21 +86,21 @@ class BaseFeedforward(BaseNetwork):
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
     ) -> Objective:
-        """Return the function that `fit` minimises on these rows and targets, for study: θ → (J, ∇J).
+        """Return the function θ → (J, ∇J) that `fit` minimises on these rows and targets, for inspection.
 
-        It needs no fit. After one it has the fitted network, and the weights of the penalties as the parameters say
-        now. θ is [weights, biases], flat; see `Objective` for its methods. With a corruption, the rows are corrupted
-        as the first of a fit's corruptions would be, where `random_state` is an integer.
+        No fit is needed. After a fit, the function has the fitted network, and the penalties have the weights that the
+        parameters have now. θ is the flat vector [weights, biases]; see `Objective` for the methods. With a corruption,
+        the rows are corrupted like the first time in a fit, provided that `random_state` is an integer.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            As for `fit`. After a fit, of the classes, or with as many targets, as those of the fit.
+            Targets as for `fit`. After a fit, they must have classes of that fit, or as many columns as in that fit.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts, at least 0.
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
-            Needed with `tangent_weight`.
+            Directions in which the outputs should not change; required if `tangent_weight` is above 0.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class BaseFeedforward(BaseNetwork):
         Raises
         ------
         ValueError
-            As `fit` does.
+            In the same cases as `fit`.
 
         See Also
         --------
@@ -128,9 +128,9 @@ class BaseFeedforward(BaseNetwork):
         return self._objective_of(self._problem_of(X, y, sample_weight, tangents, fitted=hasattr(self, "coefs_")))
 
     def initial_theta(self, X: ArrayLike | RowSource, y: ArrayLike) -> FloatArray:
-        """Return θ at which a fit to these rows and targets starts, flat, as `objective` takes it.
+        """Return the θ at which a fit to these rows and targets starts: initial weights and biases as a flat vector.
 
-        It needs no fit. With `warm_start` after one, it is that of the fitted network.
+        No fit is needed. With `warm_start` after a fit, it is the θ of the fitted network.
 
         Parameters
         ----------
@@ -140,13 +140,13 @@ class BaseFeedforward(BaseNetwork):
         Returns
         -------
         array of shape (n_parameters,), float64
-            That of `fit` to the last bit where `random_state` is an integer; else it is drawn with the seed 0. A
-            warm-up on some of the rows, see `FullBatchSolver`, leads on from here.
+            Start of `fit` to the last bit if `random_state` is an integer; otherwise drawn with the seed 0. A warm-up
+            on some of the rows, see `FullBatchSolver`, starts here as well.
         """
         self._validate_params()
         X = self._open(X)
         shape = X.shape if isinstance(X, RowSource) else np.shape(X)
-        # θ does not depend on tangents, but a problem with a penalty on them is none without.
+        # θ does not depend on tangents, but a problem with a penalty on tangents cannot be made without them.
         tangents = np.zeros((shape[0], 1, *shape[1:])) if self.needs_tangents else None
         return self._start_of(self._problem_of(X, y, None, tangents, fitted=self._continues()))
 
@@ -157,7 +157,7 @@ class BaseFeedforward(BaseNetwork):
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
     ) -> tuple[float, dict[str, float]]:
-        """Return J of the fitted network on these rows and targets, and its terms.
+        """Return the cost J of the fitted network on these rows and targets, and the terms of J.
 
         Parameters
         ----------
@@ -167,17 +167,17 @@ class BaseFeedforward(BaseNetwork):
         Returns
         -------
         value : float
-            J.
+            The cost J.
         terms : dict of str to float
-            The loss, summed over outputs, mean over samples, and every penalty that has a weight, by name; they add up
-            to J.
+            By name, the loss (summed over outputs, averaged over samples) and every penalty whose weight is not 0.
+            They add up to J.
         """
         check_is_fitted(self)
         return self.objective(X, y, sample_weight, tangents).cost(self.theta_)
 
     @property
     def needs_tangents(self) -> bool:
-        """Whether J looks at directions that are given for every row."""
+        """Whether J has a penalty that needs tangents, the directions that are given for every row."""
         penalties = [TangentPropagation(self.tangent_weight), *self._extra_penalties()]
         return any(isinstance(p, JacobianPenalty) and p.needs_tangents and p.weight > 0 for p in penalties)
 
@@ -191,10 +191,10 @@ class BaseFeedforward(BaseNetwork):
         *,
         fitted: bool,
     ) -> Problem:
-        """Return what is to be minimised: for the fitted network, or for that of a fit to come."""
+        """Return the problem to minimise, for the fitted network or for the network of a new fit."""
 
     def _sizes_of(self, given: GivenWeights) -> dict[str, Any]:
-        """Return the sizes of the hidden layers, where there may be some."""
+        """Return the parameter `hidden_layer_sizes` with its value, if the estimator has this parameter."""
         sizes = given.layer_sizes[1:]
         if "hidden_layer_sizes" in self._get_param_names():
             return {"hidden_layer_sizes": sizes}
@@ -203,7 +203,7 @@ class BaseFeedforward(BaseNetwork):
         return {}
 
     def _network_of(self, given: GivenWeights) -> Network:
-        """Return the architecture with as many outputs as there are biases for."""
+        """Return the architecture whose number of outputs follows from the number of output biases."""
         sizes, hidden = self._hidden_layers()
         output = self._output()
         n_outputs, rest = divmod(given.width, output.width(1))
@@ -215,30 +215,30 @@ class BaseFeedforward(BaseNetwork):
 
     @abstractmethod
     def _output(self) -> Activation:
-        """Return the activation of the output."""
+        """Return the activation of the output layer."""
 
     def targets_in_order(self, y: Any) -> Any:
-        """Return targets for the fitted network, with their columns in the order of the fit, where they have names."""
+        """Return targets for the fitted network; columns that have names are put into the order of the fit."""
         check_is_fitted(self)
         return with_columns_of_the_fit(y, getattr(self, "target_names_", None))
 
     def _names_of_targets(self, y: Any, X: ArrayLike | RowSource, *, fitted: bool) -> tuple[str, ...] | None:
-        """Return the names of the targets: those of an earlier fit, if there was one that knew them, else their own."""
+        """Return the target names that an earlier fit stored, if any, else the names that `y` or `X` carries."""
         known = getattr(self, "target_names_", None) if fitted else None
         return known or names_of_targets(y, X)
 
     def _check_rows_and_targets(
         self, X: ArrayLike | RowSource, y: ArrayLike, *, y_numeric: bool = False
     ) -> tuple[Any, NDArray[Any]]:
-        """Return rows as floats and targets, or raise what scikit-learn raises for bad ones.
+        """Return rows as floats, and targets, or raise the errors of scikit-learn for bad input.
 
-        A row source is returned as it is; what is in it is for `_look_through`.
+        A row source is returned unchanged; `_look_through` checks its numbers.
         """
         if y is None:
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         check_in_memory(y, "y")
         check_lengths(X, y)
-        with np.errstate(invalid="ignore"), naming_columns(X=X, y=y):  # of the sums by which scikit-learn sees NaN
+        with np.errstate(invalid="ignore"), naming_columns(X=X, y=y):  # for scikit-learn's sum that detects NaN
             if isinstance(X, RowSource):
                 return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
             rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric)
@@ -251,18 +251,18 @@ class BaseFeedforward(BaseNetwork):
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
     ) -> tuple[Any, NDArray[Any], FloatArray | None, FloatArray | None]:
-        """Return rows, targets, weights and tangents, each for the rows of a weight above 0, or None."""
+        """Return rows, targets, weights (or None) and tangents (or None), without the rows of weight 0."""
         directions: FloatArray | None = None
         if tangents is not None:
             check_in_memory(tangents, "tangents")
-            with np.errstate(invalid="ignore"):  # of the sum by which scikit-learn sees that numbers are finite
+            with np.errstate(invalid="ignore"):  # for scikit-learn's sum that detects NaN
                 directions = check_array(tangents, dtype=X.dtype, ensure_2d=False, allow_nd=True, input_name="tangents")
             check_tangents(X, directions)
         rows, weights, targets, directions = self._weigh(X, sample_weight, targets, directions)
         return rows, targets, weights, directions
 
     def _look_through(self, X: ArrayLike | RowSource, *, fitted: bool) -> None:
-        """Compare the columns with those of a fit, if there was one; read a row source, to see that it is finite."""
+        """Compare the columns with those of an earlier fit, if any, and check that a row source is finite."""
         if fitted:
             self._validate(X)
         elif isinstance(X, RowSource):
@@ -278,7 +278,7 @@ class BaseFeedforward(BaseNetwork):
         tangents: FloatArray | None,
         continues: bool,
     ) -> Problem:
-        """Return what is to be minimised over rows and targets of shape (n_samples, n_outputs)."""
+        """Return the problem to minimise over rows and targets of shape (n_samples, n_outputs)."""
         sizes, hidden = self._hidden_layers()
         network = self._build_network((X.shape[1], *sizes, targets.shape[1]), (*hidden, output))
         if continues:
@@ -298,7 +298,7 @@ class BaseFeedforward(BaseNetwork):
         )
 
     def _weight_decay(self) -> WeightDecay:
-        """Return what weights cost."""
+        """Return the weight decay penalty."""
         return WeightDecay(self.weight_decay)
 
     def _hidden_layers(self) -> tuple[tuple[int, ...], list[Activation]]:
@@ -308,7 +308,7 @@ class BaseFeedforward(BaseNetwork):
 
     @property
     def code_layer_(self) -> int:
-        """The last hidden layer; the output where there is none."""
+        """Number of the last hidden layer; of the output layer if there are no hidden layers."""
         return max(self.network_.n_layers - 1, 1)
 
     @property

@@ -22,7 +22,7 @@ __all__ = ["FeedforwardClassifier"]
 
 @document
 class FeedforwardClassifier(BaseClassifier):
-    """Feedforward network that classifies: hidden layers of any number, trained by backpropagation.
+    """Feedforward network for classification, with any number of hidden layers, trained by backpropagation.
 
     Minimises, with a_i the outputs and t_i the targets of row i,
 
@@ -31,21 +31,22 @@ class FeedforwardClassifier(BaseClassifier):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(100,)
-        Units of each hidden layer; () for none.
+        Number of units in each hidden layer; () for no hidden layers.
     {network}
-        A sequence gives one for each hidden layer.
+        A sequence gives one activation for each hidden layer.
     output_activation : {"auto", "softmax", "sigmoid", "tanh", ...} or Activation, default="auto"
-        With softmax there is a unit for each class. With others likewise, but for two classes there is one unit.
-        Targets are 0 and 1; for tanh units −1 and +1. "auto": the one that the loss contains, else softmax.
+        Activation of the output units. There is one unit for each class; with activations other than softmax, two
+        classes have a single unit. Targets are 0 and 1, for tanh units −1 and +1. "auto" means the activation that the
+        loss contains, else softmax.
     loss : {"auto", "softmax_cross_entropy", "binary_cross_entropy", "squared_error", ...} or Loss, default="auto"
-        "auto": cross-entropy for a softmax output, else squared error. `LabelNoiseCrossEntropy(epsilon)`, with sigmoid
-        output units, expects a fraction ε of the labels to be wrong.
+        "auto" means cross-entropy for a softmax output, else squared error. `LabelNoiseCrossEntropy(epsilon)`, with
+        sigmoid output units, assumes that a fraction ε of the labels is wrong.
     weight_decay : float, default=1e-4
-        λ, at least 0.
+        λ, the weight of the weight decay, at least 0.
     tangent_weight : float, default=0.0
-        τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
+        τ, the weight of the penalty on changes of the outputs along the tangents that are given to `fit`, at least 0.
     penalties : sequence of Penalty, or a single one, default=()
-        What else is added to J.
+        Further penalties that are added to J.
     {noise}
     {training}
 

@@ -1,4 +1,4 @@
-"""The feedforward regressor: a network of any depth from rows to one or several numbers."""
+"""The feedforward regressor: a network of any depth that predicts one or several numbers per row."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from rhohat.terms.penalties import Penalty
 
 __all__ = ["FeedforwardRegressor"]
 
-_SMALLEST_GAIN = 1e-6  # of the log-likelihood, relative, for which Σ is estimated once more
+_SMALLEST_GAIN = 1e-6  # relative rise of the log-likelihood above which Σ is estimated once more
 
 
 @document
 class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
-    """Feedforward network that predicts one or several numbers.
+    """Feedforward network for regression, which predicts one or several numbers per row.
 
     Minimises, with a_i the outputs and t_i the targets of row i,
 
@@ -48,35 +48,36 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(100,)
-        Units of each hidden layer; () for none.
+        Number of units in each hidden layer; () for no hidden layers.
     {network}
-        A sequence gives one for each hidden layer.
+        A sequence gives one activation for each hidden layer.
     output_activation : {"identity", "sigmoid", "tanh", ...} or Activation, default="identity"
-        Where the output has two bounds, targets are mapped linearly into the middle 80 % of its range, each output by
-        itself, and predictions back. Else they stay as they are, and also for softmax and for cross-entropies.
+        If it has two bounds, each target is mapped linearly into the middle 80 % of the output's range, and predictions
+        are mapped back. Targets are not mapped for other activations, for softmax and for cross-entropies.
     loss : {"squared_error", ...} or Loss, default="squared_error"
     noise_covariance : array-like of shape (n_targets, n_targets), "estimate" or None, default=None
-        Σ, the covariance of Gaussian noise in the targets: the loss is ½ (t − a)ᵀ Σ⁻¹ (t − a) then. "estimate": Σ = 1/m
-        Σ_i (t_i − a_i)(t_i − a_i)ᵀ after a first solve by squared error, then solve and estimate in turn until the
-        log-likelihood stops rising; with weight decay, the weights maximise it less the penalty. None: no such loss.
+        Covariance Σ of Gaussian noise in the targets, with which the loss is ½ (t − a)ᵀ Σ⁻¹ (t − a). "estimate" solves
+        with squared error, then sets Σ = 1/m Σ_i (t_i − a_i)(t_i − a_i)ᵀ and solves with this Σ in turn, until the
+        log-likelihood stops rising; with weight decay, the weights maximise the log-likelihood less the penalty. None
+        means the loss that `loss` gives.
     max_covariance_updates : int, default=10
-        Most estimates of Σ.
+        Largest number of estimates of Σ.
     weight_decay : float, default=1e-4
-        λ, at least 0.
+        λ, the weight of the weight decay, at least 0.
     tangent_weight : float, default=0.0
-        τ, at least 0: how much outputs that change along the tangents given to `fit` cost.
+        τ, the weight of the penalty on changes of the outputs along the tangents that are given to `fit`, at least 0.
     penalties : sequence of Penalty, or a single one, default=()
-        What else is added to J.
+        Further penalties that are added to J.
     {training}
 
     Attributes
     ----------
     noise_covariance_ : array of shape (n_targets, n_targets)
-        Σ, given or estimated, in units of the targets; only with `noise_covariance`.
+        The given or estimated Σ, in units of the targets; only with `noise_covariance`.
     log_likelihood_ : float
         Σ_i ln N(t_i | a_i, Σ) of the training rows, in nats; only with `noise_covariance`.
     log_likelihood_curve_ : list of float
-        After each solve with a known Σ.
+        The log-likelihood after each solve with a known Σ.
     {targets}
     n_outputs_ : int
         Number of output units.
@@ -152,10 +153,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0. A row of weight 0 is as if it were not there, except that its numbers
-            must be finite.
+            How often each row counts, at least 0. A row of weight 0 has no effect, but its numbers must be finite.
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
-            Directions in which the outputs should not change, with `tangent_weight`.
+            Directions in which the outputs should not change, used with `tangent_weight`; see `rhohat.image_tangents`.
 
         Returns
         -------
@@ -164,8 +164,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            If a parameter is out of its range; X or y is no array of finite numbers; their lengths differ; weights,
-            tangents or the noise covariance have another shape; y, weights or tangents are a row source; or Σ is not
+            If a parameter is out of its range; X or y is not an array of finite numbers; their lengths differ; weights,
+            tangents or the noise covariance have the wrong shape; y, weights or tangents are a row source; or Σ is not
             positive definite.
         """
         self._validate_params()
@@ -185,7 +185,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             "_one_dimensional": one_dimensional,
             "target_names_": self._names_of_targets(y, X, fitted=continues),
         }
-        trained = copy(self)  # in whichever of several solves it fails, this one stays as it was
+        trained = copy(self)  # if one of several solves fails, this estimator stays unchanged
         try:
             result = trained._solve(problem, X, targets, continues, given, also)
         except KeyboardInterrupt:
@@ -236,12 +236,12 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         given: bool,
         also: dict[str, Any],
     ) -> SolverResult:
-        """Train, and find the noise covariance and the log-likelihood where they are asked for."""
+        """Train the network; with `noise_covariance`, set the noise covariance and the log-likelihood as well."""
         self._forget_noise()
         in_turn = self.noise_covariance is not None and not given
         seed = seed_from(self.random_state) if not in_turn else self._keep_seed({"X": problem.X, "y": problem.y})
         part = "squared error" if in_turn else ""
-        with ThreadEngine(1).session():  # products of residuals have the same bits in any thread, too
+        with ThreadEngine(1).session():  # so that products of residuals do not depend on threads
             start = self._start(problem.network, self.theta_ if continues else None, seed, part=part)
             result = self._train(problem, X, start, continues=continues, also=also)
             if given:
@@ -260,9 +260,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
     ) -> Self:
-        """Train for one epoch on rows, from where the last call ended; for solvers that work in mini-batches.
+        """Train for one more epoch on rows and their targets; available with solvers that work in mini-batches.
 
-        Where the output is bounded, the targets of the first call decide how targets are mapped into its range.
+        If the output is bounded, the targets of the first call decide how targets are mapped into its range.
 
         Parameters
         ----------
@@ -276,7 +276,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            As `fit` does; or if `noise_covariance` is given, which a single epoch cannot estimate.
+            In the same cases as `fit`; or if `noise_covariance` is given, which a single epoch cannot estimate.
         """
         self._validate_params()
         if self.noise_covariance is not None:
@@ -299,7 +299,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         return self
 
     def predict(self, X: ArrayLike | RowSource) -> FloatArray:
-        """Return the predicted numbers.
+        """Return the predicted numbers for each row.
 
         Parameters
         ----------
@@ -308,13 +308,13 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_targets), float64
-            As the y of the fit had it.
+            Predictions with as many dimensions as the y of the fit.
         """
         check_is_fitted(self)
         return self.predict_rows(self._validate_for_use(X))
 
     def score(self, X: ArrayLike | RowSource, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return R² of the predictions, averaged over targets.
+        """Return the R² of the predictions, averaged over targets.
 
         Parameters
         ----------
@@ -331,7 +331,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         return r_squared(self.targets_in_order(y), self.predict(X), weights)
 
     def predict_rows(self, X: FloatArray | RowSource) -> FloatArray:
-        """Return what is predicted for rows of floats, in the dtype of the arithmetic."""
+        """Return the predictions for rows that are floats in the dtype of the arithmetic and already validated."""
         check_is_fitted(self)
         predicted = self._predict_columns(X)
         return predicted[:, 0] if self._one_dimensional else predicted
@@ -345,14 +345,14 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         activation_parameters: Sequence[ArrayLike | None] | None = None,
         **parameters: Any,
     ) -> Self:
-        """Return a fitted regressor that has these weights, from another program or a paper.
+        """Return a fitted regressor with given weights, for example from another program or a paper.
 
-        Its outputs are its predictions, also where they are bounded. With one output unit, they are a vector.
+        The predictions are the outputs themselves, even if these are bounded. With one output unit, they are a vector.
 
         Parameters
         ----------
         coefs, intercepts, activation_parameters, **parameters
-            As for `SparseAutoencoder.from_weights`.
+            See `SparseAutoencoder.from_weights`.
 
         Returns
         -------
@@ -361,7 +361,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            As there.
+            In the same cases as `SparseAutoencoder.from_weights`.
         """
         regressor = super().from_weights(coefs, intercepts, activation_parameters=activation_parameters, **parameters)
         n_outputs = regressor.n_outputs_
@@ -382,7 +382,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self._look_through(rows, fitted=fitted)
         rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         covariance = self.noise_covariance
-        if isinstance(covariance, str):  # unknown before a fit, which begins with the squared error
+        if isinstance(covariance, str):  # unknown before a fit, which starts with squared error
             covariance = self.__dict__.get("noise_covariance_") if fitted else None
         loss = as_loss(self.loss) if covariance is None else GaussianLoss(covariance)
         scaling = self._scaling_of(targets, output, loss, fitted)
@@ -395,12 +395,12 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _predict_columns(self, X: FloatArray | RowSource) -> FloatArray:
         shift, scale = self._scaling
         outputs = self._forward(X, 0, self.network_.n_layers)
-        return outputs * scale + shift  # float64, as the targets were: a float32 might not hold their offset
+        return outputs * scale + shift  # float64 like the targets: float32 may be too coarse for their offset
 
     def _check_targets(
         self, X: ArrayLike | RowSource, y: ArrayLike
     ) -> tuple[FloatArray | RowSource, FloatArray, Activation, bool]:
-        """Return rows, targets as columns, the output activation, and whether the targets were a vector."""
+        """Return rows, targets as columns, the output activation, and whether the targets are a vector."""
         rows, targets = self._check_rows_and_targets(X, y, y_numeric=True)
         columns = targets.reshape(len(targets), -1).astype(np.float64, copy=False)
         return rows, columns, self._output(), targets.ndim == 1
@@ -408,7 +408,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _scaling_of(
         self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
     ) -> tuple[FloatArray, FloatArray]:
-        """Return how targets are mapped into the output's range: as those of the first fit, if there was one."""
+        """Return the shift and scale that map targets into the output's range; those of the first fit, if any."""
         if not fitted:
             return choose_scaling(output, loss, targets)
         if targets.shape[1] != self.n_outputs_:
@@ -421,7 +421,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _check_reach(
         self, targets: FloatArray, output: Activation, loss: Loss, scaling: tuple[FloatArray, FloatArray]
     ) -> None:
-        """Raise ValueError where targets to be learned lie outside of what the output of an earlier fit reaches."""
+        """Raise ValueError if targets lie outside of the range that the output reaches with the scaling of a fit."""
         scaled, (low, high) = (targets - scaling[0]) / scaling[1], output.bounds
         if loss.contains is None and (scaled.min() < low or scaled.max() > high):
             lowest, highest = (np.array([low, high])[:, None] * scaling[1] + scaling[0]).tolist()
@@ -442,7 +442,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         tangents: FloatArray | None,
         continues: bool,
     ) -> Problem:
-        """Return what is to be minimised, for targets that are mapped into the output's range."""
+        """Return the problem to minimise, with targets mapped into the output's range."""
         if continues:
             self._check_reach(targets, output, loss, scaling)
         if isinstance(loss, GaussianLoss):
@@ -451,7 +451,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         return self._make_supervised_problem(X, scaled, output, loss, weights, tangents, continues)
 
     def _check_covariance_makes_sense(self, targets: FloatArray) -> None:
-        """Raise ValueError where `noise_covariance` contradicts the loss, or cannot be estimated."""
+        """Raise ValueError if `noise_covariance` contradicts the loss, or cannot be estimated from the targets."""
         if self.noise_covariance is None:
             return
         if not isinstance(as_loss(self.loss), SquaredError):
@@ -484,7 +484,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _estimate_covariance(
         self, problem: Problem, X: ArrayLike | RowSource, targets: FloatArray, seed: int
     ) -> SolverResult:
-        """Estimate Σ from the residuals and solve with it, in turn, until the log-likelihood stops rising."""
+        """Estimate Σ from the residuals and solve with Σ in turn, until the log-likelihood stops rising."""
         self.noise_covariance_ = self._covariance(problem, targets)
         self.log_likelihood_curve_ = []
         likelihood = -np.inf

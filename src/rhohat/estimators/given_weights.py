@@ -1,4 +1,4 @@
-"""Weights that come from elsewhere, as another program or a paper: checked, before an estimator is made of them."""
+"""Checks of weights from elsewhere, such as another program or a paper, before they are put into an estimator."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ __all__ = ["GivenWeights"]
 
 
 class GivenWeights:
-    """Weights, biases and parameters of activations, layer by layer.
+    """Weights, biases and parameters of activations from elsewhere, layer by layer.
 
     Parameters
     ----------
     coefs : sequence of arrays of shape (s_l, s_{l+1})
-        Where weights are tied, those of the encoder alone will do.
+        Weights. If weights are tied, the weights of the encoder are enough.
     intercepts : sequence of arrays of shape (s_{l+1},)
+        Biases.
     activation_parameters : sequence of arrays or None, default=None
-        Empty, or None, for layers whose activations have none.
+        Learned parameters of the activations; an empty array or None for a layer whose activation has none.
     tied : bool, default=False
+        Whether the decoder uses the transposed weights of the encoder.
 
     Attributes
     ----------
     layer_sizes : tuple of int
-        Those of all layers but the output, whose activation says how many units it has.
+        Number of units in each layer except the output, whose number of units depends on its activation.
     width : int
-        Pre-activations of the output.
+        Number of pre-activations of the output.
 
     Raises
     ------
     ValueError
-        If they are no matrices and vectors of finite numbers that fit upon one another.
+        If the arrays are not matrices and vectors of finite numbers whose shapes fit one another.
     """
 
     def __init__(
@@ -67,12 +69,12 @@ class GivenWeights:
         self.width = len(self._intercepts[-1])
 
     def theta(self, network: Network) -> FloatArray:
-        """Return them as the parameters of a network: float32 where all of them are, else float64.
+        """Return the parameters as the flat vector θ of a network: float32 if all arrays are float32, else float64.
 
         Raises
         ------
         ValueError
-            If they are not those of such a network.
+            If the arrays do not have the shapes that the network needs.
         """
         for layer, (W, shape) in enumerate(zip(self._coefs, network.layout.weight_shapes, strict=True)):
             if W.shape != shape:
@@ -86,7 +88,7 @@ class GivenWeights:
         return network.pack(self._coefs, self._intercepts, own).astype(dtype)
 
     def _tie(self) -> None:
-        """Take the weights of the decoder from those of the encoder, or see that they are the same."""
+        """Set the decoder's weights to the encoder's transposed weights, or check that given ones equal these."""
         encoder = self._coefs[: len(self._intercepts) // 2]
         tied = [*encoder, *(W.T for W in reversed(encoder))]
         if len(self._coefs) > len(encoder) and not (
@@ -117,7 +119,7 @@ class GivenWeights:
 
 
 def _numbers(array: ArrayLike, name: str, n_dimensions: int) -> NDArray[Any]:
-    """Return an array of floats, or raise ValueError where it is none."""
+    """Return the argument as an array of floats, or raise ValueError if it is not an array of finite numbers."""
     found = np.asarray(array)
     if found.dtype.kind not in "buif" or found.ndim != n_dimensions or not np.all(np.isfinite(found)):
         kind = "a matrix" if n_dimensions == 2 else "a vector"

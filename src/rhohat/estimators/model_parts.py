@@ -1,7 +1,7 @@
-"""What an estimator is asked by a model file: what it has learned, beyond its parameters.
+"""The interfaces through which an estimator writes to a model file, and reads from it, what it has learned.
 
-An estimator writes what only its kind has by `_describe_learned`, and reads it by `_restore_learned`. What it is given
-for that is described here.
+An estimator writes the items that only its kind has in `_describe_learned`, and reads them in `_restore_learned`. Those
+methods get a `ModelWriter` and a `ModelReader`.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ __all__ = ["ModelReader", "ModelWriter"]
 
 
 class ModelWriter(Protocol):
-    """What an estimator is described with. Names of arrays begin with the prefix that it is given.
+    """Interface with which an estimator describes itself for a model file. Names of arrays begin with a given prefix.
 
     Attributes
     ----------
     arrays : dict of str to array
-        To be stored; numbers only.
+        Arrays of numbers to store in the file.
     """
 
     arrays: dict[str, NDArray[Any]]
 
     def model(self, model: Any, prefix: str) -> dict[str, Any]:
-        """Return the description of an estimator that this one consists of."""
+        """Return the description of an estimator that is a part of the estimator being described."""
 
     def network(self, estimator: Any, prefix: str) -> dict[str, Any]:
-        """Store architecture, weights and training record."""
+        """Store the architecture, weights and training record of an estimator, and return their description."""
 
     def labels(self, labels: NDArray[Any], name: str) -> dict[str, Any]:
-        """Return the description of labels, which are stored as an array where they are numbers."""
+        """Return the description of labels; labels that are numbers are stored as an array."""
 
     def curve(self, name: str, values: list[float]) -> None:
-        """Store a list of numbers, which need not be finite."""
+        """Store a list of numbers, which need not be finite, under a name."""
 
 
 class ModelReader(Protocol):
-    """What an estimator is restored with; whatever is not as it has to be raises `ModelFileError`."""
+    """Interface with which an estimator is restored from a model file; invalid content raises `ModelFileError`."""
 
     def get(self, described: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
-        """Return an entry of a description, which has to be of this type."""
+        """Return an entry of a description, which must have this type."""
 
     def model(self, described: Any, prefix: str, kind: type[Any] = object) -> Any:
-        """Return an estimator that the one at hand consists of, which has to be of this kind."""
+        """Return an estimator that is a part of the estimator being restored, and which must be of this kind."""
 
     def network(self, estimator: Any, described: dict[str, Any], prefix: str) -> None:
-        """Set architecture, weights and training record."""
+        """Set the architecture, weights and training record of an estimator."""
 
     def labels(self, described: dict[str, Any], name: str, n_labels: int) -> NDArray[Any]:
-        """Return labels, sorted, of which there have to be so many."""
+        """Return the sorted labels, of which there must be `n_labels`."""
 
     def has(self, name: str) -> bool:
-        """Return whether an array was stored."""
+        """Return whether an array was stored under this name."""
 
     def take(self, name: str, shape: tuple[int, ...] | None, dtype: Any = None) -> FloatArray:
-        """Return an array, once: of this shape and type, where they are given, and of finite numbers."""
+        """Return an array of finite numbers, which can be taken once; check its shape and dtype if they are given."""
 
     def curve(self, name: str) -> list[float]:
-        """Return a list of numbers, which need not be finite."""
+        """Return the list of numbers, which need not be finite, that was stored under this name."""

@@ -1,4 +1,4 @@
-"""What parameters may be: numbers from some least one on, and what names one of rhohat's parts."""
+"""Constraints on the parameters of estimators: numbers with a lower bound, and names of rhohat's parts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 
 
 class NamedPart(StrOptions):
-    """A constraint that scikit-learn checks, and that says in a sentence what is allowed.
+    """A constraint that scikit-learn checks: one of several names or an object of a kind, described in words.
 
     Parameters
     ----------
     names : iterable of str
+        Allowed names.
     kind : type, default=None
-        Of which objects may be, too.
+        Type whose instances are allowed as well.
 
     Examples
     --------
@@ -33,7 +34,7 @@ class NamedPart(StrOptions):
         self._kind = kind
 
     def is_satisfied_by(self, val: object) -> bool:
-        """Return whether a value is one of the names, or such an object."""
+        """Return whether a value is one of the names or an instance of the allowed type."""
         return super().is_satisfied_by(val) or (self._kind is not None and isinstance(val, self._kind))
 
     def __str__(self) -> str:

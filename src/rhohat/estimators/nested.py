@@ -1,4 +1,4 @@
-"""Parameters of parameters, by names such as ``solver__learning_rate``: what scikit-learn's searches set."""
+"""Access to parameters of parameters by names such as ``solver__learning_rate``, which scikit-learn's searches set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rhohat.terms.losses import as_loss
 
 __all__ = ["NestedParameters"]
 
-#: What makes an object of a parameter that is given by its name.
+#: For each parameter that may be given as a name, the function that makes an object from the name.
 _BY_NAME: dict[str, Callable[[Any], Any]] = {
     "solver": as_solver,
     "corruption": as_corruption,
@@ -25,20 +25,22 @@ _BY_NAME: dict[str, Callable[[Any], Any]] = {
 
 
 class NestedParameters:
-    """Has parameters whose own parameters go by nested names.
+    """Base class of estimators whose parameters have parameters of their own, which nested names reach.
 
-    ``solver__learning_rate`` is that of the solver, ``layers__0__n_components`` that of the first of several layers,
-    ``penalties__1__weight`` that of the second penalty. rhohat's parts, such as solvers, do not change: setting one of
-    their parameters puts a changed copy in their place, and where a part was given by its name, an object.
+    ``solver__learning_rate`` is the learning rate of the solver, ``layers__0__n_components`` the number of components
+    of the first of several layers, and ``penalties__1__weight`` the weight of the second penalty. rhohat's parts, such
+    as solvers, are immutable: setting one of their parameters replaces the part with a changed copy. A part that was
+    given by its name is replaced with an object.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name.
+        """Return the parameters of the estimator by name.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether those of parameters are among them, as ``solver__learning_rate`` where the solver is an object.
+            Whether to include the parameters of parameters, such as ``solver__learning_rate`` if the solver is an
+            object.
 
         Returns
         -------
@@ -51,7 +53,7 @@ class NestedParameters:
         return parameters
 
     def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name, also those of parameters, as ``solver__learning_rate=0.01``.
+        """Set parameters by name, including parameters of parameters, such as ``solver__learning_rate=0.01``.
 
         Parameters
         ----------
@@ -64,19 +66,19 @@ class NestedParameters:
         Raises
         ------
         ValueError
-            If there is no such parameter, or a part does not take the value.
+            If a parameter does not exist, or a part does not accept the value.
         """
         nested: dict[str, dict[str, Any]] = {}
         for name in [name for name in parameters if "__" in name]:
             outer, _, inner = name.partition("__")
             nested.setdefault(outer, {})[inner] = parameters.pop(name)
-        super().set_params(**parameters)  # type: ignore[misc] # first, for what follows may belong to these
+        super().set_params(**parameters)  # type: ignore[misc] # first: nested names may belong to these
         known = self.get_params(deep=False)
         for outer, changes in nested.items():
             if outer not in known:
                 raise _unknown(f"{outer}__{next(iter(changes))}", f"{type(self).__name__} has {', '.join(known)}")
             value = known[outer]
-            if outer == "checkpoint":  # which a path stands for
+            if outer == "checkpoint":  # a path stands for a Checkpoint
                 value = as_checkpoint(value)
             elif isinstance(value, str) and value != "auto" and outer in _BY_NAME:
                 value = _BY_NAME[outer](value)
@@ -85,7 +87,7 @@ class NestedParameters:
 
 
 def _parameters_of(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield names and values of what a parameter's value has of its own, nested ones too."""
+    """Yield the names and values of the parameters that a parameter's value has, including nested ones."""
     if hasattr(value, "get_params") and not isinstance(value, type):
         yield from value.get_params(deep=True).items()
     elif isinstance(value, list | tuple):
@@ -100,7 +102,7 @@ def _parameters_of(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _changed(value: Any, changes: Mapping[str, Any], name: str) -> Any:
-    """Return a parameter's value with some of its own parameters set: itself, if it is an estimator, or a copy."""
+    """Return a parameter's value with some of its own parameters changed: an estimator itself, else a copy."""
     if hasattr(value, "set_params") and not isinstance(value, type):
         return value.set_params(**changes)
     if isinstance(value, list | tuple):
@@ -113,7 +115,7 @@ def _changed(value: Any, changes: Mapping[str, Any], name: str) -> Any:
 
 
 def _with_changes(known: dict[str, Any], changes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return values by name with some of them changed, each as a whole or within."""
+    """Return values by name, some of which are replaced or have changed parameters of their own."""
     inner: dict[str, dict[str, Any]] = {}
     values = dict(known)
     for key, value in changes.items():
@@ -129,7 +131,7 @@ def _with_changes(known: dict[str, Any], changes: Mapping[str, Any], name: str) 
 
 
 def _is_part(value: Any) -> bool:
-    """Return whether a value is one of rhohat's parts, or made like them."""
+    """Return whether a value is an instance of a dataclass, as rhohat's parts are."""
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 

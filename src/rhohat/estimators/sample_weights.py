@@ -1,4 +1,4 @@
-"""Weights of rows: arrays in memory, which say how often each row counts."""
+"""Checks of sample weights, which are arrays in memory that say how often each row counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_in_memory", "check_sample_weight", "rows_that_count"]
 
 
 def check_in_memory(array: ArrayLike | RowSource, name: str) -> None:
-    """Raise ValueError where something that only X may be is a row source."""
+    """Raise ValueError if an argument other than X is a row source."""
     if isinstance(array, RowSource):
         raise ValueError(
             f"{name} must be an array in memory, only X may be a row source; got {array.name}: pass source.read(0,"
@@ -27,10 +27,10 @@ def check_in_memory(array: ArrayLike | RowSource, name: str) -> None:
 def check_sample_weight(
     sample_weight: ArrayLike | None, X: ArrayLike | RowSource, dtype: DTypeLike
 ) -> FloatArray | None:
-    """Return weights of rows in a dtype, or raise ValueError where they are none; None stays None.
+    """Return sample weights in the given dtype, or raise ValueError if they are invalid; None stays None.
 
-    They must be finite numbers, one for each row, at least 0, and not 0 for every row; and of a size that sums of them,
-    and products with other numbers, are numbers as exact as others.
+    Weights must be finite numbers, one for each row, at least 0, and not 0 for every row. The largest must be of a size
+    with which sums of weights, and products of weights with other numbers, keep the full precision of the dtype.
     """
     if sample_weight is None:
         return None
@@ -48,19 +48,20 @@ def check_sample_weight(
 
 
 def rows_that_count(X: Any, weights: FloatArray | None, *others: Any) -> tuple[Any, ...]:
-    """Return rows, their weights, and what else belongs to the rows, without the rows of weight 0.
+    """Return rows, their weights, and other arrays per row, without the rows of weight 0.
 
     Parameters
     ----------
     X : array or RowSource of shape (n_samples, n_features)
-        A source is read to see that all of its numbers are finite, those of rows that are left out, too.
+        If some weight is 0, a source is read to check that all of its numbers are finite, also in rows of weight 0.
     weights : array of shape (n_samples,), or None
     *others : array of shape (n_samples, ...), or None
+        Further arrays with an entry for each row.
 
     Returns
     -------
     tuple
-        Of X, weights and others. They are themselves where every row counts.
+        X, weights and others; unchanged if no weight is 0.
     """
     if weights is None or weights.all():
         return X, weights, *others

@@ -1,4 +1,4 @@
-"""Softmax regression: a linear classifier, on raw rows or on learned features."""
+"""Softmax regression, a linear classifier for raw rows or learned features."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ class SoftmaxRegression(BaseClassifier):
     Parameters
     ----------
     weight_decay : float, default=1e-4
-        λ, at least 0. scikit-learn's `LogisticRegression` is the same model with C = 1 / (λ n_samples).
+        λ, the weight of the weight decay, at least 0. scikit-learn's `LogisticRegression` is the same model with
+        C = 1 / (λ n_samples).
     tangent_weight : float, default=0.0
-        How much outputs that change along the tangents given to `fit` cost, at least 0.
+        Weight of the penalty on changes of the outputs along the tangents that are given to `fit`, at least 0.
     penalties : sequence of Penalty, or a single one, default=()
-        What else is added to J.
+        Further penalties that are added to J.
     {training}
 
     Attributes

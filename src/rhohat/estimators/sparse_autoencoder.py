@@ -1,4 +1,4 @@
-"""The sparse autoencoder: one hidden layer, kept quiet by a penalty on its mean activations."""
+"""The sparse autoencoder: one hidden layer, with a penalty that keeps the mean activation of its units low."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ class SparseAutoencoder(BaseAutoencoder):
     n_components : int, default=25
         Number of hidden units.
     {network}
-        Without bounds, as "identity" or "relu", only with `sparsity_weight=0`.
+        Activations without bounds, such as "identity" or "relu", need `sparsity_weight=0`.
     {output}
     sparsity : float, default=0.01
-        ρ, the mean activation that hidden units are held to, in (0, 1). For tanh units it is that of (1 + h)/2.
+        ρ, the target for the mean activation of each hidden unit, in (0, 1). For tanh units it is the mean of
+        (1 + h)/2.
     sparsity_weight : float, default=3.0
-        β, at least 0.
+        β, the weight of the sparsity penalty, at least 0.
     weight_decay : float, default=1e-4
-        λ, at least 0.
+        λ, the weight of the weight decay, at least 0.
     tied_weights : bool, default=False
         Whether the decoder uses the transposed weights of the encoder.
     corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
-        What is done to the input, the target staying clean.
+        Corruption of the input; the target stays clean.
     {corruption}
     {penalties}
     {training}
@@ -61,7 +62,8 @@ class SparseAutoencoder(BaseAutoencoder):
 
     Notes
     -----
-    float32 data is computed on in float32 with float64 sums across blocks of rows, everything else in float64.
+    With float32 data, the arithmetic is float32, and sums across blocks of rows are float64. With all other data, the
+    arithmetic is float64.
 
     References
     ----------

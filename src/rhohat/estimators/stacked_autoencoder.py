@@ -1,4 +1,4 @@
-"""The stacked autoencoder: autoencoders trained one after the other, each on the codes of the last."""
+"""The stacked autoencoder: autoencoders that are trained one after the other, each on the codes of the one before."""
 
 from __future__ import annotations
 
@@ -32,39 +32,39 @@ __all__ = ["HasLayers", "StackedAutoencoder", "check_layers"]
 
 
 class HasLayers:
-    """An estimator whose parameter `layers` is a sequence of estimators."""
+    """Base class of estimators whose parameter `layers` is a sequence of autoencoders."""
 
     layers: Sequence[BaseAutoencoder] | None
     engine: DaskEngine | None
     memory_limit: int | str | None
     checkpoint: str | PathLike[str] | Checkpoint | None
 
-    #: Codes of a row source's rows that take more are kept in a file, not in memory.
+    #: Codes of a row source that need more bytes are kept in a file instead of in memory.
     _most_bytes_of_codes: ClassVar[int] = 2**28
 
     @classmethod
     def from_weights(cls, *arrays: Any, **parameters: Any) -> Self:
-        """Raise ValueError: a stack consists of fitted layers, and weights alone do not say which."""
+        """Raise ValueError, since weights alone do not determine the fitted layers of a stack."""
         raise ValueError(
             f"a {cls.__name__} consists of layers that are fitted one after the other, which weights do not tell apart;"
             " use DeepAutoencoder.from_weights, or FeedforwardClassifier.from_weights for one with classes."
         )
 
     def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
-        """Raise ValueError: each layer has a start of its own, see its `initial_theta`."""
+        """Raise ValueError, since each layer of a stack has its own start; see the `initial_theta` of a layer."""
         raise ValueError(
             "a stack has no start as a whole, since its layers are trained one after the other, each on the codes of"
             " the one below; see initial_theta of the first of its layers."
         )
 
     def _exceed_memory(self, X: FloatArray | RowSource, n_units: int) -> bool:
-        """Return whether codes of so many units go to a file: without a limit, those of rows in memory never do."""
+        """Return whether codes of `n_units` units go to a file; without a limit, codes of rows in memory never do."""
         if self.memory_limit is not None:
             return True
         return isinstance(X, RowSource) and X.shape[0] * n_units * X.dtype.itemsize > self._most_bytes_of_codes
 
     def _pass_on(self, part: str) -> dict[str, Any]:
-        """Return the parameters by which an estimator does a part of the fit as this one does it."""
+        """Return the parameters that an estimator that does a part of the fit takes over from this estimator."""
         passed_on: dict[str, Any] = {"engine": self.engine, "memory_limit": self.memory_limit}
         passed_on = {name: value for name, value in passed_on.items() if value is not None}
         checkpoint = as_checkpoint(self.checkpoint)
@@ -80,13 +80,13 @@ class HasLayers:
         Parameters
         ----------
         autoencoder : BaseAutoencoder
-            Fitted.
+            A fitted autoencoder.
         X : array or RowSource of shape (n_samples, n_features)
-            What it was fitted to.
+            Rows to which the autoencoder was fitted.
         rows : array or RowSource
-            What the stack is fitted to, which says whether codes may go to a file.
+            Rows to which the stack is fitted; their type decides whether codes may go to a file.
         files : ExitStack
-            The file is gone when this is closed.
+            Deletes the temporary file when it is closed.
         """
         n_units = autoencoder._n_features_out
         if isinstance(X, DaskRows) or not self._exceed_memory(rows, n_units):
@@ -98,43 +98,45 @@ class HasLayers:
 
 @document
 class StackedAutoencoder(HasLayers, BaseAutoencoder):
-    """Stacked autoencoder: layers of features, learned greedily, each from the codes of the layer below.
+    """Stacked autoencoder: learns layers of features greedily, each from the codes of the layer below.
 
-    The first autoencoder learns from the rows, the second from the first one's codes, and so on. Then the encoders
-    stand one upon the other, and so do the decoders, in reverse order: one deep network, which `transform`,
-    `inverse_transform` and `reconstruct` pass rows through.
+    The first autoencoder learns from the rows, the second from the codes of the first, and so on. Then the encoders in
+    this order and the decoders in reverse order are joined into one deep network, through which `transform`,
+    `inverse_transform` and `reconstruct` pass rows.
 
     Parameters
     ----------
     layers : sequence of autoencoders, default=None
-        Any of rhohat's autoencoders, not fitted; they are cloned. In a grid search, their parameters go by names such
+        Any of rhohat's autoencoders, not fitted; they are cloned. In a grid search, their parameters have names such
         as ``layers__0__n_components``. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3 and
         λ = 3e-3, as in the exercise of the UFLDL course.
     random_state : int, RandomState, Generator or None, default=None
-        For the layers that have none of their own.
+        Source of random numbers for the layers whose own `random_state` is None.
     n_jobs : int, default=None
-        Threads of `transform` and the like; each layer has its own for its fit.
+        Number of threads of `transform` and similar methods; each layer has its own `n_jobs` for its fit.
     engine : DaskEngine or None, default=None
-        Who computes. This and what follows are passed on to the layers.
+        Dask cluster that computes; None means the threads of this process. This parameter and the following ones are
+        passed on to the layers.
     {large}
-        Codes of a layer go to a temporary file where memory is limited.
+        Codes of a layer go to a temporary file if memory is limited.
 
     Attributes
     ----------
     autoencoders_ : list of autoencoders
-        The fitted layers, with their records.
+        The fitted layers, with their training records.
     {code}
     coefs_, intercepts_, activation_parameters_, network_, theta_
-        Of the deep network: encoders first, then decoders.
+        Parameters and architecture of the deep network: encoders first, then decoders.
     n_samples_fit_, data_name_
-        As those of the layers.
+        Number and name of the rows of the fit, as for the layers.
     n_features_in_ : int
+        Number of input features.
     feature_names_in_ : array of shape (`n_features_in_`,)
-        Only where X has column names that are all strings.
+        Names of the input features; only if X has column names that are all strings.
 
     See Also
     --------
-    StackedAutoencoderClassifier : With a softmax on top, fine-tuned as a whole.
+    StackedAutoencoderClassifier : A stack with a softmax on top, fine-tuned as a whole.
 
     References
     ----------
@@ -176,16 +178,17 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         self._store(locals())
 
     def fit(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Train the layers, one after the other.
+        """Train the layers of the stack, one after the other.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
-            Where a row source's codes take more than 256 MB in a layer, they are kept in a temporary file until the
-            fit ends; the environment variable TMPDIR says where.
+            If the codes of a row source take more than 256 MB in a layer, they are kept in a temporary file until the
+            fit ends, in the folder that the environment variable TMPDIR names.
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts in every layer, at least 0; a row of weight 0 is as if it were not there.
+            How often each row counts in every layer, at least 0. A row of weight 0 has no effect, but its numbers must
+            be finite.
 
         Returns
         -------
@@ -194,7 +197,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         Raises
         ------
         ValueError
-            If `layers` is no sequence of autoencoders, or as the fit of a layer does.
+            If `layers` is not a sequence of autoencoders; or if the fit of a layer raises it.
         """
         self._validate_params()
         X = self._open(X, held=True)
@@ -228,9 +231,9 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     def objective(
         self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None
     ) -> Objective:
-        """Return the cost of reconstructing these rows through the whole stack, without penalties: θ → (J, ∇J).
+        """Return the function θ → (J, ∇J), the cost of reconstructing rows with the whole stack, without penalties.
 
-        It is not what `fit` minimises, which trains one layer after the other; see the `objective` of each.
+        `fit` does not minimise this function, but trains one layer after the other; see the `objective` of each layer.
 
         Parameters
         ----------
@@ -267,16 +270,16 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
 
     @property
     def sparsity_target_(self) -> float | None:
-        """ρ of the last layer; None where there is none."""
+        """Target ρ for the mean activation of the units of the last layer; None if there is no target."""
         return self.autoencoders_[-1].sparsity_target_
 
     def fitted_parts(self) -> list[tuple[str, BaseNetwork]]:
-        """Return the layers, "layer 0" and so on."""
+        """Return the fitted layers with their names "layer 0", "layer 1" and so on."""
         check_is_fitted(self)
         return [(f"layer {number}", layer) for number, layer in enumerate(self.autoencoders_)]
 
     def _check_before_fit(self, n_features: int) -> None:
-        """Ask every layer before the first is trained."""
+        """Raise the errors that the fits of the layers would raise, before the first layer is trained."""
         self._validate_params()
         ThreadEngine(self.n_jobs)
         for layer in check_layers(self.layers):
@@ -297,7 +300,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         return Problem(network, X, loss=loss, sample_weight=sample_weight)
 
     def _join(self, autoencoders: Sequence[BaseAutoencoder]) -> None:
-        """Take over the deep network that the fitted layers make up."""
+        """Set the deep network, which consists of the fitted layers, as attributes."""
         encoder: list[int] = []
         parts: tuple[list[FloatArray], list[FloatArray], list[FloatArray]] = ([], [], [])
         activations: list[Activation] = []
@@ -317,7 +320,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
 
 
 def check_layers(layers: Sequence[BaseAutoencoder] | None) -> list[BaseAutoencoder]:
-    """Return the autoencoders of a stack, or raise ValueError where they are none."""
+    """Return the autoencoders of a stack; raise ValueError if `layers` is not a sequence of autoencoders."""
     if layers is None:
         course: dict[str, Any] = {"n_components": 200, "sparsity": 0.1, "sparsity_weight": 3.0, "weight_decay": 3e-3}
         return [SparseAutoencoder(**course) for _ in range(2)]

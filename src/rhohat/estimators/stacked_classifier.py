@@ -42,40 +42,43 @@ def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
 
 @document
 class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
-    """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with them.
+    """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with labels.
 
-    1. Pre-training: the layers are trained greedily on X, as `StackedAutoencoder` does, with the weights of its rows.
-    2. A softmax regression is trained on their codes.
-    3. Fine-tuning: all of it is trained further as one network, with the cross-entropy of the labels; on corrupted
-       rows, if so said.
+    1. Pre-training: the layers are trained greedily on X with the sample weights, as `StackedAutoencoder` does it.
+    2. A softmax regression is trained on the codes of the last layer.
+    3. Fine-tuning: the layers and the softmax are trained further as one network, with the cross-entropy of the labels,
+       and on corrupted rows if `corruption` is given.
 
-    Each of the three has a weight decay of its own. By default, all is as in the exercise of the UFLDL course.
+    Each of the three steps has its own weight decay. By default, they are as in the exercise of the UFLDL course.
 
     Parameters
     ----------
     layers : sequence of autoencoders, default=None
-        Any of rhohat's autoencoders, not fitted; they are cloned. What pre-training does is theirs to say, its weight
-        decay and sparsity among that. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3 and λ = 3e-3.
+        Any of rhohat's autoencoders, not fitted; they are cloned. Their parameters, including weight decay and
+        sparsity, determine the pre-training. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3 and
+        λ = 3e-3.
     softmax_weight_decay : float, default=1e-4
-        λ of the softmax regression on the codes, at least 0.
+        λ, the weight of the weight decay in the softmax regression on the codes, at least 0.
     fine_tuning_weight_decay : float, default=3e-3
-        λ of the fine-tuning, at least 0. It acts on the weights of the softmax; ``penalties=[WeightDecay(1e-4)]``
-        decays those of all layers.
+        λ, the weight of the weight decay in the fine-tuning, at least 0. It acts on the weights of the softmax only;
+        ``penalties=[WeightDecay(1e-4)]`` acts on the weights of all layers.
     tangent_weight : float, default=0.0
-        How much outputs that change along the tangents given to `fit` cost in the fine-tuning, at least 0.
+        Weight, in the fine-tuning, of the penalty on changes of the outputs along the tangents that are given to `fit`,
+        at least 0.
     penalties : sequence of Penalty, or a single one, default=()
-        What else is added to J in the fine-tuning.
+        Further penalties that are added to J in the fine-tuning.
     {noise}
     {training}
-        Solver, `max_iter` and what follows are those of softmax and fine-tuning; every layer has its own. The softmax
-        is penalised by its weight decay only: `tangent_weight`, `penalties` and `corruption` are of the fine-tuning.
+        `solver` and the parameters after it apply to the softmax and the fine-tuning; every layer has its own. The
+        softmax regression has no penalty but its weight decay: `tangent_weight`, `penalties` and `corruption` apply to
+        the fine-tuning.
 
     Attributes
     ----------
     autoencoder_ : StackedAutoencoder
-        As it was before fine-tuning.
+        The stack as it was before fine-tuning.
     softmax_ : SoftmaxRegression
-        Fitted on its codes.
+        The softmax regression that was fitted on the codes of `autoencoder_`.
     accuracy_before_, accuracy_after_ : float
         Fraction of the training rows that are classified correctly before and after fine-tuning. On other rows:
         `softmax_.score(autoencoder_.transform(X), y)` and `score(X, y)`.
@@ -154,7 +157,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         """Return the layers, the softmax regression on their codes, and the classifier itself as the fine-tuning."""
         check_is_fitted(self)
         parts: list[tuple[str, BaseNetwork]] = [("fine-tuning", self)]
-        if hasattr(self, "autoencoder_"):  # and not weights from elsewhere
+        if hasattr(self, "autoencoder_"):  # missing if the weights were given, not learned
             parts = [*self.autoencoder_.fitted_parts(), ("softmax", self.softmax_), *parts]
         return parts
 
@@ -204,7 +207,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
             return result
         ThreadEngine(self.n_jobs)
         check_solver(problem, as_solver(self.solver))
-        self._fit()  # says what cannot be, before the first layer is trained
+        self._fit()  # raises an error for impossible settings before the first layer is trained
         seed = self._keep_seed({"X": problem.X, "y": problem.y})
         autoencoder = StackedAutoencoder(
             check_layers(self.layers),
@@ -244,6 +247,6 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         return result
 
     def _accuracy(self, problem: Problem, labels: NDArray[np.generic]) -> float:
-        """Return the (weighted) fraction of training rows whose most probable class is theirs."""
+        """Return the (weighted) fraction of training rows whose most probable class is their label."""
         hit = self._class_numbers(problem.X) == np.unique(labels, return_inverse=True)[1]
         return float(np.average(hit, weights=problem.sample_weight))

@@ -1,4 +1,4 @@
-"""Targets of a regression in the units of the outputs, and how well they are predicted."""
+"""Scaling of regression targets to the range of the outputs, and R² of their predictions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rhohat.terms.losses import GaussianLoss, Loss
 __all__ = ["choose_scaling", "r_squared", "scaled_loss", "warn_of_units"]
 
 
-#: Targets fill this part of a bounded output's range: at its ends units would have to saturate.
+#: Part of a bounded output's range that targets are mapped into; at the ends of the range, units would saturate.
 _INNER = (0.1, 0.9)
 
-#: Standard deviations of targets with which weight decay and tolerance go together, whatever their units.
+#: Range of the targets' standard deviations for which usual values of weight decay and tolerance are suitable.
 _AT_EASE = (0.1, 1000)
 
 
 def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | None = None) -> float:
-    """Return scikit-learn's R², averaged over targets, of numbers of any size: no square overflows or vanishes.
+    """Return scikit-learn's R², averaged over targets, without overflow or underflow of squares.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | N
     Returns
     -------
     float
-        −∞ where it is less than any number.
+        The R²; −∞ if it is less than every floating-point number.
     """
-    from sklearn.metrics import r2_score  # loads packages that `import rhohat` does without
+    from sklearn.metrics import r2_score  # here, as it loads packages that `import rhohat` does not need
 
     with np.errstate(over="ignore", invalid="ignore"):
         targets = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
@@ -43,20 +43,20 @@ def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | N
             counting = sample_weight > 0
             targets, predicted, sample_weight = targets[counting], predicted[counting], sample_weight[counting]
         largest = np.finfo(np.float64).max
-        # In units of a power of two near the largest number of each target, which changes no bit.
+        # Each target is divided by a power of two near its largest number, which is exact.
         exponents = np.frexp(np.abs(targets).max(axis=0))[1]
         scaled = np.ldexp(predicted, -exponents).clip(-largest, largest)
         return float(r2_score(np.ldexp(targets, -exponents), scaled, sample_weight=sample_weight))
 
 
 def scaled_loss(loss: GaussianLoss, scale: FloatArray) -> GaussianLoss:
-    """Return the loss for targets that are divided by `scale`, its Σ being in their own units."""
+    """Return the loss for targets that are divided by `scale`, given the loss in the units of the targets."""
     loss.check_targets(np.empty((1, len(scale))))
     return GaussianLoss(loss.covariance / np.outer(scale, scale))
 
 
 def warn_of_units(targets: FloatArray) -> None:
-    """Warn of targets whose squares are so large or small that weight decay and tolerance mean nothing beside them."""
+    """Warn if targets are so large or small that weight decay and tolerance are out of proportion to the loss."""
     with np.errstate(over="ignore", invalid="ignore"):
         deviations = targets.std(axis=0)
     low, high = _AT_EASE
@@ -71,10 +71,10 @@ def warn_of_units(targets: FloatArray) -> None:
 
 
 def choose_scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return shift and scale, of shape (n_targets,): (targets − shift) / scale suits the output's range.
+    """Return shift and scale, of shape (n_targets,), such that (targets − shift) / scale suits the output's range.
 
-    Targets stay as they are where the output has no two bounds, where its units depend on one another, as those of
-    softmax do, and where the loss says itself what targets mean.
+    The shift is 0 and the scale 1 if the output does not have two bounds, if its units depend on one another, as in
+    softmax, or if the loss itself defines the meaning of targets.
     """
     low, high = output.bounds
     if not (np.isfinite(low) and np.isfinite(high) and output.monotonic) or loss.contains is not None:

@@ -1,4 +1,4 @@
-"""What a fitted estimator knows of its targets: the names of their columns, and whether labels are its classes."""
+"""Names of target columns, and checks of targets against the names and classes of a fitted estimator."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MOST_SHOWN = 10
 
 
 def names_of_targets(y: Any, rows: Any = None) -> tuple[str, ...] | None:
-    """Return the names of the columns of targets, where they are texts and differ.
+    """Return the names of the target columns if they are distinct strings, else None.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        A DataFrame and a Series have names.
+        Targets; a DataFrame or a Series has names.
     rows : array-like or RowSource, default=None
-        The rows that the targets belong to. A table that was opened with its targets knows the names of these.
+        Rows that the targets belong to. A table that was opened with its targets has their names.
 
     Examples
     --------
@@ -43,23 +43,23 @@ def names_of_targets(y: Any, rows: Any = None) -> tuple[str, ...] | None:
 
 
 def with_columns_of_the_fit(y: Any, names: Sequence[str] | None) -> Any:
-    """Return targets with their columns in the order of a fit, where both have names.
+    """Return targets with their columns in the order of a fit, if the columns of both have names.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
     names : sequence of str or None
-        Of the targets of the fit.
+        Names of the target columns in the fit.
 
     Raises
     ------
     ValueError
-        If there are several, and they have other names than those of the fit.
+        If the names differ from those of the fit, unless both have a single target.
 
     Warns
     -----
     UserWarning
-        If there is one, and it has another name.
+        If both have a single target, and its name differs.
     """
     ours = names_of_targets(y)
     if names is None or ours is None or ours == tuple(names):
@@ -75,33 +75,34 @@ def with_columns_of_the_fit(y: Any, names: Sequence[str] | None) -> Any:
 
 
 def warn_of_other_targets(ours: str, fitted: str) -> None:
-    """Warn where a single target has another name than that of the fit."""
+    """Warn that a single target has another name than the target of the fit."""
     warnings.warn(f"The model was fitted to predict {fitted!r}, and is compared with {ours!r}.", stacklevel=3)
 
 
 def check_labels(
     labels: NDArray[Any], classes: NDArray[Any], source: str = "y", *, refuse_all_unknown: bool = True
 ) -> None:
-    """Raise where no label is a class of a fitted classifier; warn where some are none.
+    """Raise ValueError if no label is a class of a fitted classifier; warn if only some labels are classes.
 
     Parameters
     ----------
     labels : array of shape (n_samples,)
     classes : array of shape (n_classes,)
     source : str, default="y"
-        What the labels are called in messages.
+        Name of the labels in messages.
     refuse_all_unknown : bool, default=True
-        Where no label is a class, False only warns. A fold of cross-validation may have other classes than the rest.
+        Whether to raise an error if no label is a class; False only warns. A fold of cross-validation may have other
+        classes than the rest.
 
     Raises
     ------
     ValueError
-        If none of the labels is a class, or they are texts and the classes numbers, or the reverse.
+        If none of the labels is a class, or the labels are strings and the classes are numbers, or the reverse.
 
     Warns
     -----
     UserWarning
-        If some are no class.
+        If some labels are not classes.
     """
     labels = labels.ravel()
     if len(labels) == 0:
@@ -127,7 +128,7 @@ def check_labels(
 
 
 def _kind(labels: NDArray[Any]) -> str:
-    """Return whether labels are numbers, texts, or of several kinds."""
+    """Return the kind of labels: "numbers", "texts" for strings, or "of several kinds"."""
     if labels.dtype.kind in "buif":
         return "numbers"
     if labels.dtype.kind in "UST":
@@ -139,7 +140,7 @@ def _kind(labels: NDArray[Any]) -> str:
 
 
 def listed(values: Any) -> str:
-    """Return the first few of some names or labels, as they are written in Python.
+    """Return the first few names or labels as a text, written as in Python.
 
     Examples
     --------

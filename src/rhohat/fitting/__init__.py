@@ -1,1 +1,1 @@
-"""A fit, without scikit-learn: training, its memory plan, what it has done so far, checkpoints, rows passed forward."""
+"""Fits without scikit-learn: training, memory plans, journals, checkpoints, and forward passes of rows."""

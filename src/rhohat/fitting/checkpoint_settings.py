@@ -1,4 +1,4 @@
-"""What an estimator takes as `checkpoint`: where a fit writes its state, how often, and whether it resumes one."""
+"""The parameter `checkpoint` of estimators: where and how often a fit writes its state, and whether it resumes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where and how often a fit writes its state, and whether it goes on from a state that is there.
+    """Settings of checkpoints: where and how often a fit writes its state, and whether it resumes from a state.
 
-    Estimators take it as `checkpoint`. A path in its place stands for ``Checkpoint(path)``.
+    Estimators take such an object as the parameter `checkpoint`. A path in its place means ``Checkpoint(path)``.
 
     Parameters
     ----------
     folder : str or path-like
-        Folder into which `fit` writes its state. It is made if it is not there.
+        Folder into which `fit` writes its state. It is created if it does not exist.
     every : int or str, default="60 s"
         How often the state is written: a time, such as "30 s", "5 min" or "1 h"; or an integer, at least 1, which
-        counts iterations, and for solvers by mini-batches updates of θ.
+        counts iterations, or updates of θ for solvers that work in mini-batches.
     resume : bool, default=False
-        Whether `fit` goes on from the newest checkpoint in the folder, to the same bits as without interruption. It
-        refuses to where the data or a parameter that matters is another than in the checkpoint. Where there is no
-        checkpoint yet, the fit starts, and says so. The iteration that was interrupted is done again, and callbacks are
-        told of it again.
+        Whether `fit` continues from the newest checkpoint in the folder, with the same result to the last bit as
+        without interruption. It raises an error if the data or a parameter that matters differs from the checkpoint.
+        If the folder has no checkpoint yet, the fit starts anew and prints a message. The iteration that was
+        interrupted is done again, and callbacks are called for it again.
 
     Raises
     ------
     ValueError
-        If one of them is not as described.
+        If a parameter is not as described.
 
     Examples
     --------
@@ -67,30 +67,30 @@ class Checkpoint:
 
     @property
     def seconds(self) -> float | None:
-        """The time between checkpoints in seconds; None where `every` counts iterations."""
+        """Time between checkpoints in seconds; None if `every` counts iterations."""
         if not isinstance(self.every, str):
             return None
         found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*(s|min|h)\s*", self.every)
         return float(found[1]) * _UNITS[found[2]] if found else None
 
     def of_part(self, part: str) -> Self:
-        """Return the same for a part of a fit, whose folder is within this one.
+        """Return the same settings for a part of a fit, whose folder is within the folder of this object.
 
         Parameters
         ----------
         part : str
-            The name of its folder; "" is this folder itself.
+            Name of the folder of the part; "" is the folder of this object itself.
         """
         return replace(self, folder=Path(self.folder) / part)
 
 
 def as_checkpoint(checkpoint: str | PathLike[str] | Checkpoint | None) -> Checkpoint | None:
-    """Return what an estimator was given as `checkpoint` as an object, or None where it keeps no checkpoints.
+    """Return the parameter `checkpoint` of an estimator as a `Checkpoint`, or None if it is None.
 
     Raises
     ------
     ValueError
-        If it is no path of a folder.
+        If the parameter is not the path of a folder.
     """
     if checkpoint is None or isinstance(checkpoint, Checkpoint):
         return checkpoint

@@ -1,7 +1,7 @@
-"""Checkpoints on disk: numbers and arrays in a folder, of which a reader sees all or nothing.
+"""Checkpoints on disk: files of numbers and arrays in a folder, which a reader sees complete or not at all.
 
-A checkpoint is one file, written as a whole or not at all; and then all but the newest two are deleted. So whenever a
-process or machine dies, the newest checkpoint is a complete one.
+A checkpoint is one file, which is written completely or not at all; then all but the newest two are deleted. So
+whenever a process or machine dies, the newest checkpoint is complete.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rhohat.common.tensor_files import read_tensor_file, write_tensor_file
 
 try:
     import fcntl
-except ImportError:  # no locks there
+except ImportError:  # the platform has no such locks
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Checkpoints"]
@@ -35,7 +35,7 @@ class Checkpoints:
     Parameters
     ----------
     folder : path
-        Made when the first checkpoint is saved.
+        Folder of the checkpoints; created when it is locked or the first checkpoint is saved.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -44,23 +44,23 @@ class Checkpoints:
         self._damaged: set[Path] = set()
 
     def paths(self) -> list[Path]:
-        """Return the checkpoints, newest first."""
+        """Return the paths of the checkpoints, newest first."""
         if not self.folder.is_dir():
             return []
         return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
 
     def newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Return the record and the arrays of the newest checkpoint that can be read, or None where there is none.
+        """Return the record and the arrays of the newest readable checkpoint, or None if there are no checkpoints.
 
         Warns
         -----
         CheckpointWarning
-            Where the newest file is damaged, and the one before is taken in its place.
+            If the newest file is damaged, and the checkpoint before it is used instead.
 
         Raises
         ------
         CheckpointError
-            If there are files, and none can be read.
+            If there are checkpoint files, but none can be read.
         """
         paths = self.paths()
         for path in paths:
@@ -78,18 +78,18 @@ class Checkpoints:
         return None
 
     def save(self, record: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """Write a checkpoint, and delete those that are no longer among the newest two.
+        """Write a checkpoint, and delete all checkpoints but the newest two.
 
         Parameters
         ----------
         record : dict
-            What JSON holds.
+            Values that JSON can represent.
         arrays : dict of str to array
 
         Raises
         ------
         OSError
-            If it cannot be written; earlier ones stay as they are.
+            If the checkpoint cannot be written; earlier checkpoints stay unchanged.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         paths = self.paths()
@@ -102,14 +102,16 @@ class Checkpoints:
         self._damaged.clear()
 
     def lock(self) -> None:
-        """Keep other processes from using the folder while this one lives, where the file system knows how.
+        """Lock the folder against other fits, if the operating system and the file system support locks.
+
+        The lock is held until `unlock` is called or the process ends.
 
         Raises
         ------
         CheckpointError
-            If another fit uses it.
+            If another fit uses the folder.
         OSError
-            If the folder cannot be made.
+            If the folder cannot be created.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if fcntl is None or self._lock is not None:
@@ -122,13 +124,13 @@ class Checkpoints:
             raise CheckpointError(
                 f"another fit writes its checkpoints to {self.folder} at this moment; give each fit a folder."
             ) from None
-        except OSError:  # not there
+        except OSError:  # the file system does not support locks
             self.unlock()
 
     def unlock(self) -> None:
-        """Let others use the folder."""
+        """Release the lock on the folder, so that other fits can use it."""
         if self._lock is not None:
             with suppress(OSError):
-                fcntl.flock(self._lock, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor, too
+                fcntl.flock(self._lock, fcntl.LOCK_UN)  # a process that was forked meanwhile shares the descriptor
             os.close(self._lock)
             self._lock = None

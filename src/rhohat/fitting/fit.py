@@ -1,4 +1,4 @@
-"""A fit: a problem is trained within its memory plan, with a journal of what it has done so far."""
+"""Fits of problems: training within a memory plan, with a journal of what has been done so far."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ __all__ = ["Fit", "Journals", "Start"]
 
 @dataclass(frozen=True)
 class Journals:
-    """Where a fit, or each of several in a row, keeps its journal.
+    """Settings of the journals that a fit, or each of several fits in a row, keeps.
 
     Attributes
     ----------
     checkpoint : Checkpoint or None, default=None
-        None keeps none.
+        Where and how often checkpoints are written; None writes no checkpoints.
     description : mapping, default=None
-        What a checkpoint compares, beside the data, the network and the loss: that of the estimator.
+        Description of the estimator. A resumed fit must have the same description, data, network and loss as the
+        checkpoint.
     is_part : bool, default=False
-        Whether this is a part of a larger fit.
+        Whether the fit is a part of a larger fit.
     """
 
     checkpoint: Checkpoint | None = None
@@ -40,20 +41,20 @@ class Journals:
 
     @property
     def resume(self) -> bool:
-        """Whether a fit goes on from the state that it finds."""
+        """Whether a fit continues from a checkpoint that it finds."""
         return self.checkpoint is not None and bool(self.checkpoint.resume)
 
     def open(self, part: str, rows: Mapping[str, Any], settings: Mapping[str, Any]) -> Journal:
-        """Return the record of a fit to come, or of the one that is resumed.
+        """Return the journal of a new fit, or of the fit that is resumed.
 
         Parameters
         ----------
         part : str
-            Names a folder within that of the checkpoints; "" is that itself.
+            Name of a folder within the folder of the checkpoints; "" is the folder of the checkpoints itself.
         rows : mapping of str to array or RowSource or None
-            The data.
+            Data of the fit.
         settings : mapping of str to object
-            What makes the fit what it is, beside its data and the description.
+            Further values, beside the data and the description, that must be the same in a resumed fit.
         """
         if self.checkpoint is None:
             return Journal.of_nothing()
@@ -66,13 +67,14 @@ class Journals:
         )
 
     def keep_seed(self, rows: Mapping[str, Any], draw: Callable[[], int]) -> int:
-        """Return the seed of a fit that consists of several, each with checkpoints of its own; resumed, the same.
+        """Return the seed of a fit that consists of several fits with their own checkpoints; a resumed fit keeps it.
 
         Parameters
         ----------
         rows : mapping of str to array or RowSource or None
-            The data.
+            Data of the fit.
         draw : callable
+            Returns a new seed.
         """
         with self.open("", rows, {}) as journal:
             seed = journal.keep_seed(draw)
@@ -83,20 +85,20 @@ class Journals:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a fit begins.
+    """The parameters and the seed with which a fit starts.
 
     Attributes
     ----------
     theta : array of shape (n_parameters,), or None
-        None draws it.
+        Initial θ; None draws it.
     draw_theta : callable
-        Returns θ for a seed.
+        Returns an initial θ for a seed.
     draw_seed : callable
-        Returns the seed of the fit; called once.
+        Returns the seed of the fit; called at most once.
     was_interrupted : bool, default=False
-        Whether Ctrl-C has left θ. Where the fit is resumed, its checkpoint knows from where it had started.
+        Whether θ comes from a fit that Ctrl-C ended. If that fit is resumed, its start is taken from the checkpoint.
     part : str, default=""
-        Names the folder within that of the checkpoints, where there are several fits in a row.
+        Name of this fit's folder within the folder of the checkpoints, if there are several fits in a row.
     n_corruptions : int, default=1
         See `Training`.
     """
@@ -111,7 +113,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Fit:
-    """How problems are fitted.
+    """Settings with which problems are fitted, and the fitting itself.
 
     Attributes
     ----------
@@ -119,17 +121,17 @@ class Fit:
     max_iter, tol, callbacks
         See `Solver.minimize`.
     n_jobs : int or None
-        Threads; None means as many as BLAS would use.
+        Number of threads; None means as many as BLAS would use.
     cluster : DaskEngine or None
-        Evaluates J over all rows in the place of the threads.
+        Dask cluster that evaluates J over all rows instead of the threads.
     memory_limit : int or None
-        Bytes.
+        Limit in bytes; None means no limit.
     journals : Journals
 
     Raises
     ------
     ValueError
-        If checkpoints are asked for, and the solver cannot be resumed from them.
+        If checkpoints are to be written, but the state of the solver cannot be written.
     """
 
     solver: Solver
@@ -152,20 +154,21 @@ class Fit:
     def run(
         self, problem: Problem, start: Start, interrupted: Callable[[SolverResult, MemoryPlan], None]
     ) -> tuple[SolverResult, MemoryPlan]:
-        """Fit a problem.
+        """Fit a problem, and return the solver's result and the memory plan.
 
         Parameters
         ----------
         problem : Problem
         start : Start
         interrupted : callable
-            Called with what was reached and the memory plan, where there is anything, before Ctrl-C goes on.
+            Called on Ctrl-C with the result so far, if there is one, and the memory plan, before the KeyboardInterrupt
+            is raised again.
 
         Returns
         -------
         result : SolverResult
         memory : MemoryPlan
-            Which is printed to standard error where there is a limit.
+            The memory plan, which is also printed to standard error if there is a limit.
         """
         memory = self.plan_memory(problem)
         if memory.limit is not None:
@@ -192,11 +195,11 @@ class Fit:
         return result, memory
 
     def run_epoch(self, problem: Problem, theta: FloatArray, seed: int, state: MiniBatchState) -> SolverResult:
-        """Do one epoch from θ, of which the state is brought up to date; without a journal."""
+        """Train for one epoch from θ and update the solver's state in place, without a journal."""
         return train(problem, theta, self._training(seed, self.plan_memory(problem), Journal.of_nothing(), state=state))
 
     def plan_memory(self, problem: Problem) -> MemoryPlan:
-        """Decide what will be held in memory; see `plan_memory` of `rhohat.fitting.memory`."""
+        """Return the plan of what will be held in memory; see `rhohat.fitting.memory.plan_memory`."""
         n_workers = ThreadEngine(self.n_jobs).n_workers
         return plan_memory(
             problem, self.solver, n_workers, self.memory_limit, checkpoints=self.journals.checkpoint is not None

@@ -1,4 +1,4 @@
-"""Rows through layers of a fitted network, in blocks on threads: all of them, or some blocks at a time."""
+"""Forward passes of rows through layers of a fitted network, in blocks of rows that are computed in threads."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from rhohat.layers.network import Network
 
 __all__ = ["ForwardPass"]
 
-_BLOCKS_AT_ONCE = 4  # for each thread, so that few of them wait for the last
+_BLOCKS_AT_ONCE = 4  # blocks per thread, so that threads seldom wait for the slowest one
 
 
 class ForwardPass:
-    """The activations of layer `stop` for those of layer `start`.
+    """Computes the activations of layer `stop` from the activations of layer `start`.
 
     Parameters
     ----------
     network : Network
     theta : array of shape (n_parameters,)
+        Parameters of the network.
     X : array or RowSource of shape (n_samples, n_units)
-        The activations of layer `start`, in the dtype of the arithmetic.
+        Activations of layer `start`, in the dtype of the arithmetic.
     start, stop : int
-        Layers, 0 being the input.
+        Numbers of the layers; 0 is the input.
     engine : ThreadEngine
 
     Attributes
     ----------
     shape : tuple of two int
-        Of all activations.
+        Shape of the activations of all rows.
     blocks : list of slice
-        The rows that are computed together; they depend on shapes only.
+        Blocks of rows that are computed together; they depend on shapes only.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class ForwardPass:
         Raises
         ------
         ValueError
-            If rows that are read are not finite, or activations are more than the dtype holds.
+            If rows from a source are not finite, or activations are larger than the dtype can represent.
         """
         first = blocks[0].start
 
@@ -85,14 +86,14 @@ class ForwardPass:
         self._engine.for_each(write_block, blocks)
 
     def in_order(self) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield the activations of some blocks after another, for who keeps something smaller, or in another place.
+        """Yield the activations of some blocks at a time, for callers that reduce or store the result elsewhere.
 
         Yields
         ------
         rows : slice
-            Of successive rows.
+            Successive rows.
         activations : array of shape (n_rows, n_units)
-            To be used before the next ones are asked for: they take the same place.
+            Activations of these rows, which the next iteration overwrites.
         """
         at_once = min(_BLOCKS_AT_ONCE * self._n_workers, len(self.blocks))
         out = np.empty((at_once * self._longest, self.shape[1]), self._X.dtype)

@@ -1,4 +1,4 @@
-"""What a fit has done so far: kept for Ctrl-C, written to checkpoints, and resumed from them."""
+"""The journal of what a fit has done so far, which is kept for Ctrl-C, written to checkpoints and resumed from them."""
 
 from __future__ import annotations
 
@@ -24,50 +24,52 @@ from rhohat.solvers import RunState, SolverResult, as_solver
 
 __all__ = ["AS_IT_WAS", "Journal", "describe", "describe_estimator", "describe_rows"]
 
-#: In the place of a setting that shall be that of the fit which is resumed.
+#: Value of a setting that shall be taken from the fit that is resumed.
 AS_IT_WAS = object()
 
-_SHORT_ARRAY = 16  # numbers, that are shown one by one
+_SHORT_ARRAY = 16  # largest array whose numbers are listed one by one
 
 
 class Minimise(Protocol):
-    """Runs a solver, on what it was given elsewhere."""
+    """Interface of a function that runs a solver on an objective and start that it already has."""
 
     def __call__(self, *, keeper: Journal, resume_from: RunState | None) -> SolverResult:
-        """Return what the solver found."""
+        """Run the solver, from the start or from a state, and return its result."""
 
 
 class Journal:
-    """The record of a fit while it is under way, which may consist of several stages, one solver's run each.
+    """Record of a fit while it runs. A fit may consist of several stages, each of which is one run of a solver.
 
-    It is a context manager: where the fit ends before its end, for whatever reason, the last complete state is written.
+    A journal is a context manager: if the fit ends early, for whatever reason, the last complete state is written.
 
     Parameters
     ----------
     checkpoint : Checkpoint or None
-        Where and how often checkpoints are written, and whether one is resumed; None keeps none.
+        Where and how often checkpoints are written, and whether one is resumed; None writes no checkpoints.
     settings : dict
-        What makes the fit what it is, as JSON holds it.
+        Values that must be the same in a resumed fit, in types that JSON can represent.
     data : callable
-        Returns the same of the data, which takes reading them; asked for where checkpoints are kept.
+        Returns such values for the data, which must be read for that. It is called only if checkpoints are written.
     part : bool, default=False
-        Whether this is a part of a larger fit, which has said what is to be said, and shall go on where disks are full.
+        Whether the fit is a part of a larger fit, which has printed the messages already, and which shall continue even
+        if the first checkpoint cannot be written.
 
     Attributes
     ----------
     seed : int or None
-        That of the fit; see `keep_seed`.
+        Seed of the fit; see `keep_seed`.
     found : dict
-        The settings of the fit that is resumed; empty if none is.
+        Settings and data of the fit that is resumed; empty if no fit is resumed.
     interrupted : SolverResult or None
-        What the fit came to before Ctrl-C.
+        Result of the fit up to Ctrl-C.
 
     Raises
     ------
     CheckpointError
-        If there is nothing that may be resumed, or something that would be overwritten.
+        If the folder has checkpoints of another fit, or of an earlier fit that is not to be resumed; or if its
+        checkpoints cannot be read, or another fit uses it.
     OSError
-        If the folder cannot be made.
+        If the folder cannot be created.
     """
 
     def __init__(
@@ -84,42 +86,43 @@ class Journal:
         self._checkpoints = None if checkpoint is None else Checkpoints(checkpoint.folder)
         self._asked, self._part = checkpoint, part
         self._identity: dict[str, Any] = settings
-        self._record: dict[str, Any] = {}  # of the checkpoint that is resumed
+        self._record: dict[str, Any] = {}  # record of the checkpoint that is resumed
         self._arrays: dict[str, FloatArray] = {}
-        self._finished: list[dict[str, Any]] = []  # the stages done, by their results
-        self._last_theta: FloatArray | None = None  # of the last of them
+        self._finished: list[dict[str, Any]] = []  # the finished stages with their results
+        self._last_theta: FloatArray | None = None  # θ at the end of the last finished stage
         self._stage = ""
         self._capture: Callable[[], RunState] | None = None
         self._progress = 0
-        #: When a checkpoint was written last, and how far the fit was then; None before the first.
+        #: Time of the last checkpoint, and the progress of the fit at that time; None before the first checkpoint.
         self._saved_at: tuple[float, tuple[int, str, int]] | None = None
         if checkpoint is not None and self._checkpoints is not None:
             self._open(self._checkpoints, bool(checkpoint.resume), data)
 
     @classmethod
     def of_nothing(cls) -> Self:
-        """Return a record that is not written."""
+        """Return a journal that is not written to disk."""
         return cls(None, {}, dict)
 
     @property
     def result(self) -> SolverResult | None:
-        """The result of the fit that is resumed, if that had come to its end."""
+        """Result of the fit that is resumed, if that fit was complete; otherwise None."""
         complete = self._record.get("complete")
         return None if complete is None else _result_from(complete, self._arrays["theta"])
 
     @property
     def stage(self) -> str:
-        """The stage at work, or that was last."""
+        """Name of the current stage, or of the last stage."""
         return self._stage
 
     def solve(self, stage: str, minimise: Minimise) -> SolverResult:
-        """Run a solver; or go on with what it had done, or take what it had found, in the fit that is resumed.
+        """Run a solver as a stage of the fit; in a resumed fit, continue the stage, or return its result if complete.
 
         Parameters
         ----------
         stage : str
-            A name that no other stage has.
+            Name of the stage, which must be unique in the fit.
         minimise : callable
+            Runs the solver; see `Minimise`.
         """
         self._stage, self._capture, self._progress = stage, None, 0
         for done in self._record.get("finished", []):
@@ -133,25 +136,25 @@ class Journal:
             state = RunState(self._record["run"], own)
         self._record, self._arrays = {}, {}
         result = minimise(keeper=self, resume_from=state)
-        if result.status != "stopped":  # else it may be resumed where it was stopped
+        if result.status != "stopped":  # a stopped run can be resumed where it was stopped
             self._capture = None
             self._finished.append({"stage": stage, "result": _record_of(result)})
             self._last_theta = result.theta
         return result
 
     def keep_seed(self, draw: Callable[[], int]) -> int:
-        """Return the seed of the fit that is resumed, or draw one, which will be part of every checkpoint."""
+        """Return the seed of the fit that is resumed, or draw a seed; every checkpoint contains it."""
         if self.seed is None:
             self.seed = draw()
         return self.seed
 
     def note(self) -> None:
-        """Write a checkpoint of no state, which keeps the seed and what the fit is."""
+        """Write a checkpoint without a state, which stores the seed and the settings of the fit."""
         if self._checkpoints is not None:
             self._write({}, {})
 
     def finish(self, result: SolverResult) -> None:
-        """Write the last checkpoint: the fit's result; or the last state, where a callback has stopped it."""
+        """Write the last checkpoint: the fit's result, or the last state if a callback has stopped the fit."""
         if self._checkpoints is None:
             return
         if result.status == "stopped" and self._capture is not None:
@@ -160,22 +163,22 @@ class Journal:
             self._write({"complete": _record_of(result)}, {"theta": result.theta}, may_fail=True)
 
     def offer(self, progress: int, capture: Callable[[], RunState]) -> None:
-        """Take a state in, and write it if it is time; see `rhohat.solvers.Keeper`."""
+        """Keep a state, and write a checkpoint if one is due; see `rhohat.solvers.Keeper`."""
         self._progress, self._capture = progress, capture
         if self._checkpoints is not None and self._is_due():
             self._write_state()
 
     def withdraw(self) -> None:
-        """Forget the last state, as it is about to change."""
+        """Forget the last state, which is about to change."""
         self._capture = None
 
     def state(self) -> RunState | None:
-        """Return the state of the stage at work, if it is known."""
+        """Return the state of the current stage, or None if it is not known."""
         return None if self._capture is None else self._capture()
 
     @property
     def last_theta(self) -> FloatArray | None:
-        """Where the last finished stage ended, if one did."""
+        """The vector θ at the end of the last finished stage, or None if no stage has finished."""
         return self._last_theta
 
     def __enter__(self) -> Self:
@@ -223,7 +226,7 @@ class Journal:
             raise
 
     def _refuse_differences(self, folder: Path) -> None:
-        """Raise CheckpointError where what is known of the fit is another than that of the checkpoint."""
+        """Raise CheckpointError if the settings or data of the fit differ from those in the checkpoint."""
         settings = {name: value for name, value in self._identity.items() if value is not AS_IT_WAS}
         differences = list(_differences({name: self.found.get(name) for name in settings}, settings))
         if differences:
@@ -231,7 +234,7 @@ class Journal:
 
     @property
     def _place(self) -> tuple[int, str, int]:
-        """How far the fit is."""
+        """Progress of the fit: number of finished stages, current stage, and progress within the current stage."""
         return len(self._finished), self._stage, -1 if self._capture is None else self._progress
 
     def _is_due(self) -> bool:
@@ -255,7 +258,7 @@ class Journal:
         self._write(record, arrays)
 
     def _write(self, record: dict[str, Any], arrays: dict[str, FloatArray], *, may_fail: bool = False) -> None:
-        """Write a checkpoint. Only the first one of a fit may end it, as nothing is lost then."""
+        """Write a checkpoint. Only a failure to write the first one ends the fit, as nothing is lost then."""
         assert self._checkpoints is not None
         try:
             self._checkpoints.save({**record, "identity": self._identity, "seed": self.seed}, arrays)
@@ -272,7 +275,7 @@ class Journal:
 
 
 def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:
-    """Return an error of the same kind that says what could not be done."""
+    """Return an error of the same type whose message says that no checkpoint can be written."""
     reason = error.strerror or str(error)
     return type(error)(
         error.errno,
@@ -280,12 +283,12 @@ def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:
     )
 
 
-#: Parameters that change no bit of what is learned, or only by what is described beside them.
+#: Parameters that do not change what is learned, or whose effect is described by other settings of the journal.
 _FREE = {"n_jobs", "engine", "callbacks", "verbose", "checkpoint", "warm_start", "memory_limit"}
 
 
 def describe_estimator(estimator: Any) -> dict[str, Any]:
-    """Return an estimator's class and those parameters that matter to what it learns."""
+    """Return the class of an estimator and those of its parameters that affect what it learns."""
     parameters = estimator.get_params(deep=False)
     if isinstance(parameters.get("solver"), str):
         parameters["solver"] = as_solver(parameters["solver"])
@@ -295,10 +298,10 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
 
 
 def describe(value: Any, known: tuple[int, ...] = ()) -> Any:
-    """Return what tells a setting apart from another, as JSON holds it.
+    """Return a description of a setting that distinguishes it from others, in types that JSON can represent.
 
-    Objects are described by their class and attributes, functions by name, code and what they refer to, arrays that
-    are long by a digest.
+    Objects are described by their class and attributes, functions by their name, their code and what they refer to, and
+    long arrays by a digest.
     """
     if id(value) in known:
         return "itself"
@@ -327,7 +330,7 @@ def describe(value: Any, known: tuple[int, ...] = ()) -> Any:
 
 
 def _describe_function(function: Any, describe: Callable[[Any], Any]) -> Any:
-    """Return the name of a class or function; of one that is defined by its user, what it does, too."""
+    """Return the name of a class or function; for a function defined outside rhohat, its code as well."""
     name = f"{function.__module__}.{function.__qualname__}"
     code = getattr(function, "__code__", None)
     if code is None or name.startswith("rhohat."):
@@ -343,7 +346,7 @@ def _digest_of_code(code: CodeType) -> str:
 
 
 def _attributes_of(value: Any) -> dict[str, Any]:
-    """Return what an object consists of."""
+    """Return the attributes of an object by name."""
     if isinstance(value, partial):
         return {"function": value.func, "arguments": value.args, "keywords": value.keywords}
     if dataclasses.is_dataclass(value):
@@ -353,7 +356,7 @@ def _attributes_of(value: Any) -> dict[str, Any]:
 
 
 def describe_rows(rows: Any) -> Any:
-    """Return shape, dtype and a digest of all numbers of an array or a row source; None for None."""
+    """Return the shape, the dtype and a digest of all numbers of an array or a row source; None for None."""
     if rows is None:
         return None
     source = rows if isinstance(rows, RowSource) else open_rows(np.asarray(rows).reshape(len(rows), -1))
@@ -361,7 +364,7 @@ def describe_rows(rows: Any) -> Any:
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Any:
-    """Yield a phrase for everything that is not the same."""
+    """Yield a phrase for every difference between two descriptions."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
             inner = f"{name}.{key}" if name else key
@@ -377,9 +380,9 @@ def _differences(before: Any, now: Any, name: str = "") -> Any:
 
 
 def _record_of(result: SolverResult) -> dict[str, Any]:
-    """Return all of a result but θ, as JSON holds it."""
+    """Return all fields of a result except θ, in types that JSON can represent."""
     record = {field.name: getattr(result, field.name) for field in dataclasses.fields(result) if field.name != "theta"}
-    record["warm_up_evaluations"] = list(result.warm_up_evaluations.items())  # JSON knows texts as keys only
+    record["warm_up_evaluations"] = list(result.warm_up_evaluations.items())  # in JSON, keys can only be strings
     return record
 
 

@@ -1,4 +1,4 @@
-"""What a fit will hold in memory, known before it starts, and cut to fit a limit."""
+"""The memory plan of a fit: what the fit will hold in memory, computed before it starts and adapted to a limit."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ __all__ = ["MemoryPlan", "as_bytes", "bytes_per_row", "order_of_rows", "plan_mem
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
 
-#: What may be held without a limit.
+#: Largest numbers of bytes of hidden activations, of a warm-up subset and of windows, if there is no limit.
 _CACHE, _SUBSET, _WINDOW = 2**30, 2**28, 2**28
 
-_BLOCKS_HELD = 3  # of those that all rows are looked through by: one read, one converted, one that is picked from
-_FIRST_ROWS, _GROWTH = 1000, 3  # of a warm-up
-_FOR_WINDOWS, _FOR_SUBSETS = 1 / 3, 1 / 4  # of the limit
-_NUMBERS_OF_ROWS = 32  # bytes for each row: permutations, and what is taken from them
-_SPENT = 0.9  # of what is free, on hidden activations: no plan is exact
-_HELD_OUT = 0.75  # of a window: a quarter, as it was read, with its targets, and corrupted
-_VECTORS = 12  # of θ's length, float64: iterates, trial points, gradients, directions, and what is made on the way
+_BLOCKS_HELD = 3  # blocks held while all rows are read: one as read, one converted, one from which rows are picked
+_FIRST_ROWS, _GROWTH = 1000, 3  # rows of the first subset of a warm-up, and the factor from a subset to the next
+_FOR_WINDOWS, _FOR_SUBSETS = 1 / 3, 1 / 4  # fractions of the limit
+_NUMBERS_OF_ROWS = 32  # bytes per row for permutations of row numbers and parts of them
+_SPENT = 0.9  # fraction of the free memory that hidden activations may take, as no plan is exact
+_HELD_OUT = 0.75  # fraction of a window: the rows held out are a quarter, kept as read, with targets, and corrupted
+_VECTORS = 12  # float64 vectors of θ's length: iterates, trial points, gradients, directions, intermediate results
 
 
 def as_bytes(limit: int | str) -> int:
-    """Return a number of bytes, given as such or as text.
+    """Return a number of bytes that is given as an integer or as a text with a unit.
 
     Parameters
     ----------
     limit : int or str
-        Such as ``512_000_000``, "512 MB" or "1.5 GiB".
+        Number of bytes, such as ``512_000_000``, "512 MB" or "1.5 GiB".
 
     Returns
     -------
@@ -47,7 +47,7 @@ def as_bytes(limit: int | str) -> int:
     Raises
     ------
     ValueError
-        If it is no such thing.
+        If `limit` is not a positive number of bytes in one of these forms.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def as_bytes(limit: int | str) -> int:
 
 
 def show_bytes(n_bytes: float) -> str:
-    """Return a number of bytes in a unit that suits it.
+    """Return a number of bytes as a text with a suitable unit.
 
     Examples
     --------
@@ -80,22 +80,22 @@ def show_bytes(n_bytes: float) -> str:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """What a fit will hold in memory beside interpreter, libraries, and arrays that it was given.
+    """Plan of what a fit will hold in memory, beside the interpreter, its libraries, and arrays that were given.
 
     Attributes
     ----------
     limit : int or None
-        Bytes.
+        Limit in bytes; None means no limit.
     parts : tuple of (str, int)
-        What is held, and its bytes.
+        Name and number of bytes of each part that is held.
     cache_bytes : int
-        For hidden activations between the two passes of an evaluation.
+        Bytes allowed for hidden activations between the two passes of an evaluation.
     subset_bytes : int
-        For the rows of a subset in a warm-up.
+        Bytes allowed for the rows of a subset in a warm-up.
     window_bytes : int
-        For the windows in which mini-batches from a source are shuffled.
+        Bytes allowed for the windows in which mini-batches from a row source are shuffled.
     by_blocks : bool
-        Whether rows in memory are corrupted or converted block by block, as copies of them would not fit.
+        Whether rows in memory are corrupted or converted block by block, because copies of them would not fit.
     """
 
     limit: int | None
@@ -107,11 +107,11 @@ class MemoryPlan:
 
     @property
     def total(self) -> int:
-        """Bytes, all parts together."""
+        """Number of bytes of all parts together."""
         return _sum(self.parts)
 
     def __str__(self) -> str:
-        """Return a table, a line for each part."""
+        """Return the plan as a table with a line for each part."""
         limit = "" if self.limit is None else f" of the {show_bytes(self.limit)} allowed"
         width = max(len(name) for name, _ in self.parts)
         lines = [f"{name:{width}}  {show_bytes(n_bytes):>8}" for name, n_bytes in self.parts]
@@ -121,18 +121,18 @@ class MemoryPlan:
 def plan_memory(
     problem: Problem, solver: Solver, n_workers: int, limit: int | None, *, checkpoints: bool = False
 ) -> MemoryPlan:
-    """Return what training will hold, and how much it may spend where it can choose.
+    """Return the plan of what training will hold in memory, and of how much its adjustable parts may take.
 
     Parameters
     ----------
     problem : Problem
     solver : Solver
     n_workers : int
-        Threads.
+        Number of threads.
     limit : int or None
-        Bytes; None allows 1 GiB for hidden activations, and 256 MB for a subset or for windows.
+        Limit in bytes; None allows 1 GiB for hidden activations, and 256 MB for a subset or for windows.
     checkpoints : bool, default=False
-        Whether states are written, of which a copy is made then.
+        Whether checkpoints are written, for which the state is copied.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def plan_memory(
     Raises
     ------
     ValueError
-        If the limit is too low; the message has the least that would do.
+        If the limit is too low; the message names a limit that would be enough.
     """
     plan = _plan(problem, solver, n_workers, limit, checkpoints)
     if limit is not None and plan.total > limit:
@@ -157,7 +157,7 @@ def plan_memory(
 
 
 def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, checkpoints: bool) -> MemoryPlan:
-    """Return what would be held with a limit, whether it fits or not."""
+    """Return the plan for a limit, even if it does not fit the limit."""
     n_samples, row = problem.X.shape[0], bytes_per_row(problem)
     hidden = problem.X.dtype.itemsize * _cached_per_row(problem)
     subset, window = _order_bytes(solver, row, hidden, limit)
@@ -179,7 +179,7 @@ def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, c
         kept = min(n_samples, cache // hidden)
         share = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
         parts.append((f"hidden activations kept for pass 2{share}", kept * hidden))
-    # A subset is gone when activations of all rows are kept: the two share the memory.
+    # A subset is deleted before activations of all rows are kept, so the two share the memory.
     of_subset = largest * (row + hidden + _bytes_of_tangents(problem))
     if of_subset > kept * hidden:
         parts.append((f"rows of the warm-up, {largest:,} at most", of_subset - kept * hidden))
@@ -187,9 +187,9 @@ def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, c
 
 
 def _order_bytes(solver: Solver, row: int, hidden: int, limit: int | None) -> tuple[int, int]:
-    """Return what the rows of a subset, and all windows, may take, given the bytes of a row and what is kept of it.
+    """Return the bytes allowed for the rows of a subset and for all windows, given the bytes of a row and its cache.
 
-    It chooses the order of rows. So it depends on the limit and on shapes only, not on threads or checkpoints.
+    They determine the order of the rows. So they depend on the limit and on shapes only, not on threads or checkpoints.
     """
     if solver.in_mini_batches:
         held_out = _HELD_OUT if solver.fraction_held_out else 0.0
@@ -200,7 +200,7 @@ def _order_bytes(solver: Solver, row: int, hidden: int, limit: int | None) -> tu
 
 
 def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) -> Iterator[tuple[str, int]]:
-    """Yield what is as long as θ, by name."""
+    """Yield the names and bytes of the parts whose size depends on the length of θ."""
     theta = 8 * problem.network.n_parameters
     held = solver.held(problem.network.n_parameters)
     yield "parameters and gradients", _VECTORS * theta
@@ -210,7 +210,7 @@ def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) ->
 
 
 def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: bool) -> Iterator[tuple[str, int]]:
-    """Yield what threads work in, and the numbers by which rows are put in order, by name."""
+    """Yield the names and bytes of the working memory of threads and of the row numbers that define an order."""
     n_samples = problem.X.shape[0]
     if solver.in_mini_batches:
         yield "mini-batches and their layers", _batches(problem, solver, n_workers)
@@ -222,7 +222,7 @@ def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: b
 
 
 def _parts_of_rows(problem: Problem, solver: Solver, window: int) -> Iterator[tuple[str, int]]:
-    """Yield what is held of rows and targets, by name."""
+    """Yield the names and bytes of the parts that hold rows and targets."""
     n_samples, row = problem.X.shape[0], bytes_per_row(problem)
     if isinstance(problem.y, np.ndarray):
         yield "targets, in the units of the outputs", 2 * problem.y.nbytes
@@ -244,7 +244,7 @@ def _sum(parts: Iterable[tuple[str, int]]) -> int:
 
 
 def order_of_rows(problem: Problem, solver: Solver, plan: MemoryPlan) -> Any:
-    """Return what determines the order in which rows are looked at, beside the seed and shapes.
+    """Return what determines the order in which rows are used, beside the seed and the shapes.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def order_of_rows(problem: Problem, solver: Solver, plan: MemoryPlan) -> Any:
 
 
 def warm_up_sizes(n_samples: int, row_bytes: int, subset_bytes: int) -> list[int]:
-    """Return the numbers of rows that a warm-up looks at: each less than half of all, and within the bytes given.
+    """Return the sizes of a warm-up's subsets in rows, each less than half of all rows and within the given bytes.
 
     Examples
     --------
@@ -283,7 +283,7 @@ def warm_up_sizes(n_samples: int, row_bytes: int, subset_bytes: int) -> list[int
 
 
 def bytes_per_row(problem: Problem) -> int:
-    """Return the bytes of a row of inputs, and of its targets where these are other numbers."""
+    """Return the bytes of a row of inputs together with its targets, if these differ from the inputs."""
     columns = problem.X.shape[1]
     if problem.y is not None or problem.corruption is not None:
         columns += problem.network.layer_sizes[-1]
@@ -291,29 +291,29 @@ def bytes_per_row(problem: Problem) -> int:
 
 
 def _cached_per_row(problem: Problem) -> int:
-    """Return how many numbers of a row are kept from pass 1 to pass 2."""
+    """Return how many numbers per row are kept from pass 1 to pass 2 of an evaluation."""
     return problem.network.numbers_per_row(problem.cost.depth)
 
 
 def _bytes_of_tangents(problem: Problem) -> int:
-    """Return the bytes of a row's tangents."""
+    """Return the bytes of the tangents of one row."""
     return 0 if problem.tangents is None else int(np.prod(problem.tangents.shape[1:])) * problem.tangents.itemsize
 
 
 def _tangents_through_layers(problem: Problem) -> int:
-    """Return the bytes that a tangent of a row takes in all layers, forward and back; one is on its way at a time."""
+    """Return the bytes of one tangent of a row in all layers, forward and back; tangents are passed one at a time."""
     if problem.tangents is None:
         return 0
     return 8 * problem.network.numbers_per_row() * problem.X.dtype.itemsize
 
 
 def _held_out_in_memory(problem: Problem, solver: Solver) -> float:
-    """Return the bytes of copies of the rows held out."""
+    """Return the bytes of the copies of rows that are held out from rows in memory."""
     return 2 * solver.fraction_held_out * problem.X.shape[0] * (bytes_per_row(problem) + _bytes_of_tangents(problem))
 
 
 def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
-    """Return the bytes of the workers' layers and deltas, of what they read, and of the gradients they add up."""
+    """Return the bytes of the workers' layers and deltas, of the rows they read, and of the gradients they sum."""
     network, itemsize = problem.network, problem.X.dtype.itemsize
     blocks = row_blocks(n_samples, network.layer_sizes, itemsize)
     longest = max(block.stop - block.start for block in blocks)
@@ -325,7 +325,7 @@ def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
 
 
 def _batches(problem: Problem, solver: Solver, n_workers: int) -> int:
-    """Return the bytes of three batches of rows, and of the layers and gradients of one."""
+    """Return the bytes of three mini-batches of rows, and of the layers and gradients of one mini-batch."""
     assert isinstance(solver, MiniBatchSolver)
     network, itemsize = problem.network, problem.X.dtype.itemsize
     n_rows = min(solver.batch_size, problem.X.shape[0])
@@ -336,7 +336,7 @@ def _batches(problem: Problem, solver: Solver, n_workers: int) -> int:
 
 
 def _copies(problem: Problem, solver: Solver) -> int:
-    """Return the bytes of whole copies of rows in memory that training would make."""
+    """Return the bytes of the copies that training would make of all rows in memory."""
     if isinstance(problem.X, RowSource) or solver.in_mini_batches:
         return 0
     n_bytes = int(np.prod(problem.X.shape)) * problem.X.dtype.itemsize

@@ -1,4 +1,4 @@
-"""Problems made of a problem: with its rows corrupted once, on some of them, or in another precision."""
+"""Problems derived from a problem: with corrupted rows, on some of its rows, or in another precision."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["check_solver", "choose_rows", "corrupt"]
 
 
 def check_solver(problem: Problem, solver: Solver) -> None:
-    """Raise ValueError where a solver needs more of a problem than that brings."""
+    """Raise ValueError if a solver needs second derivatives that a problem does not have."""
     if solver.needs_second_derivatives:
         problem.check_second_derivatives()
 
 
 def corrupt(problem: Problem, seed: int, epoch: int) -> Problem:
-    """Return a problem with its inputs corrupted once, as the seed and the epoch say; clean ones are the targets."""
+    """Return a problem whose inputs are corrupted as the seed and the epoch determine; its targets stay clean."""
     if problem.corruption is None:
         return problem
     X: FloatArray | RowSource
@@ -36,7 +36,7 @@ def corrupt(problem: Problem, seed: int, epoch: int) -> Problem:
 
 
 def choose_rows(problem: Problem, rows: NDArray[np.intp] | None = None, dtype: DTypeLike | None = None) -> Problem:
-    """Return a problem on some of its rows, or on all; in another precision, if one is given."""
+    """Return a problem on some of its rows, or on all rows if `rows` is None; in another precision if given a dtype."""
 
     def chosen(array: FloatArray | RowSource | None) -> Any:
         if array is None:
@@ -47,7 +47,7 @@ def choose_rows(problem: Problem, rows: NDArray[np.intp] | None = None, dtype: D
             taken = array.take(rows)
         else:
             taken = array if rows is None else array[rows]
-        with np.errstate(over="ignore"):  # what float32 cannot hold shows in J, and float64 takes over
+        with np.errstate(over="ignore"):  # float32 overflow shows in J, and float64 takes over
             return np.asarray(taken, dtype=dtype)
 
     weights = problem.sample_weight

@@ -1,4 +1,4 @@
-"""Where objective, engine and solver meet: a problem and a start in, a solver's result out."""
+"""Training: minimisation of a problem's objective with a solver and an engine, from a start to a result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from rhohat.solvers.run import Point
 __all__ = ["Training", "train"]
 
 
-# In float32, J is computed to about 1e-7 of itself; what is to be had below this is left to float64.
+# In float32, J has a relative precision of about 1e-7; relative improvements below this number are left to float64.
 _FLOAT32_IMPROVEMENT = 1e-5
 
 _MOST_WARM_UP_ITERATIONS = 200
@@ -41,27 +41,27 @@ _WARM_UP = "warm-up on"
 
 @dataclass(frozen=True)
 class Training:
-    """How a problem is to be trained.
+    """Settings with which a problem is trained.
 
     Attributes
     ----------
     solver : Solver
     threads : ThreadEngine
     seed : int
-        Of the corruption, the shuffling, the subsets, and the choice of rows held out.
+        Seed of the corruption, the shuffling, the subsets, and the choice of rows held out.
     max_iter, tol, callbacks
         See `Solver.minimize`.
     memory : MemoryPlan
     journal : Journal
     cluster : DaskEngine or None
-        Evaluates J over all rows in the place of the threads.
+        Dask cluster that evaluates J over all rows instead of the threads.
     n_corruptions : int
-        Solvers that see all rows at once are run so many times, each on a fresh corruption and from where the last one
-        ended.
+        Number of runs of a solver that sees all rows at once, each on a fresh corruption and from the end of the
+        previous run.
     state : MiniBatchState or None
-        From which a solver by mini-batches goes on.
+        State from which a solver that works in mini-batches continues.
     warm_up : bool
-        False where the start is better than what a subset of the rows would lead to.
+        Whether to warm up on subsets of the rows; False if the start is already better than the result of a warm-up.
     """
 
     solver: Solver
@@ -81,27 +81,29 @@ class Training:
 def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
     """Minimise J over the rows of a problem.
 
-    A solver that sees all rows in every evaluation spends its first iterations on growing random subsets of the rows,
-    if it says so, there are more than 2,000, and the start is not known to be good: on 1,000, 3,000, 9,000 and so on,
-    each less than half of them, and no larger than the memory plan allows. A subset gets half of `max_iter`, 200
-    iterations at most. They are drawn once, one within the next. Neither callbacks nor the record of J know of them, as
-    the cost of a subset is another.
+    A solver that sees all rows in every evaluation first warms up on growing random subsets of the rows, if its
+    `warm_up` is True, there are more than 2,000 rows, and the start is not known to be good. The subsets have 1,000,
+    3,000, 9,000 rows and so on, each less than half of all rows and no larger than the memory plan allows. On each
+    subset, the solver does at most half of `max_iter` iterations, and at most 200. The subsets are drawn once, each
+    within the next. The warm-up is left out of the callbacks and the record of J, as the cost on a subset differs from
+    the cost on all rows.
 
-    With `float32_first`, that and the first iterations over all rows are computed in float32; callbacks see the latter.
+    With `float32_first`, the warm-up and the first iterations over all rows are computed in float32; callbacks are
+    called after the latter.
 
-    Every run of a solver is a stage of the journal. Ctrl-C leaves the journal with what was found so far.
+    Every run of a solver is a stage of the journal. After Ctrl-C, the journal has the result so far.
 
     Parameters
     ----------
     problem : Problem
     theta : array of shape (n_parameters,)
-        Where to start.
+        Start of the minimisation.
     training : Training
 
     Returns
     -------
     SolverResult
-        Of all runs over all rows together.
+        Result of all runs over all rows together.
     """
     solver, journal = training.solver, training.journal
     results: list[SolverResult] = []
@@ -136,7 +138,7 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
 def _interrupted(
     journal: Journal, results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]
 ) -> SolverResult | None:
-    """Return what a fit has come to when Ctrl-C ends it; None where nothing is known but the start."""
+    """Return the result so far of a fit that Ctrl-C ends; None if nothing but the start is known."""
     state, in_warm_up = journal.state(), journal.stage.startswith(_WARM_UP)
     if state is not None and not in_warm_up:
         results = [*results, _result_of(state)]
@@ -151,7 +153,7 @@ def _interrupted(
 
 
 def _result_of(state: RunState) -> SolverResult:
-    """Return the state of a run as a result."""
+    """Return the state of a solver's run as a result."""
     record, point = state.record, Point.from_state(state, "point")
     return SolverResult(
         theta=state.arrays["theta"].astype(np.float64),
@@ -200,9 +202,10 @@ def _warm_up(
     training: Training,
     evaluations: dict[int, int],
 ) -> FloatArray:
-    """Return where a few iterations on growing subsets of the rows lead; add evaluations by number of rows.
+    """Return the θ after a few iterations on growing subsets of the rows; add to `evaluations`, by number of rows.
 
-    `make bench CASE=patches` shows the same fit without it, which takes about twice as long to the same cost.
+    `make bench CASE=patches` compares with the same fit without a warm-up, which needs about twice as long to reach the
+    same cost.
     """
     n_samples, memory = problem.X.shape[0], training.memory
     order = keyed_generator(training.seed, "warm-up").permutation(n_samples)
@@ -223,7 +226,7 @@ def _warm_up(
 def _solve(
     problem: Problem, theta: FloatArray, solver: Solver, training: Training, epoch: int, results: list[SolverResult]
 ) -> None:
-    """Minimise J over all rows; in float32 first, where the solver says so. Results are added to those given."""
+    """Minimise J over all rows, first in float32 if the solver is set to do so, and append to `results`."""
     cache_bytes, limit = training.memory.cache_bytes, training.max_iter
     limits = _limits(training)
 
@@ -253,7 +256,7 @@ def _solve(
 
 
 def _join(results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]) -> SolverResult:
-    """Return the last result with the record of all."""
+    """Return the last of several results, with the joined record of all of them."""
     last = results[-1]
     return replace(
         last,
