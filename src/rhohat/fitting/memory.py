@@ -27,7 +27,7 @@ _BLOCKS_HELD = 3  # blocks held while all rows are read: one as read, one conver
 _FIRST_ROWS, _GROWTH = 1000, 3  # rows of the first subset of a warm-up, and the factor from a subset to the next
 _FOR_WINDOWS, _FOR_SUBSETS = 1 / 3, 1 / 4  # fractions of the limit
 _NUMBERS_OF_ROWS = 32  # bytes per row for permutations of row numbers and parts of them
-_SPENT = 0.9  # fraction of the free memory that hidden activations may take, as no plan is exact
+_CACHE_SHARE = 0.9  # fraction of the free memory that hidden activations may take, as no plan is exact
 _HELD_OUT = 0.75  # fraction of a window: the rows held out are a quarter, kept as read, with targets, and corrupted
 _VECTORS = 12  # float64 vectors of θ's length: iterates, trial points, gradients, directions, intermediate results
 
@@ -174,7 +174,7 @@ def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, c
         parts.append(("copies of the rows, corrupted or in float32", copies))
     cache, kept = _CACHE, 0
     if limit is not None:
-        cache = 0 if solver.in_mini_batches else max(0, int(_SPENT * (limit - _sum(parts))))
+        cache = 0 if solver.in_mini_batches else max(0, int(_CACHE_SHARE * (limit - _sum(parts))))
     if hidden and not solver.in_mini_batches:
         kept = min(n_samples, cache // hidden)
         share = "" if kept == n_samples else f", of {100 * kept // n_samples} % of the rows"
