@@ -14,72 +14,80 @@ _SHARED = {
     "network": """
 activation : {"sigmoid", "tanh", "relu", "leaky_relu", "parametric_relu", "maxout", "softmax", "identity"} or \
 Activation, default="sigmoid"
-    f, of the hidden units. An object carries settings: ``LeakyReLU(slope=0.1)``.
+    Activation f of the hidden units. An object carries settings: ``LeakyReLU(slope=0.1)``.
 """,
     "output": """
 output_activation : {"auto", "sigmoid", "identity", ...} or Activation, default="auto"
-    g, of the output. "auto": the one that the loss contains; else sigmoid where all of X lies in [0, 1], else
-    identity (a linear decoder).
+    Activation g of the output units. "auto" chooses the activation that the loss contains; if it contains none,
+    sigmoid if all of X lies in [0, 1], and otherwise identity (a linear decoder).
 loss : {"squared_error", "binary_cross_entropy", ...} or Loss, default="squared_error"
-    What a reconstruction costs. "binary_cross_entropy" is for X in [0, 1].
+    Cost of a reconstruction. "binary_cross_entropy" needs X in [0, 1].
 """,
     "penalties": """
 penalties : sequence of Penalty, or a single one, default=()
-    What else is added to J: any of `WeightDecay`, `KLSparsity`, `L1Sparsity`, `Contraction`, or your own.
+    Further terms of J: any of `WeightDecay`, `KLSparsity`, `L1Sparsity`, `Contraction`, or a penalty of your own.
 """,
     "corruption": """
 n_corruptions : int, default=1
-    Solvers that see all rows at once minimise over one fixed corruption of them. With a larger number they are run so
-    often, `max_iter` iterations each, on a fresh corruption and from where the last run ended. Solvers by mini-batches
-    draw a fresh corruption for every epoch.
+    Number of corruptions of the rows on which a solver that sees all rows at once is run, one after the other. Each run
+    takes at most `max_iter` iterations and starts where the previous one ended. Solvers by mini-batches draw a fresh
+    corruption for every epoch.
 """,
     "noise": """
 corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
-    What is done to the rows while learning from them; rows to be classified are left as they are. Solvers that see all
-    rows at once see one corruption of them, solvers by mini-batches a fresh one in every epoch. Rows held out for early
-    stopping are corrupted too; tangents stay those that were given.
+    Noise that is applied to the rows during training, and not when rows are classified. Solvers that see all rows at
+    once see one corruption of them; solvers by mini-batches see a fresh one in every epoch. Rows that are held out for
+    early stopping are corrupted too. Tangents are used as they are given.
 """,
     "training": """
 solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd", "adam"} or Solver, default="lbfgs"
     An object carries settings: ``Adam(learning_rate=1e-3, batch_size=256)``. `set_params` and grid searches reach them
     by names such as ``solver__learning_rate``.
 initial_weights : {"uniform", "normal"}, default="uniform"
-    "uniform": in ±√(6 / (fan_in + fan_out + 1)). "normal": normal(0, 0.01²). Biases start at 0.
+    Distribution of the weights at the start. "uniform" draws from ±√(6 / (fan_in + fan_out + 1)), "normal" from
+    normal(0, 0.01²). Biases start at 0.
 max_iter : int, default=400
-    Most iterations of the solver over all rows; epochs, where it works in mini-batches. Where there are more than 2,000
-    rows, half as many on random subsets of them come first, 200 at most on each: `warm_up` of `FullBatchSolver`.
+    Largest number of iterations of the solver over all rows, or of epochs if it works in mini-batches. With more than
+    2,000 rows, up to half as many iterations on random subsets of them come first, at most 200 on each subset; see
+    `warm_up` of `FullBatchSolver`.
 tol : float, default=1e-5
-    Converged when no component of the gradient exceeds this.
+    The solver has converged when no component of the gradient exceeds this number.
 warm_start : bool, default=False
-    Start from the parameters of the previous fit, where there is one. A fit that Ctrl-C ends leaves the last iterate
-    then, but not what takes another pass over the rows, as `mean_activation_` does; else it leaves all as it was.
+    Whether to start from the parameters of the previous fit, if there is one. If so, a fit that Ctrl-C ends keeps the
+    last iterate, but not attributes that take another pass over the rows, such as `mean_activation_`. If not, it leaves
+    the estimator as it was.
 random_state : int, RandomState, Generator or None, default=None
-    For initial weights, corruption, shuffling and the subsets of a warm-up. The same seed and data give the same bits.
+    Seed of initial weights, corruption, shuffling and the subsets of a warm-up. The same seed and data give the same
+    bits.
 n_jobs : int, default=None
-    Threads. None: as many as BLAS would use; −1: every core. It changes the speed, never a bit of the result.
+    Number of threads. None uses as many as BLAS would, −1 one for every core. It changes the speed, but not a bit of
+    the result.
 engine : DaskEngine or None, default=None
-    Who computes: the workers of a Dask cluster, or with None the threads of this process. With a cluster, the solver
-    must see all rows at once.
+    Engine that evaluates J: the workers of a Dask cluster, or with None the threads of this process. A cluster needs a
+    solver that sees all rows at once.
 {large}
 callbacks : sequence of callable, default=None
-    Called with an `IterationState` after every iteration over all rows, not during a warm-up; the fit stops if one
-    returns True. Where a fit solves several times, each solve counts its iterations from 1.
+    Functions that are called with an `IterationState` after every iteration over all rows, but not during a warm-up.
+    The fit stops if one of them returns True. If a fit runs its solver several times, each run counts its iterations
+    from 1.
 verbose : int, default=0
-    Print a line to standard error about every `verbose`-th iteration over all rows; 0 prints nothing.
+    If positive, a line about every `verbose`-th iteration over all rows is printed to standard error.
 """,
     "large": """
 memory_limit : int, str or None, default=None
-    Most memory that a fit may hold beside the interpreter, its libraries, and arrays that it was given: bytes, or as
-    "512 MB". What will be held is printed to standard error before the fit starts, and kept as `memory_plan_` (of a
-    stack: by its layers). Hidden activations that do not fit are computed twice. Subsets of a warm-up take a quarter of
-    it at most, the windows that mini-batches from files are shuffled in a third; smaller ones give another result.
-    None: 1 GiB for hidden activations, 256 MB for a subset or the windows.
+    Largest amount of memory that a fit may hold beside the interpreter, its libraries, and the arrays that it is given:
+    a number of bytes, or a text such as "512 MB". The memory plan is printed to standard error before the fit starts,
+    and kept as `memory_plan_` (for a stack, as that of each layer). Hidden activations that do not fit are computed
+    twice. Subsets of a warm-up take at most a quarter of the limit, and the windows in which mini-batches from files
+    are shuffled at most a third; smaller subsets or windows change the result. None allows 1 GiB for hidden
+    activations, and 256 MB for a subset or the windows.
 checkpoint : path, Checkpoint or None, default=None
-    Folder into which `fit` writes its state once a minute, so that it can be resumed after whatever ended it, a
-    callback among that. ``Checkpoint(folder, every="5 min", resume=True)`` says how often, and goes on from the state
-    that is there, to the same bits as without interruption; see `Checkpoint`. The folder must hold no checkpoint of an
-    earlier fit, unless that is to be resumed: each fit has a folder of its own, so a grid search has no use for it.
-    `partial_fit` writes none. Solvers: "lbfgs", "gradient_descent", "sgd" and "adam".
+    Folder into which `fit` writes its state once a minute, so that it can be resumed after any interruption, such as an
+    exception in a callback. ``Checkpoint(folder, every="5 min", resume=True)`` also sets how often the state is
+    written, and continues from a state that is there, to the same bits as without interruption; see `Checkpoint`. The
+    folder must hold no checkpoint of an earlier fit, unless that fit is to be resumed. Each fit needs a folder of its
+    own, so checkpoints do not work in a grid search. `partial_fit` writes no checkpoints. The solvers "lbfgs",
+    "gradient_descent", "sgd" and "adam" can be resumed.
 """,
     "fitted": """
 coefs_ : list of arrays of shape (s_l, s_{l+1})
@@ -87,51 +95,54 @@ coefs_ : list of arrays of shape (s_l, s_{l+1})
 intercepts_ : list of arrays of shape (s_{l+1},)
     Biases, layer by layer.
 activation_parameters_ : list of arrays
-    What the activations have learned, layer by layer: the slopes of parametric ReLU units, nothing for most others.
+    Parameters of the activations, layer by layer: the slopes of parametric ReLU units; empty for most activations.
 network_ : Network
-    The architecture.
+    Architecture of the network.
 theta_ : array of shape (n_parameters,)
     All parameters as the flat vector that `objective` takes.
 loss_curve_ : list of float, of length `n_iter_`
     J after each iteration; for mini-batches, its mean over each epoch.
 terms_curve_ : dict of str to list of float
-    The terms of J that have a weight after each iteration, by name; they add up to J.
+    Terms of J after each iteration, by name, except those of weight 0. They add up to J.
 validation_curve_ : list of float
-    With early stopping: J on the rows held out, after each epoch. Else empty.
+    J on the rows held out after each epoch, with early stopping; otherwise empty.
 n_iter_ : int
-    Iterations done.
+    Number of iterations over all rows, or of epochs.
 n_evaluations_ : int
-    Evaluations of J and its gradient over all rows, or over mini-batches.
+    Number of evaluations of J and its gradient over all rows, or over mini-batches.
 warm_up_evaluations_ : dict of int to int
-    Those before them over subsets of the rows, by number of rows; empty where there was no warm-up.
+    Number of evaluations over subsets of the rows during the warm-up, by the number of rows in the subset; empty if
+    there was no warm-up.
 solver_status_ : {"converged", "max_iter", "stalled", "stopped", "diverged", "not_finite", "interrupted", "given"}
-    Why the solver ended. "interrupted": by Ctrl-C, with `warm_start=True`. "given": there was none, see `from_weights`.
+    Reason why the solver ended. "interrupted" means Ctrl-C, with `warm_start=True`; "given" means that no solver was
+    run, see `from_weights`.
 solver_message_ : str
-    The same as a sentence.
+    The reason as a sentence that says what to do.
 memory_plan_ : MemoryPlan
-    What was held in memory: printed, it is a table.
+    Memory that the fit held, part by part. It prints as a table.
 n_samples_fit_ : int
-    Rows of the last fit, or call of `partial_fit`, of a weight above 0.
+    Number of rows with a weight above 0 in the last fit, or in the last call of `partial_fit`.
 data_name_ : str or None
-    What these rows are called: the name of their file; None for rows that were an array.
+    Name of the file from which these rows were read; None for rows that were given as an array.
 training_range_ : array of shape (2, n_features)
-    The least and the largest number of each feature in these rows, and in those of earlier calls of `partial_fit`. Rows
-    that lie far outside are passed through the network with a warning.
+    Smallest and largest value of each feature in these rows, and in those of earlier calls of `partial_fit`. Rows far
+    outside of this range are passed through the network with a warning.
 n_features_in_ : int
+    Number of input features.
 feature_names_in_ : array of shape (`n_features_in_`,)
-    Only where X has column names that are all strings.
+    Names of the input features; only set if X has column names that are all strings.
 """,
     "targets": """
 target_names_ : tuple of str or None
-    Of the columns that are predicted, in the order of the fit, where y had names: as a DataFrame, a Series, or from a
-    column of a table. A y with names that is given later is put into this order. None where y had none.
+    Names of the target columns in the order of the fit, if y had names as a DataFrame, a Series or a column of a table;
+    otherwise None. A y with names that is given later is put into this order.
 """,
     "code": """
 components_ : array of shape (n_units, n_features)
-    Weights of the first layer, transposed: row j is what unit j weighs its input with.
+    Transposed weights of the first layer: row j holds the input weights of unit j.
 mean_activation_ : array of shape (n_components,), float64
-    ρ̂, the mean activation of each unit of the code over the rows of the last fit, clean, by their weights. Not there
-    where weights were given.
+    Mean activation ρ̂ of each unit of the code over the uncorrupted rows of the last fit, weighted by their sample
+    weights. It is not set by `from_weights`.
 output_activation_ : str
     Name of the output activation in use.
 """,
@@ -139,7 +150,7 @@ output_activation_ : str
 Warns
 -----
 ConvergenceWarning
-    Where the solver neither converged nor was stopped by a callback or by early stopping.
+    If the solver neither converged nor was stopped by a callback or by early stopping.
 """,
 }
 
