@@ -91,7 +91,7 @@ class RowSource(ABC):
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> RowSource:
-        """Return successive rows, as in ``source[:1000]``, as a source of their own; closing it leaves this one open."""
+        """Return successive rows, such as ``source[:1000]``, as their own source; closing it leaves this one open."""
         if not isinstance(rows, slice) or rows.step not in (None, 1):
             raise TypeError(f"successive rows are taken as source[start:stop], others by take; got {rows!r}.")
         start, stop, _ = rows.indices(len(self))
@@ -322,7 +322,7 @@ class RowSource(ABC):
 
     @abstractmethod
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
-        """Read at least one row into `out`; the arguments are in range. Several threads may call it at the same time."""
+        """Read at least one row into `out`; the arguments are in range. Several threads may call it simultaneously."""
 
 
 class RowsOfAnother(RowSource):

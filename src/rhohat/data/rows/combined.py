@@ -116,7 +116,7 @@ class ShardedRows(RowSource):
             self._shards[left].release()
 
 
-#: Picklable function of rows and the number of the first one, which returns as many new rows and leaves these unchanged.
+#: Picklable function of rows and the number of the first one, which returns as many new rows without changing these.
 _Derivation: TypeAlias = Callable[[FloatArray, int], FloatArray]
 
 
@@ -213,9 +213,9 @@ class TransformedRows(_DerivedRows):
     source : RowSource
         Source of the original rows, which is closed with this source.
     transform : callable or fitted transformer
-        (n_rows, n_features) → (n_rows, n_new_features), row by row: the result for a row must not depend on the other
-        rows. Of a transformer, the method `transform` is called. Several threads call it at the same time. The rows
-        keep their `row_shape` if the number of features stays the same.
+        Function (n_rows, n_features) → (n_rows, n_new_features), applied row by row: the result for a row must not
+        depend on the other rows. If it is a transformer, its method `transform` is called. Several threads call it at
+        the same time. The rows keep their `row_shape` if the number of features stays the same.
 
     Raises
     ------

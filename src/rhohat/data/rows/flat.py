@@ -302,7 +302,7 @@ def _find_member(file: PositionedFile, name: str, entry: zipfile.ZipInfo) -> Sto
         with _zip_errors(name):
             if entry.compress_type != zipfile.ZIP_STORED:
                 return _PackedArray(file, name, entry)
-            # The array follows the local header, which repeats the name and may have other extra fields than the directory.
+            # The array follows the local header, which repeats the name; its extra fields may differ from the entry's.
             name_length, extra_length = struct.unpack("<HH", file.read(entry.header_offset + 26, 4))
             return _npy_at(file, name, entry.header_offset + 30 + name_length + extra_length)
     except ValueError as error:
