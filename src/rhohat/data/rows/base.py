@@ -21,8 +21,8 @@ from rhohat.data.rows.conventions import ROWS_IN_A_DIGEST, as_rows, digest_of, w
 
 __all__ = ["PartRows", "RowSource", "RowsOfAnother"]
 
-_BYTES_AT_ONCE = 2**25  # size of a block where all rows are read in order
-_DENSE = 64  # a range is read as a whole if at least one in so many of its rows is wanted
+_BYTES_AT_ONCE = 2**25  # size of a block, for callers that read all rows
+_DENSE = 64  # a range is read as a whole if at least one in 64 of its rows is wanted
 
 
 class RowSource(ABC):
@@ -53,7 +53,7 @@ class RowSource(ABC):
     n_rows_found : int
         Number of rows before some of them were left out.
     kept : array of int, of shape (n_samples,), or None
-        Numbers of these rows among the `n_rows_found` rows; None if no rows were left out.
+        Numbers of these rows among the `n_rows_found` rows; None if these are all of them.
     targets : array of shape (n_samples,) or (n_samples, n_targets), or None
         Targets to be predicted, if they were read together with the rows.
     target_names : tuple of str, or None
@@ -267,7 +267,7 @@ class RowSource(ABC):
         return self._extents
 
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
-        """Return the last result of `extents` without reading again; the rows may have changed meanwhile."""
+        """Return the last result of `extents`, if any, without reading again; the rows may have changed meanwhile."""
         return self.extents() if self._extents is None else self._extents
 
     @property

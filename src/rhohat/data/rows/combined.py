@@ -106,7 +106,7 @@ class ShardedRows(RowSource):
             done, index = end, index + 1
 
     def _note(self, index: int) -> None:
-        """Record that a shard was read; if this makes too many, the shard recorded first frees the data it holds."""
+        """Record that a shard was read; if too many are recorded, free the data held by the one recorded first."""
         with self._lock.here:
             if index in self._recent:
                 return
@@ -257,7 +257,7 @@ class BorrowedRows(_DerivedRows):
         return self._source.extents()
 
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
-        """Return the last result of `extents` without reading again; the rows may have changed meanwhile."""
+        """Return the last result of `extents`, if any, without reading again; the rows may have changed meanwhile."""
         return self._source.known_extents()
 
     def fingerprint(self) -> str:

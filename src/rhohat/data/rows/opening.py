@@ -217,7 +217,7 @@ def open_table(
     except BaseException:
         rows.close()
         raise
-    return rows, rows.targets  # type: ignore[return-value] # None only where the targets are those of a model
+    return rows, rows.targets  # type: ignore[return-value] # None only if the targets are those of a model
 
 
 def _as_targets(target: str | int | Sequence[str | int]) -> TargetsOfAFit:

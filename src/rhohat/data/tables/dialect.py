@@ -256,7 +256,7 @@ def _best_separator(candidates: Sequence[str], lines: Sequence[str], said: TextF
     best, most = None, 0.0
     for separator in candidates:
         rows = _rows_cut_by(separator, lines)
-        rows = rows[1:] or rows  # the line of names may have a cell less or more
+        rows = rows[1:] or rows  # the line of names may have one cell less or more
         (width, n_alike), *_ = Counter(map(len, rows)).most_common(1) or [(0, 0)]
         if width < 2 or 2 * n_alike < len(rows):
             continue

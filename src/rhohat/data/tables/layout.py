@@ -1,4 +1,7 @@
-"""Detection of the line that names the columns of a table, and of the cells of a row that are columns."""
+"""Detection of the line that names the columns of a table, and of the cells of a row that are columns.
+
+Both are guessed from the first rows; the caller can specify whether there is a line of names.
+"""
 
 from __future__ import annotations
 
