@@ -1,4 +1,4 @@
-"""Rows of numbers from wherever they are, read block by block."""
+"""Row sources: rows of numbers from files, arrays or tables, read block by block."""
 
 from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import ColumnsOfAFit, Reading, TargetsOfAFit, remember_columns

@@ -1,4 +1,4 @@
-"""From a path to the arrays that a file holds, whatever its kind."""
+"""Opening of a file of any kind, or a Zarr store, to get the arrays in it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def open_arrays(text: str, what: str) -> tuple[ArrayFile, str | None]:
     Parameters
     ----------
     text : str
-        A path, which the name of an array may follow: ``"file.h5:/group/array"``.
+        A path, optionally followed by the name of an array: ``"file.h5:/group/array"``.
     what : str
-        What is wanted of it, for messages, such as "images".
+        Name of the expected content in messages, such as "images".
 
     Returns
     -------
     file : ArrayFile
-        To be closed.
+        The open file, which the caller must close.
     key : str or None
-        The name behind the path.
+        Name of the array that follows the path; None if there is none.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it holds no arrays, is damaged, or is something else than its name says.
+        If the file holds no arrays, is damaged, or has another format than its name says.
     MissingExtraError
         If the package that reads the format is not installed.
     """
@@ -58,24 +58,24 @@ def open_arrays(text: str, what: str) -> tuple[ArrayFile, str | None]:
 
 
 def arrays_of_folder(folder: Path, name: str) -> ArrayFile:
-    """Return what a Zarr store holds."""
+    """Return the arrays of a Zarr store."""
     if not is_zarr(folder):
         raise ValueError(f"{name} is a folder, and no Zarr store; name a file in it.")
     return ArrayFile(str(folder), "Zarr", find_zarr(folder, name), lambda: None)
 
 
 def arrays_of_file(file: PositionedFile, kind: str, name: str, key: str | None) -> ArrayFile:
-    """Return what an open file of this kind holds; it is closed where that fails.
+    """Return the arrays of an open file; the file is closed if this fails.
 
     Parameters
     ----------
     file : PositionedFile
     kind : str
-        See `kinds.open_file`; no table.
+        Kind of the file, as `kinds.open_file` returns it; it must not be a table.
     name : str
-        What the file is called in messages.
+        Name of the file in messages.
     key : str or None
-        The array that will be asked for, so that others need not be read.
+        Name of the array that will be requested, so that the others need not be read.
     """
     try:
         if kind in _FLAT:
@@ -84,7 +84,7 @@ def arrays_of_file(file: PositionedFile, kind: str, name: str, key: str | None) 
         file.close()
         raise
     path = file.path
-    file.close()  # others open it themselves
+    file.close()  # the other readers open the file themselves
     if kind == "MATLAB":
         return ArrayFile(str(path), kind, find_matlab(path, name, key), lambda: None)
     hdf5, items = open_hdf5(path, name, "an HDF5 file" if kind == "HDF5" else "a MATLAB file of version 7.3")

@@ -1,4 +1,4 @@
-"""Rows that are in memory already, or mapped into it."""
+"""Rows that are already in memory or are mapped into memory."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ class ArrayRows(RowSource):
     array : array-like of shape (n_samples, ...)
         Axes after the first are raveled, in C order.
     name : str, default="the array"
+        Name of the array in messages.
     feature_names : sequence of str, default=None
+        Names of the columns, if they have names.
 
     Raises
     ------
     ValueError
-        If it is no array of real numbers of two dimensions or more.
+        If the array does not hold real numbers, or has fewer than two dimensions.
     """
 
     def __init__(self, array: Any, name: str = "the array", feature_names: Sequence[str] | None = None) -> None:
@@ -39,11 +41,11 @@ class ArrayRows(RowSource):
 
     @property
     def is_watched(self) -> bool:
-        """An array may change at any time."""
+        """False, because an array in memory may change at any time without being noticed."""
         return False
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:
-        """Return functions that give slices of the array, which are pickled with them."""
+        """Return functions that open slices of the array as row sources; each slice is pickled with its function."""
         return [partial(ArrayRows, self._array[start:stop], self.name) for start, stop in pairwise(edges)]
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:

@@ -1,4 +1,4 @@
-"""What all row sources share: rows of numbers, read block by block, from wherever they are."""
+"""Base classes of all row sources, which read rows of numbers block by block from any storage."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from rhohat.data.rows.conventions import ROWS_IN_A_DIGEST, as_rows, digest_of, w
 
 __all__ = ["PartRows", "RowSource", "RowsOfAnother"]
 
-_BYTES_AT_ONCE = 2**25  # of rows that are looked through
-_DENSE = 64  # one row in so many is worth reading all that lie between
+_BYTES_AT_ONCE = 2**25  # size of a block, for callers that read all rows
+_DENSE = 64  # a range is read as a whole if at least one in 64 of its rows is wanted
 
 
 class RowSource(ABC):
-    """Rows of numbers that are read block by block, by several threads at a time.
+    """Rows of numbers that are read block by block, possibly by several threads at the same time.
 
     Parameters
     ----------
     name : str
-        What the rows are called in messages, such as their path.
+        Name of the rows in messages, such as their path.
     shape : sequence of int
         (n_samples, ...), each at least 1; axes after the first are raveled, in C order.
     dtype : dtype-like
-        In which rows are given: float32 or float64.
+        The dtype of the rows that are read: float32 or float64.
     feature_names : sequence of str, default=None
-        Names of the columns, where they have any.
+        Names of the columns, if they have names.
 
     Attributes
     ----------
@@ -45,23 +45,23 @@ class RowSource(ABC):
     shape : tuple of two int
         (n_samples, n_features).
     row_shape : tuple of int
-        Of a row before it was raveled: (28, 28) for images of so many pixels, (n_features,) for a row that was flat.
+        Shape of a row before it was raveled: (28, 28) for images of 28 × 28 pixels, (n_features,) for flat rows.
     origin : callable, or None
-        Opens the same rows again, in another process too; None where nothing can.
+        Function that opens the same rows again, in this or another process; None if they cannot be opened again.
     reading : Reading or None
-        Which columns of a file or table these are; None where that is not known.
+        Record of the columns of a file or table that were read; None if it is not known.
     n_rows_found : int
-        How many rows there were, before some were left out.
+        Number of rows before some of them were left out.
     kept : array of int, of shape (n_samples,), or None
-        Which of the rows that were found these are; None where they are all of them.
+        Numbers of these rows among the `n_rows_found` rows; None if these are all of them.
     targets : array of shape (n_samples,) or (n_samples, n_targets), or None
-        What is to be predicted, where it was read together with the rows.
+        Targets to be predicted, if they were read together with the rows.
     target_names : tuple of str, or None
-        Of the columns that they were read from.
+        Names of the columns from which the targets were read.
     scale_is_known : bool
-        Whether the rows were compared with those of a fit, and what was to be said of their scale was said.
+        Whether the scale of the rows was already compared with that of a fit, so that no further warning is needed.
     notes : tuple of str
-        What was found out or left out when a table was opened, each a sentence.
+        Sentences that say what was detected or left out when a table was opened.
     """
 
     ndim = 2
@@ -91,7 +91,7 @@ class RowSource(ABC):
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> RowSource:
-        """Return successive rows as a source of their own, such as ``source[:1000]``; it does not close this one."""
+        """Return successive rows, such as ``source[:1000]``, as their own source; closing it leaves this one open."""
         if not isinstance(rows, slice) or rows.step not in (None, 1):
             raise TypeError(f"successive rows are taken as source[start:stop], others by take; got {rows!r}.")
         start, stop, _ = rows.indices(len(self))
@@ -101,13 +101,13 @@ class RowSource(ABC):
         return PartRows(self, start, stop)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all rows into memory, which is what `numpy.asarray` and estimators of others ask for."""
+        """Read all rows into memory, for `numpy.asarray` and for estimators of other libraries."""
         if copy is False:
             raise ValueError(f"{self.name} cannot become an array without its rows being read.")
         return np.asarray(self.read(0, len(self)), dtype=dtype)
 
     def _name_of_part(self, start: int, stop: int) -> str:
-        """Return a name that says which successive rows are meant, as ``file.npy[8000:9000]``, unless they are all."""
+        """Return a name for a range of rows, such as ``file.npy[8000:9000]``; the source's own name for all rows."""
         return self.name if stop - start == len(self) else f"{self.name}[{start}:{stop}]"
 
     def __repr__(self) -> str:
@@ -115,7 +115,7 @@ class RowSource(ABC):
 
     @property
     def short_name(self) -> str:
-        """The name without folders before it, and with the array's name that may stand behind it."""
+        """The name without its folders, but with the name of the array that may follow the path."""
         return without_folders(self.name)
 
     def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
@@ -124,21 +124,21 @@ class RowSource(ABC):
         Parameters
         ----------
         start, stop : int
-            Rows from `start` up to, and without, `stop`; 0 <= start <= stop <= n_samples.
+            First row, and end of the range, which is not included; 0 <= start <= stop <= n_samples.
         out : array of shape (stop - start, n_features), default=None
-            Where they go: C-ordered, of this source's dtype. None allocates.
+            C-ordered array of this source's dtype into which the rows are read. None allocates a new array.
 
         Returns
         -------
         array of shape (stop - start, n_features)
-            `out`, where it was given.
+            The rows; `out` itself, if it was given.
 
         Raises
         ------
         IndexError
-            If there are no such rows.
+            If the range exceeds the rows of this source.
         ValueError
-            If `out` does not fit, the file turns out to be damaged, or it changed since it was opened.
+            If `out` has the wrong shape, dtype or order, or the file is damaged or has changed since it was opened.
         """
         if not 0 <= start <= stop <= self.shape[0]:
             raise IndexError(f"{self.name} has {self.shape[0]} rows; there are no rows {start} to {stop}.")
@@ -152,40 +152,40 @@ class RowSource(ABC):
         return out
 
     def blocks(self, n_rows: int) -> Iterator[FloatArray]:
-        """Yield all rows in order, so many at a time."""
+        """Yield all rows in order, in blocks of `n_rows` rows; the last block may be shorter."""
         for start in range(0, self.shape[0], n_rows):
             yield self.read(start, min(start + n_rows, self.shape[0]))
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
-        """Yield what a function makes of successive rows: of all of them, in order.
+        """Yield the results of a function for successive blocks of rows, in order, until all rows are processed.
 
         Parameters
         ----------
         function : callable(rows, first)
-            Called with some rows and the number of the first of them. For rows on a cluster it runs on the workers, so
-            it must be picklable.
+            Called with a block of rows and the number of its first row. For rows on a cluster it runs on the workers,
+            so it must be picklable.
         """
         for start in range(0, self.shape[0], self.rows_at_once):
             yield function(self.read(start, min(start + self.rows_at_once, self.shape[0])), start)
 
     @property
     def edges(self) -> Sequence[int] | None:
-        """Where the pieces begin that rows on a cluster are in, and the last one ends; None for all other rows."""
+        """First row of each piece of rows on a cluster, and the end of the last piece; None for all other rows."""
         return None
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:
-        """Return what rows can be made of in another process, for each of the ranges between edges.
+        """Return, for each range between two edges, an object from which another process can make the rows.
 
         Parameters
         ----------
         edges : sequence of int
-            Ascending.
+            Row numbers at which the ranges begin and end, ascending.
 
         Returns
         -------
         list
-            Of arrays; or of functions, to be pickled, that open a row source, for rows that were opened by a path;
-            or of objects that Dask computes, which become arrays.
+            One object for each range: an array; or a picklable function that opens a row source, as for rows that were
+            opened by a path; or a Dask object that becomes an array when it is computed.
         """
         if self.origin is None:
             return [self.read(start, stop) for start, stop in pairwise(edges)]
@@ -197,7 +197,7 @@ class RowSource(ABC):
         Parameters
         ----------
         rows : array of int, of shape (n_rows,)
-            In any order. Where they lie close together, the rows between them are read too.
+            Row numbers, in any order. If they are close together, the rows between them are read too.
 
         Returns
         -------
@@ -219,16 +219,16 @@ class RowSource(ABC):
 
     @property
     def rows_at_once(self) -> int:
-        """How many rows take some 32 MB, at least 1 and at most 8,192: for whoever looks through all of them."""
+        """Number of rows that take about 32 MB, at least 1 and at most 8,192, for callers that read all rows."""
         return int(np.clip(_BYTES_AT_ONCE // (self.shape[1] * self.dtype.itemsize), 1, 8192))
 
     @property
     def rows_stored_together(self) -> int:
-        """How many rows are read, or unpacked, where one of them is: those of a chunk or row group, where there are."""
+        """Number of rows that are read or unpacked together, such as those of a chunk or row group; else 1."""
         return 1
 
     def extent(self) -> tuple[float, float]:
-        """Read all rows and return the least and the largest number; only once, where changes would be noticed.
+        """Read all rows and return the smallest and the largest number; read only once if changes would be noticed.
 
         Returns
         -------
@@ -237,13 +237,13 @@ class RowSource(ABC):
         Raises
         ------
         ValueError
-            If there are NaN or infinite numbers among them; it names the first such row.
+            If there are NaN or infinite numbers in the rows; the message names the first such row.
         """
         low, high = self.extents()
         return float(low.min()), float(high.max())
 
     def extents(self) -> tuple[FloatArray, FloatArray]:
-        """Do what `extent` does, for each column by itself.
+        """Read all rows and return the smallest and the largest number of each column; see `extent`.
 
         Returns
         -------
@@ -252,7 +252,7 @@ class RowSource(ABC):
         Raises
         ------
         ValueError
-            As `extent` does.
+            If there are NaN or infinite numbers in the rows; the message names the first such row.
         """
         if self._extents is None or not self.is_watched:
             low, high = np.full(self.shape[1], np.inf), np.full(self.shape[1], -np.inf)
@@ -267,28 +267,28 @@ class RowSource(ABC):
         return self._extents
 
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
-        """Return what `extents` returned last, for which nothing is read again; the rows may have changed meanwhile."""
+        """Return the last result of `extents`, if any, without reading again; the rows may have changed meanwhile."""
         return self.extents() if self._extents is None else self._extents
 
     @property
     def lacks_rows(self) -> bool:
-        """Whether rows were left out since they lack something."""
+        """Whether rows were left out because values are missing in them."""
         return len(self) < self.n_rows_found
 
     @property
     def is_watched(self) -> bool:
-        """Whether rows that change would be noticed at the next read."""
+        """Whether a change of the rows would be noticed at the next read."""
         return True
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the source itself holds while it is read."""
+        """Number of bytes that the source itself holds in memory while it is read."""
         return 0
 
     def fingerprint(self) -> str:
-        """Return a digest of shape, dtype and every number, for which all rows are read once.
+        """Return a digest of the shape, the dtype and all numbers; all rows are read once for it.
 
-        The same rows have the same digest wherever they are.
+        The same rows have the same digest wherever they are stored.
 
         Returns
         -------
@@ -303,14 +303,14 @@ class RowSource(ABC):
         return self._fingerprint
 
     def _digests(self) -> Iterable[bytes]:
-        """Return the digests of each 4,096 successive rows."""
+        """Return one digest for each block of 4,096 successive rows."""
         return (digest_of(block) for block in self.blocks(ROWS_IN_A_DIGEST))
 
     def release(self) -> None:  # noqa: B027 - most hold nothing
-        """Let go of what is held for the next read."""
+        """Free the data that are held in memory for the next read."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
-        """Close what is open; nothing can be read afterwards."""
+        """Close the files that this source has open; nothing can be read afterwards."""
 
     def __enter__(self) -> Self:
         return self
@@ -322,17 +322,19 @@ class RowSource(ABC):
 
     @abstractmethod
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
-        """Overwrite `out` with at least one row; the arguments are in range. Several threads may call it at a time."""
+        """Read at least one row into `out`; the arguments are in range. Several threads may call it simultaneously."""
 
 
 class RowsOfAnother(RowSource):
-    """Some rows of another source, which stays open when this is closed.
+    """Some rows of another source, which stays open when this one is closed.
 
     Parameters
     ----------
     source : RowSource
-    rows : slice or array of int, ascending, each once
+    rows : slice or array of int
+        Range of rows, or row numbers, ascending and without repetition.
     name : str
+        Name of the rows in messages.
     """
 
     def __init__(self, source: RowSource, rows: slice | NDArray[np.intp], name: str) -> None:
@@ -347,33 +349,33 @@ class RowsOfAnother(RowSource):
 
     @property
     def lacks_rows(self) -> bool:
-        """Whether rows were left out since they lack something."""
+        """Whether rows were left out because values are missing in them."""
         return self._source.lacks_rows
 
     @property
     def is_watched(self) -> bool:
-        """Whether the other source is."""
+        """Whether the other source would notice a change of its rows."""
         return self._source.is_watched
 
     @property
     def rows_stored_together(self) -> int:
-        """Those of the other source."""
+        """Number of rows that the other source reads or unpacks together."""
         return self._source.rows_stored_together
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the other source holds."""
+        """Number of bytes that the other source holds in memory."""
         return self._source.held_bytes
 
     def release(self) -> None:
-        """Let the other source go of what it holds."""
+        """Free the data that the other source holds in memory for the next read."""
         self._source.release()
 
 
 class PartRows(RowsOfAnother):
-    """Some successive rows of another source, whose name says which, as ``file.npy[8000:9000]``.
+    """Successive rows of another source, with a name that gives the range, such as ``file.npy[8000:9000]``.
 
-    An owner, such as what has the source open, is kept for as long as this is not garbage.
+    An `owner`, such as the object that keeps the source open, is kept alive as long as this object is.
     """
 
     def __init__(self, source: RowSource, start: int, stop: int, owner: object = None) -> None:
@@ -385,20 +387,20 @@ class PartRows(RowsOfAnother):
 
 
 class _Opened:
-    """Something that parts of it have open; closed once all of these are garbage."""
+    """A source that several parts share; it is closed once no part refers to this object any more."""
 
     def __init__(self, source: RowSource) -> None:
         self.source = source
         finalize(self, source.close)
 
 
-#: What parts have open in this process: those of one file share it.
+#: Sources that parts keep open in this process, by their origin: all parts of one file share one source.
 _OPEN: WeakValueDictionary[Any, _Opened] = WeakValueDictionary()
 _OPENING = ProcessLock()
 
 
 def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: int, stop: int) -> RowSource:
-    """Return some rows of what was open in another process, opened in this one; once for all parts in use."""
+    """Return some rows of a source of another process, which is opened once in this one for all parts in use."""
     with _OPENING.here:
         opened = _OPEN.get(origin)
         if opened is None:
@@ -410,7 +412,7 @@ def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: i
 
 
 def _extents_of_rows(rows: FloatArray, first: int) -> tuple[FloatArray, FloatArray, tuple[int, int] | None]:
-    """Return the least and the largest number of each column, and row and column of the first that is not finite."""
+    """Return the smallest and largest number of each column, and row and column of the first non-finite number."""
     least, largest = rows.min(axis=0), rows.max(axis=0)
     if np.isfinite(least).all() and np.isfinite(largest).all():
         return least, largest, None

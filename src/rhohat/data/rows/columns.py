@@ -1,4 +1,4 @@
-"""Which columns of a table are read: chosen by name or number, or those that a model was fitted to."""
+"""Choice of the columns of a table to read: by name or number, or the columns that a model was fitted to."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _MOST_NAMES_SHOWN = 30
 
 
 class ColumnSelection(Protocol):
-    """Says which columns of a table are read, once its columns are known; picklable and hashable."""
+    """Choice of the columns to read, made once the columns of a table are known; picklable and hashable."""
 
     @property
     def names_expected(self) -> tuple[str, ...]:
-        """Names that the table has, if it has names at all."""
+        """Column names that the table must have if its columns have names."""
 
     def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
         """Return the numbers of the columns, in the order in which they are read.
@@ -41,28 +41,29 @@ class ColumnSelection(Protocol):
         Parameters
         ----------
         names : sequence of str or None
-            Of all columns, where they have names.
+            Names of all columns of the table, if they have names.
         n_columns : int
+            Number of columns of the table.
         source : str
-            What the table is called in messages.
+            Name of the table in messages.
 
         Raises
         ------
         ValueError
-            If the table lacks one of them.
+            If the table lacks one of the chosen columns.
         """
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns that somebody has named or numbered, or all but some.
+    """Columns that the caller chose by name or number, or all columns except some.
 
     Parameters
     ----------
     wanted : tuple of str or int, or None
-        None means all.
+        Names or numbers of the columns to read; None means all columns.
     dropped : tuple of str or int, default=()
-        These are left out.
+        Names or numbers of the columns to leave out.
     """
 
     wanted: tuple[str | int, ...] | None
@@ -70,11 +71,11 @@ class Columns:
 
     @property
     def names_expected(self) -> tuple[str, ...]:
-        """What is no number of a column; see `ColumnSelection`."""
+        """Columns to read or leave out that are given by name instead of number; see `ColumnSelection`."""
         return texts_among((*(self.wanted or ()), *self.dropped))
 
     def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
-        """Return the numbers of the columns; see `ColumnSelection`."""
+        """Return the numbers of the columns to read; see `ColumnSelection.choose`."""
         chosen = range(n_columns) if self.wanted is None else choose_columns(self.wanted, names, n_columns, source)
         left_out = set(choose_columns(self.dropped, names, n_columns, source)) if self.dropped else set()
         kept = [number for number in chosen if number not in left_out]
@@ -85,22 +86,22 @@ class Columns:
 
 @dataclass(frozen=True)
 class Reading:
-    """How rows were read from a file: what a model remembers, to read other files in the same way.
+    """Record of how rows were read from a file, which a model keeps to read other files in the same way.
 
     Attributes
     ----------
     columns : tuple of int
-        Which of its columns were read, from 0 on; one that only numbers the rows is not counted.
+        Numbers, from 0 on, of the columns that were read; a column that only numbers the rows is not counted.
     n_columns : int
-        How many it has.
+        Number of columns of the file, counted in the same way.
     row_axes : int
-        How many axes of an array count rows.
+        Number of leading axes of an array that count rows.
     text : TextFormat
-        What was said of a table of text.
+        Format of a table of text, as far as the caller specified it.
     row_shape : tuple of int, or None
-        Of a row before it was raveled, where it has several axes.
+        Shape of a row before it was raveled, if it had several axes.
     targets : tuple of int, or None
-        Which of the columns were to be predicted.
+        Numbers of the target columns, if there were any.
     """
 
     columns: tuple[int, ...]
@@ -113,15 +114,19 @@ class Reading:
 
 @dataclass(frozen=True)
 class ColumnsOfAFit:
-    """The columns that a model was fitted to: by their names where both have names, else by their numbers.
+    """The columns that a model was fitted to, found by name if model and table have names, else by number.
 
     Parameters
     ----------
     names : tuple of str or None
+        Names of the columns in the fit, if they had names.
     n_features : int
+        Number of input features of the model.
     reading : Reading or None
+        Record of how the rows of the fit were read.
     said : frozenset of str, default=frozenset()
-        What somebody has said of the text that is read now, by the names of `TextFormat`; the rest was said in the fit.
+        Fields of `TextFormat` that the caller specifies for the text to be read now; the other fields are those of the
+        fit.
     """
 
     names: tuple[str, ...] | None
@@ -131,22 +136,22 @@ class ColumnsOfAFit:
 
     @property
     def remembered(self) -> dict[str, Any]:
-        """What was said of the text of the fit and holds for other texts too, unless somebody says otherwise."""
+        """Fields of the fit's text format that are not the default and that the caller does not specify anew."""
         said = {} if self.reading is None else asdict(self.reading.text)
         default = asdict(TextFormat())
         return {name: value for name, value in said.items() if value != default[name] and name not in self.said}
 
     @property
     def names_expected(self) -> tuple[str, ...]:
-        """The names of the fit; see `ColumnSelection`."""
+        """Names of the columns in the fit; see `ColumnSelection`."""
         return self.names or ()
 
     def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
-        """Return the numbers of the columns; see `ColumnSelection`."""
+        """Return the numbers of the columns to read; see `ColumnSelection.choose`."""
         if self.names is not None and names is not None:
             places = self._places_of_the_fit(n_columns)
             if places and max(places) < len(names) and [names[place] for place in places] == list(self.names):
-                return places  # also where several columns have one name
+                return places  # correct even if several columns have the same name
             known = set(names)
             missing = [name for name in self.names if name not in known]
             if missing:
@@ -165,7 +170,7 @@ class ColumnsOfAFit:
         raise ValueError(f"{source} has {n_columns} columns, and the model was fitted to {fitted}.")
 
     def check_targets(self, targets: Sequence[int], names: Sequence[str] | None, n_columns: int, source: str) -> None:
-        """Raise ValueError where a column that is to be predicted is an input of the model."""
+        """Raise ValueError if one of the target columns is an input of the model."""
         both = set(targets) & set(self.choose(names, n_columns, source))
         if both:
             place = min(both)
@@ -173,7 +178,7 @@ class ColumnsOfAFit:
             raise ValueError(f"{column} is an input of this model, so it cannot be the target too.")
 
     def _places_of_the_fit(self, n_columns: int) -> list[int]:
-        """Return the numbers that the columns of the fit had among as many columns; none where there were others."""
+        """Return the column numbers of the fit if its table had as many columns; otherwise an empty list."""
         if self.reading is None or self.reading.n_columns != n_columns:
             return []
         return list(self.reading.columns)
@@ -181,15 +186,17 @@ class ColumnsOfAFit:
 
 @dataclass(frozen=True)
 class TargetsOfAFit:
-    """The columns that a model was fitted to predict, in the order of the fit: by name, else by number.
+    """The columns that a model was fitted to predict, in the order of the fit, found by name, else by number.
 
     Parameters
     ----------
     said : tuple of str or int
-        Which columns hold them, where somebody said so; else those of the fit are taken, if the table has them all.
+        Names or numbers of the target columns, if the caller specifies them; otherwise the target columns of the fit
+        are taken, if the table has all of them.
     names : tuple of str or None
-        Of the fit.
+        Names of the target columns in the fit, if they had names.
     reading : Reading or None
+        Record of how the rows of the fit were read.
     """
 
     said: tuple[str | int, ...] = ()
@@ -198,11 +205,11 @@ class TargetsOfAFit:
 
     @property
     def names_expected(self) -> tuple[str, ...]:
-        """What was said and is no number of a column; see `ColumnSelection`."""
+        """Specified target columns that are given by name instead of number; see `ColumnSelection`."""
         return texts_among(self.said)
 
     def choose(self, names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
-        """Return the numbers of the columns; none where nobody said any, and the table lacks one of them."""
+        """Return the numbers of the target columns; an empty list if none are specified and the table lacks one."""
         places = self._places(names, n_columns)
         if not self.said:
             return places
@@ -224,7 +231,7 @@ class TargetsOfAFit:
         )
 
     def _places(self, names: Sequence[str] | None, n_columns: int) -> list[int]:
-        """Return the numbers of the columns of the fit; none where the table lacks one, or nobody can tell them."""
+        """Return the numbers of the fit's target columns; an empty list if one is missing or cannot be identified."""
         if names is not None and self.names is not None:
             is_clear = all(list(names).count(name) == 1 for name in self.names)
             return [list(names).index(name) for name in self.names] if is_clear else []
@@ -234,15 +241,15 @@ class TargetsOfAFit:
 
 
 def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_columns: int, source: str) -> list[int]:
-    """Return the numbers of the columns that are asked for, by name or by number, in the order asked for.
+    """Return the numbers of the columns that are requested by name or number, in the order of the request.
 
-    Where several columns have one name, it is taken for all of them if it is asked for as often; else it is refused,
-    since nobody can tell which one is meant.
+    If several columns have the same name, the name must be requested as often as it occurs, and then stands for all of
+    these columns; otherwise it is ambiguous and therefore refused.
 
     Raises
     ------
     ValueError
-        If there is no such column, a name is that of several, or none is asked for.
+        If there is no such column, a name is ambiguous, or no column is requested.
     """
     places: dict[str, list[int]] = {}
     for place, name in enumerate(names or ()):
@@ -252,7 +259,7 @@ def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_
     numbers: list[int] = []
     for column in columns:
         if isinstance(column, str) and column not in places and column.isdecimal():
-            column = int(column)  # a command line has texts only
+            column = int(column)  # a command line passes numbers as texts
         if isinstance(column, str):
             found = places.get(column)
             if not found:
@@ -273,12 +280,12 @@ def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_
 
 
 def texts_among(columns: Iterable[str | int]) -> tuple[str, ...]:
-    """Return the columns that are asked for by a name, which is not taken for a number."""
+    """Return the columns that are requested by name; texts of digits are numbers, and are left out."""
     return tuple(column for column in columns if isinstance(column, str) and not column.isdecimal())
 
 
 def remember_columns(fitted: Any, rows: Any) -> None:
-    """Set what a fitted estimator or transformer knows of the columns of a row source, and of the shape of its rows."""
+    """Set the attributes of a fitted estimator or transformer that record the columns and row shape of a source."""
     fitted.n_features_in_ = rows.shape[1]
     for name in ("feature_names_in_", "reading_"):
         fitted.__dict__.pop(name, None)

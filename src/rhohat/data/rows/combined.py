@@ -1,4 +1,4 @@
-"""Rows that come from other rows: several sources in a row; blocks transformed, converted, or corrupted."""
+"""Rows that come from other rows: several sources concatenated; blocks transformed, converted, or corrupted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
     "derived",
 ]
 
-_SHARDS_HELD = 4  # that may hold something for the next read
+_SHARDS_HELD = 4  # number of shards that may hold data in memory for the next read
 
 
 class ShardedRows(RowSource):
@@ -41,13 +41,14 @@ class ShardedRows(RowSource):
     Parameters
     ----------
     shards : sequence of RowSource
-        Closed with this source.
+        Sources of the rows, which are closed with this source.
     name : str
+        Name of the rows in messages.
 
     Raises
     ------
     ValueError
-        If there are none, or they differ in columns, names of columns, or dtype.
+        If there are no shards, or they differ in the number of columns, the column names, or the dtype.
     """
 
     def __init__(self, shards: Sequence[RowSource], name: str) -> None:
@@ -77,21 +78,21 @@ class ShardedRows(RowSource):
 
     @property
     def is_watched(self) -> bool:
-        """Whether all shards are."""
+        """Whether all shards would notice a change of their rows."""
         return all(shard.is_watched for shard in self._shards)
 
     @property
     def rows_stored_together(self) -> int:
-        """The most of any shard."""
+        """Largest number of rows that any of the shards reads or unpacks together."""
         return max(shard.rows_stored_together for shard in self._shards)
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the shards hold, those that were read last."""
+        """Largest number of bytes that the shards that were read last can hold in memory."""
         return sum(sorted((shard.held_bytes for shard in self._shards), reverse=True)[:_SHARDS_HELD])
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all shards."""
         for shard in self._shards:
             shard.close()
 
@@ -105,7 +106,7 @@ class ShardedRows(RowSource):
             done, index = end, index + 1
 
     def _note(self, index: int) -> None:
-        """Remember which shards were read last, and let the others go of what they hold."""
+        """Record that a shard was read; if too many are recorded, free the data held by the one recorded first."""
         with self._lock.here:
             if index in self._recent:
                 return
@@ -115,28 +116,29 @@ class ShardedRows(RowSource):
             self._shards[left].release()
 
 
-#: Makes rows of others and the number of the first of them, as many, and leaves these as they are; picklable.
+#: Picklable function of rows and the number of the first one, which returns as many new rows without changing these.
 _Derivation: TypeAlias = Callable[[FloatArray, int], FloatArray]
 
 
 class _DerivedRows(RowSource):
-    """Rows that are made of another source's, one of each.
+    """Rows that are derived from those of another source, one from each.
 
     Parameters
     ----------
     source : RowSource
-        Closed with this source.
+        Source of the original rows, which is closed with this source.
     derive : callable(rows, first)
+        Function that returns one new row for each row; see `_Derivation`.
     row_shape : tuple of int
     dtype : dtype-like
     feature_names : sequence of str, default=None
     first : int, default=0
-        What number the derivation is told for the first row: rows may be part of others.
+        Number of the first row that is passed to `derive`; not 0 if the rows are a part of others.
 
     Attributes
     ----------
     owns_source : bool
-        Whether the source is closed with this one; whoever opened it may want to go on with it.
+        Whether the source is closed with this one; false if the caller who opened it may continue to use it.
     """
 
     def __init__(
@@ -156,7 +158,7 @@ class _DerivedRows(RowSource):
 
     @property
     def lacks_rows(self) -> bool:
-        """Whether rows were left out since they lack something."""
+        """Whether rows were left out because values are missing in them."""
         return self._source.lacks_rows
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
@@ -199,7 +201,7 @@ class _DerivedRows(RowSource):
             self._source.close()
 
     def _describe_as_source(self) -> None:
-        """Say of these rows what the source says of its own, where they have the same columns."""
+        """Copy `reading` from the source, for rows that have the same columns."""
         self.reading = self._source.reading
 
 
@@ -209,16 +211,16 @@ class TransformedRows(_DerivedRows):
     Parameters
     ----------
     source : RowSource
-        Closed with this source.
+        Source of the original rows, which is closed with this source.
     transform : callable or fitted transformer
-        (n_rows, n_features) → (n_rows, n_new_features), row by row: what becomes of a row must not depend on the
-        others. A transformer's `transform` is called. Several threads call it at a time. The shape of a
-        row stays where its width does.
+        Function (n_rows, n_features) → (n_rows, n_new_features), applied row by row: the result for a row must not
+        depend on the other rows. If it is a transformer, its method `transform` is called. Several threads call it at
+        the same time. The rows keep their `row_shape` if the number of features stays the same.
 
     Raises
     ------
     ValueError
-        If the transform does not give rows of numbers, one for each.
+        If the transform does not return one row of numbers for each row.
     """
 
     def __init__(self, source: RowSource, transform: Any) -> None:
@@ -238,7 +240,7 @@ class TransformedRows(_DerivedRows):
 
 
 class BorrowedRows(_DerivedRows):
-    """The rows of a source that somebody else closes: it stays open when these are closed.
+    """The rows of a source that its owner closes: it stays open when this object is closed.
 
     Parameters
     ----------
@@ -251,15 +253,15 @@ class BorrowedRows(_DerivedRows):
         self._describe_as_source()
 
     def extents(self) -> tuple[FloatArray, FloatArray]:
-        """Do what `RowSource.extents` does; what was found out for the source counts."""
+        """Return the smallest and the largest number of each column, as the source has determined them."""
         return self._source.extents()
 
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
-        """Return those of the source."""
+        """Return the last result of `extents`, if any, without reading again; the rows may have changed meanwhile."""
         return self._source.known_extents()
 
     def fingerprint(self) -> str:
-        """Return that of the source."""
+        """Return the digest of the source's shape, dtype and numbers."""
         return self._source.fingerprint()
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:
@@ -284,9 +286,9 @@ class ColumnRows(_DerivedRows):
     Parameters
     ----------
     source : RowSource
-        Closed with this source.
+        Source of all columns, which is closed with this source.
     columns : sequence of int
-        Numbers of the columns, in the order in which they are given.
+        Numbers of the columns, in the order in which they are delivered.
     """
 
     def __init__(self, source: RowSource, columns: Sequence[int]) -> None:
@@ -302,19 +304,19 @@ def _pick(columns: list[int], rows: FloatArray, _: int) -> FloatArray:
 
 
 class SplitRows(RowSource):
-    """Rows of a source whose rows are several each: of an array of shape (n, steps, channels), n · steps rows.
+    """Rows of an array in which several axes count rows: one of shape (n, steps, channels) has n · steps rows.
 
     Parameters
     ----------
     source : RowSource
-        Closed with this source, if `owns_source`.
+        Source whose rows are split into several each; it is closed with this source, if `owns_source`.
     n_axes : int
-        So many axes of the array count rows, at least 2 and fewer than it has.
+        Number of leading axes of the array that count rows, at least 2 and fewer than it has.
 
     Raises
     ------
     ValueError
-        If the array has no more axes than that.
+        If the array has no more axes than `n_axes`.
     """
 
     def __init__(self, source: RowSource, n_axes: int) -> None:
@@ -328,25 +330,25 @@ class SplitRows(RowSource):
 
     @property
     def is_watched(self) -> bool:
-        """Whether the source is."""
+        """Whether the source would notice a change of its rows."""
         return self._source.is_watched
 
     @property
     def rows_stored_together(self) -> int:
-        """Those of the source, each of which is several."""
+        """Number of rows that are read or unpacked together; each row of the source counts as several."""
         return self._source.rows_stored_together * self._n_each
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the source holds, and for one of its rows."""
+        """Number of bytes that the source holds in memory, and of one of its rows."""
         return self._source.held_bytes + self._source.shape[1] * self.dtype.itemsize
 
     def release(self) -> None:
-        """Let the source go of what it holds."""
+        """Free the data that the source holds in memory for the next read."""
         self._source.release()
 
     def close(self) -> None:
-        """Close the source, unless somebody else has opened it."""
+        """Close the source, if this object owns it."""
         if self.owns_source:
             self._source.close()
 
@@ -362,14 +364,14 @@ class ConvertedRows(_DerivedRows):
     Parameters
     ----------
     source : RowSource
-        Closed with this source.
+        Source of the original rows, which is closed with this source.
     dtype : dtype-like
-        float32 or float64.
+        The dtype of the converted rows: float32 or float64.
 
     Raises
     ------
     ValueError
-        If it is another dtype.
+        If `dtype` is neither float32 nor float64.
     """
 
     def __init__(self, source: RowSource, dtype: DTypeLike) -> None:
@@ -385,12 +387,12 @@ def _convert(dtype: np.dtype[Any], rows: FloatArray, _: int) -> FloatArray:
 
 
 class CorruptedRows(_DerivedRows):
-    """Rows of a source, corrupted as a denoising autoencoder's input is: the same way at every reading.
+    """Rows of a source, corrupted like the input of a denoising autoencoder, in the same way at every read.
 
     Parameters
     ----------
     source : RowSource
-        Clean; closed with this source.
+        Source of the clean rows, which is closed with this source.
     corruption : Corruption
     seed, epoch : int
         See `corrupt_rows`.
@@ -416,17 +418,17 @@ def _derive_and_call(derive: _Derivation, function: _Derivation, offset: int, ro
 
 
 def _open_derived(recipe: Any, derive: _Derivation, *arguments: Any) -> RowSource:
-    """Return rows that are made of a part of others, which are an array or yet to be opened."""
+    """Return rows that are derived from an array, or from the row source that a function opens."""
     return _DerivedRows(recipe() if callable(recipe) else ArrayRows(recipe), derive, *arguments)
 
 
 def derived(kind: Callable[..., Any], source: RowSource, given: Any, *arguments: Any) -> RowSource:
-    """Return rows that are made of others, which are closed with them unless they are what the caller has given."""
+    """Return rows derived from a source, which is closed with them unless it is the object that the caller gave."""
     made: RowSource = kind(source, *arguments)
     made.owns_source = source is not given  # type: ignore[attr-defined]
     return made
 
 
 def are_all(columns: Sequence[int], source: RowSource) -> bool:
-    """Return whether columns are those of a source as they stand there."""
+    """Return whether `columns` are all columns of a source, in their original order."""
     return len(columns) == source.shape[1] and list(columns) == list(range(source.shape[1]))

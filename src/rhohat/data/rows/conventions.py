@@ -1,4 +1,4 @@
-"""What all kinds of rows agree on: shapes, types of numbers, digests, and how they are named."""
+"""Conventions that all row sources share: shapes, types of numbers, digests, and names."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ROWS_IN_A_DIGEST = 4096
 
 
 def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
-    """Return (n_samples, n_features) for an array of two or more dimensions, whose first counts rows.
+    """Return (n_samples, n_features) for an array of two or more dimensions, the first of which counts rows.
 
     Raises
     ------
     ValueError
-        If it has fewer.
+        If the array has fewer than two dimensions.
     """
     if len(shape) < 2:
         raise ValueError(f"{name} must have two dimensions, rows and columns, or more; its shape is {tuple(shape)}.")
@@ -38,12 +38,12 @@ def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
 
 
 def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
-    """Return in which dtype rows of another are given: the one in which rows in memory are computed on, `float_dtype`.
+    """Return the dtype in which rows stored with `dtype` are delivered: that of `float_dtype`, as for rows in memory.
 
     Raises
     ------
     ValueError
-        If they are no real numbers.
+        If `dtype` is not a type of real numbers.
     """
     kind = np.dtype(dtype)
     if kind.kind not in "buif":
@@ -52,12 +52,12 @@ def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
 
 
 def digest_of(rows: FloatArray) -> bytes:
-    """Return the SHA-256 of all numbers."""
+    """Return the SHA-256 digest of the bytes of some rows."""
     return hashlib.sha256(np.ascontiguousarray(rows).data).digest()
 
 
 def without_folders(name: str) -> str:
-    """Return the name of a source without folders before it, and with the array's name that may stand behind it.
+    """Return the name of a source without its folders, but with the name of the array that may follow the path.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def without_folders(name: str) -> str:
 
 
 def notes_on_dropped(n_rows: int, n_kept: int, name: str) -> tuple[str, ...]:
-    """Return what is to be said where some rows of a table were left out."""
+    """Return the note that some rows of a table were left out; an empty tuple if all rows were kept."""
     if n_kept == n_rows:
         return ()
     have, are = ("has", "is") if n_rows - n_kept == 1 else ("have", "are")

@@ -1,4 +1,4 @@
-"""Rows of a Dask array, which stay where Dask has them."""
+"""Rows of a Dask array, which stay where Dask keeps them."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ from rhohat.data.rows.conventions import ROWS_IN_A_DIGEST, as_rows, delivered_dt
 
 __all__ = ["DaskRows", "is_dask_array"]
 
-_FEW_PIECES = 16  # and so many, or fewer, are never joined
-_SMALL_PIECE = 2**24  # bytes: a smaller piece of many costs more to schedule than to work on
+_FEW_PIECES = 16  # so many chunks, or fewer, are never joined
+_SMALL_PIECE = 2**24  # bytes; if there are many chunks, a smaller one costs more to schedule than to process
 
 
 def is_dask_array(data: Any) -> bool:
-    """Return whether something is a Dask array; Dask is not imported for it."""
+    """Return whether an object is a Dask array, without importing Dask."""
     return hasattr(data, "__dask_graph__") and hasattr(data, "chunks")
 
 
 class DaskRows(RowSource):
-    """Rows of a Dask array. What is to be read, or to be known of all rows, is computed by Dask.
+    """Rows of a Dask array; Dask computes the blocks that are read, and results over all rows.
 
     Parameters
     ----------
     array : dask.array.Array of shape (n_samples, ...)
-        Axes after the first are raveled. Its chunks along the first axis are the pieces that workers share, so there
-        should be some for each thread.
+        Axes after the first are raveled. The chunks along the first axis are the pieces of work that are distributed
+        over the workers, so there should be several chunks for each thread.
     name : str, default="the Dask array"
+        Name of the array in messages.
     compute : callable, default=None
-        Returns what Dask objects, in a list, become. None is ``dask.compute``, on the scheduler that Dask is set to.
+        Function that computes a list of Dask objects and returns their values. None means ``dask.compute``, on the
+        scheduler that Dask is set to.
 
     Attributes
     ----------
     array : dask.array.Array of shape (n_samples, n_features)
-        Of the dtype of these rows, and in one chunk along the second axis.
+        The rows, in the dtype of this source, and in one chunk along the second axis.
 
     Raises
     ------
     ValueError
-        If it does not know its shape, or holds no real numbers.
+        If the array does not know its shape, or does not hold real numbers.
     """
 
     def __init__(
@@ -60,61 +62,62 @@ class DaskRows(RowSource):
         self._compute_all = _compute if compute is None else compute
 
     def computed_by(self, compute: Callable[[list[Any]], Sequence[Any]]) -> DaskRows:
-        """Return the same rows, computed by something else."""
+        """Return the same rows, computed by another function."""
         return self._alike(self.array, self.name, compute)
 
     @property
     def rows_stored_together(self) -> int:
-        """Rows of the largest chunk."""
+        """Number of rows of the largest chunk."""
         return int(max(self.array.chunks[0]))
 
     @property
     def is_watched(self) -> bool:
-        """What an array is computed from may change at any time."""
+        """False, because the data from which the array is computed may change at any time without being noticed."""
         return False
 
     @property
     def edges(self) -> Sequence[int]:
-        """Where the chunks begin, and the last one ends; where there are many, small ones are joined."""
+        """First row of each chunk, and the end of the last; if there are many chunks, small ones are joined."""
         sizes = _join_small(self.array.chunks[0], self.shape[1] * self.dtype.itemsize)
         return [0, *np.cumsum(sizes).tolist()]
 
     def persisted(self, persist: Callable[[Any], Any]) -> DaskRows:
-        """Return the same rows in a computed array, of the chunks that `edges` says."""
+        """Return the same rows in a computed array, whose chunks are those of `edges`."""
         array = persist(self.array.rechunk((tuple(np.diff(self.edges).tolist()), -1)))
         return self._alike(array, self.name, self._compute_all)
 
     def map_rows(self, function: Callable[[FloatArray, int], FloatArray], n_columns: int) -> Any:
-        """Return a Dask array, not yet computed, of what a function makes of rows; see `map_blocks`.
+        """Return a Dask array, not yet computed, of the rows that a function makes from these; see `map_blocks`.
 
         Parameters
         ----------
         function : callable(rows, first)
-            Returns as many rows, of `n_columns` columns and the same dtype. `first` is always 0.
+            Returns as many rows as it is given, with `n_columns` columns and the same dtype. `first` is always 0.
         n_columns : int
+            Number of columns of the result.
 
         Returns
         -------
         dask.array.Array of shape (n_samples, n_columns)
-            In chunks of as many rows as the array has.
+            The results, in chunks of as many rows as those of the array.
         """
         return self.array.map_blocks(
             _call_first,
-            import_extra("dask", "dask").delayed(_Function(function), pure=False),  # so that it is sent but once
+            import_extra("dask", "dask").delayed(_Function(function), pure=False),  # so that it is sent only once
             dtype=self.dtype,
             chunks=(self.array.chunks[0], (n_columns,)),
             meta=np.empty((0, 0), self.dtype),
         )
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:
-        """Return what the chunks between edges are, or would be if the array were cut there."""
+        """Return a Dask object for each range between two edges; chunks are cut at the edges where necessary."""
         array = self.array
         if list(edges) != [0, *np.cumsum(array.chunks[0]).tolist()]:
             array = array[edges[0] : edges[-1]].rechunk((tuple(np.diff(edges).tolist()), -1))
         return list(array.to_delayed().ravel())
 
     def map_blocks(self, function: Callable[[FloatArray, int], Any]) -> Iterator[Any]:
-        """Yield what a function makes of each chunk, and of the number of its first row; where the chunk is."""
+        """Yield the result of a function of each chunk and the number of its first row, computed where the chunk is."""
         delayed = import_extra("dask", "dask").delayed(_call, pure=False)
         function = import_extra("dask", "dask").delayed(_Function(function), pure=False)
         chunks = self.recipes(self.edges)
@@ -123,20 +126,20 @@ class DaskRows(RowSource):
         )
 
     def _digests(self) -> Iterable[bytes]:
-        """Return the digests of each 4,096 successive rows, made where the rows are."""
+        """Return one digest for each block of 4,096 successive rows, computed where the rows are."""
         delayed = import_extra("dask", "dask").delayed(digest_of, pure=False)
         array = self.array.rechunk((ROWS_IN_A_DIGEST, -1))
         return self._compute_all([delayed(chunk) for chunk in array.to_delayed().ravel()])
 
     def take(self, rows: NDArray[np.intp]) -> FloatArray:
-        """Read rows by their numbers; of each chunk only those are sent."""
+        """Read rows by their numbers; only these rows of each chunk are sent."""
         order = np.argsort(rows, kind="stable")
         out = np.empty((len(rows), self.shape[1]), self.dtype)
         (out[order],) = self._compute_all([self.array[rows[order]]])
         return out
 
     def select(self, rows: NDArray[np.intp]) -> DaskRows:
-        """Return the rows of these numbers, ascending, each once, as a source of their own."""
+        """Return the rows with the given numbers, which are ascending and distinct, as a source of their own."""
         return DaskRows(self.array[rows], self.name, self._compute_all)
 
     def _part(self, start: int, stop: int) -> RowSource:
@@ -146,7 +149,7 @@ class DaskRows(RowSource):
         return part
 
     def _alike(self, array: Any, name: str, compute: Callable[[list[Any]], Sequence[Any]]) -> DaskRows:
-        """Return rows of an array of two axes, which had the shape of these before they were raveled."""
+        """Return the rows of another array of two axes, with the `row_shape` of this source."""
         rows = DaskRows(array, name, compute)
         rows.row_shape = self.row_shape
         return rows
@@ -156,7 +159,7 @@ class DaskRows(RowSource):
 
 
 class _Function:
-    """Something to be called, which Dask passes on as it is: it calls what is callable itself."""
+    """Wrapper of a function, which is not callable itself, so that Dask passes it on instead of calling it."""
 
     def __init__(self, function: Callable[[FloatArray, int], Any]) -> None:
         self.function = function
@@ -175,7 +178,7 @@ def _compute(objects: list[Any]) -> Sequence[Any]:
 
 
 def _join_small(sizes: Sequence[int], bytes_per_row: int) -> tuple[int, ...]:
-    """Return chunk sizes such that, where there are many, small ones are joined with those that follow."""
+    """Return the sizes of chunks after small ones, if there are many chunks, are joined with those that follow."""
     sizes = [size for size in sizes if size]
     if len(sizes) <= _FEW_PIECES:
         return tuple(sizes)

@@ -1,4 +1,4 @@
-"""Rows of datasets that give slices of themselves, such as those of HDF5 and Zarr."""
+"""Rows of datasets that can be sliced, such as those of HDF5 and Zarr."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ __all__ = ["DatasetArray", "DatasetRows", "find_datasets", "find_zarr", "is_zarr
 
 
 class DatasetRows(RowSource):
-    """Rows of a dataset: something with a shape, a dtype, and slices that become arrays.
+    """Rows of a dataset, which is any object with a shape, a dtype, and slices that become arrays.
 
-    One thread reads at a time: of the libraries behind, some would hold the others up anyway, and some would fail.
+    Only one thread reads at a time: some of the underlying libraries would block other threads anyway, and some would
+    fail.
 
     Parameters
     ----------
     dataset : object
-        Of shape (n_samples, ...); axes after the first are raveled.
+        Dataset of shape (n_samples, ...); axes after the first are raveled.
     name : str
+        Name of the dataset in messages.
     close : callable, default=None
-        Closes the file behind.
+        Function that closes the underlying file.
     path : Path, default=None
-        Of the file behind, which is watched for changes.
+        Path of the underlying file, which is watched for changes.
     """
 
     def __init__(
@@ -45,13 +47,13 @@ class DatasetRows(RowSource):
 
     @property
     def rows_stored_together(self) -> int:
-        """Rows of a chunk, where the dataset has chunks."""
+        """Number of rows of a chunk, if the dataset has chunks; else 1."""
         chunks = getattr(self._dataset, "chunks", None)
         return int(np.max(chunks[0])) if chunks else 1
 
     @property
     def is_watched(self) -> bool:
-        """Whether the path of the file behind is known."""
+        """Whether the path of the underlying file is known, so that a change would be noticed."""
         return self._stamp is not None
 
     def close(self) -> None:
@@ -73,17 +75,18 @@ class DatasetRows(RowSource):
 
 
 class DatasetArray(StoredArray):
-    """A dataset in a file, not read yet.
+    """A dataset in a file, which has not been read yet.
 
     Parameters
     ----------
     dataset : object
-        With a shape, a dtype, and slices that become arrays.
+        Object with a shape, a dtype, and slices that become arrays.
     name : str
+        Name of the dataset in messages.
     close : callable, default=None
-        Closes the file behind, with the rows.
+        Function that closes the underlying file, called when the rows are closed.
     path : Path, default=None
-        Of the file behind, which is watched for changes.
+        Path of the underlying file, which is watched for changes.
     """
 
     def __init__(
@@ -111,12 +114,12 @@ def open_hdf5(path: Path, name: str, what: str) -> tuple[Any, dict[str, Any]]:
     ----------
     path : Path
     name, what : str
-        What the file is called in messages, and what it is to be, such as "an HDF5 file".
+        Name of the file in messages, and the expected kind of file, such as "an HDF5 file".
 
     Raises
     ------
     ValueError
-        If it is damaged.
+        If the file is damaged.
     MissingExtraError
         If h5py is not installed.
     """
@@ -135,7 +138,7 @@ def open_hdf5(path: Path, name: str, what: str) -> tuple[Any, dict[str, Any]]:
 
 
 def find_datasets(file: Any, items: dict[str, Any], path: Path, name: str) -> dict[str, StoredArray]:
-    """Return the datasets of an HDF5 file that is open."""
+    """Return the datasets of an open HDF5 file, by name."""
     return {key: _find_dataset(item, file, path, name) for key, item in items.items() if hasattr(item, "dtype")}
 
 
@@ -152,13 +155,13 @@ def is_zarr(folder: Path) -> bool:
 
 
 def find_zarr(path: Path, name: str) -> dict[str, StoredArray]:
-    """Return the arrays of a Zarr store, in nested groups too."""
+    """Return the arrays of a Zarr store, including those in nested groups, by name."""
     zarr = import_extra("zarr", "formats")
     try:
         store = zarr.open(str(path), mode="r")
         if hasattr(store, "dtype"):
             return {"": DatasetArray(store, name)}
         members = store.members(max_depth=None)
-    except Exception as error:  # stores differ in what they raise
+    except Exception as error:  # the exceptions differ between stores
         raise ValueError(f"{name} cannot be read as a Zarr store: {error}") from error
     return {key: DatasetArray(member, name) for key, member in members if hasattr(member, "dtype")}

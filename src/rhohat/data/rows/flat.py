@@ -1,4 +1,4 @@
-"""Files in which rows lie one after the other as plain numbers: .npy, .npz, IDX, safetensors; gzipped ones too."""
+"""Files that store rows one after the other as plain numbers: .npy, .npz, IDX, safetensors, also gzipped ones."""
 
 from __future__ import annotations
 
@@ -37,37 +37,39 @@ __all__ = [
 
 _IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _BFLOAT16 = "BF16"
-_BYTES_AT_ONCE = 2**27  # of an array in Fortran order, whose rows lie scattered
+_BYTES_AT_ONCE = 2**27  # size of a block of an array in Fortran order, whose rows are scattered over the file
 _SAFETENSORS_DTYPES = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8",
     "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8", _BFLOAT16: "<u2",
 }  # fmt: skip
-_LONGEST_HEADER = 100_000_000  # bytes; what the safetensors library allows
-_LONGEST_NPY_HEADER = 2**16 + 12  # NumPy refuses longer ones than 10,000
+_LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+_LONGEST_NPY_HEADER = 2**16 + 12  # bytes; NumPy refuses headers that are longer than 10,000 bytes
 
 
 class FlatRows(RowSource):
-    """Rows that lie one after the other in a file.
+    """Rows that are stored one after the other in a file.
 
     Parameters
     ----------
     file : PositionedFile
-        Closed with this source.
+        File with the rows, which is closed with this source.
     name : str
+        Name of the rows in messages.
     position : int
-        Of the first row's first byte.
+        Position of the first row's first byte in the file.
     shape : sequence of int
         (n_samples, ...); axes after the first are raveled.
     stored : dtype-like
-        Of the numbers in the file.
+        The dtype of the numbers in the file.
     bfloat16 : bool, default=False
-        Whether what is stored is the upper half of a float32 each.
+        Whether each stored number is the upper half of a float32.
     feature_names : sequence of str, default=None
+        Names of the columns, if they have names.
 
     Raises
     ------
     ValueError
-        If they are no real numbers, or the file is too short for them.
+        If the numbers are not real numbers, or the file is too short for the rows.
     """
 
     def __init__(
@@ -93,17 +95,18 @@ class FlatRows(RowSource):
 
     @classmethod
     def written(cls, blocks: Iterable[FloatArray], name: str, shape: Sequence[int], dtype: DTypeLike) -> Self:
-        """Write rows into a temporary file without a name, to read them from there; it is gone when this is closed.
+        """Write rows to a temporary file without a name, and return a source for it; closing that removes the file.
 
         Parameters
         ----------
         blocks : iterable of arrays of shape (n_rows, n_features)
             Successive rows, C-ordered.
         name : str
+            Name of the rows in messages.
         shape : sequence of int
-            Of all rows together.
+            Shape of all rows together.
         dtype : dtype-like
-            float32 or float64, that of the blocks.
+            The dtype of the blocks: float32 or float64.
         """
         file = PositionedFile.written(Path(name), blocks)
         try:
@@ -121,12 +124,12 @@ class FlatRows(RowSource):
         dtype: DTypeLike,
         feature_names: Sequence[str] | None = None,
     ) -> Self:
-        """Do what `written` does, for rows whose number is known only when the last block is there.
+        """Write rows to a temporary file as `written` does, if their number is known only after the last block.
 
         Raises
         ------
         ValueError
-            If there are none.
+            If there are no rows.
         """
         n_rows = 0
 
@@ -160,22 +163,23 @@ class FlatRows(RowSource):
 
 
 class FlatArray(StoredArray):
-    """An array whose numbers lie one after the other in a file.
+    """An array whose numbers are stored one after the other in a file.
 
     Parameters
     ----------
     file : PositionedFile
-        Closed with the rows of this array.
+        File with the numbers, which is closed with the rows of this array.
     name : str
+        Name of the array in messages.
     position : int
-        Of the first number's first byte.
+        Position of the first number's first byte in the file.
     shape : sequence of int
     stored : dtype-like
-        Of the numbers in the file.
+        The dtype of the numbers in the file.
     fortran_order : bool, default=False
-        Whether the first axis varies fastest.
+        Whether the index of the first axis varies fastest.
     bfloat16 : bool, default=False
-        Whether what is stored is the upper half of a float32 each.
+        Whether each stored number is the upper half of a float32.
     """
 
     def __init__(
@@ -204,7 +208,7 @@ class FlatArray(StoredArray):
         return FlatRows(self._file, self._name, self._position, self.shape, self._stored, bfloat16=self._bfloat16)
 
     def _blocks_of_columns(self, dtype: np.dtype[Any]) -> Iterator[FloatArray]:
-        """Yield successive rows of an array in Fortran order, of which each is scattered over the file."""
+        """Yield blocks of successive rows of an array in Fortran order, whose rows are scattered over the file."""
         self._check_length()
         n_rows, *inner = self.shape
         n_columns, size = prod(inner), self._stored.itemsize
@@ -241,7 +245,7 @@ class FlatArray(StoredArray):
 
 
 class _PackedArray(StoredArray):
-    """An array in a `.npz` file that is compressed; its rows are unpacked into a temporary file."""
+    """A compressed array in a `.npz` file, which is unpacked into a temporary file to be read."""
 
     def __init__(self, file: PositionedFile, name: str, entry: zipfile.ZipInfo) -> None:
         self._file, self._name, self._entry = file, name, entry
@@ -285,7 +289,7 @@ def find_npy(file: PositionedFile, name: str) -> dict[str, StoredArray]:
 
 
 def find_npz(file: PositionedFile, name: str) -> dict[str, StoredArray]:
-    """Return the arrays of a `.npz` file."""
+    """Return the arrays of a `.npz` file, by name."""
     with _zip_errors(name), open(file.path, "rb") as stream, zipfile.ZipFile(stream) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir() and not is_of_the_system(entry.filename)]
     if any(entry.filename == "[Content_Types].xml" for entry in entries):
@@ -298,7 +302,7 @@ def _find_member(file: PositionedFile, name: str, entry: zipfile.ZipInfo) -> Sto
         with _zip_errors(name):
             if entry.compress_type != zipfile.ZIP_STORED:
                 return _PackedArray(file, name, entry)
-            # Behind the local header, which repeats the name and may have other extras than the directory.
+            # The array follows the local header, which repeats the name; its extra fields may differ from the entry's.
             name_length, extra_length = struct.unpack("<HH", file.read(entry.header_offset + 26, 4))
             return _npy_at(file, name, entry.header_offset + 30 + name_length + extra_length)
     except ValueError as error:
@@ -307,7 +311,7 @@ def _find_member(file: PositionedFile, name: str, entry: zipfile.ZipInfo) -> Sto
 
 @contextmanager
 def _zip_errors(name: str) -> Iterator[None]:
-    """Name the file where it turns out to be damaged."""
+    """Turn errors about a damaged archive into a ValueError that names the file."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, struct.error) as error:
@@ -324,7 +328,7 @@ def find_idx(file: PositionedFile, name: str) -> dict[str, StoredArray]:
 
 
 def find_safetensors(file: PositionedFile, name: str) -> dict[str, StoredArray]:
-    """Return the tensors of a safetensors file."""
+    """Return the tensors of a safetensors file, by name."""
     (length,) = struct.unpack("<Q", file.read(0, 8))
     if length > min(_LONGEST_HEADER, file.size - 8):
         raise ValueError(f"{name} is no safetensors file, or it is truncated.")
@@ -348,11 +352,11 @@ def _find_tensor(file: PositionedFile, name: str, start: int, tensor: dict[str, 
 
 
 def _npy_at(file: PositionedFile, name: str, position: int, header: bytes | None = None) -> FlatArray:
-    """Return the array in NumPy's format that begins at a position, perhaps with a header that was read already."""
+    """Return the array in NumPy's format that begins at a position; its header may be given if it was already read."""
     stream = io.BytesIO(file.read(position, _LONGEST_NPY_HEADER) if header is None else header)
     try:
         version = np.lib.format.read_magic(stream)
-        # Version 3 differs from 2 in the names of fields, and an array of records is refused anyway.
+        # Version 3 differs from version 2 only in the names of fields, and arrays of records are refused anyway.
         read_header = np.lib.format.read_array_header_1_0 if version[0] == 1 else np.lib.format.read_array_header_2_0
         shape, fortran_order, stored = read_header(stream)
     except (ValueError, EOFError, SyntaxError, TokenError) as error:
@@ -361,15 +365,15 @@ def _npy_at(file: PositionedFile, name: str, position: int, header: bytes | None
 
 
 def _widened(halves: NDArray[Any]) -> NDArray[np.float32]:
-    """Return bfloat16 as float32."""
+    """Return bfloat16 numbers, given as unsigned integers of 16 bits, as float32."""
     return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def is_idx(start: bytes) -> bool:
-    """Return whether a file that starts with these bytes may be one of IDX."""
+    """Return whether a file that starts with these bytes may be an IDX file."""
     return len(start) >= 4 and start[:2] == b"\0\0" and start[2] in _IDX_DTYPES and 1 <= start[3] <= 4
 
 
 def is_safetensors(start: bytes) -> bool:
-    """Return whether a file that starts with these bytes may be one of safetensors."""
+    """Return whether a file that starts with these bytes may be a safetensors file."""
     return len(start) >= 9 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER

@@ -1,4 +1,4 @@
-"""What a path leads to: a file and the name of an array in it, and the kind of the file."""
+"""Resolution of a path into a file and the name of an array in it, and detection of the kind of the file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rhohat.data.tables.dialect import begins_as_text
 
 __all__ = ["TABLES", "open_file", "path_and_key"]
 
-#: Kinds whose columns may differ in what they hold.
+#: Kinds of files whose columns may hold values of different types.
 TABLES = ("text", "Parquet")
 
-#: What the end of a name promises.
+#: The kind of file that the suffix of its name indicates.
 _PROMISES = {
     ".npy": "NumPy", ".npz": "zipped NumPy", ".h5": "HDF5", ".hdf5": "HDF5", ".parquet": "Parquet", ".mat": "MATLAB",
     ".safetensors": "safetensors", ".csv": "text", ".tsv": "text", ".txt": "text",
 }  # fmt: skip
-#: What the first bytes say.
+#: The kind of file that its first bytes indicate.
 _MAGIC = {
     b"\x93NUMPY": "NumPy",
     b"PK\x03\x04": "zipped NumPy",
@@ -32,15 +32,15 @@ _MAGIC = {
     b"# name: ": "Octave",
     b"Octave-1-": "Octave",
 }
-#: What a file may be beside what its name promises.
+#: Other kinds that a file may have, by the kind that its name indicates.
 _ALSO = {"MATLAB": ("MATLAB 7.3",), "HDF5": ("MATLAB 7.3",)}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _GZIP = b"\x1f\x8b"
-_UNPACKED = ("NumPy", "IDX", "safetensors", "text")  # kinds that are read after they were unpacked
+_UNPACKED = ("NumPy", "IDX", "safetensors", "text")  # kinds of files that may be gzipped
 
 
 def path_and_key(path: str) -> tuple[Path, str | None]:
-    """Split ``PATH:/NAME`` into its halves; a path that exists as a whole has no name behind it."""
+    """Split ``PATH:/NAME`` into path and name; the name is None if the whole text is a path that exists."""
     whole = Path(path)
     if whole.exists() or ":" not in path:
         return whole, None
@@ -49,15 +49,16 @@ def path_and_key(path: str) -> tuple[Path, str | None]:
 
 
 def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[PositionedFile, str]:
-    """Open a file and tell its kind; one that is gzipped is unpacked into a temporary file.
+    """Open a file and determine its kind; a gzipped file is unpacked into a temporary file.
 
     Parameters
     ----------
     path : Path
     name : str
-        What the file is called in messages.
+        Name of the file in messages.
     is_text : bool, default=False
-        Whether it is known to be text if its name says so, in an encoding that does not show.
+        Whether a file with the suffix of a text is text even if its first bytes do not look like text, as in some
+        encodings.
 
     Returns
     -------
@@ -68,7 +69,7 @@ def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[Position
     Raises
     ------
     ValueError
-        If the file is empty, of no known kind, damaged, or something else than its name says.
+        If the file is empty, of an unknown kind, damaged, or of another kind than its name says.
     """
     file = PositionedFile(path)
     try:
@@ -124,7 +125,7 @@ def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_t
 
 
 def _kind_by_content(file: PositionedFile, start: bytes, promised: str | None) -> str | None:
-    """Return what a file holds by its first bytes, or None; its name decides where they leave a choice."""
+    """Return the kind of a file by its first bytes, or None; `promised`, by its name, decides ambiguous cases."""
     if _is_hdf5(file, start):
         return "MATLAB 7.3" if start.startswith(b"MATLAB ") or promised == "MATLAB" else "HDF5"
     for magic, kind in _MAGIC.items():
@@ -136,11 +137,11 @@ def _kind_by_content(file: PositionedFile, start: bytes, promised: str | None) -
         return "IDX"
     if begins_as_text(start) and promised in (None, "text"):
         return "text"
-    return "MATLAB" if promised == "MATLAB" else None  # version 4 begins with numbers
+    return "MATLAB" if promised == "MATLAB" else None  # files of version 4 begin with numbers
 
 
 def _is_hdf5(file: PositionedFile, start: bytes) -> bool:
-    """Return whether a file is one of HDF5, which may begin with a block of 512, 1024, 2048, … bytes of its user's."""
+    """Return whether a file is an HDF5 file, which may begin with a user block of 512, 1024, 2048, … bytes."""
     if start.startswith(_HDF5):
         return True
     offset = 512

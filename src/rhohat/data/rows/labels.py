@@ -1,4 +1,4 @@
-"""Targets of a classifier, made from the numbers of the classes."""
+"""Targets of a classifier as rows, made from the numbers of the classes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ __all__ = ["OneHotRows"]
 
 
 class OneHotRows(RowSource):
-    """Rows that say of each column whether it is the one of the row's number.
+    """Rows in one-hot encoding: each has `high` in the column with the row's number, and `low` in all others.
 
     Parameters
     ----------
     numbers : array of int, of shape (n_samples,)
-        Which column it is; negative where it is none.
+        Number of the column for each row; a negative number stands for no column.
     n_columns : int
+        Number of columns.
     low, high : float
-        What "is not" and "is" look like.
+        Value of all other columns, and value of the column with the row's number.
     dtype : dtype-like
-        float32 or float64.
+        The dtype of the rows: float32 or float64.
 
     Examples
     --------
@@ -40,12 +41,12 @@ class OneHotRows(RowSource):
 
     @property
     def is_watched(self) -> bool:
-        """An array may change at any time."""
+        """False, because an array in memory may change at any time without being noticed."""
         return False
 
     @property
     def held_bytes(self) -> int:
-        """Memory for the numbers."""
+        """Number of bytes of the column numbers."""
         return int(self._numbers.nbytes)
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:

@@ -1,4 +1,4 @@
-"""Arrays in MATLAB files: of version 7 and earlier, and of version 7.3, which is HDF5 underneath."""
+"""Arrays in MATLAB files: of version 7 and earlier, and of version 7.3, which is based on HDF5."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rhohat.data.rows.stored import StoredArray, Unreadable, WholeArray
 
 __all__ = ["find_matlab", "find_matlab73"]
 
-_LOOKED_AT = 100  # cells, before the array is asked for
+_LOOKED_AT = 100  # number of cells that are checked before the array is requested
 
 
 def find_matlab(path: Path, name: str, key: str | None) -> dict[str, StoredArray]:
@@ -28,19 +28,19 @@ def find_matlab(path: Path, name: str, key: str | None) -> dict[str, StoredArray
     ----------
     path : Path
     name : str
-        What the file is called in messages.
+        Name of the file in messages.
     key : str or None
-        The array that is wanted: where it is there, the other variables are not read.
+        Name of the wanted array: if the file has it, the other variables are not read.
 
     Returns
     -------
     dict of str to StoredArray
-        By the name of the variable; fields of structs as ``variable/field``.
+        The arrays by the names of their variables; fields of structs are named ``variable/field``.
 
     Raises
     ------
     ValueError
-        If it cannot be read.
+        If the file cannot be read.
     """
     variables = {} if key is None else _load(path, name, [key.strip("/").partition("/")[0]])
     return {
@@ -52,7 +52,7 @@ def find_matlab(path: Path, name: str, key: str | None) -> dict[str, StoredArray
 
 
 def _load(path: Path, name: str, variables: list[str] | None) -> dict[str, Any]:
-    from scipy.io import loadmat  # slow to import, and few need it
+    from scipy.io import loadmat  # slow to import, and rarely needed
 
     try:
         with path.open("rb") as file:
@@ -63,7 +63,7 @@ def _load(path: Path, name: str, variables: list[str] | None) -> dict[str, Any]:
 
 
 def _arrays_of(key: str, value: Any, path: Path, name: str) -> Iterator[tuple[str, StoredArray]]:
-    """Yield a variable as SciPy gives it, or the fields of a struct, with their names."""
+    """Yield the name and array of a variable that SciPy has read, or those of all fields if it is a struct."""
     if issparse(value):
         yield key, _SparseArray(value.shape, value.dtype, lambda: csc_array(value), path, name)
     elif type(value) is not np.ndarray:
@@ -78,7 +78,7 @@ def _arrays_of(key: str, value: Any, path: Path, name: str) -> Iterator[tuple[st
     elif value.dtype.hasobject:
         yield key, _whole(np.array(["".join(cell) for cell in value.flat], np.str_).reshape(value.shape), name)
     elif value.dtype.kind == "U":
-        yield key, _whole(np.char.rstrip(value), name)  # rows of characters are filled up with spaces
+        yield key, _whole(np.char.rstrip(value), name)  # rows of characters are padded with spaces
     else:
         yield key, _whole(value, name)
 
@@ -94,26 +94,26 @@ def _whole(array: NDArray[Any], name: str) -> WholeArray:
 def find_matlab73(file: Any, items: dict[str, Any], path: Path, name: str) -> dict[str, StoredArray]:
     """Return the arrays of a MATLAB file of version 7.3.
 
-    MATLAB stores its axes in the reverse order, so they are reversed here: arrays are the same as in a file of
-    version 7.
+    MATLAB stores the axes of an array in reverse order, so they are reversed again here, and the arrays are the same
+    as in a file of version 7.
 
     Parameters
     ----------
     file : h5py.File
-        Closed with the rows of an array.
+        The open file, which is closed with the rows of an array.
     items : dict
-        Its groups and datasets, by name; a group comes before what is in it.
+        Groups and datasets of the file, by name; a group comes before its members.
     path : Path
     name : str
-        What the file is called in messages.
+        Name of the file in messages.
 
     Returns
     -------
     dict of str to StoredArray
-        By the name of the variable; fields of structs as ``variable/field``.
+        The arrays by the names of their variables; fields of structs are named ``variable/field``.
     """
     arrays: dict[str, StoredArray] = {}
-    whole = ["#refs#", "#subsystem#"]  # groups that are one thing, or hold what others refer to
+    whole = ["#refs#", "#subsystem#"]  # groups that are single variables, or hold the targets of references
     for key, item in items.items():
         if any(key == group or key.startswith(f"{group}/") for group in whole):
             continue
@@ -151,20 +151,20 @@ def _find_variable(key: str, dataset: Any, file: Any, path: Path, name: str) -> 
 
 
 def _class_of(item: Any) -> str:
-    """Return MATLAB's class of a group or dataset; none where another program wrote it."""
+    """Return the MATLAB class of a group or dataset; an empty text if another program wrote it."""
     kind = item.attrs.get("MATLAB_class", b"")
     return kind.decode() if isinstance(kind, bytes) else str(kind)
 
 
 def _lines_of(dataset: Any) -> list[str]:
-    """Return the rows of an array of characters."""
+    """Return the rows of an array of characters as texts."""
     if "MATLAB_empty" in dataset.attrs:
         return [""]
     return ["".join(map(chr, codes)) for codes in dataset[...].T.tolist()]
 
 
 def _texts_of(file: Any, references: NDArray[Any], shape: tuple[int, ...], complaint: str) -> NDArray[np.str_]:
-    """Return the texts in the cells of an array."""
+    """Return the texts in the cells of a cell array."""
     cells = [file[reference] for reference in references]
     if not all(_class_of(cell) == "char" for cell in cells):
         raise ValueError(complaint)
@@ -172,7 +172,7 @@ def _texts_of(file: Any, references: NDArray[Any], shape: tuple[int, ...], compl
 
 
 class _Reversed:
-    """A dataset whose axes are in the reverse order, which gives slices along the first of them."""
+    """A dataset with its axes in reverse order, which can be sliced along the first of them."""
 
     def __init__(self, dataset: Any, is_logical: bool) -> None:
         self._dataset = dataset
@@ -185,7 +185,7 @@ class _Reversed:
 
 
 def _find_sparse(key: str, group: Any, file: Any, path: Path, name: str) -> StoredArray:
-    """Return a sparse matrix in compressed columns; where all of it is 0, MATLAB stores their ends only."""
+    """Return a sparse matrix in compressed columns; if it is all zeros, MATLAB stores only the ends of the columns."""
     shape = int(group.attrs["MATLAB_sparse"]), len(group["jc"]) - 1
     dtype = np.dtype(bool if _class_of(group) == "logical" else np.float64)
     if "data" not in group:
@@ -201,7 +201,7 @@ def _find_sparse(key: str, group: Any, file: Any, path: Path, name: str) -> Stor
 
 
 class _SparseArray(StoredArray):
-    """A sparse matrix, which becomes dense some rows at a time."""
+    """A sparse matrix in a file, whose rows become dense block by block."""
 
     def __init__(
         self,
@@ -224,14 +224,14 @@ class _SparseArray(StoredArray):
     def _dense(self) -> _Dense:
         try:
             matrix = self._read()
-            matrix.check_format(full_check=True)  # numbers of rows that there are not would be written anywhere
+            matrix.check_format(full_check=True)  # row numbers out of range would write outside the array
             return _Dense(matrix.tocsr(), self._name)
         except (ValueError, KeyError, OSError) as error:
             raise ValueError(f"{self._name} holds a damaged sparse matrix: {error}") from error
 
 
 class _Dense:
-    """A sparse matrix that gives dense slices."""
+    """A sparse matrix whose slices are dense arrays."""
 
     def __init__(self, matrix: csr_array, name: str) -> None:
         self.shape, self.dtype = matrix.shape, matrix.dtype

@@ -1,4 +1,4 @@
-"""From arrays and tables in memory to rows that are read block by block."""
+"""Opening of arrays and tables in memory as rows that are read block by block."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["open_object"]
 
 
 def open_object(data: Any, wanted: Wanted, row_axes: int) -> RowSource:
-    """Return the rows that are wanted of what is no path: an array, a table, or other rows."""
+    """Return the wanted rows of an object that is not a path: an array, a table, or a row source."""
     source = _open_columns(data, wanted.columns, row_axes)
     return _without_missing(source) if wanted.missing == "drop" else source
 
 
 def _without_missing(source: RowSource) -> RowSource:
-    """Return the rows in memory that lack no number."""
+    """Return the rows in memory in which no number is missing."""
     if not isinstance(source, ArrayRows):
         raise ValueError(only_tables("rows in which a number is missing are left out", source.name))
     rows = source.read(0, len(source))
@@ -44,11 +44,11 @@ def _without_missing(source: RowSource) -> RowSource:
 
 
 def _open_columns(data: Any, columns: ColumnSelection, row_axes: int) -> RowSource:
-    """Return chosen columns of rows that are no file."""
+    """Return the chosen columns of an object that is not a path."""
     if hasattr(data, "dask") and not is_dask_array(data):
         raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
     if hasattr(data, "column_names") and hasattr(data, "to_pandas"):
-        data = data.to_pandas()  # a table of pyarrow
+        data = data.to_pandas()  # a pyarrow table
     if getattr(data, "columns", None) is not None:
         return _open_frame(data, columns)
     if isinstance(data, RowSource):
@@ -68,11 +68,11 @@ def _open_columns(data: Any, columns: ColumnSelection, row_axes: int) -> RowSour
 
 
 def _open_frame(data: Any, columns: ColumnSelection) -> RowSource:
-    """Return the rows of a table in memory, of the columns that are chosen before it becomes numbers."""
+    """Return the rows of a table in memory, whose columns are chosen before they are converted to numbers."""
     names = list(data.columns)
     numbers = columns.choose(names, len(names), "the table")
     if hasattr(data, "iloc"):
-        data = data.iloc[:, numbers].set_axis(range(len(numbers)), axis=1)  # names may be there twice
+        data = data.iloc[:, numbers].set_axis(range(len(numbers)), axis=1)  # column names may occur twice
     elif numbers != list(range(len(names))):
         data = data[:, numbers]
     chosen = [names[number] for number in numbers]
@@ -83,7 +83,7 @@ def _open_frame(data: Any, columns: ColumnSelection) -> RowSource:
 
 
 def _numbers_of(frame: Any, names: Sequence[Any]) -> NDArray[Any]:
-    """Return the numbers of a table in memory."""
+    """Return the numbers of a table in memory as an array."""
     dtypes = list(getattr(frame, "dtypes", []))
     times = [f"column {name!r} holds {dtype}" for name, dtype in zip(names, dtypes, strict=False) if _is_time(dtype)]
     if times:

@@ -1,4 +1,4 @@
-"""From a path, an array or a table to rows that are read block by block."""
+"""Opening of paths, arrays and tables as rows that are read block by block."""
 
 from __future__ import annotations
 
@@ -36,78 +36,83 @@ def open_rows(
     thousands: str | None = None,
     encoding: str | None = None,
 ) -> RowSource:
-    """Open rows of numbers, to be read block by block, without taking them into memory.
+    """Open rows of numbers that are read block by block, without loading them all into memory.
 
     Parameters
     ----------
     data : path, array, DataFrame, Dask array or RowSource
-        A path leads to one of these, told by its content, and by its name where that says nothing:
+        A path leads to one of the following. The kind of a file is determined by its content, and by its name if the
+        content does not tell:
 
-        * `.npy`, `.npz`, IDX (MNIST's format), safetensors: read with the standard library and NumPy alone;
-        * tables of text, as CSV: with the extra ``tables``. They are parsed once, into a temporary file of numbers;
-        * HDF5 (`.h5`), Parquet, Zarr (a folder): with the extra ``formats``;
-        * MATLAB's `.mat`: of version 7.3 with the extra ``formats``; files of earlier versions are taken into memory.
+        * `.npy`, `.npz`, IDX (MNIST's format), safetensors: they are read with the standard library and NumPy alone;
+        * tables of text, such as CSV: they need the extra ``tables``, and are parsed once, into a temporary file of
+          numbers;
+        * HDF5 (`.h5`), Parquet, Zarr (a folder): they need the extra ``formats``;
+        * MATLAB's `.mat`: version 7.3 needs the extra ``formats``; files of earlier versions are loaded into memory.
           A field of a struct has the name ``variable/field``; sparse matrices become dense as they are read;
-        * `.npy`, IDX, safetensors or text gzipped, and compressed `.npz`, which are unpacked into a temporary file;
-        * a folder of shards: its files in the order of their names, in which numbers count as numbers. All are open
-          at a time.
+        * gzipped `.npy`, IDX, safetensors and text files, and compressed `.npz`: they are unpacked into a temporary
+          file;
+        * a folder of shards: its files are read in the order of their names, in which digits are compared as numbers.
+          All files are open at the same time.
 
-        Where a file holds several arrays of two dimensions or more, the name of one follows the path:
-        ``"file.h5:/group/rows"``. Axes after the first are raveled, in C order; see `row_axes`. What a system puts into
-        folders, such as `._name`, `Thumbs.db` and other hidden files, is passed over.
+        If a file holds several arrays of two dimensions or more, add the name of one to the path:
+        ``"file.h5:/group/rows"``. Axes after the first are raveled, in C order; see `row_axes`. Files that an operating
+        system puts into folders, such as `._name` and `Thumbs.db`, and other hidden files are ignored.
     columns : sequence of str or int, default=None
-        Columns to read, by name or by number from 0 on, in this order; None reads all. The other columns of a text or
-        Parquet file may hold anything. A column that is left out since it only numbers or names the rows has no number.
+        Columns to read, by name or by number from 0 on, in this order; None reads all columns. The other columns of a
+        text or Parquet file may hold anything. A column that is left out because it only numbers or names the rows is
+        not counted.
     drop : sequence of str or int, default=()
-        Columns to leave out.
+        Columns to leave out, by name or by number.
     transform : callable or fitted transformer, default=None
-        What is done to each block: (n_rows, n_features) → (n_rows, n_new_features), row by row. Such as a fitted
-        `ZCAWhitening`, or ``lambda rows: rows / 255``. Several threads call it at a time.
+        Function or transformer that is applied to each block: (n_rows, n_features) → (n_rows, n_new_features), row by
+        row, such as a fitted `ZCAWhitening`, or ``lambda rows: rows / 255``. Several threads call it at the same time.
     dtype : {float32, float64}, default=None
-        In which rows are given. None: float32 for floats of 32 and 16 bits (bfloat16 too), float64 for all other
-        numbers; what a transform gives counts.
+        The dtype of the rows that are read. None means float32 for floats of 32 and 16 bits (including bfloat16), and
+        float64 for all other numbers; if there is a transform, the dtype of its result decides.
     row_axes : int, default=1
-        How many axes of an array count rows: with 2, an array of shape (texts, tokens, channels) has a row of channels
-        for each token of each text.
+        Number of leading axes of an array that count rows: with 2, an array of shape (texts, tokens, channels) has a
+        row of channels for each token of each text.
     missing : {"error", "drop", "keep"}, default="error"
-        What becomes of rows in which a number is missing: they are refused, left out, or kept with NaN in the place of
-        the number, for `MeanImputer` to fill in. Rows are left out of tables and of arrays in memory only.
+        How rows in which a number is missing are treated: they are refused, left out, or kept with NaN in place of the
+        number, for `MeanImputer` to fill in. Rows can be left out of tables and of arrays in memory only.
     header : bool, default=None
-        Whether the first line of a text names the columns. None: it does where it has texts above numbers, no number at
-        all, or counts the columns, as pandas does where they have no names; where that may surprise, a warning says so.
+        Whether the first line of a text file names the columns. None means that it does if it has texts above numbers,
+        has no number at all, or counts the columns, as pandas writes it if columns have no names; if such a guess may
+        be unexpected, a warning reports it.
     separator : str, default=None
-        What stands between the cells of a text. None: the one of ``; tab | , space`` that cuts its lines into as many
-        cells, most of them numbers.
+        Character between the cells of a text file. None means the one of ``; tab | , space`` that cuts the lines into
+        equal numbers of cells, most of them numbers.
     decimal, thousands : str, default="." and None
-        What stands before the decimals of a number, and between groups of three digits.
+        Character before the decimals of a number, and character between groups of three digits.
     encoding : str, default=None
-        Of a text. None: UTF-8, or UTF-16 or UTF-32 where it begins with their byte order mark.
+        Encoding of a text file. None means UTF-8, or UTF-16 or UTF-32 if the file begins with their byte order mark.
 
     Returns
     -------
     RowSource
-        With `shape`, `dtype`, and `read(start, stop)`; to be closed, or used in a ``with`` statement. A row source that
-        was given stays open.
+        Source with `shape`, `dtype`, and `read(start, stop)`. Close it after use, or use it in a ``with`` statement. A
+        row source that was passed as `data` stays open.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If it holds no rows of numbers, is damaged or truncated, is something else than its name says, or holds several
-        arrays of which none was named.
+        If `data` holds no rows of numbers, is damaged or truncated, is of another kind than its name says, or holds
+        several arrays none of which was named.
     MissingExtraError
         If the package that reads the format is not installed.
 
     Warns
     -----
     UserWarning
-        If a column of a table is left out, as one that numbers the rows; if numbers in the first line of a text are
-        taken for names; or if rows that do not look like pictures are raveled.
+        If a column of a table is left out because it numbers the rows; if numbers in the first line of a text are taken
+        for names; or if rows that do not look like pictures are raveled.
 
     See Also
     --------
-    open_table : Rows of a table together with what is to be predicted.
+    open_table : Open the rows of a table, and read their targets.
 
     Examples
     --------
@@ -135,7 +140,7 @@ def open_rows(
     else:
         source = open_object(data, wanted, row_axes)
     if source is data and type(source).close is not RowSource.close:
-        source = BorrowedRows(source)  # which leaves it open when it is closed
+        source = BorrowedRows(source)  # so that closing the result leaves `data` open
     try:
         if transform is not None:
             source = derived(TransformedRows, source, data, transform)
@@ -161,33 +166,35 @@ def open_table(
     thousands: str | None = None,
     encoding: str | None = None,
 ) -> tuple[RowSource, NDArray[Any]]:
-    r"""Open the rows of a table, and read what is to be predicted for each from another column of it.
+    r"""Open the rows of a table, and read the targets to be predicted from one or more of its other columns.
 
     Parameters
     ----------
     path : path
-        Of a table of text, as CSV, or of a Parquet file.
+        Path of a table of text, such as CSV, or of a Parquet file.
     target : str, int, or sequence of these
         The column, or columns, to be predicted, by name or by number from 0 on. They are left out of the rows.
     columns, drop
         See `open_rows`.
     missing : {"error", "drop", "keep"}, default="error"
-        See `open_rows`. With "drop", rows without a target are left out, too; they are refused otherwise.
+        See `open_rows`. With "drop", rows without a target are left out, too; otherwise they are refused.
     header, separator, decimal, thousands, encoding
         See `open_rows`.
 
     Returns
     -------
     rows : RowSource of shape (n_samples, n_features)
-        To be closed, or used in a ``with`` statement.
+        The rows without the targets. Close the source after use, or use it in a ``with`` statement.
     y : array of shape (n_samples,) or (n_samples, n_targets)
-        Of a text: numbers where every cell of the column is a plain number, such as 7 or -0.5, and different ones stay
-        different; else texts. Of a Parquet file: what it holds.
+        The targets. From a text file, they are numbers if every cell of the column is a plain number, such as 7 or
+        -0.5, and different cells remain different as numbers; otherwise they are texts. From a Parquet file, they are
+        the values that it holds.
 
     Raises
     ------
     FileNotFoundError, ValueError, MissingExtraError
-        As `open_rows` does; or if the file is no table, there is no such column, or a target is missing.
+        For the reasons given in `open_rows`; or if the file is not a table, a column does not exist, or a target is
+        missing.
 
     Examples
     --------
@@ -210,7 +217,7 @@ def open_table(
     except BaseException:
         rows.close()
         raise
-    return rows, rows.targets  # type: ignore[return-value] # None only where the targets are those of a model
+    return rows, rows.targets  # type: ignore[return-value] # None only if the targets are those of a model
 
 
 def _as_targets(target: str | int | Sequence[str | int]) -> TargetsOfAFit:

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, by row groups."""
+"""Rows of a Parquet file, read by row groups."""
 
 from __future__ import annotations
 
@@ -25,27 +25,29 @@ from rhohat.data.tables.cells import is_missing_label
 
 __all__ = ["ParquetRows"]
 
-_UNNAMED = re.compile(r"__index_level_\d+__")  # as pandas calls an index without a name
+_UNNAMED = re.compile(r"__index_level_\d+__")  # the name that pandas gives to an index without a name
 
 
 class ParquetRows(RowSource):
-    """Rows of a Parquet file whose columns are numbers. The row group that was read last is kept.
+    """Rows of a Parquet file whose columns are numbers; the row group that was read last is kept in memory.
 
     Parameters
     ----------
     path : Path
     name : str
+        Name of the file in messages.
     columns : sequence of int
-        Numbers of those to read; see `names_of`.
+        Numbers of the columns to read; see `names_of`.
     targets : sequence of int, default=()
-        Those of what is to be predicted, whatever they hold: they are read at once, into memory.
+        Numbers of the target columns, which may hold anything: they are read into memory immediately.
     missing : {"error", "keep"}, default="error"
-        What becomes of rows with missing values: they are refused when they are read, or have NaN in their places.
+        How rows with missing values are treated: they are refused when they are read, or have NaN in place of the
+        missing values.
 
     Raises
     ------
     ValueError
-        If it is damaged, a column holds no numbers, or there is no such column.
+        If the file is damaged, a column holds no numbers, or there is no such column.
     MissingExtraError
         If pyarrow is not installed.
     """
@@ -69,7 +71,7 @@ class ParquetRows(RowSource):
         self._stamp = Stamp(path)
         metadata = self._file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        #: Where each row group begins, and the last ends.
+        #: First row of each row group, and the end of the last one.
         self._edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._largest = max(sizes, default=0)
         self._kept: tuple[int, FloatArray] | None = None
@@ -83,14 +85,14 @@ class ParquetRows(RowSource):
 
     @classmethod
     def names_of(cls, path: Path, name: str) -> tuple[list[str], int]:
-        """Return the names of all columns, those of pandas' index at the end, and how many the others are."""
+        """Return the names of all columns, those of the pandas index last, and the number of the other columns."""
         file, fields, n_columns = _open(path, name)
         file.close()
         return [field.name for field in fields], n_columns
 
     @classmethod
     def values_of(cls, path: Path, name: str, column: str | None) -> NDArray[np.object_]:
-        """Return what a column holds, or all of them, of shape (n_rows, n_columns)."""
+        """Return the values of one column, or of all columns, in an array of shape (n_rows, n_columns)."""
         file, fields, n_columns = _open(path, name)
         with file:
             wanted = Columns(None if column is None else (column,))
@@ -98,7 +100,7 @@ class ParquetRows(RowSource):
             return _values(file, _FieldsOf(fields, chosen), name)
 
     def without_missing(self) -> FlatRows:
-        """Return the rows that lack no number and no target, in a temporary file; this source is closed."""
+        """Write the rows without missing numbers or targets to a temporary file, and close this source."""
         whole: list[NDArray[np.bool_]] = []
         with self:
             rows = FlatRows.written_to_the_end(self._whole_blocks(whole), self.name, self.shape[1], self.dtype)
@@ -110,7 +112,7 @@ class ParquetRows(RowSource):
         return rows
 
     def _whole_blocks(self, whole: list[NDArray[np.bool_]]) -> Iterator[FloatArray]:
-        """Yield the rows that lack nothing, and note which they are."""
+        """Yield the rows of each row group without missing values, and append to `whole` which rows these are."""
         for group, start in enumerate(self._edges[:-1]):
             numbers = self._group(group)
             is_whole = np.logical_not(np.isnan(numbers).any(axis=1))
@@ -122,16 +124,16 @@ class ParquetRows(RowSource):
 
     @property
     def rows_stored_together(self) -> int:
-        """Rows of the largest row group."""
+        """Number of rows of the largest row group."""
         return self._largest
 
     @property
     def held_bytes(self) -> int:
-        """Memory for a row group: as rows, and as pyarrow unpacks it, which lets go of memory late."""
+        """Number of bytes of a row group, as rows and as unpacked by pyarrow, which frees memory late."""
         return 5 * self._largest * self.shape[1] * self.dtype.itemsize
 
     def release(self) -> None:
-        """Let go of the row group that was read last."""
+        """Free the row group that was read last."""
         with self._lock.here:
             self._kept = None
 
@@ -152,7 +154,7 @@ class ParquetRows(RowSource):
 
     def _group(self, group: int) -> FloatArray:
         if self._kept is None or self._kept[0] != group:
-            self._kept = None  # before the next one is there
+            self._kept = None  # freed before the next row group is read
             columns = self._columns.read(self._file, group, self.name)
             rows = np.empty((len(columns[0]), self.shape[1]), self.dtype)
             for index, column in enumerate(columns):
@@ -169,7 +171,7 @@ class ParquetRows(RowSource):
 
 
 class _FieldsOf:
-    """Some columns of a file, in the order in which they are asked for; several may have one name."""
+    """Some columns of a file, in the requested order; several columns may have the same name."""
 
     def __init__(self, fields: Sequence[Any], chosen: Sequence[int]) -> None:
         self.fields = [fields[number] for number in chosen]
@@ -178,7 +180,7 @@ class _FieldsOf:
         for field in fields:
             ranks.append(seen[field.name])
             seen[field.name] += 1
-        #: Which of the columns of its name each of them is.
+        #: For each chosen column, the number of columns with the same name that precede it in the file.
         self._ranks = [ranks[number] for number in chosen]
 
     def read(self, file: Any, group: int, name: str) -> list[Any]:
@@ -195,7 +197,7 @@ class _FieldsOf:
 
 
 def _values(file: Any, fields: _FieldsOf, name: str) -> NDArray[np.object_]:
-    """Return what columns hold, as Python's objects."""
+    """Return the values of columns as Python objects."""
     values = np.empty((file.metadata.num_rows, len(fields.names)), object)
     start = 0
     for group in range(file.metadata.num_row_groups):
@@ -207,7 +209,7 @@ def _values(file: Any, fields: _FieldsOf, name: str) -> NDArray[np.object_]:
 
 
 def _open(path: Path, name: str) -> tuple[Any, list[Any], int]:
-    """Return a Parquet file, open, its columns, those of pandas' index at the end, and how many the others are."""
+    """Return an open Parquet file, its columns with those of the pandas index last, and the number of the others."""
     parquet, errors = import_extra("pyarrow.parquet", "formats"), import_extra("pyarrow", "formats").ArrowException
     try:
         file = parquet.ParquetFile(path)
@@ -221,7 +223,7 @@ def _open(path: Path, name: str) -> tuple[Any, list[Any], int]:
 
 
 def _dtype_of(fields: Sequence[Any], name: str) -> np.dtype[Any]:
-    """Return in which dtype rows of these columns are given."""
+    """Return the dtype in which rows of these columns are delivered."""
     dtypes = []
     for field in fields:
         try:

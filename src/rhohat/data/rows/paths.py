@@ -1,4 +1,4 @@
-"""From a path to rows that are read block by block: a file with arrays or a table, or a folder of shards."""
+"""Opening of a path as rows that are read block by block: a file with arrays or a table, or a folder of shards."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from rhohat.data.rows.wanted import Wanted, only_tables
 
 __all__ = ["open_path"]
 
-_LONGEST_SIDE = 3  # of a picture, in units of the shorter one
+_LONGEST_SIDE = 3  # longest side of a picture, as a multiple of its shortest side
 
 
 def open_path(text: str, wanted: Wanted, row_axes: int = 1) -> RowSource:
-    """Return the rows that are wanted of a file or folder."""
+    """Return the wanted rows of a file or folder."""
     path, key = path_and_key(text)
     if not text or not path.exists():
         raise FileNotFoundError(f"there is no file or folder {text}.")
@@ -36,7 +36,7 @@ def open_path(text: str, wanted: Wanted, row_axes: int = 1) -> RowSource:
 
 @dataclass(frozen=True)
 class _Reopening:
-    """Opens a path again, in another process too."""
+    """Callable that opens the rows of a path again, in this or another process."""
 
     path: str
     wanted: Wanted
@@ -72,12 +72,12 @@ def _open_arrays(file: ArrayFile, wanted: Wanted, row_axes: int) -> RowSource:
 
 
 def _can_be_rows(array: StoredArray) -> bool:
-    """Return whether an array has rows and columns of numbers; in MATLAB, single numbers are matrices too."""
+    """Return whether an array has rows and columns of numbers; single numbers, which are matrices in MATLAB, do not."""
     return holds_numbers(array) and len(array.shape) > 1 and max(array.shape) > 1
 
 
 def _pick(source: RowSource, wanted: Wanted, row_axes: int) -> RowSource:
-    """Return the rows and columns that are wanted of an array that was opened as a whole."""
+    """Return the wanted rows and columns of an array that was opened as a whole."""
     try:
         if wanted.missing == "drop":
             raise ValueError(only_tables("rows in which a number is missing are left out", source.name))
@@ -131,7 +131,7 @@ def _open_folder(folder: Path, wanted: Wanted, row_axes: int) -> RowSource:
 
 
 def _in_the_order_of(first: RowSource, shard: RowSource) -> RowSource:
-    """Return a shard whose columns stand in the order of those of another, where they have the same names."""
+    """Return a shard with its columns in the order of the first shard's, if both have the same column names."""
     ours, theirs = first.feature_names, shard.feature_names
     if ours is None or theirs is None or ours == theirs or sorted(ours) != sorted(theirs):
         return shard
@@ -139,6 +139,6 @@ def _in_the_order_of(first: RowSource, shard: RowSource) -> RowSource:
 
 
 def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
-    """Return a key by which shard-10 comes after shard-9."""
+    """Return a sort key that puts shard-10 after shard-9."""
     parts = re.split(r"(\d+)", path.name)
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]

@@ -1,4 +1,4 @@
-"""Bytes of a file by their position, read by several threads at a time, without mapping the file into memory."""
+"""Reading bytes of a file at given positions, from several threads, without mapping the file into memory."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from rhohat.common.forks import ProcessLock
 __all__ = ["PositionedFile", "Stamp"]
 
 _CHUNK = 2**20
-_WORTH_ADVICE = 2**18  # bytes read at a time, that make it worth to say what will be read next
-_AHEAD = 2  # times as many
+_WORTH_ADVICE = 2**18  # bytes; after a read of at least this size, the system is told what will be read next
+_AHEAD = 2  # size of the announced read, as a multiple of the last one
 
 
 class PositionedFile:
-    """A file that is open for reading, and watched: what changes it is noticed at the next read.
+    """A file that is open for reading; a change of the file is noticed at the next read.
 
-    A memory map would count towards the memory of the process, and end it where the file is cut short meanwhile.
+    It is not mapped into memory: a memory map would count towards the memory of the process, and would end the process
+    if the file is truncated meanwhile.
 
     Parameters
     ----------
     path : Path
-        For messages.
+        Path of the file, also used in messages.
     file : binary file, default=None
-        Already open, to be closed with this object. None opens the path.
+        File that is already open, and is closed with this object. None opens the path.
 
     Raises
     ------
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
 
     def __init__(self, path: Path, file: IO[bytes] | None = None) -> None:
@@ -48,17 +49,17 @@ class PositionedFile:
 
     @classmethod
     def unpacked(cls, path: Path, packed: IO[bytes] | GzipFile) -> Self:
-        """Return a temporary file, without a name, of what a compressed stream holds."""
+        """Return a temporary file without a name that holds the unpacked content of a compressed stream."""
         return cls._temporary(path, iter(lambda: packed.read(_CHUNK), b""))
 
     @classmethod
     def written(cls, path: Path, arrays: Iterable[np.ndarray[Any, Any]]) -> Self:
-        """Return a temporary file, without a name, of the bytes of C-ordered arrays, one after the other."""
+        """Return a temporary file without a name that holds the bytes of C-ordered arrays, one after the other."""
         return cls._temporary(path, (array.reshape(-1).view(np.uint8).data for array in arrays))
 
     @classmethod
     def _temporary(cls, path: Path, pieces: Iterable[bytes | memoryview]) -> Self:
-        """Return a temporary file of pieces of bytes; a full disk is an OSError that says which folder it is in."""
+        """Return a temporary file with the given bytes; if the disk is full, an OSError names the temporary folder."""
         file: IO[bytes] | None = None
         try:
             file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
@@ -67,7 +68,7 @@ class PositionedFile:
             file.flush()
         except BaseException as error:
             if file is not None:
-                with suppress(OSError):  # what could not be written cannot be written now either
+                with suppress(OSError):  # closing tries to write the remaining bytes again
                     file.close()
             if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EROFS, EACCES, ENOENT):
                 raise OSError(
@@ -79,16 +80,16 @@ class PositionedFile:
 
     @property
     def size(self) -> int:
-        """Bytes in the file, as it was opened."""
+        """Number of bytes in the file when it was opened."""
         return self._stamp[0]
 
     def read_into(self, position: int, out: np.ndarray[Any, Any]) -> None:
-        """Overwrite a C-ordered array with bytes from a position on.
+        """Fill a C-ordered array with the bytes of the file from a position on.
 
         Raises
         ------
         ValueError
-            If the file changed since it was opened, or ends before.
+            If the file is closed, has changed since it was opened, or ends before the array is full.
         """
         if self._file.closed:
             raise ValueError(f"{self.path} is closed; read its rows before the with statement ends.")
@@ -101,11 +102,11 @@ class PositionedFile:
                 raise ValueError(f"{self.path} ends at byte {position}, within its rows; it is truncated.")
             position, buffer = position + n_bytes, buffer[n_bytes:]
         if out.nbytes >= _WORTH_ADVICE and hasattr(os, "posix_fadvise"):
-            # Blocks are read in order, as a rule: the system fetches the next ones while this one is computed on.
+            # Blocks are usually read in order: the system fetches the next ones while this one is being processed.
             os.posix_fadvise(self._file.fileno(), position, _AHEAD * out.nbytes, os.POSIX_FADV_WILLNEED)
 
     def read(self, position: int, n_bytes: int) -> bytes:
-        """Return so many bytes, or as many as there are."""
+        """Return `n_bytes` bytes from a position on, or fewer if the file ends before."""
         out = np.empty(max(0, min(n_bytes, self.size - position)), np.uint8)
         self.read_into(position, out)
         return out.tobytes()
@@ -127,7 +128,7 @@ class PositionedFile:
 
 
 class Stamp:
-    """Size and time of a file, to notice that it changed; for files that others read.
+    """Size and modification time of a file that another library reads, to notice when the file changes.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ class Stamp:
         self._path, self._seen = path, self._look(path)
 
     def check(self) -> None:
-        """Raise ValueError where the file changed or is gone."""
+        """Raise ValueError if the file has changed or does not exist any more."""
         try:
             same = self._look(self._path) == self._seen
         except OSError:

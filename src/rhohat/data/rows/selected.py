@@ -1,4 +1,4 @@
-"""Some rows of other rows, chosen by their numbers."""
+"""Rows of another source that are selected by their numbers."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ __all__ = ["SelectedRows", "select_rows"]
 
 
 def select_rows(source: RowSource, rows: NDArray[np.intp]) -> RowSource:
-    """Return some rows of a source as a source of their own; those of a Dask array stay where Dask has them.
+    """Return some rows of a source as a source of their own; rows of a Dask array stay where Dask keeps them.
 
     Parameters
     ----------
     source : RowSource
-        It stays open when what is returned is closed.
+        Source of all rows, which stays open when the returned source is closed.
     rows : array of int, of shape (n_rows,)
-        Their numbers, ascending, each once.
+        Numbers of the selected rows, ascending and without repetition.
     """
     return source.select(rows) if isinstance(source, DaskRows) else SelectedRows(source, rows)
 
 
 class SelectedRows(RowsOfAnother):
-    """Some rows of another source.
+    """Rows of another source that are selected by their numbers.
 
     Parameters
     ----------
     source : RowSource
-        It stays open when this is closed.
+        Source of all rows, which stays open when this source is closed.
     rows : array of int, of shape (n_rows,)
-        Their numbers, ascending, each once.
+        Numbers of the selected rows, ascending and without repetition.
     """
 
     def __init__(self, source: RowSource, rows: NDArray[np.intp]) -> None:
@@ -48,12 +48,12 @@ class SelectedRows(RowsOfAnother):
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the other source holds, and what it reads around the rows that are taken."""
+        """Number of bytes that the other source holds, and that it reads around the selected rows."""
         return self._source.held_bytes + self._source.rows_at_once * self.shape[1] * self.dtype.itemsize
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:
-        """Return what the rows between edges can be made of in another process; see `RowSource.recipes`."""
-        if self._source.edges is not None:  # pieces that are on a cluster are cut elsewhere
+        """Return objects from which another process can make the rows between edges; see `RowSource.recipes`."""
+        if self._source.edges is not None:  # pieces of rows on a cluster begin at other rows
             return super().recipes(edges)
         ends = [int(self._rows[edge]) for edge in edges[:-1]] + [int(self._rows[edges[-1] - 1]) + 1]
         return [
@@ -66,5 +66,5 @@ class SelectedRows(RowsOfAnother):
 
 
 def _open_selected(recipe: Callable[[], RowSource] | FloatArray, rows: NDArray[np.intp]) -> RowSource:
-    """Return some rows of a part of others, which are an array or yet to be opened."""
+    """Return some rows of an array, or of the row source that a function opens."""
     return SelectedRows(recipe() if callable(recipe) else ArrayRows(recipe), rows)

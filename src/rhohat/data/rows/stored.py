@@ -1,4 +1,4 @@
-"""Arrays in files: what a file holds, by name and shape, before any of it is read."""
+"""Arrays in files, with their names, shapes and dtypes, before any of them is read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class StoredArray(ABC):
     Attributes
     ----------
     shape : tuple of int
+        Shape of the array.
     dtype : dtype
+        The dtype of the array in the file.
     """
 
     shape: tuple[int, ...]
@@ -43,16 +45,16 @@ class StoredArray(ABC):
 
 
 class WholeArray(StoredArray):
-    """An array that can be read as a whole only.
+    """An array that can only be read as a whole.
 
     Parameters
     ----------
     shape : tuple of int
     dtype : dtype-like
     read : callable
-        Returns the array.
+        Function without arguments that returns the array.
     name : str
-        What it is called in messages.
+        Name of the array in messages.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, read: Callable[[], NDArray[Any]], name: str) -> None:
@@ -69,14 +71,14 @@ class WholeArray(StoredArray):
 
 
 class Unreadable(StoredArray):
-    """Something in a file that is no array of numbers or texts, or is damaged.
+    """A member of a file that is not an array of numbers or texts, or is damaged.
 
     Parameters
     ----------
     what : str
-        What it is, such as "a cell array".
+        Kind of the member, such as "a cell array".
     message : str
-        A sentence that says why it is not read, and what to do.
+        Error message that says why the member cannot be read, and what to do.
     """
 
     shape, dtype = (), np.dtype(np.void)
@@ -85,11 +87,11 @@ class Unreadable(StoredArray):
         self._what, self._message = what, message
 
     def rows(self) -> RowSource:
-        """Return a source of the rows, which closes the file when it is closed."""
+        """Raise ValueError, because the rows cannot be read."""
         raise ValueError(self._message)
 
     def load(self) -> NDArray[Any]:
-        """Return the whole array."""
+        """Raise ValueError, because the array cannot be read."""
         raise ValueError(self._message)
 
     def __str__(self) -> str:
@@ -98,18 +100,18 @@ class Unreadable(StoredArray):
 
 @dataclass
 class ArrayFile:
-    """A file that is open, and the arrays in it.
+    """An open file and the arrays in it.
 
     Parameters
     ----------
     path : str
-        The file, for messages.
+        Path of the file, for messages.
     kind : str
-        See `kinds.open_file`; "Zarr" in addition.
+        Kind of the file: one that `kinds.open_file` returns, or "Zarr".
     arrays : mapping of str to StoredArray
-        By name. The only array of a file that can hold no more has the name "".
+        Arrays by name. In formats that hold a single array, its name is "".
     close : callable
-        Closes the file.
+        Function that closes the file.
     """
 
     path: str
@@ -119,16 +121,16 @@ class ArrayFile:
 
     @property
     def is_matlab(self) -> bool:
-        """Whether MATLAB wrote it."""
+        """Whether the file is a MATLAB file."""
         return self.kind.startswith("MATLAB")
 
     def choose(self, key: str | None, suits: Callable[[StoredArray], bool]) -> StoredArray:
-        """Return the array that is asked for, or the only one that suits, or the only one that there is.
+        """Return the array with the given name; without a name, the only suitable array, or the only array at all.
 
         Raises
         ------
         ValueError
-            If there is no such one, or none was named and there are several.
+            If there is no such array, or no name is given and there are several arrays.
         """
         if set(self.arrays) == {""}:
             if key is not None:

@@ -1,4 +1,4 @@
-"""Tables in files: which columns of a text or a Parquet file are read, and which are to be predicted."""
+"""Opening of tables in text or Parquet files: choice of the columns to read, and of the target columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["open_table_file"]
 
 
 def open_table_file(file: PositionedFile, kind: str, name: str, wanted: Wanted) -> RowSource:
-    """Return the rows of a table; the file is closed, and read anew where that is needed."""
+    """Return the rows of a table and close its file; a Parquet file is opened again by its path."""
     try:
         if wanted.key is not None:
             raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
@@ -33,7 +33,7 @@ def open_table_file(file: PositionedFile, kind: str, name: str, wanted: Wanted) 
 
 
 def _open_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
-    """Return the rows of a table of text, parsed; for a model as that of its fit, unless the text says otherwise."""
+    """Return the parsed rows of a table of text; a byte order mark overrides the encoding of a model's fit."""
     remembered = wanted.columns.remembered if isinstance(wanted.columns, ColumnsOfAFit) else {}
     if "encoding" in remembered and has_byte_order_mark(file):
         wanted = wanted._replace(text=replace(wanted.text, encoding=None))
@@ -48,7 +48,7 @@ def _open_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
 
 
 def _other_way(file: PositionedFile, name: str, wanted: Wanted, remembered: Mapping[str, Any]) -> str:
-    """Return what to say of a text that cannot be read as that of a fit was, if it can be read otherwise; else ""."""
+    """Return a hint if a text cannot be read in the format of the fit, but in another one; otherwise return ""."""
     default = TextFormat()
     text = replace(wanted.text, **{part: getattr(default, part) for part in remembered})
     try:
@@ -65,7 +65,7 @@ def _other_way(file: PositionedFile, name: str, wanted: Wanted, remembered: Mapp
         "header": table.names is not None,
     }
     if "thousands" in remembered and table.separator == remembered["thousands"]:
-        remembered = {"separator": None, **remembered}  # which takes that sign from the thousands
+        remembered = {"separator": None, **remembered}  # as separator, the sign no longer groups digits
     other = [f"{part}={found[part]!r}" for part in found if part in remembered]
     said = [f"{part} {value!r}" for part, value in remembered.items() if value is not None]
     if not other:
@@ -75,7 +75,7 @@ def _other_way(file: PositionedFile, name: str, wanted: Wanted, remembered: Mapp
 
 
 def _parse_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
-    """Return the rows of a table of text, as it is wanted."""
+    """Return the wanted rows of a table of text."""
     table = TextTable(file, name, wanted.text, _names_expected(wanted))
     for remark in table.remarks:
         warnings.warn(remark, stacklevel=8)
@@ -90,7 +90,7 @@ def _parse_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
 
 
 def _names_expected(wanted: Wanted) -> set[str]:
-    """Return names that the table has, if it has names at all."""
+    """Return the column names that the table must have if its columns have names."""
     return {*wanted.columns.names_expected, *(wanted.targets.names_expected if wanted.targets else ())}
 
 
@@ -115,7 +115,7 @@ def _open_parquet(path: Path, name: str, wanted: Wanted) -> RowSource:
 
 
 def _convert_targets(rows: RowSource, wanted: Wanted, *, are_texts: bool) -> None:
-    """Give targets the type that they have."""
+    """Convert the targets of a source to an array of numbers or texts; see `as_labels`."""
     if rows.targets is not None:
         columns = rows.target_names or (rows.reading.targets if rows.reading else None) or ()
         name = f"column {' or '.join(map(repr, columns))} of {rows.name}"
@@ -125,7 +125,7 @@ def _convert_targets(rows: RowSource, wanted: Wanted, *, are_texts: bool) -> Non
 def _without_targets(
     wanted: Wanted, names: Sequence[str] | None, n_columns: int, name: str
 ) -> tuple[list[int], list[int]]:
-    """Return the numbers of the columns that are read as numbers, and of those that are to be predicted."""
+    """Return the numbers of the columns that are read as inputs, and the numbers of the target columns."""
     said = choose_columns(wanted.targets.said, names, n_columns, name) if wanted.targets and wanted.targets.said else []
     if said and isinstance(wanted.columns, ColumnsOfAFit):
         wanted.columns.check_targets(said, names, n_columns, name)

@@ -1,4 +1,4 @@
-"""What of a file or an object is to be read."""
+"""Specification of what is to be read from a file or an object."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["Wanted", "only_tables"]
 
 
 class Wanted(NamedTuple):
-    """What of a file is to be read."""
+    """Specification of the columns, targets and rows to read from a file, and of the format of a text."""
 
     columns: ColumnSelection
     text: TextFormat
     targets: TargetsOfAFit | None
     missing: Missing
-    key: str | None = None  # the array that is named behind the path
+    key: str | None = None  # name of the array that follows the path
 
 
 def only_tables(what: str, name: str) -> str:
-    """Return what to say of rows of which something is asked that only tables have."""
+    """Return the error message for a request that is possible for tables and arrays in memory only."""
     return f"{what} of tables, as CSV and Parquet, and of arrays in memory; {name} is none."

@@ -1,1 +1,1 @@
-"""Tables written as text, such as CSV: how they are written, and their numbers and labels."""
+"""Tables written as text, such as CSV: detection of their format, and reading of their numbers and labels."""

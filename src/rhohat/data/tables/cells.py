@@ -1,4 +1,4 @@
-"""What the cells of a table written as text stand for: numbers, truth values, or nothing."""
+"""Meaning of the cells in a table written as text: numbers, truth values, or missing values."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["MISSING_LABELS", "MISSING_NUMBERS", "TRUTH_VALUES", "TextFormat", "i
 
 _NOT_A_NUMBER = {"NaN", "nan", "NAN", "-NaN", "-nan", "#N/A", "#NA", "#N/A N/A", "<NA>", "1.#QNAN", "-1.#IND"}
 
-#: What stands for a label that is not known. "None" is not among them: many tables have a class of that name.
+#: Texts that stand for a missing label. "None" is not among them, because many tables have a class of that name.
 MISSING_LABELS = frozenset({"", "?", "NA", "N/A", "n/a", "NULL", "null", *_NOT_A_NUMBER})
 
-#: What stands for a number that is not known, where other cells of the column are numbers.
+#: Texts that stand for a missing number in a column whose other cells are numbers.
 MISSING_NUMBERS = MISSING_LABELS | {"None", "-", "."}
 
-#: What columns of truth values hold, in lower or upper case.
+#: Texts in columns of truth values, here in lower case, and the numbers that they stand for.
 TRUTH_VALUES = {"true": 1.0, "false": 0.0}
 
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?(e[-+]\d\d+)?|[-+]?\.\d+")
 
 
 def is_missing_label(value: object) -> bool:
-    """Return whether a label is not known: nothing, NaN, or a text that stands for that.
+    """Return whether a label is missing: None, NaN, or a text that stands for a missing label.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def is_missing_label(value: object) -> bool:
 
 
 def is_plain_number(text: str) -> bool:
-    """Return whether a label is a number beyond doubt: ``7``, ``-0.5``, or ``1e-05`` as programs write it.
+    """Return whether a label is unambiguously a number: ``7``, ``-0.5``, or ``1e-05`` as programs write it.
 
     Codes such as ``007``, ``1E3``, ``0E8`` or ``E10`` are texts, although some of them could be read as numbers.
 
@@ -49,25 +49,26 @@ def is_plain_number(text: str) -> bool:
 
 @dataclass(frozen=True)
 class TextFormat:
-    """How a table is written as text, as far as somebody has said.
+    """Format of a table written as text, as far as the caller specifies it.
 
     Parameters
     ----------
     header : bool or None, default=None
-        Whether the first line names the columns; None leaves it to a guess.
+        Whether the first line names the columns; None means that this is guessed.
     separator : str or None, default=None
-        What stands between cells, one character; a space stands for any number of spaces. None leaves it to a guess.
+        Character between cells; a space stands for any number of spaces. None means that the separator is guessed.
     decimal : str, default="."
-        What stands before the decimals of a number.
+        Character before the decimals of a number.
     thousands : str or None, default=None
-        What stands between groups of three digits, if anything does.
+        Character between groups of three digits, if there is one.
     encoding : str or None, default=None
-        None: UTF-8, unless the first bytes are a byte order mark of UTF-16 or UTF-32.
+        Encoding of the text. None means UTF-8, unless the first bytes are a byte order mark of UTF-16 or UTF-32.
 
     Raises
     ------
     ValueError
-        If the separator, the decimal sign and the thousands separator are no single characters, or not different.
+        If the separator, the decimal sign and the thousands separator are not different single characters, or the
+        header or the encoding is invalid.
     """
 
     header: bool | None = None
@@ -98,7 +99,7 @@ class TextFormat:
                 ) from None
 
     def changed(self, said: Mapping[str, Any]) -> TextFormat:
-        """Return the format with some of it said anew; a sign that would stand for two things keeps the new meaning.
+        """Return the format with some fields replaced; a sign that would get two meanings keeps the new one only.
 
         Examples
         --------
@@ -113,13 +114,13 @@ class TextFormat:
         return TextFormat(**parts)
 
     def number(self, cell: str) -> float | None:
-        """Return the number that a cell stands for, NaN where it is missing; None where it is no number."""
+        """Return the number that a cell stands for: NaN if it is missing, and None if it is not a number."""
         cell = cell.strip()
         if cell in MISSING_NUMBERS:
             return float("nan")
         if cell.lower() in TRUTH_VALUES:
             return TRUTH_VALUES[cell.lower()]
-        if "_" in cell:  # which Python takes for a separator of thousands
+        if "_" in cell:  # Python would accept it between digits
             return None
         if self.thousands is not None:
             cell = cell.replace(self.thousands, "")

@@ -1,6 +1,6 @@
-"""How a table of text is written: its encoding, its separator, and where its rows begin.
+"""Detection of the format of a table of text: its encoding, its separator, and the line where its rows begin.
 
-What somebody has said counts; the rest is found out from the first lines.
+What the caller specifies is used as it is; the rest is determined from the first lines.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ _SEPARATORS = (";", "\t", "|", ",", " ")
 _RARE_IN_TEXTS = ("\t", ";", "|")
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 200, 2**20
 _LONGEST_CELL = 2**31 - 1  # characters
-_LONGEST_TAIL = 2**20  # bytes, at the end of a file
-_FEWEST_LINES = 4  # of a sample, however long they are
+_LONGEST_TAIL = 2**20  # bytes at the end of a file that are searched for empty lines
+_FEWEST_LINES = 4  # fewest lines of a sample, even if they are very long
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32",
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig",
 }  # fmt: skip
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')  # which Excel reads and other programs write for it
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')  # read by Excel, and written by other programs for Excel
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a table is written.
+    """Format of a table of text, as it was specified or detected.
 
     Attributes
     ----------
     encoding : str
     separator : str
-        A single character; a space stands for any number of spaces.
+        Single character between cells; a space stands for any number of spaces.
     n_lines_before : int
-        Lines before the first row.
+        Number of lines before the first row.
     n_cells : int
-        Cells in a row.
+        Number of cells in a row.
     names : tuple of str or None
-        Of the columns; None where no line names them.
+        Names of the columns; None if no line names them.
     places : tuple of int
-        At which cells of a row the columns stand: all, but for an index and an empty last one.
+        Places of the columns among the cells of a row: all cells, except for an index and an empty last cell.
     truth_places : frozenset of int
-        At which of them there is nothing but true and false.
+        Those of these places where all cells are true or false.
     remarks : tuple of str
-        What was guessed that may surprise, each a sentence.
+        Sentences about guesses that may be unexpected.
     """
 
     encoding: str
@@ -67,12 +67,12 @@ class Dialect:
 
 
 def begins_as_text(start: bytes) -> bool:
-    """Return whether the first bytes of a file may be those of text: without zeros, or after a byte order mark."""
+    """Return whether a file with these first bytes may be text: they have no zero byte, or a byte order mark."""
     return b"\0" not in start or any(map(start.startswith, _BYTE_ORDER_MARKS))
 
 
 class _BytesOf(io.RawIOBase):
-    """Some bytes of a `PositionedFile` as a stream, which leaves the file open when it is closed."""
+    """Stream of some bytes of a `PositionedFile`, which stays open when the stream is closed."""
 
     def __init__(self, file: PositionedFile, start: int, end: int) -> None:
         self._file, self._position, self._end = file, start, end
@@ -88,10 +88,10 @@ class _BytesOf(io.RawIOBase):
 
 
 def open_text(file: PositionedFile, encoding: str, *, to_end: bool = True) -> TextIO:
-    """Return the text of a file, without a byte order mark, its line ends as they are.
+    """Return the text of a file as a stream, without a byte order mark, and with its line ends unchanged.
 
-    Unless `to_end`, empty lines at the end are left out, which in a table of one column would be missing values. (In
-    encodings whose characters are not bytes they stay.)
+    Unless `to_end` is true, empty lines at the end are left out, because they would be missing values in a table of one
+    column. They are never left out in UTF-16 and UTF-32, whose characters are not single bytes.
     """
     end, codec = file.size, codecs.lookup(encoding).name
     if not to_end and not codec.startswith(("utf-16", "utf-32")):
@@ -108,7 +108,7 @@ def open_text(file: PositionedFile, encoding: str, *, to_end: bool = True) -> Te
 
 
 def has_byte_order_mark(file: PositionedFile) -> bool:
-    """Return whether a text says by its first bytes in which encoding it is."""
+    """Return whether a text begins with a byte order mark, which tells its encoding."""
     return bool(_byte_order_mark(file))
 
 
@@ -118,9 +118,9 @@ def _byte_order_mark(file: PositionedFile) -> bytes:
 
 
 def read_records(lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each row, and the number of lines read so far; cells in quotes may hold ends of lines."""
+    """Yield the number of lines read so far and the cells of each row; cells in quotes may hold line ends."""
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    if separator == " ":  # any number of them
+    if separator == " ":  # any number of spaces
         lines = (line.strip().replace("\t", " ") for line in lines)
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t")
     for cells in reader:
@@ -128,16 +128,17 @@ def read_records(lines: Iterator[str], separator: str) -> Iterator[tuple[int, li
 
 
 def find_dialect(file: PositionedFile, name: str, said: TextFormat, known: Collection[str] = ()) -> Dialect:
-    """Find out how a table is written.
+    """Determine the format of a table of text.
 
     Parameters
     ----------
     file : PositionedFile
     name : str
-        What the file is called in messages.
+        Name of the file in messages.
     said : TextFormat
+        Format of the table, as far as the caller specifies it.
     known : collection of str, default=()
-        Names of columns that somebody expects: a first line that has them all is the line of names.
+        Column names that the caller expects: a first line that holds all of them is the line of names.
 
     Returns
     -------
@@ -146,7 +147,7 @@ def find_dialect(file: PositionedFile, name: str, said: TextFormat, known: Colle
     Raises
     ------
     ValueError
-        If it has no rows, is written in another encoding, or names more or fewer columns than it has.
+        If the table has no rows, is in another encoding, or names more or fewer columns than it has.
     """
     encoding = said.encoding or _BYTE_ORDER_MARKS.get(_byte_order_mark(file), "utf-8")
     try:
@@ -166,7 +167,7 @@ def find_dialect(file: PositionedFile, name: str, said: TextFormat, known: Colle
         raise ValueError(f"{name} cannot be read as a table of text: {error}.") from None
     records = [(n_before + number, cells) for number, cells in read if any(cells)]
     if not is_whole and len(records) > _FEWEST_LINES - 1:
-        records.pop()  # the last may go on
+        records.pop()  # the sample may end within the last record
     if not records:
         raise ValueError(f"{name} has no rows.")
     layout = Layout(name, said, [cells for _, cells in records], comment, known)
@@ -183,7 +184,7 @@ def find_dialect(file: PositionedFile, name: str, said: TextFormat, known: Colle
 
 
 def wrong_encoding(name: str, encoding: str, error: UnicodeError) -> str:
-    """Return what is to be said of a file in another encoding."""
+    """Return the error message for a file that is in another encoding."""
     return (
         f"{name} is not text in the encoding {encoding} ({error}); say which it is in: encoding='latin-1', 'cp1252',"
         " 'utf-16' or another."
@@ -191,7 +192,7 @@ def wrong_encoding(name: str, encoding: str, error: UnicodeError) -> str:
 
 
 def _first_lines(text: TextIO) -> tuple[list[str], bool]:
-    """Return the first lines, and whether they are all."""
+    """Return the first lines of a text, and whether these are all its lines."""
     lines: list[str] = []
     n_characters = 0
     while len(lines) < _FEWEST_LINES or (len(lines) < _SAMPLE_LINES and n_characters < _SAMPLE_CHARACTERS):
@@ -204,7 +205,7 @@ def _first_lines(text: TextIO) -> tuple[list[str], bool]:
 
 
 def _skip_preamble(lines: Sequence[str]) -> tuple[int, str | None]:
-    """Return how many lines say no more than a separator, or nothing; and the separator."""
+    """Return how many lines at the beginning are empty or only give the separator, and this separator or None."""
     separator = None
     for number, line in enumerate(lines):
         said = _SEPARATOR_LINE.fullmatch(line)
@@ -220,7 +221,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _first_row(lines: Sequence[str], start: int, body: int, separator: str, said: TextFormat) -> int:
-    """Return where the rows begin, some of which may begin with the sign of a comment, as colours do: #ff0000,0.5."""
+    """Return the line where the rows begin; rows may begin with the sign of a comment, as in #ff0000,0.5."""
     width = len(_cells(lines[body], separator)) if body < len(lines) else 0
     while body > start:
         cells = _cells(lines[body - 1], separator)
@@ -236,9 +237,10 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _find_separator(lines: Sequence[str], said: TextFormat) -> str:
-    """Return the separator that cuts most lines into as many cells, most of them numbers.
+    """Return the separator that cuts most lines into equal numbers of cells, most of them numbers.
 
-    One that hardly occurs in texts and cuts all lines into as many cells is taken, whatever the cells hold.
+    A separator that is rare in texts and cuts all lines into equal numbers of cells is preferred, whatever the cells
+    hold, unless a cell holds several numbers.
     """
     for separator in _RARE_IN_TEXTS:
         rows = _rows_cut_by(separator, lines)
@@ -246,7 +248,7 @@ def _find_separator(lines: Sequence[str], said: TextFormat) -> str:
         if is_even and not any(_are_several_numbers(cell, said) for cells in rows for cell in cells):
             return separator
     candidates = [sign for sign in _SEPARATORS if sign not in (said.decimal, said.thousands)]
-    quoted = [sign for sign in _SEPARATORS if sign == said.thousands]  # may stand in cells in quotes
+    quoted = [sign for sign in _SEPARATORS if sign == said.thousands]  # numbers with thousands may be in quotes
     return _best_separator(candidates, lines, said) or _best_separator(quoted, lines, said) or candidates[-2]
 
 
@@ -254,7 +256,7 @@ def _best_separator(candidates: Sequence[str], lines: Sequence[str], said: TextF
     best, most = None, 0.0
     for separator in candidates:
         rows = _rows_cut_by(separator, lines)
-        rows = rows[1:] or rows  # the first may name one column less or more
+        rows = rows[1:] or rows  # the line of names may have one cell less or more
         (width, n_alike), *_ = Counter(map(len, rows)).most_common(1) or [(0, 0)]
         if width < 2 or 2 * n_alike < len(rows):
             continue
@@ -267,7 +269,7 @@ def _best_separator(candidates: Sequence[str], lines: Sequence[str], said: TextF
 
 
 def _rows_cut_by(separator: str, lines: Sequence[str]) -> list[list[str]]:
-    """Return the rows, without empty ones; none where lines cannot be cut so."""
+    """Return the cells of all lines that are not empty; an empty list if the separator cannot cut the lines."""
     try:
         return [cells for _, cells in read_records(iter(lines), separator) if any(cells)]
     except csv.Error:

@@ -1,4 +1,4 @@
-"""Labels as tables have them: numbers where they are numbers beyond doubt, else texts; none of them missing."""
+"""Labels in tables: numbers if they are unambiguously numbers, else texts; no label may be missing."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ from rhohat.data.tables.text import TextTable
 
 __all__ = ["as_labels", "as_numbers_or_texts", "read_text_labels"]
 
-_LONGEST_INTEGER = 18  # characters; any of them fits 64 bits
+_LONGEST_INTEGER = 18  # characters; every integer of this length fits into 64 bits
 _MOST_CLASSES = 100
 
 
 def as_labels(values: NDArray[np.object_], name: str, *, are_texts: bool = True) -> NDArray[Any]:
-    """Return labels in the type that they have.
+    """Return labels as an array of the type of their values.
 
     Parameters
     ----------
     values : array of shape (n_samples, n_targets), of objects
+        The labels as they were read.
     name : str
-        What they are called in messages.
+        Name of the labels in messages.
     are_texts : bool, default=True
-        Whether they come from a text, where numbers are texts too.
+        Whether the labels come from a text file, in which numbers are texts too.
 
     Returns
     -------
     array of shape (n_samples,) or, of several targets, (n_samples, n_targets)
-        Of texts, see `as_numbers_or_texts`; else what the values are.
+        Labels from a text file are converted by `as_numbers_or_texts`; others keep their type.
 
     Raises
     ------
     ValueError
-        If one is missing.
+        If a label is missing.
     """
     for row, cells in enumerate(values):
         if any(map(is_missing_label, cells)):
@@ -54,15 +55,15 @@ def as_labels(values: NDArray[np.object_], name: str, *, are_texts: bool = True)
         return columns[0]
     together = np.stack(columns, axis=1)
     if together.dtype.kind == "f" and any((together[:, k] != column).any() for k, column in enumerate(columns)):
-        return values.astype(np.str_)  # integers that no float holds, beside floats
+        return values.astype(np.str_)  # integers that floats cannot represent, beside floats
     return together
 
 
 def as_numbers_or_texts(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[Any]:
-    """Return an array of integers or floats where all texts are plain numbers, else of texts.
+    """Return an array of integers or floats if all texts are plain numbers, else an array of texts.
 
-    They are texts, too, where numbers would not keep apart what differs: versions 1.1 and 1.10, and identifiers of more
-    than 18 digits. Where there are more than 100 different numbers, they are taken for quantities, which may be written
+    They also remain texts if different texts would become equal numbers, such as versions 1.1 and 1.10, or if there are
+    identifiers of more than 18 digits. More than 100 different numbers are taken for quantities, which may be written
     in several ways.
 
     Examples
@@ -91,34 +92,34 @@ def read_text_labels(
     column: str | None = None,
     encoding: str | None = None,
 ) -> NDArray[Any]:
-    """Return the labels in a file of text: of each line one, or several.
+    """Return the labels in a text file, which has one or several labels in each line.
 
     Parameters
     ----------
     file : PositionedFile
-        Left open.
+        Open file with the labels, which stays open.
     name : str
-        What the file is called in messages.
+        Name of the file in messages.
     n_samples : int, default=None
-        How many labels there should be, if that is known: it decides whether the first line is a label or a name.
+        Expected number of labels, if it is known: it decides whether the first line is a label or a name.
     column : str, default=None
-        The column that holds them, by name or number; None means all columns.
+        Name or number of the column that holds the labels; None means all columns.
     encoding : str, default=None
         See `rhohat.open_rows`.
 
     Returns
     -------
     array of shape (n_labels,) or (n_labels, n_targets)
-        Numbers where all are plain numbers, else texts; see `as_numbers_or_texts`.
+        Numbers if all labels are plain numbers, else texts; see `as_numbers_or_texts`.
 
     Raises
     ------
     ValueError
-        If a label is missing, or it is no table of text.
+        If a label is missing, or the file is not a table of text.
     """
     said = TextFormat(encoding=encoding)
     separator = find_dialect(file, name, said).separator
-    said = replace(said, separator="," if separator == " " else separator)  # a label such as New York is one
+    said = replace(said, separator="," if separator == " " else separator)  # New York is one label
     table = TextTable(file, name, said)
     texts = table.read_texts(column)
     n_lines = len(texts) + (table.names is not None)
@@ -135,7 +136,7 @@ def read_text_labels(
 
 
 def _is_a_label(table: TextTable, texts: NDArray[np.object_]) -> bool:
-    """Return whether the line of names of a lone column is a label as those below it."""
+    """Return whether the supposed name of a single column is a label like those below it."""
     if table.names is None or table.n_cells != 1 or any(map(is_plain_number, texts[:, 0])):
         return False
     times = Counter(texts[:, 0])

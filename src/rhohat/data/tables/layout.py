@@ -1,4 +1,7 @@
-"""Which line of a table names its columns, and which cells of a row are columns: guessed where nobody has said."""
+"""Detection of the line that names the columns of a table, and of the cells of a row that are columns.
+
+Both are guessed from the first rows; the caller can specify whether there is a line of names.
+"""
 
 from __future__ import annotations
 
@@ -11,41 +14,42 @@ from rhohat.data.tables.cells import TRUTH_VALUES, TextFormat
 
 __all__ = ["Layout"]
 
-#: How a column is called that has no name: by nobody, or by pandas when it reads it.
+#: Names of columns without a name: empty, or made up by pandas when it read the column.
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*(_level_\d+)?)?")
 
 _MOST_NAMES_SHOWN = 5
 
 
 class Layout:
-    """The columns of a table, found out from its first rows.
+    """The columns of a table, determined from its first rows.
 
     Parameters
     ----------
     name : str
-        What the table is called in messages.
+        Name of the table in messages.
     said : TextFormat
+        Format of the table, as far as the caller specifies it.
     records : sequence of sequence of str
-        The cells of the first rows, the line of names among them if there is one.
+        Cells of the first rows, including the line of names if there is one.
     comment : sequence of str
-        The cells of a comment above them, which may be the names.
+        Cells of a comment above the first rows, which may be the names.
     known : collection of str
-        Names that somebody expects.
+        Column names that the caller expects.
 
     Attributes
     ----------
     has_header : bool
         Whether the first record is the line of names.
     names : tuple of str or None
-        Of the columns.
+        Names of the columns; None if no line names them.
     places : tuple of int
-        At which cells of a row the columns stand.
+        Places of the columns among the cells of a row.
     n_cells : int
-        Cells in a row, without empty ones behind the last column.
+        Number of cells in a row, without an empty cell after the last column.
     truth_places : frozenset of int
-        At which places there is nothing but true and false.
+        Places of the columns where all cells are true or false.
     remarks : list of str
-        What was guessed that may surprise, each a sentence.
+        Sentences about guesses that may be unexpected.
 
     Raises
     ------
@@ -81,16 +85,16 @@ class Layout:
         self.truth_places = frozenset(place for place in self.places if self._is_truth(place, self._rows))
 
     def _named_by_a_comment(self, comment: Sequence[str], records: Sequence[Sequence[str]]) -> list[str] | None:
-        """Return the names in a comment above the first row, if it has as many cells and none is a number."""
+        """Return the cells of a comment as names, if it has as many cells as the first row and none is a number."""
         is_header = len(comment) == len(records[0]) and not any(map(self._is_number, comment))
         return list(comment) if is_header else None
 
     def _aligned(self, names: list[str]) -> list[str]:
-        """Return a name for every cell of a row, empty where it has none."""
+        """Return one name for each cell of a row; it is empty for cells without a name."""
         if len(names) == self.n_cells - 1 and self._is_empty(self.n_cells - 1):
             return [*names, ""]
         if len(names) == self.n_cells - 1 and self._is_index(1):
-            return ["", *names]  # R gives the names of rows no name
+            return ["", *names]  # R writes no name for the column of row names
         if len(names) == self.n_cells + 1 and not names[-1]:
             return names[:-1]
         if len(names) != self.n_cells:
@@ -102,7 +106,7 @@ class Layout:
         return names
 
     def _without_index(self, names: Sequence[str]) -> tuple[int, ...]:
-        """Return the cells that are columns: all but those without a name at the beginning that tell rows apart."""
+        """Return the places of the columns: all cells except unnamed ones at the beginning that identify the rows."""
         n_unnamed = 0
         while n_unnamed < self.n_cells - 1 and _UNNAMED.fullmatch(names[n_unnamed]):
             n_unnamed += 1
@@ -121,11 +125,11 @@ class Layout:
         return tuple(range(n_left_out, self.n_cells))
 
     def _is_index(self, n_columns: int) -> bool:
-        """Return whether the first columns are whole numbers that together are distinct, or names of rows."""
+        """Return whether the first columns are an index: names of rows, or whole numbers that are distinct together."""
         cells = [tuple(row[:n_columns]) for row in self._rows if row]
         numbers = [self._said.number(cell) for cell in chain.from_iterable(cells)]
         if all(number is None for number in numbers):
-            return True  # texts are no feature, distinct or not
+            return True  # texts cannot be features, whether distinct or not
         return len(set(cells)) == len(cells) and all(n is None or float(n).is_integer() for n in numbers)
 
     def _is_empty(self, place: int) -> bool:
@@ -168,12 +172,12 @@ class Layout:
         return self._said.number(cell) is None
 
     def _is_numeric(self, place: int, rows: Sequence[Sequence[str]]) -> bool:
-        """Return whether a column has nothing but numbers below its first cell, and some."""
+        """Return whether all cells below a column's first cell are numbers or missing, and at least one is a number."""
         cells = [row[place] for row in rows if len(row) > place]
         return any(map(self._is_number, cells)) and all(self._said.number(cell) is not None for cell in cells)
 
     def _are_counts(self, places: Sequence[int], first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-        """Return whether numbers in the first record count the columns, as those do that pandas makes up."""
+        """Return whether the numbers in the first record count the columns, like the names that pandas makes up."""
         if not rows or not all(re.fullmatch(r"\d{1,9}(\.0)?", first[place]) for place in places):
             return False
         counts = [int(float(first[place])) for place in places]
@@ -187,11 +191,11 @@ class Layout:
         below = [cell for cell in chain.from_iterable(rows) if cell]
         if not all(cell.lstrip("-").isdecimal() for cell in below):
             return True
-        follows = rows[0][0].isdecimal() and int(rows[0][0]) == counts[-1] + 1  # a table of 0, 1, 2, 3, …
+        follows = rows[0][0].isdecimal() and int(rows[0][0]) == counts[-1] + 1  # the table is 0, 1, 2, 3, …
         return start == 0 and n_counts > 2 and not follows
 
     def _are_of_another_kind(self, places: Sequence[int], first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-        """Return whether different whole numbers, such as years, stand above columns of decimals."""
+        """Return whether the first record has different whole numbers, such as years, above columns of decimals."""
         names = [first[place] for place in places]
         if len(names) < 3 or len(rows) < 2 or len(set(names)) < len(names) or not all(map(str.isdecimal, names)):
             return False

@@ -1,7 +1,7 @@
-"""Tables written as text: parsed once, by pandas, into a temporary file of numbers, which is read from then on.
+"""Tables written as text, which pandas parses once into a temporary file of numbers, from which rows are then read.
 
 A fit reads its rows hundreds of times, and parsing takes far longer than reading numbers. The temporary file has no
-name, takes eight bytes for each number, and is gone when the rows are closed. Never is more than a block in memory.
+name, takes eight bytes for each number, and is removed when the rows are closed. At most one block is in memory.
 """
 
 from __future__ import annotations
@@ -29,53 +29,53 @@ from rhohat.data.tables.dialect import find_dialect, open_text, read_records, wr
 
 __all__ = ["Missing", "TextTable"]
 
-#: What becomes of rows with missing values: they are refused, left out, or kept with NaN in their places.
+#: How rows with missing values are treated: they are refused, left out, or kept with NaN in place of the values.
 Missing = Literal["error", "drop", "keep"]
 
 _CELLS_AT_ONCE = 2**21
-_FEWEST_ROWS_AT_ONCE = 64  # each column of a block takes time of its own
-_WIDE = 2**14  # cells in a row, above which pandas takes longer than Python's own reader
+_FEWEST_ROWS_AT_ONCE = 64  # each column of a block has a fixed cost
+_WIDE = 2**14  # number of cells in a row above which pandas takes longer than Python's own reader
 _MOST_CELLS_SHOWN = 5
-_ROWS_LOOKED_AT = 200  # of a table in which columns of texts are looked for
+_ROWS_LOOKED_AT = 200  # number of first rows that are searched for columns of texts
 _MEND = "Mend this line, or take it out of the table."
 
 
 class _Block(NamedTuple):
-    """Some successive rows: numbers of shape (n_rows, n_columns), and texts of shape (n_rows, n_targets)."""
+    """A block of rows: numbers of shape (n_rows, n_columns), and texts of shape (n_rows, n_targets)."""
 
     numbers: FloatArray
     texts: NDArray[np.object_]
 
 
 class TextTable:
-    """A table in a file of text, whose numbers and labels are yet to be read.
+    """A table in a text file, whose numbers and labels have not been read yet.
 
     Parameters
     ----------
     file : PositionedFile
-        Left open; it is not needed any more once the table has been read.
+        Open file with the table. It stays open, but is not needed any more once the table has been read.
     name : str
-        What the table is called in messages.
+        Name of the table in messages.
     said : TextFormat, default=TextFormat()
-        How it is written, as far as somebody said.
+        Format of the table, as far as the caller specifies it.
     known : collection of str, default=()
-        Names of columns that somebody expects.
+        Column names that the caller expects.
 
     Attributes
     ----------
     names : tuple of str or None
-        Of the columns.
+        Names of the columns; None if no line names them.
     n_columns, n_cells : int
-        Columns, and cells in a row, which may have a number or a name of the row beside them.
+        Number of columns, and number of cells in a row, which may include a number or a name of the row.
     separator, encoding : str
-        What stands between its cells, and in which encoding it is: as it was said, or as it was found out.
+        Character between the cells, and encoding of the text, as they were specified or detected.
     remarks : tuple of str
-        What was guessed that may surprise, each a sentence.
+        Sentences about guesses that may be unexpected.
 
     Raises
     ------
     ValueError
-        If it is no table, or is written in another encoding.
+        If the file is not a table, or is in another encoding.
     """
 
     def __init__(
@@ -88,26 +88,26 @@ class TextTable:
         self.separator, self.encoding = self._dialect.separator, self._dialect.encoding
 
     def read_rows(self, columns: Sequence[int], targets: Sequence[int] = (), missing: Missing = "error") -> FlatRows:
-        """Parse the table.
+        """Parse the table into rows of numbers, and its target columns into texts.
 
         Parameters
         ----------
         columns : sequence of int
-            Numbers of the columns of numbers to read. The other columns may hold anything.
+            Numbers of the numeric columns to read. The other columns may hold anything.
         targets : sequence of int, default=()
-            Numbers of the columns to read as texts.
+            Numbers of the target columns, which are read as texts.
         missing : {"error", "drop", "keep"}, default="error"
-            What becomes of rows in which a number is missing. With "drop", rows without a target are left out, too.
+            How rows in which a number is missing are treated. With "drop", rows without a target are left out, too.
 
         Returns
         -------
         FlatRows of shape (n_samples, n_features), float64
-            Its `targets`, of shape (n_samples, n_targets), are texts. With "error" and "drop", none of them is missing.
+            The rows. Their `targets`, of shape (n_samples, n_targets), are texts, none of which is missing.
 
         Raises
         ------
         ValueError
-            If there is no such column, or a cell is missing or no number; the message names its line and column.
+            If there is no such column, or a cell is missing or not a number; the message names its line and column.
         MissingExtraError
             If pandas is not installed.
         OSError
@@ -128,12 +128,12 @@ class TextTable:
         return rows
 
     def read_texts(self, column: str | None = None) -> NDArray[np.object_]:
-        """Parse a column as texts, or all of them.
+        """Parse one column, or all columns, as texts.
 
         Parameters
         ----------
         column : str, default=None
-            By name or number; None means all.
+            Name or number of the column; None means all columns.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class TextTable:
 
 
 class _Parts:
-    """What is left of blocks when their numbers have been passed on."""
+    """Collector of the texts and the numbers of the kept rows of blocks, while their numbers are passed on."""
 
     def __init__(self, missing: Missing) -> None:
         self.n_seen = 0
@@ -159,7 +159,7 @@ class _Parts:
         self._kept: list[NDArray[np.intp]] = []
 
     def pass_numbers(self, blocks: Iterable[_Block]) -> Iterator[FloatArray]:
-        """Yield the numbers of blocks, without rows that are dropped; keep the rest."""
+        """Yield the numbers of blocks without dropped rows, and store the texts and which rows are kept."""
         for numbers, texts in blocks:
             if self._drops:
                 whole = ~(np.isnan(numbers).any(axis=1) | _is_missing(texts).any(axis=1))
@@ -172,16 +172,16 @@ class _Parts:
             yield np.ascontiguousarray(numbers)
 
     def texts(self) -> NDArray[np.object_]:
-        """Return all texts."""
+        """Return the texts of all blocks."""
         return np.concatenate(self._texts)
 
     def kept(self) -> NDArray[np.intp] | None:
-        """Return the numbers of the rows that were kept; None where none may have been dropped."""
+        """Return the numbers of the rows that were kept; None if rows are never dropped."""
         return np.concatenate(self._kept) if self._kept else None
 
 
 class _Parser:
-    """Parses some columns of a table, block by block."""
+    """Parser of some columns of a table, block by block."""
 
     def __init__(self, table: TextTable, chosen: Sequence[int], targets: Sequence[int]) -> None:
         self._table, self._name, self._said, self._dialect = table, table._name, table._said, table._dialect
@@ -189,7 +189,7 @@ class _Parser:
         self._targets = [self._dialect.places[number] for number in targets]
 
     def blocks(self, missing: Missing) -> Iterator[_Block]:
-        """Yield all rows, some at a time."""
+        """Yield all rows in blocks; raise ValueError for missing values that are not allowed, and for infinity."""
         try:
             for block in self._blocks_by_python() if self._dialect.n_cells > _WIDE else self._blocks_by_pandas():
                 lacks_numbers, lacks_targets = np.isnan(block.numbers).any(), _is_missing(block.texts).any()
@@ -202,7 +202,7 @@ class _Parser:
             raise ValueError(wrong_encoding(self._name, self._dialect.encoding, error)) from None
 
     def _blocks_by_pandas(self) -> Iterator[_Block]:
-        """Yield the rows that pandas reads, and where it cannot although nothing is wrong, the rest by Python."""
+        """Yield the rows that pandas reads; if it fails although no row is wrong, Python's reader reads the rest."""
         n_read = 0
         try:
             for frame in self._frames():
@@ -220,7 +220,7 @@ class _Parser:
             yield from islice(self._blocks_by_python(), n_read, None)
 
     def _blocks_by_python(self) -> Iterator[_Block]:
-        """Yield rows one by one, as Python's own reader cuts them: slower, but for tables of very many columns."""
+        """Yield rows one by one with Python's own reader, which is slower, except for tables of very many columns."""
         is_plain = self._said.decimal == "." and self._said.thousands is None
         for _, cells in self._records():
             if any(cells[self._dialect.n_cells :]):
@@ -230,7 +230,7 @@ class _Parser:
             values: Any
             try:
                 values = np.array(numbers, dtype=np.float64) if is_plain and "_" not in "".join(numbers) else None
-            except ValueError:  # some are missing, or truth values, or no numbers
+            except ValueError:  # some cells are missing, truth values, or not numbers
                 values = None
             if values is None:
                 values = list(map(self._said.number, numbers))
@@ -240,7 +240,7 @@ class _Parser:
             yield _Block(np.array(values, dtype=np.float64).reshape(1, -1), texts)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the cells of every row, and in which line it ends."""
+        """Yield, for each row, the number of the line in which it ends, and its cells."""
         dialect = self._dialect
         lines = open_text(self._table._file, dialect.encoding, to_end=dialect.n_cells > 1)
         n_before = sum(1 for _ in islice(iter(lines.readline, ""), dialect.n_lines_before))
@@ -251,7 +251,7 @@ class _Parser:
                 yield n_before + number, cells
 
     def _frames(self) -> Iterator[Any]:
-        """Yield frames of successive rows, whose columns are the cells by number, and one more for cells too many."""
+        """Yield data frames of successive rows, with a column for each cell, and one more column for surplus cells."""
         pandas = import_extra("pandas", "tables")
         dialect, n_cells = self._dialect, self._dialect.n_cells
         numbers = set(self._numbers) - dialect.truth_places
@@ -272,13 +272,13 @@ class _Parser:
             keep_default_na=False,
             skipinitialspace=dialect.separator != "\t",
             skip_blank_lines=n_cells > 1,
-            low_memory=False,  # else each block is parsed in small pieces, which takes long where rows are wide
+            low_memory=False,  # otherwise each block is parsed in small pieces, which is slow for wide rows
             chunksize=n_rows,
             **exact,
         )
 
     def _has_more_cells(self, frame: Any) -> bool:
-        """Return whether rows have more cells than the first ones; pandas takes many more for an index."""
+        """Return whether rows have more cells than the first ones; pandas takes several surplus cells for an index."""
         extra = frame[self._dialect.n_cells]
         return type(frame.index).__name__ != "RangeIndex" or bool((extra.notna() & (extra != "")).any())
 
@@ -295,11 +295,11 @@ class _Parser:
                 numbers[:, column] = cells.to_numpy()
         texts = np.empty((len(frame), len(self._targets)), object)
         for column, place in enumerate(self._targets):
-            texts[:, column] = [intern(str(cell).strip()) for cell in frame[place]]  # equal ones take memory once
+            texts[:, column] = [intern(str(cell).strip()) for cell in frame[place]]  # equal texts share memory
         return _Block(numbers, texts)
 
     def _complaint(self, missing: Missing) -> str:
-        """Return what is wrong with the first row that cannot be taken; empty where nothing is."""
+        """Return the error message for the first row that is not acceptable; an empty text if there is none."""
         try:
             for line, cells in self._records():
                 found = self._wrong_with(cells, line, missing)
@@ -310,7 +310,7 @@ class _Parser:
         return ""
 
     def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing) -> str:
-        """Return what is wrong with a row, empty where nothing is; raise for columns that hold no numbers at all."""
+        """Return the error message for a row, or an empty text; raise if columns hold no numbers at all."""
         n_cells = self._dialect.n_cells
         if any(cells[n_cells:]) or len(cells) < n_cells - 1:
             return f"{self._name} has {len(cells)} cells in line {line}, and {n_cells} in its first row."
@@ -335,7 +335,7 @@ class _Parser:
         return ""
 
     def _missing(self, subject: str, place: int, cell: str, line: int) -> str:
-        """Return what is to be said of a missing value."""
+        """Return the error message for a missing value."""
         held = f"holds {cell!r}" if cell else "is empty"
         remedy = (
             "leave such rows out with missing='drop'"
@@ -349,7 +349,7 @@ class _Parser:
         )
 
     def _not_numbers(self, cells: dict[int, str], line: int) -> str:
-        """Return what is to be said of cells that are no numbers; raise where all their columns hold none."""
+        """Return the error message for cells that are not numbers; raise if none of their columns holds numbers."""
         shown = list(cells.items())[:_MOST_CELLS_SHOWN]
         held = ", ".join(f"column {self._name_of(place)} holds {cell[:60]!r}" for place, cell in shown)
         more = f", and {len(cells) - len(shown)} others hold no numbers either" if len(cells) > len(shown) else ""
@@ -363,7 +363,7 @@ class _Parser:
         return f"{problem} {advice or _MEND}"
 
     def _columns_of_texts(self) -> list[int]:
-        """Return the columns that hold texts, and no number, in the first rows."""
+        """Return the places of the columns that hold texts, and no numbers, in the first rows."""
         rows = [cells for _, cells in islice(self._records(), _ROWS_LOOKED_AT)]
 
         def holds_texts(place: int) -> bool:
@@ -382,7 +382,7 @@ def _is_missing(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
 
 
 def _advice(cells: Sequence[str], said: TextFormat) -> str:
-    """Return how cells that look like numbers of another notation may be read."""
+    """Return advice on reading cells that look like numbers in another notation; empty if there is none."""
     if said.decimal != "." and any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells):
         return (
             f"Numbers are read with decimal={said.decimal!r} here; if a point stands before decimals, say decimal='.'."
