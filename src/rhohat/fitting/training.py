@@ -237,7 +237,6 @@ def _solve(
         objective = make_objective(chosen, training.cluster or training.threads, cache_bytes)
         return solver.minimize(objective, start, **limits, **kept)
 
-    first: SolverResult | None = None
     if solver.float32_first and problem.X.dtype != np.float32:
         coarse_limits = {**limits, "max_iter": max(1, limit - 1)}
         first = training.journal.solve(
@@ -247,12 +246,8 @@ def _solve(
         results.append(first)
         if first.status in ("stopped", "diverged") or first.n_iter == limit:
             return
-        theta, limits = first.theta, {**limits, "max_iter": limit - first.n_iter}
-    result = training.journal.solve(f"corruption {epoch}", partial(minimise, solver, None, theta, limits))
-    if first is not None and result.status == "max_iter":
-        ours, all_ = (f"{n} iterations" for n in (result.n_iter, first.n_iter + result.n_iter))
-        result = replace(result, message=result.message.replace(ours, all_, 1))
-    results.append(result)
+        theta, limits = first.theta, {**limits, "max_iter": limit - first.n_iter, "n_done": first.n_iter}
+    results.append(training.journal.solve(f"corruption {epoch}", partial(minimise, solver, None, theta, limits)))
 
 
 def _join(results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]) -> SolverResult:

@@ -189,10 +189,24 @@ class FullBatchSolver(Solver):
         callbacks: Sequence[Callback] = (),
         keeper: Keeper | None = None,
         resume_from: RunState | None = None,
+        n_done: int = 0,
     ) -> SolverResult:
-        """Minimise an objective; see `Solver.minimize`."""
+        """Minimise an objective.
+
+        Parameters
+        ----------
+        objective, theta, max_iter, tol, callbacks, keeper, resume_from
+            See `Solver.minimize`.
+        n_done : int, default=0
+            Number of iterations of an earlier run that this one continues. The message of the result counts them as
+            well; `max_iter` does not.
+
+        Returns
+        -------
+        SolverResult
+        """
         self._check_objective(objective)
         run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=self._checked(resume_from))
-        run.min_improvement, run.remedy = self.min_improvement, self.remedy
+        run.min_improvement, run.remedy, run.n_done = self.min_improvement, self.remedy, n_done
         run.lowest = Lowest() if self._may_rise else None
         return run.carry_out(theta, self._iterate)

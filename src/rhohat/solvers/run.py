@@ -80,6 +80,8 @@ class Run:
         The current iterate.
     n_iter, n_evaluations, n_hessian_products : int
         Numbers of iterations, evaluations and products with the Hessian so far.
+    n_done : int
+        Number of iterations of earlier runs that this run continues; messages count them as well.
     keeper : Keeper or None
         Object that is offered the state after every iteration.
     resumed : RunState or None
@@ -104,12 +106,18 @@ class Run:
     n_hessian_products: int = 0
     validation_curve: list[float] = field(default_factory=list)
     min_improvement: float = 0.0
+    n_done: int = 0
     keeper: Keeper | None = None
     resumed: RunState | None = None
     remedy: str = ""
     lowest: Lowest | None = None
     keeps_lowest: bool = False
     _last_terms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def _n_iter_in_all(self) -> int:
+        """Number of iterations of this run and of the runs before it that it continues."""
+        return self.n_done + self.n_iter
 
     def carry_out(
         self, theta: FloatArray, iterate: Callable[[Run], None], *, evaluate_start: bool = True
@@ -259,12 +267,12 @@ class Run:
             if self.lowest is not None and point.value > self.loss_curve[0]:
                 raise Stop(
                     "max_iter",
-                    f"{self.max_iter} iterations were done, and the cost of the last, {point.value:.3g}, is above that"
-                    f" of the first, {self.loss_curve[0]:.3g}. {self.remedy}",
+                    f"{self._n_iter_in_all} iterations were done, and the cost of the last, {point.value:.3g}, is above"
+                    f" that of the first, {self.loss_curve[0]:.3g}. {self.remedy}",
                 )
             raise Stop(
                 "max_iter",
-                f"{self.max_iter} iterations were done and the gradient's largest component is still"
+                f"{self._n_iter_in_all} iterations were done and the gradient's largest component is still"
                 f" {point.gradient_norm:.1e}; raise max_iter, raise tol (now {self.tol:g}), or accept the cost"
                 " reached.",
             )
