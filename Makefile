@@ -38,7 +38,7 @@ help:
 	@echo "make reproduce         published results, found again: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
 	@echo "make docs              this project's pages, in docs/_build/html; runs the gallery's examples"
 	@echo "make test              tests, doctests and README examples"
-	@echo "make quick             the tests of a developer between edits: the mathematics, the solvers, the shape of the project"
+	@echo "make quick             a minute of tests between edits: the mathematics, the solvers, the shape of the project"
 	@echo "make coverage          the tests, and which branches they pass; fails under the floor in pyproject.toml"
 	@echo "make check             what CI runs: ruff, mypy, import-linter, codespell, make docs, make test"
 	@echo "make check-oldest      the tests on the oldest packages that pyproject.toml allows, in .venv-oldest"
