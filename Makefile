@@ -22,6 +22,8 @@ RESULT ?=
 FILES ?=
 LIMIT ?=
 
+#: What codespell reads.
+TEXTS := src tests docs benchmarks reproductions examples $(wildcard *.md) Makefile pyproject.toml CITATION.cff
 #: What `make quick` runs: the mathematics, the solvers, and what keeps the project in shape.
 QUICK := tests/checking tests/layers tests/objective tests/ops tests/solvers tests/terms tests/test_mutants.py \
   tests/test_oldest.py tests/test_policy.py tests/test_public_api.py tests/test_structure.py
@@ -91,7 +93,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell $$(git ls-files)
+	$(BIN)/codespell $(TEXTS)
 	$(MAKE) docs
 	$(MAKE) test
 

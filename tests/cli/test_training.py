@@ -324,7 +324,16 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
         (["images.npy", "-o", "m.safetensors", "--hidden", "many"], 2, "must be a number of units"),
         (["images.npy", "-o", "m.safetensors", "--hidden", "4,3"], 2, "sparse has one hidden layer; got 4,3"),
         (["images.npy", "-o", "m.safetensors", "--resume"], 2, "needs --checkpoint DIR"),
-        (["images.npy", "-o", "m.safetensors", "--checkpoint-every", "soon"], 2, "or a time such as '30 s'"),
+        (
+            ["images.npy", "-o", "m.safetensors", "--checkpoint-every", "5"],
+            2,
+            "needs --checkpoint DIR, to know where to",
+        ),
+        (
+            ["images.npy", "-o", "m.safetensors", "--checkpoint", "state", "--checkpoint-every", "soon"],
+            2,
+            "or a time such as '30 s'",
+        ),
         (
             ["images.npy", "-o", "m.safetensors", "--checkpoint", "state", "--checkpoint-every", "0"],
             2,

@@ -134,7 +134,10 @@ def train(
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the state of the training, to resume it from.")
     ] = None,
-    checkpoint_every: Annotated[str, typer.Option(help="How often: 30 s, 5 min, or a number of iterations.")] = "60 s",
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="How often: 30 s, 5 min, or a number of iterations.", show_default="60 s"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, where there is one.")] = False,
     memory_limit: Annotated[str | None, typer.Option(help="Most memory to hold, such as 512 MB.")] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the scheduler of a Dask cluster.")] = None,
@@ -222,16 +225,20 @@ def train(
     _print_summary(model, output, rows.shape, as_json=as_json, quiet=quiet)
 
 
-def _checkpoint(folder: Path | None, every: str, resume: bool) -> Checkpoint | None:
+def _checkpoint(folder: Path | None, every: str | None, resume: bool) -> Checkpoint | None:
     """Return the checkpoint settings, or None without a folder; raise if the options contradict one another."""
-    if resume and folder is None:
-        raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
-    count_or_time = int(every) if every.strip().isdecimal() else every
+    if folder is None:
+        if resume:
+            raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
+        if every is not None:
+            raise typer.BadParameter("needs --checkpoint DIR, to know where to.", param_hint="--checkpoint-every")
+        return None
+    if every is None:
+        return Checkpoint(folder, resume=resume)
     try:
-        asked = Checkpoint(Path() if folder is None else folder, count_or_time, resume)  # validates the text
+        return Checkpoint(folder, int(every) if every.strip().isdecimal() else every, resume)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
-    return None if folder is None else asked
 
 
 @contextmanager
