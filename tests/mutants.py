@@ -5,7 +5,7 @@ which stop at the first that fails. A mutant that no test notices is a survivor:
 mutants_explained.txt that says why it changes nothing that matters. Results are kept in ``mutants/``, and a second run
 goes on from there; mutants of functions that changed since are made anew.
 
-A whole run takes hours. ``make mutants FILES=terms/penalties.py`` looks at the mutants of some files only (with commas
+A whole run takes hours. ``make mutants FILES=terms/penalties.py`` looks at the mutants of some files only (with spaces
 between them, or rooms such as ``layers``), and ``LIMIT=50`` at so many of them, spread evenly over the files.
 """
 
