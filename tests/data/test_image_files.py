@@ -127,9 +127,10 @@ def test_grey_of_lab_is_neutral(save):
 
 
 def test_luminance_and_colour_differences_become_rgb(save, rgb):
+    if int(PIL.__version__.split(".")[0]) < 13:
+        pytest.skip("this Pillow cannot read the TIFF files of luminance and colour differences that it writes")
     flat = Image.new("RGB", (16, 16), (200, 40, 40))
-    old = int(PIL.__version__.split(".")[0]) < 13  # does not read the JPEG that it has put into a TIFF
-    for options in ({},) if old else ({"compression": "jpeg"}, {}):
+    for options in ({"compression": "jpeg"}, {}):
         path = save("a.tif", flat.convert("YCbCr") if not options else flat, **options)
         assert_shows(path, np.full((16, 16, 3), [200, 40, 40]) / 255, atol=3 / 255)
 

@@ -26,11 +26,13 @@ class FitProgress:
 
     def __enter__(self) -> FitProgress:
         self._task = self._progress.add_task("", total=None)
-        self._progress.start()
+        if not self._progress.disable:  # a disabled display of an early Rich still ends with an empty line
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if not self._progress.disable:
+            self._progress.stop()
 
     def __deepcopy__(self, memo: object) -> FitProgress:
         """Return the same object, since the layers of a stack are copies that share one terminal."""
