@@ -192,8 +192,23 @@ def test_what_cannot_be_registered_is_refused(parts):
     with pytest.raises(ValueError, match="there is another class SparseAutoencoder"):
         rhohat.register(type("SparseAutoencoder", (rhohat.SparseAutoencoder,), {}))
     with pytest.raises(ValueError, match="the command line calls SparseAutoencoder 'sparse' already"):
-        rhohat.register(type("Sparser", (rhohat.SparseAutoencoder,), {}))
+        rhohat.register(type("Sparser", (rhohat.SparseAutoencoder,), {"command_line_name": "sparse"}))
+    for name, message in (("minmax", "calls MinMaxScaler 'minmax' already"), ("auto", "none of 'auto', 'none'")):
+        with pytest.raises(ValueError, match=message):
+            rhohat.register(type("Scaling", (parts.Centring,), {"command_line_name": name}))
     assert rhohat.register(parts.Centring) is parts.Centring
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_class_without_a_name_of_its_own_is_known_to_model_files_alone(X, tmp_path):
+    class Nameless(rhohat.SparseAutoencoder):
+        pass
+
+    rhohat.register(Nameless)
+    assert components.command_line_name(Nameless) is None
+    model = Nameless(n_components=2, output_activation="identity", max_iter=2, random_state=0).fit(X)
+    rhohat.save(model, tmp_path / "model.safetensors")
+    assert type(rhohat.load(tmp_path / "model.safetensors")) is Nameless
 
 
 def test_every_parameter_of_every_estimator_has_its_constraint():

@@ -26,27 +26,27 @@ from rhohat.engines import DaskEngine
 from rhohat.estimators import SparseAutoencoder
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
 from rhohat.fitting.checkpoint_settings import Checkpoint
-from rhohat.models.components import ESTIMATORS, transformers
+from rhohat.models.components import ESTIMATORS, command_line_name, transformers
 from rhohat.models.model_file import save
 from rhohat.models.pipelines import estimator_of, fit_model, is_pipeline, suggest_preprocessing
 
 __all__ = ["train"]
 
 
-#: Names of scikit-learn's transformers on the command line, and of their classes.
-_OF_SKLEARN = {"minmax": "MinMaxScaler", "standard": "StandardScaler"}
-
-
 def _estimators() -> dict[str, type[Any]]:
     """Return the estimators that `train` offers, keyed by their names on the command line."""
-    return {cls.command_line_name: cls for cls in ESTIMATORS.values() if cls.command_line_name}
+    return _named(ESTIMATORS.values())
 
 
 def _steps() -> dict[str, type[Any]]:
     """Return the transformers that can preprocess rows, keyed by their names on the command line."""
-    own = {getattr(cls, "command_line_name", None): cls for cls in transformers().values()}
-    named = {name: cls for name, cls in own.items() if name is not None}
-    return {**named, **{name: transformers()[kind] for name, kind in _OF_SKLEARN.items()}}
+    return _named(transformers().values())
+
+
+def _named(classes: Iterable[type[Any]]) -> dict[str, type[Any]]:
+    """Return the classes that have a name on the command line, keyed by it."""
+    names = {cls: command_line_name(cls) for cls in classes}
+    return {name: cls for cls, name in names.items() if name is not None}
 
 
 def _choice(text: str, names: Iterable[str]) -> str:

@@ -125,7 +125,7 @@ class Fit:
     cluster : DaskEngine or None
         Dask cluster that evaluates J over all rows instead of the threads.
     memory_limit : int or None
-        Limit in bytes; None means no limit.
+        Largest number of bytes that the fit may hold; None means the defaults of `plan_memory`.
     journals : Journals
 
     Raises

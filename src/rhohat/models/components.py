@@ -27,7 +27,7 @@ from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import LOSSES, GaussianLoss, Loss
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 
-__all__ = ["COMPONENTS", "ESTIMATORS", "register", "settings_of", "transformers"]
+__all__ = ["COMPONENTS", "ESTIMATORS", "command_line_name", "register", "settings_of", "transformers"]
 
 ESTIMATORS: dict[str, type[Any]] = {
     cls.__name__: cls
@@ -64,6 +64,10 @@ _TRANSFORMERS: dict[str, type[Any]] = {
     cls.__name__: cls for cls in (MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening)
 }
 
+#: Names on the command line of scikit-learn's transformers; other classes have an attribute `command_line_name`.
+_NAMES_OF_SKLEARN = {"MinMaxScaler": "minmax", "StandardScaler": "standard"}
+_RESERVED = ("auto", "none")  # by ``rhohat train --preprocess``
+
 _Part = TypeVar("_Part", bound=type[Any])
 
 
@@ -72,6 +76,12 @@ def transformers() -> dict[str, type[Any]]:
     from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import and seldom needed
 
     return {**_TRANSFORMERS, **{cls.__name__: cls for cls in (MinMaxScaler, StandardScaler)}}
+
+
+def command_line_name(cls: type[Any]) -> str | None:
+    """Return the name of a class on the command line, or None if it has none of its own; names are not inherited."""
+    name: str | None = vars(cls).get("command_line_name")
+    return _NAMES_OF_SKLEARN.get(cls.__name__) if name is None else name
 
 
 def register(part: _Part) -> _Part:
@@ -83,8 +93,8 @@ def register(part: _Part) -> _Part:
         A subclass of one of rhohat's estimators; a subclass of one of rhohat's activations, losses, penalties,
         corruptions or solvers, or of their base classes if it is a dataclass; or a transformer with the methods `fit`
         and `transform` and an attribute `learned_shapes`, a dict from the name of each fitted array to a function that
-        returns the shape of the array for a number of features. An attribute `command_line_name`, if the class has one,
-        is its name in ``rhohat train``.
+        returns the shape of the array for a number of features. An attribute `command_line_name`, if the class sets one
+        itself, is its name in ``rhohat train``.
 
     Returns
     -------
@@ -119,9 +129,11 @@ def register(part: _Part) -> _Part:
     other = {**ESTIMATORS, **COMPONENTS, **transformers()}.get(part.__name__)
     if other is not None and other is not part:
         raise ValueError(f"there is another class {part.__name__}: {other.__module__}.{other.__qualname__}.")
-    name = getattr(part, "command_line_name", None)
-    for cls in {**ESTIMATORS, **_TRANSFORMERS}.values():
-        if name is not None and cls is not part and getattr(cls, "command_line_name", None) == name:
+    name = command_line_name(part)
+    if name in _RESERVED:
+        raise ValueError(f"command_line_name must be none of {', '.join(map(repr, _RESERVED))}; got {name!r}.")
+    for cls in {**ESTIMATORS, **transformers()}.values():
+        if name is not None and cls is not part and command_line_name(cls) == name:
             raise ValueError(f"the command line calls {cls.__name__} {name!r} already: set another command_line_name.")
     known[part.__name__] = part
     return part
