@@ -432,7 +432,7 @@ def test_second_derivatives_go_through_linear_maps_and_others_refuse_them_by_nam
     np.testing.assert_allclose(J.hessian_vector_product(theta, vector), along, rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match="the layer LargestOfPairs has no second derivatives"):
         RingsInPairs(solver="newton_cg").fit(X, y)
-    with pytest.raises(ValueError, match="do not go through the layer LargestOfPairs"):
+    with pytest.raises(ValueError, match="cannot be propagated through the layer LargestOfPairs"):
         RingsInPairs(tangent_weight=0.1).fit(X, y, tangents=rng.normal(size=(60, 1, 6)))
 
 

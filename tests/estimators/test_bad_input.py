@@ -226,10 +226,10 @@ DECODER = "must be one for all hidden layers, or a sequence of 2, one for each; 
         (
             SparseAutoencoder,
             {"loss": "binary_cross_entropy", "output_activation": "identity"},
-            "'binary_cross_entropy' needs output_activation='sigmoid', and the output activation is 'identity'",
+            "'binary_cross_entropy' needs output_activation='sigmoid', but the output activation is 'identity'",
         ),
         (SparseAutoencoder, {"loss": "hinge"}, "'loss' parameter of SparseAutoencoder must be"),
-        (SparseAutoencoder, {"loss": "softmax_cross_entropy"}, "softmax_cross_entropy takes targets .* add up to 1"),
+        (SparseAutoencoder, {"loss": "softmax_cross_entropy"}, "softmax_cross_entropy needs targets .* add up to 1"),
         (SparseAutoencoder, {"penalties": [1]}, "penalties must be a sequence of Penalty objects; got 1 in it"),
         (
             SparseAutoencoder,
@@ -238,7 +238,7 @@ DECODER = "must be one for all hidden layers, or a sequence of 2, one for each; 
         ),
         (SparseAutoencoder, {"penalties": WeightDecay}, "'penalties' parameter of SparseAutoencoder must be"),
         (SparseAutoencoder, {"penalties": None}, "'penalties' parameter of SparseAutoencoder must be"),
-        (SparseAutoencoder, {"penalties": [L1Sparsity(1.0, (1,))]}, r"l1_sparsity is to act .* \(1,\), .* has 1"),
+        (SparseAutoencoder, {"penalties": [L1Sparsity(1.0, (1,))]}, r"l1_sparsity is set to act .* \(1,\), .* has 1"),
         (SparseAutoencoder, {"corruption": "dropout"}, "'corruption' parameter of SparseAutoencoder must be"),
         (DenoisingAutoencoder, {"corruption": 0.3}, "'corruption' parameter of DenoisingAutoencoder must be"),
         (DenoisingAutoencoder, {"n_corruptions": 0}, "'n_corruptions' parameter of DenoisingAutoencoder must be"),
@@ -251,7 +251,7 @@ DECODER = "must be one for all hidden layers, or a sequence of 2, one for each; 
         (
             SparseAutoencoder,
             {"solver": Adam(early_stopping=True, validation_fraction=0.99)},
-            "early stopping holds out 20 of 20 rows, which leaves none",
+            "early stopping holds out 20 of 20 rows, so no row is left",
         ),
     ],
 )
@@ -262,7 +262,7 @@ def test_an_autoencoder_that_cannot_be(kind, parameters, message):
 
 @pytest.mark.parametrize("X", [3 * GOOD, GOOD - 0.5], ids=["above", "below"])
 def test_binary_cross_entropy_of_rows_outside_the_unit_interval_names_the_remedy(X):
-    message = r"binary_cross_entropy takes targets in \[0, 1\].*scale them, or use loss='squared_error'"
+    message = r"binary_cross_entropy needs targets in \[0, 1\].*scale them, or use loss='squared_error'"
     for kind in (SparseAutoencoder, DenoisingAutoencoder, DeepAutoencoder):
         with pytest.raises(ValueError, match=message):
             small(kind, loss="binary_cross_entropy").fit(X)
@@ -288,7 +288,7 @@ def test_layers_that_are_no_autoencoders(kind, layers):
         (StackedAutoencoder, {}, {"sparsity": -1.0}, "'sparsity' parameter"),
         (StackedAutoencoder, {}, {"activation": "relu"}, "KL sparsity needs"),
         (StackedAutoencoderClassifier, {"tangent_weight": 1.0}, {}, "needs tangents of every row"),
-        (StackedAutoencoderClassifier, {"penalties": [L1Sparsity(1.0, (9,))]}, {}, "l1_sparsity is to act on"),
+        (StackedAutoencoderClassifier, {"penalties": [L1Sparsity(1.0, (9,))]}, {}, "l1_sparsity is set to act on"),
         (StackedAutoencoderClassifier, {"penalties": [1]}, {}, "penalties must be a sequence of Penalty objects"),
         (StackedAutoencoderClassifier, {"softmax_weight_decay": -1.0}, {}, "'softmax_weight_decay' parameter"),
         (StackedAutoencoderClassifier, {"fine_tuning_weight_decay": -1.0}, {}, "'fine_tuning_weight_decay' parameter"),
@@ -378,12 +378,12 @@ def test_targets_that_are_no_numbers(y, message):
         (
             FeedforwardClassifier,
             {"loss": "binary_cross_entropy", "output_activation": "softmax"},
-            "needs output_activation='sigmoid', and the output activation is 'softmax'",
+            "needs output_activation='sigmoid', but the output activation is 'softmax'",
         ),
         (
             FeedforwardClassifier,
             {"loss": "softmax_cross_entropy", "output_activation": "sigmoid"},
-            "needs output_activation='softmax', and the output activation is 'sigmoid'",
+            "needs output_activation='softmax', but the output activation is 'sigmoid'",
         ),
         (
             FeedforwardClassifier,
@@ -402,7 +402,7 @@ def test_targets_that_are_no_numbers(y, message):
         ),
         (FeedforwardClassifier, {"tangent_weight": 1.0}, "tangent_propagation needs tangents of every row"),
         (SoftmaxRegression, {"tangent_weight": 1.0}, "tangent_propagation needs tangents of every row"),
-        (SoftmaxRegression, {"penalties": [L1Sparsity(1.0, (0,))]}, r"l1_sparsity is to act .* this network has 0"),
+        (SoftmaxRegression, {"penalties": [L1Sparsity(1.0, (0,))]}, r"l1_sparsity is set to act .* this network has 0"),
         (SoftmaxRegression, {"weight_decay": -1.0}, "'weight_decay' parameter of SoftmaxRegression must be"),
         (FeedforwardRegressor, {"tangent_weight": 1.0}, "tangent_propagation needs tangents of every row"),
         (FeedforwardRegressor, {"output_activation": "auto"}, "activation must be one of .*got 'auto'"),

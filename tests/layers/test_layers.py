@@ -130,12 +130,12 @@ def test_a_convolution_that_does_not_fit_its_sequence_is_refused(sizes):
 
 @pytest.mark.parametrize("activation", [Maxout(2), ParametricReLU()])
 def test_a_convolution_takes_activations_without_parameters(activation):
-    with pytest.raises(ValueError, match="a convolution has no activation"):
+    with pytest.raises(ValueError, match="a convolution cannot use the activation"):
         Convolution1D(7, 2, 3, 2, activation)
 
 
 def test_layers_that_do_not_follow_one_another_are_refused():
-    with pytest.raises(ValueError, match="takes 9 numbers of each row, and the one before it returns 8"):
+    with pytest.raises(ValueError, match=r"which has 9 inputs, after .*, which has 8 outputs"):
         Network((Dense(5, 8, Tanh()), Dense(9, 5, Tanh())))
     with pytest.raises(ValueError, match="cannot use the transposed weights"):
         Network((Convolution1D(7, 1, 1, 3, Tanh()), Dense(5, 7, Identity())), tied=True)

@@ -118,7 +118,7 @@ def test_rows_held_out_are_in_no_batch(fraction, n_held_out, X, theta):
 
 @pytest.mark.parametrize(("n_rows", "fraction"), [(1, 0.1), (50, 0.99), (2, 0.6)])
 def test_holding_out_every_row_is_refused(n_rows, fraction, X):
-    message = f"holds out {n_rows} of {n_rows} rows, which leaves none to learn from; set early_stopping=False"
+    message = f"holds out {n_rows} of {n_rows} rows, so no row is left for training; set early_stopping=False"
     with pytest.raises(ValueError, match=message):
         make(X[:n_rows], validation_fraction=fraction)
 
@@ -416,7 +416,7 @@ def test_rows_held_out_weigh_something_and_are_judged_by_their_own_weights(in_wi
 
 
 def test_holding_out_every_row_that_weighs_something_is_refused(X):
-    with pytest.raises(ValueError, match="holds out 1 of 1 rows, which leaves none to learn from"):
+    with pytest.raises(ValueError, match="holds out 1 of 1 rows, so no row is left for training"):
         make(X, sample_weight=np.arange(N_ROWS) == 7, validation_fraction=0.1)
 
 
@@ -434,7 +434,7 @@ def test_a_mean_activation_stays_within_the_bounds_of_activations(X, theta):
         ({"y": np.ones((N_ROWS, 2))}, "y must have the shape"),
         ({"sample_weight": np.ones(3)}, "sample_weight must have the shape"),
         ({"tangents": np.ones((N_ROWS, 3))}, "tangents must have the shape"),
-        ({"penalties": [KLSparsity(0.1, 1.0, (2,))]}, "kl_sparsity is to act on"),
+        ({"penalties": [KLSparsity(0.1, 1.0, (2,))]}, "kl_sparsity is set to act on"),
         ({"loss": SoftmaxCrossEntropy()}, "needs output_activation='softmax'"),
     ],
 )

@@ -556,13 +556,16 @@ class Cubic(ElementwiseActivation):
         ({"tangents": np.zeros((4, 3))}, r"tangents must have the shape \(4, n_tangents, 3\).*got \(4, 3\)"),
         ({"tangents": np.zeros((5, 2, 3))}, r"tangents must have the shape.*got \(5, 2, 3\)"),
         ({"tangents": np.zeros((4, 3, 2))}, r"tangents must have the shape.*got \(4, 3, 2\)"),
-        ({"tangents": np.zeros((4, 2, 3), np.float32)}, "tangents must be float64 as X is; got float32"),
+        ({"tangents": np.zeros((4, 2, 3), np.float32)}, "tangents must have the dtype of X, float64; got float32"),
         ({"penalties": [TangentPropagation(1.0)]}, "tangent_propagation needs tangents of every row"),
         (
             {"penalties": [TangentPropagation(1.0)], "tangents": np.zeros((4, 0, 3))},
             "tangent_propagation needs tangents of every row",
         ),
-        ({"penalties": [Contraction(1.0, layer=1)]}, "contraction is to act on hidden layer 1, and this network has 1"),
+        (
+            {"penalties": [Contraction(1.0, layer=1)]},
+            "contraction is set to act on hidden layer 1, but this network has 1",
+        ),
         ({"penalties": [KLSparsity(0.1, 1.0, layers=(1,))]}, r"hidden layers \(1,\), and this network has 1, counted"),
         ({"penalties": [L1Sparsity(1.0, layers=(-1,))]}, r"hidden layers \(-1,\), and this network has 1, counted"),
         ({"penalties": [WeightDecay(1.0, layers=(2,))]}, r"layers of weights \(2,\), and this network has 2, counted"),
@@ -571,9 +574,9 @@ class Cubic(ElementwiseActivation):
             r"layers of weights \(-3,\), and this network has 2, counted",
         ),
         ({"penalties": [Nothing()]}, "a penalty must be a WeightPenalty, .* or JacobianPenalty; got .*Nothing"),
-        ({"loss": SoftmaxCrossEntropy()}, "needs output_activation='softmax', and the output activation is 'sigmoid'"),
-        ({"loss": BinaryCrossEntropy(), "y": np.full((4, 3), 1.5)}, r"takes targets in \[0, 1\]"),
-        ({"loss": LabelNoiseCrossEntropy(), "y": np.full((4, 3), -0.5)}, r"takes targets in \[0, 1\]"),
+        ({"loss": SoftmaxCrossEntropy()}, "needs output_activation='softmax', but the output activation is 'sigmoid'"),
+        ({"loss": BinaryCrossEntropy(), "y": np.full((4, 3), 1.5)}, r"needs targets in \[0, 1\]"),
+        ({"loss": LabelNoiseCrossEntropy(), "y": np.full((4, 3), -0.5)}, r"needs targets in \[0, 1\]"),
         ({"loss": GaussianLoss(np.eye(2))}, r"must have the shape \(3, 3\) for targets of 3 columns; got \(2, 2\)"),
     ],
 )
@@ -600,7 +603,7 @@ def test_kl_sparsity_on_unbounded_units_is_refused_and_its_alternative_named(hid
     ids=str,
 )
 def test_a_loss_that_contains_an_activation_refuses_others(loss, output):
-    message = f"loss '{loss.name}' needs output_activation='{loss.contains}', and the output activation is"
+    message = f"loss '{loss.name}' needs output_activation='{loss.contains}', but the output activation is"
     with pytest.raises(ValueError, match=message):
         objective_of("sigmoid", output, loss=loss, y=np.full((4, 3), 1 / 3))
     objective_of("sigmoid", loss.contains, loss=loss, y=np.full((4, 3), 1 / 3))
@@ -640,7 +643,9 @@ def test_newton_is_refused_with_penalties_on_derivatives_where_a_third_derivativ
     J = objective_of(Softplus(), "sigmoid", penalties=[penalty], tangents=np.ones((4, 1, 3)))
     theta = J.network.initial_theta(rng)
     assert check_gradient(J, theta).relative_difference <= GRADIENT
-    message = f"{penalty.name} takes the third derivative of the activation 'softplus' here.*use solver='lbfgs'"
+    message = (
+        f"the Hessian of {penalty.name} needs the third derivative of the activation 'softplus'.*use solver='lbfgs'"
+    )
     with pytest.raises(ValueError, match=message):
         J.check_second_derivative()
     with pytest.raises(ValueError, match=message):
@@ -807,5 +812,5 @@ def test_what_is_kept_for_pass_2_changes_no_bit(cache_bytes, rng):
 def test_a_corruption_is_not_passed_over_in_silence(rng):
     network = dense_network((5, 3, 5), (Sigmoid(), Sigmoid()))
     problem = Problem(network, rng.random((8, 5)), corruption=MaskingNoise(0.5))
-    with pytest.raises(ValueError, match="this problem has a corruption: corrupt its rows"):
+    with pytest.raises(ValueError, match=r"this problem has the corruption MaskingNoise.*; corrupt the rows"):
         make_objective(problem, ThreadEngine(1))

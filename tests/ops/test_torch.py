@@ -254,15 +254,15 @@ def test_steps_on_mini_batches_agree(solver, penalties, tied, dtype, rng):
 
 def test_tensors_in_bad_places_are_refused(rng):
     network, X = dense_network((4, 3, 4), (Sigmoid(),) * 2), rng.random((10, 4))
-    with pytest.raises(ValueError, match="must all be tensors of PyTorch, or none of them"):
+    with pytest.raises(ValueError, match="must all be PyTorch tensors, or none of them may be"):
         Problem(network, torch.tensor(X), X)
     with pytest.raises(ValueError, match="both be float32 or both float64; got torch"):
         Problem(network, torch.tensor(X).half())
-    with pytest.raises(ValueError, match="must be in the processor's memory, and this one is on meta"):
+    with pytest.raises(ValueError, match="must be in the processor's memory, but this tensor is on meta"):
         Problem(network, torch.tensor(X).to("meta"))
     with pytest.raises(ValueError, match="at least 0, and not 0 for every row"):
         Problem(network, torch.tensor(X), sample_weight=torch.zeros(10))
-    with pytest.raises(ValueError, match="made of NumPy's arrays, or of rows to read"):
+    with pytest.raises(ValueError, match="needs NumPy arrays, or rows that are read in blocks, but these rows are"):
         MiniBatches(Problem(network, torch.tensor(X)), ThreadEngine(1), seed=0)
 
 

@@ -117,7 +117,8 @@ def test_an_end_above_the_first_epoch_is_said_where_noise_may_be_the_cause():
 
     result = SGD(1e-3, batch_size=16).minimize(Rising(), problem.start, max_iter=2, tol=0)
     assert result.status == "max_iter"
-    assert "the cost of the last, 3, is above that of the first, 2. Lower learning_rate (now 0.001)" in result.message
+    comparison = "the cost in the last iteration, 3, is above the cost in the first iteration, 2."
+    assert f"{comparison} Lower learning_rate (now 0.001)" in result.message
 
 
 @pytest.mark.parametrize("kind", [SGD, Adam])

@@ -165,7 +165,7 @@ def test_one_epoch_and_one_epoch_are_two(kind):
 def test_a_state_of_another_solver_or_size_is_refused():
     problem, state = LeastSquares(), MiniBatchState()
     SGD().minimize(problem, problem.start, max_iter=1, state=state)
-    with pytest.raises(ValueError, match=r"state must be .*'sum'.* got .*'velocity': \(5,\)"):
+    with pytest.raises(ValueError, match=r"state must come from .*'sum'.* got .*'velocity': \(5,\)"):
         Adam().minimize(problem, problem.start, state=state)
     with pytest.raises(ValueError, match=r"'velocity': \(6,\).* got .*'velocity': \(5,\)"):
         SGD().minimize(problem, np.zeros(6), state=state)
@@ -225,7 +225,7 @@ def test_a_cost_on_held_out_rows_that_is_not_finite_ends_the_run():
     problem = HoldsOut(5, 3, np.nan)
     result = SGD(early_stopping=True).minimize(problem, problem.start, tol=0)
     assert (result.status, result.n_iter, result.validation_curve) == ("not_finite", 2, [5, 3])
-    assert "rows held out" in result.message
+    assert "held-out rows" in result.message
 
 
 def test_early_stopping_without_held_out_rows_is_refused_before_any_work():
@@ -278,5 +278,5 @@ def test_an_interrupt_within_an_epoch_passes_through():
 def test_an_epoch_without_batches_is_an_error():
     problem = LeastSquares()
     problem.batches = lambda epoch, batch_size: iter(())
-    with pytest.raises(ValueError, match="at least one mini-batch; epoch 0 had none"):
+    with pytest.raises(ValueError, match="at least one mini-batch; it yielded none in epoch 0"):
         SGD().minimize(problem, problem.start)

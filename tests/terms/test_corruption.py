@@ -171,14 +171,14 @@ def test_a_name_an_object_or_none_is_accepted_and_nothing_else():
 @pytest.mark.parametrize(
     ("cls", "parameters", "message"),
     [
-        (MaskingNoise, {"q": 1.0}, r"q must lie in \[0, 1\).*got 1.0"),
-        (MaskingNoise, {"q": -0.1}, "q must lie in"),
-        (MaskingNoise, {"q": np.nan}, "q must lie in"),
-        (GaussianNoise, {"scale": 0.0}, "scale .* must be finite and positive.*got 0.0"),
+        (MaskingNoise, {"q": 1.0}, r"q, the probability .* must lie in \[0, 1\); got 1.0"),
+        (MaskingNoise, {"q": -0.1}, "q, the probability that an entry is lost, must lie in"),
+        (MaskingNoise, {"q": np.nan}, "q, the probability that an entry is lost, must lie in"),
+        (GaussianNoise, {"scale": 0.0}, r"scale \(σ\), a standard deviation, must be finite and positive; got 0.0"),
         (GaussianNoise, {"scale": -1.0}, "scale"),
         (GaussianNoise, {"scale": np.inf}, "scale"),
-        (SaltAndPepperNoise, {"q": 1.5}, "q must lie in"),
-        (SaltAndPepperNoise, {"low": 1.0}, "low below high; got 1.0 and 1.0"),
+        (SaltAndPepperNoise, {"q": 1.5}, "q, the probability that an entry is lost, must lie in"),
+        (SaltAndPepperNoise, {"low": 1.0}, "low must be below high; got low=1.0 and high=1.0"),
         (SaltAndPepperNoise, {"high": np.inf}, "low and high must be finite"),
     ],
 )

@@ -150,7 +150,9 @@ def test_contraction_acts_on_the_hidden_layer_in_the_middle_unless_told(n_layers
 
 @pytest.mark.parametrize(("layer", "n_layers"), [(1, 2), (-1, 2), (5, 4), (None, 1), (0, 1)])
 def test_contraction_of_a_layer_that_is_not_hidden_is_refused(layer, n_layers):
-    wanted = "a hidden layer" if layer is None else f"hidden layer {layer}"
-    message = f"contraction is to act on {wanted}, and this network has {n_layers - 1} of them, counted from 0"
+    need = "needs a hidden layer" if layer is None else f"is set to act on hidden layer {layer}"
+    message = (
+        f"contraction {need}, but this network has {n_layers - 1} hidden layers?; hidden layers are counted from 0"
+    )
     with pytest.raises(ValueError, match=message):
         Contraction(1.0, layer).penalised_layer(n_layers)

@@ -235,10 +235,10 @@ def test_a_covariance_is_copied():
 @pytest.mark.parametrize(
     ("covariance", "message"),
     [
-        ([[1.0, 2.0], [2.0, 1.0]], "must be positive definite, and its smallest eigenvalue is -1; add"),
+        ([[1.0, 2.0], [2.0, 1.0]], "must be positive definite, but its smallest eigenvalue is -1; add"),
         ([[1.0, 1.0], [1.0, 1.0]], "must be positive definite"),
         ([[0.0]], "must be positive definite"),
-        ([[1.0, 0.5], [0.4, 1.0]], r"must be symmetric; \(S \+ S.T\) / 2 is"),
+        ([[1.0, 0.5], [0.4, 1.0]], r"must be symmetric; pass \(S \+ S.T\) / 2 instead"),
         ([[1.0, 0.5]], r"must be a square matrix; got an array of shape \(1, 2\)"),
         ([1.0, 2.0], r"must be a square matrix; got an array of shape \(2,\)"),
         (2.0, r"must be a square matrix; got an array of shape \(\)"),
@@ -261,9 +261,9 @@ def test_a_label_noise_of_half_or_more_is_refused(epsilon):
 @pytest.mark.parametrize(
     ("loss", "y", "message"),
     [
-        (BinaryCrossEntropy(), [[0.0, 1.5]], r"targets in \[0, 1\], and these lie in \[0, 1.5\]"),
-        (BinaryCrossEntropy(), [[-1.0, 1.0]], r"targets in \[0, 1\], and these lie in \[-1, 1\]"),
-        (LabelNoiseCrossEntropy(), [[-1.0, 1.0]], "label_noise_cross_entropy takes targets in"),
+        (BinaryCrossEntropy(), [[0.0, 1.5]], r"targets in \[0, 1\], but these targets lie in \[0, 1.5\]"),
+        (BinaryCrossEntropy(), [[-1.0, 1.0]], r"targets in \[0, 1\], but these targets lie in \[-1, 1\]"),
+        (LabelNoiseCrossEntropy(), [[-1.0, 1.0]], "label_noise_cross_entropy needs targets in"),
         (SoftmaxCrossEntropy(), [[1.0, 0.0], [1.0, 1.0]], "not negative and add up to 1 in every row"),
         (SoftmaxCrossEntropy(), [[0.5, 0.4]], "loss='binary_cross_entropy' for labels that don't exclude"),
         (SoftmaxCrossEntropy(), [[1.5, -0.5]], "not negative and add up to 1 in every row"),

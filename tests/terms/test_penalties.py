@@ -66,7 +66,7 @@ def test_weight_decay_acts_on_the_layers_that_it_is_told(layers, chosen, include
 @pytest.mark.parametrize("layers", [1, "01", (0.5,), ("0",)])
 def test_layers_of_weights_that_are_no_integers_are_refused(layers):
     with pytest.raises(
-        ValueError, match="layers of weight_decay must be a tuple of integers, 0 being the first layer of"
+        ValueError, match="layers of weight_decay must be a tuple of integers, where 0 is the first layer of"
     ):
         WeightDecay(0.3, layers=layers)
 
@@ -159,7 +159,7 @@ def test_saturated_units_give_a_large_finite_penalty(bounds, dtype):
 
 @pytest.mark.parametrize("sparsity", [0, 1, -0.1, 1.5, np.nan])
 def test_sparsity_outside_the_open_interval_is_refused(sparsity):
-    with pytest.raises(ValueError, match=r"sparsity \(ρ\) must lie strictly between 0 and 1"):
+    with pytest.raises(ValueError, match=r"sparsity \(ρ\), a mean activation, must lie strictly between 0 and 1"):
         KLSparsity(sparsity, 1.0)
 
 
@@ -246,9 +246,9 @@ def test_kl_takes_bounded_activations_and_says_what_else_to_use():
     with pytest.raises(ValueError, match="unbounded") as caught:
         KLSparsity(0.1, 1.0).check_bounds((0.0, np.inf))
     assert str(caught.value) == (
-        "KL sparsity needs hidden units with bounded activations, and these are unbounded; use 'sigmoid' or 'tanh' for"
-        " the hidden units, L1Sparsity in place of the KL penalty (sparsity_weight=0, penalties=L1Sparsity(0.1)), or no"
-        " penalty on activations (sparsity_weight=0)."
+        "KL sparsity needs hidden units with bounded activations, but the activations of these units are unbounded;"
+        " use 'sigmoid' or 'tanh' for the hidden units, L1Sparsity in place of the KL penalty (sparsity_weight=0,"
+        " penalties=L1Sparsity(0.1)), or no penalty on activations (sparsity_weight=0)."
     )
 
 
@@ -271,5 +271,5 @@ def test_weights_and_layers_become_numbers_of_python():
 @pytest.mark.parametrize(("kind", "first"), [(WeightDecay, "layer of weights"), (L1Sparsity, "hidden layer")])
 def test_layers_that_are_no_integers_are_refused(kind, first):
     for layers in (0.5, ["a"]):
-        with pytest.raises(ValueError, match=f"integers, 0 being the first {first}, or None for all; got"):
+        with pytest.raises(ValueError, match=f"integers, where 0 is the first {first}, or None for all layers; got"):
             kind(0.1, layers=layers)

@@ -43,11 +43,15 @@ class Convolution1D(MapLayer):
     def __post_init__(self) -> None:
         if min(self.n_channels, self.n_filters, self.n_taps) < 1 or self.n_taps > self.n_steps:
             raise ValueError(
-                f"a convolution needs at least one channel and one filter, and n_taps in [1, {self.n_steps}], the steps"
-                f" of a sequence; got n_channels={self.n_channels}, n_filters={self.n_filters}, n_taps={self.n_taps}."
+                f"a convolution needs at least one channel and one filter, and n_taps in [1, {self.n_steps}], where"
+                f" {self.n_steps} is the number of steps of a sequence; got n_channels={self.n_channels},"
+                f" n_filters={self.n_filters}, n_taps={self.n_taps}."
             )
         if self.activation.width(self.n_filters) != self.n_filters or self.activation.n_parameters(self.n_filters):
-            raise ValueError(f"a convolution has no activation {self.activation.name!r}; use one without parameters.")
+            raise ValueError(
+                f"a convolution cannot use the activation {self.activation.name!r}, which has parameters of its own or"
+                " several pre-activations per unit; use another activation, such as 'relu'."
+            )
 
     @property
     def n_inputs(self) -> int:  # type: ignore[override]

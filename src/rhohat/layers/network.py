@@ -81,13 +81,14 @@ class Network:
     def __post_init__(self) -> None:
         if not self.layers or min(self.layer_sizes) < 1:
             raise ValueError(
-                f"a network needs at least one layer, and every layer one unit; got layer_sizes {self.layer_sizes}."
+                "a network needs at least one layer, and every layer needs at least one unit; got layer_sizes"
+                f" {self.layer_sizes}."
             )
         for below, above in pairwise(self.layers):
             if below.n_outputs != above.n_inputs:
                 raise ValueError(
-                    f"a layer takes {above.n_inputs} numbers of each row, and the one before it returns"
-                    f" {below.n_outputs}: {above!r} after {below!r}."
+                    f"every layer must have as many inputs as the layer before it has outputs; got {above!r}, which has"
+                    f" {above.n_inputs} inputs, after {below!r}, which has {below.n_outputs} outputs."
                 )
         if self.tied:
             _check_ties(self)
@@ -372,10 +373,10 @@ def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation],
     """
     sizes = tuple(layer_sizes)
     if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"layer_sizes must name at least an input and an output of 1 unit or more; got {sizes}.")
+        raise ValueError(f"layer_sizes must have at least two sizes, input and output, all at least 1; got {sizes}.")
     if len(activations) != len(sizes) - 1:
         raise ValueError(
-            f"a network of layer_sizes {sizes} needs {len(sizes) - 1} activations, one for every layer but the input;"
+            f"a network of layer_sizes {sizes} needs {len(sizes) - 1} activations, one for each layer except the input;"
             f" got {len(activations)}."
         )
     layers = (Dense(*around, f) for around, f in zip(pairwise(sizes), activations, strict=True))
@@ -392,12 +393,12 @@ def _check_ties(network: Network) -> None:
     sizes = network.layer_sizes
     if sizes != sizes[::-1] or network.n_layers % 2:
         raise ValueError(
-            f"tied weights need layers that mirror one another, such as (64, 25, 64); got layer_sizes"
-            f" {sizes}. Mirror them, or don't tie the weights."
+            f"tied weights need layer_sizes that are symmetric about one middle layer, such as (64, 25, 64); got"
+            f" layer_sizes {sizes}. Change the sizes, or don't tie the weights."
         )
     if [layer.width for layer in network.layers] != list(sizes[1:]):
         raise ValueError(
-            "tied weights need one pre-activation per unit, and maxout has several; use another activation, or"
+            "tied weights need one pre-activation per unit, but maxout has several; use another activation, or"
             " don't tie the weights."
         )
     for layer, mirror in zip(network.layers[: network.n_layers // 2], reversed(network.layers), strict=False):

@@ -90,7 +90,8 @@ class MiniBatches:
         X, y, sample_weight = problem.X, problem.y, problem.sample_weight
         if problem.cost.ops != NUMPY:
             raise ValueError(
-                "mini-batches are made of NumPy's arrays, or of rows to read: give X.numpy() for a tensor X."
+                "MiniBatches needs NumPy arrays, or rows that are read in blocks, but these rows are PyTorch tensors;"
+                " pass X.numpy() instead of a tensor X."
             )
         self.dtype = X.dtype
         to_read: dict[int, Any] = {id(rows): rows for rows in (X, y) if rows is not None and not in_memory(rows)}
@@ -187,7 +188,10 @@ class MiniBatches:
         """Yield lists of fillings for an epoch's mini-batches: a list per window, or one if all rows are in memory."""
         n_batches = -(-self.n_samples // batch_size)
         if not 0 <= first_batch <= n_batches:
-            raise ValueError(f"first_batch must lie in [0, {n_batches}], the epoch's mini-batches; got {first_batch}.")
+            raise ValueError(
+                f"first_batch must lie in [0, {n_batches}], where {n_batches} is the number of mini-batches of an"
+                f" epoch; got {first_batch}."
+            )
         if first_batch == n_batches:
             return
         # Batches of nearly equal size: a last batch of a few rows would cause as large a step as a full batch does.
@@ -216,8 +220,8 @@ class MiniBatches:
             n_held_out = min(n_held_out, max(1, window_bytes // _HELD_OUT // bytes_of_a_row(sources)))
         if n_held_out >= n_rows:
             raise ValueError(
-                f"early stopping holds out {n_held_out} of {n_rows} rows, which leaves none to learn from; set"
-                " early_stopping=False, or give more rows."
+                f"early stopping holds out {n_held_out} of {n_rows} rows, so no row is left for training; set"
+                " early_stopping=False, or pass more rows."
             )
         return n_held_out
 

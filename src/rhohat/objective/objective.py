@@ -67,8 +67,9 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     """
     if problem.corruption is not None:
         raise ValueError(
-            "an objective is that of rows as they are, and this problem has a corruption: corrupt its rows with"
-            " rhohat.terms.corruption.corrupt_rows, or make MiniBatches, which corrupt them afresh in every epoch."
+            f"an objective uses its rows unchanged, but this problem has the corruption {problem.corruption!r}; corrupt"
+            " the rows beforehand with rhohat.terms.corruption.corrupt_rows, or use MiniBatches, which corrupts the"
+            " rows anew in every epoch."
         )
     if on_cluster(engine):
         return Objective(ClusterEvaluation(problem, engine, cache_bytes))

@@ -13,6 +13,7 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import Rows, in_memory
 from rhohat.common.forks import cached
+from rhohat.common.words import counted
 from rhohat.layers.network import Network
 from rhohat.objective.cost import Cost
 from rhohat.ops import ops_of
@@ -113,7 +114,7 @@ class Problem:
 
     def check_second_derivatives(self) -> None:
         """Raise ValueError if a Hessian-vector product needs a derivative that a part of J does not define."""
-        advice = "use solver='lbfgs' or 'conjugate_gradient', which need the gradient only."
+        advice = "use solver='lbfgs' or 'conjugate_gradient', which need only the gradient."
         activations = self.network.activations
         for layer in self.network.layers:
             if not layer.has_tangents:
@@ -126,8 +127,8 @@ class Problem:
                 for activation in activations[: part.penalised_layer(self.network.n_layers)]:
                     if not activation.thrice_differentiable:
                         raise ValueError(
-                            f"{part.name} takes the third derivative of the activation {activation.name!r} here, which"
-                            f" it does not have; {advice}"
+                            f"the Hessian of {part.name} needs the third derivative of the activation"
+                            f" {activation.name!r}, which the activation does not define; {advice}"
                         )
                 continue
             method = "add_hessian_product" if isinstance(part, WeightPenalty) else "second_derivative"
@@ -148,11 +149,11 @@ def check_tangents(X: FloatArray | Rows, tangents: FloatArray) -> None:
     """Raise ValueError if the shape or dtype of tangents does not fit the rows X."""
     if tangents.ndim != 3 or (tangents.shape[0], tangents.shape[2]) != X.shape:
         raise ValueError(
-            f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), vectors like the rows of X for"
-            f" every row of X; got {tangents.shape}."
+            f"tangents must have the shape ({X.shape[0]}, n_tangents, {X.shape[1]}), with n_tangents vectors of length"
+            f" {X.shape[1]} for every row of X; got {tangents.shape}."
         )
     if tangents.dtype != X.dtype:
-        raise ValueError(f"tangents must be {X.dtype} as X is; got {tangents.dtype}.")
+        raise ValueError(f"tangents must have the dtype of X, {X.dtype}; got {tangents.dtype}.")
 
 
 def _check_rows(problem: Problem) -> None:
@@ -170,7 +171,7 @@ def _check_rows(problem: Problem) -> None:
         )
     ops = ops_of(X)
     if any(ops_of(rows) != ops for rows in (y, problem.tangents) if rows is not None):
-        raise ValueError("X, y and tangents must all be tensors of PyTorch, or none of them.")
+        raise ValueError("X, y and tangents must all be PyTorch tensors, or none of them may be a tensor.")
     if ops.dtype_of(X) not in (np.float32, np.float64) or y.dtype != X.dtype:
         raise ValueError(f"X and y must both be float32 or both float64; got {X.dtype} and {y.dtype}.")
     if sample_weight is not None:
@@ -191,8 +192,9 @@ def _check_loss(problem: Problem) -> None:
     output = network.activations[-1].name
     if loss.contains not in (None, output):
         raise ValueError(
-            f"loss {loss.name!r} needs output_activation={loss.contains!r}, and the output activation is {output!r};"
-            " set it, or use loss='squared_error', which takes any."
+            f"loss {loss.name!r} needs output_activation={loss.contains!r}, but the output activation is {output!r};"
+            f" set output_activation={loss.contains!r}, or use loss='squared_error', which allows any output"
+            " activation."
         )
     if in_memory(y):
         loss.check_targets(ops_of(y).to_numpy(y))
@@ -217,8 +219,8 @@ def _check_penalties(problem: Problem) -> None:
             layers = range(n_hidden) if penalty.layers is None else penalty.layers
             if any(not 0 <= layer < n_hidden for layer in layers):
                 raise ValueError(
-                    f"{penalty.name} is to act on the hidden layers {penalty.layers}, and this network has"
-                    f" {n_hidden}, counted from 0."
+                    f"{penalty.name} is set to act on the hidden layers {penalty.layers}, but this network has"
+                    f" {counted(n_hidden, 'hidden layer')}; hidden layers are counted from 0."
                 )
             for layer in layers:
                 penalty.check_bounds(network.activations[layer].bounds)
@@ -227,24 +229,26 @@ def _check_penalties(problem: Problem) -> None:
                 activation = found.activation
                 if not found.has_tangents:
                     raise ValueError(
-                        f"{penalty.name} needs tangents, which do not go through the layer {type(found).__name__}."
+                        f"{penalty.name} needs tangents, which cannot be propagated through the layer"
+                        f" {type(found).__name__}."
                     )
                 if not activation.twice_differentiable:
                     raise ValueError(
-                        f"{penalty.name} needs the second derivative of the activation {activation.name!r}, which it"
-                        " does not define; use 'sigmoid' or 'tanh', or define it."
+                        f"{penalty.name} needs the second derivative of the activation {activation.name!r}, which"
+                        " the activation does not define; use 'sigmoid' or 'tanh', or define the second derivative."
                     )
             if penalty.needs_tangents and (tangents is None or tangents.shape[1] == 0):
                 raise ValueError(
-                    f"{penalty.name} needs tangents of every row, of shape (n_samples, n_tangents, n_features): give"
-                    " them to the fit of a classifier or regressor, as tangents=rhohat.image_tangents(X, image_shape),"
-                    " or set the weight of the penalty (tangent_weight) to 0."
+                    f"{penalty.name} needs tangents of every row, of shape (n_samples, n_tangents, n_features);"
+                    " pass tangents=rhohat.image_tangents(X, image_shape) to the fit of a classifier or regressor, or"
+                    " set the weight of the penalty (tangent_weight) to 0."
                 )
         elif isinstance(penalty, WeightPenalty):
             if any(not -network.n_layers <= layer < network.n_layers for layer in penalty.layers or ()):
                 raise ValueError(
-                    f"{penalty.name} is to act on the layers of weights {penalty.layers}, and this network has"
-                    f" {network.n_layers}, counted from 0, or backwards from -1."
+                    f"{penalty.name} is set to act on the layers of weights {penalty.layers}, but this network has"
+                    f" {counted(network.n_layers, 'layer')} of weights; layers are counted forwards from 0 or backwards"
+                    " from -1."
                 )
         else:
             raise ValueError(

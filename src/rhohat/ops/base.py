@@ -61,7 +61,7 @@ class Arrays(ABC):
 
     @abstractmethod
     def like(self, given: Array, array: Array) -> Array:
-        """Convert `array`, of this library or of NumPy, to the one of these two libraries that `given` is of."""
+        """Convert `array`, of this library or of NumPy, to the library of `given`, which is one of the two."""
 
     @abstractmethod
     def dtype_of(self, array: Array) -> np.dtype[Any]:
@@ -125,7 +125,7 @@ class Products(ABC):
 
     @abstractmethod
     def column_sums(self, X: Array) -> Array:
-        """Return the sum of all rows of X, of shape (n_rows, n), for callers without the ones that `sum_rows` needs."""
+        """Return the sum of all rows of X, of shape (n_rows, n); unlike `sum_rows`, it needs no array of ones."""
 
 
 class Functions(ABC):

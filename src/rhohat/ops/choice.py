@@ -29,5 +29,8 @@ def ops_of(array: Any) -> Ops:
     from rhohat.ops.torch_ops import TORCH
 
     if array.device.type != "cpu":
-        raise ValueError(f"tensors must be in the processor's memory, and this one is on {array.device}; use X.cpu().")
+        raise ValueError(
+            f"tensors must be in the processor's memory, but this tensor is on {array.device}; pass X.cpu() instead of"
+            " X."
+        )
     return TORCH

@@ -25,7 +25,7 @@ class EarlyStopping:
         state.record.update(lowest=self.lowest, best_epoch=self._best_epoch)
 
     def restore(self, state: RunState) -> None:
-        """Restore from a state what `add_to` saved."""
+        """Restore the attributes that `add_to` saved in a state."""
         self.best = Point.from_state(state, "best")
         self.lowest, self._best_epoch = state.record["lowest"], state.record["best_epoch"]
 
@@ -33,7 +33,7 @@ class EarlyStopping:
         """Evaluate an iterate on the held-out rows before it is accepted, and keep it if it is the best so far."""
         cost = self._cost(point.theta)
         if not np.isfinite(cost):
-            self._run.stop_as_not_finite("The cost on the rows held out")
+            self._run.stop_as_not_finite("The cost on the held-out rows")
         self._run.validation_curve.append(cost)
         if cost < self.lowest:
             self.best, self.lowest, self._best_epoch = point, cost, self._run.n_iter + 1
@@ -55,6 +55,6 @@ class EarlyStopping:
             self._run.stop_if_diverged()
             raise Stop(
                 "stopped",
-                f"The cost on the rows held out has not fallen for {self._patience} epochs; the parameters after epoch"
+                f"The cost on the held-out rows has not fallen for {self._patience} epochs; the parameters after epoch"
                 f" {self._best_epoch} of {self._run.n_iter} are kept.",
             )

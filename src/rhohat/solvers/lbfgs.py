@@ -97,7 +97,7 @@ class LBFGS(FullBatchSolver):
     @property
     def advice_on_memory(self) -> str:
         """Advice to keep fewer pairs."""
-        return ", or keep fewer pairs: solver=LBFGS(memory=10)"
+        return ", or keep fewer pairs with solver=LBFGS(memory=10)"
 
     def _iterate(self, run: Run) -> None:
         hessian = _InverseHessian(self.pairs(run.point.theta.size), run.point.theta.size)

@@ -234,7 +234,7 @@ class MiniBatchSolver(WithOps, Solver):
         if self.early_stopping and not isinstance(objective, ObjectiveWithValidation):
             raise ValueError(
                 f"early_stopping=True needs an objective with a method validate(theta); got {objective!r}, which has"
-                " none. Set early_stopping=False, or stop the run from a callback."
+                " no such method. Set early_stopping=False, or stop the run from a callback."
             )
 
     def _prepare(self, state: MiniBatchState, size: int, dtype: DTypeLike) -> None:
@@ -246,9 +246,9 @@ class MiniBatchSolver(WithOps, Solver):
         shapes = {name: moment.shape for name, moment in state.moments.items()}
         if shapes != dict.fromkeys(self.moment_names, (size,)):
             raise ValueError(
-                f"state must be that of an earlier run of the same solver, whose moments have the shapes"
-                f" {dict.fromkeys(self.moment_names, (size,))}; got {shapes}. Pass a new MiniBatchState() to start"
-                " afresh."
+                f"state must come from an earlier run of the same solver, with moments of the shapes"
+                f" {dict.fromkeys(self.moment_names, (size,))}; got moments of the shapes {shapes}. Pass a new"
+                " MiniBatchState() to start from the beginning."
             )
 
     def _iterate(self, run: Run, state: MiniBatchState | None = None, held: HeldInterrupts | None = None) -> None:
@@ -354,7 +354,10 @@ class _Epochs:
         with _closed(objective.batches(self._state.epoch, self._solver.batch_size, **where)) as batches:
             self._step_through(batches, n_samples)
         if sums.n_rows == 0:
-            raise ValueError(f"batches must yield at least one mini-batch; epoch {self._state.epoch} had none.")
+            raise ValueError(
+                "the objective's batches() must yield at least one mini-batch; it yielded none in epoch"
+                f" {self._state.epoch}."
+            )
         gradient_mean = self._gradient_sum.astype(np.float64)
         gradient_mean *= sums.rows_of_last / sums.n_rows
         point = Point(self._theta.astype(np.float64), sums.mean, gradient_mean, {})

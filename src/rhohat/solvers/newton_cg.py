@@ -64,7 +64,8 @@ class NewtonCG(FullBatchSolver):
         if not isinstance(objective, ObjectiveWithHessian):
             raise ValueError(
                 "solver 'newton_cg' needs an objective with a method hessian_vector_product(theta, v); got"
-                f" {objective!r}, which has none. Use 'lbfgs' or 'conjugate_gradient', which need the gradient only."
+                f" {objective!r}, which has no such method. Use 'lbfgs' or 'conjugate_gradient', which need only the"
+                " gradient."
             )
 
     def _iterate(self, run: Run) -> None:

@@ -267,8 +267,9 @@ class Run:
             if self.lowest is not None and point.value > self.loss_curve[0]:
                 raise Stop(
                     "max_iter",
-                    f"{self._n_iter_in_all} iterations were done, and the cost of the last, {point.value:.3g}, is above"
-                    f" that of the first, {self.loss_curve[0]:.3g}. {self.remedy}",
+                    f"{self._n_iter_in_all} iterations were done, and the cost in the last iteration,"
+                    f" {point.value:.3g}, is above the cost in the first iteration, {self.loss_curve[0]:.3g}."
+                    f" {self.remedy}",
                 )
             raise Stop(
                 "max_iter",
@@ -336,9 +337,11 @@ class Run:
         if len(curve) > 1 and curve[-1] > min(curve):
             cause = f"The cost had risen from {min(curve):.3g} to {curve[-1]:.3g} before, so the steps are too long."
         elif curve:
-            cause = f"The cost was {curve[-1]:.3g} before, so a step was too long for the arithmetic."
+            cause = (
+                f"The cost was {curve[-1]:.3g} before, so a step was too long for the range of floating-point numbers."
+            )
         else:
-            cause = "It was finite at first, so the first steps are too long for data of this size."
+            cause = "The first evaluation was finite, so the first steps are too long for data of this magnitude."
         met = self.point.value if met is None else met
         self.keeps_lowest = self.lowest is not None and self.lowest.is_far_below(met)
         kept = "best parameters" if self.keeps_lowest or self.validation_curve else "last finite parameters"
@@ -352,9 +355,10 @@ class Run:
         """Stop because no step in the solver's direction lowers the cost."""
         raise Stop(
             "stalled",
-            f"No step lowers the cost after {counted(self.n_iter, 'iteration')}, where the gradient's largest component"
-            f" is {self.point.gradient_norm:.1e}, in the precision of the arithmetic. Scale the data to about 1 if they"
-            f" are far from it, use float64, raise tol (now {self.tol:g}), or accept the cost reached.",
+            f"After {counted(self.n_iter, 'iteration')}, no step lowers the cost any more in the precision of the"
+            f" arithmetic; the gradient's largest component is {self.point.gradient_norm:.1e}. Scale the data to about"
+            f" 1 if the values are much larger or smaller, use float64, raise tol (now {self.tol:g}), or accept the"
+            " cost reached.",
         )
 
     def _evaluate(self, theta: FloatArray) -> Point:
@@ -384,7 +388,8 @@ class Run:
             if 0 <= before - self.point.value <= self.min_improvement * abs(before):
                 raise Stop(
                     "converged",
-                    f"Converged after {counted(self.n_iter, 'iteration')}: the last {_WINDOW} lowered the cost by no"
-                    f" more than min_improvement={self.min_improvement:g} of it. The gradient's largest component is"
-                    f" {self.point.gradient_norm:.1e}; set the solver's min_improvement to 0 to go on.",
+                    f"Converged after {counted(self.n_iter, 'iteration')}: the last {_WINDOW} iterations"
+                    f" together lowered the cost by no more than the fraction min_improvement={self.min_improvement:g}."
+                    f" The gradient's largest component is {self.point.gradient_norm:.1e}; set the solver's"
+                    " min_improvement to 0 to continue.",
                 )

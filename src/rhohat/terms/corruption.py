@@ -147,7 +147,7 @@ class GaussianNoise(Corruption):
 
     def __post_init__(self) -> None:
         if not (self.scale > 0 and np.isfinite(self.scale)):
-            raise ValueError(f"scale (σ) must be finite and positive, being a standard deviation; got {self.scale}.")
+            raise ValueError(f"scale (σ), a standard deviation, must be finite and positive; got {self.scale}.")
 
     def apply(self, X: FloatArray, noise: FloatArray) -> None:
         """Add σ · noise to X."""
@@ -187,7 +187,9 @@ class SaltAndPepperNoise(Corruption):
     def __post_init__(self) -> None:
         _check_probability(self.q)
         if not (self.low < self.high and np.isfinite(self.low) and np.isfinite(self.high)):
-            raise ValueError(f"low and high must be finite, low below high; got {self.low} and {self.high}.")
+            raise ValueError(
+                f"low and high must be finite, and low must be below high; got low={self.low} and high={self.high}."
+            )
 
     def apply(self, X: FloatArray, noise: FloatArray) -> None:
         """Set entries of X to high where noise < q, and then to low where noise < q/2."""
@@ -285,8 +287,8 @@ def corrupt_rows(
     numbers = row_numbers(range(len(X)) if rows is None else rows)
     if X.ndim != 2 or out.shape != X.shape or len(numbers) != len(X):
         raise ValueError(
-            "X and out must have the same shape (n_rows, n_features), and rows the length n_rows; got the shapes"
-            f" {X.shape} and {out.shape}, and {len(numbers)} row numbers."
+            "X and out must have the same shape (n_rows, n_features), and rows must have the length n_rows; got the"
+            f" shapes {X.shape} and {out.shape}, and {len(numbers)} row numbers."
         )
     streams = RowStreams(seed, _PURPOSE, epoch)
     scratch = empty_aligned((min(_BLOCK, len(X)), X.shape[1]), out.dtype)
@@ -298,4 +300,4 @@ def corrupt_rows(
 
 def _check_probability(q: float) -> None:
     if not 0 <= q < 1:
-        raise ValueError(f"q must lie in [0, 1), being the probability that an entry is lost; got {q}.")
+        raise ValueError(f"q, the probability that an entry is lost, must lie in [0, 1); got {q}.")

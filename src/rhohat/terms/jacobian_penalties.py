@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.words import counted
 from rhohat.layers import Dense
 from rhohat.layers.activations import ElementwiseActivation
 from rhohat.layers.layout import Parameters
@@ -192,9 +193,10 @@ class Contraction(JacobianPenalty):
         """Return the index of the layer that holds the code, 1 being the first hidden layer."""
         layer = max(n_layers // 2, 1) if self.layer is None else self.layer + 1
         if not 1 <= layer < n_layers:
-            wanted = "a hidden layer" if self.layer is None else f"hidden layer {self.layer}"
+            need = "needs a hidden layer" if self.layer is None else f"is set to act on hidden layer {self.layer}"
             raise ValueError(
-                f"contraction is to act on {wanted}, and this network has {n_layers - 1} of them, counted from 0."
+                f"contraction {need}, but this network has {counted(n_layers - 1, 'hidden layer')}; hidden layers are"
+                " counted from 0."
             )
         return layer
 

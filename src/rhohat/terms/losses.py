@@ -163,8 +163,8 @@ class BinaryCrossEntropy(Loss):
         """Raise ValueError if a target lies outside [0, 1]."""
         if y.min() < 0 or y.max() > 1:
             raise ValueError(
-                f"{self.name} takes targets in [0, 1], and these lie in [{y.min():g}, {y.max():g}]; scale them, or use"
-                " loss='squared_error'."
+                f"{self.name} needs targets in [0, 1], but these targets lie in [{y.min():g}, {y.max():g}]; scale them,"
+                " or use loss='squared_error'."
             )
 
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
@@ -286,9 +286,9 @@ class SoftmaxCrossEntropy(Loss):
         """Raise ValueError if a row of targets is not a probability distribution."""
         if y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > 1e-5:
             raise ValueError(
-                f"{self.name} takes targets that are not negative and add up to 1 in every row: 1 for the class and 0"
-                " for the others, or probabilities. Use loss='binary_cross_entropy' for labels that don't exclude one"
-                " another."
+                f"{self.name} needs targets that are not negative and add up to 1 in every row: either 1 for the class"
+                " of the row and 0 for the other classes, or a probability for each class. Use"
+                " loss='binary_cross_entropy' for labels that are not mutually exclusive."
             )
 
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
@@ -334,21 +334,21 @@ class GaussianLoss(Loss):
 
     def __init__(self, covariance: ArrayLike) -> None:
         if np.iscomplexobj(covariance):
-            raise ValueError("the noise covariance must be real, and is complex.")
+            raise ValueError("the noise covariance must be real; got a complex matrix.")
         covariance = np.array(covariance, dtype=np.float64)
         if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or covariance.size == 0:
             raise ValueError(f"the noise covariance must be a square matrix; got an array of shape {covariance.shape}.")
         if not np.all(np.isfinite(covariance)):
             raise ValueError("the noise covariance must be finite.")
         if not np.allclose(covariance, covariance.T, rtol=1e-8, atol=1e-12 * np.abs(covariance).max()):
-            raise ValueError("the noise covariance must be symmetric; (S + S.T) / 2 is.")
+            raise ValueError("the noise covariance must be symmetric; pass (S + S.T) / 2 instead of the matrix S.")
         try:
             self._factor = cho_factor(covariance, lower=True)
         except np.linalg.LinAlgError as error:
             smallest = float(np.linalg.eigvalsh(covariance)[0])
             raise ValueError(
-                f"the noise covariance must be positive definite, and its smallest eigenvalue is {smallest:.2g}; add a"
-                " small multiple of the identity, or leave out outputs that depend linearly on others."
+                f"the noise covariance must be positive definite, but its smallest eigenvalue is {smallest:.2g}; add a"
+                " small multiple of the identity, or leave out outputs that depend linearly on other outputs."
             ) from error
         self.covariance = covariance
         self.precision = cho_solve(self._factor, np.eye(len(covariance)))

@@ -294,16 +294,16 @@ class KLSparsity(MeanActivationPenalty):
         _check_layers(self)
         if not 0 < self.sparsity < 1:
             raise ValueError(
-                f"sparsity (ρ) must lie strictly between 0 and 1, being a mean activation; got {self.sparsity}."
+                f"sparsity (ρ), a mean activation, must lie strictly between 0 and 1; got {self.sparsity}."
             )
 
     def check_bounds(self, bounds: tuple[float, float]) -> None:
         """Raise ValueError if the activations are unbounded, as their mean cannot be mapped to (0, 1) then."""
         if not np.all(np.isfinite(bounds)):
             raise ValueError(
-                "KL sparsity needs hidden units with bounded activations, and these are unbounded; use 'sigmoid' or"
-                " 'tanh' for the hidden units, L1Sparsity in place of the KL penalty (sparsity_weight=0,"
-                " penalties=L1Sparsity(0.1)), or no penalty on activations (sparsity_weight=0)."
+                "KL sparsity needs hidden units with bounded activations, but the activations of these units are"
+                " unbounded; use 'sigmoid' or 'tanh' for the hidden units, L1Sparsity in place of the KL penalty"
+                " (sparsity_weight=0, penalties=L1Sparsity(0.1)), or no penalty on activations (sparsity_weight=0)."
             )
 
     def value(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> float:
@@ -344,8 +344,8 @@ def _check_layers(penalty: HiddenLayerPenalty | WeightPenalty) -> None:
     if not (np.iterable(layers) and all(isinstance(layer, Integral) for layer in layers)):
         first = "hidden layer" if isinstance(penalty, HiddenLayerPenalty) else "layer of weights"
         raise ValueError(
-            f"layers of {penalty.name} must be a tuple of integers, 0 being the first {first}, or None for all;"
-            f" got {layers!r}."
+            f"layers of {penalty.name} must be a tuple of integers, where 0 is the first {first}, or None for all"
+            f" layers; got {layers!r}."
         )
     object.__setattr__(penalty, "layers", tuple(int(layer) for layer in layers))
 

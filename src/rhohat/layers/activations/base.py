@@ -160,7 +160,7 @@ class Activation(WithOps, ABC):
         -------
         array of shape (n_rows, n_units)
         """
-        raise NotImplementedError(f"{type(self).__name__} has no derivative of its curvature.")
+        raise NotImplementedError(f"{type(self).__name__} does not define second_push_forward.")
 
     def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
         """Return the derivative of curvature(φ, β) along ζ, a second tangent of z.
@@ -178,7 +178,7 @@ class Activation(WithOps, ABC):
         -------
         array of shape (n_rows, width)
         """
-        raise NotImplementedError(f"{type(self).__name__} has no derivative of its curvature.")
+        raise NotImplementedError(f"{type(self).__name__} does not define third_order.")
 
 
 class ElementwiseActivation(Activation):
@@ -208,11 +208,11 @@ class ElementwiseActivation(Activation):
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return f″(z), given a = f(z)."""
-        raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
+        raise NotImplementedError(f"{type(self).__name__} does not define second_derivative.")
 
     def third_derivative(self, a: FloatArray) -> FloatArray:
         """Return f‴(z), given a = f(z)."""
-        raise NotImplementedError(f"{type(self).__name__} has no third derivative.")
+        raise NotImplementedError(f"{type(self).__name__} does not define third_derivative.")
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with delta ∘ f′(z), given a = f(z); the content of a may be overwritten."""
