@@ -124,7 +124,7 @@ def test_initial_weights_are_within_the_bound_of_the_fans(rng):
 
 @pytest.mark.parametrize("sizes", [(7, 2, 3, 8), (7, 2, 3, 0), (7, 0, 3, 2), (7, 2, 0, 2)])
 def test_a_convolution_that_does_not_fit_its_sequence_is_refused(sizes):
-    with pytest.raises(ValueError, match=r"n_taps in \[1, 7\], the steps of a sequence; got"):
+    with pytest.raises(ValueError, match=r"n_taps in \[1, 7\], where 7 is the number of steps of a sequence; got"):
         Convolution1D(*sizes, Tanh())
 
 

@@ -248,8 +248,8 @@ def test_normal_initial_weights_have_a_hundredth_as_deviation(rng):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: network_of(3), "at least an input and an output"),
-        (lambda: network_of(3, 0, 3), "1 unit or more"),
+        (lambda: network_of(3), r"at least 2 entries, input and output, .* got \(3,\)"),
+        (lambda: network_of(3, 0, 3), r"all at least 1; got \(3, 0, 3\)"),
         (lambda: dense_network((3, 2), ()), "needs 1 activations"),
         (lambda: network_of(3, 2).unpack(np.zeros(7)), r"theta must have the shape \(8,\)"),
         (lambda: network_of(3, 2).pack([np.zeros((2, 3))], [np.zeros(2)]), "must have the shapes"),

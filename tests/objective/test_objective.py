@@ -566,12 +566,21 @@ class Cubic(ElementwiseActivation):
             {"penalties": [Contraction(1.0, layer=1)]},
             "contraction is set to act on hidden layer 1, but this network has 1",
         ),
-        ({"penalties": [KLSparsity(0.1, 1.0, layers=(1,))]}, r"hidden layers \(1,\), and this network has 1, counted"),
-        ({"penalties": [L1Sparsity(1.0, layers=(-1,))]}, r"hidden layers \(-1,\), and this network has 1, counted"),
-        ({"penalties": [WeightDecay(1.0, layers=(2,))]}, r"layers of weights \(2,\), and this network has 2, counted"),
+        (
+            {"penalties": [KLSparsity(0.1, 1.0, layers=(1,))]},
+            r"hidden layers \(1,\), but this network has 1 hidden layer; .* counted",
+        ),
+        (
+            {"penalties": [L1Sparsity(1.0, layers=(-1,))]},
+            r"hidden layers \(-1,\), but this network has 1 hidden layer; .* counted",
+        ),
+        (
+            {"penalties": [WeightDecay(1.0, layers=(2,))]},
+            r"layers of weights \(2,\), but this network has 2 layers of weights; .* counted",
+        ),
         (
             {"penalties": [WeightDecay(1.0, layers=(-3,))]},
-            r"layers of weights \(-3,\), and this network has 2, counted",
+            r"layers of weights \(-3,\), but this network has 2 layers of weights; .* counted",
         ),
         ({"penalties": [Nothing()]}, "a penalty must be a WeightPenalty, .* or JacobianPenalty; got .*Nothing"),
         ({"loss": SoftmaxCrossEntropy()}, "needs output_activation='softmax', but the output activation is 'sigmoid'"),

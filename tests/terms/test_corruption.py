@@ -190,7 +190,7 @@ def test_parameters_out_of_range_are_refused(cls, parameters, message):
 @pytest.mark.parametrize(
     ("X", "options", "message"),
     [
-        (np.ones((4, 3)), {"rows": range(3)}, "rows the length n_rows.*3 row numbers"),
+        (np.ones((4, 3)), {"rows": range(3)}, "rows must have the length n_rows.*3 row numbers"),
         (np.ones((4, 3)), {"rows": [0, 1, 2, -1]}, "counted from 0"),
         (np.ones((4, 3)), {"out": np.ones((4, 2))}, r"same shape .*\(4, 3\) and \(4, 2\)"),
         (np.ones(4), {}, "same shape"),

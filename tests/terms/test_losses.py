@@ -265,7 +265,7 @@ def test_a_label_noise_of_half_or_more_is_refused(epsilon):
         (BinaryCrossEntropy(), [[-1.0, 1.0]], r"targets in \[0, 1\], but these targets lie in \[-1, 1\]"),
         (LabelNoiseCrossEntropy(), [[-1.0, 1.0]], "label_noise_cross_entropy needs targets in"),
         (SoftmaxCrossEntropy(), [[1.0, 0.0], [1.0, 1.0]], "not negative and add up to 1 in every row"),
-        (SoftmaxCrossEntropy(), [[0.5, 0.4]], "loss='binary_cross_entropy' for labels that don't exclude"),
+        (SoftmaxCrossEntropy(), [[0.5, 0.4]], "loss='binary_cross_entropy' for labels that are not mutually exclusive"),
         (SoftmaxCrossEntropy(), [[1.5, -0.5]], "not negative and add up to 1 in every row"),
         (GaussianLoss(np.eye(3)), [[0.0, 0.0]], r"must have the shape \(2, 2\) for targets of 2 columns; got \(3, 3\)"),
     ],

@@ -373,7 +373,7 @@ def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation],
     """
     sizes = tuple(layer_sizes)
     if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"layer_sizes must have at least two sizes, input and output, all at least 1; got {sizes}.")
+        raise ValueError(f"layer_sizes must have at least 2 entries, input and output, all at least 1; got {sizes}.")
     if len(activations) != len(sizes) - 1:
         raise ValueError(
             f"a network of layer_sizes {sizes} needs {len(sizes) - 1} activations, one for each layer except the input;"

@@ -208,11 +208,11 @@ class ElementwiseActivation(Activation):
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
         """Return f″(z), given a = f(z)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define second_derivative.")
+        raise NotImplementedError(f"{type(self).__name__} has no second derivative.")
 
     def third_derivative(self, a: FloatArray) -> FloatArray:
         """Return f‴(z), given a = f(z)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define third_derivative.")
+        raise NotImplementedError(f"{type(self).__name__} has no third derivative.")
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
         """Overwrite delta with delta ∘ f′(z), given a = f(z); the content of a may be overwritten."""
