@@ -345,9 +345,9 @@ def test_warm_start_continues_where_the_last_fit_ended(autoencoder, X):
     assert values[0] <= model.objective(X)(before)[0]
     sizes = {"hidden_layer_sizes": (5, 3)} if "hidden_layer_sizes" in model.get_params() else {"n_components": 5}
     kept = model.theta_
-    with pytest.raises(ValueError, match=r"continues a network of layer sizes .* now ask for"):
+    with pytest.raises(ValueError, match=r"continues a network of layer sizes .* now require"):
         clone_of_fitted(model).set_params(**sizes).fit(X)
-    with pytest.raises(ValueError, match=r"continues a network of layer sizes .* and activations .* now ask for"):
+    with pytest.raises(ValueError, match=r"continues a network of layer sizes .* and activations .* now require"):
         clone_of_fitted(model).set_params(activation="tanh", output_activation="identity").fit(X)
     with pytest.raises(ValueError, match="features"):
         model.fit(X[:, :7])

@@ -179,7 +179,10 @@ def test_without_a_checkpoint_a_fit_starts_and_says_so(X, tmp_path, capsys):
         fit(AUTOENCODERS["sparse"], X, checkpoint=Checkpoint(tmp_path / "a", resume=True)),
         fit(AUTOENCODERS["sparse"], X),
     )
-    assert capsys.readouterr().err == f"rhohat: no checkpoint in {tmp_path / 'a'} yet; the fit starts.\n"
+    assert (
+        capsys.readouterr().err
+        == f"rhohat: {tmp_path / 'a'} contains no checkpoint yet; the fit starts from the beginning.\n"
+    )
 
 
 # Refusals.
@@ -575,7 +578,7 @@ def files_of_limited_size():
 def test_a_full_disk_is_an_error_at_the_first_checkpoint(X, tmp_path, limit_files):
     calls = []
     limit_files(1000)
-    with pytest.raises(OSError, match=r"No checkpoint can be written to .*Give another folder, or make room there"):
+    with pytest.raises(OSError, match=r"No checkpoint can be written to .*Choose another folder, or free space there"):
         fit(set_callback(AUTOENCODERS["sparse"], calls.append), X, checkpoint=tmp_path)
     assert calls == []
     assert list(tmp_path.iterdir()) == []
@@ -583,7 +586,7 @@ def test_a_full_disk_is_an_error_at_the_first_checkpoint(X, tmp_path, limit_file
 
 def test_a_disk_that_fills_up_later_does_no_harm_to_the_fit(X, tmp_path, limit_files):
     model = set_callback(AUTOENCODERS["sparse"], lambda state: limit_files(1000) if state.iteration == 3 else None)
-    with pytest.warns(CheckpointWarning, match="The fit goes on; the last checkpoint stays as it is"):
+    with pytest.warns(CheckpointWarning, match="The fit continues; the last checkpoint stays unchanged"):
         fitted = fit(model, X, checkpoint=Checkpoint(tmp_path, every=1))
     whole = fit(AUTOENCODERS["sparse"], X)
     same_fit(fitted, whole)
@@ -608,7 +611,7 @@ except OSError as error:
 def test_a_disk_that_fills_up_in_one_part_does_no_harm_to_the_next(X, tmp_path, limit_files):
     layers = [SparseAutoencoder(n_components=n, max_iter=5) for n in (5, 3)]
     layers[0].set_params(callbacks=[lambda state: limit_files(1000) if state.iteration == 3 else None])
-    with pytest.warns(CheckpointWarning, match="The fit goes on"):
+    with pytest.warns(CheckpointWarning, match="The fit continues"):
         fitted = StackedAutoencoder(layers, random_state=0, checkpoint=tmp_path).fit(X)
     np.testing.assert_array_equal(fitted.theta_, fit(AUTOENCODERS["stacked"], X).theta_)
 

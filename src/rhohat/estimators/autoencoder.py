@@ -431,8 +431,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         if contained is None and (low < output.bounds[0] - rounding or high > output.bounds[1] + rounding):
             raise ValueError(
                 f"X lies in [{low:g}, {high:g}], but output_activation={output.name!r} only reaches the range"
-                f" [{output.bounds[0]:g}, {output.bounds[1]:g}]; use output_activation='identity' (a linear decoder), or"
-                " scale X into this range, for example with rhohat.PatchNormalizer or sklearn.preprocessing.MinMaxScaler."
+                f" [{output.bounds[0]:g}, {output.bounds[1]:g}]; use output_activation='identity' (a linear decoder),"
+                " or scale X into this range, for example with rhohat.PatchNormalizer or"
+                " sklearn.preprocessing.MinMaxScaler."
             )
         encoder = self._encoder_sizes()
         hidden = self._hidden_activations(len(encoder))
