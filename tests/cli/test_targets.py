@@ -1,6 +1,7 @@
 """Commands compare a model with what it was trained to predict: the same columns in their order, and known labels."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -118,9 +119,7 @@ def test_a_target_that_the_model_was_not_trained_for_is_said(run, invoke, wines,
         *("--columns", "ash,alcohol", *QUICK),
     )
     result = invoke("evaluate", "one.safetensors", "w.csv", "--target", "hue")
-    assert "The model was fitted to predict 'proline', but its predictions are compared with 'hue'" in sentence(
-        result.stderr
-    )
+    assert re.search("The model was fitted to predict 'proline', .* compared with 'hue'", sentence(result.stderr))
 
 
 def test_columns_without_names_are_found_by_their_numbers(run, tmp_path, rng):

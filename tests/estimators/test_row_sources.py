@@ -504,7 +504,7 @@ def test_weights_and_tangents_are_arrays(X, labels):
 
 def test_outputs_that_cannot_reach_the_rows_are_refused(X):
     for parameters in ({"output_activation": "sigmoid"}, {"loss": "binary_cross_entropy"}):
-        with pytest.raises(ValueError, match=r"sigmoid.*reaches \[0, 1\]|takes targets in \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"sigmoid.*reaches the range \[0, 1\]|takes targets in \[0, 1\]"):
             SparseAutoencoder(n_components=2, **parameters).fit(open_rows(3 * X))
 
 

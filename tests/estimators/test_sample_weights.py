@@ -241,7 +241,7 @@ def test_weights_that_leave_no_digits_for_sums_are_refused(size, dtype):
         ValueError, match=f"the largest number in sample_weight must be between .* for {np.dtype(dtype)}"
     ):
         model.fit(X.astype(dtype), sample_weight=weights / 2)
-    with pytest.raises(ValueError, match="Divide them by their mean"):
+    with pytest.raises(ValueError, match="Divide the weights by their mean"):
         model.fit(X).score(X, sample_weight=weights / 2)
 
 
