@@ -122,7 +122,7 @@ def test_lines_are_added_to_a_history_and_solves_numbered_on(kind, path):
 @pytest.mark.parametrize("text", ["something else\n", "[1]\n", '{"solve": 1}\n', "solve,iteration,value\n1,2\n", "\n"])
 def test_lines_are_added_to_no_other_file(kind, path, text):
     path.write_text(text)
-    with pytest.raises(ValueError, match="is not a history that lines of"):
+    with pytest.raises(ValueError, match="is not a history of the kind that"):
         kind(path, append=True)
     assert path.read_text() == text
 
@@ -152,7 +152,9 @@ def test_a_table_takes_terms_that_it_has_columns_for(tmp_path):
     history(state(1, terms={"loss": 0.5}))
     assert (tmp_path / "fit.csv").read_text().splitlines()[2].startswith("2,1,0.5,0.5,,0.1,")
     for other in (history, CSVHistory(tmp_path / "fit.csv", append=True)):
-        with pytest.raises(ValueError, match=r"columns for the terms \['loss', 'penalty'\] only, and J has \['new'\]"):
+        with pytest.raises(
+            ValueError, match=r"columns for the terms \['loss', 'penalty'\], but J also has the terms \['new'\]"
+        ):
             other(state(1, terms={"new": 1.0}))
     JSONLinesHistory(tmp_path / "fit.jsonl")(state(1, terms={"new": 1.0}))
 

@@ -118,11 +118,11 @@ def test_a_grid_search_stops_early(rows):
 def test_what_has_no_cost_on_rows_held_out_is_refused(rows):
     with pytest.raises(ValueError, match="must be an autoencoder, whose cost takes no targets; got FeedforwardClass"):
         held_out_cost(FeedforwardClassifier(), rows)
-    with pytest.raises(ValueError, match="StackedAutoencoder does not: its layers are trained one by one"):
+    with pytest.raises(ValueError, match="StackedAutoencoder has none, because its layers are trained one by one"):
         held_out_cost(StackedAutoencoder(), rows)
-    with pytest.raises(ValueError, match="output_activation='auto' is decided by the rows of the fit"):
+    with pytest.raises(ValueError, match="output_activation='auto' depends on the rows of the fit"):
         held_out_cost(SparseAutoencoder(), rows)
-    with pytest.raises(ValueError, match="output_activation='sigmoid' reaches"):
+    with pytest.raises(ValueError, match="output_activation='sigmoid' only reaches"):
         held_out_cost(MODELS[0], 2 * rows)
     with pytest.raises(ValueError, match="NaN"):
         held_out_cost(MODELS[0], np.full((3, 6), np.nan))
@@ -131,5 +131,5 @@ def test_what_has_no_cost_on_rows_held_out_is_refused(rows):
 def test_a_fit_of_another_size_is_refused(rows):
     model = clone(MODELS[0])
     stopping = EarlyStopping(monitor=held_out_cost(model, rows[:, :5]))
-    with pytest.raises(ValueError, match=r"the fit has 58 parameters, and the estimator .* has 49 with rows of 5 col"):
+    with pytest.raises(ValueError, match=r"the fit has 58 parameters, but the estimator .* has 49 for rows of 5 col"):
         model.set_params(callbacks=[stopping]).fit(rows)

@@ -77,7 +77,7 @@ def test_answers_are_booleans_as_solvers_ask_for():
         ({"patience": 1.5}, "patience must be an integer"),
         ({"min_improvement": -1}, "min_improvement must be a finite number, at least 0; got -1"),
         ({"min_improvement": math.nan}, "min_improvement must be a finite number"),
-        ({"monitor": "loss"}, "monitor must be None, for J, or a callable"),
+        ({"monitor": "loss"}, "monitor must be None, which means J, or a callable"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

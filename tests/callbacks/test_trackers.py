@@ -146,9 +146,9 @@ def test_a_copy_logs_to_the_same_run_and_leaves_it_running(mlflow):
 def test_what_cannot_be_logged_to_is_refused_before_a_fit(mlflow, tmp_path):
     with pytest.raises(mlflow.MlflowException, match="'nowhere' not found"):
         MLflowWriter(run="nowhere")
-    with pytest.raises(ValueError, match="exclude one another"):
+    with pytest.raises(ValueError, match="experiment and run cannot both be given"):
         MLflowWriter("fits", run="nowhere")
-    with pytest.raises(ValueError, match="no run is active"):
+    with pytest.raises(ValueError, match="no MLflow run is active"):
         MLflowWriter()
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):

@@ -345,9 +345,9 @@ def test_warm_start_continues_where_the_last_fit_ended(autoencoder, X):
     assert values[0] <= model.objective(X)(before)[0]
     sizes = {"hidden_layer_sizes": (5, 3)} if "hidden_layer_sizes" in model.get_params() else {"n_components": 5}
     kept = model.theta_
-    with pytest.raises(ValueError, match=r"continues a network of layer sizes .* now ask for"):
+    with pytest.raises(ValueError, match=r"continues a network of layer sizes .* now require"):
         clone_of_fitted(model).set_params(**sizes).fit(X)
-    with pytest.raises(ValueError, match=r"continues a network of layer sizes .* and activations .* now ask for"):
+    with pytest.raises(ValueError, match=r"continues a network of layer sizes .* and activations .* now require"):
         clone_of_fitted(model).set_params(activation="tanh", output_activation="identity").fit(X)
     with pytest.raises(ValueError, match="features"):
         model.fit(X[:, :7])
@@ -581,7 +581,7 @@ def test_the_initial_theta_is_where_a_fit_starts(autoencoder, initial_weights, d
 def test_the_initial_theta_of_a_warm_start_is_that_of_the_last_fit(X):
     model = fitted(SIMPLE["sparse"], X, warm_start=True)
     np.testing.assert_array_equal(model.initial_theta(X), model.theta_)
-    with pytest.raises(ValueError, match="restore them, or fit anew"):
+    with pytest.raises(ValueError, match="restore the parameters and data, or fit anew"):
         model.set_params(n_components=7).initial_theta(X)
 
 
@@ -594,7 +594,9 @@ def test_an_initial_theta_advances_no_generator(random_state, X):
 
 
 def test_a_stack_has_no_start_as_a_whole(X):
-    with pytest.raises(ValueError, match=r"its layers are trained one after the other.*see initial_theta of"):
+    with pytest.raises(
+        ValueError, match=r"its layers are trained one after the other.*use initial_theta of the first layer"
+    ):
         FAMILY["stack"].initial_theta(X)
 
 

@@ -113,7 +113,7 @@ def test_weights_that_are_not_finite(name, value):
     ],
 )
 def test_an_output_that_cannot_reach_the_data_names_the_remedy(output, X, interval):
-    remedy = f"reaches {interval} only.*use output_activation='identity'.*scale X"
+    remedy = f"only reaches the range {interval}; use output_activation='identity'.*scale X"
     with pytest.raises(ValueError, match=remedy):
         SparseAutoencoder(output_activation=output, callbacks=[never_called]).fit(X)
 
@@ -196,7 +196,7 @@ class FirstOrder(WeightPenalty):
 
 
 SIZES = "hidden_layer_sizes must be a sequence of integers, each at least 1"
-DECODER = "must be one for all hidden layers, or a sequence of 2, one for each; got"
+DECODER = "must be one activation for all hidden layers, or a sequence of 2, one for each layer; got a sequence of"
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,11 @@ DECODER = "must be one for all hidden layers, or a sequence of 2, one for each; 
         (DeepAutoencoder, {"sparsity_layers": [3], "sparsity_weight": 1.0}, r"layers \(3,\), but this network has 3"),
         (DeepAutoencoder, {"sparsity_layers": [-1], "sparsity_weight": 1.0}, r"layers \(-1,\), but this network has 3"),
         (DeepAutoencoder, {"sparsity_layers": 1}, "'sparsity_layers' parameter of DeepAutoencoder must be"),
-        (SparseAutoencoder, {"activation": ["sigmoid", "tanh"]}, "a sequence of 1, one for each; got 2"),
+        (
+            SparseAutoencoder,
+            {"activation": ["sigmoid", "tanh"]},
+            "a sequence of 1, one for each layer; got a sequence of 2",
+        ),
         (SparseAutoencoder, {"activation": "relu"}, "KL sparsity .* use 'sigmoid' or 'tanh' .* L1Sparsity in place"),
         (SparseAutoencoder, {"activation": "relu"}, r"or no penalty on activations \(sparsity_weight=0\)"),
         (
@@ -230,11 +234,15 @@ DECODER = "must be one for all hidden layers, or a sequence of 2, one for each; 
         ),
         (SparseAutoencoder, {"loss": "hinge"}, "'loss' parameter of SparseAutoencoder must be"),
         (SparseAutoencoder, {"loss": "softmax_cross_entropy"}, "softmax_cross_entropy needs targets .* add up to 1"),
-        (SparseAutoencoder, {"penalties": [1]}, "penalties must be a sequence of Penalty objects; got 1 in it"),
+        (
+            SparseAutoencoder,
+            {"penalties": [1]},
+            "penalties must be a sequence of Penalty objects; one of its items is 1",
+        ),
         (
             SparseAutoencoder,
             {"penalties": [WeightDecay]},
-            "penalties must be a sequence of Penalty objects; got <class",
+            "penalties must be a sequence of Penalty objects; one of its items is <class",
         ),
         (SparseAutoencoder, {"penalties": WeightDecay}, "'penalties' parameter of SparseAutoencoder must be"),
         (SparseAutoencoder, {"penalties": None}, "'penalties' parameter of SparseAutoencoder must be"),
@@ -329,11 +337,11 @@ def test_a_stack_refuses_before_its_first_layer_is_trained(kind, parameters, sec
         (GOOD[:, 0], "use FeedforwardRegressor. Unknown label type: continuous"),
         (LABELS + 0.5, "use FeedforwardRegressor. Unknown label type: continuous"),
         (np.where(LABELS == 1, np.nan, LABELS), "NaN"),
-        (LABELS[:-1], "y must have an entry for every row of X, 20 of them; got 19"),
+        (LABELS[:-1], "y must have an entry for each of the 20 rows of X; got 19"),
         (None, "requires y to be passed"),
         (np.eye(3)[LABELS], "y should be a 1d array"),
-        (np.full(20, 7), "at least two classes, and has one class only.*7"),
-        (np.full(20, "cat"), "at least two classes, and has one class only.*cat"),
+        (np.full(20, 7), "at least two classes, but has only one class, .*7"),
+        (np.full(20, "cat"), "at least two classes, but has only one class, .*cat"),
     ],
     ids=["fractions", "half", "nan", "shorter", "none", "columns", "one class", "one name"],
 )
@@ -352,7 +360,7 @@ def test_labels_that_are_no_classes(y, message):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (TARGETS[:-1], "y must have an entry for every row of X, 20 of them; got 19"),
+        (TARGETS[:-1], "y must have an entry for each of the 20 rows of X; got 19"),
         (None, "requires y to be passed"),
         (np.where(TARGETS > 1, np.nan, TARGETS), "Input y contains NaN"),
         (np.where(TARGETS > 1, np.inf, TARGETS), "Input y contains infinity"),
@@ -373,7 +381,11 @@ def test_targets_that_are_no_numbers(y, message):
     ("kind", "parameters", "message"),
     [
         (FeedforwardClassifier, {"hidden_layer_sizes": (3, 0)}, SIZES),
-        (FeedforwardClassifier, {"activation": ["tanh", "tanh"]}, "a sequence of 1, one for each; got 2"),
+        (
+            FeedforwardClassifier,
+            {"activation": ["tanh", "tanh"]},
+            "a sequence of 1, one for each layer; got a sequence of 2",
+        ),
         (FeedforwardClassifier, {"activation": "swish"}, "'activation' parameter of FeedforwardClassifier must be"),
         (
             FeedforwardClassifier,
@@ -393,7 +405,7 @@ def test_targets_that_are_no_numbers(y, message):
         (
             FeedforwardClassifier,
             {"penalties": ["l1"]},
-            "penalties must be a sequence of Penalty objects; got 'l1' in it",
+            "penalties must be a sequence of Penalty objects; one of its items is 'l1'",
         ),
         (
             FeedforwardClassifier,
@@ -483,32 +495,36 @@ def test_tangents_that_are_none(kind, tangents, message):
 
 def test_partial_fit_wants_to_know_all_classes():
     first = small(FeedforwardClassifier, solver="adam")
-    with pytest.raises(ValueError, match=r"one class only.*7.*name all classes in the first call, as classes="):
+    with pytest.raises(ValueError, match=r"only one class, .*7.*pass all classes to the first call, with classes="):
         first.partial_fit(GOOD, np.full(20, 7))
-    with pytest.raises(ValueError, match=r"y has the classes \[2\], which are not among \[0 1\]; name all classes"):
+    with pytest.raises(
+        ValueError, match=r"y has the classes \[2\], which are not among the known classes \[0 1\]; pass all"
+    ):
         first.partial_fit(GOOD, LABELS, classes=[0, 1])
-    with pytest.raises(ValueError, match=r"y has the classes \[0 1 2\], which are not among \['a' 'b'\]"):
+    with pytest.raises(
+        ValueError, match=r"y has the classes \[0 1 2\], which are not among the known classes \['a' 'b'\]"
+    ):
         first.partial_fit(GOOD, LABELS, classes=["a", "b"])
     begun = fitted_for_a_while(FeedforwardClassifier, GOOD, LABELS, method="partial_fit", solver="adam")
-    with pytest.raises(ValueError, match=r"y has the classes \[3\], which are not among \[0 1 2\]"):
+    with pytest.raises(ValueError, match=r"y has the classes \[3\], which are not among the known classes \[0 1 2\]"):
         begun.partial_fit(GOOD, LABELS + 1)
-    with pytest.raises(ValueError, match=r"classes must be those of the first call, \[0 1 2\]; got \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"classes must be the same as in the first call, \[0 1 2\]; got \[0, 1\]"):
         begun.partial_fit(GOOD, LABELS % 2, classes=[0, 1])
-    with pytest.raises(ValueError, match=r"layer sizes \(4, 3, 3\) .* now ask for \(4, 5, 3\)"):
+    with pytest.raises(ValueError, match=r"layer sizes \(4, 3, 3\) .* now require \(4, 5, 3\)"):
         begun.set_params(hidden_layer_sizes=(5,)).partial_fit(GOOD, LABELS)
 
 
 def test_warm_start_of_a_classifier_refuses_other_classes():
     fitted = fitted_for_a_while(FeedforwardClassifier, GOOD, LABELS, warm_start=True)
     with pytest.raises(
-        ValueError, match=r"continues a classifier of the classes \[0 1 2\], .* \[0 1\]; set warm_start="
+        ValueError, match=r"continues a classifier with the classes \[0 1 2\], .* \[0 1\]; set warm_start="
     ):
         fitted.fit(GOOD, LABELS % 2)
 
 
 def test_an_epoch_cannot_estimate_a_covariance():
     for covariance in ("estimate", np.eye(2)):
-        with pytest.raises(ValueError, match="partial_fit works without noise_covariance only"):
+        with pytest.raises(ValueError, match="partial_fit requires noise_covariance=None"):
             small(FeedforwardRegressor, solver="adam", noise_covariance=covariance).partial_fit(GOOD, TARGETS)
 
 
@@ -537,7 +553,7 @@ def test_layers_to_be_sparse_that_are_no_integers():
 def test_partial_fit_refuses_rows_that_the_output_cannot_reach():
     begun = fitted_for_a_while(SparseAutoencoder, GOOD, method="partial_fit", solver="adam")
     assert begun.output_activation_ == "sigmoid"
-    with pytest.raises(ValueError, match=r"reaches \[0, 1\] only"):
+    with pytest.raises(ValueError, match=r"only reaches the range \[0, 1\]"):
         begun.partial_fit(3 * GOOD)
 
 

@@ -105,7 +105,7 @@ def test_after_a_fit_the_cost_is_that_of_the_fitted_network():
     value = model.cost(X_IRIS, Y_IRIS)[0]
     model.set_params(hidden_layer_sizes=(9, 9), activation="tanh")
     assert model.cost(X_IRIS, Y_IRIS)[0] == value
-    with pytest.raises(ValueError, match=r"y has the classes \[3\], which are not among those of the fit"):
+    with pytest.raises(ValueError, match=r"y has the classes \[3\], which are not among the classes of the fit"):
         model.cost(X_IRIS, Y_IRIS + 1)
     with pytest.raises(ValueError, match="X has 2 features"):
         model.objective(X_IRIS[:, :2], Y_IRIS)
@@ -129,7 +129,9 @@ def test_the_objective_of_a_stack_with_classes_is_that_of_its_fine_tuning():
 def test_partial_fit_of_a_stack_with_classes_says_what_it_needs():
     stack = StackedAutoencoderClassifier([SparseAutoencoder()], solver="adam")
     assert not hasattr(stack, "partial_fit")
-    with pytest.raises(AttributeError, match="partial_fit needs a fit before it: pre-training takes all rows at once"):
+    with pytest.raises(
+        AttributeError, match="partial_fit can only be called after fit, because the pre-training needs all rows"
+    ):
         stack.partial_fit(X_IRIS, Y_IRIS)
     with pytest.raises(AttributeError, match=r"has no attribute 'partial_fit'.*got solver='lbfgs'"):
         classifier().partial_fit(X_IRIS, Y_IRIS)

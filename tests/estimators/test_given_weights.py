@@ -209,8 +209,14 @@ B = [np.zeros(2), np.zeros(6)]
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SparseAutoencoder.from_weights(W[:1], B), "coefs and intercepts must have an array for each layer"),
-        (lambda: SparseAutoencoder.from_weights([], []), "coefs and intercepts must have an array for each layer"),
+        (
+            lambda: SparseAutoencoder.from_weights(W[:1], B),
+            "coefs and intercepts must each have one array for every layer",
+        ),
+        (
+            lambda: SparseAutoencoder.from_weights([], []),
+            "coefs and intercepts must each have one array for every layer",
+        ),
         (lambda: SparseAutoencoder.from_weights(W, [B[0], B[0]]), r"intercepts\[1\] must have 6 numbers.*got 2"),
         (lambda: SparseAutoencoder.from_weights([W[0].T, W[1]], B), r"intercepts\[0\] must have 6 numbers"),
         (lambda: SparseAutoencoder.from_weights([W[0], W[0].T[:, :5]], [B[0], B[0][:1]]), r"intercepts\[1\] must have"),
@@ -222,44 +228,53 @@ B = [np.zeros(2), np.zeros(6)]
         (lambda: SparseAutoencoder.from_weights(W, [B[0], B[1] + np.inf]), r"intercepts\[1\] must be a vector of fin"),
         (lambda: SparseAutoencoder.from_weights([B[0], W[1]], B), r"coefs\[0\] must be a matrix"),
         (lambda: SparseAutoencoder.from_weights([W[0] + 1j, W[1]], B), r"coefs\[0\] must be a matrix of finite real"),
-        (lambda: SparseAutoencoder.from_weights(W, B, n_components=3), "n_components follows from the weights.*have 2"),
+        (
+            lambda: SparseAutoencoder.from_weights(W, B, n_components=3),
+            "n_components must be 2, which follows from the weights",
+        ),
         (lambda: SparseAutoencoder.from_weights(W, B, sparsity=2.0), "'sparsity' parameter"),
         (
             lambda: SparseAutoencoder.from_weights(W, B, activation="parametric_relu"),
             r"activation_parameters\[0\]",
         ),
-        (lambda: SparseAutoencoder.from_weights(W, B, activation_parameters=[None]), "an entry for each of 2 layers"),
+        (
+            lambda: SparseAutoencoder.from_weights(W, B, activation_parameters=[None]),
+            "an entry for each of the 2 layers",
+        ),
         (
             lambda: SparseAutoencoder.from_weights(W, B, activation_parameters=[np.ones(2), None]),
             r"activation_parameters\[0\] must have 0 numbers",
         ),
         (
             lambda: SparseAutoencoder.from_weights([W[0], W[1] + 1], B, tied_weights=True),
-            "coefs of the decoder must be those of the encoder, transposed",
+            "the decoder in coefs must be the transposed matrices of the encoder",
         ),
         (
             lambda: SparseAutoencoder.from_weights(
                 [W[0], np.zeros((2, 2)), np.zeros((2, 2)), W[1]], [B[0]] * 3 + B[1:]
             ),
-            "has one hidden layer, and coefs are of 3; use DeepAutoencoder.from_weights",
+            "has one hidden layer, but coefs belong to 3 hidden layers; use DeepAutoencoder.from_weights",
         ),
         (
             lambda: DeepAutoencoder.from_weights([W[0], np.zeros((2, 2)), W[1]], [B[0], B[0], B[1]]),
             "as many matrices for the decoder as for the encoder; got 3",
         ),
         (lambda: SparseAutoencoder.from_weights(W, B, size=3), "size"),
-        (lambda: SoftmaxRegression.from_weights(W, B), "SoftmaxRegression has one layer of weights; got 2 in coefs"),
+        (
+            lambda: SoftmaxRegression.from_weights(W, B),
+            "SoftmaxRegression has one layer of weights; coefs has 2 layers",
+        ),
         (
             lambda: SoftmaxRegression.from_weights(W[:1], B[:1], classes=["b", "a"]),
             "classes must be 2 different labels, sorted, for 2 output units",
         ),
         (
             lambda: FeedforwardClassifier.from_weights(W[:1], B[:1], output_activation="sigmoid"),
-            "two classes have two output units with 'softmax', and one with others; got 2 of 'sigmoid'",
+            "two output units with the output activation 'softmax', and one with any other; got 2 output units with",
         ),
         (
             lambda: FeedforwardRegressor.from_weights([W[0]], B[:1], output_activation=Maxout(3)),
-            "the last of intercepts has 2 numbers",
+            "the last array of intercepts must have 3 numbers for each output unit.*; got 2 numbers",
         ),
         (lambda: StackedAutoencoder.from_weights(W, B), "use DeepAutoencoder.from_weights"),
         (lambda: StackedAutoencoderClassifier.from_weights(W, B), "or FeedforwardClassifier.from_weights"),

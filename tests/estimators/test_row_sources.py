@@ -473,14 +473,14 @@ def test_supervised_fits_refuse_rows_that_are_not_finite_with_their_number(name,
 @pytest.mark.parametrize(
     ("make", "spoil", "message"),
     [
-        (SoftmaxRegression, lambda y: y[:-1], "y must have an entry for every row of X, 2600 of them; got 2599"),
+        (SoftmaxRegression, lambda y: y[:-1], "y must have an entry for each of the 2600 rows of X; got 2599"),
         (SoftmaxRegression, lambda y: np.where(y, np.nan, 1.0), "y contains NaN"),
-        (SoftmaxRegression, np.zeros_like, "one class only"),
+        (SoftmaxRegression, np.zeros_like, "only one class"),
         (SoftmaxRegression, lambda y: y + 0.5 * np.arange(len(y)), "class labels"),
         (SoftmaxRegression, lambda y: None, "requires y"),
         (SoftmaxRegression, lambda y: open_rows(y[:, None]), "y must be an array in memory"),
-        (StackedAutoencoderClassifier, np.zeros_like, "one class only"),
-        (FeedforwardRegressor, lambda y: y[:-1], "y must have an entry for every row of X"),
+        (StackedAutoencoderClassifier, np.zeros_like, "only one class"),
+        (FeedforwardRegressor, lambda y: y[:-1], "y must have an entry for each of the 2600 rows of X"),
         (FeedforwardRegressor, lambda y: np.where(y, np.inf, 1.0), "y contains infinity"),
         (FeedforwardRegressor, lambda y: open_rows(y[:, None]), "y must be an array in memory"),
     ],
@@ -504,7 +504,7 @@ def test_weights_and_tangents_are_arrays(X, labels):
 
 def test_outputs_that_cannot_reach_the_rows_are_refused(X):
     for parameters in ({"output_activation": "sigmoid"}, {"loss": "binary_cross_entropy"}):
-        with pytest.raises(ValueError, match=r"sigmoid.*reaches \[0, 1\]|needs targets in \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"sigmoid.*reaches the range \[0, 1\]|needs targets in \[0, 1\]"):
             SparseAutoencoder(n_components=2, **parameters).fit(open_rows(3 * X))
 
 

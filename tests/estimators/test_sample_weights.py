@@ -216,7 +216,9 @@ def test_a_class_that_weighs_nothing_is_none():
     y = np.array(["a", "b", "c"])[np.arange(24) % 3]
     model = SoftmaxRegression(**QUICK)
     assert model.fit(X, y, sample_weight=(y != "b") * 1.0).classes_.tolist() == ["a", "c"]
-    with pytest.raises(ValueError, match="at least two classes, among the rows of a weight above 0, and has one class"):
+    with pytest.raises(
+        ValueError, match="at least two classes among the rows with a weight above 0, but has only one class"
+    ):
         model.fit(X, y, sample_weight=(y == "b") * 1.0)
     begun = SoftmaxRegression(solver="adam", random_state=0).partial_fit(X, y, classes=["a", "b", "c"])
     begun.partial_fit(X, np.where(y == "b", "d", y), sample_weight=(y != "b") * 1.0)
@@ -236,10 +238,10 @@ def test_tangents_that_do_not_fit_are_refused_with_weights_too(name):
 def test_weights_that_leave_no_digits_for_sums_are_refused(size, dtype):
     model, weights = clone(AUTOENCODERS["sparse"]), size * (1 + WEIGHTS / 4)
     with pytest.raises(
-        ValueError, match=f"sample_weight must have its largest number between .* for {np.dtype(dtype)}"
+        ValueError, match=f"the largest number in sample_weight must be between .* for {np.dtype(dtype)}"
     ):
         model.fit(X.astype(dtype), sample_weight=weights / 2)
-    with pytest.raises(ValueError, match="Divide them by their mean"):
+    with pytest.raises(ValueError, match="Divide the weights by their mean"):
         model.fit(X).score(X, sample_weight=weights / 2)
 
 
@@ -303,7 +305,7 @@ def test_the_layers_of_a_classifier_are_trained_with_the_weights_too():
         (np.full(24, np.nan), "contains NaN"),
         (np.full(24, np.inf), "infinity"),
         (np.ones((24, 2)), "Sample weights must be 1D"),
-        (open_rows(np.ones((24, 1))), "sample_weight must be an array in memory, only X may be a row source"),
+        (open_rows(np.ones((24, 1))), "sample_weight must be an array in memory, as only X may be a row source"),
     ],
     ids=["negative", "zero", "too few", "nan", "inf", "2-D", "source"],
 )

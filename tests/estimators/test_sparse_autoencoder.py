@@ -193,7 +193,7 @@ def test_warm_start_refuses_parameters_of_another_shape(X):
     fitted = fit(X, warm_start=True, max_iter=2)
     with pytest.raises(ValueError, match=r"continues a network of layer sizes \(9, 4, 9\)"):
         fitted.set_params(n_components=5).fit(X)
-    with pytest.raises(ValueError, match=r"now ask for \(9, 4, 9\) and \(Tanh\(\), Sigmoid\(\)\)"):
+    with pytest.raises(ValueError, match=r"now require \(9, 4, 9\) and \(Tanh\(\), Sigmoid\(\)\)"):
         fitted.set_params(n_components=4, activation="tanh").fit(X)
     with pytest.raises(ValueError, match="8 features"):
         fitted.set_params(activation="sigmoid").fit(X[:, :8])

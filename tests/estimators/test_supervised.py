@@ -322,7 +322,7 @@ def test_warm_start_continues_where_the_last_fit_ended(make):
         model.fit(X_IRIS[:, :3], y)
     if make is not classifier:
         return
-    with pytest.raises(ValueError, match=r"layer sizes \(4, 5, 3\) .* now ask for \(4, 6, 3\)"):
+    with pytest.raises(ValueError, match=r"layer sizes \(4, 5, 3\) .* now require \(4, 6, 3\)"):
         model.set_params(hidden_layer_sizes=(6,)).fit(X_IRIS, y)
 
 
@@ -540,7 +540,7 @@ def test_partial_fit_of_a_regressor_learns_and_keeps_the_scaling_of_its_first_ta
         model.partial_fit(X, Y)
     assert model.score(X, Y) > 0.5
     model.partial_fit(X[:20], Y[:20] / 2)
-    with pytest.raises(ValueError, match="y lies outside of what output_activation='sigmoid' reaches"):
+    with pytest.raises(ValueError, match="y lies outside of the range that output_activation='sigmoid' reaches"):
         model.partial_fit(X, 10 * Y)
     model.coefs_[-1][:], model.intercepts_[-1][:] = 0, 100
     np.testing.assert_allclose(model.predict(X[:1])[0], ceiling, rtol=1e-10)

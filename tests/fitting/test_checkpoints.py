@@ -53,7 +53,7 @@ def test_a_damaged_file_gives_way_to_the_one_before(tmp_path):
     one_bit = bytes([*whole[:-3], whole[-3] ^ 4, *whole[-2:]])
     for content in (whole[:-9], b"", b"nonsense" * 9, one_bit):
         newest.write_bytes(content)
-        with pytest.warns(CheckpointWarning, match="cannot be read.*the checkpoint before it is used"):
+        with pytest.warns(CheckpointWarning, match="cannot be read.*the previous checkpoint is used"):
             assert checkpoints.newest()[0] == {"number": 0}
     checkpoints.paths()[1].write_bytes(b"")
     with pytest.warns(CheckpointWarning), pytest.raises(CheckpointError, match=r"cannot be read.*Delete"):
@@ -125,7 +125,7 @@ def test_a_folder_serves_one_fit_at_a_time(tmp_path):
     pytest.importorskip("fcntl", reason="there are no file locks here")
     first, second = Checkpoints(tmp_path), Checkpoints(tmp_path)
     first.lock()
-    with pytest.raises(CheckpointError, match="another fit writes its checkpoints"):
+    with pytest.raises(CheckpointError, match="another fit is writing its checkpoints"):
         second.lock()
     first.unlock()
     second.lock()

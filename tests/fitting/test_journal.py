@@ -179,7 +179,10 @@ def test_without_a_checkpoint_a_fit_starts_and_says_so(X, tmp_path, capsys):
         fit(AUTOENCODERS["sparse"], X, checkpoint=Checkpoint(tmp_path / "a", resume=True)),
         fit(AUTOENCODERS["sparse"], X),
     )
-    assert capsys.readouterr().err == f"rhohat: no checkpoint in {tmp_path / 'a'} yet; the fit starts.\n"
+    assert (
+        capsys.readouterr().err
+        == f"rhohat: {tmp_path / 'a'} contains no checkpoint yet; the fit starts from the beginning.\n"
+    )
 
 
 # Refusals.
@@ -188,11 +191,11 @@ def test_without_a_checkpoint_a_fit_starts_and_says_so(X, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_components": 5}, r"n_components was 4 there and is 5 now"),
-        ({"random_state": 1}, r"random_state was 0 there and is 1 now"),
+        ({"n_components": 5}, r"n_components was 4 in that fit and is 5 now"),
+        ({"random_state": 1}, r"random_state was 0 in that fit and is 1 now"),
         ({"solver": LBFGS(memory=7)}, r"solver"),
-        ({"max_iter": 13}, r"max_iter was 12 there and is 13 now"),
-        ({"weight_decay": 0.5}, r"weight_decay was .* there and is 0\.5 now"),
+        ({"max_iter": 13}, r"max_iter was 12 in that fit and is 13 now"),
+        ({"weight_decay": 0.5}, r"weight_decay was .* in that fit and is 0\.5 now"),
     ],
 )
 def test_other_settings_are_refused_by_name(changes, message, X, tmp_path):
@@ -204,13 +207,15 @@ def test_other_settings_are_refused_by_name(changes, message, X, tmp_path):
 def test_a_setting_of_the_solver_is_named(X, tmp_path):
     fit(AUTOENCODERS["adam"], X, checkpoint=tmp_path)
     solver = Adam(batch_size=100, schedule="cosine", learning_rate=0.01)
-    with pytest.raises(CheckpointError, match=r"solver\.learning_rate was 0\.001 there and is 0\.01 now"):
+    with pytest.raises(CheckpointError, match=r"solver\.learning_rate was 0\.001 in that fit and is 0\.01 now"):
         fit(AUTOENCODERS["adam"], X, checkpoint=Checkpoint(tmp_path, resume=True), solver=solver)
 
 
 def test_another_estimator_is_refused(X, tmp_path):
     fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path)
-    with pytest.raises(CheckpointError, match=r"class was 'SparseAutoencoder' there and is 'ContractiveAutoencoder'"):
+    with pytest.raises(
+        CheckpointError, match=r"class was 'SparseAutoencoder' in that fit and is 'ContractiveAutoencoder'"
+    ):
         fit(AUTOENCODERS["contractive"], X, checkpoint=Checkpoint(tmp_path, resume=True))
 
 
@@ -250,7 +255,7 @@ def test_settings_of_a_users_penalty_count(X, tmp_path):
     model = AUTOENCODERS["sparse"]
     whole = fit(model, X, penalties=[Secretive(2)], checkpoint=tmp_path)
     same_fit(fit(model, X, penalties=[Secretive(2)], checkpoint=Checkpoint(tmp_path, resume=True)), whole)
-    with pytest.raises(CheckpointError, match=r"penalties\[0\]\._power was 2 there and is 3 now"):
+    with pytest.raises(CheckpointError, match=r"penalties\[0\]\._power was 2 in that fit and is 3 now"):
         fit(model, X, penalties=[Secretive(3)], checkpoint=Checkpoint(tmp_path, resume=True))
 
 
@@ -286,7 +291,7 @@ def test_other_data_are_refused(X, tmp_path):
     other[1234, 3] = np.nextafter(other[1234, 3], 1)
     with pytest.raises(CheckpointError, match="the numbers in X are not the same"):
         fit(AUTOENCODERS["sparse"], other, checkpoint=Checkpoint(tmp_path / "a", resume=True))
-    with pytest.raises(CheckpointError, match=r"X\.shape\[0\] was 2300 there and is 2299 now"):
+    with pytest.raises(CheckpointError, match=r"X\.shape\[0\] was 2300 in that fit and is 2299 now"):
         fit(AUTOENCODERS["sparse"], X[:-1], checkpoint=Checkpoint(tmp_path / "a", resume=True))
     model = SUPERVISED["classifier"]
     fit(model, X, checkpoint=tmp_path / "b")
@@ -575,7 +580,7 @@ def files_of_limited_size():
 def test_a_full_disk_is_an_error_at_the_first_checkpoint(X, tmp_path, limit_files):
     calls = []
     limit_files(1000)
-    with pytest.raises(OSError, match=r"No checkpoint can be written to .*Give another folder, or make room there"):
+    with pytest.raises(OSError, match=r"No checkpoint can be written to .*Choose another folder, or free space there"):
         fit(set_callback(AUTOENCODERS["sparse"], calls.append), X, checkpoint=tmp_path)
     assert calls == []
     assert list(tmp_path.iterdir()) == []
@@ -583,7 +588,7 @@ def test_a_full_disk_is_an_error_at_the_first_checkpoint(X, tmp_path, limit_file
 
 def test_a_disk_that_fills_up_later_does_no_harm_to_the_fit(X, tmp_path, limit_files):
     model = set_callback(AUTOENCODERS["sparse"], lambda state: limit_files(1000) if state.iteration == 3 else None)
-    with pytest.warns(CheckpointWarning, match="The fit goes on; the last checkpoint stays as it is"):
+    with pytest.warns(CheckpointWarning, match="The fit continues; the last checkpoint stays unchanged"):
         fitted = fit(model, X, checkpoint=Checkpoint(tmp_path, every=1))
     whole = fit(AUTOENCODERS["sparse"], X)
     same_fit(fitted, whole)
@@ -608,7 +613,7 @@ except OSError as error:
 def test_a_disk_that_fills_up_in_one_part_does_no_harm_to_the_next(X, tmp_path, limit_files):
     layers = [SparseAutoencoder(n_components=n, max_iter=5) for n in (5, 3)]
     layers[0].set_params(callbacks=[lambda state: limit_files(1000) if state.iteration == 3 else None])
-    with pytest.warns(CheckpointWarning, match="The fit goes on"):
+    with pytest.warns(CheckpointWarning, match="The fit continues"):
         fitted = StackedAutoencoder(layers, random_state=0, checkpoint=tmp_path).fit(X)
     np.testing.assert_array_equal(fitted.theta_, fit(AUTOENCODERS["stacked"], X).theta_)
 
@@ -622,7 +627,7 @@ def test_a_read_only_folder_is_an_error_before_work(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", READ_ONLY, folder], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert run.stdout.startswith(f"PermissionError No checkpoint can be written to {folder}: Permission denied. Give")
+    assert run.stdout.startswith(f"PermissionError No checkpoint can be written to {folder}: Permission denied. Choose")
 
 
 # SIGKILL.

@@ -63,7 +63,7 @@ def test_a_plan_names_what_will_be_held(X):
 
 def test_hidden_activations_that_do_not_fit_are_computed_twice(X):
     model, rows = SparseAutoencoder(n_components=30, sparsity=0.1), open_rows(X)
-    least = int(float(re.search(r"too low: ([\d.]+) MB would do", refusal(model, rows))[1]) * 10**6)
+    least = int(float(re.search(r"too low: ([\d.]+) MB would be enough", refusal(model, rows))[1]) * 10**6)
     for more in (1.01, 1.05):
         plan = plan_of(model, rows, limit=int(more * least))
         share = int(re.search(r"kept for pass 2, of (\d+) % of the rows", str(plan))[1])
@@ -72,7 +72,7 @@ def test_hidden_activations_that_do_not_fit_are_computed_twice(X):
 
 
 def refusal(model, rows):
-    with pytest.raises(ValueError, match=r"is too low: .* would do") as error:
+    with pytest.raises(ValueError, match=r"is too low: .* would be enough") as error:
         plan_of(model, rows, limit=1000)
     return str(error.value)
 

@@ -101,13 +101,14 @@ class BestModel:
         fitted: Any = estimator
         if self.best_theta_ is None:
             raise ValueError(
-                "there is nothing to restore, because no iteration with a finite value was seen: fit the estimator with"
-                " this among its callbacks; a clone has its own copy, in its callbacks."
+                "there is nothing to restore, because this BestModel has seen no iteration with a finite value. Fit the"
+                " estimator with this BestModel in its callbacks; a clone has a copy of BestModel in its callbacks."
             )
         if self.best_theta_.size != fitted.network_.n_parameters:
             raise ValueError(
-                f"estimator must be the one that this was a callback of, with {self.best_theta_.size} parameters; got a"
-                f" {type(estimator).__name__} with {fitted.network_.n_parameters}."
+                "estimator must be the estimator that was fitted with this BestModel as a callback, with"
+                f" {self.best_theta_.size} parameters; got a {type(estimator).__name__} with"
+                f" {fitted.network_.n_parameters} parameters."
             )
         theta = self.best_theta_.astype(fitted.coefs_[0].dtype)  # a copy, because it may be changed in place later
         fitted.coefs_, fitted.intercepts_, fitted.activation_parameters_ = fitted.network_.unpack(theta)

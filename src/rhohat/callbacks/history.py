@@ -26,7 +26,9 @@ class _History(ABC):
         self._counter: SolveCounter | None = None
         self._first_call: float | None = None
         if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"path must lie in a folder that exists; there is no {self.path.parent}.")
+            raise FileNotFoundError(
+                f"path must lie in a folder that exists; the folder {self.path.parent} does not exist."
+            )
         with self.path.open("a" if self.append else "w", encoding="utf-8"):
             pass  # a file that cannot be written raises an error now, not after the first iteration
         self._read_what_is_there()
@@ -63,8 +65,8 @@ class _History(ABC):
             return self._last(text.splitlines()) if text else (0, 0)
         except (ValueError, KeyError, IndexError, TypeError):
             raise ValueError(
-                f"{self.path} is not a history that lines of {type(self).__name__} can be added to; name another file,"
-                " or overwrite it with append=False."
+                f"{self.path} is not a history of the kind that {type(self).__name__} writes, so no lines can be added;"
+                " name another file, or set append=False to overwrite this file."
             ) from None
 
     @abstractmethod
@@ -188,8 +190,8 @@ class CSVHistory(_History):
         unknown = [name for name in state.terms if name not in self._terms]
         if unknown:
             raise ValueError(
-                f"{self.path} has columns for the terms {self._terms} only, and J has {unknown} too; write another"
-                " file, or use JSONLinesHistory."
+                f"{self.path} only has columns for the terms {self._terms}, but J also has the terms {unknown}; write"
+                " to another file, or use JSONLinesHistory."
             )
         terms = [float(state.terms[name]) if name in state.terms else "" for name in self._terms]
         writer.writerow([solve, state.iteration, float(state.value), *terms, float(state.gradient_norm), seconds])

@@ -21,7 +21,9 @@ Monitor: TypeAlias = Callable[[IterationState], float] | None
 def check_monitor(monitor: Monitor) -> None:
     """Raise ValueError if a monitor is neither None nor callable."""
     if monitor is not None and not callable(monitor):
-        raise ValueError(f"monitor must be None, for J, or a callable that takes an IterationState; got {monitor!r}.")
+        raise ValueError(
+            f"monitor must be None, which means J, or a callable that takes an IterationState; got {monitor!r}."
+        )
 
 
 def monitored(monitor: Monitor, state: IterationState) -> float:
@@ -91,9 +93,9 @@ class _HeldOutCost:
         n_parameters = self._objective.network.n_parameters
         if state.theta.size != n_parameters:
             raise ValueError(
-                f"the fit has {state.theta.size} parameters, and the estimator that held_out_cost was given has"
-                f" {n_parameters} with rows of {self._objective.network.layer_sizes[0]} columns; give it the estimator"
-                " that is fitted, and rows like those of the fit."
+                f"the fit has {state.theta.size} parameters, but the estimator that was passed to held_out_cost has"
+                f" {n_parameters} for rows of {self._objective.network.layer_sizes[0]} columns; pass the estimator that"
+                " is fitted, and rows with the same columns as the rows of the fit."
             )
         # Several callbacks may need the cost at the same iteration.
         if self._last is None or self._last[0] is not state.theta:
@@ -117,15 +119,15 @@ def _check_estimator(estimator: Any) -> None:
     name = type(estimator).__name__
     if not hasattr(estimator, "objective") or is_classifier(estimator) or is_regressor(estimator):
         raise ValueError(
-            f"estimator must be an autoencoder, whose cost takes no targets; got {name}: for what learns from targets,"
-            " pass a function of your own, which finds the parameters in state.theta."
+            f"estimator must be an autoencoder, whose cost takes no targets; got {name}. For an estimator that learns"
+            " from targets, write a function of your own, which finds the parameters in state.theta."
         )
     if "callbacks" not in estimator.get_params(deep=False):
         raise ValueError(
-            f"estimator must be one that takes callbacks, and {name} does not: its layers are trained one by one."
+            f"estimator must have a parameter callbacks; {name} has none, because its layers are trained one by one."
         )
     if estimator.output_activation == "auto" and as_loss(estimator.loss).contains is None:
         raise ValueError(
-            "output_activation='auto' is decided by the rows of the fit, which may differ from those held out; name it,"
-            " as output_activation='sigmoid' for rows in [0, 1], or 'identity'."
+            "output_activation='auto' depends on the rows of the fit, which may differ from the held-out rows; set"
+            " output_activation='sigmoid' for rows in [0, 1], and output_activation='identity' for other rows."
         )

@@ -143,8 +143,8 @@ class MLflowWriter:
         mlflow = import_extra("mlflow", _EXTRA)
         if run is not None and experiment is not None:
             raise ValueError(
-                f"experiment and run exclude one another, as a run belongs to an experiment; got {experiment!r} and"
-                f" {run!r}."
+                "experiment and run cannot both be given, because a run already belongs to an experiment; got"
+                f" {experiment!r} and {run!r}."
             )
         self.tracking_uri = str(mlflow.get_tracking_uri())
         self._counter = SolveCounter()
@@ -156,9 +156,7 @@ class MLflowWriter:
         elif mlflow.active_run() is not None:
             self.run_id = str(mlflow.active_run().info.run_id)
         else:
-            raise ValueError(
-                "no run is active that could be logged to; call mlflow.start_run(), or name an experiment."
-            )
+            raise ValueError("no MLflow run is active to log to; call mlflow.start_run(), or name an experiment.")
 
     def __call__(self, state: IterationState) -> None:
         """Log the numbers of an iteration."""

@@ -119,7 +119,9 @@ def check_gradient(
     value, gradient = objective(theta.copy())[:2]
     gradient = np.asarray(gradient, dtype=np.float64)
     if gradient.shape != theta.shape:
-        raise ValueError(f"the gradient must have theta's shape {theta.shape}; the objective gave {gradient.shape}.")
+        raise ValueError(
+            f"the gradient must have theta's shape {theta.shape}; the objective returned the shape {gradient.shape}."
+        )
 
     analytical = gradient[checked]  # a copy: the objective may use its memory again
     numerical = np.empty(len(checked))
@@ -130,8 +132,8 @@ def check_gradient(
         numerical[k] = (float(objective(ahead)[0]) - float(objective(behind)[0])) / (2 * epsilon)
     if not (np.isfinite(value) and np.all(np.isfinite(numerical)) and np.all(np.isfinite(analytical))):
         raise ValueError(
-            "the objective or its gradient is not finite within epsilon of theta; check it elsewhere, or with a"
-            " smaller epsilon."
+            "the objective or its gradient is not finite within epsilon of theta; check the gradient at another theta,"
+            " or with a smaller epsilon."
         )
     difference = norm(numerical - analytical)
     scale = norm(numerical + analytical)

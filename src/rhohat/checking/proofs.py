@@ -264,7 +264,7 @@ def _fill(
         case = ProofCase(activation, corruption or "no", problem, theta)
         if _distance_from_kinks(case) > _FROM_KINKS:
             return case
-    raise AssertionError(f"no parameters away from the kinks of {activation}")
+    raise AssertionError(f"no parameters were found that are away from the kinks of {activation}")
 
 
 def _targets(loss: Loss, draw: np.random.Generator) -> FloatArray:

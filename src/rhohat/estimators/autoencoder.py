@@ -94,7 +94,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _check_architecture(self, network: Network) -> None:
         if network.n_layers % 2 or network.layer_sizes[0] != network.layer_sizes[-1]:
-            raise ValueError(f"{network.layer_sizes} are no layers of an autoencoder.")
+            raise ValueError(f"an autoencoder cannot have layers of the sizes {network.layer_sizes}.")
 
     @abstractmethod
     def _encoder_sizes(self) -> tuple[int, ...]:
@@ -207,8 +207,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         codes = opened if isinstance(opened, DaskRows) else check_rows(opened, "H")
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
-                f"H must have {self._n_features_out} columns, the activations of as many hidden units; got"
-                f" {codes.shape[1]}."
+                f"H must have {self._n_features_out} columns, one for each unit of the code; got {codes.shape[1]}."
             )
         return self._forward(codes, self.code_layer_, self.network_.n_layers)
 
@@ -372,7 +371,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         if not isinstance(X, DaskRows):
             return super()._forward(X, start, stop, out)
         if out is not None:
-            raise ValueError("out is for rows that are computed here; of a Dask array, another one is made.")
+            raise ValueError("out must be None for a Dask array X, as the result is then also a Dask array.")
         return X.map_rows(self._forward_rows(X, start, stop), self.network_.layer_sizes[stop])
 
     def _forward_rows(
@@ -431,9 +430,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             output = Sigmoid() if low >= -rounding and high <= 1 + rounding else Identity()
         if contained is None and (low < output.bounds[0] - rounding or high > output.bounds[1] + rounding):
             raise ValueError(
-                f"output_activation={output.name!r} reaches [{output.bounds[0]:g}, {output.bounds[1]:g}] only, and X"
-                f" lies in [{low:g}, {high:g}]; use output_activation='identity' (a linear decoder), or scale X into"
-                " that interval, for example with rhohat.PatchNormalizer or sklearn.preprocessing.MinMaxScaler."
+                f"X lies in [{low:g}, {high:g}], but output_activation={output.name!r} only reaches the range"
+                f" [{output.bounds[0]:g}, {output.bounds[1]:g}]; use output_activation='identity' (a linear decoder),"
+                " or scale X into this range, for example with rhohat.PatchNormalizer or"
+                " sklearn.preprocessing.MinMaxScaler."
             )
         encoder = self._encoder_sizes()
         hidden = self._hidden_activations(len(encoder))
@@ -457,8 +457,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             return {"hidden_layer_sizes": sizes}
         if len(sizes) > 1:
             raise ValueError(
-                f"{type(self).__name__} has one hidden layer, and coefs are of {2 * len(sizes) - 1}; use"
-                " DeepAutoencoder.from_weights."
+                f"{type(self).__name__} has one hidden layer, but coefs belong to {2 * len(sizes) - 1} hidden layers;"
+                " use DeepAutoencoder.from_weights."
             )
         return {"n_components": sizes[0]}
 
@@ -510,12 +510,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         if some is None or len(some) < _FEWEST_ROWS or _is_constant(some):
             return
         if _is_constant(self._forward(some, 0, self.code_layer_)):
-            advice = "a smaller sparsity_weight, or rows that are scaled, as RangeScaler and PatchNormalizer do it"
+            advice = "a smaller sparsity_weight, or rows that RangeScaler or PatchNormalizer has scaled"
             if self.weight_decay > 0:
                 advice = f"a smaller weight_decay (now {self.weight_decay:g}), {advice}"
             warnings.warn(
-                "The code is the same for every row, to a thousandth of itself: this model has learned the means of"
-                f" the features, and nothing else. Try {advice}.",
+                "The code is the same for every row, up to a thousandth of its largest activation: this model has"
+                f" learned only the means of the features. Try {advice}.",
                 stacklevel=3,
             )
 

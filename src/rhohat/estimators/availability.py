@@ -44,6 +44,6 @@ def works_in_mini_batches(estimator: Any) -> bool:
         return True
     reason = f"got solver={solver!r}" if solver is not None else "its layers are trained one after the other"
     raise AttributeError(
-        f"This {type(estimator).__name__!r} has no attribute 'partial_fit', for which it needs a solver that works in"
+        f"This {type(estimator).__name__!r} has no attribute 'partial_fit', which requires a solver that works in"
         f" mini-batches, such as solver='adam'; {reason}."
     )

@@ -147,7 +147,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         if self.engine is not None and solver is not None and as_solver(solver).in_mini_batches:
             raise ValueError(
                 f"solver={solver!r} works in mini-batches, which are too small to be shared by the workers of a"
-                " cluster; use a solver that sees all rows at once, such as 'lbfgs', or engine=None."
+                " cluster; use a solver that sees all rows at once, such as 'lbfgs', or set engine=None."
             )
 
     #: Keys of the dict that `_describe_learned` returns.
@@ -285,8 +285,8 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
             known = getattr(self, "feature_names_in_", None)
             if known is not None and X.feature_names is not None and list(known) != X.feature_names:
                 raise ValueError(
-                    f"The columns of {X.name} are {X.feature_names}, and {type(self).__name__} was fitted with those"
-                    f" named {list(known)}, in this order."
+                    f"The columns of {X.name} are {X.feature_names}, but {type(self).__name__} was fitted to the"
+                    f" columns {list(known)}, in this order."
                 )
             return check_rows(X) if all_rows else X
         with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
@@ -339,15 +339,15 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         if network != self.network_:
             raise ValueError(
                 f"the fit continues a network of layer sizes {self.network_.layer_sizes} and activations"
-                f" {self.network_.activations}, and parameters or data now ask for {network.layer_sizes} and"
-                f" {network.activations}; restore them, or fit anew with warm_start=False."
+                f" {self.network_.activations}, but the parameters or the data now require {network.layer_sizes} and"
+                f" {network.activations}; restore the parameters and data, or fit anew with warm_start=False."
             )
 
     def _extra_penalties(self) -> list[Penalty]:
         penalties = [self.penalties] if isinstance(self.penalties, Penalty) else list(self.penalties)
         for penalty in penalties:
             if not isinstance(penalty, Penalty):
-                raise ValueError(f"penalties must be a sequence of Penalty objects; got {penalty!r} in it.")
+                raise ValueError(f"penalties must be a sequence of Penalty objects; one of its items is {penalty!r}.")
         return penalties
 
     def _fit(self, solver: Solver | None = None, **changed: Any) -> Fit:
@@ -418,8 +418,8 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         return result
 
     def _with_advice(self, result: SolverResult) -> SolverResult:
-        """Return the result of an interrupted fit with a message that says how to go on."""
-        how = "Fit goes on from there."
+        """Return the result of an interrupted fit with a message that says how to continue it."""
+        how = "The next call of fit continues from the last iteration."
         if self.checkpoint is not None:
             how = "With checkpoint=Checkpoint(folder, resume=True), fit goes on from the checkpoint."
         return replace(result, message=f"{result.message} {how}")
@@ -433,8 +433,8 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         state = deepcopy(self._solver_state) if begun else MiniBatchState()
         if begun and set(state.moments) != set(solver.moment_names):
             raise ValueError(
-                f"partial_fit was begun with another solver than {solver!r}, whose state does not serve it; restore"
-                " the solver, or begin anew with fit or a clone."
+                f"partial_fit was begun with another solver, and {solver!r} cannot use the state of that solver;"
+                " restore the earlier solver, or begin anew with fit or with a clone of this estimator."
             )
         start = self.theta_ if fitted else self._draw_theta(problem.network, seed)
         if begun and np.array_equal(self._solver_theta.astype(start.dtype), start):
@@ -465,8 +465,8 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         if not costs or not has_risen(result.value, min(costs), costs[0], HOPELESS_ON_OTHER_ROWS):
             return result
         message = (
-            f"The cost of this call is {result.value:.3g}, and that of the first one was {costs[0]:.3g}, so the steps"
-            f" are too long, or these rows are on another scale; the parameters stay those before this call."
+            f"The cost in this call is {result.value:.3g}, but in the first call it was {costs[0]:.3g}, so the steps"
+            f" are too long, or these rows are on another scale; the parameters stay as they were before this call."
             f" {solver.remedy}"
         )
         return replace(result, status="diverged", message=message)
@@ -538,7 +538,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         )
         for name, value in estimator._sizes_of(given).items():
             if parameters.get(name, value) not in (value, list(value) if isinstance(value, tuple) else value):
-                raise ValueError(f"{name} follows from the weights, which have {value}; got {parameters[name]!r}.")
+                raise ValueError(f"{name} must be {value}, which follows from the weights; got {parameters[name]!r}.")
             setattr(estimator, name, value)
         estimator._validate_params()
         network = estimator._network_of(given)
@@ -585,7 +585,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         for callback in callbacks:
             if not callable(callback):
                 raise ValueError(
-                    f"callbacks must be a list of callables that take an IterationState; got {callback!r}."
+                    f"callbacks must be a list of callables that take an IterationState; {callback!r} is not callable."
                 )
         if self.verbose:
             callbacks.append(PrintProgress(every=int(self.verbose)))
@@ -685,8 +685,8 @@ def as_activations(activation: str | Activation | Sequence[str | Activation], n_
         return [as_activation(activation)] * n_layers
     if len(activation) != n_layers:
         raise ValueError(
-            f"activation must be one for all hidden layers, or a sequence of {n_layers}, one for each; got"
-            f" {len(activation)}."
+            f"activation must be one activation for all hidden layers, or a sequence of {n_layers}, one for each"
+            f" layer; got a sequence of {len(activation)}."
         )
     return [as_activation(one) for one in activation]
 
@@ -704,7 +704,7 @@ def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
     except TypeError:
         return
     if n_rows != n_targets:
-        raise ValueError(f"y must have an entry for every row of X, {n_rows} of them; got {n_targets}.")
+        raise ValueError(f"y must have an entry for each of the {n_rows} rows of X; got {n_targets}.")
 
 
 def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:

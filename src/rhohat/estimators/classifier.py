@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.data.rows import OneHotRows
 from rhohat.estimators.availability import available_where, works_in_mini_batches
@@ -95,15 +96,15 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         classes = np.unique(labels)
         if len(classes) < 2:
-            which = "" if sample_weight is None else ", among the rows of a weight above 0"
+            which = "" if sample_weight is None else " among the rows with a weight above 0"
             raise ValueError(
-                f"y must have at least two classes{which}, and has one class only: {classes[0]!r}; a classifier has"
-                " nothing to learn from it."
+                f"y must have at least two classes{which}, but has only one class, {classes[0]!r}, from which a"
+                " classifier cannot learn anything."
             )
         if continues and not np.array_equal(classes, self.classes_):
             raise ValueError(
-                f"warm_start=True continues a classifier of the classes {self.classes_}, and y has the classes"
-                f" {classes}; set warm_start=False."
+                f"warm_start=True continues a classifier with the classes {self.classes_}, but y has the classes"
+                f" {classes}; set warm_start=False to fit anew."
             )
         self._look_through(X, fitted=continues)
         problem = self._make_classifier_problem(rows, labels, classes, weights, directions, continues)
@@ -149,16 +150,16 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
         known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))
         if begun and classes is not None and not np.array_equal(np.unique(np.asarray(classes)), known):
-            raise ValueError(f"classes must be those of the first call, {known}; got {classes!r}.")
+            raise ValueError(f"classes must be the same as in the first call, {known}; got {classes!r}.")
         unknown = np.setdiff1d(labels, known)
         if len(unknown):
             raise ValueError(
-                f"y has the classes {unknown}, which are not among {known}; name all classes in the first call of"
-                " partial_fit, as classes=[...]."
+                f"y has the classes {unknown}, which are not among the known classes {known}; pass all classes to the"
+                " first call of partial_fit, with classes=[...]."
             )
         if len(known) < 2:
             raise ValueError(
-                f"partial_fit saw one class only, {known[0]!r}; name all classes in the first call, as classes=[...]."
+                f"partial_fit got only one class, {known[0]!r}; pass all classes to the first call, with classes=[...]."
             )
         self._look_through(X, fitted=begun)
         self._train_an_epoch(self._make_classifier_problem(rows, labels, known, weights, directions, begun), X)
@@ -294,8 +295,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         output = classifier.network_.activations[-1]
         if classifier.n_outputs_ != n_classes - _first_class(n_classes, output):
             raise ValueError(
-                f"two classes have two output units with 'softmax', and one with others; got {classifier.n_outputs_}"
-                f" of {output.name!r}."
+                "a classifier of two classes must have two output units with the output activation 'softmax', and one"
+                f" with any other; got {counted(classifier.n_outputs_, 'output unit')} with {output.name!r}."
             )
         classifier.classes_, classifier.target_names_ = labels, None
         return classifier
@@ -369,7 +370,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         classes = self.classes_ if fitted else np.unique(labels)
         unknown = np.setdiff1d(labels, classes)
         if len(unknown):
-            raise ValueError(f"y has the classes {unknown}, which are not among those of the fit, {classes}.")
+            raise ValueError(f"y has the classes {unknown}, which are not among the classes of the fit, {classes}.")
         problem = self._make_classifier_problem(rows, labels, classes, weights, directions, continues=False)
         return replace(problem, network=self.network_) if fitted else problem
 

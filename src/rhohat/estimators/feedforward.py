@@ -70,9 +70,12 @@ class BaseFeedforward(BaseNetwork):
         if "target_names" in described:
             names = file.get(described, "target_names", list)
             if not all(isinstance(name, str) for name in names):
-                raise ValueError("the name of a target must be a text in its description.")
+                raise ValueError("the names of the targets must be strings in the description of the model.")
             if not len(names) == len(set(names)) == self._n_targets():
-                raise ValueError(f"it names {len(names)} targets, and predicts {self._n_targets()}.")
+                raise ValueError(
+                    f"the description of the model must have {self._n_targets()} different names of targets; it has"
+                    f" {names}."
+                )
             self.target_names_ = tuple(names)
 
     def _n_targets(self) -> int:
@@ -199,7 +202,7 @@ class BaseFeedforward(BaseNetwork):
         if "hidden_layer_sizes" in self._get_param_names():
             return {"hidden_layer_sizes": sizes}
         if sizes:
-            raise ValueError(f"{type(self).__name__} has one layer of weights; got {len(sizes) + 1} in coefs.")
+            raise ValueError(f"{type(self).__name__} has one layer of weights; coefs has {len(sizes) + 1} layers.")
         return {}
 
     def _network_of(self, given: GivenWeights) -> Network:
@@ -209,7 +212,8 @@ class BaseFeedforward(BaseNetwork):
         n_outputs, rest = divmod(given.width, output.width(1))
         if rest:
             raise ValueError(
-                f"the last of intercepts has {given.width} numbers, which are no units of {output.name!r}."
+                f"the last array of intercepts must have {output.width(1)} numbers for each output unit, as the output"
+                f" activation is {output.name!r}; got {given.width} numbers in all."
             )
         return dense_network((given.layer_sizes[0], *sizes, n_outputs), (*hidden, output))
 

@@ -281,7 +281,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self._validate_params()
         if self.noise_covariance is not None:
             raise ValueError(
-                "partial_fit works without noise_covariance only; pass loss=GaussianLoss(covariance), or use fit."
+                "partial_fit requires noise_covariance=None; pass loss=GaussianLoss(covariance) instead, or use fit."
             )
         X = self._open(X)
         begun = hasattr(self, "coefs_")
@@ -413,8 +413,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             return choose_scaling(output, loss, targets)
         if targets.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"y must have {self.n_outputs_} columns, as in the first fit; got {targets.shape[1]}. Fit anew, with"
-                " warm_start=False."
+                f"y must have {self.n_outputs_} columns, as in the first fit; got {targets.shape[1]}. To use other"
+                " targets, fit anew with warm_start=False."
             )
         return self._scaling
 
@@ -426,8 +426,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         if loss.contains is None and (scaled.min() < low or scaled.max() > high):
             lowest, highest = (np.array([low, high])[:, None] * scaling[1] + scaling[0]).tolist()
             raise ValueError(
-                f"y lies outside of what output_activation={output.name!r} reaches, {lowest} to {highest}, with the"
-                " targets of the first fit mapped into its range; fit anew on all of them, or use"
+                f"y lies outside of the range that output_activation={output.name!r} reaches, {lowest} to {highest},"
+                " which the targets of the first fit have determined; fit anew on all targets, or use"
                 " output_activation='identity'."
             )
 
@@ -456,8 +456,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             return
         if not isinstance(as_loss(self.loss), SquaredError):
             raise ValueError(
-                "noise_covariance makes the loss that of Gaussian noise, so leave loss='squared_error'; got"
-                f" {self.loss!r}."
+                "noise_covariance replaces the loss with the loss of Gaussian noise, so loss must stay"
+                f" 'squared_error'; got {self.loss!r}."
             )
         if not isinstance(self.noise_covariance, str):
             return
@@ -466,15 +466,15 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         held = np.finfo(np.float64)
         if not np.all((variances < held.max * held.eps) & (variances > held.tiny / held.eps)):
             raise ValueError(
-                "noise_covariance='estimate' needs targets whose variances are numbers that float64 holds; got"
-                f" {variances.tolist()}. Scale y, or leave out columns that are constant."
+                "noise_covariance='estimate' needs targets whose variances are neither too small nor too large for"
+                f" float64; got the variances {variances.tolist()}. Scale y, or leave out columns that are constant."
             )
         if targets.shape[1] > 1:
             rank = int(np.linalg.matrix_rank(targets - targets.mean(axis=0)))
             if rank < targets.shape[1]:
                 raise ValueError(
-                    f"noise_covariance='estimate' needs targets of which none depends linearly on the others; the"
-                    f" {targets.shape[1]} columns of y have rank {rank} about their means. Leave out columns."
+                    "noise_covariance='estimate' needs linearly independent targets, but the"
+                    f" {targets.shape[1]} columns of y minus their means have rank {rank}. Leave out dependent columns."
                 )
 
     def _forget_noise(self) -> None:
@@ -502,7 +502,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
                 return result
         message = (
             f"The log-likelihood still rises after {self.max_covariance_updates} estimates of the noise covariance;"
-            " raise max_covariance_updates, or accept the estimate reached."
+            " raise max_covariance_updates, or accept the last estimate."
         )
         return replace(result, status="max_iter", message=message)
 

@@ -56,8 +56,8 @@ class GivenWeights:
             self._tie()
         if not self._coefs or len(self._coefs) != len(self._intercepts):
             raise ValueError(
-                f"coefs and intercepts must have an array for each layer; got {len(self._coefs)} and"
-                f" {len(self._intercepts)}."
+                f"coefs and intercepts must each have one array for every layer; got {len(self._coefs)} arrays in coefs"
+                f" and {len(self._intercepts)} in intercepts."
             )
         for layer, (W, b) in enumerate(zip(self._coefs, self._intercepts, strict=True)):
             if W.shape[1] != len(b):
@@ -79,8 +79,8 @@ class GivenWeights:
         for layer, (W, shape) in enumerate(zip(self._coefs, network.layout.weight_shapes, strict=True)):
             if W.shape != shape:
                 raise ValueError(
-                    f"coefs[{layer}] must have the shape {shape}, as layers of {network.layer_sizes} units with the"
-                    f" activations {[a.name for a in network.activations]} ask for; got {W.shape}."
+                    f"coefs[{layer}] must have the shape {shape}, as the layers have {network.layer_sizes} units and"
+                    f" the activations {[a.name for a in network.activations]}; got the shape {W.shape}."
                 )
         own = self._activation_parameters(network.layout.n_own)
         given = [*self._coefs, *self._intercepts, *(one for one in own if one.size)]
@@ -95,8 +95,8 @@ class GivenWeights:
             len(self._coefs) == len(tied) and all(map(np.array_equal, self._coefs, tied))
         ):
             raise ValueError(
-                "coefs of the decoder must be those of the encoder, transposed, with tied_weights=True; set it to"
-                " False, or give those of the encoder alone."
+                "with tied_weights=True, the matrices of the decoder in coefs must be the transposed matrices of the"
+                " encoder; set tied_weights=False, or pass only the matrices of the encoder."
             )
         self._coefs = tied
 
@@ -104,15 +104,15 @@ class GivenWeights:
         given = [None] * len(sizes) if self._own is None else list(self._own)
         if len(given) != len(sizes):
             raise ValueError(
-                f"activation_parameters must have an entry for each of {len(sizes)} layers; got {len(given)}."
+                f"activation_parameters must have an entry for each of the {len(sizes)} layers; got {len(given)}."
             )
         found = []
         for layer, (one, size) in enumerate(zip(given, sizes, strict=True)):
             array = np.empty(0, np.float32) if one is None else _numbers(one, f"activation_parameters[{layer}]", 1)
             if len(array) != size:
                 raise ValueError(
-                    f"activation_parameters[{layer}] must have {size} numbers, what the activation of the layer has"
-                    f" learned; got {len(array)}."
+                    f"activation_parameters[{layer}] must have {size} numbers, the learned parameters of this layer's"
+                    f" activation; got {len(array)}."
                 )
             found.append(array)
         return found

@@ -26,7 +26,7 @@ class NamedPart(StrOptions):
     Examples
     --------
     >>> print(NamedPart({"b", "a"}, int))
-    one of 'a' and 'b', or an object of the kind int
+    one of 'a' and 'b', or an instance of int
     """
 
     def __init__(self, names: Iterable[str], kind: type | None = None) -> None:
@@ -40,4 +40,4 @@ class NamedPart(StrOptions):
     def __str__(self) -> str:
         names = sorted(map(repr, self.options))
         listed = f"one of {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-        return listed if self._kind is None else f"{listed}, or an object of the kind {self._kind.__name__}"
+        return listed if self._kind is None else f"{listed}, or an instance of {self._kind.__name__}"

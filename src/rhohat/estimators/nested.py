@@ -76,7 +76,9 @@ class NestedParameters:
         known = self.get_params(deep=False)
         for outer, changes in nested.items():
             if outer not in known:
-                raise _unknown(f"{outer}__{next(iter(changes))}", f"{type(self).__name__} has {', '.join(known)}")
+                raise _unknown(
+                    f"{outer}__{next(iter(changes))}", f"the parameters of {type(self).__name__} are {', '.join(known)}"
+                )
             value = known[outer]
             if outer == "checkpoint":  # a path stands for a Checkpoint
                 value = as_checkpoint(value)
@@ -121,8 +123,8 @@ def _with_changes(known: dict[str, Any], changes: Mapping[str, Any], name: str) 
     for key, value in changes.items():
         first, nested, rest = key.partition("__")
         if first not in known:
-            has = ", ".join(known) or "none"
-            raise _unknown(f"{name}__{key}", f"there is no such one, or it has no such parameter; {name} has {has}")
+            has = f", only {', '.join(known)}" if known else ""
+            raise _unknown(f"{name}__{key}", f"{name} has no item or parameter {first!r}{has}")
         if nested:
             inner.setdefault(first, {})[rest] = value
         else:

@@ -19,8 +19,8 @@ def check_in_memory(array: ArrayLike | RowSource, name: str) -> None:
     """Raise ValueError if an argument other than X is a row source."""
     if isinstance(array, RowSource):
         raise ValueError(
-            f"{name} must be an array in memory, only X may be a row source; got {array.name}: pass source.read(0,"
-            " len(source)), or a column of it."
+            f"{name} must be an array in memory, as only X may be a row source; got the row source {array.name}. Pass"
+            " source.read(0, len(source)), or a column of that array."
         )
 
 
@@ -41,8 +41,9 @@ def check_sample_weight(
         raise ValueError("sample_weight must be finite and at least 0, and not 0 for every row.")
     if not held.tiny / held.eps < largest < held.max * held.eps:
         raise ValueError(
-            f"sample_weight must have its largest number between {held.tiny / held.eps:.0e} and"
-            f" {held.max * held.eps:.0e}, for {np.dtype(dtype)} rows; got {largest:.3g}. Divide them by their mean."
+            f"the largest number in sample_weight must be between {held.tiny / held.eps:.0e} and"
+            f" {held.max * held.eps:.0e} for {np.dtype(dtype)} rows; got {largest:.3g}. Divide the weights by their"
+            " mean."
         )
     return weights.astype(dtype, copy=False)
 

@@ -71,7 +71,7 @@ class SoftmaxRegression(BaseClassifier):
 
     def _check_architecture(self, network: Network) -> None:
         if network.n_layers != 1:
-            raise ValueError(f"{network.layer_sizes} are no layers of a softmax regression.")
+            raise ValueError(f"a softmax regression cannot have layers of the sizes {network.layer_sizes}.")
 
     def __init__(
         self,

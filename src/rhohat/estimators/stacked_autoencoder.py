@@ -46,15 +46,16 @@ class HasLayers:
     def from_weights(cls, *arrays: Any, **parameters: Any) -> Self:
         """Raise ValueError, since weights alone do not determine the fitted layers of a stack."""
         raise ValueError(
-            f"a {cls.__name__} consists of layers that are fitted one after the other, which weights do not tell apart;"
-            " use DeepAutoencoder.from_weights, or FeedforwardClassifier.from_weights for one with classes."
+            f"a {cls.__name__} cannot be made from weights, because they do not determine its layers, which are fitted"
+            " one after the other; use DeepAutoencoder.from_weights, or FeedforwardClassifier.from_weights for a"
+            " classifier."
         )
 
     def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
         """Raise ValueError, since each layer of a stack has its own start; see the `initial_theta` of a layer."""
         raise ValueError(
-            "a stack has no start as a whole, since its layers are trained one after the other, each on the codes of"
-            " the one below; see initial_theta of the first of its layers."
+            "a stack has no initial theta as a whole, because its layers are trained one after the other, each on the"
+            " codes of the layer below; use initial_theta of the first layer."
         )
 
     def _exceed_memory(self, X: FloatArray | RowSource, n_units: int) -> bool:
@@ -262,7 +263,10 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         ]
         for below, above in pairwise(self.autoencoders_):
             if below._n_features_out != above.n_features_in_:
-                raise ValueError("the layers of the stack do not fit upon one another.")
+                raise ValueError(
+                    f"a layer of the stack has {above.n_features_in_} inputs, but the code of the layer below has"
+                    f" {below._n_features_out} units."
+                )
         self._join(self.autoencoders_)
         self._check_architecture(self.network_)
         self.n_features_in_ = self.network_.layer_sizes[0]

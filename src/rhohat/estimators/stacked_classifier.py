@@ -37,7 +37,7 @@ __all__ = ["StackedAutoencoderClassifier"]
 def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
     if hasattr(classifier, "coefs_"):
         return works_in_mini_batches(classifier)
-    raise AttributeError("partial_fit needs a fit before it: pre-training takes all rows at once.")
+    raise AttributeError("partial_fit can only be called after fit, because the pre-training needs all rows at once.")
 
 
 @document
@@ -181,7 +181,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         self.softmax_ = file.model(parts[1], f"{prefix}softmax_.", SoftmaxRegression)
         accuracies = file.get(described, "accuracies", list)
         if len(accuracies) != 2 or not all(isinstance(accuracy, int | float) for accuracy in accuracies):
-            raise ValueError("an accuracy must be a number in its description.")
+            raise ValueError("the description of the model must have two accuracies, which are numbers.")
         self.accuracy_before_, self.accuracy_after_ = accuracies
 
     def _weight_decay(self) -> WeightDecay:

@@ -63,9 +63,9 @@ def warn_of_units(targets: FloatArray) -> None:
     unusual = deviations[(deviations > 0) & ((deviations < low) | (deviations > high))]
     if len(unusual):
         warnings.warn(
-            f"y has a standard deviation of {unusual[0]:.3g}. The squared error is in squares of its units, and"
-            " weight_decay and tol suit targets that vary by about 1, so the fit may be poor; standardise y, as with"
-            " sklearn.compose.TransformedTargetRegressor.",
+            f"y has a standard deviation of {unusual[0]:.3g}. The squared error is in squares of its units, but usual"
+            " values of weight_decay and tol suit targets that vary by about 1, so the fit may be poor; standardise y,"
+            " for example with sklearn.compose.TransformedTargetRegressor.",
             stacklevel=3,
         )
 
@@ -88,7 +88,7 @@ def choose_scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple
     if not np.isfinite(reached).all():
         column = int(np.argmin(np.isfinite(reached).all(axis=0)))
         raise ValueError(
-            f"y ranges from {smallest[column]:.3g} to {largest[column]:.3g}, and a range that has room beyond both"
-            f" ends, as output_activation={output.name!r} needs it, is more than float64 holds; divide y by a constant."
+            f"y ranges from {smallest[column]:.3g} to {largest[column]:.3g}; output_activation={output.name!r} needs a"
+            " range with room beyond both ends, which would be too large for float64. Divide y by a constant."
         )
     return shift, scale

@@ -76,7 +76,9 @@ def with_columns_of_the_fit(y: Any, names: Sequence[str] | None) -> Any:
 
 def warn_of_other_targets(ours: str, fitted: str) -> None:
     """Warn that a single target has another name than the target of the fit."""
-    warnings.warn(f"The model was fitted to predict {fitted!r}, and is compared with {ours!r}.", stacklevel=3)
+    warnings.warn(
+        f"The model was fitted to predict {fitted!r}, but its predictions are compared with {ours!r}.", stacklevel=3
+    )
 
 
 def check_labels(
@@ -110,19 +112,20 @@ def check_labels(
     ours, theirs = _kind(labels), _kind(classes)
     if {ours, theirs} == {"numbers", "texts"}:
         raise ValueError(
-            f"{source} has labels that are {ours}, such as {_shown(labels[0])}, and the model's classes are {theirs}:"
-            f" {listed(classes)}. Give labels of the kind that it was fitted to."
+            f"{source} has labels that are {ours}, such as {_shown(labels[0])}, but the model's classes are {theirs}:"
+            f" {listed(classes)}. Give labels of the same kind as these classes."
         )
     unknown = np.flatnonzero(~np.isin(labels, classes))
     if len(unknown) == len(labels) and refuse_all_unknown:
         raise ValueError(
-            f"none of the {len(labels):,} labels of {source} is a class of the model: they are"
-            f" {listed(np.unique(labels))}, and its classes are {listed(classes)}."
+            f"none of the {len(labels):,} labels of {source} is a class of the model: the labels are"
+            f" {listed(np.unique(labels))}, but the model's classes are {listed(classes)}."
         )
     if len(unknown):
         warnings.warn(
-            f"{len(unknown)} of {len(labels)} labels are none of the model's classes, first"
-            f" {_shown(labels[unknown[0]])}; its classes are {listed(classes)}. They count as wrong.",
+            f"{len(unknown)} of {len(labels)} labels are not classes of the model; the first of these labels is"
+            f" {_shown(labels[unknown[0]])}, and the classes are {listed(classes)}. Rows with these labels count as"
+            " wrong.",
             stacklevel=3,
         )
 

@@ -70,7 +70,7 @@ class Checkpoints:
                 self._damaged.add(path)
                 failure = f"{path} cannot be read: {error}"
                 if path != paths[-1]:
-                    warnings.warn(f"{failure}; the checkpoint before it is used.", CheckpointWarning, stacklevel=2)
+                    warnings.warn(f"{failure}; the previous checkpoint is used.", CheckpointWarning, stacklevel=2)
             else:
                 return found
         if paths:
@@ -122,7 +122,7 @@ class Checkpoints:
         except BlockingIOError:
             self.unlock()
             raise CheckpointError(
-                f"another fit writes its checkpoints to {self.folder} at this moment; give each fit a folder."
+                f"another fit is writing its checkpoints to {self.folder}; give each fit a folder of its own."
             ) from None
         except OSError:  # the file system does not support locks
             self.unlock()

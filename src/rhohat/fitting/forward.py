@@ -79,8 +79,8 @@ class ForwardPass:
             self._network.forward(self._parameters, layers, self._start)
             if not np.isfinite(layers.a[-1]).all():
                 raise ValueError(
-                    f"the activations of rows {rows.start} to {rows.stop} are more than {self._X.dtype} holds; scale"
-                    " the rows to about 1, or use float64."
+                    f"the activations of rows {rows.start} to {rows.stop} are too large for {self._X.dtype}; scale the"
+                    " rows so that their numbers are about 1, or use float64."
                 )
 
         self._engine.for_each(write_block, blocks)

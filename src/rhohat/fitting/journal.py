@@ -215,7 +215,9 @@ class Journal:
                 self.found, self.seed = self._record["identity"], self._record["seed"]
                 self._refuse_differences(folder)
             elif resume and not self._part:
-                print(f"rhohat: no checkpoint in {folder} yet; the fit starts.", file=sys.stderr)
+                print(
+                    f"rhohat: {folder} contains no checkpoint yet; the fit starts from the beginning.", file=sys.stderr
+                )
             self._identity |= data()
             if newest is not None:
                 self._refuse_differences(folder)
@@ -267,7 +269,7 @@ class Journal:
             if self._saved_at is None and not (may_fail or self._part):
                 raise failure from None
             warnings.warn(
-                f"{failure.strerror} The fit goes on; the last checkpoint stays as it is.",
+                f"{failure.strerror} The fit continues; the last checkpoint stays unchanged.",
                 CheckpointWarning,
                 stacklevel=2,
             )
@@ -279,7 +281,7 @@ def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:
     reason = error.strerror or str(error)
     return type(error)(
         error.errno,
-        f"No checkpoint can be written to {checkpoints.folder}: {reason}. Give another folder, or make room there.",
+        f"No checkpoint can be written to {checkpoints.folder}: {reason}. Choose another folder, or free space there.",
     )
 
 
@@ -376,7 +378,7 @@ def _differences(before: Any, now: Any, name: str = "") -> Any:
         if name.endswith(".digest"):
             yield f"the numbers in {name.removesuffix('.digest')} are not the same"
         else:
-            yield f"{name} was {before!r} there and is {now!r} now"
+            yield f"{name} was {before!r} in that fit and is {now!r} now"
 
 
 def _record_of(result: SolverResult) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rhohat.common.blocks import row_blocks
+from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.objective import Problem
 from rhohat.solvers import MiniBatchSolver, Solver
@@ -150,8 +151,8 @@ def plan_memory(
             enough = int(1.05 * enough) + 1
         found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in plan.parts if size)
         raise ValueError(
-            f"memory_limit={show_bytes(limit)} is too low: {show_bytes(enough)} would do ({found}). Raise"
-            f" it{solver.advice_on_memory}."
+            f"memory_limit={show_bytes(limit)} is too low: {show_bytes(enough)} would be enough ({found}). Raise"
+            f" memory_limit{solver.advice_on_memory}."
         )
     return plan
 
@@ -213,10 +214,10 @@ def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: b
     """Yield the names and bytes of the working memory of threads and of the row numbers that define an order."""
     n_samples = problem.X.shape[0]
     if solver.in_mini_batches:
-        yield "mini-batches and their layers", _batches(problem, solver, n_workers)
+        yield "mini-batches and their activations", _batches(problem, solver, n_workers)
         yield "the order of the rows", _NUMBERS_OF_ROWS * n_samples
     else:
-        yield f"scratch of {n_workers} threads", _scratch(problem, n_workers, n_samples)
+        yield f"working memory of {counted(n_workers, 'thread')}", _scratch(problem, n_workers, n_samples)
         if warms_up:
             yield "the order of the rows", _NUMBERS_OF_ROWS // 2 * n_samples
 
@@ -229,11 +230,11 @@ def _parts_of_rows(problem: Problem, solver: Solver, window: int) -> Iterator[tu
     read = [rows for rows in (problem.X, problem.y) if isinstance(rows, RowSource)]
     if read:
         at_once = sum(rows.rows_at_once * rows.shape[1] * rows.dtype.itemsize for rows in read)
-        yield "blocks that rows are read by", _BLOCKS_HELD * at_once + sum(rows.held_bytes for rows in read)
+        yield "blocks in which rows are read", _BLOCKS_HELD * at_once + sum(rows.held_bytes for rows in read)
     if not solver.in_mini_batches:
         return
     if read:
-        yield "windows that rows are shuffled in", min(window, 2 * n_samples * row)
+        yield "windows in which rows are shuffled", min(window, 2 * n_samples * row)
     if solver.fraction_held_out:
         of_read = int(_HELD_OUT * min(window, n_samples * row))
         yield "rows held out", of_read if read else int(_held_out_in_memory(problem, solver))
