@@ -301,14 +301,14 @@ def test_bad_input_is_refused_before_rows_are_read(rng, tmp_path):
         evaluate(make_pipeline(PatchNormalizer(), model), rows)  # of which the second step alone is fitted
     with pytest.raises(ValueError, match="must be an estimator of rhohat"):
         evaluate(PCA(2).fit(rows), rows)
-    with pytest.raises(ValueError, match="has 4 columns, and the model was fitted to rows of 5"):
+    with pytest.raises(ValueError, match="has 4 columns, but the model was fitted to rows of 5 columns"):
         evaluate(model, rows[:, :4])
     with pytest.raises(ValueError, match="threshold must be a finite number; got nan"):
         evaluate(model, rows, threshold=np.nan)
     with pytest.raises(FileNotFoundError):
         evaluate(model, tmp_path / "no such file.npy")
     classifier = SoftmaxRegression(random_state=0).fit(rows, np.arange(60) % 2)
-    with pytest.raises(ValueError, match="an entry for every row, 60 of them; got 3"):
+    with pytest.raises(ValueError, match="one entry for each of the 60 rows; got 3"):
         evaluate(classifier, rows, [0, 1, 0])
     with pytest.raises(ValueError, match="y must be an array in memory"), open_rows(rows[:, :1]) as source:
         evaluate(classifier, rows, source)

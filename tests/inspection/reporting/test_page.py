@@ -620,7 +620,7 @@ def test_other_models_and_other_rows_are_refused(rng):
         report(StandardScaler().fit(X), X)
     with pytest.raises(NotFittedError):
         report(SparseAutoencoder(), X)
-    with pytest.raises(ValueError, match="fitted to rows of 16"):
+    with pytest.raises(ValueError, match="fitted to rows of 16 columns"):
         report(fitted(X, 2), X[:, :9])
 
 
@@ -650,7 +650,7 @@ def test_what_was_to_be_predicted_shows_how_well_it_is(rng):
     assert figures_of(report(classifier, X, y=labels))["accuracy"] == pytest.approx(
         classifier.score(X, labels), abs=1e-3
     )
-    with pytest.raises(ValueError, match="y must have an entry for every row, 60 of them; got 59"):
+    with pytest.raises(ValueError, match="y must have one entry for each of the 60 rows; got 59"):
         report(classifier, X, y=labels[1:])
 
 
