@@ -275,7 +275,7 @@ def test_an_evaluation_is_shown_as_a_table(rng):
     evaluation = evaluate(clone(AUTOENCODERS["sparse"]).fit(rows), rows)
     table = dict(line.rsplit("  ", 1) for line in str(evaluation).splitlines())
     table = {name.strip(): value for name, value in table.items()}
-    assert table["rows"] == "60 of 5 features"
+    assert table["rows"] == "60 with 5 features"
     assert table["units"] == "9"
     assert float(table["explained variance"]) == pytest.approx(evaluation.explained_variance, rel=1e-5)
     assert float(table["J"]) == pytest.approx(evaluation.cost, rel=1e-5)
@@ -301,7 +301,7 @@ def test_bad_input_is_refused_before_rows_are_read(rng, tmp_path):
         evaluate(make_pipeline(PatchNormalizer(), model), rows)  # of which the second step alone is fitted
     with pytest.raises(ValueError, match="must be an estimator of rhohat"):
         evaluate(PCA(2).fit(rows), rows)
-    with pytest.raises(ValueError, match="has 4 columns, but the model was fitted to rows of 5 columns"):
+    with pytest.raises(ValueError, match="has 4 columns, and the model was fitted to rows of 5"):
         evaluate(model, rows[:, :4])
     with pytest.raises(ValueError, match="threshold must be a finite number; got nan"):
         evaluate(model, rows, threshold=np.nan)

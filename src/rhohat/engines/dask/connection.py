@@ -130,7 +130,7 @@ class Connection:
         """Raise ClusterError if the client is closed."""
         if self.client.status in ("closed", "closing"):
             raise ClusterError(
-                "the connection to the Dask scheduler is lost, because the client is closed; connect a new Client."
+                "the connection to the Dask scheduler is lost, and the client is closed; connect a new Client."
             )
 
     def _check_patience(self, workers: dict[str, Any] | None) -> None:

@@ -121,10 +121,10 @@ class Content:
         """Number and origin of the rows that were measured, as text."""
         n_rows, n_found, name = self.n_rows, self.source.shape[0], self.source.short_name
         if n_rows == 1 < n_found:
-            return f"1 of the {n_found:,} of {name}"
+            return f"1 of the {n_found:,} rows of {name}"
         if n_rows < n_found:
-            return f"{n_rows:,}, spread evenly over the {n_found:,} of {name}"
-        return f"the only row of {name}" if n_rows == 1 else f"all {n_rows:,} of {name}"
+            return f"{n_rows:,} rows, spread evenly over the {n_found:,} rows of {name}"
+        return f"the only row of {name}" if n_rows == 1 else f"all {n_rows:,} rows of {name}"
 
     @property
     def kind_of_rows(self) -> str:
@@ -194,7 +194,8 @@ class Content:
             return ""
         return (
             "Gabor R², which measures how much a unit looks like an edge detector, takes long to compute. It is left"
-            f" out for more than {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels unless you ask for it (--gabor)."
+            f" out for more than {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels unless you ask for it"
+            " (--gabor)."
         )
 
     @cached

@@ -366,7 +366,7 @@
         caption.append(make("span", {}, `row ${row}`), make("span", {}, brief(activation)));
         strip.append(make("li", {}, picture(record.rows, place, `Row ${row}`), caption));
       }
-      return part(title, "The number beside each row is the activation of the unit on it.", strip);
+      return part(title, "Each row is shown with the activation of the unit.", strip);
     }
     const features = record.bars.features[unit].slice(0, values[unit][0].length);
     const head = ["row", "activation", ...features.map((feature) => breakable(record.features[feature]))];
@@ -375,7 +375,7 @@
     });
     const scroll = make("div", { class: "scroll values-of-rows", tabindex: "0", role: "region", "aria-label": title });
     scroll.append(table("values", head, lines, title));
-    return part(title, "Each row has the activation of the unit, and the values of the unit\u2019s strongest features.", scroll);
+    return part(title, "Each row is shown with the activation of the unit, and with its values of the unit\u2019s strongest features.", scroll);
   }
 
   function similar(unit) {
@@ -389,7 +389,7 @@
       const link = make("a", { href: `#unit-${other}`, "aria-label": `${nameOf(other)}, cosine ${cosine}` }, drawn, caption);
       strip.append(make("li", {}, link));
     });
-    return part("Most similar units", "Units are compared by the cosine of the angle between their maximal inputs; at 1, these are the same.", strip);
+    return part("Most similar units", "Units are compared by the cosine of the angle between their maximal inputs: 1 means that the inputs are the same.", strip);
   }
 
   function open(unit) {
