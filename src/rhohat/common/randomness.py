@@ -166,7 +166,7 @@ class RowStreams:
         numbers = row_numbers(rows)
         if len(numbers) != len(out):
             raise ValueError(
-                f"rows must have a number for each row of out, which has {len(out)}; got {len(numbers)} numbers."
+                f"rows must have one number for each of the {len(out)} rows of out; got {len(numbers)} numbers."
             )
         counter = self._start["state"]["counter"]
         for row, draws in zip(numbers, out, strict=True):

@@ -357,7 +357,8 @@
   function topRows(unit) {
     const { places, activations, values } = record.top;
     const title = "Rows that activate the unit most";
-    if (constant.has(unit) || record.histogram.low[unit] === record.histogram.high[unit]) return part(title, "No row activates the unit more than any other.");
+    const isConstant = constant.has(unit) || record.histogram.low[unit] === record.histogram.high[unit];
+    if (isConstant) return part(title, "No row activates the unit more than any other.");
     const rows = places[unit].map((place, rank) => [record.rows.numbers[place], activations[unit][rank], place]);
     if (record.image) {
       const strip = make("ul", { class: "strip" });
@@ -375,7 +376,8 @@
     });
     const scroll = make("div", { class: "scroll values-of-rows", tabindex: "0", role: "region", "aria-label": title });
     scroll.append(table("values", head, lines, title));
-    return part(title, "Each row is shown with the activation of the unit, and with its values of the unit\u2019s strongest features.", scroll);
+    const note = "Each row is shown with the activation of the unit, and with its values of the unit\u2019s strongest features.";
+    return part(title, note, scroll);
   }
 
   function similar(unit) {
@@ -389,7 +391,8 @@
       const link = make("a", { href: `#unit-${other}`, "aria-label": `${nameOf(other)}, cosine ${cosine}` }, drawn, caption);
       strip.append(make("li", {}, link));
     });
-    return part("Most similar units", "Units are compared by the cosine of the angle between their maximal inputs: 1 means that the inputs are the same.", strip);
+    const note = "Units are compared by the cosine of the angle between their maximal inputs: 1 means that the inputs are the same.";
+    return part("Most similar units", note, strip);
   }
 
   function open(unit) {
@@ -416,7 +419,7 @@
     const few = !record.image && record.bars.features[unit].length < record.features.length;
     const input = record.image
       ? part("Maximal input", "", make("div", { class: "picture" }, picture(record.inputs, unit, `What ${nameOf(unit)} looks for`)))
-      : part("Maximal input", few ? "Its strongest features." : "The input of norm 1 that activates the unit most.", bars());
+      : part("Maximal input", `${few ? "The strongest features of the" : "The"} input of norm 1 that activates the unit most.`, bars());
     const right = make("div", {}, topRows(unit));
     right.append(part("Activations", "The number of rows in each range of activations. Heights are logarithmic.", ...histogram(unit)));
     right.append(similar(unit));

@@ -164,9 +164,9 @@ class Writer:
         if ESTIMATORS.get(kind) is type(value):
             return {"kind": kind, "settings": self._parameters(value, f"{name}.")}
         raise ModelFileError(
-            f"{value!r} is not one of rhohat's own parts or of a registered class, and a model file, which contains no"
-            " code, cannot hold other objects; set the parameter to one of rhohat's parts, leave it at its default, or"
-            " register its class with rhohat.register."
+            f"{value!r} is neither one of rhohat's own parts nor an instance of a registered class, and a model file"
+            " cannot hold other objects, since it contains no code; set the parameter to one of rhohat's parts, leave"
+            " the parameter at its default, or register the class with rhohat.register."
         )
 
 
