@@ -87,7 +87,7 @@ def test_the_file_before_stays_where_rows_turn_out_to_be_damaged(invoke, model, 
         (
             ["encode", "images.npy", "images.npy", "-o", "codes.npy"],
             1,
-            "cannot be loaded: it is no safetensors",
+            "cannot be loaded: the file is not a safetensors",
         ),
         (["encode", "no.safetensors", "images.npy", "-o", "codes.npy"], 1, "there is no model file no.safetensors"),
         (

@@ -134,13 +134,13 @@ def test_no_rows_draw_nothing(kind):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (range(3), "rows must name every row of out, which has 4; got 3 row numbers"),
+        (range(3), "rows must have one number for each of the 4 rows of out; got 3 numbers"),
         (slice(0, None), "slice with a stop"),
         ([0.0, 1.0, 2.0, 3.0], "sequence of integers"),
         (np.array([True, False, True, True]), "sequence of integers"),
         (np.zeros((4, 1), dtype=int), "sequence of integers"),
-        (range(-1, 3), "rows must be counted from 0; got -1"),
-        ([0, 1, 2, -5], "rows must be counted from 0; got -5"),
+        (range(-1, 3), "rows must be row numbers that are counted from 0; got -1"),
+        ([0, 1, 2, -5], "rows must be row numbers that are counted from 0; got -5"),
     ],
 )
 def test_other_row_numbers_are_refused(rows, message):

@@ -180,7 +180,7 @@ def test_by_default_there_are_as_many_threads_as_blas_would_use_in_this_thread(k
 def test_a_library_that_does_not_obey_is_said_once(install):
     install(OfProcess(), Deaf())
     engine = ThreadEngine(2)
-    with pytest.warns(RuntimeWarning, match="fake could not be held to one thread.*OMP_NUM_THREADS") as caught:
+    with pytest.warns(RuntimeWarning, match="fake could not be limited to one thread.*OMP_NUM_THREADS") as caught:
         engine.for_each(lambda part, worker: None, BLOCKS)
     assert len(caught) == 1
     engine.for_each(lambda part, worker: None, BLOCKS)
@@ -200,7 +200,7 @@ def test_a_library_that_does_not_obey_helpers_is_said_too(install):
     install(library)
     engine = ThreadEngine(2)
     assert set(counts_during_a_sum(engine, library)) == {1, 3}
-    with pytest.warns(RuntimeWarning, match="could not be held"):
+    with pytest.warns(RuntimeWarning, match="could not be limited"):
         engine.for_each(lambda part, worker: None, BLOCKS)
 
 

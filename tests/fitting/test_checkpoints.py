@@ -103,7 +103,7 @@ def test_files_of_others_are_left_alone(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"x": np.zeros(1)}, other)
-    with pytest.warns(CheckpointWarning, match="its format is 'unknown'"):
+    with pytest.warns(CheckpointWarning, match="the format of the file is 'unknown'"):
         assert checkpoints.newest()[0] == {"number": 2}
 
 

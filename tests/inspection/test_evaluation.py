@@ -277,7 +277,7 @@ def test_an_evaluation_is_shown_as_a_table(rng):
     evaluation = evaluate(clone(AUTOENCODERS["sparse"]).fit(rows), rows)
     table = dict(line.rsplit("  ", 1) for line in str(evaluation).splitlines())
     table = {name.strip(): value for name, value in table.items()}
-    assert table["rows"] == "60 of 5 features"
+    assert table["rows"] == "60 with 5 features"
     assert table["units"] == "9"
     assert float(table["explained variance"]) == pytest.approx(evaluation.explained_variance, rel=1e-5)
     assert float(table["J"]) == pytest.approx(evaluation.cost, rel=1e-5)
@@ -310,7 +310,7 @@ def test_bad_input_is_refused_before_rows_are_read(rng, tmp_path):
     with pytest.raises(FileNotFoundError):
         evaluate(model, tmp_path / "no such file.npy")
     classifier = SoftmaxRegression(random_state=0).fit(rows, np.arange(60) % 2)
-    with pytest.raises(ValueError, match="an entry for every row, 60 of them; got 3"):
+    with pytest.raises(ValueError, match="one entry for each of the 60 rows; got 3"):
         evaluate(classifier, rows, [0, 1, 0])
     with pytest.raises(ValueError, match="y must be an array in memory"), open_rows(rows[:, :1]) as source:
         evaluate(classifier, rows, source)

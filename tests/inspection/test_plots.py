@@ -86,7 +86,7 @@ def test_title_colormap_and_given_axes_are_used():
         (np.ones(9), {}, r"must be finite numbers of shape \(n_filters, n_features\); got .* \(9,\)"),
         (np.ones((0, 9)), {}, "must be finite numbers"),
         ([[np.nan]], {}, "must be finite numbers"),
-        (np.ones((2, 10)), {}, "10 features are no square image"),
+        (np.ones((2, 10)), {}, "10 features do not form a square image"),
         (np.ones((2, 9)), {"image_shape": (2, 4)}, "image_shape must be .* with 9 values"),
         (np.ones((2, 16)), {"image_shape": (4, 2, 2)}, "image_shape must be"),
         (np.ones((2, 9)), {"image_shape": (-3, -3)}, "image_shape must be"),
@@ -118,7 +118,7 @@ def test_originals_stand_above_reconstructions_on_one_scale(n_images, expected, 
 
 @pytest.mark.parametrize("other", [np.ones((3, 9)), np.ones((4, 4)), np.ones(9)])
 def test_reconstructions_of_another_shape_are_refused(other):
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         plot_reconstructions(np.ones((4, 9)), other)
 
 

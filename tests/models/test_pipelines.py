@@ -88,7 +88,7 @@ def test_classifiers_reconstruct_nothing_and_have_codes(X):
     for layer in range(2):
         hidden = expit(hidden @ classifier.coefs_[layer] + classifier.intercepts_[layer])
     assert np.allclose(classifier.codes(X), hidden)
-    with pytest.raises(ValueError, match="FeedforwardClassifier learns from targets and reconstructs no rows"):
+    with pytest.raises(ValueError, match="FeedforwardClassifier learns from targets and does not reconstruct rows"):
         next(reconstruct_blocks(classifier, rhohat.open_rows(X)))
 
 
@@ -109,9 +109,9 @@ def test_names_of_columns_belong_to_the_first_step(tmp_path):
 
 def test_other_columns_are_refused(X):
     model = make_pipeline(MinMaxScaler(), autoencoder()).fit(pd.DataFrame(X, columns=list("abcde")))
-    with pytest.raises(ValueError, match="the array has 2 columns, and the model was fitted to rows of 5"):
+    with pytest.raises(ValueError, match="the array has 2 columns, but the model was fitted to rows of 5 columns"):
         prepare_rows(model, rhohat.open_rows(X[:, :2]))
-    with pytest.raises(ValueError, match=r"the model was fitted to those named \['a', 'b', 'c', 'd', 'e'\]"):
+    with pytest.raises(ValueError, match=r"the model was fitted to the columns \['a', 'b', 'c', 'd', 'e'\]"):
         prepare_rows(model, rhohat.open_rows(pd.DataFrame(X, columns=list("edcba"))))
 
 

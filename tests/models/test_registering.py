@@ -179,21 +179,24 @@ def test_the_command_line_knows_them_when_it_is_told_to_import_them(X, tmp_path)
     assert "SignDescent" in json.dumps(json.loads(described.stdout))
     refused = run("info model.safetensors")
     assert refused.returncode == 1
-    assert "is none that this rhohat knows" in refused.stderr
+    assert "which this version of rhohat does not know" in refused.stderr
 
 
 def test_what_cannot_be_registered_is_refused(parts):
     with pytest.raises(ValueError, match="takes a class; got 3"):
         rhohat.register(3)
-    with pytest.raises(ValueError, match="no estimator or part of rhohat's kinds"):
+    with pytest.raises(ValueError, match="must be a subclass of one of rhohat's estimators"):
         rhohat.register(int)
     with pytest.raises(ValueError, match="needs an attribute learned_shapes"):
         rhohat.register(type("Unsaid", (BaseEstimator,), {"fit": None, "transform": None}))
-    with pytest.raises(ValueError, match="there is another class SparseAutoencoder"):
+    with pytest.raises(ValueError, match="another class with the name SparseAutoencoder is known already"):
         rhohat.register(type("SparseAutoencoder", (rhohat.SparseAutoencoder,), {}))
-    with pytest.raises(ValueError, match="the command line calls SparseAutoencoder 'sparse' already"):
+    with pytest.raises(ValueError, match="'sparse' is already the name of SparseAutoencoder on the command line"):
         rhohat.register(type("Sparser", (rhohat.SparseAutoencoder,), {"command_line_name": "sparse"}))
-    for name, message in (("minmax", "calls MinMaxScaler 'minmax' already"), ("auto", "none of 'auto', 'none'")):
+    for name, message in (
+        ("minmax", "'minmax' is already the name of MinMaxScaler"),
+        ("auto", "must not be 'auto' or 'none'"),
+    ):
         with pytest.raises(ValueError, match=message):
             rhohat.register(type("Scaling", (parts.Centring,), {"command_line_name": name}))
     assert rhohat.register(parts.Centring) is parts.Centring

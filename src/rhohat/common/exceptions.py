@@ -22,7 +22,7 @@ class CheckpointError(ValueError):
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint could not be written or read; the fit goes on without it."""
+    """A checkpoint could not be written or read; the fit continues without it."""
 
 
 class MissingExtraError(ImportError):
@@ -39,9 +39,7 @@ class MissingExtraError(ImportError):
     def __init__(self, package: str, extra: str) -> None:
         self.package = package
         self.extra = extra
-        super().__init__(
-            f"{package} is needed for this and is not installed; install it with: pip install 'rhohat[{extra}]'"
-        )
+        super().__init__(f"{package} is needed but is not installed; install it with: pip install 'rhohat[{extra}]'")
 
 
 class ClusterError(RuntimeError):
@@ -62,7 +60,8 @@ class TextColumnsError(ValueError):
     def __init__(self, problem: str, columns: Sequence[str | int]) -> None:
         self.problem, self.columns = problem, list(columns)
         super().__init__(
-            f"{problem} Choose other columns, as by leaving out drop={self.columns!r}, or turn them into numbers."
+            f"{problem} Choose other columns, for example with drop={self.columns!r}, or turn these columns into"
+            " numbers."
         )
 
 

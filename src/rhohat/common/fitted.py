@@ -28,7 +28,7 @@ class FittedAttributes:
             """Raise NotFittedError or AttributeError for an attribute that does not exist."""
             if name.endswith("_") and not name.startswith("_") and not self.__sklearn_is_fitted__():
                 raise NotFittedError(
-                    f"This {type(self).__name__} instance is not fitted yet, and has {name!r} after a fit only; call"
-                    " fit first."
+                    f"This {type(self).__name__} instance is not fitted yet, and it has the attribute {name!r} only"
+                    " after a fit; call fit first."
                 )
             return object.__getattribute__(self, name)  # raises the original error again

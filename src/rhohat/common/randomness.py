@@ -165,7 +165,9 @@ class RowStreams:
     def _fill(self, draw: Callable[..., Any], rows: RowNumbers, out: NDArray[np.floating[Any]]) -> None:
         numbers = row_numbers(rows)
         if len(numbers) != len(out):
-            raise ValueError(f"rows must name every row of out, which has {len(out)}; got {len(numbers)} row numbers.")
+            raise ValueError(
+                f"rows must have one number for each of the {len(out)} rows of out; got {len(numbers)} numbers."
+            )
         counter = self._start["state"]["counter"]
         for row, draws in zip(numbers, out, strict=True):
             counter[1] = row
@@ -206,5 +208,5 @@ def row_numbers(rows: RowNumbers) -> Sequence[int]:
             raise ValueError(f"rows must be a range, a slice with a stop, or a sequence of integers; got {rows!r}.")
         numbers = array.tolist()
     if len(numbers) > 0 and min(numbers) < 0:
-        raise ValueError(f"rows must be counted from 0; got {min(numbers)}.")
+        raise ValueError(f"rows must be row numbers that are counted from 0; got {min(numbers)}.")
     return numbers

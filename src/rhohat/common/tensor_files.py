@@ -62,7 +62,7 @@ def write_tensor_file(
     metadata = {"format": file_format, "record": text, "sha256": _digest(text, contiguous)}
     content = save(contiguous, metadata=metadata)
     if int.from_bytes(content[:_LENGTH_BYTES], "little") > longest_header:
-        raise ValueError(f"{path} would need a header of more than {longest_header} bytes, which no reader takes.")
+        raise ValueError(f"{path} would need a header of more than {longest_header} bytes, which could not be read.")
     with replacing(path, unfinished) as beside:
         beside.write_bytes(content)
 
@@ -98,14 +98,14 @@ def read_tensor_file(
     with _opened(path, longest_header) as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != file_format:
-            raise ValueError(f"its format is {metadata.get('format', 'unknown')!r}, not {file_format!r}")
+            raise ValueError(f"the format of the file is {metadata.get('format', 'unknown')!r}, not {file_format!r}")
         arrays = {}
         for name in file.keys():  # noqa: SIM118 - the file is not a dict
             stored = file.get_tensor(name)
             arrays[name] = empty_aligned(stored.shape, stored.dtype)
             arrays[name][...] = stored
     if metadata.get("sha256") != _digest(metadata["record"], arrays):
-        raise ValueError("its content is not what was written")
+        raise ValueError("the content of the file has changed since it was written, as its SHA-256 digest shows")
     return json.loads(metadata["record"]), arrays
 
 
@@ -122,7 +122,9 @@ def _opened(path: Path, longest_header: int) -> Any:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         size = os.fstat(file.fileno()).st_size
     if not 2 <= length <= min(longest_header, size - _LENGTH_BYTES):
-        raise ValueError("it is no safetensors file, or truncated: its header has no possible length")
+        raise ValueError(
+            "the file is not a safetensors file, or it is truncated: the length of its header is impossible"
+        )
     return safe_open(path, framework="numpy")
 
 

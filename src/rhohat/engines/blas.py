@@ -220,9 +220,9 @@ class _BlasThreads:
             return
         self._warned = True
         warnings.warn(
-            f"The BLAS library {self._refused} could not be held to one thread: fits take longer, and their last digits"
-            " may differ from one run to another. Set the environment variable OMP_NUM_THREADS to 1 before Python"
-            " starts, and n_jobs to -1 or the number of threads that fits shall use.",
+            f"The BLAS library {self._refused} could not be limited to one thread: fits take longer, and the last"
+            " digits of their results may differ from one run to another. Set the environment variable OMP_NUM_THREADS"
+            " to 1 before Python starts, and set n_jobs to -1 or to the number of threads that fits should use.",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -53,7 +53,10 @@ def thread_count(n_jobs: int | None) -> int:
     if n_jobs is None:
         return BLAS.thread_count() or cpu_count()
     if n_jobs == 0:
-        raise ValueError("n_jobs must be None, a number of threads >= 1, or negative to count from all cores; got 0.")
+        raise ValueError(
+            "n_jobs must be None, a number of threads >= 1, or a negative number (-1 means all cores, -2 means all"
+            " cores but one, and so on); got 0."
+        )
     return n_jobs if n_jobs > 0 else max(1, cpu_count() + 1 + n_jobs)
 
 

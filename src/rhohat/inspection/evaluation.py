@@ -100,7 +100,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [
-            ("rows", f"{self.n_samples} of {counted(self.n_features, 'feature')}"),
+            ("rows", f"{self.n_samples} with {counted(self.n_features, 'feature')}"),
             ("units", f"{self.n_units}"),
             ("explained variance", _number(self.explained_variance)),
             ("mean squared error", _number(self.mean_squared_error)),
@@ -226,11 +226,14 @@ def evaluate(
 def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
     """Return targets as an array; raise ValueError unless y is in memory and has an entry for every row."""
     if isinstance(y, RowSource):
-        raise ValueError(f"y must be an array in memory; got {y.name}: pass y.read(0, len(y)), or a column of it.")
+        raise ValueError(
+            f"y must be an array in memory; got the row source {y.name}. Pass y.read(0, len(y)), or one column of that"
+            " array."
+        )
     with np.errstate(invalid="ignore"):  # scikit-learn checks for finite numbers with a sum
         targets: NDArray[Any] = check_array(y, dtype=None, ensure_2d=False, input_name="y")
     if len(targets) != n_samples:
-        raise ValueError(f"y must have an entry for every row, {n_samples} of them; got {len(targets)}.")
+        raise ValueError(f"y must have one entry for each of the {n_samples} rows; got {len(targets)}.")
     return targets
 
 

@@ -128,12 +128,15 @@ def plot_reconstructions(
     above, below = np.asarray(originals, dtype=np.float64), np.asarray(reconstructions, dtype=np.float64)
     if above.shape != below.shape or above.ndim != 2:
         raise ValueError(
-            f"originals and reconstructions must have one shape (n_samples, n_features); got {above.shape} and"
+            f"originals and reconstructions must have the same shape (n_samples, n_features); got {above.shape} and"
             f" {below.shape}."
         )
     above, below = above[: max(n_images, 0)], below[: max(n_images, 0)]
     if above.size == 0:
-        raise ValueError(f"there must be at least one row and n_images >= 1; got {len(originals)} rows, {n_images=}.")  # type: ignore[arg-type]
+        raise ValueError(
+            f"originals must have at least one row, and n_images must be >= 1; got {len(originals)} rows and"  # type: ignore[arg-type]
+            f" {n_images=}."
+        )
     scale = (float(min(above.min(), below.min())), float(max(above.max(), below.max())))
     return plot_filters(
         np.concatenate([above, below]),
@@ -235,8 +238,8 @@ def _image_shape(n_features: int, image_shape: tuple[int, ...] | None) -> tuple[
     square = square_image_shape(n_features)
     if square is None:
         raise ValueError(
-            f"{n_features} features are no square image, grey or in colour; give image_shape=(height, width), or for"
-            " colours (height, width, 3) or (3, height, width)."
+            f"{n_features} features do not form a square image, neither in grey nor in colour; pass"
+            " image_shape=(height, width), or for images in colour (height, width, 3) or (3, height, width)."
         )
     return square
 

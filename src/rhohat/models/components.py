@@ -121,20 +121,29 @@ def register(part: _Part) -> _Part:
     elif hasattr(part, "fit") and hasattr(part, "transform"):
         known = _TRANSFORMERS
         if not hasattr(part, "learned_shapes"):
-            raise ValueError(f"{part.__name__} needs an attribute learned_shapes: the arrays that fit sets, by name.")
+            raise ValueError(
+                f"{part.__name__} needs an attribute learned_shapes: a dict from the name of each array that fit sets"
+                " to a function that returns the shape of the array for a number of features."
+            )
     else:
         raise ValueError(
-            f"{part.__name__} is no estimator or part of rhohat's kinds, and no transformer with fit and transform."
+            f"{part.__name__} cannot be registered: it must be a subclass of one of rhohat's estimators, activations,"
+            " losses, penalties, corruptions or solvers, or a transformer with the methods fit and transform."
         )
     other = {**ESTIMATORS, **COMPONENTS, **transformers()}.get(part.__name__)
     if other is not None and other is not part:
-        raise ValueError(f"there is another class {part.__name__}: {other.__module__}.{other.__qualname__}.")
+        raise ValueError(
+            f"another class with the name {part.__name__} is known already, {other.__module__}.{other.__qualname__};"
+            " give the new class another name."
+        )
     name = command_line_name(part)
     if name in _RESERVED:
-        raise ValueError(f"command_line_name must be none of {', '.join(map(repr, _RESERVED))}; got {name!r}.")
+        raise ValueError(f"command_line_name must not be {' or '.join(map(repr, _RESERVED))}; got {name!r}.")
     for cls in {**ESTIMATORS, **transformers()}.values():
         if name is not None and cls is not part and command_line_name(cls) == name:
-            raise ValueError(f"the command line calls {cls.__name__} {name!r} already: set another command_line_name.")
+            raise ValueError(
+                f"{name!r} is already the name of {cls.__name__} on the command line; set another command_line_name."
+            )
     known[part.__name__] = part
     return part
 

@@ -165,12 +165,13 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     first = [*steps, estimator_of(model)][0]
     if rows.shape[1] != first.n_features_in_:
         raise ValueError(
-            f"{rows.name} has {rows.shape[1]} columns, and the model was fitted to rows of {first.n_features_in_}."
+            f"{rows.name} has {rows.shape[1]} columns, but the model was fitted to rows of {first.n_features_in_}"
+            " columns."
         )
     known = getattr(first, "feature_names_in_", None)
     if known is not None and rows.feature_names is not None and list(known) != rows.feature_names:
         raise ValueError(
-            f"The columns of {rows.name} are {rows.feature_names}, and the model was fitted to those named"
+            f"The columns of {rows.name} are {rows.feature_names}, but the model was fitted to the columns"
             f" {list(known)}, in this order."
         )
     _warn_of_other_scale(model, rows)
@@ -263,7 +264,9 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
     """
     estimator = estimator_of(model)
     if not isinstance(estimator, BaseAutoencoder):
-        raise ValueError(f"{type(estimator).__name__} learns from targets and reconstructs no rows.")
+        raise ValueError(
+            f"{type(estimator).__name__} learns from targets and does not reconstruct rows; only an autoencoder does."
+        )
     back = [step.inverse_transform for step in reversed(preprocessing_of(model)) if hasattr(step, "inverse_transform")]
     for _, block in estimator.forward_pass(prepare_rows(model, rows), 0, estimator.network_.n_layers).in_order():
         for undo in back:

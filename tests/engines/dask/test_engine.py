@@ -333,7 +333,7 @@ def test_an_engine_is_copied_with_its_client_and_pickled_without(engine):
 def test_another_version_on_the_cluster_is_refused(engine, monkeypatch):
     monkeypatch.setattr(rhohat.engines.dask.connection, "version", lambda _: "0.0.1")
     with pytest.raises(
-        ClusterError, match=r"rhohat has the version .* where the worker .* and has the version 0\.0\.1"
+        ClusterError, match=r"rhohat has the version .* where the worker .* but has the version 0\.0\.1"
     ):
         engine.check()
 
@@ -342,7 +342,7 @@ def test_without_workers_there_is_an_error_at_once():
     with (
         LocalCluster(n_workers=0, processes=True, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
-        pytest.raises(ClusterError, match="no workers; start some"),
+        pytest.raises(ClusterError, match="no workers; start workers"),
     ):
         DaskEngine(client).check()
 
@@ -568,7 +568,7 @@ def test_a_scheduler_or_workers_that_go_away_are_an_error_and_no_hang(separate):
             expected = objective(theta)[0]
             worker.kill()
             start = time.monotonic()
-            with pytest.raises(ClusterError, match="no workers, for"):
+            with pytest.raises(ClusterError, match="no workers for"):
                 objective(theta)
             assert time.monotonic() - start < 30
             second = subprocess.Popen(

@@ -301,7 +301,7 @@ def test_an_address_may_name_a_unit(driver, open_page, pages):
     wait_for(driver, lambda: is_open(driver))
     assert heading(driver) == "Unit 17"
     assert driver.find_element(By.CSS_SELECTOR, "#unit-heading .tag").text == "dead: never above 0"
-    assert "Its activation is 0 on every row." in driver.find_element(By.ID, "unit-body").text
+    assert "The activation of this unit is 0 on every row." in driver.find_element(By.ID, "unit-body").text
     driver.execute_script("location.hash = '#unit-99'")
     wait_for(driver, lambda: not is_open(driver))
 

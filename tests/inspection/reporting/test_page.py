@@ -194,7 +194,7 @@ def test_one_is_in_the_singular_everywhere(rng):
     assert "1 iteration, 1 evaluation of J" in text
     text = report(fitted(X[:1], 1), X, max_rows=1)
     assert "1 row in memory" in text
-    assert "1 of the 40 of" in text
+    assert "1 of the 40 rows of" in text
     wide = rng.random((30, 17))
     assert "1 other is left out" in report(fitted(wide, 2), wide, image_shape=None)
     image = report(fitted(wide, 2), wide[:1], image_shape=(1, 17))
@@ -274,7 +274,7 @@ def test_numbers_in_sentences_are_not_broken_at_their_signs():
 def test_some_of_the_rows_are_spread_over_all(rng):
     X = rng.random((1000, 16))
     page = report(fitted(X), X, max_rows=100)
-    assert "100, spread evenly over the 1,000" in page
+    assert "100 rows, spread evenly over the 1,000 rows" in page
     numbers = record_of(page)["rows"]["numbers"]
     assert min(numbers) < 100
     assert max(numbers) > 900
@@ -457,9 +457,9 @@ def test_a_part_of_the_rows_is_named_and_its_rows_have_their_numbers(shape, scal
         model[0].fit(X)
     with open_rows(tmp_path / "rows.npy") as rows:
         page = report(model, rows[30:70], image_shape=shape)
-        assert "all 40 of rows.npy[30:70];" in page
+        assert "all 40 rows of rows.npy[30:70];" in page
         assert "on rows.npy[30:70]</h1>" in page
-        assert "all 80 of rows.npy;" in report(model, rows[:], image_shape=shape)
+        assert "all 80 rows of rows.npy;" in report(model, rows[:], image_shape=shape)
     numbers = record_of(page)["rows"]["numbers"]
     assert min(numbers) >= 30
     assert max(numbers) < 70
@@ -527,7 +527,7 @@ def test_the_target_is_that_of_the_layer_shown_as_an_activation_of_its_units(rng
     X = rng.random((80, 16))
     assert "ρ = 0.2" in report(fitted(X), X)
     assert "ρ = −0.6" in report(fitted(X, activation="tanh"), X)
-    assert "not held to a mean activation" in report(fitted(X, sparsity_weight=0.0), X)
+    assert "There is no target for the mean activation" in report(fitted(X, sparsity_weight=0.0), X)
 
 
 def test_parameters_that_were_chosen_come_before_defaults(rng):
@@ -650,7 +650,7 @@ def test_what_was_to_be_predicted_shows_how_well_it_is(rng):
     assert figures_of(report(classifier, X, y=labels))["accuracy"] == pytest.approx(
         classifier.score(X, labels), abs=1e-3
     )
-    with pytest.raises(ValueError, match="y must have an entry for every row, 60 of them; got 59"):
+    with pytest.raises(ValueError, match="y must have one entry for each of the 60 rows; got 59"):
         report(classifier, X, y=labels[1:])
 
 
@@ -659,6 +659,6 @@ def test_a_curve_that_begins_near_its_end_is_explained(rng):
     model = SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=20, tol=1e-1, random_state=0).fit(X)
     n_before = sum(model.warm_up_evaluations_.values())
     assert n_before > 0
-    assert f"{n_before} evaluations over some of the rows came before" in report(model, X)
+    assert f"minimised over some of the rows with {n_before} evaluations" in report(model, X)
     few = SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=20, tol=1e-1, random_state=0).fit(X[:50])
     assert "came before" not in report(few, X)

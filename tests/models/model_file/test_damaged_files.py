@@ -93,21 +93,24 @@ def no_curve(record, arrays, metadata):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (a_kind_that_is_none, "its kind 'VariationalAutoencoder' is none that this rhohat knows"),
-        (a_part_that_is_code, "its part 'os.system' is none that this rhohat knows"),
-        (a_newer_version, "written by a newer rhohat, in version 2 of the format"),
+        (
+            a_kind_that_is_none,
+            "a model of the kind 'VariationalAutoencoder', which this version of rhohat does not know",
+        ),
+        (a_part_that_is_code, "a part of the kind 'os.system', which this version of rhohat does not know"),
+        (a_newer_version, "written by a newer version of rhohat, in version 2 of the format"),
         (a_parameter_that_is_none, "SparseAutoencoder has no parameters 'n_topics'"),
         (a_parameter_out_of_range, "'sparsity' parameter of SparseAutoencoder must be"),
-        (no_weights, "it lacks the tensor coefs_.1"),
-        (other_weights, r"its tensor coefs_.1 has the shape \(6, 4\), and must have \(4, 6\)"),
-        (one_more_tensor, "tensors that its kind does not know: 'coefs_.2'"),
-        (weights_that_are_nan, "its tensor intercepts_.0 has numbers that are not finite"),
-        (weights_that_are_integers, "its tensor coefs_.0 holds int64, and must hold float32 or float64"),
-        (weights_of_two_precisions, "its tensor coefs_.1 holds float32, and must hold float64"),
+        (no_weights, "the file lacks the tensor coefs_.1"),
+        (other_weights, r"the tensor coefs_.1 has the shape \(6, 4\), but must have \(4, 6\)"),
+        (one_more_tensor, "tensors that do not belong to its model: 'coefs_.2'"),
+        (weights_that_are_nan, "the tensor intercepts_.0 has numbers that are not finite"),
+        (weights_that_are_integers, "the tensor coefs_.0 holds int64, but must hold float32 or float64"),
+        (weights_of_two_precisions, "the tensor coefs_.1 holds float32, but must hold float64"),
         (a_huge_layer, r"must have \(6, 1125899906842624\)"),
-        (another_architecture, "it lacks the tensor|an autoencoder cannot have layers of the sizes"),
-        (too_few_names, "it names 1 columns, and has 6"),
-        (no_curve, "it lacks the curve loss_curve_"),
+        (another_architecture, "the file lacks the tensor|an autoencoder cannot have layers of the sizes"),
+        (too_few_names, "the model has 6 columns, but names for 1"),
+        (no_curve, "the file lacks the curve loss_curve_"),
     ],
 )
 def test_what_is_wrong_is_said(edit, message, path):
@@ -122,7 +125,7 @@ def test_a_shape_of_rows_that_does_not_fit_is_refused(shape, path):
         record["model"]["reading"]["row_shape"] = shape
 
     forge(path, another_shape_of_rows, "rows of several axes")
-    with pytest.raises(ModelFileError, match=r"it was fitted to rows of the shape|must be of type|row_shape"):
+    with pytest.raises(ModelFileError, match=r"the model was fitted to rows of the shape|must be of type|row_shape"):
         rhohat.load(path)
 
 
@@ -142,7 +145,7 @@ def endless_classes(record, arrays, metadata):
     ("edit", "message"),
     [
         (swapped_classes, "not sorted"),
-        (a_class_too_many, "4 classes, and output units for 3"),
+        (a_class_too_many, "4 classes, but output units for 3"),
         (endless_classes, "names that are too long"),
     ],
 )
@@ -184,11 +187,11 @@ def something_else(record, arrays, metadata):
     ("edit", "message"),
     [
         (a_scale_of_nothing, "PatchNormalizer has a scale or a range that is not positive"),
-        (a_scaler_of_other_columns, "ZCAWhitening makes 2 columns, and PatchNormalizer takes 6"),
+        (a_scaler_of_other_columns, "ZCAWhitening returns 2 columns, but PatchNormalizer, the next step, expects 6"),
         (no_last_step, "must end in a transformer or an estimator"),
         (a_folder_to_write_into, "SparseAutoencoder has no parameters 'checkpoint'"),
         (a_former_parameter_in_another_place, "PatchNormalizer has no parameters 'checkpoint_every'"),
-        (something_else, "its description has 'padding', which its kind does not know"),
+        (something_else, "the description of the model has entries that are not known: 'padding'"),
     ],
 )
 def test_pipelines_whose_steps_do_not_fit_are_refused(edit, message, path):
@@ -220,7 +223,7 @@ def test_every_flipped_bit_of_the_weights_is_noticed(path):
     content = bytearray(path.read_bytes())
     content[-3] ^= 4
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match="its content is not what was written"):
+    with pytest.raises(ModelFileError, match="the content of the file has changed since it was written"):
         rhohat.load(path)
 
 
@@ -229,7 +232,7 @@ def test_a_truncated_file_is_refused(fraction, path):
     rhohat.save(fitted("sparse"), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(ModelFileError, match="no safetensors file, or truncated"):
+    with pytest.raises(ModelFileError, match="is not a safetensors file of rhohat, or it is truncated"):
         rhohat.load(path)
 
 
@@ -249,7 +252,7 @@ def test_a_checkpoint_is_no_model(tmp_path):
         tol=1e9,
     ).fit(np.random.default_rng(0).random((20, 4)))
     [path, *_] = tmp_path.glob("*.safetensors")
-    with pytest.raises(ModelFileError, match="of the format 'rhohat checkpoint 1'"):
+    with pytest.raises(ModelFileError, match="the file has the format 'rhohat checkpoint 1'"):
         rhohat.load(path)
 
 

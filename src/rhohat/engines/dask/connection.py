@@ -56,7 +56,7 @@ class Connection:
             self._check_patience(workers)
         if not workers:
             raise ClusterError(
-                "the Dask cluster has no workers; start some, or wait for them with client.wait_for_workers(1)."
+                "the Dask cluster has no workers; start workers, or wait for them with client.wait_for_workers(1)."
             )
         self.check_versions(workers)
 
@@ -73,7 +73,7 @@ class Connection:
         try:
             return self.client.sync(self.client._gather, [future], callback_timeout=self.timeout + _LONGEST_CALL)[0]
         except (OSError, TimeoutError, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
-            raise ClusterError(f"the cluster computed a result, and did not deliver it: {error!r}.") from error
+            raise ClusterError(f"the cluster computed a result but did not deliver it: {error!r}.") from error
 
     def wait(self, futures: Sequence[Any], home: Collection[str] = ()) -> None:
         """Wait until tasks are done; raise the exception of a task that failed, or ClusterError.
@@ -90,8 +90,8 @@ class Connection:
                     _raise(future)
                 if future.status != "finished":
                     raise ClusterError(
-                        "the connection to the Dask scheduler is lost, or it was restarted, and what the workers held"
-                        " is gone; connect a new Client and fit again."
+                        "the connection to the Dask scheduler is lost, or the scheduler was restarted, and the data"
+                        " that the workers held are gone; connect a new Client and fit again."
                     )
         except BaseException:
             with suppress(Exception):
@@ -129,14 +129,16 @@ class Connection:
     def check_open(self) -> None:
         """Raise ClusterError if the client is closed."""
         if self.client.status in ("closed", "closing"):
-            raise ClusterError("the connection to the Dask scheduler is lost, and the client is closed.")
+            raise ClusterError(
+                "the connection to the Dask scheduler is lost, and the client is closed; connect a new Client."
+            )
 
     def _check_patience(self, workers: dict[str, Any] | None) -> None:
         """Raise ClusterError if there has been no answer or no worker for the timeout; otherwise wait a moment."""
         waited = time.monotonic() - self._in_order
         if waited > self.timeout:
-            missing = "the Dask scheduler does not answer" if workers is None else "the Dask cluster has no workers"
-            raise ClusterError(f"{missing}, for {waited:.0f} seconds now.")
+            problem = "scheduler has not answered" if workers is None else "cluster has had no workers"
+            raise ClusterError(f"the Dask {problem} for {waited:.0f} seconds.")
         time.sleep(POLL / 10)
 
     def ask(self, question: Callable[..., Any], **arguments: Any) -> Any:
@@ -156,7 +158,8 @@ class Connection:
             if theirs != ours:
                 what = "is not installed" if theirs is None else f"has the version {theirs}"
                 raise ClusterError(
-                    f"rhohat {what} where {place} runs, and has the version {ours} here; install that everywhere."
+                    f"rhohat {what} where {place} runs, but has the version {ours} in this process; install the same"
+                    " version everywhere."
                 )
         self._checked.update(workers)
 
@@ -173,6 +176,6 @@ def _raise(future: Any) -> None:
         future.result()
     except killed as error:
         raise ClusterError(
-            "several workers died one after the other over the same part of the rows; do they have enough memory?"
-            f" Dask says: {error}"
+            "several workers died one after the other while they worked on the same part of the rows; check that the"
+            f" workers have enough memory. The message from Dask is: {error}"
         ) from error

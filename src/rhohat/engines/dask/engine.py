@@ -66,7 +66,7 @@ class DaskEngine:
         if not (hasattr(client, "scheduler_info") and hasattr(client, "submit")):
             raise ValueError(f"client must be a distributed.Client, such as Client('tcp://host:8786'); got {client!r}.")
         if getattr(client, "asynchronous", False):
-            raise ValueError("client must be a synchronous distributed.Client; make one without asynchronous=True.")
+            raise ValueError("client must be a synchronous distributed.Client; create it without asynchronous=True.")
         if not timeout > 0:
             raise ValueError(f"timeout must be a number of seconds above 0; got {timeout!r}.")
         self._set(client, timeout)

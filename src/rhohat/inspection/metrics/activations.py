@@ -108,7 +108,7 @@ class ActivationStatistics:
         """
         if other.threshold != self.threshold:
             raise ValueError(
-                f"other must have the same threshold, {self.threshold:g}, to count the same; got {other.threshold:g}."
+                f"other must have the same threshold as these statistics, {self.threshold:g}; got {other.threshold:g}."
             )
         if other.n_samples == 0:
             return
@@ -118,7 +118,9 @@ class ActivationStatistics:
                 setattr(self, name, getattr(other, name).copy())
             return
         if len(other._sum) != len(self._sum):
-            raise ValueError(f"H must have {len(self._sum)} columns, as the rows before; got {len(other._sum)}.")
+            raise ValueError(
+                f"H must have {len(self._sum)} columns, as many as the earlier rows; got {len(other._sum)}."
+            )
         self.n_samples += other.n_samples
         exponent = max(self._exponent, other._exponent)
         self._sum *= math.ldexp(1.0, self._exponent - exponent)

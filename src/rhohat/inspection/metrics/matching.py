@@ -77,7 +77,7 @@ def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) ->
     """
     first, second = _unit_rows(A, "A"), _unit_rows(B, "B")
     if first.shape[1] != second.shape[1]:
-        raise ValueError(f"A and B must have as many columns; got {first.shape[1]} and {second.shape[1]}.")
+        raise ValueError(f"A and B must have the same number of columns; got {first.shape[1]} and {second.shape[1]}.")
     cosine = (first @ second.T).clip(-1, 1)
     if absolute:
         cosine = np.abs(cosine)

@@ -32,8 +32,8 @@ def as_rows(array: ArrayLike, name: str) -> FloatArray:
     rows = np.asarray(array)
     if rows.ndim != 2 or rows.size == 0 or rows.dtype.kind not in "buif":
         raise ValueError(
-            f"{name} must be numbers of shape (n_rows, n_columns), at least one of each; got an array of shape"
-            f" {rows.shape} and dtype {rows.dtype}."
+            f"{name} must be numbers of shape (n_rows, n_columns), with at least one row and one column; got an array"
+            f" of shape {rows.shape} and dtype {rows.dtype}."
         )
     return as_float_rows(rows)
 
@@ -42,11 +42,11 @@ def check_finite(rows: FloatArray, name: str) -> float:
     """Return the largest magnitude in the rows; raise ValueError if the rows contain NaN or infinity."""
     largest = largest_magnitude(rows)
     if not math.isfinite(largest):
-        raise ValueError(f"{name} contains NaN or infinity; metrics are of finite numbers.")
+        raise ValueError(f"{name} contains NaN or infinity; metrics need finite numbers.")
     return largest
 
 
 def check_seen(n_samples: int) -> None:
     """Raise ValueError if no rows were seen yet."""
     if n_samples == 0:
-        raise ValueError("no rows were seen yet; call update with some first.")
+        raise ValueError("there are no rows to compute a metric from; call update with rows first.")

@@ -121,10 +121,10 @@ class Content:
         """Number and origin of the rows that were measured, as text."""
         n_rows, n_found, name = self.n_rows, self.source.shape[0], self.source.short_name
         if n_rows == 1 < n_found:
-            return f"1 of the {n_found:,} of {name}"
+            return f"1 of the {n_found:,} rows of {name}"
         if n_rows < n_found:
-            return f"{n_rows:,}, spread evenly over the {n_found:,} of {name}"
-        return f"the only row of {name}" if n_rows == 1 else f"all {n_rows:,} of {name}"
+            return f"{n_rows:,} rows, spread evenly over the {n_found:,} rows of {name}"
+        return f"the only row of {name}" if n_rows == 1 else f"all {n_rows:,} rows of {name}"
 
     @property
     def kind_of_rows(self) -> str:
@@ -179,7 +179,7 @@ class Content:
         return [
             *self.remarks,
             f"{subject} the same activation for every row: {learned}. Try a smaller weight_decay{held}, or features"
-            " that vary more, such as those that StandardScaler makes.",
+            " that vary more, such as the output of StandardScaler.",
         ]
 
     @cached
@@ -193,8 +193,9 @@ class Content:
         if self.units.gabor_r2 is not None or self.image_shape is None or len(self.image_shape) != 2:
             return ""
         return (
-            "Gabor R², how edge-like a unit is, takes a while to compute, and is left out for more than"
-            f" {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels unless it is asked for (--gabor)."
+            "Gabor R², which measures how much a unit looks like an edge detector, takes long to compute. It is left"
+            f" out for more than {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels unless you ask for it"
+            " (--gabor)."
         )
 
     @cached
@@ -255,7 +256,7 @@ class Content:
     def quantiles(self) -> list[tuple[str, float]]:
         """Quantiles of ρ̂ over units, for the table beside the chart."""
         means = self.measured.activations.mean_activation
-        names = ["smallest", "a tenth is below", "half are below", "nine tenths are below", "largest"]
+        names = ["smallest", "a tenth of the units is below", "half are below", "nine tenths are below", "largest"]
         return list(zip(names, quantiles(means, [0, 0.1, 0.5, 0.9, 1]), strict=True))
 
     @cached

@@ -54,7 +54,8 @@ def _of_predictions(evaluated: Evaluation | None) -> list[Figure]:
         return []
     meanings = {
         "accuracy": "Fraction of all rows that are classified correctly.",
-        "R²": "How much of the targets’ variance the predictions keep: 1 is all, 0 no better than their means.",
+        "R²": "Fraction of the targets’ variance that the predictions explain: 1 is all of it, 0 is no better than the"
+        " means of the targets.",
     }
     name = evaluated.score_name or "score"
     return [Figure(name, show(evaluated.score), meanings[name])]
@@ -67,13 +68,13 @@ def _of_reconstructions(made: ReconstructionStatistics | None) -> list[Figure]:
         Figure(
             "explained variance",
             show(made.explained_variance),
-            "How much of the rows’ variance, about the mean of each feature, the reconstructions keep:"
+            "Fraction of the rows’ variance, about the mean of each feature, that the reconstructions explain:"
             " 1 is all of it, 0 is no better than those means.",
         ),
         Figure(
             "mean squared error",
             show(made.mean_squared_error),
-            "Between rows and reconstructions, mean over rows and over features.",
+            "Squared difference between rows and their reconstructions, averaged over rows and features.",
         ),
     ]
 
@@ -84,21 +85,25 @@ def _of_activations(activations: ActivationStatistics, target: float | None) -> 
     n_dead, n_constant = int(np.count_nonzero(frequency == 0)), int(np.count_nonzero(constant))
     means, unit = in_safe_units(activations.mean_activation)
     mean = float(means.mean()) * unit
-    aim = "" if target is None else f" Each unit is held to ρ = {show(target)}."
+    aim = "" if target is None else f" The target for each unit is ρ = {show(target)}."
     return [
-        Figure("L0", show(activations.l0), f"Units active on a row, of {len(constant):,}, mean over rows. {active}"),
+        Figure(
+            "L0",
+            show(activations.l0),
+            f"Number of units, out of {len(constant):,}, that are active on a row, averaged over rows. {active}",
+        ),
         Figure(
             "dead units",
             f"{n_dead:,}",
-            f"{show(100 * activations.dead_fraction)} % of the units: active on none of these rows.",
+            f"{show(100 * activations.dead_fraction)} % of the units. They are active on none of these rows.",
         ),
         Figure(
             "units that do not vary",
             f"{n_constant:,}",
-            f"{show(100 * activations.constant_fraction)} % of the units: their activation is the same on every"
-            " row, within a thousandth of its mean, so that they tell no row from another.",
+            f"{show(100 * activations.constant_fraction)} % of the units. Their activation is the same on every"
+            " row, within a thousandth of its mean, so they do not distinguish rows.",
         ),
-        Figure("mean activation", show(mean), f"ρ̂, mean over rows, here also over units.{aim}"),
+        Figure("mean activation", show(mean), f"ρ̂, the mean over rows, here also averaged over units.{aim}"),
     ]
 
 
@@ -109,7 +114,7 @@ def _of_edges(units: Units) -> list[Figure]:
         Figure(
             "Gabor R²",
             show(float(np.median(units.gabor_r2))),
-            "Median over units. How well the best Gabor function, a wave under a bell, fits what a unit looks"
-            " for: near 1 for edges and bars, low for noise.",
+            "How well the best-fitting Gabor function, a wave under a bell curve, fits the input that a unit looks"
+            " for: near 1 for edges and bars, low for noise. This is the median over units.",
         )
     ]

@@ -330,9 +330,9 @@
   function histogram(unit) {
     const { low, high, counts } = record.histogram;
     const [from, to, rows] = [low[unit], high[unit], counts[unit]];
-    if (from === to) return [make("p", { class: "note" }, `Its activation is ${show(from)} on every row.`)];
+    if (from === to) return [make("p", { class: "note" }, `The activation of this unit is ${show(from)} on every row.`)];
     if (constant.has(unit)) {
-      return [make("p", { class: "note" }, `Its activation hardly varies: from ${show(from)} to ${show(to)} over all rows.`)];
+      return [make("p", { class: "note" }, `The activation of this unit hardly varies: from ${show(from)} to ${show(to)} over all rows.`)];
     }
     const [width, height, base] = [640, 150, 126];
     const tallest = Math.log1p(Math.max(...rows));
@@ -356,8 +356,9 @@
 
   function topRows(unit) {
     const { places, activations, values } = record.top;
-    const title = "Rows that activate it most";
-    if (constant.has(unit) || record.histogram.low[unit] === record.histogram.high[unit]) return part(title, "None more than any other.");
+    const title = "Rows that activate the unit most";
+    const isConstant = constant.has(unit) || record.histogram.low[unit] === record.histogram.high[unit];
+    if (isConstant) return part(title, "No row activates the unit more than any other.");
     const rows = places[unit].map((place, rank) => [record.rows.numbers[place], activations[unit][rank], place]);
     if (record.image) {
       const strip = make("ul", { class: "strip" });
@@ -366,7 +367,7 @@
         caption.append(make("span", {}, `row ${row}`), make("span", {}, brief(activation)));
         strip.append(make("li", {}, picture(record.rows, place, `Row ${row}`), caption));
       }
-      return part(title, "With its activation on each.", strip);
+      return part(title, "Each row is shown with the activation of the unit.", strip);
     }
     const features = record.bars.features[unit].slice(0, values[unit][0].length);
     const head = ["row", "activation", ...features.map((feature) => breakable(record.features[feature]))];
@@ -375,7 +376,8 @@
     });
     const scroll = make("div", { class: "scroll values-of-rows", tabindex: "0", role: "region", "aria-label": title });
     scroll.append(table("values", head, lines, title));
-    return part(title, "With its activation on each, and the row\u2019s values of its strongest features.", scroll);
+    const note = "Each row is shown with the activation of the unit, and with its values of the unit\u2019s strongest features.";
+    return part(title, note, scroll);
   }
 
   function similar(unit) {
@@ -389,7 +391,8 @@
       const link = make("a", { href: `#unit-${other}`, "aria-label": `${nameOf(other)}, cosine ${cosine}` }, drawn, caption);
       strip.append(make("li", {}, link));
     });
-    return part("Most similar units", "By the cosine of the angle between their maximal inputs: 1 is the same.", strip);
+    const note = "Units are compared by the cosine of the angle between their maximal inputs: 1 means that the inputs are the same.";
+    return part("Most similar units", note, strip);
   }
 
   function open(unit) {
@@ -416,9 +419,9 @@
     const few = !record.image && record.bars.features[unit].length < record.features.length;
     const input = record.image
       ? part("Maximal input", "", make("div", { class: "picture" }, picture(record.inputs, unit, `What ${nameOf(unit)} looks for`)))
-      : part("Maximal input", few ? "Its strongest features." : "The input of norm 1 that activates it most.", bars());
+      : part("Maximal input", `${few ? "The strongest features of the" : "The"} input of norm 1 that activates the unit most.`, bars());
     const right = make("div", {}, topRows(unit));
-    right.append(part("Activations", "How many rows activate it how much. Heights are logarithmic.", ...histogram(unit)));
+    right.append(part("Activations", "The number of rows in each range of activations. Heights are logarithmic.", ...histogram(unit)));
     right.append(similar(unit));
     const body = byId("unit-body");
     body.className = record.image ? "body" : "body tabular";

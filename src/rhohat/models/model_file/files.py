@@ -84,8 +84,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     ending = Path(path).suffix.lower()
     if ending in _OTHERS:
         raise ValueError(
-            f"path must end in {_ENDING}, the format of model files, or in nothing; got {os.fspath(path)!r}, and a file"
-            f" that ends in {ending} would be taken for one of another format."
+            f"path must end in {_ENDING}, the ending of model files, or have no ending; got {os.fspath(path)!r}, and a"
+            f" file that ends in {ending} would be taken for a file of another format."
         )
     writer = Writer()
     record = {"model": writer.model(model, ""), "versions": _versions()}
@@ -162,7 +162,7 @@ def _check_readable(described: dict[str, Any], arrays: Mapping[str, Any]) -> Non
         reader.model(json.loads(json.dumps(described, default=np.generic.item)), "")
         reader.finish()
     except Exception as error:  # any error may occur, as in `_refusing`
-        raise ModelFileError(f"the model cannot be saved, since it could not be loaded: {error}") from error
+        raise ModelFileError(f"the model cannot be saved, since it could not be loaded again: {error}") from error
 
 
 @contextmanager
@@ -178,19 +178,25 @@ def _refusing(file: Path) -> Iterator[Path]:
     except OSError:
         raise
     except Exception as error:  # the content of a damaged or forged file may cause any error
-        raise ModelFileError(f"{file} cannot be loaded, it is damaged or no model file: {error}") from error
+        raise ModelFileError(
+            f"{file} cannot be loaded, because it is damaged or is not a model file: {error}"
+        ) from error
 
 
 def _check_format(path: Path) -> None:
     found = read_format(path, _LONGEST_HEADER)
     name, _, number = (found or "").rpartition(" ")
     if name != _FORMAT or not number.isdecimal() or len(number) > 9:
-        what = "no safetensors file, or truncated" if found is None else f"of the format {found[:60]!r}"
-        raise ModelFileError(f"it is {what}; a model file is written by rhohat.save.")
+        problem = (
+            "is not a safetensors file of rhohat, or it is truncated"
+            if found is None
+            else f"has the format {found[:60]!r}, which is not the format of a model file"
+        )
+        raise ModelFileError(f"the file {problem}; use a file that was written by rhohat.save.")
     if int(number) > _VERSION:
         raise ModelFileError(
-            f"it was written by a newer rhohat, in version {number} of the format, and this one reads version"
-            f" {_VERSION}; upgrade rhohat."
+            f"the file was written by a newer version of rhohat, in version {number} of the format of model files, but"
+            f" the installed rhohat can read only version {_VERSION}; upgrade rhohat."
         )
 
 

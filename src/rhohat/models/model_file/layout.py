@@ -44,12 +44,12 @@ def check_steps(steps: Sequence[Any]) -> None:
         raise ModelFileError("a pipeline must end in a transformer or an estimator.")
     for step, next_step in pairwise(active):
         if not hasattr(step, "transform"):
-            raise ModelFileError(f"{type(step).__name__} transforms no rows, so it can only be the last step.")
+            raise ModelFileError(f"{type(step).__name__} does not transform rows, so it can only be the last step.")
         width = _width_of(step)
         if width != next_step.n_features_in_:
             raise ModelFileError(
-                f"its steps do not fit: {type(step).__name__} makes {width} columns, and {type(next_step).__name__}"
-                f" takes {next_step.n_features_in_}."
+                f"two steps of the pipeline do not fit together: {type(step).__name__} returns {width} columns, but"
+                f" {type(next_step).__name__}, the next step, expects {next_step.n_features_in_}."
             )
 
 

@@ -39,13 +39,13 @@ class Reader:
     def finish(self) -> None:
         """Raise ModelFileError if there are tensors that no part of the model has used."""
         if self._arrays:
-            raise ModelFileError(f"it has tensors that its kind does not know: {_listed(self._arrays)}.")
+            raise ModelFileError(f"the file has tensors that do not belong to its model: {_listed(self._arrays)}.")
 
     def model(self, described: Any, prefix: str, kind: type[Any] = object) -> Any:
         """Return the described estimator, transformer or pipeline; the names of its arrays begin with the prefix."""
         model = self._model(_checked(described, dict, "a model"), prefix)
         if not isinstance(model, kind):
-            raise ModelFileError(f"it has a {type(model).__name__} where a {kind.__name__} has to be.")
+            raise ModelFileError(f"the file has a {type(model).__name__} where a {kind.__name__} is required.")
         return model
 
     def _model(self, described: dict[str, Any], prefix: str) -> Any:
@@ -54,7 +54,10 @@ class Reader:
             _know(described, "kind", "steps")
             return self._pipeline(_get(described, "steps", list), prefix)
         if kind not in ESTIMATORS and kind not in transformers():
-            raise ModelFileError(f"its kind {kind[:60]!r} is none that this rhohat knows.")
+            raise ModelFileError(
+                f"the file holds a model of the kind {kind[:60]!r}, which this version of rhohat does not know;"
+                " register a class of this name with rhohat.register, or upgrade rhohat."
+            )
         cls = ESTIMATORS.get(kind) or transformers()[kind]
         model = self._make(cls, _get(described, "parameters", dict), f"{prefix}parameters.")
         if hasattr(model, "_parameter_constraints"):
@@ -108,7 +111,10 @@ class Reader:
             return self.take(name, None)
         kind, settings = _get(value, "kind", str), _get(value, "settings", dict)
         if kind not in COMPONENTS and kind not in ESTIMATORS:
-            raise ModelFileError(f"its part {kind[:60]!r} is none that this rhohat knows.")
+            raise ModelFileError(
+                f"the model has a part of the kind {kind[:60]!r}, which this version of rhohat does not know;"
+                " register a class of this name with rhohat.register, or upgrade rhohat."
+            )
         return self._make(COMPONENTS.get(kind) or ESTIMATORS[kind], settings, f"{name}.")
 
     def _transformer(self, model: Any, learned: dict[str, Any], prefix: str) -> None:
@@ -123,14 +129,14 @@ class Reader:
         if isinstance(model, transformers()["StandardScaler"]):
             for switch, name in (("with_mean", "mean_"), ("with_std", "scale_")):
                 if getattr(model, switch) and getattr(model, name) is None:
-                    raise ModelFileError(f"it lacks the tensor {prefix + name}.")
+                    raise ModelFileError(f"the file lacks the tensor {prefix + name}.")
         seen = self._arrays.pop(f"{prefix}n_samples_seen_", None)
         if hasattr(model, "partial_fit"):
             if seen is None or seen.dtype != np.int64 or seen.shape not in ((), (n_features,)):
-                raise ModelFileError(f"it lacks the tensor {prefix}n_samples_seen_.")
+                raise ModelFileError(f"the file lacks the tensor {prefix}n_samples_seen_.")
             model.n_samples_seen_ = seen if seen.ndim else seen[()]
         elif seen is not None:
-            raise ModelFileError(f"its tensor {prefix}n_samples_seen_ belongs to nothing.")
+            raise ModelFileError(f"the tensor {prefix}n_samples_seen_ does not belong to {type(model).__name__}.")
         model.n_features_in_ = n_features
         self._check_scales(model)
 
@@ -191,7 +197,7 @@ class Reader:
         sizes = tuple(_checked(size, int, "a layer size") for size in _get(described, "layer_sizes", list))
         activations = tuple(self._value(one, "") for one in _get(described, "activations", list))
         if not all(isinstance(activation, Activation) for activation in activations):
-            raise ModelFileError("its layers have activations that are none.")
+            raise ModelFileError("the layers of the model have activations that are not activation functions.")
         return dense_network(sizes, activations, tied=_get(described, "tied", bool))
 
     def _training(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
@@ -237,12 +243,12 @@ class Reader:
             _know(described, "texts", "objects")
             texts = [_checked(text, str, "a class") for text in _get(described, "texts", list)]
             if max(map(len, texts), default=0) * len(texts) > _MOST_CHARACTERS:
-                raise ModelFileError("its classes have names that are too long.")
+                raise ModelFileError("the classes of the model have names that are too long.")
             labels = np.array(texts, dtype=object if _get(described, "objects", bool) else np.str_)
         if labels.shape != (n_classes,):
-            raise ModelFileError(f"it has {labels.size} classes, and output units for {n_classes}.")
+            raise ModelFileError(f"the model has {labels.size} classes, but output units for {n_classes}.")
         if not np.array_equal(np.unique(labels), labels):
-            raise ModelFileError("its classes are not sorted.")
+            raise ModelFileError("the classes of the model are not sorted.")
         return labels
 
     def _feature_names(self, model: Any, names: Any, tensor: str) -> None:
@@ -252,14 +258,14 @@ class Reader:
             names = json.loads(self.take(tensor, None, np.uint8).tobytes())
         texts = [_checked(name, str, "the name of a column") for name in _checked(names, list, "feature_names")]
         if len(texts) != model.n_features_in_:
-            raise ModelFileError(f"it names {len(texts)} columns, and has {model.n_features_in_}.")
+            raise ModelFileError(f"the model has {model.n_features_in_} columns, but names for {len(texts)}.")
         model.feature_names_in_ = np.array(texts, dtype=object)
 
     def curve(self, name: str) -> list[float]:
         """Return a list of numbers, which need not be finite, and mark its array as used."""
         curve = self._arrays.pop(name, None)  # measured values, which may be NaN
         if curve is None or curve.dtype != np.float64 or curve.ndim != 1:
-            raise ModelFileError(f"it lacks the curve {name}.")
+            raise ModelFileError(f"the file lacks the curve {name}.")
         values: list[float] = curve.tolist()
         return values
 
@@ -267,15 +273,15 @@ class Reader:
         """Return a tensor and mark it as used; raise unless it is finite and has the given shape and dtype, if any."""
         array = self._arrays.pop(name, None)
         if array is None:
-            raise ModelFileError(f"it lacks the tensor {name}.")
+            raise ModelFileError(f"the file lacks the tensor {name}.")
         if shape is not None and array.shape != shape:
-            raise ModelFileError(f"its tensor {name} has the shape {array.shape}, and must have {shape}.")
+            raise ModelFileError(f"the tensor {name} has the shape {array.shape}, but must have {shape}.")
         if shape is not None and array.dtype not in (np.float32, np.float64):
-            raise ModelFileError(f"its tensor {name} holds {array.dtype}, and must hold float32 or float64.")
+            raise ModelFileError(f"the tensor {name} holds {array.dtype}, but must hold float32 or float64.")
         if dtype is not None and array.dtype != dtype:
-            raise ModelFileError(f"its tensor {name} holds {array.dtype}, and must hold {dtype}.")
+            raise ModelFileError(f"the tensor {name} holds {array.dtype}, but must hold {dtype}.")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ModelFileError(f"its tensor {name} has numbers that are not finite.")
+            raise ModelFileError(f"the tensor {name} has numbers that are not finite.")
         return array
 
 
@@ -285,15 +291,19 @@ def _reading(record: dict[str, Any], n_features: int) -> Reading:
     n_columns, row_axes = _count(record, "n_columns", least=1), _count(record, "row_axes", least=1)
     runs = [[_checked(number, int, "a column") for number in run] for run in _get(record, "columns", list)]
     if sum(count for _, count in runs) != n_features:
-        raise ModelFileError(f"it was fitted to other columns than its {n_features} features.")
+        raise ModelFileError(
+            f"the number of columns that the model was fitted to is not its number of features, {n_features}."
+        )
     if not all(0 <= first < first + count <= n_columns for first, count in runs):
-        raise ModelFileError(f"it was fitted to columns that a table of {n_columns} does not have.")
+        raise ModelFileError(f"the model was fitted to columns that a table of {n_columns} columns does not have.")
     columns = tuple(number for first, count in runs for number in range(first, first + count))
     said = _get(record, "text", dict)
     _know(said, *(part.name for part in fields(TextFormat)))
     targets = None if record.get("targets") is None else tuple(_get(record, "targets", list))
     if targets is not None and not all(0 <= _checked(number, int, "a target") < n_columns for number in targets):
-        raise ModelFileError(f"it was fitted to targets that a table of {n_columns} columns does not have.")
+        raise ModelFileError(
+            f"the model was fitted to target columns that a table of {n_columns} columns does not have."
+        )
     return Reading(columns, n_columns, row_axes, TextFormat(**said), _row_shape(record, n_features), targets)
 
 
@@ -303,7 +313,9 @@ def _row_shape(record: dict[str, Any], n_features: int) -> tuple[int, ...] | Non
         return None
     shape = tuple(_checked(size, int, "the size of an axis") for size in _get(record, "row_shape", list))
     if len(shape) < 2 or min(shape) < 1 or prod(shape) != n_features:
-        raise ModelFileError(f"it was fitted to rows of the shape {shape}, which has not {n_features} features.")
+        raise ModelFileError(
+            f"the model was fitted to rows of the shape {shape}, which do not have {n_features} features."
+        )
     return shape
 
 
@@ -311,25 +323,30 @@ def _know(record: Mapping[str, Any], *keys: str) -> None:
     """Raise ModelFileError if a description has keys other than the given ones."""
     unknown = {key: None for key in record if key not in keys}
     if unknown:
-        raise ModelFileError(f"its description has {_listed(unknown)}, which its kind does not know.")
+        raise ModelFileError(f"the description of the model has entries that are not known: {_listed(unknown)}.")
 
 
 def _get(record: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
     if key not in record:
-        raise ModelFileError(f"its description lacks {key!r}.")
+        raise ModelFileError(f"the description of the model lacks the entry {key!r}.")
     return _checked(record[key], kind, repr(key))
 
 
 def _count(record: Mapping[str, Any], key: str, least: int = 0) -> int:
     count: int = _get(record, key, int)
     if not least <= count < 2**63:
-        raise ModelFileError(f"its {key} cannot be {str(count)[:20]}.")
+        raise ModelFileError(
+            f"{key!r} must be an integer from {least} to 2**63 - 1 in the description of the model; got"
+            f" {str(count)[:20]}."
+        )
     return count
 
 
 def _checked(value: Any, kind: type[Any], what: str) -> Any:
     if type(value) is not kind and not (kind is float and type(value) is int):
-        raise ModelFileError(f"{what} must be of type {kind.__name__} in its description.")
+        raise ModelFileError(
+            f"{what} must be of type {kind.__name__} in the description of the model; got {type(value).__name__}."
+        )
     return value
 
 

@@ -42,8 +42,9 @@ class Writer:
         kind = type(model).__name__
         if {**ESTIMATORS, **transformers()}.get(kind) is not type(model):
             raise ModelFileError(
-                "a model file holds rhohat's own estimators and transformers, pipelines of them, and what"
-                f" rhohat.register has made known; got {model!r}."
+                "a model file can hold only rhohat's own estimators and transformers, scikit-learn's MinMaxScaler and"
+                " StandardScaler, classes that rhohat.register has registered, and pipelines of all these; got"
+                f" {model!r}."
             )
         check_is_fitted(model)
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
@@ -123,7 +124,7 @@ class Writer:
         if labels.dtype.kind == "U" or all(isinstance(label, str) for label in labels):
             return {"texts": [str(label) for label in labels], "objects": labels.dtype == object}
         raise ModelFileError(
-            f"classes must be numbers of up to {8 * _WIDEST} bits, or texts; they are of {labels.dtype}."
+            f"classes must be numbers of up to {8 * _WIDEST} bits, or texts; got classes of type {labels.dtype}."
         )
 
     def curve(self, name: str, values: list[float]) -> None:
@@ -163,8 +164,9 @@ class Writer:
         if ESTIMATORS.get(kind) is type(value):
             return {"kind": kind, "settings": self._parameters(value, f"{name}.")}
         raise ModelFileError(
-            f"{value!r} is none of rhohat's own parts, and a file without code cannot hold others; set the parameter to"
-            " one that is, or leave it at its default."
+            f"{value!r} is neither one of rhohat's own parts nor an instance of a registered class, and a model file"
+            " cannot hold other objects, since it contains no code; set the parameter to one of rhohat's parts, leave"
+            " the parameter at its default, or register the class with rhohat.register."
         )
 
 
