@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import re
-import shlex
 import sys
 import tempfile
 import warnings
@@ -20,6 +18,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from typer.core import TyperGroup
 
 from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.common.words import Sentence, Setting, message_of
 
 __all__ = [
     "ORDER",
@@ -49,6 +48,9 @@ ORDER = (
     *("evaluate", "plot", "info", "check-gradient"),
 )
 
+#: Parameters that messages mention and that have no option of their own.
+_SET_BY_NAME = ("tol",)
+
 _TRACEBACK, _QUIET = "rhohat.traceback", "rhohat.quiet"
 
 
@@ -66,7 +68,7 @@ class _Commands(TyperGroup):
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", UserWarning)
                 said: set[str] = set()
-                warnings.showwarning = lambda message, kind, *_, **__: _say_once(ctx, _remark(str(message), kind), said)
+                warnings.showwarning = lambda message, kind, *_, **__: _say_once(ctx, _remark(message, kind), said)
                 return super().invoke(ctx)
         except (typer.Exit, typer.Abort, _USAGE_ERROR, BrokenPipeError):
             raise
@@ -80,35 +82,22 @@ class _Commands(TyperGroup):
             raise typer.Exit(_BAD_OPTION if isinstance(error, InvalidParameterError) else _FAILED) from None
 
 
-#: Phrases for Python programmers in messages of the library, and the phrases that replace them on the command line.
-_TRANSLATIONS = {
-    "raise max_iter, raise tol (now": "raise --max-iter or the tolerance (--set tol=...; now",
-    "checkpoint=Checkpoint(folder, resume=True)": "--resume",
-    "skip_unreadable=True": "--skip-unreadable",
-    "image_axis=": "--image-axis ",
-    "checkpoint=": "--checkpoint ",
-    "rhohat.read_images and rhohat.sample_patches": "rhohat patches",
-    "such cells in, or leave": "such cells in, train a model that does so with --missing mean, or leave",
-}
-#: Keyword arguments in messages that have a command-line option of the same name.
-_OPTION = re.compile(
-    r"""\b(header|missing|separator|decimal|thousands|encoding|row_axes)=(\d+|True|False|'[\w-]+'|'[^']'|'\\t'|"'")"""
-)
+def _as_option(setting: Setting) -> str:
+    """Return a setting of the library as it is written on the command line."""
+    option = f"--{setting.name.replace('_', '-')}"
+    if isinstance(setting.value, bool):
+        return option if setting.value else f"--no-{option.removeprefix('--')}"
+    if setting.name in _SET_BY_NAME:
+        return f"--set {setting.name}=" + ("..." if setting.value is None else f"{setting.value}")
+    if setting.value is None:
+        return option
+    value = str(setting.value)
+    return f"{option} {value if value.replace('-', '').isalnum() else repr(value)}"
 
 
-def _translated(text: str) -> str:
-    for ours, theirs in _TRANSLATIONS.items():
-        text = text.replace(ours, theirs)
-    return re.sub(r", (?=--[a-z])", " ", _OPTION.sub(_as_option, text))
-
-
-def _as_option(found: re.Match[str]) -> str:
-    value = found[2].strip("'")
-    if found[1] == "header":
-        return "--header" if value == "True" else "--no-header"
-    ends_a_sentence = found.string[found.end() : found.end() + 1] == "."
-    is_plain = value.replace("-", "").isalnum() or (shlex.quote(value) == value and not ends_a_sentence)
-    return f"--{found[1].replace('_', '-')} {value if is_plain else found[2]}"
+def _written(text: str) -> str:
+    """Return a text of the library in which settings are written as options."""
+    return text.written(_as_option) if isinstance(text, Sentence) else text
 
 
 def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
@@ -118,16 +107,17 @@ def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
         note(ctx, remark)
 
 
-def _remark(text: str, kind: type[Warning]) -> str:
+def _remark(message: Warning | str, kind: type[Warning]) -> str:
     """Return a warning as one line of text; a ConvergenceWarning is called a note, any other a warning."""
-    return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {_translated(text)}"
+    text = message if isinstance(message, str) else message_of(message)
+    return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {_written(text)}"
 
 
 def _sentence(error: Exception) -> str:
     """Return the message of an error; for an error that is not meant for users, also its type and a hint."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
-    text = _translated(str(error)) or type(error).__name__
+    text = _written(message_of(error)) or type(error).__name__
     if isinstance(error, MemoryError):
         return f"there is not enough memory. {text if str(error) else ''}".strip()
     if isinstance(error, OSError | ValueError | ImportError | RuntimeError | AttributeError):

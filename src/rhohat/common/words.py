@@ -1,8 +1,12 @@
-"""Numbers with their nouns, for use in sentences."""
+"""Parts of sentences: numbers with their nouns, and settings that Python and the command line write differently."""
 
 from __future__ import annotations
 
-__all__ = ["counted"]
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Sentence", "Setting", "counted", "joined", "message_of"]
 
 
 def counted(number: int, noun: str) -> str:
@@ -20,3 +24,75 @@ def counted(number: int, noun: str) -> str:
     ('1 row', '2,500 rows', '0 units')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A parameter that a sentence mentions, with a value or without one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, which is also that of an option of the command line.
+    value : object, default=None
+        The value; None if the sentence is about the parameter whatever its value.
+    code : str, default=""
+        How the setting is written in Python, if not as ``name=value``.
+    """
+
+    name: str
+    value: object = None
+    code: str = ""
+
+    def __str__(self) -> str:
+        """Return the setting as it is written in Python."""
+        return self.code or (self.name if self.value is None else f"{self.name}={self.value!r}")
+
+
+class Sentence(str):
+    """Text of an error or a warning that knows which of its parts are settings.
+
+    It reads as Python writes settings, and the command line replaces these by its options. A sentence that is put
+    into an f-string becomes a plain text; one that is a part of another sentence stays what it is.
+
+    Parameters
+    ----------
+    *parts : str or Setting
+        Parts of the text, in their order.
+
+    Examples
+    --------
+    >>> sentence = Sentence("If the first line is a row, pass ", Setting("header", False), ".")
+    >>> print(sentence)
+    If the first line is a row, pass header=False.
+    >>> Sentence("It has no rows. ", sentence).written(lambda setting: "--no-header")
+    'It has no rows. If the first line is a row, pass --no-header.'
+    """
+
+    parts: tuple[str | Setting, ...]
+
+    def __new__(cls, *parts: str | Setting) -> Sentence:
+        """Make a sentence of its parts."""
+        flat = tuple(inner for part in parts for inner in (part.parts if isinstance(part, Sentence) else (part,)))
+        sentence = super().__new__(cls, "".join(map(str, flat)))
+        sentence.parts = flat
+        return sentence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sentence, self.parts
+
+    def written(self, write: Callable[[Setting], str]) -> str:
+        """Return the text with each setting written by a function."""
+        return "".join(write(part) if isinstance(part, Setting) else part for part in self.parts)
+
+
+def joined(sentences: Sequence[str], separator: str) -> Sentence:
+    """Return sentences joined by a separator; settings in them stay settings."""
+    parts = [part for sentence in sentences for part in (separator, sentence)]
+    return Sentence(*parts[1:])
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an error or a warning, which is a `Sentence` if it was raised with one."""
+    text = error.args[0] if len(error.args) == 1 else None
+    return text if isinstance(text, Sentence) and str(error) == text else str(error)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.folders import files_of_data
 from rhohat.data.image_files import IMAGE_SUFFIXES, read_image
 from rhohat.data.rows.array_files import open_arrays
@@ -122,7 +123,11 @@ def _read_folder(folder: Path, color: bool, skip_unreadable: bool) -> list[Float
         except (ValueError, FileNotFoundError) as error:
             if not skip_unreadable:
                 raise ValueError(
-                    f"{_sentence(error)}; take it out of the folder, or skip such files with skip_unreadable=True."
+                    Sentence(
+                        f"{_sentence(error)}; take it out of the folder, or skip unreadable files by ",
+                        Setting("skip_unreadable", True),
+                        ".",
+                    )
                 ) from error
             problems.append(_sentence(error))
     if not images:
@@ -154,7 +159,7 @@ def _split(array: Any, image_axis: int | str | None, file: ArrayFile, name: str,
         )
     axis = _find_image_axis(array.shape, file, name, color) if image_axis == "auto" else image_axis
     if axis is None and array.ndim == 4:
-        raise ValueError(f"{name} holds an array of shape {array.shape}, which is no single image; give image_axis.")
+        raise ValueError(f"{name} holds an array of shape {array.shape}, which is no single image; pass image_axis.")
     if array.ndim == 2 or axis is None:
         return [as_float_rows(array)]
     if not isinstance(axis, int | np.integer) or not -array.ndim <= axis < array.ndim:
@@ -177,8 +182,13 @@ def _find_image_axis(shape: tuple[int, ...], file: ArrayFile, name: str, color: 
     if file.is_matlab:
         return -1
     raise ValueError(
-        f"{name} holds an array of shape {shape}, which does not tell which axis counts the images; say it:"
-        " image_axis=0 for the first, or image_axis=-1 for the last."
+        Sentence(
+            f"{name} holds an array of shape {shape}, which does not tell which axis counts the images. Pass ",
+            Setting("image_axis", 0),
+            " for the first axis, or ",
+            Setting("image_axis", -1),
+            " for the last.",
+        )
     )
 
 

@@ -23,6 +23,7 @@ from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.common.fitted import FittedAttributes
 from rhohat.common.randomness import RandomState, keyed_generator, seed_from
+from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.ranges import joined_ranges, range_of_features, warn_of_other_scale
@@ -33,7 +34,7 @@ from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
-from rhohat.fitting.checkpoint_settings import Checkpoint, as_checkpoint
+from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint, as_checkpoint
 from rhohat.fitting.fit import Fit, Journals, Start
 from rhohat.fitting.forward import ForwardPass
 from rhohat.fitting.journal import (
@@ -419,10 +420,9 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
 
     def _with_advice(self, result: SolverResult) -> SolverResult:
         """Return the result of an interrupted fit with a message that says how to continue it."""
-        how = "The next call of fit continues from the last iteration."
-        if self.checkpoint is not None:
-            how = "With checkpoint=Checkpoint(folder, resume=True), fit goes on from the checkpoint."
-        return replace(result, message=f"{result.message} {how}")
+        resume = Sentence("With ", RESUME, ", fit continues from the checkpoint.")
+        how = "The next call of fit continues from the last iteration." if self.checkpoint is None else resume
+        return replace(result, message=Sentence(result.message, " ", how))
 
     def _train_an_epoch(self, problem: Problem, X: ArrayLike | RowSource) -> None:
         """Train the network for one epoch from its current parameters and solver state."""

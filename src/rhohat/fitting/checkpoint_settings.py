@@ -10,7 +10,12 @@ from typing import Self
 
 import numpy as np
 
-__all__ = ["Checkpoint", "as_checkpoint"]
+from rhohat.common.words import Setting
+
+__all__ = ["RESUME", "Checkpoint", "as_checkpoint"]
+
+#: How messages mention that a fit resumes from a checkpoint.
+RESUME = Setting("resume", True, "checkpoint=Checkpoint(folder, resume=True)")
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.words import Sentence, Setting
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.fitting.journal import AS_IT_WAS, Journal, describe, describe_rows
@@ -147,8 +148,11 @@ class Fit:
         checkpoint = self.journals.checkpoint
         if checkpoint is not None and not self.solver.resumable:
             raise ValueError(
-                f"checkpoint={str(checkpoint.folder)!r} needs a solver whose state can be written, and that of"
-                f" {type(self.solver).__name__} cannot; use 'lbfgs', 'gradient_descent', 'sgd' or 'adam'."
+                Sentence(
+                    Setting("checkpoint", str(checkpoint.folder)),
+                    f" needs a solver whose state can be written, and the state of {type(self.solver).__name__} cannot"
+                    " be written; use 'lbfgs', 'gradient_descent', 'sgd' or 'adam'.",
+                )
             )
 
     def run(

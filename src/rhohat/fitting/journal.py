@@ -17,8 +17,9 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import CheckpointError, CheckpointWarning
+from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
-from rhohat.fitting.checkpoint_settings import Checkpoint
+from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint
 from rhohat.fitting.checkpoints import Checkpoints
 from rhohat.solvers import RunState, SolverResult, as_solver
 
@@ -207,8 +208,11 @@ class Journal:
             newest = checkpoints.newest()
             if newest is not None and not resume:
                 raise CheckpointError(
-                    f"{folder} holds checkpoints of an earlier fit; set checkpoint=Checkpoint(folder, resume=True) to"
-                    " go on with that, name another folder, or delete this one."
+                    Sentence(
+                        f"{folder} holds checkpoints of an earlier fit. Pass ",
+                        RESUME,
+                        " to continue that fit, name another folder, or delete this one.",
+                    )
                 )
             if newest is not None:
                 self._record, self._arrays = newest

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from rhohat.common.arrays import FloatArray, largest_magnitude
-from rhohat.common.words import counted
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.solvers.divergence import HOPELESS, Lowest, has_risen
 from rhohat.solvers.objectives import ObjectiveFunction, ObjectiveInParts, ObjectiveWithTerms, PartFunction
 from rhohat.solvers.result import Callback, IterationState, SolverResult, Status
@@ -273,9 +273,14 @@ class Run:
                 )
             raise Stop(
                 "max_iter",
-                f"{self._n_iter_in_all} iterations were done and the gradient's largest component is still"
-                f" {point.gradient_norm:.1e}; raise max_iter, raise tol (now {self.tol:g}), or accept the cost"
-                " reached.",
+                Sentence(
+                    f"{self._n_iter_in_all} iterations were done and the gradient's largest component is still"
+                    f" {point.gradient_norm:.1e}; raise ",
+                    Setting("max_iter"),
+                    ", raise ",
+                    Setting("tol"),
+                    f" (now {self.tol:g}), or accept the cost reached.",
+                ),
             )
 
     def result(self, status: Status, message: str) -> SolverResult:

@@ -6,6 +6,7 @@ import gzip
 import zlib
 from pathlib import Path
 
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.image_files import IMAGE_SUFFIXES
 from rhohat.data.rows.flat import is_idx, is_safetensors
 from rhohat.data.rows.positioned import PositionedFile
@@ -99,7 +100,8 @@ def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_t
     """Return the kind of a file that starts with these bytes."""
     if Path(file_name).suffix.lower() in IMAGE_SUFFIXES:
         raise ValueError(
-            f"{name} is an image file: cut patches out of it first, with rhohat.read_images and rhohat.sample_patches."
+            f"{name} is an image file and holds no rows. Cut patches out of it first: with rhohat.read_images and"
+            " rhohat.sample_patches in Python, or with rhohat patches on the command line."
         )
     if not start:
         raise ValueError(f"{name} is empty.")
@@ -113,11 +115,12 @@ def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_t
             " format, with: save -v7 FILE.mat NAME."
         )
     if found is None:
-        hint = "; if it is text in an encoding such as UTF-16, say encoding='utf-16-le'" if promised == "text" else ""
+        if promised:
+            subject = f"{name} is named like a {promised} file, but does not begin as such a file does"
+            hint = Sentence("; if it is text in an encoding such as UTF-16, pass ", Setting("encoding", "utf-16-le"))
+            raise ValueError(Sentence(subject, hint if promised == "text" else "", "."))
         raise ValueError(
-            f"{name} is named like a {promised} file and does not begin as such a file does{hint}."
-            if promised
-            else f"{name} is of no known kind; known are .npy, .npz, IDX, safetensors, HDF5, MATLAB, Parquet and text."
+            f"{name} is of no known kind; known are .npy, .npz, IDX, safetensors, HDF5, MATLAB, Parquet and text."
         )
     if promised not in (None, found) and found not in _ALSO.get(promised, ()):
         raise ValueError(f"{name} is named like a {promised} file and holds {found}.")

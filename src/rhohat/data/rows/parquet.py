@@ -16,6 +16,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
 from rhohat.common.forks import ProcessLock
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.conventions import delivered_dtype, notes_on_dropped
@@ -161,9 +162,13 @@ class ParquetRows(RowSource):
                 if column.null_count and not self._keeps_missing:
                     row = int(self._edges[group]) + column.is_null().to_pylist().index(True)
                     raise ValueError(
-                        f"{self.name} has {column.null_count} missing values in its column"
-                        f" {self._columns.names[index]!r}, first in row {row}. Fill such cells in, or leave such rows"
-                        " out with missing='drop'."
+                        Sentence(
+                            f"{self.name} has {counted(column.null_count, 'missing value')} in its column"
+                            f" {self._columns.names[index]!r}, first in row {row}. Fill in missing cells, or leave out"
+                            " rows with missing values by ",
+                            Setting("missing", "drop"),
+                            ".",
+                        )
                     )
                 rows[:, index] = (column.cast("uint8") if str(column.type) == "bool" else column).to_numpy()
             self._kept = group, rows

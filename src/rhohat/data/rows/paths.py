@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from os.path import abspath
 from pathlib import Path
 
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.folders import files_of_data
 from rhohat.data.rows.array_files import arrays_of_file, arrays_of_folder
 from rhohat.data.rows.base import RowSource
@@ -91,8 +92,12 @@ def _pick(source: RowSource, wanted: Wanted, row_axes: int) -> RowSource:
         elif not _look_like_pictures(source.row_shape):
             shape = (len(source), *source.row_shape)
             warnings.warn(
-                f"Each row of {source.name}, which has the shape {shape}, is taken as {source.shape[1]} numbers; if its"
-                f" rows are shorter, say row_axes=2, for {len(source) * source.row_shape[0]} rows.",
+                Sentence(
+                    f"Each row of {source.name}, which has the shape {shape}, is taken as {source.shape[1]} numbers; if"
+                    " its rows are shorter, pass ",
+                    Setting("row_axes", 2),
+                    f" to read {len(source) * source.row_shape[0]} rows.",
+                ),
                 stacklevel=6,
             )
         columns = wanted.columns.choose(source.feature_names, source.shape[1], source.name)

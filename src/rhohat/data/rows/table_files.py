@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rhohat.common.words import Sentence, Setting, joined, message_of
 from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import ColumnsOfAFit, choose_columns
 from rhohat.data.rows.conventions import without_folders
@@ -44,7 +45,7 @@ def _open_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
         hint = _other_way(file, name, wanted, remembered) if remembered else ""
         if not hint:
             raise
-        raise ValueError(f"{error} {hint}") from error
+        raise ValueError(Sentence(message_of(error), " ", hint)) from error
 
 
 def _other_way(file: PositionedFile, name: str, wanted: Wanted, remembered: Mapping[str, Any]) -> str:
@@ -66,12 +67,16 @@ def _other_way(file: PositionedFile, name: str, wanted: Wanted, remembered: Mapp
     }
     if "thousands" in remembered and table.separator == remembered["thousands"]:
         remembered = {"separator": None, **remembered}  # as separator, the sign no longer groups digits
-    other = [f"{part}={found[part]!r}" for part in found if part in remembered]
+    other = [Sentence(Setting(part, found[part])) for part in found if part in remembered]
     said = [f"{part} {value!r}" for part, value in remembered.items() if value is not None]
     if not other:
         return ""
     listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
-    return f"The table of the fit was read with {listed}; if this one is written otherwise, say {', '.join(other)}."
+    return Sentence(
+        f"The table of the fit was read with {listed}. If this table is written in another way, pass ",
+        joined(other, ", "),
+        ".",
+    )
 
 
 def _parse_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:

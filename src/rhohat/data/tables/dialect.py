@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import TextFormat
 from rhohat.data.tables.layout import Layout
@@ -185,9 +186,10 @@ def find_dialect(file: PositionedFile, name: str, said: TextFormat, known: Colle
 
 def wrong_encoding(name: str, encoding: str, error: UnicodeError) -> str:
     """Return the error message for a file that is in another encoding."""
-    return (
-        f"{name} is not text in the encoding {encoding} ({error}); say which it is in: encoding='latin-1', 'cp1252',"
-        " 'utf-16' or another."
+    return Sentence(
+        f"{name} is not text in the encoding {encoding} ({error}). Pass the encoding that it is in, such as ",
+        Setting("encoding", "latin-1"),
+        ", 'cp1252' or 'utf-16'.",
     )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from itertools import chain
 
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data.tables.cells import TRUTH_VALUES, TextFormat
 
 __all__ = ["Layout"]
@@ -71,7 +72,8 @@ class Layout:
         self.has_header = named is None and self._is_header(records[0], records[1:])
         self._rows = records[1:] if self.has_header else records
         if not self._rows:
-            raise ValueError(f"{name} has no rows below its line of names; if that is a row itself, say header=False.")
+            start = f"{name} has no rows below its line of names; if that line is a row itself, pass "
+            raise ValueError(Sentence(start, Setting("header", False), "."))
         names = list(records[0]) if self.has_header else named
         self.n_cells = len(self._rows[0])
         if names is not None:
@@ -99,9 +101,14 @@ class Layout:
             return names[:-1]
         if len(names) != self.n_cells:
             raise ValueError(
-                f"{self._name} names {len(names)} column{'s'[: len(names) - 1]} and has {self.n_cells}. If they are cut"
-                " in the wrong places, say what stands between them, as separator=';', and before the decimals of"
-                " numbers, as decimal=','."
+                Sentence(
+                    f"{self._name} names {counted(len(names), 'column')} and has {self.n_cells}. If its lines are split"
+                    " in the wrong places, pass the sign between the columns, such as ",
+                    Setting("separator", ";"),
+                    ", and the sign before the decimals of numbers, such as ",
+                    Setting("decimal", ","),
+                    ".",
+                )
             )
         return names
 
@@ -160,8 +167,11 @@ class Layout:
             return False
         shown = ", ".join(first[:_MOST_NAMES_SHOWN]) + (", …" if len(first) > _MOST_NAMES_SHOWN else "")
         self.remarks.append(
-            f"The first line of {self._name} is taken for the names of its columns, {shown}; if it is a row, say"
-            " header=False."
+            Sentence(
+                f"The first line of {self._name} is taken for the names of its columns, {shown}; if it is a row, pass ",
+                Setting("header", False),
+                ".",
+            )
         )
         return True
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
@@ -338,14 +339,16 @@ class _Parser:
         """Return the error message for a missing value."""
         held = f"holds {cell!r}" if cell else "is empty"
         remedy = (
-            "leave such rows out with missing='drop'"
+            Sentence("leave out rows with missing values by ", Setting("missing", "drop"))
             if self._numbers
-            else "leave this line out, with the row that it belongs to"
+            else "leave out this line and the row that it belongs to"
         )
-        what = "such labels" if place in self._targets else "such cells"
-        return (
+        what = "missing labels" if place in self._targets else "missing cells"
+        return Sentence(
             f"{subject} has missing values: in line {line} of {self._name}, column {self._name_of(place)} {held}. Fill"
-            f" {what} in, or {remedy}."
+            f" in {what}, or ",
+            remedy,
+            ".",
         )
 
     def _not_numbers(self, cells: dict[int, str], line: int) -> str:
@@ -360,7 +363,7 @@ class _Parser:
             places, names = self._dialect.places, self._table.names
             numbers = [places.index(place) for place in columns]
             raise TextColumnsError(problem, numbers if names is None else [names[number] for number in numbers])
-        return f"{problem} {advice or _MEND}"
+        return Sentence(problem, " ", advice or _MEND)
 
     def _columns_of_texts(self) -> list[int]:
         """Return the places of the columns that hold texts, and no numbers, in the first rows."""
@@ -384,21 +387,29 @@ def _is_missing(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
 def _advice(cells: Sequence[str], said: TextFormat) -> str:
     """Return advice on reading cells that look like numbers in another notation; empty if there is none."""
     if said.decimal != "." and any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells):
-        return (
-            f"Numbers are read with decimal={said.decimal!r} here; if a point stands before decimals, say decimal='.'."
+        return Sentence(
+            "Numbers are read with ",
+            Setting("decimal", said.decimal),
+            "; if a point stands before decimals, pass ",
+            Setting("decimal", "."),
+            ".",
         )
     with_commas = [cell for cell in cells if "," in cell]
     if with_commas and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", cell) for cell in with_commas):
-        return (
-            "If the comma stands between groups of three digits, say thousands=','; if it stands before decimals, say"
-            " decimal=','."
+        return Sentence(
+            "If the comma stands between groups of three digits, pass ",
+            Setting("thousands", ","),
+            "; if it stands before decimals, pass ",
+            Setting("decimal", ","),
+            ".",
         )
     if any(re.fullmatch(r"[-+]?\d{1,3}(\.\d{3})*,\d+", cell) for cell in cells):
-        groups = " and thousands='.'" if any(cell.count(".") for cell in cells) else ""
-        return f"If the comma stands before the decimals of a number, say decimal=','{groups}."
+        groups = Sentence(" and ", Setting("thousands", ".")) if any(cell.count(".") for cell in cells) else ""
+        before = "If the comma stands before the decimals of a number, pass "
+        return Sentence(before, Setting("decimal", ","), groups, ".")
     if any(re.fullmatch(r"[-+]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", cell) for cell in cells):
         sign = next(sign for cell in cells for sign in ",' ." if sign in cell)
-        return f"If its digits are in groups of three, say thousands={sign!r}."
+        return Sentence("If its digits are in groups of three, pass ", Setting("thousands", sign), ".")
     return ""
 
 
