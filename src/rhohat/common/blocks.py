@@ -163,7 +163,7 @@ _ROW_MULTIPLE = 32  # each block but the last is a multiple of so many rows, so 
 _BLOCK_MULTIPLE = 4  # a multiple of so many blocks divides the work evenly among 2 or 4 threads
 
 
-def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[slice]:
+def row_blocks(n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, itemsize: int) -> list[slice]:
     """Cut rows into blocks of nearly equal size, most of them a multiple of 32 rows.
 
     The cut depends on shapes only, never on the number of threads, so that sums over blocks have the same bits on
@@ -174,6 +174,8 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
     n_rows : int
     layer_sizes : sequence of int
         Number of units of each layer.
+    multiply_adds : int
+        Number of multiplications in the forward pass of one row.
     itemsize : int
         Bytes per number.
 
@@ -184,12 +186,11 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], itemsize: int) -> list[s
 
     Examples
     --------
-    >>> row_blocks(2000, (64, 25, 64), 8)
+    >>> row_blocks(2000, (64, 25, 64), 3200, 8)
     [slice(0, 992, None), slice(992, 2000, None)]
     """
     bytes_per_row = itemsize * (2 * sum(layer_sizes) - layer_sizes[0])
     rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, _SMALLEST_BLOCK // itemsize, _LARGEST_BLOCK))
-    multiply_adds = sum(fan_in * fan_out for fan_in, fan_out in pairwise(layer_sizes))
     worth_it = max(n_rows // _WORTH_A_THREAD, len(shared_parts(n_rows, multiply_adds)))
     n_blocks = max(-(-n_rows // rows), min(worth_it, _BLOCK_MULTIPLE))
     if n_blocks > 2:

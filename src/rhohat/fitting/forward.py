@@ -53,7 +53,8 @@ class ForwardPass:
         dtype = X.dtype
         self._parameters = network.unpack(theta.astype(dtype))
         self.shape = X.shape[0], network.layer_sizes[stop]
-        self.blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], dtype.itemsize)
+        multiply_adds = sum(layer.multiply_adds for layer in network.layers[start:stop])
+        self.blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], multiply_adds, dtype.itemsize)
         self._longest = max(block.stop - block.start for block in self.blocks)
         self._n_workers = min(engine.n_workers, len(self.blocks))
         allocate = partial(np.empty, dtype=dtype)

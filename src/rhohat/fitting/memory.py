@@ -316,13 +316,14 @@ def _held_out_in_memory(problem: Problem, solver: Solver) -> float:
 def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
     """Return the bytes of the workers' layers and deltas, of the rows they read, and of the gradients they sum."""
     network, itemsize = problem.network, problem.X.dtype.itemsize
-    blocks = row_blocks(n_samples, network.layer_sizes, itemsize)
+    blocks = row_blocks(n_samples, network.layer_sizes, network.multiply_adds, itemsize)
     longest = max(block.stop - block.start for block in blocks)
     n_workers = min(n_workers, len(blocks))
     per_row = itemsize * 3 * network.numbers_per_row() + _tangents_through_layers(problem)
     read = bytes_per_row(problem) if isinstance(problem.X, RowSource) or isinstance(problem.y, RowSource) else 0
     buffers = (1 if n_workers == 1 else 2 * n_workers) * network.n_parameters * itemsize
-    return n_workers * longest * (per_row + read) + buffers
+    windows = itemsize * max(layer.scratch_numbers for layer in network.layers)
+    return n_workers * (longest * (per_row + read) + windows) + buffers
 
 
 def _batches(problem: Problem, solver: Solver, n_workers: int) -> int:
@@ -333,7 +334,8 @@ def _batches(problem: Problem, solver: Solver, n_workers: int) -> int:
     columns = network.layer_sizes[0] + network.layer_sizes[-1]
     per_row = itemsize * (3 * columns + 3 * network.numbers_per_row())
     per_row += 3 * _bytes_of_tangents(problem) + _tangents_through_layers(problem)
-    return n_rows * per_row + (n_workers + 2) * network.n_parameters * itemsize
+    windows = itemsize * max(layer.scratch_numbers for layer in network.layers)
+    return n_rows * per_row + n_workers * windows + (n_workers + 2) * network.n_parameters * itemsize
 
 
 def _copies(problem: Problem, solver: Solver) -> int:

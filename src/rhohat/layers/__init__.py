@@ -7,8 +7,20 @@ names it.
 """
 
 from rhohat.layers.base import Layer, LayerParameters
-from rhohat.layers.convolution import Convolution1D
+from rhohat.layers.convolution import Convolution, TransposedConvolution
 from rhohat.layers.dense import Dense
 from rhohat.layers.linear import MapLayer
+from rhohat.layers.pooling import MaxPooling, MeanPooling
+from rhohat.layers.windows import Windows
 
-__all__ = ["Convolution1D", "Dense", "Layer", "LayerParameters", "MapLayer"]
+__all__ = [
+    "Convolution",
+    "Dense",
+    "Layer",
+    "LayerParameters",
+    "MapLayer",
+    "MaxPooling",
+    "MeanPooling",
+    "TransposedConvolution",
+    "Windows",
+]

@@ -88,6 +88,16 @@ class Layer(WithOps, ABC):
         """Number of multiplications in the forward pass of one row."""
 
     @property
+    def output_channels(self) -> int:
+        """Number of channels of the output, whose mean activations are taken over all places too; else `n_outputs`."""
+        return self.n_outputs
+
+    @property
+    def scratch_numbers(self) -> int:
+        """Number of numbers of scratch memory that one thread needs, whatever the number of rows."""
+        return 0
+
+    @property
     def width(self) -> int:
         """Number of pre-activations per row."""
         return self.activation.width(self.n_outputs)
@@ -134,8 +144,10 @@ class Layer(WithOps, ABC):
         """Turn ∂J/∂a into ∂J/∂z, and add to the gradient of the activation's parameters; see `Activation.pull_back`."""
 
     @abstractmethod
-    def pull_back_to_inputs(self, W: FloatArray, delta: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return ∂J/∂inputs, computed from ∂J/∂z, in `out` if it is given."""
+    def pull_back_to_inputs(
+        self, W: FloatArray, given: FloatArray, delta: FloatArray, out: FloatArray | None = None
+    ) -> FloatArray:
+        """Return ∂J/∂inputs, computed from ∂J/∂z and the inputs, in `out` if it is given."""
 
     @abstractmethod
     def add_weight_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, *, accumulate: bool) -> None:
@@ -166,3 +178,17 @@ class Layer(WithOps, ABC):
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Write the gradient of one part of the weights, summed over rows, into `W`, an array for that part alone."""
         self.add_weight_gradient(W, given, delta, accumulate=False)
+
+    def add_tied_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
+        """Add the gradient of this layer's part of weights that it shares with the layer that it mirrors to `W`.
+
+        Parameters
+        ----------
+        W : array
+            An array for a part of the first axis of the mirrored layer's weights.
+        given, delta : arrays
+            Inputs and ∂J/∂z of this layer.
+        part : slice
+            The part.
+        """
+        raise NotImplementedError(f"the weights of {type(self).__name__} cannot be tied.")

@@ -1,135 +1,295 @@
-"""Convolution along one axis, with the same weights at every step of a sequence."""
+"""Convolution of images and sequences, with the same weights at every place, and its transpose."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-
-import numpy as np
+from math import prod
+from typing import ClassVar
 
 from rhohat.common.arrays import FloatArray
-from rhohat.layers.activations import Activation
+from rhohat.layers.activations import Activation, ElementwiseActivation
 from rhohat.layers.linear import MapLayer
+from rhohat.layers.windows import Windows
 
-__all__ = ["Convolution1D"]
+__all__ = ["Convolution", "TransposedConvolution"]
+
+
+class _Convolving(MapLayer):
+    """A layer that connects an image with many channels of windows by the same weights at every place.
+
+    Attributes
+    ----------
+    windows : Windows
+        Places of the windows in the larger image, of the input for a convolution and of the output for its transpose.
+    n_inside, n_filters : int
+        Number of channels of the larger image, and number of channels of each place.
+    """
+
+    windows: Windows
+    n_inside: int
+    n_filters: int
+    can_be_tied: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def output_channels(self) -> int:
+        """Number of channels of the output."""
+
+    @property
+    def n_biases(self) -> int:
+        """Number of biases: one for each channel of the output."""
+        return self.output_channels
+
+    @property
+    def multiply_adds(self) -> int:
+        """Number of multiplications per row: one for each weight at each place of the window."""
+        return self.windows.n_places * prod(self.weight_shape)
+
+    @property
+    def scratch_numbers(self) -> int:
+        """Number of numbers of scratch memory that one thread needs for the windows of a chunk of rows."""
+        rows = next(self.windows.chunks(2**62, self.n_inside))
+        return (rows.stop - rows.start) * self.windows.n_places * prod(self.windows.window) * self.n_inside
+
+    def bias_row(self, b: FloatArray) -> FloatArray:
+        """Return the biases, repeated for each place of the output."""
+        row: FloatArray = self.ops.xp.tile(b, (self.n_outputs // self.output_channels,))
+        return row
+
+    def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
+        """Write the sum of delta over rows and places into `b`, or add it to `b`."""
+        over_rows = self.ops.empty((1, self.n_outputs), self.ops.dtype_of(delta))
+        self.ops.sum_rows(delta, ones, over_rows)
+        total = over_rows.reshape(-1, self.output_channels).sum(0)
+        b[:] = b + total if accumulate else total
+
+    def _check(self, window: tuple[int, ...], activation: Activation) -> None:
+        """Raise ValueError if the sizes or the activation are not possible."""
+        if min(self.n_inside, self.n_filters, *window, *self.windows.stride) < 1:
+            raise ValueError(
+                "a convolution needs at least one channel, one filter, and a kernel and steps of at least 1; got"
+                f" {self.n_inside} channels, {self.n_filters} filters, the kernel {window} and the stride"
+                f" {self.windows.stride}."
+            )
+        if self.windows.padding == "valid" and any(
+            size < kernel for size, kernel in zip(self.windows.size, self.windows.window, strict=True)
+        ):
+            raise ValueError(
+                f"the kernel {self.windows.window} is larger than the image {self.windows.size}; use a smaller kernel,"
+                " or padding='same'."
+            )
+        if not isinstance(activation, ElementwiseActivation):
+            raise ValueError(
+                f"a convolution cannot use the activation {activation.name!r}, which does not act on each unit by"
+                " itself or has parameters of its own; use another activation, such as 'relu'."
+            )
+
+    # Windows of the larger image, against channels of the places.
+
+    def _from_windows(self, images: FloatArray, matrix: FloatArray, out: FloatArray) -> None:
+        """Write the products of all windows with a matrix of shape (window, n_filters)."""
+        pictures, places = self._pictures(images), out.reshape(len(out), -1, self.n_filters)
+        for rows in self.windows.chunks(len(out), self.n_inside):
+            gathered = self.windows.gather(self.ops, pictures[rows]).reshape(-1, matrix.shape[0])
+            self.ops.multiply(gathered, matrix, places[rows].reshape(-1, self.n_filters))
+
+    def _to_windows(self, places: FloatArray, matrix: FloatArray, out: FloatArray) -> None:
+        """Write the sums of all windows, each of which is the product of a place with the transposed matrix."""
+        pictures, places = self._pictures(out), places.reshape(len(out), -1, self.n_filters)
+        shape = (*self.windows.places, *self.windows.window, self.n_inside)
+        for rows in self.windows.chunks(len(out), self.n_inside):
+            gathered = places[rows].reshape(-1, self.n_filters) @ matrix.T
+            self.windows.scatter(self.ops, gathered.reshape(-1, *shape), pictures[rows])
+
+    def _matrix_gradient(self, images: FloatArray, places: FloatArray, lines: slice = slice(None)) -> FloatArray:
+        """Return the sum over rows and places of window × place, of shape (window's lines, columns, channels, filters).
+
+        Only some lines of the window are computed if `lines` says so.
+        """
+        pictures, places = self._pictures(images), places.reshape(len(places), -1, self.n_filters)
+        total = None
+        for rows in self.windows.chunks(len(places), self.n_inside):
+            gathered = self.windows.gather(self.ops, pictures[rows], lines)
+            product = gathered.reshape(-1, prod(gathered.shape[3:])).T @ places[rows].reshape(-1, self.n_filters)
+            total = product if total is None else total + product
+        assert total is not None
+        gradient: FloatArray = total.reshape(-1, self.windows.window[1], self.n_inside, self.n_filters)
+        return gradient
+
+    def _pictures(self, rows: FloatArray) -> FloatArray:
+        pictures: FloatArray = rows.reshape(len(rows), *self.windows.size, self.n_inside)
+        return pictures
 
 
 @dataclass(frozen=True)
-class Convolution1D(MapLayer):
-    """One-dimensional convolution without padding: z[t, o] = Σ_{u, c} a[t + u, c] W[u, c, o] + b[o].
+class Convolution(_Convolving):
+    """Convolution: z[y, x, o] = Σ_{u, v, c} a[y s + u, x s + v, c] W[u, v, c, o] + b[o].
+
+    A row is an image of shape (height, width, n_channels), raveled; a sequence is an image of height 1.
 
     Parameters
     ----------
-    n_steps : int
-        Length of a sequence. A row is a sequence of shape (n_steps, n_channels), raveled.
+    windows : Windows
+        Places of the kernel in the input.
     n_channels, n_filters : int
-        Numbers per step of the input and of the output.
-    n_taps : int
-        Steps in a window, at most `n_steps`.
+        Numbers per pixel of the input and of the output.
     activation : Activation
-        An activation without parameters that has one pre-activation per unit.
+        An activation that acts on each unit separately and has no parameters of its own.
 
     Raises
     ------
     ValueError
-        If the sizes do not fit.
+        If the sizes do not fit, or if the activation is not possible.
     """
 
-    n_steps: int
+    windows: Windows
     n_channels: int
     n_filters: int
-    n_taps: int
     activation: Activation
 
     def __post_init__(self) -> None:
-        if min(self.n_channels, self.n_filters, self.n_taps) < 1 or self.n_taps > self.n_steps:
-            raise ValueError(
-                f"a convolution needs at least one channel and one filter, and n_taps in [1, {self.n_steps}], where"
-                f" {self.n_steps} is the number of steps of a sequence; got n_channels={self.n_channels},"
-                f" n_filters={self.n_filters}, n_taps={self.n_taps}."
-            )
-        if self.activation.width(self.n_filters) != self.n_filters or self.activation.n_parameters(self.n_filters):
-            raise ValueError(
-                f"a convolution cannot use the activation {self.activation.name!r}, which has parameters of its own or"
-                " several pre-activations per unit; use another activation, such as 'relu'."
-            )
+        self._check(self.windows.window, self.activation)
+
+    @property
+    def n_inside(self) -> int:  # type: ignore[override]
+        """Number of channels of the input."""
+        return self.n_channels
 
     @property
     def n_inputs(self) -> int:  # type: ignore[override]
-        """Number of inputs per row: steps times channels."""
-        return self.n_steps * self.n_channels
+        """Number of inputs per row: pixels times channels."""
+        return prod(self.windows.size) * self.n_channels
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
-        """Number of outputs per row: positions of the window times filters."""
-        return self.n_places * self.n_filters
+        """Number of outputs per row: places of the kernel times filters."""
+        return self.windows.n_places * self.n_filters
 
     @property
-    def n_places(self) -> int:
-        """Number of positions of the window: steps at which a window begins."""
-        return self.n_steps - self.n_taps + 1
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weights: (n_taps, n_channels, n_filters)."""
-        return self.n_taps, self.n_channels, self.n_filters
-
-    @property
-    def n_biases(self) -> int:
-        """Number of biases: one for each filter."""
+    def output_channels(self) -> int:
+        """Number of channels of the output, which is the number of filters."""
         return self.n_filters
 
     @property
-    def fans(self) -> tuple[int, int]:
-        """Fan-in and fan-out: (n_taps n_channels, n_taps n_filters)."""
-        return self.n_taps * self.n_channels, self.n_taps * self.n_filters
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the weights: (height and width of the kernel, n_channels, n_filters)."""
+        return *self.windows.window, self.n_channels, self.n_filters
 
     @property
-    def multiply_adds(self) -> int:
-        """Number of multiplications per row: one for each weight at each position of the window."""
-        return self.n_places * int(np.prod(self.weight_shape))
+    def fans(self) -> tuple[int, int]:
+        """Fan-in and fan-out: the kernel's size times n_channels, and times n_filters."""
+        kernel = prod(self.windows.window)
+        return kernel * self.n_channels, kernel * self.n_filters
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the products of all windows with the weights, of shape (n_rows, n_outputs)."""
-        products: FloatArray = self.ops.xp.tensordot(self._windows(given), W, ([2, 3], [1, 0]))
-        rows = products.reshape(len(given), self.n_outputs)
         if out is None:
-            return rows
-        out[:] = rows
+            out = self.ops.empty((len(given), self.n_outputs), self.ops.dtype_of(given))
+        self._from_windows(given, W.reshape(-1, self.n_filters), out)
         return out
 
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return the transposed convolution of delta: for each step, the sum over the windows that contain it."""
-        places = delta.reshape(len(delta), self.n_places, self.n_filters)
-        back = self.ops.zeros((len(delta), self.n_steps, self.n_channels), self.ops.dtype_of(delta))
-        for tap in range(self.n_taps):
-            back[:, tap : tap + self.n_places] += places @ W[tap].T
-        rows = back.reshape(len(delta), self.n_inputs)
+        """Return the transposed convolution of delta: for each pixel, the sum over the windows that contain it."""
         if out is None:
-            return rows
-        out[:] = rows
+            out = self.ops.empty((len(delta), self.n_inputs), self.ops.dtype_of(delta))
+        self._to_windows(delta, W.reshape(-1, self.n_filters), out)
         return out
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
-        """Write the products of all windows with delta into `out`, or add them to `out`."""
-        places = delta.reshape(len(delta), self.n_places, self.n_filters)
-        by_channel = self.ops.xp.tensordot(self._windows(given), places, ([0, 1], [0, 1]))
-        gradient = self.ops.xp.swapaxes(by_channel, 0, 1)
+        """Write the products of all windows with delta, summed over rows and places, into `out`, or add them."""
+        gradient = self._matrix_gradient(given, delta)
         out[:] = out + gradient if accumulate else gradient
 
-    def bias_row(self, b: FloatArray) -> FloatArray:
-        """Return the biases, repeated for each position of the window."""
-        row: FloatArray = self.ops.xp.tile(b, (self.n_places,))
-        return row
+    def gradient_parts(self, n_rows: int) -> list[slice]:
+        """Cut the kernel into its lines, if these are enough work for threads of their own."""
+        return [slice(u, u + 1) for u in range(self.windows.window[0])]
 
-    def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
-        """Write the sum of delta over rows and positions of the window into `b`, or add it to `b`."""
-        over_rows = self.ops.empty((1, self.n_outputs), self.ops.dtype_of(delta))
-        self.ops.sum_rows(delta, ones, over_rows)
-        total = over_rows.reshape(self.n_places, self.n_filters).sum(0)
-        b[:] = b + total if accumulate else total
+    def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
+        """Write the gradient of some lines of the kernel into `W`."""
+        W[:] = self._matrix_gradient(given, delta, part)
 
-    def _windows(self, given: FloatArray) -> FloatArray:
-        """Return a view of all windows, of shape (n_rows, n_places, n_channels, n_taps)."""
-        sequences = given.reshape(len(given), self.n_steps, self.n_channels)
-        windows: FloatArray = self.ops.windows(sequences, self.n_taps)
-        return windows
+
+@dataclass(frozen=True)
+class TransposedConvolution(_Convolving):
+    """Transposed convolution: each pixel of the input adds its multiple of a window to the output.
+
+    It is the linear map whose matrix is the transpose of that of a `Convolution` from the output to the input, with a
+    bias for each channel of the output. A decoder undoes a convolution of the encoder with it.
+
+    Parameters
+    ----------
+    windows : Windows
+        Places of the windows in the output. The input has a pixel for each place.
+    n_filters, n_channels : int
+        Numbers per pixel of the input and of the output.
+    activation : Activation
+        An activation that acts on each unit separately and has no parameters of its own.
+
+    Raises
+    ------
+    ValueError
+        If the sizes do not fit, or if the activation is not possible.
+    """
+
+    windows: Windows
+    n_filters: int
+    n_channels: int
+    activation: Activation
+
+    def __post_init__(self) -> None:
+        self._check(self.windows.window, self.activation)
+
+    @property
+    def n_inside(self) -> int:  # type: ignore[override]
+        """Number of channels of the output."""
+        return self.n_channels
+
+    @property
+    def n_inputs(self) -> int:  # type: ignore[override]
+        """Number of inputs per row: places of the window times filters."""
+        return self.windows.n_places * self.n_filters
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        """Number of outputs per row: pixels times channels."""
+        return prod(self.windows.size) * self.n_channels
+
+    @property
+    def output_channels(self) -> int:
+        """Number of channels of the output."""
+        return self.n_channels
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the weights, in the reverse order of those of a convolution: (n_filters, n_channels, kernel)."""
+        return self.n_filters, self.n_channels, *self.windows.window[::-1]
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """Fan-in and fan-out: the kernel's size times n_filters, and times n_channels."""
+        kernel = prod(self.windows.window)
+        return kernel * self.n_filters, kernel * self.n_channels
+
+    def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return the sums of all windows, of shape (n_rows, n_outputs)."""
+        if out is None:
+            out = self.ops.empty((len(given), self.n_outputs), self.ops.dtype_of(given))
+        self._to_windows(given, W.T.reshape(-1, self.n_filters), out)
+        return out
+
+    def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return the convolution of delta with the same weights."""
+        if out is None:
+            out = self.ops.empty((len(delta), self.n_inputs), self.ops.dtype_of(delta))
+        self._from_windows(delta, W.T.reshape(-1, self.n_filters), out)
+        return out
+
+    def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
+        """Write the products of all windows of delta with the inputs, summed, into `out`, or add them."""
+        gradient = self._matrix_gradient(delta, given).T
+        out[:] = out + gradient if accumulate else gradient
+
+    def add_tied_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
+        """Add the gradient of some lines of the kernel to `W`, in the order of the convolution's weights."""
+        W += self._matrix_gradient(delta, given, part)

@@ -84,3 +84,7 @@ class Dense(MapLayer):
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Write the gradient of the weights of a part of the input units into `W`."""
         self.ops.multiply_transposed(given[:, part], delta, W)
+
+    def add_tied_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
+        """Add the gradient of the weights of a part of the output units, transposed, to `W`."""
+        W += delta[:, part].T @ given

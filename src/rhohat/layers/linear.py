@@ -17,9 +17,17 @@ __all__ = ["MapLayer"]
 
 
 class MapLayer(Layer):
-    """A layer that consists of a linear map with weights, a bias and an activation."""
+    """A layer that consists of a linear map with weights, a bias and an activation.
+
+    Attributes
+    ----------
+    has_weights : bool
+        Whether L depends on weights. If not, L need not be linear, provided that `linear` and `linear_transposed` are
+        its derivative by the inputs and the transpose of this derivative.
+    """
 
     has_tangents: ClassVar[bool] = True
+    has_weights: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
@@ -32,6 +40,16 @@ class MapLayer(Layer):
     @abstractmethod
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write the gradient of delta · L(given; W) by W, summed over rows, into `out`, or add it to `out`."""
+
+    def linear(self, at: FloatArray, tangent: FloatArray, W: FloatArray) -> FloatArray:
+        """Return the derivative of L along a tangent of the inputs `at`, which is L(tangent; W) if L is linear."""
+        return self.apply(tangent, W)
+
+    def linear_transposed(
+        self, at: FloatArray, delta: FloatArray, W: FloatArray, out: FloatArray | None = None
+    ) -> FloatArray:
+        """Return the transpose of the derivative of L at the inputs `at`, applied to delta = ∂J/∂z."""
+        return self.apply_transposed(delta, W, out)
 
     def bias_row(self, b: FloatArray) -> FloatArray:
         """Return the row, of shape (width,), that is added to z of every sample; here, the biases themselves."""
@@ -49,9 +67,11 @@ class MapLayer(Layer):
         """Turn ∂J/∂a into ∂J/∂z; see `Activation.pull_back`."""
         self.activation.pull_back(units, delta, out, gradient)
 
-    def pull_back_to_inputs(self, W: FloatArray, delta: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def pull_back_to_inputs(
+        self, W: FloatArray, given: FloatArray, delta: FloatArray, out: FloatArray | None = None
+    ) -> FloatArray:
         """Return ∂J/∂inputs, computed from ∂J/∂z."""
-        return self.apply_transposed(delta, W, out)
+        return self.linear_transposed(given, delta, W, out)
 
     def add_weight_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, *, accumulate: bool) -> None:
         """Write the gradient of the weights into `W`, or add it to `W`."""

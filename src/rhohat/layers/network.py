@@ -129,6 +129,11 @@ class Network:
             self.n_layers // 2 if self.tied else self.n_layers,
         )
 
+    @cached
+    def multiply_adds(self) -> int:
+        """Number of multiplications in the forward pass of one row."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
     @property
     def n_parameters(self) -> int:
         """Length of θ."""
@@ -351,7 +356,7 @@ class Network:
                 layer.add_weight_gradient(W, layers.a[index], out, accumulate=accumulate or self.tied)
                 layer.add_bias_gradient(b, out, ones, accumulate=accumulate)
             if index > 0:
-                layer.pull_back_to_inputs(parameters.weights[index], out, delta.a[index])
+                layer.pull_back_to_inputs(parameters.weights[index], layers.a[index], out, delta.a[index])
 
 
 def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation], tied: bool = False) -> Network:

@@ -69,11 +69,11 @@ class TangentPass:
         for layer in range(self.network.n_layers if stop is None else stop):
             terms = []
             if alpha[layer] is not None:
-                terms.append(self._map(layer).apply(alpha[layer], self.parameters.weights[layer]))
-            if self.direction is not None:
+                terms.append(self._push(layer, alpha[layer]))
+            if self.direction is not None and self._map(layer).has_weights:
                 V, v = self.direction.weights[layer], self._map(layer).bias_row(self.direction.biases[layer])
                 terms.append(self._map(layer).apply(self.layers.a[layer], V) + v)
-            beta.append(sum(terms[1:], start=terms[0]))
+            beta.append(sum(terms[1:], start=terms[0]) if terms else self._zeros(self.layers.z[layer + 1]))
             alpha.append(self._activation(layer).push_forward(self._units(layer), beta[-1], self._own(layer)))
         return Layers(beta, alpha)
 
@@ -102,7 +102,7 @@ class TangentPass:
             phi_z = self._pull_back(layer, phi)
             self._add_gradient(gradient, layer, tangents.a[layer], phi_z)
             if layer > 0:
-                phi = self._map(layer).apply_transposed(phi_z, self.parameters.weights[layer])
+                phi = self._back(layer, phi_z)
 
     def backward(
         self,
@@ -153,9 +153,8 @@ class TangentPass:
             if tangents.a[layer] is not None:
                 self._add_gradient(product, layer, tangents.a[layer], phi_z)
             if layer > 0:
-                W, V = self.parameters.weights[layer], self.direction.weights[layer]
-                back = self._map(layer).apply_transposed
-                phi, delta = back(phi_z, W), back(delta_z, W) + back(phi_z, V)
+                along = self._back(layer, phi_z, self.direction)
+                phi, delta = self._back(layer, phi_z), self._back(layer, delta_z) + along
 
     def second_push_forward(self, tangents: Layers, along: Layers) -> Layers:
         """Return (β̇, α̇), the derivatives along the parameter direction of the tangents (β, α) of an input tangent.
@@ -178,10 +177,9 @@ class TangentPass:
         beta: list[Any] = [None]
         alpha: list[Any] = [None]
         for layer in range(len(tangents.a) - 1):
-            apply = self._map(layer).apply
-            changed = apply(tangents.a[layer], self.direction.weights[layer])
+            changed = self._push(layer, tangents.a[layer], self.direction)
             if layer > 0:
-                changed = changed + apply(alpha[layer], self.parameters.weights[layer])
+                changed = changed + self._push(layer, alpha[layer])
             beta.append(changed)
             activation, units, own = self._activation(layer), self._units(layer), self._own(layer)
             bent = activation.second_push_forward(units, tangents.z[layer + 1], along.z[layer + 1], own)
@@ -239,10 +237,9 @@ class TangentPass:
             if layer > 0:
                 self._add_gradient(product, layer, along.a[layer], delta_z)
                 self._add_gradient(product, layer, second.a[layer], phi_z)
-                W, V = self.parameters.weights[layer], self.direction.weights[layer]
-                back = self._map(layer).apply_transposed
-                phi, phi_change = back(phi_z, W), back(phi_z_change, W) + back(phi_z, V)
-                delta, delta_change = back(delta_z, W), back(delta_z_change, W) + back(delta_z, V)
+                changes = [self._back(layer, one, self.direction) for one in (phi_z, delta_z)]
+                phi, phi_change = self._back(layer, phi_z), self._back(layer, phi_z_change) + changes[0]
+                delta, delta_change = self._back(layer, delta_z), self._back(layer, delta_z_change) + changes[1]
 
     def pull_back_to_input(self, delta: FloatArray) -> FloatArray:
         """Return the gradient by the input x of delta · a, or of delta · z if the activation is monotonic.
@@ -263,7 +260,8 @@ class TangentPass:
         for layer in reversed(range(top + 1)):
             if layer < top or not self._activation(layer).monotonic:
                 delta = self._pull_back(layer, delta)
-            delta = self.network.layers[layer].pull_back_to_inputs(self.parameters.weights[layer], delta)
+            W, given = self.parameters.weights[layer], self.layers.a[layer]
+            delta = self.network.layers[layer].pull_back_to_inputs(W, given, delta)
         return delta
 
     def _activation(self, layer: int) -> Activation:
@@ -274,6 +272,24 @@ class TangentPass:
         found = self.network.layers[layer]
         assert isinstance(found, MapLayer)  # `Problem` has checked this
         return found
+
+    def _zeros(self, like: FloatArray) -> FloatArray:
+        zeros: FloatArray = self.network.ops.xp.zeros_like(like)
+        return zeros
+
+    def _push(self, layer: int, tangent: FloatArray, parameters: Parameters | None = None) -> FloatArray:
+        """Return the tangent of z for a tangent of a layer's inputs, with θ or with a direction as weights."""
+        if parameters is not None and not self._map(layer).has_weights:
+            return self._zeros(self.layers.z[layer + 1])
+        W = (self.parameters if parameters is None else parameters).weights[layer]
+        return self._map(layer).linear(self.layers.a[layer], tangent, W)
+
+    def _back(self, layer: int, delta: FloatArray, parameters: Parameters | None = None) -> FloatArray:
+        """Return the pull-back of delta from z to a layer's inputs, with θ or with a direction as weights."""
+        if parameters is not None and not self._map(layer).has_weights:
+            return self._zeros(self.layers.a[layer])
+        W = (self.parameters if parameters is None else parameters).weights[layer]
+        return self._map(layer).linear_transposed(self.layers.a[layer], delta, W)
 
     def _add_gradient(
         self, gradient: Parameters, layer: int, given: FloatArray, delta: FloatArray, ones: FloatArray | None = None

@@ -166,7 +166,7 @@ class _ByUnits:
         network, n_samples = problem.network, problem.n_samples
         self._ops, self._dtype = problem.cost.ops, problem.cost.dtype
         allocate = partial(self._ops.empty, dtype=self._dtype)
-        self._blocks = shared_parts(n_samples, sum(layer.multiply_adds for layer in network.layers))
+        self._blocks = shared_parts(n_samples, network.multiply_adds)
         self._layers, self._deltas = (network.allocate(n_samples, allocate) for _ in range(2))
         self._hidden = [allocate((n_samples, size)) for size in network.layer_sizes[1:-1]]
         self._gradient = allocate((network.n_parameters,))
@@ -239,7 +239,7 @@ class _ByUnits:
         W = gradient.weights[index][part]
         network.layers[index].write_gradient_part(W, given[index], self._deltas.z[index + 1], part)
         if network.tied:  # the layer that uses the same weights transposed
-            W += self._deltas.z[mirror + 1][:, part].T @ given[mirror]
+            network.layers[mirror].add_tied_gradient(W, given[mirror], self._deltas.z[mirror + 1], part)
         place = network.layout.weights(index, part)
         own = self._gradient[place]
         own /= total

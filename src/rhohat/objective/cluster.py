@@ -71,7 +71,9 @@ class ClusterEvaluation:
             max(
                 block.stop - block.start
                 for start, stop in pairwise(edges)
-                for block in row_blocks(stop - start, problem.network.layer_sizes, self._dtype.itemsize)
+                for block in row_blocks(
+                    stop - start, problem.network.layer_sizes, problem.network.multiply_adds, self._dtype.itemsize
+                )
             ),
             n_bytes <= sum(memory) / 2,
             engine.local_engine,
@@ -95,7 +97,7 @@ def _cut(problem: Problem) -> list[int]:
         if own is not None:
             return list(own)
     sizes, n_samples = problem.network.layer_sizes, problem.n_samples
-    blocks = row_blocks(n_samples, sizes, problem.X.dtype.itemsize)
+    blocks = row_blocks(n_samples, sizes, problem.network.multiply_adds, problem.X.dtype.itemsize)
     multiply_adds = sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
     n_parts = int(np.clip(n_samples * multiply_adds // _WORK, _FEWEST_PARTS, _MOST_PARTS))
     n_parts = min(2 ** int(np.log2(n_parts)), len(blocks))

@@ -137,7 +137,7 @@ class Cost:
 
         Parameters
         ----------
-        means : sequence of arrays of shape (n_units,)
+        means : sequence of arrays of shape (output_channels of the layer,)
             ρ̂ of the first `depth` hidden layers.
         share : float
             Factor of the penalties, see `Weighting`. The arrays that are added to ∂J/∂a need no such factor: sums are
@@ -160,7 +160,7 @@ class Cost:
 
         Parameters
         ----------
-        means, tangents : sequences of arrays of shape (n_units,)
+        means, tangents : sequences of arrays of shape (output_channels of the layer,)
             ρ̂ of the hidden layers, and its tangents.
         share : float
             Factor of the penalties, see `Weighting`.
@@ -173,7 +173,7 @@ class Cost:
             if penalties:
                 bounds = self.network.activations[hidden].bounds
                 second = sum(p.second_derivative(rho_hat, bounds, self.dtype) for p in penalties)
-                added_tangent[hidden] = self.ops.asarray(second * tangent, self.dtype)
+                added_tangent[hidden] = self.ops.asarray(self._at_places(hidden, second * tangent), self.dtype)
         return added, added_tangent
 
     def penalise_weights(self, theta: FloatArray, gradient: FloatArray | None = None) -> dict[str, float]:
@@ -226,7 +226,14 @@ class Cost:
         for penalty in penalties:
             derivative += penalty.derivative(rho_hat, bounds, self.dtype)
         # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
-        return self.ops.asarray(derivative.clip(-self._largest, self._largest), self.dtype)
+        derivative = self._at_places(hidden, derivative.clip(-self._largest, self._largest))
+        return self.ops.asarray(derivative, self.dtype)
+
+    def _at_places(self, hidden: int, derivative: FloatArray) -> FloatArray:
+        """Return derivatives by the outputs of a hidden layer, from derivatives by the mean of each channel."""
+        layer = self.network.layers[hidden]
+        n_places = layer.n_outputs // layer.output_channels
+        return derivative if n_places == 1 else np.tile(derivative / n_places, n_places)
 
     @cached
     def _largest(self) -> float:

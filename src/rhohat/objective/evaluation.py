@@ -60,7 +60,7 @@ class BlockEvaluation:
     ) -> None:
         self._engine = engine
         network, self._ops, self._dtype = problem.network, problem.cost.ops, problem.cost.dtype
-        self.blocks = row_blocks(problem.n_samples, network.layer_sizes, self._dtype.itemsize)
+        self.blocks = row_blocks(problem.n_samples, network.layer_sizes, network.multiply_adds, self._dtype.itemsize)
         longest = max(block.stop - block.start for block in self.blocks)
         self._pool = ScratchPool(scratch_of(problem, longest)) if pool is None else pool
         self._n_workers = min(engine.n_workers, len(self.blocks))

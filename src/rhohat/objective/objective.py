@@ -11,6 +11,7 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import ClusterEngine, Engine, on_cluster
 from rhohat.common.forks import ProcessLock
+from rhohat.layers import Layer
 from rhohat.layers.network import Network
 from rhohat.objective.cluster import ClusterEvaluation
 from rhohat.objective.cost import Added, Cost, Weighting
@@ -225,8 +226,8 @@ class Objective:
         depth = self._cost.depth
         if depth == 0:
             return self._cost.penalise_mean_tangents([], [], self._weighting.share)
-        sizes = self.network.layer_sizes[1 : depth + 1]
-        means = _cut(sums_at(SumActivationsAndTangents()), [*sizes, *sizes], self._weighting)
+        hidden = self._cost.network.layers[:depth]
+        means = _cut(sums_at(SumActivationsAndTangents()), [*hidden, *hidden], self._weighting)
         return self._cost.penalise_mean_tangents(means[:depth], means[depth:], self._weighting.share)
 
 
@@ -237,10 +238,18 @@ def penalise_means(cost: Cost, weighting: Weighting, sums_at: Sums) -> tuple[dic
 
 def _mean_activations(cost: Cost, weighting: Weighting, sums_at: Sums, depth: int) -> list[FloatArray]:
     """Return ρ̂ of the first `depth` hidden layers."""
-    return _cut(sums_at(SumActivations(depth)), cost.network.layer_sizes[1 : depth + 1], weighting) if depth else []
+    return _cut(sums_at(SumActivations(depth)), cost.network.layers[:depth], weighting) if depth else []
 
 
-def _cut(sums: FloatArray, sizes: Sequence[int], weighting: Weighting) -> list[FloatArray]:
-    """Divide sums over all rows in place to obtain means, and return these cut into arrays of the given sizes."""
+def _cut(sums: FloatArray, layers: Sequence[Layer], weighting: Weighting) -> list[FloatArray]:
+    """Return the mean of each layer's units, from sums over all rows of the layers' outputs, which are overwritten.
+
+    A channel of a convolution is one unit, whose mean is taken over rows and places.
+    """
     sums /= weighting.of_means
-    return [sums[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0))]
+    edges = accumulate((layer.n_outputs for layer in layers), initial=0)
+    means = [sums[start:stop] for start, stop in pairwise(edges)]
+    return [
+        mean if layer.output_channels == layer.n_outputs else mean.reshape(-1, layer.output_channels).mean(0)
+        for layer, mean in zip(layers, means, strict=True)
+    ]

@@ -68,8 +68,11 @@ class Arrays(ABC):
         """Return the data type of an array as a NumPy dtype."""
 
     @abstractmethod
-    def windows(self, array: Array, length: int) -> Array:
-        """Return a view of all windows of `length` entries along axis 1, with the window as a new last axis."""
+    def windows(self, array: Array, length: int, step: int = 1) -> Array:
+        """Return a view of the windows of `length` entries along the last axis, every `step` entries.
+
+        The window is a new last axis; the axis before it counts the windows.
+        """
 
 
 class Products(ABC):

@@ -43,8 +43,8 @@ class _NumpyArrays(Arrays):
     def dtype_of(self, array: FloatArray) -> np.dtype[Any]:
         return array.dtype
 
-    def windows(self, array: FloatArray, length: int) -> FloatArray:
-        windows: FloatArray = sliding_window_view(array, length, axis=1)
+    def windows(self, array: FloatArray, length: int, step: int = 1) -> FloatArray:
+        windows: FloatArray = sliding_window_view(array, length, axis=-1)[..., ::step, :]
         return windows
 
 

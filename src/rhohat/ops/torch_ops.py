@@ -47,8 +47,8 @@ class _TorchArrays(Arrays):
     def dtype_of(self, array: Tensor) -> np.dtype[Any]:
         return np.dtype(str(array.dtype).removeprefix("torch."))
 
-    def windows(self, array: Tensor, length: int) -> Tensor:
-        return array.unfold(1, length, 1)
+    def windows(self, array: Tensor, length: int, step: int = 1) -> Tensor:
+        return array.unfold(-1, length, step)
 
 
 class _TorchProducts(Products):

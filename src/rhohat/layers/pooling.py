@@ -1,0 +1,197 @@
+"""Pooling: the largest number, or the mean, of each channel in each window of an image or a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Self
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.activations import Activation, Identity, Units
+from rhohat.layers.base import LayerParameters
+from rhohat.layers.linear import MapLayer
+from rhohat.layers.windows import Windows
+from rhohat.ops import Ops, WithOps
+
+__all__ = ["MaxPooling", "MeanPooling"]
+
+
+@dataclass(frozen=True)
+class _Pooling(MapLayer):
+    """A layer without parameters that computes one number from each channel of each window.
+
+    Parameters
+    ----------
+    windows : Windows
+        Places of the window in the input, without padding. Pixels at the end that no window reaches are left out.
+    n_channels : int
+        Numbers per pixel.
+
+    Raises
+    ------
+    ValueError
+        If the window is larger than the image.
+    """
+
+    windows: Windows
+    n_channels: int
+    has_weights: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if min(self.n_channels, *self.windows.window, *self.windows.stride) < 1 or any(
+            size < window for size, window in zip(self.windows.size, self.windows.window, strict=True)
+        ):
+            raise ValueError(
+                "pooling needs at least one channel, steps of at least 1, and a window from 1 to the size of the image,"
+                f" {self.windows.size}; got {self.n_channels} channels, the window {self.windows.window} and the stride"
+                f" {self.windows.stride}."
+            )
+
+    @property
+    def activation(self) -> Activation:  # type: ignore[override]
+        """The identity."""
+        return Identity().with_ops(self.ops)
+
+    def with_ops(self, ops: Ops) -> Self:
+        """Return this layer for arrays of another library."""
+        return WithOps.with_ops(self, ops)
+
+    @property
+    def n_inputs(self) -> int:  # type: ignore[override]
+        """Number of inputs per row: pixels times channels."""
+        return prod(self.windows.size) * self.n_channels
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        """Number of outputs per row: places of the window times channels."""
+        return self.windows.n_places * self.n_channels
+
+    @property
+    def output_channels(self) -> int:
+        """Number of channels of the output."""
+        return self.n_channels
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the weights, of which there are none."""
+        return (0,)
+
+    @property
+    def n_biases(self) -> int:
+        """Number of biases, of which there are none."""
+        return 0
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """Fan-in and fan-out, which no weights depend on."""
+        return prod(self.windows.window), 1
+
+    @property
+    def multiply_adds(self) -> int:
+        """Number of operations per row: one for each number of each window."""
+        return self.n_outputs * prod(self.windows.window)
+
+    def bias_row(self, b: FloatArray) -> FloatArray:
+        """Return zeros, as there are no biases."""
+        return self.ops.zeros((self.n_outputs,), self.ops.dtype_of(b))
+
+    def forward(self, parameters: LayerParameters, given: FloatArray, units: Units, *, activate: bool = True) -> None:
+        """Write one number for each channel of each window."""
+        self.apply(given, parameters.W, units.z)
+
+    def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
+        """Do nothing, as there are no weights."""
+
+    def add_weight_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, *, accumulate: bool) -> None:
+        """Do nothing, as there are no weights."""
+
+    def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
+        """Do nothing, as there are no biases."""
+
+    def gradient_parts(self, n_rows: int) -> list[slice]:
+        """Return no parts, as there are no weights."""
+        return []
+
+    def _room(self, rows: FloatArray, n_numbers: int, out: FloatArray | None) -> FloatArray:
+        return self.ops.empty((len(rows), n_numbers), self.ops.dtype_of(rows)) if out is None else out
+
+    def _pictures(self, rows: FloatArray) -> FloatArray:
+        pictures: FloatArray = rows.reshape(len(rows), *self.windows.size, self.n_channels)
+        return pictures
+
+    def _pooled(self, rows: FloatArray) -> FloatArray:
+        pooled: FloatArray = rows.reshape(len(rows), *self.windows.places, self.n_channels)
+        return pooled
+
+
+@dataclass(frozen=True)
+class MeanPooling(_Pooling):
+    """Mean pooling: the mean of each channel in each window."""
+
+    def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return the mean of each channel in each window."""
+        out = self._room(given, self.n_outputs, out)
+        pictures, pooled = self._pictures(given), self._pooled(out)
+        pooled[:] = 0
+        for part in self.windows.parts():
+            pooled += pictures[part]
+        pooled *= 1 / prod(self.windows.window)
+        return out
+
+    def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return, for each pixel, the sum of delta over the windows that contain it, divided by the window's size."""
+        out = self._room(delta, self.n_inputs, out)
+        pictures, pooled = self._pictures(out), self._pooled(delta) * (1 / prod(self.windows.window))
+        pictures[:] = 0
+        for part in self.windows.parts():
+            pictures[part] += pooled
+        return out
+
+
+@dataclass(frozen=True)
+class MaxPooling(_Pooling):
+    """Max pooling: the largest number of each channel in each window; where several are equal, the first one counts."""
+
+    def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return the largest number of each channel in each window."""
+        out = self._room(given, self.n_outputs, out)
+        pictures, pooled = self._pictures(given), self._pooled(out)
+        pooled[:] = -np.inf
+        for part in self.windows.parts():
+            self.ops.xp.maximum(pooled, pictures[part], out=pooled)
+        return out
+
+    def linear(self, at: FloatArray, tangent: FloatArray, W: FloatArray) -> FloatArray:
+        """Return, of the tangent, the number of each window where the input `at` is largest."""
+        out = self.ops.zeros((len(at), self.n_outputs), self.ops.dtype_of(at))
+        pictures, pooled = self._pictures(tangent), self._pooled(out)
+        for part, is_largest in self._largest(at):
+            pooled += pictures[part] * is_largest
+        return out
+
+    def linear_transposed(
+        self, at: FloatArray, delta: FloatArray, W: FloatArray, out: FloatArray | None = None
+    ) -> FloatArray:
+        """Return delta, put to where the input `at` is largest in each window."""
+        out = self._room(delta, self.n_inputs, out)
+        pictures, pooled = self._pictures(out), self._pooled(delta)
+        pictures[:] = 0
+        for part, is_largest in self._largest(at):
+            pictures[part] += pooled * is_largest
+        return out
+
+    def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Raise an error, as the transposed map depends on the inputs; see `linear_transposed`."""
+        raise NotImplementedError("the transposed map of max pooling depends on the inputs; use linear_transposed.")
+
+    def _largest(self, at: FloatArray) -> Iterator[tuple[tuple[slice, slice, slice], FloatArray]]:
+        """Yield each part of the windows, and whether the largest number of each window is in it and in none before."""
+        pictures, largest = self._pictures(at), self._pooled(self.apply(at, at))
+        is_open = largest == largest  # all True
+        for part in self.windows.parts():
+            is_here = (pictures[part] == largest) & is_open
+            is_open &= ~is_here
+            yield part, is_here
