@@ -6,6 +6,15 @@ from importlib.metadata import version
 
 from rhohat import callbacks
 from rhohat.inspection import metrics
+from rhohat.layers.architecture import (
+    Convolution,
+    Dense,
+    Flatten,
+    MaxPooling,
+    MeanPooling,
+    TransposedConvolution,
+    Upsampling,
+)
 from rhohat.layers.activations import LeakyReLU, Maxout, ParametricReLU
 from rhohat.terms.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from rhohat.data import (
@@ -26,6 +35,8 @@ from rhohat.data import (
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
     ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    ConvolutionalClassifier,
     DeepAutoencoder,
     DenoisingAutoencoder,
     FeedforwardClassifier,
@@ -59,12 +70,17 @@ __all__ = [
     "ConjugateGradient",
     "Contraction",
     "ContractiveAutoencoder",
+    "Convolution",
+    "ConvolutionalAutoencoder",
+    "ConvolutionalClassifier",
     "DaskEngine",
     "DeepAutoencoder",
     "DenoisingAutoencoder",
+    "Dense",
     "Evaluation",
     "FeedforwardClassifier",
     "FeedforwardRegressor",
+    "Flatten",
     "GaussianLoss",
     "GaussianNoise",
     "GradientCheck",
@@ -74,8 +90,10 @@ __all__ = [
     "LabelNoiseCrossEntropy",
     "LeakyReLU",
     "MaskingNoise",
+    "MaxPooling",
     "Maxout",
     "MeanImputer",
+    "MeanPooling",
     "ModelFileError",
     "NewtonCG",
     "ParametricReLU",
@@ -88,6 +106,8 @@ __all__ = [
     "StackedAutoencoder",
     "StackedAutoencoderClassifier",
     "TangentPropagation",
+    "TransposedConvolution",
+    "Upsampling",
     "WeightDecay",
     "ZCAWhitening",
     "callbacks",

@@ -1,6 +1,8 @@
 """Estimators: scikit-learn's contract on top of networks, objectives and solvers."""
 
 from rhohat.estimators.contractive_autoencoder import ContractiveAutoencoder
+from rhohat.estimators.convolutional_autoencoder import ConvolutionalAutoencoder
+from rhohat.estimators.convolutional_classifier import ConvolutionalClassifier
 from rhohat.estimators.deep_autoencoder import DeepAutoencoder
 from rhohat.estimators.denoising_autoencoder import DenoisingAutoencoder
 from rhohat.estimators.feedforward_classifier import FeedforwardClassifier
@@ -12,6 +14,8 @@ from rhohat.estimators.stacked_classifier import StackedAutoencoderClassifier
 
 __all__ = [
     "ContractiveAutoencoder",
+    "ConvolutionalAutoencoder",
+    "ConvolutionalClassifier",
     "DeepAutoencoder",
     "DenoisingAutoencoder",
     "FeedforwardClassifier",

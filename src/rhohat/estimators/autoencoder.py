@@ -23,7 +23,8 @@ from rhohat.data.ranges import some_rows
 from rhohat.data.rows import DaskRows
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
-from rhohat.estimators.base import BaseNetwork, as_activations, check_rows, warn_unless_converged
+from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.checks import as_activations, check_rows, warn_unless_converged
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
@@ -435,16 +436,20 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
                 " or scale X into this range, for example with rhohat.PatchNormalizer or"
                 " sklearn.preprocessing.MinMaxScaler."
             )
-        encoder = self._encoder_sizes()
-        hidden = self._hidden_activations(len(encoder))
-        network = self._build_network(
-            (X.shape[1], *encoder, *encoder[-2::-1], X.shape[1]),
-            (*hidden, *hidden[-2::-1], output),
-            tied=bool(self.tied_weights),
-        )
+        network = self._network_for(X.shape[1], output)
         if continues:
             self._check_unchanged(network)
         return network
+
+    def _network_for(self, n_features: int, output: Activation) -> Network:
+        """Return the network of a fit to rows with so many features, with an activation of the output layer."""
+        encoder = self._encoder_sizes()
+        hidden = self._hidden_activations(len(encoder))
+        return self._build_network(
+            (n_features, *encoder, *encoder[-2::-1], n_features),
+            (*hidden, *hidden[-2::-1], output),
+            tied=bool(self.tied_weights),
+        )
 
     def _sizes_of(self, given: GivenWeights) -> dict[str, Any]:
         """Return the parameter that holds the sizes of the encoder's layers, with its value."""

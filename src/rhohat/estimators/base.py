@@ -2,75 +2,62 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from os import PathLike
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.common.arrays import FloatArray, as_float_rows
-from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.common.fitted import FittedAttributes
 from rhohat.common.randomness import RandomState, keyed_generator, seed_from
 from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
 from rhohat.data.bad_numbers import naming_columns
-from rhohat.data.ranges import joined_ranges, range_of_features, warn_of_other_scale
+from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.estimators.checks import check_rows
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
+from rhohat.estimators.partial_fitting import PartialFitting
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
+from rhohat.estimators.shaped_rows import ShapedRows
 from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint, as_checkpoint
 from rhohat.fitting.fit import Fit, Journals, Start
 from rhohat.fitting.forward import ForwardPass
-from rhohat.fitting.journal import (
-    describe_estimator,
-)
+from rhohat.fitting.journal import describe_estimator
 from rhohat.fitting.memory import MemoryPlan, as_bytes
 from rhohat.fitting.problems import corrupt
-from rhohat.layers.activations import Activation, as_activation
+from rhohat.layers import DenseLayer
+from rhohat.layers.activations import Activation
 from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.layers.network import INITIAL_WEIGHTS, Network, dense_network
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.solvers import (
     SOLVERS,
     Callback,
-    MiniBatchSolver,
-    MiniBatchState,
     PrintProgress,
     Solver,
     SolverResult,
     as_solver,
 )
-from rhohat.solvers.divergence import HOPELESS_ON_OTHER_ROWS, has_risen
 from rhohat.terms.penalties import KLSparsity, Penalty
 
-__all__ = [
-    "BaseNetwork",
-    "PartialFitState",
-    "as_activations",
-    "as_layer_sizes",
-    "check_lengths",
-    "check_rows",
-    "warn_unless_converged",
-]
+__all__ = ["BaseNetwork"]
 
 
-class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
+class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters, BaseEstimator):
     """Base class of all estimators: a network that a solver trains. Every estimator documents the training parameters.
 
     Attributes
@@ -133,10 +120,6 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
     memory_plan_: MemoryPlan
     #: Whether this estimator is trained as a part of another estimator's fit.
     _is_part: bool = False
-    #: Seed, solver state and θ from which the next call of `partial_fit` continues.
-    _seed: int
-    _solver_state: MiniBatchState
-    _solver_theta: FloatArray
 
     def _validate_params(self) -> None:
         """Raise an error if a parameter is out of its range."""
@@ -195,7 +178,8 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         """
         check_is_fitted(self)
         layer = self.code_layer_
-        if layer > 1 or not self.network_.activations[0].monotonic:
+        first = self.network_.layers[0]
+        if layer > 1 or not first.activation.monotonic or not isinstance(first, DenseLayer):
             parameters = self.network_.unpack(self.theta_.astype(np.float64))
             draw = keyed_generator(self._integer_seed(), "maximal inputs")
             inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw)
@@ -253,20 +237,6 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         check_is_fitted(self)
         return self._forward(self._validate(rows, all_rows=False), 0, self.code_layer_)
 
-    @property
-    def partial_fit_state(self) -> PartialFitState | None:
-        """State from which the next call of `partial_fit` continues; None if it has not been called."""
-        if not hasattr(self, "_solver_state"):
-            return None
-        return PartialFitState(self._seed, self._solver_theta, self._solver_state)
-
-    @partial_fit_state.setter
-    def partial_fit_state(self, state: PartialFitState | None) -> None:
-        if state is None:
-            self.__dict__.pop("_solver_state", None)
-        else:
-            self._seed, self._solver_theta, self._solver_state = state
-
     def _integer_seed(self) -> int:
         """Return `random_state` if it is an integer, else 0; used for draws that must not advance a generator."""
         return int(self.random_state) if isinstance(self.random_state, Integral) else 0
@@ -309,6 +279,7 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         If `held` and memory is limited, an array that would have to be converted is read block by block. All other rows
         are returned unchanged.
         """
+        X = self._flat(X)
         if is_dask_array(X) or (held and self.memory_limit is not None and _must_be_converted(X)):
             X = open_rows(X)
         if held and self.engine is not None:
@@ -423,77 +394,6 @@ class BaseNetwork(FittedAttributes, NestedParameters, BaseEstimator):
         resume = Sentence("With ", RESUME, ", fit continues from the checkpoint.")
         how = "The next call of fit continues from the last iteration." if self.checkpoint is None else resume
         return replace(result, message=Sentence(result.message, " ", how))
-
-    def _train_an_epoch(self, problem: Problem, X: ArrayLike | RowSource) -> None:
-        """Train the network for one epoch from its current parameters and solver state."""
-        solver = as_solver(self.solver)
-        assert isinstance(solver, MiniBatchSolver)
-        fitted, begun = hasattr(self, "coefs_"), hasattr(self, "_solver_state")
-        seed = self._seed if begun else seed_from(self.random_state)
-        state = deepcopy(self._solver_state) if begun else MiniBatchState()
-        if begun and set(state.moments) != set(solver.moment_names):
-            raise ValueError(
-                f"partial_fit was begun with another solver, and {solver!r} cannot use the state of that solver;"
-                " restore the earlier solver, or begin anew with fit or with a clone of this estimator."
-            )
-        start = self.theta_ if fitted else self._draw_theta(problem.network, seed)
-        if begun and np.array_equal(self._solver_theta.astype(start.dtype), start):
-            start = self._solver_theta  # with float32 rows, the fitted attributes are rounded
-        solver = replace(solver, schedule="constant", early_stopping=False)
-        fit = self._fit(solver, max_iter=1, tol=0.0, cluster=None)
-        result = fit.run_epoch(problem, start.astype(np.float64), seed, state)
-        if fitted:
-            result = self._compared_with_calls_before(result, solver)
-        self._remember_columns(X, reset=not fitted)
-        failed = result.status in ("diverged", "not_finite")
-        if failed:
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
-            if fitted:
-                return  # everything stays as before this call, the solver's state included
-        record, range_before = (self._record(), getattr(self, "training_range_", None)) if fitted else (None, None)
-        self._take_over(problem, result)
-        if range_before is not None:
-            self.training_range_ = joined_ranges(range_before, self.training_range_)
-        if not failed:
-            self._seed, self._solver_state, self._solver_theta = seed, state, result.theta
-        if record is not None:
-            self._prepend(record)
-
-    def _compared_with_calls_before(self, result: SolverResult, solver: MiniBatchSolver) -> SolverResult:
-        """Return the result of an epoch, marked as diverged if its cost is far above that of the earlier calls."""
-        costs = [cost for cost in self.loss_curve_ if np.isfinite(cost)]
-        if not costs or not has_risen(result.value, min(costs), costs[0], HOPELESS_ON_OTHER_ROWS):
-            return result
-        message = (
-            f"The cost in this call is {result.value:.3g}, but in the first call it was {costs[0]:.3g}, so the steps"
-            f" are too long, or these rows are on another scale; the parameters stay as they were before this call."
-            f" {solver.remedy}"
-        )
-        return replace(result, status="diverged", message=message)
-
-    def _record(self) -> _Record:
-        return _Record(
-            self.loss_curve_,
-            self.terms_curve_,
-            self.validation_curve_,
-            self.n_iter_,
-            self.n_evaluations_,
-            self.warm_up_evaluations_,
-        )
-
-    def _prepend(self, record: _Record) -> None:
-        """Put the record of an earlier solve before the record of the last solve."""
-        loss_curve, terms_curve, validation_curve, n_iter, n_evaluations, warm_up_evaluations = record
-        names = [*terms_curve, *(name for name in self.terms_curve_ if name not in terms_curve)]
-        without = [0.0] * len(loss_curve), [0.0] * len(self.loss_curve_)  # for a term that J did not have
-        self.terms_curve_ = {
-            name: [*terms_curve.get(name, without[0]), *self.terms_curve_.get(name, without[1])] for name in names
-        }
-        self.loss_curve_ = [*loss_curve, *self.loss_curve_]
-        self.validation_curve_ = [*validation_curve, *self.validation_curve_]
-        self.n_iter_ += n_iter
-        self.n_evaluations_ += n_evaluations
-        self.warm_up_evaluations_ = warm_up_evaluations  # a solve that continues another has no warm-up
 
     @classmethod
     def from_weights(
@@ -649,82 +549,3 @@ def _must_be_converted(X: Any) -> bool:
     if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.size and X.dtype.kind in "biuf"):
         return False
     return not (X.dtype in (np.float32, np.float64) and X.flags.c_contiguous)
-
-
-class PartialFitState(NamedTuple):
-    """State from which the next call of `partial_fit` continues.
-
-    Attributes
-    ----------
-    seed : int
-        Seed that the first call drew.
-    theta : array of shape (n_parameters,)
-        Parameters of the network in full precision.
-    solver : MiniBatchState
-    """
-
-    seed: int
-    theta: FloatArray
-    solver: MiniBatchState
-
-
-class _Record(NamedTuple):
-    """Record of the iterations and evaluations of a solve."""
-
-    loss_curve: list[float]
-    terms_curve: dict[str, list[float]]
-    validation_curve: list[float]
-    n_iter: int
-    n_evaluations: int
-    warm_up_evaluations: dict[int, int]
-
-
-def as_activations(activation: str | Activation | Sequence[str | Activation], n_layers: int) -> list[Activation]:
-    """Return a list of one activation per hidden layer, given one for all layers or one for each layer."""
-    if isinstance(activation, str | Activation):
-        return [as_activation(activation)] * n_layers
-    if len(activation) != n_layers:
-        raise ValueError(
-            f"activation must be one activation for all hidden layers, or a sequence of {n_layers}, one for each"
-            f" layer; got a sequence of {len(activation)}."
-        )
-    return [as_activation(one) for one in activation]
-
-
-def warn_unless_converged(result: SolverResult) -> None:
-    """Warn if a solver did not succeed; called directly by `fit`, after all fitted attributes are set."""
-    if not result.success:
-        warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
-
-
-def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
-    """Raise ValueError if X and y have different lengths; objects without a length are refused by later checks."""
-    try:
-        n_rows, n_targets = _num_samples(X), _num_samples(y)
-    except TypeError:
-        return
-    if n_rows != n_targets:
-        raise ValueError(f"y must have an entry for each of the {n_rows} rows of X; got {n_targets}.")
-
-
-def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
-    """Return rows with any number of columns as floats, or raise the errors of scikit-learn for bad input.
-
-    A row source is read once to check that its numbers are finite, and returned unchanged.
-    """
-    if isinstance(X, RowSource):
-        X.extent()
-        return X
-    with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # for scikit-learn's sum that detects NaN
-        return as_float_rows(check_array(X, dtype="numeric", input_name=name))
-
-
-def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:
-    """Return `hidden_layer_sizes` as a tuple of at least `smallest` integers, or raise ValueError."""
-    sizes = tuple(hidden_layer_sizes) if np.iterable(hidden_layer_sizes) else (hidden_layer_sizes,)
-    if len(sizes) < smallest or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
-        raise ValueError(
-            f"hidden_layer_sizes must be a sequence of integers, each at least 1, such as (100, 30); got"
-            f" {hidden_layer_sizes!r}."
-        )
-    return tuple(int(size) for size in sizes)

@@ -18,7 +18,7 @@ from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.data.rows import OneHotRows
 from rhohat.estimators.availability import available_where, works_in_mini_batches
-from rhohat.estimators.base import warn_unless_converged
+from rhohat.estimators.checks import warn_unless_converged
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sample_weights import check_sample_weight

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.base import as_layer_sizes
+from rhohat.estimators.checks import as_layer_sizes
 from rhohat.estimators.documentation import document
 from rhohat.estimators.named_parts import AT_LEAST_1
 from rhohat.fitting.checkpoint_settings import Checkpoint

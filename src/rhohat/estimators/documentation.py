@@ -73,6 +73,15 @@ callbacks : sequence of callable, default=None
 verbose : int, default=0
     If positive, a line about every `verbose`-th iteration over all rows is printed to standard error.
 """,
+    "layers": """
+layers : sequence of layers, default=None
+    The hidden layers, such as ``[Convolution(20, 5), MaxPooling(2), Dense(500, "tanh")]``, in place of
+    `hidden_layer_sizes`. A number stands for a dense layer of so many units. `activation` is then that of the layers
+    that name none.
+input_shape : tuple of int, default=None
+    Shape of a row, if `layers` are given: (height, width, channels) for images, or (steps, channels) for sequences.
+    None takes it from X, which may have the shape (n_samples, height, width) or (n_samples, height, width, channels).
+""",
     "large": """
 memory_limit : int, str or None, default=None
     Largest amount of memory that a fit may hold beside the interpreter, its libraries, and the arrays that it is given:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,14 +14,16 @@ from sklearn.utils.validation import _check_y, check_array, check_is_fitted, che
 from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
-from rhohat.estimators.base import BaseNetwork, as_activations, as_layer_sizes, check_lengths, check_rows
+from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.checks import as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.estimators.targets import names_of_targets, with_columns_of_the_fit
+from rhohat.layers import DenseLayer
 from rhohat.layers.activations import ACTIVATIONS, Activation
-from rhohat.layers.network import Network, dense_network
+from rhohat.layers.network import Network, dense_network, network_of
 from rhohat.objective import Objective, Problem, check_tangents
 from rhohat.terms.corruption import CORRUPTIONS, Corruption, as_corruption
 from rhohat.terms.jacobian_penalties import JacobianPenalty, TangentPropagation
@@ -40,6 +43,8 @@ class BaseFeedforward(BaseNetwork):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseNetwork._parameter_constraints,
         "hidden_layer_sizes": ["array-like", AT_LEAST_1],
+        "layers": [None, list, tuple],
+        "input_shape": [None, list, tuple],
         "activation": [NamedPart(ACTIVATIONS, Activation), list, tuple],
         "output_activation": [NamedPart({"auto", *ACTIVATIONS}, Activation)],
         "loss": [NamedPart({"auto", *LOSSES}, Loss)],
@@ -283,8 +288,7 @@ class BaseFeedforward(BaseNetwork):
         continues: bool,
     ) -> Problem:
         """Return the problem to minimise over rows and targets of shape (n_samples, n_outputs)."""
-        sizes, hidden = self._hidden_layers()
-        network = self._build_network((X.shape[1], *sizes, targets.shape[1]), (*hidden, output))
+        network = self._network_for(X.shape[1], targets.shape[1], output)
         if continues:
             self._check_unchanged(network)
         penalties: list[Penalty] = [self._weight_decay()]
@@ -300,6 +304,14 @@ class BaseFeedforward(BaseNetwork):
             tangents=tangents,
             corruption=as_corruption(self.corruption),
         )
+
+    def _network_for(self, n_features: int, n_outputs: int, output: Activation) -> Network:
+        """Return the network of a fit to rows with so many features and outputs."""
+        if self._described_layers() is None:
+            sizes, hidden = self._hidden_layers()
+            return self._build_network((n_features, *sizes, n_outputs), (*hidden, output))
+        layers, shapes = self._hidden_of_layers(n_features)
+        return network_of([*layers, DenseLayer(prod(shapes[-1]), n_outputs, output)], shapes[0])
 
     def _weight_decay(self) -> WeightDecay:
         """Return the weight decay penalty."""

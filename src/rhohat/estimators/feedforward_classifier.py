@@ -12,6 +12,7 @@ from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers.activations import Activation
+from rhohat.layers.architecture import LayerDescription
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.corruption import Corruption
 from rhohat.terms.losses import Loss
@@ -32,6 +33,7 @@ class FeedforwardClassifier(BaseClassifier):
     ----------
     hidden_layer_sizes : sequence of int, default=(100,)
         Number of units in each hidden layer; () for no hidden layers.
+    {layers}
     {network}
         A sequence gives one activation for each hidden layer.
     output_activation : {"auto", "softmax", "sigmoid", "tanh", ...} or Activation, default="auto"
@@ -81,6 +83,8 @@ class FeedforwardClassifier(BaseClassifier):
         self,
         *,
         hidden_layer_sizes: Sequence[int] = (100,),
+        layers: Sequence[LayerDescription | int] | None = None,
+        input_shape: Sequence[int] | None = None,
         activation: str | Activation | Sequence[str | Activation] = "sigmoid",
         output_activation: str | Activation = "auto",
         loss: str | Loss = "auto",
@@ -102,3 +106,6 @@ class FeedforwardClassifier(BaseClassifier):
         verbose: int = 0,
     ) -> None:
         self._store(locals())
+
+    def _described_layers(self) -> Sequence[LayerDescription | int] | None:
+        return self.layers

@@ -18,7 +18,7 @@ from rhohat.common.randomness import RandomState, seed_from
 from rhohat.data import RowSource
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
-from rhohat.estimators.base import warn_unless_converged
+from rhohat.estimators.checks import warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
@@ -27,6 +27,7 @@ from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.target_scaling import choose_scaling, r_squared, scaled_loss, warn_of_units
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers.activations import Activation, as_activation
+from rhohat.layers.architecture import LayerDescription
 from rhohat.objective import Problem
 from rhohat.solvers import Callback, Solver, SolverResult
 from rhohat.terms.losses import GaussianLoss, Loss, SquaredError, as_loss
@@ -49,6 +50,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     ----------
     hidden_layer_sizes : sequence of int, default=(100,)
         Number of units in each hidden layer; () for no hidden layers.
+    {layers}
     {network}
         A sequence gives one activation for each hidden layer.
     output_activation : {"identity", "sigmoid", "tanh", ...} or Activation, default="identity"
@@ -111,6 +113,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self,
         *,
         hidden_layer_sizes: Sequence[int] = (100,),
+        layers: Sequence[LayerDescription | int] | None = None,
+        input_shape: Sequence[int] | None = None,
         activation: str | Activation | Sequence[str | Activation] = "sigmoid",
         output_activation: str | Activation = "identity",
         loss: str | Loss = "squared_error",
@@ -133,6 +137,9 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         verbose: int = 0,
     ) -> None:
         self._store(locals())
+
+    def _described_layers(self) -> Sequence[LayerDescription | int] | None:
+        return self.layers
 
     noise_covariance_: FloatArray
     log_likelihood_: float

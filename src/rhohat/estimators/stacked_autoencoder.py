@@ -18,7 +18,8 @@ from rhohat.data import RowSource
 from rhohat.data.rows import DaskRows, FlatRows
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.base import BaseNetwork, check_rows
+from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.checks import check_rows
 from rhohat.estimators.documentation import document
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder

@@ -7,20 +7,27 @@ names it.
 """
 
 from rhohat.layers.base import Layer, LayerParameters
-from rhohat.layers.convolution import Convolution, TransposedConvolution
-from rhohat.layers.dense import Dense
+from rhohat.layers.convolution import ConvolutionLayer, TransposedConvolutionLayer
+from rhohat.layers.dense import DenseLayer
 from rhohat.layers.linear import MapLayer
-from rhohat.layers.pooling import MaxPooling, MeanPooling
+from rhohat.layers.pooling import MaxPoolingLayer, MeanPoolingLayer, UpsamplingLayer
 from rhohat.layers.windows import Windows
 
+#: The classes of which networks consist, beside activations.
+BUILT_LAYERS: tuple[type, ...] = (
+    *(ConvolutionLayer, DenseLayer, MaxPoolingLayer, MeanPoolingLayer, TransposedConvolutionLayer, UpsamplingLayer),
+    Windows,
+)
+
 __all__ = [
-    "Convolution",
-    "Dense",
+    "BUILT_LAYERS",
+    "ConvolutionLayer",
+    "DenseLayer",
     "Layer",
     "LayerParameters",
     "MapLayer",
-    "MaxPooling",
-    "MeanPooling",
-    "TransposedConvolution",
+    "MaxPoolingLayer",
+    "MeanPoolingLayer",
+    "TransposedConvolutionLayer",
     "Windows",
 ]

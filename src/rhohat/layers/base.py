@@ -44,6 +44,9 @@ class Layer(WithOps, ABC):
         Numbers that a row has before and after the layer.
     activation : Activation
         The function f.
+    has_weights : bool
+        Whether the layer has weights. Penalties on hidden layers leave out those without weights, such as pooling,
+        unless they are named.
     has_tangents : bool
         Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
         require.
@@ -55,6 +58,7 @@ class Layer(WithOps, ABC):
     n_inputs: int
     n_outputs: int
     activation: Activation
+    has_weights: ClassVar[bool] = True
     has_tangents: ClassVar[bool] = False
     can_be_tied: ClassVar[bool] = False
 

@@ -12,7 +12,7 @@ from rhohat.layers.activations import Activation, ElementwiseActivation
 from rhohat.layers.linear import MapLayer
 from rhohat.layers.windows import Windows
 
-__all__ = ["Convolution", "TransposedConvolution"]
+__all__ = ["ConvolutionLayer", "TransposedConvolutionLayer"]
 
 
 class _Convolving(MapLayer):
@@ -123,7 +123,7 @@ class _Convolving(MapLayer):
 
 
 @dataclass(frozen=True)
-class Convolution(_Convolving):
+class ConvolutionLayer(_Convolving):
     """Convolution: z[y, x, o] = Σ_{u, v, c} a[y s + u, x s + v, c] W[u, v, c, o] + b[o].
 
     A row is an image of shape (height, width, n_channels), raveled; a sequence is an image of height 1.
@@ -211,7 +211,7 @@ class Convolution(_Convolving):
 
 
 @dataclass(frozen=True)
-class TransposedConvolution(_Convolving):
+class TransposedConvolutionLayer(_Convolving):
     """Transposed convolution: each pixel of the input adds its multiple of a window to the output.
 
     It is the linear map whose matrix is the transpose of that of a `Convolution` from the output to the input, with a

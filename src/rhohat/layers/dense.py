@@ -10,11 +10,11 @@ from rhohat.common.blocks import shared_parts
 from rhohat.layers.activations import Activation
 from rhohat.layers.linear import MapLayer
 
-__all__ = ["Dense"]
+__all__ = ["DenseLayer"]
 
 
 @dataclass(frozen=True)
-class Dense(MapLayer):
+class DenseLayer(MapLayer):
     """A fully connected layer: z = a W + b, with W of shape (n_inputs, width).
 
     Parameters

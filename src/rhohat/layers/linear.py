@@ -19,15 +19,11 @@ __all__ = ["MapLayer"]
 class MapLayer(Layer):
     """A layer that consists of a linear map with weights, a bias and an activation.
 
-    Attributes
-    ----------
-    has_weights : bool
-        Whether L depends on weights. If not, L need not be linear, provided that `linear` and `linear_transposed` are
-        its derivative by the inputs and the transpose of this derivative.
+    If a layer has no weights, its map need not be linear, provided that `linear` and `linear_transposed` are its
+    derivative by the inputs and the transpose of this derivative.
     """
 
     has_tangents: ClassVar[bool] = True
-    has_weights: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.layers.dense import DenseLayer
 from rhohat.layers.layout import Parameters
 from rhohat.layers.network import Network
 from rhohat.layers.tangents import TangentPass
@@ -39,8 +40,8 @@ def ascend_to_maximal_inputs(
     generator : numpy.random.Generator
         Generator that draws the starting points.
     n_starts : int, default=10
-        Number of starting points for each unit. Half of them are uniformly random; the others lie near the weights of
-        randomly chosen units of the first layer, with random noise added.
+        Number of starting points for each unit. If the first layer is dense, half of them lie near the weights of
+        randomly chosen units of this layer, with random noise added. The others are uniformly random.
     max_iter : int, default=200
         Largest number of steps.
 
@@ -59,10 +60,11 @@ def ascend_to_maximal_inputs(
     Université de Montréal, technical report 1341.
     """
     n_units, n_features = network.layer_sizes[layer], network.layer_sizes[0]
-    first = parameters.weights[0].T.astype(np.float64)
     starts = generator.normal(size=(n_units * n_starts, n_features))
-    from_units = generator.integers(0, len(first), len(starts) // 2)
-    starts[: len(starts) // 2] += 10 * _on_sphere(first)[from_units] * np.sqrt(n_features)
+    if isinstance(network.layers[0], DenseLayer):
+        first = parameters.weights[0].T.astype(np.float64)
+        from_units = generator.integers(0, len(first), len(starts) // 2)
+        starts[: len(starts) // 2] += 10 * _on_sphere(first)[from_units] * np.sqrt(n_features)
     x = _on_sphere(starts)
     units = np.tile(np.arange(n_units), n_starts)
     chosen = np.eye(n_units)[units]

@@ -19,12 +19,12 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
-from rhohat.layers import Dense, Layer
+from rhohat.layers import DenseLayer, Layer
 from rhohat.layers.activations import Activation, Units
 from rhohat.layers.layout import Layout, Parameters
 from rhohat.ops import Ops
 
-__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "dense_network", "units_of"]
+__all__ = ["INITIAL_WEIGHTS", "Layers", "Network", "dense_network", "network_of", "units_of"]
 
 INITIAL_WEIGHTS = ("uniform", "normal")
 
@@ -59,6 +59,8 @@ class Network:
         Layers in order. Each has as many inputs as the layer before it has outputs.
     tied : bool, default=False
         Whether the second half of the layers, the decoder, uses the transposed weights of the first half.
+    row_shape : tuple of int, default=None
+        Shape of a row, if it has more than one axis, such as (28, 28, 1) for images with one channel.
 
     Raises
     ------
@@ -69,7 +71,7 @@ class Network:
     Examples
     --------
     >>> from rhohat.layers.activations import Sigmoid
-    >>> Network((Dense(64, 25, Sigmoid()), Dense(25, 64, Sigmoid()))).n_parameters
+    >>> Network((DenseLayer(64, 25, Sigmoid()), DenseLayer(25, 64, Sigmoid()))).n_parameters
     3289
     >>> dense_network((64, 25, 64), (Sigmoid(), Sigmoid()), tied=True).n_parameters
     1689
@@ -77,6 +79,7 @@ class Network:
 
     layers: tuple[Layer, ...]
     tied: bool = False
+    row_shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.layers or min(self.layer_sizes) < 1:
@@ -92,6 +95,11 @@ class Network:
                 )
         if self.tied:
             _check_ties(self)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a row; (n_features,) for rows without a shape."""
+        return (self.layer_sizes[0],) if self.row_shape is None else self.row_shape
 
     @property
     def n_layers(self) -> int:
@@ -128,6 +136,11 @@ class Network:
             tuple(layer.activation.n_parameters(layer.n_outputs) for layer in self.layers),
             self.n_layers // 2 if self.tied else self.n_layers,
         )
+
+    @cached
+    def hidden_with_weights(self) -> tuple[int, ...]:
+        """Numbers of the hidden layers that have weights, from 0; penalties act on these unless they name others."""
+        return tuple(index for index, layer in enumerate(self.layers[:-1]) if layer.has_weights)
 
     @cached
     def multiply_adds(self) -> int:
@@ -384,8 +397,13 @@ def dense_network(layer_sizes: Sequence[int], activations: Sequence[Activation],
             f"a network of layer_sizes {sizes} needs {len(sizes) - 1} activations, one for each layer except the input;"
             f" got {len(activations)}."
         )
-    layers = (Dense(*around, f) for around, f in zip(pairwise(sizes), activations, strict=True))
+    layers = (DenseLayer(*around, f) for around, f in zip(pairwise(sizes), activations, strict=True))
     return Network(tuple(layers), tied)
+
+
+def network_of(layers: Sequence[Layer], input_shape: tuple[int, ...], tied: bool = False) -> Network:
+    """Return a network of layers for rows of a shape."""
+    return Network(tuple(layers), tied, input_shape if len(input_shape) > 1 else None)
 
 
 def units_of(parameters: Parameters, layers: Layers, layer: int) -> Units:

@@ -1,4 +1,4 @@
-"""Pooling: the largest number, or the mean, of each channel in each window of an image or a sequence."""
+"""Pooling, which takes the largest number or the mean of each channel in each window, and its reverse, upsampling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rhohat.layers.linear import MapLayer
 from rhohat.layers.windows import Windows
 from rhohat.ops import Ops, WithOps
 
-__all__ = ["MaxPooling", "MeanPooling"]
+__all__ = ["MaxPoolingLayer", "MeanPoolingLayer", "UpsamplingLayer"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class _Pooling(MapLayer):
     windows: Windows
     n_channels: int
     has_weights: ClassVar[bool] = False
+    can_be_tied: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if min(self.n_channels, *self.windows.window, *self.windows.stride) < 1 or any(
@@ -92,7 +93,7 @@ class _Pooling(MapLayer):
     @property
     def multiply_adds(self) -> int:
         """Number of operations per row: one for each number of each window."""
-        return self.n_outputs * prod(self.windows.window)
+        return self.windows.n_places * self.n_channels * prod(self.windows.window)
 
     def bias_row(self, b: FloatArray) -> FloatArray:
         """Return zeros, as there are no biases."""
@@ -128,7 +129,7 @@ class _Pooling(MapLayer):
 
 
 @dataclass(frozen=True)
-class MeanPooling(_Pooling):
+class MeanPoolingLayer(_Pooling):
     """Mean pooling: the mean of each channel in each window."""
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
@@ -152,7 +153,7 @@ class MeanPooling(_Pooling):
 
 
 @dataclass(frozen=True)
-class MaxPooling(_Pooling):
+class MaxPoolingLayer(_Pooling):
     """Max pooling: the largest number of each channel in each window; where several are equal, the first one counts."""
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
@@ -195,3 +196,39 @@ class MaxPooling(_Pooling):
             is_here = (pictures[part] == largest) & is_open
             is_open &= ~is_here
             yield part, is_here
+
+
+@dataclass(frozen=True)
+class UpsamplingLayer(_Pooling):
+    """Upsampling: each number is repeated in its window of the output; where windows overlap, the numbers are added.
+
+    It is the transpose of mean pooling, times the size of the window. The windows lie in the output.
+    """
+
+    @property
+    def n_inputs(self) -> int:  # type: ignore[override]
+        """Number of inputs per row: places of the window times channels."""
+        return self.windows.n_places * self.n_channels
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        """Number of outputs per row: pixels times channels."""
+        return prod(self.windows.size) * self.n_channels
+
+    def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return each number, repeated in its window."""
+        out = self._room(given, self.n_outputs, out)
+        pictures, pooled = self._pictures(out), self._pooled(given)
+        pictures[:] = 0
+        for part in self.windows.parts():
+            pictures[part] += pooled
+        return out
+
+    def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return the sum of delta over each window."""
+        out = self._room(delta, self.n_inputs, out)
+        pictures, pooled = self._pictures(delta), self._pooled(out)
+        pooled[:] = 0
+        for part in self.windows.parts():
+            pooled += pictures[part]
+        return out

@@ -13,7 +13,9 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
 from rhohat.ops import Ops
 
-__all__ = ["Windows"]
+__all__ = ["PADDINGS", "Windows"]
+
+PADDINGS = ("valid", "same")
 
 _FEW_CHANNELS = 8  # below this many, numbers of one window are too far apart to be copied line by line
 _CHUNK = 2**18  # numbers that the windows of one chunk of rows should have at most, so that they stay in the cache
@@ -34,12 +36,27 @@ class Windows:
     padding : {"valid", "same"}
         "valid" means that the window stays inside of the image. "same" means that the image is surrounded by zeros, so
         that the window has ⌈size / stride⌉ places along each axis; an odd number of zeros has the larger half after.
+
+    Raises
+    ------
+    ValueError
+        If a number is not an integer of at least 1, or if there is no padding of that name.
     """
 
     size: tuple[int, int]
     window: tuple[int, int]
     stride: tuple[int, int]
     padding: str
+
+    def __post_init__(self) -> None:
+        for numbers in (self.size, self.window, self.stride):
+            if len(numbers) != 2 or not all(type(number) is int and number >= 1 for number in numbers):
+                raise ValueError(
+                    "windows need two integers of at least 1 for each of size, window and stride; got the size"
+                    f" {self.size}, the window {self.window} and the stride {self.stride}."
+                )
+        if self.padding not in PADDINGS:
+            raise ValueError(f"padding must be 'valid' or 'same'; got {self.padding!r}.")
 
     @cached
     def places(self) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from sklearn.base import BaseEstimator
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.estimators import (
     ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    ConvolutionalClassifier,
     DeepAutoencoder,
     DenoisingAutoencoder,
     FeedforwardClassifier,
@@ -20,7 +22,9 @@ from rhohat.estimators import (
     StackedAutoencoderClassifier,
 )
 from rhohat.estimators.base import BaseNetwork
+from rhohat.layers import BUILT_LAYERS
 from rhohat.layers.activations import ACTIVATIONS, Activation
+from rhohat.layers.architecture import LAYERS, LayerDescription
 from rhohat.solvers import SCHEDULES, SOLVERS, MiniBatchSolver, Solver
 from rhohat.terms.corruption import CORRUPTIONS, Corruption
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
@@ -41,11 +45,15 @@ ESTIMATORS: dict[str, type[Any]] = {
         FeedforwardRegressor,
         SoftmaxRegression,
         StackedAutoencoderClassifier,
+        ConvolutionalAutoencoder,
+        ConvolutionalClassifier,
     )
 }
 
 #: Classes of the objects that estimators accept as parameters, besides numbers and texts.
 _PARTS: tuple[type[Any], ...] = (
+    *LAYERS,
+    *BUILT_LAYERS,
     *ACTIVATIONS.values(),
     *LOSSES.values(),
     GaussianLoss,
@@ -90,7 +98,7 @@ def register(part: _Part) -> _Part:
     Parameters
     ----------
     part : type
-        A subclass of one of rhohat's estimators; a subclass of one of rhohat's activations, losses, penalties,
+        A subclass of one of rhohat's estimators; a subclass of one of rhohat's activations, layers, losses, penalties,
         corruptions or solvers, or of their base classes if it is a dataclass; or a transformer with the methods `fit`
         and `transform` and an attribute `learned_shapes`, a dict from the name of each fitted array to a function that
         returns the shape of the array for a number of features. An attribute `command_line_name`, if the class sets one
@@ -116,7 +124,7 @@ def register(part: _Part) -> _Part:
         raise ValueError(f"register takes a class; got {part!r}.")
     if issubclass(part, BaseNetwork):
         known = ESTIMATORS
-    elif issubclass(part, Activation | Loss | Penalty | Corruption | Solver):
+    elif issubclass(part, Activation | LayerDescription | Loss | Penalty | Corruption | Solver):
         known = COMPONENTS
     elif hasattr(part, "fit") and hasattr(part, "transform"):
         known = _TRANSFORMERS
@@ -128,7 +136,7 @@ def register(part: _Part) -> _Part:
     else:
         raise ValueError(
             f"{part.__name__} cannot be registered: it must be a subclass of one of rhohat's estimators, activations,"
-            " losses, penalties, corruptions or solvers, or a transformer with the methods fit and transform."
+            " layers, losses, penalties, corruptions or solvers, or a transformer with the methods fit and transform."
         )
     other = {**ESTIMATORS, **COMPONENTS, **transformers()}.get(part.__name__)
     if other is not None and other is not part:

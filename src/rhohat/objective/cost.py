@@ -101,7 +101,7 @@ class Cost:
 
         def by_layer(kind: type[Any]) -> list[list[Any]]:
             found = [penalty for penalty in active if isinstance(penalty, kind)]
-            return [[p for p in found if _acts_on(p, hidden)] for hidden in range(network.n_layers - 1)]
+            return [[p for p in found if _acts_on(p, network, hidden)] for hidden in range(network.n_layers - 1)]
 
         of_rows = [p.name for p in active if isinstance(p, ActivationPenalty | JacobianPenalty)]
         return cls(
@@ -245,5 +245,5 @@ def _seen_by(penalty: WeightPenalty, parameters: Parameters) -> list[FloatArray]
     return [*parameters.weights, *parameters.biases] if penalty.include_biases else parameters.weights
 
 
-def _acts_on(penalty: HiddenLayerPenalty, hidden: int) -> bool:
-    return penalty.layers is None or hidden in penalty.layers
+def _acts_on(penalty: HiddenLayerPenalty, network: Network, hidden: int) -> bool:
+    return hidden in (network.hidden_with_weights if penalty.layers is None else penalty.layers)

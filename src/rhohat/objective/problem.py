@@ -216,7 +216,7 @@ def _check_penalties(problem: Problem) -> None:
         if not penalty.weight > 0:
             continue
         if isinstance(penalty, HiddenLayerPenalty):
-            layers = range(n_hidden) if penalty.layers is None else penalty.layers
+            layers = network.hidden_with_weights if penalty.layers is None else penalty.layers
             if any(not 0 <= layer < n_hidden for layer in layers):
                 raise ValueError(
                     f"{penalty.name} is set to act on the hidden layers {penalty.layers}, but this network has"

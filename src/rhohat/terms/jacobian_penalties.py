@@ -18,7 +18,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.words import counted
-from rhohat.layers import Dense
+from rhohat.layers import DenseLayer
 from rhohat.layers.activations import ElementwiseActivation
 from rhohat.layers.layout import Parameters
 from rhohat.layers.network import Layers, Network
@@ -275,7 +275,7 @@ class Contraction(JacobianPenalty):
 
     def _in_closed_form(self, network: Network) -> ElementwiseActivation | None:
         """Return the first hidden layer's activation if the code is there and has a closed form, else None."""
-        activation, is_dense = network.activations[0], isinstance(network.layers[0], Dense)
+        activation, is_dense = network.activations[0], isinstance(network.layers[0], DenseLayer)
         if self.penalised_layer(network.n_layers) > 1 or not (
             is_dense and isinstance(activation, ElementwiseActivation)
         ):

@@ -17,9 +17,12 @@ from rhohat.common.exceptions import ModelFileError
 from rhohat.data.rows import Reading
 from rhohat.data.tables.cells import TextFormat
 from rhohat.engines import ThreadEngine
-from rhohat.estimators.base import BaseNetwork, PartialFitState
+from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.partial_fitting import PartialFitState
 from rhohat.fitting.memory import MemoryPlan
+from rhohat.layers import Layer
 from rhohat.layers.activations import Activation
+from rhohat.layers.architecture import as_input_shape
 from rhohat.layers.network import Network, dense_network
 from rhohat.models.components import COMPONENTS, ESTIMATORS, transformers
 from rhohat.models.model_file.layout import COUNTS, NO_LONGER, OF_THE_RUN, STATUS, check_steps, learned_shapes
@@ -193,12 +196,32 @@ class Reader:
             self._partial_fit(model, _get(described, "partial_fit", dict), prefix)
 
     def _architecture(self, described: dict[str, Any]) -> Network:
+        if "layers" in described:
+            return self._architecture_of_layers(described)
         _know(described, "layer_sizes", "activations", "tied")
         sizes = tuple(_checked(size, int, "a layer size") for size in _get(described, "layer_sizes", list))
         activations = tuple(self._value(one, "") for one in _get(described, "activations", list))
         if not all(isinstance(activation, Activation) for activation in activations):
             raise ModelFileError("the layers of the model have activations that are not activation functions.")
         return dense_network(sizes, activations, tied=_get(described, "tied", bool))
+
+    def _architecture_of_layers(self, described: dict[str, Any]) -> Network:
+        _know(described, "layers", "row_shape", "tied")
+        layers = tuple(self._value(one, "") for one in _get(described, "layers", list))
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise ModelFileError("the network of the model has layers that are not layers.")
+            numbers = [getattr(layer, field.name) for field in fields(layer) if field.name.startswith("n_")]  # type: ignore[arg-type]
+            if not all(type(number) is int and number >= 1 for number in numbers):
+                raise ModelFileError(f"the layer {layer} of the model has sizes that are not integers of at least 1.")
+            if not isinstance(layer.activation, Activation):
+                raise ModelFileError("the layers of the model have activations that are not activation functions.")
+        shape = described.get("row_shape")
+        row_shape = None if shape is None else as_input_shape(_checked(shape, list, "row_shape"))
+        network = Network(layers, _get(described, "tied", bool), row_shape)
+        if prod(network.input_shape) != network.layer_sizes[0]:
+            raise ModelFileError(f"rows of the shape {shape} do not have {network.layer_sizes[0]} numbers.")
+        return network
 
     def _training(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
         _know(record, *COUNTS, *STATUS, "warm_up_evaluations_", "terms", "memory_plan_")

@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.common.exceptions import ModelFileError
 from rhohat.data.rows import Reading
 from rhohat.estimators.base import BaseNetwork
+from rhohat.layers import DenseLayer
+from rhohat.layers.network import Network
 from rhohat.models.components import COMPONENTS, ESTIMATORS, settings_of, transformers
 from rhohat.models.model_file.layout import COUNTS, OF_THE_RUN, STATUS, check_steps, learned_shapes
 from rhohat.models.pipelines import is_pipeline
@@ -91,11 +93,7 @@ class Writer:
             self.curve(f"{prefix}terms_curve_.{name}", curve)
         plan = getattr(estimator, "memory_plan_", None)
         return {
-            "network": {
-                "layer_sizes": list(network.layer_sizes),
-                "activations": [self.value(activation, "") for activation in network.activations],
-                "tied": network.tied,
-            },
+            "network": self._architecture(network),
             "training": {
                 **{name: getattr(estimator, name) for name in (*COUNTS, *STATUS)},
                 "warm_up_evaluations_": list(estimator.warm_up_evaluations_.items()),
@@ -103,6 +101,20 @@ class Writer:
                 "memory_plan_": None if plan is None else asdict(plan),
             },
             "partial_fit": self._partial_fit(estimator, prefix),
+        }
+
+    def _architecture(self, network: Network) -> dict[str, Any]:
+        """Return the description of a network: by numbers of units if all layers are dense, else layer by layer."""
+        if all(type(layer) is DenseLayer for layer in network.layers) and network.row_shape is None:
+            return {
+                "layer_sizes": list(network.layer_sizes),
+                "activations": [self.value(activation, "") for activation in network.activations],
+                "tied": network.tied,
+            }
+        return {
+            "layers": [self.value(layer, "") for layer in network.layers],
+            "row_shape": None if network.row_shape is None else list(network.row_shape),
+            "tied": network.tied,
         }
 
     def _partial_fit(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any] | None:

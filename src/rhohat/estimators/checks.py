@@ -1,0 +1,73 @@
+"""Checks of rows and of parameters that several estimators share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array
+from sklearn.utils.validation import _num_samples
+
+from rhohat.common.arrays import as_float_rows
+from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.data import RowSource
+from rhohat.data.bad_numbers import naming_columns
+from rhohat.layers.activations import Activation, as_activation
+from rhohat.solvers import SolverResult
+
+__all__ = ["as_activations", "as_layer_sizes", "check_lengths", "check_rows", "warn_unless_converged"]
+
+
+def as_activations(activation: str | Activation | Sequence[str | Activation], n_layers: int) -> list[Activation]:
+    """Return a list of one activation per hidden layer, given one for all layers or one for each layer."""
+    if isinstance(activation, str | Activation):
+        return [as_activation(activation)] * n_layers
+    if len(activation) != n_layers:
+        raise ValueError(
+            f"activation must be one activation for all hidden layers, or a sequence of {n_layers}, one for each"
+            f" layer; got a sequence of {len(activation)}."
+        )
+    return [as_activation(one) for one in activation]
+
+
+def warn_unless_converged(result: SolverResult) -> None:
+    """Warn if a solver did not succeed; called directly by `fit`, after all fitted attributes are set."""
+    if not result.success:
+        warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
+
+
+def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
+    """Raise ValueError if X and y have different lengths; objects without a length are refused by later checks."""
+    try:
+        n_rows, n_targets = _num_samples(X), _num_samples(y)
+    except TypeError:
+        return
+    if n_rows != n_targets:
+        raise ValueError(f"y must have an entry for each of the {n_rows} rows of X; got {n_targets}.")
+
+
+def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
+    """Return rows with any number of columns as floats, or raise the errors of scikit-learn for bad input.
+
+    A row source is read once to check that its numbers are finite, and returned unchanged.
+    """
+    if isinstance(X, RowSource):
+        X.extent()
+        return X
+    with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # for scikit-learn's sum that detects NaN
+        return as_float_rows(check_array(X, dtype="numeric", input_name=name))
+
+
+def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:
+    """Return `hidden_layer_sizes` as a tuple of at least `smallest` integers, or raise ValueError."""
+    sizes = tuple(hidden_layer_sizes) if np.iterable(hidden_layer_sizes) else (hidden_layer_sizes,)
+    if len(sizes) < smallest or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes must be a sequence of integers, each at least 1, such as (100, 30); got"
+            f" {hidden_layer_sizes!r}."
+        )
+    return tuple(int(size) for size in sizes)

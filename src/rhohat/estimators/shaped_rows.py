@@ -1,0 +1,121 @@
+"""Rows that have a shape, such as images, for estimators whose architecture is a list of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rhohat.data import RowSource
+from rhohat.estimators.named_parts import NamedPart
+from rhohat.layers.activations import ACTIVATIONS, Activation
+from rhohat.layers.architecture import LayerDescription, Shape, as_input_shape, build_layers, mirrored
+from rhohat.layers.base import Layer
+from rhohat.layers.network import Network, network_of
+from rhohat.layers.pooling import UpsamplingLayer
+
+__all__ = ["ShapedRows"]
+
+
+class ShapedRows:
+    """The part of an estimator that takes rows with a shape, and builds networks of layers for this shape.
+
+    Attributes
+    ----------
+    input_shape : tuple of int, or None
+        Shape of each row; None takes it from the rows.
+    """
+
+    input_shape: Sequence[int] | None = None
+    activation: str | Activation | Sequence[str | Activation]
+    network_: Network
+    #: Shape of the rows that were given last, before they were made flat.
+    _given_shape: Shape | None = None
+
+    def _described_layers(self) -> Sequence[LayerDescription | int] | None:
+        """Return the descriptions of the layers; None if the estimator is described by numbers of units."""
+        return None
+
+    @property
+    def input_shape_(self) -> Shape:
+        """Shape of each row of the fit, such as (28, 28, 1) for images; (n_features,) for rows without a shape."""
+        return self.network_.input_shape
+
+    def _flat(self, X: Any) -> Any:
+        """Return rows with a single axis each; remember the shape that they had, if the estimator has layers.
+
+        Images without an axis for channels, of shape (n_samples, height, width), get one.
+        """
+        if self._described_layers() is None:
+            return X
+        if isinstance(X, RowSource):
+            self._given_shape = None if len(X.row_shape) == 1 else X.row_shape
+            return X
+        shape: Shape = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
+        self._given_shape = None if len(shape) < 3 else tuple(shape[1:])
+        if self._given_shape is None:
+            return X
+        return np.asarray(X).reshape(shape[0], prod(shape[1:]))
+
+    def _shape_of_rows(self, n_features: int) -> Shape:
+        """Return the shape of rows with so many numbers, or raise ValueError if it is not possible."""
+        if self.input_shape is not None:
+            shape = as_input_shape(self.input_shape)
+            if prod(shape) != n_features:
+                raise ValueError(
+                    f"input_shape={shape} means {prod(shape)} numbers in a row, but the rows of X have {n_features}."
+                )
+            return shape
+        given = self._given_shape
+        if given is None:
+            known = getattr(self, "network_", None)
+            has_shape = known is not None and known.layer_sizes[0] == n_features
+            return known.input_shape if known is not None and has_shape else (n_features,)
+        if len(given) not in (2, 3):
+            raise ValueError(
+                "X must have the shape (n_samples, n_features), (n_samples, height, width) or"
+                f" (n_samples, height, width, channels); got rows of the shape {given}."
+            )
+        return (*given, 1) if len(given) == 2 else given
+
+    def _autoencoder_of_layers(self, n_features: int, output: Activation, tied: bool) -> Network:
+        """Return the network whose encoder the parameters describe, and whose decoder mirrors it."""
+        described, (encoder, shapes) = self._described_layers() or (), self._hidden_of_layers(n_features)
+        decoder, _ = build_layers(mirrored(described, shapes), shapes[-1], self._activation_of_layers())
+        if not decoder or isinstance(decoder[-1], UpsamplingLayer):
+            raise ValueError("the first of the layers of an autoencoder must be Dense or Convolution, not pooling.")
+        last: Any = decoder[-1]
+        return network_of([*encoder, *decoder[:-1], replace(last, activation=output)], shapes[0], tied)
+
+    def _hidden_of_layers(self, n_features: int) -> tuple[list[Layer], list[Shape]]:
+        """Return the layers that the parameters describe, and the shapes from the input to the last output."""
+        described = self._described_layers()
+        assert described is not None
+        return build_layers(described, self._shape_of_rows(n_features), self._activation_of_layers())
+
+    def _activation_of_layers(self) -> str | Activation:
+        """Return the activation of layers that name none."""
+        if not isinstance(self.activation, str | Activation):
+            raise ValueError(
+                "activation must be a single activation where layers are given, for those layers that name none of"
+                f" their own; got {self.activation!r}."
+            )
+        return self.activation
+
+
+class Convolves(ShapedRows):
+    """The part of an estimator that convolves: rows without a shape are sequences of one channel."""
+
+    _constraints: ClassVar[dict[str, list[Any]]] = {
+        "layers": [None, list, tuple],
+        "input_shape": [None, list, tuple],
+        "activation": [NamedPart(ACTIVATIONS, Activation)],
+    }
+    layers: Sequence[LayerDescription | int] | None
+
+    def _shape_of_rows(self, n_features: int) -> Shape:
+        shape = super()._shape_of_rows(n_features)
+        return (*shape, 1) if len(shape) == 1 else shape

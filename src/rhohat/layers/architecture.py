@@ -1,0 +1,436 @@
+"""Descriptions of layers, of which users make the architecture of a network: ``[Convolution(20, 5), MaxPooling(2)]``.
+
+A description says what a layer is, whatever the shape of its input. `build_layers` makes layers of descriptions for an
+input of a given shape: (n_features,), (n_steps, n_channels) for sequences, or (height, width, n_channels) for images.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from rhohat.layers import convolution, dense, pooling
+from rhohat.layers.activations import Activation, as_activation
+from rhohat.layers.base import Layer
+from rhohat.layers.windows import Windows
+
+__all__ = [
+    "LAYERS",
+    "Convolution",
+    "Dense",
+    "Flatten",
+    "LayerDescription",
+    "MaxPooling",
+    "MeanPooling",
+    "Shape",
+    "TransposedConvolution",
+    "Upsampling",
+    "as_input_shape",
+    "build_layers",
+    "mirrored",
+]
+
+#: Shape of a row, with the channels last.
+Shape = tuple[int, ...]
+#: A number for all axes of an image, or a number for each.
+PerAxis = int | Sequence[int]
+
+
+class LayerDescription(ABC):
+    """Description of a layer, from which layers for inputs of any suitable shape can be made."""
+
+    @abstractmethod
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Make the layer for inputs of a shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of the inputs.
+        activation : str or Activation
+            Activation of a layer whose description names none.
+
+        Returns
+        -------
+        layer : Layer or None
+            The layer; None if it changes the shape only.
+        shape : tuple of int
+            Shape of the outputs.
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot have inputs of this shape.
+        """
+
+    @abstractmethod
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return the description of a layer from the outputs back to inputs of the given shape, for a decoder."""
+
+
+@dataclass(frozen=True)
+class Dense(LayerDescription):
+    """A fully connected layer: each unit depends on all numbers of the row, which are taken as they are in memory.
+
+    Parameters
+    ----------
+    n_units : int
+        Number of units, at least 1.
+    activation : str, Activation or None, default=None
+        Activation of the units; None means that of the estimator.
+    """
+
+    n_units: int
+    activation: str | Activation | None = None
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Make the layer for inputs of a shape."""
+        _check_counts("Dense", n_units=self.n_units)
+        chosen = as_activation(activation if self.activation is None else self.activation)
+        return dense.DenseLayer(prod(shape), int(self.n_units), chosen), (int(self.n_units),)
+
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return a fully connected layer whose outputs have the shape."""
+        return _DenseTo(shape, self.activation)
+
+
+@dataclass(frozen=True)
+class _DenseTo(LayerDescription):
+    """A fully connected layer whose outputs have a shape; the mirror of `Dense`."""
+
+    shape: Shape
+    activation: str | Activation | None = None
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Make the layer for inputs of a shape."""
+        layer, _ = Dense(prod(self.shape), self.activation).build(shape, activation)
+        return layer, self.shape
+
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return a fully connected layer whose outputs have the shape."""
+        return _DenseTo(shape, self.activation)
+
+
+@dataclass(frozen=True)
+class Convolution(LayerDescription):
+    """A convolution: each unit of a channel depends on a window of the image or sequence, with the same weights.
+
+    z[y, x, o] = Σ_{u, v, c} a[y s + u, x s + v, c] W[u, v, c, o] + b[o], with s the stride.
+
+    Parameters
+    ----------
+    n_channels : int
+        Number of channels of the output, which are also called filters or feature maps; at least 1.
+    kernel_size : int or tuple of int
+        Height and width of the window; a single number means a square. A sequence has a single axis.
+    stride : int or tuple of int, default=1
+        Steps by which the window moves.
+    padding : {"valid", "same"}, default="valid"
+        "valid" keeps the window inside of the image, so that the output is smaller. "same" surrounds the image with
+        zeros, so that the output has ⌈size / stride⌉ places along each axis.
+    activation : str, Activation or None, default=None
+        Activation, which must act on each unit separately; None means that of the estimator.
+    """
+
+    n_channels: int
+    kernel_size: PerAxis
+    stride: PerAxis = 1
+    padding: str = "valid"
+    activation: str | Activation | None = None
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Make the layer for inputs of a shape."""
+        _check_counts("Convolution", n_channels=self.n_channels)
+        windows = _windows("Convolution", shape[:-1], self.kernel_size, self.stride, self.padding)
+        chosen = as_activation(activation if self.activation is None else self.activation)
+        layer = convolution.ConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
+        return layer, (*_places(windows, shape), int(self.n_channels))
+
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return the transposed convolution whose outputs have the shape."""
+        kernel, stride = self.kernel_size, self.stride
+        return TransposedConvolution(shape[-1], kernel, stride, self.padding, self.activation, shape[:-1])
+
+
+@dataclass(frozen=True)
+class TransposedConvolution(LayerDescription):
+    """A transposed convolution: each pixel of the input adds its multiple of a window to the output.
+
+    Parameters
+    ----------
+    n_channels : int
+        Number of channels of the output, at least 1.
+    kernel_size, stride, padding
+        Those of the convolution from the output to the input.
+    activation : str, Activation or None, default=None
+        Activation, which must act on each unit separately; None means that of the estimator.
+    output_size : tuple of int, default=None
+        Height and width of the output, or length of a sequence. None means the smallest from which the convolution
+        leads back to the input: (size − 1) stride + kernel_size for "valid" padding, size × stride for "same".
+    """
+
+    n_channels: int
+    kernel_size: PerAxis
+    stride: PerAxis = 1
+    padding: str = "valid"
+    activation: str | Activation | None = None
+    output_size: PerAxis | None = None
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Make the layer for inputs of a shape."""
+        name = "TransposedConvolution"
+        _check_counts(name, n_channels=self.n_channels)
+        size = self._output_size(shape[:-1])
+        windows = _windows(name, size, self.kernel_size, self.stride, self.padding)
+        if _places(windows, shape) != shape[:-1]:
+            raise ValueError(
+                f"{name} cannot lead from {shape[:-1]} to output_size={size}: a convolution from there leads to"
+                f" {_places(windows, shape)}."
+            )
+        chosen = as_activation(activation if self.activation is None else self.activation)
+        layer = convolution.TransposedConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
+        return layer, (*size, int(self.n_channels))
+
+    def _output_size(self, size: Shape) -> Shape:
+        name, n_axes = "TransposedConvolution", len(size)
+        if self.output_size is not None:
+            return _per_axis(name, "output_size", self.output_size, n_axes)
+        kernel = _per_axis(name, "kernel_size", self.kernel_size, n_axes)
+        stride = _per_axis(name, "stride", self.stride, n_axes)
+        if self.padding == "same":
+            return tuple(s * by for s, by in zip(size, stride, strict=True))
+        return tuple((s - 1) * by + k for s, by, k in zip(size, stride, kernel, strict=True))
+
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return the convolution back to the shape."""
+        return Convolution(shape[-1], self.kernel_size, self.stride, self.padding, self.activation)
+
+
+@dataclass(frozen=True)
+class _Pooling(LayerDescription):
+    size: PerAxis
+    stride: PerAxis | None = None
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Make the layer for inputs of a shape."""
+        name = type(self).__name__
+        windows = _windows(name, shape[:-1], self.size, self.size if self.stride is None else self.stride, "valid")
+        kind = pooling.MaxPoolingLayer if isinstance(self, MaxPooling) else pooling.MeanPoolingLayer
+        return kind(windows, shape[-1]), (*_places(windows, shape), shape[-1])
+
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return the layer that repeats each number in its window; pixels that no window reaches get 0."""
+        return Upsampling(self.size, self.stride, shape[:-1])
+
+
+@dataclass(frozen=True)
+class MaxPooling(_Pooling):
+    """Max pooling: the largest number of each channel in each window.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Height and width of the window. If the image is no multiple of it, pixels at its end are left out.
+    stride : int or tuple of int, default=None
+        Steps by which the window moves; None means its size, so that windows do not overlap.
+    """
+
+
+@dataclass(frozen=True)
+class MeanPooling(_Pooling):
+    """Mean pooling: the mean of each channel in each window.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Height and width of the window. If the image is no multiple of it, pixels at its end are left out.
+    stride : int or tuple of int, default=None
+        Steps by which the window moves; None means its size, so that windows do not overlap.
+    """
+
+
+@dataclass(frozen=True)
+class Upsampling(LayerDescription):
+    """Upsampling: each number is repeated in its window, as a decoder does where the encoder pools.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Height and width of the window.
+    stride : int or tuple of int, default=None
+        Steps by which the window moves; None means its size. Where windows overlap, their numbers are added.
+    output_size : tuple of int, default=None
+        Height and width of the output, or length of a sequence; None means (input − 1) stride + size. Pixels that no
+        window reaches are 0.
+    """
+
+    size: PerAxis
+    stride: PerAxis | None = None
+    output_size: PerAxis | None = None
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Make the layer for inputs of a shape."""
+        stride = self.size if self.stride is None else self.stride
+        to = TransposedConvolution(shape[-1], self.size, stride, output_size=self.output_size)
+        size = to._output_size(shape[:-1])
+        windows = _windows("Upsampling", size, self.size, stride, "valid")
+        if _places(windows, shape) != shape[:-1]:
+            raise ValueError(
+                f"Upsampling cannot lead from {shape[:-1]} to output_size={size}: pooling from there leads to"
+                f" {_places(windows, shape)}."
+            )
+        return pooling.UpsamplingLayer(windows, shape[-1]), (*size, shape[-1])
+
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return the layer that takes the mean of each window."""
+        return MeanPooling(self.size, self.stride)
+
+
+@dataclass(frozen=True)
+class Flatten(LayerDescription):
+    """Turns the shape of a row into a single axis; dense layers do so by themselves."""
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Return no layer, as rows are flat in memory, and the new shape."""
+        return None, (prod(shape),)
+
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return the description of a change of the shape."""
+        return _Reshape(shape)
+
+
+@dataclass(frozen=True)
+class _Reshape(LayerDescription):
+    shape: Shape
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+        """Return no layer, and the new shape."""
+        return None, self.shape
+
+    def mirror(self, shape: Shape) -> LayerDescription:
+        """Return the description of the change back."""
+        return _Reshape(shape)
+
+
+#: The layers that users name.
+LAYERS: tuple[type[LayerDescription], ...] = (
+    *(Convolution, Dense, Flatten, MaxPooling, MeanPooling, TransposedConvolution, Upsampling),
+)
+
+
+def build_layers(
+    descriptions: Sequence[Any], shape: Shape, activation: str | Activation
+) -> tuple[list[Layer], list[Shape]]:
+    """Make the layers of a network from their descriptions.
+
+    Parameters
+    ----------
+    descriptions : sequence of LayerDescription or int
+        The layers in order; a number stands for a dense layer of so many units.
+    shape : tuple of int
+        Shape of the rows.
+    activation : str or Activation
+        Activation of layers whose descriptions name none.
+
+    Returns
+    -------
+    layers : list of Layer
+        Fewer than descriptions, if some of these change the shape only.
+    shapes : list of tuples of int
+        The shapes of the input and of the outputs of all descriptions.
+
+    Raises
+    ------
+    ValueError
+        If there is something else among the descriptions, or if a layer cannot follow the one before it.
+
+    Examples
+    --------
+    >>> layers, shapes = build_layers([Convolution(20, 5), MaxPooling(2), Dense(500)], (28, 28, 1), "tanh")
+    >>> shapes
+    [(28, 28, 1), (24, 24, 20), (12, 12, 20), (500,)]
+    """
+    layers: list[Layer] = []
+    shapes = [shape]
+    for index, description in enumerate(descriptions):
+        if isinstance(description, Integral) and not isinstance(description, bool):
+            description = Dense(int(description))
+        if not isinstance(description, LayerDescription):
+            raise ValueError(
+                "layers must be a sequence of layers, such as Convolution(20, 5), MaxPooling(2) and Dense(500), or of"
+                f" numbers of units; item {index} is {description!r}."
+            )
+        try:
+            layer, shape = description.build(shape, activation)
+        except ValueError as error:
+            raise ValueError(
+                f"layer {index} cannot be {description!r}, as its input has the shape {shape}: {error}"
+            ) from None
+        if layer is not None:
+            layers.append(layer)
+        shapes.append(shape)
+    return layers, shapes
+
+
+def mirrored(descriptions: Sequence[Any], shapes: Sequence[Shape]) -> list[LayerDescription]:
+    """Return the descriptions of a decoder that leads back through the shapes of an encoder.
+
+    Parameters
+    ----------
+    descriptions : sequence of LayerDescription or int
+        The layers of the encoder.
+    shapes : sequence of tuples of int
+        The shapes that `build_layers` returned for them.
+    """
+    described = [Dense(int(one)) if isinstance(one, Integral) else one for one in descriptions]
+    return [one.mirror(shape) for one, shape in zip(reversed(described), reversed(shapes[:-1]), strict=True)]
+
+
+def as_input_shape(shape: Any) -> Shape:
+    """Return the shape of a row as a tuple, or raise ValueError."""
+    sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    if not 1 <= len(sizes) <= 3 or not all(isinstance(size, int | np.integer) and size >= 1 for size in sizes):
+        raise ValueError(
+            "input_shape must be (height, width, channels) for images, (steps, channels) for sequences, or"
+            f" (n_features,), all at least 1; got {shape!r}."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _windows(name: str, size: Shape, window: PerAxis, stride: PerAxis, padding: str) -> Windows:
+    """Return the windows on an image or a sequence, which is an image of height 1."""
+    if len(size) not in (1, 2):
+        raise ValueError(
+            f"{name} needs images of the shape (height, width, channels) or sequences of the shape (steps, channels);"
+            " set input_shape."
+        )
+    kernel = _per_axis(name, "its window", window, len(size))
+    steps = _per_axis(name, "stride", stride, len(size))
+    one = (1,) * (2 - len(size))
+    return Windows((*one, *size), (*one, *kernel), (*one, *steps), padding)  # type: ignore[arg-type]
+
+
+def _places(windows: Windows, shape: Shape) -> Shape:
+    """Return the numbers of places along the axes that the shape has."""
+    return windows.places[3 - len(shape) :]
+
+
+def _per_axis(name: str, what: str, value: PerAxis, n_axes: int) -> Shape:
+    """Return a number for each axis, or raise ValueError."""
+    numbers = tuple(value) if isinstance(value, Sequence) else (value,) * n_axes
+    if len(numbers) != n_axes or not all(isinstance(one, Integral) and one >= 1 for one in numbers):
+        raise ValueError(f"{what} of {name} must be an integer of at least 1, or {n_axes} of them; got {value!r}.")
+    return tuple(int(one) for one in numbers)
+
+
+def _check_counts(name: str, **counts: Any) -> None:
+    """Raise ValueError unless each number is an integer of at least 1."""
+    for which, count in counts.items():
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"{which} of {name} must be an integer of at least 1; got {count!r}.")
