@@ -56,6 +56,7 @@ def make_cases(quick: bool = False, full: bool = False, references: Mapping[str,
         _mnist(full or quick, references),
         _adam(),
         _plain_adam(),
+        _lenet(),
         _import(),
         _rows(),
         _threads(),
@@ -152,6 +153,21 @@ def _adam() -> Case:
         ),
         repeats=2,
         agreement=0.02,  # each draws its own batches and masks
+    )
+
+
+def _lenet() -> Case:
+    return Case(
+        "lenet",
+        "an epoch of Adam, LeNet: convolutions of 20 and 50 maps of 5×5, 500 hidden, 10,000 × 28×28, float32",
+        Settings(recipe="images", sizes=(10_000, 784), dtype="float32", batch_size=128, epochs=3),
+        (
+            Contender("rhohat", "rhohat", "lenet_training"),
+            Contender("PyTorch", "pytorch", "lenet_training", target=0.8),
+            Contender("products alone", "bounds", "lenet_products", compared="share"),
+        ),
+        repeats=2,
+        agreement=0.1,  # each draws its own batches
     )
 
 
@@ -253,5 +269,6 @@ def _shrunk(case: Case) -> Case:
 def shrunk(settings: Settings) -> Settings:
     """Return settings of a task that takes no time, on rows that are made up."""
     recipe = "uniform" if settings.recipe in ("patches", "digits") else settings.recipe
-    small: dict[str, Any] = {"sizes": (300, 16), "n_hidden": 5, "seconds": 0.01, "max_iter": 5, "batch_size": 64}
+    sizes = (300, 784) if recipe == "images" else (300, 16)
+    small: dict[str, Any] = {"sizes": sizes, "n_hidden": 5, "seconds": 0.01, "max_iter": 5, "batch_size": 64}
     return replace(settings, recipe=recipe, **small)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contenders.imports import write_needs
-from benchmarks.contenders.rhohat import untrained
+from benchmarks.contenders.rhohat import images_of, lenet, untrained
 from benchmarks.tasks import Record, Task
 
 __all__ = ["prepare", "read_idx"]
@@ -43,7 +43,11 @@ def prepare(task: Task) -> Record:
     except DataMissingError as error:
         return {"unavailable": str(error)}
     np.save(folder / "X.npy", X.astype(settings.dtype))
-    np.save(folder / "theta.npy", untrained(replace(task, X=X[:2])).theta_)
+    if settings.recipe == "images":
+        some = replace(task, X=X[:200].astype(settings.dtype))
+        np.save(folder / "theta.npy", lenet(some).initial_theta(images_of(some), some.labels))
+    else:
+        np.save(folder / "theta.npy", untrained(replace(task, X=X[:2])).theta_)
     return {"remark": remark}
 
 
@@ -101,4 +105,5 @@ _RECIPES: dict[str, Callable[..., tuple[np.ndarray, str]]] = {
     "uniform": _uniform,
     "patches": _patches,
     "digits": _digits,
+    "images": _uniform,
 }

@@ -27,7 +27,7 @@ class Settings:
 
     Attributes
     ----------
-    recipe : {"uniform", "patches", "digits", "imports"}
+    recipe : {"uniform", "patches", "digits", "images", "imports"}
         What the data are; see `benchmarks.data`.
     sizes : tuple of int
         Rows and features of those that are made up, rows alone of patches.
@@ -143,6 +143,13 @@ class Task:
             X = _read_rows(folder / "X.npy", job.settings.n_rows, job.settings.dtype)
             theta = np.load(folder / "theta.npy")
         return cls(folder, job.settings, X, theta)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """A class from 0 to 9 for each row of 784 numbers: the brightest of ten strips of the image."""
+        strips = self.X[:, :780].reshape(-1, 10, 78).sum(axis=2)
+        classes: np.ndarray = (strips - strips.mean(axis=0)).argmax(axis=1)
+        return classes
 
     @property
     def layer_sizes(self) -> tuple[int, int, int]:

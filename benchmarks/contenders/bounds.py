@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.measuring import time_calls
 from benchmarks.tasks import Record, Task
 
-__all__ = ["decoding", "encoding", "products", "reading", "training_products"]
+__all__ = ["decoding", "encoding", "lenet_products", "products", "reading", "training_products"]
 
 
 def products(task: Task) -> Record:
@@ -39,6 +39,29 @@ def training_products(task: Task) -> Record:
     batch(task.X[:batch_size])  # a warm-up
     start = time.perf_counter()
     epoch()
+    return {"seconds": time.perf_counter() - start}
+
+
+def lenet_products(task: Task) -> Record:
+    """Time the matrix products of an epoch of the convolutional network: forward, by the weights, and by the inputs."""
+    n = task.settings.batch_size
+    sizes = [(576 * n, 25, 20), (64 * n, 500, 50), (n, 800, 500), (n, 500, 10)]
+    products: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for index, (rows, fan_in, fan_out) in enumerate(sizes):
+        given, W = np.ones((rows, fan_in), task.X.dtype), np.ones((fan_in, fan_out), task.X.dtype)
+        delta = np.ones((rows, fan_out), task.X.dtype)
+        products += [(given, W, np.empty_like(delta)), (given.T, delta, np.empty_like(W))]
+        if index > 0:
+            products.append((delta, W.T, np.empty_like(given)))
+
+    def batch() -> None:
+        for A, B, out in products:
+            np.matmul(A, B, out=out)
+
+    batch()  # a warm-up
+    start = time.perf_counter()
+    for _ in range(0, len(task.X), n):
+        batch()
     return {"seconds": time.perf_counter() - start}
 
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import mse_loss
+from torch.nn.functional import cross_entropy, mse_loss
 
 from benchmarks.measuring import time_calls, time_epochs, time_evaluations
 from benchmarks.tasks import Record, Task
 
-__all__ = ["descent", "evaluation", "own_descent", "reconstruction", "training", "transformation"]
+__all__ = ["descent", "evaluation", "lenet_training", "own_descent", "reconstruction", "training", "transformation"]
 
 
 def evaluation(task: Task) -> Record:
@@ -97,6 +97,44 @@ def training(task: Task) -> Record:
         return loss_sum / len(X)
 
     return time_epochs(epoch, task)
+
+
+def lenet_training(task: Task) -> Record:
+    """Time epochs of Adam of a convolutional network, from the same start."""
+    settings = task.settings
+    torch.manual_seed(0)
+    X, y = torch.from_numpy(task.X).reshape(-1, 1, 28, 28), torch.from_numpy(task.labels)
+    model = _make_lenet(task)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+
+    def epoch() -> float:
+        loss_sum = 0.0
+        for rows in torch.randperm(len(X)).split(settings.batch_size):
+            loss = cross_entropy(model(X[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(rows)
+        return loss_sum / len(X)
+
+    return time_epochs(epoch, task)
+
+
+def _make_lenet(task: Task) -> nn.Sequential:
+    """Return the network with the parameters at the start: θ holds all weights, with channels last, then all biases."""
+    first, second, hidden, output = nn.Conv2d(1, 20, 5), nn.Conv2d(20, 50, 5), nn.Linear(800, 500), nn.Linear(500, 10)
+    shapes = [(5, 5, 1, 20), (5, 5, 20, 50), (4, 4, 50, 500), (500, 10)]
+    theta = torch.from_numpy(task.theta).to(_dtype(task))
+    *weights, biases = theta.split([*(int(np.prod(shape)) for shape in shapes), 20 + 50 + 500 + 10])
+    W1, W2, W3, W4 = (part.reshape(shape) for part, shape in zip(weights, shapes, strict=True))
+    moved = (W1.permute(3, 2, 0, 1), W2.permute(3, 2, 0, 1), W3.permute(3, 2, 0, 1).reshape(500, 800), W4.T)
+    layers = (first, second, hidden, output)
+    with torch.no_grad():
+        for layer, W, b in zip(layers, moved, biases.split([20, 50, 500, 10]), strict=True):
+            layer.weight.copy_(W)
+            layer.bias.copy_(b)
+    pooled = [nn.Tanh(), nn.MaxPool2d(2)]
+    return nn.Sequential(first, *pooled, second, *pooled, nn.Flatten(), hidden, nn.Tanh(), output)
 
 
 def transformation(task: Task) -> Record:

@@ -10,12 +10,34 @@ import numpy as np
 
 from benchmarks.measuring import epochs_record, time_calls, time_evaluations
 from benchmarks.tasks import Record, Task
-from rhohat import LBFGS, Adam, DenoisingAutoencoder, KLSparsity, MaskingNoise, SparseAutoencoder, WeightDecay
+from rhohat import (
+    LBFGS,
+    Adam,
+    Convolution,
+    ConvolutionalClassifier,
+    DenoisingAutoencoder,
+    Dense,
+    KLSparsity,
+    MaskingNoise,
+    MaxPooling,
+    SparseAutoencoder,
+    WeightDecay,
+)
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.engines import ThreadEngine
 from rhohat.objective import Problem, make_objective
 
-__all__ = ["descent", "evaluation", "reconstruction", "training", "transformation", "untrained"]
+__all__ = [
+    "descent",
+    "evaluation",
+    "images_of",
+    "lenet",
+    "lenet_training",
+    "reconstruction",
+    "training",
+    "transformation",
+    "untrained",
+]
 
 #: A gradient as large as this counts as converged: a fit ends where it starts.
 _AT_ONCE = 1e300
@@ -74,6 +96,39 @@ def training(task: Task) -> Record:
     start = time.perf_counter()
     _fit(autoencoder, task.X)
     return epochs_record([start, *stamps], autoencoder.loss_curve_)
+
+
+def lenet_training(task: Task) -> Record:
+    """Time epochs of Adam of a convolutional network, between calls of a callback."""
+    stamps: list[float] = []
+    classifier = lenet(task, callbacks=[lambda state: stamps.append(time.perf_counter())])
+    X, y = images_of(task), task.labels
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a number of epochs is what is asked for
+        classifier.fit(X, y)
+    return epochs_record([start, *stamps], classifier.loss_curve_)
+
+
+def lenet(task: Task, **parameters: Any) -> ConvolutionalClassifier:
+    """Return the network of LeCun et al. (1998) in the form in which today's tutorials write it."""
+    settings = task.settings
+    return ConvolutionalClassifier(
+        layers=[Convolution(20, 5), MaxPooling(2), Convolution(50, 5), MaxPooling(2), Dense(500)],
+        activation="tanh",
+        weight_decay=0.0,
+        solver=Adam(learning_rate=settings.learning_rate, batch_size=settings.batch_size),
+        max_iter=settings.epochs,
+        tol=0.0,
+        random_state=0,
+        n_jobs=settings.n_threads,
+        **parameters,
+    )
+
+
+def images_of(task: Task) -> np.ndarray:
+    """Return the rows as images."""
+    return task.X.reshape(-1, 28, 28)
 
 
 def transformation(task: Task) -> Record:

@@ -20,6 +20,12 @@ from rhohat.layers.pooling import UpsamplingLayer
 __all__ = ["ShapedRows"]
 
 
+class _FlatRows(np.ndarray[Any, Any]):
+    """Rows that were made flat, which know their shape, so that a method can pass them on to another one."""
+
+    row_shape: Shape
+
+
 class ShapedRows:
     """The part of an estimator that takes rows with a shape, and builds networks of layers for this shape.
 
@@ -54,11 +60,16 @@ class ShapedRows:
         if isinstance(X, RowSource):
             self._given_shape = None if len(X.row_shape) == 1 else X.row_shape
             return X
+        if isinstance(X, _FlatRows):
+            self._given_shape = X.row_shape
+            return X
         shape: Shape = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
         self._given_shape = None if len(shape) < 3 else tuple(shape[1:])
         if self._given_shape is None:
             return X
-        return np.asarray(X).reshape(shape[0], prod(shape[1:]))
+        flat = np.asarray(X).reshape(shape[0], prod(shape[1:])).view(_FlatRows)
+        flat.row_shape = self._given_shape
+        return flat
 
     def _shape_of_rows(self, n_features: int) -> Shape:
         """Return the shape of rows with so many numbers, or raise ValueError if it is not possible."""
