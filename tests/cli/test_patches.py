@@ -89,7 +89,7 @@ def test_an_unreadable_picture_is_named_and_skipped_where_that_is_asked_for(invo
     result = invoke("patches", folder, "-o", "p.npy", "-n", "10")
     assert result.exit_code == 1
     assert "broken.png cannot be read as an image" in sentence(result.stderr)
-    assert "or skip such files with --skip-unreadable." in sentence(result.stderr)
+    assert "or skip unreadable files by --skip-unreadable." in sentence(result.stderr)
     assert not (tmp_path / "p.npy").exists()
 
     result = invoke("patches", folder, "-o", "p.npy", "-n", "10", "--skip-unreadable")
@@ -165,7 +165,7 @@ def test_the_axis_that_counts_images_is_asked_for_where_it_cannot_be_told(run, i
     result = invoke("patches", "x.npy", "-o", "p.npy")
     assert result.exit_code == 1
     assert "an array of shape (10, 8, 9), which does not tell which axis counts" in sentence(result.stderr)
-    assert "--image-axis 0 for the first, or --image-axis -1 for the last" in sentence(result.stderr)
+    assert "Pass --image-axis 0 for the first axis, or --image-axis -1 for the last." in sentence(result.stderr)
     for axis, n_images in (("0", 10), ("-1", 9)):
         assert f"from {n_images} images" in run("patches", "x.npy", "-o", "p.npy", "--image-axis", axis)
     np.save(tmp_path / "one.npy", rng.random((10, 11, 3)))

@@ -395,7 +395,7 @@ def test_checkpoints_of_an_earlier_training_are_kept_or_resumed(run, invoke, ima
     run(*arguments)
     refused = invoke(*arguments)
     assert refused.exit_code == 1
-    assert "state holds checkpoints of an earlier fit; set --resume to go on with that" in sentence(refused.stderr)
+    assert "state holds checkpoints of an earlier fit. Pass --resume to continue that fit" in sentence(refused.stderr)
     assert "going on from state/checkpoint-" in invoke(*arguments, "--resume").stderr
 
 

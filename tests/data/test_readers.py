@@ -164,7 +164,7 @@ def test_a_mat_file_truncated_in_its_first_variable_is_refused(tmp_path, n_bytes
 @pytest.mark.parametrize("name", ["a.npy", "a.mat", "a.png"])
 def test_a_text_file_under_another_name_is_refused(tmp_path, name):
     (tmp_path / name).write_text("One morning, when Gregor Samsa woke from troubled dreams, " * 10)
-    with pytest.raises(ValueError, match=rf"{name} (cannot be read as|is named like a NumPy file and does not begin)"):
+    with pytest.raises(ValueError, match=rf"{name} (cannot be read as|is named like a NumPy file, but does not begin)"):
         read_images(tmp_path / name)
 
 
@@ -184,7 +184,7 @@ def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
         (np.zeros((2, 2, 2, 2, 2)), {}, r"got an array of shape \(2, 2, 2, 2, 2\)"),
         (np.zeros((0, 4)), {}, r"got an array of shape \(0, 4\)"),
         (np.zeros((2, 3, 4)), {"image_axis": 3}, "out of bounds"),
-        (np.zeros((2, 3, 4, 3)), {"image_axis": None}, "no single image; give image_axis"),
+        (np.zeros((2, 3, 4, 3)), {"image_axis": None}, "no single image; pass image_axis"),
     ],
 )
 def test_arrays_that_are_no_images_are_refused(save, array, options, message):

@@ -323,13 +323,13 @@ def test_a_text_that_lacks_numbers_names_the_line(X, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.npy", b"1,2\n3,4\n", "named like a NumPy file and does not begin as such a file does"),
+        ("rows.npy", b"1,2\n3,4\n", "named like a NumPy file, but does not begin as such a file does"),
         ("rows.csv", b"\x93NUMPY\x01\x00", "named like a text file and holds NumPy"),
         ("rows.bin", b"\x01\x02\x03\x00\x05", "of no known kind"),
         ("rows.csv", b"", "is empty"),
         ("rows.csv", b"a,b\nc,d\n", "no table of numbers: in line 2, column 'a' holds 'c'"),
         ("rows.csv", b"\n\n", "has no rows"),
-        ("rows.csv", b"1,,3\n3,4,1\n", "has missing values: in line 1 of .*, column 1 is empty. Fill such cells in"),
+        ("rows.csv", b"1,,3\n3,4,1\n", "has missing values: in line 1 of .*, column 1 is empty. Fill in missing cells"),
         ("rows.csv", b"1,NA,3\n3,4,1\n", "has missing values: in line 1 of .*, column 1 holds 'NA'"),
         (
             "rows.safetensors",
@@ -431,7 +431,7 @@ def test_a_long_list_of_arrays_is_cut_short(tmp_path):
 
 def test_missing_values_in_a_table_are_named(tmp_path):
     pq.write_table(pa.table({"a": [1.0, None]}), tmp_path / "rows.parquet")
-    with pytest.raises(ValueError, match="1 missing values in its column 'a'"):
+    with pytest.raises(ValueError, match="1 missing value in its column 'a'"):
         open_rows(tmp_path / "rows.parquet").read(0, 2)
     pq.write_table(pa.table({"a": ["x", "y"]}), tmp_path / "rows.parquet")
     with pytest.raises(ValueError, match="column 'a' is of the type string"):
@@ -708,10 +708,10 @@ def test_columns_that_cannot_be_read_are_named(columns, message, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,b\n1,2\n3,\n", "missing values: in line 3 of .*, column 'b' is empty. Fill such cells in"),
+        ("a,b\n1,2\n3,\n", "missing values: in line 3 of .*, column 'b' is empty. Fill in missing cells"),
         (
             "a;b\n1,5;2,5\n",
-            "in line 2, column 'a' holds '1,5', column 'b' holds '2,5'. If the comma .* say decimal=','",
+            "in line 2, column 'a' holds '1,5', column 'b' holds '2,5'. If the comma .* pass decimal=','",
         ),
         ("1 2\n3 4 5\n", "has 3 cells in line 2, and 2 in its first row"),
     ],
@@ -796,7 +796,7 @@ def test_several_axes_may_count_rows(write, rng, tmp_path):
 def test_rows_that_are_no_pictures_are_not_raveled_in_silence(rng, tmp_path):
     np.save(tmp_path / "rows.npy", rng.random((50, 10, 384)))
     with pytest.warns(
-        UserWarning, match="taken as 3840 numbers; if its rows are shorter, say row_axes=2, for 500 rows"
+        UserWarning, match="taken as 3840 numbers; if its rows are shorter, pass row_axes=2 to read 500 rows"
     ):
         open_rows(tmp_path / "rows.npy").close()
     for shape in ((5, 28, 28), (5, 32, 32, 3), (5, 3, 16, 16), (5, 30, 20)):
