@@ -144,7 +144,7 @@ def _write(
         where = (
             "The column 'row' holds the numbers of these rows, counted from 0."
             if is_table
-            else f"{output} holds {len(rows)} of the {rows.n_rows_found} rows. A .csv file would hold their numbers too,"
-            " in its column 'row'; in Python, they are rhohat.open_rows(..., missing='drop').kept."
+            else f"{output} holds {len(rows)} of the {rows.n_rows_found} rows. A .csv file would hold their numbers"
+            " too, in its column 'row'; in Python, they are rhohat.open_rows(..., missing='drop').kept."
         )
         note(ctx, f"note: {where}")
