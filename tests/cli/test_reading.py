@@ -353,7 +353,7 @@ def test_many_classes_of_few_rows_look_like_a_quantity(invoke, tmp_path, rng):
             *("--columns", "a,b", "--max-iter", "2"),
         )
         assert result.exit_code == 0
-        said = "45 classes in 90 rows have 2 rows each on average; if the targets are values of a quantity, pass -e reg"
+        said = "45 classes in 90 rows have 2 rows each on average; if the targets are values of a quantity, pass"
         assert (said in sentence(result.stderr)) == is_said
 
 

@@ -91,8 +91,8 @@ def remark_on_scale(rows: FloatArray, training_range: FloatArray) -> str | None:
     >>> training_range = np.array([[0.0, 0.0], [1.0, 1.0]])
     >>> remark_on_scale(np.array([[0.5, 1.2], [0.1, 0.0]]), training_range)
     >>> remark_on_scale(np.array([[128.0, 255.0], [0.0, 3.0]]), training_range)
-    'Most of these rows lie far outside of what the model was trained on: they range from 0 to 255, and the rows of \
-the training from 0 to 1. Are they in the same units, and prepared in the same way?'
+    'Most of these rows lie far outside of the range of the training rows: these rows range from 0 to 255, the \
+training rows from 0 to 1. Are they in the same units, and prepared in the same way?'
     """
     low, high = training_range
     with np.errstate(over="ignore", invalid="ignore"):
