@@ -90,7 +90,7 @@ def test_a_table_of_named_columns_is_no_picture_unless_it_is_said_to_be(n_column
     for what in ("filters", "reconstructions"):
         refused = invoke("plot", "m.safetensors", "table.csv", "-o", "p.png", "--what", what)
         assert refused.exit_code == 1
-        assert f"the {n_columns} numbers of a row are not known to be a picture" in refused.stderr
+        assert f"a row has {n_columns} numbers, and it is not known whether they form a picture" in refused.stderr
         assert not (tmp_path / "p.png").exists()
         run("plot", "m.safetensors", "table.csv", "-o", "p.png", "--what", what, "--image-shape", f"1x{n_columns}")
         (tmp_path / "p.png").unlink()

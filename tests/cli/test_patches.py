@@ -44,7 +44,7 @@ def test_patches_have_the_shape_that_was_asked_for(run, folder, tmp_path):
 def test_images_smaller_than_a_patch_are_left_out(invoke, folder):
     result = invoke("patches", folder, "-o", "p.npy", "--size", "27", "-n", "10")
     assert result.exit_code == 0
-    assert "1 of 3 images are smaller than a patch, and left out" in sentence(result.stderr)
+    assert "1 of 3 images are smaller than a patch, and are left out" in sentence(result.stderr)
 
 
 def test_the_seed_decides(run, folder, tmp_path):
@@ -89,7 +89,9 @@ def test_an_unreadable_picture_is_named_and_skipped_where_that_is_asked_for(invo
     result = invoke("patches", folder, "-o", "p.npy", "-n", "10")
     assert result.exit_code == 1
     assert "broken.png cannot be read as an image" in sentence(result.stderr)
-    assert "or skip such files with --skip-unreadable." in sentence(result.stderr)
+    assert "remove this file from the folder, or pass --skip-unreadable to skip unreadable files." in sentence(
+        result.stderr
+    )
     assert not (tmp_path / "p.npy").exists()
 
     result = invoke("patches", folder, "-o", "p.npy", "-n", "10", "--skip-unreadable")
@@ -156,7 +158,9 @@ def test_one_of_several_arrays_is_named(run, invoke, rng, tmp_path):
     assert len(np.unique(cut_all(run, "two.mat:/IMAGES")[:, 0, 0])) == 20
     result = invoke("patches", "two.mat", "-o", "p.npy")
     assert result.exit_code == 1
-    assert "two.mat holds IMAGES (8, 8, 20), other (8, 8, 5); name the array to read" in sentence(result.stderr)
+    assert "two.mat holds IMAGES (8, 8, 20), other (8, 8, 5); add the name of an array to the path" in sentence(
+        result.stderr
+    )
 
 
 def test_the_axis_that_counts_images_is_asked_for_where_it_cannot_be_told(run, invoke, rng, tmp_path):
@@ -165,7 +169,7 @@ def test_the_axis_that_counts_images_is_asked_for_where_it_cannot_be_told(run, i
     result = invoke("patches", "x.npy", "-o", "p.npy")
     assert result.exit_code == 1
     assert "an array of shape (10, 8, 9), which does not tell which axis counts" in sentence(result.stderr)
-    assert "--image-axis 0 for the first, or --image-axis -1 for the last" in sentence(result.stderr)
+    assert "Pass --image-axis 0 for the first axis, or --image-axis -1 for the last." in sentence(result.stderr)
     for axis, n_images in (("0", 10), ("-1", 9)):
         assert f"from {n_images} images" in run("patches", "x.npy", "-o", "p.npy", "--image-axis", axis)
     np.save(tmp_path / "one.npy", rng.random((10, 11, 3)))

@@ -71,7 +71,9 @@ def test_columns_of_an_array_are_taken_again(run, invoke, tmp_path, rng):
     model = rhohat.load(tmp_path / "m.safetensors")
     assert np.allclose(np.load(tmp_path / "a.npy"), model.transform(X[:, [5, 0, 2]]), rtol=1e-12)
     result = invoke("encode", "m.safetensors", "seven.npy", "-o", "b.npy")
-    assert "has 7 columns, and the model was fitted to rows of 3, taken from a table of 6" in sentence(result.stderr)
+    assert "has 7 columns, but the model was fitted to rows of 3 columns, taken from a table of 6 columns" in sentence(
+        result.stderr
+    )
 
 
 def test_columns_of_one_name_reach_the_model_in_their_order(run, tmp_path, rng):
@@ -126,16 +128,17 @@ def test_missing_values_are_refused_left_out_or_filled_in(run, invoke, tmp_path,
     result = invoke(*train)
     assert result.exit_code == 1
     assert "y has missing values: in line 13 of t.csv" in sentence(result.stderr) or "line 5" in sentence(result.stderr)
-    assert "leave such rows out with --missing drop" in sentence(result.stderr)
+    assert "pass --missing drop to leave out rows with missing values" in sentence(result.stderr)
     result = invoke(*train, "--missing", "drop")
     assert result.exit_code == 0
     assert "3 of the 40 rows of t.csv have missing values and are left out" in sentence(result.stderr)
     result = invoke("encode", "m.safetensors", "t.csv", "-o", "c.npy", "--missing", "mean")
-    assert "the model knows no means; train it with --missing mean" in sentence(result.stderr)
+    assert "the model has learned no means; train it with --missing mean" in sentence(result.stderr)
     result = invoke("encode", "m.safetensors", "t.csv", "-o", "c.npy")
-    assert "train a model that does so with --missing mean, or leave such rows out with --missing drop" in sentence(
-        result.stderr
-    )
+    assert (
+        "Fill in missing cells, pass --missing drop to leave out rows with missing values, or train a model with"
+        " --missing mean to fill in the means of the columns."
+    ) in sentence(result.stderr)
     whole = frame.dropna()
     assert json.loads(run("evaluate", "m.safetensors", "t.csv", "--target", "kind", "--missing", "drop", "--json"))[
         "score"
@@ -169,7 +172,7 @@ def test_successive_rows_are_taken_with_their_labels(run, invoke, images, tmp_pa
     train = ("train", images, "-o", "m.safetensors", "-e", "softmax", "--labels", "y.npy", "--max-iter", "3")
     result = invoke(*train)
     assert result.exit_code == 1
-    assert "has 200 labels, and there are 60 rows. To take the first of them, say --rows 0:60" in sentence(
+    assert "has 200 labels, but there are 60 rows. To use the first 60 labels, pass --rows 0:60" in sentence(
         result.stderr
     )
     run(*train, "--rows", "0:60")
@@ -177,7 +180,7 @@ def test_successive_rows_are_taken_with_their_labels(run, invoke, images, tmp_pa
     assert rhohat.load(tmp_path / "m.safetensors").steps[-1][1].n_samples_fit_ == 30
     run("encode", "m.safetensors", images, "-o", "c.npy", "--rows", ":7")
     assert len(np.load(tmp_path / "c.npy")) == 7
-    for wrong, message in (("60:", "there are none in 60:"), ("first", "must be as 0:10000")):
+    for wrong, message in (("60:", "none of which is in the range 60:"), ("first", "must be written as START:STOP")):
         result = invoke("encode", "m.safetensors", images, "-o", "c.npy", "--rows", wrong)
         assert result.exit_code == 2
         assert message in sentence(result.stderr)
@@ -188,7 +191,9 @@ def test_rows_of_several_axes_are_said_or_split(run, invoke, tmp_path, rng):
     np.save(tmp_path / "activations.npy", X)
     result = invoke("train", "activations.npy", "-o", "m.safetensors", *QUICK)
     assert result.exit_code == 0
-    assert "is taken as 640 numbers; if its rows are shorter, say --row-axes 2, for 50 rows" in sentence(result.stderr)
+    assert "is taken as 640 numbers; if its rows are shorter, pass --row-axes 2 to read 50 rows" in sentence(
+        result.stderr
+    )
     run("train", "activations.npy", "-o", "m.safetensors", "--row-axes", "2", *QUICK)
     model = rhohat.load(tmp_path / "m.safetensors")
     assert (model.n_features_in_, model.n_samples_fit_) == (64, 50)
@@ -203,7 +208,7 @@ def test_what_was_found_in_a_table_is_said(invoke, tmp_path):
     for name, message in (
         ("named.csv", "The first line of named.csv names its columns."),
         ("bare.csv", "No line of bare.csv names its columns."),
-        ("counted.csv", "if it is a row, say --no-header"),
+        ("counted.csv", "if it is a row, pass --no-header"),
         ("counted.csv", "first column of counted.csv has no name and numbers or names the rows, so it is left out"),
     ):
         result = invoke("train", name, "-o", "m.safetensors", *QUICK)
@@ -223,7 +228,7 @@ def test_columns_of_text_are_named_together(invoke, tmp_path):
     supervised = ("train", "t.csv", "-o", "m.safetensors", "-e", "softmax")
     np.save(tmp_path / "y.npy", [0, 1])
     result = invoke(*supervised, "--labels", "y.npy")
-    assert "leave them out with --drop name,city, or predict one with --target." in sentence(result.stderr)
+    assert "leave them out with --drop name,city, or predict one of them with --target." in sentence(result.stderr)
     result = invoke(*supervised, "--target", "city")
     assert "leave it out with --drop name." in sentence(result.stderr)
     result = invoke("train", "t.csv", "-o", "m.safetensors", "--drop", "city")
@@ -252,8 +257,8 @@ def in_german(run, tmp_path, rng):
 
 
 HINT = (
-    "The table of the fit was read with separator ';', decimal ',' and encoding 'cp1252'; if this one is written"
-    " otherwise, say --separator {} --decimal . --encoding utf-8."
+    "The table of the fit was read with separator ';', decimal ',' and encoding 'cp1252'. If this table is written"
+    " in another way, pass --separator '{}', --decimal '.', --encoding utf-8."
 )
 
 
@@ -264,8 +269,7 @@ def test_a_table_written_otherwise_than_that_of_the_fit_says_how_to_read_it(
     in_german.to_csv(tmp_path / "t.csv", index=False, sep=separator)
     result = invoke("encode", "m.safetensors", "t.csv", "-o", "a.npy")
     assert result.exit_code == 1
-    shown = separator if separator == "," else f"'{separator}'"
-    assert HINT.format(shown) in sentence(result.stderr)
+    assert HINT.format(separator) in sentence(result.stderr)
     run(
         *("encode", "m.safetensors", "t.csv", "-o", "a.npy"),
         *("--separator", separator, "--decimal", ".", "--encoding", "utf-8"),
@@ -298,14 +302,14 @@ def test_labels_of_another_file_are_told_from_those_of_its_rows(invoke, images, 
     result = invoke("train", images, "-o", "m.safetensors", "-e", "softmax", "--labels", "y.npy", "--rows", "0:30")
     assert result.exit_code == 1
     assert (
-        f"y.npy has 40 labels for 60 rows of {images}, of which 30 are taken: are these the labels of another file?"
+        f"y.npy has 40 labels for 60 rows of {images}, of which 30 are used. Are these the labels of another file?"
     ) in sentence(result.stderr)
 
 
 def test_rows_that_there_are_not_are_said(invoke, images):
     for rows, taken in (("50:100", 10), ("-100:", 60)):
         result = invoke("train", images, "-o", "m.safetensors", "--rows", rows, *QUICK)
-        assert f"has 60 rows, so --rows {rows} takes {taken}." in sentence(result.stderr)
+        assert f"has 60 rows, so --rows {rows} takes {taken} of them." in sentence(result.stderr)
     result = invoke("train", images, "-o", "m.safetensors", "--rows", "50:60", *QUICK)
     assert "takes" not in result.stderr
 
@@ -315,7 +319,9 @@ def test_infinity_is_found_in_its_cell(cell, options, invoke, tmp_path):
     (tmp_path / "t.csv").write_text(f"a,b\n1,2\n3,{cell}\n5,6\n")
     result = invoke("train", "t.csv", "-o", "m.safetensors", *options, *QUICK)
     assert result.exit_code == 1
-    assert f"t.csv contains infinity: in line 3, column 'b' holds '{cell}'. Mend this line" in sentence(result.stderr)
+    assert f"t.csv contains infinity: in line 3, column 'b' holds '{cell}'. Correct this line" in sentence(
+        result.stderr
+    )
 
 
 def test_infinity_in_a_parquet_file_is_found_in_its_column(invoke, tmp_path):
@@ -333,7 +339,7 @@ def test_pictures_are_to_be_cut_into_patches_first(run, invoke, images, tmp_path
         for data in ("photos", "photos/Sample 0.PNG"):
             result = invoke(*command, data, *output)
             assert result.exit_code == 1
-            assert "cut patches out of" in sentence(result.stderr)
+            assert "Cut patches out of" in sentence(result.stderr)
             assert "rhohat patches" in sentence(result.stderr)
 
 
@@ -347,7 +353,7 @@ def test_many_classes_of_few_rows_look_like_a_quantity(invoke, tmp_path, rng):
             *("--columns", "a,b", "--max-iter", "2"),
         )
         assert result.exit_code == 0
-        said = "45 classes in 90 rows have 2 rows each on average; if what is predicted is a quantity, -e regressor"
+        said = "45 classes in 90 rows have 2 rows each on average; if the targets are values of a quantity, pass"
         assert (said in sentence(result.stderr)) == is_said
 
 
@@ -394,14 +400,16 @@ def test_a_table_without_names_is_read_in_its_order_with_a_word(run, invoke, tmp
     (tmp_path / "bare.csv").write_text("\n".join(lines))
     run("train", "t.csv", "-o", "m.safetensors", *QUICK)
     result = invoke("encode", "m.safetensors", "bare.csv", "-o", "a.npy")
-    assert "No line of bare.csv names its columns, so they are taken in their order" in sentence(result.stderr)
+    assert "No line of bare.csv names its columns, so the columns are identified by their order" in sentence(
+        result.stderr
+    )
 
 
 def test_labels_along_another_axis_are_told_from_too_many(invoke, tmp_path, rng):
     np.save(tmp_path / "x.npy", rng.random((7, 30)))
     np.save(tmp_path / "y.npy", np.arange(30) % 2)
     result = invoke("train", "x.npy", "-o", "m.safetensors", "-e", "classifier", "--labels", "y.npy", *QUICK)
-    assert "x.npy has as many along another axis; the first one must count rows" in sentence(result.stderr)
+    assert "Another axis of x.npy has this length, but the first one must count rows" in sentence(result.stderr)
 
 
 def test_a_classifier_asks_for_one_label_for_each_row(invoke, tmp_path, rng):
@@ -409,4 +417,6 @@ def test_a_classifier_asks_for_one_label_for_each_row(invoke, tmp_path, rng):
     (tmp_path / "y.csv").write_text("id,label\n" + "\n".join(f"{i},{i % 2}" for i in range(30)))
     result = invoke("train", "x.npy", "-o", "m.safetensors", "-e", "classifier", "--labels", "y.csv", *QUICK)
     assert result.exit_code == 1
-    assert "a classifier learns one label for each row; got 2. Name the column" in sentence(result.stderr)
+    assert "a classifier learns one label for each row; got 2 labels for each row. Name the column" in sentence(
+        result.stderr
+    )

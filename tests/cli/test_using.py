@@ -93,24 +93,28 @@ def test_the_file_before_stays_where_rows_turn_out_to_be_damaged(invoke, model, 
         (
             ["encode", "model.safetensors", "table.csv", "-o", "codes.npy"],
             1,
-            "table.csv has 5 columns, and the model was fitted to rows of 20",
+            "table.csv has 5 columns, but the model was fitted to rows of 20 columns",
         ),
-        (["encode", "model.safetensors", "other.npy", "-o", "codes.npy"], 1, "has 3 columns, and the model was"),
-        (["predict", "model.safetensors", "images.npy", "-o", "p.csv"], 1, "SparseAutoencoder predicts nothing"),
+        (["encode", "model.safetensors", "other.npy", "-o", "codes.npy"], 1, "has 3 columns, but the model was"),
+        (
+            ["predict", "model.safetensors", "images.npy", "-o", "p.csv"],
+            1,
+            "SparseAutoencoder does not predict targets",
+        ),
         (
             ["evaluate", "model.safetensors", "images.npy", "--labels", "x.txt"],
             2,
-            "has no use for what to predict",
+            "an autoencoder predicts no targets; leave this option out",
         ),
         (["plot", "model.safetensors", "-o", "p.png", "--what", "reconstructions"], 2, "reconstructions need rows"),
-        (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "28"], 2, "must be as 28x28"),
+        (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "28"], 2, "must be written as 28x28"),
         (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "3x3"], 1, "image_shape must be"),
         (["plot", "model.safetensors", "-o", "p.xyz"], 2, "must end in .png or .svg or .pdf"),
         (["report", "model.safetensors", "other.npy", "-o", "p.html"], 1, "has 3 columns"),
         (
             ["report", "model.safetensors", "images.npy", "-o", "p.html", "--tabular", "--image-shape", "4x5"],
             2,
-            "contradicts",
+            "cannot be combined with --image-shape",
         ),
     ],
 )
@@ -139,7 +143,7 @@ def test_what_is_read_is_not_overwritten(arguments, invoke, tmp_path):
     before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
     result = invoke(*arguments)
     assert result.exit_code == 2
-    assert "would be overwritten, and is read; name another file" in sentence(result.stderr)
+    assert "is an input and would be overwritten; name another file" in sentence(result.stderr)
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
 
 
@@ -191,9 +195,9 @@ def test_rows_that_are_left_have_their_numbers_in_a_table(command, source, run, 
     assert some == [whole[0], *whole[11:21]]
     result = invoke(command, model, source, "-o", "o.csv", *how)
     assert (tmp_path / "o.csv").read_text().splitlines() == whole
-    assert "The column 'row' says which rows these are, counted from 0." in sentence(result.stderr)
+    assert "The column 'row' holds the numbers of these rows, counted from 0." in sentence(result.stderr)
     result = invoke(command, model, source, "-o", "o.npy", *how)
-    assert "o.npy has 28 rows of 30; rhohat.open_rows(..., missing='drop').kept has their numbers" in sentence(
+    assert "o.npy holds 28 of the 30 rows. A .csv file would hold their numbers too, in its column 'row'" in sentence(
         result.stderr
     )
     numbers = np.load(tmp_path / "o.npy")

@@ -39,12 +39,12 @@ def test_estimators_are_parts_too():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("__import__('os').system('true')", "is no number, text, list, or part"),
-        ("open('x')", "'open' in .* is no part of rhohat; there are Adam"),
+        ("__import__('os').system('true')", "is not a number, a text, a list or a part"),
+        ("open('x')", "'open' in .* is not a part of rhohat; the parts are Adam"),
         ("Adam(speed=3)", "cannot be made: .*speed"),
-        ("Adam(**{})", "is no number|NAME=VALUE"),
+        ("Adam(**{})", "is not a number|NAME=VALUE"),
         ("MaskingNoise(7)", "q"),
-        ("[1 + 1]", "is no number"),
+        ("[1 + 1]", "is not a number"),
     ],
 )
 def test_what_is_no_value_is_refused(text, message):

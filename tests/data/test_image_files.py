@@ -193,10 +193,10 @@ def test_floats_that_rounding_put_outside_are_put_back(save):
     [
         (np.array([[0.5, np.nan], [0, 1]]), "NaN or infinite"),
         (np.array([[0.5, np.inf], [0, 1]]), "NaN or infinite"),
-        (np.array([[0.5, -0.25], [0, 1]]), r"negative numbers, the least is -0\.25"),
-        (np.array([[3, -2], [0, 1]], np.int32), "negative numbers, the least is -2"),
+        (np.array([[0.5, -0.25], [0, 1]]), r"negative numbers, the smallest of which is -0\.25"),
+        (np.array([[3, -2], [0, 1]], np.int32), "negative numbers, the smallest of which is -2"),
         (np.array([[3e12, 2], [0, 1]]), r"numbers of up to 3e\+12; divide them"),
-        (np.array([[3j, 2], [0, 1]]), "complex128, which are no grey levels"),
+        (np.array([[3j, 2], [0, 1]]), "complex128, which cannot be grey levels"),
     ],
 )
 def test_numbers_that_are_no_levels_are_refused(numbers, message, save):

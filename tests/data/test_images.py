@@ -153,7 +153,7 @@ def test_patches_are_float32_where_all_images_are(dtypes, expected):
         ([np.eye(20), np.ones((7, 9))], {}, r"patch of 8×8 pixels does not fit into images\[1\], which has 7×9"),
         ([np.eye(20)], {"patch_size": (4, 21)}, "does not fit"),
         (np.zeros((20, 20, 3)), {}, r"could be one colour image.*\[image\].*list\(stack\).*moveaxis"),
-        ([np.zeros((20, 20)), np.zeros((20, 20, 3))], {}, "all grey or all of the same number of channels"),
+        ([np.zeros((20, 20)), np.zeros((20, 20, 3))], {}, "all be grey, or all have the same number of channels"),
         ([np.eye(20), np.full((20, 20), np.nan)], {}, r"images\[1\] holds NaN"),
         ([], {}, "at least one image"),
         (["a.png"], {}, r"images\[0\] must have the shape"),

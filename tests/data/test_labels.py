@@ -122,7 +122,7 @@ def test_the_only_vector_in_a_file_is_its_labels(write, tmp_path):
 def test_several_vectors_are_listed(tmp_path):
     np.savez(tmp_path / "y.npz", X=X, fine=Y, coarse=Y)
     for path in (tmp_path / "y.npz", f"{tmp_path / 'y.npz'}:/none"):
-        with pytest.raises(ValueError, match=r"holds X \(6, 3\), coarse \(6,\), fine \(6,\); name the array to read"):
+        with pytest.raises(ValueError, match=r"holds X \(6, 3\), coarse \(6,\), fine \(6,\); add the name of an array"):
             open_labels(path)
 
 
@@ -212,9 +212,9 @@ def test_rows_of_characters_lose_the_spaces_that_fill_them_up(tmp_path):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.array(["a", None], object), "holds Python objects, which would be unpickled; save an array"),
-        (np.ones((2, 2, 2)), r"holds an array of shape \(2, 2, 2\); labels are one or several for each row"),
-        (np.array(3), r"holds an array of shape \(\); labels are one or several"),
+        (np.array(["a", None], object), "holds Python objects, which are never unpickled; save an array"),
+        (np.ones((2, 2, 2)), r"holds an array of shape \(2, 2, 2\); labels must have one axis, or two if each row"),
+        (np.array(3), r"holds an array of shape \(\); labels must have one axis, or two"),
         (np.ones(3) * 1j, "neither numbers nor texts; its dtype is complex128"),
         (np.array([2**64 - 1], np.uint64), "integers that are too large for labels"),
         (np.array(["2020-01-01"], "M8[D]"), "neither numbers nor texts"),
@@ -231,12 +231,12 @@ def test_what_is_no_label_is_refused(array, message, tmp_path):
     [
         ("y.parquet", b"PAR1", "cannot be read as a Parquet file"),
         ("y.npy", b"", "is empty"),
-        ("y.npy", b"1\n2\n", "named like a NumPy file and does not begin as such"),
-        ("y.bin", b"\x01\x00\x02", "is of no known kind; known are .npy"),
+        ("y.npy", b"1\n2\n", "named like a NumPy file, but does not begin as such"),
+        ("y.bin", b"\x01\x00\x02", "is of an unknown kind; the known kinds are .npy"),
         ("y", idx_of(Y.astype("u1"))[:-1], "it is truncated"),
         ("y.gz", gzip.compress(idx_of(Y.astype("u1"))[:-1], mtime=0), "it is truncated"),
         ("y.gz", gzip.compress(idx_of(Y.astype("u1")), mtime=0)[:-9], "cannot be unpacked"),
-        ("y", gzip.compress(b"PAR1" + bytes(9), mtime=0), "is Parquet, gzipped; unpack it first"),
+        ("y", gzip.compress(b"PAR1" + bytes(9), mtime=0), "is a gzipped Parquet file; unpack it first"),
     ],
 )
 def test_a_file_that_is_no_array_is_refused_by_its_name(name, content, message, tmp_path):
@@ -257,7 +257,7 @@ def test_a_damaged_array_in_an_archive_is_refused_by_the_name_of_the_archive(tmp
 
 
 def test_folders_and_files_that_are_not_there_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="is a folder, and no Zarr store"):
+    with pytest.raises(ValueError, match="is a folder, but not a Zarr store"):
         open_labels(tmp_path)
     for missing in (tmp_path / "none.npy", f"{tmp_path / 'none.npz'}:/y", ""):
         with pytest.raises(FileNotFoundError, match="there is no file or folder"):
@@ -302,5 +302,5 @@ def test_the_number_of_rows_tells_whether_the_first_line_is_a_label(tmp_path):
 @pytest.mark.parametrize("labels", [np.array([1.0, np.nan]), np.array(["a", ""]), np.array([b"a", b"?"])])
 def test_missing_labels_of_arrays_are_refused(labels, tmp_path):
     np.save(tmp_path / "y.npy", labels)
-    with pytest.raises(ValueError, match=r"y has missing values: .*y\.npy has none for row 1"):
+    with pytest.raises(ValueError, match=r"y has missing values: .*y\.npy has no label for row 1"):
         open_labels(tmp_path / "y.npy")

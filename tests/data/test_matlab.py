@@ -68,7 +68,7 @@ def test_one_of_two_arrays_is_named(form, rng, save):
     for images in (read_images(name), read_images(path, variable="IMAGES")):
         np.testing.assert_array_equal(np.stack(images, axis=-1), IMAGES)
     assert open_labels(form.format(path=path, key="y")).tolist() == y.tolist()
-    listed = r"holds IMAGES \(12, 10, 4\), other \(12, 10, 6\), y \(12, 1\); name the array to read behind the path"
+    listed = r"holds IMAGES \(12, 10, 4\), other \(12, 10, 6\), y \(12, 1\); add the name of an array to the path"
     for wrong in (path, f"{path}:/nothing"):
         for read in (open_rows, read_images):
             with pytest.raises(ValueError, match=listed):
@@ -108,7 +108,7 @@ def test_a_sparse_matrix_that_has_no_room_is_read_row_by_row_and_refused_as_a_wh
     path = save(X=csc_array(([1.0], ([3], [4])), shape=(2**22, 2**22)))
     with open_rows(path) as rows:
         assert rows.read(3, 4)[0, 4] == 1
-    with pytest.raises(ValueError, match=r"a sparse matrix of 4194304 × 4194304, and there is no memory for"):
+    with pytest.raises(ValueError, match=r"a sparse matrix of 4194304 × 4194304, and there is not enough memory for"):
         read_images(path)
 
 
@@ -158,7 +158,7 @@ def test_objects_of_matlab_are_refused(tmp_path):
         file["f/x"] = np.eye(3)
         file["#subsystem#/MCOS"] = np.zeros((4, 4))
     for name in ("when", "words", "f"):
-        with pytest.raises(ValueError, match=rf"an object of MATLAB's in {name}, .*double\({name}\)"):
+        with pytest.raises(ValueError, match=rf"a MATLAB object in {name}, .*double\({name}\)"):
             open_rows(f"{tmp_path / 'a.mat'}:/{name}")
     with open_rows(tmp_path / "a.mat") as rows:
         assert rows.shape == (3, 3)
@@ -232,5 +232,5 @@ def test_a_damaged_sparse_matrix_is_refused(tmp_path):
 def test_octaves_own_formats_are_named(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     for read in (open_rows, read_images, open_labels):
-        with pytest.raises(ValueError, match=rf"{name} is in a format of Octave's own.*: save -v7 FILE\.mat NAME"):
+        with pytest.raises(ValueError, match=rf"{name} is in Octave's own format.*: save -v7 FILE\.mat NAME"):
             read(tmp_path / name)

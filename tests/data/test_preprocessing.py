@@ -184,7 +184,7 @@ def test_names_of_columns_come_from_a_row_source_too(tmp_path):
 
 def test_rows_of_a_source_that_do_not_fit_are_refused(tmp_path):
     scaler = RangeScaler().fit(np.ones((2, 3)))
-    with pytest.raises(ValueError, match="the array has 2 columns, and RangeScaler was fitted to 3"):
+    with pytest.raises(ValueError, match="the array has 2 columns, but RangeScaler was fitted to rows of 3 columns"):
         scaler.transform(open_rows(np.ones((2, 2))))
     with pytest.raises(ValueError, match="NaN"):
         scaler.fit(open_rows(np.full((2, 2), np.nan)))
@@ -304,25 +304,41 @@ def test_rows_that_cannot_be_held_are_refused_with_a_sentence(transformer, patch
     if isinstance(transformer, PatchNormalizer):  # which clips
         assert finite(fitted.transform(far))
         far = np.full((1, 16), 1e20, np.float32)
-        with pytest.raises(ValueError, match="rows of X, restored, are more than float32 holds"):
+        with pytest.raises(ValueError, match="the restored rows of X exceed the range of float32"):
             clone(transformer).fit(1e300 * patches).inverse_transform(far)
         return
     if isinstance(transformer, ZCAWhitening):
         fitted = ZCAWhitening(epsilon=0).fit(1e-300 * patches)
-    with pytest.raises(ValueError, match="rows of X, transformed, are more than float64 holds"):
+    with pytest.raises(ValueError, match="the transformed rows of X exceed the range of float64"):
         fitted.transform(far)
-    with pytest.raises(ValueError, match="rows of X, transformed, are more than float64 holds"):
+    with pytest.raises(ValueError, match="the transformed rows of X exceed the range of float64"):
         fitted.transform(open_rows(far)).read(0, 3)
 
 
 @pytest.mark.parametrize(
     ("transformer", "X", "message"),
     [
-        (PatchNormalizer(n_deviations=1e6), np.tile([1e307, -1e307], (3, 4)), "1000000.0 standard deviations of X are"),
+        (
+            PatchNormalizer(n_deviations=1e6),
+            np.tile([1e307, -1e307], (3, 4)),
+            "1000000.0 standard deviations of X, of 1e\\+307 each, exceed the range of float64",
+        ),
         (ZCAWhitening(epsilon=0), 1e-310 * np.vstack([np.eye(4), np.zeros((2, 4))]), "X varies so little"),
-        (RangeScaler(low=-1e308, high=1e308), np.eye(4), "low and high are further apart than float64 holds"),
-        (RangeScaler(low=-1e39), np.eye(4, dtype=np.float32), "low and high are further apart than float32 holds"),
-        (PatchNormalizer(high=1e39), np.eye(4, dtype=np.float32), "low and high are further apart than float32 holds"),
+        (
+            RangeScaler(low=-1e308, high=1e308),
+            np.eye(4),
+            "low, high and their difference must be in the range of float64",
+        ),
+        (
+            RangeScaler(low=-1e39),
+            np.eye(4, dtype=np.float32),
+            "low, high and their difference must be in the range of float32",
+        ),
+        (
+            PatchNormalizer(high=1e39),
+            np.eye(4, dtype=np.float32),
+            "low, high and their difference must be in the range of float32",
+        ),
     ],
 )
 def test_a_scale_that_cannot_be_held_is_refused_by_the_fit(transformer, X, message):

@@ -64,7 +64,7 @@ def test_the_only_array_of_a_mat_file_is_found_and_one_of_several_is_named(save,
     np.testing.assert_array_equal(read_images(several, variable="IMAGESr")[2], b[:, :, 2])
     for wrong in (None, "other"):
         with pytest.raises(
-            ValueError, match=r"holds IMAGES \(4, 4, 2\), IMAGESr \(5, 5, 3\), note \(1,\); name the array"
+            ValueError, match=r"holds IMAGES \(4, 4, 2\), IMAGESr \(5, 5, 3\), note \(1,\); add the name of an array"
         ):
             read_images(several, variable=wrong)
     with pytest.raises(ValueError, match="must hold numbers"):
@@ -129,7 +129,7 @@ def test_a_missing_path_is_named(tmp_path):
 
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(
-        ValueError, match=r"holds no image files; their names end in \.bmp, \.gif, .*, \.tiff or \.webp\."
+        ValueError, match=r"holds no image files; the names of image files end in \.bmp, \.gif, .*, \.tiff or \.webp\."
     ):
         read_images(tmp_path)
 
@@ -164,13 +164,13 @@ def test_a_mat_file_truncated_in_its_first_variable_is_refused(tmp_path, n_bytes
 @pytest.mark.parametrize("name", ["a.npy", "a.mat", "a.png"])
 def test_a_text_file_under_another_name_is_refused(tmp_path, name):
     (tmp_path / name).write_text("One morning, when Gregor Samsa woke from troubled dreams, " * 10)
-    with pytest.raises(ValueError, match=rf"{name} (cannot be read as|is named like a NumPy file and does not begin)"):
+    with pytest.raises(ValueError, match=rf"{name} (cannot be read as|is named like a NumPy file, but does not begin)"):
         read_images(tmp_path / name)
 
 
 def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", a=np.eye(3))
-    with pytest.raises(ValueError, match="is named like a NumPy file and holds zipped NumPy"):
+    with pytest.raises(ValueError, match="is named like a NumPy file, but is a zipped NumPy file"):
         read_images((tmp_path / "a.npz").rename(tmp_path / "a.npy"))
 
 
@@ -184,7 +184,11 @@ def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
         (np.zeros((2, 2, 2, 2, 2)), {}, r"got an array of shape \(2, 2, 2, 2, 2\)"),
         (np.zeros((0, 4)), {}, r"got an array of shape \(0, 4\)"),
         (np.zeros((2, 3, 4)), {"image_axis": 3}, "out of bounds"),
-        (np.zeros((2, 3, 4, 3)), {"image_axis": None}, "no single image; give image_axis"),
+        (
+            np.zeros((2, 3, 4, 3)),
+            {"image_axis": None},
+            "not a single image. Pass the axis that counts the images as image_axis",
+        ),
     ],
 )
 def test_arrays_that_are_no_images_are_refused(save, array, options, message):
@@ -195,7 +199,7 @@ def test_arrays_that_are_no_images_are_refused(save, array, options, message):
 def test_a_file_of_unknown_kind_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(
-        ValueError, match=r"a\.csv holds no images: it is text, and arrays of images are read from \.npy"
+        ValueError, match=r"a\.csv holds no images: it is a text file, but arrays of images are read from \.npy"
     ):
         read_images(tmp_path / "a.csv")
 
@@ -406,7 +410,7 @@ def test_an_axis_that_there_is_not_is_refused(axis, tmp_path):
 def test_an_array_is_named_once(tmp_path):
     name = write_npz(tmp_path, np.zeros((12, 16, 20, 3)))
     assert len(read_images(name.rpartition(":")[0], variable="images")) == 12
-    with pytest.raises(ValueError, match="variable must be None where a name stands behind the path"):
+    with pytest.raises(ValueError, match="variable must be None if a name follows the path"):
         read_images(name, variable="images")
 
 

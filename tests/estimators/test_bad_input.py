@@ -586,23 +586,27 @@ FRAME = pd.DataFrame(GOOD, columns=["a", "b", "c", "d"])
 def test_columns_of_bad_numbers_are_named(use):
     with pytest.raises(ValueError, match=r"could not convert string to float: 'Bob'\. The columns 'b', 'd' of X hold"):
         use(FRAME.assign(b="Bob", d="Rome"))
-    with pytest.raises(ValueError, match=r"The column 'c' of X holds texts: leave it out, as with drop\(columns=\['c'"):
+    with pytest.raises(
+        ValueError, match=r"The column 'c' of X holds texts: leave it out, for example with drop\(columns=\['c'"
+    ):
         use(FRAME.assign(c="Bob"))
-    for hole, word in ((np.nan, "NaN"), (np.inf, "infinity")):
+    for hole, word, kind in ((np.nan, "NaN", "missing value"), (np.inf, "infinity", "infinite number")):
         holes = FRAME.mask(FRAME.index.to_numpy()[:, None] * [0, 0, 1, 0] == 7, hole)
-        with pytest.raises(ValueError, match=rf"(?s)Input X contains {word}.*first in row 7, column 'c'"):
+        with pytest.raises(ValueError, match=rf"(?s)Input X contains {word}.*The first {kind} is in row 7, column 'c'"):
             use(holes)
-        with pytest.raises(ValueError, match=rf"(?s)Input X contains {word}.*first in row 7, column 2"):
+        with pytest.raises(ValueError, match=rf"(?s)Input X contains {word}.*The first {kind} is in row 7, column 2"):
             use(holes.to_numpy())
-    with pytest.raises(ValueError, match=r"rhohat.MeanImputer, or leave such rows out, as with dropna\(\)"):
+    with pytest.raises(
+        ValueError, match=r"rhohat.MeanImputer, or leave out rows with missing values, for example with dropna\(\)"
+    ):
         use(FRAME.mask(FRAME > 0.9))
 
 
 def test_columns_of_bad_targets_are_named():
     targets = pd.DataFrame(TARGETS, columns=["x", "y"])
     with pytest.raises(
-        ValueError, match=r"Input y contains NaN\. It is first in row 3, column 'y'. Leave such rows out"
+        ValueError, match=r"Input y contains NaN\. The first missing value is in row 3, column 'y'. Leave out rows"
     ):
         FeedforwardRegressor().fit(FRAME, targets.mask(targets.index.to_numpy()[:, None] * [0, 1] == 3))
-    with pytest.raises(ValueError, match=r"Input y contains infinity.*It is first in row 0"):
+    with pytest.raises(ValueError, match=r"Input y contains infinity.*The first infinite number is in row 0"):
         FeedforwardRegressor().fit(FRAME, np.full(20, np.inf))

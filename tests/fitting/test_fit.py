@@ -85,7 +85,7 @@ def test_an_epoch_brings_the_state_up_to_date(problem):
 
 
 def test_a_solver_that_cannot_be_resumed_is_refused_with_a_checkpoint(tmp_path):
-    with pytest.raises(ValueError, match="needs a solver whose state can be written, and that of NewtonCG cannot"):
+    with pytest.raises(ValueError, match="needs a solver whose state can be written, and the state of NewtonCG cannot"):
         Fit(NewtonCG(), 10, 0.0, [], journals=Journals(Checkpoint(tmp_path)))
 
 

@@ -307,7 +307,7 @@ def test_other_data_are_refused(X, tmp_path):
 def test_earlier_checkpoints_are_not_overwritten(X, tmp_path):
     fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    message = r"set checkpoint=Checkpoint\(folder, resume=True\) to go on with that, name another folder, or delete"
+    message = r"Pass checkpoint=Checkpoint\(folder, resume=True\) to continue that fit, name another folder, or delete"
     with pytest.raises(CheckpointError, match=message):
         fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -443,9 +443,9 @@ def test_an_interrupted_warm_start_goes_on_from_its_checkpoint(name, X, tmp_path
     model = set_callback(ALL[name], interrupt_at(3)).set_params(warm_start=True, checkpoint=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, targets(model, X))
-    assert "With checkpoint=Checkpoint(folder, resume=True), fit goes on from the checkpoint" in model.solver_message_
+    assert "With checkpoint=Checkpoint(folder, resume=True), fit continues from the checkpoint" in model.solver_message_
     model.set_params(callbacks=None)
-    with pytest.raises(CheckpointError, match=r"set checkpoint=Checkpoint\(folder, resume=True\)"):
+    with pytest.raises(CheckpointError, match=r"Pass checkpoint=Checkpoint\(folder, resume=True\)"):
         model.fit(X, targets(model, X))
     if name == "covariance":  # of which the part that was interrupted is one of several
         model = clone(model)

@@ -303,7 +303,7 @@ def test_bad_input_is_refused_before_rows_are_read(rng, tmp_path):
         evaluate(make_pipeline(PatchNormalizer(), model), rows)  # of which the second step alone is fitted
     with pytest.raises(ValueError, match="must be an estimator of rhohat"):
         evaluate(PCA(2).fit(rows), rows)
-    with pytest.raises(ValueError, match="has 4 columns, and the model was fitted to rows of 5"):
+    with pytest.raises(ValueError, match="has 4 columns, but the model was fitted to rows of 5 columns"):
         evaluate(model, rows[:, :4])
     with pytest.raises(ValueError, match="threshold must be a finite number; got nan"):
         evaluate(model, rows, threshold=np.nan)

@@ -122,7 +122,7 @@ def _sentence(error: Exception) -> str:
         return f"there is not enough memory. {text if str(error) else ''}".strip()
     if isinstance(error, OSError | ValueError | ImportError | RuntimeError | AttributeError):
         return text
-    return f"unexpected {type(error).__name__}: {text}. Run it again with --traceback to see where."
+    return f"unexpected {type(error).__name__}: {text}. Run the command again with --traceback to see where it arose."
 
 
 app = typer.Typer(
@@ -180,7 +180,7 @@ def check_writable(path: Path, *inputs: Path, endings: tuple[str, ...] = (), opt
     if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}; make it first.", param_hint=option)
     if any(_is_same(path, one) for one in inputs):
-        raise typer.BadParameter(f"{path} would be overwritten, and is read; name another file.", param_hint=option)
+        raise typer.BadParameter(f"{path} is an input and would be overwritten; name another file.", param_hint=option)
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
@@ -215,7 +215,7 @@ def parse_image_shape(text: str | None) -> tuple[int, ...] | None:
     parts = text.lower().replace("×", "x").split("x")
     if len(parts) not in (2, 3) or not all(part.strip().isdecimal() for part in parts):
         raise typer.BadParameter(
-            f"must be as 28x28, or for colours as 32x32x3 or 3x32x32; got {text!r}.", param_hint="--image-shape"
+            f"must be written as 28x28, or for colours as 32x32x3 or 3x32x32; got {text!r}.", param_hint="--image-shape"
         )
     return tuple(int(part) for part in parts)
 

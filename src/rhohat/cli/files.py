@@ -58,7 +58,7 @@ def write_rows(
         with replacing(path) as unfinished:
             _write_npy(unfinished, blocks, n_rows)
     else:
-        raise ValueError(f"rows are written to a .npy or .csv file, or to - as CSV; got {path}.")
+        raise ValueError(f"rows are written to a .npy or .csv file, or as CSV to standard output (-); got {path}.")
 
 
 def _write_text(

@@ -40,7 +40,7 @@ def check_gradient(
     status is 1 where a gradient is off by more than 1e-8, or a Hessian-vector product by more than 1e-6.
     """
     if not (every or activation or loss or penalty):
-        raise typer.BadParameter("say --all, or --activation, --loss or --penalty.")
+        raise typer.BadParameter("pass --all, or choose combinations by --activation, --loss or --penalty.")
     cases = [
         case
         for case in proof_cases()
@@ -49,7 +49,7 @@ def check_gradient(
         and (penalty is None or penalty in case.penalty.split(" + "))
     ]
     if not cases:
-        raise typer.BadParameter("no combination has these; see rhohat check-gradient --all for those there are.")
+        raise typer.BadParameter("no combination has these parts; rhohat check-gradient --all lists all combinations.")
     if as_json:
         proofs = [prove(case) for case in cases]
         print_json([_as_dict(proof) for proof in proofs])

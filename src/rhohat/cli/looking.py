@@ -93,9 +93,9 @@ def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None
     """Raise if targets are given to an autoencoder, which predicts none, or by both --labels and --target."""
     if (labels or target) and isinstance(estimator_of(loaded), BaseAutoencoder):
         option = "--labels" if labels else "--target"
-        raise typer.BadParameter("an autoencoder has no use for what to predict; leave it out.", param_hint=option)
+        raise typer.BadParameter("an autoencoder predicts no targets; leave this option out.", param_hint=option)
     if labels and target:
-        raise typer.BadParameter("say --labels or --target, not both.", param_hint="--labels")
+        raise typer.BadParameter("pass --labels or --target, not both.", param_hint="--labels")
 
 
 def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
@@ -137,7 +137,7 @@ def report(
     """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went."""
     check_writable(output, model, data, endings=(".html", ".htm"))
     if tabular and image_shape is not None:
-        raise typer.BadParameter("contradicts --image-shape.", param_hint="--tabular")
+        raise typer.BadParameter("cannot be combined with --image-shape.", param_hint="--tabular")
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
     loaded = load(model)
     _check_targets(loaded, labels, target)
@@ -190,16 +190,21 @@ def plot(
     ax = figure.subplots()
     if what is _Picture.LOSS:
         if not hasattr(estimator, "loss_curve_"):
-            raise ValueError(f"{type(estimator).__name__} has no curve of its own; report shows those of its layers.")
+            raise ValueError(
+                f"{type(estimator).__name__} has no loss curve of its own; rhohat report shows the curves of its"
+                " layers."
+            )
         plot_loss_curve(estimator, ax=ax)
     elif what is _Picture.FILTERS:
         plot_filters(estimator.maximal_inputs(), _picture_shape(asked, loaded), ax=ax)
     else:
         if not isinstance(estimator, BaseAutoencoder):
-            raise ValueError(f"{type(estimator).__name__} reconstructs nothing; see --what filters and --what loss.")
+            raise ValueError(
+                f"{type(estimator).__name__} does not reconstruct rows; pass --what filters or --what loss instead."
+            )
         if data is None:
             raise typer.BadParameter(
-                "reconstructions need rows: plot MODEL DATA --what reconstructions.", param_hint="DATA"
+                "reconstructions need rows: rhohat plot MODEL DATA --what reconstructions.", param_hint="DATA"
             )
         with reading.open_for(ctx, loaded, data) as rows:
             prepared = prepare_rows(loaded, rows)
@@ -219,8 +224,9 @@ def _picture_shape(
     shape = choose_image_shape(asked, model, choose_names(model, rows), prepared)
     if shape is None:
         raise ValueError(
-            f"the {estimator_of(model).network_.layer_sizes[0]} numbers of a row are not known to be a picture; say"
-            " --image-shape 28x28, or 32x32x3 or 3x32x32 for colours, or see report, which draws bars."
+            f"a row has {estimator_of(model).network_.layer_sizes[0]} numbers, and it is not known whether they form a"
+            " picture. If they do, pass --image-shape, such as 28x28, or 32x32x3 or 3x32x32 for colours; if not, use"
+            " rhohat report, which draws bars."
         )
     return shape
 

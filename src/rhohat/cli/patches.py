@@ -68,9 +68,9 @@ def patches(
         n_skipped = len(listed) - len(read) if listed else 0
         found = [image if color else to_grey(image) for image in read if min(image.shape[:2]) >= size]
         if len(found) < len(read):
-            note(ctx, f"{len(read) - len(found)} of {len(read)} images are smaller than a patch, and left out")
+            note(ctx, f"{len(read) - len(found)} of {len(read)} images are smaller than a patch, and are left out")
         if not found:
-            raise ValueError(f"{images} has no image of {size}×{size} pixels or more; give a smaller --size.")
+            raise ValueError(f"{images} has no image of {size}×{size} pixels or more; pass a smaller --size.")
         if whiten:
             progress.announce(f"whitening {len(found)} images")
             found = [whiten_image(image, boundary="reflect") for image in found]

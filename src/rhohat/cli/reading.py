@@ -82,7 +82,9 @@ class ReadingOptions:
 
     def __post_init__(self) -> None:
         if self.rows is not None and not re.fullmatch(r"-?\d*:-?\d*", self.rows):
-            raise typer.BadParameter(f"must be as 0:10000; got {self.rows!r}.", param_hint="--rows")
+            raise typer.BadParameter(
+                f"must be written as START:STOP, such as 0:10000; got {self.rows!r}.", param_hint="--rows"
+            )
 
     @contextmanager
     def open(
@@ -121,18 +123,18 @@ class ReadingOptions:
             how.pop("missing")  # the model fills in the means that it has learned
             if not isinstance([*preprocessing_of(model), None][0], MeanImputer):
                 raise typer.BadParameter(
-                    "the model knows no means; train it with --missing mean.", param_hint="--missing"
+                    "the model has learned no means; train it with --missing mean.", param_hint="--missing"
                 )
         said = None if target is None else split_names(target)
         try:
             opened = open_model_rows(model, data, target=said, find_targets=scores, **how)
         except TextColumnsError as error:
-            raise ValueError(f"{error.problem} The model was fitted to numbers there.") from None
+            raise ValueError(f"{error.problem} The model was fitted to numbers in these columns.") from None
         with opened as source:
             for sentence in notes_on_dropped(source.n_rows_found, len(source), source.name):
                 warnings.warn(sentence, stacklevel=3)
             if said is None and source.targets is not None:
-                note(ctx, f"note: the model predicts {name_of_targets(source)}, so it is compared with that.")
+                note(ctx, f"note: the predictions of the model are compared with {name_of_targets(source)}.")
             yield self._some(ctx, source)
 
     def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
@@ -144,16 +146,17 @@ class ReadingOptions:
         if len(labels) != len(rows):
             labels = open_labels(path, n_samples=len(rows), encoding=self.encoding)  # labels of the remaining rows only
         if len(labels) != len(rows):
-            hint = f" To take the first of them, say --rows 0:{len(rows)}." if len(labels) > len(rows) else ""
+            n_rows = len(rows)
+            hint = f" To use the first {n_rows} labels, pass --rows 0:{n_rows}." if len(labels) > n_rows else ""
             if self.rows is not None:
                 file = re.sub(r"\[\d+:\d+\]$", "", rows.name)  # without the range of rows at the end
                 raise ValueError(
                     f"{path} has {len(labels):,} labels for {rows.n_rows_found:,} rows of {file}, of which"
-                    f" {len(rows):,} are taken: are these the labels of another file?"
+                    f" {len(rows):,} are used. Are these the labels of another file?"
                 )
             if len(labels) in rows.row_shape:
-                hint = f" {rows.name} has as many along another axis; the first one must count rows, so transpose it."
-            raise ValueError(f"{path} has {len(labels)} labels, and there are {len(rows)} rows.{hint}")
+                hint = f" Another axis of {rows.name} has this length, but the first one must count rows: transpose it."
+            raise ValueError(f"{path} has {len(labels)} labels, but there are {len(rows)} rows.{hint}")
         return labels
 
     def _how(self) -> dict[str, Any]:
@@ -176,10 +179,12 @@ class ReadingOptions:
         start, stop, _ = self._slice().indices(len(source))
         said = [bound for bound in (self._slice().start, self._slice().stop) if bound is not None]
         if stop > start and any(not -len(source) <= bound <= len(source) for bound in said):
-            note(ctx, f"note: {source.name} has {len(source)} rows, so --rows {self.rows} takes {stop - start}.")
+            note(
+                ctx, f"note: {source.name} has {len(source)} rows, so --rows {self.rows} takes {stop - start} of them."
+            )
         if stop <= start:
             raise typer.BadParameter(
-                f"{source.name} has {len(source)} rows; there are none in {self.rows}.", param_hint="--rows"
+                f"{source.name} has {len(source)} rows, none of which is in the range {self.rows}.", param_hint="--rows"
             )
         return source[start:stop]
 
@@ -195,7 +200,7 @@ def _without_texts(
         line = StringIO()
         csv.writer(line, lineterminator="").writerow([*left_out, *error.columns])
         remedy = f"leave {them} out with --drop {shlex.quote(line.getvalue())}"
-    target = f", or predict {'it' if them == 'it' else 'one'} with --target" if may_be_target else ""
+    target = f", or predict {'it' if them == 'it' else 'one of them'} with --target" if may_be_target else ""
     return f"{error.problem} For training, {remedy}{target}."
 
 
@@ -250,8 +255,8 @@ def as_classes(y: NDArray[Any]) -> NDArray[Any]:
     if y.ndim == 1:
         return y
     raise ValueError(
-        f"a classifier learns one label for each row; got {y.shape[1]}. Name the column that holds it, as --target NAME"
-        " or --labels FILE:/NAME."
+        f"a classifier learns one label for each row; got {y.shape[1]} labels for each row. Name the column of labels"
+        " with --target NAME or --labels FILE:/NAME."
     )
 
 
@@ -262,4 +267,6 @@ def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
     try:
         return np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"what a regressor predicts must be numbers; got texts, such as {str(y.flat[0])!r}.") from None
+        raise ValueError(
+            f"the targets of a regressor must be numbers; got texts, such as {str(y.flat[0])!r}."
+        ) from None

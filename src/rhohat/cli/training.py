@@ -20,6 +20,7 @@ from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.cli.values import parse_setting
 from rhohat.common.extras import import_extra
+from rhohat.common.words import Sentence
 from rhohat.data import MeanImputer, RowSource
 from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
@@ -208,15 +209,15 @@ def train(
         model = make_pipeline(*steps, network) if steps else network
         if resume and checkpoint is not None:
             states = sorted(checkpoint.rglob("checkpoint-*.safetensors"), key=lambda state: state.stat().st_mtime)
-            note(ctx, f"going on from {states[-1]}" if states else f"there is no checkpoint in {checkpoint} yet")
-        progress.announce(f"training on {rows.shape[0]} rows of {rows.shape[1]}")
+            note(ctx, f"continuing from {states[-1]}" if states else f"there is no checkpoint in {checkpoint} yet")
+        progress.announce(f"training on {rows.shape[0]} rows of {rows.shape[1]} columns")
         try:
             fit_model(model, rows, y)
         except KeyboardInterrupt:
             how = (
-                "add --resume to go on from the checkpoint"
+                "add --resume to continue from the checkpoint"
                 if checkpoint
-                else "--checkpoint DIR would have kept its state"
+                else "--checkpoint DIR would have kept the state of the training"
             )
             note(ctx, f"no model was written; {how}")
             raise
@@ -229,9 +230,13 @@ def _checkpoint(folder: Path | None, every: str | None, resume: bool) -> Checkpo
     """Return the checkpoint settings, or None without a folder; raise if the options contradict one another."""
     if folder is None:
         if resume:
-            raise typer.BadParameter("needs --checkpoint DIR, to know from where.", param_hint="--resume")
+            raise typer.BadParameter(
+                "needs --checkpoint DIR, the folder that holds the checkpoint.", param_hint="--resume"
+            )
         if every is not None:
-            raise typer.BadParameter("needs --checkpoint DIR, to know where to.", param_hint="--checkpoint-every")
+            raise typer.BadParameter(
+                "needs --checkpoint DIR, the folder in which to write checkpoints.", param_hint="--checkpoint-every"
+            )
         return None
     if every is None:
         return Checkpoint(folder, resume=resume)
@@ -259,9 +264,12 @@ def _connected(address: str | None) -> Iterator[DaskEngine | None]:
 def _check_options(data: Path, columns: str | None, drop: str | None) -> None:
     """Raise if options contradict one another, or if the data are images that `patches` must prepare first."""
     if columns is not None and drop is not None:
-        raise typer.BadParameter("say which columns to keep, or which to leave out.", param_hint="--drop")
+        raise typer.BadParameter(
+            "cannot be combined with --columns: name either the columns to read or the columns to leave out.",
+            param_hint="--drop",
+        )
     if data.is_dir() and image_files(data):
-        raise ValueError(f"{data} has pictures in it: cut patches out of them first, with rhohat patches.")
+        raise ValueError(f"{data} holds image files and no rows. Cut patches out of them first, with rhohat patches.")
 
 
 def _check_targets(kind: type[Any], labels: Path | None, target: str | None) -> None:
@@ -270,14 +278,14 @@ def _check_targets(kind: type[Any], labels: Path | None, target: str | None) -> 
     option = "--target" if labels is None else "--labels"
     if (labels or target) and not supervised:
         raise typer.BadParameter(
-            f"{name} learns without something to predict; leave it out, or say -e classifier or -e regressor.",
+            f"{name} learns without targets; leave this option out, or pass -e classifier or -e regressor.",
             param_hint=option,
         )
     if labels and target:
-        raise typer.BadParameter("say --labels or --target, not both.", param_hint=option)
+        raise typer.BadParameter("pass --labels or --target, not both.", param_hint=option)
     if supervised and not (labels or target):
         raise typer.BadParameter(
-            f"{name} needs to know what is to be predicted: --target COLUMN, or --labels FILE.", param_hint=option
+            f"{name} needs targets to learn from; pass --target COLUMN or --labels FILE.", param_hint=option
         )
 
 
@@ -289,8 +297,8 @@ def _note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
     if n_classes > _MANY_CLASSES and len(y) < _FEW_ROWS * n_classes:
         note(
             ctx,
-            f"note: {n_classes} classes in {len(y)} rows have {len(y) / n_classes:.2g} rows each on average; if what is"
-            " predicted is a quantity, -e regressor predicts numbers.",
+            f"note: {n_classes} classes in {len(y)} rows have {len(y) / n_classes:.2g} rows each on average; if the"
+            " targets are values of a quantity, pass -e regressor, which predicts numbers.",
         )
 
 
@@ -298,13 +306,13 @@ def _check_outcome(model: Any) -> None:
     """Raise ValueError if a fit diverged or ended with values that are not finite."""
     for _, part in estimator_of(model).fitted_parts():
         if part.solver_status_ in ("diverged", "not_finite"):
-            raise ValueError(f"no model was written: {part.solver_message_}")
+            raise ValueError(Sentence("no model was written: ", part.solver_message_))
 
 
 def _preprocessing(chosen: list[str] | None, rows: RowSource) -> list[Any]:
     chosen = chosen or ["auto"]
     if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
-        raise typer.BadParameter("auto and none stand alone.", param_hint="--preprocess")
+        raise typer.BadParameter("auto and none cannot be combined with other steps.", param_hint="--preprocess")
     if chosen == ["auto"]:
         return suggest_preprocessing(rows)
     return [_steps()[step]() for step in chosen if step != "none"]
@@ -341,7 +349,7 @@ def _make(cls: type[Any], hidden: str | None, given: dict[str, Any], settings: l
     unknown = sorted(set(values) - set(cls().get_params(deep=False)))
     if unknown:
         parameters = ", ".join(cls().get_params(deep=False))
-        raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; it has {parameters}.")
+        raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; its parameters are {parameters}.")
     made = cls(**values)
     return made.set_params(**nested) if nested else made
 
@@ -352,7 +360,7 @@ def _sizes(hidden: str | None) -> list[int] | None:
     parts = [part.strip() for part in hidden.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise typer.BadParameter(
-            f"must be a number of units, or several as 100,30; got {hidden!r}.", param_hint="--hidden"
+            f"must be a number of units, or several numbers such as 100,30; got {hidden!r}.", param_hint="--hidden"
         )
     return [int(part) for part in parts]
 
@@ -376,7 +384,7 @@ def _with_layers(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]
     if "layers" in values:
         lost = sorted(set(said) - own - {"callbacks"}) + (["n_components"] if sizes else [])
         if lost:
-            raise typer.BadParameter(f"say {lost[0]} in the settings of these layers.", param_hint="--set layers")
+            raise typer.BadParameter(f"set {lost[0]} in the settings of these layers.", param_hint="--set layers")
         said = {"callbacks": values["callbacks"]}  # callbacks that show the progress
     elif sizes is not None:
         layers = [clone(layers[0]).set_params(n_components=size) for size in sizes]

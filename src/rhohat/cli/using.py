@@ -79,7 +79,8 @@ def reconstruct(
     check_output(output, model, data)
     loaded = load(model)
     if not isinstance(estimator_of(loaded), BaseAutoencoder):
-        raise ValueError(f"{type(estimator_of(loaded)).__name__} reconstructs nothing; see encode and predict.")
+        name = type(estimator_of(loaded)).__name__
+        raise ValueError(f"{name} does not reconstruct rows; use rhohat encode or rhohat predict instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"reconstructing {len(rows)} rows")
         names = feature_names_of(loaded) or rows.feature_names
@@ -107,7 +108,8 @@ def predict(
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     if isinstance(estimator, BaseAutoencoder):
-        raise ValueError(f"{type(estimator).__name__} predicts nothing; see encode and reconstruct.")
+        name = type(estimator).__name__
+        raise ValueError(f"{name} does not predict targets; use rhohat encode or rhohat reconstruct instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"predicting for {len(rows)} rows")
         found = np.asarray(estimator.predict(prepare_rows(loaded, rows)))
@@ -140,9 +142,9 @@ def _write(
         typer.echo(f"wrote {output}: {len(rows)} rows × {n_columns} column{'s'[: n_columns - 1]}")
     if numbers is not None:
         where = (
-            "The column 'row' says which rows these are, counted from 0."
+            "The column 'row' holds the numbers of these rows, counted from 0."
             if is_table
-            else f"{output} has {len(rows)} rows of {rows.n_rows_found}; rhohat.open_rows(..., missing='drop').kept has"
-            " their numbers, and so has a .csv file, in its column 'row'."
+            else f"{output} holds {len(rows)} of the {rows.n_rows_found} rows. A .csv file would hold their numbers"
+            " too, in its column 'row'; in Python, they are rhohat.open_rows(..., missing='drop').kept."
         )
         note(ctx, f"note: {where}")

@@ -70,13 +70,13 @@ def _value(node: ast.expr, text: str) -> Any:
         return node.id
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _make(node.func.id, node, text)
-    raise ValueError(f"{ast.unparse(node)!r} in {text!r} is no number, text, list, or part of rhohat.")
+    raise ValueError(f"{ast.unparse(node)!r} in {text!r} is not a number, a text, a list or a part of rhohat.")
 
 
 def _make(name: str, call: ast.Call, text: str) -> Any:
     known = {**COMPONENTS, **ESTIMATORS}
     if name not in known:
-        raise ValueError(f"{name!r} in {text!r} is no part of rhohat; there are {', '.join(sorted(known))}.")
+        raise ValueError(f"{name!r} in {text!r} is not a part of rhohat; the parts are {', '.join(sorted(known))}.")
     settings = {keyword.arg or "**": _value(keyword.value, text) for keyword in call.keywords}
     if "**" in settings:
         raise ValueError(f"settings of {name} are written as NAME=VALUE; got {text!r}.")

@@ -57,11 +57,15 @@ def _place(name: str, array: Any, problem: str) -> str | None:
         names = getattr(array, "columns", range(numbers.shape[1]))
         place += f", column {list(names)[wrong[0][1]]!r}"
     if not is_missing:
-        return f"It is first in {place}."
-    how = ", as with dropna()" if hasattr(array, "dropna") else ""
+        return f"The first infinite number is in {place}."
+    first = f"The first missing value is in {place}."
+    how = ", for example with dropna()" if hasattr(array, "dropna") else ""
     if name == "y":
-        return f"It is first in {place}. Leave such rows out of X and y{how}."
-    return f"It is first in {place}. Fill it in, as with rhohat.MeanImputer, or leave such rows out{how}."
+        return f"{first} Leave out rows with missing values from X and y{how}."
+    return (
+        f"{first} Fill in missing values, for example with rhohat.MeanImputer, or leave out rows with missing"
+        f" values{how}."
+    )
 
 
 def _texts(name: str, table: Any) -> str | None:
@@ -76,7 +80,7 @@ def _texts(name: str, table: Any) -> str | None:
     them = "it" if len(texts) == 1 else "them"
     listed = ", ".join(map(repr, texts))
     held = f"column {listed} of {name} holds texts" if len(texts) == 1 else f"columns {listed} of {name} hold texts"
-    return f"The {held}: leave {them} out, as with drop(columns={texts!r}), or turn {them} into numbers."
+    return f"The {held}: leave {them} out, for example with drop(columns={texts!r}), or turn {them} into numbers."
 
 
 def _are_numbers(column: Any) -> bool:

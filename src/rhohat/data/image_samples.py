@@ -95,7 +95,7 @@ def _read_with_pillow(file: IO[bytes]) -> Samples:
     try:
         picture = pillow.open(file)
     except pillow.UnidentifiedImageError:
-        raise ValueError("it is of no kind of image that is known, or its beginning is damaged.") from None
+        raise ValueError("it is not an image of a known kind, or its beginning is damaged.") from None
     if picture.format != "MPO":  # a format of cameras, in which further images belong to the first
         _refuse_frames(getattr(picture, "n_frames", 1))
     largest = _largest_in(picture)
@@ -148,7 +148,7 @@ def _read_tiff(file: IO[bytes]) -> Samples | None:
 
 def _samples_of_page(numbers: NDArray[Any], page: Any, meaning: str, largest: int | None) -> Samples:
     if meaning not in _TIFF_COLORS:
-        raise ValueError(f"its samples are of the kind {meaning}, which is not read; save it as RGB.")
+        raise ValueError(f"its samples are of the kind {meaning}, which cannot be read; save the image as RGB.")
     colors, n_colors = _TIFF_COLORS[meaning]
     if page.planarconfig == 2 and numbers.ndim == 3:  # channels are stored one after the other
         numbers = np.moveaxis(numbers, 0, -1)
@@ -190,28 +190,28 @@ def _to_unit_range(numbers: NDArray[Any], largest: int | None) -> FloatArray:
 def _largest_like(numbers: NDArray[Any]) -> int:
     """Return the smallest of the usual largest sample values that none of these samples exceeds."""
     if numbers.dtype.kind not in "iuf":
-        raise ValueError(f"it holds samples of the type {numbers.dtype}, which are no grey levels.")
+        raise ValueError(f"it holds samples of the type {numbers.dtype}, which cannot be grey levels.")
     low, high = float(numbers.min()), float(numbers.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError("it holds NaN or infinite numbers; replace them, or read them as an array, from a .npy file.")
+        raise ValueError("it holds NaN or infinite numbers; replace them, or read them as an array from a .npy file.")
     is_float = numbers.dtype.kind == "f"
     rounding = _ROUNDING if is_float else 0
     if low < -rounding * max(high, 1):
         raise ValueError(
-            f"it holds negative numbers, the least is {low:g}, and levels begin at 0; add to them, or save them as an"
-            " array in a .npy file, which keeps its numbers."
+            f"it holds negative numbers, the smallest of which is {low:g}, but levels begin at 0; add a constant to all"
+            " numbers, or save them as an array in a .npy file, which is read unchanged."
         )
     possible = _LARGEST if is_float else sorted({*_LARGEST, int(np.iinfo(numbers.dtype).max)})
     for largest in possible:
         if high <= largest * (1 + rounding):
             return largest
-    raise ValueError(f"it holds numbers of up to {high:g}; divide them by the largest that is possible.")
+    raise ValueError(f"it holds numbers of up to {high:g}; divide them by their largest possible value.")
 
 
 def _lab(numbers: NDArray[Any], meaning: str) -> FloatArray:
     """Return L*, a* and b* decoded from samples of 8 or 16 bits, as TIFF defines them."""
     if numbers.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"it holds LAB as {numbers.dtype}, and is read where it has 8 or 16 bits.")
+        raise ValueError(f"it holds LAB colours as {numbers.dtype}; only samples of 8 or 16 bits can be read.")
     unit = 256.0 if numbers.dtype == np.uint16 else 1.0
     axes = numbers[..., 1:].astype(np.float64)
     if meaning == "CIELAB":  # a* and b* are signed integers

@@ -166,9 +166,9 @@ def _check_images(images: Sequence[ArrayLike] | FloatArray) -> list[FloatArray]:
             images = [images]
         elif images.ndim == 3:
             raise ValueError(
-                f"images of shape {images.shape} could be one colour image or a stack of grey ones; pass a list of"
-                " images: [image] for one, list(stack) for (n_images, height, width), and"
-                " list(np.moveaxis(stack, -1, 0)) for (height, width, n_images), the layout of the course's IMAGES."
+                f"images of shape {images.shape} could be one colour image or a stack of grey images; pass a list of"
+                " images: [image] for one, list(stack) for (n_images, height, width), and list(np.moveaxis(stack, -1,"
+                " 0)) for (height, width, n_images), the layout of the course's IMAGES."
             )
     checked = [_check_image(image, f"images[{index}]") for index, image in enumerate(images)]
     if not checked:
@@ -176,8 +176,8 @@ def _check_images(images: Sequence[ArrayLike] | FloatArray) -> list[FloatArray]:
     channels = {image.shape[2:] for image in checked}
     if len(channels) > 1:
         raise ValueError(
-            "images must be all grey or all of the same number of channels; got a mixture. Convert them first, for"
-            " example with skimage.color.rgb2gray."
+            "images must all be grey, or all have the same number of channels; got a mixture. Convert the images first,"
+            " for example with skimage.color.rgb2gray."
         )
     return checked
 
@@ -186,12 +186,12 @@ def _check_patch_size(patch_size: int | tuple[int, int], images: list[FloatArray
     """Return the height and width of a patch, or raise ValueError if it does not fit into every image."""
     sizes = tuple(patch_size) if np.iterable(patch_size) else (patch_size, patch_size)
     if len(sizes) != 2 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
-        raise ValueError(f"patch_size must be an integer >= 1 or a pair of them; got {patch_size!r}.")
+        raise ValueError(f"patch_size must be an integer >= 1 or a pair of such integers; got {patch_size!r}.")
     height, width = int(sizes[0]), int(sizes[1])
     for index, image in enumerate(images):
         if image.shape[0] < height or image.shape[1] < width:
             raise ValueError(
                 f"a patch of {height}×{width} pixels does not fit into images[{index}], which has"
-                f" {image.shape[0]}×{image.shape[1]}; choose a smaller patch_size or leave that image out."
+                f" {image.shape[0]}×{image.shape[1]} pixels; choose a smaller patch_size or leave that image out."
             )
     return height, width

@@ -79,11 +79,13 @@ class MeanImputer(RowTransformer):
             if np.isfinite(total).all():
                 break
         else:
-            raise ValueError(f"{rows.name} contains infinite numbers, in column {int(np.argmin(np.isfinite(total)))}.")
+            raise ValueError(f"{rows.name} contains infinite numbers in column {int(np.argmin(np.isfinite(total)))}.")
         if not count.all():
             empty = int(np.argmin(count))
             name = repr(rows.feature_names[empty]) if rows.feature_names is not None else str(empty)
-            raise ValueError(f"column {name} of {rows.name} has no number at all, and so no mean; leave it out.")
+            raise ValueError(
+                f"column {name} of {rows.name} has no number at all, so it has no mean; leave this column out."
+            )
         self.means_ = np.ldexp(total / count, exponent)
         return self
 

@@ -93,11 +93,17 @@ def _array_labels(name: str) -> NDArray[Any]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim not in (1, 2):
-        raise ValueError(f"{name} holds an array of shape {labels.shape}; labels are one or several for each row.")
+        raise ValueError(
+            f"{name} holds an array of shape {labels.shape}; labels must have one axis, or two if each row has several"
+            " labels."
+        )
     missing = np.flatnonzero([is_missing_label(label) for label in labels.flat])
     if len(missing):
         row = int(missing[0]) // (labels.size // len(labels))
-        raise ValueError(f"y has missing values: {name} has none for row {row}. Fill it in, or leave such rows out.")
+        raise ValueError(
+            f"y has missing values: {name} has no label for row {row}. Fill in missing labels, or leave out rows"
+            " without a label."
+        )
     return labels
 
 

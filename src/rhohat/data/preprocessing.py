@@ -107,8 +107,8 @@ class PatchNormalizer(RowTransformer):
         scale = float(self.n_deviations) * deviation if deviation > rounding else 1.0
         if scale > float(np.finfo(rows.dtype).max):
             raise ValueError(
-                f"{self.n_deviations} standard deviations of X are more than {rows.dtype} holds, {deviation:.3g} each;"
-                " divide X by a constant before."
+                f"{self.n_deviations} standard deviations of X, of {deviation:.3g} each, exceed the range of"
+                f" {rows.dtype}; divide X by a constant first."
             )
         self.scale_ = scale
         return self
@@ -332,16 +332,16 @@ class ZCAWhitening(RowTransformer):
         variances += math.ldexp(self.epsilon, -2 * exponent)
         if variances.min() <= np.finfo(rows.dtype).eps * variances.max():
             raise ValueError(
-                "the covariance of X is singular, so it cannot be whitened with epsilon=0 or nearly so; choose a larger"
-                f" epsilon (got {self.epsilon}), or reduce the dimension first with sklearn.decomposition.PCA."
+                "the covariance of X is singular, so X cannot be whitened with an epsilon of 0 or nearly 0; choose a"
+                f" larger epsilon (got {self.epsilon}), or reduce the dimension first with sklearn.decomposition.PCA."
             )
         with held_off():
             whitening = (directions / np.sqrt(variances)) @ directions.T
             dewhitening = (directions * np.sqrt(variances)) @ directions.T
         if math.frexp(float(np.abs(whitening).max()))[1] - exponent > np.finfo(rows.dtype).maxexp:
             raise ValueError(
-                f"X varies so little, by {largest:.3g} at most, that what whitens it is more than {rows.dtype} holds;"
-                " multiply X by a constant before."
+                f"X varies so little, by {largest:.3g} at most, that its whitening matrix exceeds the range of"
+                f" {rows.dtype}; multiply X by a constant first."
             )
         self.mean_ = np.ldexp(mean, exponent).astype(rows.dtype)
         self.whitening_ = np.ldexp(whitening, -exponent).astype(rows.dtype)
@@ -396,7 +396,9 @@ def _check_interval(low: float, high: float, dtype: np.dtype[Any]) -> None:
     if low >= high:
         raise ValueError(f"low must be less than high; got low={low} and high={high}.")
     if max(abs(low), abs(high), float(high) - float(low)) > float(np.finfo(dtype).max):
-        raise ValueError(f"low and high are further apart than {dtype} holds; got low={low} and high={high}.")
+        raise ValueError(
+            f"low, high and their difference must be in the range of {dtype}; got low={low} and high={high}."
+        )
 
 
 def _exponent(largest: float) -> int:

@@ -91,8 +91,8 @@ def remark_on_scale(rows: FloatArray, training_range: FloatArray) -> str | None:
     >>> training_range = np.array([[0.0, 0.0], [1.0, 1.0]])
     >>> remark_on_scale(np.array([[0.5, 1.2], [0.1, 0.0]]), training_range)
     >>> remark_on_scale(np.array([[128.0, 255.0], [0.0, 3.0]]), training_range)
-    'Most of these rows lie far outside of what the model was trained on: they range from 0 to 255, and the rows of \
-the training from 0 to 1. Are they in the same units, and prepared in the same way?'
+    'Most of these rows lie far outside of the range of the training rows: these rows range from 0 to 255, the \
+training rows from 0 to 1. Are they in the same units, and prepared in the same way?'
     """
     low, high = training_range
     with np.errstate(over="ignore", invalid="ignore"):
@@ -105,13 +105,13 @@ the training from 0 to 1. Are they in the same units, and prepared in the same w
         is_far |= (beyond[:, width > 0] > _VERY_FAR).any(axis=1)
         is_small = np.abs(rows).max(axis=0)[largest > 0] < _SMALL * largest[largest > 0]
     ranges = (
-        f"they range from {rows.min():.4g} to {rows.max():.4g}, and the rows of the training from {low.min():.4g} to"
+        f"these rows range from {rows.min():.4g} to {rows.max():.4g}, the training rows from {low.min():.4g} to"
         f" {high.max():.4g}. Are they in the same units, and prepared in the same way?"
     )
     if is_far.mean() > 0.5:
-        return f"Most of these rows lie far outside of what the model was trained on: {ranges}"
+        return f"Most of these rows lie far outside of the range of the training rows: {ranges}"
     if len(rows) >= _FEWEST_ROWS and is_small.mean() > _NEARLY_ALL:
-        return f"These rows are far smaller than what the model was trained on: {ranges}"
+        return f"These rows are far smaller than the training rows: {ranges}"
     return None
 
 

@@ -99,7 +99,7 @@ def read_images(
     file, key = open_arrays(text, "images")
     with file:
         if key is not None and variable is not None:
-            raise ValueError(f"variable must be None where a name stands behind the path; got {variable!r} and {text}.")
+            raise ValueError(f"variable must be None if a name follows the path; got {variable!r} and the path {text}.")
         array = file.choose(key if variable is None else variable, _can_be_images).load()
         return _split(array, image_axis, file, text, color)
 
@@ -113,8 +113,8 @@ def _read_folder(folder: Path, color: bool, skip_unreadable: bool) -> list[Float
     paths = image_files(folder)
     if not paths:
         raise ValueError(
-            f"the folder {folder} holds no image files; their names end in {', '.join(sorted(IMAGE_SUFFIXES)[:-1])} or"
-            f" {max(IMAGE_SUFFIXES)}."
+            f"the folder {folder} holds no image files; the names of image files end in"
+            f" {', '.join(sorted(IMAGE_SUFFIXES)[:-1])} or {max(IMAGE_SUFFIXES)}."
         )
     images, problems = [], []
     for path in paths:
@@ -124,9 +124,9 @@ def _read_folder(folder: Path, color: bool, skip_unreadable: bool) -> list[Float
             if not skip_unreadable:
                 raise ValueError(
                     Sentence(
-                        f"{_sentence(error)}; take it out of the folder, or skip unreadable files by ",
+                        f"{_sentence(error)}; remove this file from the folder, or pass ",
                         Setting("skip_unreadable", True),
-                        ".",
+                        " to skip unreadable files.",
                     )
                 ) from error
             problems.append(_sentence(error))
@@ -141,7 +141,7 @@ def _read_folder(folder: Path, color: bool, skip_unreadable: bool) -> list[Float
 def _sentence(error: Exception) -> str:
     """Return the message of an error without its full stop, so that the sentence can be continued."""
     if isinstance(error, FileNotFoundError):
-        return f"{error.filename} cannot be read as an image: it leads to no file"
+        return f"{error.filename} cannot be read as an image: it links to a file that does not exist"
     return str(error).removesuffix(".")
 
 
@@ -154,18 +154,28 @@ def _split(array: Any, image_axis: int | str | None, file: ArrayFile, name: str,
     """Return the images in an array, each with its channels last, or raise ValueError if the array holds no images."""
     if array.dtype.kind not in "buif" or array.ndim not in (2, 3, 4) or array.size == 0:
         raise ValueError(
-            f"{name} must hold numbers in two dimensions (one image), three or four (several); got an array of shape"
-            f" {array.shape} and dtype {array.dtype}."
+            f"{name} must hold numbers in two dimensions (one image), or in three or four (several images); got an"
+            f" array of shape {array.shape} and dtype {array.dtype}."
         )
     axis = _find_image_axis(array.shape, file, name, color) if image_axis == "auto" else image_axis
     if axis is None and array.ndim == 4:
-        raise ValueError(f"{name} holds an array of shape {array.shape}, which is no single image; pass image_axis.")
+        raise ValueError(
+            Sentence(
+                f"{name} holds an array of shape {array.shape}, which is not a single image. Pass the axis that counts"
+                " the images as ",
+                Setting("image_axis"),
+                ".",
+            )
+        )
     if array.ndim == 2 or axis is None:
         return [as_float_rows(array)]
     if not isinstance(axis, int | np.integer) or not -array.ndim <= axis < array.ndim:
         raise ValueError(
-            f"image_axis must be an axis of the array, from 0 to {array.ndim - 1}, None or 'auto'; got {axis!r}, which"
-            f" is out of bounds for {name}, an array of shape {array.shape}."
+            Sentence(
+                Setting("image_axis"),
+                f" must be an axis of the array, from 0 to {array.ndim - 1}, None or 'auto'; got {axis!r}, which is out"
+                f" of bounds for {name}, an array of shape {array.shape}.",
+            )
         )
     return [as_float_rows(_with_channels_last(image)) for image in np.moveaxis(array, axis, 0)]
 

@@ -77,7 +77,8 @@ class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, B
         if isinstance(X, RowSource):
             if X.shape[1] != self.n_features_in_:
                 raise ValueError(
-                    f"{X.name} has {X.shape[1]} columns, and {type(self).__name__} was fitted to {self.n_features_in_}."
+                    f"{X.name} has {X.shape[1]} columns, but {type(self).__name__} was fitted to rows of"
+                    f" {self.n_features_in_} columns."
                 )
             warn_of_other_scale(self, X)
             return open_rows(X, transform=self._transform_rows)
@@ -105,7 +106,7 @@ def check_held(rows: FloatArray, done: str) -> FloatArray:
     """Return rows unchanged, or raise ValueError if a number exceeded the range of their dtype."""
     if not np.isfinite(rows).all():
         raise ValueError(
-            f"rows of X, {done}, are more than {rows.dtype} holds: they are far from those of the fit. Scale them, or"
-            " use float64."
+            f"the {done} rows of X exceed the range of {rows.dtype}, because X is far from the rows of the fit. Scale"
+            " X, or use float64."
         )
     return rows

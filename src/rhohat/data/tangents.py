@@ -140,5 +140,5 @@ def _check_rows(X: ArrayLike, image_shape: tuple[int, ...]) -> FloatArray:
             f" {rows.shape}. Pass the image_shape that the rows were raveled from."
         )
     if rows.dtype.kind not in "buif" or not np.all(np.isfinite(rows)):
-        raise ValueError("X must hold real, finite numbers; got others. Replace them first.")
+        raise ValueError("X must hold finite real numbers; replace all other values first.")
     return as_float_rows(rows).reshape(len(rows), *(*shape, 1)[:3])

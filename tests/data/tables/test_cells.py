@@ -50,7 +50,7 @@ def test_what_is_missing_is_not_a_number(cell):
         ({"decimal": "5"}, "decimal must be a single character"),
         ({"thousands": "."}, "must differ from one another"),
         ({"separator": ",", "decimal": ","}, "must differ from one another"),
-        ({"encoding": "klingon"}, "encoding must be one that Python knows"),
+        ({"encoding": "klingon"}, "encoding must be the name of an encoding that Python knows"),
         ({"header": "yes"}, "header must be True, False or None"),
     ],
 )

@@ -127,7 +127,7 @@ def test_a_line_of_texts_above_numbers_names_columns_that_counts_stand_among(wri
     path = write("Coffee Type,1,2\nlatte,.1,.2\nmocha,.3,.4\n")
     rows, names, said = read(path, drop=[0])
     assert (rows, names) == ([[0.1, 0.2], [0.3, 0.4]], ["1", "2"])
-    assert "say header=False" in said[0]
+    assert "pass header=False" in said[0]
 
 
 def test_who_knows_the_header_says_so(write):
@@ -224,7 +224,10 @@ def test_other_encodings_are_said(encoding, write):
     path = write("größe,b\n1,2\n", encoding=encoding)
     assert read(path, encoding=encoding)[:2] == ([[1, 2]], ["größe", "b"])
     if encoding == "latin-1":
-        with pytest.raises(ValueError, match=r"is not text in the encoding utf-8 .*; say which it is in: encoding="):
+        with pytest.raises(
+            ValueError,
+            match=r"is not text in the encoding utf-8 .*\. Pass the encoding that it is in, such as encoding=",
+        ):
             open_rows(path)
 
 
@@ -289,16 +292,16 @@ def test_a_table_of_nothing_but_missing_values_has_no_rows(write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,b\n1,2\n3,4,5\n", "has 3 cells in line 3, and 2 in its first row"),
+        ("a,b\n1,2\n3,4,5\n", "has 3 cells in line 3, but 2 cells in its first row"),
         ("a,b\n" + "1,2\n" * 3000 + "1,2,3\n", "has 3 cells in line 3002"),
-        ("a,b,c\n1,2\n", "names 3 columns and has 2"),
-        ("a;b;c\n1;2;3\n1;2\n1;2;3;4\n1;2;3\n", "has 4 cells in line 4, and 3 in its first row"),
-        ("a,b\n", "has no rows below its line of names"),
+        ("a,b,c\n1,2\n", "names 3 columns, but has 2 columns"),
+        ("a;b;c\n1;2;3\n1;2\n1;2;3;4\n1;2;3\n", "has 4 cells in line 4, but 3 cells in its first row"),
+        ("a,b\n", "has no rows below the line that names its columns"),
         ("\n\n", "has no rows"),
         ("a,b,c\nx,1,y\n", "in line 2, column 'a' holds 'x', column 'c' holds 'y'. Choose other columns"),
-        ("a;b\n1,5;2\n", "say decimal=','"),
-        ("a;b\n1.234,5;2\n", "say decimal=',' and thousands='.'"),
-        ('a,b\n"1,234.5",2\n', "say thousands=','"),
+        ("a;b\n1,5;2\n", "pass decimal=','"),
+        ("a;b\n1.234,5;2\n", "pass decimal=',' and thousands='.'"),
+        ('a,b\n"1,234.5",2\n', "pass thousands=','"),
         ("a,b\n" + "1,2\n" * 99_999 + "1,x\n", "in line 100001, column 'b' holds 'x'"),
         ('a,b\n"1\n",2\n"x\n",3\n', "in line 5, column 'a' holds 'x'"),
     ],
@@ -309,7 +312,7 @@ def test_the_line_and_the_column_of_what_is_no_number_are_named(content, message
 
 
 def test_more_cells_than_are_chosen_are_noticed(write):
-    with pytest.raises(ValueError, match="has 3 cells in line 3, and 2 in its first row"):
+    with pytest.raises(ValueError, match="has 3 cells in line 3, but 2 cells in its first row"):
         open_rows(write("a,b\n1,2\n3,4,5\n"), columns=["a"])
 
 
@@ -395,7 +398,7 @@ def test_a_missing_label_is_no_class(missing, suffix, tmp_path):
 
 def test_only_a_table_has_columns_to_be_predicted(tmp_path):
     np.save(tmp_path / "t.npy", np.ones((3, 2)))
-    with pytest.raises(ValueError, match="tables of text, as CSV, and in Parquet files"):
+    with pytest.raises(ValueError, match="target columns are read from tables"):
         open_table(tmp_path / "t.npy", 1)
     with pytest.raises(ValueError, match="is a folder"):
         open_table(tmp_path, 1)
@@ -474,7 +477,9 @@ def test_spaces_and_tabs_may_stand_between_numbers(content, write):
 
 def test_a_row_with_more_cells_than_names_is_not_shifted(write):
     """Unless the cells before it tell the rows apart, as R's names of rows do."""
-    with pytest.raises(ValueError, match=r"names 1 column and has 2\. If they are cut in the wrong places"):
+    with pytest.raises(
+        ValueError, match=r"names 1 column, but has 2 columns\. If its lines are split in the wrong places"
+    ):
         read(write("x\n0,63\n0,26\n"))
     assert read(write("x\n1,63\n2,26\n"))[:2] == ([[63], [26]], ["x"])
 
@@ -563,11 +568,11 @@ def test_what_pandas_cannot_read_is_read_row_by_row(write):
 @pytest.mark.parametrize(
     ("content", "how", "advice"),
     [
-        ('a,b\n"1,000",2\n"3,500",4\n', {}, "say thousands=','; if it stands before decimals, say decimal=','"),
-        ('a,b\n"0,5",2\n', {}, "say decimal=','"),
-        ("a;b\n1'000;2\n", {}, 'say thousands="\'"'),
-        ("a;b\n1.5;2\n", {"decimal": ","}, "say decimal='.'"),
-        ("a,b\n1,2\n1.2o,3\n", {}, "Mend this line, or take it out of the table"),
+        ('a,b\n"1,000",2\n"3,500",4\n', {}, "pass thousands=','; if it stands before the decimals, pass decimal=','"),
+        ('a,b\n"0,5",2\n', {}, "pass decimal=','"),
+        ("a;b\n1'000;2\n", {}, 'pass thousands="\'"'),
+        ("a;b\n1.5;2\n", {"decimal": ","}, "pass decimal='.'"),
+        ("a,b\n1,2\n1.2o,3\n", {}, "Correct this line, or remove it from the table"),
         ("a,b\nx,2\n", {}, "Choose other columns"),
     ],
 )
@@ -581,14 +586,14 @@ def test_a_workbook_of_excel_is_named_as_such(tmp_path):
         archive.writestr("[Content_Types].xml", "<Types/>")
         archive.writestr("xl/workbook.xml", "<workbook/>")
     with pytest.raises(
-        ValueError, match="is an Excel workbook, or another document of an office; save its table as CSV"
+        ValueError, match="is an Excel workbook, or another document of an office program; save its table as CSV"
     ):
         open_rows(tmp_path / "t.xlsx")
 
 
 def test_an_encoding_that_does_not_show_is_asked_for(write):
     path = write("a,b\n1,2\n", encoding="utf-16-le")
-    with pytest.raises(ValueError, match="say encoding='utf-16-le'"):
+    with pytest.raises(ValueError, match="pass encoding='utf-16-le'"):
         read(path)
     assert read(path, encoding="utf-16-le")[:2] == ([[1, 2]], ["a", "b"])
 
@@ -613,7 +618,9 @@ def test_missing_values_in_memory_are_left_out_or_kept():
 
 def test_rows_are_left_out_of_tables_only(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((3, 2)))
-    with pytest.raises(ValueError, match=r"left out of tables, as CSV and Parquet, and of arrays in memory; .*x\.npy"):
+    with pytest.raises(
+        ValueError, match=r"left out of tables \(CSV and Parquet files\) and of arrays in memory only; .*x\.npy"
+    ):
         open_rows(tmp_path / "x.npy", missing="drop")
 
 
@@ -626,7 +633,7 @@ def test_other_tables_in_memory(tmp_path):
     table = pyarrow.Table.from_pandas(frame[["a", "b"]])
     assert read(table, columns=["b", "a"])[:2] == ([[3, 1], [4, 2]], ["b", "a"])
     dask = pytest.importorskip("dask.dataframe")
-    with pytest.raises(ValueError, match="make one of this DataFrame first"):
+    with pytest.raises(ValueError, match="convert this DataFrame into a dense array first"):
         open_rows(dask.from_pandas(frame[["a", "b"]], npartitions=1))
 
 

@@ -439,11 +439,11 @@ def test_rows_on_another_scale_than_those_of_the_fit_are_remarked_on_near_the_to
     X = rng.random((80, 16))
     autoencoder = fitted(X)
     assert 'class="remarks"' not in report(autoencoder, X)
-    with pytest.warns(UserWarning, match="lie far outside of what the model was trained on") as warned:
+    with pytest.warns(UserWarning, match="lie far outside of the range of the training rows") as warned:
         page = report(autoencoder, 255 * X)
     assert warned[0].filename == __file__
     (remarks,) = re.findall(r'<ul class="remarks"[^>]*>(.*?)</ul>', page, re.DOTALL)
-    assert "Most of these rows lie far outside of what the model was trained on: they range from" in remarks
+    assert "Most of these rows lie far outside of the range of the training rows: these rows range from" in remarks
     assert page.index('class="remarks"') < page.index('id="figures-heading"')
 
 

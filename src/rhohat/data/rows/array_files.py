@@ -51,8 +51,8 @@ def open_arrays(text: str, what: str) -> tuple[ArrayFile, str | None]:
     if kind in TABLES:
         file.close()
         raise ValueError(
-            f"{text} holds no {what}: it is {kind}, and arrays of {what} are read from .npy, .npz, IDX, safetensors,"
-            " HDF5, MATLAB and Zarr."
+            f"{text} holds no {what}: it is a {kind} file, but arrays of {what} are read from .npy, .npz, IDX,"
+            " safetensors, HDF5, MATLAB and Zarr."
         )
     return arrays_of_file(file, kind, text, key), key
 
@@ -60,7 +60,7 @@ def open_arrays(text: str, what: str) -> tuple[ArrayFile, str | None]:
 def arrays_of_folder(folder: Path, name: str) -> ArrayFile:
     """Return the arrays of a Zarr store."""
     if not is_zarr(folder):
-        raise ValueError(f"{name} is a folder, and no Zarr store; name a file in it.")
+        raise ValueError(f"{name} is a folder, but not a Zarr store; name a file in it.")
     return ArrayFile(str(folder), "Zarr", find_zarr(folder, name), lambda: None)
 
 

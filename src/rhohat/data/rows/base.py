@@ -93,7 +93,9 @@ class RowSource(ABC):
     def __getitem__(self, rows: slice) -> RowSource:
         """Return successive rows, such as ``source[:1000]``, as their own source; closing it leaves this one open."""
         if not isinstance(rows, slice) or rows.step not in (None, 1):
-            raise TypeError(f"successive rows are taken as source[start:stop], others by take; got {rows!r}.")
+            raise TypeError(
+                f"only successive rows can be selected, as source[start:stop]; got {rows!r}. Read other rows with take."
+            )
         start, stop, _ = rows.indices(len(self))
         return self._part(start, max(start, stop))
 
@@ -103,7 +105,9 @@ class RowSource(ABC):
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Read all rows into memory, for `numpy.asarray` and for estimators of other libraries."""
         if copy is False:
-            raise ValueError(f"{self.name} cannot become an array without its rows being read.")
+            raise ValueError(
+                f"{self.name} cannot become an array without a copy, since its rows must be read; got copy=False."
+            )
         return np.asarray(self.read(0, len(self)), dtype=dtype)
 
     def _name_of_part(self, start: int, stop: int) -> str:
@@ -407,7 +411,7 @@ def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: i
             opened = _OPEN[origin] = _Opened(origin())
     source = opened.source
     if source.shape != shape:
-        raise ValueError(f"{source.name} has the shape {source.shape} on a worker, and {shape} where it was opened.")
+        raise ValueError(f"{source.name} has the shape {source.shape} on a worker, but {shape} where it was opened.")
     return PartRows(source, start, stop, opened)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.tables.cells import TextFormat
 
 __all__ = [
@@ -80,7 +81,9 @@ class Columns:
         left_out = set(choose_columns(self.dropped, names, n_columns, source)) if self.dropped else set()
         kept = [number for number in chosen if number not in left_out]
         if not kept:
-            raise ValueError(f"no column of {source} is left to be read; drop fewer of them.")
+            raise ValueError(
+                Sentence(f"no column of {source} is left to be read; name fewer columns in ", Setting("drop"), ".")
+            )
         return kept
 
 
@@ -164,10 +167,10 @@ class ColumnsOfAFit:
             return self._places_of_the_fit(n_columns)
         if n_columns == self.n_features:
             return list(range(n_columns))
-        fitted = f"rows of {self.n_features}"
+        fitted = f"rows of {self.n_features} columns"
         if self.reading is not None and self.reading.n_columns != self.n_features:
-            fitted += f", taken from a table of {self.reading.n_columns}"
-        raise ValueError(f"{source} has {n_columns} columns, and the model was fitted to {fitted}.")
+            fitted += f", taken from a table of {self.reading.n_columns} columns"
+        raise ValueError(f"{source} has {n_columns} columns, but the model was fitted to {fitted}.")
 
     def check_targets(self, targets: Sequence[int], names: Sequence[str] | None, n_columns: int, source: str) -> None:
         """Raise ValueError if one of the target columns is an input of the model."""
@@ -221,7 +224,8 @@ class TargetsOfAFit:
             return places
         if len(said) == len(self.names) == 1:
             warnings.warn(
-                f"The model was fitted to predict {self.names[0]!r}, and is compared with {names[said[0]]!r}.",
+                f"The model was fitted to predict {self.names[0]!r}, but its predictions are compared with"
+                f" {names[said[0]]!r}.",
                 stacklevel=8,
             )
             return said
@@ -275,7 +279,7 @@ def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_
         else:
             raise ValueError(f"{source} has the columns 0 to {n_columns - 1}; there is no column {column!r}.")
     if not numbers:
-        raise ValueError(f"columns must name at least one column of {source}.")
+        raise ValueError(Sentence(Setting("columns"), f" must name at least one column of {source}."))
     return numbers
 
 
@@ -300,7 +304,9 @@ def remember_columns(fitted: Any, rows: Any) -> None:
 
 def _unknown_name(column: str, names: Sequence[str] | None, source: str) -> str:
     if names is None:
-        return f"{source} has no column named {column!r}; its columns have no names. Choose them by number, from 0 on."
+        return (
+            f"{source} has no column named {column!r}; its columns have no names. Choose columns by number, from 0 on."
+        )
     close = difflib.get_close_matches(column, names[:1000], 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"{source} has no column named {column!r}; its columns are {_listed(names)}.{hint}"

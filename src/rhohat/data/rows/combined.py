@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
 from rhohat.common.forks import ProcessLock
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import Reading
@@ -59,8 +60,10 @@ class ShardedRows(RowSource):
             for what in ("columns", "dtype", "feature_names"):
                 ours, theirs = (s.shape[1] if what == "columns" else getattr(s, what) for s in (first, shard))
                 if ours != theirs:
-                    named = what.replace("_", " ")
-                    raise ValueError(f"{shard.name} has the {named} {theirs}, and {first.name} has {ours}.")
+                    named = "{} columns" if what == "columns" else f"the {what.replace('_', ' ')} {{}}"
+                    raise ValueError(
+                        f"{shard.name} has {named.format(theirs)}, but {first.name} has {named.format(ours)}."
+                    )
         self._shards = list(shards)
         self._recent: list[int] = []
         self._lock = ProcessLock()
@@ -230,10 +233,10 @@ class TransformedRows(_DerivedRows):
         probe = np.asarray(function(source.read(0, 1)))
         if probe.ndim != 2 or len(probe) != 1:
             raise ValueError(
-                f"transform must give one row for each; it made an array of shape {probe.shape} out of one of"
-                f" {(1, source.shape[1])}."
+                f"transform must return one row for each row; it returned an array of shape {probe.shape} for an array"
+                f" of shape {(1, source.shape[1])}."
             )
-        dtype = delivered_dtype(probe.dtype, "what transform gives")
+        dtype = delivered_dtype(probe.dtype, "the result of transform")
         derive = partial(_transform, function, probe.shape[1], dtype)
         row_shape = source.row_shape if probe.shape[1] == source.shape[1] else probe.shape[1:]
         super().__init__(source, derive, row_shape, dtype)
@@ -276,7 +279,10 @@ def _transform(function: Any, n_features: int, dtype: np.dtype[Any], rows: Float
     transformed = np.asarray(function(rows))
     shape = len(rows), n_features
     if transformed.shape != shape:
-        raise ValueError(f"transform gave an array of shape {transformed.shape} in place of {shape}, at row {first}.")
+        raise ValueError(
+            f"transform must return an array of shape {shape} for the rows from {first} on; it returned one of shape"
+            f" {transformed.shape}."
+        )
     return np.ascontiguousarray(transformed, dtype=dtype)
 
 
@@ -323,7 +329,8 @@ class SplitRows(RowSource):
         inner = source.row_shape[: n_axes - 1]
         if len(source.row_shape) < n_axes:
             shape = (len(source), *source.row_shape)
-            raise ValueError(f"row_axes must be less than the number of axes of {source.name}, {shape}; got {n_axes}.")
+            rule = f" must be less than the number of axes of {source.name}, which has the shape {shape}; got {n_axes}."
+            raise ValueError(Sentence(Setting("row_axes"), rule))
         self._source, self._n_each, self.owns_source = source, math.prod(inner), True
         super().__init__(source.name, (len(source) * self._n_each, *source.row_shape[n_axes - 1 :]), source.dtype)
         self.reading = Reading(tuple(range(self.shape[1])), self.shape[1], row_axes=n_axes)

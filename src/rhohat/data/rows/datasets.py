@@ -68,7 +68,7 @@ class DatasetRows(RowSource):
             with self._lock.here:
                 rows = np.asarray(self._dataset[start:stop])
         except (OSError, RuntimeError, KeyError) as error:
-            raise ValueError(f"{self.name} cannot be read, from row {start} on: {error}") from error
+            raise ValueError(f"{self.name} cannot be read from row {start} on: {error}") from error
         if len(rows) != stop - start:
             raise ValueError(f"{self.name} changed while it was in use: rows {start} to {stop} are no longer there.")
         out[:] = rows.reshape(out.shape)

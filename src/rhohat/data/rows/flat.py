@@ -89,8 +89,8 @@ class FlatRows(RowSource):
         end = position + prod(self.shape) * self._stored.itemsize
         if end > file.size:
             raise ValueError(
-                f"{name} is truncated: {self.shape[0]} rows of {self.shape[1]} numbers end at byte {end}, and the file"
-                f" has {file.size}."
+                f"{name} is truncated: {self.shape[0]} rows of {self.shape[1]} numbers end at byte {end}, but the file"
+                f" has only {file.size} bytes."
             )
 
     @classmethod
@@ -225,16 +225,16 @@ class FlatArray(StoredArray):
         end = self._position + prod(self.shape) * self._stored.itemsize
         if end > self._file.size:
             raise ValueError(
-                f"{self._name} cannot be read: it is truncated; an array of shape {self.shape} ends at byte {end}, and"
-                f" the file has {self._file.size}."
+                f"{self._name} cannot be read: it is truncated; an array of shape {self.shape} ends at byte {end}, but"
+                f" the file has only {self._file.size} bytes."
             )
 
     def load(self) -> NDArray[Any]:
         """Return the whole array."""
         if self._stored.hasobject:
             raise ValueError(
-                f"{self._name} cannot be read as a NumPy array: it holds Python objects, which would be unpickled; save"
-                " an array of numbers or texts instead."
+                f"{self._name} cannot be read as a NumPy array: it holds Python objects, which are never unpickled;"
+                " save an array of numbers or texts instead."
             )
         self._check_length()
         numbers = np.empty(self.shape[::-1] if self._fortran_order else self.shape, self._stored)
@@ -293,7 +293,9 @@ def find_npz(file: PositionedFile, name: str) -> dict[str, StoredArray]:
     with _zip_errors(name), open(file.path, "rb") as stream, zipfile.ZipFile(stream) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir() and not is_of_the_system(entry.filename)]
     if any(entry.filename == "[Content_Types].xml" for entry in entries):
-        raise ValueError(f"{name} is an Excel workbook, or another document of an office; save its table as CSV.")
+        raise ValueError(
+            f"{name} is an Excel workbook, or another document of an office program; save its table as CSV."
+        )
     return {entry.filename.removesuffix(".npy"): _find_member(file, name, entry) for entry in entries}
 
 
@@ -323,7 +325,7 @@ def find_idx(file: PositionedFile, name: str) -> dict[str, StoredArray]:
     _, _, kind, n_axes = file.read(0, 4)
     header = file.read(4, 4 * n_axes)
     if kind not in _IDX_DTYPES or len(header) < 4 * n_axes:
-        raise ValueError(f"{name} is no IDX file, or its header is damaged.")
+        raise ValueError(f"{name} is not an IDX file, or its header is damaged.")
     return {"": FlatArray(file, name, 4 + 4 * n_axes, np.frombuffer(header, ">u4").tolist(), _IDX_DTYPES[kind])}
 
 
@@ -331,7 +333,7 @@ def find_safetensors(file: PositionedFile, name: str) -> dict[str, StoredArray]:
     """Return the tensors of a safetensors file, by name."""
     (length,) = struct.unpack("<Q", file.read(0, 8))
     if length > min(_LONGEST_HEADER, file.size - 8):
-        raise ValueError(f"{name} is no safetensors file, or it is truncated.")
+        raise ValueError(f"{name} is not a safetensors file, or it is truncated.")
     try:
         header: dict[str, Any] = json.loads(file.read(8, length))
         header.pop("__metadata__", None)
@@ -344,10 +346,15 @@ def _find_tensor(file: PositionedFile, name: str, start: int, tensor: dict[str, 
     kind, shape, offsets = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
     if kind not in _SAFETENSORS_DTYPES:
         known = ", ".join(_SAFETENSORS_DTYPES)
-        return Unreadable(f"of the type {kind}", f"{name} holds numbers of the type {kind}; known are {known}.")
+        return Unreadable(
+            f"of the type {kind}", f"{name} holds numbers of the type {kind}; the known types are {known}."
+        )
     stored = np.dtype(_SAFETENSORS_DTYPES[kind])
     if len(offsets) != 2 or offsets[0] < 0 or offsets[1] - offsets[0] != prod(shape) * stored.itemsize:
-        raise ValueError(f"{name} has a damaged safetensors header: {shape} of {kind} do not lie at {offsets}.")
+        raise ValueError(
+            f"{name} has a damaged safetensors header: a tensor of shape {shape} and type {kind} does not fit the"
+            f" offsets {offsets}."
+        )
     return FlatArray(file, name, start + offsets[0], shape, stored, bfloat16=kind == _BFLOAT16)
 
 

@@ -89,7 +89,7 @@ def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[Position
     try:
         kind = _kind_of(unpacked, unpacked.read(0, 128), path.name.removesuffix(".gz"), name, is_text)
         if kind not in _UNPACKED:
-            raise ValueError(f"{name} is {kind}, gzipped; unpack it first.")
+            raise ValueError(f"{name} is a gzipped {kind} file; unpack it first.")
     except BaseException:
         unpacked.close()
         raise
@@ -111,8 +111,8 @@ def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_t
         found = promised
     if found == "Octave":
         raise ValueError(
-            f"{name} is in a format of Octave's own, which is not read; load it in Octave and save it in MATLAB's"
-            " format, with: save -v7 FILE.mat NAME."
+            f"{name} is in Octave's own format, which cannot be read; load it in Octave and save it in MATLAB's format,"
+            " with: save -v7 FILE.mat NAME."
         )
     if found is None:
         if promised:
@@ -120,10 +120,11 @@ def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_t
             hint = Sentence("; if it is text in an encoding such as UTF-16, pass ", Setting("encoding", "utf-16-le"))
             raise ValueError(Sentence(subject, hint if promised == "text" else "", "."))
         raise ValueError(
-            f"{name} is of no known kind; known are .npy, .npz, IDX, safetensors, HDF5, MATLAB, Parquet and text."
+            f"{name} is of an unknown kind; the known kinds are .npy, .npz, IDX, safetensors, HDF5, MATLAB, Parquet and"
+            " text."
         )
     if promised not in (None, found) and found not in _ALSO.get(promised, ()):
-        raise ValueError(f"{name} is named like a {promised} file and holds {found}.")
+        raise ValueError(f"{name} is named like a {promised} file, but is a {found} file.")
     return found
 
 

@@ -141,12 +141,12 @@ def _find_variable(key: str, dataset: Any, file: Any, path: Path, name: str) -> 
         cells = dataset[...].T.ravel()
         if not all(_class_of(file[cell]) == "char" for cell in cells[:_LOOKED_AT]):
             return _a_cell_array(key, shape, name)
-        read = partial(_texts_of, file, cells, shape, f"{name} has cells in {key} that are no texts.")
+        read = partial(_texts_of, file, cells, shape, f"{name} has cells in {key} that are not texts.")
         return WholeArray(shape, np.str_, read, name)
     if kind == "char":
         return WholeArray(shape[:1], np.str_, lambda: np.char.rstrip(_lines_of(dataset)), name)
     if dataset.dtype.names:
-        return Unreadable("complex", f"{name} holds complex numbers in {key}; save its real part, as real({key}).")
+        return Unreadable("complex", f"{name} holds complex numbers in {key}; save their real parts, as real({key}).")
     return DatasetArray(_Reversed(dataset, kind == "logical"), name, file.close, path)
 
 
@@ -191,7 +191,7 @@ def _find_sparse(key: str, group: Any, file: Any, path: Path, name: str) -> Stor
     if "data" not in group:
         return _SparseArray(shape, dtype, lambda: csc_array(shape, dtype=dtype), path, name, file.close)
     if group["data"].dtype.names:
-        return Unreadable("complex", f"{name} holds complex numbers in {key}; save its real part, as real({key}).")
+        return Unreadable("complex", f"{name} holds complex numbers in {key}; save their real parts, as real({key}).")
 
     def read() -> csc_array:
         content = group["data"][...].astype(dtype), group["ir"][...].astype(np.int64), group["jc"][...].astype(np.int64)
@@ -243,30 +243,30 @@ class _Dense:
             return part.toarray()
         except (MemoryError, ValueError):
             raise ValueError(
-                f"{self._name} holds a sparse matrix of {' × '.join(map(str, self.shape))}, and there is no memory for"
-                f" {prod(part.shape)} numbers of it; save fewer rows or columns, or a dense matrix."
+                f"{self._name} holds a sparse matrix of {' × '.join(map(str, self.shape))}, and there is not enough"
+                f" memory for {prod(part.shape)} of its numbers; save fewer rows or columns, or a dense matrix."
             ) from None
 
 
 def _an_object(key: str, name: str) -> Unreadable:
     return Unreadable(
         "a MATLAB object",
-        f"{name} holds an object of MATLAB's in {key}, which only MATLAB reads; save its numbers, as double({key}), or"
-        f" its texts, as cellstr({key}).",
+        f"{name} holds a MATLAB object in {key}, which only MATLAB can read; save its numbers, as double({key}), or its"
+        f" texts, as cellstr({key}).",
     )
 
 
 def _a_cell_array(key: str, shape: tuple[int, ...], name: str) -> Unreadable:
     return Unreadable(
         f"cell array {shape}",
-        f"{name} holds a cell array of shape {shape} in {key}, which is no array of numbers; save its cells as one"
-        f" array, such as cat(3, {key}{{:}}), or each of them as a variable.",
+        f"{name} holds a cell array of shape {shape} in {key}, which is not an array of numbers; save its cells as one"
+        f" array, such as cat(3, {key}{{:}}), or each cell as a variable of its own.",
     )
 
 
 def _a_struct_array(key: str, shape: tuple[int, ...], name: str) -> Unreadable:
     return Unreadable(
         f"struct array {shape}",
-        f"{name} holds an array of structs of shape {shape} in {key}, which is no array of numbers; save the numbers in"
-        " its fields as an array of their own.",
+        f"{name} holds an array of structs of shape {shape} in {key}, which is not an array of numbers; save the"
+        " numbers in its fields as an array of their own.",
     )

@@ -32,7 +32,7 @@ def open_object(data: Any, wanted: Wanted, row_axes: int) -> RowSource:
 def _without_missing(source: RowSource) -> RowSource:
     """Return the rows in memory in which no number is missing."""
     if not isinstance(source, ArrayRows):
-        raise ValueError(only_tables("rows in which a number is missing are left out", source.name))
+        raise ValueError(only_tables("rows with missing numbers can be left out", source.name))
     rows = source.read(0, len(source))
     kept = np.flatnonzero(np.logical_not(np.isnan(rows).any(axis=1)))
     if len(kept) == 0:
@@ -46,7 +46,9 @@ def _without_missing(source: RowSource) -> RowSource:
 def _open_columns(data: Any, columns: ColumnSelection, row_axes: int) -> RowSource:
     """Return the chosen columns of an object that is not a path."""
     if hasattr(data, "dask") and not is_dask_array(data):
-        raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
+        raise ValueError(
+            f"rows are read from dense arrays; convert this {type(data).__name__} into a dense array first."
+        )
     if hasattr(data, "column_names") and hasattr(data, "to_pandas"):
         data = data.to_pandas()  # a pyarrow table
     if getattr(data, "columns", None) is not None:
@@ -56,7 +58,9 @@ def _open_columns(data: Any, columns: ColumnSelection, row_axes: int) -> RowSour
     elif is_dask_array(data):
         source = DaskRows(data.reshape((-1, *data.shape[row_axes:])) if row_axes > 1 else data)
     elif issparse(data):
-        raise ValueError(f"rows are read from dense arrays; make one of this {type(data).__name__} first.")
+        raise ValueError(
+            f"rows are read from dense arrays; convert this {type(data).__name__} into a dense array first."
+        )
     elif all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__")) and not isinstance(data, np.ndarray):
         source = DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")
     else:
@@ -88,7 +92,8 @@ def _numbers_of(frame: Any, names: Sequence[Any]) -> NDArray[Any]:
     times = [f"column {name!r} holds {dtype}" for name, dtype in zip(names, dtypes, strict=False) if _is_time(dtype)]
     if times:
         raise ValueError(
-            f"the table must hold numbers; its {', '.join(times[:5])}. Choose other columns, or change it."
+            f"the table must hold numbers; its {', '.join(times[:5])}. Choose other columns, or convert these into"
+            " numbers."
         )
     named = frame.set_axis(list(names), axis=1) if hasattr(frame, "set_axis") else frame
     with naming_columns(**{"the table": named}):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import Columns, ColumnSelection, TargetsOfAFit
 from rhohat.data.rows.combined import BorrowedRows, ConvertedRows, TransformedRows, derived
@@ -213,7 +214,7 @@ def open_table(
     rows = open_path(fspath(path), wanted)
     try:
         if rows.targets is None and targets.said:
-            raise ValueError(f"{path} is no table: a column to be predicted is one of a text (CSV) or Parquet file.")
+            raise ValueError(f"{path} is not a table: target columns are read from text (CSV) and Parquet files.")
     except BaseException:
         rows.close()
         raise
@@ -223,7 +224,7 @@ def open_table(
 def _as_targets(target: str | int | Sequence[str | int]) -> TargetsOfAFit:
     said = (target,) if isinstance(target, str | int) else tuple(target)
     if not said:
-        raise ValueError("target must name at least one column; got none.")
+        raise ValueError(Sentence(Setting("target"), " must name at least one column; got none."))
     return TargetsOfAFit(said)
 
 

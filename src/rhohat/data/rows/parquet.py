@@ -16,13 +16,13 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
 from rhohat.common.forks import ProcessLock
-from rhohat.common.words import Sentence, Setting, counted
+from rhohat.common.words import Sentence, counted
 from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.conventions import delivered_dtype, notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
-from rhohat.data.tables.cells import is_missing_label
+from rhohat.data.tables.cells import how_to_treat_missing, is_missing_label
 
 __all__ = ["ParquetRows"]
 
@@ -164,10 +164,8 @@ class ParquetRows(RowSource):
                     raise ValueError(
                         Sentence(
                             f"{self.name} has {counted(column.null_count, 'missing value')} in its column"
-                            f" {self._columns.names[index]!r}, first in row {row}. Fill in missing cells, or leave out"
-                            " rows with missing values by ",
-                            Setting("missing", "drop"),
-                            ".",
+                            f" {self._columns.names[index]!r}, first in row {row}. ",
+                            how_to_treat_missing("cells"),
                         )
                     )
                 rows[:, index] = (column.cast("uint8") if str(column.type) == "bool" else column).to_numpy()
@@ -238,6 +236,7 @@ def _dtype_of(fields: Sequence[Any], name: str) -> np.dtype[Any]:
     wrong = [field for field, dtype in zip(fields, dtypes, strict=True) if dtype.kind not in "buif"]
     if wrong:
         held = ", ".join(f"column {field.name!r} is of the type {field.type}" for field in wrong[:5])
-        more = f", and {len(wrong) - 5} others hold no numbers either" if len(wrong) > 5 else ""
+        n_more = len(wrong) - 5
+        more = f", and there are no numbers in {counted(n_more, 'other column')} either" if n_more > 0 else ""
         raise TextColumnsError(f"{name} must hold numbers; its {held}{more}.", [field.name for field in wrong])
     return delivered_dtype(np.result_type(*dtypes), name)

@@ -48,7 +48,7 @@ class _Reopening:
             return open_path(self.path, self.wanted, self.row_axes)
         except FileNotFoundError:
             raise FileNotFoundError(
-                f"{self.path} is not there on a worker of the cluster: rows must lie where every worker can open them"
+                f"{self.path} does not exist on a worker of the cluster: every worker must be able to open the rows"
                 " under the same path."
             ) from None
 
@@ -81,11 +81,11 @@ def _pick(source: RowSource, wanted: Wanted, row_axes: int) -> RowSource:
     """Return the wanted rows and columns of an array that was opened as a whole."""
     try:
         if wanted.missing == "drop":
-            raise ValueError(only_tables("rows in which a number is missing are left out", source.name))
+            raise ValueError(only_tables("rows with missing numbers can be left out", source.name))
         if wanted.targets and wanted.targets.said:
             raise ValueError(
-                f"columns to be predicted are found in tables of text, as CSV, and in Parquet files; {source.name} is"
-                " none."
+                f"target columns are read from tables (text files, such as CSV, and Parquet files); {source.name} is"
+                " not a table."
             )
         if row_axes > 1:
             source = SplitRows(source, row_axes)
@@ -121,7 +121,7 @@ def _open_folder(folder: Path, wanted: Wanted, row_axes: int) -> RowSource:
     if not paths:
         raise ValueError(f"the folder {folder} holds no files.")
     if wanted.targets and wanted.targets.said:
-        raise ValueError(f"columns to be predicted are found in a single file; {folder} is a folder.")
+        raise ValueError(f"target columns are read from a single file; {folder} is a folder.")
     shards: list[RowSource] = []
     try:
         for path in sorted(paths, key=_natural_order):

@@ -72,8 +72,9 @@ class PositionedFile:
                     file.close()
             if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EROFS, EACCES, ENOENT):
                 raise OSError(
-                    f"{path} needs a temporary file, and it cannot be written to {tempfile.gettempdir()}:"
-                    f" {error.strerror}. Make room there, or name another folder in the environment variable TMPDIR."
+                    f"{path} needs a temporary file, which cannot be written to {tempfile.gettempdir()}:"
+                    f" {error.strerror}. Make room in this folder, or set the environment variable TMPDIR to another"
+                    " one."
                 ) from error
             raise
         return cls(path, file)
@@ -94,12 +95,12 @@ class PositionedFile:
         if self._file.closed:
             raise ValueError(f"{self.path} is closed; read its rows before the with statement ends.")
         if self._look() != self._stamp:
-            raise ValueError(f"{self.path} changed while it was in use; start again with a file that stays as it is.")
+            raise ValueError(f"{self.path} changed while it was in use; start again, and leave the file unchanged.")
         buffer = out.reshape(-1).view(np.uint8).data
         while buffer:
             n_bytes = self._read_some(position, buffer)
             if n_bytes == 0:
-                raise ValueError(f"{self.path} ends at byte {position}, within its rows; it is truncated.")
+                raise ValueError(f"{self.path} is truncated: it ends at byte {position}, within its rows.")
             position, buffer = position + n_bytes, buffer[n_bytes:]
         if out.nbytes >= _WORTH_ADVICE and hasattr(os, "posix_fadvise"):
             # Blocks are usually read in order: the system fetches the next ones while this one is being processed.
@@ -145,7 +146,7 @@ class Stamp:
         except OSError:
             same = False
         if not same:
-            raise ValueError(f"{self._path} changed while it was in use; start again with a file that stays as it is.")
+            raise ValueError(f"{self._path} changed while it was in use; start again, and leave the file unchanged.")
 
     @staticmethod
     def _look(path: Path) -> tuple[int, int]:

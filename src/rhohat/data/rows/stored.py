@@ -134,7 +134,7 @@ class ArrayFile:
         """
         if set(self.arrays) == {""}:
             if key is not None:
-                raise ValueError(f"{self.path} holds one array only; give the path without a name behind it.")
+                raise ValueError(f"{self.path} holds a single array; pass the path without a name after it.")
             return self.arrays[""]
         if key is not None:
             names = [key, key.strip("/")]
@@ -145,7 +145,7 @@ class ArrayFile:
             if name in self.arrays:
                 return self.arrays[name]
         problem = f"{self.path} " if key is None else f"{self.path} has no array named {key!r}; it "
-        raise ValueError(f"{problem}holds {self._listing()}; name the array to read behind the path, as in PATH:/NAME.")
+        raise ValueError(f"{problem}holds {self._listing()}; add the name of an array to the path, as in PATH:/NAME.")
 
     def _listing(self) -> str:
         listed = [f"{name} {array}" for name, array in sorted(self.arrays.items())]

@@ -27,7 +27,7 @@ def open_table_file(file: PositionedFile, kind: str, name: str, wanted: Wanted) 
     """Return the rows of a table and close its file; a Parquet file is opened again by its path."""
     try:
         if wanted.key is not None:
-            raise ValueError(f"{name} holds one array only; give the path without a name behind it.")
+            raise ValueError(f"{name} holds a single table; pass the path without a name after it.")
         return _open_text(file, name, wanted) if kind == "text" else _open_parquet(file.path, name, wanted)
     finally:
         file.close()
@@ -85,7 +85,9 @@ def _parse_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
     for remark in table.remarks:
         warnings.warn(remark, stacklevel=8)
     if table.names is None and wanted.columns.names_expected:
-        warnings.warn(f"No line of {name} names its columns, so they are taken in their order.", stacklevel=8)
+        warnings.warn(
+            f"No line of {name} names its columns, so the columns are identified by their order.", stacklevel=8
+        )
     columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
     rows = table.read_rows(columns, targets, wanted.missing)
     _convert_targets(rows, wanted, are_texts=True)
@@ -105,8 +107,12 @@ def _open_parquet(path: Path, name: str, wanted: Wanted) -> RowSource:
     left_out = [names[number] for number in range(n_columns, len(names)) if number not in (*columns, *targets)]
     if left_out and not wanted.columns.names_expected:
         warnings.warn(
-            f"The index of {name}, {', '.join(map(repr, left_out))}, is left out; choose its columns by name to read"
-            " them.",
+            Sentence(
+                f"The index of {name}, {', '.join(map(repr, left_out))}, is left out; to read it as well, name all"
+                " columns to be read in ",
+                Setting("columns"),
+                ".",
+            ),
             stacklevel=7,
         )
     rows = ParquetRows(path, name, columns, targets, "error" if wanted.missing == "error" else "keep")
@@ -137,5 +143,5 @@ def _without_targets(
     targets = wanted.targets.choose(names, n_columns, name) if wanted.targets else []
     columns = [number for number in wanted.columns.choose(names, n_columns, name) if number not in targets]
     if not columns:
-        raise ValueError(f"no column of {name} is left to be read beside those to be predicted.")
+        raise ValueError(f"no column of {name} is left to be read besides the target columns.")
     return columns, targets

@@ -23,4 +23,4 @@ class Wanted(NamedTuple):
 
 def only_tables(what: str, name: str) -> str:
     """Return the error message for a request that is possible for tables and arrays in memory only."""
-    return f"{what} of tables, as CSV and Parquet, and of arrays in memory; {name} is none."
+    return f"{what} of tables (CSV and Parquet files) and of arrays in memory only; {name} is neither."

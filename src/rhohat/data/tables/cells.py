@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["MISSING_LABELS", "MISSING_NUMBERS", "TRUTH_VALUES", "TextFormat", "is_missing_label", "is_plain_number"]
+from rhohat.common.words import Sentence, Setting
+
+__all__ = [
+    "MISSING_LABELS",
+    "MISSING_NUMBERS",
+    "TRUTH_VALUES",
+    "TextFormat",
+    "how_to_treat_missing",
+    "is_missing_label",
+    "is_plain_number",
+]
 
 _NOT_A_NUMBER = {"NaN", "nan", "NAN", "-NaN", "-nan", "#N/A", "#NA", "#N/A N/A", "<NA>", "1.#QNAN", "-1.#IND"}
 
@@ -32,6 +42,23 @@ def is_missing_label(value: object) -> bool:
     [True, True, True, True, True, False, False]
     """
     return value is None or value != value or (isinstance(value, str) and value.strip() in MISSING_LABELS)
+
+
+def how_to_treat_missing(what: str) -> Sentence:
+    """Return advice on tables with missing values, which are either "cells" of rows or "labels".
+
+    Examples
+    --------
+    >>> how_to_treat_missing("labels")
+    "Fill in missing labels, or pass missing='drop' to leave out rows with missing values."
+    """
+    drop, keep = Setting("missing", "drop"), Setting("missing", "mean", "missing='keep' and rhohat.MeanImputer")
+    if what == "labels":
+        return Sentence("Fill in missing labels, or pass ", drop, " to leave out rows with missing values.")
+    leave_out = Sentence(
+        "Fill in missing cells, pass ", drop, " to leave out rows with missing values, or train a model "
+    )
+    return Sentence(leave_out, "with ", keep, " to fill in the means of the columns.")
 
 
 def is_plain_number(text: str) -> bool:
@@ -83,20 +110,22 @@ class TextFormat:
         said = {"separator": self.separator, "decimal": self.decimal, "thousands": self.thousands}
         for what, sign in said.items():
             if sign is not None and not (isinstance(sign, str) and len(sign) == 1 and sign not in '"\r\n0123456789'):
-                raise ValueError(f"{what} must be a single character, and no digit or quote; got {sign!r}.")
+                rule = f" must be a single character that is neither a digit nor a double quote; got {sign!r}."
+                raise ValueError(Sentence(Setting(what), rule))
         signs = [sign for sign in said.values() if sign is not None]
         if len(set(signs)) < len(signs):
             raise ValueError(
-                "separator, decimal and thousands must differ from one another; got"
-                f" {self.separator!r}, {self.decimal!r} and {self.thousands!r}."
+                Sentence(
+                    *(Setting("separator"), ", ", Setting("decimal"), " and ", Setting("thousands")),
+                    f" must differ from one another; got {self.separator!r}, {self.decimal!r} and {self.thousands!r}.",
+                )
             )
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
             except LookupError:
-                raise ValueError(
-                    f"encoding must be one that Python knows, such as 'latin-1'; got {self.encoding!r}."
-                ) from None
+                rule = f" must be the name of an encoding that Python knows, such as 'latin-1'; got {self.encoding!r}."
+                raise ValueError(Sentence(Setting("encoding"), rule)) from None
 
     def changed(self, said: Mapping[str, Any]) -> TextFormat:
         """Return the format with some fields replaced; a sign that would get two meanings keeps the new one only.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.common.words import Sentence, Setting
+from rhohat.common.words import Sentence
 from rhohat.data.rows.positioned import PositionedFile
-from rhohat.data.tables.cells import TextFormat, is_missing_label, is_plain_number
+from rhohat.data.tables.cells import TextFormat, how_to_treat_missing, is_missing_label, is_plain_number
 from rhohat.data.tables.dialect import find_dialect
 from rhohat.data.tables.text import TextTable
 
@@ -48,12 +48,7 @@ def as_labels(values: NDArray[np.object_], name: str, *, are_texts: bool = True)
     for row, cells in enumerate(values):
         if any(map(is_missing_label, cells)):
             raise ValueError(
-                Sentence(
-                    f"y has missing values: {name} is empty in row {row}. Fill in missing labels, or leave out rows"
-                    " with missing values by ",
-                    Setting("missing", "drop"),
-                    ".",
-                )
+                Sentence(f"y has missing values: {name} is empty in row {row}. ", how_to_treat_missing("labels"))
             )
     columns = [as_numbers_or_texts(column) if are_texts else np.array(list(column)) for column in values.T]
     if len(columns) == 1:

@@ -72,7 +72,7 @@ class Layout:
         self.has_header = named is None and self._is_header(records[0], records[1:])
         self._rows = records[1:] if self.has_header else records
         if not self._rows:
-            start = f"{name} has no rows below its line of names; if that line is a row itself, pass "
+            start = f"{name} has no rows below the line that names its columns; if that line is a row itself, pass "
             raise ValueError(Sentence(start, Setting("header", False), "."))
         names = list(records[0]) if self.has_header else named
         self.n_cells = len(self._rows[0])
@@ -102,8 +102,8 @@ class Layout:
         if len(names) != self.n_cells:
             raise ValueError(
                 Sentence(
-                    f"{self._name} names {counted(len(names), 'column')} and has {self.n_cells}. If its lines are split"
-                    " in the wrong places, pass the sign between the columns, such as ",
+                    f"{self._name} names {counted(len(names), 'column')}, but has {counted(self.n_cells, 'column')}. If"
+                    " its lines are split in the wrong places, pass the sign between the columns, such as ",
                     Setting("separator", ";"),
                     ", and the sign before the decimals of numbers, such as ",
                     Setting("decimal", ","),
@@ -126,8 +126,12 @@ class Layout:
             )
         elif n_unnamed:
             self.remarks.append(
-                f"The first column of {self._name} has no name. It is read as numbers like the others, since it does"
-                " not tell the rows apart; if it only numbers them, leave it out with drop=[0]."
+                Sentence(
+                    f"The first column of {self._name} has no name. It is read as numbers like the other columns, since"
+                    " it does not tell the rows apart; if it only numbers the rows, leave it out with ",
+                    Setting("drop", 0, "drop=[0]"),
+                    ".",
+                )
             )
         return tuple(range(n_left_out, self.n_cells))
 

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
-from rhohat.common.words import Sentence, Setting
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import PositionedFile
-from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, is_missing_label
+from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, how_to_treat_missing, is_missing_label
 from rhohat.data.tables.dialect import find_dialect, open_text, read_records, wrong_encoding
 
 __all__ = ["Missing", "TextTable"]
@@ -38,7 +38,7 @@ _FEWEST_ROWS_AT_ONCE = 64  # each column of a block has a fixed cost
 _WIDE = 2**14  # number of cells in a row above which pandas takes longer than Python's own reader
 _MOST_CELLS_SHOWN = 5
 _ROWS_LOOKED_AT = 200  # number of first rows that are searched for columns of texts
-_MEND = "Mend this line, or take it out of the table."
+_MEND = "Correct this line, or remove it from the table."
 
 
 class _Block(NamedTuple):
@@ -208,7 +208,7 @@ class _Parser:
         try:
             for frame in self._frames():
                 if self._has_more_cells(frame):
-                    raise ValueError("more cells than in the first row")
+                    raise ValueError("a row has more cells than the first row")
                 block = self._block(frame)
                 yield block
                 n_read += len(frame)
@@ -290,7 +290,7 @@ class _Parser:
             if place in self._dialect.truth_places:
                 values = [self._said.number(str(cell)) for cell in cells]
                 if any(value is None for value in values):
-                    raise ValueError("no truth value")
+                    raise ValueError("a column of truth values holds another text")
                 numbers[:, column] = values
             else:
                 numbers[:, column] = cells.to_numpy()
@@ -314,7 +314,7 @@ class _Parser:
         """Return the error message for a row, or an empty text; raise if columns hold no numbers at all."""
         n_cells = self._dialect.n_cells
         if any(cells[n_cells:]) or len(cells) < n_cells - 1:
-            return f"{self._name} has {len(cells)} cells in line {line}, and {n_cells} in its first row."
+            return f"{self._name} has {len(cells)} cells in line {line}, but {n_cells} cells in its first row."
         cells = [*cells, *[""] * (n_cells - len(cells))]
         texts = {place: cells[place] for place in self._numbers if self._said.number(cells[place]) is None}
         if texts:
@@ -338,25 +338,21 @@ class _Parser:
     def _missing(self, subject: str, place: int, cell: str, line: int) -> str:
         """Return the error message for a missing value."""
         held = f"holds {cell!r}" if cell else "is empty"
-        remedy = (
-            Sentence("leave out rows with missing values by ", Setting("missing", "drop"))
-            if self._numbers
-            else "leave out this line and the row that it belongs to"
-        )
-        what = "missing labels" if place in self._targets else "missing cells"
-        return Sentence(
-            f"{subject} has missing values: in line {line} of {self._name}, column {self._name_of(place)} {held}. Fill"
-            f" in {what}, or ",
-            remedy,
-            ".",
-        )
+        column = self._name_of(place)
+        problem = f"{subject} has missing values: in line {line} of {self._name}, column {column} {held}. "
+        if not self._numbers:
+            remedy = "Fill in missing labels, or leave out this line and the row that it belongs to."
+        else:
+            remedy = how_to_treat_missing("labels" if place in self._targets else "cells")
+        return Sentence(problem, remedy)
 
     def _not_numbers(self, cells: dict[int, str], line: int) -> str:
         """Return the error message for cells that are not numbers; raise if none of their columns holds numbers."""
         shown = list(cells.items())[:_MOST_CELLS_SHOWN]
         held = ", ".join(f"column {self._name_of(place)} holds {cell[:60]!r}" for place, cell in shown)
-        more = f", and {len(cells) - len(shown)} others hold no numbers either" if len(cells) > len(shown) else ""
-        problem = f"{self._name} is no table of numbers: in line {line}, {held}{more}."
+        n_more = len(cells) - len(shown)
+        more = f", and there are no numbers in {counted(n_more, 'other column')} either" if n_more else ""
+        problem = f"{self._name} is not a table of numbers: in line {line}, {held}{more}."
         advice = _advice([cell for _, cell in shown], self._said)
         columns = self._columns_of_texts()
         if not advice and set(cells) <= set(columns):
@@ -390,7 +386,7 @@ def _advice(cells: Sequence[str], said: TextFormat) -> str:
         return Sentence(
             "Numbers are read with ",
             Setting("decimal", said.decimal),
-            "; if a point stands before decimals, pass ",
+            "; if a point stands before the decimals, pass ",
             Setting("decimal", "."),
             ".",
         )
@@ -399,7 +395,7 @@ def _advice(cells: Sequence[str], said: TextFormat) -> str:
         return Sentence(
             "If the comma stands between groups of three digits, pass ",
             Setting("thousands", ","),
-            "; if it stands before decimals, pass ",
+            "; if it stands before the decimals, pass ",
             Setting("decimal", ","),
             ".",
         )
@@ -409,7 +405,7 @@ def _advice(cells: Sequence[str], said: TextFormat) -> str:
         return Sentence(before, Setting("decimal", ","), groups, ".")
     if any(re.fullmatch(r"[-+]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", cell) for cell in cells):
         sign = next(sign for cell in cells for sign in ",' ." if sign in cell)
-        return Sentence("If its digits are in groups of three, pass ", Setting("thousands", sign), ".")
+        return Sentence("If the digits of a number are in groups of three, pass ", Setting("thousands", sign), ".")
     return ""
 
 
