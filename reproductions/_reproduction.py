@@ -25,6 +25,7 @@ NAMES = (
     "pen_strokes",
     "colour",
     "softmax",
+    "lenet",
     "self_taught",
     "stacked",
     "denoising_filters",
