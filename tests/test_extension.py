@@ -345,7 +345,7 @@ class LargestOfPairs(Layer):
         larger = pairs == pairs.max(axis=2, keepdims=True)
         out[:] = (larger * delta[:, :, None]).reshape(out.shape)
 
-    def pull_back_to_inputs(self, W, delta, out=None):
+    def pull_back_to_inputs(self, W, given, delta, out=None):
         if out is None:
             return delta
         out[:] = delta
