@@ -34,12 +34,28 @@ class Windows:
     padding : {"valid", "same"}
         "valid" means that the window stays inside of the image. "same" means that the image is surrounded by zeros, so
         that the window has ⌈size / stride⌉ places along each axis; an odd number of zeros has the larger half after.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not a pair, if the image has no pixels, or if there is no such padding.
     """
 
     size: tuple[int, int]
     window: tuple[int, int]
     stride: tuple[int, int]
     padding: str
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise ValueError(f"size must be a height and a width of at least 1; got {self.size}.")
+        if len(self.window) != 2 or len(self.stride) != 2:
+            raise ValueError(
+                "window and stride must have two numbers each, one for the height and one for the width; got"
+                f" {self.window} and {self.stride}."
+            )
+        if self.padding not in ("valid", "same"):
+            raise ValueError(f"padding must be 'valid' or 'same'; got {self.padding!r}.")
 
     @cached
     def places(self) -> tuple[int, int]:
