@@ -9,7 +9,7 @@ import torch
 from rhohat import Adam
 from rhohat.checking.proofs import proof_cases
 from rhohat.engines import ThreadEngine
-from rhohat.layers import Convolution1D, Dense
+from rhohat.layers import Convolution, Dense, MaxPooling, MeanPooling, TransposedConvolution, Windows
 from rhohat.layers.activations import ACTIVATIONS, Identity, LeakyReLU, Maxout, Sigmoid, Tanh, as_activation
 from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
@@ -135,9 +135,34 @@ def test_solvers_train_on_tensors(solver, rng):
     np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-6, atol=1e-8)
 
 
+SEQUENCE, SQUARE = Windows((1, 8), (1, 3), (1, 1), "valid"), Windows((4, 4), (3, 2), (2, 1), "same")
 LAYERS = {
-    "convolution": Network((Convolution1D(8, 2, 3, 3, Tanh()), Dense(18, 5, Sigmoid()))),
-    "two convolutions": Network((Convolution1D(8, 2, 3, 3, Sigmoid()), Convolution1D(6, 3, 2, 2, Identity()))),
+    "convolution": Network((Convolution(SEQUENCE, 2, 3, Tanh()), Dense(18, 5, Sigmoid()))),
+    "two convolutions": Network(
+        (Convolution(SEQUENCE, 2, 3, Sigmoid()), Convolution(Windows((1, 6), (1, 2), (1, 1), "valid"), 3, 2, Identity()))
+    ),
+    "many channels": Network(
+        (
+            Convolution(Windows((1, 2), (1, 2), (1, 1), "same"), 8, 9, Tanh()),
+            Convolution(Windows((1, 2), (1, 3), (1, 2), "same"), 9, 4, Sigmoid()),
+        )
+    ),
+    "max pooling": Network(
+        (
+            Convolution(SQUARE, 1, 3, Sigmoid()),
+            MaxPooling(Windows((2, 4), (2, 2), (1, 2), "valid"), 3),
+            Dense(6, 5, Identity()),
+        )
+    ),
+    "mean pooling": Network(
+        (
+            MeanPooling(Windows((4, 4), (2, 2), (1, 1), "valid"), 1),
+            MaxPooling(Windows((3, 3), (2, 2), (1, 1), "valid"), 1),
+            Dense(4, 5, Tanh()),
+        )
+    ),
+    "transposed": Network((Convolution(SQUARE, 1, 3, Tanh()), TransposedConvolution(SQUARE, 3, 1, Sigmoid()))),
+    "tied": Network((Convolution(SQUARE, 1, 3, Sigmoid()), TransposedConvolution(SQUARE, 3, 1, Identity())), tied=True),
     "dense, maxout": dense_network((16, 5, 7), (Maxout(3), Identity())),
     "dense, tied": dense_network((16, 5, 16), (LeakyReLU(0.2), Identity()), tied=True),
 }
@@ -208,11 +233,15 @@ def test_primitives_agree(dtype, rng):
         ops.sigmoid(z, sigmoid)
         ops.sigmoid_with_bias(with_bias, bias)
         ops.softmax(z, softmax)
-        windows = ops.windows(a.reshape(100, 7, 30), 3)
-        assert all(ops.dtype_of(array) == dtype for array in (product, sigmoid, softmax, windows))
+        windows, in_steps = ops.windows(a.reshape(100, 7, 30), 3), ops.windows(a.reshape(100, 7, 30), 4, 3)
+        assert tuple(windows.shape) == (100, 7, 28, 3)
+        assert tuple(in_steps.shape) == (100, 7, 9, 4)
+        turned = ops.transpose(a.reshape(10, 70, 6, 5))
+        assert tuple(turned.shape) == (5, 6, 70, 10)
+        assert all(ops.dtype_of(array) == dtype for array in (product, sigmoid, softmax, windows, turned))
         assert ops.sum_of_squares(z) == pytest.approx(float((z * z).sum()), rel=1e-5)
         of_rows = (ops.row_products(z, product), ops.column_sums(z))
-        return [product, transposed, z, *sums, sigmoid, with_bias, softmax, ops.softplus_tail(z), windows, *of_rows]
+        return [product, transposed, z, *sums, sigmoid, with_bias, softmax, ops.softplus_tail(z), windows, in_steps, turned, *of_rows]
 
     for ours, theirs in zip(compute(TORCH), compute(NUMPY), strict=True):
         assert_agree(ours, theirs, dtype)
