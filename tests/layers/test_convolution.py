@@ -14,7 +14,8 @@ either = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 in_chunks_or_whole = pytest.mark.parametrize("chunk", [1, 2**18])
 
 
-def make(kind, windows, channels, n_filters, activation=Tanh()):
+def make(kind, windows, channels, n_filters, activation=None):
+    activation = activation or Tanh()
     if kind is Convolution:
         return Convolution(windows, channels, n_filters, activation)
     return TransposedConvolution(windows, n_filters, channels, activation)
@@ -175,7 +176,8 @@ def test_a_convolution_and_its_transpose_are_tied_by_the_same_windows(windows, r
     assert network.layer_sizes[0] == network.layer_sizes[2]
     parameters = network.unpack(rng.normal(size=network.n_parameters))
     assert np.shares_memory(*parameters.weights)
-    first, second = (layer.apply(np.eye(layer.n_inputs), W) for layer, W in zip(network.layers, parameters.weights))
+    pairs = zip(network.layers, parameters.weights, strict=True)
+    first, second = (layer.apply(np.eye(layer.n_inputs), W) for layer, W in pairs)
     np.testing.assert_allclose(second, first.T, rtol=EXACT, atol=EXACT)
 
 
@@ -210,8 +212,14 @@ def test_initial_weights_are_within_the_bound_of_the_fans(rng):
 
 @pytest.mark.parametrize(
     ("window", "stride", "channels", "n_filters"),
-    [((0, 3), (1, 1), 2, 3), ((3, 0), (1, 1), 2, 3), ((3, 3), (0, 1), 2, 3), ((3, 3), (1, -1), 2, 3)]
-    + [((3, 3), (1, 1), 0, 3), ((3, 3), (1, 1), 2, 0)],
+    [
+        ((0, 3), (1, 1), 2, 3),
+        ((3, 0), (1, 1), 2, 3),
+        ((3, 3), (0, 1), 2, 3),
+        ((3, 3), (1, -1), 2, 3),
+        ((3, 3), (1, 1), 0, 3),
+        ((3, 3), (1, 1), 2, 0),
+    ],
 )
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @either

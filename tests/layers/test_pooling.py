@@ -23,14 +23,14 @@ NO_WEIGHTS = np.empty(0)
 
 def windows_of(windows, images):
     """Yield each place, its corner of the image, and the content of the window there."""
-    heights, widths = ((s - w) // step + 1 for s, w, step in zip(windows.size, windows.window, windows.stride))
-    for y, x in np.ndindex(heights, widths):
+    for y, x in np.ndindex(*places(windows)):
         top, left = y * windows.stride[0], x * windows.stride[1]
         yield (y, x), (top, left), images[:, top : top + windows.window[0], left : left + windows.window[1]]
 
 
 def places(windows):
-    return tuple((s - w) // step + 1 for s, w, step in zip(windows.size, windows.window, windows.stride))
+    axes = zip(windows.size, windows.window, windows.stride, strict=True)
+    return tuple((size - window) // step + 1 for size, window, step in axes)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -130,6 +130,7 @@ def test_pooling_has_no_parameters(kind):
     assert (layer.n_inputs, layer.n_outputs, layer.output_channels) == (140, 16, 4)
     assert (layer.n_biases, layer.weight_shape, layer.gradient_parts(10)) == (0, (0,), [])
     assert layer.multiply_adds == 16 * 6
+    assert layer.fans == (6, 1)
     assert layer.activation == Identity()
     assert not layer.has_weights
     np.testing.assert_array_equal(layer.bias_row(np.empty(0)), np.zeros(16))

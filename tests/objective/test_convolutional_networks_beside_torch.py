@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 
 from rhohat.engines import ThreadEngine
 from rhohat.layers import Convolution, Dense, MaxPooling, MeanPooling, TransposedConvolution, Windows
@@ -26,7 +26,7 @@ ACTIVATIONS = {
     "sigmoid": lambda f, z: torch.sigmoid(z),
     "tanh": lambda f, z: torch.tanh(z),
     "relu": lambda f, z: torch.relu(z),
-    "leaky_relu": lambda f, z: F.leaky_relu(z, f.slope),
+    "leaky_relu": lambda f, z: functional.leaky_relu(z, f.slope),
     "softmax": lambda f, z: torch.softmax(z, 1),
 }
 
@@ -54,23 +54,23 @@ def rows_of(pictures):
 def convolve(layer, rows, W, b):
     """W is of shape (height, width, channels, filters)."""
     top, bottom, left, right = zeros_around(layer.windows)
-    padded = F.pad(images(rows, layer.windows.size, layer.n_channels), (left, right, top, bottom))
-    return rows_of(F.conv2d(padded, W.permute(3, 2, 0, 1), b, stride=layer.windows.stride))
+    padded = functional.pad(images(rows, layer.windows.size, layer.n_channels), (left, right, top, bottom))
+    return rows_of(functional.conv2d(padded, W.permute(3, 2, 0, 1), b, stride=layer.windows.stride))
 
 
 def convolve_transposed(layer, rows, W, b):
     """W is of shape (filters, channels, width, height)."""
     (height, width), (top, _, left, _) = layer.windows.size, zeros_around(layer.windows)
-    whole = F.conv_transpose2d(
+    whole = functional.conv_transpose2d(
         images(rows, layer.windows.places, layer.n_filters), W.permute(0, 1, 3, 2), stride=layer.windows.stride
     )
     missing = (max(left + width - whole.shape[3], 0), max(top + height - whole.shape[2], 0))  # pixels without a window
-    whole = F.pad(whole, (0, missing[0], 0, missing[1]))[:, :, top : top + height, left : left + width]
+    whole = functional.pad(whole, (0, missing[0], 0, missing[1]))[:, :, top : top + height, left : left + width]
     return rows_of(whole + b[None, :, None, None])
 
 
 def pool(layer, rows):
-    function = F.max_pool2d if isinstance(layer, MaxPooling) else F.avg_pool2d
+    function = functional.max_pool2d if isinstance(layer, MaxPooling) else functional.avg_pool2d
     pictures = images(rows, layer.windows.size, layer.n_channels)
     return rows_of(function(pictures, layer.windows.window, layer.windows.stride))
 

@@ -139,7 +139,10 @@ SEQUENCE, SQUARE = Windows((1, 8), (1, 3), (1, 1), "valid"), Windows((4, 4), (3,
 LAYERS = {
     "convolution": Network((Convolution(SEQUENCE, 2, 3, Tanh()), Dense(18, 5, Sigmoid()))),
     "two convolutions": Network(
-        (Convolution(SEQUENCE, 2, 3, Sigmoid()), Convolution(Windows((1, 6), (1, 2), (1, 1), "valid"), 3, 2, Identity()))
+        (
+            Convolution(SEQUENCE, 2, 3, Sigmoid()),
+            Convolution(Windows((1, 6), (1, 2), (1, 1), "valid"), 3, 2, Identity()),
+        )
     ),
     "many channels": Network(
         (
@@ -241,7 +244,20 @@ def test_primitives_agree(dtype, rng):
         assert all(ops.dtype_of(array) == dtype for array in (product, sigmoid, softmax, windows, turned))
         assert ops.sum_of_squares(z) == pytest.approx(float((z * z).sum()), rel=1e-5)
         of_rows = (ops.row_products(z, product), ops.column_sums(z))
-        return [product, transposed, z, *sums, sigmoid, with_bias, softmax, ops.softplus_tail(z), windows, in_steps, turned, *of_rows]
+        return [
+            product,
+            transposed,
+            z,
+            *sums,
+            sigmoid,
+            with_bias,
+            softmax,
+            ops.softplus_tail(z),
+            windows,
+            in_steps,
+            turned,
+            *of_rows,
+        ]
 
     for ours, theirs in zip(compute(TORCH), compute(NUMPY), strict=True):
         assert_agree(ours, theirs, dtype)
@@ -279,6 +295,31 @@ def test_steps_on_mini_batches_agree(solver, penalties, tied, dtype, rng):
     assert np.abs(np.asarray(found[0]) - start).max() > 1e-3
     for ours, theirs in zip(found, expected, strict=True):
         assert_agree(ours, theirs, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["two convolutions", "max pooling", "tied"])
+def test_gradients_in_parts_of_convolutions_with_sparse_channels_agree(name, dtype, rng):
+    network = LAYERS[name]
+    y = rng.random((12, network.layer_sizes[-1])).astype(dtype)
+    penalties = [WeightDecay(0.1), KLSparsity(0.2, 1.5, layers=(0,))]
+    problem = Problem(network, rng.random((12, 16)).astype(dtype), y, penalties=penalties)
+    theta = network.initial_theta(rng).astype(dtype)
+
+    def in_parts(problem, theta):
+        gradient = np.full(network.n_parameters, np.nan)
+
+        def put(part, own, worker):
+            gradient[part] = np.asarray(own)
+
+        value, _ = MiniBatch(make_batch_evaluation(problem, ThreadEngine(1))).evaluate_in_parts(theta, put)
+        return value, gradient
+
+    found, expected = in_parts(as_tensors(problem), torch.tensor(theta)), in_parts(problem, theta)
+    assert np.isfinite(expected[1]).all()
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_agree(ours, theirs, dtype)
+    assert_the_same_on_tensors(problem, theta.astype(np.float64), dtype)
 
 
 def test_tensors_in_bad_places_are_refused(rng):
