@@ -22,7 +22,7 @@ from rhohat import (
     save,
 )
 from rhohat.fitting.memory import plan_memory
-from rhohat.layers import Dense, Layer, MapLayer
+from rhohat.layers import DenseLayer, Layer, MapLayer
 from rhohat.layers.activations import Activation, ElementwiseActivation, Identity, Softmax
 from rhohat.layers.network import Network
 from rhohat.solvers import as_solver
@@ -345,7 +345,7 @@ class LargestOfPairs(Layer):
         larger = pairs == pairs.max(axis=2, keepdims=True)
         out[:] = (larger * delta[:, :, None]).reshape(out.shape)
 
-    def pull_back_to_inputs(self, W, delta, out=None):
+    def pull_back_to_inputs(self, W, given, delta, out=None):
         if out is None:
             return delta
         out[:] = delta
@@ -363,7 +363,7 @@ class OnARing(SparseAutoencoder):
 
     def _build_network(self, layer_sizes, activations, tied=False):
         n = layer_sizes[0]
-        return Network((Circulant(n, activations[0]), Dense(n, n, activations[1])))
+        return Network((Circulant(n, activations[0]), DenseLayer(n, n, activations[1])))
 
 
 class Rings(FeedforwardClassifier):
@@ -374,8 +374,10 @@ class Rings(FeedforwardClassifier):
     def _build_network(self, layer_sizes, activations, tied=False):
         n = layer_sizes[0]
         if self.with_pairs:
-            return Network((Circulant(n, activations[0]), LargestOfPairs(n), Dense(n // 2, layer_sizes[-1], Softmax())))
-        return Network((Circulant(n, activations[0]), Dense(n, layer_sizes[-1], activations[-1])))
+            return Network(
+                (Circulant(n, activations[0]), LargestOfPairs(n), DenseLayer(n // 2, layer_sizes[-1], Softmax()))
+            )
+        return Network((Circulant(n, activations[0]), DenseLayer(n, layer_sizes[-1], activations[-1])))
 
 
 class RingsInPairs(Rings):

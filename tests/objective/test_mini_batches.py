@@ -445,7 +445,7 @@ def test_what_does_not_fit_is_refused_at_once(options, message, X):
 
 def test_the_number_of_threads_changes_no_bit(rng):
     network = dense_network((64, 8, 64), (Sigmoid(), Sigmoid()))
-    assert len(row_blocks(2000, network.layer_sizes, 8)) > 1
+    assert len(row_blocks(2000, network.layer_sizes, network.multiply_adds, 8)) > 1
     X, theta = rng.random((2500, 64)), network.initial_theta(rng)
     found = []
     for n_workers in (1, 2):

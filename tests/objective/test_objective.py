@@ -84,7 +84,7 @@ def test_gradient_agrees_with_central_differences(depth, activation):
 def test_several_blocks_that_do_not_divide_the_rows_agree_with_the_textbook():
     """The last case above has one block; this has several, of different sizes."""
     objective, X, theta = make_case((64, 25, 64), ["sigmoid", "sigmoid"], 6007)
-    sizes = {block.stop - block.start for block in row_blocks(6007, (64, 25, 64), 8)}
+    sizes = {block.stop - block.start for block in row_blocks(6007, (64, 25, 64), 3200, 8)}
     assert len(sizes) == 2
     expected = sparse_cost(theta, X, X, (64, 25, 64), ["sigmoid", "sigmoid"], WEIGHT_DECAY, SPARSITY, 3.0)
     value, gradient = objective(theta)
@@ -160,7 +160,8 @@ def assert_close(found, expected, tolerance=EXACT):
 @every_model
 def test_the_number_of_threads_changes_no_bit_of_any_model(model, dtype, weighted):
     theta, X, y, weights, tangents = rows_for(MODELS[model][0], 8999, dtype)
-    assert len(row_blocks(8999, MODELS[model][0].layer_sizes, X.itemsize)) == 4
+    network = MODELS[model][0]
+    assert len(row_blocks(8999, network.layer_sizes, network.multiply_adds, X.itemsize)) == 4
     results = []
     for n_jobs in (1, 2, 4, 7):
         objective = objective_for(

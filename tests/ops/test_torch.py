@@ -9,7 +9,14 @@ import torch
 from rhohat import Adam
 from rhohat.checking.proofs import proof_cases
 from rhohat.engines import ThreadEngine
-from rhohat.layers import Convolution1D, Dense
+from rhohat.layers import (
+    ConvolutionLayer,
+    DenseLayer,
+    MaxPoolingLayer,
+    MeanPoolingLayer,
+    TransposedConvolutionLayer,
+    Windows,
+)
 from rhohat.layers.activations import ACTIVATIONS, Identity, LeakyReLU, Maxout, Sigmoid, Tanh, as_activation
 from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
@@ -135,9 +142,41 @@ def test_solvers_train_on_tensors(solver, rng):
     np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-6, atol=1e-8)
 
 
+SEQUENCE, SQUARE = Windows((1, 8), (1, 3), (1, 1), "valid"), Windows((4, 4), (3, 2), (2, 1), "same")
 LAYERS = {
-    "convolution": Network((Convolution1D(8, 2, 3, 3, Tanh()), Dense(18, 5, Sigmoid()))),
-    "two convolutions": Network((Convolution1D(8, 2, 3, 3, Sigmoid()), Convolution1D(6, 3, 2, 2, Identity()))),
+    "convolution": Network((ConvolutionLayer(SEQUENCE, 2, 3, Tanh()), DenseLayer(18, 5, Sigmoid()))),
+    "two convolutions": Network(
+        (
+            ConvolutionLayer(SEQUENCE, 2, 3, Sigmoid()),
+            ConvolutionLayer(Windows((1, 6), (1, 2), (1, 1), "valid"), 3, 2, Identity()),
+        )
+    ),
+    "many channels": Network(
+        (
+            ConvolutionLayer(Windows((1, 2), (1, 2), (1, 1), "same"), 8, 9, Tanh()),
+            ConvolutionLayer(Windows((1, 2), (1, 3), (1, 2), "same"), 9, 4, Sigmoid()),
+        )
+    ),
+    "max pooling": Network(
+        (
+            ConvolutionLayer(SQUARE, 1, 3, Sigmoid()),
+            MaxPoolingLayer(Windows((2, 4), (2, 2), (1, 2), "valid"), 3),
+            DenseLayer(6, 5, Identity()),
+        )
+    ),
+    "mean pooling": Network(
+        (
+            MeanPoolingLayer(Windows((4, 4), (2, 2), (1, 1), "valid"), 1),
+            MaxPoolingLayer(Windows((3, 3), (2, 2), (1, 1), "valid"), 1),
+            DenseLayer(4, 5, Tanh()),
+        )
+    ),
+    "transposed": Network(
+        (ConvolutionLayer(SQUARE, 1, 3, Tanh()), TransposedConvolutionLayer(SQUARE, 3, 1, Sigmoid()))
+    ),
+    "tied": Network(
+        (ConvolutionLayer(SQUARE, 1, 3, Sigmoid()), TransposedConvolutionLayer(SQUARE, 3, 1, Identity())), tied=True
+    ),
     "dense, maxout": dense_network((16, 5, 7), (Maxout(3), Identity())),
     "dense, tied": dense_network((16, 5, 16), (LeakyReLU(0.2), Identity()), tied=True),
 }
@@ -208,11 +247,28 @@ def test_primitives_agree(dtype, rng):
         ops.sigmoid(z, sigmoid)
         ops.sigmoid_with_bias(with_bias, bias)
         ops.softmax(z, softmax)
-        windows = ops.windows(a.reshape(100, 7, 30), 3)
-        assert all(ops.dtype_of(array) == dtype for array in (product, sigmoid, softmax, windows))
+        windows, in_steps = ops.windows(a.reshape(100, 7, 30), 3), ops.windows(a.reshape(100, 7, 30), 4, 3)
+        assert tuple(windows.shape) == (100, 7, 28, 3)
+        assert tuple(in_steps.shape) == (100, 7, 9, 4)
+        turned = ops.transpose(a.reshape(10, 70, 6, 5))
+        assert tuple(turned.shape) == (5, 6, 70, 10)
+        assert all(ops.dtype_of(array) == dtype for array in (product, sigmoid, softmax, windows, turned))
         assert ops.sum_of_squares(z) == pytest.approx(float((z * z).sum()), rel=1e-5)
         of_rows = (ops.row_products(z, product), ops.column_sums(z))
-        return [product, transposed, z, *sums, sigmoid, with_bias, softmax, ops.softplus_tail(z), windows, *of_rows]
+        return [
+            product,
+            transposed,
+            z,
+            *sums,
+            sigmoid,
+            with_bias,
+            softmax,
+            ops.softplus_tail(z),
+            windows,
+            in_steps,
+            turned,
+            *of_rows,
+        ]
 
     for ours, theirs in zip(compute(TORCH), compute(NUMPY), strict=True):
         assert_agree(ours, theirs, dtype)
@@ -250,6 +306,31 @@ def test_steps_on_mini_batches_agree(solver, penalties, tied, dtype, rng):
     assert np.abs(np.asarray(found[0]) - start).max() > 1e-3
     for ours, theirs in zip(found, expected, strict=True):
         assert_agree(ours, theirs, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["two convolutions", "max pooling", "tied"])
+def test_gradients_in_parts_of_convolutions_with_sparse_channels_agree(name, dtype, rng):
+    network = LAYERS[name]
+    y = rng.random((12, network.layer_sizes[-1])).astype(dtype)
+    penalties = [WeightDecay(0.1), KLSparsity(0.2, 1.5, layers=(0,))]
+    problem = Problem(network, rng.random((12, 16)).astype(dtype), y, penalties=penalties)
+    theta = network.initial_theta(rng).astype(dtype)
+
+    def in_parts(problem, theta):
+        gradient = np.full(network.n_parameters, np.nan)
+
+        def put(part, own, worker):
+            gradient[part] = np.asarray(own)
+
+        value, _ = MiniBatch(make_batch_evaluation(problem, ThreadEngine(1))).evaluate_in_parts(theta, put)
+        return value, gradient
+
+    found, expected = in_parts(as_tensors(problem), torch.tensor(theta)), in_parts(problem, theta)
+    assert np.isfinite(expected[1]).all()
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_agree(ours, theirs, dtype)
+    assert_the_same_on_tensors(problem, theta.astype(np.float64), dtype)
 
 
 def test_tensors_in_bad_places_are_refused(rng):

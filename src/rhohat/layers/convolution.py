@@ -202,12 +202,16 @@ class ConvolutionLayer(_Convolving):
         out[:] = out + gradient if accumulate else gradient
 
     def gradient_parts(self, n_rows: int) -> list[slice]:
-        """Cut the kernel into its lines, if these are enough work for threads of their own."""
+        """Cut the kernel into its lines, whose gradients threads can compute side by side."""
         return [slice(u, u + 1) for u in range(self.windows.window[0])]
 
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Write the gradient of some lines of the kernel into `W`."""
         W[:] = self._matrix_gradient(given, delta, part)
+
+    def add_tied_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
+        """Add the gradient of some filters to `W`, in the order of the transposed convolution's weights."""
+        W += self.ops.transpose(self._matrix_gradient(given, delta))[part]
 
 
 @dataclass(frozen=True)
@@ -275,19 +279,19 @@ class TransposedConvolutionLayer(_Convolving):
         """Return the sums of all windows, of shape (n_rows, n_outputs)."""
         if out is None:
             out = self.ops.empty((len(given), self.n_outputs), self.ops.dtype_of(given))
-        self._to_windows(given, W.T.reshape(-1, self.n_filters), out)
+        self._to_windows(given, self.ops.transpose(W).reshape(-1, self.n_filters), out)
         return out
 
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the convolution of delta with the same weights."""
         if out is None:
             out = self.ops.empty((len(delta), self.n_inputs), self.ops.dtype_of(delta))
-        self._from_windows(delta, W.T.reshape(-1, self.n_filters), out)
+        self._from_windows(delta, self.ops.transpose(W).reshape(-1, self.n_filters), out)
         return out
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write the products of all windows of delta with the inputs, summed, into `out`, or add them."""
-        gradient = self._matrix_gradient(delta, given).T
+        gradient = self.ops.transpose(self._matrix_gradient(delta, given))
         out[:] = out + gradient if accumulate else gradient
 
     def add_tied_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
 from rhohat.layers import LayerParameters
+from rhohat.ops import ops_of
 
 __all__ = ["Layout", "Parameters"]
 
@@ -95,7 +96,8 @@ class Layout:
         n_free, n_layers, parts = self.n_free, len(self.n_biases), self.parts
         weights = [theta[parts[layer]].reshape(self.weight_shapes[layer]) for layer in range(n_free)]
         if n_free < n_layers:
-            weights += [W.T for W in reversed(weights)]
+            transpose = ops_of(theta).transpose
+            weights += [transpose(W) for W in reversed(weights)]
         rest = [theta[part] for part in parts[n_free:]]
         return Parameters(weights, rest[:n_layers], rest[n_layers:])
 

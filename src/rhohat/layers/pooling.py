@@ -33,7 +33,7 @@ class _Pooling(MapLayer):
     Raises
     ------
     ValueError
-        If the window is larger than the image.
+        If the window is larger than the image, or if the image is to be padded.
     """
 
     windows: Windows
@@ -50,6 +50,8 @@ class _Pooling(MapLayer):
                 f" {self.windows.size}; got {self.n_channels} channels, the window {self.windows.window} and the stride"
                 f" {self.windows.stride}."
             )
+        if self.windows.padding != "valid":
+            raise ValueError(f"pooling cannot use padding={self.windows.padding!r}; use padding='valid'.")
 
     @property
     def activation(self) -> Activation:  # type: ignore[override]

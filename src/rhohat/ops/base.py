@@ -68,6 +68,10 @@ class Arrays(ABC):
         """Return the data type of an array as a NumPy dtype."""
 
     @abstractmethod
+    def transpose(self, array: Array) -> Array:
+        """Return a view of an array with its axes in reverse order."""
+
+    @abstractmethod
     def windows(self, array: Array, length: int, step: int = 1) -> Array:
         """Return a view of the windows of `length` entries along the last axis, every `step` entries.
 

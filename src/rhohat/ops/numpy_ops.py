@@ -43,6 +43,9 @@ class _NumpyArrays(Arrays):
     def dtype_of(self, array: FloatArray) -> np.dtype[Any]:
         return array.dtype
 
+    def transpose(self, array: FloatArray) -> FloatArray:
+        return array.T
+
     def windows(self, array: FloatArray, length: int, step: int = 1) -> FloatArray:
         windows: FloatArray = sliding_window_view(array, length, axis=-1)[..., ::step, :]
         return windows

@@ -47,6 +47,9 @@ class _TorchArrays(Arrays):
     def dtype_of(self, array: Tensor) -> np.dtype[Any]:
         return np.dtype(str(array.dtype).removeprefix("torch."))
 
+    def transpose(self, array: Tensor) -> Tensor:
+        return array.permute(*reversed(range(array.ndim)))
+
     def windows(self, array: Tensor, length: int, step: int = 1) -> Tensor:
         return array.unfold(-1, length, step)
 

@@ -304,7 +304,8 @@ def test_a_part_that_moves_takes_its_rows_along_and_no_more(engine):
 def test_parts_are_whole_blocks_of_the_rows(engine):
     arguments, _ = autoencoder()
     objective = make_objective(Problem(**arguments), engine)
-    starts = {block.start for block in row_blocks(N_ROWS, arguments["network"].layer_sizes, 8)}
+    network = arguments["network"]
+    starts = {block.start for block in row_blocks(N_ROWS, network.layer_sizes, network.multiply_adds, 8)}
     edges = objective._evaluation.edges
     assert edges[-1] == N_ROWS
     assert set(edges[:-1]) <= starts
