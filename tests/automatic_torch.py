@@ -5,6 +5,7 @@ numbers, and computes everything anew with PyTorch's convolution and pooling. Py
 them last.
 """
 
+from contextlib import contextmanager
 from math import prod
 
 import torch
@@ -232,6 +233,18 @@ def cost(case, theta):
     return J
 
 
+@contextmanager
+def one_thread():
+    """Several threads would wait for one another longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@one_thread()
 def value_and_gradient(case, theta):
     """J(θ) and ∇J(θ)."""
     theta = torch.tensor(theta, requires_grad=True)
@@ -239,6 +252,7 @@ def value_and_gradient(case, theta):
     return J.item(), torch.autograd.grad(J, theta)[0].numpy()
 
 
+@one_thread()
 def hessian_vector_product(case, theta, vector):
     """∇²J(θ) v, as the gradient of ∇J · v."""
     theta = torch.tensor(theta, requires_grad=True)

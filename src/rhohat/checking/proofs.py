@@ -1,8 +1,8 @@
 """A table of proofs, which compare the gradient of every kind of model with central differences.
 
 `proof_cases` yields combinations of architectures, activations, losses, penalties, tied weights, depths and
-corruptions; `architectures.py` lists the architectures beyond dense layers. `prove` compares the gradient of one case with central differences of J, and its Hessian-vector product with central differences
-of the gradient.
+corruptions; `architectures.py` lists the architectures beyond dense layers. `prove` compares the gradient of one case
+with central differences of J, and its Hessian-vector product with central differences of the gradient.
 """
 
 from __future__ import annotations
@@ -259,9 +259,7 @@ def _with_every_architecture() -> Iterator[_Model]:
             yield _of_architecture(architecture, row, allowed[row % len(allowed)], added)
 
 
-def _of_architecture(
-    architecture: Architecture, row: int, activation: str, penalties: tuple[Penalty, ...]
-) -> _Model:
+def _of_architecture(architecture: Architecture, row: int, activation: str, penalties: tuple[Penalty, ...]) -> _Model:
     """Return a network of an architecture; the number of the row chooses its loss, and whether weights are tied."""
     tied = architecture.is_autoencoder and row % 2 == 1
     plain = architecture.network(activation, Identity())
