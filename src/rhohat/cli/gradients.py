@@ -42,7 +42,9 @@ def check_gradient(
     status is 1 where a gradient is off by more than 1e-8, or a Hessian-vector product by more than 1e-6.
     """
     if not (every or architecture or activation or loss or penalty):
-        raise typer.BadParameter("say --all, or --architecture, --activation, --loss or --penalty.")
+        raise typer.BadParameter(
+            "pass --all, or choose combinations by --architecture, --activation, --loss or --penalty."
+        )
     cases = [
         case
         for case in proof_cases()
