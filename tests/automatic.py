@@ -127,6 +127,11 @@ def gradient(case, theta):
     return grad(lambda t: cost(case, t))(theta)
 
 
+def value_and_gradient(case, theta):
+    """J(θ) and ∇J(θ)."""
+    return cost(case, theta), gradient(case, theta)
+
+
 def hessian_vector_product(case, theta, vector):
     """∇²J(θ) v, as the gradient of ∇J · v."""
     return grad(lambda t: np.dot(gradient(case, t), vector))(theta)

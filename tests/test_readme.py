@@ -87,6 +87,7 @@ def test_the_table_of_gradient_checks_has_the_rows_of_the_command():
     for row, case in zip(rows, cases, strict=True):
         weights = "tied" if case.problem.network.tied else "untied"
         named = [
+            case.architecture,
             case.activation,
             case.problem.loss.name,
             case.penalty,
@@ -94,6 +95,6 @@ def test_the_table_of_gradient_checks_has_the_rows_of_the_command():
             str(case.n_hidden_layers),
             case.corruption,
         ]
-        assert row[:6] == named
-        assert float(row[7]) <= LARGEST_DIFFERENCE
-        assert not row[8] or float(row[8]) <= 1e-6
+        assert row[:7] == named
+        assert float(row[8]) <= LARGEST_DIFFERENCE
+        assert not row[9] or float(row[9]) <= 1e-6

@@ -7,21 +7,33 @@ import numpy as np
 import pytest
 
 from rhohat.checking.proofs import ProofCase, proof_cases, prove
+from rhohat.layers import BUILT_LAYERS, DenseLayer, Windows
 from rhohat.layers.activations import ACTIVATIONS, LeakyReLU, Maxout, ParametricReLU, Sigmoid, Softmax, Tanh
-from rhohat.layers.network import dense_network
+from rhohat.layers.architecture import Convolution, Dense, MaxPooling, MeanPooling, TransposedConvolution, build_layers
+from rhohat.layers.network import dense_network, network_of
 from rhohat.objective import Problem
 from rhohat.terms.corruption import CORRUPTIONS
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import LOSSES, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
-from tests import automatic
+from tests import automatic, automatic_torch
 from tests.tolerances import AUTOMATIC, AUTOMATIC_HESSIAN, GRADIENT, HESSIAN
 
 
-def random_case(layer_sizes, activations, *penalties, loss=None, tied=False, weighted=True, n_samples=9, seed=0):
-    """A case that is not in the table, with everything drawn at random."""
+def random_case(layer_sizes, activations, *penalties, tied=False, **settings):
+    """A case of dense layers that is not in the table, with everything drawn at random."""
+    return case_of(dense_network(layer_sizes, activations, tied), activations[0].name, *penalties, **settings)
+
+
+def shaped_case(shape, layers, *penalties, tied=False, **settings):
+    """A case of other layers that is not in the table."""
+    built, _ = build_layers(layers, shape, "tanh")
+    return case_of(network_of(built, shape, tied), "tanh", *penalties, architecture="other", **settings)
+
+
+def case_of(network, activation, *penalties, loss=None, weighted=True, n_samples=9, seed=0, architecture="dense"):
     rng = np.random.default_rng(seed)
-    network, loss = dense_network(layer_sizes, activations, tied), SquaredError() if loss is None else loss
+    layer_sizes, loss = network.layer_sizes, SquaredError() if loss is None else loss
     y = rng.uniform(0.1, 0.9, (n_samples, layer_sizes[-1]))
     if isinstance(loss, SoftmaxCrossEntropy):
         y /= y.sum(axis=1, keepdims=True)
@@ -35,7 +47,7 @@ def random_case(layer_sizes, activations, *penalties, loss=None, tied=False, wei
         tangents=rng.normal(size=(n_samples, 3, layer_sizes[0])),
     )
     theta = network.initial_theta(rng) + rng.normal(0, 0.3, network.n_parameters)
-    return ProofCase(activations[0].name, "no", problem, theta)
+    return ProofCase(activation, "no", problem, theta, architecture)
 
 
 SQUARE = [[2.0, 0.5, 0.1, 0.0], [0.5, 1.0, 0.3, 0.2], [0.1, 0.3, 0.5, 0.1], [0.0, 0.2, 0.1, 0.7]]
@@ -96,6 +108,30 @@ OTHERS = {
         TangentPropagation(0.5),
         tied=True,
     ),
+    "contraction and L1 of layers without weights": shaped_case(
+        (5, 5, 2),
+        [Convolution(2, 2), MaxPooling(2), Convolution(3, 2, padding="same"), MeanPooling(2, 1), Dense(4)],
+        Contraction(0.3, layer=1),
+        Contraction(0.2, layer=3),
+        L1Sparsity(0.2, layers=(1, 3)),
+    ),
+    "everything, with a transposed convolution that is tied": shaped_case(
+        (7, 6, 2),
+        [Convolution(3, (3, 2), (2, 3), "same"), TransposedConvolution(2, (3, 2), (2, 3), "same", output_size=(7, 6))],
+        WeightDecay(0.1, include_biases=True),
+        KLSparsity(0.2, 2.0),
+        L1Sparsity(0.3),
+        Contraction(0.4),
+        TangentPropagation(0.5),
+        tied=True,
+    ),
+    "more places than the windows reach": shaped_case(
+        (7, 9, 1),
+        [Convolution(9, 2, 3), TransposedConvolution(2, (3, 2), 4, output_size=(8, 11), activation="relu"), Dense(3)],
+        WeightDecay(0.1),
+        KLSparsity(0.2, 2.0, layers=(0,)),
+        TangentPropagation(0.1),
+    ),
 }
 TABLE = {f"{number}: {case}": case for number, case in enumerate(proof_cases())}
 CASES = TABLE | OTHERS
@@ -109,18 +145,25 @@ def difference(a, b):
     return float(np.linalg.norm(a - b) / np.linalg.norm(a + b))
 
 
+def independent(case):
+    """The implementation beside the package that has all layers of a case."""
+    is_dense = all(isinstance(layer, DenseLayer) for layer in case.problem.network.layers)
+    return automatic if is_dense else automatic_torch
+
+
 @over(CASES)
 def test_value_and_gradient_agree_with_automatic_differentiation(case):
     value, gradient = case.objective()(case.theta)
-    np.testing.assert_allclose(value, automatic.cost(case, case.theta), rtol=AUTOMATIC)
-    assert difference(gradient, automatic.gradient(case, case.theta)) <= AUTOMATIC
+    expected, expected_gradient = independent(case).value_and_gradient(case, case.theta)
+    np.testing.assert_allclose(value, expected, rtol=AUTOMATIC)
+    assert difference(gradient, expected_gradient) <= AUTOMATIC
 
 
 @over(CASES)
 def test_hessian_vector_product_agrees_with_automatic_differentiation(case, rng):
     vector = rng.normal(size=case.theta.size)
     product = case.objective().hessian_vector_product(case.theta, vector)
-    expected = automatic.hessian_vector_product(case, case.theta, vector)
+    expected = independent(case).hessian_vector_product(case, case.theta, vector)
     assert difference(product, expected) <= AUTOMATIC_HESSIAN
 
 
@@ -150,7 +193,8 @@ def test_the_table_has_every_kind_of_model():
     assert {case.problem.loss.name for case in cases} == {*LOSSES, GaussianLoss.name}
     assert {type(penalty) for case in cases for penalty in case.problem.penalties} == concrete(Penalty)
     assert {case.corruption for case in cases} == {"no", *CORRUPTIONS}
-    assert {case.n_hidden_layers for case in cases} == {1, 2, 3}
+    assert {case.n_hidden_layers for case in cases if case.architecture == "dense"} == {1, 2, 3}
+    assert {type(layer) for case in cases for layer in case.problem.network.layers} == {*BUILT_LAYERS} - {Windows}
     assert {case.problem.network.tied for case in cases} == {False, True}
     assert {case.problem.sample_weight is None for case in cases} == {False, True}
     assert {f.name for case in cases for f in case.problem.network.activations[-1:]} > {"sigmoid", "softmax", "maxout"}
@@ -162,7 +206,7 @@ def test_the_loss_of_every_model_reaches_all_weights():
     for name, case in TABLE.items():
         without_penalties = replace(case, problem=replace(case.problem, penalties=()))
         gradient = without_penalties.objective()(case.theta)[1]
-        if not all(np.any(W) for W in case.problem.network.unpack(gradient).weights):
+        if not all(np.any(W) for W in case.problem.network.unpack(gradient).weights if W.size):
             silent.append(name)
     assert silent == []
 
@@ -184,10 +228,10 @@ def test_the_table_is_the_same_each_time_and_another_for_another_seed():
 def test_a_line_of_the_table_says_what_the_model_is():
     first = str(next(iter(TABLE.values())))
     assert re.fullmatch(
-        r"identity, squared_error, none, untied, 1 hidden, (no|masking|gaussian|.*pepper) corruption", first
+        r"dense, identity, squared_error, none, untied, 1 hidden, (no|masking|gaussian|.*pepper) corruption", first
     )
     everything = "weight_decay + kl_sparsity + l1_sparsity + contraction + contraction + tangent_propagation"
-    assert str(OTHERS["everything"]) == f"sigmoid, squared_error, {everything}, tied, 3 hidden, no corruption"
+    assert str(OTHERS["everything"]) == f"dense, sigmoid, squared_error, {everything}, tied, 3 hidden, no corruption"
 
 
 class ForgetfulError(SquaredError):
@@ -197,6 +241,11 @@ class ForgetfulError(SquaredError):
         values = super().value_and_derivative(outputs, y, out)
         out *= 1 + 1e-6
         return values
+
+
+def test_a_line_of_the_table_names_the_architecture():
+    case = next(case for case in TABLE.values() if case.architecture == "max_pooling_of_sequences")
+    assert str(case).startswith("max_pooling_of_sequences, ")
 
 
 def test_a_wrong_derivative_does_not_hold():

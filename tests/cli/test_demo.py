@@ -139,12 +139,20 @@ def test_the_demo_learns_edge_detectors(tmp_path):
 
 
 def test_check_gradient_prints_a_row_for_every_combination_asked_for(invoke):
-    result = invoke("check-gradient", "--activation", "tanh", "--penalty", "contraction")
+    result = invoke("check-gradient", "--architecture", "dense", "--activation", "tanh", "--penalty", "contraction")
     assert result.exit_code == 0
-    rows = [line for line in result.output.splitlines() if line.startswith("| tanh")]
+    rows = [line for line in result.output.splitlines() if line.startswith("| dense | tanh")]
     assert len(rows) == 12
     assert all("| contraction |" in row for row in rows)
     assert "12 rows. The largest relative difference of a gradient is" in result.output
+
+
+def test_check_gradient_checks_the_architecture_asked_for(invoke):
+    result = invoke("check-gradient", "--architecture", "max_pooling", "--penalty", "kl_sparsity")
+    assert result.exit_code == 0
+    rows = [line for line in result.output.splitlines() if line.startswith("| max_pooling | ")]
+    assert len(rows) == 2
+    assert "2 rows. The largest relative difference of a gradient is" in result.output
 
 
 def test_check_gradient_fails_where_a_gradient_is_wrong(invoke, monkeypatch):
@@ -152,12 +160,12 @@ def test_check_gradient_fails_where_a_gradient_is_wrong(invoke, monkeypatch):
     monkeypatch.setattr(Tanh, "multiply_by_derivative", lambda self, a, delta: None)
     result = invoke("check-gradient", "--activation", "tanh", "--loss", "softmax_cross_entropy")
     assert result.exit_code == 1
-    assert "wrong: tanh, softmax_cross_entropy, weight_decay, untied, 1 hidden" in result.stderr
+    assert "wrong: dense, tanh, softmax_cross_entropy, weight_decay, untied, 1 hidden" in result.stderr
     assert invoke("check-gradient", "--activation", "sigmoid", "--loss", "gaussian").exit_code == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [([], "pass --all"), (["--loss", "hinge"], "no combination has these parts")]
+    ("arguments", "message"), [([], "pass --all"), (["--loss", "hinge"], "no combination has these")]
 )
 def test_check_gradient_says_what_it_needs(invoke, arguments, message):
     result = invoke("check-gradient", *arguments)

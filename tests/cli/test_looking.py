@@ -130,8 +130,10 @@ def test_info_says_what_each_part_of_a_stack_was_trained_with(run, images, tmp_p
 
 
 def test_gradient_checks_are_json_where_a_program_asks(run):
-    found = json.loads(run("check-gradient", "--activation", "tanh", "--penalty", "contraction", "--json"))
+    asked = ("--architecture", "dense", "--activation", "tanh", "--penalty", "contraction")
+    found = json.loads(run("check-gradient", *asked, "--json"))
     assert len(found) == 12
+    assert {one["architecture"] for one in found} == {"dense"}
     assert all(one["holds"] and one["gradient_difference"] <= 1e-8 for one in found)
 
 

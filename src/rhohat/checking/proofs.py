@@ -1,8 +1,8 @@
 """A table of proofs, which compare the gradient of every kind of model with central differences.
 
-`proof_cases` yields combinations of activations, losses, penalties, tied weights, depths and corruptions. `prove`
-compares the gradient of one case with central differences of J, and its Hessian-vector product with central differences
-of the gradient.
+`proof_cases` yields combinations of architectures, activations, losses, penalties, tied weights, depths and
+corruptions; `architectures.py` lists the architectures beyond dense layers. `prove` compares the gradient of one case
+with central differences of J, and its Hessian-vector product with central differences of the gradient.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, product
+from typing import NamedTuple
 
 import numpy as np
 
+from rhohat.checking.architectures import ARCHITECTURES, HIDDEN_ACTIVATIONS, Architecture
 from rhohat.checking.gradcheck import check_gradient
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import keyed_generator
@@ -21,6 +23,7 @@ from rhohat.layers.activations import (
     ACTIVATIONS,
     Activation,
     Identity,
+    LeakyReLU,
     Maxout,
     ParametricReLU,
     Sigmoid,
@@ -65,13 +68,16 @@ class ProofCase:
     problem : Problem
         The problem; its inputs are corrupted already, if the case has a corruption.
     theta : array of shape (n_parameters,)
-        Parameters away from the kinks of activations, such that no unit is saturated, or 0 on every row.
+        Parameters away from the kinks of layers, such that no unit is saturated, or 0 on every row.
+    architecture : str, default="dense"
+        Name of the architecture; "dense" for a chain of dense layers.
     """
 
     activation: str
     corruption: str
     problem: Problem = field(repr=False)
     theta: FloatArray = field(repr=False)
+    architecture: str = "dense"
 
     @property
     def n_hidden_layers(self) -> int:
@@ -91,8 +97,8 @@ class ProofCase:
         """Return a description of the case on one line."""
         weights = "tied" if self.problem.network.tied else "untied"
         return (
-            f"{self.activation}, {self.problem.loss.name}, {self.penalty}, {weights}, {self.n_hidden_layers} hidden,"
-            f" {self.corruption} corruption"
+            f"{self.architecture}, {self.activation}, {self.problem.loss.name}, {self.penalty}, {weights},"
+            f" {self.n_hidden_layers} hidden, {self.corruption} corruption"
         )
 
 
@@ -127,9 +133,10 @@ class Proof:
 def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
     """Yield the cases of the table of proofs.
 
-    The cases combine every activation with every penalty that it allows, with tied and untied weights, and with one and
-    three hidden layers; every activation with every loss, with one and two hidden layers; and every loss with every
-    penalty. The corruption, and whether rows have weights, are drawn at random for each case.
+    With dense layers, the cases combine every activation with every penalty that it allows, with tied and untied
+    weights, and with one and three hidden layers; every activation with every loss, with one and two hidden layers; and
+    every loss with every penalty. Other architectures have every penalty each, and activations, losses, and tied and
+    untied weights in turn. The corruption, and whether rows have weights, are drawn at random for each case.
 
     Parameters
     ----------
@@ -142,11 +149,11 @@ def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
         One case after another.
     """
     corruptions = [None, *CORRUPTIONS]
-    models = chain(_with_every_penalty(), _with_every_loss(), _losses_with_penalties())
-    for number, (activation, network, loss, penalties) in enumerate(models):
+    models = chain(_with_every_penalty(), _with_every_loss(), _losses_with_penalties(), _with_every_architecture())
+    for number, model in enumerate(models):
         kind = keyed_generator(number, "kind of rows")  # independent of the seed: the table keeps its rows
         corruption, weighted = corruptions[kind.integers(len(corruptions))], bool(kind.integers(2))
-        yield _fill(seed + number, activation, network, loss, penalties, corruption, weighted)
+        yield _fill(seed + number, model, corruption, weighted)
 
 
 def prove(case: ProofCase) -> Proof:
@@ -195,7 +202,30 @@ _LOSSES: list[tuple[Loss, Activation]] = [
     (SoftmaxCrossEntropy(), Softmax()),
 ]
 
-_Model = tuple[str, Network, Loss, tuple[Penalty, ...]]
+#: Losses of images and sequences, whose output layer may be a convolution.
+_LOSSES_OF_SHAPES: list[tuple[type[Loss], Activation]] = [
+    (SquaredError, Identity()),
+    (SquaredError, Sigmoid()),
+    (GaussianLoss, Identity()),
+    (GaussianLoss, Sigmoid()),
+    (BinaryCrossEntropy, Sigmoid()),
+    (SquaredError, LeakyReLU()),
+    (LabelNoiseCrossEntropy, Sigmoid()),
+]
+#: Penalties of images and sequences: those that allow every activation come first, so that activations take turns.
+_PENALTIES_OF_SHAPES = [
+    *(added for added in _PENALTIES if not any(isinstance(penalty, KLSparsity) for penalty in added)),
+    (WeightDecay(0.1), KLSparsity(0.1, 3.0)),
+    (WeightDecay(0.1), L1Sparsity(0.1), KLSparsity(0.1, 3.0), TangentPropagation(0.2)),
+]
+
+
+class _Model(NamedTuple):
+    activation: str
+    network: Network
+    loss: Loss
+    penalties: tuple[Penalty, ...]
+    architecture: str = "dense"
 
 
 def _with_every_penalty() -> Iterator[_Model]:
@@ -206,19 +236,41 @@ def _with_every_penalty() -> Iterator[_Model]:
             continue
         output = as_activation("sigmoid")
         loss: Loss = BinaryCrossEntropy() if len(sizes) > 3 else SquaredError()
-        yield name, dense_network(sizes, (*[hidden] * (len(sizes) - 2), output), tied), loss, added
+        yield _Model(name, dense_network(sizes, (*[hidden] * (len(sizes) - 2), output), tied), loss, added)
 
 
 def _with_every_loss() -> Iterator[_Model]:
     """Yield networks of every activation and loss, with one and two hidden layers."""
     for name, hidden_sizes, (loss, output) in product(ACTIVATIONS, [(4,), (4, 3)], _LOSSES):
-        yield name, _network(name, hidden_sizes, output), loss, (WeightDecay(0.1),)
+        yield _Model(name, _network(name, hidden_sizes, output), loss, (WeightDecay(0.1),))
 
 
 def _losses_with_penalties() -> Iterator[_Model]:
     """Yield networks of every loss and penalty, with two hidden layers of sigmoid or tanh units."""
     for name, (loss, output), added in product(("sigmoid", "tanh"), _LOSSES, _PENALTIES):
-        yield name, _network(name, (4, 3), output), loss, added
+        yield _Model(name, _network(name, (4, 3), output), loss, added)
+
+
+def _with_every_architecture() -> Iterator[_Model]:
+    """Yield networks of every architecture beyond dense layers, each with every penalty."""
+    for place, architecture in enumerate(ARCHITECTURES):
+        for row, added in enumerate(_PENALTIES_OF_SHAPES, start=place):
+            allowed = [name for name in HIDDEN_ACTIVATIONS if _allows(as_activation(name), added)]
+            yield _of_architecture(architecture, row, allowed[row % len(allowed)], added)
+
+
+def _of_architecture(architecture: Architecture, row: int, activation: str, penalties: tuple[Penalty, ...]) -> _Model:
+    """Return a network of an architecture; the number of the row chooses its loss, and whether weights are tied."""
+    tied = architecture.is_autoencoder and row % 2 == 1
+    plain = architecture.network(activation, Identity())
+    n_outputs = plain.layer_sizes[-1]
+    if n_outputs == _N_OUTPUTS:
+        loss, output = _LOSSES[row % len(_LOSSES)]
+    else:
+        kind, output = _LOSSES_OF_SHAPES[row % len(_LOSSES_OF_SHAPES)]
+        places = np.arange(n_outputs)
+        loss = kind(0.3 ** np.abs(places - places[:, None])) if kind is GaussianLoss else kind()
+    return _Model(activation, architecture.network(activation, output, tied), loss, penalties, architecture.name)
 
 
 def _network(activation: str, hidden_sizes: tuple[int, ...], output: Activation) -> Network:
@@ -236,21 +288,14 @@ def _allows(hidden: Activation, penalties: tuple[Penalty, ...]) -> bool:
     )
 
 
-def _fill(
-    seed: int,
-    activation: str,
-    network: Network,
-    loss: Loss,
-    penalties: tuple[Penalty, ...],
-    corruption: str | None,
-    weighted: bool,
-) -> ProofCase:
+def _fill(seed: int, model: _Model, corruption: str | None, weighted: bool) -> ProofCase:
     """Return the case with rows and parameters, which are drawn again until no unit is near a kink."""
-    is_autoencoder = network.layer_sizes[0] == network.layer_sizes[-1]
+    activation, network, loss, penalties, architecture = model
+    n_features, is_autoencoder = network.layer_sizes[0], network.layer_sizes[0] == network.layer_sizes[-1]
     needs_tangents = any(isinstance(penalty, TangentPropagation) for penalty in penalties)
     for attempt in range(1000):
         draw = keyed_generator(seed, "proof", attempt)
-        clean = draw.uniform(0.1, 0.9, (_N_SAMPLES, _N_FEATURES))
+        clean = draw.uniform(0.1, 0.9, (_N_SAMPLES, n_features))
         problem = Problem(
             network,
             corrupt_rows(CORRUPTIONS[corruption](), clean, seed, attempt) if corruption else clean,
@@ -258,13 +303,13 @@ def _fill(
             loss=loss,
             penalties=penalties,
             sample_weight=draw.uniform(0.5, 2.0, _N_SAMPLES) if weighted else None,
-            tangents=draw.normal(size=(_N_SAMPLES, 2, _N_FEATURES)) if needs_tangents else None,
+            tangents=draw.normal(size=(_N_SAMPLES, 2, n_features)) if needs_tangents else None,
         )
         theta = network.initial_theta(draw) + draw.normal(0, 0.3, network.n_parameters)
-        case = ProofCase(activation, corruption or "no", problem, theta)
+        case = ProofCase(activation, corruption or "no", problem, theta, architecture)
         if _distance_from_kinks(case) > _FROM_KINKS:
             return case
-    raise AssertionError(f"no parameters were found that are away from the kinks of {activation}")
+    raise AssertionError(f"no parameters were found that are away from the kinks of {activation} and {architecture}")
 
 
 def _targets(loss: Loss, draw: np.random.Generator) -> FloatArray:
@@ -276,24 +321,25 @@ def _targets(loss: Loss, draw: np.random.Generator) -> FloatArray:
 
 
 def _distance_from_kinks(case: ProofCase) -> float:
-    """Return the smallest distance of a pre-activation, or of an activation with an L1 penalty, from a kink of J.
+    """Return the smallest distance of a layer, or of an activation with an L1 penalty, from a kink of J.
 
-    The distance is 0 if a unit is saturated, or 0 on every row, as central differences would prove nothing then.
+    The distance is 0 if a unit is saturated, or if a unit or a channel is 0 on every row, as central differences would
+    prove nothing then.
     """
     network, parameters = case.problem.network, case.problem.network.unpack(case.theta)
     with_l1 = any(isinstance(penalty, L1Sparsity) for penalty in case.problem.penalties)
     a, distances = case.problem.X, [np.inf]
-    for layer, activation in enumerate(network.activations):
-        layers = network.allocate(_N_SAMPLES, np.empty, start=layer, stop=layer + 1)
+    for index, layer in enumerate(network.layers):
+        layers = network.allocate(_N_SAMPLES, np.empty, start=index, stop=index + 1)
         layers.a[0] = a
-        network.forward(parameters, layers, start=layer, without_activation=layer + 1)
-        z, a = layers.z[1], layers.a[1]
+        network.forward(parameters, layers, start=index, without_activation=index + 1)
+        z, given, a = layers.z[1], a, layers.a[1]
         if np.max(np.abs(z)) > _LARGEST_Z:
             return 0.0
-        distances.append(activation.distance_from_kinks(z))
-        activation.forward(Units(z, a, parameters.activation_parameters[layer]))
-        if np.any(np.all(a == 0, axis=0)):  # a unit is 0 on every row
+        distances.append(layer.distance_from_kinks(given, z))
+        layer.activation.forward(Units(z, a, parameters.activation_parameters[index]))
+        if np.any(np.all(a.reshape(-1, layer.output_channels) == 0, axis=0)):
             return 0.0
-        if with_l1 and layer < case.n_hidden_layers:
+        if with_l1 and index in network.hidden_with_weights:
             distances.append(np.min(np.abs(a[a != 0]), initial=np.inf))
     return float(min(distances))

@@ -13,6 +13,7 @@ from rhohat.cli.app import Json, Traceback, app, print_json
 __all__ = ["PROOF_COLUMNS", "check_gradient"]
 
 PROOF_COLUMNS = (
+    "architecture",
     "activation",
     "loss",
     "penalty",
@@ -28,28 +29,32 @@ PROOF_COLUMNS = (
 @app.command()
 def check_gradient(
     every: Annotated[bool, typer.Option("--all", help="Check every combination.")] = False,
+    architecture: Annotated[str | None, typer.Option(help="Only this architecture, such as max_pooling.")] = None,
     activation: Annotated[str | None, typer.Option(help="Only this activation, such as tanh.")] = None,
     loss: Annotated[str | None, typer.Option(help="Only this loss, such as squared_error.")] = None,
     penalty: Annotated[str | None, typer.Option(help="Only with this penalty, such as kl_sparsity.")] = None,
     as_json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Compare gradients with central differences, for activations × losses × penalties × tied weights × depths.
+    """Compare gradients with central differences, for architectures × activations × losses × penalties × tied weights.
 
     Prints a table of relative differences, those of exact Hessian-vector products beside those of gradients. The exit
     status is 1 where a gradient is off by more than 1e-8, or a Hessian-vector product by more than 1e-6.
     """
-    if not (every or activation or loss or penalty):
-        raise typer.BadParameter("pass --all, or choose combinations by --activation, --loss or --penalty.")
+    if not (every or architecture or activation or loss or penalty):
+        raise typer.BadParameter(
+            "pass --all, or choose combinations by --architecture, --activation, --loss or --penalty."
+        )
     cases = [
         case
         for case in proof_cases()
-        if activation in (None, case.activation)
+        if architecture in (None, case.architecture)
+        and activation in (None, case.activation)
         and loss in (None, case.problem.loss.name)
         and (penalty is None or penalty in case.penalty.split(" + "))
     ]
     if not cases:
-        raise typer.BadParameter("no combination has these parts; rhohat check-gradient --all lists all combinations.")
+        raise typer.BadParameter("no combination has these; see rhohat check-gradient --all for those there are.")
     if as_json:
         proofs = [prove(case) for case in cases]
         print_json([_as_dict(proof) for proof in proofs])
@@ -83,6 +88,7 @@ def _print_table(cases: Sequence[ProofCase]) -> list[Proof]:
 def _proof_row(proof: Proof) -> list[str]:
     case = proof.case
     return [
+        case.architecture,
         case.activation,
         case.problem.loss.name,
         case.penalty,
@@ -96,7 +102,7 @@ def _proof_row(proof: Proof) -> list[str]:
 
 
 def _as_dict(proof: Proof) -> dict[str, Any]:
-    names = [name.lower().replace(" ", "_") for name in PROOF_COLUMNS[:6]]
+    names = [name.lower().replace(" ", "_") for name in PROOF_COLUMNS[:7]]
     return {
         **dict(zip(names, _proof_row(proof), strict=False)),
         "hidden_layers": proof.case.n_hidden_layers,

@@ -126,6 +126,20 @@ class Layer(WithOps, ABC):
         bound = np.sqrt(6 / (sum(self.fans) + 1))
         return generator.uniform(-bound, bound, self.weight_shape)
 
+    def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
+        """Return how far the layer is from a point where its outputs have no derivative; infinite if it has none.
+
+        Finite differences across such a point say nothing about whether a gradient is right.
+
+        Parameters
+        ----------
+        given : array of shape (n_rows, n_inputs)
+            Inputs of the layer.
+        z : array of shape (n_rows, width)
+            Pre-activations that belong to these inputs.
+        """
+        return self.activation.distance_from_kinks(z)
+
     # Forward pass and backpropagation.
 
     @abstractmethod

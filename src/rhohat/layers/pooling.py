@@ -167,6 +167,19 @@ class MaxPoolingLayer(_Pooling):
             self.ops.xp.maximum(pooled, pictures[part], out=pooled)
         return out
 
+    def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
+        """Return the smallest difference between the two largest numbers of a window.
+
+        Windows whose two largest numbers are exactly 0 do not count: ReLU units that are 0 stay so until one of them
+        crosses a kink of its own.
+        """
+        windows = self.windows.gather(self.ops, self._pictures(given))
+        numbers = np.sort(windows.reshape(-1, prod(self.windows.window), self.n_channels), axis=1)
+        if numbers.shape[1] == 1:
+            return np.inf
+        largest, second = numbers[:, -1], numbers[:, -2]
+        return float(np.min((largest - second)[(largest != 0) | (second != 0)], initial=np.inf))
+
     def linear(self, at: FloatArray, tangent: FloatArray, W: FloatArray) -> FloatArray:
         """Return, of the tangent, the number of each window where the input `at` is largest."""
         out = self.ops.zeros((len(at), self.n_outputs), self.ops.dtype_of(at))
