@@ -3,6 +3,7 @@
 from rhohat.estimators.contractive_autoencoder import ContractiveAutoencoder
 from rhohat.estimators.convolutional_autoencoder import ConvolutionalAutoencoder
 from rhohat.estimators.convolutional_classifier import ConvolutionalClassifier
+from rhohat.estimators.convolved_features import ConvolvedFeatures
 from rhohat.estimators.deep_autoencoder import DeepAutoencoder
 from rhohat.estimators.denoising_autoencoder import DenoisingAutoencoder
 from rhohat.estimators.feedforward_classifier import FeedforwardClassifier
@@ -16,6 +17,7 @@ __all__ = [
     "ContractiveAutoencoder",
     "ConvolutionalAutoencoder",
     "ConvolutionalClassifier",
+    "ConvolvedFeatures",
     "DeepAutoencoder",
     "DenoisingAutoencoder",
     "FeedforwardClassifier",
