@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.common.arrays import FloatArray, excess_exponent, norm
+from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import some_rows
 from rhohat.data.rows import DaskRows
@@ -25,6 +24,7 @@ from rhohat.engines import ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.checks import as_activations, check_rows, warn_unless_converged
+from rhohat.estimators.explained_variance import explained_variance
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
@@ -258,23 +258,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         check_is_fitted(self)
         rows = open_rows(self._validate_for_use(X))
         rows, weights = rows_that_count(rows, check_sample_weight(sample_weight, rows, np.float64))
-        largest = max(abs(bound) for bound in rows.extent()) or 1.0  # in units of this number, no sum overflows
-        unit = math.ldexp(1.0, -excess_exponent(largest))  # multiplied by this, no norm overflows
-        first = rows.read(0, 1)[0].astype(np.float64)  # relative to it, the mean of equal rows is exact
-        total = np.zeros(rows.shape[1])
-        for one in rows.map_blocks(partial(_sum_rows, first, largest, weights)):
-            total += one
-        mean = first * unit + total / (len(rows) if weights is None else weights.sum()) * (largest * unit)
-        reconstruct = self._forward_rows(rows, 0, self.network_.n_layers)
-        residual = deviation = size = 0.0
-        for some in rows.map_blocks(partial(_norms, unit, mean, weights, reconstruct)):
-            residual, deviation, size = map(math.hypot, (residual, deviation, size), some)
-        # The mean of equal numbers has a rounding error, so the variance of a constant is seldom exactly 0.
-        rounding = 4 * float(np.finfo(rows.dtype).eps) * size
-        if deviation <= rounding:
-            return float(residual <= rounding)
-        ratio = residual / deviation
-        return 1 - ratio * ratio
+        return explained_variance(rows, weights, self._forward_rows(rows, 0, self.network_.n_layers))
 
     def objective(
         self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None
@@ -544,31 +528,3 @@ def _pass_rows(
     out = np.empty(forward.shape, rows.dtype)
     forward.write(forward.blocks, out)
     return out
-
-
-def _sum_rows(origin: FloatArray, unit: float, weights: FloatArray | None, rows: FloatArray, first: int) -> FloatArray:
-    """Return the sum over rows of weight · (row − origin) / unit."""
-    scaled = rows / np.float64(unit) - origin / unit
-    total: FloatArray = scaled.sum(axis=0) if weights is None else weights[first : first + len(rows)] @ scaled
-    return total
-
-
-def _norms(
-    unit: float,
-    mean: FloatArray,
-    weights: FloatArray | None,
-    reconstruct: Callable[[FloatArray, int], FloatArray],
-    rows: FloatArray,
-    first: int,
-) -> tuple[float, float, float]:
-    """Return the weighted norms of the reconstruction errors, of the rows minus their mean, and of the rows.
-
-    Rows and reconstructions are multiplied by `unit`; the mean is given multiplied already.
-    """
-    wide = rows * np.float64(unit)
-    arrays = [wide - reconstruct(rows, first) * np.float64(unit), wide - mean, wide]
-    if weights is not None:
-        roots = np.sqrt(weights[first : first + len(rows)])[:, None]
-        arrays = [roots * array for array in arrays]
-    residual, deviation, size = map(norm, arrays)
-    return residual, deviation, size

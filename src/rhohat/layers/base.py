@@ -11,7 +11,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.layers.activations import Activation, Units
 from rhohat.ops import Ops, WithOps
 
-__all__ = ["Layer", "LayerParameters"]
+__all__ = ["Layer", "LayerParameters", "LayerSizes"]
 
 
 class LayerParameters(NamedTuple):
@@ -32,44 +32,20 @@ class LayerParameters(NamedTuple):
     own: FloatArray
 
 
-class Layer(WithOps, ABC):
-    """A function from rows of `n_inputs` numbers to rows of `n_outputs` numbers.
-
-    For every row, the layer computes `width` pre-activations z, and from these the activations a = f(z). Inputs and
-    outputs that have a shape, such as images, are raveled into rows in C order; the layer knows the shape.
+class LayerSizes(ABC):
+    """The sizes of a layer: of its parameters, of its outputs, and of what its computation takes.
 
     Attributes
     ----------
     n_inputs, n_outputs : int
         Numbers that a row has before and after the layer.
     activation : Activation
-        The function f.
-    has_weights : bool
-        Whether the layer has weights. Penalties on hidden layers leave out those without weights, such as pooling,
-        unless they are named.
-    has_tangents : bool
-        Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
-        require.
-    can_be_tied : bool
-        Whether the layer can use the transposed weights of another layer. The gradient of the other layer's weights
-        then includes the contribution of this layer's units.
+        The function that turns pre-activations into activations.
     """
 
     n_inputs: int
     n_outputs: int
     activation: Activation
-    has_weights: ClassVar[bool] = True
-    has_tangents: ClassVar[bool] = False
-    can_be_tied: ClassVar[bool] = False
-
-    def with_ops(self, ops: Ops) -> Self:
-        """Return this layer, together with its activation, for arrays of another library."""
-        other = super().with_ops(ops)
-        if other is not self:
-            object.__setattr__(other, "activation", self.activation.with_ops(ops))
-        return other
-
-    # Sizes, and initial weights.
 
     @property
     @abstractmethod
@@ -110,6 +86,41 @@ class Layer(WithOps, ABC):
     def in_place(self) -> bool:
         """Whether the pre-activations z and the activations a share their memory."""
         return self.activation.in_place and self.width == self.n_outputs
+
+
+class Layer(WithOps, LayerSizes):
+    """A function from rows of `n_inputs` numbers to rows of `n_outputs` numbers.
+
+    For every row, the layer computes `width` pre-activations z, and from these the activations a = f(z). Inputs and
+    outputs that have a shape, such as images, are raveled into rows in C order; the layer knows the shape.
+
+    Attributes
+    ----------
+    n_inputs, n_outputs : int
+        Numbers that a row has before and after the layer.
+    activation : Activation
+        The function f.
+    has_weights : bool
+        Whether the layer has weights. Penalties on hidden layers leave out those without weights, such as pooling,
+        unless they are named.
+    has_tangents : bool
+        Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
+        require.
+    can_be_tied : bool
+        Whether the layer can use the transposed weights of another layer. The gradient of the other layer's weights
+        then includes the contribution of this layer's units.
+    """
+
+    has_weights: ClassVar[bool] = True
+    has_tangents: ClassVar[bool] = False
+    can_be_tied: ClassVar[bool] = False
+
+    def with_ops(self, ops: Ops) -> Self:
+        """Return this layer, together with its activation, for arrays of another library."""
+        other = super().with_ops(ops)
+        if other is not self:
+            object.__setattr__(other, "activation", self.activation.with_ops(ops))
+        return other
 
     def initial_weights(self, generator: np.random.Generator, rule: str) -> FloatArray:
         """Draw initial weights.

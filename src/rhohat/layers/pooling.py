@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Self
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.layers.activations import Activation, Identity, Units
-from rhohat.layers.base import LayerParameters
-from rhohat.layers.linear import MapLayer
+from rhohat.layers.weightless import WeightlessLayer
 from rhohat.layers.windows import Windows
-from rhohat.ops import Ops, WithOps
 
 __all__ = ["MaxPoolingLayer", "MeanPoolingLayer", "UpsamplingLayer"]
 
 
 @dataclass(frozen=True)
-class _Pooling(MapLayer):
+class _Pooling(WeightlessLayer):
     """A layer without parameters that computes one number from each channel of each window.
 
     Parameters
@@ -38,8 +34,6 @@ class _Pooling(MapLayer):
 
     windows: Windows
     n_channels: int
-    has_weights: ClassVar[bool] = False
-    can_be_tied: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if min(self.n_channels, *self.windows.window, *self.windows.stride) < 1 or any(
@@ -52,15 +46,6 @@ class _Pooling(MapLayer):
             )
         if self.windows.padding != "valid":
             raise ValueError(f"pooling cannot use padding={self.windows.padding!r}; use padding='valid'.")
-
-    @property
-    def activation(self) -> Activation:  # type: ignore[override]
-        """The identity."""
-        return Identity().with_ops(self.ops)
-
-    def with_ops(self, ops: Ops) -> Self:
-        """Return this layer for arrays of another library."""
-        return WithOps.with_ops(self, ops)
 
     @property
     def n_inputs(self) -> int:  # type: ignore[override]
@@ -78,16 +63,6 @@ class _Pooling(MapLayer):
         return self.n_channels
 
     @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weights, of which there are none."""
-        return (0,)
-
-    @property
-    def n_biases(self) -> int:
-        """Number of biases, of which there are none."""
-        return 0
-
-    @property
     def fans(self) -> tuple[int, int]:
         """Fan-in and fan-out, which no weights depend on."""
         return prod(self.windows.window), 1
@@ -96,27 +71,6 @@ class _Pooling(MapLayer):
     def multiply_adds(self) -> int:
         """Number of operations per row: one for each number of each window."""
         return self.windows.n_places * self.n_channels * prod(self.windows.window)
-
-    def bias_row(self, b: FloatArray) -> FloatArray:
-        """Return zeros, as there are no biases."""
-        return self.ops.zeros((self.n_outputs,), self.ops.dtype_of(b))
-
-    def forward(self, parameters: LayerParameters, given: FloatArray, units: Units, *, activate: bool = True) -> None:
-        """Write one number for each channel of each window."""
-        self.apply(given, parameters.W, units.z)
-
-    def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
-        """Do nothing, as there are no weights."""
-
-    def add_weight_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, *, accumulate: bool) -> None:
-        """Do nothing, as there are no weights."""
-
-    def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
-        """Do nothing, as there are no biases."""
-
-    def gradient_parts(self, n_rows: int) -> list[slice]:
-        """Return no parts, as there are no weights."""
-        return []
 
     def _room(self, rows: FloatArray, n_numbers: int, out: FloatArray | None) -> FloatArray:
         return self.ops.empty((len(rows), n_numbers), self.ops.dtype_of(rows)) if out is None else out

@@ -22,6 +22,7 @@ from rhohat.layers import MapLayer
 from rhohat.layers.activations import Activation, Units
 from rhohat.layers.layout import Parameters
 from rhohat.layers.network import Layers, Network, units_of
+from rhohat.ops import ops_of
 
 __all__ = ["TangentPass"]
 
@@ -73,7 +74,7 @@ class TangentPass:
             if self.direction is not None and self._map(layer).has_weights:
                 V, v = self.direction.weights[layer], self._map(layer).bias_row(self.direction.biases[layer])
                 terms.append(self._map(layer).apply(self.layers.a[layer], V) + v)
-            beta.append(sum(terms[1:], start=terms[0]) if terms else self._zeros(self.layers.z[layer + 1]))
+            beta.append(sum(terms[1:], start=terms[0]) if terms else _zeros(self.layers.z[layer + 1]))
             alpha.append(self._activation(layer).push_forward(self._units(layer), beta[-1], self._own(layer)))
         return Layers(beta, alpha)
 
@@ -273,21 +274,17 @@ class TangentPass:
         assert isinstance(found, MapLayer)  # `Problem` has checked this
         return found
 
-    def _zeros(self, like: FloatArray) -> FloatArray:
-        zeros: FloatArray = self.network.ops.xp.zeros_like(like)
-        return zeros
-
     def _push(self, layer: int, tangent: FloatArray, parameters: Parameters | None = None) -> FloatArray:
         """Return the tangent of z for a tangent of a layer's inputs, with θ or with a direction as weights."""
         if parameters is not None and not self._map(layer).has_weights:
-            return self._zeros(self.layers.z[layer + 1])
+            return _zeros(self.layers.z[layer + 1])
         W = (self.parameters if parameters is None else parameters).weights[layer]
         return self._map(layer).linear(self.layers.a[layer], tangent, W)
 
     def _back(self, layer: int, delta: FloatArray, parameters: Parameters | None = None) -> FloatArray:
         """Return the pull-back of delta from z to a layer's inputs, with θ or with a direction as weights."""
         if parameters is not None and not self._map(layer).has_weights:
-            return self._zeros(self.layers.a[layer])
+            return _zeros(self.layers.a[layer])
         W = (self.parameters if parameters is None else parameters).weights[layer]
         return self._map(layer).linear_transposed(self.layers.a[layer], delta, W)
 
@@ -324,3 +321,8 @@ class TangentPass:
 def _copy(array: FloatArray) -> FloatArray:
     """Return a copy of an array, in the same array library."""
     return array + 0.0
+
+
+def _zeros(like: FloatArray) -> FloatArray:
+    """Return zeros in the shape and dtype of an array, in the same array library."""
+    return ops_of(like).zeros(like.shape, ops_of(like).dtype_of(like))
