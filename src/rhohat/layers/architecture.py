@@ -214,6 +214,8 @@ class TransposedConvolution(LayerDescription):
 
 @dataclass(frozen=True)
 class _Pooling(LayerDescription):
+    """Pooling of windows, of either kind."""
+
     size: PerAxis
     stride: PerAxis | None = None
 
