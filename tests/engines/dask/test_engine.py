@@ -268,7 +268,7 @@ def test_errors_of_rows_pass_through(engine, tmp_path):
         with pytest.raises(ValueError, match="is truncated"):
             make_objective(Problem(X=rows, **arguments), engine)
         (tmp_path / "rows.npy").unlink()
-        with pytest.raises(FileNotFoundError, match="every worker can open them"):
+        with pytest.raises(FileNotFoundError, match="every worker must be able to open the rows"):
             make_objective(Problem(X=rows, **arguments), engine)
 
 
