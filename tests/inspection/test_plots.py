@@ -83,7 +83,7 @@ def test_title_colormap_and_given_axes_are_used():
 @pytest.mark.parametrize(
     ("filters", "options", "message"),
     [
-        (np.ones(9), {}, r"must be finite numbers of shape \(n_filters, n_features\); got .* \(9,\)"),
+        (np.ones(9), {}, r"must be an array of shape \(n_filters, n_features\), without NaN or infinity; got .* \(9,\)"),
         (np.ones((0, 9)), {}, "must be finite numbers"),
         ([[np.nan]], {}, "must be finite numbers"),
         (np.ones((2, 10)), {}, "10 features do not form a square image"),

@@ -83,7 +83,7 @@ def ascend_to_maximal_inputs(
 def _climb(
     network: Network, parameters: Parameters, layer: int, x: FloatArray, chosen: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return, for each row, the quantity to maximise at its chosen unit, and its gradient by the row."""
+    """Return, for each row, the quantity to maximise at its chosen unit, and the gradient of that quantity."""
     layers = network.allocate(len(x), np.empty, stop=layer)
     layers.a[0] = x
     monotonic = network.activations[layer - 1].monotonic

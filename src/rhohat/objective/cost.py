@@ -35,10 +35,10 @@ class Weighting(NamedTuple):
     total : float
         Divisor of sums of the loss and of gradients.
     of_means : float
-        Divisor of sums of activations: the sum of these rows' own weights, as ρ̂ is a mean over these rows whatever the
-        weights of other rows; 1 if that sum is 0.
+        Divisor of sums of activations: the sum of the weights of these rows, because ρ̂ is a mean over these rows
+        alone; 1 if that sum is 0.
     share : float
-        Factor of a penalty on ρ̂: the sum of these rows' own weights divided by `total`.
+        Factor of a penalty on ρ̂: the sum of the weights of these rows divided by `total`.
     """
 
     total: float
@@ -57,8 +57,8 @@ class Weighting(NamedTuple):
 class Cost:
     """The terms of J without rows: the loss and the penalties of a network.
 
-    Penalties of weight 0 are in none of the lists. The network, the loss and the penalties are bound to the primitives
-    for the array library of the rows.
+    Penalties of weight 0 are in none of the lists. The network, the loss and the penalties compute with the primitives
+    of the array library of the rows.
 
     Attributes
     ----------

@@ -48,8 +48,8 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
     Returns
     -------
     Point or None
-        A point that satisfies the conditions. If the trials are used up before one is found, the best point tried, or
-        None if no trial lowers J.
+        A point that satisfies the conditions. If the trials are used up before such a point is found, the best point
+        tried, or None if no trial lowers J.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
 
 
 def _cubic_minimum(a: _Trial, b: _Trial, otherwise: float) -> float:
-    """Return the minimum of the cubic with the values and slopes of two trials, or `otherwise` if it has none."""
+    """Return the minimum of the cubic with the values and slopes of two trials, or `otherwise` without a minimum."""
     width = b.step - a.step
     if width == 0:
         return otherwise

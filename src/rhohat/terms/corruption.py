@@ -1,11 +1,11 @@
 """Corruptions of the inputs: a denoising autoencoder receives a corrupted row and has to reconstruct the clean row.
 
 A corruption is a function of a row and of one random draw per entry. A solver that minimises over all rows needs a cost
-that does not change while it runs. Its rows are corrupted once for the whole solve, with draws that are keyed by seed,
-epoch and row number, so that a row is corrupted in the same way in every block, order, thread and machine. For a solver
-that works in mini-batches, the rows are corrupted anew in every epoch, as in the source. Those draws are keyed by seed,
-epoch, batch size and the row's position in the epoch's order, which is faster, because the generator need not be reset
-for every row.
+that does not change while it runs. The rows are therefore corrupted once for the whole run, with draws that are keyed
+by seed, epoch and row number, so that a row is corrupted in the same way in every block, order, thread and machine. For
+a solver that works in mini-batches, the rows are corrupted anew in every epoch, as in the references. These draws are
+keyed by seed, epoch, batch size and the row's position in the epoch's order, which is faster, because the generator
+need not be reset for every row.
 
 To add a corruption, write a class in this module and list it in `CORRUPTIONS`.
 
@@ -254,7 +254,7 @@ def corrupt_rows(
     rows : range, slice or integers, of length n_rows, default=None
         The numbers of the rows of X in the whole data set; None means 0 to n_rows − 1.
     out : array of shape (n_rows, n_features), default=None
-        Memory for the copy; None allocates it. `out` may be X itself, which is then overwritten.
+        Memory for the copy; if None, it is allocated. `out` may be X itself, which is then overwritten.
 
     Returns
     -------

@@ -203,9 +203,9 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
     The loss is computed from z. With the sigmoid σ and c = ln((1 − ε)/ε), its derivative with respect to z is
     σ(z) − y σ(z + c) − (1 − y) σ(z − c).
 
-    With e = exp(−|z|) and κ = ε/(1 − ε), the loss is the sum of −ln(1 − ε), the loss of a label that agrees with a
-    confident output; of ln(1 + (1 − κ) e/(1 + κ e)), which is accurate also where it is small; and, if the label does
-    not agree with the sign of z, of ln((1 + κ e)/(κ + e)).
+    With e = exp(−|z|) and κ = ε/(1 − ε), the loss is a sum of terms. The first is −ln(1 − ε), the loss of a label that
+    agrees with a confident output. The second is ln(1 + (1 − κ) e/(1 + κ e)), which is accurate also where it is small.
+    If the label does not agree with the sign of z, ln((1 + κ e)/(κ + e)) is added.
 
     References
     ----------
