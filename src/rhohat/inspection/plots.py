@@ -74,8 +74,8 @@ def plot_filters(
     rows = np.asarray(filters, dtype=np.float64)
     if rows.ndim != 2 or rows.size == 0 or not np.all(np.isfinite(rows)):
         raise ValueError(
-            "filters must be an array of shape (n_filters, n_features), without NaN or infinity; got an array of shape"
-            f" {rows.shape}."
+            "filters must be an array of shape (n_filters >= 1, n_features), without NaN or infinity; got an array of"
+            f" shape {rows.shape}."
         )
     shape = _image_shape(rows.shape[1], image_shape)
     images = as_images(_scaled(rows, normalize), shape)

@@ -38,7 +38,7 @@ def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
 
 
 def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
-    """Return the dtype in which rows stored with `dtype` are delivered: that of `float_dtype`, as for rows in memory.
+    """Return the dtype, float32 or float64, in which rows that are stored with `dtype` are read; see `float_dtype`.
 
     Raises
     ------

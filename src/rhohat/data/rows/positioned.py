@@ -33,7 +33,7 @@ class PositionedFile:
     path : Path
         Path of the file, also used in messages.
     file : binary file, default=None
-        File that is already open, and is closed with this object. None opens the path.
+        File that is already open, and is closed with this object. If None, the file at `path` is opened.
 
     Raises
     ------
