@@ -436,9 +436,9 @@ def test_bad_input_is_refused(call, message):
 def test_rows_of_another_width_are_refused(rows, codes):
     statistics = ReconstructionStatistics()
     statistics.update(rows, rows)
-    with pytest.raises(ValueError, match="X must have 5 columns, as many as the earlier rows; got 4"):
+    with pytest.raises(ValueError, match="X must have 5 columns, like the earlier rows; got 4"):
         statistics.update(rows[:, :4], rows[:, :4])
     statistics = ActivationStatistics()
     statistics.update(codes)
-    with pytest.raises(ValueError, match="H must have 6 columns, as many as the earlier rows; got 2"):
+    with pytest.raises(ValueError, match="H must have 6 columns, like the earlier rows; got 2"):
         statistics.update(codes[:, :2])

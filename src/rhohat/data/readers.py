@@ -38,12 +38,11 @@ def read_images(
         One of these:
 
         * a folder, whose image files are read in the order of their names. Files without a suffix of image files, see
-        below, are ignored, and so are files that the operating system puts there: hidden files, `._name`,
+          below, are ignored, and so are files that the operating system puts there: hidden files, `._name`,
           `Thumbs.db`;
         * an image file, with a name that ends in .bmp, .gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff or .webp;
         * a file with arrays, in any format that `open_rows` reads except tables: `.npy`, `.npz`, IDX, safetensors,
-        HDF5,
-          MATLAB, Zarr. If the file holds several arrays that can be images, the name of one follows the path:
+          HDF5, MATLAB, Zarr. If the file holds several arrays that can be images, the name of one follows the path:
           ``"train.mat:/X"``.
     variable : str, default=None
         Name of the array, if it does not follow the path.

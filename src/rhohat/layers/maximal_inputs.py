@@ -94,7 +94,7 @@ def _climb(
 
 
 def _on_sphere(x: FloatArray) -> FloatArray:
-    """Return the rows, each scaled to norm 1; a row of zeros stays as it is."""
+    """Return the rows, each scaled to norm 1; a row of zeros stays unchanged."""
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     scaled: FloatArray = x / np.where(norms > 0, norms, 1)
     return scaled

@@ -47,7 +47,7 @@ class Weighting(NamedTuple):
 
     @classmethod
     def of(cls, n_samples: int, sample_weight: FloatArray | None, total: float | None = None) -> Weighting:
-        """Return the weighting of rows; if `total` is None, it is the sum of their weights."""
+        """Return the weighting of rows; if None, `total` is the sum of the weights of these rows."""
         own = n_samples if sample_weight is None else float(np.sum(sample_weight, dtype=np.float64))
         total = float(own if total is None else total)
         return cls(total, own or 1.0, own / total if own else 0.0)

@@ -179,7 +179,7 @@ class _Scratch:
         network, allocate = problem.network, partial(problem.cost.ops.empty, dtype=problem.cost.dtype)
         self._read = [allocate((rows, columns)) for columns in to_read]
         self._layers, self._deltas = network.allocate(rows, allocate), network.allocate(rows, allocate)
-        self._views: dict[int, tuple[Layers, Layers]] = {}  # by number of rows, of which there are few
+        self._views: dict[int, tuple[Layers, Layers]] = {}  # by number of rows, which takes few values
 
     def layers_and_deltas(self, n_rows: int) -> tuple[Layers, Layers]:
         """Return memory for `n_rows` rows; the lists of layers are copies, so that the caller may replace arrays."""

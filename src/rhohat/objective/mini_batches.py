@@ -284,7 +284,8 @@ class MiniBatches:
         def fill(part: slice, worker: int) -> None:
             for source, index, out in zip(stock.arrays, indices, memory, strict=True):
                 if source is not None and out is not None:
-                    np.take(source, index[part], axis=0, out=out[part], mode="clip")  # valid; "raise" would buffer
+                    # All indices are in range. With mode="raise", NumPy would write into a buffer first.
+                    np.take(source, index[part], axis=0, out=out[part], mode="clip")
             if corruption is not None:
                 generator = keyed_generator(self._seed, "corruption of a batch", epoch, first + part.start)
                 noise = self._noise[worker][: part.stop - part.start]

@@ -129,8 +129,8 @@ class Solver(ABC):
     def _checked(self, state: RunState | None) -> RunState | None:
         if state is not None and not self.resumable:
             raise ValueError(
-                f"{type(self).__name__} cannot be resumed, because its state cannot be saved. Start a new"
-                " run without resume_from, or use a solver that can be resumed, such as 'lbfgs'."
+                f"{type(self).__name__} cannot be resumed, because its state cannot be saved. Start a new run"
+                " without resume_from, or use a solver that can be resumed, such as 'lbfgs'."
             )
         return state
 

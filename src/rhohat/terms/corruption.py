@@ -201,7 +201,7 @@ CORRUPTIONS: dict[str, type[Corruption]] = {cls.name: cls for cls in (MaskingNoi
 
 
 def as_corruption(corruption: str | Corruption | None) -> Corruption | None:
-    """Return the corruption with the given name and its default strength; a Corruption or None is returned as it is.
+    """Return the corruption with the given name and its default strength; a Corruption or None is returned unchanged.
 
     Parameters
     ----------
@@ -248,9 +248,9 @@ def corrupt_rows(
     X : array of shape (n_rows, n_features)
         The clean rows.
     seed : int
-        Seed of the draws, at least 0; see `rhohat.common.randomness.seed_from`.
+        Seed of the draws, not negative; see `rhohat.common.randomness.seed_from`.
     epoch : int, default=0
-        Number of the epoch, at least 0; every epoch has draws of its own.
+        Number of the epoch, counted from 0; the draws differ from epoch to epoch.
     rows : range, slice or integers, of length n_rows, default=None
         The numbers of the rows of X in the whole data set; None means 0 to n_rows − 1.
     out : array of shape (n_rows, n_features), default=None

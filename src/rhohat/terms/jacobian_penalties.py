@@ -167,7 +167,7 @@ class Contraction(JacobianPenalty):
     weight : float
         Factor λ, which must not be negative.
     layer : int, default=None
-        The hidden layer whose activations are h, 0 being the first; None means the middle hidden layer.
+        Index of the hidden layer whose activations are h, counted from 0; None means the middle hidden layer.
 
     Notes
     -----

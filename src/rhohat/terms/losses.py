@@ -80,7 +80,7 @@ class Loss(WithOps, ABC):
     def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
         """Return the loss summed over rows and outputs, and write its derivative into `out`.
 
-        The arguments are those of `value_and_derivative`. Subclasses may override this method with a faster one.
+        The arguments are those of `value_and_derivative`. Subclasses may override this method with a faster method.
         """
         values = self.value_and_derivative(outputs, y, out)
         return float(values.sum(dtype=self.ops.xp.float64))
@@ -417,7 +417,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def as_loss(loss: str | Loss) -> Loss:
-    """Return the loss with the given name and its default settings; a Loss is returned as it is.
+    """Return the loss with the given name and its default settings; a Loss is returned unchanged.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class WeightPenalty(Penalty):
         Whether the biases are penalised as well.
     layers : tuple of int or None
         The layers whose weights are penalised: 0 is the layer after the input, −1 the output layer; None means all. The
-        methods are given the weights of all layers and select those of these layers.
+        methods are given the weights of all layers and select the weights to be penalised.
     separable : bool
         Whether the gradient at a weight depends on that weight alone. `add_gradient` may then be called with parts of
         the matrices: some rows of some matrices, and no rows of others.
@@ -91,7 +91,7 @@ class HiddenLayerPenalty(Penalty):
     Attributes
     ----------
     layers : tuple of int or None
-        The hidden layers that are penalised, 0 being the first; None means all.
+        Indices of the penalised hidden layers, counted from 0; None means all hidden layers.
     """
 
     layers: tuple[int, ...] | None
@@ -213,7 +213,7 @@ class L1Sparsity(ActivationPenalty):
     weight : float
         Factor β, which must not be negative.
     layers : tuple of int, default=None
-        The hidden layers that are penalised, 0 being the first; None means all.
+        Indices of the penalised hidden layers, counted from 0; None means all hidden layers.
 
     Examples
     --------
@@ -259,7 +259,7 @@ class KLSparsity(MeanActivationPenalty):
     weight : float
         Factor β, which must not be negative.
     layers : tuple of int, default=None
-        The hidden layers that are penalised, 0 being the first; None means all.
+        Indices of the penalised hidden layers, counted from 0; None means all hidden layers.
 
     Notes
     -----

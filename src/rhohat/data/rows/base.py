@@ -59,7 +59,8 @@ class RowSource(ABC):
     target_names : tuple of str, or None
         Names of the columns from which the targets were read.
     scale_is_known : bool
-        Whether the scale of the rows was already compared with that of a fit, so that no further warning is needed.
+        Whether the scale of the rows was already compared with the scale in a fit, so that no further warning is
+        needed.
     notes : tuple of str
         Sentences that say what was detected or left out when a table was opened.
     """

@@ -25,7 +25,7 @@ ROWS_IN_A_DIGEST = 4096
 
 
 def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
-    """Return (n_samples, n_features) for an array of two or more dimensions, the first of which counts rows.
+    """Return (n_samples, n_features) for an array of two or more dimensions, whose first axis counts rows.
 
     Raises
     ------

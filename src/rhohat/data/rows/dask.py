@@ -82,7 +82,7 @@ class DaskRows(RowSource):
         return [0, *np.cumsum(sizes).tolist()]
 
     def persisted(self, persist: Callable[[Any], Any]) -> DaskRows:
-        """Return the same rows in a computed array, whose chunks are those of `edges`."""
+        """Return the same rows in a computed array, which is cut into chunks at `edges`."""
         array = persist(self.array.rechunk((tuple(np.diff(self.edges).tolist()), -1)))
         return self._alike(array, self.name, self._compute_all)
 
@@ -150,7 +150,7 @@ class DaskRows(RowSource):
         return part
 
     def _alike(self, array: Any, name: str, compute: Callable[[list[Any]], Sequence[Any]]) -> DaskRows:
-        """Return the rows of another array of two axes, with the `row_shape` of this source."""
+        """Return a source of the rows of a two-dimensional array, with the `row_shape` of this source."""
         rows = DaskRows(array, name, compute)
         rows.row_shape = self.row_shape
         return rows

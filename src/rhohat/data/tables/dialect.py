@@ -1,6 +1,6 @@
 """Detection of the format of a table of text: its encoding, its separator, and the line where its rows begin.
 
-What the caller specifies is used as it is; the rest is determined from the first lines.
+What the caller specifies is used unchanged; the rest is determined from the first lines.
 """
 
 from __future__ import annotations

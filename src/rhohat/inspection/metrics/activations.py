@@ -118,9 +118,7 @@ class ActivationStatistics:
                 setattr(self, name, getattr(other, name).copy())
             return
         if len(other._sum) != len(self._sum):
-            raise ValueError(
-                f"H must have {len(self._sum)} columns, as many as the earlier rows; got {len(other._sum)}."
-            )
+            raise ValueError(f"H must have {len(self._sum)} columns, like the earlier rows; got {len(other._sum)}.")
         self.n_samples += other.n_samples
         exponent = max(self._exponent, other._exponent)
         self._sum *= math.ldexp(1.0, self._exponent - exponent)

@@ -165,7 +165,7 @@ class ReconstructionStatistics:
 
     def _check_columns(self, n_features: int) -> None:
         if self.n_samples and n_features != len(self._mean):
-            raise ValueError(f"X must have {len(self._mean)} columns, as many as the earlier rows; got {n_features}.")
+            raise ValueError(f"X must have {len(self._mean)} columns, like the earlier rows; got {n_features}.")
 
 
 def explained_variance(X: Any, reconstruction: Any) -> float:
