@@ -55,7 +55,8 @@ class Layout:
     n_biases, n_own : tuples of int
         Number of biases, and number of parameters of the activation, for each layer.
     n_free : int
-        Number of layers whose weights are in θ. The other layers use the transposed weights of these, in reverse order.
+        Number of layers whose weights are in θ. The other layers use the transposed weights of these layers, in reverse
+        order.
     """
 
     weight_shapes: tuple[tuple[int, ...], ...]

@@ -152,7 +152,7 @@ class ScratchPool:
         self._make, self._free = make, list[_Scratch]()
 
     def take(self, n_workers: int) -> list[_Scratch]:
-        """Take scratch memory for `n_workers` workers out of the pool, and allocate what is missing."""
+        """Take scratch memory for `n_workers` workers out of the pool, and allocate more if the pool has too little."""
         return [self._take() for _ in range(n_workers)]
 
     def put(self, scratch: Sequence[_Scratch]) -> None:

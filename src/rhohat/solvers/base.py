@@ -200,7 +200,7 @@ class FullBatchSolver(Solver):
         objective, theta, max_iter, tol, callbacks, keeper, resume_from
             See `Solver.minimize`.
         n_done : int, default=0
-            Number of iterations of an earlier run that this one continues. The message of the result includes them in
+            Number of iterations of an earlier run that this run continues. The message of the result includes them in
             its count; `max_iter` limits the iterations of this run alone.
 
         Returns

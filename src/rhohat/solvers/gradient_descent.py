@@ -35,7 +35,7 @@ class GradientDescent(FullBatchSolver):
         Momentum μ, in [0, 1); v starts at 0.
     warm_up, float32_first, min_improvement
         See `FullBatchSolver`; keyword-only. The default of `min_improvement` is 0, because small improvements do not
-        indicate convergence of a solver that is as slow as this one.
+        indicate convergence of a solver as slow as gradient descent.
 
     Notes
     -----

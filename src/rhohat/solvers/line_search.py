@@ -33,8 +33,8 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
     """Return a point along a direction that satisfies the strong Wolfe conditions, or None if none is found.
 
     The conditions are ``J(θ + αd) ≤ J(θ) + c₁ α ∇J(θ)·d`` and ``|∇J(θ + αd)·d| ≤ c₂ |∇J(θ)·d|``, with c₁ = 1e-4 and
-    c₂ = 0.9. If the values of J differ only by rounding, a condition on the slope replaces the first one:
-    ∇J(θ + αd)·d ≤ (2c₁ − 1) ∇J(θ)·d.
+    c₂ = 0.9. If the values of J differ only by rounding, a condition on the slope replaces the first condition: ∇J(θ +
+    αd)·d ≤ (2c₁ − 1) ∇J(θ)·d.
 
     Parameters
     ----------

@@ -246,7 +246,8 @@ class Run:
         ----------
         point : Point
         met_on_the_way : bool, default=False
-            Whether the point's value was computed between the current iterate and this one, not at the point's θ.
+            Whether the point's value was computed at other θ on the way from the current iterate to the point, as in an
+            epoch of mini-batches, and not at the point's θ.
 
         Raises
         ------
@@ -376,7 +377,7 @@ class Run:
         theta = self.point.theta.copy()
         theta.flags.writeable = False
         state = IterationState(self.n_iter, self.point.value, dict(self.point.terms), self.point.gradient_norm, theta)
-        # All callbacks are called in every iteration, even if an earlier one of them asks to stop.
+        # All callbacks are called in every iteration, even if an earlier callback asks to stop.
         answers = [callback(state) for callback in self.callbacks]
         if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
             raise Stop("stopped", f"A callback stopped the fit after {counted(self.n_iter, 'iteration')}.")

@@ -334,7 +334,7 @@ class RowSource(ABC):
 
 
 class RowsOfAnother(RowSource):
-    """Some rows of another source, which stays open when this one is closed.
+    """Some rows of another source, which stays open when this source is closed.
 
     Parameters
     ----------

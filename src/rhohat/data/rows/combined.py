@@ -141,7 +141,7 @@ class _DerivedRows(RowSource):
     Attributes
     ----------
     owns_source : bool
-        Whether the source is closed with this one; false if the caller who opened it may continue to use it.
+        Whether the source is closed with these rows; false if the caller who opened it may continue to use it.
     """
 
     def __init__(

@@ -72,7 +72,7 @@ class ParquetRows(RowSource):
         self._stamp = Stamp(path)
         metadata = self._file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        #: First row of each row group, and the end of the last one.
+        #: First row of each row group, and the end of the last row group.
         self._edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._largest = max(sizes, default=0)
         self._kept: tuple[int, FloatArray] | None = None

@@ -128,7 +128,7 @@ class TextFormat:
                 raise ValueError(Sentence(Setting("encoding"), rule)) from None
 
     def changed(self, said: Mapping[str, Any]) -> TextFormat:
-        """Return the format with some fields replaced; a sign that would have two meanings keeps only the new one.
+        """Return the format with some fields replaced; a sign that would get two meanings keeps its new meaning.
 
         Examples
         --------

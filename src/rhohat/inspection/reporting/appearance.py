@@ -41,7 +41,7 @@ def choose_image_shape(
     Raises
     ------
     ValueError
-        If image_shape is none of these, or does not fit the number of features.
+        If `image_shape` is none of the values above, or does not fit the number of features.
     """
     if image_shape is None:
         return None
