@@ -41,7 +41,7 @@ class Layer(WithOps, ABC):
     Attributes
     ----------
     n_inputs, n_outputs : int
-        Numbers that a row has before and after the layer.
+        Length of a row before and after the layer.
     activation : Activation
         The function f.
     has_tangents : bool

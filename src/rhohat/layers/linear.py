@@ -31,7 +31,7 @@ class MapLayer(Layer):
 
     @abstractmethod
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
-        """Write the gradient of delta · L(given; W) by W, summed over rows, into `out`, or add it to `out`."""
+        """Write ∂(delta · L(given; W))/∂W, summed over rows, into `out`, or add it to `out`."""
 
     def bias_row(self, b: FloatArray) -> FloatArray:
         """Return the row, of shape (width,), that is added to z of every sample; here, the biases themselves."""
