@@ -26,9 +26,9 @@ __all__ = ["DaskEngine"]
 class DaskEngine:
     """Engine that computes sums over rows on the workers of a Dask cluster.
 
-    Every worker holds some parts of the rows. Each of its threads processes one part at a time, with BLAS limited to one
-    thread. The result has the same bits for any number of workers and threads. If a worker is lost, the other workers
-    or a new worker take over its parts, and the fit continues.
+    Every worker holds some parts of the rows. Each of its threads processes one part at a time, and BLAS is limited to
+    one thread. The result has the same bits for any number of workers and threads. If a worker is lost, the other
+    workers or a new worker take over its parts, and the fit continues.
 
     To use the engine, pass it to an estimator as ``engine=DaskEngine(client)``.
 
