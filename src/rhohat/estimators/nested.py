@@ -28,9 +28,9 @@ class NestedParameters:
     """Base class of estimators whose parameters have parameters of their own, accessible by nested names.
 
     ``solver__learning_rate`` is the learning rate of the solver, ``layers__0__n_components`` the number of components
-    of the first of several layers, and ``penalties__1__weight`` the weight of the second penalty. Solvers, penalties and
-    similar objects of rhohat are immutable: setting one of their parameters replaces the object with a changed copy. If
-    the parameter is the name of a class, such as "adam", the name is replaced with an object.
+    of the first of several layers, and ``penalties__1__weight`` the weight of the second penalty. Solvers, penalties
+    and similar objects of rhohat are immutable: setting one of their parameters replaces the object with a changed
+    copy. If the parameter is the name of a class, such as "adam", the name is replaced with an object.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

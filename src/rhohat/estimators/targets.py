@@ -110,7 +110,7 @@ def check_labels(
     if len(labels) == 0:
         return
     ours, theirs = _kind(labels), _kind(classes)
-    if {ours, theirs} == {"numbers", "texts"}:
+    if {ours, theirs} == {"numbers", "strings"}:
         raise ValueError(
             f"{source} has labels that are {ours}, such as {_shown(labels[0])}, but the model's classes are {theirs}:"
             f" {listed(classes)}. Pass labels of the same type as the classes."
