@@ -60,9 +60,7 @@ class EarlyStopping:
         if not (isinstance(self.patience, Integral) and self.patience >= 1):
             raise ValueError(f"patience must be an integer, at least 1 iteration; got {self.patience!r}.")
         if not (isinstance(self.min_improvement, Real) and 0 <= self.min_improvement < math.inf):
-            raise ValueError(
-                f"min_improvement must be a finite number that is not negative; got {self.min_improvement!r}."
-            )
+            raise ValueError(f"min_improvement must be a finite number, at least 0; got {self.min_improvement!r}.")
         check_monitor(self.monitor)
 
     def __call__(self, state: IterationState) -> bool:

@@ -59,7 +59,7 @@ class Writer:
         return described | model._describe_learned(self, prefix)
 
     def _names(self, names: list[str], prefix: str) -> list[str] | dict[str, str]:
-        """Return the names of columns, or, if they are too long, store them as a tensor and return a reference to it."""
+        """Return the names of columns, or, if they are too long, store them as a tensor and return a reference."""
         text = json.dumps(names).encode()
         if len(text) <= _MOST_NAMES:
             return names
