@@ -161,7 +161,7 @@ def train(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Learn from rows of any kind and size, and write a model file.
+    """Learn from any number of rows, from files of many formats, and write a model file.
 
     The model includes its preprocessing, so encode, report and the other commands take the same data as train.
     Classifiers and regressors need --labels or --target. A training that is interrupted writes no model; if it was

@@ -104,7 +104,7 @@ theta_ : array of shape (n_parameters,)
 loss_curve_ : list of float, of length `n_iter_`
     J after each iteration; for mini-batches, its mean over each epoch.
 terms_curve_ : dict of str to list of float
-    Terms of J after each iteration, by name, except those of weight 0. They add up to J.
+    Terms of J after each iteration, by name, without terms of weight 0. The terms add up to J.
 validation_curve_ : list of float
     J on the held-out rows after each epoch, if the solver uses early stopping; otherwise empty.
 n_iter_ : int

@@ -43,7 +43,7 @@ def names_of_targets(y: Any, rows: Any = None) -> tuple[str, ...] | None:
 
 
 def with_columns_of_the_fit(y: Any, names: Sequence[str] | None) -> Any:
-    """Return targets with their columns in the order of a fit, if the targets and those of the fit have names.
+    """Return targets with their columns in the order of a fit, if the columns have names now and had names in the fit.
 
     Parameters
     ----------

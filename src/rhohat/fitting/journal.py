@@ -310,8 +310,8 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
 def describe(value: Any, known: tuple[int, ...] = ()) -> Any:
     """Return a description of a setting that distinguishes it from others, in types that JSON can represent.
 
-    The description of an object is its class and attributes; that of a function its name, its code and the values that
-    it refers to; and that of a long array a digest.
+    An object is described by its class and its attributes, a function by its name, its code and the values to which
+    the code refers, and a long array by a digest.
     """
     if id(value) in known:
         return "itself"
