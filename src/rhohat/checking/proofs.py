@@ -145,9 +145,7 @@ def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
     corruptions = [None, *CORRUPTIONS]
     models = chain(_with_every_penalty(), _with_every_loss(), _losses_with_penalties())
     for number, (activation, network, loss, penalties) in enumerate(models):
-        kind = keyed_generator(
-            number, "kind of rows"
-        )  # independent of the seed, so that the cases are the same for all seeds
+        kind = keyed_generator(number, "kind of rows")  # independent of the seed: every seed gives the same cases
         corruption, weighted = corruptions[kind.integers(len(corruptions))], bool(kind.integers(2))
         yield _fill(seed + number, activation, network, loss, penalties, corruption, weighted)
 

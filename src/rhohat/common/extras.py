@@ -11,7 +11,7 @@ __all__ = ["import_extra"]
 
 
 def import_extra(module: str, extra: str) -> Any:
-    """Return an optional module, which is imported; if it is missing, the error names the extra that installs it.
+    """Import and return an optional module; if it is missing, the error names the extra that installs it.
 
     Parameters
     ----------

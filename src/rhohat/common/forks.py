@@ -1,9 +1,9 @@
 """Safe forks of a process in which several threads are at work.
 
 A fork copies the whole memory, but only the thread that forks. A lock that another thread holds at that moment stays
-locked for ever in the child. This applies to rhohat's own locks and to locks inside BLAS; the child's first matrix
-product would wait for ever for the latter. A fork therefore waits until no thread of rhohat is inside BLAS, which takes
-as long as the work on a block of rows. Locks that are held for longer are replaced by new ones in the child.
+locked for ever in the child. This applies to rhohat's own locks and to locks inside BLAS, for which the child's first
+matrix product would wait without end. A fork therefore waits until no thread of rhohat is inside BLAS, which takes as
+long as the work on a block of rows. Locks that are held for longer are replaced by new ones in the child.
 """
 
 from __future__ import annotations
@@ -126,9 +126,7 @@ class cached(Generic[_T]):  # noqa: N801 - it is used like `property`
     def __get__(self, instance: object, owner: type) -> cached[_T] | _T:
         if instance is None:
             return self
-        value = instance.__dict__[self._name] = self._function(
-            instance
-        )  # from now on, Python finds the value there and does not call this method
+        value = instance.__dict__[self._name] = self._function(instance)  # Python looks there first from now on
         return value
 
 

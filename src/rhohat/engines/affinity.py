@@ -67,10 +67,8 @@ class Cores:
         if not self._dealt:
             yield
             return
-        outermost, before = (
-            _own.before,
-            os.sched_getaffinity(0),
-        )  # if this sum runs within another sum, these are the cores of a worker of that sum
+        # If this sum runs within another sum, `before` is the set of cores of a worker of that sum.
+        outermost, before = _own.before, os.sched_getaffinity(0)
         try:
             _own.before = before if outermost is None else outermost
             _move_to(self._dealt[worker])

@@ -29,7 +29,7 @@ _FIRST_ROWS, _GROWTH = 1000, 3  # rows in the first subset of a warm-up; each fu
 _FOR_WINDOWS, _FOR_SUBSETS = 1 / 3, 1 / 4  # fractions of the limit that windows and subsets may take
 _NUMBERS_OF_ROWS = 32  # bytes per row for permutations of row numbers, and for parts of permutations
 _CACHE_SHARE = 0.9  # fraction of the free memory that hidden activations may take, as no plan is exact
-_HELD_OUT = 0.75  # fraction of a window: a quarter of its rows are held out, and kept as read, as targets, corrupted
+_HELD_OUT = 0.75  # fraction of a window: a quarter of its rows is held out, in 3 copies: as read, targets, corrupted
 _VECTORS = 12  # float64 vectors of θ's length: iterates, trial points, gradients, directions, intermediate results
 
 

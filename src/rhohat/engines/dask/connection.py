@@ -78,8 +78,8 @@ class Connection:
     def wait(self, futures: Sequence[Any], home: Collection[str] = ()) -> None:
         """Wait until tasks are done; raise the exception of a task that failed, or ClusterError if the cluster failed.
 
-        Ctrl-C cancels the tasks. If all workers in `home` are lost, raise `AllWorkersLostError` even if there are other
-        workers, because Dask would never run the tasks that prefer the lost workers.
+        Ctrl-C cancels the tasks. If all workers in `home` are lost but there are other workers, raise
+        `AllWorkersLostError`, because Dask would never run the tasks that prefer the lost workers.
         """
         self._in_order = time.monotonic()
         try:
