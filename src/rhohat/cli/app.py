@@ -236,8 +236,8 @@ Labels = Annotated[
     Path | None,
     typer.Option(
         "--labels",
-        help="The label of each row: a text file with one label per line, or an array in a file of any format that DATA"
-        " may have. If a file holds several arrays: PATH:/NAME.",
+        help="Labels or other targets of the rows: a text file with one per line, or an array in a file of any format"
+        " that DATA may have. If a file holds several arrays: PATH:/NAME.",
     ),
 ]
 Threshold = Annotated[
