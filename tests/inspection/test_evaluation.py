@@ -404,7 +404,7 @@ def test_texts_and_numbers_are_told_apart(measure, of_three_words, of_three_numb
         measure(classifier, X, numbers)
     with pytest.raises(ValueError, match="labels that are strings, such as 'ash', but the model's classes are numbers"):
         measure(digits, X, words)
-    with pytest.raises(ValueError, match="texts, such as '0'"):
+    with pytest.raises(ValueError, match="strings, such as '0'"):
         measure(digits, X, numbers.astype(str))
 
 
