@@ -122,7 +122,7 @@ def test_lines_are_added_to_a_history_and_solves_numbered_on(kind, path):
 @pytest.mark.parametrize("text", ["something else\n", "[1]\n", '{"solve": 1}\n', "solve,iteration,value\n1,2\n", "\n"])
 def test_lines_are_added_to_no_other_file(kind, path, text):
     path.write_text(text)
-    with pytest.raises(ValueError, match="is not a history of the kind that"):
+    with pytest.raises(ValueError, match="was not written by"):
         kind(path, append=True)
     assert path.read_text() == text
 

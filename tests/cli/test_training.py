@@ -344,7 +344,11 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
             2,
             "has no parameter 'n_topics'; its parameters are",
         ),
-        (["images.npy", "-o", "m.safetensors", "--set", "solver=Atom(1)"], 2, "'Atom' in 'Atom(1)' is not a part"),
+        (
+            ["images.npy", "-o", "m.safetensors", "--set", "solver=Atom(1)"],
+            2,
+            "'Atom' in 'Atom(1)' is not the name of one of rhohat's classes",
+        ),
         (
             ["images.npy", "-o", "m.safetensors", "-e", "denoising", "--beta", "1"],
             2,

@@ -39,8 +39,8 @@ def test_estimators_are_parts_too():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("__import__('os').system('true')", "is not a number, a text, a list or a part"),
-        ("open('x')", "'open' in .* is not a part of rhohat; the parts are Adam"),
+        ("__import__('os').system('true')", "is not a number, string, list or object of rhohat"),
+        ("open('x')", "'open' in .* is not the name of one of rhohat's classes, which are Adam"),
         ("Adam(speed=3)", "cannot be made: .*speed"),
         ("Adam(**{})", "is not a number|NAME=VALUE"),
         ("MaskingNoise(7)", "q"),

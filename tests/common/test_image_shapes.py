@@ -42,7 +42,9 @@ def test_shapes_that_are_given_lose_the_axis_of_a_single_channel(given, shape):
 
 @pytest.mark.parametrize("given", [(24,), (4, 5), (2, 6, 2), (4, 6, 1, 1), (-4, -6), (0, 24), ()])
 def test_shapes_in_which_rows_cannot_be_drawn_are_refused(given):
-    with pytest.raises(ValueError, match=r"image_shape must be .*, with 24 values; got"):
+    with pytest.raises(
+        ValueError, match=r"image_shape must be .*, and its product must be 24, the number of features; got"
+    ):
         check_image_shape(given, 24)
 
 

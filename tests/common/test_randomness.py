@@ -139,8 +139,8 @@ def test_no_rows_draw_nothing(kind):
         ([0.0, 1.0, 2.0, 3.0], "sequence of integers"),
         (np.array([True, False, True, True]), "sequence of integers"),
         (np.zeros((4, 1), dtype=int), "sequence of integers"),
-        (range(-1, 3), "rows must be row numbers that are counted from 0; got -1"),
-        ([0, 1, 2, -5], "rows must be row numbers that are counted from 0; got -5"),
+        (range(-1, 3), "rows must not contain negative numbers.*the smallest number is -1"),
+        ([0, 1, 2, -5], "rows must not contain negative numbers.*the smallest number is -5"),
     ],
 )
 def test_other_row_numbers_are_refused(rows, message):

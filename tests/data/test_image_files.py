@@ -195,7 +195,7 @@ def test_floats_that_rounding_put_outside_are_put_back(save):
         (np.array([[0.5, np.inf], [0, 1]]), "NaN or infinite"),
         (np.array([[0.5, -0.25], [0, 1]]), r"negative numbers, the smallest of which is -0\.25"),
         (np.array([[3, -2], [0, 1]], np.int32), "negative numbers, the smallest of which is -2"),
-        (np.array([[3e12, 2], [0, 1]]), r"numbers of up to 3e\+12; divide them"),
+        (np.array([[3e12, 2], [0, 1]]), r"numbers of up to 3e\+12; divide them by a constant"),
         (np.array([[3j, 2], [0, 1]]), "complex128, which cannot be grey levels"),
     ],
 )

@@ -232,7 +232,7 @@ def test_what_is_no_label_is_refused(array, message, tmp_path):
         ("y.parquet", b"PAR1", "cannot be read as a Parquet file"),
         ("y.npy", b"", "is empty"),
         ("y.npy", b"1\n2\n", "named like a NumPy file, but does not begin as such"),
-        ("y.bin", b"\x01\x00\x02", "is of an unknown kind; the known kinds are .npy"),
+        ("y.bin", b"\x01\x00\x02", "has an unknown file format; the known formats are .npy"),
         ("y", idx_of(Y.astype("u1"))[:-1], "it is truncated"),
         ("y.gz", gzip.compress(idx_of(Y.astype("u1"))[:-1], mtime=0), "it is truncated"),
         ("y.gz", gzip.compress(idx_of(Y.astype("u1")), mtime=0)[:-9], "cannot be unpacked"),

@@ -125,7 +125,7 @@ def test_float32_is_kept_both_ways(transformer, patches):
 
 @pytest.mark.parametrize("transformer", [PatchNormalizer(), RangeScaler(), ZCAWhitening()])
 def test_the_inverse_refuses_rows_of_another_width(transformer, patches):
-    with pytest.raises(ValueError, match="X must have 16 columns, as the data of the fit had; got 15"):
+    with pytest.raises(ValueError, match="X must have 16 columns, as the training rows had; got 15"):
         transformer.fit(patches).inverse_transform(patches[:, 1:])
 
 

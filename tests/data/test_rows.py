@@ -325,7 +325,7 @@ def test_a_text_that_lacks_numbers_names_the_line(X, tmp_path):
     [
         ("rows.npy", b"1,2\n3,4\n", "named like a NumPy file, but does not begin as such a file does"),
         ("rows.csv", b"\x93NUMPY\x01\x00", "named like a text file, but is a NumPy file"),
-        ("rows.bin", b"\x01\x02\x03\x00\x05", "is of an unknown kind"),
+        ("rows.bin", b"\x01\x02\x03\x00\x05", "has an unknown file format"),
         ("rows.csv", b"", "is empty"),
         ("rows.csv", b"a,b\nc,d\n", "not a table of numbers: in line 2, column 'a' holds 'c'"),
         ("rows.csv", b"\n\n", "has no rows"),

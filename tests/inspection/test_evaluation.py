@@ -398,11 +398,13 @@ def test_labels_of_which_some_are_no_class_count_as_wrong_with_a_word(measure, o
 def test_texts_and_numbers_are_told_apart(measure, of_three_words, of_three_numbers):
     classifier, X, words = of_three_words
     digits, _, numbers = of_three_numbers
-    with pytest.raises(ValueError, match="y has labels that are numbers, such as 0, but the model's classes are texts"):
+    with pytest.raises(
+        ValueError, match="y has labels that are numbers, such as 0, but the model's classes are strings"
+    ):
         measure(classifier, X, numbers)
-    with pytest.raises(ValueError, match="labels that are texts, such as 'ash', but the model's classes are numbers"):
+    with pytest.raises(ValueError, match="labels that are strings, such as 'ash', but the model's classes are numbers"):
         measure(digits, X, words)
-    with pytest.raises(ValueError, match="texts, such as '0'"):
+    with pytest.raises(ValueError, match="strings, such as '0'"):
         measure(digits, X, numbers.astype(str))
 
 

@@ -96,5 +96,5 @@ def test_filters_are_left_as_they_are(rng):
     ],
 )
 def test_filters_that_do_not_fit_their_shape_are_refused(filters, shape):
-    with pytest.raises(ValueError, match=r"filters must be finite numbers of shape \(n_filters, 64\) for 8×8 pixels"):
+    with pytest.raises(ValueError, match=r"filters must be an array of shape \(n_filters, 64\) for 8×8 pixels"):
         gabor_fit(filters, shape)

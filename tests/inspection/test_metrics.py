@@ -405,10 +405,13 @@ def test_refused_rows_leave_statistics_as_they_were(rows):
         (lambda: l0(np.ones((0, 2))), "at least one row"),
         (lambda: l0(np.ones(3)), "two dimensions"),
         (lambda: ActivationStatistics().update(np.ones((0, 2))), "at least one row and one column"),
-        (lambda: ActivationStatistics().update([["a"]]), "H must be numbers"),
+        (lambda: ActivationStatistics().update([["a"]]), "H must be an array of numbers"),
         (lambda: ActivationStatistics().l0, "there are no rows to compute"),
         (lambda: ReconstructionStatistics().explained_variance, "there are no rows to compute"),
-        (lambda: in_blocks(ActivationStatistics(), 1, [np.ones((1, 2)), np.ones((1, 3))]), "H must be numbers"),
+        (
+            lambda: in_blocks(ActivationStatistics(), 1, [np.ones((1, 2)), np.ones((1, 3))]),
+            "H must be an array of numbers",
+        ),
         (lambda: ActivationStatistics(np.nan), "threshold must be a finite number; got nan"),
         (lambda: ActivationStatistics(0.1).merge(ActivationStatistics(0.2)), "same threshold as these statistics, 0.1"),
         (lambda: kl_to_target([0.5], 1.0), "between 0 and 1"),
@@ -422,7 +425,7 @@ def test_refused_rows_leave_statistics_as_they_were(rows):
         (lambda: kl_to_target([[0.5]], 0.1), r"shape \(n_units,\)"),
         (lambda: kl_to_target([], 0.1), r"shape \(n_units,\)"),
         (lambda: match_dictionaries(np.ones((2, 3)), np.ones((2, 4))), "the same number of columns; got 3 and 4"),
-        (lambda: match_dictionaries(np.ones((0, 3)), np.ones((2, 3))), "A must be numbers"),
+        (lambda: match_dictionaries(np.ones((0, 3)), np.ones((2, 3))), "A must be an array of numbers"),
     ],
 )
 def test_bad_input_is_refused(call, message):
@@ -433,9 +436,9 @@ def test_bad_input_is_refused(call, message):
 def test_rows_of_another_width_are_refused(rows, codes):
     statistics = ReconstructionStatistics()
     statistics.update(rows, rows)
-    with pytest.raises(ValueError, match="X must have 5 columns, as many as the earlier rows; got 4"):
+    with pytest.raises(ValueError, match="X must have 5 columns, like the earlier rows; got 4"):
         statistics.update(rows[:, :4], rows[:, :4])
     statistics = ActivationStatistics()
     statistics.update(codes)
-    with pytest.raises(ValueError, match="H must have 6 columns, as many as the earlier rows; got 2"):
+    with pytest.raises(ValueError, match="H must have 6 columns, like the earlier rows; got 2"):
         statistics.update(codes[:, :2])

@@ -83,11 +83,11 @@ def test_title_colormap_and_given_axes_are_used():
 @pytest.mark.parametrize(
     ("filters", "options", "message"),
     [
-        (np.ones(9), {}, r"must be finite numbers of shape \(n_filters, n_features\); got .* \(9,\)"),
-        (np.ones((0, 9)), {}, "must be finite numbers"),
-        ([[np.nan]], {}, "must be finite numbers"),
+        (np.ones(9), {}, r"an array of shape \(n_filters >= 1, n_features\), without NaN or .*; got .* \(9,\)"),
+        (np.ones((0, 9)), {}, "without NaN or infinity"),
+        ([[np.nan]], {}, "without NaN or infinity"),
         (np.ones((2, 10)), {}, "10 features do not form a square image"),
-        (np.ones((2, 9)), {"image_shape": (2, 4)}, "image_shape must be .* with 9 values"),
+        (np.ones((2, 9)), {"image_shape": (2, 4)}, "image_shape must be .* its product must be 9"),
         (np.ones((2, 16)), {"image_shape": (4, 2, 2)}, "image_shape must be"),
         (np.ones((2, 9)), {"image_shape": (-3, -3)}, "image_shape must be"),
         (np.ones((2, 9)), {"image_shape": (9,)}, "image_shape must be"),

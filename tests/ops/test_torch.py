@@ -339,7 +339,7 @@ def test_tensors_in_bad_places_are_refused(rng):
         Problem(network, torch.tensor(X), X)
     with pytest.raises(ValueError, match="both be float32 or both float64; got torch"):
         Problem(network, torch.tensor(X).half())
-    with pytest.raises(ValueError, match="must be in the processor's memory, but this tensor is on meta"):
+    with pytest.raises(ValueError, match="must be in CPU memory, but this tensor is on meta"):
         Problem(network, torch.tensor(X).to("meta"))
     with pytest.raises(ValueError, match="at least 0, and not 0 for every row"):
         Problem(network, torch.tensor(X), sample_weight=torch.zeros(10))

@@ -1,4 +1,4 @@
-"""Counting solves: callbacks only receive iterations, and need to know which solve an iteration belongs to."""
+"""Counting the runs of a solver: callbacks only receive iterations, and need to know to which run one belongs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ __all__ = ["SolveCounter"]
 
 @dataclass
 class SolveCounter:
-    """Count solves and iterations; a new solve is recognised by an iteration number that does not increase.
+    """Counter of solves, which are runs of a solver, and of iterations; it takes the place of a callback.
 
-    Each solve counts its iterations upwards, so an iteration whose number is not larger than the previous one begins a
-    new solve. A fit may consist of several solves, like that of a denoising autoencoder with several corruptions, and
-    every call of `partial_fit` is a solve. A fit that is resumed from a checkpoint continues its last solve.
+    Each solve numbers its iterations from 1, so a new solve begins when the number of an iteration is not larger than
+    the number of the iteration before. A fit may consist of several solves: for example, a denoising autoencoder may
+    run its solver on several corruptions of the rows. Every call of `partial_fit` is a solve. A fit that is resumed
+    from a checkpoint continues its last solve.
 
     Attributes
     ----------
@@ -55,5 +56,5 @@ class SolveCounter:
 
     @property
     def step(self) -> int:
-        """Number of iterations so far, over all solves."""
+        """Number of iterations so far in all solves together."""
         return self.n_before + self.iteration

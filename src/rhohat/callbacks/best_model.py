@@ -32,7 +32,8 @@ class BestModel:
     Attributes
     ----------
     best_value_ : float or None
-        Lowest monitored value in the last solve; None before the first iteration, and if no value was a number.
+        Lowest monitored value in the last run of the solver; None before the first iteration, or if all values were
+        NaN.
     best_iteration_ : int or None
         Iteration of the lowest value, counted from 1.
     best_theta_ : array of shape (n_parameters,), or None
@@ -40,8 +41,8 @@ class BestModel:
 
     Notes
     -----
-    The search for the lowest value starts again with every solve: with another fit, with each of the solves that a fit
-    consists of, and with every call of `partial_fit`.
+    The search for the lowest value starts again with every run of the solver: with every fit, with every run if a fit
+    runs its solver several times, and with every call of `partial_fit`.
 
     Examples
     --------
@@ -77,9 +78,10 @@ class BestModel:
     def restore(self, estimator: _Estimator) -> _Estimator:
         """Set the fitted parameters of an estimator to the best parameters.
 
-        The state that mini-batch solvers keep for `partial_fit` is discarded, because it belongs to the last
-        parameters: the next call of `partial_fit` begins with new moments. The other fitted attributes, including
-        ``mean_activation_``, still describe the last parameters; `rhohat.evaluate` measures the restored ones.
+        The state that mini-batch solvers keep for `partial_fit`, such as Adam's moments, is discarded, because it
+        belongs to the last parameters; the next call of `partial_fit` starts without such a state. The other fitted
+        attributes, including ``mean_activation_``, still describe the last parameters; `rhohat.evaluate` measures the
+        restored ones.
 
         Parameters
         ----------
@@ -95,7 +97,8 @@ class BestModel:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If no iteration with a finite value was recorded, or the estimator has another number of parameters.
+            If no iteration with a finite value was recorded, or if the number of parameters of the estimator differs
+            from the number of the best parameters.
         """
         check_is_fitted(estimator)
         fitted: Any = estimator

@@ -1,4 +1,4 @@
-"""Callbacks that record the progress of a fit in a file, one line per iteration: as JSON, or as a CSV table."""
+"""Callbacks that record the progress of a fit in a file, with one line per iteration, as JSON or as a CSV table."""
 
 from __future__ import annotations
 
@@ -53,29 +53,32 @@ class _History(ABC):
         return f"{type(self).__name__}({str(self.path)!r}, append={self.append})"
 
     def _read_what_is_there(self) -> tuple[int, int]:
-        """Return solve and iteration of the last line, or (0, 0) if the file has no lines.
+        """Return the numbers of the solve and of the iteration in the last line, or (0, 0) if the file has no lines.
 
         Raises
         ------
         ValueError
-            If the file is not a history of this kind.
+            If the file was not written by a callback of this class.
         """
         text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
         try:
             return self._last(text.splitlines()) if text else (0, 0)
         except (ValueError, KeyError, IndexError, TypeError):
             raise ValueError(
-                f"{self.path} is not a history of the kind that {type(self).__name__} writes, so no lines can be added;"
-                " name another file, or set append=False to overwrite this file."
+                f"{self.path} was not written by {type(self).__name__}, so no lines can be added to it; name another"
+                " file, or set append=False to overwrite this file."
             ) from None
 
     @abstractmethod
     def _last(self, lines: list[str]) -> tuple[int, int]:
-        """Return solve and iteration of the last of at least one line, or raise any error if a line is invalid."""
+        """Return the numbers of the solve and of the iteration in the last line.
+
+        There must be at least one line. An invalid line raises an exception.
+        """
 
     @abstractmethod
     def _line(self, solve: int, state: IterationState, seconds: float) -> str:
-        """Return the text that is added to the file for an iteration."""
+        """Return the line that is added to the file for an iteration."""
 
 
 class JSONLinesHistory(_History):
@@ -88,21 +91,24 @@ class JSONLinesHistory(_History):
     path : path
         Path of the file. A relative path is relative to the working directory in which this object is created.
     append : bool, default=False
-        Whether to add lines to an existing file; if False, the file is emptied when this object is created. The
-        numbers of solves continue those in the file; a fit that is resumed from a checkpoint continues the last solve.
+        Whether to add lines to an existing file; if False, the file is emptied when this object is created. If True,
+        the numbers of solves, which are runs of a solver, continue the numbers in the file; a fit that is resumed from
+        a checkpoint continues the last solve.
 
     Raises
     ------
     FileNotFoundError, PermissionError
         If the file cannot be written. The error is raised at once, not after the first iteration.
     ValueError
-        If lines would be added to a file that is not a history of this kind.
+        If `append` is True and the file was not written by a `JSONLinesHistory`.
 
     Notes
     -----
-    ``solve`` is the number of the solve: a fit may consist of several, each of which counts its iterations from 1.
+    ``solve`` is the number of the run of the solver. A fit may run its solver several times, and each run counts its
+    iterations from 1.
     ``seconds`` is the time since this object was first called. Each line is handed to the operating system at once, so
-    that a fit that is killed leaves only complete lines. Copies, such as `clone` makes, add lines to the same file.
+    that a fit that is killed leaves only complete lines. Copies, such as scikit-learn's `clone` makes, add lines to the
+    same file.
 
     Examples
     --------
@@ -141,20 +147,21 @@ class CSVHistory(_History):
     path : path
         Path of the file. A relative path is relative to the working directory in which this object is created.
     append : bool, default=False
-        Whether to add lines to an existing file; if False, the file is emptied when this object is created. The
-        numbers of solves continue those in the file; a fit that is resumed from a checkpoint continues the last solve.
+        Whether to add lines to an existing file; if False, the file is emptied when this object is created. If True,
+        the numbers of solves, which are runs of a solver, continue the numbers in the file; a fit that is resumed from
+        a checkpoint continues the last solve.
 
     Raises
     ------
     FileNotFoundError, PermissionError
         If the file cannot be written. The error is raised at once, not after the first iteration.
     ValueError
-        If lines would be added to a file that is not a history of this kind. When called: if J has a term for which the
-        table has no column. A term of the table that J does not have leaves an empty cell.
+        If `append` is True and the file was not written by a `CSVHistory`; or, when the object is called, if J has a
+        term for which the table has no column. If J lacks a term for which there is a column, the cell stays empty.
 
     Notes
     -----
-    The notes of `JSONLinesHistory` apply here too. That class also accepts terms that change during a fit.
+    The notes of `JSONLinesHistory` apply here too. If the terms of J change during a fit, use `JSONLinesHistory`.
 
     Examples
     --------

@@ -14,7 +14,7 @@ from rhohat.terms.losses import as_loss
 
 __all__ = ["Monitor", "check_monitor", "held_out_cost", "monitored"]
 
-#: Function from the state of an iteration to a number, the lower the better; None stands for J.
+#: Function that returns, for the state of an iteration, a number to be minimised; None stands for the cost J.
 Monitor: TypeAlias = Callable[[IterationState], float] | None
 
 
@@ -53,15 +53,17 @@ def held_out_cost(estimator: Any, X: ArrayLike | RowSource) -> Callable[[Iterati
     Raises
     ------
     ValueError
-        If the estimator learns from targets, is a stack, whose layers are trained one by one, or chooses its output
-        activation by the rows of the fit, from which these may differ; or if X does not suit the estimator. When
-        called: if θ has another number of parameters.
+        If the estimator learns from targets; is a stack, whose layers are trained one by one; or chooses its output
+        activation from the rows of the fit, so that held-out rows could lead to another choice. If X does not suit
+        the estimator. When the returned function is called: if the length of θ is not the estimator's number of
+        parameters.
 
     Notes
     -----
     An evaluation costs two forward passes over X, or one if there is no penalty on mean activations. If the estimator
-    corrupts rows, the held-out rows are corrupted once, and in the same way in every iteration. Copies of the function
-    share the rows. Pickles contain the rows, so a function with rows from a file cannot be pickled.
+    corrupts rows, the held-out rows are corrupted once, and every iteration uses the same corrupted rows. Copies of the
+    function share the rows. A pickle of the function contains the rows, so a function with rows from a file cannot be
+    pickled.
 
     Examples
     --------
@@ -120,11 +122,12 @@ def _check_estimator(estimator: Any) -> None:
     if not hasattr(estimator, "objective") or is_classifier(estimator) or is_regressor(estimator):
         raise ValueError(
             f"estimator must be an autoencoder, whose cost takes no targets; got {name}. For an estimator that learns"
-            " from targets, write a function of your own, which finds the parameters in state.theta."
+            " from targets, pass a function of your own as monitor; state.theta holds the parameters of an iteration."
         )
     if "callbacks" not in estimator.get_params(deep=False):
         raise ValueError(
-            f"estimator must have a parameter callbacks; {name} has none, because its layers are trained one by one."
+            f"estimator must have a parameter named 'callbacks'; {name} has none, because its layers are trained one by"
+            " one."
         )
     if estimator.output_activation == "auto" and as_loss(estimator.loss).contains is None:
         raise ValueError(

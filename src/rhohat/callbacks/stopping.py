@@ -23,7 +23,7 @@ class EarlyStopping:
         Number of consecutive iterations without improvement after which the fit stops, at least 1. With mini-batch
         solvers, these are epochs.
     min_improvement : float, default=0.0
-        Amount by which the monitored value has to fall below its lowest value so far to count as improved, at least 0.
+        Amount by which the monitored value must fall below its lowest value so far to count as improved; not negative.
     monitor : callable, default=None
         Function from an `IterationState` to a float, the lower the better, such as `held_out_cost` returns. None means
         the cost J; with mini-batch solvers, this is the mean over the epoch. NaN does not count as an improvement.
@@ -35,10 +35,10 @@ class EarlyStopping:
 
     Notes
     -----
-    The lowest value and the count of iterations are reset with every solve: with another fit, and with each of the
-    solves that a fit consists of. They are also reset with every call of `partial_fit`, which is a single iteration,
-    and if another process resumes a fit from a checkpoint. The fitted parameters are those of the last iteration; see
-    `BestModel` for keeping the best ones.
+    The lowest value and the count of iterations are reset with every run of the solver: with every fit, and with every
+    run if a fit runs its solver several times. They are also reset with every call of `partial_fit`, which is a single
+    iteration, and if another process resumes a fit from a checkpoint. The fitted parameters are the parameters of the
+    last iteration; `BestModel` keeps the best parameters.
 
     Examples
     --------

@@ -18,7 +18,7 @@ _EXTRA = "trackers"
 
 
 def _numbers(state: IterationState) -> dict[str, float]:
-    """Return the numbers of an iteration that are written, by name."""
+    """Return the numbers to write for an iteration, by name."""
     terms = {f"terms/{name}": float(value) for name, value in state.terms.items()}
     return {"value": float(state.value), "gradient_norm": float(state.gradient_norm), **terms}
 
@@ -26,13 +26,13 @@ def _numbers(state: IterationState) -> dict[str, float]:
 class TensorBoardWriter:
     """Write J, its terms and the norm of its gradient for TensorBoard after every iteration.
 
-    They are written as the scalars ``value``, ``gradient_norm`` and ``terms/...``. ``tensorboard --logdir FOLDER``
-    shows them. TensorFlow is not needed.
+    These numbers are written as the scalars ``value``, ``gradient_norm`` and ``terms/...``, and
+    ``tensorboard --logdir FOLDER`` shows them. TensorFlow is not needed.
 
     Parameters
     ----------
     folder : path
-        Folder for the file. It is created if it does not exist. TensorBoard takes all files in a folder for one run, so
+        Folder for the file. It is created if it does not exist. TensorBoard shows all files in a folder as one run, so
         give every fit a folder of its own.
 
     Raises
@@ -44,7 +44,7 @@ class TensorBoardWriter:
 
     Notes
     -----
-    If a fit consists of several solves, the steps count the iterations of all of them, like the fitted ``n_iter_``.
+    If a fit runs its solver several times, the steps count the iterations of all runs, like the fitted ``n_iter_``.
     The numbers of an iteration are on disk after that iteration, as float32. The file is closed by `close`, at the end
     of a ``with`` statement, or when the object is deleted; a later iteration opens another file. A copy, such as
     scikit-learn's `clone` makes, writes a file of its own.
@@ -68,7 +68,7 @@ class TensorBoardWriter:
         self._closing: Any = None
 
     def __call__(self, state: IterationState) -> None:
-        """Write the numbers of an iteration."""
+        """Write J, its terms and the norm of its gradient at an iteration."""
         if self._writer is None:
             self._writer = import_extra("tensorboard.summary", _EXTRA).Writer(str(self.folder))
             self._closing = finalize(self, self._writer.close)
@@ -105,10 +105,10 @@ class MLflowWriter:
     Parameters
     ----------
     experiment : str, default=None
-        Name of the experiment in which a new run is created. The experiment is created if it does not exist. None means
-        that no run is created.
+        Name of the experiment in which a new run is created. The experiment is created if it does not exist. If None,
+        no run is created.
     run : str, default=None
-        Id of the run to log to. None means the active run if no experiment is named.
+        Id of the run to log to. If None and no experiment is named, metrics are logged to the active run.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class MLflowWriter:
 
     Notes
     -----
-    If a fit consists of several solves, the steps count the iterations of all of them, like the fitted ``n_iter_``.
+    If a fit runs its solver several times, the steps count the iterations of all runs, like the fitted ``n_iter_``.
     The metrics of an iteration are on the server after that iteration. A run that this object has created is shown as
     running until `close` is called or a ``with`` statement ends. A copy, such as scikit-learn's `clone` makes, logs to
     the same run and leaves it running.
@@ -159,7 +159,7 @@ class MLflowWriter:
             raise ValueError("no MLflow run is active to log to; call mlflow.start_run(), or name an experiment.")
 
     def __call__(self, state: IterationState) -> None:
-        """Log the numbers of an iteration."""
+        """Log J, its terms and the norm of its gradient at an iteration."""
         metric = import_extra("mlflow.entities", _EXTRA).Metric
         self._counter.note(state)
         now, step = int(time.time() * 1000), self._counter.step

@@ -14,18 +14,18 @@ from rhohat.common.randomness import RandomState, keyed_generator, seed_from
 
 __all__ = ["GradientCheck", "check_gradient"]
 
-_MOST_COORDINATES = 2000  # the most that are checked by default, as each costs two evaluations
+_MOST_COORDINATES = 2000  # largest number checked by default, as each coordinate costs two evaluations
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The result of a comparison of a gradient with central differences; `str()` of it is a readable report.
+    """The result of a comparison of a gradient with central differences; `str()` turns it into a readable report.
 
     Attributes
     ----------
     relative_difference : float
         ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked coordinates; 0 if both gradients are
-        0 there, infinite if they differ in sign only.
+        0 there, and infinite if one is the negative of the other.
     analytical, numerical : arrays of shape (n_checked,)
         The gradient that the objective returned, and the central differences.
     indices : array of shape (n_checked,)
@@ -75,8 +75,8 @@ def check_gradient(
     theta : array-like of shape (n_parameters,)
         The point θ at which to check the gradient. The check is done in float64.
     epsilon : float, default=1e-4
-        Step ε of the central differences. If it is much smaller, rounding errors dominate; if it is much larger, the
-        third derivative does.
+        Step ε of the central differences. With a much smaller step, rounding errors dominate; with a much larger step,
+        the third derivative of J dominates.
     indices : array-like of int, or int, default=None
         The coordinates to check, or the number of coordinates to draw at random. None means all coordinates if there
         are at most 2,000, and otherwise 2,000 drawn at random.
@@ -123,7 +123,7 @@ def check_gradient(
             f"the gradient must have theta's shape {theta.shape}; the objective returned the shape {gradient.shape}."
         )
 
-    analytical = gradient[checked]  # a copy: the objective may use its memory again
+    analytical = gradient[checked]  # a copy, since the objective may overwrite the gradient at its next call
     numerical = np.empty(len(checked))
     for k, index in enumerate(checked):
         ahead, behind = theta.copy(), theta.copy()
@@ -150,7 +150,7 @@ def check_gradient(
 
 
 def _coordinates(indices: ArrayLike | None, n_parameters: int, random_state: RandomState) -> NDArray[np.intp]:
-    """Return the coordinates to check, as an array of indices that are at least 0."""
+    """Return the coordinates to check, as an array of indices that are not negative."""
     if indices is None:
         indices = min(n_parameters, _MOST_COORDINATES)
     chosen = np.asarray(indices)

@@ -1,4 +1,4 @@
-"""A table of proofs, which compare the gradient of every kind of model with central differences.
+"""Checks, called proofs, that compare the gradients of all kinds of models with central differences.
 
 `proof_cases` yields combinations of architectures, activations, losses, penalties, tied weights, depths and
 corruptions; `architectures.py` lists the architectures beyond dense layers. `prove` compares the gradient of one case
@@ -68,7 +68,7 @@ class ProofCase:
     problem : Problem
         The problem; its inputs are corrupted already, if the case has a corruption.
     theta : array of shape (n_parameters,)
-        Parameters away from the kinks of layers, such that no unit is saturated, or 0 on every row.
+        Parameters at which nothing is near a kink of its layer, and no unit is saturated or is 0 on every row.
     architecture : str, default="dense"
         Name of the architecture; "dense" for a chain of dense layers.
     """
@@ -115,7 +115,7 @@ class Proof:
     gradient_difference : float
         ‖numerical − analytical‖ / ‖numerical + analytical‖ for the gradient.
     hessian_difference : float or None
-        The same ratio for a Hessian-vector product; None if the model does not have one.
+        The same ratio for a Hessian-vector product; None if the model has no Hessian-vector products.
     """
 
     case: ProofCase
@@ -151,7 +151,7 @@ def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
     corruptions = [None, *CORRUPTIONS]
     models = chain(_with_every_penalty(), _with_every_loss(), _losses_with_penalties(), _with_every_architecture())
     for number, model in enumerate(models):
-        kind = keyed_generator(number, "kind of rows")  # independent of the seed: the table keeps its rows
+        kind = keyed_generator(number, "kind of rows")  # independent of the seed: every seed gives the same cases
         corruption, weighted = corruptions[kind.integers(len(corruptions))], bool(kind.integers(2))
         yield _fill(seed + number, model, corruption, weighted)
 
@@ -229,7 +229,7 @@ class _Model(NamedTuple):
 
 
 def _with_every_penalty() -> Iterator[_Model]:
-    """Yield autoencoders of every activation and penalty, tied and untied, with one and three hidden layers."""
+    """Yield autoencoders for every combination of activation, penalties, tied or untied weights, and depth."""
     for name, sizes, tied, added in product(ACTIVATIONS, [(5, 4, 5), (5, 4, 3, 4, 5)], [False, True], _PENALTIES):
         hidden = as_activation(name)
         if not _allows(hidden, added) or (tied and hidden.width(4) != 4):
@@ -240,13 +240,13 @@ def _with_every_penalty() -> Iterator[_Model]:
 
 
 def _with_every_loss() -> Iterator[_Model]:
-    """Yield networks of every activation and loss, with one and two hidden layers."""
+    """Yield networks for every combination of activation and loss, with one and with two hidden layers."""
     for name, hidden_sizes, (loss, output) in product(ACTIVATIONS, [(4,), (4, 3)], _LOSSES):
         yield _Model(name, _network(name, hidden_sizes, output), loss, (WeightDecay(0.1),))
 
 
 def _losses_with_penalties() -> Iterator[_Model]:
-    """Yield networks of every loss and penalty, with two hidden layers of sigmoid or tanh units."""
+    """Yield networks for every combination of loss and penalties, with two hidden layers of sigmoid or tanh units."""
     for name, (loss, output), added in product(("sigmoid", "tanh"), _LOSSES, _PENALTIES):
         yield _Model(name, _network(name, (4, 3), output), loss, added)
 
@@ -279,7 +279,7 @@ def _network(activation: str, hidden_sizes: tuple[int, ...], output: Activation)
 
 
 def _allows(hidden: Activation, penalties: tuple[Penalty, ...]) -> bool:
-    """Return whether hidden units with the given activation can have these penalties."""
+    """Return whether the penalties can be applied to hidden units with the given activation."""
     bounded = bool(np.all(np.isfinite(hidden.bounds)))
     return all(
         (bounded or not isinstance(penalty, KLSparsity))
@@ -289,7 +289,7 @@ def _allows(hidden: Activation, penalties: tuple[Penalty, ...]) -> bool:
 
 
 def _fill(seed: int, model: _Model, corruption: str | None, weighted: bool) -> ProofCase:
-    """Return the case with rows and parameters, which are drawn again until no unit is near a kink."""
+    """Return a case whose rows and parameters are drawn anew until nothing is near a kink of its layer."""
     activation, network, loss, penalties, architecture = model
     n_features, is_autoencoder = network.layer_sizes[0], network.layer_sizes[0] == network.layer_sizes[-1]
     needs_tangents = any(isinstance(penalty, TangentPropagation) for penalty in penalties)

@@ -39,7 +39,7 @@ __all__ = [
 
 _FAILED, _BAD_OPTION, _INTERRUPTED = 1, 2, 130
 
-#: The error that Typer raises, and displays itself, for bad options; its module differs between versions of Typer.
+#: The error that Typer raises and displays for bad options; the name of its module differs between versions of Typer.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 #: Names of the commands, in the order in which a user typically needs them.
@@ -48,7 +48,7 @@ ORDER = (
     *("evaluate", "plot", "info", "check-gradient"),
 )
 
-#: Parameters that messages mention and that have no option of their own.
+#: Parameters that messages mention and that can only be set with --set, as they have no option of their own.
 _SET_BY_NAME = ("tol",)
 
 _TRACEBACK, _QUIET = "rhohat.traceback", "rhohat.quiet"
@@ -83,7 +83,7 @@ class _Commands(TyperGroup):
 
 
 def _as_option(setting: Setting) -> str:
-    """Return a setting of the library as it is written on the command line."""
+    """Return a parameter of the library, with its value if it has one, as it is written on the command line."""
     option = f"--{setting.name.replace('_', '-')}"
     if isinstance(setting.value, bool):
         return option if setting.value else f"--no-{option.removeprefix('--')}"
@@ -96,12 +96,12 @@ def _as_option(setting: Setting) -> str:
 
 
 def _written(text: str) -> str:
-    """Return a text of the library in which settings are written as options."""
+    """Return a message of the library with its settings written as options of the command line."""
     return text.written(_as_option) if isinstance(text, Sentence) else text
 
 
 def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
-    """Print a remark unless it was printed before, since rows may be read several times."""
+    """Print a remark unless it was printed before; reading rows several times raises the same warning several times."""
     if remark not in said:
         said.add(remark)
         note(ctx, remark)
@@ -143,8 +143,8 @@ def _main(
         typer.Option(
             "--import",
             metavar="MODULE",
-            help="A Python module to run first, from this folder or installed, whose parts rhohat.register makes known."
-            " It may be given several times.",
+            help="A Python module to run first, from this folder or installed, which registers classes of your own with"
+            " rhohat.register. This option may be given several times.",
         ),
     ] = None,
 ) -> None:
@@ -188,7 +188,7 @@ def check_writable(path: Path, *inputs: Path, endings: tuple[str, ...] = (), opt
 
 
 def _is_same(path: Path, read: Path) -> bool:
-    """Return whether two paths mean the same file; the name of an array may follow the path that is read."""
+    """Return whether two paths mean the same file; `read` may end in a colon and the name of an array in the file."""
     file = read if read.exists() else Path(str(read).rpartition(":")[0])
     return path.exists() and file.exists() and path.samefile(file)
 
@@ -224,25 +224,29 @@ Data = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
-        help="Rows: a .npy, .npz, IDX, safetensors, CSV, HDF5, Parquet, Zarr or MATLAB file, or a folder of such. Where"
-        " it holds several arrays: PATH:/NAME.",
+        help="Rows: a .npy, .npz, IDX, safetensors, CSV, HDF5, Parquet, Zarr or MATLAB file, or a folder of such files."
+        " If a file holds several arrays: PATH:/NAME.",
         show_default=False,
     ),
 ]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that train has written.", show_default=False)]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model file that train has written.", show_default=False)
+]
 Labels = Annotated[
     Path | None,
     typer.Option(
         "--labels",
-        help="What to predict of each row: text, a line for each, or an array in a file of any kind that DATA may be."
-        " Where it holds several arrays: PATH:/NAME.",
+        help="Labels or other targets of the rows: a text file with one per line, or an array in a file of any format"
+        " that DATA may have. If a file holds several arrays: PATH:/NAME.",
     ),
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(help="A unit is active above this. By default a tenth of its range, 0 where it is unbounded."),
+    typer.Option(help="A unit counts as active above this value. By default a tenth of its range, or 0 if unbounded."),
 ]
-Jobs = Annotated[int | None, typer.Option(help="Threads; as many as BLAS would use by default.", show_default=False)]
+Jobs = Annotated[
+    int | None, typer.Option(help="Number of threads. By default, as many as BLAS would use.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.", callback=_remember(_QUIET))]
 Traceback = Annotated[

@@ -21,7 +21,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("demo"),
     patches: Annotated[int, typer.Option(min=100, help="Number of patches to learn from.")] = 10_000,
     hidden: Annotated[int, typer.Option(min=1, max=64, help="Number of hidden units.")] = 25,
-    max_iter: Annotated[int, typer.Option(min=1, help="Most iterations.")] = 400,
+    max_iter: Annotated[int, typer.Option(min=1, help="Largest number of iterations.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -49,7 +49,7 @@ def demo(
 
 
 def _print_demo(result: DemoResult, total_seconds: float) -> None:
-    """Print the results as plain text, with names on the left and values, of one or more lines, on the right."""
+    """Print the results as plain text: names on the left, and values, which may take several lines, on the right."""
     seconds = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items())
     pictures = "\n".join(map(str, result.pictures))
     rows = [*_demo_rows(result), ("seconds", f"{seconds}; in all {total_seconds:.2f}"), ("wrote", pictures)]

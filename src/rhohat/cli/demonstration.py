@@ -42,11 +42,12 @@ class DemoResult:
     terms : dict of str to float
         The terms of J.
     gradient_check : GradientCheck
-        Gradient check of the sparse cost on a small case.
+        Comparison of the gradient of J with central differences, on a small case.
     explained_variance : float
         Fraction of the patches' variance that the reconstructions explain.
     gabor_r2, gabor_r2_pca : arrays of shape (n_components,)
-        R² of the best-fitting Gabor function for each hidden unit, and for each of as many principal components.
+        R² of the best-fitting Gabor function for each hidden unit, and for each of the first `n_components` principal
+        components of the patches.
     seconds : dict of str to float
         Wall time of each step, in seconds.
     pictures : list of Path
@@ -141,7 +142,7 @@ def run_demo(
 
     announce(f"fitting {n_components} hidden units to {n_patches} patches")
     with watch.step("fit"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is the demo's own choice
+        warnings.simplefilter("ignore", ConvergenceWarning)  # expected, as the demo limits the number of iterations
         autoencoder.fit(patches)
         cost, terms = autoencoder.cost(patches)
 
@@ -169,7 +170,7 @@ def run_demo(
 
 
 def _check_small_case(autoencoder: SparseAutoencoder, patches: FloatArray, seed: int) -> GradientCheck:
-    """Check every component of the gradient of the sparse cost, for 5 hidden units on the given patches."""
+    """Check every component of the gradient of J for 5 hidden units on the given patches."""
     objective = SparseAutoencoder(**{**autoencoder.get_params(), "n_components": 5}).objective(patches)
     theta = objective.network.initial_theta(keyed_generator(seed, "gradient check"))
     return check_gradient(objective, theta)

@@ -26,26 +26,25 @@ def write_rows(
     names: Sequence[str] | None = None,
     numbers: NDArray[np.intp] | None = None,
 ) -> None:
-    """Write rows block by block to a file, which is written as a whole or not at all.
+    """Write rows block by block to a file that is complete or, after a failure, as it was before.
 
     Parameters
     ----------
     path : Path
-        Path of a `.npy` file, or of a `.csv` file with the names of the columns in its first line; or ``-`` for CSV on
-        standard output.
+        Path of a `.npy` file; path of a `.csv` file; or ``-``, which writes CSV to standard output.
     blocks : iterable of arrays of shape (n_rows, n_columns)
         Blocks of successive rows.
     n_rows : int
         Number of rows in all blocks together.
     names : sequence of str, default=None
-        Names of the columns. None writes no line of names.
+        Names of the columns, which are the first line of CSV. If None, CSV has no line of names.
     numbers : array of int, of shape (n_rows,), default=None
-        Numbers of these rows in the source, if rows were left out. CSV has them in an additional first column, "row".
+        Numbers of these rows in the source, if rows were left out. In CSV, they are an additional first column, "row".
 
     Raises
     ------
     ValueError
-        If the path is none of these.
+        If the path does not have one of these forms.
     OSError
         If the file cannot be written.
     """
@@ -69,7 +68,7 @@ def _write_text(
         writer.writerow(names if numbers is None else ["row", *names])
     start = 0
     for block in blocks:
-        cells = block.reshape(len(block), -1).astype(np.str_)  # the shortest text that is read as the same number
+        cells = block.reshape(len(block), -1).astype(np.str_)  # the shortest strings that are read as the same numbers
         if numbers is not None:
             stop = start + len(block)
             cells, start = np.column_stack([numbers[start:stop].astype(np.str_), cells]), stop

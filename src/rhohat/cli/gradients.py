@@ -38,8 +38,8 @@ def check_gradient(
 ) -> None:
     """Compare gradients with central differences, for architectures × activations × losses × penalties × tied weights.
 
-    Prints a table of relative differences, those of exact Hessian-vector products beside those of gradients. The exit
-    status is 1 where a gradient is off by more than 1e-8, or a Hessian-vector product by more than 1e-6.
+    Prints a table of the relative differences of gradients and of exact Hessian-vector products. The exit status is 1
+    if the relative difference of a gradient is more than 1e-8, or of a Hessian-vector product more than 1e-6.
     """
     if not (every or architecture or activation or loss or penalty):
         raise typer.BadParameter(

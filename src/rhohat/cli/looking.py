@@ -46,9 +46,9 @@ _AS_IT_COMES = ReadingOptions()
 ImageShape = Annotated[
     str | None,
     typer.Option(
-        help="Of a row that is a picture: 28x28; 32x32x3 for colours; 3x32x32 where all red comes first, then all"
-        " green, then all blue. By default that of the rows, or of the rows of the training; flat rows are taken for"
-        " squares, in grey or as 32x32x3.",
+        help="Shape of a picture in a row: 28x28 for grey; 32x32x3 for colours; 3x32x32 if all red values come first,"
+        " then all green, then all blue. By default, the shape of the rows, or of the rows of the training; flat rows"
+        " are taken for square pictures, in grey or as 32x32x3.",
         show_default=False,
     ),
 ]
@@ -56,8 +56,8 @@ ImageShape = Annotated[
 Target = Annotated[
     str | None,
     typer.Option(
-        help="The column of DATA that is predicted, or several. By default those of the training, where DATA is a table"
-        " that has them."
+        help="The column of DATA to predict, or several. By default the target columns of the training, if DATA is a"
+        " table that has them."
     ),
 ]
 
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None:
-    """Raise if targets are given to an autoencoder, which predicts none, or by both --labels and --target."""
+    """Raise if an autoencoder is given targets, or if targets are given by both --labels and --target."""
     if (labels or target) and isinstance(estimator_of(loaded), BaseAutoencoder):
         option = "--labels" if labels else "--target"
         raise typer.BadParameter("an autoencoder predicts no targets; leave this option out.", param_hint=option)
@@ -99,7 +99,7 @@ def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None
 
 
 def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
-    """Return the targets from the file of labels or the table, checked against the model, or None without targets."""
+    """Return targets from the file of labels or from the table, checked against the model; None if none are given."""
     y = rows.targets if labels is None else reading.labels(labels, rows)
     estimator: Any = estimator_of(loaded)
     if y is None:
@@ -120,15 +120,16 @@ def report(
     labels: Labels = None,
     target: Target = None,
     image_shape: ImageShape = None,
-    tabular: Annotated[bool, typer.Option("--tabular", help="Draw bars by column, no pictures.")] = False,
+    tabular: Annotated[bool, typer.Option("--tabular", help="Draw a bar for each column instead of pictures.")] = False,
     threshold: Threshold = None,
-    title: Annotated[str | None, typer.Option(help="Of the page.", show_default=False)] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page.", show_default=False)] = None,
     max_rows: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many rows, from all over the data, only.", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Use only this number of rows, from all over the data.", show_default=False),
     ] = None,
     gabor: Annotated[
         bool | None,
-        typer.Option(help="Find out how edge-like each unit of grey images is.", show_default="where it is quick"),
+        typer.Option(help="Measure how edge-like each unit of grey images is.", show_default="where it is quick"),
     ] = None,
     reading: ReadingOptions = _AS_IT_COMES,
     quiet: Quiet = False,
@@ -159,7 +160,7 @@ def report(
 
 
 class _Picture(StrEnum):
-    """Kinds of pictures that `plot` can draw."""
+    """Pictures that the command `plot` can draw."""
 
     FILTERS = "filters"
     LOSS = "loss"
@@ -220,7 +221,7 @@ def plot(
 def _picture_shape(
     asked: tuple[int, ...] | str, model: Any, rows: RowSource | None = None, prepared: RowSource | None = None
 ) -> tuple[int, ...]:
-    """Return the shape in which inputs of the network are drawn, as in the report; raise if they are no images."""
+    """Return the shape in which inputs of the network are drawn, as in the report; raise if they are not images."""
     shape = choose_image_shape(asked, model, choose_names(model, rows), prepared)
     if shape is None:
         raise ValueError(
@@ -233,7 +234,7 @@ def _picture_shape(
 
 @app.command()
 def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> None:
-    """Print what a model file holds: kind, parameters, layers, how the training went, who wrote it."""
+    """Print what a model file holds: type, parameters, layers, the course of the training, versions of the software."""
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     steps = loaded.steps if is_pipeline(loaded) else [("", loaded)]
@@ -271,7 +272,7 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
 
 
 def _parameters(step: Any) -> dict[str, Any]:
-    """Return the kind of a pipeline step, and the parameters that differ from their defaults."""
+    """Return the class name of a pipeline step, and its parameters that differ from their defaults."""
     if isinstance(step, str):
         return {"kind": step, "parameters": {}}
     defaults = settings_of(type(step)())
@@ -279,7 +280,7 @@ def _parameters(step: Any) -> dict[str, Any]:
     return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
 
 
-#: Parameters that define J and its minimisation, shown for each part of a stack even if they have their defaults.
+#: Parameters that define J and its minimisation; `info` shows them for each part of a stack even if at their defaults.
 _OF_TRAINING = (
     *("n_components", "hidden_layer_sizes", "weight_decay", "fine_tuning_weight_decay", "sparsity", "sparsity_weight"),
     *("contraction_weight", "tangent_weight", "corruption", "penalties", "solver", "max_iter"),

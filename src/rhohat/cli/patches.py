@@ -26,20 +26,20 @@ def patches(
         typer.Argument(
             metavar="IMAGES",
             help="A folder of image files; an image file; or a .npy, .npz, IDX, safetensors, HDF5, Zarr or MATLAB file."
-            " Where it holds several arrays: PATH:/NAME.",
+            " If a file holds several arrays: PATH:/NAME.",
             show_default=False,
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npy file to write.", show_default=False)],
     size: Annotated[int, typer.Option(min=2, help="Height and width of a patch, in pixels.")] = 8,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many patches.")] = 10_000,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of patches.")] = 10_000,
     color: Annotated[bool, typer.Option("--color", help="Keep the colours.")] = False,
     image_axis: Annotated[
         str,
         typer.Option(
             metavar="AXIS",
-            help="The axis of an array that counts images: 0 for the first, -1 for the last, none where it is one"
-            " image. By default it is found by the shape.",
+            help="The axis of an array that counts images: 0 for the first, -1 for the last, or none if the array is"
+            " one image. By default, the axis is inferred from the shape.",
         ),
     ] = "auto",
     skip_unreadable: Annotated[
@@ -48,16 +48,16 @@ def patches(
     whiten: Annotated[
         bool, typer.Option(help="Flatten the spectrum of the images first, so that edges stand out.")
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random places.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random positions.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
     """Cut random patches out of your own images, to learn from them.
 
-    Images smaller than a patch are left out, and so is what a system puts into folders, such as ._name and Thumbs.db.
-    What is written is an array of shape (number, size, size), or (number, size, size, 3) with --color, which train
-    takes.
+    Images smaller than a patch are left out, and so are files that an operating system puts into folders, such as
+    ._name and Thumbs.db. The output is an array of shape (number, size, size), or (number, size, size, 3) with
+    --color, which train accepts as DATA.
     """
     check_writable(output, images, endings=(".npy",))
     axis = _parse_axis(image_axis)

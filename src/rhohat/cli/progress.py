@@ -35,7 +35,7 @@ class FitProgress:
             self._progress.stop()
 
     def __deepcopy__(self, memo: object) -> FitProgress:
-        """Return the same object, since the layers of a stack are copies that share one terminal."""
+        """Return the same object, so that the layers of a stack, which are copies, share one line of the terminal."""
         return self
 
     def expect(self, max_iter: int | None) -> None:
@@ -47,7 +47,7 @@ class FitProgress:
         self._progress.reset(self._task, total=None, description=step)
 
     def show_iteration(self, state: IterationState) -> None:
-        """Show the state of a fit after an iteration; a callback of estimators."""
+        """Show the state of a fit after an iteration; this method is a callback for estimators."""
         terms = " + ".join(f"{value:.4f} {name.replace('_', ' ')}" for name, value in state.terms.items())
         self._progress.update(
             self._task,

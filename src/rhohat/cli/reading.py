@@ -41,43 +41,48 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """Options that say how files are read; None stands for an option that was not given."""
+    """Options that say how files are read; the value None means that an option was not given."""
 
     rows: Annotated[
-        str | None, typer.Option(metavar="START:STOP", help="Successive rows of DATA only, counted from 0: 0:10000.")
+        str | None,
+        typer.Option(metavar="START:STOP", help="Use only these rows of DATA, counted from 0, such as 0:10000."),
     ] = None
     row_axes: Annotated[
         int | None,
         typer.Option(
-            min=1, help="How many axes of an array count rows: 2 for texts of tokens of channels. 1 by default."
+            min=1,
+            help="Number of axes of an array that count rows: 2 for shape (texts, tokens, channels). By default 1.",
         ),
     ] = None
     missing: Annotated[
         Missing | None,
         typer.Option(
-            help="What becomes of rows of a table in which a number is missing: error, drop (they are left out), mean"
-            " (filled with the mean of the column, which the model remembers).",
+            help="How to treat rows of a table in which a number is missing: error; drop (leave them out); mean (fill"
+            " in the mean of the column, which the model stores).",
             show_default="error",
         ),
     ] = None
     header: Annotated[
         bool | None,
         typer.Option(
-            "--header/--no-header", help="Whether the first line of a text names its columns.", show_default="guess"
+            "--header/--no-header",
+            help="Whether the first line of a text file names the columns.",
+            show_default="guess",
         ),
     ] = None
     separator: Annotated[
-        str | None, typer.Option(help="What stands between the cells of a text; TAB for a tab.", show_default="guess")
+        str | None,
+        typer.Option(help="Separator between the cells of a text file; TAB for a tab.", show_default="guess"),
     ] = None
-    decimal: Annotated[
-        str | None, typer.Option(help="What stands before the decimals of numbers.", show_default=".")
-    ] = None
+    decimal: Annotated[str | None, typer.Option(help="Decimal separator of numbers.", show_default=".")] = None
     thousands: Annotated[
-        str | None, typer.Option(help="What stands between groups of three digits.", show_default="nothing")
+        str | None, typer.Option(help="Separator between groups of three digits.", show_default="nothing")
     ] = None
     encoding: Annotated[
         str | None,
-        typer.Option(help="Of a text, such as latin-1, cp1252.", show_default="UTF-8, or as its first bytes say"),
+        typer.Option(
+            help="Encoding of a text file, such as latin-1 or cp1252.", show_default="UTF-8, or as its first bytes say"
+        ),
     ] = None
 
     def __post_init__(self) -> None:
@@ -90,7 +95,7 @@ class ReadingOptions:
     def open(
         self, ctx: Any, data: Path, columns: str | None, drop: str | None, target: str | None, *, supervised: bool
     ) -> Iterator[RowSource]:
-        """Context manager that opens rows for training; target columns of a table become the attribute `targets`."""
+        """Context manager that opens rows for training; target columns of a table become `targets` of the rows."""
         may_be_target = supervised and target is None
         how = self._how()
         if self.missing is Missing.MEAN:
@@ -114,9 +119,9 @@ class ReadingOptions:
     def open_for(
         self, ctx: Any, model: Any, data: Path, target: str | None = None, *, scores: bool = False
     ) -> Iterator[RowSource]:
-        """Context manager that opens rows for a model; target columns of a table become the attribute `targets`.
+        """Context manager that opens rows for a model; target columns of a table become `targets` of the rows.
 
-        If no target is given and `scores` is True, the target columns of the training are used if the table has them.
+        If no target is given, `scores` is True, and the table has the target columns of the training, these are used.
         """
         how = self._how()
         if self.missing is Missing.MEAN:
@@ -138,7 +143,7 @@ class ReadingOptions:
             yield self._some(ctx, source)
 
     def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
-        """Read labels from a file and return one for each row, without those of rows that were left out."""
+        """Read labels from a file and return one for each row; labels of rows that were left out are dropped."""
         labels = open_labels(path, n_samples=rows.n_rows_found, encoding=self.encoding)
         is_longer = len(labels) > rows.n_rows_found and self.rows is not None
         if rows.kept is not None and (len(labels) == rows.n_rows_found or is_longer):
@@ -192,7 +197,7 @@ class ReadingOptions:
 def _without_texts(
     error: TextColumnsError, chosen: list[str] | None, left_out: list[str], *, may_be_target: bool
 ) -> str:
-    """Return an error message about columns of texts that says how to train without them."""
+    """Return an error message about columns that contain text, which says how to train without these columns."""
     them = "it" if len(error.columns) == 1 else "them"
     if chosen is not None:
         remedy = f"leave {them} out of --columns"
@@ -205,9 +210,9 @@ def _without_texts(
 
 
 def reads_rows(command: _Command) -> _Command:
-    """Decorate a command: each field of `ReadingOptions` becomes an option in place of the parameter `reading`.
+    """Decorate a command so that it has an option for each field of `ReadingOptions`, instead of `reading`.
 
-    The command itself is called with one `ReadingOptions` object, which holds the values of these options.
+    The command itself is called with one `ReadingOptions` object as `reading`, which holds the values of these options.
     """
     signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
     own = get_type_hints(ReadingOptions, include_extras=True)
@@ -233,7 +238,7 @@ def reads_rows(command: _Command) -> _Command:
 
 
 def split_names(text: str) -> list[str]:
-    """Split a text at commas into names; a name in double quotes may contain commas.
+    """Split a string at commas into names; a name in double quotes may contain commas.
 
     Examples
     --------
@@ -261,12 +266,12 @@ def as_classes(y: NDArray[Any]) -> NDArray[Any]:
 
 
 def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
-    """Return the targets of a regressor as numbers, which may be given as texts in forms such as 1E3 and 007."""
+    """Convert the targets of a regressor to numbers; they may be given as strings such as "1E3" or "007"."""
     if y.dtype.kind in "biuf":
         return y
     try:
         return np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(
-            f"the targets of a regressor must be numbers; got texts, such as {str(y.flat[0])!r}."
+            f"the targets of a regressor must be numbers; got strings, such as {str(y.flat[0])!r}."
         ) from None

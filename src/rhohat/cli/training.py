@@ -45,13 +45,13 @@ def _steps() -> dict[str, type[Any]]:
 
 
 def _named(classes: Iterable[type[Any]]) -> dict[str, type[Any]]:
-    """Return the classes that have a name on the command line, keyed by it."""
+    """Return the classes that have a name on the command line, keyed by this name."""
     names = {cls: command_line_name(cls) for cls in classes}
     return {name: cls for cls, name in names.items() if name is not None}
 
 
 def _choice(text: str, names: Iterable[str]) -> str:
-    """Return a text if it is one of the given names; raise BadParameter otherwise."""
+    """Return a string if it is one of the given names; raise BadParameter otherwise."""
     if text not in names:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, names))}.")
     return text
@@ -65,7 +65,7 @@ def _step_named(name: str) -> str:
     return _choice(name, ("auto", "none", *_steps()))
 
 
-_MANY_CLASSES, _FEW_ROWS = 20, 5  # more classes with fewer rows each look like a quantity
+_MANY_CLASSES, _FEW_ROWS = 20, 5  # labels of more classes, with fewer rows each, look like values of a quantity
 _OWN = "the estimator's own"
 _AS_IT_COMES = ReadingOptions()
 
@@ -93,20 +93,24 @@ def train(
         ),
     ] = "sparse",
     hidden: Annotated[str | None, _own_default("Hidden units: 25, or layer by layer, 100,30.")] = None,
-    sparsity: Annotated[float | None, _own_default("ρ: how active a unit is to be on average.")] = None,
-    beta: Annotated[float | None, _own_default("β: how much missing ρ costs.")] = None,
+    sparsity: Annotated[float | None, _own_default("ρ: target for the mean activation of a hidden unit.")] = None,
+    beta: Annotated[float | None, _own_default("β: weight of the sparsity penalty.")] = None,
     weight_decay: Annotated[
-        float | None, _own_default("λ: how much large weights cost; of a stack, in the pre-training of its layers.")
+        float | None, _own_default("λ: weight of the weight decay; for a stack, in the pre-training of its layers.")
     ] = None,
     softmax_weight_decay: Annotated[
-        float | None, _own_default("λ of the softmax regression on the codes; of stacked-classifier alone.")
+        float | None, _own_default("λ of the softmax regression on the codes; only for stacked-classifier.")
     ] = None,
     fine_tuning_weight_decay: Annotated[
-        float | None, _own_default("λ of the softmax's weights in the fine-tuning; of stacked-classifier alone.")
+        float | None, _own_default("λ of the softmax's weights in the fine-tuning; only for stacked-classifier.")
     ] = None,
-    activation: Annotated[str | None, _own_default("Of the hidden units, such as sigmoid, tanh, relu.")] = None,
-    solver: Annotated[str | None, _own_default("Such as lbfgs, adam, sgd.")] = None,
-    max_iter: Annotated[int | None, _own_default("Most iterations, or epochs of adam and sgd.")] = None,
+    activation: Annotated[
+        str | None, _own_default("Activation of the hidden units, such as sigmoid, tanh, relu.")
+    ] = None,
+    solver: Annotated[str | None, _own_default("Solver, such as lbfgs, adam, sgd.")] = None,
+    max_iter: Annotated[
+        int | None, _own_default("Largest number of iterations, or of epochs for adam and sgd.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
     settings: Annotated[
         list[str] | None,
@@ -117,53 +121,61 @@ def train(
         typer.Option(
             parser=_step_named,
             metavar=f"[{'|'.join(('auto', 'none', *_steps()))}]",
-            help="What to do to rows first, and to all rows that the model sees later: patches (normalise each patch),"
-            " range (map all numbers to 0 to 1), whiten (ZCA), minmax, standard (scale each column), none. Several are"
-            " done in their order. auto: what suits the data, which is said.",
+            help="Preprocessing of the rows, and of all rows that the model is given later: patches (normalise each"
+            " patch), range (map all numbers to 0 to 1), whiten (ZCA), minmax, standard (scale each column), none."
+            " Several steps are applied in their order. auto chooses steps that suit the data, and prints them.",
             show_default="auto",
         ),
     ] = None,
     columns: Annotated[
         str | None, typer.Option(help="Columns to learn from, by name or number: a,b,c. All by default.")
     ] = None,
-    drop: Annotated[str | None, typer.Option(help="Columns that are left out, by name or number.")] = None,
+    drop: Annotated[str | None, typer.Option(help="Columns to leave out, by name or number.")] = None,
     labels: Labels = None,
     target: Annotated[
-        str | None, typer.Option(help="The column of DATA that is to be predicted, or several; left out of the rows.")
+        str | None, typer.Option(help="The column of DATA to predict, or several; left out of the rows.")
     ] = None,
     reading: ReadingOptions = _AS_IT_COMES,
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the state of the training, to resume it from.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for checkpoints, from which the training can be resumed.")
     ] = None,
     checkpoint_every: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="How often: 30 s, 5 min, or a number of iterations.", show_default="60 s"),
+        typer.Option(
+            metavar="TEXT",
+            help="How often to write a checkpoint: 30 s, 5 min, or a number of iterations.",
+            show_default="60 s",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, where there is one.")] = False,
-    memory_limit: Annotated[str | None, typer.Option(help="Most memory to hold, such as 512 MB.")] = None,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the scheduler of a Dask cluster.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint, if there is one.")] = False,
+    memory_limit: Annotated[str | None, typer.Option(help="Largest amount of memory to hold, such as 512 MB.")] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address of the scheduler of a Dask cluster.")
+    ] = None,
     history: Annotated[
-        Path | None, typer.Option(help="A .jsonl or .csv file for J after every iteration over all rows.")
+        Path | None,
+        typer.Option(help="A .jsonl or .csv file to which J is written after every iteration over all rows."),
     ] = None,
     jobs: Jobs = None,
     as_json: Json = False,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Learn from rows of any kind and size, and write a model file.
+    """Learn from any number of rows, from files of many formats, and write a model file.
 
-    The model holds its preprocessing too, so encode, report and the others take the same data as this does. Classifiers
-    and regressors need --labels or --target. A training that is interrupted leaves no model; with --checkpoint DIR it
-    goes on with --resume.
+    The model includes its preprocessing, so encode, report and the other commands take the same data as train.
+    Classifiers and regressors need --labels or --target. A training that is interrupted writes no model; if it was
+    started with --checkpoint DIR, it can be continued with --resume.
 
-    --set takes values as they are written in Python, and rhohat's own parts: --set solver=Adam(learning_rate=0.01),
+    --set takes values as they are written in Python, and rhohat's own classes: --set solver=Adam(learning_rate=0.01),
     --set corruption=MaskingNoise(0.3), --set layers__0__max_iter=50. It may be given several times.
 
-    A stack is made in parts: its layers are pre-trained, and stacked-classifier then trains a softmax on their codes,
-    and fine-tunes the whole. --hidden, --sparsity, --beta, --weight-decay and --activation are of the layers, as is
-    what only a layer has. --solver, --max-iter and what else says how J is minimised reach every part. What --set says
-    of penalties, corruption and tangent_weight of stacked-classifier is of the fine-tuning. layers__0__NAME is the
-    parameter NAME of the first layer alone; layers=[...] gives whole layers, with all their settings.
+    A stack is trained in parts: its layers are pre-trained, and stacked-classifier then trains a softmax on their codes
+    and fine-tunes the whole network. --hidden, --sparsity, --beta, --weight-decay, --activation, and parameters that
+    only layers have, apply to the layers. --solver, --max-iter and the other options of the minimisation apply to every
+    part. For stacked-classifier, penalties, corruption and tangent_weight, set with --set, apply to the fine-tuning.
+    layers__0__NAME is the parameter NAME of the first layer only; layers=[...] gives whole layers, with all their
+    settings.
     """
     check_writable(output, data, *([] if labels is None else [labels]), endings=(".safetensors",))
     if history is not None:
@@ -231,11 +243,12 @@ def _checkpoint(folder: Path | None, every: str | None, resume: bool) -> Checkpo
     if folder is None:
         if resume:
             raise typer.BadParameter(
-                "needs --checkpoint DIR, the folder that holds the checkpoint.", param_hint="--resume"
+                "this option needs --checkpoint DIR, the folder that holds the checkpoint.", param_hint="--resume"
             )
         if every is not None:
             raise typer.BadParameter(
-                "needs --checkpoint DIR, the folder in which to write checkpoints.", param_hint="--checkpoint-every"
+                "this option needs --checkpoint DIR, the folder in which to write checkpoints.",
+                param_hint="--checkpoint-every",
             )
         return None
     if every is None:
@@ -248,7 +261,7 @@ def _checkpoint(folder: Path | None, every: str | None, resume: bool) -> Checkpo
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[DaskEngine | None]:
-    """Context manager that connects to a Dask cluster and gives an engine on it, or None without an address."""
+    """Context manager that yields an engine connected to a Dask cluster, or None if there is no address."""
     if address is None:
         yield None
         return
@@ -273,7 +286,7 @@ def _check_options(data: Path, columns: str | None, drop: str | None) -> None:
 
 
 def _check_targets(kind: type[Any], labels: Path | None, target: str | None) -> None:
-    """Raise if an estimator that learns from targets gets none, or two sets, or if any other estimator gets some."""
+    """Raise unless targets are given once to an estimator that learns from targets, and not to any other estimator."""
     supervised, name = kind.learns_from_targets, kind.command_line_name
     option = "--target" if labels is None else "--labels"
     if (labels or target) and not supervised:
@@ -326,7 +339,7 @@ def _history(path: Path, resume: bool) -> Any:
 
 
 def _make(cls: type[Any], hidden: str | None, given: dict[str, Any], settings: list[str]) -> Any:
-    """Return an unfitted estimator with all given parameters; raise if it lacks one of them."""
+    """Return an unfitted estimator with all given parameters; raise if the estimator lacks one of these parameters."""
     values = {name: value for name, value in given.items() if value is not None}
     try:
         values |= dict(parse_setting(setting) for setting in settings)

@@ -45,11 +45,11 @@ def encode(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write how active each unit is on each row: the features learned.
+    """Write the activation of each unit of the code on each row: the learned features.
 
-    Where --missing drop leaves rows out, the first column of a CSV file, row, has the numbers of those that are left,
-    counted from 0. Of a classifier or regressor, the units are those of its last hidden layer. Rows are read and
-    written some at a time, so there may be more than fit in memory.
+    If --missing drop leaves rows out, the first column of a CSV file, row, holds the numbers of the remaining rows,
+    counted from 0. The code of a classifier or regressor is its last hidden layer. Rows are read and written some at a
+    time, so there may be more rows than fit in memory.
     """
     check_output(output, model, data)
     loaded = load(model)
@@ -71,10 +71,10 @@ def reconstruct(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write what an autoencoder makes of each row, in the units of the data.
+    """Write an autoencoder's reconstruction of each row, in the units of the data.
 
-    The preprocessing is undone, so far as it can be: patches that were normalised keep a mean of 0. Rows that --missing
-    drop leaves out are told as by encode.
+    The preprocessing is undone as far as possible: patches that were normalised keep a mean of 0. If --missing drop
+    leaves rows out, a CSV file has a column row, as for encode.
     """
     check_output(output, model, data)
     loaded = load(model)
@@ -99,10 +99,10 @@ def predict(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write what a classifier or regressor predicts for each row.
+    """Write the prediction of a classifier or regressor for each row.
 
-    Columns of a CSV file have the names of what was predicted in the training, where the model knows them. Rows that
-    --missing drop leaves out are told as by encode.
+    The columns of a CSV file have the names of the target columns of the training, if the model knows them. If
+    --missing drop leaves rows out, a CSV file has a column row, as for encode.
     """
     check_output(output, model, data)
     loaded = load(model)
@@ -133,7 +133,7 @@ def check_output(output: Path, *inputs: Path) -> None:
 def _write(
     ctx: Any, output: Path, blocks: Iterable[Any], rows: RowSource, names: Sequence[str], *, quiet: bool
 ) -> None:
-    """Write the outputs of a model and print a summary; if rows were left out, also say which rows remain."""
+    """Write the outputs of a model and print a summary; if rows were left out, also print how to find their numbers."""
     is_table = output.suffix != ".npy"
     numbers = rows.kept if rows.lacks_rows else None
     write_rows(output, blocks, len(rows), names, numbers)

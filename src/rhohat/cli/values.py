@@ -1,4 +1,4 @@
-"""Parsing of parameters on the command line: numbers, texts, and rhohat's own parts by name."""
+"""Parsing of parameters on the command line: numbers, strings, and objects of rhohat's classes, such as Adam."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return the value that a text on the command line stands for.
+    """Return the value that a string on the command line stands for.
 
     Numbers, True, False, None, lists and tuples are written as in Python, and so are rhohat's activations, losses,
-    penalties, corruptions, solvers and estimators, with their settings in parentheses. Everything else is a text.
+    penalties, corruptions, solvers and estimators, with their settings in parentheses. Everything else is a string.
 
     Raises
     ------
     ValueError
-        If a name before parentheses is not one of rhohat's parts, or if the part does not take these settings.
+        If a name before parentheses is not the name of such a class, or if the class does not accept these settings.
 
     Examples
     --------
@@ -70,17 +70,19 @@ def _value(node: ast.expr, text: str) -> Any:
         return node.id
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _make(node.func.id, node, text)
-    raise ValueError(f"{ast.unparse(node)!r} in {text!r} is not a number, a text, a list or a part of rhohat.")
+    raise ValueError(f"{ast.unparse(node)!r} in {text!r} is not a number, string, list or object of rhohat.")
 
 
 def _make(name: str, call: ast.Call, text: str) -> Any:
     known = {**COMPONENTS, **ESTIMATORS}
     if name not in known:
-        raise ValueError(f"{name!r} in {text!r} is not a part of rhohat; the parts are {', '.join(sorted(known))}.")
+        raise ValueError(
+            f"{name!r} in {text!r} is not the name of one of rhohat's classes, which are {', '.join(sorted(known))}."
+        )
     settings = {keyword.arg or "**": _value(keyword.value, text) for keyword in call.keywords}
     if "**" in settings:
         raise ValueError(f"settings of {name} are written as NAME=VALUE; got {text!r}.")
     try:
         return known[name](*[_value(argument, text) for argument in call.args], **settings)
-    except TypeError as error:  # the part does not have these settings
+    except TypeError as error:  # the class does not have these settings
         raise ValueError(f"{text!r} cannot be made: {error}.") from None

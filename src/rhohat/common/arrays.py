@@ -22,8 +22,8 @@ __all__ = [
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 _CACHE_LINE = 64  # bytes
-_SAFE = 1e-140  # squares neither overflow nor vanish where the norm is between this and its inverse
-_LARGE = 900  # largest exponent of numbers whose sums and norms do not overflow, however many there are
+_SAFE = 1e-140  # if a norm is between this and its inverse, no square overflows, and none that matters underflows
+_LARGE = 900  # largest exponent e such that sums and norms of any amount of numbers up to 2**e do not overflow
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
@@ -51,8 +51,8 @@ def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Return the floating dtype in which to compute with numbers of the given dtype.
 
-    It is float32 for floats of 32 or 16 bits, which float32 represents exactly, and float64 for integers and everything
-    else.
+    This dtype is float32 for floats of 32 or 16 bits, which float32 represents exactly, and float64 for integers and
+    everything else.
 
     Examples
     --------
@@ -84,9 +84,9 @@ def largest_magnitude(array: FloatArray) -> float:
 
 
 def excess_exponent(largest: float) -> int:
-    """Return an exponent such that sums and norms of numbers, divided by that power of 2, do not overflow.
+    """Return an exponent e such that sums and norms of numbers do not overflow if the numbers are divided by 2**e.
 
-    It is 0 for all but the largest numbers that float64 holds, so that other numbers need not be scaled.
+    The exponent is 0 unless the numbers are among the largest of float64, so numbers seldom need to be scaled.
 
     Parameters
     ----------
@@ -102,9 +102,9 @@ def excess_exponent(largest: float) -> int:
 
 
 def in_safe_units(array: FloatArray) -> tuple[FloatArray, float]:
-    """Return an array in float64, scaled so that sums and differences do not overflow, and the unit of its numbers.
+    """Return an array as float64, divided by a unit such that sums and differences do not overflow, and the unit.
 
-    The unit is 1 for all but the largest numbers. It is a power of two, so that no bit is lost.
+    The unit is 1 unless the numbers are among the largest of float64. It is a power of two, so that no bit is lost.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def in_safe_units(array: FloatArray) -> tuple[FloatArray, float]:
 
 
 def norm(array: FloatArray) -> float:
-    """Return the Euclidean norm of a float64 array, without overflow; it is not finite if a number is not finite.
+    """Return the Euclidean norm of a float64 array without overflow; not finite if a number is not finite.
 
     Examples
     --------

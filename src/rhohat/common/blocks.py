@@ -25,8 +25,8 @@ __all__ = [
 ]
 
 #: A function that computes the sums of a block of rows and writes them into an array. Its arguments are the block, the
-#: index of the worker that calls it, which is below the engine's `n_workers` and whose scratch memory no other thread
-#: uses meanwhile, and the array.
+#: index of the worker that calls it, and the array. The index is below the engine's `n_workers`. While the function
+#: runs, no other thread uses the scratch memory of this worker.
 BlockFunction = Callable[[slice, int, FloatArray], None]
 
 
@@ -43,13 +43,13 @@ class Rows(Protocol):
 
     @property
     def rows_stored_together(self) -> int:
-        """Number of rows that have to be read or unpacked together to get one of them."""
+        """Number of rows that are stored together, so that all of them are read or unpacked to get one of them."""
 
     def blocks(self, n_rows: int) -> Iterator[FloatArray]:
         """Yield all rows in order, as blocks of `n_rows` rows."""
 
     def read(self, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
-        """Return rows `start` to `stop`, in `out` if it is given; several threads may call this at the same time."""
+        """Return rows `start` to `stop`, written into `out` if it is given; several threads may call this at a time."""
 
     def take(self, rows: NDArray[np.intp]) -> FloatArray:
         """Return the rows with the given numbers, which may be in any order."""
@@ -62,7 +62,7 @@ class Rows(Protocol):
 
     @property
     def edges(self) -> Sequence[int] | None:
-        """Row numbers at which the pieces of rows on a cluster begin, and the end of the last; None for other rows."""
+        """Row numbers at which the pieces of rows on a cluster begin, then the number of rows; None for other rows."""
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:
         """Return, for each range of rows between successive edges, an object from which another process gets the rows.
@@ -73,7 +73,7 @@ class Rows(Protocol):
 
 
 def in_memory(rows: FloatArray | Rows) -> TypeGuard[FloatArray]:
-    """Return whether rows are an array in memory, rather than rows that have to be read."""
+    """Return whether rows are an array in memory; other rows have to be read."""
     return not hasattr(rows, "read")
 
 
@@ -100,7 +100,7 @@ class Engine(Protocol):
         """
 
     def for_each(self, function: Callable[[slice, int], None], parts: Sequence[slice]) -> None:
-        """Call a function with each of the parts and the index of the worker that calls it, in no particular order."""
+        """Call a function with each of the parts and the index of the calling worker, in no particular order."""
 
 
 class HeldParts(Protocol):
@@ -115,7 +115,7 @@ class HeldParts(Protocol):
             Module-level function that the workers can import; it returns an array of shape (n_sums,).
         shared : object
             Second argument of the function, after the held object. It is sent to each worker once, and stays there
-            until a call passes another one.
+            until another object is passed as `shared`.
         *arguments
             Further arguments of the function, which should be small.
         n_sums : int
@@ -141,7 +141,7 @@ class ClusterEngine(Protocol):
         """Return, for each worker, the number of bytes of memory that it may use."""
 
     def hold(self, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> HeldParts:
-        """Call a function on the workers with each of many sets of arguments, and keep the results there.
+        """Call a function on the workers with each of many sets of arguments, and keep the results on the workers.
 
         Dask objects among the arguments, or in lists among the arguments, are computed first, and the function receives
         their values.
@@ -158,16 +158,16 @@ def on_cluster(engine: Engine | ClusterEngine) -> TypeGuard[ClusterEngine]:
 _BLOCK_BYTES = 5 * 2**20
 _SMALLEST_BLOCK = 4096  # rows times bytes per number
 _LARGEST_BLOCK = 4096  # rows
-_WORTH_A_THREAD = 768  # rows per thread, however narrow, from which several threads are faster than one
-_ROW_MULTIPLE = 32  # each block but the last is a multiple of so many rows, so that narrow rows can be joined
-_BLOCK_MULTIPLE = 4  # a multiple of so many blocks divides the work evenly among 2 or 4 threads
+_WORTH_A_THREAD = 768  # rows per thread from which several threads are faster than one, even if the rows are narrow
+_ROW_MULTIPLE = 32  # the rows of each block but the last are a multiple of this, so that narrow rows can be joined
+_BLOCK_MULTIPLE = 4  # if the number of blocks is a multiple of this, 2 or 4 threads share the work evenly
 
 
 def row_blocks(n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, itemsize: int) -> list[slice]:
     """Cut rows into blocks of nearly equal size, most of them a multiple of 32 rows.
 
     The cut depends on shapes only, never on the number of threads, so that sums over blocks have the same bits on
-    any number of threads. A block's activations and deltas should not be much larger than a core's cache.
+    any number of threads. The blocks are so small that the activations and deltas of one about fit a core's cache.
 
     Parameters
     ----------
@@ -200,8 +200,8 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, item
     return [slice(start, stop) for start, stop in pairwise(edges.tolist())]
 
 
-_SHARED_WORK = 10**8  # multiply-adds from which a part is large enough for a thread of its own
-_FEWEST_SHARED = 80  # rows, or units; products of flatter matrices are slow
+_SHARED_WORK = 10**8  # smallest number of multiply-adds for which a part is given to a thread of its own
+_FEWEST_SHARED = 80  # smallest number of rows or units in a part, as products of flatter matrices are slow
 _MOST_PARTS = 16
 
 
@@ -236,7 +236,7 @@ def shared_parts(n: int, multiply_adds: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges.tolist())]
 
 
-_THETA_PART = 2**18  # numbers; shorter parts lose more time to Python's lock than they gain from the cache
+_THETA_PART = 2**18  # numbers per part; shorter parts lose more time to Python's lock than they gain from the cache
 
 
 def theta_parts(n_parameters: int) -> list[slice]:

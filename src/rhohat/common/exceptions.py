@@ -33,7 +33,7 @@ class MissingExtraError(ImportError):
     package : str
         Name of the package that could not be imported.
     extra : str
-        The extra of rhohat that installs it, such as ``"app"``.
+        Name of the extra of rhohat that installs the package, such as ``"app"``.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -54,7 +54,7 @@ class TextColumnsError(ValueError):
     problem : str
         Sentence that says what is wrong.
     columns : sequence of str or int
-        Names of all these columns, or their numbers if the columns have no names.
+        Names of the columns that contain text, or their numbers if the columns have no names.
     """
 
     def __init__(self, problem: str, columns: Sequence[str | int]) -> None:

@@ -11,14 +11,14 @@ __all__ = ["import_extra"]
 
 
 def import_extra(module: str, extra: str) -> Any:
-    """Import an optional module.
+    """Import and return an optional module; if it is missing, the error names the extra that installs it.
 
     Parameters
     ----------
     module : str
-        Dotted name, such as ``"matplotlib.pyplot"``.
+        Dotted name of the module, such as ``"matplotlib.pyplot"``.
     extra : str
-        The extra of rhohat that installs it.
+        Name of the extra of rhohat that installs the module.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """Safe forks of a process in which several threads are at work.
 
 A fork copies the whole memory, but only the thread that forks. A lock that another thread holds at that moment stays
-locked for ever in the child. This holds for rhohat's own locks and for locks inside BLAS, for which the child's first
-matrix product would wait for ever. A fork therefore waits until no thread of rhohat is inside BLAS, which takes as long
-as the work on a block of rows. Locks that are held for longer are replaced by new ones in the child.
+locked for ever in the child. This applies to rhohat's own locks and to locks inside BLAS, for which the child's first
+matrix product would wait without end. A fork therefore waits until no thread of rhohat is inside BLAS, which takes as
+long as the work on a block of rows. Locks that are held for longer are replaced by new ones in the child.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST_WAIT = 5.0  # seconds that a fork waits at most, as a thread at work ma
 _A_WHILE = 1e-3  # seconds for which a thread at work pauses to let a fork begin
 _NEWCOMERS = 0  # no thread has this identifier
 
-#: The locks of threads that are at work, by thread identifier. The first lock guards the addition of others.
+#: The locks of threads that are at work, by thread identifier. The first lock guards the addition of further locks.
 _at_work: dict[int, threading.RLock] = {_NEWCOMERS: threading.RLock()}
 _fork_waits = False
 _n_forks = 0  # number of forks between the first process and this one
@@ -34,13 +34,13 @@ def held_off() -> threading.RLock:
     """Return a context manager inside which no other thread can fork the process.
 
     It is meant for work that must not be copied unfinished and takes some milliseconds at most, such as a matrix
-    product or a block of rows. A fork waits for at most five seconds. The calling thread itself may fork.
+    product or a block of rows. A fork in another thread waits for at most five seconds. The calling thread may fork.
 
     Returns
     -------
     threading.RLock
-        A lock of the calling thread's own, so that threads do not wait for one another. It is acquired in one step,
-        which Ctrl-C cannot interrupt.
+        A lock that only the calling thread uses, so that threads do not wait for one another. It is acquired in one
+        step, which Ctrl-C cannot interrupt.
 
     Examples
     --------
@@ -58,15 +58,15 @@ def held_off() -> threading.RLock:
 def give_way() -> None:
     """Pause the calling thread for a moment if a fork is waiting.
 
-    Without a pause, a thread that releases its lock and acquires it again at once would always do so before the fork
-    can acquire it.
+    Without a pause, a thread that releases its lock and acquires it again at once would always be faster than the
+    fork, which needs that lock.
     """
     if _fork_waits:
         time.sleep(_A_WHILE)
 
 
 class ProcessLock:
-    """A lock among the threads of a process, which is replaced by a new, free lock in a forked child.
+    """A lock for the threads of one process; in a forked child, a new, free lock takes its place.
 
     It is meant for locks that may be held for a long time, and that guard objects whose state is consistent at any
     moment.
@@ -126,12 +126,12 @@ class cached(Generic[_T]):  # noqa: N801 - it is used like `property`
     def __get__(self, instance: object, owner: type) -> cached[_T] | _T:
         if instance is None:
             return self
-        value = instance.__dict__[self._name] = self._function(instance)  # found there first from now on
+        value = instance.__dict__[self._name] = self._function(instance)  # Python looks there first from now on
         return value
 
 
 def _hold_others_off() -> None:
-    """Acquire the locks of all other threads, always in the same order, so that two threads may fork at a time."""
+    """Acquire the locks of all other threads, always in the same order, so that two forking threads do not deadlock."""
     global _fork_waits
     _fork_waits = True
     thread, deadline = get_ident(), time.monotonic() + _LONGEST_WAIT
@@ -146,7 +146,7 @@ def _let_others_go_on() -> None:
     thread = get_ident()
     for other, lock in list(_at_work.items()):
         if other != thread:
-            with suppress(RuntimeError):  # it was not acquired in time, or was added meanwhile
+            with suppress(RuntimeError):  # the lock was not acquired in time, or was added meanwhile
                 lock.release()
 
 
@@ -159,7 +159,7 @@ def _begin_in_child() -> None:
     own = _at_work.get(thread)
     _at_work.clear()
     _at_work[_NEWCOMERS] = threading.RLock()
-    if own is not None and own.acquire(blocking=False):  # otherwise, another thread that was about to fork held it
+    if own is not None and own.acquire(blocking=False):  # otherwise, another thread held it, to fork
         own.release()
         _at_work[thread] = own
 

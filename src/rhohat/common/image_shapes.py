@@ -54,7 +54,7 @@ def is_image_shape(shape: Sequence[int]) -> bool:
 
 
 def check_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[int, ...]:
-    """Check the shape of pictures that a caller has given, and return it without an axis for a single channel.
+    """Check a shape of pictures, and return it without the axis for the channels if there is only one channel.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def check_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[int,
     Raises
     ------
     ValueError
-        If it is not the shape of pictures with `n_features` values.
+        If the shape is not one of pictures, or if its product is not `n_features`.
 
     Examples
     --------
@@ -78,8 +78,8 @@ def check_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[int,
         shape = shape[:2] if shape[2] == 1 else shape[1:]
     if not is_image_shape(shape) or min(shape) < 1 or prod(shape) != n_features:
         raise ValueError(
-            f"image_shape must be (height, width), (height, width, 3), or (3, height, width), with {n_features} values;"
-            f" got {tuple(image_shape)}."
+            "image_shape must be (height, width), (height, width, 3), or (3, height, width), and its product must be"
+            f" {n_features}, the number of features; got {tuple(image_shape)}."
         )
     return shape
 
@@ -87,7 +87,7 @@ def check_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[int,
 def square_image_shape(n_features: int) -> tuple[int, ...] | None:
     """Return the shape of square pictures with `n_features` values, or None if there is no such shape.
 
-    It is the shape of a grey picture if that is possible, and otherwise (height, width, 3).
+    The shape is (height, width) if `n_features` is a square number, and otherwise (height, width, 3).
 
     Examples
     --------
@@ -102,5 +102,5 @@ def square_image_shape(n_features: int) -> tuple[int, ...] | None:
 
 
 def _is_in_planes(image_shape: tuple[int, ...]) -> bool:
-    """Return whether the first axis holds the colours, which is assumed only if the last axis cannot hold them."""
+    """Return whether the first of three axes holds the colours, which is assumed unless the last axis has length 3."""
     return len(image_shape) == 3 and image_shape[2] != 3

@@ -1,4 +1,4 @@
-"""Random draws that are keyed by their purpose and never depend on global state.
+"""Random draws, each determined by a seed, a purpose and numbers such as the epoch, never by global state.
 
 Every draw in rhohat comes from a generator that is determined by (seed, purpose, epoch, block) or, for draws that
 belong to single rows, by (seed, purpose, epoch, row). The initial weights therefore do not change when a corruption is
@@ -30,13 +30,13 @@ def seed_from(random_state: RandomState) -> int:
     Parameters
     ----------
     random_state : int, RandomState, Generator or None
-        An integer is the seed itself. From a generator of either kind, one number is drawn, which advances the
-        generator. For None, the seed comes from the operating system and differs at every call.
+        An integer is the seed itself. From a RandomState or a Generator, one number is drawn as the seed, which
+        advances the generator. For None, the seed comes from the operating system and differs at every call.
 
     Returns
     -------
     int
-        A seed, at least 0.
+        The seed, which is not negative.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def keyed_generator(seed: int, purpose: str, epoch: int = 0, block: int = 0) -> 
     Parameters
     ----------
     seed : int
-        At least 0; see `seed_from`.
+        Seed, not negative, such as `seed_from` returns.
     purpose : str
         Purpose of the draws, such as ``"initial weights"``. Different purposes give independent streams.
     epoch, block : int, default=0
@@ -97,11 +97,11 @@ class RowStreams:
     Parameters
     ----------
     seed : int
-        At least 0; see `seed_from`.
+        Seed, not negative, such as `seed_from` returns.
     purpose : str
         Purpose of the draws, such as ``"corruption"``. Different purposes give independent streams.
     epoch : int, default=0
-        Number of the epoch, at least 0. Different epochs give independent streams.
+        Number of the epoch, not negative. Different epochs give independent streams.
 
     Raises
     ------
@@ -111,14 +111,14 @@ class RowStreams:
     Notes
     -----
     Philox turns a key and a counter of 256 bits into random bits. The key is made from seed, purpose and epoch. The
-    row's number is written into the counter, above the 64 bits that the draws of a row count through. Any row can
+    row's number is written into the counter, above the lowest 64 bits, which count the draws of a row. Any row can
     therefore be reached directly, in less than 2 µs before its first draw. Creating an object takes some ten
     microseconds.
 
     An object stores its current position in the stream, so each thread needs an object of its own.
 
-    Uniform and normal draws, in both precisions, use the same random bits. For one purpose, use only one kind of draws
-    in one precision.
+    Uniform and normal draws, in float32 and in float64, use the same random bits, so they are not independent of one
+    another. For one purpose, use either uniform or normal draws, in one precision.
 
     References
     ----------
@@ -154,7 +154,8 @@ class RowStreams:
         Raises
         ------
         ValueError
-            If `rows` are not row numbers, or if their number differs from the number of rows of `out`.
+            If `rows` is none of these or contains a negative number, or if its length is not the number of rows of
+            `out`.
         """
         self._fill(self._generator.random, rows, out)
 
@@ -208,5 +209,8 @@ def row_numbers(rows: RowNumbers) -> Sequence[int]:
             raise ValueError(f"rows must be a range, a slice with a stop, or a sequence of integers; got {rows!r}.")
         numbers = array.tolist()
     if len(numbers) > 0 and min(numbers) < 0:
-        raise ValueError(f"rows must be row numbers that are counted from 0; got {min(numbers)}.")
+        raise ValueError(
+            "rows must not contain negative numbers, because rows are counted from 0; the smallest number is"
+            f" {min(numbers)}."
+        )
     return numbers

@@ -1,6 +1,7 @@
-"""Safetensors files of arrays and a record, which are written completely or not at all, and checked when read.
+"""Safetensors files of arrays and a JSON record, written completely or not at all, and checked when they are read.
 
-Arrays are stored as tensors. Everything else is stored as JSON in the metadata, together with a SHA-256 digest of both.
+Arrays are stored as tensors. The record is stored as JSON in the metadata, together with a SHA-256 digest of the record
+and the arrays.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ def write_tensor_file(
     unfinished: Path | None = None,
     longest_header: int = _LONGEST_HEADER,
 ) -> None:
-    """Write a record and arrays to a file, or leave an existing file as it was if that fails.
+    """Write a record and arrays to a file; if writing fails, an existing file stays as it was.
 
     Parameters
     ----------
     path : Path
         Path of the file, which is overwritten if it exists.
     file_format : str
-        Name of the format, which a reader has to pass to `read_tensor_file`.
+        Name of the format, which must be passed to `read_tensor_file` to read the file.
     record : dict
         Values that can be stored as JSON.
     arrays : mapping of str to array
         Arrays by name.
     unfinished : Path, default=None
-        Path that the file has until it is complete; see `replacing`.
+        Temporary path of the file until it is complete. None stands for a hidden file in the same folder.
     longest_header : int, default=100000000
         Largest length of the header in bytes.
 
@@ -80,7 +81,7 @@ def read_format(path: Path, longest_header: int = _LONGEST_HEADER) -> str | None
             return (file.metadata() or {}).get("format")
     except OSError:
         raise
-    except Exception:  # reading a file of another kind can fail in many ways
+    except Exception:  # reading a file in another format can fail in many ways
         return None
 
 
@@ -92,8 +93,8 @@ def read_tensor_file(
     Raises
     ------
     Exception
-        An exception of one of many classes if the file is damaged or does not have the format; OSError if the file
-        cannot be opened.
+        OSError if the file cannot be opened; an exception of any class if the file is damaged or has another format
+        than `file_format`.
     """
     with _opened(path, longest_header) as file:
         metadata = file.metadata() or {}

@@ -24,7 +24,7 @@ def replacing(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     path : Path
         Path of the file, which is replaced if it exists.
     unfinished : Path, default=None
-        The temporary path. None stands for a hidden file with a name that no other process uses.
+        The temporary path. None stands for a hidden file in the same folder, with a name that no other process uses.
 
     Yields
     ------

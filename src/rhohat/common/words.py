@@ -33,11 +33,11 @@ class Setting:
     Parameters
     ----------
     name : str
-        Name of the parameter, which is also that of an option of the command line.
+        Name of the parameter; the option of the command line has the same name, with hyphens.
     value : object, default=None
-        The value; None if the sentence is about the parameter whatever its value.
+        The value; None if the sentence mentions the parameter without a value.
     code : str, default=""
-        How the setting is written in Python, if not as ``name=value``.
+        The setting as written in Python, if not as ``name=value``.
     """
 
     name: str
@@ -50,15 +50,16 @@ class Setting:
 
 
 class Sentence(str):
-    """Text of an error or a warning that knows which of its parts are settings.
+    """String for an error or a warning that knows which of its parts are settings.
 
-    It reads as Python writes settings, and the command line replaces these by its options. A sentence that is put
-    into an f-string becomes a plain text; one that is a part of another sentence stays what it is.
+    As a string, it has the settings as they are written in Python; the command line replaces them with its options.
+    If a sentence is put into an f-string, the result is an ordinary string, whose settings can no longer be replaced.
+    If a sentence is one of the parts of another `Sentence`, its settings remain settings.
 
     Parameters
     ----------
     *parts : str or Setting
-        Parts of the text, in their order.
+        Parts of the string, in order.
 
     Examples
     --------
@@ -72,7 +73,7 @@ class Sentence(str):
     parts: tuple[str | Setting, ...]
 
     def __new__(cls, *parts: str | Setting) -> Sentence:
-        """Make a sentence of its parts."""
+        """Create a sentence from its parts."""
         flat = tuple(inner for part in parts for inner in (part.parts if isinstance(part, Sentence) else (part,)))
         sentence = super().__new__(cls, "".join(map(str, flat)))
         sentence.parts = flat
@@ -82,17 +83,17 @@ class Sentence(str):
         return Sentence, self.parts
 
     def written(self, write: Callable[[Setting], str]) -> str:
-        """Return the text with each setting written by a function."""
+        """Return the string with each setting replaced by the result of a function of it."""
         return "".join(write(part) if isinstance(part, Setting) else part for part in self.parts)
 
 
 def joined(sentences: Sequence[str], separator: str) -> Sentence:
-    """Return sentences joined by a separator; settings in them stay settings."""
+    """Return sentences joined by a separator as one `Sentence`; the settings in them remain settings."""
     parts = [part for sentence in sentences for part in (separator, sentence)]
     return Sentence(*parts[1:])
 
 
 def message_of(error: BaseException) -> str:
-    """Return the message of an error or a warning, which is a `Sentence` if it was raised with one."""
+    """Return the message of an error or a warning: a `Sentence` if it was raised with a `Sentence`, else a string."""
     text = error.args[0] if len(error.args) == 1 else None
     return text if isinstance(text, Sentence) and str(error) == text else str(error)

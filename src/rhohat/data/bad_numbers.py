@@ -1,6 +1,6 @@
 """Error messages that name the row or column in which rows or targets in memory hold invalid values.
 
-They extend the messages of scikit-learn, which only say that there are missing or infinite numbers, or texts.
+They extend the messages of scikit-learn, which only say that there are missing numbers, infinite numbers, or strings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["naming_columns"]
 
 @contextmanager
 def naming_columns(**arrays: Any) -> Iterator[None]:
-    """Add the row or column to error messages about missing numbers, infinite numbers, or texts.
+    """Add the row or column to error messages about missing numbers, infinite numbers, or strings.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _place(name: str, array: Any, problem: str) -> str | None:
 
 
 def _texts(name: str, table: Any) -> str | None:
-    """Return a sentence that names the columns of a table that hold texts, or None if there are none."""
+    """Return a sentence that names the columns of a table that contain strings, or None if no column does."""
     if not (hasattr(table, "columns") and hasattr(table, "__getitem__")):
         return None
     names = list(table.columns)

@@ -33,5 +33,5 @@ def is_of_the_system(path: str | PurePath) -> bool:
 
 
 def files_of_data(folder: Path) -> list[Path]:
-    """Return the paths in a folder, sorted by name, without hidden files and those that the operating system made."""
+    """Return the paths in a folder, sorted by name, without hidden files and files that the operating system made."""
     return sorted(path for path in folder.iterdir() if not is_of_the_system(path.name))

@@ -1,4 +1,4 @@
-"""Reading one image file of any supported kind as grey levels or RGB between 0 and 1."""
+"""Reading one image file of any supported format as grey levels or RGB between 0 and 1."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_image(path: str | PathLike[str], *, color: bool = False) -> FloatArray:
     Parameters
     ----------
     path : str or path-like
-        Path of the image file. The kind of image is determined by the content of the file, not by its name.
+        Path of the image file. The image format is determined by the content of the file, not by its name.
     color : bool, default=False
         Whether to return RGB instead of grey levels.
 

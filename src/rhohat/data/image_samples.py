@@ -95,7 +95,7 @@ def _read_with_pillow(file: IO[bytes]) -> Samples:
     try:
         picture = pillow.open(file)
     except pillow.UnidentifiedImageError:
-        raise ValueError("it is not an image of a known kind, or its beginning is damaged.") from None
+        raise ValueError("it is not an image of a known format, or its beginning is damaged.") from None
     if picture.format != "MPO":  # a format of cameras, in which further images belong to the first
         _refuse_frames(getattr(picture, "n_frames", 1))
     largest = _largest_in(picture)
@@ -115,7 +115,7 @@ def _read_with_pillow(file: IO[bytes]) -> Samples:
 
 
 def _largest_in(picture: Any) -> int | None:
-    """Return the largest possible sample of more than 8 bits; None if it must be inferred from the samples."""
+    """Return the largest value that a sample of more than 8 bits can have; None if it must be inferred."""
     if picture.mode.startswith("I;16"):
         bits = picture.tag_v2[_BITS][0] if hasattr(picture, "tag_v2") else 16
         return int(2**bits - 1)
@@ -205,7 +205,7 @@ def _largest_like(numbers: NDArray[Any]) -> int:
     for largest in possible:
         if high <= largest * (1 + rounding):
             return largest
-    raise ValueError(f"it holds numbers of up to {high:g}; divide them by their largest possible value.")
+    raise ValueError(f"it holds numbers of up to {high:g}; divide them by a constant, so that they lie within [0, 1].")
 
 
 def _lab(numbers: NDArray[Any], meaning: str) -> FloatArray:

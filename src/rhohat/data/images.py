@@ -100,7 +100,7 @@ def sample_patches(
         array of two dimensions. An array of four dimensions is taken as (n_images, height, width, n_channels). An
         array of three dimensions is ambiguous and is refused.
     patch_size : int or tuple of two int, default=8
-        Height and width of a patch in pixels; an integer is both.
+        Height and width of a patch in pixels; an integer stands for both.
     n_patches : int, default=10000
         Number of patches, at least 1.
     random_state : int, RandomState, Generator or None, default=None
@@ -114,8 +114,8 @@ def sample_patches(
     Raises
     ------
     ValueError
-        If there is no image, an image has another number of dimensions or values that are not finite, the images differ
-        in their numbers of channels, or a patch is larger than an image.
+        If there is no image, an image does not have two or three dimensions or has values that are not finite, the
+        images differ in their numbers of channels, or a patch is larger than an image.
 
     Examples
     --------

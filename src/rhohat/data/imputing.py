@@ -118,7 +118,7 @@ class MeanImputer(RowTransformer):
 
 
 def _sum_numbers(exponent: int, rows: FloatArray, _: int) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return the sum of the known values in each column, in units of a power of two, and their count."""
+    """Return the sum of the known values in each column, in units of 2 to the power of `exponent`, and their count."""
     known = ~np.isnan(rows)
     numbers = np.where(known, rows, 0)
     if exponent:

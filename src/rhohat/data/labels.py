@@ -1,4 +1,4 @@
-"""Reading labels from files: text tables, Parquet files, and files of arrays of any kind."""
+"""Reading labels from files: text tables, Parquet files, and files of arrays in any supported format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_labels(
     Parameters
     ----------
     path : str or path-like
-        A file of any kind that `open_rows` reads, recognised by its content: `.npy`, `.npz`, IDX (MNIST's format,
+        A file in any format that `open_rows` reads, recognised by its content: `.npy`, `.npz`, IDX (MNIST's format,
         gzipped or not), safetensors, HDF5, MATLAB, Zarr; or a table, such as CSV or Parquet, with a line for each row.
         If the file holds several arrays or columns, the name of one can follow the path, as in ``"train.mat:/y"`` and
         ``"table.csv:/y"``. Without a name, the labels are the only array of one dimension or one column, or all columns
@@ -41,17 +41,18 @@ def open_labels(
     Returns
     -------
     array of shape (n_rows,) or (n_rows, n_targets)
-        Integers are returned as int64, floats and booleans in their own dtype, and texts as str. An array of one
+        Integers are returned as int64, floats and booleans in their own dtype, and strings as str. An array of one
         column, and a MATLAB vector of one row, become (n_rows,). MATLAB's labels keep their numbers, which often begin
-        at 1. Labels in a text file become numbers if all of them are plain numbers, such as 7 or -0.5, and different
-        labels stay different as numbers. Otherwise, as with 007 or 1E3, all of them are texts.
+        at 1. Labels in a text file become numbers if all of them are plain numbers, such as 7 or -0.5, and if different
+        labels stay different as numbers. Otherwise, as with 007 or 1E3, all of them remain strings.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file holds no labels, holds several arrays of which none is named, lacks a label, or is damaged.
+        If the file holds no labels, holds several arrays although the path names none of them, lacks a label, or is
+        damaged.
     MissingExtraError
         If the package that reads the format is not installed.
 
@@ -114,7 +115,7 @@ def _can_be_labels(array: StoredArray, is_matlab: bool) -> bool:
 
 
 def _as_labels(labels: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return integers as int64, floats and booleans in native byte order, and texts as str."""
+    """Return integers as int64, floats and booleans in native byte order, and strings as str."""
     kind = labels.dtype.kind
     if kind == "S" or (kind == "O" and all(isinstance(one, bytes) for one in labels.flat)):
         return np.char.decode(labels.astype(np.bytes_), "utf-8")

@@ -21,7 +21,7 @@ def photographs(color: bool = False) -> list[FloatArray]:
     Parameters
     ----------
     color : bool, default=False
-        False returns all seven photographs in grey, True the five colour photographs in RGB.
+        If True, return the five colour photographs in RGB; if False, return all seven photographs in grey.
 
     Returns
     -------

@@ -130,8 +130,8 @@ class PatchNormalizer(RowTransformer):
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Map normalised patches back to the scale of the data.
 
-        The means of the patches and the clipped amounts are lost. The inverse of a patch of which no value was clipped
-        is that patch without its mean.
+        The means of the patches and the clipped amounts are lost. If no value of a patch was clipped, its inverse is
+        the patch without its mean.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class ZCAWhitening(RowTransformer):
     Parameters
     ----------
     epsilon : float, default=0.1
-        Regularisation ε, at least 0, in units of the variance of the data. It acts as a low-pass. 0 whitens fully,
+        Regularisation ε in units of the variance of the data, not negative. It acts as a low-pass. 0 whitens fully,
         which requires data that vary in every direction.
 
     Attributes
@@ -373,8 +373,9 @@ class ZCAWhitening(RowTransformer):
 def _principal_components(rows: RowSource, exponent: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the mean of rows, and the variances and directions of their principal components.
 
-    The mean and the variances are in units of a power of two and of its square. The variance is set to 0 in directions
-    in which the rows vary by no more than the spacing between neighbouring floating-point numbers.
+    The mean is in units of 2 to the power of `exponent`, and the variances are in the square of these units. The
+    variance is set to 0 in directions in which the rows vary by no more than the spacing between neighbouring
+    floating-point numbers.
     """
     mean, shift = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
     for total in rows.map_blocks(partial(_sum_rows, exponent)):
@@ -407,7 +408,7 @@ def _exponent(largest: float) -> int:
 
 
 def _without_row_means(X: FloatArray, exponent: int) -> FloatArray:
-    """Return rows with the mean of each row subtracted, in units of a power of two."""
+    """Return rows with the mean of each row subtracted, in units of 2 to the power of `exponent`."""
     centred: FloatArray = np.ldexp(X, -exponent)
     centred -= centred.mean(axis=1, keepdims=True)
     return centred

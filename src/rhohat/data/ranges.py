@@ -71,13 +71,13 @@ def some_rows(X: Any) -> FloatArray | None:
 
 
 def remark_on_scale(rows: FloatArray, training_range: FloatArray) -> str | None:
-    """Return a remark about rows that are on another scale than the training rows; None if they are on the same scale.
+    """Return a remark if the scale of rows differs from the scale of the training rows; None if it does not.
 
-    There are two kinds of such rows. Either most of the rows lie far outside of the training range: at least half of
-    the numbers of such a row that are not 0 lie beyond the range of their feature by more than the width of that range,
-    or one number does by more than fifty times the width. (If a feature did not vary, the width of the widest range is
-    used.) Or the rows are far smaller: in nearly all features, every number is less than a hundredth of the largest
-    training number.
+    The scale differs in two cases. In the first, most rows lie far outside of the training range. A row does so if at
+    least half of its numbers that are not 0 lie outside of the range of their feature, at a distance of more than the
+    width of that range. It also does so if one number lies outside at more than fifty times the width. (If a feature
+    did not vary, the width of the widest range is used.) In the second case, the rows are far smaller: in nearly all
+    features, every number is less than a hundredth of the largest training number.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ training rows from 0 to 1. Are they in the same units, and prepared in the same 
 
 
 def warn_of_other_scale(fitted: Any, X: Any, stacklevel: int = 3) -> None:
-    """Warn if rows are on another scale than the training rows of a fitted object that knows their range."""
+    """Warn if the scale of rows differs from the scale of the training rows, whose range a fitted object may know."""
     training_range: FloatArray | None = getattr(fitted, "training_range_", None)
     some = None if getattr(X, "scale_is_known", False) else some_rows(X)
     if training_range is None or some is None or getattr(fitted, "n_samples_fit_", np.inf) < _FEWEST_TRAINED:

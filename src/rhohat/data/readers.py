@@ -37,12 +37,12 @@ def read_images(
     path : str or path-like
         One of these:
 
-        * a folder, whose image files are read in the order of their names. Files whose names do not end like those of
-          images are ignored, and so are files that the operating system puts there: hidden files, `._name`,
+        * a folder, whose image files are read in the order of their names. Files without a suffix of image files, see
+          below, are ignored, and so are files that the operating system puts there: hidden files, `._name`,
           `Thumbs.db`;
         * an image file, with a name that ends in .bmp, .gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff or .webp;
-        * a file with arrays, of any kind that `open_rows` reads except tables: `.npy`, `.npz`, IDX, safetensors, HDF5,
-          MATLAB, Zarr. If the file holds several arrays that can be images, the name of one follows the path:
+        * a file with arrays, in any format that `open_rows` reads except tables: `.npy`, `.npz`, IDX, safetensors,
+          HDF5, MATLAB, Zarr. If the file holds several arrays that can be images, the name of one follows the path:
           ``"train.mat:/X"``.
     variable : str, default=None
         Name of the array, if it does not follow the path.
@@ -75,8 +75,8 @@ def read_images(
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If a file cannot be read, holds no images, or holds several arrays of which none is named; or if the axis that
-        counts images cannot be inferred.
+        If a file cannot be read, holds no images, or holds several arrays although none of them is named; or if the
+        axis that counts images cannot be inferred.
     MissingExtraError
         If the package that reads the files is not installed.
 
@@ -105,7 +105,7 @@ def read_images(
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the files in a folder whose names end like those of images, sorted by name."""
+    """Return the files in a folder whose names end in a suffix of image files, such as .png, sorted by name."""
     return [path for path in files_of_data(folder) if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()]
 
 
@@ -209,7 +209,7 @@ def _axes_by_squares(shape: tuple[int, ...]) -> set[int]:
 
 
 def _axes_by_channels(shape: tuple[int, ...]) -> set[int]:
-    """Return the axes that can count images, if another axis has three channels, or else if it has one or four."""
+    """Return the axes that can count images: another axis must have three channels, or else one or four."""
     layouts = ((3, 0), (2, -1), (1, 0))  # the axis of the channels, and the axis that counts images
     for numbers in ((3,), _CHANNELS):
         found = {axis for channels, axis in layouts if shape[channels] in numbers}

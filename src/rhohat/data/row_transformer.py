@@ -59,19 +59,19 @@ class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, B
         Returns
         -------
         array of shape (n_samples, n_features), or RowSource
-            The transformed rows. For a row source, they are another row source, which transforms rows when they are
-            read.
+            The transformed rows. If X is a row source, the result is a row source too, which transforms rows when they
+            are read.
 
         Raises
         ------
         ValueError
-            If X has another number of columns than the training rows, contains numbers that are not finite, or is
+            If X differs from the training rows in the number of columns, contains numbers that are not finite, or is
             transformed to numbers that exceed the range of its dtype.
 
         Warns
         -----
         UserWarning
-            If the rows are on another scale than the training rows.
+            If the scale of the rows differs from the scale of the training rows.
         """
         check_is_fitted(self)
         if isinstance(X, RowSource):
@@ -91,9 +91,7 @@ class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, B
         with np.errstate(invalid="ignore"):
             X = as_float_rows(check_array(X, dtype="numeric", input_name="X"))
         if X.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X must have {self.n_features_in_} columns, as the data of the fit had; got {X.shape[1]}."
-            )
+            raise ValueError(f"X must have {self.n_features_in_} columns, as the training rows had; got {X.shape[1]}.")
         return X
 
     def __sklearn_tags__(self) -> Tags:

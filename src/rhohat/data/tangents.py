@@ -55,9 +55,9 @@ def image_tangents(
     transformations : sequence of str, default=all of the table above
         Names of the transformations, in the order in which their tangents are returned.
     smoothing : float, default=0.0
-        Standard deviation in pixels, at least 0, of a Gaussian that blurs the images before they are
-        differentiated. Blurring makes x + α τ a worse approximation for small α and a better one for larger α: on
-        handwritten digits, 0 is best for shifts of one pixel, and 1 is better for shifts of two.
+        Standard deviation, in pixels, of a Gaussian that blurs the images before they are differentiated; 0 means no
+        blurring. Blurring makes x + α τ a worse approximation for small α and a better one for larger α: on handwritten
+        digits, 0 is best for shifts of one pixel, and 1 is better for shifts of two.
 
     Returns
     -------

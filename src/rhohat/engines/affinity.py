@@ -1,12 +1,12 @@
 """Assignment of threads that share work to different cores.
 
 A thread that waits for work sleeps for fractions of a millisecond, and Linux tends to wake it on the core of the thread
-that woke it. Two threads that take turns like that stay on one core for seconds, while the other core is idle.
+that woke it. Two threads that wake each other in turn stay on one core for seconds, while the other core is idle.
 Therefore every thread of a sum is given cores of its own. If there are n threads and more cores, the k-th thread may
 use every n-th core from the k-th on, so that the operating system can still make room for other processes.
 
-If several threads compute separate sums at the same time, cores are not assigned, since all sums would get the same
-ones.
+If several threads compute separate sums at the same time, cores are not assigned, since every sum would get the same
+cores.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Cores:
         if not self._dealt:
             yield
             return
-        outermost, before = _own.before, os.sched_getaffinity(0)  # in a sum within a sum, these are the worker's
+        # If this sum runs within another sum, `before` is the set of cores of a worker of that sum.
+        outermost, before = _own.before, os.sched_getaffinity(0)
         try:
             _own.before = before if outermost is None else outermost
             _move_to(self._dealt[worker])

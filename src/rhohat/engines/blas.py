@@ -1,9 +1,10 @@
 """Limiting BLAS to one thread while the engine's own threads share the work.
 
 In some libraries, such as OpenBLAS, the number of BLAS threads is a setting of the process. It is set to 1 when the
-first evaluation starts and set back when the last one ends, also if several estimators are fitted at the same time. In
-other libraries, such as MKL or OpenBLAS on OpenMP, every thread has a setting of its own, and every thread of a sum
-changes its own. Which of the two applies, and whether a library accepted the setting, is checked and not assumed.
+first evaluation starts and set back when the last evaluation ends, also if several estimators are fitted at the same
+time. In other libraries, such as MKL or OpenBLAS on OpenMP, every thread has a setting of its own, and every thread of
+a sum changes its own setting. Tests at run time show which of the two applies, and whether a library accepted the
+setting.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class _Library:
     Attributes
     ----------
     is_shared : bool or None
-        Whether the number of threads is a setting of the process and not of each thread; None until that is known.
+        Whether the number of threads is a setting of the process, not of each thread; None until this is known.
     """
 
     def __init__(self, controller: Any) -> None:
@@ -43,7 +44,7 @@ class _Library:
 
     @property
     def count(self) -> int:
-        """The library's number of threads, as the calling thread sees it."""
+        """The library's number of threads that applies to the calling thread."""
         return int(self._controller.num_threads)
 
     def set_count(self, count: int) -> None:
@@ -55,10 +56,10 @@ class _Library:
         if self.count != count and hasattr(controller, "clear_controlling_thread"):
             controller.clear_controlling_thread(force=True)
             controller.set_num_threads(count)
-            controller.clear_controlling_thread(force=True)  # so that other threads may set it as before
+            controller.clear_controlling_thread(force=True)  # so that other threads may set the number as before
 
     def lower(self) -> bool:
-        """Set the number of threads to 1, determine `is_shared` if it is unknown, and return whether it was set."""
+        """Set the number of threads to 1, determine `is_shared` if it is None, and return whether the number is 1."""
         found, elsewhere = self.count, 0
         if self.is_shared is None:
             elsewhere = _in_another_thread(lambda: self.count)
@@ -71,7 +72,7 @@ class _Library:
 
 
 class _Holder:
-    """Token of a `with` block that limits BLAS to one thread."""
+    """Object that stands for a `with` block that limits BLAS to one thread."""
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
@@ -83,8 +84,8 @@ class _Own(threading.local):
     Attributes
     ----------
     counts_before : dict of _Library to int
-        Original numbers of threads of the libraries where every thread has a setting of its own, while this thread
-        limits them.
+        Original numbers of threads, while this thread limits them, of the libraries in which every thread has a
+        setting of its own.
     newest : weak reference to _Holder, or None
         The `with` block of this thread that began last.
     """
@@ -98,12 +99,12 @@ class _Own(threading.local):
 class _BlasThreads:
     """The number of threads of the BLAS libraries in this process.
 
-    Ctrl-C may interrupt the methods at any point. Therefore the original counts are stored before anything is changed,
-    and holders are referenced weakly: a holder whose exit was interrupted disappears with its frame, and the next call
-    restores what the holder left changed.
+    Ctrl-C may interrupt the methods at any point. Therefore the original numbers are stored before anything is changed,
+    and the `with` blocks that limit BLAS are referenced weakly, as `_Holder` objects: if the exit of a block was
+    interrupted, its holder disappears with its frame, and the next call restores the numbers.
 
-    Other code may set the count, too, for example threadpoolctl in another thread. Every hold checks the count again.
-    If a hold finds a count other than 1, BLAS is later set back to that count.
+    Other code, such as threadpoolctl in another thread, may set the number, too. Therefore every `with` block checks
+    the number again. If the number is not 1 then, BLAS is later set back to that number.
     """
 
     def __init__(self) -> None:
@@ -117,7 +118,7 @@ class _BlasThreads:
         self._warned = False
 
     def thread_count(self) -> int:
-        """Return the largest number of threads that a BLAS library would use if not limited; 0 without a BLAS."""
+        """Return the largest number of threads that a BLAS library would use if not limited; 0 if there is no BLAS."""
         with held_off(), self._lock:
             self._settle()
             before = self._counts_before | self._own.counts_before
@@ -149,10 +150,10 @@ class _BlasThreads:
                 self._settle()
 
     def one_thread_for_a_sum(self) -> AbstractContextManager[int]:
-        """Return a context manager like `one_thread`, for a `with` block within which no other such block ends.
+        """Return a context manager like `one_thread` that takes no lock if the calling thread limits BLAS already.
 
-        If the calling thread limits BLAS already, no lock is taken, unless other code has set BLAS meanwhile. So
-        threads whose sums are short do not wait for one another.
+        A lock is still needed if other code has set BLAS meanwhile. Otherwise, threads whose sums are short do not wait
+        for one another. Within the `with` block, no other such block may end.
         """
         newest = self._own.newest
         if newest is None or newest() not in self._holders:  # a traceback may keep a holder alive that has ended
@@ -173,7 +174,7 @@ class _BlasThreads:
             self._settle()
 
     def begin_in_child(self) -> None:
-        """Forget the threads that do not exist in a forked child, and set BLAS back if only they limited it."""
+        """Forget the threads that do not exist in a forked child, and set BLAS back if no other thread limits it."""
         self._lock = threading.Lock()
         thread = threading.get_ident()
         self._holders = weakref.WeakSet(holder for holder in self._holders if holder.thread == thread)
@@ -220,9 +221,9 @@ class _BlasThreads:
             return
         self._warned = True
         warnings.warn(
-            f"The BLAS library {self._refused} could not be limited to one thread: fits take longer, and the last"
+            f"The BLAS library {self._refused} could not be limited to one thread: each fit takes longer, and the last"
             " digits of their results may differ from one run to another. Set the environment variable OMP_NUM_THREADS"
-            " to 1 before Python starts, and set n_jobs to -1 or to the number of threads that fits should use.",
+            " to 1 before Python starts, and set n_jobs to -1 or to the number of threads that a fit should use.",
             RuntimeWarning,
             stacklevel=2,
         )

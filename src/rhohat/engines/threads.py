@@ -27,7 +27,7 @@ from rhohat.engines.blas import BLAS
 
 __all__ = ["ThreadEngine", "thread_count"]
 
-_Task: TypeAlias = "tuple[_OrderedSum, int, bool]"  # a sum, the worker index in it, whether no other sum runs
+_Task: TypeAlias = "tuple[_OrderedSum, int, bool]"  # a sum, the index of a worker in it, whether no other sum runs
 
 
 def thread_count(n_jobs: int | None) -> int:
@@ -36,9 +36,9 @@ def thread_count(n_jobs: int | None) -> int:
     Parameters
     ----------
     n_jobs : int or None
-        Number of threads. None means as many as BLAS would use, which is one for every core that this process may use
-        unless an environment variable or `threadpoolctl` sets a lower number. −1 means all cores, −2 all but one, and
-        so on.
+        Number of threads. None means the number of threads that BLAS would use: one for every core that this process
+        may use, unless an environment variable or `threadpoolctl` sets a lower number. −1 means all cores, −2 all but
+        one, and so on.
 
     Returns
     -------
@@ -66,7 +66,8 @@ class ThreadEngine:
     Parameters
     ----------
     n_jobs : int, default=None
-        Number of threads; see `thread_count`. It affects the speed, but no bit of the result.
+        Number of threads; None means as many as BLAS would use, −1 one for every core. It affects the speed, but no bit
+        of the result.
 
     Attributes
     ----------
@@ -123,7 +124,8 @@ class ThreadEngine:
         ----------
         function : callable(rows, worker, sums)
             Function that processes a block of rows and overwrites `sums`, of shape (n_sums,), with the block's sums.
-            `worker` is an index below min(n_workers, number of blocks) that no other call running at the time has.
+            `worker` is an index below min(n_workers, number of blocks); calls that run at the same time have different
+            indices.
         blocks : sequence of slices
             The blocks of rows.
         n_sums : int
@@ -138,8 +140,8 @@ class ThreadEngine:
         Raises
         ------
         Exception
-            The first exception that a call of `function` raised. It, or KeyboardInterrupt, is raised only after all
-            threads have become idle.
+            The first exception that a call of `function` raised. This exception, or KeyboardInterrupt, is raised only
+            after all threads have become idle.
         """
         in_session = self._n_sessions > 0
         with BLAS.one_thread_for_a_sum() as n_callers:
@@ -170,19 +172,19 @@ class ThreadEngine:
         ----------
         function : callable(part, worker)
             Function that processes a part. It must write only to memory that no other call writes to. `worker` is an
-            index as in `sum_blocks`.
+            index below `n_workers`; calls that run at the same time have different indices.
         parts : sequence of slices
             The parts.
 
         Raises
         ------
         Exception
-            The first exception that a call of `function` raised, as in `sum_blocks`.
+            The first exception that a call of `function` raised, after all threads have become idle.
         """
         self.sum_blocks(lambda part, worker, _: function(part, worker), parts, 0, np.float64)
 
     def _take_buffers(self, n_sums: int, dtype: np.dtype[Any], n_buffers: int) -> list[FloatArray]:
-        """Return arrays for the sums of blocks, reusing those that an earlier sum of the session left."""
+        """Return arrays for the sums of blocks, which an earlier sum of the session may have used before."""
         buffers = self._buffers.pop((n_sums, dtype), [])
         return buffers[:n_buffers] + [empty_aligned((n_sums,), dtype) for _ in range(n_buffers - len(buffers))]
 
@@ -207,7 +209,7 @@ class ThreadEngine:
 
 
 def _serve(tasks: SimpleQueue[_Task | None], cores: Cores, thread: int) -> None:
-    """Work on tasks from the queue until it yields None; this is what a helper thread runs."""
+    """Work on tasks from a queue until the queue yields None; every helper thread runs this function."""
     kept = None
     BLAS.hold_for_good()
     while (task := tasks.get()) is not None:
@@ -220,14 +222,15 @@ def _serve(tasks: SimpleQueue[_Task | None], cores: Cores, thread: int) -> None:
 
 
 class _OrderedSum:
-    """A sum over blocks, which assigns blocks to threads, receives their sums, and adds these in order.
+    """A sum over blocks: assigns blocks to threads, receives the sums of each block, and adds these in block order.
 
-    A thread that finishes a block before its turn leaves the sums here and takes another buffer, so that it need not
-    wait. There are two buffers per thread, so memory stays a multiple of n_sums for any number of blocks.
+    A thread that finishes a block before the blocks in front of it are added leaves the sums here and takes another
+    buffer, so that it need not wait. There are two buffers per thread, so the memory does not grow with the number of
+    blocks.
 
     Ctrl-C may interrupt the calling thread between any two steps. Therefore this class uses plain locks and
-    `SimpleQueue`, which are acquired in one step. Conditions, events and futures of the standard library are not, and
-    an interrupt could lose their locks.
+    `SimpleQueue`, which are acquired in one step. Conditions, events and futures of the standard library take several
+    steps, and an interrupt between two of these could leave a lock held for ever.
     """
 
     def __init__(
@@ -250,7 +253,7 @@ class _OrderedSum:
         self._helpers: set[int] = set()  # indices of the workers that are running, without the caller
         self._process: int | None = None  # identifier of the process in which helpers are running
         self._stopped = False
-        self._left: SimpleQueue[None] = SimpleQueue()  # an item for every helper that has left
+        self._left: SimpleQueue[None] = SimpleQueue()  # an item for every helper that has stopped working on the sum
         self._free: SimpleQueue[FloatArray | None] = SimpleQueue()  # free buffers; None wakes a thread at a stop
         for buffer in buffers:
             self._free.put(buffer)
@@ -258,13 +261,13 @@ class _OrderedSum:
     def work(self, worker: int) -> None:
         """Work on blocks until none is left or the sum is stopped."""
         forks_held_off = held_off()
-        # Overflow and NaN are visible in the sums, so the caller checks these once instead of every thread warning.
+        # Overflow and NaN are visible in the sums, so the caller checks the sums, and no thread needs to warn.
         with np.errstate(all="ignore"):
             # A thread takes a buffer before it takes a block, so the thread with the block whose turn it is never waits
             # for a buffer.
             while (sums := self._free.get()) is not None:
                 give_way()
-                with forks_held_off:  # so at a fork, no thread is within a block, except possibly the one that forks
+                with forks_held_off:  # so no thread but the one that forks is within a block at a fork
                     with self._lock:
                         index = self._next_block
                         if self._finished():
@@ -275,7 +278,7 @@ class _OrderedSum:
                     self._hand_in(index, sums)
 
     def work_as_helper(self, worker: int) -> None:
-        """Work in a helper thread; the caller finds an exception in `failure` and waits for the end with `wait`."""
+        """Work on blocks in a helper thread; an exception is stored in `failure`, and `wait` waits for the end."""
         with self._lock:
             if self._finished():
                 return
@@ -300,8 +303,8 @@ class _OrderedSum:
     def wait(self) -> None:
         """Wait until no helper is running.
 
-        Once all blocks are assigned or the sum is stopped, no helper begins any more. A child process that was forked
-        within a block has no helpers, and the calling thread does the remaining blocks.
+        Once all blocks are assigned or the sum is stopped, no helper begins to work on the sum any more. A child
+        process that was forked during a sum has no helpers; there, the calling thread computes the remaining blocks.
         """
         while self._helpers and os.getpid() == self._process:
             self._left.get()

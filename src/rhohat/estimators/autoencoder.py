@@ -42,7 +42,7 @@ from rhohat.terms.penalties import KLSparsity, Penalty, WeightDecay
 
 __all__ = ["BaseAutoencoder"]
 
-_CONSTANT = 1e-3  # fraction of the largest magnitude: codes that vary by no more count as constant
+_CONSTANT = 1e-3  # codes that vary by at most this fraction of their largest magnitude count as constant
 _FEWEST_ROWS = 20  # fewest rows on which codes are checked for being constant
 _FEWEST_ITERATIONS = 20  # fewest iterations after which a fit that has not converged is checked
 
@@ -99,7 +99,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     @abstractmethod
     def _encoder_sizes(self) -> tuple[int, ...]:
-        """Return the number of units in each layer of the encoder, the last of which is the code."""
+        """Return the number of units in each layer of the encoder; the last layer is the code."""
 
     def fit(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the weights from rows.
@@ -109,8 +109,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0. Every mean over rows is weighted, including ρ̂. None means 1. A row
-            of weight 0 has no effect, but its numbers must be finite.
+            Weight of each row: how often the row counts; not negative. All means over rows are weighted, including ρ̂.
+            None means 1 for each row. A row of weight 0 has no effect, but its numbers must be finite.
 
         Returns
         -------
@@ -119,10 +119,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Raises
         ------
         ValueError
-            If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers with at
-            least one row; the output activation cannot reach X or contradicts the loss; KL sparsity is combined with
-            unbounded units; weights cannot be tied; sample weights are negative, all 0, or not an array in memory with
-            one number per row; or `warm_start` meets parameters of other shapes.
+            If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers with at least
+            one row; X is outside of the range of the output activation, or this activation contradicts the loss; KL
+            sparsity is combined with unbounded units; weights cannot be tied; sample weights are negative, all 0, or
+            not an array in memory with one number per row; or `warm_start` finds fitted parameters of other shapes.
         """
         self._validate_params()
         X = self._open(X, held=True)
@@ -149,7 +149,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0. The weight of a mini-batch is the sum of the weights of its rows.
+            Weight of each row: how often the row counts; not negative. The weight of a mini-batch is the sum over rows.
 
         Returns
         -------
@@ -172,12 +172,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         out : array of shape (n_samples, n_components), default=None
-            Array for the result, C-ordered: float32 for float32 rows, else float64. A memory map is allowed.
+            C-ordered array for the result: float32 for float32 rows, else float64. A memory map is allowed.
 
         Returns
         -------
         array of shape (n_samples, n_components)
-            `out` if it was given; in the container that was chosen with `set_output`, if any.
+            The activations: in `out` if it was given, else in the container that was chosen with `set_output`, if any.
 
         Raises
         ------
@@ -188,7 +188,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return self._forward(self._validate_for_use(X), 0, self.code_layer_, out)
 
     def inverse_transform(self, H: ArrayLike | RowSource) -> FloatArray:
-        """Return the rows that the decoder makes of activations of the code.
+        """Return the rows that the decoder computes from activations of the code.
 
         Parameters
         ----------
@@ -219,12 +219,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         out : array of shape (n_samples, n_features), default=None
-            Array for the result; see `transform`.
+            C-ordered array for the result, with the dtype as in `transform`.
 
         Returns
         -------
         array of shape (n_samples, n_features)
-            `out` if it was given.
+            The reconstructions; the array `out` if it was given.
 
         Raises
         ------
@@ -248,12 +248,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0, in both sums and in the means.
+            Weight of each row, not negative: how often the row counts in both sums and in the means.
 
         Returns
         -------
         float
-            The explained fraction. If X has no variance at all: 1 for a perfect reconstruction, else 0.
+            The explained fraction. If all rows are equal, it is 1 for a perfect reconstruction, else 0.
         """
         check_is_fitted(self)
         rows = open_rows(self._validate_for_use(X))
@@ -265,20 +265,21 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     ) -> Objective:
         """Return the function θ → (J, ∇J) that `fit` minimises on these rows, for inspection.
 
-        No fit is needed. After a fit, the function has the fitted network, and the penalties have the weights that the
-        parameters have now. θ is the flat vector [weights, biases]; see `Objective` for the methods. With a corruption,
-        the rows are corrupted like the first time in a fit, provided that `random_state` is an integer.
+        No fit is needed. After a fit, the function uses the architecture of the fitted network; weights of penalties
+        are the current values of parameters such as `weight_decay`. θ is the flat vector [weights, biases]. If there is
+        a corruption, rows are corrupted as at the start of a fit, provided that `random_state` is an integer.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0.
+            Weight of each row: how often the row counts. Weights must not be negative.
 
         Returns
         -------
         Objective
+            The function; see `Objective` for its methods.
 
         See Also
         --------
@@ -303,7 +304,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def initial_theta(self, X: ArrayLike | RowSource, y: object = None) -> FloatArray:
         """Return the θ at which a fit to these rows starts: initial weights and biases as a flat vector.
 
-        No fit is needed. With `warm_start` after a fit, it is the θ of the fitted network.
+        No fit is needed. After a fit, if `warm_start` is True, the result is the θ of the fitted network.
 
         Parameters
         ----------
@@ -313,8 +314,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         Returns
         -------
         array of shape (n_parameters,), float64
-            Start of `fit` to the last bit if `random_state` is an integer; otherwise drawn with the seed 0. A warm-up
-            on some of the rows, see `FullBatchSolver`, starts here as well.
+            The start of `fit`, to the last bit, if `random_state` is an integer; otherwise a start drawn with the seed
+            0. If the solver first warms up on some of the rows (see `FullBatchSolver`), the warm-up starts at this θ.
 
         Examples
         --------
@@ -338,21 +339,21 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0.
+            Weight of each row: how often the row counts. Weights must not be negative.
 
         Returns
         -------
         value : float
             The cost J.
         terms : dict of str to float
-            By name, the loss (summed over features, averaged over samples) and every penalty whose weight is not 0.
-            They add up to J.
+            Terms of J by name: the loss, summed over features and averaged over samples, and every penalty whose weight
+            is not 0. The terms add up to J.
         """
         check_is_fitted(self)
         return self.objective(X, sample_weight=sample_weight).cost(self.theta_)
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> Any:
-        """Return the activations of layer `stop` for those of layer `start`; a Dask array for a Dask array."""
+        """Return the activations of layer `stop`, given those of layer `start`; a Dask array if X is a Dask array."""
         if not isinstance(X, DaskRows):
             return super()._forward(X, start, stop, out)
         if out is not None:
@@ -362,7 +363,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def _forward_rows(
         self, X: FloatArray | RowSource, start: int, stop: int
     ) -> Callable[[FloatArray, int], FloatArray]:
-        """Return a function, usable in other processes, from activations of layer `start` to those of layer `stop`."""
+        """Return a picklable function that maps activations of layer `start` to activations of layer `stop`."""
         n_jobs = 1 if isinstance(X, RowSource) and X.edges is not None else self.n_jobs
         return partial(_pass_rows, self.network_, self.theta_, start, stop, n_jobs)
 
@@ -373,7 +374,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     @property
     def output_activation_(self) -> str:
-        """Name of the output activation in use."""
+        """Name of the activation of the output units."""
         return self.network_.activations[-1].name
 
     @property
@@ -391,7 +392,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return tags
 
     def _check_before_fit(self, n_features: int) -> None:
-        """Raise the errors that a fit to `n_features` features would raise whatever its rows are."""
+        """Raise the errors that a fit to rows of `n_features` features would raise for any such rows."""
         self._all_callbacks()
         self._validate_params()
         ThreadEngine(self.n_jobs)
@@ -403,7 +404,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """Return the architecture of the network for X, after checking that the output can reach X."""
         low, high = X.extent() if isinstance(X, RowSource) else (float(X.min()), float(X.max()))
         contained = as_loss(self.loss).contains
-        rounding = 4 * float(np.finfo(X.dtype).eps)  # by this much, scaled rows may exceed the bounds
+        rounding = 4 * float(np.finfo(X.dtype).eps)  # scaled rows may exceed the bounds by this much
         output: Activation
         if self.output_activation != "auto":
             output = as_activation(self.output_activation)
@@ -436,7 +437,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         )
 
     def _sizes_of(self, given: GivenWeights) -> dict[str, Any]:
-        """Return the parameter that holds the sizes of the encoder's layers, with its value."""
+        """Return the parameter that sets the sizes of the encoder's layers, and its value for the given weights."""
         if len(given.layer_sizes) % 2:
             raise ValueError(
                 f"coefs must have as many matrices for the decoder as for the encoder; got {len(given.layer_sizes)}."
@@ -485,7 +486,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return penalties
 
     def _measure_mean_activation(self, problem: Problem) -> None:
-        """Set `mean_activation_` to the weighted mean activation of the code over uncorrupted rows."""
+        """Set `mean_activation_` to the mean activation of the code, weighted, over uncorrupted rows."""
         engine = self.engine if isinstance(problem.X, RowSource) else None  # rows in memory are not sent to the cluster
         clean = Problem(self.network_, problem.X, sample_weight=problem.sample_weight)
         objective = make_objective(clean, engine or ThreadEngine(self.n_jobs))
@@ -519,7 +520,7 @@ def _is_constant(rows: FloatArray) -> bool:
 def _pass_rows(
     network: Network, theta: FloatArray, start: int, stop: int, n_jobs: int | None, rows: FloatArray, _: int
 ) -> FloatArray:
-    """Return the activations of layer `stop` for rows of activations of layer `start`, in a network with these θ."""
+    """Return the activations of layer `stop`, given rows of activations of layer `start`, in a network with this θ."""
     if len(rows) == 0:
         return np.empty((0, network.layer_sizes[stop]), rows.dtype)
     if not np.isfinite(rows).all():

@@ -1,4 +1,4 @@
-"""Methods that only some objects of a class have, and the errors that the other objects raise."""
+"""Methods that exist only for some objects of a class, and the errors that other objects raise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def available_where(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
-    """Make a method available only on estimators that pass a check; others raise the AttributeError of the check.
+    """Make a method available only on estimators that pass a check; other estimators raise the check's AttributeError.
 
     scikit-learn's `available_if` raises an AttributeError that hides the reason.
     """
@@ -23,7 +23,7 @@ def available_where(check: Callable[[Any], bool]) -> Callable[[_Method], _Method
 
 
 class _Available:
-    """A method together with the check of whether an object has it."""
+    """Descriptor that holds a method and the check that decides whether an object has the method."""
 
     def __init__(self, method: Callable[..., Any], check: Callable[[Any], bool]) -> None:
         self._method, self._check = method, check

@@ -71,8 +71,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         y : array-like of shape (n_samples,)
             Class labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0. A row of weight 0 has no effect, but its numbers must be finite. A
-            class that only such rows have is not learned.
+            Weight of each row: how often the row counts; not negative. A row of weight 0 has no effect, but its numbers
+            must be finite. A class that occurs only in rows of weight 0 is not learned.
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
             Directions in which the outputs should not change, used with `tangent_weight`; see `rhohat.image_tangents`.
 
@@ -85,8 +85,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         ValueError
             If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers; y has the
             wrong length, is not a vector of class labels or has only one class; weights or tangents have the wrong
-            shape; y, weights or tangents are a row source; or `warm_start` meets other classes or parameters of other
-            shapes.
+            shape; y, weights or tangents are a row source; or `warm_start` finds a fit with other classes or with
+            parameters of other shapes.
         """
         self._validate_params()
         X = self._open(X, held=True)
@@ -183,8 +183,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
     def predict_proba(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the probability of each class for each row.
 
-        Softmax outputs are probabilities. Other outputs are mapped from their range to [0, 1] and divided by their sum;
-        a single output unit gives the probability of the second class.
+        Softmax outputs are probabilities. The outputs of other activations are mapped from their range to [0, 1] and
+        divided by their sum; a single output unit gives the probability of the second class.
 
         Parameters
         ----------
@@ -249,7 +249,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return float(super().score(X, y, weights))
 
     def predict_rows(self, X: FloatArray | RowSource) -> NDArray[np.generic]:
-        """Return the predicted classes of rows that are floats in the dtype of the arithmetic and already validated."""
+        """Return the predicted classes of rows that are validated already, as floats in the dtype of the arithmetic."""
         check_is_fitted(self)
         return self.classes_[self._class_numbers(X)]
 
@@ -270,7 +270,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         coefs, intercepts
             See `SparseAutoencoder.from_weights`.
         classes : array-like of shape (n_classes,), default=None
-            Class labels, sorted, in the order of the output units. None means the numbers from 0 on.
+            Class labels, sorted, in the order of the output units. None means the integers 0, 1, 2 and so on.
         activation_parameters, **parameters
             See `SparseAutoencoder.from_weights`; the output activation is chosen as in a fit.
 
@@ -281,8 +281,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         Raises
         ------
         ValueError
-            In the same cases as `SparseAutoencoder.from_weights`; or if the classes are not sorted, or their number
-            does not fit the number of output units.
+            In the same cases as `SparseAutoencoder.from_weights`; if the classes are not sorted; or if their number
+            does not match the number of output units.
         """
         classifier = super().from_weights(coefs, intercepts, activation_parameters=activation_parameters, **parameters)
         n_classes = max(classifier.n_outputs_, 2)
@@ -302,7 +302,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         return classifier
 
     def _class_numbers(self, X: FloatArray | RowSource) -> NDArray[np.intp]:
-        """Return the index of the predicted class of each row; only the outputs of some rows are held at a time."""
+        """Return the index of the predicted class of each row; outputs are held in memory for some rows at a time."""
         middle = np.mean(_target_range(self.network_.activations[-1]))
         numbers = np.empty(X.shape[0], np.intp)
         for rows, outputs in self.forward_pass(X, 0, self.network_.n_layers).in_order():
@@ -317,7 +317,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         continues: bool,
         also: dict[str, Any],
     ) -> SolverResult:
-        """Train the network, and set the fitted attributes together with those in `also`."""
+        """Train the network, and set the fitted attributes together with the attributes in `also`."""
         start = self._start(problem.network, self.theta_ if continues else None)
         return self._train(problem, X, start, continues=continues, also=also)
 
@@ -387,10 +387,10 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
 
 def _first_class(n_classes: int, output: Activation) -> int:
-    """Return the index of the first output unit's class: 1 where a single unit tells two classes apart, else 0."""
+    """Return the index of the class of the first output unit: 1 if a single unit separates two classes, else 0."""
     return int(n_classes == 2 and output.name != "softmax")
 
 
 def _target_range(output: Activation) -> tuple[float, float]:
-    """Return the targets for "not this class" and "this class": -1 and +1 for tanh units, else 0 and 1."""
+    """Return the target of an output unit for other classes and for its class: -1 and 1 for tanh, else 0 and 1."""
     return (-1.0, 1.0) if output.bounds == (-1.0, 1.0) else (0.0, 1.0)

@@ -22,7 +22,7 @@ __all__ = ["ContractiveAutoencoder"]
 
 @document
 class ContractiveAutoencoder(BaseAutoencoder):
-    """Contractive autoencoder: learns a code that changes little around each input and from which it can be rebuilt.
+    """Contractive autoencoder: learns a code from which each input can be rebuilt, and which changes little around it.
 
     Minimises, with h = f(x W1 + b1) and x̂ = g(h W2 + b2),
 
@@ -33,11 +33,11 @@ class ContractiveAutoencoder(BaseAutoencoder):
     n_components : int, default=100
         Number of hidden units.
     contraction_weight : float, default=0.1
-        γ, the weight of the contraction penalty, at least 0.
+        γ, the weight of the contraction penalty; not negative.
     {network}
     {output}
     weight_decay : float, default=0.0
-        λ, the weight of the weight decay, at least 0.
+        λ, the weight of the weight decay; not negative.
     tied_weights : bool, default=True
         Whether the decoder uses the transposed weights of the encoder. With untied weights, a small encoder and a large
         decoder would lower the penalty without making the code more robust.

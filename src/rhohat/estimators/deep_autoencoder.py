@@ -40,15 +40,16 @@ class DeepAutoencoder(BaseAutoencoder):
     sparsity : float, default=0.05
         ρ, the target for the mean activation of each hidden unit, in (0, 1).
     sparsity_weight : float, default=0.0
-        β, the weight of the sparsity penalty, at least 0.
+        β, the weight of the sparsity penalty; not negative.
     sparsity_layers : sequence of int, default=None
-        Numbers of the hidden layers that have the sparsity penalty, from 0. None means all, including the decoder's.
+        Numbers, counted from 0, of the hidden layers to which the sparsity penalty is applied. None means all hidden
+        layers, including those of the decoder.
     weight_decay : float, default=1e-4
-        λ, the weight of the weight decay, at least 0.
+        λ, the weight of the weight decay; not negative.
     tied_weights : bool, default=False
         Whether the decoder uses the transposed weights of the encoder.
     corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
-        Corruption of the input; the target stays clean.
+        Corruption of the input; the target of the reconstruction is not corrupted.
     {corruption}
     {penalties}
     {training}

@@ -23,7 +23,7 @@ __all__ = ["DenoisingAutoencoder"]
 
 @document
 class DenoisingAutoencoder(BaseAutoencoder):
-    """Denoising autoencoder: learns hidden units from which a clean row can be rebuilt when its input is corrupted.
+    """Denoising autoencoder: learns hidden units that rebuild a clean row from a corrupted copy of the row.
 
     Minimises, with x̃_i a corrupted x_i, h = f(x̃ W1 + b1) and x̂ = g(h W2 + b2),
 
@@ -34,12 +34,12 @@ class DenoisingAutoencoder(BaseAutoencoder):
     n_components : int, default=100
         Number of hidden units.
     corruption : {"masking", "gaussian", "salt_and_pepper"} or Corruption, default="masking"
-        Corruption of the input. An object holds settings: ``MaskingNoise(q=0.5)``.
+        Corruption of the input. An object has parameters of its own: ``MaskingNoise(q=0.5)``.
     {corruption}
     {network}
     {output}
     weight_decay : float, default=0.0
-        λ, the weight of the weight decay, at least 0.
+        λ, the weight of the weight decay; not negative.
     tied_weights : bool, default=True
         Whether the decoder uses the transposed weights of the encoder.
     {penalties}
@@ -54,8 +54,8 @@ class DenoisingAutoencoder(BaseAutoencoder):
 
     Notes
     -----
-    `transform` and `reconstruct` do not corrupt the rows. The corruption of a row depends on the seed, the epoch and
-    the row's number only, not on the solver, the blocks of rows or the number of threads.
+    `transform` and `reconstruct` do not corrupt the rows. The corruption of a row depends only on the seed, the epoch
+    and the number of the row, not on the solver, the blocks of rows or the number of threads.
 
     References
     ----------

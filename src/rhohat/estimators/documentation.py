@@ -1,4 +1,4 @@
-"""What the docstrings of the estimators have in common, written once."""
+"""Sections that the docstrings of several estimators share, and the decorator that inserts them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SHARED = {
     "network": """
 activation : {"sigmoid", "tanh", "relu", "leaky_relu", "parametric_relu", "maxout", "softmax", "identity"} or \
 Activation, default="sigmoid"
-    Activation f of the hidden units. An object carries settings: ``LeakyReLU(slope=0.1)``.
+    Activation f of the hidden units. An object has parameters of its own: ``LeakyReLU(slope=0.1)``.
 """,
     "output": """
 output_activation : {"auto", "sigmoid", "identity", ...} or Activation, default="auto"
-    Activation g of the output units. "auto" chooses the activation that the loss contains; if it contains none,
-    sigmoid if all of X lies in [0, 1], and otherwise identity (a linear decoder).
+    Activation g of the output units. "auto" chooses the activation that the loss contains. If the loss contains none,
+    "auto" chooses sigmoid if all of X lies in [0, 1], and otherwise identity (a linear decoder).
 loss : {"squared_error", "binary_cross_entropy", ...} or Loss, default="squared_error"
-    Cost of a reconstruction. "binary_cross_entropy" needs X in [0, 1].
+    Cost of the reconstruction of a row. "binary_cross_entropy" needs X in [0, 1].
 """,
     "penalties": """
 penalties : sequence of Penalty, or a single one, default=()
@@ -29,45 +29,46 @@ penalties : sequence of Penalty, or a single one, default=()
 """,
     "corruption": """
 n_corruptions : int, default=1
-    Number of corruptions of the rows on which a solver that sees all rows at once is run, one after the other. Each run
-    takes at most `max_iter` iterations and starts where the previous one ended. Solvers by mini-batches draw a fresh
-    corruption for every epoch.
+    Number of times that a solver that sees all rows at once is run, each time on a fresh corruption of the rows. Each
+    run takes at most `max_iter` iterations and starts where the previous run ended. Solvers that work in mini-batches
+    are run once, with a fresh corruption for every epoch.
 """,
     "noise": """
 corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
-    Noise that is applied to the rows during training, and not when rows are classified. Solvers that see all rows at
-    once see one corruption of them; solvers by mini-batches see a fresh one in every epoch. Rows that are held out for
-    early stopping are corrupted too. Tangents are used as they are given.
+    Noise that is applied to the rows during training, but not when rows are classified. Solvers that see all rows at
+    once use the same corrupted rows throughout; solvers that work in mini-batches corrupt the rows afresh in every
+    epoch. Rows that are held out for early stopping are corrupted too. Tangents are not corrupted.
 """,
     "training": """
 solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd", "adam"} or Solver, default="lbfgs"
-    An object carries settings: ``Adam(learning_rate=1e-3, batch_size=256)``. `set_params` and grid searches reach them
-    by names such as ``solver__learning_rate``.
+    Algorithm that minimises J. An object has parameters of its own: ``Adam(learning_rate=1e-3, batch_size=256)``. For
+    `set_params` and grid searches, these parameters have names such as ``solver__learning_rate``.
 initial_weights : {"uniform", "normal"}, default="uniform"
-    Distribution of the weights at the start. "uniform" draws from ±√(6 / (fan_in + fan_out + 1)), "normal" from
-    normal(0, 0.01²). Biases start at 0.
+    Distribution of the initial weights. "uniform" draws uniformly between ±√(6 / (fan_in + fan_out + 1)), where fan_in
+    and fan_out are the numbers of inputs and outputs of a layer; "normal" draws from the normal distribution with mean
+    0 and standard deviation 0.01. Biases start at 0.
 max_iter : int, default=400
-    Largest number of iterations of the solver over all rows, or of epochs if it works in mini-batches. With more than
-    2,000 rows, up to half as many iterations on random subsets of them come first, at most 200 on each subset; see
-    `warm_up` of `FullBatchSolver`.
+    Largest number of iterations of the solver over all rows, or of epochs if the solver works in mini-batches. With
+    more than 2,000 rows, a solver that sees all rows at once first warms up on random subsets of the rows, with at most
+    half of `max_iter` iterations, and at most 200, on each subset; see `warm_up` of `FullBatchSolver`.
 tol : float, default=1e-5
     The solver has converged when no component of the gradient exceeds this number.
 warm_start : bool, default=False
-    Whether to start from the parameters of the previous fit, if there is one. If so, a fit that Ctrl-C ends keeps the
-    last iterate, but not attributes that take another pass over the rows, such as `mean_activation_`. If not, it leaves
-    the estimator as it was.
+    Whether to start from the parameters of the previous fit, if there is one. If True, a fit that Ctrl-C ends sets the
+    fitted attributes from the last iteration, except those that need another pass over the rows, such as
+    `mean_activation_`. If False, such a fit leaves the estimator unchanged.
 random_state : int, RandomState, Generator or None, default=None
     Seed of initial weights, corruption, shuffling and the subsets of a warm-up. The same seed and data give the same
     bits.
 n_jobs : int, default=None
-    Number of threads. None uses as many as BLAS would, −1 one for every core. It changes the speed, but not a bit of
-    the result.
+    Number of threads. None means as many as BLAS would use, −1 one for every core. The number affects the speed, but no
+    bit of the result.
 engine : DaskEngine or None, default=None
-    Engine that evaluates J: the workers of a Dask cluster, or with None the threads of this process. A cluster needs a
-    solver that sees all rows at once.
+    Dask cluster whose workers evaluate J. If None, threads of this process evaluate J. With a cluster, the solver must
+    see all rows at once.
 {large}
 callbacks : sequence of callable, default=None
-    Functions that are called with an `IterationState` after every iteration over all rows, but not during a warm-up.
+    Functions that are called with an `IterationState` after every iteration over all rows, not during a warm-up.
     The fit stops if one of them returns True. If a fit runs its solver several times, each run counts its iterations
     from 1.
 verbose : int, default=0
@@ -84,18 +85,18 @@ input_shape : tuple of int, default=None
 """,
     "large": """
 memory_limit : int, str or None, default=None
-    Largest amount of memory that a fit may hold beside the interpreter, its libraries, and the arrays that it is given:
-    a number of bytes, or a text such as "512 MB". The memory plan is printed to standard error before the fit starts,
-    and kept as `memory_plan_` (for a stack, as that of each layer). Hidden activations that do not fit are computed
-    twice. Subsets of a warm-up take at most a quarter of the limit, and the windows in which mini-batches from files
-    are shuffled at most a third; smaller subsets or windows change the result. None allows 1 GiB for hidden
-    activations, and 256 MB for a subset or the windows.
+    Largest amount of memory that a fit may hold in addition to the interpreter, its libraries, and the arrays passed to
+    `fit`: a number of bytes, or a string such as "512 MB". If there is a limit, the memory plan is printed to standard
+    error before the fit starts. The plan is stored as `memory_plan_`, in a stack by each of the layers. Hidden
+    activations that do not fit are computed twice. Subsets of a warm-up take at most a quarter of the limit, and the
+    windows in which mini-batches from files are shuffled at most a third; smaller subsets or windows change the result.
+    If None, hidden activations may take 1 GiB, and a subset or the windows 256 MB.
 checkpoint : path, Checkpoint or None, default=None
-    Folder into which `fit` writes its state once a minute, so that it can be resumed after any interruption, such as an
-    exception in a callback. ``Checkpoint(folder, every="5 min", resume=True)`` also sets how often the state is
-    written, and continues from a state that is there, to the same bits as without interruption; see `Checkpoint`. The
-    folder must hold no checkpoint of an earlier fit, unless that fit is to be resumed. Each fit needs a folder of its
-    own, so checkpoints do not work in a grid search. `partial_fit` writes no checkpoints. The solvers "lbfgs",
+    Folder into which `fit` writes its state once a minute, so that the fit can be resumed after any interruption, such
+    as an exception in a callback. ``Checkpoint(folder, every="5 min", resume=True)`` writes the state every five
+    minutes, and continues from the newest state in the folder, if any, with the same result, bit for bit, as without
+    interruption; see `Checkpoint`. If `resume` is False, the folder must hold no checkpoints. Each fit needs its own
+    folder, so checkpoints do not work in a grid search. `partial_fit` writes no checkpoints. The solvers "lbfgs",
     "gradient_descent", "sgd" and "adam" can be resumed.
 """,
     "fitted": """
@@ -112,30 +113,30 @@ theta_ : array of shape (n_parameters,)
 loss_curve_ : list of float, of length `n_iter_`
     J after each iteration; for mini-batches, its mean over each epoch.
 terms_curve_ : dict of str to list of float
-    Terms of J after each iteration, by name, except those of weight 0. They add up to J.
+    Terms of J after each iteration, by name, without terms of weight 0. The terms add up to J.
 validation_curve_ : list of float
-    J on the rows held out after each epoch, with early stopping; otherwise empty.
+    J on the held-out rows after each epoch, if the solver uses early stopping; otherwise empty.
 n_iter_ : int
-    Number of iterations over all rows, or of epochs.
+    Number of iterations over all rows, or of epochs if the solver works in mini-batches.
 n_evaluations_ : int
     Number of evaluations of J and its gradient over all rows, or over mini-batches.
 warm_up_evaluations_ : dict of int to int
-    Number of evaluations over subsets of the rows during the warm-up, by the number of rows in the subset; empty if
-    there was no warm-up.
+    Number of evaluations of J on each subset of the rows during the warm-up, by the number of rows in the subset; empty
+    if there was no warm-up.
 solver_status_ : {"converged", "max_iter", "stalled", "stopped", "diverged", "not_finite", "interrupted", "given"}
-    Reason why the solver ended. "interrupted" means Ctrl-C, with `warm_start=True`; "given" means that no solver was
-    run, see `from_weights`.
+    Reason why the solver ended. "interrupted" means that Ctrl-C ended a fit with `warm_start=True`; "given" means that
+    no solver was run, because the weights were passed to `from_weights`.
 solver_message_ : str
-    The reason as a sentence that says what to do.
+    The reason in `solver_status_` as a sentence, with advice.
 memory_plan_ : MemoryPlan
-    Memory that the fit held, part by part. It prints as a table.
+    Memory that the fit held, part by part. `print` shows it as a table.
 n_samples_fit_ : int
     Number of rows with a weight above 0 in the last fit, or in the last call of `partial_fit`.
 data_name_ : str or None
-    Name of the file from which these rows were read; None for rows that were given as an array.
+    Name of the file from which the rows of the last fit were read; None for rows that were given as an array.
 training_range_ : array of shape (2, n_features)
-    Smallest and largest value of each feature in these rows, and in those of earlier calls of `partial_fit`. Rows far
-    outside of this range are passed through the network with a warning.
+    Smallest and largest value of each feature in the rows of the last fit and of all later calls of `partial_fit`.
+    If rows far outside of this range are passed through the network, there is a warning.
 n_features_in_ : int
     Number of input features.
 feature_names_in_ : array of shape (`n_features_in_`,)
@@ -143,8 +144,8 @@ feature_names_in_ : array of shape (`n_features_in_`,)
 """,
     "targets": """
 target_names_ : tuple of str or None
-    Names of the target columns in the order of the fit, if y had names as a DataFrame, a Series or a column of a table;
-    otherwise None. A y with names that is given later is put into this order.
+    Names of the target columns in the order of the fit, if y was a DataFrame, a Series or columns of a table with
+    names; otherwise None. If a y with names is given later, its columns are put into this order.
 """,
     "code": """
 components_ : array of shape (n_units, n_features)

@@ -32,9 +32,9 @@ def explained_variance(
     float
         The explained fraction. If the rows have no variance at all: 1 for a perfect reconstruction, else 0.
     """
-    largest = max(abs(bound) for bound in rows.extent()) or 1.0  # in units of this number, no sum overflows
-    unit = math.ldexp(1.0, -excess_exponent(largest))  # multiplied by this, no norm overflows
-    first = rows.read(0, 1)[0].astype(np.float64)  # relative to it, the mean of equal rows is exact
+    largest = max(abs(bound) for bound in rows.extent()) or 1.0  # no sum of numbers divided by it overflows
+    unit = math.ldexp(1.0, -excess_exponent(largest))  # no norm of numbers multiplied by this number overflows
+    first = rows.read(0, 1)[0].astype(np.float64)  # with rows relative to this row, the mean of equal rows is exact
     total = np.zeros(rows.shape[1])
     for one in rows.map_blocks(partial(_sum_rows, first, largest, weights)):
         total += one

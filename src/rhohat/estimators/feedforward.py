@@ -96,23 +96,25 @@ class BaseFeedforward(BaseNetwork):
     ) -> Objective:
         """Return the function θ → (J, ∇J) that `fit` minimises on these rows and targets, for inspection.
 
-        No fit is needed. After a fit, the function has the fitted network, and the penalties have the weights that the
-        parameters have now. θ is the flat vector [weights, biases]; see `Objective` for the methods. With a corruption,
-        the rows are corrupted like the first time in a fit, provided that `random_state` is an integer.
+        No fit is needed. After a fit, the function uses the architecture of the fitted network; weights of penalties
+        are the current values of parameters such as `weight_decay`. θ is the flat vector [weights, biases]. If there is
+        a corruption, rows are corrupted as at the start of a fit, provided that `random_state` is an integer.
 
         Parameters
         ----------
         X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets as for `fit`. After a fit, they must have classes of that fit, or as many columns as in that fit.
+            Targets as for `fit`. After a fit, the labels of a classifier must be classes of that fit, and the targets
+            of a regressor must have the same number of columns as in that fit.
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0.
+            Weight of each row: how often the row counts. Weights must not be negative.
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
             Directions in which the outputs should not change; required if `tangent_weight` is above 0.
 
         Returns
         -------
         Objective
+            The function; see `Objective` for its methods.
 
         Raises
         ------
@@ -138,7 +140,7 @@ class BaseFeedforward(BaseNetwork):
     def initial_theta(self, X: ArrayLike | RowSource, y: ArrayLike) -> FloatArray:
         """Return the θ at which a fit to these rows and targets starts: initial weights and biases as a flat vector.
 
-        No fit is needed. With `warm_start` after a fit, it is the θ of the fitted network.
+        No fit is needed. After a fit, if `warm_start` is True, the result is the θ of the fitted network.
 
         Parameters
         ----------
@@ -148,8 +150,8 @@ class BaseFeedforward(BaseNetwork):
         Returns
         -------
         array of shape (n_parameters,), float64
-            Start of `fit` to the last bit if `random_state` is an integer; otherwise drawn with the seed 0. A warm-up
-            on some of the rows, see `FullBatchSolver`, starts here as well.
+            The start of `fit`, to the last bit, if `random_state` is an integer; otherwise a start drawn with the seed
+            0. If the solver first warms up on some of the rows (see `FullBatchSolver`), the warm-up starts at this θ.
         """
         self._validate_params()
         X = self._open(X)
@@ -177,15 +179,15 @@ class BaseFeedforward(BaseNetwork):
         value : float
             The cost J.
         terms : dict of str to float
-            By name, the loss (summed over outputs, averaged over samples) and every penalty whose weight is not 0.
-            They add up to J.
+            Terms of J by name: the loss, summed over outputs and averaged over samples, and every penalty whose weight
+            is not 0. The terms add up to J.
         """
         check_is_fitted(self)
         return self.objective(X, y, sample_weight, tangents).cost(self.theta_)
 
     @property
     def needs_tangents(self) -> bool:
-        """Whether J has a penalty that needs tangents, the directions that are given for every row."""
+        """Whether J has a penalty that needs tangents, which are directions given for every row."""
         penalties = [TangentPropagation(self.tangent_weight), *self._extra_penalties()]
         return any(isinstance(p, JacobianPenalty) and p.needs_tangents and p.weight > 0 for p in penalties)
 
@@ -224,22 +226,22 @@ class BaseFeedforward(BaseNetwork):
 
     @abstractmethod
     def _output(self) -> Activation:
-        """Return the activation of the output layer."""
+        """Return the activation of the output layer that the parameters choose."""
 
     def targets_in_order(self, y: Any) -> Any:
-        """Return targets for the fitted network; columns that have names are put into the order of the fit."""
+        """Return targets for the fitted network; columns with names are put into the order of the fit."""
         check_is_fitted(self)
         return with_columns_of_the_fit(y, getattr(self, "target_names_", None))
 
     def _names_of_targets(self, y: Any, X: ArrayLike | RowSource, *, fitted: bool) -> tuple[str, ...] | None:
-        """Return the target names that an earlier fit stored, if any, else the names that `y` or `X` carries."""
+        """Return the target names that an earlier fit stored, if any, else the names of the targets in `y` or `X`."""
         known = getattr(self, "target_names_", None) if fitted else None
         return known or names_of_targets(y, X)
 
     def _check_rows_and_targets(
         self, X: ArrayLike | RowSource, y: ArrayLike, *, y_numeric: bool = False
     ) -> tuple[Any, NDArray[Any]]:
-        """Return rows as floats, and targets, or raise the errors of scikit-learn for bad input.
+        """Return rows as floats, and targets; raise the errors of scikit-learn for bad input.
 
         A row source is returned unchanged; `_look_through` checks its numbers.
         """

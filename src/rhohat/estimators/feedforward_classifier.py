@@ -37,16 +37,16 @@ class FeedforwardClassifier(BaseClassifier):
     {network}
         A sequence gives one activation for each hidden layer.
     output_activation : {"auto", "softmax", "sigmoid", "tanh", ...} or Activation, default="auto"
-        Activation of the output units. There is one unit for each class; with activations other than softmax, two
-        classes have a single unit. Targets are 0 and 1, for tanh units −1 and +1. "auto" means the activation that the
-        loss contains, else softmax.
+        Activation of the output units. There is one unit for each class, or a single unit for two classes if the
+        activation is not softmax. Targets are 0 and 1, or −1 and +1 for tanh units. "auto" means the activation that
+        the loss contains, or softmax if the loss contains none.
     loss : {"auto", "softmax_cross_entropy", "binary_cross_entropy", "squared_error", ...} or Loss, default="auto"
-        "auto" means cross-entropy for a softmax output, else squared error. `LabelNoiseCrossEntropy(epsilon)`, with
-        sigmoid output units, assumes that a fraction ε of the labels is wrong.
+        Cost of the outputs for a row. "auto" means cross-entropy for softmax outputs, and squared error for others.
+        `LabelNoiseCrossEntropy(epsilon)`, with sigmoid output units, assumes that a fraction ε of the labels is wrong.
     weight_decay : float, default=1e-4
-        λ, the weight of the weight decay, at least 0.
+        λ, the weight of the weight decay; not negative.
     tangent_weight : float, default=0.0
-        τ, the weight of the penalty on changes of the outputs along the tangents that are given to `fit`, at least 0.
+        τ, not negative: the weight of the penalty on changes of the outputs along the tangents that `fit` receives.
     penalties : sequence of Penalty, or a single one, default=()
         Further penalties that are added to J.
     {noise}

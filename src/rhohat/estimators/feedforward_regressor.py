@@ -54,20 +54,20 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     {network}
         A sequence gives one activation for each hidden layer.
     output_activation : {"identity", "sigmoid", "tanh", ...} or Activation, default="identity"
-        If it has two bounds, each target is mapped linearly into the middle 80 % of the output's range, and predictions
-        are mapped back. Targets are not mapped for other activations, for softmax and for cross-entropies.
+        Activation of the output units. If it has two bounds, each target is mapped linearly into the middle 80 % of its
+        range, and predictions are mapped back. Otherwise, and for softmax and cross-entropies, nothing is mapped.
     loss : {"squared_error", ...} or Loss, default="squared_error"
     noise_covariance : array-like of shape (n_targets, n_targets), "estimate" or None, default=None
-        Covariance Σ of Gaussian noise in the targets, with which the loss is ½ (t − a)ᵀ Σ⁻¹ (t − a). "estimate" solves
-        with squared error, then sets Σ = 1/m Σ_i (t_i − a_i)(t_i − a_i)ᵀ and solves with this Σ in turn, until the
-        log-likelihood stops rising; with weight decay, the weights maximise the log-likelihood less the penalty. None
-        means the loss that `loss` gives.
+        Covariance Σ of Gaussian noise in the targets; the loss is then ½ (t − a)ᵀ Σ⁻¹ (t − a). "estimate" first fits
+        with squared error, then alternates between Σ = 1/m Σ_i (t_i − a_i)(t_i − a_i)ᵀ and a fit with this Σ,
+        until the log-likelihood stops rising. With weight decay, the weights maximise the log-likelihood minus the
+        penalty. If None, the loss is `loss`.
     max_covariance_updates : int, default=10
         Largest number of estimates of Σ.
     weight_decay : float, default=1e-4
-        λ, the weight of the weight decay, at least 0.
+        λ, the weight of the weight decay; not negative.
     tangent_weight : float, default=0.0
-        τ, the weight of the penalty on changes of the outputs along the tangents that are given to `fit`, at least 0.
+        τ, not negative: the weight of the penalty on changes of the outputs along the tangents that `fit` receives.
     penalties : sequence of Penalty, or a single one, default=()
         Further penalties that are added to J.
     {training}
@@ -75,11 +75,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     Attributes
     ----------
     noise_covariance_ : array of shape (n_targets, n_targets)
-        The given or estimated Σ, in units of the targets; only with `noise_covariance`.
+        The given or estimated Σ, in units of the targets; set only if `noise_covariance` is not None.
     log_likelihood_ : float
-        Σ_i ln N(t_i | a_i, Σ) of the training rows, in nats; only with `noise_covariance`.
+        Σ_i ln N(t_i | a_i, Σ) over the training rows, in nats; set only if `noise_covariance` is not None.
     log_likelihood_curve_ : list of float
-        The log-likelihood after each solve with a known Σ.
+        The log-likelihood after each fit of the network with a known Σ.
     {targets}
     n_outputs_ : int
         Number of output units.
@@ -160,7 +160,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         X : array-like or RowSource of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0. A row of weight 0 has no effect, but its numbers must be finite.
+            Weight of each row, not negative: how often it counts. Rows of weight 0 have no effect, but must be finite.
         tangents : array-like of shape (n_samples, n_tangents, n_features), default=None
             Directions in which the outputs should not change, used with `tangent_weight`; see `rhohat.image_tangents`.
 
@@ -192,7 +192,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             "_one_dimensional": one_dimensional,
             "target_names_": self._names_of_targets(y, X, fitted=continues),
         }
-        trained = copy(self)  # if one of several solves fails, this estimator stays unchanged
+        trained = copy(self)  # if one of several runs of the solver fails, this estimator stays unchanged
         try:
             result = trained._solve(problem, X, targets, continues, given, also)
         except KeyboardInterrupt:
@@ -243,7 +243,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         given: bool,
         also: dict[str, Any],
     ) -> SolverResult:
-        """Train the network; with `noise_covariance`, set the noise covariance and the log-likelihood as well."""
+        """Train the network; if `noise_covariance` is not None, set the covariance and the log-likelihood as well."""
         self._forget_noise()
         in_turn = self.noise_covariance is not None and not given
         seed = seed_from(self.random_state) if not in_turn else self._keep_seed({"X": problem.X, "y": problem.y})
@@ -269,7 +269,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     ) -> Self:
         """Train for one more epoch on rows and their targets; available with solvers that work in mini-batches.
 
-        If the output is bounded, the targets of the first call decide how targets are mapped into its range.
+        If the outputs are bounded, the targets of the first call determine how targets are mapped into their range.
 
         Parameters
         ----------
@@ -315,7 +315,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_targets), float64
-            Predictions with as many dimensions as the y of the fit.
+            Predictions, a vector if the y of the fit was a vector.
         """
         check_is_fitted(self)
         return self.predict_rows(self._validate_for_use(X))
@@ -338,7 +338,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         return r_squared(self.targets_in_order(y), self.predict(X), weights)
 
     def predict_rows(self, X: FloatArray | RowSource) -> FloatArray:
-        """Return the predictions for rows that are floats in the dtype of the arithmetic and already validated."""
+        """Return the predictions for rows that are validated already, as floats in the dtype of the arithmetic."""
         check_is_fitted(self)
         predicted = self._predict_columns(X)
         return predicted[:, 0] if self._one_dimensional else predicted
@@ -415,7 +415,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _scaling_of(
         self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the shift and scale that map targets into the output's range; those of the first fit, if any."""
+        """Return the shift and scale that map targets into the output's range; after a fit, those of the first fit."""
         if not fitted:
             return choose_scaling(output, loss, targets)
         if targets.shape[1] != self.n_outputs_:
@@ -428,7 +428,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _check_reach(
         self, targets: FloatArray, output: Activation, loss: Loss, scaling: tuple[FloatArray, FloatArray]
     ) -> None:
-        """Raise ValueError if targets lie outside of the range that the output reaches with the scaling of a fit."""
+        """Raise ValueError if targets, scaled as in the first fit, lie outside of the range of the outputs."""
         scaled, (low, high) = (targets - scaling[0]) / scaling[1], output.bounds
         if loss.contains is None and (scaled.min() < low or scaled.max() > high):
             lowest, highest = (np.array([low, high])[:, None] * scaling[1] + scaling[0]).tolist()
@@ -491,7 +491,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _estimate_covariance(
         self, problem: Problem, X: ArrayLike | RowSource, targets: FloatArray, seed: int
     ) -> SolverResult:
-        """Estimate Σ from the residuals and solve with Σ in turn, until the log-likelihood stops rising."""
+        """Alternate between estimating Σ from residuals and training with Σ until the log-likelihood stops rising."""
         self.noise_covariance_ = self._covariance(problem, targets)
         self.log_likelihood_curve_ = []
         likelihood = -np.inf
@@ -514,7 +514,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         return replace(result, status="max_iter", message=message)
 
     def _covariance(self, problem: Problem, targets: FloatArray) -> FloatArray:
-        """Return the maximum-likelihood estimate of Σ, the (weighted) mean of r rᵀ over rows."""
+        """Return the maximum-likelihood estimate of Σ: the (weighted) mean of r rᵀ over rows with residuals r."""
         residual = targets - self._predict_columns(problem.X)
         covariance: FloatArray = np.cov(residual.T, bias=True, aweights=problem.sample_weight).reshape(
             residual.shape[1], -1

@@ -1,4 +1,4 @@
-"""Checks of weights from elsewhere, such as another program or a paper, before they are put into an estimator."""
+"""Checks of weights that come from another program or a paper, before they are put into an estimator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["GivenWeights"]
 
 
 class GivenWeights:
-    """Weights, biases and parameters of activations from elsewhere, layer by layer.
+    """Weights, biases and parameters of activations, layer by layer, that a user has given.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ class GivenWeights:
     layer_sizes : tuple of int
         Number of units in each layer except the output, whose number of units depends on its activation.
     width : int
-        Number of pre-activations of the output.
+        Number of pre-activations of the output layer.
 
     Raises
     ------
     ValueError
-        If the arrays are not matrices and vectors of finite numbers whose shapes fit one another.
+        If the arrays are not matrices and vectors of finite numbers with matching shapes.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class GivenWeights:
         self.width = len(self._intercepts[-1])
 
     def theta(self, network: Network) -> FloatArray:
-        """Return the parameters as the flat vector θ of a network: float32 if all arrays are float32, else float64.
+        """Return the given arrays as the flat vector θ of a network: float32 if all arrays are float32, else float64.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class GivenWeights:
         return network.pack(self._coefs, self._intercepts, own).astype(dtype)
 
     def _tie(self) -> None:
-        """Set the decoder's weights to the encoder's transposed weights, or check that given ones equal these."""
+        """Set the decoder's weights to the encoder's transposed weights, or check that the given ones are equal."""
         encoder = self._coefs[: len(self._intercepts) // 2]
         tied = [*encoder, *(W.T for W in reversed(encoder))]
         if len(self._coefs) > len(encoder) and not (

@@ -1,7 +1,7 @@
 """The interfaces through which an estimator writes to a model file, and reads from it, what it has learned.
 
-An estimator writes the items that only its kind has in `_describe_learned`, and reads them in `_restore_learned`. Those
-methods get a `ModelWriter` and a `ModelReader`.
+The method `_describe_learned` of an estimator writes what only its class has learned, with a `ModelWriter`. The method
+`_restore_learned` reads it again, with a `ModelReader`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["ModelReader", "ModelWriter"]
 
 
 class ModelWriter(Protocol):
-    """Interface with which an estimator describes itself for a model file. Names of arrays begin with a given prefix.
+    """Interface with which an estimator describes itself for a model file; names of arrays begin with a given prefix.
 
     Attributes
     ----------
@@ -44,22 +44,22 @@ class ModelReader(Protocol):
     """Interface with which an estimator is restored from a model file; invalid content raises `ModelFileError`."""
 
     def get(self, described: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
-        """Return an entry of a description, which must have this type."""
+        """Return an entry of a description, which must be of the type `kind`."""
 
     def model(self, described: Any, prefix: str, kind: type[Any] = object) -> Any:
-        """Return an estimator that is a part of the estimator being restored, and which must be of this kind."""
+        """Return an estimator that is a part of the estimator being restored, and is an instance of `kind`."""
 
     def network(self, estimator: Any, described: dict[str, Any], prefix: str) -> None:
         """Set the architecture, weights and training record of an estimator."""
 
     def labels(self, described: dict[str, Any], name: str, n_labels: int) -> NDArray[Any]:
-        """Return the sorted labels, of which there must be `n_labels`."""
+        """Return the sorted labels, whose number must be `n_labels`."""
 
     def has(self, name: str) -> bool:
         """Return whether an array was stored under this name."""
 
     def take(self, name: str, shape: tuple[int, ...] | None, dtype: Any = None) -> FloatArray:
-        """Return an array of finite numbers, which can be taken once; check its shape and dtype if they are given."""
+        """Return an array of finite numbers, at most once, and check its shape and dtype if they are given."""
 
     def curve(self, name: str) -> list[float]:
         """Return the list of numbers, which need not be finite, that was stored under this name."""

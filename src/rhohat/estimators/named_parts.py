@@ -1,4 +1,4 @@
-"""Constraints on the parameters of estimators: numbers with a lower bound, and names of rhohat's parts."""
+"""Constraints on the parameters of estimators: numbers with a lower bound, and names of classes such as "adam"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 
 
 class NamedPart(StrOptions):
-    """A constraint that scikit-learn checks: one of several names or an object of a kind, described in words.
+    """A constraint for scikit-learn's validation of parameters: one of several names, or an instance of a type.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Access to parameters of parameters by names such as ``solver__learning_rate``, which scikit-learn's searches set."""
+"""Access to parameters of parameters by names such as ``solver__learning_rate``, as in scikit-learn's grid search."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _BY_NAME: dict[str, Callable[[Any], Any]] = {
 
 
 class NestedParameters:
-    """Base class of estimators whose parameters have parameters of their own, which nested names reach.
+    """Base class of estimators whose parameters have parameters of their own, accessible by nested names.
 
     ``solver__learning_rate`` is the learning rate of the solver, ``layers__0__n_components`` the number of components
-    of the first of several layers, and ``penalties__1__weight`` the weight of the second penalty. rhohat's parts, such
-    as solvers, are immutable: setting one of their parameters replaces the part with a changed copy. A part that was
-    given by its name is replaced with an object.
+    of the first of several layers, and ``penalties__1__weight`` the weight of the second penalty. Solvers, penalties
+    and similar objects of rhohat are immutable: setting one of their parameters replaces the object with a changed
+    copy. If the parameter is the name of a class, such as "adam", the name is replaced with an object.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class NestedParameters:
         Raises
         ------
         ValueError
-            If a parameter does not exist, or a part does not accept the value.
+            If a parameter does not exist, or if a parameter of a parameter does not accept the value.
         """
         nested: dict[str, dict[str, Any]] = {}
         for name in [name for name in parameters if "__" in name]:
@@ -89,7 +89,7 @@ class NestedParameters:
 
 
 def _parameters_of(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of the parameters that a parameter's value has, including nested ones."""
+    """Yield the names and values of the parameters of a parameter's value, including nested parameters."""
     if hasattr(value, "get_params") and not isinstance(value, type):
         yield from value.get_params(deep=True).items()
     elif isinstance(value, list | tuple):
@@ -104,7 +104,7 @@ def _parameters_of(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _changed(value: Any, changes: Mapping[str, Any], name: str) -> Any:
-    """Return a parameter's value with some of its own parameters changed: an estimator itself, else a copy."""
+    """Return a parameter's value with some of its parameters changed: the same object for an estimator, else a copy."""
     if hasattr(value, "set_params") and not isinstance(value, type):
         return value.set_params(**changes)
     if isinstance(value, list | tuple):
@@ -117,7 +117,7 @@ def _changed(value: Any, changes: Mapping[str, Any], name: str) -> Any:
 
 
 def _with_changes(known: dict[str, Any], changes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return values by name, some of which are replaced or have changed parameters of their own."""
+    """Return the values in `known` with changes: some are replaced, and parameters of some are changed."""
     inner: dict[str, dict[str, Any]] = {}
     values = dict(known)
     for key, value in changes.items():
@@ -133,7 +133,7 @@ def _with_changes(known: dict[str, Any], changes: Mapping[str, Any], name: str) 
 
 
 def _is_part(value: Any) -> bool:
-    """Return whether a value is an instance of a dataclass, as rhohat's parts are."""
+    """Return whether a value is an instance of a dataclass, as solvers, penalties and activations are."""
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 

@@ -29,8 +29,8 @@ def check_sample_weight(
 ) -> FloatArray | None:
     """Return sample weights in the given dtype, or raise ValueError if they are invalid; None stays None.
 
-    Weights must be finite numbers, one for each row, at least 0, and not 0 for every row. The largest must be of a size
-    with which sums of weights, and products of weights with other numbers, keep the full precision of the dtype.
+    Weights must be finite numbers, one for each row, not negative, and not all 0. The largest weight must be neither so
+    large nor so small that sums of weights, or their products with other numbers, lose precision in the dtype.
     """
     if sample_weight is None:
         return None
@@ -54,7 +54,7 @@ def rows_that_count(X: Any, weights: FloatArray | None, *others: Any) -> tuple[A
     Parameters
     ----------
     X : array or RowSource of shape (n_samples, n_features)
-        If some weight is 0, a source is read to check that all of its numbers are finite, also in rows of weight 0.
+        Rows. If a weight is 0, a row source is read to check that all its numbers are finite, even in rows of weight 0.
     weights : array of shape (n_samples,), or None
     *others : array of shape (n_samples, ...), or None
         Further arrays with an entry for each row.
@@ -62,7 +62,7 @@ def rows_that_count(X: Any, weights: FloatArray | None, *others: Any) -> tuple[A
     Returns
     -------
     tuple
-        X, weights and others; unchanged if no weight is 0.
+        X, the weights and the other arrays; unchanged if no weight is 0.
     """
     if weights is None or weights.all():
         return X, weights, *others

@@ -27,15 +27,15 @@ class SoftmaxRegression(BaseClassifier):
 
         J = −1/m Σ_i ln p_i,y_i  +  λ/2 ‖W‖²
 
-    which is convex, so every solver finds the same minimum.
+    This function is convex, so every solver finds the same minimum.
 
     Parameters
     ----------
     weight_decay : float, default=1e-4
-        λ, the weight of the weight decay, at least 0. scikit-learn's `LogisticRegression` is the same model with
+        λ, the weight of the weight decay; not negative. scikit-learn's `LogisticRegression` is the same model with
         C = 1 / (λ n_samples).
     tangent_weight : float, default=0.0
-        Weight of the penalty on changes of the outputs along the tangents that are given to `fit`, at least 0.
+        Weight of the penalty on changes of the outputs along the tangents that `fit` receives; not negative.
     penalties : sequence of Penalty, or a single one, default=()
         Further penalties that are added to J.
     {training}

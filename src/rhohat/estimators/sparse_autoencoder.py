@@ -23,7 +23,7 @@ __all__ = ["SparseAutoencoder"]
 
 @document
 class SparseAutoencoder(BaseAutoencoder):
-    """Sparse autoencoder: learns hidden units that are rarely active, from which the input can be rebuilt.
+    """Sparse autoencoder: learns hidden units that are seldom active and from which the input can be rebuilt.
 
     Minimises, over all rows at once,
 
@@ -39,16 +39,16 @@ class SparseAutoencoder(BaseAutoencoder):
         Activations without bounds, such as "identity" or "relu", need `sparsity_weight=0`.
     {output}
     sparsity : float, default=0.01
-        ρ, the target for the mean activation of each hidden unit, in (0, 1). For tanh units it is the mean of
-        (1 + h)/2.
+        ρ, the target for the mean activation of each hidden unit, in (0, 1). For tanh units, ρ is the target for the
+        mean of (1 + h)/2.
     sparsity_weight : float, default=3.0
-        β, the weight of the sparsity penalty, at least 0.
+        β, the weight of the sparsity penalty; not negative.
     weight_decay : float, default=1e-4
-        λ, the weight of the weight decay, at least 0.
+        λ, the weight of the weight decay; not negative.
     tied_weights : bool, default=False
         Whether the decoder uses the transposed weights of the encoder.
     corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None
-        Corruption of the input; the target stays clean.
+        Corruption of the input; the target of the reconstruction is not corrupted.
     {corruption}
     {penalties}
     {training}

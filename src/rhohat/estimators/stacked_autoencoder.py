@@ -1,4 +1,4 @@
-"""The stacked autoencoder: autoencoders that are trained one after the other, each on the codes of the one before."""
+"""The stacked autoencoder: autoencoders trained one after the other, each on the codes of the previous one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class HasLayers:
     memory_limit: int | str | None
     checkpoint: str | PathLike[str] | Checkpoint | None
 
-    #: Codes of a row source that need more bytes are kept in a file instead of in memory.
+    #: If the codes of a row source need more bytes than this, they are kept in a file instead of in memory.
     _most_bytes_of_codes: ClassVar[int] = 2**28
 
     @classmethod
@@ -60,13 +60,13 @@ class HasLayers:
         )
 
     def _exceed_memory(self, X: FloatArray | RowSource, n_units: int) -> bool:
-        """Return whether codes of `n_units` units go to a file; without a limit, codes of rows in memory never do."""
+        """Return whether codes of `n_units` units go to a file; they do not if X is in memory and there is no limit."""
         if self.memory_limit is not None:
             return True
         return isinstance(X, RowSource) and X.shape[0] * n_units * X.dtype.itemsize > self._most_bytes_of_codes
 
     def _pass_on(self, part: str) -> dict[str, Any]:
-        """Return the parameters that an estimator that does a part of the fit takes over from this estimator."""
+        """Return the parameters that this estimator passes on to the estimator that does a part of its fit."""
         passed_on: dict[str, Any] = {"engine": self.engine, "memory_limit": self.memory_limit}
         passed_on = {name: value for name, value in passed_on.items() if value is not None}
         checkpoint = as_checkpoint(self.checkpoint)
@@ -88,7 +88,7 @@ class HasLayers:
         rows : array or RowSource
             Rows to which the stack is fitted; their type decides whether codes may go to a file.
         files : ExitStack
-            Deletes the temporary file when it is closed.
+            Context that deletes the temporary file when the context ends.
         """
         n_units = autoencoder._n_features_out
         if isinstance(X, DaskRows) or not self._exceed_memory(rows, n_units):
@@ -109,18 +109,18 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     Parameters
     ----------
     layers : sequence of autoencoders, default=None
-        Any of rhohat's autoencoders, not fitted; they are cloned. In a grid search, their parameters have names such
-        as ``layers__0__n_components``. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3 and
-        λ = 3e-3, as in the exercise of the UFLDL course.
+        Unfitted autoencoders of any of rhohat's classes; the fit clones them. In a grid search, their parameters have
+        names such as ``layers__0__n_components``. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3
+        and λ = 3e-3, as in the exercise of the UFLDL course.
     random_state : int, RandomState, Generator or None, default=None
         Source of random numbers for the layers whose own `random_state` is None.
     n_jobs : int, default=None
-        Number of threads of `transform` and similar methods; each layer has its own `n_jobs` for its fit.
+        Number of threads in `transform` and similar methods; the fit of each layer uses the layer's `n_jobs`.
     engine : DaskEngine or None, default=None
-        Dask cluster that computes; None means the threads of this process. This parameter and the following ones are
-        passed on to the layers.
+        Dask cluster whose workers evaluate J. If None, threads of this process evaluate J. This parameter and the
+        following parameters are passed on to the layers.
     {large}
-        Codes of a layer go to a temporary file if memory is limited.
+        If there is a limit, the codes of each layer are kept in a temporary file.
 
     Attributes
     ----------
@@ -130,7 +130,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     coefs_, intercepts_, activation_parameters_, network_, theta_
         Parameters and architecture of the deep network: encoders first, then decoders.
     n_samples_fit_, data_name_
-        Number and name of the rows of the fit, as for the layers.
+        Number of the rows with a weight above 0 in the fit, and the name of the file from which the rows were read, if
+        any.
     n_features_in_ : int
         Number of input features.
     feature_names_in_ : array of shape (`n_features_in_`,)
@@ -189,8 +190,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
             fit ends, in the folder that the environment variable TMPDIR names.
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts in every layer, at least 0. A row of weight 0 has no effect, but its numbers must
-            be finite.
+            Weight of each row: how often the row counts in every layer; not negative. A row of weight 0 has no effect,
+            but its numbers must be finite.
 
         Returns
         -------
@@ -199,7 +200,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         Raises
         ------
         ValueError
-            If `layers` is not a sequence of autoencoders; or if the fit of a layer raises it.
+            If `layers` is not a sequence of autoencoders; or if the fit of a layer raises a ValueError.
         """
         self._validate_params()
         X = self._open(X, held=True)
@@ -233,7 +234,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     def objective(
         self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None
     ) -> Objective:
-        """Return the function θ → (J, ∇J), the cost of reconstructing rows with the whole stack, without penalties.
+        """Return the function θ → (J, ∇J) for the cost of reconstructing rows with the whole stack, without penalties.
 
         `fit` does not minimise this function, but trains one layer after the other; see the `objective` of each layer.
 
@@ -242,11 +243,12 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         X : array-like or RowSource of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0.
+            Weight of each row: how often the row counts. Weights must not be negative.
 
         Returns
         -------
         Objective
+            The function; see `Objective` for its methods.
         """
         check_is_fitted(self)
         return super().objective(X, sample_weight=sample_weight)

@@ -44,34 +44,34 @@ def _may_be_tuned_further(classifier: StackedAutoencoderClassifier) -> bool:
 class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     """Stacked autoencoder with a softmax on top: pre-trained layer by layer without labels, fine-tuned with labels.
 
-    1. Pre-training: the layers are trained greedily on X with the sample weights, as `StackedAutoencoder` does it.
+    1. Pre-training: the layers are trained greedily on X with the sample weights, as in `StackedAutoencoder`.
     2. A softmax regression is trained on the codes of the last layer.
     3. Fine-tuning: the layers and the softmax are trained further as one network, with the cross-entropy of the labels,
        and on corrupted rows if `corruption` is given.
 
-    Each of the three steps has its own weight decay. By default, they are as in the exercise of the UFLDL course.
+    Each of the three steps has its own weight decay. The defaults are as in the exercise of the UFLDL course.
 
     Parameters
     ----------
     layers : sequence of autoencoders, default=None
-        Any of rhohat's autoencoders, not fitted; they are cloned. Their parameters, including weight decay and
-        sparsity, determine the pre-training. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3 and
-        λ = 3e-3.
+        Unfitted autoencoders of any of rhohat's classes; the fit clones them. Their parameters, including weight decay
+        and sparsity, determine the pre-training. None means two sparse autoencoders of 200 units with ρ = 0.1, β = 3
+        and λ = 3e-3.
     softmax_weight_decay : float, default=1e-4
-        λ, the weight of the weight decay in the softmax regression on the codes, at least 0.
+        λ, the weight of the weight decay in the softmax regression on the codes; not negative.
     fine_tuning_weight_decay : float, default=3e-3
-        λ, the weight of the weight decay in the fine-tuning, at least 0. It acts on the weights of the softmax only;
-        ``penalties=[WeightDecay(1e-4)]`` acts on the weights of all layers.
+        λ, not negative: the weight of the weight decay in the fine-tuning, which acts on the weights of the softmax
+        only; ``penalties=[WeightDecay(1e-4)]`` acts on the weights of all layers.
     tangent_weight : float, default=0.0
-        Weight, in the fine-tuning, of the penalty on changes of the outputs along the tangents that are given to `fit`,
-        at least 0.
+        Weight, in the fine-tuning, of the penalty on changes of the outputs along the tangents that `fit` receives; not
+        negative.
     penalties : sequence of Penalty, or a single one, default=()
         Further penalties that are added to J in the fine-tuning.
     {noise}
     {training}
-        `solver` and the parameters after it apply to the softmax and the fine-tuning; every layer has its own. The
-        softmax regression has no penalty but its weight decay: `tangent_weight`, `penalties` and `corruption` apply to
-        the fine-tuning.
+        `solver` and the parameters after it apply to the softmax regression and the fine-tuning; every layer has
+        parameters of its own. The softmax regression has no penalty except its weight decay; `tangent_weight`,
+        `penalties` and `corruption` apply only to the fine-tuning.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     softmax_ : SoftmaxRegression
         The softmax regression that was fitted on the codes of `autoencoder_`.
     accuracy_before_, accuracy_after_ : float
-        Fraction of the training rows that are classified correctly before and after fine-tuning. On other rows:
+        Fraction of the training rows that are classified correctly before and after fine-tuning. For other rows, use
         `softmax_.score(autoencoder_.transform(X), y)` and `score(X, y)`.
     classes_ : array of shape (n_classes,)
         The class labels, sorted.
@@ -247,6 +247,6 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         return result
 
     def _accuracy(self, problem: Problem, labels: NDArray[np.generic]) -> float:
-        """Return the (weighted) fraction of training rows whose most probable class is their label."""
+        """Return the (weighted) fraction of training rows whose most probable class is the true class."""
         hit = self._class_numbers(problem.X) == np.unique(labels, return_inverse=True)[1]
         return float(np.average(hit, weights=problem.sample_weight))

@@ -15,7 +15,7 @@ from rhohat.terms.losses import GaussianLoss, Loss
 __all__ = ["choose_scaling", "r_squared", "scaled_loss", "warn_of_units"]
 
 
-#: Part of a bounded output's range that targets are mapped into; at the ends of the range, units would saturate.
+#: Fraction of a bounded output's range into which targets are mapped; at the ends of the range, units would saturate.
 _INNER = (0.1, 0.9)
 
 #: Range of the targets' standard deviations for which usual values of weight decay and tolerance are suitable.
@@ -33,9 +33,9 @@ def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | N
     Returns
     -------
     float
-        The R²; −∞ if it is less than every floating-point number.
+        The R²; −∞ if the value is below the range of float64.
     """
-    from sklearn.metrics import r2_score  # here, as it loads packages that `import rhohat` does not need
+    from sklearn.metrics import r2_score  # imported here, as `import rhohat` must not load its packages
 
     with np.errstate(over="ignore", invalid="ignore"):
         targets = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
@@ -43,7 +43,7 @@ def r_squared(y: ArrayLike, predicted: FloatArray, sample_weight: FloatArray | N
             counting = sample_weight > 0
             targets, predicted, sample_weight = targets[counting], predicted[counting], sample_weight[counting]
         largest = np.finfo(np.float64).max
-        # Each target is divided by a power of two near its largest number, which is exact.
+        # Each target is divided by a power of two near its largest number; such a division is exact.
         exponents = np.frexp(np.abs(targets).max(axis=0))[1]
         scaled = np.ldexp(predicted, -exponents).clip(-largest, largest)
         return float(r2_score(np.ldexp(targets, -exponents), scaled, sample_weight=sample_weight))
@@ -63,7 +63,7 @@ def warn_of_units(targets: FloatArray) -> None:
     unusual = deviations[(deviations > 0) & ((deviations < low) | (deviations > high))]
     if len(unusual):
         warnings.warn(
-            f"y has a standard deviation of {unusual[0]:.3g}. The squared error is in squares of its units, but usual"
+            f"y has a standard deviation of {unusual[0]:.3g}. The squared error is in the squared units of y, but usual"
             " values of weight_decay and tol suit targets that vary by about 1, so the fit may be poor; standardise y,"
             " for example with sklearn.compose.TransformedTargetRegressor.",
             stacklevel=3,
@@ -73,8 +73,8 @@ def warn_of_units(targets: FloatArray) -> None:
 def choose_scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return shift and scale, of shape (n_targets,), such that (targets − shift) / scale suits the output's range.
 
-    The shift is 0 and the scale 1 if the output does not have two bounds, if its units depend on one another, as in
-    softmax, or if the loss itself defines the meaning of targets.
+    The shift is 0 and the scale 1 if the output does not have two bounds, if its units depend on one another, as for
+    softmax, or if the loss itself requires targets in a certain range.
     """
     low, high = output.bounds
     if not (np.isfinite(low) and np.isfinite(high) and output.monotonic) or loss.contains is not None:

@@ -22,9 +22,9 @@ def names_of_targets(y: Any, rows: Any = None) -> tuple[str, ...] | None:
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        Targets; a DataFrame or a Series has names.
+        Targets; the columns of a DataFrame, and a Series, have names.
     rows : array-like or RowSource, default=None
-        Rows that the targets belong to. A table that was opened with its targets has their names.
+        Rows that the targets belong to. Rows of a table that was opened with target columns have their names.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def names_of_targets(y: Any, rows: Any = None) -> tuple[str, ...] | None:
 
 
 def with_columns_of_the_fit(y: Any, names: Sequence[str] | None) -> Any:
-    """Return targets with their columns in the order of a fit, if the columns of both have names.
+    """Return targets with their columns in the order of a fit, if the columns have names now and had names in the fit.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def with_columns_of_the_fit(y: Any, names: Sequence[str] | None) -> Any:
     Raises
     ------
     ValueError
-        If the names differ from those of the fit, unless both have a single target.
+        If the names differ from the names in the fit, unless there is a single target in both.
 
     Warns
     -----
     UserWarning
-        If both have a single target, and its name differs.
+        If there is a single target in both, and the names differ.
     """
     ours = names_of_targets(y)
     if names is None or ours is None or ours == tuple(names):
@@ -91,15 +91,15 @@ def check_labels(
     labels : array of shape (n_samples,)
     classes : array of shape (n_classes,)
     source : str, default="y"
-        Name of the labels in messages.
+        What messages call the labels.
     refuse_all_unknown : bool, default=True
-        Whether to raise an error if no label is a class; False only warns. A fold of cross-validation may have other
-        classes than the rest.
+        Whether to raise an error if no label is a class; if False, there is only a warning, since a fold of a
+        cross-validation may have other classes than the other folds.
 
     Raises
     ------
     ValueError
-        If none of the labels is a class, or the labels are strings and the classes are numbers, or the reverse.
+        If no label is a class, or if labels are strings and classes are numbers, or the reverse.
 
     Warns
     -----
@@ -110,10 +110,10 @@ def check_labels(
     if len(labels) == 0:
         return
     ours, theirs = _kind(labels), _kind(classes)
-    if {ours, theirs} == {"numbers", "texts"}:
+    if {ours, theirs} == {"numbers", "strings"}:
         raise ValueError(
             f"{source} has labels that are {ours}, such as {_shown(labels[0])}, but the model's classes are {theirs}:"
-            f" {listed(classes)}. Give labels of the same kind as these classes."
+            f" {listed(classes)}. Pass labels of the same type as the classes."
         )
     unknown = np.flatnonzero(~np.isin(labels, classes))
     if len(unknown) == len(labels) and refuse_all_unknown:
@@ -131,19 +131,19 @@ def check_labels(
 
 
 def _kind(labels: NDArray[Any]) -> str:
-    """Return the kind of labels: "numbers", "texts" for strings, or "of several kinds"."""
+    """Return a phrase for the type of labels: "numbers", "strings", or "of several types"."""
     if labels.dtype.kind in "buif":
         return "numbers"
     if labels.dtype.kind in "UST":
-        return "texts"
+        return "strings"
     if all(isinstance(label, str) for label in labels):
-        return "texts"
+        return "strings"
     are_numbers = all(isinstance(label, bool | int | float | np.number | np.bool_) for label in labels)
-    return "numbers" if are_numbers else "of several kinds"
+    return "numbers" if are_numbers else "of several types"
 
 
 def listed(values: Any) -> str:
-    """Return the first few names or labels as a text, written as in Python.
+    """Return the first few names or labels as a string, written as in Python.
 
     Examples
     --------

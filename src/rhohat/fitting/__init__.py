@@ -1,1 +1,1 @@
-"""Fits without scikit-learn: training, memory plans, journals, checkpoints, and forward passes of rows."""
+"""The part of a fit that does not depend on scikit-learn: training, memory plans, checkpoints, forward passes."""

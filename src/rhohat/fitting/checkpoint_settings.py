@@ -14,7 +14,7 @@ from rhohat.common.words import Setting
 
 __all__ = ["RESUME", "Checkpoint", "as_checkpoint"]
 
-#: How messages mention that a fit resumes from a checkpoint.
+#: The setting that lets a fit resume from a checkpoint, as messages mention it.
 RESUME = Setting("resume", True, "checkpoint=Checkpoint(folder, resume=True)")
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -24,25 +24,25 @@ _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 class Checkpoint:
     """Settings of checkpoints: where and how often a fit writes its state, and whether it resumes from a state.
 
-    Estimators take such an object as the parameter `checkpoint`. A path in its place means ``Checkpoint(path)``.
+    Estimators take such an object as the parameter `checkpoint`; a path stands for ``Checkpoint(path)``.
 
     Parameters
     ----------
     folder : str or path-like
-        Folder into which `fit` writes its state. It is created if it does not exist.
+        Folder into which `fit` writes its state. The folder is created if it does not exist.
     every : int or str, default="60 s"
         How often the state is written: a time, such as "30 s", "5 min" or "1 h"; or an integer, at least 1, which
         counts iterations, or updates of θ for solvers that work in mini-batches.
     resume : bool, default=False
         Whether `fit` continues from the newest checkpoint in the folder, with the same result to the last bit as
-        without interruption. It raises an error if the data or a parameter that matters differs from the checkpoint.
-        If the folder has no checkpoint yet, the fit starts anew and prints a message. The iteration that was
-        interrupted is done again, and callbacks are called for it again.
+        without interruption. It raises an error if the data, or a parameter that affects the result, differ from those
+        of the interrupted fit. If the folder has no checkpoint yet, the fit starts anew and prints a message. The
+        iterations after the checkpoint are repeated, and callbacks are called for them again.
 
     Raises
     ------
     ValueError
-        If a parameter is not as described.
+        If a parameter does not have one of the values that are described above.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class Checkpoint:
         return float(found[1]) * _UNITS[found[2]] if found else None
 
     def of_part(self, part: str) -> Self:
-        """Return the same settings for a part of a fit, whose folder is within the folder of this object.
+        """Return the same settings for a part of a fit, with a folder of its own within the folder of this object.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Checkpoint:
 
 
 def as_checkpoint(checkpoint: str | PathLike[str] | Checkpoint | None) -> Checkpoint | None:
-    """Return the parameter `checkpoint` of an estimator as a `Checkpoint`, or None if it is None.
+    """Return the parameter `checkpoint` of an estimator as a `Checkpoint`, or None if the parameter is None.
 
     Raises
     ------

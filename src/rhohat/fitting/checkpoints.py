@@ -1,7 +1,7 @@
-"""Checkpoints on disk: files of numbers and arrays in a folder, which a reader sees complete or not at all.
+"""Checkpoints on disk: files in a folder, each of which is complete or does not exist.
 
-A checkpoint is one file, which is written completely or not at all; then all but the newest two are deleted. So
-whenever a process or machine dies, the newest checkpoint is complete.
+A checkpoint is one file of numbers and arrays, which is written completely or not at all. After that, all checkpoints
+but the newest two are deleted. So whenever a process or machine dies, the newest checkpoint is complete.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Checkpoints:
     Parameters
     ----------
     folder : path
-        Folder of the checkpoints; created when it is locked or the first checkpoint is saved.
+        Folder of the checkpoints. It is created by `lock`, or when the first checkpoint is saved.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -60,13 +60,13 @@ class Checkpoints:
         Raises
         ------
         CheckpointError
-            If there are checkpoint files, but none can be read.
+            If there are checkpoint files, but none of them can be read.
         """
         paths = self.paths()
         for path in paths:
             try:
                 found = read_tensor_file(path, _FORMAT)
-            except Exception as error:  # a damaged file may fail in many ways
+            except Exception as error:  # reading a damaged file may raise any exception
                 self._damaged.add(path)
                 failure = f"{path} cannot be read: {error}"
                 if path != paths[-1]:
@@ -131,6 +131,6 @@ class Checkpoints:
         """Release the lock on the folder, so that other fits can use it."""
         if self._lock is not None:
             with suppress(OSError):
-                fcntl.flock(self._lock, fcntl.LOCK_UN)  # a process that was forked meanwhile shares the descriptor
+                fcntl.flock(self._lock, fcntl.LOCK_UN)  # closing is not enough if a forked process has a copy
             os.close(self._lock)
             self._lock = None

@@ -1,4 +1,4 @@
-"""Fits of problems: training within a memory plan, with a journal of what has been done so far."""
+"""Fitting of problems: training within a memory plan, with a journal from which the fit can be resumed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ __all__ = ["Fit", "Journals", "Start"]
 
 @dataclass(frozen=True)
 class Journals:
-    """Settings of the journals that a fit, or each of several fits in a row, keeps.
+    """Settings of the journal of a fit, or of the journals of several fits in a row.
+
+    A journal records the progress of a fit, and writes it to checkpoints.
 
     Attributes
     ----------
     checkpoint : Checkpoint or None, default=None
-        Where and how often checkpoints are written; None writes no checkpoints.
+        Where and how often checkpoints are written. If None, no checkpoints are written.
     description : mapping, default=None
         Description of the estimator. A resumed fit must have the same description, data, network and loss as the
         checkpoint.
     is_part : bool, default=False
-        Whether the fit is a part of a larger fit.
+        Whether the fit is a part of a larger fit, such as the fit of a stack.
     """
 
     checkpoint: Checkpoint | None = None
@@ -42,7 +44,7 @@ class Journals:
 
     @property
     def resume(self) -> bool:
-        """Whether a fit continues from a checkpoint that it finds."""
+        """Whether a fit continues from a checkpoint if there is one."""
         return self.checkpoint is not None and bool(self.checkpoint.resume)
 
     def open(self, part: str, rows: Mapping[str, Any], settings: Mapping[str, Any]) -> Journal:
@@ -55,7 +57,7 @@ class Journals:
         rows : mapping of str to array or RowSource or None
             Data of the fit.
         settings : mapping of str to object
-            Further values, beside the data and the description, that must be the same in a resumed fit.
+            Values that must be the same in a resumed fit, in addition to the data and the description.
         """
         if self.checkpoint is None:
             return Journal.of_nothing()
@@ -68,14 +70,16 @@ class Journals:
         )
 
     def keep_seed(self, rows: Mapping[str, Any], draw: Callable[[], int]) -> int:
-        """Return the seed of a fit that consists of several fits with their own checkpoints; a resumed fit keeps it.
+        """Return the seed of a fit that consists of several fits with their own checkpoints.
+
+        A resumed fit gets the same seed again.
 
         Parameters
         ----------
         rows : mapping of str to array or RowSource or None
             Data of the fit.
         draw : callable
-            Returns a new seed.
+            Function without arguments that returns a new seed.
         """
         with self.open("", rows, {}) as journal:
             seed = journal.keep_seed(draw)
@@ -91,17 +95,17 @@ class Start:
     Attributes
     ----------
     theta : array of shape (n_parameters,), or None
-        Initial θ; None draws it.
+        Initial θ; if None, `draw_theta` draws it.
     draw_theta : callable
-        Returns an initial θ for a seed.
+        Function that returns an initial θ for a seed.
     draw_seed : callable
-        Returns the seed of the fit; called at most once.
+        Function without arguments that returns the seed of the fit. It is called at most once.
     was_interrupted : bool, default=False
         Whether θ comes from a fit that Ctrl-C ended. If that fit is resumed, its start is taken from the checkpoint.
     part : str, default=""
         Name of this fit's folder within the folder of the checkpoints, if there are several fits in a row.
     n_corruptions : int, default=1
-        See `Training`.
+        Number of corruptions of the rows on which the solver is run; see `Training`.
     """
 
     theta: FloatArray | None
@@ -114,7 +118,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Fit:
-    """Settings with which problems are fitted, and the fitting itself.
+    """Settings with which problems are fitted; the method `run` fits a problem.
 
     Attributes
     ----------
@@ -124,7 +128,7 @@ class Fit:
     n_jobs : int or None
         Number of threads; None means as many as BLAS would use.
     cluster : DaskEngine or None
-        Dask cluster that evaluates J over all rows instead of the threads.
+        Dask cluster whose workers evaluate J over all rows. If None, threads evaluate it.
     memory_limit : int or None
         Largest number of bytes that the fit may hold; None means the defaults of `plan_memory`.
     journals : Journals
@@ -132,7 +136,7 @@ class Fit:
     Raises
     ------
     ValueError
-        If checkpoints are to be written, but the state of the solver cannot be written.
+        If checkpoints are to be written, but the solver has no state that can be written.
     """
 
     solver: Solver
@@ -165,8 +169,8 @@ class Fit:
         problem : Problem
         start : Start
         interrupted : callable
-            Called on Ctrl-C with the result so far, if there is one, and the memory plan, before the KeyboardInterrupt
-            is raised again.
+            Function that is called after Ctrl-C with the result so far and the memory plan, if there is a result. Then
+            the KeyboardInterrupt is raised again.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Forward passes of rows through layers of a fitted network, in blocks of rows that are computed in threads."""
+"""Forward passes of rows through layers of a fitted network; threads compute several blocks of rows at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ForwardPass:
     X : array or RowSource of shape (n_samples, n_units)
         Activations of layer `start`, in the dtype of the arithmetic.
     start, stop : int
-        Numbers of the layers; 0 is the input.
+        Numbers of the layers, where 0 is the input.
     engine : ThreadEngine
 
     Attributes
@@ -37,7 +37,7 @@ class ForwardPass:
     shape : tuple of two int
         Shape of the activations of all rows.
     blocks : list of slice
-        Blocks of rows that are computed together; they depend on shapes only.
+        Blocks of rows, each computed by one thread. The blocks depend on shapes only.
     """
 
     def __init__(

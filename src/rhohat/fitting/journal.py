@@ -1,4 +1,4 @@
-"""The journal of what a fit has done so far, which is kept for Ctrl-C, written to checkpoints and resumed from them."""
+"""The journal of a fit: its progress so far, which survives Ctrl-C, and is written to and read from checkpoints."""
 
 from __future__ import annotations
 
@@ -25,35 +25,37 @@ from rhohat.solvers import RunState, SolverResult, as_solver
 
 __all__ = ["AS_IT_WAS", "Journal", "describe", "describe_estimator", "describe_rows"]
 
-#: Value of a setting that shall be taken from the fit that is resumed.
+#: Value of a setting whose real value is to be taken from the fit that is resumed.
 AS_IT_WAS = object()
 
 _SHORT_ARRAY = 16  # largest array whose numbers are listed one by one
 
 
 class Minimise(Protocol):
-    """Interface of a function that runs a solver on an objective and start that it already has."""
+    """Interface of a function that runs a certain solver on a certain objective, from a certain start."""
 
     def __call__(self, *, keeper: Journal, resume_from: RunState | None) -> SolverResult:
-        """Run the solver, from the start or from a state, and return its result."""
+        """Run the solver from its start, or from `resume_from` if it is not None, and return the result."""
 
 
 class Journal:
-    """Record of a fit while it runs. A fit may consist of several stages, each of which is one run of a solver.
+    """Record of a fit while it runs, stage by stage; each run of a solver is a stage.
 
-    A journal is a context manager: if the fit ends early, for whatever reason, the last complete state is written.
+    A journal is a context manager: if an exception ends the fit early, the last complete state is written.
 
     Parameters
     ----------
     checkpoint : Checkpoint or None
-        Where and how often checkpoints are written, and whether one is resumed; None writes no checkpoints.
+        Where and how often checkpoints are written, and whether the fit resumes from a checkpoint. If None, no
+        checkpoints are written.
     settings : dict
         Values that must be the same in a resumed fit, in types that JSON can represent.
     data : callable
-        Returns such values for the data, which must be read for that. It is called only if checkpoints are written.
+        Function without arguments that reads the data and returns values, such as digests, that must be the same in a
+        resumed fit. It is called only if checkpoints are written.
     part : bool, default=False
-        Whether the fit is a part of a larger fit, which has printed the messages already, and which shall continue even
-        if the first checkpoint cannot be written.
+        Whether the fit is a part of a larger fit. Then it prints no messages, because the larger fit has printed them,
+        and it continues even if its first checkpoint cannot be written.
 
     Attributes
     ----------
@@ -62,13 +64,13 @@ class Journal:
     found : dict
         Settings and data of the fit that is resumed; empty if no fit is resumed.
     interrupted : SolverResult or None
-        Result of the fit up to Ctrl-C.
+        Result that the fit had when Ctrl-C ended it; None without Ctrl-C, or if there was no result yet.
 
     Raises
     ------
     CheckpointError
-        If the folder has checkpoints of another fit, or of an earlier fit that is not to be resumed; or if its
-        checkpoints cannot be read, or another fit uses it.
+        If the folder has checkpoints of another fit; if it has checkpoints but the fit is not to be resumed; if the
+        checkpoints cannot be read; or if another fit is using the folder.
     OSError
         If the folder cannot be created.
     """
@@ -87,7 +89,7 @@ class Journal:
         self._checkpoints = None if checkpoint is None else Checkpoints(checkpoint.folder)
         self._asked, self._part = checkpoint, part
         self._identity: dict[str, Any] = settings
-        self._record: dict[str, Any] = {}  # record of the checkpoint that is resumed
+        self._record: dict[str, Any] = {}  # record of the checkpoint from which the fit resumes
         self._arrays: dict[str, FloatArray] = {}
         self._finished: list[dict[str, Any]] = []  # the finished stages with their results
         self._last_theta: FloatArray | None = None  # θ at the end of the last finished stage
@@ -101,29 +103,31 @@ class Journal:
 
     @classmethod
     def of_nothing(cls) -> Self:
-        """Return a journal that is not written to disk."""
+        """Return a journal that writes no checkpoints."""
         return cls(None, {}, dict)
 
     @property
     def result(self) -> SolverResult | None:
-        """Result of the fit that is resumed, if that fit was complete; otherwise None."""
+        """Result of the fit that is resumed, if that fit had ended; otherwise None."""
         complete = self._record.get("complete")
         return None if complete is None else _result_from(complete, self._arrays["theta"])
 
     @property
     def stage(self) -> str:
-        """Name of the current stage, or of the last stage."""
+        """Name of the current stage; between stages, of the last stage."""
         return self._stage
 
     def solve(self, stage: str, minimise: Minimise) -> SolverResult:
-        """Run a solver as a stage of the fit; in a resumed fit, continue the stage, or return its result if complete.
+        """Run a solver as a stage of the fit, and return its result.
+
+        In a resumed fit, an interrupted stage is continued, and for a complete stage the stored result is returned.
 
         Parameters
         ----------
         stage : str
             Name of the stage, which must be unique in the fit.
         minimise : callable
-            Runs the solver; see `Minimise`.
+            Function that runs the solver; see `Minimise`.
         """
         self._stage, self._capture, self._progress = stage, None, 0
         for done in self._record.get("finished", []):
@@ -137,20 +141,20 @@ class Journal:
             state = RunState(self._record["run"], own)
         self._record, self._arrays = {}, {}
         result = minimise(keeper=self, resume_from=state)
-        if result.status != "stopped":  # a stopped run can be resumed where it was stopped
+        if result.status != "stopped":  # a run that a callback has stopped can be resumed from there
             self._capture = None
             self._finished.append({"stage": stage, "result": _record_of(result)})
             self._last_theta = result.theta
         return result
 
     def keep_seed(self, draw: Callable[[], int]) -> int:
-        """Return the seed of the fit that is resumed, or draw a seed; every checkpoint contains it."""
+        """Return the seed of the fit that is resumed, or draw a seed; every checkpoint contains the seed."""
         if self.seed is None:
             self.seed = draw()
         return self.seed
 
     def note(self) -> None:
-        """Write a checkpoint without a state, which stores the seed and the settings of the fit."""
+        """Write a checkpoint that stores only the seed and the settings of the fit, and no state of a solver."""
         if self._checkpoints is not None:
             self._write({}, {})
 
@@ -164,13 +168,13 @@ class Journal:
             self._write({"complete": _record_of(result)}, {"theta": result.theta}, may_fail=True)
 
     def offer(self, progress: int, capture: Callable[[], RunState]) -> None:
-        """Keep a state, and write a checkpoint if one is due; see `rhohat.solvers.Keeper`."""
+        """Keep a function that returns the state, and write a checkpoint if one is due; see `rhohat.solvers.Keeper`."""
         self._progress, self._capture = progress, capture
         if self._checkpoints is not None and self._is_due():
             self._write_state()
 
     def withdraw(self) -> None:
-        """Forget the last state, which is about to change."""
+        """Forget the last state, because the solver is about to change it."""
         self._capture = None
 
     def state(self) -> RunState | None:
@@ -264,7 +268,7 @@ class Journal:
         self._write(record, arrays)
 
     def _write(self, record: dict[str, Any], arrays: dict[str, FloatArray], *, may_fail: bool = False) -> None:
-        """Write a checkpoint. Only a failure to write the first one ends the fit, as nothing is lost then."""
+        """Write a checkpoint; a failure ends the fit only at the first one, as nothing is lost yet, and else warns."""
         assert self._checkpoints is not None
         try:
             self._checkpoints.save({**record, "identity": self._identity, "seed": self.seed}, arrays)
@@ -289,12 +293,12 @@ def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:
     )
 
 
-#: Parameters that do not change what is learned, or whose effect is described by other settings of the journal.
+#: Parameters that do not affect what is learned, or whose effect other settings of the journal describe.
 _FREE = {"n_jobs", "engine", "callbacks", "verbose", "checkpoint", "warm_start", "memory_limit"}
 
 
 def describe_estimator(estimator: Any) -> dict[str, Any]:
-    """Return the class of an estimator and those of its parameters that affect what it learns."""
+    """Return the class of an estimator, and the parameters that affect what it learns, as a description."""
     parameters = estimator.get_params(deep=False)
     if isinstance(parameters.get("solver"), str):
         parameters["solver"] = as_solver(parameters["solver"])
@@ -306,8 +310,8 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
 def describe(value: Any, known: tuple[int, ...] = ()) -> Any:
     """Return a description of a setting that distinguishes it from others, in types that JSON can represent.
 
-    Objects are described by their class and attributes, functions by their name, their code and what they refer to, and
-    long arrays by a digest.
+    An object is described by its class and its attributes, a function by its name, its code and the values to which
+    the code refers, and a long array by a digest.
     """
     if id(value) in known:
         return "itself"
@@ -362,7 +366,7 @@ def _attributes_of(value: Any) -> dict[str, Any]:
 
 
 def describe_rows(rows: Any) -> Any:
-    """Return the shape, the dtype and a digest of all numbers of an array or a row source; None for None."""
+    """Return the shape, the dtype and a digest of the numbers of an array or a row source; None if `rows` is None."""
     if rows is None:
         return None
     source = rows if isinstance(rows, RowSource) else open_rows(np.asarray(rows).reshape(len(rows), -1))

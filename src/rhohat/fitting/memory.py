@@ -21,20 +21,20 @@ __all__ = ["MemoryPlan", "as_bytes", "bytes_per_row", "order_of_rows", "plan_mem
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
 
-#: Largest numbers of bytes of hidden activations, of a warm-up subset and of windows, if there is no limit.
+#: Largest numbers of bytes for hidden activations, for a subset in a warm-up, and for windows, if there is no limit.
 _CACHE, _SUBSET, _WINDOW = 2**30, 2**28, 2**28
 
-_BLOCKS_HELD = 3  # blocks held while all rows are read: one as read, one converted, one from which rows are picked
-_FIRST_ROWS, _GROWTH = 1000, 3  # rows of the first subset of a warm-up, and the factor from a subset to the next
-_FOR_WINDOWS, _FOR_SUBSETS = 1 / 3, 1 / 4  # fractions of the limit
-_NUMBERS_OF_ROWS = 32  # bytes per row for permutations of row numbers and parts of them
+_BLOCKS_HELD = 3  # blocks held while all rows are read: as read, converted, and the one from which rows are picked
+_FIRST_ROWS, _GROWTH = 1000, 3  # rows in the first subset of a warm-up; each further subset is this factor larger
+_FOR_WINDOWS, _FOR_SUBSETS = 1 / 3, 1 / 4  # fractions of the limit that windows and subsets may take
+_NUMBERS_OF_ROWS = 32  # bytes per row for permutations of row numbers, and for parts of permutations
 _CACHE_SHARE = 0.9  # fraction of the free memory that hidden activations may take, as no plan is exact
-_HELD_OUT = 0.75  # fraction of a window: the rows held out are a quarter, kept as read, with targets, and corrupted
+_HELD_OUT = 0.75  # fraction of a window: a quarter of its rows is held out, in 3 copies: as read, targets, corrupted
 _VECTORS = 12  # float64 vectors of θ's length: iterates, trial points, gradients, directions, intermediate results
 
 
 def as_bytes(limit: int | str) -> int:
-    """Return a number of bytes that is given as an integer or as a text with a unit.
+    """Return a number of bytes that is given as an integer or as a string with a unit.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ def as_bytes(limit: int | str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", limit) if isinstance(limit, str) else None
     if found is None or found[2] not in _UNITS or float(found[1]) == 0:
         raise ValueError(
-            f"memory_limit must be a number of bytes, or a text such as '512 MB' or '2 GiB'; got {limit!r}."
+            f"memory_limit must be a number of bytes, or a string such as '512 MB' or '2 GiB'; got {limit!r}."
         )
     return int(float(found[1]) * _UNITS[found[2]])
 
 
 def show_bytes(n_bytes: float) -> str:
-    """Return a number of bytes as a text with a suitable unit.
+    """Return a number of bytes as a string with a suitable unit.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def show_bytes(n_bytes: float) -> str:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Plan of what a fit will hold in memory, beside the interpreter, its libraries, and arrays that were given.
+    """Plan of what a fit will hold in memory, except the interpreter, its libraries, and the arrays passed to it.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class MemoryPlan:
     parts : tuple of (str, int)
         Name and number of bytes of each part that is held.
     cache_bytes : int
-        Bytes allowed for hidden activations between the two passes of an evaluation.
+        Bytes allowed for hidden activations that are kept between the two passes over the rows in an evaluation of J.
     subset_bytes : int
         Bytes allowed for the rows of a subset in a warm-up.
     window_bytes : int
@@ -122,7 +122,7 @@ class MemoryPlan:
 def plan_memory(
     problem: Problem, solver: Solver, n_workers: int, limit: int | None, *, checkpoints: bool = False
 ) -> MemoryPlan:
-    """Return the plan of what training will hold in memory, and of how much its adjustable parts may take.
+    """Return the plan of what training will hold in memory, which also limits parts whose size is adjustable.
 
     Parameters
     ----------
@@ -131,9 +131,9 @@ def plan_memory(
     n_workers : int
         Number of threads.
     limit : int or None
-        Limit in bytes; None allows 1 GiB for hidden activations, and 256 MB for a subset or for windows.
+        Limit in bytes. If None, hidden activations may take 1 GiB, and a subset or the windows 256 MB.
     checkpoints : bool, default=False
-        Whether checkpoints are written, for which the state is copied.
+        Whether checkpoints are written, which takes copies of the state.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def plan_memory(
 
 
 def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, checkpoints: bool) -> MemoryPlan:
-    """Return the plan for a limit, even if it does not fit the limit."""
+    """Return the plan for a limit, even if the plan exceeds the limit."""
     n_samples, row = problem.X.shape[0], bytes_per_row(problem)
     hidden = problem.X.dtype.itemsize * _cached_per_row(problem)
     subset, window = _order_bytes(solver, row, hidden, limit)
@@ -188,9 +188,10 @@ def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, c
 
 
 def _order_bytes(solver: Solver, row: int, hidden: int, limit: int | None) -> tuple[int, int]:
-    """Return the bytes allowed for the rows of a subset and for all windows, given the bytes of a row and its cache.
+    """Return the bytes allowed for the rows of a subset, and for all windows together.
 
-    They determine the order of the rows. So they depend on the limit and on shapes only, not on threads or checkpoints.
+    These numbers determine the order of the rows. So they depend on the limit and on shapes only, not on threads or
+    checkpoints. `row` and `hidden` are the bytes of a row and of its cached hidden activations.
     """
     if solver.in_mini_batches:
         held_out = _HELD_OUT if solver.fraction_held_out else 0.0
@@ -201,7 +202,7 @@ def _order_bytes(solver: Solver, row: int, hidden: int, limit: int | None) -> tu
 
 
 def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) -> Iterator[tuple[str, int]]:
-    """Yield the names and bytes of the parts whose size depends on the length of θ."""
+    """Yield the name and the bytes of each part of a plan whose size depends on the length of θ."""
     theta = 8 * problem.network.n_parameters
     held = solver.held(problem.network.n_parameters)
     yield "parameters and gradients", _VECTORS * theta
@@ -211,7 +212,7 @@ def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) ->
 
 
 def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: bool) -> Iterator[tuple[str, int]]:
-    """Yield the names and bytes of the working memory of threads and of the row numbers that define an order."""
+    """Yield names and bytes of two parts of a plan: working memory of threads, and row numbers that define an order."""
     n_samples = problem.X.shape[0]
     if solver.in_mini_batches:
         yield "mini-batches and their activations", _batches(problem, solver, n_workers)
@@ -223,7 +224,7 @@ def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: b
 
 
 def _parts_of_rows(problem: Problem, solver: Solver, window: int) -> Iterator[tuple[str, int]]:
-    """Yield the names and bytes of the parts that hold rows and targets."""
+    """Yield the name and the bytes of each part of a plan that holds rows or targets."""
     n_samples, row = problem.X.shape[0], bytes_per_row(problem)
     if isinstance(problem.y, np.ndarray):
         yield "targets, in the units of the outputs", 2 * problem.y.nbytes
@@ -245,7 +246,7 @@ def _sum(parts: Iterable[tuple[str, int]]) -> int:
 
 
 def order_of_rows(problem: Problem, solver: Solver, plan: MemoryPlan) -> Any:
-    """Return what determines the order in which rows are used, beside the seed and the shapes.
+    """Return a description of what determines the order of the rows in training, in addition to seed and shapes.
 
     Parameters
     ----------
@@ -302,7 +303,7 @@ def _bytes_of_tangents(problem: Problem) -> int:
 
 
 def _tangents_through_layers(problem: Problem) -> int:
-    """Return the bytes of one tangent of a row in all layers, forward and back; tangents are passed one at a time."""
+    """Return the bytes that one tangent of a row takes in all layers, forward and backward; one is passed at a time."""
     if problem.tangents is None:
         return 0
     return 8 * problem.network.numbers_per_row() * problem.X.dtype.itemsize
@@ -314,7 +315,7 @@ def _held_out_in_memory(problem: Problem, solver: Solver) -> float:
 
 
 def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
-    """Return the bytes of the workers' layers and deltas, of the rows they read, and of the gradients they sum."""
+    """Return the bytes of the layers and deltas of threads, of the rows they read, and of the gradients they sum."""
     network, itemsize = problem.network, problem.X.dtype.itemsize
     blocks = row_blocks(n_samples, network.layer_sizes, network.multiply_adds, itemsize)
     longest = max(block.stop - block.start for block in blocks)

@@ -1,4 +1,4 @@
-"""Problems derived from a problem: with corrupted rows, on some of its rows, or in another precision."""
+"""Variants of a problem: with corrupted rows, on some of its rows, or in another precision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_solver(problem: Problem, solver: Solver) -> None:
 
 
 def corrupt(problem: Problem, seed: int, epoch: int) -> Problem:
-    """Return a problem whose inputs are corrupted as the seed and the epoch determine; its targets stay clean."""
+    """Return a problem with inputs that are corrupted, as the seed and the epoch determine, and unchanged targets."""
     if problem.corruption is None:
         return problem
     X: FloatArray | RowSource
@@ -36,7 +36,7 @@ def corrupt(problem: Problem, seed: int, epoch: int) -> Problem:
 
 
 def choose_rows(problem: Problem, rows: NDArray[np.intp] | None = None, dtype: DTypeLike | None = None) -> Problem:
-    """Return a problem on some of its rows, or on all rows if `rows` is None; in another precision if given a dtype."""
+    """Return a problem on the rows with the given numbers, None for all, and in the given dtype if it is not None."""
 
     def chosen(array: FloatArray | RowSource | None) -> Any:
         if array is None:
@@ -47,7 +47,7 @@ def choose_rows(problem: Problem, rows: NDArray[np.intp] | None = None, dtype: D
             taken = array.take(rows)
         else:
             taken = array if rows is None else array[rows]
-        with np.errstate(over="ignore"):  # float32 overflow shows in J, and float64 takes over
+        with np.errstate(over="ignore"):  # if float32 overflows, J is infinite, and the fit continues in float64
             return np.asarray(taken, dtype=dtype)
 
     weights = problem.sample_weight

@@ -1,4 +1,4 @@
-"""Training: minimisation of a problem's objective with a solver and an engine, from a start to a result."""
+"""Training: minimisation of the objective of a problem with a solver and an engine, from a start to a result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from rhohat.solvers.run import Point
 __all__ = ["Training", "train"]
 
 
-# In float32, J has a relative precision of about 1e-7; relative improvements below this number are left to float64.
+# In float32, J has a relative precision of about 1e-7. Below this relative improvement, the fit goes on in float64.
 _FLOAT32_IMPROVEMENT = 1e-5
 
 _MOST_WARM_UP_ITERATIONS = 200
@@ -48,20 +48,20 @@ class Training:
     solver : Solver
     threads : ThreadEngine
     seed : int
-        Seed of the corruption, the shuffling, the subsets, and the choice of rows held out.
+        Seed of the corruption, the shuffling, the subsets of a warm-up, and the choice of held-out rows.
     max_iter, tol, callbacks
         See `Solver.minimize`.
     memory : MemoryPlan
     journal : Journal
     cluster : DaskEngine or None
-        Dask cluster that evaluates J over all rows instead of the threads.
+        Dask cluster whose workers evaluate J over all rows. If None, `threads` evaluate it.
     n_corruptions : int
-        Number of runs of a solver that sees all rows at once, each on a fresh corruption and from the end of the
-        previous run.
+        Number of runs of a solver that sees all rows at once. Each run uses a fresh corruption of the rows, and starts
+        where the previous run ended.
     state : MiniBatchState or None
         State from which a solver that works in mini-batches continues.
     warm_up : bool
-        Whether to warm up on subsets of the rows; False if the start is already better than the result of a warm-up.
+        Whether to warm up on subsets of the rows; False if a warm-up cannot improve the start.
     """
 
     solver: Solver
@@ -81,17 +81,17 @@ class Training:
 def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
     """Minimise J over the rows of a problem.
 
-    A solver that sees all rows in every evaluation first warms up on growing random subsets of the rows, if its
-    `warm_up` is True, there are more than 2,000 rows, and the start is not known to be good. The subsets have 1,000,
-    3,000, 9,000 rows and so on, each less than half of all rows and no larger than the memory plan allows. On each
-    subset, the solver does at most half of `max_iter` iterations, and at most 200. The subsets are drawn once, each
-    within the next. The warm-up is left out of the callbacks and the record of J, as the cost on a subset differs from
-    the cost on all rows.
+    A solver that sees all rows in every evaluation first warms up on growing random subsets of the rows, if `warm_up`
+    is True for the solver and for `training`, and if there are more than 2,000 rows. The subsets have 1,000, 3,000,
+    9,000 rows and so on; each has less than half of all rows, and is no larger than the memory plan allows. On each
+    subset, the solver takes at most half of `max_iter` iterations, and at most 200. The subsets are drawn once, and
+    each contains the previous one. Iterations of the warm-up are neither recorded nor passed to callbacks, as the cost
+    on a subset differs from the cost on all rows.
 
-    With `float32_first`, the warm-up and the first iterations over all rows are computed in float32; callbacks are
-    called after the latter.
+    If `float32_first` of the solver is True, the warm-up and the first iterations over all rows are computed in
+    float32; callbacks are called after these iterations over all rows as well.
 
-    Every run of a solver is a stage of the journal. After Ctrl-C, the journal has the result so far.
+    Every run of a solver is a stage of the journal. After Ctrl-C, `journal.interrupted` is the result so far.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
     Returns
     -------
     SolverResult
-        Result of all runs over all rows together.
+        Result of the last run over all rows, with the joined records of all runs over all rows.
     """
     solver, journal = training.solver, training.journal
     results: list[SolverResult] = []
@@ -138,7 +138,7 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
 def _interrupted(
     journal: Journal, results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]
 ) -> SolverResult | None:
-    """Return the result so far of a fit that Ctrl-C ends; None if nothing but the start is known."""
+    """Return the result so far of a fit that Ctrl-C has ended; None if only the start is known."""
     state, in_warm_up = journal.state(), journal.stage.startswith(_WARM_UP)
     if state is not None and not in_warm_up:
         results = [*results, _result_of(state)]
@@ -202,10 +202,10 @@ def _warm_up(
     training: Training,
     evaluations: dict[int, int],
 ) -> FloatArray:
-    """Return the θ after a few iterations on growing subsets of the rows; add to `evaluations`, by number of rows.
+    """Return the θ after some iterations on growing subsets of the rows; count evaluations in `evaluations`.
 
-    `make bench CASE=patches` compares with the same fit without a warm-up, which needs about twice as long to reach the
-    same cost.
+    The keys of `evaluations` are the numbers of rows in the subsets. In the benchmark `make bench CASE=patches`, the
+    same fit without a warm-up takes about twice as long to reach the same cost.
     """
     n_samples, memory = problem.X.shape[0], training.memory
     order = keyed_generator(training.seed, "warm-up").permutation(n_samples)
@@ -226,7 +226,7 @@ def _warm_up(
 def _solve(
     problem: Problem, theta: FloatArray, solver: Solver, training: Training, epoch: int, results: list[SolverResult]
 ) -> None:
-    """Minimise J over all rows, first in float32 if the solver is set to do so, and append to `results`."""
+    """Minimise J over all rows, first in float32 if the solver asks for it; append the result of each run to a list."""
     cache_bytes, limit = training.memory.cache_bytes, training.max_iter
     limits = _limits(training)
 
@@ -251,7 +251,7 @@ def _solve(
 
 
 def _join(results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]) -> SolverResult:
-    """Return the last of several results, with the joined record of all of them."""
+    """Return the last of several results, with the joined records of all results."""
     last = results[-1]
     return replace(
         last,

@@ -37,8 +37,8 @@ class Evaluation:
     Attributes
     ----------
     n_samples, n_features, n_units : int
-        Number of rows; number of columns that the network sees, after preprocessing; number of units of the code, or
-        of the last hidden layer.
+        Number of rows; number of input features of the network, after preprocessing; number of units of the code, or of
+        the last hidden layer.
     threshold : float
         Activation above which a unit counts as active.
     explained_variance : float or None
@@ -63,8 +63,8 @@ class Evaluation:
     sparsity : float or None
         Target ρ of the mean activations; None if the model has none.
     cost : float or None
-        J. None if it was not asked for. For an estimator that learns from targets, also None if there are no targets,
-        if some labels are not classes of the fit, or if J needs tangents.
+        J. None if `evaluate` was called with ``cost=False``. For an estimator that learns from targets, also None if
+        there are no targets, if some labels are not classes of the fit, or if J needs tangents.
     terms : dict of str to float
         The named parts of J, which add up to `cost`; empty if `cost` is None.
     score : float or None
@@ -134,8 +134,8 @@ def evaluate(
         Targets, for the score and the cost of an estimator that learns from targets; other estimators ignore them. If
         the columns have names, and had names in the fit, they are put in the order of the fit.
     threshold : float, default=None
-        A unit is active on a row if its activation is above this number. None: the value that `default_threshold` in
-        `rhohat.inspection.metrics` returns.
+        A unit is active on a row if its activation is above this number. If None, the threshold is the value that
+        `default_threshold` in `rhohat.inspection.metrics` returns.
     cost : bool, default=True
         Whether J is evaluated too; an estimator that learns from targets needs y for it. This reads all rows again, up
         to three times.
@@ -150,10 +150,10 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the model is neither an estimator of rhohat nor a pipeline that ends in one; if the columns of the rows are
-        not those of the fit, or the rows are not finite; if the length of y is not the number of rows, or the names of
-        its columns are not those of the fit; if none of the labels is a class of the model; or if the threshold is not
-        finite.
+        If the model is neither an estimator of rhohat nor a pipeline that ends in one; if the columns of the rows
+        differ from the columns in the fit, or the rows are not finite; if the length of y differs from the number of
+        rows, or the names of its columns differ from the names in the fit; if none of the labels is a class of the
+        model; or if the threshold is not finite.
     NotFittedError
         If the model is not fitted.
 

@@ -67,8 +67,8 @@ def gabor_fit(filters: ArrayLike, shape: tuple[int, int]) -> FloatArray:
     height, width = shape
     if rows.ndim != 2 or rows.shape[1] != height * width or not np.all(np.isfinite(rows)):
         raise ValueError(
-            f"filters must be finite numbers of shape (n_filters, {height * width}) for {height}×{width} pixels; got"
-            f" {rows.shape}."
+            f"filters must be an array of shape (n_filters, {height * width}) for {height}×{width} pixels, without NaN"
+            f" or infinity; got an array of shape {rows.shape}."
         )
     rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # prevents overflow; R² is scale-free
     rounding = 1e-12 * np.linalg.norm(rows, axis=1)

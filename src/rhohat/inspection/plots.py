@@ -38,13 +38,13 @@ def plot_filters(
         One image per row, raveled in C order, such as the rows of `SparseAutoencoder.maximal_inputs()`.
     image_shape : tuple of int, default=None
         (height, width) for grey images; (height, width, 3) for images in colour; or (3, height, width) for images in
-        colour whose rows hold all red values first, then all green, then all blue ones. None: square images, grey if
-        n_features is a square number, else of shape (height, width, 3).
+        colour whose rows hold all red values first, then all green, then all blue ones. If None, images are square:
+        grey if n_features is a square number, else of shape (height, width, 3).
     normalize : {"each", "all"} or tuple of two floats, default="each"
         "each": 0 is drawn as mid-grey, and the largest absolute value of each filter as black or white. "all": the
         same with the largest absolute value of all filters. A pair: the values drawn as black and as white.
     columns : int, default=None
-        Number of images in a row of the grid; None makes the grid about square.
+        Number of images in a row of the grid. If None, the grid is about square.
     colormap : str, default="gray"
         Matplotlib colormap for grey filters.
     border : int, default=1
@@ -52,7 +52,7 @@ def plot_filters(
     title : str, default=None
         Title of the Axes.
     ax : matplotlib Axes, default=None
-        Axes to draw on; None creates new Axes.
+        Axes to draw on. If None, new Axes are created.
 
     Returns
     -------
@@ -74,7 +74,8 @@ def plot_filters(
     rows = np.asarray(filters, dtype=np.float64)
     if rows.ndim != 2 or rows.size == 0 or not np.all(np.isfinite(rows)):
         raise ValueError(
-            f"filters must be finite numbers of shape (n_filters, n_features); got an array of shape {rows.shape}."
+            "filters must be an array of shape (n_filters >= 1, n_features), without NaN or infinity; got an array of"
+            f" shape {rows.shape}."
         )
     shape = _image_shape(rows.shape[1], image_shape)
     images = as_images(_scaled(rows, normalize), shape)
@@ -232,7 +233,7 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _image_shape(n_features: int, image_shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the given shape, or else a square shape for n_features values; raise ValueError if there is none."""
+    """Return the given shape, or else a square shape for n_features values; raise ValueError if no square fits."""
     if image_shape is not None:
         return check_image_shape(image_shape, n_features)
     square = square_image_shape(n_features)

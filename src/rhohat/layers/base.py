@@ -38,7 +38,7 @@ class LayerSizes(ABC):
     Attributes
     ----------
     n_inputs, n_outputs : int
-        Numbers that a row has before and after the layer.
+        Length of a row before and after the layer.
     activation : Activation
         The function that turns pre-activations into activations.
     """

@@ -1,8 +1,8 @@
 """The layout of the flat parameter vector θ: where in θ the parameters of each layer are.
 
 θ holds the weights of all layers in layer order, each raveled in C order; then all biases; then the activations' own
-parameters. With tied weights, the weight matrices of the second half of the layers are transposed views of those of the
-first half, and take no room in θ.
+parameters. With tied weights, the weight matrices of the second half of the layers are transposed views of the matrices
+of the first half, and take no room in θ.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Layout:
     n_biases, n_own : tuples of int
         Number of biases, and number of parameters of the activation, for each layer.
     n_free : int
-        Number of layers whose weights are in θ. The other layers use the transposed weights of these, in reverse order.
+        Number of layers whose weights are in θ. The other layers use the transposed weights of these layers, in reverse
+        order.
     """
 
     weight_shapes: tuple[tuple[int, ...], ...]

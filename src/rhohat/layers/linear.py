@@ -35,7 +35,7 @@ class MapLayer(Layer):
 
     @abstractmethod
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
-        """Write the gradient of delta · L(given; W) by W, summed over rows, into `out`, or add it to `out`."""
+        """Write ∂(delta · L(given; W))/∂W, summed over rows, into `out`, or add it to `out`."""
 
     def linear(self, at: FloatArray, tangent: FloatArray, W: FloatArray) -> FloatArray:
         """Return the derivative of L along a tangent of the inputs `at`, which is L(tangent; W) if L is linear."""

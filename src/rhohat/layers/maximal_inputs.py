@@ -85,7 +85,7 @@ def ascend_to_maximal_inputs(
 def _climb(
     network: Network, parameters: Parameters, layer: int, x: FloatArray, chosen: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return, for each row, the quantity to maximise at its chosen unit, and its gradient by the row."""
+    """Return, for each row, the quantity to maximise at its chosen unit, and the gradient of that quantity."""
     layers = network.allocate(len(x), np.empty, stop=layer)
     layers.a[0] = x
     monotonic = network.activations[layer - 1].monotonic
@@ -96,7 +96,7 @@ def _climb(
 
 
 def _on_sphere(x: FloatArray) -> FloatArray:
-    """Return the rows, each scaled to norm 1; a row of zeros stays as it is."""
+    """Return the rows, each scaled to norm 1; a row of zeros stays unchanged."""
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     scaled: FloatArray = x / np.where(norms > 0, norms, 1)
     return scaled

@@ -186,12 +186,13 @@ class Network(Chain):
         allocate : callable
             Function that returns an array for a shape.
         start, stop : int
-            Layers, counted from 0, the input. By default, from the input to the output.
+            Indices of layers; layer 0 is the input. By default, from the input to the output.
 
         Returns
         -------
         Layers
-            The first entries, which stand for the given input of these layers, are arrays without rows.
+            The first entries of `z` and `a`, which belong to layer `start`, are placeholders without rows, because the
+            caller provides the activations of that layer.
         """
         nothing = allocate((0, self.layer_sizes[start]))
         z, a = [nothing], [nothing]
@@ -206,7 +207,7 @@ class Network(Chain):
         Parameters
         ----------
         stop : int, default=None
-            The last layer, counted from 0, the input; None stands for the output.
+            Index of the last layer; layer 0 is the input, and None stands for the output.
 
         Returns
         -------

@@ -1,1 +1,1 @@
-"""Models: estimators, pipelines that end in an estimator, the registry of their parts, and the model file."""
+"""Models, which are estimators or pipelines that end in one: applying them, saving them, and their known classes."""

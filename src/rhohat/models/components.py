@@ -1,4 +1,4 @@
-"""The registry of the classes, by name, that a model file may contain and the command line may name."""
+"""The registry of the classes, by name, whose objects a model file may contain and the command line may create."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ESTIMATORS: dict[str, type[Any]] = {
     )
 }
 
-#: Classes of the objects that estimators accept as parameters, besides numbers and texts.
+#: Classes of the objects that estimators accept as parameters, in addition to numbers and strings.
 _PARTS: tuple[type[Any], ...] = (
     *LAYERS,
     *BUILT_LAYERS,
@@ -74,20 +74,20 @@ _TRANSFORMERS: dict[str, type[Any]] = {
 
 #: Names on the command line of scikit-learn's transformers; other classes have an attribute `command_line_name`.
 _NAMES_OF_SKLEARN = {"MinMaxScaler": "minmax", "StandardScaler": "standard"}
-_RESERVED = ("auto", "none")  # by ``rhohat train --preprocess``
+_RESERVED = ("auto", "none")  # names with another meaning in ``rhohat train --preprocess``
 
 _Part = TypeVar("_Part", bound=type[Any])
 
 
 def transformers() -> dict[str, type[Any]]:
-    """Return the transformers that may precede an estimator in a pipeline, by name; two are scikit-learn's."""
+    """Return the transformers that may precede an estimator in a pipeline, by name, including two of scikit-learn."""
     from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import and seldom needed
 
     return {**_TRANSFORMERS, **{cls.__name__: cls for cls in (MinMaxScaler, StandardScaler)}}
 
 
 def command_line_name(cls: type[Any]) -> str | None:
-    """Return the name of a class on the command line, or None if it has none of its own; names are not inherited."""
+    """Return the name of a class on the command line, or None if the class sets no name; names are not inherited."""
     name: str | None = vars(cls).get("command_line_name")
     return _NAMES_OF_SKLEARN.get(cls.__name__) if name is None else name
 
@@ -101,8 +101,8 @@ def register(part: _Part) -> _Part:
         A subclass of one of rhohat's estimators; a subclass of one of rhohat's activations, layers, losses, penalties,
         corruptions or solvers, or of their base classes if it is a dataclass; or a transformer with the methods `fit`
         and `transform` and an attribute `learned_shapes`, a dict from the name of each fitted array to a function that
-        returns the shape of the array for a number of features. An attribute `command_line_name`, if the class sets one
-        itself, is its name in ``rhohat train``.
+        returns the shape of the array for a number of features. If the class sets an attribute `command_line_name`,
+        this is its name in ``rhohat train``; an inherited attribute does not count.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def register(part: _Part) -> _Part:
 
 
 def settings_of(part: Any) -> dict[str, Any]:
-    """Return the constructor arguments that create an equal copy of a part.
+    """Return the constructor arguments that create an equal copy of an object of a registered class.
 
     Parameters
     ----------

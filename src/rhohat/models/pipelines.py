@@ -1,7 +1,7 @@
-"""Functions that fit and apply a model, which is an estimator or a pipeline that ends in one, to rows of any source.
+"""Functions that fit and apply models to rows of any source; a model is an estimator or a pipeline ending in one.
 
 scikit-learn's `Pipeline` passes arrays from step to step. The functions of this module pass row sources instead, so
-that a model can be fitted to rows that exceed the memory, and its network receives the preprocessed rows of a file
+that a model can be fitted to more rows than fit in memory, and its network receives the preprocessed rows of a file
 block by block.
 """
 
@@ -72,7 +72,7 @@ def preprocessing_of(model: Any) -> list[Any]:
 
 
 def feature_names_of(model: Any) -> list[str] | None:
-    """Return the names of the input features of a fitted model's network, or None if they are not known."""
+    """Return the names of the input features of a fitted model's network, or None if the names are not known."""
     steps = preprocessing_of(model)
     if not all(isinstance(step, OneToOneFeatureMixin) for step in steps):
         return None
@@ -81,7 +81,7 @@ def feature_names_of(model: Any) -> list[str] | None:
 
 
 def row_shape_of(model: Any) -> tuple[int, ...]:
-    """Return the shape that each row of the fit had, as input of the network, before it was flattened.
+    """Return the shape of each row of the fit, as input of the network, before the row was flattened.
 
     The shape is (n_features,) if the rows were flat or if their shape is not known.
     """
@@ -102,9 +102,9 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
         Columns of a table that hold the targets, which become the attribute `targets` of the rows. They are put in the
         order of the fit if the model knows the names or the numbers of its target columns.
     find_targets : bool, default=False
-        Whether to read the target columns of the fit if `target` is None and `data` is a table that has them.
+        Whether to read the target columns of the fit if `target` is None and `data` is a table with these columns.
     **how
-        Keyword arguments of `rhohat.open_rows` that say how to read a file, where this differs from the fit.
+        Keyword arguments of `rhohat.open_rows` for reading a file, if they differ from those of the fit.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
 
 
 def prepare_rows(model: Any, rows: RowSource) -> RowSource:
-    """Return rows with the preprocessing of a fitted model applied, block by block, as its network receives them.
+    """Return rows as the network of a fitted model receives them: preprocessed, block by block.
 
     Parameters
     ----------
@@ -154,12 +154,12 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     Raises
     ------
     ValueError
-        If the number or the names of the columns differ from those of the fit.
+        If the number or the names of the columns differ from those in the fit.
 
     Warns
     -----
     UserWarning
-        If the rows have a different scale from those of the fit.
+        If the scale of the rows differs from the scale of the rows in the fit.
     """
     steps = preprocessing_of(model)
     first = [*steps, estimator_of(model)][0]
@@ -181,7 +181,7 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
 
 
 def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
-    """Warn if some of the rows differ in scale from the training range of the first step that has one."""
+    """Warn if a sample of rows differs in scale from the training range of the first step that stores one."""
     some: Any = some_rows(rows)
     if some is None:
         return
@@ -194,7 +194,7 @@ def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
 
 
 def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Model:
-    """Fit a model, step by step, to rows of any source, without loading all rows into memory if the steps allow it.
+    """Fit a model, step by step, to rows of any source; all rows are loaded into memory only if a step needs this.
 
     Steps that can be fitted to a row source receive the source, and steps with a method `partial_fit` receive one block
     of rows at a time. Other steps, such as scikit-learn's PCA, receive all rows at once, in memory.
@@ -224,7 +224,7 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
 
 
 def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
-    """Yield the codes of rows block by block, in order: the result of the estimator's `codes` for prepared rows.
+    """Yield the codes of rows block by block, in order: the estimator's `codes` of the preprocessed rows.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
     Yields
     ------
     array of shape (n_rows, n_units)
-        Codes of the next block of rows. The array is overwritten in the next iteration, so use it before then.
+        Codes of the next block of rows. The next iteration overwrites the array, so copy what you want to keep.
     """
     estimator = estimator_of(model)
     for _, codes in estimator.forward_pass(prepare_rows(model, rows), 0, estimator.code_layer_).in_order():
@@ -255,7 +255,7 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
     ------
     array of shape (n_rows, n_features)
         Reconstructions of the next block of rows, after the inverse of every preprocessing step that has an inverse.
-        What the preprocessing has lost, such as the means of patches, is not restored.
+        Information that the preprocessing has removed, such as the means of patches, is not restored.
 
     Raises
     ------
@@ -304,7 +304,7 @@ def _fit_step(step: Any, rows: RowSource) -> None:
         step.fit(rows)
     elif hasattr(step, "partial_fit"):
         for name in [name for name in vars(step) if name.endswith("_") and not name.startswith("_")]:
-            delattr(step, name)  # an attribute of an earlier fit
+            delattr(step, name)  # set by an earlier fit
         for block in rows.blocks(rows.rows_at_once):
             step.partial_fit(block)
     else:
@@ -312,7 +312,7 @@ def _fit_step(step: Any, rows: RowSource) -> None:
 
 
 class _Steps:
-    """A chain of fitted transformers for blocks of rows, without their checks of column names and scales."""
+    """A chain of fitted transformers for blocks of rows, without the checks of column names and scales."""
 
     def __init__(self, steps: Sequence[Any]) -> None:
         self._steps = [copy(step) for step in steps]

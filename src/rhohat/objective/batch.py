@@ -39,7 +39,7 @@ class BatchEvaluation(Evaluation, Protocol):
     """An evaluation that can be used for successive mini-batches with the same number of rows."""
 
     def set_problem(self, problem: Problem) -> None:
-        """Replace the rows by those of another problem, equal in number and kind."""
+        """Replace the rows by the rows of another problem, of the same shapes and dtypes."""
 
     def evaluate_in_parts(
         self, theta: FloatArray, weighting: Weighting, use: UseOfPart, meanwhile: Sequence[Task]

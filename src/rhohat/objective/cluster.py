@@ -44,7 +44,8 @@ class ClusterEvaluation:
     engine : ClusterEngine
         Engine that holds the parts and adds up their sums, such as a `DaskEngine`.
     cache_bytes : int, default=1 GiB
-        Memory in bytes that each worker may use to keep hidden activations from pass 1 to pass 2.
+        Memory in bytes in which each worker may keep hidden activations from pass 1, which computes mean activations,
+        to pass 2, which computes the loss and the gradient.
 
     Attributes
     ----------

@@ -35,10 +35,10 @@ class Weighting(NamedTuple):
     total : float
         Divisor of sums of the loss and of gradients.
     of_means : float
-        Divisor of sums of activations: the sum of these rows' own weights, as ρ̂ is a mean over these rows whatever the
-        weights of other rows; 1 if that sum is 0.
+        Divisor of sums of activations: the sum of the weights of these rows, because ρ̂ is a mean over these rows
+        alone; 1 if that sum is 0.
     share : float
-        Factor of a penalty on ρ̂: the sum of these rows' own weights divided by `total`.
+        Factor of a penalty on ρ̂: the sum of the weights of these rows divided by `total`.
     """
 
     total: float
@@ -47,7 +47,7 @@ class Weighting(NamedTuple):
 
     @classmethod
     def of(cls, n_samples: int, sample_weight: FloatArray | None, total: float | None = None) -> Weighting:
-        """Return the weighting of rows; if `total` is None, it is the sum of their weights."""
+        """Return the weighting of rows; if None, `total` is the sum of the weights of these rows."""
         own = n_samples if sample_weight is None else float(np.sum(sample_weight, dtype=np.float64))
         total = float(own if total is None else total)
         return cls(total, own or 1.0, own / total if own else 0.0)
@@ -57,8 +57,8 @@ class Weighting(NamedTuple):
 class Cost:
     """The terms of J without rows: the loss and the penalties of a network.
 
-    Penalties of weight 0 are in none of the lists. The network, the loss and the penalties are bound to the primitives
-    for the array library of the rows.
+    Penalties of weight 0 are in none of the lists. The network, the loss and the penalties compute with the primitives
+    of the array library of the rows.
 
     Attributes
     ----------

@@ -18,11 +18,11 @@ from rhohat.objective.problem import Problem
 __all__ = ["BlockEvaluation", "Evaluation", "ScratchPool", "column_of_weights", "scratch_of"]
 
 
-_MOST_MADE = 64  # blocks that are kept; with more blocks, making each again takes no time beside its evaluation
+_MOST_MADE = 64  # blocks that are kept; if there are more, each is made again, which takes little time
 
 
 class Evaluation(Protocol):
-    """An evaluation runs passes over all rows of a problem."""
+    """Protocol of objects that compute sums over all rows of a problem; a `Pass` defines what is summed."""
 
     @property
     def problem(self) -> Problem:
@@ -33,7 +33,7 @@ class Evaluation(Protocol):
 
 
 class BlockEvaluation:
-    """An evaluation that runs passes over the rows of a problem, block by block.
+    """An evaluation that computes sums over the rows of a problem block by block; a `Pass` defines what is summed.
 
     Parameters
     ----------
@@ -43,16 +43,18 @@ class BlockEvaluation:
     engine : Engine
         Engine that computes the blocks and adds up their sums, such as a `ThreadEngine`.
     cache_bytes : int, default=1 GiB
-        Memory in bytes for hidden activations that are kept from pass 1 to pass 2, for as many rows as fit.
+        Memory in bytes for hidden activations. Pass 1, which computes mean activations, keeps them for pass 2, which
+        computes the loss and the gradient. The activations of rows that do not fit are computed in both passes.
     pool : ScratchPool, default=None
-        Scratch memory for blocks, if it is shared with other evaluations.
+        Pool from which scratch memory for blocks is taken, to share it with other evaluations. If None, the evaluation
+        has its own pool.
 
     Attributes
     ----------
     blocks : list of slice
         The blocks of rows, in order.
     n_kept : int
-        Number of rows, counted from the first, whose layers are kept from pass 1 to pass 2.
+        Number of rows, counted from the first, whose hidden activations are kept from pass 1 to pass 2.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class BlockEvaluation:
         self.set_problem(problem)
 
     def set_problem(self, problem: Problem) -> None:
-        """Replace the rows by those of another problem, equal in number and kind."""
+        """Replace the rows by the rows of another problem, of the same shapes and dtypes."""
         self.problem, self._row_weights = problem, column_of_weights(problem)
         #: The blocks made so far, by their first row and scratch memory; kept only if the rows are in memory.
         self._made: dict[tuple[int, _Scratch], Block] = {}
@@ -150,7 +152,7 @@ class ScratchPool:
         self._make, self._free = make, list[_Scratch]()
 
     def take(self, n_workers: int) -> list[_Scratch]:
-        """Take scratch memory for `n_workers` workers out of the pool, and allocate what is missing."""
+        """Take scratch memory for `n_workers` workers out of the pool, and allocate more if the pool has too little."""
         return [self._take() for _ in range(n_workers)]
 
     def put(self, scratch: Sequence[_Scratch]) -> None:
@@ -177,7 +179,7 @@ class _Scratch:
         network, allocate = problem.network, partial(problem.cost.ops.empty, dtype=problem.cost.dtype)
         self._read = [allocate((rows, columns)) for columns in to_read]
         self._layers, self._deltas = network.allocate(rows, allocate), network.allocate(rows, allocate)
-        self._views: dict[int, tuple[Layers, Layers]] = {}  # by number of rows, of which there are few
+        self._views: dict[int, tuple[Layers, Layers]] = {}  # by number of rows, which takes few values
 
     def layers_and_deltas(self, n_rows: int) -> tuple[Layers, Layers]:
         """Return memory for `n_rows` rows; the lists of layers are copies, so that the caller may replace arrays."""

@@ -1,4 +1,4 @@
-"""J over mini-batches, for solvers that step after each; rows are shuffled and corrupted anew in every epoch."""
+"""J over mini-batches, for solvers that update θ after each; rows are shuffled and corrupted anew every epoch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rhohat.ops import NUMPY
 __all__ = ["MiniBatches"]
 
 _ROWS_FILLED = 128  # rows that a thread fills at a time
-_HELD_OUT = 4  # at most one part in this many of the memory for windows is used for rows held out
+_HELD_OUT = 4  # the rows held out take at most the memory for windows divided by this number
 
 
 class MiniBatches:
@@ -40,9 +40,9 @@ class MiniBatches:
     seed : int
         Seed of the shuffling, of the corruption, and of the choice of rows held out.
     validation_fraction : float, default=0
-        Fraction of the rows that is held out of every mini-batch for `validate`; at least one row if it is not 0. Rows
-        of weight 0 are neither counted nor held out. If rows are read in windows, the rows held out are limited to a
-        quarter of `window_bytes`, and their memory is taken from it.
+        Fraction of the rows that is held out of every mini-batch for `validate`; at least one row is held out if the
+        fraction is not 0. Rows of weight 0 are neither counted nor held out. If rows are read in windows, the rows held
+        out are limited to a quarter of `window_bytes`, and their memory is taken from it.
     window_bytes : int, default=256 MiB
         Memory in bytes for rows that are read, for all windows together; a window holds at least one mini-batch.
     cache_bytes : int, default=1 GiB
@@ -141,8 +141,8 @@ class MiniBatches:
         batch_size : int
             Largest number of rows in a mini-batch; the rows are divided among mini-batches as evenly as possible.
         first_batch : int, default=0
-            Number of the mini-batch to begin with, counted from 0. The mini-batches are bit-identical to the same ones
-            of a whole epoch.
+            Number of the mini-batch to begin with, counted from 0. The mini-batches are bit-identical to those that the
+            whole epoch has from this number on.
 
         Yields
         ------
@@ -169,7 +169,9 @@ class MiniBatches:
                         self._fill(following)
 
     def validate(self, theta: FloatArray) -> float:
-        """Return J(θ) over the rows held out, with means by their own weights and the same corruption at every call.
+        """Return J(θ) over the rows held out; means are weighted by the weights of these rows alone.
+
+        The rows are corrupted in the same way at every call.
 
         Parameters
         ----------
@@ -185,7 +187,7 @@ class MiniBatches:
         return self._objective_of(self._held_out, epoch=0, first=self.n_samples).cost(theta)[0]
 
     def _fillings(self, epoch: int, batch_size: int, first_batch: int) -> Generator[list[_Filling]]:
-        """Yield lists of fillings for an epoch's mini-batches: a list per window, or one if all rows are in memory."""
+        """Yield lists of fillings for an epoch's mini-batches: one per window, or a single one for rows in memory."""
         n_batches = -(-self.n_samples // batch_size)
         if not 0 <= first_batch <= n_batches:
             raise ValueError(
@@ -214,7 +216,7 @@ class MiniBatches:
                 yield fillings(window, window.batches)
 
     def _count_held_out(self, n_rows: int, fraction: float, sources: Sequence[Rows], window_bytes: int) -> int:
-        """Return how many rows to hold out; if rows are read in windows, at most what fits a part of their memory."""
+        """Return how many rows to hold out; rows read in windows may fill at most a quarter of `window_bytes`."""
         n_held_out = int(np.ceil(fraction * n_rows)) if fraction > 0 else 0
         if sources and n_held_out:
             n_held_out = min(n_held_out, max(1, window_bytes // _HELD_OUT // bytes_of_a_row(sources)))
@@ -226,13 +228,13 @@ class MiniBatches:
         return n_held_out
 
     def _read_held_out(self, windows: RowWindows) -> _Rows:
-        """Return the rows held out, read and corrupted, in memory that no mini-batch uses."""
+        """Read and corrupt the rows held out, and return them in memory that no mini-batch uses."""
         stock, place = self._stock(windows.take(self._held_out)), 2
         self._fill(self._filling(stock, slice(0, stock.n_rows), 0, self.n_samples, place))
         return self._memories.pop((stock.n_rows, place))
 
     def _objective_of(self, rows: NDArray[np.intp] | Window, epoch: int, first: int) -> MiniBatch:
-        """Return the objective over some rows, with means by their own weights; see `_filling` for the arguments."""
+        """Return the objective over some rows, with means by the weights of these rows alone; see `_filling`."""
         stock = self._stock(rows)
         filling = self._filling(stock, slice(0, stock.n_rows), epoch, first, 2)  # places 0 and 1 may hold batches
         self._fill(filling)
@@ -282,7 +284,8 @@ class MiniBatches:
         def fill(part: slice, worker: int) -> None:
             for source, index, out in zip(stock.arrays, indices, memory, strict=True):
                 if source is not None and out is not None:
-                    np.take(source, index[part], axis=0, out=out[part], mode="clip")  # in range; "raise" would buffer
+                    # All indices are in range. With mode="raise", NumPy would write into a buffer first.
+                    np.take(source, index[part], axis=0, out=out[part], mode="clip")
             if corruption is not None:
                 generator = keyed_generator(self._seed, "corruption of a batch", epoch, first + part.start)
                 noise = self._noise[worker][: part.stop - part.start]
@@ -294,7 +297,7 @@ class MiniBatches:
         return _Filling(memory, [partial(fill, part) for part in parts])
 
     def _fill(self, filling: _Filling) -> None:
-        """Fill the memory now, with the parts divided among threads."""
+        """Run the tasks of a filling, which fill its memory, divided among threads; return when all are done."""
         indices = [slice(index, index + 1) for index in range(len(filling.parts))]
         self._engine.for_each(lambda index, worker: filling.parts[index.start](worker), indices)
 

@@ -39,7 +39,8 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     engine : Engine or ClusterEngine
         Engine that uses the threads of this process, or the workers of a cluster.
     cache_bytes : int, default=1 GiB
-        Memory in bytes that each process may use to keep hidden activations from pass 1 to pass 2.
+        Memory in bytes in which each process may keep hidden activations from pass 1, which computes mean activations,
+        to pass 2, which computes the loss and the gradient.
 
     Raises
     ------
@@ -80,15 +81,15 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
 class Objective:
     """The cost J(θ) of a network on the rows of a problem, with its derivatives.
 
-    If the rows are PyTorch tensors, θ may be a tensor or a NumPy array, and results are of the same kind as θ.
+    If the rows are PyTorch tensors, θ may be a tensor or a NumPy array, and results have the same type as θ.
 
     Parameters
     ----------
     evaluation : Evaluation
         Evaluation that runs passes over the rows; `make_objective` chooses one.
     total_weight : float, default=None
-        Divisor of sums over rows; None means the sum of the rows' weights. Penalties on ρ̂ are multiplied by the sum of
-        the rows' weights divided by this total.
+        Divisor of sums over rows. If None, it is the sum of the rows' weights. Penalties on ρ̂ are multiplied by the
+        sum of the rows' weights divided by this total.
     """
 
     def __init__(self, evaluation: Evaluation, total_weight: float | None = None) -> None:

@@ -356,7 +356,7 @@ def _tangents_of_penalties(cost: Cost, block: Block, tangents: Layers) -> Added:
 
 
 def _add_means(cost: Cost, added: Added, mean_added: Added, block: Block) -> Added:
-    """Return `added`, which is given for each row, plus `mean_added`, the same for all rows, times their weights."""
+    """Return the arrays `added` plus, times the rows' weights, the arrays `mean_added`, the same for all rows."""
     if block.weights is None and not cost.penalises_rows:
         return list(mean_added)
     return [

@@ -36,8 +36,8 @@ class Problem:
     network : Network
         The architecture.
     X : array or rows to read, of shape (n_samples, n_features), float32 or float64
-        Inputs. Their dtype is the dtype of the arithmetic. If X is a PyTorch tensor, which must be in the memory of the
-        CPU, y and tangents must be tensors as well, and PyTorch does the computations.
+        Inputs. Their dtype is the dtype of the arithmetic. If X is a PyTorch tensor, which must be in CPU memory, y and
+        tangents must be tensors as well, and PyTorch does the computations.
     y : array or rows to read, of shape (n_samples, n_outputs), default=None
         Targets; None means X itself, as for an autoencoder.
     loss : Loss, default=SquaredError()
@@ -45,7 +45,8 @@ class Problem:
     penalties : sequence of Penalty, default=()
         The penalties, which are added to the mean loss.
     sample_weight : array of shape (n_samples,), default=None
-        Weight of each row, at least 0, which is used in every mean over rows, including ρ̂. None means 1.
+        Weight of each row in every mean over rows, including ρ̂. Weights must not be negative. None means 1 for each
+        row.
     tangents : array of shape (n_samples, n_tangents, n_features), default=None
         Tangents of each row, for penalties that need them; see `TangentPropagation`.
     corruption : Corruption, default=None
@@ -102,7 +103,7 @@ class Problem:
     ) -> Problem:
         """Return the same problem on other rows, without checks and without a corruption.
 
-        Checks that all rows pass may fail for some of these rows, whose weights may all be 0.
+        The checks are left out because a subset of valid rows may fail them; for example, its weights may all be 0.
         """
         cost = self.cost  # computed before the copy is made, so that the copy has it too
         other = copy(self)

@@ -90,7 +90,7 @@ class RowWindows:
             Number of the epoch, counted from 0.
         borders : array of shape (n_batches + 1,)
             Position in the epoch's order at which each mini-batch begins, followed by the position at which the last
-            one ends. A window holds whole mini-batches.
+            mini-batch ends. A window holds whole mini-batches.
         first_batch : int, default=0
             Number of the mini-batch whose window is the first to be yielded.
 
@@ -212,7 +212,7 @@ class _Task:
     Parameters
     ----------
     function : callable(is_stopped)
-        Function that returns a window; it calls `is_stopped()` now and then, and stops early if that is true.
+        Function that returns a window; it calls `is_stopped()` now and then, and stops early if the result is true.
     """
 
     def __init__(self, function: Callable[[Callable[[], bool]], Window]) -> None:

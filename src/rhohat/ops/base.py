@@ -52,7 +52,7 @@ class Arrays(ABC):
         values : array
             Array of this library or of NumPy.
         dtype : dtype-like, default=None
-            NumPy's dtype of the result; None keeps the dtype of `values`.
+            Data type of the result, given as a NumPy dtype. If None, it is the data type of `values`.
         """
 
     @abstractmethod
@@ -61,7 +61,7 @@ class Arrays(ABC):
 
     @abstractmethod
     def like(self, given: Array, array: Array) -> Array:
-        """Convert `array`, of this library or of NumPy, to the library of `given`, which is one of the two."""
+        """Convert `array` to the library of `given`; each of them is an array of this library or of NumPy."""
 
     @abstractmethod
     def dtype_of(self, array: Array) -> np.dtype[Any]:
@@ -80,7 +80,7 @@ class Arrays(ABC):
 
 
 class Products(ABC):
-    """Matrix products and sums over rows; a sum of many float32 numbers is rounded no more than its partial sums."""
+    """Matrix products and sums over rows; float32 numbers are added up in partial sums, so that few digits are lost."""
 
     @abstractmethod
     def multiply(self, A: Array, B: Array, out: Array) -> None:
@@ -136,7 +136,7 @@ class Products(ABC):
 
 
 class Functions(ABC):
-    """Functions of pre-activations; functions of one number are exact to rounding, however small their value is."""
+    """Functions of pre-activations; the elementwise functions are exact to rounding, however small their values are."""
 
     @abstractmethod
     def sigmoid(self, z: Array, out: Array) -> None:
@@ -192,7 +192,10 @@ class Steps(ABC):
         rate: float,
         epsilon: float,
     ) -> None:
-        """Take an Adam step: s ← β₁ s + g, q ← β₂ q + g², θ ← θ − rate s / (√q + ε); all arrays have the same shape."""
+        """Take an Adam step: s ← β₁ s + g, q ← β₂ q + g², θ ← θ − rate s / (√q + ε), where `sums` is (s, q).
+
+        All arrays have the same shape.
+        """
 
 
 class Ops(Arrays, Products, Functions, Steps):

@@ -11,12 +11,12 @@ __all__ = ["ops_of"]
 
 
 def ops_of(array: Any) -> Ops:
-    """Return the primitives for an array: those of PyTorch for a tensor, those of NumPy for everything else.
+    """Return the primitives for an array: `TorchOps` for a PyTorch tensor, `NumpyOps` for everything else.
 
     Raises
     ------
     ValueError
-        If a tensor is not in the processor's memory.
+        If a tensor is not in CPU memory.
 
     Examples
     --------
@@ -30,7 +30,6 @@ def ops_of(array: Any) -> Ops:
 
     if array.device.type != "cpu":
         raise ValueError(
-            f"tensors must be in the processor's memory, but this tensor is on {array.device}; pass X.cpu() instead of"
-            " X."
+            f"tensors must be in CPU memory, but this tensor is on {array.device}; pass X.cpu() instead of X."
         )
     return TORCH

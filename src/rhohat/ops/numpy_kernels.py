@@ -1,8 +1,8 @@
 """The operations of the inner loop, written so that NumPy and BLAS are fastest, and sums that are accurate in float32.
 
 An evaluation of the objective consists of five matrix products per pair of layers, and a dozen passes over the
-activations in between. With 64 features and 25 hidden units in float64, the operations here save the following parts of
-the time of the plain form (`make bench-kernels`):
+activations in between. With 64 features and 25 hidden units in float64, the operations here save the following
+fractions of the time that the plain form, a single NumPy expression, takes (`make bench-kernels`):
 
 - products of narrow layers, computed as stacks of small products: a fifth to a third;
 - adding a row to many narrow rows at once: a third;
@@ -47,8 +47,8 @@ _FEWEST_ROWS = 256  # fewest rows of a small product; products with fewer rows s
 
 # When NumPy adds a vector to each row, it starts an inner loop for every row. A loop over 25 numbers spends most of its
 # time on starting.
-_LONG_ROW = 2**14  # most numbers in a row that is joined from several
-_MOST_ROWS = 32  # most rows that are joined to one
+_LONG_ROW = 2**14  # most numbers in a row that is made by joining several rows
+_MOST_ROWS = 32  # most rows that are joined into one
 
 # The most float32 numbers that are added up in one partial sum. The limits differ because BLAS keeps dozens of running
 # sums when it adds up squares and fewer when it adds up rows, and einsum keeps eight.
@@ -184,7 +184,7 @@ def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArr
 def column_sums(X: FloatArray) -> FloatArray:
     """Return the sum of all rows of X, of shape (n_rows, n), in the dtype of X.
 
-    It is for callers that do not have the ones that `sum_rows` needs.
+    Unlike `sum_rows`, it needs no array of ones.
     """
     if X.dtype != np.float32:
         total: FloatArray = X.sum(0)
@@ -195,7 +195,7 @@ def column_sums(X: FloatArray) -> FloatArray:
 
 
 def _is_long(A: FloatArray, most: int) -> bool:
-    """Return whether the last axis has more float32 numbers than may be added up in one partial sum."""
+    """Return whether A is float32 and its last axis is longer than `most`, the limit of one partial sum."""
     return A.dtype == np.float32 and A.shape[-1] > most
 
 
@@ -228,7 +228,7 @@ def _stack(A: FloatArray, rows: int) -> FloatArray:
 
 @lru_cache
 def _joined_rows(n_rows: int, n_columns: int) -> int:
-    """Return how many rows are joined to one: a power of two that divides the number of rows."""
+    """Return how many rows are joined into one: a power of two that divides the number of rows."""
     joined = 1
     while joined < _MOST_ROWS and n_rows % (2 * joined) == 0 and 2 * joined * n_columns <= _LONG_ROW:
         joined *= 2

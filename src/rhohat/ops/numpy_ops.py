@@ -97,7 +97,7 @@ class _NumpyFunctions(Functions):
         np.subtract(z, z[rows, largest][:, None], out=out)
         products = kernels.row_products(out, y)
         total = _exponentials(out)
-        out[rows, largest] = 0  # it is 1, next to which the small numbers would be rounded away
+        out[rows, largest] = 0  # the entry is 1; adding it would round the small numbers away
         others = out @ np.ones(out.shape[1], out.dtype)  # faster than a sum over short rows
         out[rows, largest] = 1
         out /= total[:, None]

@@ -135,7 +135,7 @@ class _TorchSteps(Steps):
 
 
 class TorchOps(_TorchArrays, _TorchProducts, _TorchFunctions, _TorchSteps, Ops):
-    """The primitives for PyTorch's tensors in the processor's memory."""
+    """The primitives for PyTorch's tensors in CPU memory."""
 
 
 TORCH = TorchOps()

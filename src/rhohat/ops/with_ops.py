@@ -23,7 +23,7 @@ class WithOps:
     ops: ClassVar[Ops] = NUMPY
 
     def with_ops(self, ops: Ops) -> Self:
-        """Return this object for arrays of another library; the object itself if it uses that library already."""
+        """Return a copy of this object that uses the given primitives, or the object itself if it uses them already."""
         if ops == self.ops:
             return self
         other = copy(self)

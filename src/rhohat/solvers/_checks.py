@@ -15,7 +15,7 @@ def check_positive(name: str, value: object) -> None:
 
 
 def check_unit_interval(name: str, value: object, *, zero: bool) -> None:
-    """Raise ValueError unless the value is a number below 1 and above 0, or 0 where that is allowed."""
+    """Raise ValueError unless the value is a number in (0, 1), or in [0, 1) if `zero` is True."""
     if not (isinstance(value, Real) and (0 <= float(value) < 1 if zero else 0 < float(value) < 1)):
         raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0 and below 1; got {value!r}.")
 

@@ -43,7 +43,7 @@ class EarlyStopping:
         return float(self._run.objective.validate(theta))
 
     def choose(self) -> None:
-        """Make the run return the best iterate; if the run has diverged, compare it with the lowest-cost θ first."""
+        """Make the run return the best iterate; a diverged run returns its lowest-cost θ if that is better."""
         lowest = self._run.lowest
         start = lowest.theta if lowest is not None and self._run.keeps_lowest else None
         if start is None or not self._cost(start) < self.lowest:

@@ -18,8 +18,8 @@ class EpochSums:
     n_batches, n_rows : int
         Numbers of batches and rows processed.
     rows_of_last : int
-        Number of rows of the last batch, which is the unit of the sum of gradients: that sum times this number is the
-        sum weighted by rows. So gradients of batches of equal size are added without scaling.
+        Number of rows of the last batch. The solver stores the sum of the batches' gradients, weighted by their numbers
+        of rows, divided by this number. So gradients of batches of equal size are added without scaling.
     value : float
         Sum of J times the number of rows, over the batches.
     terms : dict of str to float

@@ -52,7 +52,7 @@ def interrupts_held() -> Iterator[HeldInterrupts]:
 
 
 def _begin_in_child() -> None:
-    """Restore the default handling of Ctrl-C in a forked child, where no thread may be left to release it."""
+    """Restore the default handling of Ctrl-C in a forked child, which may lack the thread that would release it."""
     if isinstance(getattr(signal.getsignal(signal.SIGINT), "__self__", None), HeldInterrupts):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -32,7 +32,7 @@ def iterate_with_scipy(
     ----------
     run : Run
     method : str
-        A method that takes a gradient and calls back after every iteration.
+        Name of a method that uses the gradient and calls a callback after every iteration.
     options : mapping
         SciPy's options for the method; SciPy's own stopping criteria should be switched off.
     hessp : callable, default=None
@@ -46,9 +46,10 @@ def iterate_with_scipy(
     Notes
     -----
     The methods cannot handle a cost that is not finite. If the cost at a trial point is not finite, they are given the
-    value and gradient of a parabola instead that has the value and slope of the current iterate and its minimum at a
-    tenth of the step s: J + 4 |∇J·s| with the gradient −9 ∇J. A line search goes to that minimum, and a trust region
-    shrinks. Such a point never becomes an iterate, and ten of them in a row end the run.
+    value and gradient of a parabola instead: J + 4 |∇J·s| with the gradient −9 ∇J, where s is the step. At the current
+    iterate, the parabola has the value and slope of the cost; its minimum is at a tenth of the step. A line search goes
+    to that minimum, and a trust region shrinks. Such a point never becomes an iterate, and ten of them in a row end the
+    run.
     """
     latest = run.point
     refusals = 0

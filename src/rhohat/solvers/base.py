@@ -31,7 +31,7 @@ __all__ = [
 class Solver(ABC):
     """Base class of solvers, which minimise a function of θ given as a callable that returns value and gradient."""
 
-    #: Whether the solver offers its states to a keeper and can resume from such a state.
+    #: Whether the solver offers its states to a `Keeper`, which stores them, and can resume from a stored state.
     resumable: ClassVar[bool] = False
     #: Whether the objective must have a method `hessian_vector_product`.
     needs_second_derivatives: ClassVar[bool] = False
@@ -64,11 +64,11 @@ class Solver(ABC):
         return ""
 
     def until(self, min_improvement: float) -> Solver:
-        """Return a solver that stops when iterations lower J by less than this fraction, or itself if it cannot."""
+        """Return a solver that stops when J falls by less than this fraction, or this solver if it has no such rule."""
         return self
 
     def held(self, n_parameters: int) -> dict[str, int]:
-        """Return the number of bytes that the solver keeps from earlier iterations, by the name of what is kept.
+        """Return the number of bytes that the solver keeps between iterations, by a description of the data kept.
 
         Parameters
         ----------
@@ -107,8 +107,9 @@ class Solver(ABC):
         keeper : Keeper, default=None
             Object that is offered the state of the run after every iteration.
         resume_from : RunState, default=None
-            State from which to continue, instead of starting at `theta`. The objective and all settings must be those
-            of the run that offered the state; the result is then bit for bit that of an uninterrupted run.
+            State from which to continue, instead of starting at `theta`. The objective and all settings must be the
+            same as in the run that offered the state; the result then equals the result of an uninterrupted run bit for
+            bit.
 
         Returns
         -------
@@ -128,8 +129,8 @@ class Solver(ABC):
     def _checked(self, state: RunState | None) -> RunState | None:
         if state is not None and not self.resumable:
             raise ValueError(
-                f"{type(self).__name__} cannot be resumed, because the state of its work cannot be saved. Start a new"
-                " run without resume_from, or use a solver that can be resumed, such as 'lbfgs'."
+                f"{type(self).__name__} cannot be resumed, because its state cannot be saved. Start a new run"
+                " without resume_from, or use a solver that can be resumed, such as 'lbfgs'."
             )
         return state
 
@@ -199,8 +200,8 @@ class FullBatchSolver(Solver):
         objective, theta, max_iter, tol, callbacks, keeper, resume_from
             See `Solver.minimize`.
         n_done : int, default=0
-            Number of iterations of an earlier run that this one continues. The message of the result counts them as
-            well; `max_iter` does not.
+            Number of iterations of an earlier run that this run continues. The message of the result includes them in
+            its count; `max_iter` limits the iterations of this run alone.
 
         Returns
         -------

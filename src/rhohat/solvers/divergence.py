@@ -18,7 +18,7 @@ HOPELESS_ON_OTHER_ROWS = 10**6
 
 
 def has_risen(cost: float, lowest: float, first: float, times: float) -> bool:
-    """Return whether a cost exceeds the lowest cost by more than `times` the larger magnitude of first and lowest.
+    """Return whether cost − lowest is more than `times` the larger of |first| and |lowest|.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def has_risen(cost: float, lowest: float, first: float, times: float) -> bool:
 
 
 class Met(Protocol):
-    """Protocol of values returned by an objective, or of their means over an epoch."""
+    """Protocol of the results of an evaluation of the objective, or of their means over an epoch."""
 
     @property
     def value(self) -> float:
@@ -72,7 +72,7 @@ class Lowest:
             self.theta, self.value, self.terms, self.gradient_norm = theta, met.value, met.terms, met.gradient_norm
 
     def is_far_below(self, cost: float) -> bool:
-        """Return whether a cost at the end of a run has risen; False before the first cost is known."""
+        """Return whether `cost`, at the end of a run, is far above the lowest cost; False before any cost is known."""
         return self.theta is not None and has_risen(cost, self.value, self.first, WORSE)
 
     def add_to(self, record: dict[str, Any], arrays: dict[str, FloatArray]) -> None:

@@ -26,21 +26,22 @@ class GradientDescent(FullBatchSolver):
     Parameters
     ----------
     learning_rate : float or "adaptive", default=0.1
-        Learning rate α, positive. If it is too large, the run diverges: if the final cost exceeds the lowest cost by
-        more than 3 times the first cost, or is no longer finite, the run ends with the corresponding status and
-        returns the θ of lowest cost. The adaptive rate starts at 0.1. A step that does not raise J is accepted, and α
-        grows by a tenth. A step that raises J, or leads to a point where J is not finite, is undone; α is then halved,
-        and v is set to 0.
+        Learning rate α, positive. If it is too large, the cost rises. The run then returns the θ of lowest cost, with
+        the status 'diverged' if the final cost exceeds the lowest cost by more than 3 times the first cost, or
+        'not_finite' if the cost is no longer finite. With 'adaptive', α starts at 0.1. A step that does not raise J is
+        accepted, and α grows by a tenth. A step that raises J, or leads to a point where J is not finite, is undone; α
+        is then halved, and v is set to 0.
     momentum : float, default=0.0
         Momentum μ, in [0, 1); v starts at 0.
     warm_up, float32_first, min_improvement
         See `FullBatchSolver`; keyword-only. The default of `min_improvement` is 0, because small improvements do not
-        indicate convergence of a solver that is as slow as this one.
+        indicate convergence of a solver as slow as gradient descent.
 
     Notes
     -----
     A step that is undone costs an evaluation and does not count as an iteration. The adaptive rate compares values of
-    J, so once the gradient is below about the square root of the arithmetic's precision, the run ends as stalled.
+    J, so once the gradient is below about the square root of the machine epsilon, the run ends with the status
+    'stalled'.
 
     References
     ----------

@@ -32,16 +32,16 @@ class LBFGS(FullBatchSolver):
     Parameters
     ----------
     memory : int or None, default=None
-        Number of pairs kept; each pair is two vectors of θ's length. None means 50 pairs, or as many as fit into 64 MB
-        if that is fewer, but at least 10. More pairs reduce the number of iterations, and cost little compared with an
-        evaluation over many rows.
+        Number of pairs kept; each pair is two vectors of θ's length. If None, 50 pairs are kept. If 50 pairs take more
+        than 64 MB, only the pairs that fit into 64 MB are kept, but at least 10. More pairs reduce the number of
+        iterations, and cost little compared with an evaluation over many rows.
     warm_up, float32_first, min_improvement
         See `FullBatchSolver`; keyword-only.
 
     Notes
     -----
-    H is applied in its compact form, by four products of a vector with the matrix of pairs and three small triangular
-    solves. The line search satisfies the strong Wolfe conditions; most iterations take one evaluation.
+    H is applied in its compact form, by four products of a vector with the matrix of pairs and by solving three small
+    triangular systems. The line search satisfies the strong Wolfe conditions; most iterations take one evaluation.
 
     References
     ----------
@@ -126,7 +126,7 @@ class LBFGS(FullBatchSolver):
 
     @staticmethod
     def _turn(run: Run, hessian: _InverseHessian, multiply: Callable[[], FloatArray]) -> FloatArray:
-        """Return the direction −H ∇J, made sure to lead downhill, and offer the state, with Ctrl-C deferred."""
+        """Return −H ∇J, or −∇J if −H ∇J does not lead downhill, and offer the state, with Ctrl-C deferred."""
         with interrupts_held():
             run.withdraw()
             with held_off():
@@ -174,7 +174,7 @@ class _InverseHessian:
         return RunState({"order": list(self._order)}, arrays)
 
     def restore(self, state: RunState) -> FloatArray:
-        """Move the pairs out of a state, so that they are not held twice, and return the state's H g."""
+        """Move the pairs out of a state, so that they are not held twice, and return the product H g stored in it."""
         self._order = list(state.record["order"])
         used = slice(self.n_pairs)
         self._S[used], self._Y[used] = state.arrays.pop("S"), state.arrays.pop("Y")

@@ -33,8 +33,8 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
     """Return a point along a direction that satisfies the strong Wolfe conditions, or None if none is found.
 
     The conditions are ``J(θ + αd) ≤ J(θ) + c₁ α ∇J(θ)·d`` and ``|∇J(θ + αd)·d| ≤ c₂ |∇J(θ)·d|``, with c₁ = 1e-4 and
-    c₂ = 0.9. If the values of J differ only by rounding, a condition on the slope replaces the first one:
-    ∇J(θ + αd)·d ≤ (2c₁ − 1) ∇J(θ)·d.
+    c₂ = 0.9. If the values of J differ only by rounding, a condition on the slope replaces the first condition: ∇J(θ +
+    αd)·d ≤ (2c₁ − 1) ∇J(θ)·d.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
     Returns
     -------
     Point or None
-        A point that satisfies the conditions. If the trials are used up before one is found, the best point tried, or
-        None if no trial lowers J.
+        A point that satisfies the conditions. If the trials are used up before such a point is found, the best point
+        tried, or None if no trial lowers J.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
 
 
 def _cubic_minimum(a: _Trial, b: _Trial, otherwise: float) -> float:
-    """Return the minimum of the cubic with the values and slopes of two trials, or `otherwise` if it has none."""
+    """Return the minimum of the cubic with the values and slopes of two trials, or `otherwise` without a minimum."""
     width = b.step - a.step
     if width == 0:
         return otherwise

@@ -76,11 +76,11 @@ class MiniBatchSolver(WithOps, Solver):
     batch_size : int, default=256
         Maximum number of rows in a mini-batch, at least 1; the rows of an epoch are split as evenly as possible.
     schedule : {"constant", "linear", "cosine"} or callable, default="constant"
-        Function from the completed fraction of the epochs, in [0, 1), to the factor of the learning rate, or its name;
-        see `rhohat.solvers.schedules`.
+        Name of a schedule, or a function that takes the completed fraction of the epochs, in [0, 1), and returns the
+        factor of the learning rate; see `rhohat.solvers.schedules`.
     early_stopping : bool, default=False
         Whether to evaluate the cost on held-out rows after every epoch, to stop when that cost no longer falls, and to
-        return the θ at which it was lowest, for whatever reason the run ended.
+        return the θ at which it was lowest, no matter why the run ended.
     validation_fraction : float, default=0.1
         Fraction of the rows to hold out, in (0, 1). The code that builds the objective holds them out.
     patience : int, default=10
@@ -88,27 +88,27 @@ class MiniBatchSolver(WithOps, Solver):
 
     Notes
     -----
-    The objective provides its mini-batches through a method `batches`, see `ObjectiveWithBatches`. The record of an
-    epoch is then the mean over its batches, weighted by their numbers of rows, where each batch is evaluated at the θ
-    current at that time; the recorded θ is the one after the epoch. So an epoch costs one pass over the rows. The run
-    has converged when no component of the epoch's mean gradient exceeds tol: at a minimum that mean vanishes, however
-    noisy single batches are. The starting point is not evaluated, so value and gradient are NaN until the first epoch
-    is finished.
+    The objective provides its mini-batches through a method `batches`, see `ObjectiveWithBatches`. The values recorded
+    for an epoch are then means over its batches, weighted by their numbers of rows. Each batch is evaluated at the θ
+    that is current at that time; the recorded θ is the θ after the epoch. So an epoch costs one pass over the rows. The
+    run has converged when no component of the epoch's mean gradient exceeds tol: at a minimum that mean vanishes,
+    however noisy single batches are. The starting point is not evaluated, so value and gradient are NaN until the first
+    epoch is finished.
 
-    An objective without that method is treated as one batch. It is evaluated at the start and after every update, and
-    the record is exact, as it is for other solvers.
+    An objective without a method `batches` is treated as one batch. It is evaluated at the start and after every
+    update, and the recorded values are exact, as they are for other solvers.
 
     If the objective has an attribute `dtype`, such as float32, θ and the state are kept in that precision during the
     run.
 
     If the value or gradient of any batch is not finite, the run ends with the θ after the last complete epoch.
 
-    A run has diverged when the cost of an epoch exceeds the lowest cost by more than 1,000 times that of the first
-    epoch, or when, at the end of the run, it exceeds the lowest cost by more than 3 times the first cost. In these
-    cases, and if numbers that are not finite follow such a rise, the θ returned is the one at which the epoch of lowest
-    cost began; with early stopping, it is the one of lowest cost on the held-out rows. If the cost of the first epoch
-    is more than 4 times that of its first mini-batch, one more pass over the epoch computes the cost of the starting
-    point, which is then the first cost. Neither this pass nor the evaluations on held-out rows count as evaluations.
+    A run has diverged when the cost of an epoch exceeds the lowest cost by more than 1,000 times the cost of the first
+    epoch, or when the final cost exceeds the lowest cost by more than 3 times the first cost. In these cases, and if
+    numbers that are not finite follow such a rise, the θ returned is the θ at which the epoch of lowest cost began;
+    with early stopping, it is the θ of lowest cost on the held-out rows. If the cost of the first epoch is more than 4
+    times the cost of its first mini-batch, one more pass over the epoch computes the cost of the starting point, which
+    is then the first cost. Neither this pass nor the evaluations on held-out rows count as evaluations.
     """
 
     learning_rate: float
@@ -167,7 +167,7 @@ class MiniBatchSolver(WithOps, Solver):
             State for continuing an earlier run. Pass a new state to the first call, and the same state, together with
             the θ of the result, to the next call; the two calls then give bit for bit the result of a single call. The
             numbering of epochs continues, and a schedule extends from epoch 0 to the last epoch of this call. Early
-            stopping starts anew. None starts a new run.
+            stopping starts anew. If None, a new run starts.
 
         Returns
         -------
@@ -252,7 +252,7 @@ class MiniBatchSolver(WithOps, Solver):
             )
 
     def _iterate(self, run: Run, state: MiniBatchState | None = None, held: HeldInterrupts | None = None) -> None:
-        assert state is not None  # minimize makes one
+        assert state is not None  # `minimize` creates a state if none is given
         stopping = EarlyStopping(run, self.patience) if self.early_stopping else None
         epochs = _Epochs(self, run, state, stopping, held)
         in_batches = isinstance(run.objective, ObjectiveWithBatches)
@@ -289,7 +289,7 @@ class _Epochs:
         self._theta = run.point.theta.astype(self._moments[0].dtype)
         self._gradient_sum = np.zeros_like(self._theta)
         self._sums = EpochSums()
-        self._scratch: dict[int, FloatArray] = {}  # work memory, by the index of the thread
+        self._scratch: dict[int, FloatArray] = {}  # scratch memory, by the index of the thread
         objective = run.objective
         self._kept_by_objective: dict[str, NDArray[Any]] = {}
         if isinstance(objective, ObjectiveWithState):
@@ -350,7 +350,7 @@ class _Epochs:
     def _do_batches(self, objective: ObjectiveWithBatches) -> Point:
         n_samples = getattr(objective, "n_samples", np.inf)
         sums = self._sums
-        where = {"first_batch": sums.n_batches} if sums.n_batches else {}  # optional for objectives never resumed
+        where = {"first_batch": sums.n_batches} if sums.n_batches else {}  # only resumable objectives need it
         with _closed(objective.batches(self._state.epoch, self._solver.batch_size, **where)) as batches:
             self._step_through(batches, n_samples)
         if sums.n_rows == 0:
@@ -407,7 +407,7 @@ class _Epochs:
             self._run.objective.constrain(self._theta)
 
     def _step(self, epoch_fraction: float) -> PartFunction:
-        """Begin a step; return a function that updates a part of θ and adds its gradient to the epoch's sum."""
+        """Begin a step; return a function that updates a part of θ and adds its gradient to the sum of gradients."""
         self._state.step += 1
         step, progress = self._state.step, (self._state.epoch + epoch_fraction) / self._last_epoch
         learning_rate = self._solver.learning_rate * self._schedule(progress)

@@ -36,8 +36,8 @@ class NewtonCG(FullBatchSolver):
 
     An iteration takes one evaluation, and a number of Hessian products that grows near the minimum, where
     convergence is superlinear. A trial step that does not lower J shrinks Δ and does not count as an iteration. The
-    method compares values of J, so once the gradient is below about the square root of the arithmetic's precision, the
-    run ends as stalled.
+    method compares values of J, so once the gradient is below about the square root of the machine epsilon, the run
+    ends with the status 'stalled'.
 
     References
     ----------

@@ -73,7 +73,7 @@ class SolverResult:
         the run. "diverged": steps that were too long have raised J. "not_finite": J or ∇J was not finite.
         ("interrupted" occurs in the record of a fit that Ctrl-C ended.)
     message : str
-        The reason as a sentence, with advice.
+        Why the run ended, as a sentence, with advice.
     loss_curve : list of float, of length n_iter
         J after each iteration.
     terms_curve : dict of str to list of float, each of length n_iter

@@ -122,7 +122,7 @@ class Run:
     def carry_out(
         self, theta: FloatArray, iterate: Callable[[Run], None], *, evaluate_start: bool = True
     ) -> SolverResult:
-        """Call `iterate`, which iterates until the run stops it, and return the result.
+        """Call `iterate`, which iterates until a method of the run raises `Stop`, and return the result.
 
         If `evaluate_start` is False, the value and the gradient of the first point are NaN.
         """
@@ -137,7 +137,7 @@ class Run:
             iterate(self)
         except Stop as stop:
             return self.result(stop.status, stop.message)
-        raise AssertionError("a solver iterates until its run stops it")
+        raise AssertionError("the solver returned before its run was stopped; a solver must iterate until then")
 
     def start(self, theta: FloatArray) -> None:
         """Evaluate the starting point, and stop if it has converged already."""
@@ -219,7 +219,7 @@ class Run:
         return point
 
     def call(self, function: ObjectiveFunction, theta: FloatArray) -> tuple[float, FloatArray, dict[str, float]]:
-        """Call the objective, or one of a batch, and count the call; the gradient may be the objective's own memory."""
+        """Call an objective, of all rows or a batch, and count the call; the objective may reuse the returned array."""
         evaluate = function.evaluate if isinstance(function, ObjectiveWithTerms) else function
         value, gradient, *rest = evaluate(theta)
         self.n_evaluations += 1
@@ -246,7 +246,8 @@ class Run:
         ----------
         point : Point
         met_on_the_way : bool, default=False
-            Whether the point's value was computed between the current iterate and this one, not at the point's θ.
+            Whether the point's value was computed at other θ on the way from the current iterate to the point, as in an
+            epoch of mini-batches, and not at the point's θ.
 
         Raises
         ------
@@ -302,11 +303,11 @@ class Run:
         )
 
     def keep(self, point: Point) -> None:
-        """Make this point the one that the run returns, for whatever reason it ends."""
+        """Make this point the result of the run, no matter why the run ends."""
         self.point, self.keeps_lowest = point, False
 
     def stop_if_hopeless(self) -> None:
-        """Stop if the cost has risen by more than `HOPELESS` times that of the first iteration."""
+        """Stop if the cost has risen by more than `HOPELESS` times the cost of the first iteration."""
         if self.lowest is not None and has_risen(self.point.value, self.lowest.value, self.loss_curve[0], HOPELESS):
             self._stop_as_diverged(self.lowest)
 
@@ -376,7 +377,7 @@ class Run:
         theta = self.point.theta.copy()
         theta.flags.writeable = False
         state = IterationState(self.n_iter, self.point.value, dict(self.point.terms), self.point.gradient_norm, theta)
-        # All callbacks are called in every iteration, even if an earlier one of them asks to stop.
+        # All callbacks are called in every iteration, even if an earlier callback asks to stop.
         answers = [callback(state) for callback in self.callbacks]
         if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
             raise Stop("stopped", f"A callback stopped the fit after {counted(self.n_iter, 'iteration')}.")

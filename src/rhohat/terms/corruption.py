@@ -1,11 +1,11 @@
 """Corruptions of the inputs: a denoising autoencoder receives a corrupted row and has to reconstruct the clean row.
 
 A corruption is a function of a row and of one random draw per entry. A solver that minimises over all rows needs a cost
-that does not change while it runs. Its rows are corrupted once for the whole solve, with draws that are keyed by seed,
-epoch and row number, so that a row is corrupted in the same way in every block, order, thread and machine. For a solver
-that works in mini-batches, the rows are corrupted anew in every epoch, as in the source. Those draws are keyed by seed,
-epoch, batch size and the row's position in the epoch's order, which is faster, because the generator need not be reset
-for every row.
+that does not change while it runs. The rows are therefore corrupted once for the whole run, with draws that are keyed
+by seed, epoch and row number, so that a row is corrupted in the same way in every block, order, thread and machine. For
+a solver that works in mini-batches, the rows are corrupted anew in every epoch, as in the references. These draws are
+keyed by seed, epoch, batch size and the row's position in the epoch's order, which is faster, because the generator
+need not be reset for every row.
 
 To add a corruption, write a class in this module and list it in `CORRUPTIONS`.
 
@@ -201,7 +201,7 @@ CORRUPTIONS: dict[str, type[Corruption]] = {cls.name: cls for cls in (MaskingNoi
 
 
 def as_corruption(corruption: str | Corruption | None) -> Corruption | None:
-    """Return the corruption with the given name and its default strength; a Corruption or None is returned as it is.
+    """Return the corruption with the given name and its default strength; a Corruption or None is returned unchanged.
 
     Parameters
     ----------
@@ -248,13 +248,13 @@ def corrupt_rows(
     X : array of shape (n_rows, n_features)
         The clean rows.
     seed : int
-        Seed of the draws, at least 0; see `rhohat.common.randomness.seed_from`.
+        Seed of the draws, not negative; see `rhohat.common.randomness.seed_from`.
     epoch : int, default=0
-        Number of the epoch, at least 0; every epoch has draws of its own.
+        Number of the epoch, counted from 0; the draws differ from epoch to epoch.
     rows : range, slice or integers, of length n_rows, default=None
         The numbers of the rows of X in the whole data set; None means 0 to n_rows − 1.
     out : array of shape (n_rows, n_features), default=None
-        Memory for the copy; None allocates it. `out` may be X itself, which is then overwritten.
+        Memory for the copy; if None, it is allocated. `out` may be X itself, which is then overwritten.
 
     Returns
     -------

@@ -63,7 +63,7 @@ class JacobianPenalty(Penalty):
     def value(
         self, network: Network, parameters: Parameters, layers: Layers, tangents: FloatArray | None
     ) -> FloatArray:
-        """Return the penalty of each row, of shape (n_rows,); the arguments are those of `add`."""
+        """Return the penalty of each row, of shape (n_rows,); see `add` for the arguments."""
         layer, x = self.penalised_layer(network.n_layers), layers.a[0]
         tangent_pass = TangentPass(network, parameters, layers)
         arrived = (
@@ -95,7 +95,7 @@ class JacobianPenalty(Penalty):
         tangents : array of shape (n_rows, n_tangents, n_features), or None
             The tangents that were given with the rows.
         gradient, added_z
-            The gradient, which is added in place; see `TangentPass.pull_back`.
+            Arrays to which the gradient is added in place; see `TangentPass.pull_back`.
         """
         layer, x = self.penalised_layer(network.n_layers), layers.a[0]
         tangent_pass = TangentPass(network, parameters, layers)
@@ -165,9 +165,9 @@ class Contraction(JacobianPenalty):
     Parameters
     ----------
     weight : float
-        λ, at least 0.
+        Factor λ, which must not be negative.
     layer : int, default=None
-        The hidden layer whose activations are h, 0 being the first; None means the middle hidden layer.
+        Index of the hidden layer whose activations are h, counted from 0; None means the middle hidden layer.
 
     Notes
     -----
@@ -294,7 +294,7 @@ class TangentPropagation(JacobianPenalty):
     Parameters
     ----------
     weight : float
-        λ, at least 0.
+        Factor λ, which must not be negative.
 
     References
     ----------

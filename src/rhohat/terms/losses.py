@@ -80,7 +80,7 @@ class Loss(WithOps, ABC):
     def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
         """Return the loss summed over rows and outputs, and write its derivative into `out`.
 
-        The arguments are those of `value_and_derivative`. Subclasses may override this method with a faster one.
+        The arguments are those of `value_and_derivative`. Subclasses may override this method with a faster method.
         """
         values = self.value_and_derivative(outputs, y, out)
         return float(values.sum(dtype=self.ops.xp.float64))
@@ -203,9 +203,9 @@ class LabelNoiseCrossEntropy(BinaryCrossEntropy):
     The loss is computed from z. With the sigmoid σ and c = ln((1 − ε)/ε), its derivative with respect to z is
     σ(z) − y σ(z + c) − (1 − y) σ(z − c).
 
-    With e = exp(−|z|) and κ = ε/(1 − ε), the loss is the sum of −ln(1 − ε), the loss of a label that agrees with a
-    confident output; of ln(1 + (1 − κ) e/(1 + κ e)), which is accurate also where it is small; and, if the label does
-    not agree with the sign of z, of ln((1 + κ e)/(κ + e)).
+    With e = exp(−|z|) and κ = ε/(1 − ε), the loss is a sum of terms. The first is −ln(1 − ε), the loss of a label that
+    agrees with a confident output. The second is ln(1 + (1 − κ) e/(1 + κ e)), which is accurate also where it is small.
+    If the label does not agree with the sign of z, ln((1 + κ e)/(κ + e)) is added.
 
     References
     ----------
@@ -417,7 +417,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def as_loss(loss: str | Loss) -> Loss:
-    """Return the loss with the given name and its default settings; a Loss is returned as it is.
+    """Return the loss with the given name and its default settings; a Loss is returned unchanged.
 
     Parameters
     ----------

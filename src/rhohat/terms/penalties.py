@@ -41,7 +41,7 @@ class Penalty(WithOps, ABC):
     name : str
         Key of the penalty's value among the terms of J.
     weight : float
-        Factor of the penalty, at least 0; a penalty of weight 0 is not evaluated.
+        Factor of the penalty, which must not be negative; a penalty of weight 0 is not evaluated.
     """
 
     name: ClassVar[str]
@@ -60,7 +60,7 @@ class WeightPenalty(Penalty):
         Whether the biases are penalised as well.
     layers : tuple of int or None
         The layers whose weights are penalised: 0 is the layer after the input, −1 the output layer; None means all. The
-        methods are given the weights of all layers and select these.
+        methods are given the weights of all layers and select the weights to be penalised.
     separable : bool
         Whether the gradient at a weight depends on that weight alone. `add_gradient` may then be called with parts of
         the matrices: some rows of some matrices, and no rows of others.
@@ -91,7 +91,7 @@ class HiddenLayerPenalty(Penalty):
     Attributes
     ----------
     layers : tuple of int or None
-        The hidden layers that are penalised, 0 being the first; None means all.
+        Indices of the penalised hidden layers, counted from 0; None means all hidden layers.
     """
 
     layers: tuple[int, ...] | None
@@ -150,7 +150,7 @@ class WeightDecay(WeightPenalty):
     Parameters
     ----------
     weight : float
-        λ, at least 0.
+        Factor λ, which must not be negative.
     include_biases : bool, default=False
         Whether λ/2 Σ_l ‖b^(l)‖² is added.
     layers : tuple of int, default=None
@@ -211,9 +211,9 @@ class L1Sparsity(ActivationPenalty):
     Parameters
     ----------
     weight : float
-        β, at least 0.
+        Factor β, which must not be negative.
     layers : tuple of int, default=None
-        The hidden layers that are penalised, 0 being the first; None means all.
+        Indices of the penalised hidden layers, counted from 0; None means all hidden layers.
 
     Examples
     --------
@@ -242,7 +242,7 @@ class L1Sparsity(ActivationPenalty):
         return derivative
 
     def second_derivative(self, a: FloatArray) -> FloatArray:
-        """Return zeros of the shape of a."""
+        """Return zeros with the same shape as `a`."""
         return self.ops.xp.zeros_like(a)
 
 
@@ -257,9 +257,9 @@ class KLSparsity(MeanActivationPenalty):
     sparsity : float
         ρ, the target for the mean activation of every hidden unit, in (0, 1).
     weight : float
-        β, at least 0.
+        Factor β, which must not be negative.
     layers : tuple of int, default=None
-        The hidden layers that are penalised, 0 being the first; None means all.
+        Indices of the penalised hidden layers, counted from 0; None means all hidden layers.
 
     Notes
     -----
@@ -328,7 +328,7 @@ class KLSparsity(MeanActivationPenalty):
 
 
 def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
-    """Map mean activations from their bounds to the open interval (0, 1), in float64."""
+    """Map mean activations from the interval between their bounds to the open interval (0, 1), in float64."""
     low, high = bounds
     half_spacing = float(np.finfo(dtype).eps) / 2
     smallest = 1e-300 if low == 0 else half_spacing

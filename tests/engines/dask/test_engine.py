@@ -268,7 +268,7 @@ def test_errors_of_rows_pass_through(engine, tmp_path):
         with pytest.raises(ValueError, match="is truncated"):
             make_objective(Problem(X=rows, **arguments), engine)
         (tmp_path / "rows.npy").unlink()
-        with pytest.raises(FileNotFoundError, match="every worker can open them"):
+        with pytest.raises(FileNotFoundError, match="every worker must be able to open the rows"):
             make_objective(Problem(X=rows, **arguments), engine)
 
 
@@ -334,7 +334,7 @@ def test_an_engine_is_copied_with_its_client_and_pickled_without(engine):
 def test_another_version_on_the_cluster_is_refused(engine, monkeypatch):
     monkeypatch.setattr(rhohat.engines.dask.connection, "version", lambda _: "0.0.1")
     with pytest.raises(
-        ClusterError, match=r"rhohat has the version .* where the worker .* but has the version 0\.0\.1"
+        ClusterError, match=r"rhohat .* is installed where the worker .* but this process uses rhohat 0\.0\.1"
     ):
         engine.check()
 

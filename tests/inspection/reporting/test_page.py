@@ -600,7 +600,10 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_work(tmp_path, rng)
     ("options", "message"),
     [
         ({"image_shape": "square"}, "image_shape must be 'auto', None, or a tuple"),
-        ({"image_shape": (3, 5)}, r"image_shape must be .*, with 16 values; got \(3, 5\)"),
+        (
+            {"image_shape": (3, 5)},
+            r"image_shape must be .*, and its product must be 16, the number of features; got \(3, 5\)",
+        ),
         ({"max_rows": 0}, "max_rows must be an integer, at least 1, or None; got 0"),
         ({"max_rows": 2.5}, "max_rows must be"),
         ({"n_reconstructions": -1}, "n_reconstructions must be an integer, at least 0; got -1"),

@@ -95,9 +95,9 @@ def no_curve(record, arrays, metadata):
     [
         (
             a_kind_that_is_none,
-            "a model of the kind 'VariationalAutoencoder', which this version of rhohat does not know",
+            "a model of the class 'VariationalAutoencoder', which this version of rhohat does not know",
         ),
-        (a_part_that_is_code, "a part of the kind 'os.system', which this version of rhohat does not know"),
+        (a_part_that_is_code, "an object of the class 'os.system', which this version of rhohat does not know"),
         (a_newer_version, "written by a newer version of rhohat, in version 2 of the format"),
         (a_parameter_that_is_none, "SparseAutoencoder has no parameters 'n_topics'"),
         (a_parameter_out_of_range, "'sparsity' parameter of SparseAutoencoder must be"),

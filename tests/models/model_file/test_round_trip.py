@@ -246,7 +246,7 @@ def test_classes_that_a_file_cannot_hold_are_refused(dtype, path):
     labels = (np.arange(60) % 2).astype(dtype)
     model = rhohat.SoftmaxRegression(max_iter=2).fit(X, np.arange(60) % 2)
     model.classes_ = np.unique(labels)
-    with pytest.raises(rhohat.ModelFileError, match="classes must be numbers of up to 64 bits, or texts"):
+    with pytest.raises(rhohat.ModelFileError, match="classes must be numbers of up to 64 bits, or strings"):
         rhohat.save(model, path)
 
 

@@ -1,4 +1,4 @@
-"""Opening of a file of any kind, or a Zarr store, to get the arrays in it."""
+"""Opening of a file of any supported format, or a Zarr store, to get the arrays in it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def arrays_of_file(file: PositionedFile, kind: str, name: str, key: str | None) 
     ----------
     file : PositionedFile
     kind : str
-        Kind of the file, as `kinds.open_file` returns it; it must not be a table.
+        Format of the file, as `kinds.open_file` returns it; the file must not be a table.
     name : str
         Name of the file in messages.
     key : str or None

@@ -59,7 +59,8 @@ class RowSource(ABC):
     target_names : tuple of str, or None
         Names of the columns from which the targets were read.
     scale_is_known : bool
-        Whether the scale of the rows was already compared with that of a fit, so that no further warning is needed.
+        Whether the scale of the rows was already compared with the scale in a fit, so that no further warning is
+        needed.
     notes : tuple of str
         Sentences that say what was detected or left out when a table was opened.
     """
@@ -91,7 +92,7 @@ class RowSource(ABC):
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> RowSource:
-        """Return successive rows, such as ``source[:1000]``, as their own source; closing it leaves this one open."""
+        """Return successive rows, such as ``source[:1000]``, as a source; closing it leaves this source open."""
         if not isinstance(rows, slice) or rows.step not in (None, 1):
             raise TypeError(
                 f"only successive rows can be selected, as source[start:stop]; got {rows!r}. Read other rows with take."
@@ -130,7 +131,7 @@ class RowSource(ABC):
         start, stop : int
             First row, and end of the range, which is not included; 0 <= start <= stop <= n_samples.
         out : array of shape (stop - start, n_features), default=None
-            C-ordered array of this source's dtype into which the rows are read. None allocates a new array.
+            C-ordered array of this source's dtype into which the rows are read. If None, a new array is allocated.
 
         Returns
         -------
@@ -174,7 +175,7 @@ class RowSource(ABC):
 
     @property
     def edges(self) -> Sequence[int] | None:
-        """First row of each piece of rows on a cluster, and the end of the last piece; None for all other rows."""
+        """First row of each piece of rows on a cluster, and the end of the last piece; None if not on a cluster."""
         return None
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:
@@ -228,11 +229,14 @@ class RowSource(ABC):
 
     @property
     def rows_stored_together(self) -> int:
-        """Number of rows that are read or unpacked together, such as those of a chunk or row group; else 1."""
+        """Number of rows that are read or unpacked together, such as the rows of a chunk or row group; else 1."""
         return 1
 
     def extent(self) -> tuple[float, float]:
-        """Read all rows and return the smallest and the largest number; read only once if changes would be noticed.
+        """Return the smallest and the largest number of all rows.
+
+        The rows are read at the first call. Later calls read them again unless the source would notice changes of the
+        rows, see `is_watched`.
 
         Returns
         -------
@@ -247,7 +251,7 @@ class RowSource(ABC):
         return float(low.min()), float(high.max())
 
     def extents(self) -> tuple[FloatArray, FloatArray]:
-        """Read all rows and return the smallest and the largest number of each column; see `extent`.
+        """Return the smallest and the largest number of each column over all rows, which are read as for `extent`.
 
         Returns
         -------
@@ -271,7 +275,7 @@ class RowSource(ABC):
         return self._extents
 
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
-        """Return the last result of `extents`, if any, without reading again; the rows may have changed meanwhile."""
+        """Return the last result of `extents`, even if the rows may have changed since; compute it the first time."""
         return self.extents() if self._extents is None else self._extents
 
     @property
@@ -290,7 +294,7 @@ class RowSource(ABC):
         return 0
 
     def fingerprint(self) -> str:
-        """Return a digest of the shape, the dtype and all numbers; all rows are read once for it.
+        """Read all rows once, and return a digest of the shape, the dtype and all numbers.
 
         The same rows have the same digest wherever they are stored.
 
@@ -330,7 +334,7 @@ class RowSource(ABC):
 
 
 class RowsOfAnother(RowSource):
-    """Some rows of another source, which stays open when this one is closed.
+    """Some rows of another source, which stays open when this source is closed.
 
     Parameters
     ----------
@@ -404,7 +408,7 @@ _OPENING = ProcessLock()
 
 
 def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: int, stop: int) -> RowSource:
-    """Return some rows of a source of another process, which is opened once in this one for all parts in use."""
+    """Return some rows of a source of another process; this process opens the source once for all parts in use."""
     with _OPENING.here:
         opened = _OPEN.get(origin)
         if opened is None:

@@ -128,8 +128,8 @@ class ColumnsOfAFit:
     reading : Reading or None
         Record of how the rows of the fit were read.
     said : frozenset of str, default=frozenset()
-        Fields of `TextFormat` that the caller specifies for the text to be read now; the other fields are those of the
-        fit.
+        Fields of `TextFormat` that the caller specifies for the text to be read now; the other fields have the values
+        that they had in the fit.
     """
 
     names: tuple[str, ...] | None
@@ -139,7 +139,7 @@ class ColumnsOfAFit:
 
     @property
     def remembered(self) -> dict[str, Any]:
-        """Fields of the fit's text format that are not the default and that the caller does not specify anew."""
+        """Fields of the text format in the fit that differ from the default and that the caller does not specify."""
         said = {} if self.reading is None else asdict(self.reading.text)
         default = asdict(TextFormat())
         return {name: value for name, value in said.items() if value != default[name] and name not in self.said}
@@ -181,7 +181,7 @@ class ColumnsOfAFit:
             raise ValueError(f"{column} is an input of this model, so it cannot be the target too.")
 
     def _places_of_the_fit(self, n_columns: int) -> list[int]:
-        """Return the column numbers of the fit if its table had as many columns; otherwise an empty list."""
+        """Return the column numbers of the fit if its table had `n_columns` columns; otherwise an empty list."""
         if self.reading is None or self.reading.n_columns != n_columns:
             return []
         return list(self.reading.columns)
@@ -263,7 +263,7 @@ def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_
     numbers: list[int] = []
     for column in columns:
         if isinstance(column, str) and column not in places and column.isdecimal():
-            column = int(column)  # a command line passes numbers as texts
+            column = int(column)  # a command line passes numbers as strings
         if isinstance(column, str):
             found = places.get(column)
             if not found:
@@ -284,7 +284,7 @@ def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_
 
 
 def texts_among(columns: Iterable[str | int]) -> tuple[str, ...]:
-    """Return the columns that are requested by name; texts of digits are numbers, and are left out."""
+    """Return the columns that are requested by name, without strings of digits, which are column numbers."""
     return tuple(column for column in columns if isinstance(column, str) and not column.isdecimal())
 
 

@@ -109,7 +109,7 @@ class ShardedRows(RowSource):
             done, index = end, index + 1
 
     def _note(self, index: int) -> None:
-        """Record that a shard was read; if too many are recorded, free the data held by the one recorded first."""
+        """Record that a shard was read; if too many are recorded, free the data of the shard recorded first."""
         with self._lock.here:
             if index in self._recent:
                 return
@@ -119,12 +119,12 @@ class ShardedRows(RowSource):
             self._shards[left].release()
 
 
-#: Picklable function of rows and the number of the first one, which returns as many new rows without changing these.
+#: Picklable function of rows and the number of the first row; it returns one new row for each, and changes none.
 _Derivation: TypeAlias = Callable[[FloatArray, int], FloatArray]
 
 
 class _DerivedRows(RowSource):
-    """Rows that are derived from those of another source, one from each.
+    """Rows that are derived from the rows of another source, one new row from each.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ class _DerivedRows(RowSource):
     dtype : dtype-like
     feature_names : sequence of str, default=None
     first : int, default=0
-        Number of the first row that is passed to `derive`; not 0 if the rows are a part of others.
+        Number of the first row that is passed to `derive`; not 0 if these rows are a part of more rows.
 
     Attributes
     ----------
     owns_source : bool
-        Whether the source is closed with this one; false if the caller who opened it may continue to use it.
+        Whether the source is closed with these rows; false if the caller who opened it may continue to use it.
     """
 
     def __init__(
@@ -260,7 +260,7 @@ class BorrowedRows(_DerivedRows):
         return self._source.extents()
 
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
-        """Return the last result of `extents`, if any, without reading again; the rows may have changed meanwhile."""
+        """Return the source's last result of `extents`, even if the rows may have changed since."""
         return self._source.known_extents()
 
     def fingerprint(self) -> str:
@@ -310,14 +310,14 @@ def _pick(columns: list[int], rows: FloatArray, _: int) -> FloatArray:
 
 
 class SplitRows(RowSource):
-    """Rows of an array in which several axes count rows: one of shape (n, steps, channels) has n · steps rows.
+    """Rows of an array in which several axes count rows: an array (n, steps, channels) has n · steps rows.
 
     Parameters
     ----------
     source : RowSource
         Source whose rows are split into several each; it is closed with this source, if `owns_source`.
     n_axes : int
-        Number of leading axes of the array that count rows, at least 2 and fewer than it has.
+        Number of leading axes of the array that count rows, at least 2 and less than its number of axes.
 
     Raises
     ------
@@ -347,7 +347,7 @@ class SplitRows(RowSource):
 
     @property
     def held_bytes(self) -> int:
-        """Number of bytes that the source holds in memory, and of one of its rows."""
+        """Number of bytes that the source holds in memory, plus the bytes of one of its rows."""
         return self._source.held_bytes + self._source.shape[1] * self.dtype.itemsize
 
     def release(self) -> None:
@@ -366,7 +366,7 @@ class SplitRows(RowSource):
 
 
 class ConvertedRows(_DerivedRows):
-    """Rows of a source in another precision.
+    """Rows of a source, converted to float32 or float64.
 
     Parameters
     ----------

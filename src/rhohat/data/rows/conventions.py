@@ -25,7 +25,7 @@ ROWS_IN_A_DIGEST = 4096
 
 
 def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
-    """Return (n_samples, n_features) for an array of two or more dimensions, the first of which counts rows.
+    """Return (n_samples, n_features) for an array of two or more dimensions, whose first axis counts rows.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def as_rows(shape: Sequence[int], name: str) -> tuple[int, int]:
 
 
 def delivered_dtype(dtype: DTypeLike, name: str) -> np.dtype[Any]:
-    """Return the dtype in which rows stored with `dtype` are delivered: that of `float_dtype`, as for rows in memory.
+    """Return the dtype, float32 or float64, in which rows that are stored with `dtype` are read; see `float_dtype`.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from rhohat.data.rows.conventions import ROWS_IN_A_DIGEST, as_rows, delivered_dt
 
 __all__ = ["DaskRows", "is_dask_array"]
 
-_FEW_PIECES = 16  # so many chunks, or fewer, are never joined
+_FEW_PIECES = 16  # this many chunks or fewer are never joined
 _SMALL_PIECE = 2**24  # bytes; if there are many chunks, a smaller one costs more to schedule than to process
 
 
@@ -35,8 +35,8 @@ class DaskRows(RowSource):
     name : str, default="the Dask array"
         Name of the array in messages.
     compute : callable, default=None
-        Function that computes a list of Dask objects and returns their values. None means ``dask.compute``, on the
-        scheduler that Dask is set to.
+        Function that computes a list of Dask objects and returns their values. None means ``dask.compute``, on Dask's
+        current scheduler.
 
     Attributes
     ----------
@@ -82,24 +82,25 @@ class DaskRows(RowSource):
         return [0, *np.cumsum(sizes).tolist()]
 
     def persisted(self, persist: Callable[[Any], Any]) -> DaskRows:
-        """Return the same rows in a computed array, whose chunks are those of `edges`."""
+        """Return the same rows in a computed array, which is cut into chunks at `edges`."""
         array = persist(self.array.rechunk((tuple(np.diff(self.edges).tolist()), -1)))
         return self._alike(array, self.name, self._compute_all)
 
     def map_rows(self, function: Callable[[FloatArray, int], FloatArray], n_columns: int) -> Any:
-        """Return a Dask array, not yet computed, of the rows that a function makes from these; see `map_blocks`.
+        """Return the rows that a function makes from these rows, as a Dask array that is not computed yet.
 
         Parameters
         ----------
         function : callable(rows, first)
-            Returns as many rows as it is given, with `n_columns` columns and the same dtype. `first` is always 0.
+            Function that returns one new row for each row, with `n_columns` columns and the same dtype. `first` is
+            always 0.
         n_columns : int
             Number of columns of the result.
 
         Returns
         -------
         dask.array.Array of shape (n_samples, n_columns)
-            The results, in chunks of as many rows as those of the array.
+            The results, in chunks with the same numbers of rows as the chunks of `array`.
         """
         return self.array.map_blocks(
             _call_first,
@@ -149,7 +150,7 @@ class DaskRows(RowSource):
         return part
 
     def _alike(self, array: Any, name: str, compute: Callable[[list[Any]], Sequence[Any]]) -> DaskRows:
-        """Return the rows of another array of two axes, with the `row_shape` of this source."""
+        """Return a source of the rows of a two-dimensional array, with the `row_shape` of this source."""
         rows = DaskRows(array, name, compute)
         rows.row_shape = self.row_shape
         return rows
@@ -159,7 +160,7 @@ class DaskRows(RowSource):
 
 
 class _Function:
-    """Wrapper of a function, which is not callable itself, so that Dask passes it on instead of calling it."""
+    """Wrapper of a function. It is not callable, so that Dask passes it on instead of calling it."""
 
     def __init__(self, function: Callable[[FloatArray, int], Any]) -> None:
         self.function = function

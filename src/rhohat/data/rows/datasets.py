@@ -114,7 +114,7 @@ def open_hdf5(path: Path, name: str, what: str) -> tuple[Any, dict[str, Any]]:
     ----------
     path : Path
     name, what : str
-        Name of the file in messages, and the expected kind of file, such as "an HDF5 file".
+        Name of the file in messages, and the expected file format, such as "an HDF5 file".
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Files that store rows one after the other as plain numbers: .npy, .npz, IDX, safetensors, also gzipped ones."""
+"""Files that store rows one after the other as plain numbers: .npy, .npz, IDX, safetensors, which may be gzipped."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FlatRows(RowSource):
     Raises
     ------
     ValueError
-        If the numbers are not real numbers, or the file is too short for the rows.
+        If the numbers in the file are not real, or the file is too short for the rows.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class FlatRows(RowSource):
 
     @classmethod
     def written(cls, blocks: Iterable[FloatArray], name: str, shape: Sequence[int], dtype: DTypeLike) -> Self:
-        """Write rows to a temporary file without a name, and return a source for it; closing that removes the file.
+        """Write rows to a temporary file without a name, and return its source; closing the source removes the file.
 
         Parameters
         ----------

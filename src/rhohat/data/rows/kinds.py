@@ -1,4 +1,4 @@
-"""Resolution of a path into a file and the name of an array in it, and detection of the kind of the file."""
+"""Resolution of a path into a file and the name of an array in it, and detection of the file format."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rhohat.data.tables.dialect import begins_as_text
 
 __all__ = ["TABLES", "open_file", "path_and_key"]
 
-#: Kinds of files whose columns may hold values of different types.
+#: File formats whose columns may hold values of different types.
 TABLES = ("text", "Parquet")
 
-#: The kind of file that the suffix of its name indicates.
+#: The file format that the suffix of a file name indicates.
 _PROMISES = {
     ".npy": "NumPy", ".npz": "zipped NumPy", ".h5": "HDF5", ".hdf5": "HDF5", ".parquet": "Parquet", ".mat": "MATLAB",
     ".safetensors": "safetensors", ".csv": "text", ".tsv": "text", ".txt": "text",
 }  # fmt: skip
-#: The kind of file that its first bytes indicate.
+#: The file format that the first bytes of a file indicate.
 _MAGIC = {
     b"\x93NUMPY": "NumPy",
     b"PK\x03\x04": "zipped NumPy",
@@ -33,15 +33,15 @@ _MAGIC = {
     b"# name: ": "Octave",
     b"Octave-1-": "Octave",
 }
-#: Other kinds that a file may have, by the kind that its name indicates.
+#: Other formats that a file may have, by the format that its name indicates.
 _ALSO = {"MATLAB": ("MATLAB 7.3",), "HDF5": ("MATLAB 7.3",)}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _GZIP = b"\x1f\x8b"
-_UNPACKED = ("NumPy", "IDX", "safetensors", "text")  # kinds of files that may be gzipped
+_UNPACKED = ("NumPy", "IDX", "safetensors", "text")  # formats of files that may be gzipped
 
 
 def path_and_key(path: str) -> tuple[Path, str | None]:
-    """Split ``PATH:/NAME`` into path and name; the name is None if the whole text is a path that exists."""
+    """Split ``PATH:/NAME`` into path and name; the name is None if the whole string is a path that exists."""
     whole = Path(path)
     if whole.exists() or ":" not in path:
         return whole, None
@@ -50,7 +50,7 @@ def path_and_key(path: str) -> tuple[Path, str | None]:
 
 
 def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[PositionedFile, str]:
-    """Open a file and determine its kind; a gzipped file is unpacked into a temporary file.
+    """Open a file and determine its format; a gzipped file is unpacked into a temporary file.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[Position
     name : str
         Name of the file in messages.
     is_text : bool, default=False
-        Whether a file with the suffix of a text is text even if its first bytes do not look like text, as in some
-        encodings.
+        Whether a file with the suffix of a text file counts as text even if its first bytes do not look like text, as
+        in some encodings.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[Position
     Raises
     ------
     ValueError
-        If the file is empty, of an unknown kind, damaged, or of another kind than its name says.
+        If the file is empty or damaged, or its format is unknown or differs from the format that its name indicates.
     """
     file = PositionedFile(path)
     try:
@@ -97,7 +97,7 @@ def open_file(path: Path, name: str, *, is_text: bool = False) -> tuple[Position
 
 
 def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_text: bool) -> str:
-    """Return the kind of a file that starts with these bytes."""
+    """Return the format of a file that starts with these bytes."""
     if Path(file_name).suffix.lower() in IMAGE_SUFFIXES:
         raise ValueError(
             f"{name} is an image file and holds no rows. Cut patches out of it first: with rhohat.read_images and"
@@ -120,8 +120,8 @@ def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_t
             hint = Sentence("; if it is text in an encoding such as UTF-16, pass ", Setting("encoding", "utf-16-le"))
             raise ValueError(Sentence(subject, hint if promised == "text" else "", "."))
         raise ValueError(
-            f"{name} is of an unknown kind; the known kinds are .npy, .npz, IDX, safetensors, HDF5, MATLAB, Parquet and"
-            " text."
+            f"{name} has an unknown file format; the known formats are .npy, .npz, IDX, safetensors, HDF5, MATLAB,"
+            " Parquet and text."
         )
     if promised not in (None, found) and found not in _ALSO.get(promised, ()):
         raise ValueError(f"{name} is named like a {promised} file, but is a {found} file.")
@@ -129,7 +129,7 @@ def _kind_of(file: PositionedFile, start: bytes, file_name: str, name: str, is_t
 
 
 def _kind_by_content(file: PositionedFile, start: bytes, promised: str | None) -> str | None:
-    """Return the kind of a file by its first bytes, or None; `promised`, by its name, decides ambiguous cases."""
+    """Return the format of a file by its first bytes, or None; in doubt, `promised`, by its name, decides."""
     if _is_hdf5(file, start):
         return "MATLAB 7.3" if start.startswith(b"MATLAB ") or promised == "MATLAB" else "HDF5"
     for magic, kind in _MAGIC.items():

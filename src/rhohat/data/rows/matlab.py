@@ -63,7 +63,7 @@ def _load(path: Path, name: str, variables: list[str] | None) -> dict[str, Any]:
 
 
 def _arrays_of(key: str, value: Any, path: Path, name: str) -> Iterator[tuple[str, StoredArray]]:
-    """Yield the name and array of a variable that SciPy has read, or those of all fields if it is a struct."""
+    """Yield the name and array of a variable that SciPy has read, or of each of its fields if it is a struct."""
     if issparse(value):
         yield key, _SparseArray(value.shape, value.dtype, lambda: csc_array(value), path, name)
     elif type(value) is not np.ndarray:
@@ -151,20 +151,20 @@ def _find_variable(key: str, dataset: Any, file: Any, path: Path, name: str) -> 
 
 
 def _class_of(item: Any) -> str:
-    """Return the MATLAB class of a group or dataset; an empty text if another program wrote it."""
+    """Return the MATLAB class of a group or dataset; an empty string if another program wrote it."""
     kind = item.attrs.get("MATLAB_class", b"")
     return kind.decode() if isinstance(kind, bytes) else str(kind)
 
 
 def _lines_of(dataset: Any) -> list[str]:
-    """Return the rows of an array of characters as texts."""
+    """Return the rows of an array of characters as strings."""
     if "MATLAB_empty" in dataset.attrs:
         return [""]
     return ["".join(map(chr, codes)) for codes in dataset[...].T.tolist()]
 
 
 def _texts_of(file: Any, references: NDArray[Any], shape: tuple[int, ...], complaint: str) -> NDArray[np.str_]:
-    """Return the texts in the cells of a cell array."""
+    """Return the strings in the cells of a cell array."""
     cells = [file[reference] for reference in references]
     if not all(_class_of(cell) == "char" for cell in cells):
         raise ValueError(complaint)

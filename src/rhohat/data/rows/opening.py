@@ -42,8 +42,8 @@ def open_rows(
     Parameters
     ----------
     data : path, array, DataFrame, Dask array or RowSource
-        A path leads to one of the following. The kind of a file is determined by its content, and by its name if the
-        content does not tell:
+        A path leads to one of the following. The format of a file is determined by its content, or by its name if the
+        content is ambiguous:
 
         * `.npy`, `.npz`, IDX (MNIST's format), safetensors: they are read with the standard library and NumPy alone;
         * tables of text, such as CSV: they need the extra ``tables``, and are parsed once, into a temporary file of
@@ -60,9 +60,9 @@ def open_rows(
         ``"file.h5:/group/rows"``. Axes after the first are raveled, in C order; see `row_axes`. Files that an operating
         system puts into folders, such as `._name` and `Thumbs.db`, and other hidden files are ignored.
     columns : sequence of str or int, default=None
-        Columns to read, by name or by number from 0 on, in this order; None reads all columns. The other columns of a
-        text or Parquet file may hold anything. A column that is left out because it only numbers or names the rows is
-        not counted.
+        Columns to read, by name or by number from 0 on, in this order. If None, all columns are read. The other columns
+        of a text or Parquet file may hold anything. A column that is left out because it only numbers or names the rows
+        is not counted.
     drop : sequence of str or int, default=()
         Columns to leave out, by name or by number.
     transform : callable or fitted transformer, default=None
@@ -78,12 +78,12 @@ def open_rows(
         How rows in which a number is missing are treated: they are refused, left out, or kept with NaN in place of the
         number, for `MeanImputer` to fill in. Rows can be left out of tables and of arrays in memory only.
     header : bool, default=None
-        Whether the first line of a text file names the columns. None means that it does if it has texts above numbers,
-        has no number at all, or counts the columns, as pandas writes it if columns have no names; if such a guess may
-        be unexpected, a warning reports it.
+        Whether the first line of a text file names the columns. If None, this is guessed: the line names the columns if
+        it has strings above numbers, has no number at all, or consists of the column numbers, as in files that pandas
+        writes for columns without names. A warning reports a guess that may be unexpected.
     separator : str, default=None
-        Character between the cells of a text file. None means the one of ``; tab | , space`` that cuts the lines into
-        equal numbers of cells, most of them numbers.
+        Character between the cells of a text file. If None, it is the character among ``; tab | , space`` that cuts the
+        lines into equal numbers of cells, most of them numbers.
     decimal, thousands : str, default="." and None
         Character before the decimals of a number, and character between groups of three digits.
     encoding : str, default=None
@@ -100,16 +100,16 @@ def open_rows(
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If `data` holds no rows of numbers, is damaged or truncated, is of another kind than its name says, or holds
-        several arrays none of which was named.
+        If `data` holds no rows of numbers, is damaged or truncated, has another format than its name says, or holds
+        several arrays although the path names none of them.
     MissingExtraError
         If the package that reads the format is not installed.
 
     Warns
     -----
     UserWarning
-        If a column of a table is left out because it numbers the rows; if numbers in the first line of a text are taken
-        for names; or if rows that do not look like pictures are raveled.
+        If a column of a table is left out because it numbers the rows; if numbers in the first line of a text file are
+        taken for names; or if rows that do not look like pictures are raveled.
 
     See Also
     --------
@@ -188,7 +188,7 @@ def open_table(
         The rows without the targets. Close the source after use, or use it in a ``with`` statement.
     y : array of shape (n_samples,) or (n_samples, n_targets)
         The targets. From a text file, they are numbers if every cell of the column is a plain number, such as 7 or
-        -0.5, and different cells remain different as numbers; otherwise they are texts. From a Parquet file, they are
+        -0.5, and different cells remain different as numbers; otherwise they are strings. From a Parquet file, they are
         the values that it holds.
 
     Raises
@@ -230,7 +230,7 @@ def _as_targets(target: str | int | Sequence[str | int]) -> TargetsOfAFit:
 
 def _as_selection(columns: Any, drop: Sequence[str | int]) -> ColumnSelection:
     if isinstance(columns, str) or isinstance(drop, str):
-        raise ValueError("columns and drop must be sequences of names or numbers, such as ['a', 'b']; got a text.")
+        raise ValueError("columns and drop must be sequences of names or numbers, such as ['a', 'b']; got a string.")
     if hasattr(columns, "choose"):
         selection: ColumnSelection = columns
         return selection

@@ -72,7 +72,7 @@ class ParquetRows(RowSource):
         self._stamp = Stamp(path)
         metadata = self._file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        #: First row of each row group, and the end of the last one.
+        #: First row of each row group, and the end of the last row group.
         self._edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._largest = max(sizes, default=0)
         self._kept: tuple[int, FloatArray] | None = None
@@ -86,7 +86,7 @@ class ParquetRows(RowSource):
 
     @classmethod
     def names_of(cls, path: Path, name: str) -> tuple[list[str], int]:
-        """Return the names of all columns, those of the pandas index last, and the number of the other columns."""
+        """Return the names of all columns, with the pandas index last, and the number of columns without the index."""
         file, fields, n_columns = _open(path, name)
         file.close()
         return [field.name for field in fields], n_columns
@@ -212,7 +212,7 @@ def _values(file: Any, fields: _FieldsOf, name: str) -> NDArray[np.object_]:
 
 
 def _open(path: Path, name: str) -> tuple[Any, list[Any], int]:
-    """Return an open Parquet file, its columns with those of the pandas index last, and the number of the others."""
+    """Return an open Parquet file, its columns with the pandas index last, and their number without the index."""
     parquet, errors = import_extra("pyarrow.parquet", "formats"), import_extra("pyarrow", "formats").ArrowException
     try:
         file = parquet.ParquetFile(path)

@@ -19,7 +19,7 @@ __all__ = ["PositionedFile", "Stamp"]
 
 _CHUNK = 2**20
 _WORTH_ADVICE = 2**18  # bytes; after a read of at least this size, the system is told what will be read next
-_AHEAD = 2  # size of the announced read, as a multiple of the last one
+_AHEAD = 2  # size of the announced read, as a multiple of the last read
 
 
 class PositionedFile:
@@ -33,7 +33,7 @@ class PositionedFile:
     path : Path
         Path of the file, also used in messages.
     file : binary file, default=None
-        File that is already open, and is closed with this object. None opens the path.
+        File that is already open, and is closed with this object. If None, the file at `path` is opened.
 
     Raises
     ------
@@ -103,7 +103,7 @@ class PositionedFile:
                 raise ValueError(f"{self.path} is truncated: it ends at byte {position}, within its rows.")
             position, buffer = position + n_bytes, buffer[n_bytes:]
         if out.nbytes >= _WORTH_ADVICE and hasattr(os, "posix_fadvise"):
-            # Blocks are usually read in order: the system fetches the next ones while this one is being processed.
+            # Blocks are usually read in order: the system fetches the next blocks while this block is being processed.
             os.posix_fadvise(self._file.fileno(), position, _AHEAD * out.nbytes, os.POSIX_FADV_WILLNEED)
 
     def read(self, position: int, n_bytes: int) -> bytes:

@@ -71,12 +71,12 @@ class WholeArray(StoredArray):
 
 
 class Unreadable(StoredArray):
-    """A member of a file that is not an array of numbers or texts, or is damaged.
+    """A member of a file that is not an array of numbers or strings, or is damaged.
 
     Parameters
     ----------
     what : str
-        Kind of the member, such as "a cell array".
+        What the member is, such as "a cell array".
     message : str
         Error message that says why the member cannot be read, and what to do.
     """
@@ -107,7 +107,7 @@ class ArrayFile:
     path : str
         Path of the file, for messages.
     kind : str
-        Kind of the file: one that `kinds.open_file` returns, or "Zarr".
+        Format of the file: one that `kinds.open_file` returns, or "Zarr".
     arrays : mapping of str to StoredArray
         Arrays by name. In formats that hold a single array, its name is "".
     close : callable

@@ -49,7 +49,7 @@ def _open_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
 
 
 def _other_way(file: PositionedFile, name: str, wanted: Wanted, remembered: Mapping[str, Any]) -> str:
-    """Return a hint if a text cannot be read in the format of the fit, but in another one; otherwise return ""."""
+    """Return a hint if a table cannot be read in the text format of the fit, but in another format; else return ""."""
     default = TextFormat()
     text = replace(wanted.text, **{part: getattr(default, part) for part in remembered})
     try:
@@ -66,7 +66,7 @@ def _other_way(file: PositionedFile, name: str, wanted: Wanted, remembered: Mapp
         "header": table.names is not None,
     }
     if "thousands" in remembered and table.separator == remembered["thousands"]:
-        remembered = {"separator": None, **remembered}  # as separator, the sign no longer groups digits
+        remembered = {"separator": None, **remembered}  # a sign that separates cells no longer groups digits
     other = [Sentence(Setting(part, found[part])) for part in found if part in remembered]
     said = [f"{part} {value!r}" for part, value in remembered.items() if value is not None]
     if not other:
@@ -108,8 +108,8 @@ def _open_parquet(path: Path, name: str, wanted: Wanted) -> RowSource:
     if left_out and not wanted.columns.names_expected:
         warnings.warn(
             Sentence(
-                f"The index of {name}, {', '.join(map(repr, left_out))}, is left out; to read it as well, name all"
-                " columns to be read in ",
+                f"The index of {name}, {', '.join(map(repr, left_out))}, is left out. To read it as well, set the"
+                " columns to read, including the index, with ",
                 Setting("columns"),
                 ".",
             ),
@@ -126,7 +126,7 @@ def _open_parquet(path: Path, name: str, wanted: Wanted) -> RowSource:
 
 
 def _convert_targets(rows: RowSource, wanted: Wanted, *, are_texts: bool) -> None:
-    """Convert the targets of a source to an array of numbers or texts; see `as_labels`."""
+    """Convert the targets of a source to an array of numbers or strings; see `as_labels`."""
     if rows.targets is not None:
         columns = rows.target_names or (rows.reading.targets if rows.reading else None) or ()
         name = f"column {' or '.join(map(repr, columns))} of {rows.name}"

@@ -12,7 +12,7 @@ __all__ = ["Wanted", "only_tables"]
 
 
 class Wanted(NamedTuple):
-    """Specification of the columns, targets and rows to read from a file, and of the format of a text."""
+    """Specification of the columns, targets and rows to read from a file, and of the format of a text file."""
 
     columns: ColumnSelection
     text: TextFormat

@@ -21,20 +21,20 @@ __all__ = [
 
 _NOT_A_NUMBER = {"NaN", "nan", "NAN", "-NaN", "-nan", "#N/A", "#NA", "#N/A N/A", "<NA>", "1.#QNAN", "-1.#IND"}
 
-#: Texts that stand for a missing label. "None" is not among them, because many tables have a class of that name.
+#: Strings that stand for a missing label. "None" is not among them, because many tables have a class of that name.
 MISSING_LABELS = frozenset({"", "?", "NA", "N/A", "n/a", "NULL", "null", *_NOT_A_NUMBER})
 
-#: Texts that stand for a missing number in a column whose other cells are numbers.
+#: Strings that stand for a missing number in a column whose other cells are numbers.
 MISSING_NUMBERS = MISSING_LABELS | {"None", "-", "."}
 
-#: Texts in columns of truth values, here in lower case, and the numbers that they stand for.
+#: Strings in columns of truth values, here in lower case, and the numbers that they stand for.
 TRUTH_VALUES = {"true": 1.0, "false": 0.0}
 
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?(e[-+]\d\d+)?|[-+]?\.\d+")
 
 
 def is_missing_label(value: object) -> bool:
-    """Return whether a label is missing: None, NaN, or a text that stands for a missing label.
+    """Return whether a label is missing: None, NaN, or a string that stands for a missing label.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def how_to_treat_missing(what: str) -> Sentence:
 def is_plain_number(text: str) -> bool:
     """Return whether a label is unambiguously a number: ``7``, ``-0.5``, or ``1e-05`` as programs write it.
 
-    Codes such as ``007``, ``1E3``, ``0E8`` or ``E10`` are texts, although some of them could be read as numbers.
+    Codes such as ``007``, ``1E3``, ``0E8`` or ``E10`` remain strings, although some of them could be read as numbers.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class TextFormat:
                 raise ValueError(Sentence(Setting("encoding"), rule)) from None
 
     def changed(self, said: Mapping[str, Any]) -> TextFormat:
-        """Return the format with some fields replaced; a sign that would get two meanings keeps the new one only.
+        """Return the format with some fields replaced; a sign that would get two meanings keeps its new meaning.
 
         Examples
         --------

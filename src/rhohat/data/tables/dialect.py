@@ -1,6 +1,6 @@
 """Detection of the format of a table of text: its encoding, its separator, and the line where its rows begin.
 
-What the caller specifies is used as it is; the rest is determined from the first lines.
+What the caller specifies is used unchanged; the rest is determined from the first lines.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Dialect:
     places : tuple of int
         Places of the columns among the cells of a row: all cells, except for an index and an empty last cell.
     truth_places : frozenset of int
-        Those of these places where all cells are true or false.
+        The places among `places` where all cells are true or false.
     remarks : tuple of str
         Sentences about guesses that may be unexpected.
     """
@@ -109,7 +109,7 @@ def open_text(file: PositionedFile, encoding: str, *, to_end: bool = True) -> Te
 
 
 def has_byte_order_mark(file: PositionedFile) -> bool:
-    """Return whether a text begins with a byte order mark, which tells its encoding."""
+    """Return whether a file begins with a byte order mark, which tells the encoding of its text."""
     return bool(_byte_order_mark(file))
 
 
@@ -148,7 +148,7 @@ def find_dialect(file: PositionedFile, name: str, said: TextFormat, known: Colle
     Raises
     ------
     ValueError
-        If the table has no rows, is in another encoding, or names more or fewer columns than it has.
+        If the table has no rows, is not in the specified encoding, or names more or fewer columns than it has.
     """
     encoding = said.encoding or _BYTE_ORDER_MARKS.get(_byte_order_mark(file), "utf-8")
     try:
@@ -185,7 +185,7 @@ def find_dialect(file: PositionedFile, name: str, said: TextFormat, known: Colle
 
 
 def wrong_encoding(name: str, encoding: str, error: UnicodeError) -> str:
-    """Return the error message for a file that is in another encoding."""
+    """Return the error message for a file that is not in the given encoding."""
     return Sentence(
         f"{name} is not text in the encoding {encoding} ({error}). Pass the encoding that it is in, such as ",
         Setting("encoding", "latin-1"),

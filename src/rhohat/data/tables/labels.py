@@ -1,4 +1,4 @@
-"""Labels in tables: numbers if they are unambiguously numbers, else texts; no label may be missing."""
+"""Labels in tables: numbers if they are unambiguously numbers, else strings; no label may be missing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def as_labels(values: NDArray[np.object_], name: str, *, are_texts: bool = True)
     name : str
         Name of the labels in messages.
     are_texts : bool, default=True
-        Whether the labels come from a text file, in which numbers are texts too.
+        Whether the labels come from a text file, in which numbers are strings too.
 
     Returns
     -------
@@ -60,11 +60,11 @@ def as_labels(values: NDArray[np.object_], name: str, *, are_texts: bool = True)
 
 
 def as_numbers_or_texts(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[Any]:
-    """Return an array of integers or floats if all texts are plain numbers, else an array of texts.
+    """Return an array of integers or floats if all strings are plain numbers, else an array of strings.
 
-    They also remain texts if different texts would become equal numbers, such as versions 1.1 and 1.10, or if there are
-    identifiers of more than 18 digits. More than 100 different numbers are taken for quantities, which may be written
-    in several ways.
+    They also remain strings if different strings would become equal numbers, such as versions 1.1 and 1.10, or if there
+    are identifiers of more than 18 digits. More than 100 different numbers are taken for quantities, which may be
+    written in several ways.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def read_text_labels(
     Returns
     -------
     array of shape (n_labels,) or (n_labels, n_targets)
-        Numbers if all labels are plain numbers, else texts; see `as_numbers_or_texts`.
+        Numbers if all labels are plain numbers, else strings; see `as_numbers_or_texts`.
 
     Raises
     ------

@@ -136,7 +136,7 @@ class Layout:
         return tuple(range(n_left_out, self.n_cells))
 
     def _is_index(self, n_columns: int) -> bool:
-        """Return whether the first columns are an index: names of rows, or whole numbers that are distinct together."""
+        """Return whether the first columns are an index: names of rows, or whole numbers that differ in each row."""
         cells = [tuple(row[:n_columns]) for row in self._rows if row]
         numbers = [self._said.number(cell) for cell in chain.from_iterable(cells)]
         if all(number is None for number in numbers):
@@ -180,7 +180,7 @@ class Layout:
         return True
 
     def _is_text(self, cell: str, place: int, rows: Sequence[Sequence[str]]) -> bool:
-        """Return whether a cell of the first record is a text, and not a value like those below it."""
+        """Return whether a cell of the first record is text, and not a value like the cells below it."""
         if cell.lower() in TRUTH_VALUES:
             return not self._is_truth(place, rows)
         return self._said.number(cell) is None

@@ -37,12 +37,12 @@ _CELLS_AT_ONCE = 2**21
 _FEWEST_ROWS_AT_ONCE = 64  # each column of a block has a fixed cost
 _WIDE = 2**14  # number of cells in a row above which pandas takes longer than Python's own reader
 _MOST_CELLS_SHOWN = 5
-_ROWS_LOOKED_AT = 200  # number of first rows that are searched for columns of texts
+_ROWS_LOOKED_AT = 200  # number of first rows that are searched for columns of strings
 _MEND = "Correct this line, or remove it from the table."
 
 
 class _Block(NamedTuple):
-    """A block of rows: numbers of shape (n_rows, n_columns), and texts of shape (n_rows, n_targets)."""
+    """A block of rows: numbers of shape (n_rows, n_columns), and strings of shape (n_rows, n_targets)."""
 
     numbers: FloatArray
     texts: NDArray[np.object_]
@@ -76,7 +76,7 @@ class TextTable:
     Raises
     ------
     ValueError
-        If the file is not a table, or is in another encoding.
+        If the file is not a table, or is not in the specified encoding.
     """
 
     def __init__(
@@ -89,21 +89,21 @@ class TextTable:
         self.separator, self.encoding = self._dialect.separator, self._dialect.encoding
 
     def read_rows(self, columns: Sequence[int], targets: Sequence[int] = (), missing: Missing = "error") -> FlatRows:
-        """Parse the table into rows of numbers, and its target columns into texts.
+        """Parse the table into rows of numbers, and its target columns into strings.
 
         Parameters
         ----------
         columns : sequence of int
             Numbers of the numeric columns to read. The other columns may hold anything.
         targets : sequence of int, default=()
-            Numbers of the target columns, which are read as texts.
+            Numbers of the target columns, which are read as strings.
         missing : {"error", "drop", "keep"}, default="error"
             How rows in which a number is missing are treated. With "drop", rows without a target are left out, too.
 
         Returns
         -------
         FlatRows of shape (n_samples, n_features), float64
-            The rows. Their `targets`, of shape (n_samples, n_targets), are texts, none of which is missing.
+            The rows. Their `targets`, of shape (n_samples, n_targets), are strings, and no target is missing.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class TextTable:
         return rows
 
     def read_texts(self, column: str | None = None) -> NDArray[np.object_]:
-        """Parse one column, or all columns, as texts.
+        """Parse one column, or all columns, as strings.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class TextTable:
         Raises
         ------
         ValueError
-            If there is no such column, or a text is missing; the message names its line and column.
+            If there is no such column, or a cell is missing; the message names its line and column.
         """
         wanted = Columns(None if column is None else (column.removeprefix("/"),))
         parser = _Parser(self, [], wanted.choose(self.names, self.n_columns, self._name))
@@ -151,7 +151,7 @@ class TextTable:
 
 
 class _Parts:
-    """Collector of the texts and the numbers of the kept rows of blocks, while their numbers are passed on."""
+    """Collector of the target strings of blocks, and of the numbers of the rows that are kept."""
 
     def __init__(self, missing: Missing) -> None:
         self.n_seen = 0
@@ -160,7 +160,7 @@ class _Parts:
         self._kept: list[NDArray[np.intp]] = []
 
     def pass_numbers(self, blocks: Iterable[_Block]) -> Iterator[FloatArray]:
-        """Yield the numbers of blocks without dropped rows, and store the texts and which rows are kept."""
+        """Yield the numbers of blocks without dropped rows, and store the targets and which rows are kept."""
         for numbers, texts in blocks:
             if self._drops:
                 whole = ~(np.isnan(numbers).any(axis=1) | _is_missing(texts).any(axis=1))
@@ -173,7 +173,7 @@ class _Parts:
             yield np.ascontiguousarray(numbers)
 
     def texts(self) -> NDArray[np.object_]:
-        """Return the texts of all blocks."""
+        """Return the target strings of all blocks."""
         return np.concatenate(self._texts)
 
     def kept(self) -> NDArray[np.intp] | None:
@@ -214,7 +214,7 @@ class _Parser:
                 n_read += len(frame)
         except UnicodeError:
             raise
-        except ValueError as error:  # pandas' ParserError is one
+        except ValueError as error:  # includes pandas' ParserError
             complaint = self._complaint("drop")
             if complaint:
                 raise ValueError(complaint) from error
@@ -279,7 +279,7 @@ class _Parser:
         )
 
     def _has_more_cells(self, frame: Any) -> bool:
-        """Return whether rows have more cells than the first ones; pandas takes several surplus cells for an index."""
+        """Return whether rows have more cells than the first rows; pandas takes several surplus cells for an index."""
         extra = frame[self._dialect.n_cells]
         return type(frame.index).__name__ != "RangeIndex" or bool((extra.notna() & (extra != "")).any())
 
@@ -300,7 +300,7 @@ class _Parser:
         return _Block(numbers, texts)
 
     def _complaint(self, missing: Missing) -> str:
-        """Return the error message for the first row that is not acceptable; an empty text if there is none."""
+        """Return the error message for the first row that is not acceptable; an empty string if all rows are."""
         try:
             for line, cells in self._records():
                 found = self._wrong_with(cells, line, missing)
@@ -311,7 +311,7 @@ class _Parser:
         return ""
 
     def _wrong_with(self, cells: Sequence[str], line: int, missing: Missing) -> str:
-        """Return the error message for a row, or an empty text; raise if columns hold no numbers at all."""
+        """Return the error message for a row, or an empty string; raise if columns hold no numbers at all."""
         n_cells = self._dialect.n_cells
         if any(cells[n_cells:]) or len(cells) < n_cells - 1:
             return f"{self._name} has {len(cells)} cells in line {line}, but {n_cells} cells in its first row."
@@ -362,7 +362,7 @@ class _Parser:
         return Sentence(problem, " ", advice or _MEND)
 
     def _columns_of_texts(self) -> list[int]:
-        """Return the places of the columns that hold texts, and no numbers, in the first rows."""
+        """Return the places of the columns that hold strings, and no numbers, in the first rows."""
         rows = [cells for _, cells in islice(self._records(), _ROWS_LOOKED_AT)]
 
         def holds_texts(place: int) -> bool:
@@ -381,7 +381,7 @@ def _is_missing(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
 
 
 def _advice(cells: Sequence[str], said: TextFormat) -> str:
-    """Return advice on reading cells that look like numbers in another notation; empty if there is none."""
+    """Return advice on reading cells that look like numbers in another notation; empty for other cells."""
     if said.decimal != "." and any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells):
         return Sentence(
             "Numbers are read with ",

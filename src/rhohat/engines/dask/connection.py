@@ -16,7 +16,7 @@ from rhohat.common.extras import import_extra
 __all__ = ["POLL", "AllWorkersLostError", "Connection", "large_graphs"]
 
 POLL = 1.0  # seconds between checks of the cluster while it computes
-_LONGEST_CALL = 5.0  # seconds that the scheduler has to answer a query before the query is repeated
+_LONGEST_CALL = 5.0  # seconds to wait for the answer to a query before the query is repeated
 
 
 class AllWorkersLostError(Exception):
@@ -24,19 +24,19 @@ class AllWorkersLostError(Exception):
 
 
 class Connection:
-    """The connection of an engine to a Dask cluster: queries to its scheduler, and waiting for its tasks.
+    """The connection of an engine to a Dask cluster, which queries the scheduler and waits for tasks.
 
     Parameters
     ----------
     given : distributed.Client, or None
-        The client; None for an engine that was loaded and has no client yet.
+        The client; None for an engine that was unpickled, for example with an estimator, as pickles contain no client.
     timeout : float
         Seconds to wait for a scheduler that does not answer, or for workers if there are none.
     """
 
     def __init__(self, given: Any, timeout: float) -> None:
         self.given, self.timeout = given, timeout
-        self._checked: set[str] = set()  # addresses of workers that are known to have our version of rhohat
+        self._checked: set[str] = set()  # addresses of workers with the same version of rhohat as this process
         self._in_order = time.monotonic()  # time at which the cluster was last known to have workers
 
     @property
@@ -44,13 +44,13 @@ class Connection:
         """The client that was passed to the engine."""
         if self.given is None:
             raise ClusterError(
-                "this DaskEngine was loaded with an estimator and has no client: set the estimator's engine to a"
+                "this DaskEngine was unpickled, and has no client: set the engine parameter of the estimator to a"
                 " DaskEngine(client), or to None."
             )
         return self.given
 
     def check(self) -> None:
-        """Raise ClusterError if there are no workers, or if one of them lacks rhohat or has another version of it."""
+        """Raise ClusterError if there are no workers, or if a worker does not have the version of rhohat used here."""
         self._in_order = time.monotonic()
         while (workers := self._look()) is None:
             self._check_patience(workers)
@@ -61,7 +61,7 @@ class Connection:
         self.check_versions(workers)
 
     def some_workers(self) -> dict[str, dict[str, Any]]:
-        """Return the scheduler's information on each worker, by address; wait until there is a worker."""
+        """Return the scheduler's information on each worker, by address, as soon as there is at least one worker."""
         self._in_order = time.monotonic()
         while not (workers := self._workers()):
             pass
@@ -76,9 +76,9 @@ class Connection:
             raise ClusterError(f"the cluster computed a result but did not deliver it: {error!r}.") from error
 
     def wait(self, futures: Sequence[Any], home: Collection[str] = ()) -> None:
-        """Wait until tasks are done; raise the exception of a task that failed, or ClusterError.
+        """Wait until tasks are done; raise the exception of a task that failed, or ClusterError if the cluster failed.
 
-        Ctrl-C cancels the tasks. If all workers in `home` are lost and there are other workers, raise
+        Ctrl-C cancels the tasks. If all workers in `home` are lost but there are other workers, raise
         `AllWorkersLostError`, because Dask would never run the tasks that prefer the lost workers.
         """
         self._in_order = time.monotonic()
@@ -99,7 +99,7 @@ class Connection:
             raise
 
     def _wait_a_while(self, future: Any, home: Collection[str]) -> None:
-        """Wait until a task is done, or for `POLL` seconds and then check that the cluster still has workers."""
+        """Wait until a task is done, but at most `POLL` seconds, then check that the cluster still has workers."""
         try:
             future.exception(timeout=POLL)
         except TimeoutError:
@@ -110,7 +110,7 @@ class Connection:
             raise ClusterError(f"the connection to the Dask scheduler is lost: {error!r}.") from error
 
     def _workers(self) -> dict[str, dict[str, Any]]:
-        """Return the scheduler's information on each worker; raise ClusterError after the timeout without any."""
+        """Return the scheduler's information on each worker; raise ClusterError if none appears within the timeout."""
         workers = self._look()
         if workers:
             self._in_order = time.monotonic()
@@ -156,16 +156,16 @@ class Connection:
         for place, description in everywhere.items():
             theirs = description["packages"].get("rhohat")
             if theirs != ours:
-                what = "is not installed" if theirs is None else f"has the version {theirs}"
+                what = "no rhohat" if theirs is None else f"rhohat {theirs}"
                 raise ClusterError(
-                    f"rhohat {what} where {place} runs, but has the version {ours} in this process; install the same"
+                    f"{what} is installed where {place} runs, but this process uses rhohat {ours}; install the same"
                     " version everywhere."
                 )
         self._checked.update(workers)
 
 
 def large_graphs() -> Any:
-    """Return a context in which Dask does not warn of large graphs, since rows and θ are sent in them on purpose."""
+    """Return a context in which Dask does not warn of large task graphs; rhohat sends rows and θ in them on purpose."""
     return import_extra("dask", "dask").config.set({"distributed.admin.large-graph-warning-threshold": 2**62})
 
 

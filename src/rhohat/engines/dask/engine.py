@@ -1,9 +1,9 @@
 """The engine that computes on the workers of a Dask cluster.
 
-The workers hold objects, one for each part of the rows. The scheduler knows how they are made, so if a worker is lost,
-another worker makes its objects anew. A sum is one graph of tasks: a function call for each object, and additions in a
-tree whose shape depends only on the number and the length of the vectors added. So a sum has the same bits on any
-number of workers, even if some are lost.
+The workers hold objects, one for each part of the rows. The scheduler knows how these objects are made, so if a worker
+is lost, another worker makes its objects anew. A sum is one graph of tasks: a function call for each object, and
+additions in a tree whose shape depends only on the number and the length of the vectors to add. So a sum has the same
+bits on any number of workers, even if some workers are lost.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ __all__ = ["DaskEngine"]
 class DaskEngine:
     """Engine that computes sums over rows on the workers of a Dask cluster.
 
-    Every worker holds some of the rows, in parts, and processes as many parts at a time as it has threads; BLAS is
-    limited to one thread for each of them. The result has the same bits for any number of workers and threads. If a
-    worker is lost, the other workers or a new one take over its work, and nothing has to be started again.
+    Every worker holds some parts of the rows. Each of its threads processes one part at a time, and BLAS is limited to
+    one thread. The result has the same bits for any number of workers and threads. If a worker is lost, the other
+    workers or a new worker take over its parts, and the fit continues.
 
     To use the engine, pass it to an estimator as ``engine=DaskEngine(client)``.
 
     Parameters
     ----------
     client : distributed.Client
-        Synchronous client that is connected to a scheduler. The version of rhohat that is used here must be installed
-        where the scheduler and the workers run.
+        Synchronous client that is connected to a scheduler. The scheduler and the workers must have the same version of
+        rhohat as this process.
     timeout : float, default=30
         Seconds to wait for a scheduler that does not answer, or for workers if there are none, before `ClusterError` is
-        raised. If the scheduler closes the connection, the error is raised at once.
+        raised. If the scheduler closes the connection, `ClusterError` is raised at once.
 
     Raises
     ------
     ValueError
-        If the client is not a synchronous one of ``dask.distributed``, or the timeout is not positive.
+        If the client is not a synchronous client of ``dask.distributed``, or the timeout is not positive.
 
     Examples
     --------
@@ -112,12 +112,12 @@ class DaskEngine:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Limit BLAS to one thread in this process, too, inside the `with` block."""
+        """Limit BLAS to one thread in this process inside the `with` block, as it is limited on the workers."""
         with self.threads.session():
             yield
 
     def check(self) -> None:
-        """Raise ClusterError if there are no workers, or if one of them lacks rhohat or has another version of it."""
+        """Raise ClusterError if there are no workers, or if a worker does not have the version of rhohat used here."""
         self._connection.check()
 
     def memory_of_workers(self) -> list[float]:
@@ -144,7 +144,7 @@ class DaskEngine:
         Raises
         ------
         ClusterError
-            If the cluster cannot be reached, or rhohat is missing on it.
+            If the cluster cannot be reached, or if its workers do not have the version of rhohat used here.
         Exception
             The exception that a call raised.
         """
@@ -167,7 +167,7 @@ class DaskEngine:
         return [self._connection.result(future) for future in futures]
 
     def persist(self, collection: Any) -> Any:
-        """Compute a Dask collection on the workers, and return a collection whose data they hold while it is used."""
+        """Compute a Dask collection; return a collection whose data stay on the workers as long as it is referenced."""
         self._connection.some_workers()
         with large_graphs():
             persisted = self.client.persist(collection)
@@ -176,7 +176,7 @@ class DaskEngine:
 
 
 def _without_client(timeout: float) -> DaskEngine:
-    """Return an engine without a client, as it is unpickled."""
+    """Return an engine without a client; pickle calls this function to restore an engine."""
     engine = DaskEngine.__new__(DaskEngine)
     engine._set(None, timeout)
     return engine

@@ -12,13 +12,13 @@ from rhohat.common.extras import import_extra
 __all__ = ["Call", "depends_on_dask", "itself", "sum_graph", "tree"]
 
 _FAN_IN = 4  # number of vectors that one task adds
-_SHORT = 2**17  # if all vectors together have at most so many numbers, one task adds them all
+_SHORT = 2**17  # if all vectors together have at most this many numbers, one task adds them all
 
 
 def sum_graph(
     call: Call, parts: Sequence[Any], homes: Sequence[str | None], shared: Any, n_sums: int, *, sent: Any = None
 ) -> tuple[Any, str, str | None]:
-    """Return the task graph of a function call for each part, and of the additions of the results.
+    """Return a task graph that calls a function for each part and adds the results, and the keys of two of its tasks.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def sum_graph(
     n_sums : int
         Number of values that a call returns.
     sent : future, default=None
-        Future of `shared` if the workers have it already. None means that the graph contains `shared`.
+        Future of `shared` if the workers have it already. If None, the graph contains `shared`.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def sum_graph(
 
 
 class Call:
-    """A function of a part with fixed further arguments, stored so that Dask does not search them for tasks."""
+    """A function of a part with fixed further arguments, in which Dask does not search for tasks."""
 
     def __init__(self, function: Callable[..., FloatArray], arguments: Sequence[Any]) -> None:
         self._function, self._arguments = function, arguments
@@ -79,7 +79,7 @@ class Call:
 
 
 def itself(value: Any) -> Any:
-    """Return the argument unchanged, as the task of an object that is only sent or moved."""
+    """Return the argument unchanged; a task that calls this function only sends or moves an object."""
     return value
 
 

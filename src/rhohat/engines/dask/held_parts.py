@@ -21,15 +21,15 @@ __all__ = ["PartsOnWorkers"]
 
 _T = TypeVar("_T")
 
-_ATTEMPTS = 4  # number of attempts at a computation during which all workers were lost
+_ATTEMPTS = 4  # number of attempts at a computation; a further attempt is made if all workers were lost meanwhile
 
 
 class PartsOnWorkers:
     """Objects that the workers of a cluster hold until this handle is garbage collected; see `DaskEngine.hold`.
 
-    Each object has a home, the worker that its tasks prefer; otherwise Dask would copy it to other workers. If a worker
-    is lost, the scheduler has its objects made anew by other workers, and the objects get new homes with the next sum.
-    If all workers are lost, everything is sent again.
+    Each object has a home: the worker on which its tasks preferably run. Without homes, Dask would copy objects to
+    other workers. If a worker is lost, the scheduler lets other workers create its objects anew, and the objects get
+    new homes with the next sum. If all workers are lost, all objects are sent again.
     """
 
     def __init__(self, connection: Connection, make: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> None:
@@ -38,7 +38,7 @@ class PartsOnWorkers:
         self._while_some_stay(lambda: None)
 
     def sum(self, function: Callable[..., FloatArray], shared: Any, *arguments: Any, n_sums: int) -> FloatArray:
-        """Return the sum of the results of a function over all objects; see `HeldParts`.
+        """Return the sum of a function's results for all objects, always added in the same order; see `HeldParts`.
 
         Raises
         ------
@@ -51,7 +51,7 @@ class PartsOnWorkers:
         return self._while_some_stay(partial(self._sum, function, shared, arguments, n_sums))
 
     def _while_some_stay(self, function: Callable[[], _T]) -> _T:
-        """Return the result of a function; if all workers are lost meanwhile, send all objects and try again."""
+        """Return the result of a function; if all workers are lost meanwhile, send all objects again and retry."""
         for _ in range(_ATTEMPTS):
             with suppress(AllWorkersLostError):
                 if self._lost:
@@ -61,7 +61,7 @@ class PartsOnWorkers:
         raise ClusterError("all workers of the cluster were lost, several times in succession.")
 
     def _send(self) -> None:
-        """Have the workers make the objects, and wait until they are made."""
+        """Let the workers create the objects, and wait until all are created."""
         client, workers = self._connection.client, self._connection.some_workers()
         self._connection.check_versions(workers)
         self._threads, self._looked = threads_of(workers), time.monotonic()
@@ -87,7 +87,7 @@ class PartsOnWorkers:
         self._lost = False
 
     def _look_after_homes(self) -> None:
-        """Give some objects new homes if workers have joined or left, or note that all workers were lost."""
+        """If workers have joined or left, give some objects new homes; if all workers were lost, remember this."""
         self._connection.check_open()
         if time.monotonic() - self._looked < POLL:
             return

@@ -10,7 +10,21 @@ __all__ = ["deal", "threads_of"]
 
 
 def deal(homes: Sequence[str | None], threads: dict[str, int]) -> list[str]:
-    """Return a worker for each part: in proportion to the workers' threads, and its present home where possible.
+    """Return a worker for each part, which is its present home if the worker's share of the parts allows it.
+
+    The share of a worker is proportional to the number of its threads.
+
+    Parameters
+    ----------
+    homes : sequence of str or None
+        Address of the worker that holds each part now; None for a part that no worker holds.
+    threads : dict of str to int
+        Number of threads of each worker, by address.
+
+    Returns
+    -------
+    list of str
+        Address of a worker for each part.
 
     Examples
     --------

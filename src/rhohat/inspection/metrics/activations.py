@@ -82,8 +82,8 @@ class ActivationStatistics:
         Raises
         ------
         ValueError
-            If H is not two-dimensional, has no rows or no columns, has another number of units than earlier blocks, or
-            is not finite.
+            If H is not two-dimensional, has no rows or no columns, differs from earlier blocks in the number of units,
+            or is not finite.
         """
         activations = as_rows(H, "H")
         seen = ActivationStatistics(self.threshold)
@@ -104,7 +104,7 @@ class ActivationStatistics:
         Raises
         ------
         ValueError
-            If the other statistics have another threshold, or another number of units.
+            If the threshold or the number of units of the other statistics differs from that of these statistics.
         """
         if other.threshold != self.threshold:
             raise ValueError(
@@ -118,9 +118,7 @@ class ActivationStatistics:
                 setattr(self, name, getattr(other, name).copy())
             return
         if len(other._sum) != len(self._sum):
-            raise ValueError(
-                f"H must have {len(self._sum)} columns, as many as the earlier rows; got {len(other._sum)}."
-            )
+            raise ValueError(f"H must have {len(self._sum)} columns, like the earlier rows; got {len(other._sum)}.")
         self.n_samples += other.n_samples
         exponent = max(self._exponent, other._exponent)
         self._sum *= math.ldexp(1.0, self._exponent - exponent)
@@ -364,8 +362,8 @@ def kl_to_target(mean_activation: ArrayLike, sparsity: float, bounds: tuple[floa
     means = np.asarray(mean_activation)
     if means.ndim != 1 or means.size == 0 or means.dtype.kind not in "buif":
         raise ValueError(
-            f"mean_activation must be numbers of shape (n_units,); got an array of shape {means.shape} and dtype"
-            f" {means.dtype}."
+            f"mean_activation must be an array of numbers, of shape (n_units,); got an array of shape {means.shape} and"
+            f" dtype {means.dtype}."
         )
     dtype = np.dtype(np.float32) if means.dtype == np.float32 else np.dtype(np.float64)
     rounding = 64 * float(np.finfo(dtype).eps) * (high - low)

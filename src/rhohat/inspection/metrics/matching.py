@@ -42,7 +42,7 @@ class DictionaryMatch:
 
 
 def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) -> DictionaryMatch:
-    """Return the one-to-one matching of the rows of two dictionaries whose summed cosine similarity is largest.
+    """Match the rows of two dictionaries one to one, so that the sum of the pairs' cosine similarities is largest.
 
     Use it to compare the features of two fits, or learned features with the features that generated the data.
 

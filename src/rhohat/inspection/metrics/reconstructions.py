@@ -70,8 +70,8 @@ class ReconstructionStatistics:
         Raises
         ------
         ValueError
-            If X and reconstruction differ in shape, are not two-dimensional, have no rows or no columns, have another
-            number of columns than earlier blocks, or are not finite.
+            If X and reconstruction differ in shape, are not two-dimensional, have no rows or no columns, differ from
+            earlier blocks in the number of columns, or are not finite.
         """
         rows, made = as_rows(X, "X"), as_rows(reconstruction, "reconstruction")
         if rows.shape != made.shape:
@@ -88,7 +88,7 @@ class ReconstructionStatistics:
         Raises
         ------
         ValueError
-            If the rows of the other statistics have another number of columns.
+            If the number of columns of the other statistics differs from that of these statistics.
         """
         if other.n_samples == 0:
             return
@@ -157,7 +157,7 @@ class ReconstructionStatistics:
         self.merge(block)
 
     def _count_in(self, exponent: int) -> None:
-        """Store the mean and the norms divided by another power of two."""
+        """Store the mean and the norms divided by 2 to the power of a new exponent."""
         unit = math.ldexp(1.0, self._exponent - exponent)
         self._mean = self._mean * unit
         self._residual, self._deviation, self._norm = self._residual * unit, self._deviation * unit, self._norm * unit
@@ -165,7 +165,7 @@ class ReconstructionStatistics:
 
     def _check_columns(self, n_features: int) -> None:
         if self.n_samples and n_features != len(self._mean):
-            raise ValueError(f"X must have {len(self._mean)} columns, as many as the earlier rows; got {n_features}.")
+            raise ValueError(f"X must have {len(self._mean)} columns, like the earlier rows; got {n_features}.")
 
 
 def explained_variance(X: Any, reconstruction: Any) -> float:

@@ -32,8 +32,8 @@ def as_rows(array: ArrayLike, name: str) -> FloatArray:
     rows = np.asarray(array)
     if rows.ndim != 2 or rows.size == 0 or rows.dtype.kind not in "buif":
         raise ValueError(
-            f"{name} must be numbers of shape (n_rows, n_columns), with at least one row and one column; got an array"
-            f" of shape {rows.shape} and dtype {rows.dtype}."
+            f"{name} must be an array of numbers, of shape (n_rows, n_columns), with at least one row and one column;"
+            f" got an array of shape {rows.shape} and dtype {rows.dtype}."
         )
     return as_float_rows(rows)
 

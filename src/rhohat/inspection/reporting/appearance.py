@@ -24,8 +24,8 @@ def choose_image_shape(
     ----------
     image_shape : "auto", None or tuple
         "auto": the shape that rows have in the source, or had in the fit, if it is the shape of an image. If the rows
-        were flat, and there are 16 or more features without names: a square if their number allows it, in grey or else
-        of shape (height, width, 3). None: rows are not drawn as images.
+        were flat, and there are 16 or more features without names, it is a square if their number allows it, in grey or
+        else of shape (height, width, 3). None: rows are not drawn as images.
     model : fitted model
         Estimator, or pipeline that ends in one.
     names : list of str, or None
@@ -41,7 +41,7 @@ def choose_image_shape(
     Raises
     ------
     ValueError
-        If image_shape is none of these, or does not fit the number of features.
+        If `image_shape` is none of the values above, or does not fit the number of features.
     """
     if image_shape is None:
         return None

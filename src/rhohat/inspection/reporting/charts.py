@@ -91,16 +91,16 @@ def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str,
 def lowest_drawn(values: FloatArray, target: float | None) -> float:
     """Return the value below which dots are drawn at the lower edge of a chart.
 
-    It is the smallest value, below which there are no dots, unless the axis is logarithmic. A logarithmic axis leaves
-    out dots that are less than a thousandth of the largest value or target, and also less than a tenth of the target.
-    Otherwise a unit whose mean activation is 1e-47 would leave no room for the other units.
+    On a linear axis, it is the smallest value, so that no dot is below it. A logarithmic axis leaves out dots that are
+    less than a thousandth of the largest value or target, and also less than a tenth of the target. Otherwise a unit
+    whose mean activation is 1e-47 would leave no room for the other units.
 
     Parameters
     ----------
     values : array of shape (n_values,)
         Values of the dots.
     target : float, or None
-        Value of the target line; None if there is none.
+        Value of the target line; None if there is no target.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def draw_dots(
         Values of the dots. The vertical axis is logarithmic if they are not negative and span a wide range: see
         `lowest_drawn`.
     target : float, or None
-        Value of the target line; None draws no line.
+        Value of the target line. If None, no line is drawn.
     bounds : tuple of two floats
         Smallest and largest possible value; the axis does not extend beyond them.
     label, target_label : str

@@ -65,7 +65,7 @@ class Content:
     evaluated : Evaluation, default=None
         Evaluation on targets; None if no targets were given.
     remarks : sequence of str, default=()
-        Warnings about the rows or targets, such as that the scale of the rows is not that of the fit.
+        Warnings about the rows or targets, for example that the scale of the rows differs from the scale in the fit.
     """
 
     model: Any
@@ -189,7 +189,7 @@ class Content:
 
     @property
     def about_gabor(self) -> str:
-        """Reason why the Gabor R² is missing, as text; empty if it is there, or if rows are not grey images."""
+        """Reason why the Gabor R² is missing; an empty string if it was computed, or if rows are not grey images."""
         if self.units.gabor_r2 is not None or self.image_shape is None or len(self.image_shape) != 2:
             return ""
         return (
@@ -261,12 +261,12 @@ class Content:
 
     @cached
     def shown(self) -> ShownRows:
-        """Rows of which the page shows some."""
+        """The measured rows, some of which the page shows."""
         return ShownRows(self.source, self.measured.rows, self.image_shape, self.names)
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Values that are drawn as black and as white."""
+        """The two values of features that are drawn as black and as white."""
         return self.shown.scale
 
     @cached

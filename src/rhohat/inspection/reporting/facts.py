@@ -1,4 +1,4 @@
-"""Facts about a model that need no rows: its network, its steps and their parameters, and how its fits went."""
+"""Facts about a model that need no rows: its network, its steps and their parameters, and a record of each fit."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = [
     "versions",
 ]
 
-_LONGEST = 300  # largest number of characters shown of a value
+_LONGEST = 300  # largest number of characters of a value that are shown
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a step, and whether its value was chosen, which means that it is not the default."""
+    """A parameter of a step, and whether its value was chosen, that is, differs from the default."""
 
     name: str
     value: str
@@ -48,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a fit went; a stack has one fit for each layer.
+    """Record of a fit; a stack of autoencoders has one record for each layer.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ def fits_of(estimator: BaseNetwork) -> list[Fit]:
 
 
 def names_of_units(estimator: BaseNetwork) -> list[str] | None:
-    """Return the names of the classes if the units are those of the output layer of a classifier, else None."""
+    """Return the names of the classes if the units are the outputs of a classifier, else None."""
     classes = getattr(estimator, "classes_", None)
     network = estimator.network_
     if classes is None or estimator.code_layer_ < network.n_layers or len(classes) != network.layer_sizes[-1]:

@@ -127,7 +127,7 @@ def measure(
         A unit is active on a row if its activation is above this number.
     max_rows : int, default=None
         Largest number of rows to measure. If there are more rows, a selection spread evenly over all rows is measured.
-        None measures all rows.
+        If None, all rows are measured.
     n_top : int, default=12
         Number of top rows to keep for each unit.
 

@@ -61,34 +61,35 @@ def report(
     Parameters
     ----------
     model : fitted estimator, or Pipeline that ends in one
-        An autoencoder, a stack of autoencoders, or a supervised network, of which the last hidden layer is shown.
+        An autoencoder, a stack of autoencoders, or a supervised network, whose last hidden layer is shown.
     data : path, array, DataFrame, Dask array or RowSource
         Rows in the form that the model was fitted to: anything that `open_rows` opens. They are read twice, block by
         block, and are shown as the network sees them, after the preprocessing of the model. A row source that is passed
         in stays open.
     path : path, default=None
-        Path of the file to write. An existing file is replaced once the new one is complete. None writes no file.
+        Path of the file to write. An existing file is replaced once the new one is complete. If None, no file is
+        written.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
         Targets of a classifier or regressor, for which the page then shows the score. Other models ignore y.
     image_shape : {"auto"}, tuple of int or None, default="auto"
         Shape in which rows are drawn: (height, width) in grey; (height, width, 3) in colour; or (3, height, width) in
-        colour if the rows hold all red values first, then all green, then all blue ones. None: rows are drawn as bars,
-        one for each feature. "auto": the shape that the rows have in `data`, or had in the fit. If the rows were flat,
-        and there are 16 or more features without names, rows are drawn as squares where their number allows it, in grey
-        or as (height, width, 3).
+        colour if the rows hold all red values first, then all green, then all blue ones. If None, rows are drawn as
+        bars, one for each feature. "auto": the shape that the rows have in `data`, or had in the fit. If the rows were
+        flat, and there are 16 or more features without names, rows are drawn as squares where their number allows it,
+        in grey or as (height, width, 3).
     threshold : float, default=None
-        A unit is active on a row if its activation is above this number. None: the value that
+        A unit is active on a row if its activation is above this number. If None, the threshold is the value that
         `rhohat.inspection.metrics.default_threshold` returns.
     title : str, default=None
-        Title of the page. None makes a title from the names of the model and the data.
+        Title of the page. If None, the title consists of the names of the model and the data.
     max_rows : int, default=None
         Largest number of rows to measure. If there are more rows, a selection spread evenly over all rows is measured.
-        None measures all rows.
+        If None, all rows are measured.
     n_reconstructions : int, default=16
         Number of rows that are shown beside their reconstructions.
     gabor : bool, default=None
         Whether to compute the R² of the best Gabor function for every unit, which is possible for grey images only: see
-        `rhohat.gabor_fit`. This takes a while, and longer for larger images. None: it is computed if images have at
+        `rhohat.gabor_fit`. This takes a while, and longer for larger images. If None, it is computed if images have at
         most 256 pixels and there are at most 256 units.
 
     Returns
@@ -99,8 +100,8 @@ def report(
     Raises
     ------
     ValueError
-        If the model is neither an estimator of rhohat nor a pipeline that ends in one, the columns of the rows are not
-        those of the fit, the rows are not finite, or a parameter is out of its range.
+        If the model is neither an estimator of rhohat nor a pipeline that ends in one, the columns of the rows differ
+        from the columns in the fit, the rows are not finite, or a parameter is out of its range.
     NotFittedError
         If the model is not fitted.
     OSError
@@ -195,7 +196,7 @@ def _render(jinja2: Any, content: Content) -> str:
 
 
 def as_json(record: dict[str, Any]) -> str:
-    r"""Return a record as JSON that is safe within the script element of an HTML page, which it cannot end.
+    r"""Return a record as JSON that cannot end the script element of the HTML page that contains it.
 
     Examples
     --------
@@ -215,7 +216,7 @@ def _breakable(name: str) -> Any:
 
 
 def _unbroken(text: str) -> Any:
-    """Return a text as HTML in which no line is broken at a minus sign within a number."""
+    """Return a string as HTML in which no line is broken at a minus sign within a number."""
     markup = import_extra("markupsafe", "app").Markup
     parts = re.split(r"(-?\d[\d.]*e-\d+)", text)  # every second part is a number
     number = markup('<span class="whole">{}</span>')
@@ -223,13 +224,13 @@ def _unbroken(text: str) -> Any:
 
 
 def _digest(text: str) -> str:
-    """Return the SHA-256 digest of a text, as a content security policy expects it."""
+    """Return the SHA-256 digest of a string, as a content security policy expects it."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}"
 
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """Yield a list that holds the messages of all warnings of the block once it ends; they are issued again then."""
+    """Yield a list to which the warnings of the block are added when it ends; they are issued again at that time."""
     remarks: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

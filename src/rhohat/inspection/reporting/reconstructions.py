@@ -20,7 +20,7 @@ _MOST_FEATURES_OF_A_ROW = 16  # largest number of features in a table of reconst
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A row and its reconstruction: two images, or features with the values of both."""
+    """A row and its reconstruction: two images, or features with their values in the row and in the reconstruction."""
 
     row: int
     error: float

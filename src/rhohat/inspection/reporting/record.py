@@ -21,7 +21,7 @@ __all__ = ["MOST_TOP_ROWS", "UnitRecord"]
 MOST_TOP_ROWS, _FEWEST_TOP_ROWS = 12, 3
 _RAW_BYTES = 2**26  # size of the images of top rows before compression
 _BYTES_OF_TOP_ROW = 16  # size of the row's place and activation as text
-_MOST_BARS = 200  # largest number of features drawn of a unit: the strongest ones
+_MOST_BARS = 200  # largest number of features drawn for a unit: the strongest ones
 _NAMED_VALUES = 6  # number of features of a unit whose values in its top rows are shown
 
 
@@ -32,13 +32,13 @@ class UnitRecord:
     Attributes
     ----------
     estimator : fitted estimator
-        Estimator that has the units.
+        Estimator whose units are drawn.
     measured : Measurements
         Statistics of the measured rows.
     units : Units
         Descriptions of the units.
     rows : ShownRows
-        Rows of which the page shows some.
+        The measured rows, some of which the page shows.
     """
 
     estimator: Any

@@ -21,7 +21,7 @@ _SAMPLE = 256  # number of rows that determine which values are drawn as black a
 
 @dataclass(frozen=True)
 class ShownRows:
-    """Rows of a source, of which the page shows some.
+    """The rows of a source, some of which the page shows.
 
     Attributes
     ----------
@@ -41,12 +41,12 @@ class ShownRows:
     names: Sequence[str] | None
 
     def sample(self) -> FloatArray:
-        """Return a sample of the measured rows, which shows what range the values have."""
+        """Return a sample of the measured rows, from which the range of the values is determined."""
         return self.source.take(self.spread(_SAMPLE))
 
     @cached
     def scale(self) -> tuple[float, float]:
-        """Values drawn as black and white: quantiles 0.005 and 0.995 of a sample of rows, or its extremes if equal."""
+        """Values drawn as black and white: quantiles 0.005 and 0.995 of a sample of rows; if equal, its extremes."""
         sample = self.sample()
         low, high = quantiles(sample, [0.005, 0.995])
         return (low, high) if low < high else (float(sample.min()), float(sample.max()))

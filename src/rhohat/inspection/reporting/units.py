@@ -54,8 +54,8 @@ def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, 
     image_shape : tuple of int, or None
         Shape of the rows as images; None if they are not images.
     gabor : bool, default=None
-        Whether Gabor functions are fitted; this is done for grey images only. None: only if images have at most 256
-        pixels and there are at most 256 units.
+        Whether Gabor functions are fitted, which is possible for grey images only. If None, they are fitted if images
+        have at most 256 pixels and there are at most 256 units.
 
     Returns
     -------

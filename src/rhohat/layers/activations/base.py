@@ -46,7 +46,7 @@ class Activation(WithOps, ABC):
     in_place : bool
         Whether z and a share their memory. If so, `forward` overwrites z, and all derivatives are computed from a.
     monotonic : bool
-        Whether each activation depends on a single pre-activation and never decreases as it grows, so that both are
+        Whether each activation depends on a single pre-activation and never decreases as that grows, so that both are
         largest for the same input.
     """
 
@@ -107,7 +107,7 @@ class Activation(WithOps, ABC):
         out : array of shape (n_rows, width)
             Receives ∂J/∂z. It is delta itself if the activation works in place.
         gradient : array of shape (n_parameters,)
-            Gradient by the activation's own parameters, to which ∂J/∂parameters is added.
+            Gradient with respect to the activation's own parameters, to which ∂J/∂parameters is added.
         """
 
     @abstractmethod
@@ -132,7 +132,7 @@ class Activation(WithOps, ABC):
     def curvature(
         self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
     ) -> FloatArray:
-        """Return the gradient of φ · push_forward(β) by z, and add its gradient by the parameters to `gradient`.
+        """Return ∂(φ · push_forward(β))/∂z, and add ∂(φ · push_forward(β))/∂parameters to `gradient`.
 
         The arguments are those of `push_forward`, together with `phi`, of shape (n_rows, n_units), and `gradient`, of
         shape (n_parameters,).
@@ -190,7 +190,7 @@ class ElementwiseActivation(Activation):
     """
 
     def __init_subclass__(cls) -> None:
-        """Restore the general methods in a subclass that defines its own f or f′ without the fast methods for it."""
+        """Replace fast methods, inherited from a class with another f or f′, by the general methods."""
         super().__init_subclass__()
         if {"apply", "forward"} & cls.__dict__.keys() and "forward_with_bias" not in cls.__dict__:
             cls.forward_with_bias = Activation.forward_with_bias  # type: ignore[method-assign]

@@ -29,7 +29,7 @@ class Identity(ElementwiseActivation):
     bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
 
     def apply(self, z: FloatArray) -> None:
-        """Leave z as it is."""
+        """Leave z unchanged."""
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return ones."""
@@ -42,7 +42,7 @@ class Identity(ElementwiseActivation):
     third_derivative = second_derivative
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
-        """Leave delta as it is."""
+        """Leave delta unchanged."""
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,11 @@ class Softmax(Activation):
         return changed + self._turn(units.a, alpha, self._bend(units.a, phi, beta))
 
     def _bend(self, a: FloatArray, phi: FloatArray, beta: FloatArray) -> FloatArray:
-        """Return the derivative of φ · J β by a, where J is the Jacobian."""
+        """Return the derivative of φ · J β with respect to a, where J is the Jacobian."""
         return phi * beta - phi * (beta * a).sum(1)[:, None] - beta * (phi * a).sum(1)[:, None]
 
     def _turn(self, a: FloatArray, alpha: FloatArray, vector: FloatArray) -> FloatArray:
-        """Return the derivative of J times a vector along α, the tangent of a."""
+        """Return the derivative, along α, the tangent of a, of the Jacobian times a vector."""
         return alpha * (vector - (a * vector).sum(1)[:, None]) - a * (alpha * vector).sum(1)[:, None]
 
     def _multiply_by_jacobian(self, a: FloatArray, delta: FloatArray) -> None:

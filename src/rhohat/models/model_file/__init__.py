@@ -1,4 +1,4 @@
-"""Saving of complete models in files, and loading them without executing code from a file."""
+"""Saving complete models in files, and loading them without executing code from the files."""
 
 from rhohat.models.model_file.files import describe, load, save
 

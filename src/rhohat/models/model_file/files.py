@@ -1,8 +1,8 @@
 """Saving and loading of fitted models: one safetensors file per model, which is read without executing code from it.
 
-Arrays are stored as tensors; the kind, the parameters and the training record are JSON in the metadata. A class is
-instantiated only if its name is in `rhohat.models.components`. A file is accepted only if it has exactly the tensors
-that its kind of model needs, in the shapes that the architecture requires. docs/model-file.md describes the format.
+Arrays are stored as tensors; the class name, the parameters and the training record are JSON in the metadata. A class
+is instantiated only if it is registered in `rhohat.models.components`. A file is accepted only if it has exactly the
+tensors that the model needs, in the shapes that the architecture requires. docs/model-file.md describes the format.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["describe", "load", "save"]
 
 _FORMAT, _VERSION = "rhohat model", 1
 _ENDING = ".safetensors"
-#: Endings of file names in other formats; a model file with such a name would be mistaken for a file of that format.
+#: Endings of the names of files in other formats, for which a model file with such a name would be mistaken.
 _OTHERS = {
     *(".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".bin", ".onnx", ".pb", ".tflite", ".gguf"),
     *(".h5", ".hdf5", ".keras", ".npy", ".npz", ".mat", ".zarr", ".parquet", ".csv", ".txt"),
@@ -41,8 +41,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     The file holds everything that `transform`, `predict` and further training need: the parameters, the learned arrays,
     the names of columns, the training record and, after `partial_fit`, the state of the solver. Settings that belong
-    to a single run are not saved and have their defaults in the loaded model: `callbacks`, `engine`, `checkpoint`,
-    `resume`, a `random_state` that is a generator, and the setting of `set_output`.
+    to a single run are not saved, and have their default values in the loaded model: `callbacks`, `engine`,
+    `checkpoint`, `resume`, a `random_state` that is a generator, and the setting of `set_output`.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ModelFileError
-        If the model has parts that rhohat does not know, such as a penalty of your own that is not registered
-        (`register`), because a file without code cannot hold them.
+        If the model contains objects whose classes rhohat does not know, such as a penalty of your own whose class is
+        not registered with `register`. The file contains no code, so it cannot hold such objects.
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
     ValueError
@@ -99,7 +99,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> Any:
     """Load a model from a file that `save` has written.
 
-    Whatever the file holds, only code of rhohat, scikit-learn, NumPy and registered classes (`register`) is executed.
+    Whatever the file holds, only code of rhohat, scikit-learn, NumPy and classes registered with `register` is run.
 
     Parameters
     ----------
@@ -108,15 +108,15 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     fitted estimator or Pipeline
-        The model. Its `transform` returns the same bits as that of the saved model.
+        The model. Its methods, such as `transform`, return the same bits as those of the saved model.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ModelFileError
-        If the file is not a model file, is truncated or damaged, was written by a newer rhohat, holds a model of an
-        unknown kind, lacks tensors, or has tensors that do not belong to the model, have the wrong shape, or contain
+        If the file is not a model file; is truncated or damaged; was written by a newer rhohat; holds a model of an
+        unknown class; lacks tensors; or has tensors that do not belong to the model, have the wrong shape, or contain
         numbers that are not finite.
 
     See Also
@@ -156,12 +156,12 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _check_readable(described: dict[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Raise ModelFileError if the model about to be saved could not be loaded, while the model still exists."""
+    """Raise ModelFileError if a model that is about to be saved could not be loaded from its file."""
     try:
         reader = Reader(arrays)
         reader.model(json.loads(json.dumps(described, default=np.generic.item)), "")
         reader.finish()
-    except Exception as error:  # any error may occur, as in `_refusing`
+    except Exception as error:  # as in `_refusing`, any exception may occur
         raise ModelFileError(f"the model cannot be saved, since it could not be loaded again: {error}") from error
 
 
@@ -177,7 +177,7 @@ def _refusing(file: Path) -> Iterator[Path]:
         raise ModelFileError(f"{file} cannot be loaded: {error}") from None
     except OSError:
         raise
-    except Exception as error:  # the content of a damaged or forged file may cause any error
+    except Exception as error:  # the content of a damaged or forged file may cause any exception
         raise ModelFileError(
             f"{file} cannot be loaded, because it is damaged or is not a model file: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""The contents of a model file for each kind of model, apart from weights and parameters."""
+"""Lists of what a model file contains for a model, in addition to weights and parameters."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rhohat.common.exceptions import ModelFileError
 
 __all__ = ["COUNTS", "NO_LONGER", "OF_THE_RUN", "STATUS", "check_steps", "learned_shapes"]
 
-#: Parameters that say how and where a fit runs and what is notified, without influence on the learned model.
+#: Parameters of how and where a fit runs, and of its callbacks, which do not belong to the learned model.
 OF_THE_RUN = ("callbacks", "engine", "checkpoint")
-#: Former parameters of estimators, without influence on the learned model, that files of earlier versions may have.
+#: Parameters that estimators no longer have, but files of earlier versions may contain; they do not affect the model.
 NO_LONGER = ("checkpoint_every",)
 
 #: Shapes of the learned arrays of scikit-learn's transformers; other transformers have an attribute `learned_shapes`.
@@ -21,19 +21,19 @@ _LEARNED: dict[str, Mapping[str, Callable[[int], tuple[int, ...]]]] = {
     "MinMaxScaler": dict.fromkeys(("min_", "scale_", "data_min_", "data_max_", "data_range_"), lambda n: (n,)),
 }
 
-#: Names of the fitted attributes that are numbers (COUNTS) and texts (STATUS) of the training record.
+#: Names of the fitted attributes in the training record that are integers (COUNTS) and strings (STATUS).
 COUNTS = ("n_iter_", "n_evaluations_")
 STATUS = ("solver_status_", "solver_message_")
 
 
 def learned_shapes(transformer: Any) -> Mapping[str, Callable[[int], tuple[int, ...]]]:
-    """Return, by name, functions from the number of features to the shape of each array a transformer has learned."""
+    """Return, for each array that a transformer learns, a function from the number of features to its shape."""
     own: Mapping[str, Callable[[int], tuple[int, ...]]] | None = getattr(transformer, "learned_shapes", None)
     return _LEARNED[type(transformer).__name__] if own is None else own
 
 
 def check_steps(steps: Sequence[Any]) -> None:
-    """Raise ModelFileError unless the steps form a pipeline: all but the last transform rows, and widths match.
+    """Raise ModelFileError unless the steps form a pipeline: all but the last are transformers, and widths match.
 
     Parameters
     ----------

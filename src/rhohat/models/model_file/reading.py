@@ -30,7 +30,7 @@ from rhohat.solvers import MiniBatchState
 
 __all__ = ["Reader"]
 
-_MOST_CHARACTERS = 2**22  # in all class labels together, each padded to the longest, as in a NumPy array
+_MOST_CHARACTERS = 2**22  # limit for all class labels together, each padded to the longest, as in a NumPy array
 
 
 class Reader:
@@ -45,7 +45,7 @@ class Reader:
             raise ModelFileError(f"the file has tensors that do not belong to its model: {_listed(self._arrays)}.")
 
     def model(self, described: Any, prefix: str, kind: type[Any] = object) -> Any:
-        """Return the described estimator, transformer or pipeline; the names of its arrays begin with the prefix."""
+        """Return the estimator, transformer or pipeline of a description; names of its arrays begin with the prefix."""
         model = self._model(_checked(described, dict, "a model"), prefix)
         if not isinstance(model, kind):
             raise ModelFileError(f"the file has a {type(model).__name__} where a {kind.__name__} is required.")
@@ -58,7 +58,7 @@ class Reader:
             return self._pipeline(_get(described, "steps", list), prefix)
         if kind not in ESTIMATORS and kind not in transformers():
             raise ModelFileError(
-                f"the file holds a model of the kind {kind[:60]!r}, which this version of rhohat does not know;"
+                f"the file holds a model of the class {kind[:60]!r}, which this version of rhohat does not know;"
                 " register a class of this name with rhohat.register, or upgrade rhohat."
             )
         cls = ESTIMATORS.get(kind) or transformers()[kind]
@@ -90,7 +90,7 @@ class Reader:
         return pipeline
 
     def _make(self, cls: type[Any], parameters: dict[str, Any], name: str) -> Any:
-        """Return an instance of a class with the given parameters; raise if the class lacks one of them."""
+        """Return an instance of a class with the given parameters; raise if the class lacks one of these parameters."""
         known = set(signature(cls).parameters) - set(OF_THE_RUN)
         if cls.__name__ in ESTIMATORS:
             passed_over = set(NO_LONGER) - known
@@ -101,7 +101,7 @@ class Reader:
         return cls(**{key: self._value(value, f"{name}{key}") for key, value in parameters.items()})
 
     def _value(self, value: Any, name: str) -> Any:
-        """Return the parameter that JSON describes; the inverse of `Writer.value`."""
+        """Return the parameter value that JSON describes; the inverse of `Writer.value`."""
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if isinstance(value, list):
@@ -115,7 +115,7 @@ class Reader:
         kind, settings = _get(value, "kind", str), _get(value, "settings", dict)
         if kind not in COMPONENTS and kind not in ESTIMATORS:
             raise ModelFileError(
-                f"the model has a part of the kind {kind[:60]!r}, which this version of rhohat does not know;"
+                f"the model has an object of the class {kind[:60]!r}, which this version of rhohat does not know;"
                 " register a class of this name with rhohat.register, or upgrade rhohat."
             )
         return self._make(COMPONENTS.get(kind) or ESTIMATORS[kind], settings, f"{name}.")
@@ -277,7 +277,7 @@ class Reader:
     def _feature_names(self, model: Any, names: Any, tensor: str) -> None:
         if names is None:
             return
-        if names == {"tensor": tensor}:  # so many names that the description has no room for them
+        if names == {"tensor": tensor}:  # there are too many names for the description
             names = json.loads(self.take(tensor, None, np.uint8).tobytes())
         texts = [_checked(name, str, "the name of a column") for name in _checked(names, list, "feature_names")]
         if len(texts) != model.n_features_in_:
@@ -293,7 +293,7 @@ class Reader:
         return values
 
     def take(self, name: str, shape: tuple[int, ...] | None, dtype: Any = None) -> FloatArray:
-        """Return a tensor and mark it as used; raise unless it is finite and has the given shape and dtype, if any."""
+        """Return a tensor of finite numbers, and mark it as used; check its shape and dtype if they are given."""
         array = self._arrays.pop(name, None)
         if array is None:
             raise ModelFileError(f"the file lacks the tensor {name}.")
@@ -374,6 +374,6 @@ def _checked(value: Any, kind: type[Any], what: str) -> Any:
 
 
 def _listed(names: Mapping[str, Any]) -> str:
-    """Return the first five names, shortened, as a text for error messages."""
+    """Return the first five names, shortened, as a string for error messages."""
     shown = [repr(name[:60]) for name in list(names)[:5]]
     return ", ".join([*shown, *(["…"] if len(names) > 5 else [])])

@@ -22,8 +22,8 @@ from rhohat.models.pipelines import is_pipeline
 
 __all__ = ["Writer"]
 
-_WIDEST = 8  # most bytes of a number
-_MOST_NAMES = 2**19  # bytes that the names of columns may take as JSON in the description
+_WIDEST = 8  # largest number of bytes per number
+_MOST_NAMES = 2**19  # largest number of bytes that the names of columns may take as JSON in the description
 
 
 class Writer:
@@ -61,7 +61,7 @@ class Writer:
         return described | model._describe_learned(self, prefix)
 
     def _names(self, names: list[str], prefix: str) -> list[str] | dict[str, str]:
-        """Return the names of columns, or a reference to a tensor if they are too many for the description."""
+        """Return the names of columns, or, if they are too long, store them as a tensor and return a reference."""
         text = json.dumps(names).encode()
         if len(text) <= _MOST_NAMES:
             return names
@@ -72,7 +72,7 @@ class Writer:
         """Store the learned arrays of a transformer, and return the number of its features as a description."""
         for name in learned_shapes(transformer):
             value = getattr(transformer, name)
-            if value is not None:  # None, for example, for the variances of a scaler that does not scale
+            if value is not None:  # it is None, for example, for the variances of a StandardScaler that only centres
                 self.arrays[prefix + name] = np.asarray(value, None if isinstance(value, np.ndarray) else np.float64)
         if hasattr(transformer, "n_samples_seen_"):
             self.arrays[f"{prefix}n_samples_seen_"] = np.asarray(transformer.n_samples_seen_, np.int64)
@@ -136,7 +136,7 @@ class Writer:
         if labels.dtype.kind == "U" or all(isinstance(label, str) for label in labels):
             return {"texts": [str(label) for label in labels], "objects": labels.dtype == object}
         raise ModelFileError(
-            f"classes must be numbers of up to {8 * _WIDEST} bits, or texts; got classes of type {labels.dtype}."
+            f"classes must be numbers of up to {8 * _WIDEST} bits, or strings; got classes of type {labels.dtype}."
         )
 
     def curve(self, name: str, values: list[float]) -> None:
@@ -176,14 +176,14 @@ class Writer:
         if ESTIMATORS.get(kind) is type(value):
             return {"kind": kind, "settings": self._parameters(value, f"{name}.")}
         raise ModelFileError(
-            f"{value!r} is neither one of rhohat's own parts nor an instance of a registered class, and a model file"
-            " cannot hold other objects, since it contains no code; set the parameter to one of rhohat's parts, leave"
+            f"{value!r} is not an instance of one of rhohat's own classes or of a registered class, and a model file"
+            " cannot hold other objects, since it contains no code; set the parameter to an object of rhohat, leave"
             " the parameter at its default, or register the class with rhohat.register."
         )
 
 
 def _reading(reading: Reading) -> dict[str, Any]:
-    """Describe how the rows of a fit were read; runs of successive columns are given as [first, count]."""
+    """Return a description of how the rows of a fit were read; ranges of columns are given as [first, count]."""
     runs = groupby(enumerate(reading.columns), lambda numbered: numbered[1] - numbered[0])
     columns = [[run[0][1], len(run)] for run in (list(run) for _, run in runs)]
     return {name: value for name, value in asdict(reading).items() if value is not None} | {"columns": columns}
