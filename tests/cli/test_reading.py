@@ -133,7 +133,7 @@ def test_missing_values_are_refused_left_out_or_filled_in(run, invoke, tmp_path,
     assert result.exit_code == 0
     assert "3 of the 40 rows of t.csv have missing values and are left out" in sentence(result.stderr)
     result = invoke("encode", "m.safetensors", "t.csv", "-o", "c.npy", "--missing", "mean")
-    assert "the model has learned no means; train it with --missing mean" in sentence(result.stderr)
+    assert "the model has not learned the means that replace missing values; train it with" in sentence(result.stderr)
     result = invoke("encode", "m.safetensors", "t.csv", "-o", "c.npy")
     assert (
         "Fill in missing cells, pass --missing drop to leave out rows with missing values, or train a model with"

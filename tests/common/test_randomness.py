@@ -134,7 +134,7 @@ def test_no_rows_draw_nothing(kind):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (range(3), "rows must have one number for each of the 4 rows of out; got 3 numbers"),
+        (range(3), "rows must hold a row number for each of the 4 rows of out; got 3"),
         (slice(0, None), "slice with a stop"),
         ([0.0, 1.0, 2.0, 3.0], "sequence of integers"),
         (np.array([True, False, True, True]), "sequence of integers"),

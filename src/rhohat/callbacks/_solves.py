@@ -46,7 +46,7 @@ class SolveCounter:
     n_before: int = 0
 
     def note(self, state: IterationState) -> bool:
-        """Count an iteration, and return whether it is the first of a new solve."""
+        """Count an iteration, and return whether it is the first of a new run of the solver."""
         begins = self.solve == 0 or state.iteration <= self.iteration
         if begins:
             self.solve += 1

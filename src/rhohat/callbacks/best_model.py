@@ -25,7 +25,8 @@ class BestModel:
     Parameters
     ----------
     monitor : callable, default=None
-        Function from an `IterationState` to a float, the lower the better, such as `held_out_cost` returns. None means
+        Function that takes an `IterationState` and returns a float, of which lower values are better; `held_out_cost`
+        makes such a function. None means
         the cost J. With mini-batch solvers, J is the mean over the epoch, in which each mini-batch is evaluated at the
         θ that its update began from. NaN never counts as the lowest value.
 

@@ -25,7 +25,8 @@ class EarlyStopping:
     min_improvement : float, default=0.0
         Amount by which the monitored value must fall below its lowest value so far to count as improved; not negative.
     monitor : callable, default=None
-        Function from an `IterationState` to a float, the lower the better, such as `held_out_cost` returns. None means
+        Function that takes an `IterationState` and returns a float, of which lower values are better; `held_out_cost`
+        makes such a function. None means
         the cost J; with mini-batch solvers, this is the mean over the epoch. NaN does not count as an improvement.
 
     Raises

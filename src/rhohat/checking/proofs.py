@@ -131,7 +131,7 @@ class Proof:
 
 
 def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
-    """Yield the cases of the table of proofs.
+    """Yield the models whose derivatives are checked, one for each row of the table of proofs.
 
     With dense layers, the cases combine every activation with every penalty that it allows, with tied and untied
     weights, and with one and three hidden layers; every activation with every loss, with one and two hidden layers; and

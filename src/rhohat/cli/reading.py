@@ -128,7 +128,8 @@ class ReadingOptions:
             how.pop("missing")  # the model fills in the means that it has learned
             if not isinstance([*preprocessing_of(model), None][0], MeanImputer):
                 raise typer.BadParameter(
-                    "the model has learned no means; train it with --missing mean.", param_hint="--missing"
+                    "the model has not learned the means that replace missing values; train it with --missing mean.",
+                    param_hint="--missing",
                 )
         said = None if target is None else split_names(target)
         try:

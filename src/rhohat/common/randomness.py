@@ -167,7 +167,7 @@ class RowStreams:
         numbers = row_numbers(rows)
         if len(numbers) != len(out):
             raise ValueError(
-                f"rows must have one number for each of the {len(out)} rows of out; got {len(numbers)} numbers."
+                f"the argument rows must hold a row number for each of the {len(out)} rows of out; got {len(numbers)}."
             )
         counter = self._start["state"]["counter"]
         for row, draws in zip(numbers, out, strict=True):

@@ -64,7 +64,7 @@ class Samples:
 
 
 def read_samples(file: IO[bytes]) -> Samples:
-    """Read the samples of the image in an open file.
+    """Read the pixel values, called samples, of the image in an open file.
 
     TIFF files are read by tifffile, which keeps floats and integers of more than 8 bits; all others by Pillow.
 
@@ -177,7 +177,7 @@ def _with_axis(numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def _to_unit_range(numbers: NDArray[Any], largest: int | None) -> FloatArray:
-    """Return samples divided by their largest possible value."""
+    """Return pixel values divided by the largest value that they can have."""
     if numbers.dtype.kind == "b":
         return numbers.astype(np.float64)
     if largest is None and numbers.dtype in (np.uint8, np.uint16):

@@ -181,7 +181,7 @@ class _BlasThreads:
         self._settle()
 
     def _hold(self, libraries: Sequence[_Library]) -> None:
-        """Set the number of threads of libraries to 1 where it is not 1, and store the original number."""
+        """Set every BLAS library that uses several threads to one thread, and store its original number of threads."""
         for library in libraries:
             count = library.count
             if count == 1:

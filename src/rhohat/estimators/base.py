@@ -242,7 +242,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         return int(self.random_state) if isinstance(self.random_state, Integral) else 0
 
     def _validate(self, X: ArrayLike | RowSource, *, all_rows: bool = True) -> Any:
-        """Return rows with the columns of the fit as floats, or raise the errors of scikit-learn for bad input.
+        """Check rows against the columns of the fit, and return them as floats; bad input raises scikit-learn's errors.
 
         A row source is returned unchanged. Unless `all_rows` is False, it is read once to check that its numbers are
         finite.

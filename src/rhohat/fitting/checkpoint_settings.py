@@ -64,7 +64,8 @@ class Checkpoint:
         is_count = isinstance(self.every, int | np.integer) and not isinstance(self.every, bool) and self.every >= 1
         if self.seconds is None and not is_count:
             raise ValueError(
-                "every must be a number of iterations, at least 1, or a time such as '30 s', '5 min' or '1 h'; got"
+                "the parameter every must be a number of iterations, at least 1, or a time such as '30 s', '5 min' or"
+                " '1 h'; got"
                 f" {self.every!r}."
             )
         if not isinstance(self.resume, bool | np.bool_):

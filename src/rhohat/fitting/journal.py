@@ -168,7 +168,7 @@ class Journal:
             self._write({"complete": _record_of(result)}, {"theta": result.theta}, may_fail=True)
 
     def offer(self, progress: int, capture: Callable[[], RunState]) -> None:
-        """Keep a function that returns the state, and write a checkpoint if one is due; see `rhohat.solvers.Keeper`."""
+        """Remember the function that returns the solver's state, and call it if a checkpoint is due; see `Keeper`."""
         self._progress, self._capture = progress, capture
         if self._checkpoints is not None and self._is_due():
             self._write_state()

@@ -226,7 +226,7 @@ def _warm_up(
 def _solve(
     problem: Problem, theta: FloatArray, solver: Solver, training: Training, epoch: int, results: list[SolverResult]
 ) -> None:
-    """Minimise J over all rows, first in float32 if the solver asks for it; append the result of each run to a list."""
+    """Minimise J over all rows, first in float32 if the solver asks for it; append each run's result to `results`."""
     cache_bytes, limit = training.memory.cache_bytes, training.max_iter
     limits = _limits(training)
 

@@ -215,7 +215,7 @@ class SumLossAndDeltas(Pass):
         return len(cost.row_terms) + sum(cost.network.layout.n_own)
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the row terms and then the gradients of the activations' own parameters into `sums`."""
+        """Write the terms of J that are sums over rows, and then the gradients of learned activations, into `sums`."""
         network, n_terms = cost.network, len(cost.row_terms)
         _forward(cost, vectors[0], block, block.n_known)
         for kept, a in zip(block.hidden, block.layers.a[1:-1], strict=True):

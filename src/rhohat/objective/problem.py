@@ -35,23 +35,23 @@ class Problem:
     ----------
     network : Network
         The architecture.
-    X : array or rows to read, of shape (n_samples, n_features), float32 or float64
+    X : array, or a source of rows that are read block by block, of shape (n_samples, n_features), float32 or float64
         Inputs. Their dtype is the dtype of the arithmetic. If X is a PyTorch tensor, which must be in CPU memory, y and
         tangents must be tensors as well, and PyTorch does the computations.
-    y : array or rows to read, of shape (n_samples, n_outputs), default=None
+    y : array, or a source of rows that are read block by block, of shape (n_samples, n_outputs), default=None
         Targets; None means X itself, as for an autoencoder.
     loss : Loss, default=SquaredError()
         The loss of each row.
     penalties : sequence of Penalty, default=()
         The penalties, which are added to the mean loss.
     sample_weight : array of shape (n_samples,), default=None
-        Weight of each row in every mean over rows, including ρ̂. Weights must not be negative. None means 1 for each
-        row.
+        Weight of each row in every mean over rows, including the mean activations ρ̂.
+        Weights must not be negative. None means 1 for each row.
     tangents : array of shape (n_samples, n_tangents, n_features), default=None
         Tangents of each row, for penalties that need them; see `TangentPropagation`.
     corruption : Corruption, default=None
-        Corruption of the inputs during training. An objective uses rows as they are, so they must be corrupted before
-        an objective is made. `MiniBatches` corrupts the rows itself.
+        Corruption of the inputs during training. An `Objective` of this problem does not apply the corruption, so the
+        rows must be corrupted before the objective is made. `MiniBatches` corrupts the rows itself.
 
     Raises
     ------

@@ -132,7 +132,7 @@ class Products(ABC):
 
     @abstractmethod
     def column_sums(self, X: Array) -> Array:
-        """Return the sum of all rows of X, of shape (n_rows, n); unlike `sum_rows`, it needs no array of ones."""
+        """Return the sum of all rows of X, which has the shape (n_rows, n); it needs no array of ones."""
 
 
 class Functions(ABC):

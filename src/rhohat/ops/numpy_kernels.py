@@ -182,7 +182,7 @@ def sum_rows(X: FloatArray, ones: FloatArray, out: FloatArray, weights: FloatArr
 
 
 def column_sums(X: FloatArray) -> FloatArray:
-    """Return the sum of all rows of X, of shape (n_rows, n), in the dtype of X.
+    """Return the sum of all rows of X, which has the shape (n_rows, n), in the dtype of X.
 
     Unlike `sum_rows`, it needs no array of ones.
     """

@@ -107,7 +107,7 @@ def search_line(run: Run, direction: FloatArray, step: float) -> Point | None:
 
 
 def _cubic_minimum(a: _Trial, b: _Trial, otherwise: float) -> float:
-    """Return the minimum of the cubic with the values and slopes of two trials, or `otherwise` without a minimum."""
+    """Return where the cubic through the values and slopes of two trials is smallest; `otherwise` if nowhere."""
     width = b.step - a.step
     if width == 0:
         return otherwise

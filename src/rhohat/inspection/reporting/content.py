@@ -266,7 +266,7 @@ class Content:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """The two values of features that are drawn as black and as white."""
+        """The feature value that is drawn as black, and the one that is drawn as white."""
         return self.shown.scale
 
     @cached

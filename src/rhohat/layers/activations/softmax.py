@@ -59,7 +59,7 @@ class Softmax(Activation):
     def second_push_forward(
         self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
     ) -> FloatArray:
-        """Return the derivative of a ∘ (β − Σ_k β_k a_k) along ζ, where a changes by α = push_forward(ζ)."""
+        """Return the derivative of a ∘ (β − Σ_k β_k a_k) along ζ, with β fixed: a changes by α = push_forward(ζ)."""
         alpha = self.push_forward(units, zeta, None)
         return self._turn(units.a, alpha, beta)
 

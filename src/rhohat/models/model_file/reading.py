@@ -202,7 +202,9 @@ class Reader:
         sizes = tuple(_checked(size, int, "a layer size") for size in _get(described, "layer_sizes", list))
         activations = tuple(self._value(one, "") for one in _get(described, "activations", list))
         if not all(isinstance(activation, Activation) for activation in activations):
-            raise ModelFileError("the layers of the model have activations that are not activation functions.")
+            raise ModelFileError(
+                "an activation of the model is described as something that is not an activation function."
+            )
         return dense_network(sizes, activations, tied=_get(described, "tied", bool))
 
     def _architecture_of_layers(self, described: dict[str, Any]) -> Network:
@@ -215,7 +217,9 @@ class Reader:
             if not all(type(number) is int and number >= 1 for number in numbers):
                 raise ModelFileError(f"the layer {layer} of the model has sizes that are not integers of at least 1.")
             if not isinstance(layer.activation, Activation):
-                raise ModelFileError("the layers of the model have activations that are not activation functions.")
+                raise ModelFileError(
+                    "an activation of the model is described as something that is not an activation function."
+                )
         shape = described.get("row_shape")
         row_shape = None if shape is None else as_input_shape(_checked(shape, list, "row_shape"))
         network = Network(layers, _get(described, "tied", bool), row_shape)
@@ -285,7 +289,7 @@ class Reader:
         model.feature_names_in_ = np.array(texts, dtype=object)
 
     def curve(self, name: str) -> list[float]:
-        """Return a list of numbers, which need not be finite, and mark its array as used."""
+        """Return an array of the file as a list of numbers, which need not be finite; it cannot be taken again."""
         curve = self._arrays.pop(name, None)  # measured values, which may be NaN
         if curve is None or curve.dtype != np.float64 or curve.ndim != 1:
             raise ModelFileError(f"the file lacks the curve {name}.")
@@ -315,7 +319,8 @@ def _reading(record: dict[str, Any], n_features: int) -> Reading:
     runs = [[_checked(number, int, "a column") for number in run] for run in _get(record, "columns", list)]
     if sum(count for _, count in runs) != n_features:
         raise ModelFileError(
-            f"the number of columns that the model was fitted to is not its number of features, {n_features}."
+            f"the model file says that the model was fitted to {sum(count for _, count in runs)} columns, but the"
+            f" model has {n_features} features."
         )
     if not all(0 <= first < first + count <= n_columns for first, count in runs):
         raise ModelFileError(f"the model was fitted to columns that a table of {n_columns} columns does not have.")
