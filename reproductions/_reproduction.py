@@ -26,6 +26,7 @@ NAMES = (
     "colour",
     "softmax",
     "self_taught",
+    "convolved_features",
     "stacked",
     "denoising_filters",
     "denoising_photographs",
