@@ -27,6 +27,7 @@ NAMES = (
     "softmax",
     "lenet",
     "self_taught",
+    "convolved_features",
     "stacked",
     "denoising_filters",
     "denoising_photographs",

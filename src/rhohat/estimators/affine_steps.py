@@ -11,10 +11,11 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.forks import held_off
 from rhohat.common.randomness import keyed_generator
 from rhohat.data import PatchNormalizer
 
-__all__ = ["fold_steps", "not_fitted", "steps_of"]
+__all__ = ["apply_step", "fold_steps", "not_fitted", "steps_of"]
 
 _FAR = 2.0**30  # distance along each axis at which a step is looked at; rounding errors are divided by it
 _EXPONENTS = (-20, -10, -4, -1, 0, 1, 4, 8, 12, 20)  # powers of two: sizes of rows on which a step must be affine
@@ -79,19 +80,20 @@ def _fold(step: Any, W: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArr
     known = getattr(step, "n_features_in_", None)
     n_features = W.shape[0] if known is None else int(known)
     rows = _rows_of_many_sizes(n_features)
-    found = _apply(step, rows, W.shape[0])
-    offset = _apply(step, np.zeros((1, n_features)), W.shape[0])[0]
+    found = apply_step(step, rows)
+    offset = apply_step(step, np.zeros((1, n_features)))[0]
     folded = np.empty((n_features, W.shape[1]))
     expected, size = np.tile(offset, (len(rows), 1)), np.tile(np.abs(offset), (len(rows), 1))
     for start in range(0, n_features, _AT_ONCE):
         axes = slice(start, min(start + _AT_ONCE, n_features))
         unit_rows = np.zeros((axes.stop - start, n_features))
         unit_rows[:, axes] = _FAR * np.eye(axes.stop - start)
-        A = (_apply(step, unit_rows, W.shape[0]) - offset) / _FAR
-        folded[axes] = A @ W
-        expected += rows[:, axes] @ A
-        size += np.abs(rows[:, axes]) @ np.abs(A)
-    alone = _apply(step, rows[-1:], W.shape[0])  # a step may depend on the rows that it sees together
+        A = (apply_step(step, unit_rows) - offset) / _FAR
+        with held_off():
+            folded[axes] = A @ W
+            expected += rows[:, axes] @ A
+            size += np.abs(rows[:, axes]) @ np.abs(A)
+    alone = apply_step(step, rows[-1:])  # a step may depend on the rows that it sees together
     for computed, those in ((found, slice(None)), (alone, slice(-1, None))):
         if not (np.abs(computed - expected[those]) <= _ROUNDING * size[those]).all():
             raise _not_affine(step)
@@ -106,8 +108,16 @@ def _rows_of_many_sizes(n_features: int) -> FloatArray:
     return rows.reshape(-1, n_features)
 
 
-def _apply(step: Any, rows: FloatArray, n_outputs: int) -> FloatArray:
-    """Return transformed rows without warnings about their scale, or raise ValueError if there is no such thing."""
+def apply_step(step: Any, rows: FloatArray) -> FloatArray:
+    """Return rows that a step has transformed, without warnings about their scale or about names of columns.
+
+    Raises
+    ------
+    NotFittedError
+        If the step is not fitted.
+    ValueError
+        If it does not transform these rows to as many rows of numbers.
+    """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
@@ -116,7 +126,7 @@ def _apply(step: Any, rows: FloatArray, n_outputs: int) -> FloatArray:
             raise not_fitted(step) from error
         except (TypeError, ValueError, ArithmeticError) as error:
             raise _not_affine(step) from error
-    if transformed.shape != (len(rows), n_outputs):
+    if transformed.ndim != 2 or len(transformed) != len(rows):
         raise _not_affine(step)
     return transformed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 from math import prod
 from numbers import Integral
@@ -20,8 +21,9 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.fitted import FittedAttributes
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import remark_on_scale
+from rhohat.data.rows.arrays import ArrayRows
 from rhohat.engines import ThreadEngine
-from rhohat.estimators.affine_steps import fold_steps, not_fitted, steps_of
+from rhohat.estimators.affine_steps import apply_step, fold_steps, not_fitted, steps_of
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.named_parts import AT_LEAST_1, NamedPart
 from rhohat.estimators.pooled_convolution import PooledConvolution
@@ -185,6 +187,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         self.kernel_, self.bias_ = W.reshape(*patch_shape, -1), b
         self.image_shape_, self.patch_shape_, self.regions_ = image_shape, patch_shape, regions
         self.n_features_in_ = prod(image_shape)
+        self._parts = (*steps, steps_of(self.autoencoder)[1])
         self._pooled = PooledConvolution(self.kernel_, b, first, encoder[1:], stride, self._edges(places))
         return self
 
@@ -220,7 +223,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
                 f"the images of X must have the shape {self.image_shape_}, as those of the fit had; got"
                 f" {shape_of_images(self.image_shape, row_shape_of(X))}."
             )
-        rows = X if isinstance(X, RowSource) else open_rows(X if hasattr(X, "shape") else np.asarray(X))
+        rows = _as_source(X)
         self._warn_of_other_scale(rows)
         out = np.empty((len(rows), self._n_features_out), rows.dtype)
         pooled = self._pooled.of_dtype(rows.dtype)
@@ -288,15 +291,17 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         """Warn if patches of some images are on another scale than the patches of the fit."""
         numbers = np.unique(np.linspace(0, len(rows) - 1, _IMAGES_LOOKED_AT).astype(int)).tolist()
         some = np.concatenate([self._some_patches(self._read(rows, slice(one, one + 1))[0]) for one in numbers])
-        steps, autoencoder = steps_of(self.autoencoder)
-        for step in (*steps, autoencoder):
-            training_range = getattr(step, "training_range_", None)
+        for part in self._parts:
+            training_range = getattr(part, "training_range_", None)
             if training_range is not None:
-                remark = remark_on_scale(some, training_range)
+                remark = None if rows.scale_is_known else remark_on_scale(some, training_range)
                 if remark is not None:
                     warnings.warn(remark, stacklevel=4)
                 return
-            some = np.asarray(step.transform(some))
+            if part is self._parts[-1]:
+                return
+            with suppress(ValueError):  # of steps that refuse numbers that are too large
+                some = apply_step(part, some)
 
     def _some_patches(self, image: FloatArray) -> FloatArray:
         """Return some patches of an image, evenly spread, as flat rows."""
@@ -361,6 +366,15 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _as_source(X: Any) -> RowSource:
+    """Return images as a row source, which converts them to floats block by block."""
+    if isinstance(X, RowSource):
+        return X
+    if isinstance(X, np.ndarray | list | tuple):
+        return ArrayRows(X, "X")
+    return open_rows(X)  # which counts the columns one by one
 
 
 def _images_at_once(n_images: int, n_bytes: int) -> int:
