@@ -85,8 +85,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
         super()._restore_learned(file, described, prefix)
         if file.has(f"{prefix}mean_activation_"):
-            n_units = self.network_.layer_sizes[self.code_layer_]
-            self.mean_activation_ = file.take(f"{prefix}mean_activation_", (n_units,), np.float64)
+            n_means = self.network_.layers[self.code_layer_ - 1].output_channels
+            self.mean_activation_ = file.take(f"{prefix}mean_activation_", (n_means,), np.float64)
 
     def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
         if hasattr(self, "mean_activation_"):

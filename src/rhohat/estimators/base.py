@@ -433,6 +433,8 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
             If the arrays do not have these shapes or are not finite, or a parameter contradicts them.
         """
         estimator = cls(**parameters)
+        if estimator._described_layers() is not None:
+            raise ValueError("from_weights can only make networks of dense layers, without the parameter layers.")
         given = GivenWeights(
             coefs, intercepts, activation_parameters, tied=bool(getattr(estimator, "tied_weights", False))
         )
@@ -503,11 +505,13 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         self.warm_up_evaluations_ = result.warm_up_evaluations
         self.solver_status_, self.solver_message_ = result.status, result.message
         self.__dict__.pop("_solver_state", None)
+        self._forget_shape()
         self.__dict__.update(also or {})
 
     def _validate_for_use(self, X: ArrayLike | RowSource) -> Any:
         """Return rows ready for the fitted network; warn if their scale differs from that of the training rows."""
         rows = self._validate(self._open(X), all_rows=False)
+        self._forget_shape()
         warn_of_other_scale(self, rows, stacklevel=4)
         return rows
 

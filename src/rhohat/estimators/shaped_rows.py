@@ -71,6 +71,10 @@ class ShapedRows:
         flat.row_shape = self._given_shape
         return flat
 
+    def _forget_shape(self) -> None:
+        """Forget the shape that rows had, once a network has been chosen for them."""
+        self.__dict__.pop("_given_shape", None)
+
     def _shape_of_rows(self, n_features: int) -> Shape:
         """Return the shape of rows with so many numbers, or raise ValueError if it is not possible."""
         if self.input_shape is not None:
@@ -126,6 +130,10 @@ class Convolves(ShapedRows):
         "activation": [NamedPart(ACTIVATIONS, Activation)],
     }
     layers: Sequence[LayerDescription | int] | None
+
+    def _forget_shape(self) -> None:
+        """Forget the shape that rows had, once a network has been chosen for them."""
+        self.__dict__.pop("_given_shape", None)
 
     def _shape_of_rows(self, n_features: int) -> Shape:
         shape = super()._shape_of_rows(n_features)

@@ -50,6 +50,22 @@ _MAKERS = {
     "stacked": lambda: rhohat.StackedAutoencoder(
         [rhohat.SparseAutoencoder(n_components=5, **_QUICK), rhohat.DenoisingAutoencoder(n_components=2, **_QUICK)]
     ).fit(X),
+    "convolutional": lambda: rhohat.ConvolutionalAutoencoder(
+        layers=[rhohat.Convolution(3, (2, 1), padding="same", activation="tanh"), rhohat.MaxPooling((1, 2))],
+        input_shape=(3, 2, 1),
+        tied_weights=True,
+        sparsity_weight=0.1,
+        activation="sigmoid",
+        **_QUICK,
+    ).fit(X),
+    "convolutional classifier": lambda: rhohat.ConvolutionalClassifier(
+        layers=(rhohat.Convolution(3, 2), rhohat.MeanPooling(2, stride=1), 4), input_shape=(6, 1), **_QUICK
+    ).fit(X.reshape(60, 6, 1), LABELS),
+    "regressor of layers": lambda: rhohat.FeedforwardRegressor(
+        layers=[rhohat.Convolution(3, 2, stride=2), rhohat.Flatten(), rhohat.Dense(4, rhohat.LeakyReLU(0.1))],
+        input_shape=(3, 2, 1),
+        **_QUICK,
+    ).fit(X, TARGETS),
     "classifier": lambda: rhohat.FeedforwardClassifier(hidden_layer_sizes=(4,), **_QUICK).fit(X, LABELS),
     "two classes": lambda: rhohat.FeedforwardClassifier(
         hidden_layer_sizes=np.array([4]), loss=rhohat.LabelNoiseCrossEntropy(0.1), **_QUICK
