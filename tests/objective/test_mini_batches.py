@@ -68,6 +68,7 @@ def epoch_of(batches, epoch, batch_size=16):
 
 def put(gradient, part, own, worker):
     """Keep a part of a gradient, once."""
+    assert worker in range(3)
     assert gradient[part].shape == own.shape
     assert np.all(np.isnan(gradient[part]))
     gradient[part] = own
@@ -569,6 +570,45 @@ def test_a_penalty_that_sees_whole_matrices_is_given_them(monkeypatch, rng):
     objective.evaluate_in_parts(theta, partial(put, gradient))
     np.testing.assert_allclose(gradient, objective(theta)[1], rtol=EXACT)
     assert check_gradient(objective, theta).relative_difference < GRADIENT
+
+
+class Whole(WeightPenalty):
+    """A penalty on every weight by itself, and on every bias, that counts those that it has been given."""
+
+    name, weight, separable, include_biases, n_seen = "whole", 1.0, True, True, 0
+
+    def value(self, weights):
+        return sum(float(W.sum()) for W in weights)
+
+    def add_gradient(self, weights, gradients):
+        for W, gradient in zip(weights, gradients, strict=True):
+            Whole.n_seen += W.size
+            gradient += 1
+
+
+def test_a_penalty_is_given_every_weight_and_every_bias_once(X, theta, monkeypatch):
+    monkeypatch.setattr("rhohat.common.blocks._SHARED_WORK", 1)
+    monkeypatch.setattr("rhohat.common.blocks._FEWEST_SHARED", 1)
+    objective, gradient = (
+        mini_batch(Problem(NETWORK, X, penalties=[Whole()]), ThreadEngine(1)),
+        np.full_like(theta, np.nan),
+    )
+    Whole.n_seen = 0
+    objective.evaluate_in_parts(theta, partial(put, gradient))
+    assert Whole.n_seen == theta.size
+    np.testing.assert_allclose(gradient, objective(theta)[1], rtol=EXACT)
+
+
+@pytest.mark.parametrize("penalties", [PENALTIES, [Contraction(0.1)]], ids=["by units", "by blocks"])
+def test_what_is_done_meanwhile_is_done_once_at_the_first_finite_value(penalties, X, theta):
+    done = []
+    evaluation = make_batch_evaluation(Problem(NETWORK, X, penalties=penalties), ThreadEngine(1))
+    batch = MiniBatch(evaluation, meanwhile=[done.append, done.append])
+    nowhere = np.full_like(theta, np.nan)
+    for point, n_done in ((nowhere, 0), (theta, 2), (theta, 2), (nowhere, 2), (theta, 2)):
+        batch.evaluate_in_parts(point, lambda *_: None)
+        assert len(done) == n_done
+        assert batch.meanwhile_is_done == (n_done > 0)
 
 
 def test_batches_by_blocks_keep_what_they_may(X, theta, monkeypatch):

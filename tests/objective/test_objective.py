@@ -22,6 +22,7 @@ from rhohat.layers.activations import (
 from rhohat.layers.dense import Dense
 from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
+from rhohat.objective.batch import MiniBatch, make_batch_evaluation
 from rhohat.terms.corruption import MaskingNoise
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import (
@@ -331,7 +332,10 @@ def test_no_layer_of_float32_rows_sees_float64():
     penalties = [WeightDecay(0.1), L1Sparsity(0.1)]
     for added in ([], [Contraction(0.1), TangentPropagation(0.1)]):
         options = {"sample_weight": weights, "tangents": tangents, "penalties": penalties + added}
-        everything_of(make_objective(Problem(network, X, y, **options), ThreadEngine(1)), theta)
+        problem = Problem(network, X, y, **options)
+        everything_of(make_objective(problem, ThreadEngine(1)), theta)
+        batch = MiniBatch(make_batch_evaluation(problem, ThreadEngine(1)))
+        batch.evaluate_in_parts(theta.astype(np.float32), lambda *_: None)
 
 
 @every_model
@@ -672,6 +676,17 @@ def test_newton_is_refused_with_penalties_on_derivatives_where_a_third_derivativ
     objective_of(Softplus(), "sigmoid").hessian_vector_product(theta, theta)
 
 
+def test_newton_is_refused_with_a_layer_through_which_no_tangents_go():
+    class Opaque(Dense):
+        has_tangents = False
+
+    J = make_objective(
+        Problem(Network((Opaque(3, 2, Sigmoid()), Dense(2, 3, Sigmoid()))), np.zeros((4, 3))), ThreadEngine(1)
+    )
+    with pytest.raises(ValueError, match=r"^the layer Opaque has no second derivatives; use solver='lbfgs'"):
+        J.check_second_derivative()
+
+
 def test_newton_is_refused_with_an_activation_without_a_second_derivative():
     J = objective_of(Cubic(), "sigmoid")
     with pytest.raises(ValueError, match="the activation 'cubic' has no second derivative; use solver='lbfgs'"):
@@ -793,7 +808,7 @@ class _OnceDifferentiable:
 @pytest.mark.parametrize("part", ["Error", "OfWeights", "OfMeans", "OfRows"])
 def test_a_part_without_a_second_derivative_is_named_before_a_hessian_product(part, rng):
     made = getattr(_OnceDifferentiable, part)()
-    loss, penalties = (made, []) if isinstance(made, Loss) else (SquaredError(), [made])
+    loss, penalties = (made, []) if isinstance(made, Loss) else (SquaredError(), [Contraction(0.1), made])
     network = dense_network((5, 3, 5), (as_activation("tanh"),) * 2)
     objective = make_objective(Problem(network, rng.random((8, 5)), loss=loss, penalties=penalties), ThreadEngine(1))
     theta = network.initial_theta(rng)
