@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from rhohat.data import open_rows
 from rhohat.layers.activations import Sigmoid
 from rhohat.layers.network import dense_network
 from rhohat.objective import Problem
 from rhohat.terms.corruption import MaskingNoise
+from rhohat.terms.losses import BinaryCrossEntropy
 from rhohat.terms.penalties import KLSparsity
 
 NETWORK = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
@@ -41,3 +43,11 @@ def test_what_penalties_on_means_add_has_the_dtype_of_the_rows(dtype, rng):
     for added in (cost.penalise_means([means], 1.0)[1], *of_tangents):
         assert added[0].dtype == dtype
         assert added[1] is None
+
+
+def test_targets_that_are_read_are_checked_to_the_last_row(rng):
+    X, y = rng.random((2, 9000, 3))
+    Problem(NETWORK, X, open_rows(y), loss=BinaryCrossEntropy())
+    y[-1, -1] = 1.5
+    with pytest.raises(ValueError, match=r"needs targets in \[0, 1\]"):
+        Problem(NETWORK, X, open_rows(y), loss=BinaryCrossEntropy())
