@@ -1,5 +1,6 @@
 """J in mini-batches: which rows, in which order, corrupted how, and that a batch's J is that of its rows."""
 
+import re
 import threading
 import time
 import tracemalloc
@@ -21,7 +22,7 @@ from rhohat.objective.mini_batches import MiniBatches
 from rhohat.objective.row_windows import RowWindows
 from rhohat.solvers import Adam
 from rhohat.terms.corruption import GaussianNoise, MaskingNoise
-from rhohat.terms.jacobian_penalties import TangentPropagation
+from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import SoftmaxCrossEntropy, SquaredError
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, MeanActivationPenalty, WeightDecay, WeightPenalty
 from tests import trained
@@ -45,10 +46,14 @@ def parameters():
     return NETWORK.initial_theta(np.random.default_rng(1))
 
 
-def make(X, y=None, seed=0, network=NETWORK, window_bytes=2**28, validation_fraction=0.0, **parts):
-    problem = Problem(network, X, y, **parts)
+def make(X, y=None, seed=0, network=NETWORK, window_bytes=2**28, validation_fraction=0.0, cache_bytes=2**30, **parts):
     return MiniBatches(
-        problem, ThreadEngine(1), seed=seed, window_bytes=window_bytes, validation_fraction=validation_fraction
+        Problem(network, X, y, **parts),
+        ThreadEngine(1),
+        seed=seed,
+        window_bytes=window_bytes,
+        validation_fraction=validation_fraction,
+        cache_bytes=cache_bytes,
     )
 
 
@@ -63,6 +68,8 @@ def epoch_of(batches, epoch, batch_size=16):
 
 def put(gradient, part, own, worker):
     """Keep a part of a gradient, once."""
+    assert worker in range(3)
+    assert gradient[part].shape == own.shape
     assert np.all(np.isnan(gradient[part]))
     gradient[part] = own
 
@@ -262,12 +269,50 @@ def test_every_place_of_an_epoch_draws_its_own_noise(X):
     assert len(np.unique(noise[:, 0])) == 600
 
 
-def test_corruption_leaves_the_clean_rows_and_the_targets_as_they_are(X):
-    before = X.copy()
-    batches = make(X, corruption=MaskingNoise(0.9))
+def test_every_epoch_draws_its_own_noise_which_all_rows_as_one_batch_share_with_the_first(X, theta):
+    alike = np.tile(X[:1], (N_ROWS, 1))  # so that their order does not matter
+    batches = make(alike, penalties=PENALTIES, corruption=GaussianNoise(1.0))
+    (first, value), (other, _) = [
+        (objective.problem.X.copy(), objective(theta)[0])
+        for epoch in (0, 1)
+        for objective, _ in batches.batches(epoch, N_ROWS)
+    ]
+    assert not np.any(first == other)
+    assert batches(theta)[0] == pytest.approx(value, rel=EXACT)
+
+
+class CountingNoise(GaussianNoise):
+    """A noise that remembers how many rows it has been drawn for, and in which dtype."""
+
+    def __init__(self):
+        super().__init__(0.2)
+        object.__setattr__(self, "drawn", [])
+
+    def draw(self, generator, out):
+        self.drawn.append((len(out), out.dtype))
+        super().draw(generator, out)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_row_of_an_epoch_is_corrupted_once_in_its_dtype(dtype, X, theta):
+    corruption = CountingNoise()
+    batches = make(X.astype(dtype), corruption=corruption)
+    assert batches.dtype == dtype
+    for evaluate in (lambda o: o.evaluate_in_parts(theta, lambda *_: None), lambda o: o.evaluate(theta)):
+        corruption.drawn.clear()
+        for objective, _ in batches.batches(0, 16):
+            evaluate(objective)
+        assert sum(n_rows for n_rows, _ in corruption.drawn) == N_ROWS
+        assert {of_noise for _, of_noise in corruption.drawn} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("has_targets", [False, True])
+def test_corruption_leaves_the_clean_rows_and_the_targets_as_they_are(has_targets, X):
+    before, y = X.copy(), np.column_stack([X[:, 0], 1 - X[:, 1:]]) if has_targets else None
+    batches = make(X, y, corruption=MaskingNoise(0.9))
     for objective, _ in batches.batches(0, 16):
         rows = rows_of(objective)
-        np.testing.assert_array_equal(objective.problem.targets, X[rows])
+        np.testing.assert_array_equal(objective.problem.targets, (X if y is None else y)[rows])
         assert not np.array_equal(objective.problem.X, X[rows])
     np.testing.assert_array_equal(X, before)
 
@@ -415,6 +460,13 @@ def test_rows_held_out_weigh_something_and_are_judged_by_their_own_weights(in_wi
     np.testing.assert_allclose(sum(of_losses) / len(trained), whole.cost(theta)[1]["squared_error"], rtol=EXACT)
 
 
+def test_weights_of_rows_count_in_float64_whatever_their_dtype(X, theta, rng):
+    weights = rng.random(N_ROWS).astype(np.float32)
+    single, double = (make(X, sample_weight=w, penalties=PENALTIES) for w in (weights, weights.astype(np.float64)))
+    for (found, _), (expected, _) in zip(single.batches(0, 16), double.batches(0, 16), strict=True):
+        assert found.evaluate(theta)[::2] == expected.evaluate(theta)[::2]
+
+
 def test_holding_out_every_row_that_weighs_something_is_refused(X):
     with pytest.raises(ValueError, match="holds out 1 of 1 rows, so no row is left for training"):
         make(X, sample_weight=np.arange(N_ROWS) == 7, validation_fraction=0.1)
@@ -441,6 +493,15 @@ def test_a_mean_activation_stays_within_the_bounds_of_activations(X, theta):
 def test_what_does_not_fit_is_refused_at_once(options, message, X):
     with pytest.raises(ValueError, match=message):
         make(X, **options)
+
+
+def test_tensors_are_refused_and_the_remedy_is_named(X):
+    message = (
+        "MiniBatches needs NumPy arrays, or rows that are read in blocks, but these rows are PyTorch tensors;"
+        " pass X.numpy() instead of a tensor X."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make(pytest.importorskip("torch").tensor(X))
 
 
 def test_the_number_of_threads_changes_no_bit(rng):
@@ -509,6 +570,84 @@ def test_a_penalty_that_sees_whole_matrices_is_given_them(monkeypatch, rng):
     objective.evaluate_in_parts(theta, partial(put, gradient))
     np.testing.assert_allclose(gradient, objective(theta)[1], rtol=EXACT)
     assert check_gradient(objective, theta).relative_difference < GRADIENT
+
+
+class Whole(WeightPenalty):
+    """A penalty on every weight by itself, and on every bias, that counts those that it has been given."""
+
+    name, weight, separable, include_biases, n_seen = "whole", 1.0, True, True, 0
+
+    def value(self, weights):
+        return sum(float(W.sum()) for W in weights)
+
+    def add_gradient(self, weights, gradients):
+        for W, gradient in zip(weights, gradients, strict=True):
+            Whole.n_seen += W.size
+            gradient += 1
+
+
+def test_a_penalty_is_given_every_weight_and_every_bias_once(X, theta, monkeypatch):
+    monkeypatch.setattr("rhohat.common.blocks._SHARED_WORK", 1)
+    monkeypatch.setattr("rhohat.common.blocks._FEWEST_SHARED", 1)
+    objective, gradient = (
+        mini_batch(Problem(NETWORK, X, penalties=[Whole()]), ThreadEngine(1)),
+        np.full_like(theta, np.nan),
+    )
+    Whole.n_seen = 0
+    objective.evaluate_in_parts(theta, partial(put, gradient))
+    assert Whole.n_seen == theta.size
+    np.testing.assert_allclose(gradient, objective(theta)[1], rtol=EXACT)
+
+
+@pytest.mark.parametrize("penalties", [PENALTIES, [Contraction(0.1)]], ids=["by units", "by blocks"])
+def test_what_is_done_meanwhile_is_done_once_at_the_first_finite_value(penalties, X, theta):
+    done = []
+    evaluation = make_batch_evaluation(Problem(NETWORK, X, penalties=penalties), ThreadEngine(1))
+    batch = MiniBatch(evaluation, meanwhile=[done.append, done.append])
+    nowhere = np.full_like(theta, np.nan)
+    for point, n_done in ((nowhere, 0), (theta, 2), (theta, 2), (nowhere, 2), (theta, 2)):
+        batch.evaluate_in_parts(point, lambda *_: None)
+        assert len(done) == n_done
+        assert batch.meanwhile_is_done == (n_done > 0)
+
+
+def test_batches_by_blocks_keep_what_they_may(X, theta, monkeypatch):
+    """Their gradient is handed over in parts, each with its place."""
+    monkeypatch.setattr("rhohat.common.blocks._THETA_PART", 10)
+    n_kept = []
+    for cache_bytes in (0, 2**30):
+        batches = make(X, penalties=[*PENALTIES, Contraction(0.1)], cache_bytes=cache_bytes)
+        ((objective, _),) = batches.batches(0, N_ROWS)
+        assert isinstance(objective._evaluation, _ByBlocks)
+        n_kept.append(objective._evaluation._evaluation.n_kept)
+        gradient = np.full(theta.size, np.nan)
+        objective.evaluate_in_parts(theta, partial(put, gradient))
+        np.testing.assert_array_equal(gradient, objective(theta)[1])
+    assert n_kept == [0, N_ROWS]
+
+
+class Steep(MeanActivationPenalty):
+    """One whose value is too large for a number, or not a number."""
+
+    name, layers, weight = "steep", None, 1.0
+
+    def __init__(self, function):
+        self.function = function
+
+    def value(self, mean_activation, bounds, dtype):
+        return self.function(mean_activation).sum()
+
+    def derivative(self, mean_activation, bounds, dtype):
+        return np.zeros_like(mean_activation)
+
+
+@pytest.mark.parametrize("function", [lambda mean: np.exp(1e5 * mean), lambda mean: np.log(-mean)])
+def test_a_cost_that_is_not_finite_warns_of_nothing(function, X, theta):
+    objective = mini_batch(Problem(NETWORK, X, penalties=[Steep(function)]), ThreadEngine(1))
+    with np.errstate(all="raise"):
+        found = objective.evaluate_in_parts(theta, lambda *_: pytest.fail("a part was handed over"))[0]
+        others = objective(theta)[0], objective.cost(theta)[0]
+    assert not np.any(np.isfinite([found, *others]))
 
 
 def test_no_part_is_handed_over_where_the_value_is_not_finite(X, theta):
@@ -678,6 +817,16 @@ def test_rows_that_fit_one_window_are_read_once_and_used_as_those_in_memory(corr
     assert rows.reads == [(0, N_READ)]
 
 
+def test_inputs_and_targets_that_fit_one_window_are_each_read_once(theta, rng):
+    rows, targets = RecordingRows(), RecordingRows()
+    targets.X = rng.random((N_READ, 3))
+    from_sources, in_memory = make(rows, targets, window_bytes=2 * N_READ * ROW_BYTES), make(rows.X, targets.X)
+    for epoch in range(2):
+        for (found, _), (expected, _) in zip(*(b.batches(epoch, 30) for b in (from_sources, in_memory)), strict=True):
+            np.testing.assert_array_equal(found.evaluate(theta)[1], expected.evaluate(theta)[1])
+    assert rows.reads == targets.reads == [(0, N_READ)]
+
+
 @pytest.mark.parametrize("first_batch", [0, 1, 20, 59, 60])
 @pytest.mark.parametrize("fraction", [0, 0.05])
 def test_an_epoch_of_windows_is_entered_in_its_middle(first_batch, fraction):
@@ -709,6 +858,8 @@ def test_what_is_in_memory_stays_with_the_rows_that_are_read(n_workers, theta, r
             lambda objective: objective.evaluate_in_parts(theta, lambda *_: None),
             lambda objective: objective.evaluate(theta),
         ]
+        rows.reads.clear()
+        targets.reads.clear()
         seen = 0
         for index, (objective, n_rows) in enumerate(batches.batches(0, 16)):
             numbers = np.rint(objective.problem.X[:, 0] * N_READ).astype(int)
@@ -719,6 +870,8 @@ def test_what_is_in_memory_stays_with_the_rows_that_are_read(n_workers, theta, r
             evaluate[index % 2](objective)
             seen += n_rows
         assert seen == batches.n_samples == N_READ - len(batches._held_out)
+        for read in (rows.reads, targets.reads):
+            assert sum(stop - start for start, stop in read) <= N_READ  # each row once
         held_out = batches._held_out
         expected = as_objective(
             rows.X[held_out], targets.X[held_out], penalties=[TangentPropagation(0.1)], tangents=tangents[held_out],
@@ -746,6 +899,15 @@ def test_rows_held_out_of_windows_are_read_once_and_corrupted_once(theta):
         assert batches.validate(theta) == first
     assert make(rows, **options).validate(theta) == first
     assert batches.validate(theta + 0.1) != first
+
+
+def test_rows_held_out_are_corrupted_in_windows_as_in_memory(theta):
+    rows = RecordingRows()
+    rows.X[:] = rows.X[0]  # so that it does not matter which are held out
+    options = {"corruption": GaussianNoise(0.5), "validation_fraction": 0.02}
+    in_windows, in_memory = make(rows, window_bytes=200 * ROW_BYTES, **options), make(rows.X, **options)
+    assert len(in_windows._held_out) == len(in_memory._held_out) == 20
+    assert in_windows.validate(theta) == in_memory.validate(theta) != make(rows.X, seed=1, **options).validate(theta)
 
 
 def test_an_error_of_the_reading_thread_reaches_whoever_asks_for_the_rows():
@@ -815,7 +977,9 @@ def test_windows_take_the_memory_that_they_may():
         tracemalloc.stop()
     # The row numbers of a window, twice, and their order, beside rows of three numbers: as much again, here.
     assert peak < 2.5 * window_bytes
-    assert len(rows.reads) < 1000
+    # Chunks of a sixteenth of a window, two of which have the memory that the rows held out leave: three quarters.
+    in_a_window = window_bytes * 3 // 4 // 2 // ROW_BYTES
+    assert len(rows.reads) < (16 + 2) * n_rows / in_a_window + 16
 
 
 def test_what_is_stored_together_is_read_together():

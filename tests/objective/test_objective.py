@@ -19,8 +19,10 @@ from rhohat.layers.activations import (
     Tanh,
     as_activation,
 )
-from rhohat.layers.network import dense_network
+from rhohat.layers.dense import Dense
+from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
+from rhohat.objective.batch import MiniBatch, make_batch_evaluation
 from rhohat.terms.corruption import MaskingNoise
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import (
@@ -316,13 +318,25 @@ class Watchful(ParametricReLU):
         return super().curvature(units, phi, beta, direction, gradient)
 
 
+class WatchfulLayer(Dense):
+    """A dense layer that refuses a mixture of precisions."""
+
+    def add_bias_gradient(self, b, delta, ones, *, accumulate):
+        assert b.dtype == delta.dtype == ones.dtype == np.float32
+        super().add_bias_gradient(b, delta, ones, accumulate=accumulate)
+
+
 def test_no_layer_of_float32_rows_sees_float64():
-    network = dense_network((8, 5, 8), (Watchful(), Watchful()), tied=True)
+    layers = WatchfulLayer(8, 5, Watchful()), WatchfulLayer(5, 8, Watchful())
+    network = Network(layers, tied=True)
     theta, X, y, weights, tangents = rows_for(network, 30, np.float32)
     penalties = [WeightDecay(0.1), L1Sparsity(0.1)]
     for added in ([], [Contraction(0.1), TangentPropagation(0.1)]):
         options = {"sample_weight": weights, "tangents": tangents, "penalties": penalties + added}
-        everything_of(make_objective(Problem(network, X, y, **options), ThreadEngine(1)), theta)
+        problem = Problem(network, X, y, **options)
+        everything_of(make_objective(problem, ThreadEngine(1)), theta)
+        batch = MiniBatch(make_batch_evaluation(problem, ThreadEngine(1)))
+        batch.evaluate_in_parts(theta.astype(np.float32), lambda *_: None)
 
 
 @every_model
@@ -663,6 +677,17 @@ def test_newton_is_refused_with_penalties_on_derivatives_where_a_third_derivativ
     objective_of(Softplus(), "sigmoid").hessian_vector_product(theta, theta)
 
 
+def test_newton_is_refused_with_a_layer_through_which_no_tangents_go():
+    class Opaque(Dense):
+        has_tangents = False
+
+    J = make_objective(
+        Problem(Network((Opaque(3, 2, Sigmoid()), Dense(2, 3, Sigmoid()))), np.zeros((4, 3))), ThreadEngine(1)
+    )
+    with pytest.raises(ValueError, match=r"^the layer Opaque has no second derivatives; use solver='lbfgs'"):
+        J.check_second_derivative()
+
+
 def test_newton_is_refused_with_an_activation_without_a_second_derivative():
     J = objective_of(Cubic(), "sigmoid")
     with pytest.raises(ValueError, match="the activation 'cubic' has no second derivative; use solver='lbfgs'"):
@@ -784,7 +809,7 @@ class _OnceDifferentiable:
 @pytest.mark.parametrize("part", ["Error", "OfWeights", "OfMeans", "OfRows"])
 def test_a_part_without_a_second_derivative_is_named_before_a_hessian_product(part, rng):
     made = getattr(_OnceDifferentiable, part)()
-    loss, penalties = (made, []) if isinstance(made, Loss) else (SquaredError(), [made])
+    loss, penalties = (made, []) if isinstance(made, Loss) else (SquaredError(), [Contraction(0.1), made])
     network = dense_network((5, 3, 5), (as_activation("tanh"),) * 2)
     objective = make_objective(Problem(network, rng.random((8, 5)), loss=loss, penalties=penalties), ThreadEngine(1))
     theta = network.initial_theta(rng)
@@ -806,14 +831,15 @@ def test_a_penalty_that_has_the_name_of_the_loss_is_added_to_it(rng):
     assert check_gradient(J, theta).relative_difference < GRADIENT
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("cache_bytes", [0, 50_000, 130_000, 10**9])
-def test_what_is_kept_for_pass_2_changes_no_bit(cache_bytes, rng):
+def test_what_is_kept_for_pass_2_changes_no_bit(cache_bytes, dtype, rng):
     """Nothing, some blocks, or all of them."""
-    X = rng.random((5000, 6))
+    X = rng.random((5000, 6)).astype(dtype)
     network = dense_network((6, 4, 6), (Sigmoid(), Sigmoid()))
     theta, penalties = network.initial_theta(rng), [KLSparsity(0.1, 3.0)]
     whole = make_objective(Problem(network, X, penalties=penalties), ThreadEngine())
-    some = make_objective(Problem(network, X, penalties=penalties), ThreadEngine(), cache_bytes=cache_bytes)
+    some = make_objective(Problem(network, X, penalties=penalties), ThreadEngine(), cache_bytes * X.itemsize // 8)
     assert some._evaluation.n_kept in ({0: [0], 10**9: [5000]}.get(cache_bytes, range(1, 5000)))
     assert some.cost(theta) == whole.cost(theta)
     np.testing.assert_array_equal(some(theta)[1], whole(theta)[1])
