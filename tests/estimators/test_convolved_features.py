@@ -315,7 +315,7 @@ def refused(match, autoencoder, images, kind=ValueError, **how):
         (FunctionTransformer(lambda rows: np.clip(rows, -1e4, 1e4)), "FunctionTransformer .*no affine function"),
         (FunctionTransformer(lambda rows: np.where(abs(rows) < 1e-4, 0, rows)), "FunctionTransformer .*no affine"),
         (
-            FunctionTransformer(lambda rows: np.where((1e3 < rows) & (rows < 1e6), 0, rows)),
+            FunctionTransformer(lambda rows: np.where((rows > 1e3) & (rows < 1e6), 0, rows)),
             "FunctionTransformer .*no affine",
         ),
         (FunctionTransformer(lambda rows: rows if len(rows) > 1 else 2 * rows), "FunctionTransformer .*no affine"),
