@@ -53,7 +53,7 @@ def run(seed, fast):
     convolved = rhohat.ConvolvedFeatures(autoencoder, regions=3)
     as_pixels = FunctionTransformer(lambda some: some.reshape(len(some), -1))
     accuracies = []
-    for rows, weight_decay in ((convolved, 3e-2), (as_pixels, 1e-1)):
+    for rows, weight_decay in ((convolved, 3e-2), (as_pixels, 3e-1)):
         softmax = rhohat.SoftmaxRegression(weight_decay=weight_decay, max_iter=200, random_state=seed)
         classifier = make_pipeline(rows, StandardScaler(), softmax).fit(images[:n_training], classes[:n_training])
         accuracies.append(classifier.score(images[n_training:], classes[n_training:]))

@@ -203,12 +203,15 @@ def test_the_kernel_and_the_bias_contain_the_preprocessing(images):
     np.testing.assert_allclose(features.bias_, autoencoder.intercepts_[0] - whitening.mean_ @ W, atol=1e-12)
 
 
-def test_features_stay_those_of_the_fit_if_the_autoencoder_is_fitted_anew(images):
-    model = fitted(images)
+def test_features_stay_those_of_the_fit_if_the_autoencoder_changes(images):
+    model = fitted(images, [ZCAWhitening()], ENCODERS["deep"])
     features = ConvolvedFeatures(model).fit(images)
     before = features.transform(images)
-    model.fit(sample_patches(images, 4, 100, random_state=1))
+    for W, b in zip(model[-1].coefs_, model[-1].intercepts_, strict=True):
+        W *= 2
+        b += 1
     np.testing.assert_array_equal(features.transform(images), before)
+    assert not np.allclose(features.fit_transform(images), before)
 
 
 # Where images come from.
@@ -310,10 +313,15 @@ def refused(match, autoencoder, images, kind=ValueError, **how):
         (FunctionTransformer(np.sqrt), "FunctionTransformer .*no affine function"),
         (FunctionTransformer(np.tanh), "FunctionTransformer .*no affine function"),
         (FunctionTransformer(lambda rows: np.clip(rows, -1e4, 1e4)), "FunctionTransformer .*no affine function"),
-        (FunctionTransformer(lambda rows: np.where(abs(rows) < 0.01, 0, rows)), "FunctionTransformer .*no affine"),
+        (FunctionTransformer(lambda rows: np.where(abs(rows) < 1e-4, 0, rows)), "FunctionTransformer .*no affine"),
+        (
+            FunctionTransformer(lambda rows: np.where((rows > 1e3) & (rows < 1e6), 0, rows)),
+            "FunctionTransformer .*no affine",
+        ),
+        (FunctionTransformer(lambda rows: rows if len(rows) > 1 else 2 * rows), "FunctionTransformer .*no affine"),
         (FunctionTransformer(lambda rows: rows - rows.mean(axis=0)), "FunctionTransformer .*no affine function"),
     ],
-    ids=["normalizer", "clip", "norm", "sqrt", "tanh", "far clip", "dead zone", "of all rows"],
+    ids=["normalizer", "clip", "norm", "sqrt", "tanh", "far clip", "dead zone", "gap", "alone", "of all rows"],
 )
 def test_steps_that_are_not_affine_are_refused_by_name(images, step, match):
     refused(match, fitted(images, [step]), images)
