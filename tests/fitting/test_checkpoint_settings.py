@@ -36,7 +36,10 @@ def rows():
         ({"folder": 3}, "checkpoint must name a folder, such as 'checkpoints'; got 3."),
         ({"folder": b"a"}, "checkpoint must name a folder, such as 'checkpoints'; got b'a'."),
         *(
-            ({"folder": "a", "every": every}, f"the parameter every must be a number of iterations, at least 1, .* got {every!r}.")
+            (
+                {"folder": "a", "every": every},
+                f"the parameter every must be a number of iterations, at least 1, .* got {every!r}.",
+            )
             for every in ("soon", "5 years", "-1 s", "", "3", 0, -1, 1.5, True, None)
         ),
         ({"folder": "a", "resume": "yes"}, "resume must be True or False; got 'yes'."),
