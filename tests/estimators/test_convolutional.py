@@ -215,7 +215,7 @@ def test_other_estimators_take_layers_as_well():
     ("layers", "message"),
     [
         ([Convolution(3, 9)], r"layer 0 cannot be .*kernel \(9, 9\) is larger than the image \(8, 8\)"),
-        ([MaxPooling(9)], r"layer 0 cannot be MaxPooling.*a window from 1 to the size of the image, \(8, 8\)"),
+        ([MaxPooling(9)], r"layer 0 cannot be MaxPooling.*a window no larger than the image, \(8, 8\)"),
         ([Dense(4), Convolution(3, 2)], "layer 1 cannot be .*needs images of the shape"),
         ([Convolution(0, 3)], "n_channels of Convolution must be an integer of at least 1; got 0"),
         ([Convolution(3, (2, 2, 2))], "must be an integer of at least 1, or 2 of them"),

@@ -215,20 +215,14 @@ def test_initial_weights_are_within_the_bound_of_the_fans(rng):
 @pytest.mark.parametrize(
     ("window", "stride", "channels", "n_filters"),
     [
-        ((0, 3), (1, 1), 2, 3),
-        ((3, 0), (1, 1), 2, 3),
-        ((3, 3), (0, 1), 2, 3),
-        ((3, 3), (1, -1), 2, 3),
         ((3, 3), (1, 1), 0, 3),
         ((3, 3), (1, 1), 2, 0),
     ],
 )
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @either
-def test_a_convolution_without_channels_filters_kernel_or_steps_is_refused(
-    kind, padding, window, stride, channels, n_filters
-):
-    with pytest.raises(ValueError, match="needs at least one channel, one filter, and a kernel and steps of at least"):
+def test_a_convolution_without_channels_or_filters_is_refused(kind, padding, window, stride, channels, n_filters):
+    with pytest.raises(ValueError, match="a convolution needs at least one channel and one filter; got"):
         make(kind, Windows((5, 6), window, stride, padding), channels, n_filters)
 
 

@@ -145,7 +145,7 @@ def test_the_transpose_of_max_pooling_needs_the_inputs():
         layer.apply_transposed(np.ones((1, 4)), NO_WEIGHTS)
 
 
-def test_layers_with_pooling_between_them_cannot_be_tied():
+def test_layers_are_tied_past_pooling_which_has_no_weights():
     windows, pooled = Windows((4, 4), (3, 3), (1, 1), "same"), Windows((4, 4), (1, 1), (1, 1), "valid")
     layers = (
         ConvolutionLayer(windows, 1, 2, Sigmoid()),
@@ -154,17 +154,16 @@ def test_layers_with_pooling_between_them_cannot_be_tied():
         TransposedConvolutionLayer(windows, 2, 1, Identity()),
     )
     assert Network(layers).layer_sizes == (16, 32, 32, 32, 16)
-    with pytest.raises(ValueError, match="cannot use the transposed weights"):
-        Network(layers, tied=True)
+    assert Network(layers).n_parameters - Network(layers, tied=True).n_parameters == 3 * 3 * 2
 
 
 @pytest.mark.parametrize(
     ("window", "stride", "channels"),
-    [((6, 1), (1, 1), 1), ((1, 7), (1, 1), 1), ((0, 2), (1, 1), 1), ((2, 2), (0, 1), 1), ((2, 2), (1, 1), 0)],
+    [((6, 1), (1, 1), 1), ((1, 7), (1, 1), 1), ((2, 2), (1, 1), 0)],
 )
 @either
 def test_windows_that_do_not_fit_are_refused(kind, window, stride, channels):
-    with pytest.raises(ValueError, match=r"a window from 1 to the size of the image, \(5, 6\); got"):
+    with pytest.raises(ValueError, match=r"a window no larger than the image, \(5, 6\); got"):
         kind(Windows((5, 6), window, stride, "valid"), channels)
 
 

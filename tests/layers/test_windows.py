@@ -125,13 +125,16 @@ def test_an_unknown_padding_is_refused(padding):
         Windows((5, 5), (3, 3), (1, 1), padding)
 
 
-@pytest.mark.parametrize("size", [(0, 5), (5, 0), (-3, -3), (5,), (5, 5, 3)])
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (-3, -3), (5,), (5, 5, 3), (5.0, 5)])
 def test_an_image_without_pixels_is_refused(size):
-    with pytest.raises(ValueError, match=r"size must be a height and a width of at least 1; got"):
+    with pytest.raises(ValueError, match=r"windows need two integers of at least 1 for each of size, .*; got the size"):
         Windows(size, (3, 3), (1, 1), "same")
 
 
-@pytest.mark.parametrize(("window", "stride"), [((3,), (1, 1)), ((3, 3), (1,)), ((3, 3, 3), (1, 1))])
-def test_a_window_or_a_stride_that_is_not_a_pair_is_refused(window, stride):
-    with pytest.raises(ValueError, match=r"window and stride must have two numbers each, .*; got"):
+@pytest.mark.parametrize(
+    ("window", "stride"),
+    [((3,), (1, 1)), ((3, 3), (1,)), ((3, 3, 3), (1, 1)), ((0, 3), (1, 1)), ((3, 0), (1, 1)), ((3, 3), (1, -1))],
+)
+def test_a_window_or_a_stride_that_is_no_pair_of_counts_is_refused(window, stride):
+    with pytest.raises(ValueError, match=r"windows need two integers of at least 1 .* the window .* and the stride"):
         Windows((5, 5), window, stride, "same")

@@ -205,7 +205,7 @@ _FEWEST_SHARED = 80  # smallest number of rows or units in a part, as products o
 _MOST_PARTS = 16
 
 
-def shared_parts(n: int, multiply_adds: int) -> list[slice]:
+def shared_parts(n: int, multiply_adds: int, fewest: int = _FEWEST_SHARED) -> list[slice]:
     """Cut a small number of rows, or the units of a layer, into parts that threads can work on in parallel.
 
     The cut depends on shapes only, as in `row_blocks`.
@@ -216,6 +216,9 @@ def shared_parts(n: int, multiply_adds: int) -> list[slice]:
         Number of rows or units.
     multiply_adds : int
         Number of multiply-adds for each row or unit.
+    fewest : int, default=80
+        Fewest rows or units in a part. Products of flatter matrices are slow; a convolution has a line of a matrix for
+        each place in an image, so that few rows are enough.
 
     Returns
     -------
@@ -229,7 +232,7 @@ def shared_parts(n: int, multiply_adds: int) -> list[slice]:
     >>> shared_parts(256, 2 * 64 * 25)
     [slice(0, 256, None)]
     """
-    most = max(1, min(n * multiply_adds // _SHARED_WORK, n // _FEWEST_SHARED, _MOST_PARTS))
+    most = max(1, min(n * multiply_adds // _SHARED_WORK, n // fewest, _MOST_PARTS))
     n_parts = 2 ** int(np.log2(most))  # 2 or 4 threads share them evenly
     edges = np.linspace(0, n / _ROW_MULTIPLE, n_parts + 1).round().astype(int) * _ROW_MULTIPLE
     edges[-1] = n

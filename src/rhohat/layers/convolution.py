@@ -64,13 +64,12 @@ class _Convolving(MapLayer):
         total = over_rows.reshape(-1, self.output_channels).sum(0)
         b[:] = b + total if accumulate else total
 
-    def _check(self, window: tuple[int, ...], activation: Activation) -> None:
+    def _check(self, activation: Activation) -> None:
         """Raise ValueError if the sizes or the activation are not possible."""
-        if min(self.n_inside, self.n_filters, *window, *self.windows.stride) < 1:
+        if min(self.n_inside, self.n_filters) < 1:
             raise ValueError(
-                "a convolution needs at least one channel, one filter, and a kernel and steps of at least 1; got"
-                f" {self.n_inside} channels, {self.n_filters} filters, the kernel {window} and the stride"
-                f" {self.windows.stride}."
+                f"a convolution needs at least one channel and one filter; got {self.n_inside} channels and"
+                f" {self.n_filters} filters."
             )
         if self.windows.padding == "valid" and any(
             size < kernel for size, kernel in zip(self.windows.size, self.windows.window, strict=True)
@@ -149,7 +148,7 @@ class ConvolutionLayer(_Convolving):
     activation: Activation
 
     def __post_init__(self) -> None:
-        self._check(self.windows.window, self.activation)
+        self._check(self.activation)
 
     @property
     def n_inside(self) -> int:  # type: ignore[override]
@@ -242,7 +241,7 @@ class TransposedConvolutionLayer(_Convolving):
     activation: Activation
 
     def __post_init__(self) -> None:
-        self._check(self.windows.window, self.activation)
+        self._check(self.activation)
 
     @property
     def n_inside(self) -> int:  # type: ignore[override]

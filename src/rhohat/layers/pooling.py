@@ -36,13 +36,12 @@ class _Pooling(WeightlessLayer):
     n_channels: int
 
     def __post_init__(self) -> None:
-        if min(self.n_channels, *self.windows.window, *self.windows.stride) < 1 or any(
+        if self.n_channels < 1 or any(
             size < window for size, window in zip(self.windows.size, self.windows.window, strict=True)
         ):
             raise ValueError(
-                "pooling needs at least one channel, steps of at least 1, and a window from 1 to the size of the image,"
-                f" {self.windows.size}; got {self.n_channels} channels, the window {self.windows.window} and the stride"
-                f" {self.windows.stride}."
+                f"pooling needs at least one channel, and a window no larger than the image, {self.windows.size}; got"
+                f" {self.n_channels} channels and the window {self.windows.window}."
             )
         if self.windows.padding != "valid":
             raise ValueError(f"pooling cannot use padding={self.windows.padding!r}; use padding='valid'.")

@@ -27,6 +27,7 @@ from rhohat.objective.problem import Problem
 
 __all__ = ["BatchEvaluation", "MiniBatch", "Task", "UseOfPart", "make_batch_evaluation"]
 
+_FEWEST_IMAGES = 32  # images in a part, which are enough rows for the products of a convolution
 _MOST_ROWS = 2**14  # above this, adding up the gradients of blocks is cheap in comparison, and blocks need less memory
 
 #: Uses a part of the gradient; called with the slice of θ it belongs to, the gradient there, and the worker's index.
@@ -166,7 +167,9 @@ class _ByUnits:
         network, n_samples = problem.network, problem.n_samples
         self._ops, self._dtype = problem.cost.ops, problem.cost.dtype
         allocate = partial(self._ops.empty, dtype=self._dtype)
-        self._blocks = shared_parts(n_samples, network.multiply_adds)
+        has_places = any(layer.output_channels < layer.n_outputs for layer in network.layers)
+        fewest = {"fewest": _FEWEST_IMAGES} if has_places else {}
+        self._blocks = shared_parts(n_samples, network.multiply_adds, **fewest)
         self._layers, self._deltas = (network.allocate(n_samples, allocate) for _ in range(2))
         self._hidden = [allocate((n_samples, size)) for size in network.layer_sizes[1:-1]]
         self._gradient = allocate((network.n_parameters,))
