@@ -7,20 +7,8 @@ from typing import Any, TypeVar
 
 from sklearn.base import BaseEstimator
 
+from rhohat import estimators
 from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening
-from rhohat.estimators import (
-    ContractiveAutoencoder,
-    ConvolutionalAutoencoder,
-    ConvolutionalClassifier,
-    DeepAutoencoder,
-    DenoisingAutoencoder,
-    FeedforwardClassifier,
-    FeedforwardRegressor,
-    SoftmaxRegression,
-    SparseAutoencoder,
-    StackedAutoencoder,
-    StackedAutoencoderClassifier,
-)
 from rhohat.estimators.base import BaseNetwork
 from rhohat.layers import BUILT_LAYERS
 from rhohat.layers.activations import ACTIVATIONS, Activation
@@ -33,21 +21,9 @@ from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 
 __all__ = ["COMPONENTS", "ESTIMATORS", "command_line_name", "register", "settings_of", "transformers"]
 
+#: The estimators that `rhohat.estimators` imports, by name.
 ESTIMATORS: dict[str, type[Any]] = {
-    cls.__name__: cls
-    for cls in (
-        SparseAutoencoder,
-        DenoisingAutoencoder,
-        ContractiveAutoencoder,
-        DeepAutoencoder,
-        StackedAutoencoder,
-        FeedforwardClassifier,
-        FeedforwardRegressor,
-        SoftmaxRegression,
-        StackedAutoencoderClassifier,
-        ConvolutionalAutoencoder,
-        ConvolutionalClassifier,
-    )
+    name: cls for name, cls in vars(estimators).items() if isinstance(cls, type) and issubclass(cls, BaseNetwork)
 }
 
 #: Classes of the objects that estimators accept as parameters, in addition to numbers and strings.
