@@ -57,8 +57,10 @@ def test_rows_between_0_and_1_are_left_as_they_are(run, tmp_path):
 
 @pytest.mark.parametrize("kind", _estimators())
 def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
-    supervised = kind in ("classifier", "regressor", "softmax", "stacked-classifier")
+    supervised = kind.endswith("classifier") or kind in ("regressor", "softmax")
     hidden = [] if kind == "softmax" else ["--hidden", "4,3" if kind in ("deep", "stacked") else "4"]
+    if kind.startswith("convolutional"):
+        hidden = ["--set", "layers=[Convolution(2, 2), 4]"]
     which = ["--target", "twice" if kind == "regressor" else "feeling"] if supervised else []
     which += ["--drop", "feeling" if kind == "regressor" else "twice"] if supervised else ["--drop", "feeling,twice"]
     run("train", table, "-o", "model.safetensors", "-e", kind, "--max-iter", "3", *hidden, *which)

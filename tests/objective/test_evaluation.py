@@ -57,7 +57,7 @@ def parameters(rng):
 
 
 def blocks_of(n_rows):
-    return row_blocks(n_rows, NETWORK.layer_sizes, 8)
+    return row_blocks(n_rows, NETWORK.layer_sizes, NETWORK.multiply_adds, 8)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -129,7 +129,12 @@ def test_memory_beside_the_rows_is_that_of_a_block_and_of_what_is_kept(rng):
     """What is kept is a number for each unit of the hidden layers whose mean is penalised, not of those after them."""
     n_rows, network = 100_000, dense_network((2, 1, 30), (Sigmoid(), Identity()))
     X, y, theta = rng.random((n_rows, 2)), np.zeros((n_rows, 30)), network.initial_theta(rng)
-    of_a_block = 4 * max(b.stop - b.start for b in row_blocks(n_rows, network.layer_sizes, 8)) * (2 + 1 + 30) * 8
+    of_a_block = (
+        4
+        * max(b.stop - b.start for b in row_blocks(n_rows, network.layer_sizes, network.multiply_adds, 8))
+        * (2 + 1 + 30)
+        * 8
+    )
     for penalties, kept in (([], 0), ([KLSparsity(0.1, 3.0)], 8 * n_rows), ([L1Sparsity(1.0)], 0)):
         problem = Problem(network, X, y, penalties=penalties)
         assert peak_bytes(lambda p=problem: make_objective(p, ThreadEngine(1))(theta)) < kept + of_a_block

@@ -19,7 +19,7 @@ from rhohat.layers.activations import (
     Tanh,
     as_activation,
 )
-from rhohat.layers.dense import Dense
+from rhohat.layers.dense import DenseLayer
 from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.objective.batch import MiniBatch, make_batch_evaluation
@@ -318,7 +318,7 @@ class Watchful(ParametricReLU):
         return super().curvature(units, phi, beta, direction, gradient)
 
 
-class WatchfulLayer(Dense):
+class WatchfulLayer(DenseLayer):
     """A dense layer that refuses a mixture of precisions."""
 
     def add_bias_gradient(self, b, delta, ones, *, accumulate):
@@ -678,11 +678,11 @@ def test_newton_is_refused_with_penalties_on_derivatives_where_a_third_derivativ
 
 
 def test_newton_is_refused_with_a_layer_through_which_no_tangents_go():
-    class Opaque(Dense):
+    class Opaque(DenseLayer):
         has_tangents = False
 
     J = make_objective(
-        Problem(Network((Opaque(3, 2, Sigmoid()), Dense(2, 3, Sigmoid()))), np.zeros((4, 3))), ThreadEngine(1)
+        Problem(Network((Opaque(3, 2, Sigmoid()), DenseLayer(2, 3, Sigmoid()))), np.zeros((4, 3))), ThreadEngine(1)
     )
     with pytest.raises(ValueError, match=r"^the layer Opaque has no second derivatives; use solver='lbfgs'"):
         J.check_second_derivative()
