@@ -22,6 +22,7 @@ from rhohat import (
     Upsampling,
     check_gradient,
 )
+from rhohat.inspection.reporting.units import describe_units
 from rhohat.layers.architecture import build_layers, mirrored
 from tests.tolerances import GRADIENT
 
@@ -155,6 +156,39 @@ def test_their_gradients_are_right(tied):
     assert check_gradient(J, model.initial_theta(IMAGES[:9], LABELS[:9])).relative_difference <= GRADIENT
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [Convolution(3, 3)],
+        [Convolution(3, 3), MaxPooling(2)],
+        [Convolution(3, 3), MeanPooling(3), Flatten(), 4],
+        [Convolution(2, 3, stride=2), TransposedConvolution(3, 2)],
+    ],
+    ids=["convolution", "pooling", "dense", "transposed convolution"],
+)
+def test_reports_and_figures_are_made_whatever_the_code_is(layers):
+    fitted = autoencoder(layers=layers, max_iter=2).fit(IMAGES)
+    assert "ConvolutionalAutoencoder" in rhohat.report(fitted, IMAGES)
+    assert rhohat.evaluate(fitted, IMAGES).n_units == fitted.transform(IMAGES[:1]).shape[1]
+
+
+def test_units_of_a_channel_have_the_norm_of_its_weights():
+    fitted = autoencoder(layers=[Convolution(3, 3), MaxPooling(2)], max_iter=2).fit(IMAGES)
+    norms = describe_units(fitted, (8, 8), gabor=False).norms.reshape(9, 3)
+    np.testing.assert_allclose(norms, np.tile(np.linalg.norm(fitted.coefs_[0].reshape(9, 3), axis=0), (9, 1)))
+    assert fitted.components_.shape == (3, 3, 3, 1)
+    assert np.array_equal(fitted.components_[1], fitted.coefs_[0][..., 1])
+
+
+def test_images_may_be_a_dask_array():
+    da = pytest.importorskip("dask.array")
+    chunks = da.from_array(IMAGES, chunks=(100, 8, 8))
+    expected = classifier().fit(rhohat.open_rows(chunks), LABELS)
+    fitted = classifier().fit(chunks, LABELS)
+    assert np.array_equal(fitted.theta_, expected.theta_)
+    assert fitted.input_shape_ == (8, 8, 1)
+
+
 def test_tied_weights_take_no_room():
     free, tied = autoencoder().fit(IMAGES), autoencoder(tied_weights=True).fit(IMAGES)
     assert len(free.theta_) - len(tied.theta_) == 3 * 3 * 6 + 54 * 12
@@ -251,6 +285,12 @@ def test_shapes_that_do_not_fit_are_refused():
         FeedforwardClassifier(layers=LAYERS, activation=["tanh", "tanh"]).fit(IMAGES, LABELS)
     with pytest.raises(ValueError, match="from_weights can only make networks of dense layers"):
         ConvolutionalClassifier.from_weights([np.ones((4, 2))], [np.ones(2)])
+    with pytest.raises(ValueError, match="input_shape needs layers"):
+        FeedforwardClassifier(input_shape=(8, 8, 1)).fit(IMAGES.reshape(-1, 64), LABELS)
+    with pytest.raises(ValueError, match="hidden_layer_sizes and layers both describe"):
+        FeedforwardClassifier(layers=LAYERS, hidden_layer_sizes=(7,)).fit(IMAGES, LABELS)
+    with pytest.raises(ValueError, match=r"must have the same shape; got images of the shapes \(3, 3\) and \(4, 4\)"):
+        classifier().fit([np.zeros((4, 4)), np.zeros((3, 3))], [0, 1])
     with pytest.raises(ValueError, match="KL sparsity needs hidden units with bounded"):
         autoencoder(activation="relu", sparsity_weight=1.0).fit(IMAGES)
 

@@ -202,6 +202,7 @@ def test_the_scratch_memory_is_that_of_the_largest_chunk(kind, monkeypatch):
     layer = make(kind, Windows((6, 6), (3, 3), (1, 1), "valid"), 2, 5)
     assert layer.scratch_numbers == 3 * 16 * 9 * 2
     assert make(kind, Windows((6, 6), (3, 3), (1, 1), "valid"), 50, 5).scratch_numbers == 16 * 9 * 50
+    assert make(kind, Windows((6, 6), (3, 3), (1, 1), "same"), 2, 5).scratch_numbers == (36 * 9 + 8 * 8) * 2
 
 
 def test_initial_weights_are_within_the_bound_of_the_fans(rng):

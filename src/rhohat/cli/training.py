@@ -352,7 +352,9 @@ def _make(cls: type[Any], hidden: str | None, given: dict[str, Any], settings: l
     elif sizes is not None:
         parameters = cls().get_params()
         if not {"n_components", "hidden_layer_sizes"} & set(parameters):
-            raise typer.BadParameter(f"{cls.command_line_name} has no hidden units.", param_hint="--hidden")
+            instead = ' --set "layers=[...]" describes its layers.' if "layers" in parameters else ""
+            problem = f"{cls.command_line_name} has no numbers of hidden units.{instead}"
+            raise typer.BadParameter(problem, param_hint="--hidden")
         name = "n_components" if "n_components" in parameters else "hidden_layer_sizes"
         if name == "n_components" and len(sizes) > 1:
             raise typer.BadParameter(

@@ -201,11 +201,11 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, item
 
 
 _SHARED_WORK = 10**8  # smallest number of multiply-adds for which a part is given to a thread of its own
-_FEWEST_SHARED = 80  # smallest number of rows or units in a part, as products of flatter matrices are slow
+FEWEST_SHARED = 80  # smallest number of rows or units in a part, as products of flatter matrices are slow
 _MOST_PARTS = 16
 
 
-def shared_parts(n: int, multiply_adds: int, fewest: int = _FEWEST_SHARED) -> list[slice]:
+def shared_parts(n: int, multiply_adds: int, fewest: int = FEWEST_SHARED) -> list[slice]:
     """Cut a small number of rows, or the units of a layer, into parts that threads can work on in parallel.
 
     The cut depends on shapes only, as in `row_blocks`.

@@ -369,8 +369,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     @property
     def components_(self) -> FloatArray:
-        """Weights of the first layer, transposed: one row per unit, or per linear piece of a maxout unit."""
-        return self.coefs_[0].T
+        """Weights of the first layer: one row per unit or channel, or per linear piece of a maxout unit."""
+        return np.moveaxis(self.coefs_[0], -1, 0)
 
     @property
     def output_activation_(self) -> str:

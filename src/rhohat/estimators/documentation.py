@@ -149,10 +149,11 @@ target_names_ : tuple of str or None
 """,
     "code": """
 components_ : array of shape (n_units, n_features)
-    Transposed weights of the first layer: row j holds the input weights of unit j.
+    Transposed weights of the first layer: row j holds the input weights of unit j. For a convolution, the array has the
+    shape (n_filters, kernel height, kernel width, n_channels).
 mean_activation_ : array of shape (n_components,), float64
     Mean activation ρ̂ of each unit of the code over the uncorrupted rows of the last fit, weighted by their sample
-    weights. It is not set by `from_weights`.
+    weights; of a convolution, of each channel over rows and places. It is not set by `from_weights`.
 output_activation_ : str
     Name of the output activation in use.
 """,

@@ -32,6 +32,8 @@ from rhohat.terms.penalties import Penalty, WeightDecay
 
 __all__ = ["BaseFeedforward"]
 
+_DEFAULT_SIZES = (100,)  # of the hidden layers
+
 
 class BaseFeedforward(BaseNetwork):
     """Base class of classifiers and regressors: a network that maps rows to targets.
@@ -312,6 +314,8 @@ class BaseFeedforward(BaseNetwork):
         if self._described_layers() is None:
             sizes, hidden = self._hidden_layers()
             return self._build_network((n_features, *sizes, n_outputs), (*hidden, output))
+        if tuple(getattr(self, "hidden_layer_sizes", _DEFAULT_SIZES)) != _DEFAULT_SIZES:
+            raise ValueError("hidden_layer_sizes and layers both describe the hidden layers; set only one of them.")
         layers, shapes = self._hidden_of_layers(n_features)
         return network_of([*layers, DenseLayer(prod(shapes[-1]), n_outputs, output)], shapes[0])
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rhohat.data import RowSource
+from rhohat.data import RowSource, open_rows
+from rhohat.data.rows import is_dask_array
 from rhohat.estimators.named_parts import NamedPart
 from rhohat.layers.activations import ACTIVATIONS, Activation
 from rhohat.layers.architecture import LayerDescription, Shape, as_input_shape, build_layers, mirrored
@@ -51,19 +52,20 @@ class ShapedRows:
         return self.network_.input_shape
 
     def _flat(self, X: Any) -> Any:
-        """Return rows with a single axis each; remember the shape that they had, if the estimator has layers.
-
-        Images without an axis for channels, of shape (n_samples, height, width), get one.
-        """
+        """Return rows with a single axis each; remember the shape that they had, if the estimator has layers."""
         if self._described_layers() is None:
+            if self.input_shape is not None:
+                raise ValueError("input_shape needs layers, which give rows of a shape a meaning; set layers as well.")
             return X
+        if is_dask_array(X):
+            X = open_rows(X)
         if isinstance(X, RowSource):
             self._given_shape = None if len(X.row_shape) == 1 else X.row_shape
             return X
         if isinstance(X, _FlatRows):
             self._given_shape = X.row_shape
             return X
-        shape: Shape = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
+        shape = _shape_of_list(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
         self._given_shape = None if len(shape) < 3 else tuple(shape[1:])
         if self._given_shape is None:
             return X
@@ -121,6 +123,15 @@ class ShapedRows:
         return self.activation
 
 
+def _shape_of_list(X: Sequence[Any]) -> Shape:
+    """Return the shape of rows in a list, or raise ValueError if the rows have different shapes."""
+    shapes = {np.shape(row) for row in X}
+    if len(shapes) > 1 and any(len(shape) > 1 for shape in shapes):
+        first, second = sorted(shapes)[:2]
+        raise ValueError(f"all images in X must have the same shape; got images of the shapes {first} and {second}.")
+    return (len(X), *next(iter(shapes), ()))
+
+
 class Convolves(ShapedRows):
     """The part of an estimator that convolves: rows without a shape are sequences of one channel."""
 
@@ -130,10 +141,6 @@ class Convolves(ShapedRows):
         "activation": [NamedPart(ACTIVATIONS, Activation)],
     }
     layers: Sequence[LayerDescription | int] | None
-
-    def _forget_shape(self) -> None:
-        """Forget the shape that rows had, once a network has been chosen for them."""
-        self.__dict__.pop("_given_shape", None)
 
     def _shape_of_rows(self, n_features: int) -> Shape:
         shape = super()._shape_of_rows(n_features)

@@ -29,6 +29,7 @@ class _Convolving(MapLayer):
     windows: Windows
     n_inside: int
     n_filters: int
+    activation: Activation
     can_be_tied: ClassVar[bool] = True
 
     @property
@@ -48,9 +49,11 @@ class _Convolving(MapLayer):
 
     @property
     def scratch_numbers(self) -> int:
-        """Number of numbers of scratch memory that one thread needs for the windows of a chunk of rows."""
+        """Number of numbers of scratch memory that one thread needs for a chunk of rows: windows and padded images."""
         rows = next(self.windows.chunks(2**62, self.n_inside))
-        return (rows.stop - rows.start) * self.windows.n_places * prod(self.windows.window) * self.n_inside
+        copied = prod(self.windows.padded) if self.windows.padded != self.windows.size else 0
+        per_row = self.windows.n_places * prod(self.windows.window) + copied
+        return (rows.stop - rows.start) * per_row * self.n_inside
 
     def bias_row(self, b: FloatArray) -> FloatArray:
         """Return the biases, repeated for each place of the output."""
@@ -64,8 +67,7 @@ class _Convolving(MapLayer):
         total = over_rows.reshape(-1, self.output_channels).sum(0)
         b[:] = b + total if accumulate else total
 
-    def _check(self, activation: Activation) -> None:
-        """Raise ValueError if the sizes or the activation are not possible."""
+    def __post_init__(self) -> None:
         if min(self.n_inside, self.n_filters) < 1:
             raise ValueError(
                 f"a convolution needs at least one channel and one filter; got {self.n_inside} channels and"
@@ -78,35 +80,41 @@ class _Convolving(MapLayer):
                 f"the kernel {self.windows.window} is larger than the image {self.windows.size}; use a smaller kernel,"
                 " or padding='same'."
             )
-        if not isinstance(activation, ElementwiseActivation):
+        if not isinstance(self.activation, ElementwiseActivation):
             raise ValueError(
-                f"a convolution cannot use the activation {activation.name!r}, which does not act on each unit by"
+                f"a convolution cannot use the activation {self.activation.name!r}, which does not act on each unit by"
                 " itself or has parameters of its own; use another activation, such as 'relu'."
             )
 
     # Windows of the larger image, against channels of the places.
 
-    def _from_windows(self, images: FloatArray, matrix: FloatArray, out: FloatArray) -> None:
-        """Write the products of all windows with a matrix of shape (window, n_filters)."""
-        pictures, places = self._pictures(images), out.reshape(len(out), -1, self.n_filters)
+    def _from_windows(self, images: FloatArray, matrix: FloatArray, out: FloatArray | None) -> FloatArray:
+        """Return the products of all windows with a matrix of shape (window, n_filters), in `out` if it is given."""
+        if out is None:
+            out = self.ops.empty((len(images), self.windows.n_places * self.n_filters), self.ops.dtype_of(images))
+        pictures, places = self._pictures(images), out.reshape(len(out), self.windows.n_places, self.n_filters)
         for rows in self.windows.chunks(len(out), self.n_inside):
             gathered = self.windows.gather(self.ops, pictures[rows]).reshape(-1, matrix.shape[0])
             self.ops.multiply(gathered, matrix, places[rows].reshape(-1, self.n_filters))
+        return out
 
-    def _to_windows(self, places: FloatArray, matrix: FloatArray, out: FloatArray) -> None:
-        """Write the sums of all windows, each of which is the product of a place with the transposed matrix."""
-        pictures, places = self._pictures(out), places.reshape(len(out), -1, self.n_filters)
+    def _to_windows(self, places: FloatArray, matrix: FloatArray, out: FloatArray | None) -> FloatArray:
+        """Return the sums of all windows, each of which is the product of a place with the transposed matrix."""
+        if out is None:
+            out = self.ops.empty((len(places), prod(self.windows.size) * self.n_inside), self.ops.dtype_of(places))
+        pictures, places = self._pictures(out), places.reshape(len(out), self.windows.n_places, self.n_filters)
         shape = (*self.windows.places, *self.windows.window, self.n_inside)
         for rows in self.windows.chunks(len(out), self.n_inside):
             gathered = places[rows].reshape(-1, self.n_filters) @ matrix.T
             self.windows.scatter(self.ops, gathered.reshape(-1, *shape), pictures[rows])
+        return out
 
     def _matrix_gradient(self, images: FloatArray, places: FloatArray, lines: slice = slice(None)) -> FloatArray:
         """Return the sum over rows and places of window × place, of shape (window's lines, columns, channels, filters).
 
         Only some lines of the window are computed if `lines` says so.
         """
-        pictures, places = self._pictures(images), places.reshape(len(places), -1, self.n_filters)
+        pictures, places = self._pictures(images), places.reshape(len(places), self.windows.n_places, self.n_filters)
         total = None
         for rows in self.windows.chunks(len(places), self.n_inside):
             gathered = self.windows.gather(self.ops, pictures[rows], lines)
@@ -147,9 +155,6 @@ class ConvolutionLayer(_Convolving):
     n_filters: int
     activation: Activation
 
-    def __post_init__(self) -> None:
-        self._check(self.activation)
-
     @property
     def n_inside(self) -> int:  # type: ignore[override]
         """Number of channels of the input."""
@@ -183,17 +188,11 @@ class ConvolutionLayer(_Convolving):
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the products of all windows with the weights, of shape (n_rows, n_outputs)."""
-        if out is None:
-            out = self.ops.empty((len(given), self.n_outputs), self.ops.dtype_of(given))
-        self._from_windows(given, W.reshape(-1, self.n_filters), out)
-        return out
+        return self._from_windows(given, W.reshape(-1, self.n_filters), out)
 
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the transposed convolution of delta: for each pixel, the sum over the windows that contain it."""
-        if out is None:
-            out = self.ops.empty((len(delta), self.n_inputs), self.ops.dtype_of(delta))
-        self._to_windows(delta, W.reshape(-1, self.n_filters), out)
-        return out
+        return self._to_windows(delta, W.reshape(-1, self.n_filters), out)
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write the products of all windows with delta, summed over rows and places, into `out`, or add them."""
@@ -240,9 +239,6 @@ class TransposedConvolutionLayer(_Convolving):
     n_channels: int
     activation: Activation
 
-    def __post_init__(self) -> None:
-        self._check(self.activation)
-
     @property
     def n_inside(self) -> int:  # type: ignore[override]
         """Number of channels of the output."""
@@ -276,17 +272,11 @@ class TransposedConvolutionLayer(_Convolving):
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the sums of all windows, of shape (n_rows, n_outputs)."""
-        if out is None:
-            out = self.ops.empty((len(given), self.n_outputs), self.ops.dtype_of(given))
-        self._to_windows(given, self.ops.transpose(W).reshape(-1, self.n_filters), out)
-        return out
+        return self._to_windows(given, self.ops.transpose(W).reshape(-1, self.n_filters), out)
 
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the convolution of delta with the same weights."""
-        if out is None:
-            out = self.ops.empty((len(delta), self.n_inputs), self.ops.dtype_of(delta))
-        self._from_windows(delta, self.ops.transpose(W).reshape(-1, self.n_filters), out)
-        return out
+        return self._from_windows(delta, self.ops.transpose(W).reshape(-1, self.n_filters), out)
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write the products of all windows of delta with the inputs, summed, into `out`, or add them."""

@@ -43,7 +43,7 @@ class WeightlessLayer(MapLayer):
         return self.ops.zeros((self.n_outputs,), self.ops.dtype_of(b))
 
     def forward(self, parameters: LayerParameters, given: FloatArray, units: Units, *, activate: bool = True) -> None:
-        """Write one number for each channel of each window."""
+        """Write the map of the inputs into z, which a shares."""
         self.apply(given, parameters.W, units.z)
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:

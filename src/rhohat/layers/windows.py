@@ -111,7 +111,7 @@ class Windows:
                     gathered[:, :, :, index, v] = images[self._at(u, v)]
             return gathered
         across = images.reshape(n, self.padded[0], self.padded[1] * channels)
-        windows = ops.windows(across, self.window[1] * channels, self.stride[1] * channels)[:, :, : self.places[1]]
+        windows = ops.windows(across, self.window[1] * channels, self.stride[1] * channels)
         flat = gathered.reshape(n, *self.places, len(lines), -1)
         for index, u in enumerate(lines):
             flat[:, :, :, index] = windows[:, u : u + self._span(0) : self.stride[0]]

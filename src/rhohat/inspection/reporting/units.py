@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.gabor import gabor_fit
+from rhohat.layers import TransposedConvolutionLayer
 
 __all__ = ["Units", "describe_units", "most_similar"]
 
@@ -63,14 +64,30 @@ def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, 
     """
     inputs = np.asarray(estimator.maximal_inputs(), dtype=np.float64)
     n_units = len(inputs)
-    incoming = estimator.coefs_[estimator.code_layer_ - 1]
-    # A unit with several linear pieces has a weight column for each piece; columns are ordered by piece, then by unit.
-    norms = np.linalg.norm(incoming.reshape(len(incoming), -1, n_units).astype(np.float64), axis=(0, 1))
+    norms = _norms_of_weights(estimator)
     few = n_units <= MOST_UNITS_FITTED and inputs.shape[1] <= MOST_PIXELS_FITTED
     gabor_r2 = None
     if image_shape is not None and len(image_shape) == 2 and (few if gabor is None else gabor):
         gabor_r2 = gabor_fit(inputs, (image_shape[0], image_shape[1]))
     return Units(inputs, norms, gabor_r2, *most_similar(inputs))
+
+
+def _norms_of_weights(estimator: BaseNetwork) -> FloatArray:
+    """Return the norm of the incoming weights of each unit of the code.
+
+    The units of a channel share their weights. Units of a layer without weights, such as pooling, have those of the
+    channel that they see.
+    """
+    layers, n_units = estimator.network_.layers, estimator.network_.layer_sizes[estimator.code_layer_]
+    number = estimator.code_layer_ - 1
+    while number > 0 and not layers[number].has_weights:
+        number -= 1
+    layer, W = layers[number], estimator.coefs_[number].astype(np.float64)
+    if isinstance(layer, TransposedConvolutionLayer):
+        W = np.moveaxis(W, 1, -1)
+    # A unit with several linear pieces has a weight column for each piece; columns are ordered by piece, then by unit.
+    norms = np.linalg.norm(W.reshape(-1, layer.output_channels), axis=0)
+    return np.tile(norms, n_units // len(norms))
 
 
 def most_similar(vectors: FloatArray, n_similar: int = N_SIMILAR) -> tuple[NDArray[np.intp], FloatArray]:
