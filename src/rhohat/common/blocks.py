@@ -201,11 +201,11 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, item
 
 
 _SHARED_WORK = 10**8  # smallest number of multiply-adds for which a part is given to a thread of its own
-FEWEST_SHARED = 80  # smallest number of rows or units in a part, as products of flatter matrices are slow
+_FEWEST_SHARED = 80  # smallest number of rows or units in a part, as products of flatter matrices are slow
 _MOST_PARTS = 16
 
 
-def shared_parts(n: int, multiply_adds: int, fewest: int = FEWEST_SHARED) -> list[slice]:
+def shared_parts(n: int, multiply_adds: int, fewest: int | None = None) -> list[slice]:
     """Cut a small number of rows, or the units of a layer, into parts that threads can work on in parallel.
 
     The cut depends on shapes only, as in `row_blocks`.
@@ -216,9 +216,9 @@ def shared_parts(n: int, multiply_adds: int, fewest: int = FEWEST_SHARED) -> lis
         Number of rows or units.
     multiply_adds : int
         Number of multiply-adds for each row or unit.
-    fewest : int, default=80
-        Fewest rows or units in a part. Products of flatter matrices are slow; a convolution has a line of a matrix for
-        each place in an image, so that few rows are enough.
+    fewest : int, default=None
+        Fewest rows or units in a part; None means 80. Products of flatter matrices are slow; a convolution has a line of
+        a matrix for each place in an image, so that few rows are enough.
 
     Returns
     -------
@@ -232,6 +232,7 @@ def shared_parts(n: int, multiply_adds: int, fewest: int = FEWEST_SHARED) -> lis
     >>> shared_parts(256, 2 * 64 * 25)
     [slice(0, 256, None)]
     """
+    fewest = _FEWEST_SHARED if fewest is None else fewest
     most = max(1, min(n * multiply_adds // _SHARED_WORK, n // fewest, _MOST_PARTS))
     n_parts = 2 ** int(np.log2(most))  # 2 or 4 threads share them evenly
     edges = np.linspace(0, n / _ROW_MULTIPLE, n_parts + 1).round().astype(int) * _ROW_MULTIPLE

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.common.blocks import FEWEST_SHARED, Engine, shared_parts, theta_parts
+from rhohat.common.blocks import Engine, shared_parts, theta_parts
 from rhohat.layers.layout import Parameters
 from rhohat.objective.cost import Weighting
 from rhohat.objective.evaluation import BlockEvaluation, Evaluation, column_of_weights
@@ -168,8 +168,7 @@ class _ByUnits:
         self._ops, self._dtype = problem.cost.ops, problem.cost.dtype
         allocate = partial(self._ops.empty, dtype=self._dtype)
         has_places = any(layer.output_channels < layer.n_outputs for layer in network.layers)
-        fewest = _FEWEST_IMAGES if has_places else FEWEST_SHARED
-        self._blocks = shared_parts(n_samples, network.multiply_adds, fewest)
+        self._blocks = shared_parts(n_samples, network.multiply_adds, _FEWEST_IMAGES if has_places else None)
         self._layers, self._deltas = (network.allocate(n_samples, allocate) for _ in range(2))
         self._hidden = [allocate((n_samples, size)) for size in network.layer_sizes[1:-1]]
         self._gradient = allocate((network.n_parameters,))
