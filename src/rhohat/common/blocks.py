@@ -217,8 +217,8 @@ def shared_parts(n: int, multiply_adds: int, fewest: int | None = None) -> list[
     multiply_adds : int
         Number of multiply-adds for each row or unit.
     fewest : int, default=None
-        Fewest rows or units in a part; None means 80. Products of flatter matrices are slow; a convolution has a line of
-        a matrix for each place in an image, so that few rows are enough.
+        Fewest rows or units in a part; None means 80. Products of flatter matrices are slow; a convolution has a line
+        of a matrix for each place in an image, so that few rows are enough.
 
     Returns
     -------
