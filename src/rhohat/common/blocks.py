@@ -163,7 +163,9 @@ _ROW_MULTIPLE = 32  # the rows of each block but the last are a multiple of this
 _BLOCK_MULTIPLE = 4  # if the number of blocks is a multiple of this, 2 or 4 threads share the work evenly
 
 
-def row_blocks(n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, itemsize: int) -> list[slice]:
+def row_blocks(
+    n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, itemsize: int, fewest: int | None = None
+) -> list[slice]:
     """Cut rows into blocks of nearly equal size, most of them a multiple of 32 rows.
 
     The cut depends on shapes only, never on the number of threads, so that sums over blocks have the same bits on
@@ -178,6 +180,8 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, item
         Number of multiplications in the forward pass of one row.
     itemsize : int
         Bytes per number.
+    fewest : int, default=None
+        Fewest rows in a block; None means 4096 divided by the itemsize. Few are enough if each row has many products.
 
     Returns
     -------
@@ -190,7 +194,8 @@ def row_blocks(n_rows: int, layer_sizes: Sequence[int], multiply_adds: int, item
     [slice(0, 992, None), slice(992, 2000, None)]
     """
     bytes_per_row = itemsize * (2 * sum(layer_sizes) - layer_sizes[0])
-    rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, _SMALLEST_BLOCK // itemsize, _LARGEST_BLOCK))
+    fewest = _SMALLEST_BLOCK // itemsize if fewest is None else fewest
+    rows = int(np.clip(_BLOCK_BYTES // bytes_per_row, fewest, _LARGEST_BLOCK))
     worth_it = max(n_rows // _WORTH_A_THREAD, len(shared_parts(n_rows, multiply_adds)))
     n_blocks = max(-(-n_rows // rows), min(worth_it, _BLOCK_MULTIPLE))
     if n_blocks > 2:

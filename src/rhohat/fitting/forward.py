@@ -53,8 +53,9 @@ class ForwardPass:
         dtype = X.dtype
         self._parameters = network.unpack(theta.astype(dtype))
         self.shape = X.shape[0], network.layer_sizes[stop]
-        multiply_adds = sum(layer.multiply_adds for layer in network.layers[start:stop])
-        self.blocks = row_blocks(X.shape[0], network.layer_sizes[start : stop + 1], multiply_adds, dtype.itemsize)
+        multiply_adds, sizes = sum(layer.multiply_adds for layer in network.layers[start:stop]), network.sizes_in_memory
+        sizes = (network.layer_sizes[start], *sizes[start + 1 : stop + 1])
+        self.blocks = row_blocks(X.shape[0], sizes, multiply_adds, dtype.itemsize, network.fewest_rows)
         self._longest = max(block.stop - block.start for block in self.blocks)
         self._n_workers = min(engine.n_workers, len(self.blocks))
         allocate = partial(np.empty, dtype=dtype)
@@ -75,7 +76,7 @@ class ForwardPass:
         def write_block(rows: slice, worker: int) -> None:
             layers = self._scratch[worker].rows(slice(rows.stop - rows.start))
             layers.a[0], layers.a[-1] = self._rows(rows, worker), out[rows.start - first : rows.stop - first]
-            if self._network.activations[self._stop - 1].in_place:
+            if self._network.layers[self._stop - 1].in_place:
                 layers.z[-1] = layers.a[-1]
             self._network.forward(self._parameters, layers, self._start)
             if not np.isfinite(layers.a[-1]).all():

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from rhohat.common.blocks import row_blocks
 from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.objective import Problem
@@ -317,7 +316,7 @@ def _held_out_in_memory(problem: Problem, solver: Solver) -> float:
 def _scratch(problem: Problem, n_workers: int, n_samples: int) -> int:
     """Return the bytes of the layers and deltas of threads, of the rows they read, and of the gradients they sum."""
     network, itemsize = problem.network, problem.X.dtype.itemsize
-    blocks = row_blocks(n_samples, network.layer_sizes, network.multiply_adds, itemsize)
+    blocks = network.row_blocks(n_samples, itemsize)
     longest = max(block.stop - block.start for block in blocks)
     n_workers = min(n_workers, len(blocks))
     per_row = itemsize * 3 * network.numbers_per_row() + _tangents_through_layers(problem)

@@ -6,28 +6,40 @@ other layer derives from `Layer`. Penalties on derivatives, and Newton's method,
 names it.
 """
 
+from rhohat.layers.activations import PerStep
 from rhohat.layers.base import Layer, LayerParameters
 from rhohat.layers.convolution import ConvolutionLayer, TransposedConvolutionLayer
 from rhohat.layers.dense import DenseLayer
+from rhohat.layers.gru import GRULayer
 from rhohat.layers.linear import MapLayer
+from rhohat.layers.lstm import LSTMLayer
 from rhohat.layers.pooling import MaxPoolingLayer, MeanPoolingLayer, UpsamplingLayer
+from rhohat.layers.recurrent import RecurrentLayer
+from rhohat.layers.simple_recurrent import SimpleRecurrentLayer
+from rhohat.layers.stepwise import StepwiseDenseLayer
 from rhohat.layers.windows import Windows
 
 #: The classes of which networks consist, beside activations.
 BUILT_LAYERS: tuple[type, ...] = (
     *(ConvolutionLayer, DenseLayer, MaxPoolingLayer, MeanPoolingLayer, TransposedConvolutionLayer, UpsamplingLayer),
-    Windows,
+    *(GRULayer, LSTMLayer, SimpleRecurrentLayer, StepwiseDenseLayer),
+    *(PerStep, Windows),
 )
 
 __all__ = [
     "BUILT_LAYERS",
     "ConvolutionLayer",
     "DenseLayer",
+    "GRULayer",
+    "LSTMLayer",
     "Layer",
     "LayerParameters",
     "MapLayer",
     "MaxPoolingLayer",
     "MeanPoolingLayer",
+    "RecurrentLayer",
+    "SimpleRecurrentLayer",
+    "StepwiseDenseLayer",
     "TransposedConvolutionLayer",
     "Windows",
 ]

@@ -23,8 +23,8 @@ class LayerParameters(NamedTuple):
         Weights. Penalties on weights apply to these alone.
     b : array of shape (n_biases,)
         Biases.
-    own : array of shape (n_parameters of the activation,)
-        Parameters of the activation; empty for most activations.
+    own : array of the layer's length `n_own`
+        Parameters of the activation, or other parameters of the layer; empty for most layers.
     """
 
     W: FloatArray
@@ -73,9 +73,34 @@ class LayerSizes(ABC):
         return self.n_outputs
 
     @property
+    def n_padded_steps(self) -> int | None:
+        """Number of steps of the output that may be NaN, as a sequence has ended; None if the output has no steps."""
+        return None
+
+    @property
     def scratch_numbers(self) -> int:
         """Number of numbers of scratch memory that one thread needs, whatever the number of rows."""
         return 0
+
+    @property
+    def n_own(self) -> int:
+        """Number of parameters beside weights and biases; here, those of the activation."""
+        return self.activation.n_parameters(self.n_outputs)
+
+    @property
+    def numbers_in_memory(self) -> int:
+        """Number of numbers per row by which rows are cut into blocks that fit into the cache."""
+        return self.n_outputs
+
+    @property
+    def fewest_rows(self) -> int | None:
+        """Fewest rows in a block, if few rows are enough because each has products of its own; None for most layers."""
+        return None
+
+    @property
+    def monotonic(self) -> bool:
+        """Whether each output grows with a single pre-activation; see `Activation.monotonic`."""
+        return self.activation.monotonic
 
     @property
     def width(self) -> int:
@@ -100,12 +125,16 @@ class Layer(WithOps, LayerSizes):
         Numbers that a row has before and after the layer.
     activation : Activation
         The function f.
+    n_padded_steps : int or None
+        Number of steps of the output, which are NaN where a sequence has ended; None if the output has no steps.
     has_weights : bool
         Whether the layer has weights. Penalties on hidden layers leave out those without weights, such as pooling,
         unless they are named.
     has_tangents : bool
         Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
         require.
+    takes_padding : bool
+        Whether the inputs may be sequences of unequal length, whose missing steps are NaN; see `rhohat.layers.padding`.
     can_be_tied : bool
         Whether the layer can use the transposed weights of another layer. The gradient of the other layer's weights
         then includes the contribution of this layer's units.
@@ -113,6 +142,7 @@ class Layer(WithOps, LayerSizes):
 
     has_weights: ClassVar[bool] = True
     has_tangents: ClassVar[bool] = False
+    takes_padding: ClassVar[bool] = False
     can_be_tied: ClassVar[bool] = False
 
     def with_ops(self, ops: Ops) -> Self:
@@ -136,6 +166,14 @@ class Layer(WithOps, LayerSizes):
             return generator.normal(0, 0.01, self.weight_shape)
         bound = np.sqrt(6 / (sum(self.fans) + 1))
         return generator.uniform(-bound, bound, self.weight_shape)
+
+    def initial_biases(self) -> FloatArray:
+        """Return the initial biases, which are 0 for most layers."""
+        return np.zeros(self.n_biases)
+
+    def initial_own(self) -> FloatArray:
+        """Return the initial values of the parameters beside weights and biases."""
+        return self.activation.initial_parameters(self.n_outputs)
 
     def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
         """Return how far the layer is from a point where its outputs have no derivative; infinite if it has none.
@@ -169,8 +207,10 @@ class Layer(WithOps, LayerSizes):
         """
 
     @abstractmethod
-    def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
-        """Turn ∂J/∂a into ∂J/∂z, and add to the gradient of the activation's parameters; see `Activation.pull_back`."""
+    def pull_back(
+        self, parameters: LayerParameters, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray
+    ) -> None:
+        """Turn ∂J/∂a into ∂J/∂z, and add to the gradient of the parameters `own`; see `Activation.pull_back`."""
 
     @abstractmethod
     def pull_back_to_inputs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rhohat.common.blocks import row_blocks
 from rhohat.common.forks import cached
 from rhohat.layers import Layer
 from rhohat.layers.activations import Activation
@@ -58,6 +59,26 @@ class Chain:
         return (*(layer.n_inputs for layer in self.layers[:1]), *(layer.n_outputs for layer in self.layers))
 
     @cached
+    def sizes_in_memory(self) -> tuple[int, ...]:
+        """Numbers per row of the input and of each layer, by which rows are cut into blocks."""
+        return (self.layer_sizes[0], *(layer.numbers_in_memory for layer in self.layers))
+
+    @cached
+    def fewest_rows(self) -> int | None:
+        """Fewest rows in a block, if few rows are enough; see `LayerSizes.fewest_rows`."""
+        return min((layer.fewest_rows for layer in self.layers if layer.fewest_rows is not None), default=None)
+
+    @cached
+    def n_steps_of_rows(self) -> int | None:
+        """Number of steps of the rows, if their last ones may be missing; None if every number must be there."""
+        shape = self.input_shape
+        if len(shape) != 2 or not self.layers[0].takes_padding:
+            return None
+        padded = zip(self.layers, self.layers[1:], strict=False)
+        refused = any(below.n_padded_steps is not None and not above.takes_padding for below, above in padded)
+        return None if refused else shape[0]
+
+    @cached
     def activations(self) -> tuple[Activation, ...]:
         """Activation of each layer."""
         return tuple(layer.activation for layer in self.layers)
@@ -68,7 +89,7 @@ class Chain:
         return Layout(
             tuple(layer.weight_shape for layer in self.layers),
             tuple(layer.n_biases for layer in self.layers),
-            tuple(layer.activation.n_parameters(layer.n_outputs) for layer in self.layers),
+            tuple(layer.n_own for layer in self.layers),
             self.n_layers // 2 if self.tied else self.n_layers,
         )
 
@@ -81,6 +102,10 @@ class Chain:
     def multiply_adds(self) -> int:
         """Number of multiplications in the forward pass of one row."""
         return sum(layer.multiply_adds for layer in self.layers)
+
+    def row_blocks(self, n_rows: int, itemsize: int) -> list[slice]:
+        """Cut rows into blocks for passes through all layers; `itemsize` is the number of bytes per number."""
+        return row_blocks(n_rows, self.sizes_in_memory, self.multiply_adds, itemsize, self.fewest_rows)
 
     @property
     def n_parameters(self) -> int:

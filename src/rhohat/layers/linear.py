@@ -59,7 +59,9 @@ class MapLayer(Layer):
         else:
             self.ops.add_row(units.z, self.bias_row(parameters.b))
 
-    def pull_back(self, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray) -> None:
+    def pull_back(
+        self, parameters: LayerParameters, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray
+    ) -> None:
         """Turn ∂J/∂a into ∂J/∂z; see `Activation.pull_back`."""
         self.activation.pull_back(units, delta, out, gradient)
 

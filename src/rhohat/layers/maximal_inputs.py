@@ -88,7 +88,7 @@ def _climb(
     """Return, for each row, the quantity to maximise at its chosen unit, and the gradient of that quantity."""
     layers = network.allocate(len(x), np.empty, stop=layer)
     layers.a[0] = x
-    monotonic = network.activations[layer - 1].monotonic
+    monotonic = network.layers[layer - 1].monotonic
     network.forward(parameters, layers, without_activation=layer if monotonic else None)
     top = layers.z[-1] if monotonic else layers.a[-1]
     height: FloatArray = np.einsum("ij,ij->i", top, chosen)

@@ -138,7 +138,7 @@ class Network(Chain):
         return self.layout.pack(weights, biases, activation_parameters)
 
     def initial_theta(self, generator: np.random.Generator, rule: str = "uniform") -> FloatArray:
-        """Draw initial parameters: random weights, biases of 0, and the activations' own initial parameters.
+        """Draw initial parameters: random weights, the layers' initial biases, and their further initial parameters.
 
         Parameters
         ----------
@@ -167,8 +167,8 @@ class Network(Chain):
         parameters = self.unpack(theta)
         for layer, W in zip(self.layers[: self.layout.n_free], parameters.weights, strict=False):
             W[:] = layer.initial_weights(generator, rule)
-        for layer, own in zip(self.layers, parameters.activation_parameters, strict=True):
-            own[:] = layer.activation.initial_parameters(layer.n_outputs)
+        for layer, b, own in zip(self.layers, parameters.biases, parameters.activation_parameters, strict=True):
+            b[:], own[:] = layer.initial_biases(), layer.initial_own()
         return theta
 
     def allocate(
@@ -292,7 +292,8 @@ class Network(Chain):
             if not (from_z and index == self.n_layers - 1):
                 _add_to(self.ops, delta.a[index + 1], added[index])
                 units = units_of(parameters, layers, index)
-                layer.pull_back(units, delta.a[index + 1], out, gradient.activation_parameters[index])
+                own = gradient.activation_parameters[index]
+                layer.pull_back(parameters.of(index), units, delta.a[index + 1], out, own)
             extra = added_z[index]
             if extra is not None:
                 out += extra

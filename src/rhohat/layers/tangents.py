@@ -259,7 +259,7 @@ class TangentPass:
         """
         top = len(self.layers.a) - 2
         for layer in reversed(range(top + 1)):
-            if layer < top or not self._activation(layer).monotonic:
+            if layer < top or not self.network.layers[layer].monotonic:
                 delta = self._pull_back(layer, delta)
             W, given = self.parameters.weights[layer], self.layers.a[layer]
             delta = self.network.layers[layer].pull_back_to_inputs(W, given, delta)
@@ -308,13 +308,13 @@ class TangentPass:
         return self._activation(layer).curvature(self._units(layer), phi, beta, self._own(layer), own_gradient)
 
     def _pull_back(self, layer: int, delta: FloatArray, gradient: FloatArray | None = None) -> FloatArray:
-        """Return the pull-back of delta through a layer's activation, without changing delta or the layers."""
-        in_place, (z, a, own) = self._activation(layer).in_place, self._units(layer)
+        """Return the pull-back of delta from a layer's a to its z, without changing delta or the layers."""
+        in_place, (z, a, own) = self.network.layers[layer].in_place, self._units(layer)
         z, delta = _copy(z), _copy(delta)
         a = z if in_place else _copy(a)
         out = delta if in_place else self.network.ops.xp.empty_like(z)
         unused = _copy(own) if gradient is None else gradient
-        self._activation(layer).pull_back(Units(z, a, own), delta, out, unused)
+        self.network.layers[layer].pull_back(self.parameters.of(layer), Units(z, a, own), delta, out, unused)
         return out
 
 

@@ -167,7 +167,7 @@ class _ByUnits:
         network, n_samples = problem.network, problem.n_samples
         self._ops, self._dtype = problem.cost.ops, problem.cost.dtype
         allocate = partial(self._ops.empty, dtype=self._dtype)
-        has_places = any(layer.output_channels < layer.n_outputs for layer in network.layers)
+        has_places = any(layer.output_channels < layer.n_outputs or layer.fewest_rows for layer in network.layers)
         self._blocks = shared_parts(n_samples, network.multiply_adds, _FEWEST_IMAGES if has_places else None)
         self._layers, self._deltas = (network.allocate(n_samples, allocate) for _ in range(2))
         self._hidden = [allocate((n_samples, size)) for size in network.layer_sizes[1:-1]]

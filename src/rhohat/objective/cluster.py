@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from rhohat.common.arrays import FloatArray, empty_aligned
-from rhohat.common.blocks import ClusterEngine, Engine, Rows, row_blocks
+from rhohat.common.blocks import ClusterEngine, Engine, Rows
 from rhohat.common.forks import ProcessLock
 from rhohat.objective.evaluation import BlockEvaluation, ScratchPool, scratch_of
 from rhohat.objective.passes import Pass, SumActivations, Sums
@@ -72,9 +72,7 @@ class ClusterEvaluation:
             max(
                 block.stop - block.start
                 for start, stop in pairwise(edges)
-                for block in row_blocks(
-                    stop - start, problem.network.layer_sizes, problem.network.multiply_adds, self._dtype.itemsize
-                )
+                for block in problem.network.row_blocks(stop - start, self._dtype.itemsize)
             ),
             n_bytes <= sum(memory) / 2,
             engine.local_engine,
@@ -97,9 +95,8 @@ def _cut(problem: Problem) -> list[int]:
         own = None if isinstance(rows, np.ndarray) else rows.edges
         if own is not None:
             return list(own)
-    sizes, n_samples = problem.network.layer_sizes, problem.n_samples
-    blocks = row_blocks(n_samples, sizes, problem.network.multiply_adds, problem.X.dtype.itemsize)
-    multiply_adds = sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
+    network, n_samples = problem.network, problem.n_samples
+    blocks, multiply_adds = network.row_blocks(n_samples, problem.X.dtype.itemsize), network.multiply_adds
     n_parts = int(np.clip(n_samples * multiply_adds // _WORK, _FEWEST_PARTS, _MOST_PARTS))
     n_parts = min(2 ** int(np.log2(n_parts)), len(blocks))
     chosen = np.linspace(0, len(blocks), n_parts + 1).round().astype(int)

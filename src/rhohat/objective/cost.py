@@ -132,7 +132,9 @@ class Cost:
         """Whether the loss takes the pre-activations of the output layer instead of its activations."""
         return self.loss.contains is not None
 
-    def penalise_means(self, means: Sequence[FloatArray], share: float) -> tuple[dict[str, float], Added]:
+    def penalise_means(
+        self, means: Sequence[FloatArray], share: float, n_places: Sequence[float] | None = None
+    ) -> tuple[dict[str, float], Added]:
         """Return the values of the penalties on mean activations by name, and the arrays they add to ∂J/∂a.
 
         Parameters
@@ -142,6 +144,9 @@ class Cost:
         share : float
             Factor of the penalties, see `Weighting`. The arrays that are added to ∂J/∂a need no such factor: sums are
             divided by the rows' weight for ρ̂ and by the total for J, and the share is the quotient of the two.
+        n_places : sequence of float, default=None
+            Mean number of places or steps of a row in each of these layers, over which ρ̂ is a mean; None means that no
+            step is missing.
         """
         values: dict[str, float] = {}
         added: Added = [None] * self.network.n_layers
@@ -150,11 +155,16 @@ class Cost:
             for penalty in self._counting(hidden, share):
                 value = share * penalty.value(rho_hat, bounds, self.dtype)
                 values[penalty.name] = values.get(penalty.name, 0.0) + value
-            added[hidden] = self._derivative_by_mean(hidden, rho_hat, share)
+            places = self._n_places(hidden) if n_places is None else n_places[hidden]
+            added[hidden] = self._derivative_by_mean(hidden, rho_hat, share, places)
         return values, added
 
     def penalise_mean_tangents(
-        self, means: Sequence[FloatArray], tangents: Sequence[FloatArray], share: float
+        self,
+        means: Sequence[FloatArray],
+        tangents: Sequence[FloatArray],
+        share: float,
+        n_places: Sequence[float] | None = None,
     ) -> tuple[Added, Added]:
         """Return the arrays that penalties on mean activations add to ∂J/∂a, and the tangents of these arrays.
 
@@ -164,16 +174,19 @@ class Cost:
             ρ̂ of the hidden layers, and its tangents.
         share : float
             Factor of the penalties, see `Weighting`.
+        n_places : sequence of float, default=None
+            As for `penalise_means`.
         """
         added: Added = [None] * self.network.n_layers
         added_tangent: Added = [None] * self.network.n_layers
         for hidden, (rho_hat, tangent) in enumerate(zip(means, tangents, strict=True)):
-            added[hidden] = self._derivative_by_mean(hidden, rho_hat, share)
+            places = self._n_places(hidden) if n_places is None else n_places[hidden]
+            added[hidden] = self._derivative_by_mean(hidden, rho_hat, share, places)
             penalties = self._counting(hidden, share)
             if penalties:
                 bounds = self.network.activations[hidden].bounds
                 second = sum(p.second_derivative(rho_hat, bounds, self.dtype) for p in penalties)
-                added_tangent[hidden] = self.ops.asarray(self._at_places(hidden, second * tangent), self.dtype)
+                added_tangent[hidden] = self.ops.asarray(self._at_places(hidden, second * tangent, places), self.dtype)
         return added, added_tangent
 
     def penalise_weights(self, theta: FloatArray, gradient: FloatArray | None = None) -> dict[str, float]:
@@ -216,7 +229,7 @@ class Cost:
         """Return the penalties on a layer's mean activations; none if the rows have the total weight 0."""
         return self.on_means[hidden] if share > 0 else []
 
-    def _derivative_by_mean(self, hidden: int, rho_hat: FloatArray, share: float) -> FloatArray | None:
+    def _derivative_by_mean(self, hidden: int, rho_hat: FloatArray, share: float, n_places: float) -> FloatArray | None:
         """Return ∂/∂ρ̂ of the penalties on a layer's mean activations, clipped to the range of the dtype."""
         penalties = self._counting(hidden, share)
         if not penalties:
@@ -226,14 +239,18 @@ class Cost:
         for penalty in penalties:
             derivative += penalty.derivative(rho_hat, bounds, self.dtype)
         # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
-        derivative = self._at_places(hidden, derivative.clip(-self._largest, self._largest))
+        derivative = self._at_places(hidden, derivative.clip(-self._largest, self._largest), n_places)
         return self.ops.asarray(derivative, self.dtype)
 
-    def _at_places(self, hidden: int, derivative: FloatArray) -> FloatArray:
-        """Return derivatives by the outputs of a hidden layer, from derivatives by the mean of each channel."""
+    def _n_places(self, hidden: int) -> int:
+        """Return the number of places or steps of a hidden layer."""
         layer = self.network.layers[hidden]
-        n_places = layer.n_outputs // layer.output_channels
-        return derivative if n_places == 1 else np.tile(derivative / n_places, n_places)
+        return layer.n_outputs // layer.output_channels
+
+    def _at_places(self, hidden: int, derivative: FloatArray, n_places: float) -> FloatArray:
+        """Return derivatives by the outputs of a hidden layer, from derivatives by the mean of each channel."""
+        all_places = self._n_places(hidden)
+        return derivative if all_places == 1 else np.tile(derivative / n_places, all_places)
 
     @cached
     def _largest(self) -> float:

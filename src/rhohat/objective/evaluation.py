@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.common.blocks import Engine, Rows, in_memory, row_blocks
+from rhohat.common.blocks import Engine, Rows, in_memory
 from rhohat.layers.layout import Parameters
 from rhohat.layers.network import Layers
 from rhohat.objective.passes import Block, Pass, Sums
@@ -62,7 +62,7 @@ class BlockEvaluation:
     ) -> None:
         self._engine = engine
         network, self._ops, self._dtype = problem.network, problem.cost.ops, problem.cost.dtype
-        self.blocks = row_blocks(problem.n_samples, network.layer_sizes, network.multiply_adds, self._dtype.itemsize)
+        self.blocks = network.row_blocks(problem.n_samples, self._dtype.itemsize)
         longest = max(block.stop - block.start for block in self.blocks)
         self._pool = ScratchPool(scratch_of(problem, longest)) if pool is None else pool
         self._n_workers = min(engine.n_workers, len(self.blocks))

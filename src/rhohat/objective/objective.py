@@ -177,7 +177,7 @@ class Objective:
         """
         sums_at = self._evaluation.at(theta)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
-            means = _mean_activations(self._cost, self._weighting, sums_at, self.network.n_layers - 1)
+            means, _ = _mean_activations(self._cost, self._weighting, sums_at, self.network.n_layers - 1)
         return [self._cost.ops.like(theta, mean) for mean in means]
 
     def hessian_vector_product(self, theta: FloatArray, vector: FloatArray) -> FloatArray:
@@ -228,29 +228,52 @@ class Objective:
         if depth == 0:
             return self._cost.penalise_mean_tangents([], [], self._weighting.share)
         hidden = self._cost.network.layers[:depth]
-        means = _cut(sums_at(SumActivationsAndTangents()), [*hidden, *hidden], self._weighting)
-        return self._cost.penalise_mean_tangents(means[:depth], means[depth:], self._weighting.share)
+        means, n_places = _cut(sums_at(SumActivationsAndTangents()), hidden, self._weighting)
+        share = self._weighting.share
+        return self._cost.penalise_mean_tangents(means[:depth], means[depth:], share, n_places)
 
 
 def penalise_means(cost: Cost, weighting: Weighting, sums_at: Sums) -> tuple[dict[str, float], Added]:
     """Run pass 1 if ρ̂ is penalised; return the penalties' values by name, and the arrays they add to ∂J/∂a."""
-    return cost.penalise_means(_mean_activations(cost, weighting, sums_at, cost.depth), weighting.share)
+    means, n_places = _mean_activations(cost, weighting, sums_at, cost.depth)
+    return cost.penalise_means(means, weighting.share, n_places)
 
 
-def _mean_activations(cost: Cost, weighting: Weighting, sums_at: Sums, depth: int) -> list[FloatArray]:
-    """Return ρ̂ of the first `depth` hidden layers."""
-    return _cut(sums_at(SumActivations(depth)), cost.network.layers[:depth], weighting) if depth else []
+def _mean_activations(
+    cost: Cost, weighting: Weighting, sums_at: Sums, depth: int
+) -> tuple[list[FloatArray], list[float]]:
+    """Return ρ̂ of the first `depth` hidden layers, and the mean number of places of a row in each."""
+    return _cut(sums_at(SumActivations(depth)), cost.network.layers[:depth], weighting) if depth else ([], [])
 
 
-def _cut(sums: FloatArray, layers: Sequence[Layer], weighting: Weighting) -> list[FloatArray]:
-    """Return the mean of each layer's units, from sums over all rows of the layers' outputs, which are overwritten.
+def _cut(sums: FloatArray, layers: Sequence[Layer], weighting: Weighting) -> tuple[list[FloatArray], list[float]]:
+    """Return the means of the layers' units from sums over all rows, and the mean number of places of each layer.
 
-    A channel of a convolution is one unit, whose mean is taken over rows and places.
+    A channel of a convolution is one unit, whose mean is taken over rows and places; a recurrent unit is one too, whose
+    mean is taken over rows and over the steps that exist.
+
+    Parameters
+    ----------
+    sums : array
+        Sums of the outputs of all layers, once or several times, and then the number of steps that exist in each layer
+        whose steps may be missing. The array is overwritten.
+    layers : sequence of Layer
+    weighting : Weighting
     """
     sums /= weighting.of_means
-    edges = accumulate((layer.n_outputs for layer in layers), initial=0)
-    means = [sums[start:stop] for start, stop in pairwise(edges)]
-    return [
-        mean if layer.output_channels == layer.n_outputs else mean.reshape(-1, layer.output_channels).mean(0)
-        for layer, mean in zip(layers, means, strict=True)
+    padded = [layer.n_padded_steps is not None for layer in layers]
+    sums, counts = sums[: len(sums) - sum(padded)], iter(sums[len(sums) - sum(padded) :].tolist())
+    n_places = [
+        next(counts) or 1.0 if may_miss else layer.n_outputs / layer.output_channels
+        for layer, may_miss in zip(layers, padded, strict=True)
     ]
+    times = len(sums) // sum(layer.n_outputs for layer in layers)
+    edges = accumulate((layer.n_outputs for layer in [*layers] * times), initial=0)
+    means = [sums[start:stop] for start, stop in pairwise(edges)]
+    for index, mean in enumerate(means):
+        layer = layers[index % len(layers)]
+        if layer.n_padded_steps is not None:
+            means[index] = mean.reshape(-1, layer.output_channels).sum(0) / n_places[index % len(layers)]
+        elif layer.output_channels < layer.n_outputs:
+            means[index] = mean.reshape(-1, layer.output_channels).mean(0)
+    return means, n_places

@@ -26,8 +26,10 @@ from rhohat.common.arrays import FloatArray
 from rhohat.layers.activations import Units
 from rhohat.layers.layout import Parameters
 from rhohat.layers.network import Layers
+from rhohat.layers.padding import without_padding
 from rhohat.layers.tangents import TangentPass
 from rhohat.objective.cost import Added, Cost
+from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps
 
 __all__ = [
     "Block",
@@ -120,13 +122,14 @@ class SumActivations(Pass):
     leaves_layers: ClassVar[bool] = True
 
     def n_sums(self, cost: Cost) -> int:
-        """Return the number of units of the first `depth` hidden layers."""
-        return sum(cost.network.layer_sizes[1 : self.depth + 1])
+        """Return the number of outputs of the first `depth` hidden layers, and one for each whose steps may miss."""
+        return sum(cost.network.layer_sizes[1 : self.depth + 1]) + len(layers_with_steps(cost.network, self.depth))
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the sums of the activations, one layer after another, into `sums`."""
+        """Write the sums of the activations, one layer after another, and then the numbers of steps into `sums`."""
         _forward_to(self.depth, cost, vectors[0], block)
-        _sum_over_rows(cost, block.layers.a[1 : self.depth + 1], block, sums)
+        _sum_hidden(cost, block.layers, self.depth, block, sums)
+        _count_steps(cost, self.depth, block, sums)
 
 
 @dataclass(frozen=True)
@@ -134,15 +137,18 @@ class SumActivationsAndTangents(Pass):
     """Pass 1 of a Hessian-vector product: sum the activations of the first hidden layers, and their tangents."""
 
     def n_sums(self, cost: Cost) -> int:
-        """Return twice the number of units of the first `cost.depth` hidden layers."""
-        return 2 * sum(cost.network.layer_sizes[1 : cost.depth + 1])
+        """Return twice the number of outputs of the first `cost.depth` hidden layers, and one for each with steps."""
+        return 2 * sum(cost.network.layer_sizes[1 : cost.depth + 1]) + len(layers_with_steps(cost.network, cost.depth))
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Write the sums of the layers' activations, and then the sums of their tangents, into `sums`."""
+        """Write the sums of the layers' activations, of their tangents, and then the numbers of steps into `sums`."""
         parameters, direction = vectors
         _forward_to(cost.depth, cost, parameters, block)
         tangents = TangentPass(cost.network, parameters, block.layers, direction).push_forward(stop=cost.depth)
-        _sum_over_rows(cost, [*block.layers.a[1 : cost.depth + 1], *tangents.a[1:]], block, sums)
+        n_units = sum(cost.network.layer_sizes[1 : cost.depth + 1])
+        _sum_hidden(cost, block.layers, cost.depth, block, sums)
+        _sum_hidden(cost, tangents, cost.depth, block, sums[n_units:])
+        _count_steps(cost, cost.depth, block, sums)
 
 
 @dataclass(frozen=True)
@@ -340,8 +346,9 @@ def _penalise_activations(cost: Cost, block: Block) -> tuple[dict[str, FloatArra
     for hidden, penalties in enumerate(cost.on_activations):
         a = block.layers.a[hidden + 1]
         for penalty in penalties:
-            values[penalty.name] = values.get(penalty.name, 0.0) + penalty.value(a)
-            added[hidden] = _add(added[hidden], _times(block.weights, penalty.derivative(a)))
+            value, derivative = penalise_steps(penalty, a, cost.network.layers[hidden].n_padded_steps)
+            values[penalty.name] = values.get(penalty.name, 0.0) + value
+            added[hidden] = _add(added[hidden], _times(block.weights, derivative))
     return values, added
 
 
@@ -389,14 +396,23 @@ def _write_terms(cost: Cost, loss: float, values: dict[str, FloatArray], block: 
             sums[index] += _add_up(cost, values[name], block.weights)
 
 
-def _sum_over_rows(cost: Cost, arrays: Sequence[FloatArray], block: Block, sums: FloatArray) -> None:
-    """Write the column sums of arrays of shape (n_rows, n_units), one after another."""
+def _sum_hidden(cost: Cost, layers: Layers, depth: int, block: Block, sums: FloatArray) -> None:
+    """Write the column sums of the activations, or tangents, of the first hidden layers, one after another."""
     row = None if block.weights is None else block.weights.T
     start = 0
-    for array in arrays:
-        stop = start + array.shape[1]
-        cost.ops.sum_rows(array, block.ones, sums[start:stop].reshape(1, -1), row)
+    for layer, array in zip(cost.network.layers[:depth], layers.a[1:], strict=False):
+        stop = start + layer.n_outputs
+        rows = array if layer.n_padded_steps is None else without_padding(array)
+        cost.ops.sum_rows(rows, block.ones, sums[start:stop].reshape(1, -1), row)
         start = stop
+
+
+def _count_steps(cost: Cost, depth: int, block: Block, sums: FloatArray) -> None:
+    """Write the weighted number of steps that exist in each layer with steps into the last sums."""
+    found = layers_with_steps(cost.network, depth)
+    for place, (index, n_steps) in enumerate(found, start=len(sums) - len(found)):
+        exists = existing_steps(block.layers.a[index + 1], n_steps)
+        sums[place] = _add_up(cost, exists.sum(1), block.weights)
 
 
 def _add_up(cost: Cost, values: FloatArray, weights: FloatArray | None) -> float:

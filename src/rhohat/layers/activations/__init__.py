@@ -16,6 +16,7 @@ from rhohat.layers.activations.base import Activation, ElementwiseActivation, Un
 from rhohat.layers.activations.elementwise import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from rhohat.layers.activations.maxout import Maxout
 from rhohat.layers.activations.parametric_relu import ParametricReLU
+from rhohat.layers.activations.per_step import PerStep
 from rhohat.layers.activations.softmax import Softmax
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "LeakyReLU",
     "Maxout",
     "ParametricReLU",
+    "PerStep",
     "ReLU",
     "Sigmoid",
     "Softmax",

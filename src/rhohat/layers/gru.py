@@ -1,0 +1,72 @@
+"""The gated recurrent unit, which mixes its state with a new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.recurrent import Direction, RecurrentLayer, State
+
+__all__ = ["GRULayer"]
+
+
+@dataclass(frozen=True)
+class GRULayer(RecurrentLayer):
+    """The gated recurrent unit, with a reset gate r, an update gate u and a candidate n.
+
+    u, r = σ(x_t W_• + h_{t−1} U_• + b_•), n = tanh(x_t W_n + b_n + r ∘ (h_{t−1} U_n + b′_n)),
+    h_t = (1 − u) ∘ n + u ∘ h_{t−1}. The reset gate is applied after the product with U_n, as libraries of today do, and
+    not before it, as in the first paper. The columns of the weights of inputs are in the order n, u, r; those of the
+    weights of h_{t−1} are in the order u, r, n; biases are in the order b_n, b_u, b_r, b′_n.
+
+    Parameters
+    ----------
+    n_steps, n_channels, n_units, return_sequences, bidirectional, truncate
+        See `RecurrentLayer`.
+
+    References
+    ----------
+    Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder for statistical machine
+    translation. EMNLP.
+    """
+
+    n_gates: ClassVar[int] = 4
+    input_gates: ClassVar[slice] = slice(0, 3)
+    recurrent_gates: ClassVar[slice] = slice(1, 4)
+
+    def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
+        """Compute h_t, and keep n, u, r, h_{t−1} U_n + b′_n, and h_t."""
+        xp, k = self.ops.xp, self.n_units
+        (h,) = state
+        through = h @ at.U
+        through += at.b[k:]
+        z = x @ at.W[: self.n_channels]
+        gates, candidate, recurrent = z[:, k:], z[:, :k], through[:, 2 * k :]
+        gates += through[:, : 2 * k]
+        self.ops.sigmoid(gates, gates)
+        u, r = gates[:, :k], gates[:, k:]
+        candidate += at.b[:k]
+        candidate += r * recurrent
+        xp.tanh(candidate, out=candidate)
+        h = candidate + u * (h - candidate)
+        kept[:, : 3 * k], kept[:, 3 * k : 4 * k], kept[:, 4 * k :] = z, recurrent, h
+        return (h,)
+
+    def step_back(
+        self, at: Direction, kept: FloatArray, before: State, delta: State, out: FloatArray, gradient: FloatArray
+    ) -> State:
+        """Pull ∂J/∂h_t back to ∂J/∂z_t and, directly, to ∂J/∂h_{t−1}."""
+        k = self.n_units
+        candidate, u, r, recurrent = (kept[:, j * k : (j + 1) * k] for j in range(4))
+        of_candidate, of_u, of_r, of_recurrent = (out[:, j * k : (j + 1) * k] for j in range(4))
+        of_h, h = delta[0], before[0]
+        of_candidate[:] = of_h * (1 - u) * (1 - candidate * candidate)
+        of_u[:] = of_h * (h - candidate) * u * (1 - u)
+        of_r[:] = of_candidate * recurrent * r * (1 - r)
+        of_recurrent[:] = of_candidate * r
+        return (of_h * u,)
+
+    def state_of(self, kept: FloatArray) -> State:
+        """Return h_t."""
+        return (kept[:, 4 * self.n_units :],)

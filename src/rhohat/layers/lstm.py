@@ -1,0 +1,115 @@
+"""The long short-term memory, whose cells keep a state that gates write to, erase and read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.recurrent import Direction, RecurrentLayer, State
+
+__all__ = ["LSTMLayer"]
+
+
+@dataclass(frozen=True)
+class LSTMLayer(RecurrentLayer):
+    """The long short-term memory, with input, forget and output gates i, f, o, block input g, and cells c.
+
+    i, f, o = σ(x_t W_• + h_{t−1} U_• + p_• ∘ c_• + b_•), g = tanh(x_t W_g + h_{t−1} U_g + b_g),
+    c_t = f ∘ c_{t−1} + i ∘ g, h_t = o ∘ tanh(c_t). The peepholes p are optional: those of i and f see c_{t−1}, and
+    those of o see c_t. Weights and biases are in the order i, f, o, g. The biases of f are 1 at the start, so that
+    cells remember at first.
+
+    Parameters
+    ----------
+    n_steps, n_channels, n_units, return_sequences, bidirectional, truncate
+        See `RecurrentLayer`.
+    peepholes : bool, default=False
+        Whether gates see the cells.
+
+    References
+    ----------
+    Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory. Neural Computation 9, 1735-1780.
+    Gers, F. A., Schraudolph, N. N. and Schmidhuber, J. (2002). Learning precise timing with LSTM recurrent networks.
+    Journal of Machine Learning Research 3, 115-143 (peepholes).
+    Greff, K. et al. (2015). LSTM: a search space odyssey. arXiv:1503.04069.
+    """
+
+    peepholes: bool = False
+    n_gates: ClassVar[int] = 4
+    input_gates: ClassVar[slice] = slice(4)
+    recurrent_gates: ClassVar[slice] = slice(4)
+    n_state: ClassVar[int] = 2
+
+    @property
+    def n_own_of_unit(self) -> int:  # type: ignore[override]
+        """Number of peepholes of each unit: one for each gate."""
+        return 3 if self.peepholes else 0
+
+    def initial_biases(self) -> FloatArray:
+        """Return biases of 1 for forget gates, else 0."""
+        biases = np.zeros((self.n_directions, self.n_gates, self.n_units))
+        biases[:, 1] = 1
+        return biases.reshape(-1)
+
+    def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
+        """Compute h_t and c_t, and keep the gates, g and c_t."""
+        ops, xp, n = self.ops, self.ops.xp, self.n_units
+        h, c = state
+        z = x @ at.W[: self.n_channels]
+        z += h @ at.U
+        z += at.b
+        i, f, o, g = (z[:, k * n : (k + 1) * n] for k in range(4))
+        if self.peepholes:
+            p_i, p_f, p_o = at.own.reshape(3, n)
+            i += p_i * c
+            f += p_f * c
+            ops.sigmoid(z[:, : 2 * n], z[:, : 2 * n])
+        else:
+            ops.sigmoid(z[:, : 3 * n], z[:, : 3 * n])
+        xp.tanh(g, out=g)
+        c = f * c
+        c += i * g
+        if self.peepholes:
+            o += p_o * c
+            ops.sigmoid(o, o)
+        kept[:, : 4 * n], kept[:, 4 * n :] = z, c
+        h = xp.tanh(c)
+        h *= o
+        return h, c
+
+    def step_back(
+        self, at: Direction, kept: FloatArray, before: State, delta: State, out: FloatArray, gradient: FloatArray
+    ) -> State:
+        """Pull ∂J/∂h_t and ∂J/∂c_t back to ∂J/∂z_t and ∂J/∂c_{t−1}."""
+        n = self.n_units
+        i, f, o, g, c = (kept[:, k * n : (k + 1) * n] for k in range(5))
+        of_i, of_f, of_o, of_g = (out[:, k * n : (k + 1) * n] for k in range(4))
+        of_h, of_c = delta
+        tanh_c = self.ops.xp.tanh(c)
+        of_o[:] = of_h * tanh_c * o * (1 - o)
+        of_c = of_c + of_h * o * (1 - tanh_c * tanh_c)
+        if self.peepholes:
+            p_i, p_f, p_o = at.own.reshape(3, n)
+            of_c += of_o * p_o
+        of_i[:] = of_c * g * i * (1 - i)
+        of_f[:] = of_c * before[1] * f * (1 - f)
+        of_g[:] = of_c * i * (1 - g * g)
+        earlier = of_c * f
+        if self.peepholes:
+            earlier += of_i * p_i
+            earlier += of_f * p_f
+            peepholes = gradient.reshape(3, n)
+            for row, of_gate, seen in zip(peepholes, (of_i, of_f, of_o), (before[1], before[1], c), strict=True):
+                row += self.ops.column_sums(of_gate * seen)
+        return self.first_state(len(kept), kept)[0], earlier
+
+    def state_of(self, kept: FloatArray) -> State:
+        """Return h_t and c_t."""
+        n = self.n_units
+        c = kept[:, 4 * n :]
+        h = self.ops.xp.tanh(c)
+        h *= kept[:, 2 * n : 3 * n]
+        return h, c

@@ -1,0 +1,31 @@
+"""Steps past the end of a sequence, all numbers of which are NaN.
+
+Sequences of unequal length are padded at their end to rows of the same length. A step whose first number is NaN does
+not exist: it has no influence on anything, and what a layer computes for each step is NaN there as well.
+"""
+
+from __future__ import annotations
+
+from rhohat.common.arrays import FloatArray
+from rhohat.ops import ops_of
+
+__all__ = ["missing_steps", "without_padding"]
+
+
+def missing_steps(rows: FloatArray, n_steps: int) -> FloatArray | None:
+    """Return which steps of each row are padding, of shape (n_rows, n_steps); None if none is.
+
+    Parameters
+    ----------
+    rows : array of shape (n_rows, n_steps × n_channels)
+    n_steps : int
+    """
+    missing: FloatArray = ops_of(rows).xp.isnan(rows.reshape(len(rows), n_steps, -1)[:, :, 0])
+    return missing if bool(missing.any()) else None
+
+
+def without_padding(rows: FloatArray) -> FloatArray:
+    """Return rows with zeros in place of NaN; the rows themselves if they contain no NaN."""
+    xp = ops_of(rows).xp
+    missing = xp.isnan(rows)
+    return xp.where(missing, xp.zeros_like(rows), rows) if bool(missing.any()) else rows

@@ -1,0 +1,68 @@
+"""The simple recurrent layer, whose state is its output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.layers.activations import Activation, ElementwiseActivation, Tanh
+from rhohat.layers.recurrent import Direction, RecurrentLayer, State
+
+__all__ = ["SimpleRecurrentLayer"]
+
+
+@dataclass(frozen=True)
+class SimpleRecurrentLayer(RecurrentLayer):
+    """The simple recurrent layer of Elman: h_t = f(x_t W + h_{t−1} U + b).
+
+    Parameters
+    ----------
+    n_steps, n_channels, n_units, return_sequences, bidirectional, truncate
+        See `RecurrentLayer`.
+    activation : Activation, default=Tanh()
+        The function f, which acts on each unit by itself and has no parameters.
+
+    References
+    ----------
+    Elman, J. L. (1990). Finding structure in time. Cognitive Science 14, 179-211.
+    """
+
+    activation: Activation = Tanh()  # noqa: RUF009
+    n_gates: ClassVar[int] = 1
+    input_gates: ClassVar[slice] = slice(1)
+    recurrent_gates: ClassVar[slice] = slice(1)
+
+    def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
+        """Compute h_t = f(x_t W + h_{t−1} U + b), which is kept."""
+        h = x @ at.W[: self.n_channels]
+        h += state[0] @ at.U
+        h += at.b
+        kept[:, : self.n_units] = h
+        self._f.apply(h)
+        kept[:, self.n_units :] = h
+        return (h,)
+
+    def step_back(
+        self, at: Direction, kept: FloatArray, before: State, delta: State, out: FloatArray, gradient: FloatArray
+    ) -> State:
+        """Write ∂J/∂z = f′(z) ∘ ∂J/∂h into `out`."""
+        out[:] = delta[0]
+        self._f.multiply_by_derivative(self.ops.copy(kept[:, self.n_units :]), out)
+        return self.first_state(len(kept), kept)
+
+    def state_of(self, kept: FloatArray) -> State:
+        """Return h_t."""
+        return (kept[:, self.n_units :],)
+
+    def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
+        """Return the smallest distance of a pre-activation from a kink of f."""
+        found = self._by_step(z)[..., : self.n_units]
+        return self.activation.distance_from_kinks(found[~np.isnan(self._by_step(z)[..., -1])])
+
+    @property
+    def _f(self) -> ElementwiseActivation:
+        assert isinstance(self.activation, ElementwiseActivation)
+        return self.activation
