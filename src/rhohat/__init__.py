@@ -7,11 +7,14 @@ from importlib.metadata import version
 from rhohat import callbacks
 from rhohat.inspection import metrics
 from rhohat.layers.architecture import (
+    GRU,
+    LSTM,
     Convolution,
     Dense,
     Flatten,
     MaxPooling,
     MeanPooling,
+    Recurrent,
     TransposedConvolution,
     Upsampling,
 )
@@ -23,6 +26,7 @@ from rhohat.data import (
     RangeScaler,
     RowSource,
     ZCAWhitening,
+    as_sequences,
     image_tangents,
     open_labels,
     open_rows,
@@ -42,6 +46,9 @@ from rhohat.estimators import (
     DenoisingAutoencoder,
     FeedforwardClassifier,
     FeedforwardRegressor,
+    RecurrentAutoencoder,
+    RecurrentClassifier,
+    RecurrentRegressor,
     SoftmaxRegression,
     SparseAutoencoder,
     StackedAutoencoder,
@@ -62,7 +69,9 @@ from rhohat.inspection.reporting import report
 from rhohat.solvers import LBFGS, SGD, Adam, ConjugateGradient, GradientDescent, NewtonCG
 
 __all__ = [
+    "GRU",
     "LBFGS",
+    "LSTM",
     "SGD",
     "Adam",
     "Checkpoint",
@@ -101,6 +110,10 @@ __all__ = [
     "ParametricReLU",
     "PatchNormalizer",
     "RangeScaler",
+    "Recurrent",
+    "RecurrentAutoencoder",
+    "RecurrentClassifier",
+    "RecurrentRegressor",
     "RowSource",
     "SaltAndPepperNoise",
     "SoftmaxRegression",
@@ -112,6 +125,7 @@ __all__ = [
     "Upsampling",
     "WeightDecay",
     "ZCAWhitening",
+    "as_sequences",
     "callbacks",
     "check_gradient",
     "evaluate",

@@ -7,6 +7,7 @@ from rhohat.data.photographs import photographs
 from rhohat.data.preprocessing import PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.data.readers import read_images
 from rhohat.data.rows import RowSource, open_rows, open_table
+from rhohat.data.sequences import as_sequences
 from rhohat.data.tangents import image_tangents
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "RangeScaler",
     "RowSource",
     "ZCAWhitening",
+    "as_sequences",
     "image_tangents",
     "open_labels",
     "open_rows",

@@ -28,19 +28,26 @@ _SMALL = 0.01  # fraction of the largest absolute training number of a feature
 _NEARLY_ALL = 0.95  # fraction of the features
 
 
-def range_of_features(X: FloatArray | RowSource) -> FloatArray:
+def range_of_features(X: FloatArray | RowSource, may_miss_steps: bool = False) -> FloatArray:
     """Return the minimum and maximum of each feature.
 
     Parameters
     ----------
     X : array or RowSource of shape (n_samples, n_features)
         The rows. A row source is read completely, unless it already knows the minima and maxima of its columns.
+    may_miss_steps : bool, default=False
+        Whether numbers may be NaN, as the rows are sequences; these are left out.
 
     Returns
     -------
     array of shape (2, n_features), float64
     """
-    low, high = X.known_extents() if isinstance(X, RowSource) else (X.min(axis=0), X.max(axis=0))
+    if isinstance(X, RowSource):
+        low, high = X.known_extents()
+    elif may_miss_steps:
+        low, high = (np.nan_to_num(end.reduce(X, axis=0), nan=0.0) for end in (np.fmin, np.fmax))
+    else:
+        low, high = X.min(axis=0), X.max(axis=0)
     return np.array([low, high], dtype=np.float64)
 
 

@@ -11,6 +11,9 @@ from rhohat.estimators.deep_autoencoder import DeepAutoencoder as DeepAutoencode
 from rhohat.estimators.denoising_autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
 from rhohat.estimators.feedforward_classifier import FeedforwardClassifier as FeedforwardClassifier
 from rhohat.estimators.feedforward_regressor import FeedforwardRegressor as FeedforwardRegressor
+from rhohat.estimators.recurrent_autoencoder import RecurrentAutoencoder as RecurrentAutoencoder
+from rhohat.estimators.recurrent_classifier import RecurrentClassifier as RecurrentClassifier
+from rhohat.estimators.recurrent_regressor import RecurrentRegressor as RecurrentRegressor
 from rhohat.estimators.softmax_regression import SoftmaxRegression as SoftmaxRegression
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder as SparseAutoencoder
 from rhohat.estimators.stacked_autoencoder import StackedAutoencoder as StackedAutoencoder

@@ -33,6 +33,7 @@ from rhohat.fitting.forward import ForwardPass
 from rhohat.fitting.problems import check_solver
 from rhohat.layers.activations import ACTIVATIONS, Activation, Identity, Sigmoid, as_activation
 from rhohat.layers.network import Network
+from rhohat.layers.padding import without_padding
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.solvers import as_solver
 from rhohat.terms.corruption import CORRUPTIONS, Corruption, as_corruption
@@ -127,7 +128,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._validate_params()
         X = self._open(X, held=True)
         continues = self._continues()
-        rows = self._validate(X) if continues else check_rows(X)
+        rows = self._validate(X) if continues else check_rows(X, n_steps=self._n_steps_of(X))
         rows, weights = self._weigh(rows, sample_weight)
         problem = self._make_problem(rows, self._choose_network(rows, continues), weights)
         start = self._start(problem.network, self.theta_ if continues else None, n_corruptions=self.n_corruptions)
@@ -158,7 +159,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._validate_params()
         begun = hasattr(self, "coefs_")
         X = self._open(X)
-        rows = self._validate(X) if begun else check_rows(X)
+        rows = self._validate(X) if begun else check_rows(X, n_steps=self._n_steps_of(X))
         rows, weights = self._weigh(rows, sample_weight)
         problem = self._make_problem(rows, self._choose_network(rows, continues=begun), weights)
         self._train_an_epoch(problem, X)
@@ -296,7 +297,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._validate_params()
         fitted = hasattr(self, "coefs_")
         X = self._open(X)
-        rows = self._validate(X) if fitted else check_rows(X)
+        rows = self._validate(X) if fitted else check_rows(X, n_steps=self._n_steps_of(X))
         rows, weights = self._weigh(rows, sample_weight)
         network = self.network_ if fitted else self._choose_network(rows, continues=False)
         return self._objective_of(self._make_problem(rows, network, weights))
@@ -326,7 +327,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         """
         self._validate_params()
         X, continues = self._open(X), self._continues()
-        rows = self._validate(X) if continues else check_rows(X)
+        rows = self._validate(X) if continues else check_rows(X, n_steps=self._n_steps_of(X))
         return self._start_of(self._make_problem(rows, self._choose_network(rows, continues)))
 
     def cost(
@@ -402,7 +403,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _choose_network(self, X: FloatArray | RowSource, continues: bool) -> Network:
         """Return the architecture of the network for X, after checking that the output can reach X."""
-        low, high = X.extent() if isinstance(X, RowSource) else (float(X.min()), float(X.max()))
+        low, high = (
+            X.extent() if isinstance(X, RowSource) else (float(np.fmin.reduce(X, None)), float(np.fmax.reduce(X, None)))
+        )
         contained = as_loss(self.loss).contains
         rounding = 4 * float(np.finfo(X.dtype).eps)  # scaled rows may exceed the bounds by this much
         output: Activation
@@ -422,6 +425,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
                 " sklearn.preprocessing.MinMaxScaler."
             )
         network = self._network_for(X.shape[1], output)
+        self._check_missing_steps(network, X)
         if continues:
             self._check_unchanged(network)
         return network
@@ -466,7 +470,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return Problem(
             network,
             X,
-            loss=as_loss(self.loss),
+            loss=self._loss_of_rows(network, as_loss(self.loss)),
             penalties=[*self._own_penalties(), *self._extra_penalties()],
             sample_weight=sample_weight,
             corruption=as_corruption(self.corruption),
@@ -523,7 +527,7 @@ def _pass_rows(
     """Return the activations of layer `stop`, given rows of activations of layer `start`, in a network with this θ."""
     if len(rows) == 0:
         return np.empty((0, network.layer_sizes[stop]), rows.dtype)
-    if not np.isfinite(rows).all():
+    if not np.isfinite(rows if network.n_steps_of_rows is None else without_padding(rows)).all():
         raise ValueError("the Dask array contains NaN or infinity.")
     forward = ForwardPass(network, theta, rows, start, stop, ThreadEngine(n_jobs))
     out = np.empty(forward.shape, rows.dtype)

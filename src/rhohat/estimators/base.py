@@ -24,6 +24,7 @@ from rhohat.data import RowSource, open_rows
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
+from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checks import check_rows
 from rhohat.estimators.given_weights import GivenWeights
@@ -43,6 +44,7 @@ from rhohat.layers import DenseLayer
 from rhohat.layers.activations import Activation
 from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.layers.network import INITIAL_WEIGHTS, Network, dense_network
+from rhohat.layers.padding import without_padding
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.solvers import (
     SOLVERS,
@@ -261,7 +263,12 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
                 )
             return check_rows(X) if all_rows else X
         with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
-            return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
+            n_steps = self._n_steps_of(X)
+            finite = True if n_steps is None else "allow-nan"
+            rows = as_float_rows(validate_data(self, X, dtype="numeric", reset=False, ensure_all_finite=finite))
+        if n_steps is not None:
+            check_steps(rows, n_steps)
+        return rows
 
     def _weigh(self, X: FloatArray | RowSource, sample_weight: ArrayLike | None, *others: Any) -> tuple[Any, ...]:
         """Return rows, their weights in the dtype of the rows, and other arrays per row, without rows of weight 0.
@@ -279,7 +286,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         If `held` and memory is limited, an array that would have to be converted is read block by block. All other rows
         are returned unchanged.
         """
-        X = self._flat(X)
+        X = self._flat(X, keeps_steps=not held or self._continues())
         if is_dask_array(X) or (held and self.memory_limit is not None and _must_be_converted(X)):
             X = open_rows(X)
         if held and self.engine is not None:
@@ -512,13 +519,14 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         """Return rows ready for the fitted network; warn if their scale differs from that of the training rows."""
         rows = self._validate(self._open(X), all_rows=False)
         self._forget_shape()
-        warn_of_other_scale(self, rows, stacklevel=4)
+        sparse = isinstance(rows, RowSource) or self.network_.n_steps_of_rows is None
+        warn_of_other_scale(self, rows if sparse else without_padding(rows), stacklevel=4)
         return rows
 
     def _note_data(self, X: FloatArray | RowSource) -> None:
         """Set the number, the ranges and the name of the rows of a fit as attributes."""
         self.n_samples_fit_ = X.shape[0]
-        self.training_range_ = range_of_features(X)
+        self.training_range_ = range_of_features(X, self.network_.n_steps_of_rows is not None)
         self.data_name_ = X.short_name if isinstance(X, RowSource) else None
 
     def forward_pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:

@@ -16,6 +16,7 @@ from rhohat.common.arrays import as_float_rows
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
+from rhohat.data.sequences import check_steps
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.solvers import SolverResult
 
@@ -50,16 +51,21 @@ def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
         raise ValueError(f"y must have an entry for each of the {n_rows} rows of X; got {n_targets}.")
 
 
-def check_rows(X: ArrayLike | RowSource, name: str = "X") -> Any:
+def check_rows(X: ArrayLike | RowSource, name: str = "X", n_steps: int | None = None) -> Any:
     """Return rows with any number of columns as floats, or raise the errors of scikit-learn for bad input.
 
-    A row source is read once to check that its numbers are finite, and returned unchanged.
+    A row source is read once to check that its numbers are finite, and returned unchanged. If `n_steps` is given, rows
+    are sequences of so many steps, the last of which may be missing, as NaN.
     """
     if isinstance(X, RowSource):
         X.extent()
         return X
     with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # for scikit-learn's sum that detects NaN
-        return as_float_rows(check_array(X, dtype="numeric", input_name=name))
+        finite = True if n_steps is None else "allow-nan"
+        rows = as_float_rows(check_array(X, dtype="numeric", input_name=name, ensure_all_finite=finite))
+    if n_steps is not None:
+        check_steps(rows, n_steps, name)
+    return rows
 
 
 def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ from rhohat.objective import Problem
 from rhohat.solvers import SolverResult, as_solver
 from rhohat.terms.losses import Loss, as_loss
 
-__all__ = ["BaseClassifier"]
+__all__ = ["BaseClassifier", "target_range"]
 
 
 class BaseClassifier(ClassifierMixin, BaseFeedforward):
@@ -196,14 +196,18 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         """
         check_is_fitted(self)
         outputs = self._forward(self._validate_for_use(X), 0, self.network_.n_layers)
+        return self._as_probabilities(outputs)
+
+    def _as_probabilities(self, outputs: FloatArray) -> FloatArray:
+        """Return the probabilities of classes, on the last axis, from outputs."""
         if self.network_.activations[-1].name == "softmax":
             return outputs
-        low, high = _target_range(self.network_.activations[-1])
+        low, high = target_range(self.network_.activations[-1])
         outputs = np.clip((outputs - low) / (high - low), 0, 1)
-        if outputs.shape[1] == 1:
-            return np.hstack([1 - outputs, outputs])
-        total = outputs.sum(axis=1, keepdims=True)
-        return np.where(total > 0, outputs / np.where(total > 0, total, 1), 1 / outputs.shape[1]).astype(outputs.dtype)
+        if outputs.shape[-1] == 1:
+            return np.concatenate([1 - outputs, outputs], axis=-1)
+        total = outputs.sum(axis=-1, keepdims=True)
+        return np.where(total > 0, outputs / np.where(total > 0, total, 1), 1 / outputs.shape[-1]).astype(outputs.dtype)
 
     def predict_log_proba(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the logarithms of the probabilities that `predict_proba` returns.
@@ -303,7 +307,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
     def _class_numbers(self, X: FloatArray | RowSource) -> NDArray[np.intp]:
         """Return the index of the predicted class of each row; outputs are held in memory for some rows at a time."""
-        middle = np.mean(_target_range(self.network_.activations[-1]))
+        middle = np.mean(target_range(self.network_.activations[-1]))
         numbers = np.empty(X.shape[0], np.intp)
         for rows, outputs in self.forward_pass(X, 0, self.network_.n_layers).in_order():
             numbers[rows] = outputs[:, 0] > middle if outputs.shape[1] == 1 else outputs.argmax(axis=1)
@@ -345,7 +349,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         continues: bool,
     ) -> Problem:
         output = self._output()
-        low, high = _target_range(output)
+        low, high = target_range(output)
         numbers = np.searchsorted(classes, labels)
         first = _first_class(len(classes), output)
         one_hot = OneHotRows(numbers - first, len(classes) - first, low=low, high=high, dtype=X.dtype)
@@ -391,6 +395,6 @@ def _first_class(n_classes: int, output: Activation) -> int:
     return int(n_classes == 2 and output.name != "softmax")
 
 
-def _target_range(output: Activation) -> tuple[float, float]:
+def target_range(output: Activation) -> tuple[float, float]:
     """Return the target of an output unit for other classes and for its class: -1 and 1 for tanh, else 0 and 1."""
     return (-1.0, 1.0) if output.bounds == (-1.0, 1.0) else (0.0, 1.0)

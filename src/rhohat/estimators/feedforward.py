@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_y, check_array, check_is_fitted, che
 from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
+from rhohat.data.sequences import check_steps
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.checks import as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
@@ -21,8 +22,9 @@ from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.estimators.targets import names_of_targets, with_columns_of_the_fit
-from rhohat.layers import DenseLayer
+from rhohat.layers import DenseLayer, Layer
 from rhohat.layers.activations import ACTIVATIONS, Activation
+from rhohat.layers.architecture import Shape
 from rhohat.layers.network import Network, dense_network, network_of
 from rhohat.objective import Objective, Problem, check_tangents
 from rhohat.terms.corruption import CORRUPTIONS, Corruption, as_corruption
@@ -254,8 +256,15 @@ class BaseFeedforward(BaseNetwork):
         with np.errstate(invalid="ignore"), naming_columns(X=X, y=y):  # for scikit-learn's sum that detects NaN
             if isinstance(X, RowSource):
                 return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
-            rows, targets = check_X_y(X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric)
-        return as_float_rows(rows), targets
+            n_steps = self._n_steps_of(X)
+            finite = True if n_steps is None else "allow-nan"
+            rows, targets = check_X_y(
+                X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric, ensure_all_finite=finite
+            )
+        rows = as_float_rows(rows)
+        if n_steps is not None:
+            check_steps(rows, n_steps)
+        return rows, targets
 
     def _weigh_with_tangents(
         self,
@@ -293,6 +302,7 @@ class BaseFeedforward(BaseNetwork):
     ) -> Problem:
         """Return the problem to minimise over rows and targets of shape (n_samples, n_outputs)."""
         network = self._network_for(X.shape[1], targets.shape[1], output)
+        self._check_missing_steps(network, X)
         if continues:
             self._check_unchanged(network)
         penalties: list[Penalty] = [self._weight_decay()]
@@ -302,7 +312,7 @@ class BaseFeedforward(BaseNetwork):
             network,
             X,
             targets if isinstance(targets, RowSource) else np.ascontiguousarray(targets, dtype=X.dtype),
-            loss=loss,
+            loss=self._loss_of_rows(network, loss),
             penalties=[*penalties, *self._extra_penalties()],
             sample_weight=weights,
             tangents=tangents,
@@ -317,7 +327,11 @@ class BaseFeedforward(BaseNetwork):
         if tuple(getattr(self, "hidden_layer_sizes", _DEFAULT_SIZES)) != _DEFAULT_SIZES:
             raise ValueError("hidden_layer_sizes and layers both describe the hidden layers; set only one of them.")
         layers, shapes = self._hidden_of_layers(n_features)
-        return network_of([*layers, DenseLayer(prod(shapes[-1]), n_outputs, output)], shapes[0])
+        return network_of([*layers, self._output_layer(shapes[-1], n_outputs, output)], shapes[0])
+
+    def _output_layer(self, shape: Shape, n_outputs: int, output: Activation) -> Layer:
+        """Return the output layer after hidden layers whose last output has a shape."""
+        return DenseLayer(prod(shape), n_outputs, output)
 
     def _weight_decay(self) -> WeightDecay:
         """Return the weight decay penalty."""

@@ -11,12 +11,14 @@ import numpy as np
 
 from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import is_dask_array
+from rhohat.data.sequences import as_sequences
 from rhohat.estimators.named_parts import NamedPart
 from rhohat.layers.activations import ACTIVATIONS, Activation
 from rhohat.layers.architecture import LayerDescription, Shape, as_input_shape, build_layers, mirrored
 from rhohat.layers.base import Layer
 from rhohat.layers.network import Network, network_of
 from rhohat.layers.pooling import UpsamplingLayer
+from rhohat.terms.losses import Loss
 
 __all__ = ["ShapedRows"]
 
@@ -51,8 +53,37 @@ class ShapedRows:
         """Shape of each row of the fit, such as (28, 28, 1) for images; (n_features,) for rows without a shape."""
         return self.network_.input_shape
 
-    def _flat(self, X: Any) -> Any:
-        """Return rows with a single axis each; remember the shape that they had, if the estimator has layers."""
+    def _takes_padding(self) -> bool:
+        """Return whether rows may be sequences of unequal length, as the first layer goes through steps."""
+        described = self._described_layers()
+        return bool(described) and getattr(described[0], "takes_padding", False)  # type: ignore[index]
+
+    def _n_steps_of(self, X: Any) -> int | None:
+        """Return the number of steps of flat rows whose last steps may be missing; None for other rows."""
+        if not self._takes_padding():
+            return None
+        shape = np.shape(X)
+        return self._shape_of_rows(shape[1])[0] if len(shape) == 2 else None
+
+    def _loss_of_rows(self, network: Network, loss: Loss) -> Loss:
+        """Return the loss of the outputs of a row, given the loss that the parameters choose."""
+        return loss
+
+    def _check_missing_steps(self, network: Network, X: Any) -> None:
+        """Raise ValueError if steps are missing in rows in memory for a network that cannot have such rows."""
+        if not self._takes_padding() or network.n_steps_of_rows is not None or isinstance(X, RowSource):
+            return
+        if np.isnan(X).any():
+            raise ValueError(
+                "sequences of unequal length need layers that go through steps, the last of which is recurrent and does"
+                f" not return all steps, before any other layers; the layers are {network.layers}."
+            )
+
+    def _flat(self, X: Any, *, keeps_steps: bool = True) -> Any:
+        """Return rows with a single axis each; remember the shape that they had, if the estimator has layers.
+
+        Sequences are padded to the longest of them; or, if `keeps_steps`, to the number of steps of the fit.
+        """
         if self._described_layers() is None:
             if self.input_shape is not None:
                 raise ValueError("input_shape needs layers, which give rows of a shape a meaning; set layers as well.")
@@ -61,10 +92,13 @@ class ShapedRows:
             X = open_rows(X)
         if isinstance(X, RowSource):
             self._given_shape = None if len(X.row_shape) == 1 else X.row_shape
+            X.n_steps = self._n_steps_of(X)
             return X
         if isinstance(X, _FlatRows):
             self._given_shape = X.row_shape
             return X
+        if self._takes_padding():
+            X = self._padded(X, keeps_steps)
         shape = _shape_of_list(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
         self._given_shape = None if len(shape) < 3 else tuple(shape[1:])
         if self._given_shape is None:
@@ -72,6 +106,20 @@ class ShapedRows:
         flat = np.asarray(X).reshape(shape[0], prod(shape[1:])).view(_FlatRows)
         flat.row_shape = self._given_shape
         return flat
+
+    def _padded(self, X: Any, keeps_steps: bool) -> Any:
+        """Return sequences in an array; rows without a shape, and what is no sequence, are returned unchanged."""
+        known = None if self.input_shape is None else as_input_shape(self.input_shape)[0]
+        if known is None and keeps_steps and hasattr(self, "network_"):
+            known = self.network_.input_shape[0]
+        if isinstance(X, list | tuple):
+            shapes = {np.shape(one) for one in X}
+            first = next(iter(shapes), ())
+            are_rows = len(shapes) == 1 and len(first) < 2 and (len(first) == 0 or known is None or first[0] >= known)
+            return X if are_rows else as_sequences(X, n_steps=known)
+        if isinstance(X, np.ndarray) and X.ndim == 3 and known is not None and X.shape[1] != known:
+            return as_sequences(X, n_steps=known)
+        return X
 
     def _forget_shape(self) -> None:
         """Forget the shape that rows had, once a network has been chosen for them."""
@@ -91,6 +139,8 @@ class ShapedRows:
             known = getattr(self, "network_", None)
             has_shape = known is not None and known.layer_sizes[0] == n_features
             return known.input_shape if known is not None and has_shape else (n_features,)
+        if len(given) == 2 and self._takes_padding():
+            return given
         if len(given) not in (2, 3):
             raise ValueError(
                 "X must have the shape (n_samples, n_features), (n_samples, height, width) or"

@@ -12,6 +12,7 @@ from rhohat.common.blocks import row_blocks
 from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
 from rhohat.layers.network import Network
+from rhohat.layers.padding import without_padding
 
 __all__ = ["ForwardPass"]
 
@@ -79,7 +80,9 @@ class ForwardPass:
             if self._network.layers[self._stop - 1].in_place:
                 layers.z[-1] = layers.a[-1]
             self._network.forward(self._parameters, layers, self._start)
-            if not np.isfinite(layers.a[-1]).all():
+            top = self._network.layers[self._stop - 1]
+            known = layers.a[-1] if top.n_padded_steps is None else without_padding(layers.a[-1])
+            if not np.isfinite(known).all():
                 raise ValueError(
                     f"the activations of rows {rows.start} to {rows.stop} are too large for {self._X.dtype}; scale the"
                     " rows so that their numbers are about 1, or use float64."
@@ -109,6 +112,6 @@ class ForwardPass:
         if not isinstance(self._X, RowSource):
             return self._X[rows]
         read = self._X.read(rows.start, rows.stop, self._inputs[worker][: rows.stop - rows.start])
-        if not np.isfinite(read).all():
+        if not np.isfinite(read if self._network.n_steps_of_rows is None else without_padding(read)).all():
             raise ValueError(f"{self._X.name} contains NaN or infinity, in rows {rows.start} to {rows.stop}.")
         return read

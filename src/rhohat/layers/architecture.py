@@ -1,12 +1,12 @@
 """Descriptions of layers, of which users make the architecture of a network: ``[Convolution(20, 5), MaxPooling(2)]``.
 
-A description says what a layer is, whatever the shape of its input. `build_layers` makes layers of descriptions for an
-input of a given shape: (n_features,), (n_steps, n_channels) for sequences, or (height, width, n_channels) for images.
+Recurrent layers have their descriptions in a file of their own. A description says what a layer is, whatever the shape
+of its input. `build_layers` makes layers of descriptions for an input of a given shape: (n_features,), (n_steps,
+n_channels) for sequences, or (height, width, n_channels) for images.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -18,16 +18,22 @@ import numpy as np
 from rhohat.layers import convolution, dense, pooling
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.base import Layer
+from rhohat.layers.descriptions import LayerDescription, Shape, check_counts
+from rhohat.layers.recurrent_descriptions import GRU, LSTM, Recurrent, with_sequences
+from rhohat.layers.stepwise import StepwiseDenseLayer
 from rhohat.layers.windows import Windows
 
 __all__ = [
+    "GRU",
     "LAYERS",
+    "LSTM",
     "Convolution",
     "Dense",
     "Flatten",
     "LayerDescription",
     "MaxPooling",
     "MeanPooling",
+    "Recurrent",
     "Shape",
     "TransposedConvolution",
     "Upsampling",
@@ -36,42 +42,8 @@ __all__ = [
     "mirrored",
 ]
 
-#: Shape of a row, with the channels last.
-Shape = tuple[int, ...]
 #: A number for all axes of an image, or a number for each.
 PerAxis = int | Sequence[int]
-
-
-class LayerDescription(ABC):
-    """Description of a layer, from which layers for inputs of any suitable shape can be made."""
-
-    @abstractmethod
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
-        """Make the layer for inputs of a shape.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Shape of the inputs.
-        activation : str or Activation
-            Activation of a layer whose description names none.
-
-        Returns
-        -------
-        layer : Layer or None
-            The layer; None if it changes the shape only.
-        shape : tuple of int
-            Shape of the outputs.
-
-        Raises
-        ------
-        ValueError
-            If the layer cannot have inputs of this shape.
-        """
-
-    @abstractmethod
-    def mirror(self, shape: Shape) -> LayerDescription:
-        """Return the description of a layer from the outputs back to inputs of the given shape, for a decoder."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +56,33 @@ class Dense(LayerDescription):
         Number of units, at least 1.
     activation : str, Activation or None, default=None
         Activation of the units; None means that of the estimator.
+    per_step : bool, default=False
+        Whether the units act on each step of a sequence by itself, with the same weights, so that the output has steps.
     """
 
     n_units: int
     activation: str | Activation | None = None
+    per_step: bool = False
 
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+    @property
+    def takes_padding(self) -> bool:  # type: ignore[override]
+        """Whether the inputs may be sequences of unequal length, as for units that act on each step."""
+        return self.per_step
+
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
-        _check_counts("Dense", n_units=self.n_units)
+        check_counts("Dense", n_units=self.n_units)
+        n_units = int(self.n_units)
         chosen = as_activation(activation if self.activation is None else self.activation)
-        return dense.DenseLayer(prod(shape), int(self.n_units), chosen), (int(self.n_units),)
+        if not self.per_step:
+            return [dense.DenseLayer(prod(shape), n_units, chosen)], (n_units,)
+        if len(shape) != 2:
+            raise ValueError("Dense with per_step=True needs sequences of the shape (steps, channels).")
+        return [StepwiseDenseLayer(*shape, n_units, chosen)], (shape[0], n_units)
 
     def mirror(self, shape: Shape) -> LayerDescription:
         """Return a fully connected layer whose outputs have the shape."""
-        return _DenseTo(shape, self.activation)
+        return Dense(shape[-1], self.activation, per_step=True) if self.per_step else _DenseTo(shape, self.activation)
 
 
 @dataclass(frozen=True)
@@ -107,10 +92,10 @@ class _DenseTo(LayerDescription):
     shape: Shape
     activation: str | Activation | None = None
 
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
-        layer, _ = Dense(prod(self.shape), self.activation).build(shape, activation)
-        return layer, self.shape
+        layers, _ = Dense(prod(self.shape), self.activation).build(shape, activation)
+        return layers, self.shape
 
     def mirror(self, shape: Shape) -> LayerDescription:
         """Return a fully connected layer whose outputs have the shape."""
@@ -144,13 +129,13 @@ class Convolution(LayerDescription):
     padding: str = "valid"
     activation: str | Activation | None = None
 
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
-        _check_counts("Convolution", n_channels=self.n_channels)
+        check_counts("Convolution", n_channels=self.n_channels)
         windows = _windows("Convolution", shape[:-1], self.kernel_size, self.stride, self.padding)
         chosen = as_activation(activation if self.activation is None else self.activation)
         layer = convolution.ConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
-        return layer, (*_places(windows, shape), int(self.n_channels))
+        return [layer], (*_places(windows, shape), int(self.n_channels))
 
     def mirror(self, shape: Shape) -> LayerDescription:
         """Return the transposed convolution whose outputs have the shape."""
@@ -182,10 +167,10 @@ class TransposedConvolution(LayerDescription):
     activation: str | Activation | None = None
     output_size: PerAxis | None = None
 
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
         name = "TransposedConvolution"
-        _check_counts(name, n_channels=self.n_channels)
+        check_counts(name, n_channels=self.n_channels)
         size = self._output_size(shape[:-1])
         windows = _windows(name, size, self.kernel_size, self.stride, self.padding)
         if _places(windows, shape) != shape[:-1]:
@@ -195,7 +180,7 @@ class TransposedConvolution(LayerDescription):
             )
         chosen = as_activation(activation if self.activation is None else self.activation)
         layer = convolution.TransposedConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
-        return layer, (*size, int(self.n_channels))
+        return [layer], (*size, int(self.n_channels))
 
     def _output_size(self, size: Shape) -> Shape:
         name, n_axes = "TransposedConvolution", len(size)
@@ -219,12 +204,12 @@ class _Pooling(LayerDescription):
     size: PerAxis
     stride: PerAxis | None = None
 
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
         name = type(self).__name__
         windows = _windows(name, shape[:-1], self.size, self.size if self.stride is None else self.stride, "valid")
         kind = pooling.MaxPoolingLayer if isinstance(self, MaxPooling) else pooling.MeanPoolingLayer
-        return kind(windows, shape[-1]), (*_places(windows, shape), shape[-1])
+        return [kind(windows, shape[-1])], (*_places(windows, shape), shape[-1])
 
     def mirror(self, shape: Shape) -> LayerDescription:
         """Return the layer that repeats each number in its window; pixels that no window reaches get 0."""
@@ -276,7 +261,7 @@ class Upsampling(LayerDescription):
     stride: PerAxis | None = None
     output_size: PerAxis | None = None
 
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
         stride = self.size if self.stride is None else self.stride
         to = TransposedConvolution(shape[-1], self.size, stride, output_size=self.output_size)
@@ -287,7 +272,7 @@ class Upsampling(LayerDescription):
                 f"Upsampling cannot lead from {shape[:-1]} to output_size={size}: pooling from there leads to"
                 f" {_places(windows, shape)}."
             )
-        return pooling.UpsamplingLayer(windows, shape[-1]), (*size, shape[-1])
+        return [pooling.UpsamplingLayer(windows, shape[-1])], (*size, shape[-1])
 
     def mirror(self, shape: Shape) -> LayerDescription:
         """Return the layer that takes the mean of each window."""
@@ -298,9 +283,9 @@ class Upsampling(LayerDescription):
 class Flatten(LayerDescription):
     """Turns the shape of a row into a single axis; dense layers do so by themselves."""
 
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Return no layer, as rows are flat in memory, and the new shape."""
-        return None, (prod(shape),)
+        return [], (prod(shape),)
 
     def mirror(self, shape: Shape) -> LayerDescription:
         """Return the description of a change of the shape."""
@@ -311,9 +296,9 @@ class Flatten(LayerDescription):
 class _Reshape(LayerDescription):
     shape: Shape
 
-    def build(self, shape: Shape, activation: str | Activation) -> tuple[Layer | None, Shape]:
+    def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Return no layer, and the new shape."""
-        return None, self.shape
+        return [], self.shape
 
     def mirror(self, shape: Shape) -> LayerDescription:
         """Return the description of the change back."""
@@ -323,11 +308,12 @@ class _Reshape(LayerDescription):
 #: The layers that users name.
 LAYERS: tuple[type[LayerDescription], ...] = (
     *(Convolution, Dense, Flatten, MaxPooling, MeanPooling, TransposedConvolution, Upsampling),
+    *(GRU, LSTM, Recurrent),
 )
 
 
 def build_layers(
-    descriptions: Sequence[Any], shape: Shape, activation: str | Activation
+    descriptions: Sequence[Any], shape: Shape, activation: str | Activation, *, sequences: bool = False
 ) -> tuple[list[Layer], list[Shape]]:
     """Make the layers of a network from their descriptions.
 
@@ -339,6 +325,8 @@ def build_layers(
         Shape of the rows.
     activation : str or Activation
         Activation of layers whose descriptions name none.
+    sequences : bool, default=False
+        Whether a last layer that is recurrent returns all steps, unless its description says what it returns.
 
     Returns
     -------
@@ -360,7 +348,7 @@ def build_layers(
     """
     layers: list[Layer] = []
     shapes = [shape]
-    for index, description in enumerate(descriptions):
+    for index, description in enumerate(with_sequences(descriptions, at_the_end=sequences)):
         if isinstance(description, Integral) and not isinstance(description, bool):
             description = Dense(int(description))
         if not isinstance(description, LayerDescription):
@@ -369,13 +357,12 @@ def build_layers(
                 f" numbers of units; item {index} is {description!r}."
             )
         try:
-            layer, shape = description.build(shape, activation)
+            built, shape = description.build(shape, activation)
         except ValueError as error:
             raise ValueError(
                 f"layer {index} cannot be {description!r}, as its input has the shape {shape}: {error}"
             ) from None
-        if layer is not None:
-            layers.append(layer)
+        layers += built
         shapes.append(shape)
     return layers, shapes
 
@@ -429,10 +416,3 @@ def _per_axis(name: str, what: str, value: PerAxis, n_axes: int) -> Shape:
     if len(numbers) != n_axes or not all(isinstance(one, Integral) and one >= 1 for one in numbers):
         raise ValueError(f"{what} of {name} must be an integer of at least 1, or {n_axes} of them; got {value!r}.")
     return tuple(int(one) for one in numbers)
-
-
-def _check_counts(name: str, **counts: Any) -> None:
-    """Raise ValueError unless each number is an integer of at least 1."""
-    for which, count in counts.items():
-        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
-            raise ValueError(f"{which} of {name} must be an integer of at least 1; got {count!r}.")

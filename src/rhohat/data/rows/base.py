@@ -18,6 +18,7 @@ from rhohat.common.arrays import FloatArray, empty_aligned
 from rhohat.common.forks import ProcessLock
 from rhohat.data.rows.columns import Reading
 from rhohat.data.rows.conventions import ROWS_IN_A_DIGEST, as_rows, digest_of, without_folders
+from rhohat.data.rows.extents import extents_of
 
 __all__ = ["PartRows", "RowSource", "RowsOfAnother"]
 
@@ -85,6 +86,8 @@ class RowSource(ABC):
         self.target_names: tuple[str, ...] | None = None
         self.notes: tuple[str, ...] = ()
         self.scale_is_known = False
+        #: Number of steps of each row, if rows are sequences whose last steps may be missing, as NaN; else None.
+        self.n_steps: int | None = None
         if min(self.shape) < 1:
             raise ValueError(f"{name} has the shape {self.shape}; there must be at least one row and one column.")
 
@@ -263,15 +266,7 @@ class RowSource(ABC):
             If there are NaN or infinite numbers in the rows; the message names the first such row.
         """
         if self._extents is None or not self.is_watched:
-            low, high = np.full(self.shape[1], np.inf), np.full(self.shape[1], -np.inf)
-            for least, largest, bad in self.map_blocks(_extents_of_rows):
-                if bad is not None:
-                    row, column = bad
-                    place = column if self.feature_names is None else repr(self.feature_names[column])
-                    raise ValueError(f"{self.name} contains NaN or infinity, first in row {row}, column {place}.")
-                np.minimum(low, least, out=low)
-                np.maximum(high, largest, out=high)
-            self._extents = low, high
+            self._extents = extents_of(self)
         return self._extents
 
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
@@ -354,6 +349,7 @@ class RowsOfAnother(RowSource):
         self.kept = numbers if source.kept is None else source.kept[rows]
         self.targets = None if source.targets is None else source.targets[rows]
         self.target_names = source.target_names
+        self.n_steps = source.n_steps
 
     @property
     def lacks_rows(self) -> bool:
@@ -417,12 +413,3 @@ def _open_part(origin: Callable[[], RowSource], shape: tuple[int, int], start: i
     if source.shape != shape:
         raise ValueError(f"{source.name} has the shape {source.shape} on a worker, but {shape} where it was opened.")
     return PartRows(source, start, stop, opened)
-
-
-def _extents_of_rows(rows: FloatArray, first: int) -> tuple[FloatArray, FloatArray, tuple[int, int] | None]:
-    """Return the smallest and largest number of each column, and row and column of the first non-finite number."""
-    least, largest = rows.min(axis=0), rows.max(axis=0)
-    if np.isfinite(least).all() and np.isfinite(largest).all():
-        return least, largest, None
-    row, column = np.argwhere(~np.isfinite(rows))[0]
-    return least, largest, (first + int(row), int(column))
