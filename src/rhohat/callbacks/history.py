@@ -53,7 +53,7 @@ class _History(ABC):
         return f"{type(self).__name__}({str(self.path)!r}, append={self.append})"
 
     def _read_what_is_there(self) -> tuple[int, int]:
-        """Return the numbers of the solve and of the iteration in the last line, or (0, 0) if the file has no lines.
+        """Return the numbers of the solve and of the iteration in the file's last line, or (0, 0) if it has none.
 
         Raises
         ------
@@ -71,9 +71,9 @@ class _History(ABC):
 
     @abstractmethod
     def _last(self, lines: list[str]) -> tuple[int, int]:
-        """Return the numbers of the solve and of the iteration in the last line.
+        """Return the numbers of the solve and of the iteration in the last line of the history file.
 
-        There must be at least one line. An invalid line raises an exception.
+        `lines` are all lines of the file, at least one. An invalid line raises an exception.
         """
 
     @abstractmethod

@@ -180,8 +180,8 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         places = Windows(image_shape[:2], patch_shape[:2], stride, "valid").places
         if any(parts > along for parts, along in zip(regions, places, strict=True)):
             raise ValueError(
-                f"regions must be at most the number of places of a patch in an image, which is {places[0]} down and"
-                f" {places[1]} across; got {regions}."
+                f"regions must be at most {places[0]} down and {places[1]} across, because a patch fits into an image"
+                f" at that many places; got {regions}."
             )
         first = encoder[0][0].activation
         self.kernel_, self.bias_ = W.reshape(*patch_shape, -1), b

@@ -243,7 +243,7 @@ class MiniBatches:
     def _batch_over(
         self, memory: _Rows, total_weight: float | None = None, meanwhile: Sequence[Task] = ()
     ) -> MiniBatch:
-        """Return the objective over rows in memory; its evaluation is made once for each number of rows."""
+        """Return the objective over rows in memory; mini-batches with equally many rows use the same evaluation."""
         problem, n_rows = self._problem.on_rows(*memory), len(memory.X)
         if n_rows not in self._evaluations:
             self._evaluations[n_rows] = make_batch_evaluation(problem, self._engine, self._cache_bytes)

@@ -173,7 +173,7 @@ class Reader:
         return name in self._arrays
 
     def network(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
-        """Set the architecture, the weights and the training record of an estimator."""
+        """Set the fitted attributes of an estimator's network and training, such as `coefs_` and `loss_curve_`."""
         network = self._architecture(_get(described, "network", dict))
         dtype = self._arrays[f"{prefix}coefs_.0"].dtype if f"{prefix}coefs_.0" in self._arrays else np.dtype(np.float64)
         model.network_ = network
