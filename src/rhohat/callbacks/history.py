@@ -82,7 +82,7 @@ class _History(ABC):
 
 
 class JSONLinesHistory(_History):
-    """Write a line of JSON after every iteration: an object that contains the terms of J as a nested object.
+    """Write a line of JSON after every iteration: an object with the terms of the cost J as a nested object.
 
     Numbers that are not finite are written as null. `pandas.read_json(path, lines=True)` reads the file.
 
@@ -139,8 +139,8 @@ class JSONLinesHistory(_History):
 class CSVHistory(_History):
     """Write a line of a CSV table after every iteration.
 
-    The columns are solve, iteration, value, a column for each term of J with the name of the term, gradient_norm, and
-    seconds. The terms are those of the first iteration that is written to the file.
+    The columns are solve (the number of the run of the solver), iteration, value (the cost J), a column for each term
+    of J with the name of the term, gradient_norm, and seconds. The terms are those of the first iteration that is written to the file.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class Architecture:
     is_autoencoder: bool = False
 
     def network(self, activation: str, output: Activation, tied: bool = False) -> Network:
-        """Return the network with an activation in its hidden layers and another one at the output.
+        """Return the network with one activation in its hidden layers, and one in its output layer.
 
         Parameters
         ----------

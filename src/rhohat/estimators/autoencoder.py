@@ -95,7 +95,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _check_architecture(self, network: Network) -> None:
         if network.n_layers % 2 or network.layer_sizes[0] != network.layer_sizes[-1]:
-            raise ValueError(f"an autoencoder cannot have layers of the sizes {network.layer_sizes}.")
+            raise ValueError(
+                f"an autoencoder cannot have layers of the sizes {network.layer_sizes}; it must have an odd number of"
+                " hidden layers, and as many outputs as inputs."
+            )
 
     @abstractmethod
     def _encoder_sizes(self) -> tuple[int, ...]:

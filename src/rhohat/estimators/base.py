@@ -434,7 +434,9 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         """
         estimator = cls(**parameters)
         if estimator._described_layers() is not None:
-            raise ValueError("from_weights can only make networks of dense layers, without the parameter layers.")
+            raise ValueError(
+                "from_weights can only make networks of dense layers, not networks that the parameter layers describes."
+            )
         given = GivenWeights(
             coefs, intercepts, activation_parameters, tied=bool(getattr(estimator, "tied_weights", False))
         )

@@ -148,7 +148,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
     def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Check that the autoencoder suits the images, and fold its preprocessing into its first layer.
 
-        Nothing is learned from X, of which only the shape matters.
+        Nothing is learned from X; only its shape matters.
 
         Parameters
         ----------

@@ -189,7 +189,7 @@ class BaseFeedforward(BaseNetwork):
 
     @property
     def needs_tangents(self) -> bool:
-        """Whether J has a penalty that needs tangents, which are directions given for every row."""
+        """Whether the cost J has a penalty that needs tangents, which are directions given for every row."""
         penalties = [TangentPropagation(self.tangent_weight), *self._extra_penalties()]
         return any(isinstance(p, JacobianPenalty) and p.needs_tangents and p.weight > 0 for p in penalties)
 

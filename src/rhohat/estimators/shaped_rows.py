@@ -22,7 +22,7 @@ __all__ = ["ShapedRows"]
 
 
 class _FlatRows(np.ndarray[Any, Any]):
-    """Rows that were made flat, which know their shape, so that a method can pass them on to another one."""
+    """Flattened rows that know their original shape, so that a method can pass them on to another method."""
 
     row_shape: Shape
 
@@ -55,7 +55,9 @@ class ShapedRows:
         """Return rows with a single axis each; remember the shape that they had, if the estimator has layers."""
         if self._described_layers() is None:
             if self.input_shape is not None:
-                raise ValueError("input_shape needs layers, which give rows of a shape a meaning; set layers as well.")
+                raise ValueError(
+                    "input_shape needs layers, because only layers use the shape of a row; set layers as well."
+                )
             return X
         if is_dask_array(X):
             X = open_rows(X)
@@ -114,11 +116,11 @@ class ShapedRows:
         return build_layers(described, self._shape_of_rows(n_features), self._activation_of_layers())
 
     def _activation_of_layers(self) -> str | Activation:
-        """Return the activation of layers that name none."""
+        """Return the activation of layers whose descriptions contain no activation."""
         if not isinstance(self.activation, str | Activation):
             raise ValueError(
-                "activation must be a single activation where layers are given, for those layers that name none of"
-                f" their own; got {self.activation!r}."
+                "activation must be a single activation if layers are given; it is used for the layers that have no"
+                f" activation of their own; got {self.activation!r}."
             )
         return self.activation
 

@@ -76,7 +76,7 @@ class LayerDescription(ABC):
 
 @dataclass(frozen=True)
 class Dense(LayerDescription):
-    """A fully connected layer: each unit depends on all numbers of the row, which are taken as they are in memory.
+    """A fully connected layer: each unit depends on all numbers of the row, whatever shape the row has.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class Convolution(LayerDescription):
 
 @dataclass(frozen=True)
 class TransposedConvolution(LayerDescription):
-    """A transposed convolution: each pixel of the input adds its multiple of a window to the output.
+    """A transposed convolution: each pixel of the input adds a multiple of the kernel to its window of the output.
 
     Parameters
     ----------
@@ -190,8 +190,8 @@ class TransposedConvolution(LayerDescription):
         windows = _windows(name, size, self.kernel_size, self.stride, self.padding)
         if _places(windows, shape) != shape[:-1]:
             raise ValueError(
-                f"{name} cannot lead from {shape[:-1]} to output_size={size}: a convolution from there leads to"
-                f" {_places(windows, shape)}."
+                f"{name} cannot turn an input of the size {shape[:-1]} into output_size={size}, because a convolution"
+                f" of an image of this size has the size {_places(windows, shape)}."
             )
         chosen = as_activation(activation if self.activation is None else self.activation)
         layer = convolution.TransposedConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
@@ -214,7 +214,7 @@ class TransposedConvolution(LayerDescription):
 
 @dataclass(frozen=True)
 class _Pooling(LayerDescription):
-    """Pooling of windows, of either kind."""
+    """Base class of max pooling and mean pooling."""
 
     size: PerAxis
     stride: PerAxis | None = None
@@ -284,8 +284,8 @@ class Upsampling(LayerDescription):
         windows = _windows("Upsampling", size, self.size, stride, "valid")
         if _places(windows, shape) != shape[:-1]:
             raise ValueError(
-                f"Upsampling cannot lead from {shape[:-1]} to output_size={size}: pooling from there leads to"
-                f" {_places(windows, shape)}."
+                f"Upsampling cannot turn an input of the size {shape[:-1]} into output_size={size}, because pooling of"
+                f" an image of this size gives the size {_places(windows, shape)}."
             )
         return pooling.UpsamplingLayer(windows, shape[-1]), (*size, shape[-1])
 
@@ -303,7 +303,7 @@ class Flatten(LayerDescription):
         return None, (prod(shape),)
 
     def mirror(self, shape: Shape) -> LayerDescription:
-        """Return the description of a change of the shape."""
+        """Return the description that gives flat rows this shape again."""
         return _Reshape(shape)
 
 
@@ -316,7 +316,7 @@ class _Reshape(LayerDescription):
         return None, self.shape
 
     def mirror(self, shape: Shape) -> LayerDescription:
-        """Return the description of the change back."""
+        """Return the description that gives rows this shape again."""
         return _Reshape(shape)
 
 
@@ -419,7 +419,7 @@ def _windows(name: str, size: Shape, window: PerAxis, stride: PerAxis, padding: 
 
 
 def _places(windows: Windows, shape: Shape) -> Shape:
-    """Return the numbers of places along the axes that the shape has."""
+    """Return the number of places of the window along each axis: two for images, one for sequences."""
     return windows.places[3 - len(shape) :]
 
 

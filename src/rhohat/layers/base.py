@@ -33,7 +33,7 @@ class LayerParameters(NamedTuple):
 
 
 class LayerSizes(ABC):
-    """The sizes of a layer: of its parameters, of its outputs, and of what its computation takes.
+    """The sizes of a layer: shapes of its parameters and outputs, number of multiplications, and scratch memory.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class LayerSizes(ABC):
 
     @property
     def output_channels(self) -> int:
-        """Number of channels of the output, whose mean activations are taken over all places too; else `n_outputs`."""
+        """Number of channels of the output, or `n_outputs` without channels; a channel has one mean activation ρ̂_j."""
         return self.n_outputs
 
     @property
@@ -138,7 +138,7 @@ class Layer(WithOps, LayerSizes):
         return generator.uniform(-bound, bound, self.weight_shape)
 
     def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
-        """Return how far the layer is from a point where its outputs have no derivative; infinite if it has none.
+        """Return the distance from the nearest point where the outputs have no derivative; infinite if there is none.
 
         Finite differences across such a point say nothing about whether a gradient is right.
 
@@ -209,7 +209,7 @@ class Layer(WithOps, LayerSizes):
         self.add_weight_gradient(W, given, delta, accumulate=False)
 
     def add_tied_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
-        """Add the gradient of this layer's part of weights that it shares with the layer that it mirrors to `W`.
+        """Add to `W` what this layer contributes to the gradient of the weights that it shares with a mirrored layer.
 
         Parameters
         ----------

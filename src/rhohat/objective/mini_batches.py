@@ -1,4 +1,4 @@
-"""J over mini-batches, for solvers that update θ after each; rows are shuffled and corrupted anew every epoch."""
+"""The cost J of mini-batches, for solvers that update θ after each; every epoch shuffles and corrupts rows anew."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ class Reader:
         layers = tuple(self._value(one, "") for one in _get(described, "layers", list))
         for layer in layers:
             if not isinstance(layer, Layer):
-                raise ModelFileError("the network of the model has layers that are not layers.")
+                raise ModelFileError("a layer of the model is described as something that is not a layer.")
             numbers = [getattr(layer, field.name) for field in fields(layer) if field.name.startswith("n_")]  # type: ignore[arg-type]
             if not all(type(number) is int and number >= 1 for number in numbers):
                 raise ModelFileError(f"the layer {layer} of the model has sizes that are not integers of at least 1.")
