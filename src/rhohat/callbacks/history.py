@@ -140,7 +140,8 @@ class CSVHistory(_History):
     """Write a line of a CSV table after every iteration.
 
     The columns are solve (the number of the run of the solver), iteration, value (the cost J), a column for each term
-    of J with the name of the term, gradient_norm, and seconds. The terms are those of the first iteration that is written to the file.
+    of J with the name of the term, gradient_norm, and seconds. The columns of terms are determined by the first
+    iteration that is written to the file.
 
     Parameters
     ----------

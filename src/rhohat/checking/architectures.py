@@ -41,7 +41,7 @@ class Architecture:
     layers : sequence of LayerDescription
         All layers of a network for targets, or the encoder of an autoencoder.
     is_autoencoder : bool
-        Whether layers that mirror the given ones follow these.
+        Whether a decoder of layers that mirror the given layers follows them.
     """
 
     name: str

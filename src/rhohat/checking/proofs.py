@@ -68,7 +68,7 @@ class ProofCase:
     problem : Problem
         The problem; its inputs are corrupted already, if the case has a corruption.
     theta : array of shape (n_parameters,)
-        Parameters at which nothing is near a kink of its layer, and no unit is saturated or is 0 on every row.
+        Parameters at which no layer is near a kink, no unit is saturated, and no unit is 0 on every row.
     architecture : str, default="dense"
         Name of the architecture; "dense" for a chain of dense layers.
     """

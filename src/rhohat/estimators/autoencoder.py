@@ -430,7 +430,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return network
 
     def _network_for(self, n_features: int, output: Activation) -> Network:
-        """Return the network of a fit to rows with so many features, with an activation of the output layer."""
+        """Return the network of a fit to rows with `n_features` features, with the given output activation."""
         encoder = self._encoder_sizes()
         hidden = self._hidden_activations(len(encoder))
         return self._build_network(

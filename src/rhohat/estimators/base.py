@@ -511,7 +511,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         self.__dict__.update(also or {})
 
     def _validate_for_use(self, X: ArrayLike | RowSource) -> Any:
-        """Return rows ready for the fitted network; warn if their scale differs from that of the training rows."""
+        """Return rows ready for the fitted network; warn if their scale differs from the scale of the training rows."""
         rows = self._validate(self._open(X), all_rows=False)
         self._forget_shape()
         warn_of_other_scale(self, rows, stacklevel=4)

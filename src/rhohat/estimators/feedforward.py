@@ -275,7 +275,7 @@ class BaseFeedforward(BaseNetwork):
         return rows, targets, weights, directions
 
     def _look_through(self, X: ArrayLike | RowSource, *, fitted: bool) -> None:
-        """Compare the columns with those of an earlier fit, if any, and check that a row source is finite."""
+        """Compare the columns with the columns of an earlier fit, if any, and check that a row source is finite."""
         if fitted:
             self._validate(X)
         elif isinstance(X, RowSource):
@@ -310,7 +310,7 @@ class BaseFeedforward(BaseNetwork):
         )
 
     def _network_for(self, n_features: int, n_outputs: int, output: Activation) -> Network:
-        """Return the network of a fit to rows with so many features and outputs."""
+        """Return the network of a fit to rows with `n_features` features and `n_outputs` outputs."""
         if self._described_layers() is None:
             sizes, hidden = self._hidden_layers()
             return self._build_network((n_features, *sizes, n_outputs), (*hidden, output))

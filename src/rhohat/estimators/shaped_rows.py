@@ -33,7 +33,7 @@ class ShapedRows:
     Attributes
     ----------
     input_shape : tuple of int, or None
-        Shape of each row; None takes it from the rows.
+        Shape of each row; if None, it is taken from the rows.
     """
 
     input_shape: Sequence[int] | None = None
@@ -80,7 +80,7 @@ class ShapedRows:
         self.__dict__.pop("_given_shape", None)
 
     def _shape_of_rows(self, n_features: int) -> Shape:
-        """Return the shape of rows with so many numbers, or raise ValueError if it is not possible."""
+        """Return the shape of rows with `n_features` numbers, or raise ValueError if it is not possible."""
         if self.input_shape is not None:
             shape = as_input_shape(self.input_shape)
             if prod(shape) != n_features:

@@ -1,7 +1,7 @@
-"""Descriptions of layers, of which users make the architecture of a network: ``[Convolution(20, 5), MaxPooling(2)]``.
+"""Descriptions of layers, from which users build the architecture of a network: ``[Convolution(20, 5), Dense(9)]``.
 
-A description says what a layer is, whatever the shape of its input. `build_layers` makes layers of descriptions for an
-input of a given shape: (n_features,), (n_steps, n_channels) for sequences, or (height, width, n_channels) for images.
+A description says what a layer is, whatever the shape of its input. `build_layers` turns descriptions into layers for
+inputs of a given shape: (n_features,), (n_steps, n_channels) for sequences, or (height, width, n_channels) for images.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LayerDescription(ABC):
         shape : tuple of int
             Shape of the inputs.
         activation : str or Activation
-            Activation of a layer whose description names none.
+            Activation of the layer if its description contains no activation.
 
         Returns
         -------
@@ -83,7 +83,7 @@ class Dense(LayerDescription):
     n_units : int
         Number of units, at least 1.
     activation : str, Activation or None, default=None
-        Activation of the units; None means that of the estimator.
+        Activation of the units; None means the activation of the estimator.
     """
 
     n_units: int
@@ -135,7 +135,7 @@ class Convolution(LayerDescription):
         "valid" keeps the window inside of the image, so that the output is smaller. "same" surrounds the image with
         zeros, so that the output has ⌈size / stride⌉ places along each axis.
     activation : str, Activation or None, default=None
-        Activation, which must act on each unit separately; None means that of the estimator.
+        Activation, which must act on each unit separately; None means the activation of the estimator.
     """
 
     n_channels: int
@@ -167,12 +167,13 @@ class TransposedConvolution(LayerDescription):
     n_channels : int
         Number of channels of the output, at least 1.
     kernel_size, stride, padding
-        Those of the convolution from the output to the input.
+        Parameters of the convolution that leads from the output back to the input; see `Convolution`.
     activation : str, Activation or None, default=None
-        Activation, which must act on each unit separately; None means that of the estimator.
+        Activation, which must act on each unit separately; None means the activation of the estimator.
     output_size : tuple of int, default=None
-        Height and width of the output, or length of a sequence. None means the smallest from which the convolution
-        leads back to the input: (size − 1) stride + kernel_size for "valid" padding, size × stride for "same".
+        Height and width of the output, or length of a sequence. None means the smallest size from which the
+        convolution leads back to the input: (size − 1) stride + kernel_size for "valid" padding, and size × stride for
+        "same" padding, where size is the size of the input.
     """
 
     n_channels: int
@@ -238,7 +239,7 @@ class MaxPooling(_Pooling):
     Parameters
     ----------
     size : int or tuple of int
-        Height and width of the window. If the image is no multiple of it, pixels at its end are left out.
+        Height and width of the window. Pixels at the lower and right edge that no window reaches are left out.
     stride : int or tuple of int, default=None
         Steps by which the window moves; None means its size, so that windows do not overlap.
     """
@@ -251,7 +252,7 @@ class MeanPooling(_Pooling):
     Parameters
     ----------
     size : int or tuple of int
-        Height and width of the window. If the image is no multiple of it, pixels at its end are left out.
+        Height and width of the window. Pixels at the lower and right edge that no window reaches are left out.
     stride : int or tuple of int, default=None
         Steps by which the window moves; None means its size, so that windows do not overlap.
     """
@@ -334,23 +335,23 @@ def build_layers(
     Parameters
     ----------
     descriptions : sequence of LayerDescription or int
-        The layers in order; a number stands for a dense layer of so many units.
+        The layers in order; a number stands for a dense layer with this number of units.
     shape : tuple of int
         Shape of the rows.
     activation : str or Activation
-        Activation of layers whose descriptions name none.
+        Activation of layers whose descriptions contain no activation.
 
     Returns
     -------
     layers : list of Layer
-        Fewer than descriptions, if some of these change the shape only.
+        The layers. There are fewer layers than descriptions if some descriptions only change the shape.
     shapes : list of tuples of int
         The shapes of the input and of the outputs of all descriptions.
 
     Raises
     ------
     ValueError
-        If there is something else among the descriptions, or if a layer cannot follow the one before it.
+        If an item is neither a description nor a number of units, or if a layer cannot follow the layer before it.
 
     Examples
     --------

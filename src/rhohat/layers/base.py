@@ -101,8 +101,8 @@ class Layer(WithOps, LayerSizes):
     activation : Activation
         The function f.
     has_weights : bool
-        Whether the layer has weights. Penalties on hidden layers leave out those without weights, such as pooling,
-        unless they are named.
+        Whether the layer has weights. Penalties on hidden layers leave out layers without weights, such as pooling,
+        unless the parameter `layers` of the penalty names them.
     has_tangents : bool
         Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
         require.

@@ -217,8 +217,8 @@ class ConvolutionLayer(_Convolving):
 class TransposedConvolutionLayer(_Convolving):
     """Transposed convolution: each pixel of the input adds a multiple of the kernel to its window of the output.
 
-    It is the linear map whose matrix is the transpose of that of a `Convolution` from the output to the input, with a
-    bias for each channel of the output. A decoder undoes a convolution of the encoder with it.
+    Its matrix is the transposed matrix of a convolution from the output to the input, and each channel of the output
+    has a bias. A decoder uses it to undo a convolution of the encoder.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ class TransposedConvolutionLayer(_Convolving):
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weights, in the reverse order of those of a convolution: (n_filters, n_channels, kernel)."""
+        """Shape of the weights, reversed in comparison with a convolution: (n_filters, n_channels, width, height)."""
         return self.n_filters, self.n_channels, *self.windows.window[::-1]
 
     @property

@@ -252,7 +252,7 @@ class MiniBatches:
         return MiniBatch(evaluation, total_weight, meanwhile)
 
     def _stock(self, rows: NDArray[np.intp] | Window) -> _Stock:
-        """Return the stock from which rows, given by their numbers or by a window that has been read, are gathered."""
+        """Return the `_Stock` of rows that are given by their numbers, or by a window that has been read."""
         if not isinstance(rows, Window):
             return _Stock(_Rows(*self._rows), [rows] * len(self._rows))
         assert self._windows is not None
@@ -261,14 +261,14 @@ class MiniBatches:
         return _Stock(arrays, [rows.order if id(array) in read else rows.rows for array in self._rows])
 
     def _filling(self, stock: _Stock, rows: slice, epoch: int, first: int, place: int) -> _Filling:
-        """Return the tasks that gather rows into memory and corrupt the inputs, part by part.
+        """Return memory for a batch, and the tasks that gather its rows there and corrupt the inputs, part by part.
 
         Parameters
         ----------
         stock : _Stock
-            The stock that the rows are gathered from.
+            Arrays that the rows are gathered from.
         rows : slice
-            Positions of the rows in the stock.
+            Positions of the rows in the indices of the stock.
         epoch, first : int
             The epoch, and the position of the first of these rows in its order; they determine the corruption.
         place : {0, 1, 2}

@@ -238,7 +238,7 @@ class MiniBatchSolver(WithOps, Solver):
             )
 
     def _prepare(self, state: MiniBatchState, size: int, dtype: DTypeLike) -> None:
-        """Create the moments, or convert and check those of an earlier run."""
+        """Create the moments (running sums or means) of the state, or convert and check those of an earlier run."""
         if not state.moments:
             state.moments.update((name, np.zeros(size, dtype)) for name in self.moment_names)
         for name, moment in state.moments.items():

@@ -109,7 +109,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     fitted estimator or Pipeline
-        The model. Its methods, such as `transform`, return the same bits as those of the saved model.
+        The model. Its methods, such as `transform`, return the same bits as the methods of the saved model.
 
     Raises
     ------
