@@ -106,7 +106,7 @@ def _parameters_of(value: Any) -> Iterator[tuple[str, Any]]:
 def _changed(value: Any, changes: Mapping[str, Any], name: str) -> Any:
     """Return an object, such as a solver, with some of its parameters changed.
 
-    An estimator is changed itself; of any other object, a changed copy is returned. `name` is used in messages.
+    An estimator is changed in place; of any other object, a changed copy is returned. `name` is used in messages.
     """
     if hasattr(value, "set_params") and not isinstance(value, type):
         return value.set_params(**changes)

@@ -63,7 +63,7 @@ class _Pooling(WeightlessLayer):
 
     @property
     def fans(self) -> tuple[int, int]:
-        """Fan-in and fan-out, which are not used, since there are no weights to draw."""
+        """Fan-in and fan-out, which have no effect, since there are no weights to draw."""
         return prod(self.windows.window), 1
 
     @property
