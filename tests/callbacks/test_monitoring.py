@@ -120,7 +120,7 @@ def test_what_has_no_cost_on_rows_held_out_is_refused(rows):
         held_out_cost(FeedforwardClassifier(), rows)
     with pytest.raises(ValueError, match="StackedAutoencoder has none, because its layers are trained one by one"):
         held_out_cost(StackedAutoencoder(), rows)
-    with pytest.raises(ValueError, match="output_activation='auto' depends on the rows of the fit"):
+    with pytest.raises(ValueError, match="output_activation='auto' chooses the activation by the range"):
         held_out_cost(SparseAutoencoder(), rows)
     with pytest.raises(ValueError, match="output_activation='sigmoid' only reaches"):
         held_out_cost(MODELS[0], 2 * rows)

@@ -1,4 +1,4 @@
-"""The architectures of the table of proofs beyond dense layers, and how far they are from kinks."""
+"""The architectures beyond dense layers whose gradients are checked, and how far they are from kinks."""
 
 import numpy as np
 import pytest

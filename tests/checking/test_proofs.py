@@ -1,4 +1,4 @@
-"""Every row of the table of proofs, against automatic differentiation and against central differences."""
+"""Every case of `proof_cases`, against automatic differentiation and against central differences."""
 
 import re
 from dataclasses import replace

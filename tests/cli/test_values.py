@@ -41,7 +41,7 @@ def test_estimators_are_parts_too():
     [
         ("__import__('os').system('true')", "is not a number, string, list or object of rhohat"),
         ("open('x')", "'open' in .* is not the name of one of rhohat's classes, which are Adam"),
-        ("Adam(speed=3)", "cannot be made: .*speed"),
+        ("Adam(speed=3)", "the object .* cannot be created: .*speed"),
         ("Adam(**{})", "is not a number|NAME=VALUE"),
         ("MaskingNoise(7)", "q"),
         ("[1 + 1]", "is not a number"),

@@ -321,7 +321,7 @@ def test_rows_that_cannot_be_held_are_refused_with_a_sentence(transformer, patch
         (
             PatchNormalizer(n_deviations=1e6),
             np.tile([1e307, -1e307], (3, 4)),
-            "1000000.0 standard deviations of X, of 1e\\+307 each, exceed the range of float64",
+            "n_deviations=1000000.0 times the standard deviation of X, 1e\\+307, exceeds the range of float64",
         ),
         (ZCAWhitening(epsilon=0), 1e-310 * np.vstack([np.eye(4), np.zeros((2, 4))]), "X varies so little"),
         (

@@ -257,7 +257,7 @@ def test_other_estimators_take_layers_as_well():
         ([Convolution(3, 2, padding="full")], "padding must be 'valid' or 'same'; got 'full'"),
         ([Convolution(3, 2, activation="softmax")], "cannot use the activation 'softmax'"),
         ([Convolution(3, 2, activation="maxout")], "cannot use the activation 'maxout'"),
-        ([TransposedConvolution(3, 3, output_size=(20, 20))], "cannot lead from"),
+        ([TransposedConvolution(3, 3, output_size=(20, 20))], "cannot turn an input of the size"),
         ([Dense(True)], "n_units of Dense must be an integer"),
         (["dense"], "item 0 is 'dense'"),
     ],
@@ -281,7 +281,7 @@ def test_shapes_that_do_not_fit_are_refused():
         FeedforwardClassifier().fit(IMAGES, LABELS)
     with pytest.raises(ValueError, match="must be Dense or Convolution, not pooling"):
         autoencoder(layers=[MaxPooling(2), Dense(4)]).fit(IMAGES)
-    with pytest.raises(ValueError, match="a single activation where layers are given"):
+    with pytest.raises(ValueError, match="a single activation if layers are given"):
         FeedforwardClassifier(layers=LAYERS, activation=["tanh", "tanh"]).fit(IMAGES, LABELS)
     with pytest.raises(ValueError, match="from_weights can only make networks of dense layers"):
         ConvolutionalClassifier.from_weights([np.ones((4, 2))], [np.ones(2)])

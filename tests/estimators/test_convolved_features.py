@@ -356,11 +356,11 @@ def test_an_autoencoder_that_is_not_fitted_is_refused(images):
 def test_images_that_do_not_suit_the_patches_are_refused(images):
     model = fitted(images)
     refused("patches of 4×4 pixels are larger than the images of 3×11 pixels", model, images[:, :3])
-    refused("no square patches with 1 channel, as the images have", model, images[..., 0])
-    refused("no square patches with 2 channels", model, images[..., :2])
+    refused("no square patch of images with 1 channel has this size", model, images[..., 0])
+    refused("no square patch of images with 2 channels has this size", model, images[..., :2])
     refused("have 3 channels, but the images have 1 channel", model, images[..., 0], patch_shape=(4, 4, 3))
     refused("patch_shape=\\(4, 4\\) means 16 numbers .*of 48 numbers", model, images, patch_shape=(4, 4))
-    refused("regions must be at most .* 10 down and 8 across", model, images, regions=(10, 9))
+    refused("regions must be at most 10 down and 8 across, because a patch fits", model, images, regions=(10, 9))
 
 
 def test_images_of_no_shape_are_refused(images):

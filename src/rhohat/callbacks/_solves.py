@@ -11,7 +11,7 @@ __all__ = ["SolveCounter"]
 
 @dataclass
 class SolveCounter:
-    """Counter of solves, which are runs of a solver, and of iterations; it takes the place of a callback.
+    """Counter of solves, which are runs of a solver, and of iterations; a callback passes every state to `note`.
 
     Each solve numbers its iterations from 1, so a new solve begins when the number of an iteration is not larger than
     the number of the iteration before. A fit may consist of several solves: for example, a denoising autoencoder may
@@ -26,6 +26,8 @@ class SolveCounter:
         Number of the last iteration of the current solve.
     n_before : int
         Number of iterations of all earlier solves.
+    step : int
+        Number of iterations of all solves together, so far.
 
     Examples
     --------

@@ -25,10 +25,9 @@ class BestModel:
     Parameters
     ----------
     monitor : callable, default=None
-        Function that takes an `IterationState` and returns a float, of which lower values are better; `held_out_cost`
-        makes such a function. None means
-        the cost J. With mini-batch solvers, J is the mean over the epoch, in which each mini-batch is evaluated at the
-        θ that its update began from. NaN never counts as the lowest value.
+        Function that takes an `IterationState` and returns a number to be minimised, such as a function that
+        `held_out_cost` makes. None means the cost J. With mini-batch solvers, J is the mean over the epoch, in which
+        each mini-batch is evaluated at the θ that its update began from. NaN never counts as the lowest value.
 
     Attributes
     ----------

@@ -53,7 +53,7 @@ class _History(ABC):
         return f"{type(self).__name__}({str(self.path)!r}, append={self.append})"
 
     def _read_what_is_there(self) -> tuple[int, int]:
-        """Return the numbers of the solve and of the iteration in the last line, or (0, 0) if the file has no lines.
+        """Return the numbers of the solve and of the iteration in the file's last line, or (0, 0) if it has none.
 
         Raises
         ------
@@ -71,9 +71,9 @@ class _History(ABC):
 
     @abstractmethod
     def _last(self, lines: list[str]) -> tuple[int, int]:
-        """Return the numbers of the solve and of the iteration in the last line.
+        """Return the numbers of the solve and of the iteration in the last line of the history file.
 
-        There must be at least one line. An invalid line raises an exception.
+        `lines` are all lines of the file, at least one. An invalid line raises an exception.
         """
 
     @abstractmethod
@@ -82,7 +82,7 @@ class _History(ABC):
 
 
 class JSONLinesHistory(_History):
-    """Write a line of JSON after every iteration: an object that contains the terms of J as a nested object.
+    """Write a line of JSON after every iteration: an object with the terms of the cost J as a nested object.
 
     Numbers that are not finite are written as null. `pandas.read_json(path, lines=True)` reads the file.
 
@@ -139,8 +139,9 @@ class JSONLinesHistory(_History):
 class CSVHistory(_History):
     """Write a line of a CSV table after every iteration.
 
-    The columns are solve, iteration, value, a column for each term of J with the name of the term, gradient_norm, and
-    seconds. The terms are those of the first iteration that is written to the file.
+    The columns are solve (the number of the run of the solver), iteration, value (the cost J), a column for each term
+    of J with the name of the term, gradient_norm, and seconds. The columns of terms are determined by the first
+    iteration that is written to the file.
 
     Parameters
     ----------

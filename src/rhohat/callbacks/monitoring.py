@@ -131,6 +131,7 @@ def _check_estimator(estimator: Any) -> None:
         )
     if estimator.output_activation == "auto" and as_loss(estimator.loss).contains is None:
         raise ValueError(
-            "output_activation='auto' depends on the rows of the fit, which may differ from the held-out rows; set"
-            " output_activation='sigmoid' for rows in [0, 1], and output_activation='identity' for other rows."
+            "output_activation='auto' chooses the activation by the range of the rows, and the choice for the held-out"
+            " rows may differ from the choice in the fit; set output_activation='sigmoid' for rows in [0, 1], and"
+            " output_activation='identity' for other rows."
         )

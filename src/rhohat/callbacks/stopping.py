@@ -25,9 +25,9 @@ class EarlyStopping:
     min_improvement : float, default=0.0
         Amount by which the monitored value must fall below its lowest value so far to count as improved; not negative.
     monitor : callable, default=None
-        Function that takes an `IterationState` and returns a float, of which lower values are better; `held_out_cost`
-        makes such a function. None means
-        the cost J; with mini-batch solvers, this is the mean over the epoch. NaN does not count as an improvement.
+        Function that takes an `IterationState` and returns a number to be minimised, such as a function that
+        `held_out_cost` makes. None means the cost J; with mini-batch solvers, this is the mean over the epoch. NaN does
+        not count as an improvement.
 
     Raises
     ------

@@ -24,7 +24,7 @@ def _numbers(state: IterationState) -> dict[str, float]:
 
 
 class TensorBoardWriter:
-    """Write J, its terms and the norm of its gradient for TensorBoard after every iteration.
+    """Write the cost J, its terms and the norm of its gradient for TensorBoard after every iteration.
 
     These numbers are written as the scalars ``value``, ``gradient_norm`` and ``terms/...``, and
     ``tensorboard --logdir FOLDER`` shows them. TensorFlow is not needed.
@@ -68,7 +68,7 @@ class TensorBoardWriter:
         self._closing: Any = None
 
     def __call__(self, state: IterationState) -> None:
-        """Write J, its terms and the norm of its gradient at an iteration."""
+        """Write the cost J, its terms and the norm of its gradient at an iteration."""
         if self._writer is None:
             self._writer = import_extra("tensorboard.summary", _EXTRA).Writer(str(self.folder))
             self._closing = finalize(self, self._writer.close)
@@ -97,7 +97,7 @@ class TensorBoardWriter:
 
 
 class MLflowWriter:
-    """Log J, its terms and the norm of its gradient to MLflow after every iteration.
+    """Log the cost J, its terms and the norm of its gradient to MLflow after every iteration.
 
     They are logged as the metrics ``value``, ``gradient_norm`` and ``terms/...``, to the tracking server for which
     MLflow is configured when this object is created.
@@ -159,7 +159,7 @@ class MLflowWriter:
             raise ValueError("no MLflow run is active to log to; call mlflow.start_run(), or name an experiment.")
 
     def __call__(self, state: IterationState) -> None:
-        """Log J, its terms and the norm of its gradient at an iteration."""
+        """Log the cost J, its terms and the norm of its gradient at an iteration."""
         metric = import_extra("mlflow.entities", _EXTRA).Metric
         self._counter.note(state)
         now, step = int(time.time() * 1000), self._counter.step

@@ -1,7 +1,8 @@
-"""The architectures in the table of proofs that have other layers than dense ones.
+"""Architectures with layers other than dense ones, whose gradients `rhohat check-gradient` checks.
 
-Each architecture gets rows with every penalty, with activations and losses in turn. A kind of layer that is new comes
-into the table by a line in `ARCHITECTURES`; a line at the end leaves the rows of all other architectures as they are.
+The table that this command prints has one row for each architecture with each penalty; activations and losses take
+turns from row to row. To check a new kind of layer, add a line at the end of `ARCHITECTURES`: the rows of all other
+architectures then stay as they are.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ class Architecture:
     Attributes
     ----------
     name : str
-        Name of the architecture in the table of proofs.
+        Name of the architecture in the table that `rhohat check-gradient` prints.
     input_shape : tuple of int
         Shape of a row.
     layers : sequence of LayerDescription
         All layers of a network for targets, or the encoder of an autoencoder.
     is_autoencoder : bool
-        Whether layers that mirror the given ones follow these.
+        Whether a decoder of layers that mirror the given layers follows them.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Architecture:
     is_autoencoder: bool = False
 
     def network(self, activation: str, output: Activation, tied: bool = False) -> Network:
-        """Return the network with an activation in its hidden layers and another one at the output.
+        """Return the network with one activation in its hidden layers, and one in its output layer.
 
         Parameters
         ----------

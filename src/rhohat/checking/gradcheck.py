@@ -150,7 +150,7 @@ def check_gradient(
 
 
 def _coordinates(indices: ArrayLike | None, n_parameters: int, random_state: RandomState) -> NDArray[np.intp]:
-    """Return the coordinates to check, as an array of indices that are not negative."""
+    """Return the indices of the parameters to check; indices that count from the end are made to count from 0."""
     if indices is None:
         indices = min(n_parameters, _MOST_COORDINATES)
     chosen = np.asarray(indices)

@@ -2,7 +2,7 @@
 
 `proof_cases` yields combinations of architectures, activations, losses, penalties, tied weights, depths and
 corruptions; `architectures.py` lists the architectures beyond dense layers. `prove` compares the gradient of one case
-with central differences of J, and its Hessian-vector product with central differences of the gradient.
+with central differences of the cost J, and its Hessian-vector product with central differences of the gradient.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ProofCase:
     problem : Problem
         The problem; its inputs are corrupted already, if the case has a corruption.
     theta : array of shape (n_parameters,)
-        Parameters at which nothing is near a kink of its layer, and no unit is saturated or is 0 on every row.
+        Parameters at which no layer is near a kink, no unit is saturated, and no unit is 0 on every row.
     architecture : str, default="dense"
         Name of the architecture; "dense" for a chain of dense layers.
     """
@@ -131,12 +131,13 @@ class Proof:
 
 
 def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
-    """Yield the models whose derivatives are checked, one for each row of the table of proofs.
+    """Yield the models whose derivatives `rhohat check-gradient --all` checks, in the order of its table.
 
     With dense layers, the cases combine every activation with every penalty that it allows, with tied and untied
     weights, and with one and three hidden layers; every activation with every loss, with one and two hidden layers; and
-    every loss with every penalty. Other architectures have every penalty each, and activations, losses, and tied and
-    untied weights in turn. The corruption, and whether rows have weights, are drawn at random for each case.
+    every loss with every penalty. Any other architecture is combined with every penalty, while activations and losses
+    take turns, as do tied and untied weights in autoencoders. The corruption, and whether rows have weights, are drawn
+    at random for each case.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ def _as_option(setting: Setting) -> str:
 
 
 def _written(text: str) -> str:
-    """Return a message of the library with its settings written as options of the command line."""
+    """Return a message of the library in which a setting such as header=False is written as an option, --no-header."""
     return text.written(_as_option) if isinstance(text, Sentence) else text
 
 

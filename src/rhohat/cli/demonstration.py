@@ -170,7 +170,7 @@ def run_demo(
 
 
 def _check_small_case(autoencoder: SparseAutoencoder, patches: FloatArray, seed: int) -> GradientCheck:
-    """Check every component of the gradient of J for 5 hidden units on the given patches."""
+    """Check every component of the gradient of the cost J for 5 hidden units on the given patches."""
     objective = SparseAutoencoder(**{**autoencoder.get_params(), "n_components": 5}).objective(patches)
     theta = objective.network.initial_theta(keyed_generator(seed, "gradient check"))
     return check_gradient(objective, theta)

@@ -54,7 +54,9 @@ def check_gradient(
         and (penalty is None or penalty in case.penalty.split(" + "))
     ]
     if not cases:
-        raise typer.BadParameter("no combination has these; see rhohat check-gradient --all for those there are.")
+        raise typer.BadParameter(
+            "no combination has these properties; rhohat check-gradient --all lists all combinations."
+        )
     if as_json:
         proofs = [prove(case) for case in cases]
         print_json([_as_dict(proof) for proof in proofs])

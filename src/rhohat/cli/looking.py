@@ -76,7 +76,7 @@ def evaluate(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print how well a model does on rows: explained variance, sparsity, dead units, J, and the score with labels."""
+    """Print how well a model does on rows: explained variance, sparsity, dead units, cost J, and score with labels."""
     loaded = load(model)
     _check_targets(loaded, labels, target)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:

@@ -11,7 +11,7 @@ __all__ = ["FitProgress"]
 
 
 class FitProgress:
-    """A live line that shows the current step and, during a fit, the iteration, J, its terms and the time left."""
+    """A live line that shows the current step and, in a fit, the iteration, the cost J, its terms and the time left."""
 
     def __init__(self, max_iter: int | None = None, *, quiet: bool = False) -> None:
         console = Console(stderr=True)

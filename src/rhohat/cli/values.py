@@ -85,4 +85,4 @@ def _make(name: str, call: ast.Call, text: str) -> Any:
     try:
         return known[name](*[_value(argument, text) for argument in call.args], **settings)
     except TypeError as error:  # the class does not have these settings
-        raise ValueError(f"{text!r} cannot be made: {error}.") from None
+        raise ValueError(f"the object {text!r} cannot be created: {error}.") from None

@@ -169,7 +169,8 @@ def row_blocks(
     """Cut rows into blocks of nearly equal size, most of them a multiple of 32 rows.
 
     The cut depends on shapes only, never on the number of threads, so that sums over blocks have the same bits on
-    any number of threads. The blocks are so small that the activations and deltas of one about fit a core's cache.
+    any number of threads. The blocks are so small that the activations and deltas of one block roughly fit into the
+    cache of a core.
 
     Parameters
     ----------
@@ -222,8 +223,8 @@ def shared_parts(n: int, multiply_adds: int, fewest: int | None = None) -> list[
     multiply_adds : int
         Number of multiply-adds for each row or unit.
     fewest : int, default=None
-        Fewest rows or units in a part; None means 80. Products of flatter matrices are slow; a convolution has a line
-        of a matrix for each place in an image, so that few rows are enough.
+        Fewest rows or units in a part; None means 80. Products of matrices with fewer rows are slow. In a convolution,
+        each place in an image gives a row of a matrix, so that few rows of data are enough.
 
     Returns
     -------

@@ -102,5 +102,5 @@ def square_image_shape(n_features: int) -> tuple[int, ...] | None:
 
 
 def _is_in_planes(image_shape: tuple[int, ...]) -> bool:
-    """Return whether the first of three axes holds the colours, which is assumed unless the last axis has length 3."""
+    """Return whether a shape has three axes and the first holds the colours; a last axis of length 3 holds them."""
     return len(image_shape) == 3 and image_shape[2] != 3

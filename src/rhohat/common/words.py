@@ -88,7 +88,7 @@ class Sentence(str):
 
 
 def joined(sentences: Sequence[str], separator: str) -> Sentence:
-    """Return sentences joined by a separator as one `Sentence`; the settings in them remain settings."""
+    """Return sentences joined by a separator as one `Sentence`, in which settings can still be replaced by options."""
     parts = [part for sentence in sentences for part in (separator, sentence)]
     return Sentence(*parts[1:])
 

@@ -188,7 +188,7 @@ def _to_unit_range(numbers: NDArray[Any], largest: int | None) -> FloatArray:
 
 
 def _largest_like(numbers: NDArray[Any]) -> int:
-    """Return the smallest of the usual largest sample values that none of these samples exceeds."""
+    """Return the smallest usual maximum of samples, such as 1, 255 or 65535, that no sample exceeds."""
     if numbers.dtype.kind not in "iuf":
         raise ValueError(f"it holds samples of the type {numbers.dtype}, which cannot be grey levels.")
     low, high = float(numbers.min()), float(numbers.max())

@@ -168,7 +168,7 @@ def _check_images(images: Sequence[ArrayLike] | FloatArray) -> list[FloatArray]:
             raise ValueError(
                 f"images of shape {images.shape} could be one colour image or a stack of grey images; pass a list of"
                 " images: [image] for one, list(stack) for (n_images, height, width), and list(np.moveaxis(stack, -1,"
-                " 0)) for (height, width, n_images), the layout of the course's IMAGES."
+                " 0)) for (height, width, n_images), as in IMAGES.mat of the UFLDL tutorial."
             )
     checked = [_check_image(image, f"images[{index}]") for index, image in enumerate(images)]
     if not checked:

@@ -107,8 +107,8 @@ class PatchNormalizer(RowTransformer):
         scale = float(self.n_deviations) * deviation if deviation > rounding else 1.0
         if scale > float(np.finfo(rows.dtype).max):
             raise ValueError(
-                f"{self.n_deviations} standard deviations of X, of {deviation:.3g} each, exceed the range of"
-                f" {rows.dtype}; divide X by a constant first."
+                f"n_deviations={self.n_deviations} times the standard deviation of X, {deviation:.3g}, exceeds the"
+                f" range of {rows.dtype}; divide X by a constant first."
             )
         self.scale_ = scale
         return self

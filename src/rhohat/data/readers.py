@@ -209,7 +209,7 @@ def _axes_by_squares(shape: tuple[int, ...]) -> set[int]:
 
 
 def _axes_by_channels(shape: tuple[int, ...]) -> set[int]:
-    """Return the axes that can count images: another axis must have three channels, or else one or four."""
+    """Return the axes that can count images, if an axis of length 3, or else of length 1 or 4, holds the channels."""
     layouts = ((3, 0), (2, -1), (1, 0))  # the axis of the channels, and the axis that counts images
     for numbers in ((3,), _CHANNELS):
         found = {axis for channels, axis in layouts if shape[channels] in numbers}

@@ -79,7 +79,7 @@ class Cores:
 
 
 def begin_in_child() -> None:
-    """Allow the only thread of a forked child to use all the cores that it could use before it was restricted."""
+    """In a forked child process, lift the restriction to some cores that its only thread has inherited."""
     if _own.before is not None:
         _move_to(_own.before)
 

@@ -96,7 +96,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _check_architecture(self, network: Network) -> None:
         if network.n_layers % 2 or network.layer_sizes[0] != network.layer_sizes[-1]:
-            raise ValueError(f"an autoencoder cannot have layers of the sizes {network.layer_sizes}.")
+            raise ValueError(
+                f"an autoencoder cannot have layers of the sizes {network.layer_sizes}; it must have an odd number of"
+                " hidden layers, and as many outputs as inputs."
+            )
 
     @abstractmethod
     def _encoder_sizes(self) -> tuple[int, ...]:
@@ -431,7 +434,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return network
 
     def _network_for(self, n_features: int, output: Activation) -> Network:
-        """Return the network of a fit to rows with so many features, with an activation of the output layer."""
+        """Return the network of a fit to rows with `n_features` features, with the given output activation."""
         encoder = self._encoder_sizes()
         hidden = self._hidden_activations(len(encoder))
         return self._build_network(

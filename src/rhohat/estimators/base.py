@@ -441,7 +441,9 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         """
         estimator = cls(**parameters)
         if estimator._described_layers() is not None:
-            raise ValueError("from_weights can only make networks of dense layers, without the parameter layers.")
+            raise ValueError(
+                "from_weights can only make networks of dense layers, not networks that the parameter layers describes."
+            )
         given = GivenWeights(
             coefs, intercepts, activation_parameters, tied=bool(getattr(estimator, "tied_weights", False))
         )
@@ -516,7 +518,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         self.__dict__.update(also or {})
 
     def _validate_for_use(self, X: ArrayLike | RowSource) -> Any:
-        """Return rows ready for the fitted network; warn if their scale differs from that of the training rows."""
+        """Return rows ready for the fitted network; warn if their scale differs from the scale of the training rows."""
         rows = self._validate(self._open(X), all_rows=False)
         self._forget_shape()
         sparse = isinstance(rows, RowSource) or self.network_.n_steps_of_rows is None

@@ -69,7 +69,7 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X", n_steps: int | None = 
 
 
 def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:
-    """Return `hidden_layer_sizes` as a tuple of at least `smallest` integers, or raise ValueError."""
+    """Return `hidden_layer_sizes` as a tuple; raise ValueError unless it has `smallest` or more positive integers."""
     sizes = tuple(hidden_layer_sizes) if np.iterable(hidden_layer_sizes) else (hidden_layer_sizes,)
     if len(sizes) < smallest or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(

@@ -43,19 +43,19 @@ class ConvolutionalAutoencoder(Convolves, BaseAutoencoder):
         upsampling undoes pooling. None means two convolutions with a kernel of 5 and a stride of 2, of 16 and 32
         channels.
     input_shape : tuple of int, default=None
-        Shape of a row: (height, width, channels) for images, or (steps, channels) for sequences. None takes it from X,
-        which may have the shape (n_samples, height, width) or (n_samples, height, width, channels). Flat rows are then
-        sequences of one channel.
+        Shape of a row: (height, width, channels) for images, or (steps, channels) for sequences. If None, it is
+        taken from X, of shape (n_samples, height, width) or (n_samples, height, width, channels); if the rows of X are
+        flat, each is a sequence of one channel.
     {network}
     {output}
     sparsity : float, default=0.05
         ρ, the target for the mean activation of each channel, or of each unit of a dense layer, in (0, 1).
     sparsity_weight : float, default=0.0
-        β, the weight of the sparsity penalty, at least 0.
+        β, the weight of the sparsity penalty; not negative.
     sparsity_layers : sequence of int, default=None
-        Numbers of the hidden layers that have the sparsity penalty, from 0. None means all, including the decoder's.
+        Numbers, from 0 on, of the hidden layers with the sparsity penalty. None means all, including the decoder's.
     weight_decay : float, default=1e-4
-        λ, the weight of the weight decay, at least 0.
+        λ, the weight of the weight decay; not negative.
     tied_weights : bool, default=False
         Whether the decoder uses the transposed weights of the encoder.
     corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, default=None

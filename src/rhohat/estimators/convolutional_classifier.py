@@ -38,18 +38,18 @@ class ConvolutionalClassifier(Convolves, BaseClassifier):
         The hidden layers, such as ``[Convolution(20, 5), MaxPooling(2), Dense(500, "tanh")]``. None means two
         convolutions with a kernel of 5 and a stride of 2, of 16 and 32 channels, and a dense layer of 100 units.
     input_shape : tuple of int, default=None
-        Shape of a row: (height, width, channels) for images, or (steps, channels) for sequences. None takes it from X,
-        which may have the shape (n_samples, height, width) or (n_samples, height, width, channels). Flat rows are then
-        sequences of one channel.
+        Shape of a row: (height, width, channels) for images, or (steps, channels) for sequences. If None, it is
+        taken from X, of shape (n_samples, height, width) or (n_samples, height, width, channels); if the rows of X are
+        flat, each is a sequence of one channel.
     {network}
     output_activation : {"auto", "softmax", "sigmoid", "tanh", ...} or Activation, default="auto"
         Activation of the output units; see `FeedforwardClassifier`.
     loss : {"auto", "softmax_cross_entropy", "binary_cross_entropy", "squared_error", ...} or Loss, default="auto"
         "auto" means cross-entropy for a softmax output, else squared error.
     weight_decay : float, default=1e-4
-        λ, the weight of the weight decay, at least 0.
+        λ, the weight of the weight decay; not negative.
     tangent_weight : float, default=0.0
-        τ, the weight of the penalty on changes of the outputs along the tangents that are given to `fit`, at least 0.
+        τ, not negative: the weight of the penalty on changes of the outputs along the tangents that `fit` receives.
     penalties : sequence of Penalty, or a single one, default=()
         Further penalties that are added to J.
     {noise}

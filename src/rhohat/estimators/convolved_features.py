@@ -68,7 +68,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         Steps by which the patch moves, down and to the right.
     image_shape : tuple of int, default=None
         Shape of an image, for flat rows: (height, width), (height, width, n_channels), or (3, height, width), where all
-        red values come first, then all green values, then all blue values. None takes it from X.
+        red values come first, then all green values, then all blue values. If None, it is taken from X.
     patch_shape : tuple of int, default=None
         Shape of a patch: (height, width) or (height, width, n_channels). None means square patches with the channels of
         the images.
@@ -86,7 +86,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
     regions_ : tuple of two int
         Number of regions down and across.
     n_features_in_ : int
-        Number of numbers in an image.
+        Number of values in an image.
 
     See Also
     --------
@@ -148,7 +148,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
     def fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Check that the autoencoder suits the images, and fold its preprocessing into its first layer.
 
-        Nothing is learned from X, of which only the shape matters.
+        Nothing is learned from X; only its shape matters.
 
         Parameters
         ----------
@@ -180,8 +180,8 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         places = Windows(image_shape[:2], patch_shape[:2], stride, "valid").places
         if any(parts > along for parts, along in zip(regions, places, strict=True)):
             raise ValueError(
-                f"regions must be at most the number of places of a patch in an image, which is {places[0]} down and"
-                f" {places[1]} across; got {regions}."
+                f"regions must be at most {places[0]} down and {places[1]} across, because a patch fits into an image"
+                f" at that many places; got {regions}."
             )
         first = encoder[0][0].activation
         self.kernel_, self.bias_ = W.reshape(*patch_shape, -1), b
@@ -198,7 +198,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         ----------
         X : array-like or RowSource of shape (n_samples, height, width), (n_samples, height, width, n_channels), or \
 (n_samples, n_features)
-            Images of the same shape as those of the fit.
+            Images of the same shape as the images of the fit.
 
         Returns
         -------
@@ -209,7 +209,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         Raises
         ------
         ValueError
-            If the images have another shape than those of the fit, contain numbers that are not finite, or have
+            If the images differ in shape from the images of the fit, contain numbers that are not finite, or have
             activations that are too large for their dtype.
 
         Warns
@@ -315,7 +315,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         return prod(self.regions_) * self._pooled.n_units
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters; those of the fitted autoencoder are not among them, as it is not fitted again.
+        """Return the parameters, without the parameters of the fitted autoencoder, which is not fitted again.
 
         Parameters
         ----------
@@ -329,7 +329,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         return super().get_params(deep=False)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; those of the fitted autoencoder are refused.
+        """Set parameters; parameters of the fitted autoencoder itself are refused.
 
         Parameters
         ----------

@@ -77,11 +77,11 @@ verbose : int, default=0
     "layers": """
 layers : sequence of layers, default=None
     The hidden layers, such as ``[Convolution(20, 5), MaxPooling(2), Dense(500, "tanh")]``, in place of
-    `hidden_layer_sizes`. A number stands for a dense layer of so many units. `activation` is then that of the layers
-    that name none.
+    `hidden_layer_sizes`. A number stands for a dense layer with this number of units. If `layers` are given,
+    `activation` is used for the layers that have no activation of their own.
 input_shape : tuple of int, default=None
     Shape of a row, if `layers` are given: (height, width, channels) for images, or (steps, channels) for sequences.
-    None takes it from X, which may have the shape (n_samples, height, width) or (n_samples, height, width, channels).
+    If None, it is taken from X, of shape (n_samples, height, width) or (n_samples, height, width, channels).
 """,
     "large": """
 memory_limit : int, str or None, default=None
@@ -153,7 +153,7 @@ components_ : array of shape (n_units, n_features)
     shape (n_filters, kernel height, kernel width, n_channels).
 mean_activation_ : array of shape (n_components,), float64
     Mean activation ρ̂ of each unit of the code over the uncorrupted rows of the last fit, weighted by their sample
-    weights; of a convolution, of each channel over rows and places. It is not set by `from_weights`.
+    weights. For a convolution, it is the mean of each channel over rows and places. `from_weights` does not set it.
 output_activation_ : str
     Name of the output activation in use.
 """,

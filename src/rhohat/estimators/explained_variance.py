@@ -67,7 +67,7 @@ def _norms(
 ) -> tuple[float, float, float]:
     """Return the weighted norms of the reconstruction errors, of the rows minus their mean, and of the rows.
 
-    Rows and reconstructions are multiplied by `unit`; the mean is given multiplied already.
+    Rows and reconstructions are multiplied by `unit`; `mean` must be multiplied by it already.
     """
     wide = rows * np.float64(unit)
     arrays = [wide - reconstruct(rows, first) * np.float64(unit), wide - mean, wide]

@@ -191,7 +191,7 @@ class BaseFeedforward(BaseNetwork):
 
     @property
     def needs_tangents(self) -> bool:
-        """Whether J has a penalty that needs tangents, which are directions given for every row."""
+        """Whether the cost J has a penalty that needs tangents, which are directions given for every row."""
         penalties = [TangentPropagation(self.tangent_weight), *self._extra_penalties()]
         return any(isinstance(p, JacobianPenalty) and p.needs_tangents and p.weight > 0 for p in penalties)
 
@@ -284,7 +284,7 @@ class BaseFeedforward(BaseNetwork):
         return rows, targets, weights, directions
 
     def _look_through(self, X: ArrayLike | RowSource, *, fitted: bool) -> None:
-        """Compare the columns with those of an earlier fit, if any, and check that a row source is finite."""
+        """Compare the columns with the columns of an earlier fit, if any, and check that a row source is finite."""
         if fitted:
             self._validate(X)
         elif isinstance(X, RowSource):
@@ -320,7 +320,7 @@ class BaseFeedforward(BaseNetwork):
         )
 
     def _network_for(self, n_features: int, n_outputs: int, output: Activation) -> Network:
-        """Return the network of a fit to rows with so many features and outputs."""
+        """Return the network of a fit to rows with `n_features` features and `n_outputs` outputs."""
         if self._described_layers() is None:
             sizes, hidden = self._hidden_layers()
             return self._build_network((n_features, *sizes, n_outputs), (*hidden, output))

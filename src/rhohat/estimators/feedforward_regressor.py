@@ -57,6 +57,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         Activation of the output units. If it has two bounds, each target is mapped linearly into the middle 80 % of its
         range, and predictions are mapped back. Otherwise, and for softmax and cross-entropies, nothing is mapped.
     loss : {"squared_error", ...} or Loss, default="squared_error"
+        Cost of the outputs for a row.
     noise_covariance : array-like of shape (n_targets, n_targets), "estimate" or None, default=None
         Covariance Σ of Gaussian noise in the targets; the loss is then ½ (t − a)ᵀ Σ⁻¹ (t − a). "estimate" first fits
         with squared error, then alternates between Σ = 1/m Σ_i (t_i − a_i)(t_i − a_i)ᵀ and a fit with this Σ,
@@ -415,7 +416,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _scaling_of(
         self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the shift and scale that map targets into the output's range; after a fit, those of the first fit."""
+        """Return the shift and scale that map targets into the output's range, as in the first fit if there was one."""
         if not fitted:
             return choose_scaling(output, loss, targets)
         if targets.shape[1] != self.n_outputs_:

@@ -31,7 +31,7 @@ class ModelWriter(Protocol):
         """Return the description of an estimator that is a part of the estimator being described."""
 
     def network(self, estimator: Any, prefix: str) -> dict[str, Any]:
-        """Store the architecture, weights and training record of an estimator, and return their description."""
+        """Store the network of an estimator and the curves of its training, and return a description of both."""
 
     def labels(self, labels: NDArray[Any], name: str) -> dict[str, Any]:
         """Return the description of labels; labels that are numbers are stored as an array."""
@@ -50,7 +50,7 @@ class ModelReader(Protocol):
         """Return an estimator that is a part of the estimator being restored, and is an instance of `kind`."""
 
     def network(self, estimator: Any, described: dict[str, Any], prefix: str) -> None:
-        """Set the architecture, weights and training record of an estimator."""
+        """Set the fitted attributes of an estimator's network and training, such as `coefs_` and `loss_curve_`."""
 
     def labels(self, described: dict[str, Any], name: str, n_labels: int) -> NDArray[Any]:
         """Return the sorted labels, whose number must be `n_labels`."""

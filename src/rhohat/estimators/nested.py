@@ -89,7 +89,7 @@ class NestedParameters:
 
 
 def _parameters_of(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of the parameters of a parameter's value, including nested parameters."""
+    """Yield the names and values of the parameters of an object, such as a solver, including nested parameters."""
     if hasattr(value, "get_params") and not isinstance(value, type):
         yield from value.get_params(deep=True).items()
     elif isinstance(value, list | tuple):
@@ -104,7 +104,10 @@ def _parameters_of(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _changed(value: Any, changes: Mapping[str, Any], name: str) -> Any:
-    """Return a parameter's value with some of its parameters changed: the same object for an estimator, else a copy."""
+    """Return an object, such as a solver, with some of its parameters changed.
+
+    An estimator is changed in place; of any other object, a changed copy is returned. `name` is used in messages.
+    """
     if hasattr(value, "set_params") and not isinstance(value, type):
         return value.set_params(**changes)
     if isinstance(value, list | tuple):
@@ -117,7 +120,7 @@ def _changed(value: Any, changes: Mapping[str, Any], name: str) -> Any:
 
 
 def _with_changes(known: dict[str, Any], changes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the values in `known` with changes: some are replaced, and parameters of some are changed."""
+    """Return a changed copy of `known`: ``name`` replaces a value, ``name__inner`` changes a parameter of a value."""
     inner: dict[str, dict[str, Any]] = {}
     values = dict(known)
     for key, value in changes.items():

@@ -142,7 +142,7 @@ class PartialFitting(ABC):
             self._prepend(record)
 
     def _compared_with_calls_before(self, result: SolverResult, solver: MiniBatchSolver) -> SolverResult:
-        """Return the result of an epoch, marked as diverged if its cost is far above that of the earlier calls."""
+        """Return the result of an epoch, marked as diverged if its cost is far above the cost of earlier calls."""
         costs = [cost for cost in self.loss_curve_ if np.isfinite(cost)]
         if not costs or not has_risen(result.value, min(costs), costs[0], HOPELESS_ON_OTHER_ROWS):
             return result

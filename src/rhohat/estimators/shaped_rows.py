@@ -24,7 +24,7 @@ __all__ = ["ShapedRows"]
 
 
 class _FlatRows(np.ndarray[Any, Any]):
-    """Rows that were made flat, which know their shape, so that a method can pass them on to another one."""
+    """Flattened rows that know their original shape, so that a method can pass them on to another method."""
 
     row_shape: Shape
 
@@ -35,7 +35,7 @@ class ShapedRows:
     Attributes
     ----------
     input_shape : tuple of int, or None
-        Shape of each row; None takes it from the rows.
+        Shape of each row; if None, it is taken from the rows.
     """
 
     input_shape: Sequence[int] | None = None
@@ -86,7 +86,9 @@ class ShapedRows:
         """
         if self._described_layers() is None:
             if self.input_shape is not None:
-                raise ValueError("input_shape needs layers, which give rows of a shape a meaning; set layers as well.")
+                raise ValueError(
+                    "input_shape needs layers, because only layers use the shape of a row; set layers as well."
+                )
             return X
         if is_dask_array(X):
             X = open_rows(X)
@@ -126,7 +128,7 @@ class ShapedRows:
         self.__dict__.pop("_given_shape", None)
 
     def _shape_of_rows(self, n_features: int) -> Shape:
-        """Return the shape of rows with so many numbers, or raise ValueError if it is not possible."""
+        """Return the shape of rows with `n_features` numbers, or raise ValueError if it is not possible."""
         if self.input_shape is not None:
             shape = as_input_shape(self.input_shape)
             if prod(shape) != n_features:
@@ -164,11 +166,11 @@ class ShapedRows:
         return build_layers(described, self._shape_of_rows(n_features), self._activation_of_layers())
 
     def _activation_of_layers(self) -> str | Activation:
-        """Return the activation of layers that name none."""
+        """Return the activation of layers whose descriptions contain no activation."""
         if not isinstance(self.activation, str | Activation):
             raise ValueError(
-                "activation must be a single activation where layers are given, for those layers that name none of"
-                f" their own; got {self.activation!r}."
+                "activation must be a single activation if layers are given; it is used for the layers that have no"
+                f" activation of their own; got {self.activation!r}."
             )
         return self.activation
 

@@ -35,7 +35,7 @@ def row_shape_of(X: Any) -> tuple[int, ...]:
 
 
 def in_planes(image_shape: Sequence[int] | None) -> bool:
-    """Return whether the first axis holds the colours, which is assumed only if the last axis cannot hold them."""
+    """Return whether a shape has three axes with the colours on the first: it has length 3, and the last has not."""
     return image_shape is not None and len(image_shape) == 3 and image_shape[0] == 3 and image_shape[2] != 3
 
 
@@ -79,8 +79,8 @@ def shape_of_patches(
         shape: tuple[int, ...] = (side, side, n_channels)
         if prod(shape) != n_features:
             raise ValueError(
-                f"the autoencoder was fitted to patches of {counted(n_features, 'number')}, which are no square patches"
-                f" with {counted(n_channels, 'channel')}, as the images have; give images with the channels of the"
+                f"the autoencoder was fitted to patches of {counted(n_features, 'number')}, but no square patch of"
+                f" images with {counted(n_channels, 'channel')} has this size; pass images with the channels of the"
                 " patches, or set patch_shape to the shape of a patch."
             )
     else:

@@ -71,7 +71,9 @@ class SoftmaxRegression(BaseClassifier):
 
     def _check_architecture(self, network: Network) -> None:
         if network.n_layers != 1:
-            raise ValueError(f"a softmax regression cannot have layers of the sizes {network.layer_sizes}.")
+            raise ValueError(
+                f"a softmax regression has no hidden layers; it cannot have layers of the sizes {network.layer_sizes}."
+            )
 
     def __init__(
         self,

@@ -117,7 +117,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     n_jobs : int, default=None
         Number of threads in `transform` and similar methods; the fit of each layer uses the layer's `n_jobs`.
     engine : DaskEngine or None, default=None
-        Dask cluster whose workers evaluate J. If None, threads of this process evaluate J. This parameter and the
+        Dask cluster whose workers evaluate the cost. If None, threads of this process do so. This parameter and the
         following parameters are passed on to the layers.
     {large}
         If there is a limit, the codes of each layer are kept in a temporary file.
@@ -125,7 +125,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
     Attributes
     ----------
     autoencoders_ : list of autoencoders
-        The fitted layers, with their training records.
+        The fitted layers; their attributes, such as `loss_curve_`, describe the training.
     {code}
     coefs_, intercepts_, activation_parameters_, network_, theta_
         Parameters and architecture of the deep network: encoders first, then decoders.

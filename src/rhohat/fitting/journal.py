@@ -268,7 +268,11 @@ class Journal:
         self._write(record, arrays)
 
     def _write(self, record: dict[str, Any], arrays: dict[str, FloatArray], *, may_fail: bool = False) -> None:
-        """Write a checkpoint; a failure ends the fit only at the first one, as nothing is lost yet, and else warns."""
+        """Write a checkpoint, or warn that it cannot be written.
+
+        If the first checkpoint of a fit cannot be written, little is lost by ending the fit, so an OSError is raised,
+        unless `may_fail` is true or the fit is a part of a larger fit.
+        """
         assert self._checkpoints is not None
         try:
             self._checkpoints.save({**record, "identity": self._identity, "seed": self.seed}, arrays)

@@ -284,7 +284,7 @@ def warm_up_sizes(n_samples: int, row_bytes: int, subset_bytes: int) -> list[int
 
 
 def bytes_per_row(problem: Problem) -> int:
-    """Return the number of bytes of a row of inputs, plus those of its targets if these are not the inputs."""
+    """Return the number of bytes of a row of inputs and, if the targets are not the inputs, of its targets."""
     columns = problem.X.shape[1]
     if problem.y is not None or problem.corruption is not None:
         columns += problem.network.layer_sizes[-1]

@@ -79,7 +79,7 @@ class Training:
 
 
 def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
-    """Minimise J over the rows of a problem.
+    """Minimise the cost J over the rows of a problem.
 
     A solver that sees all rows in every evaluation first warms up on growing random subsets of the rows, if `warm_up`
     is True for the solver and for `training`, and if there are more than 2,000 rows. The subsets have 1,000, 3,000,
@@ -226,7 +226,7 @@ def _warm_up(
 def _solve(
     problem: Problem, theta: FloatArray, solver: Solver, training: Training, epoch: int, results: list[SolverResult]
 ) -> None:
-    """Minimise J over all rows, first in float32 if the solver asks for it; append each run's result to `results`."""
+    """Minimise the cost J over all rows, first in float32 if the solver asks for it; append results to `results`."""
     cache_bytes, limit = training.memory.cache_bytes, training.max_iter
     limits = _limits(training)
 

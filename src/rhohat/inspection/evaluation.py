@@ -1,4 +1,4 @@
-"""Evaluation of a fitted model on rows, block by block: its reconstructions, the sparsity of its code, and J."""
+"""Evaluation of a fitted model on rows, block by block: reconstructions, the sparsity of its code, and the cost J."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
 def _cost(
     estimator: BaseNetwork, rows: RowSource, targets: NDArray[Any] | None
 ) -> tuple[float | None, dict[str, float]]:
-    """Return J and its terms; None and an empty dict if J cannot be evaluated."""
+    """Return the cost J and its terms; None and an empty dict if J cannot be evaluated."""
     if isinstance(estimator, BaseAutoencoder):
         return estimator.cost(rows)
     unknown = is_classifier(estimator) and targets is not None and not np.isin(targets, estimator.classes_).all()

@@ -105,7 +105,11 @@ def _best_r2(row: FloatArray, height: int, width: int) -> float:
 
 
 def _residuals(parameters: FloatArray, row: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return g − w with the best A and B for each row of the parameters (n, 6); the result is (n, n_pixels)."""
+    """Return the differences between Gabor functions and the filter `row`, of shape (n, n_pixels).
+
+    Each row of the parameters (n, 6), see `_waves`, determines a Gabor function except for its factors A and B, which
+    are the factors that fit the filter best; see `gabor_fit`.
+    """
     waves = _waves(parameters, x, y)
     gram = np.einsum("gkn,gln->gkl", waves, waves) + _RIDGE * np.eye(2)  # the sine vanishes at f = 0
     coefficients = np.linalg.solve(gram, (waves @ row)[..., np.newaxis])

@@ -151,7 +151,7 @@ def plot_reconstructions(
 
 
 def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
-    """Draw J and its terms over the iterations of a fit.
+    """Draw the cost J and its terms over the iterations of a fit.
 
     Parameters
     ----------

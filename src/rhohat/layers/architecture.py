@@ -1,8 +1,8 @@
-"""Descriptions of layers, of which users make the architecture of a network: ``[Convolution(20, 5), MaxPooling(2)]``.
+"""Descriptions of layers, from which users build the architecture of a network: ``[Convolution(20, 5), Dense(9)]``.
 
-Recurrent layers have their descriptions in a file of their own. A description says what a layer is, whatever the shape
-of its input. `build_layers` makes layers of descriptions for an input of a given shape: (n_features,), (n_steps,
-n_channels) for sequences, or (height, width, n_channels) for images.
+A description says what a layer is, whatever the shape of its input; those of recurrent layers have a file of their own.
+`build_layers` turns descriptions into layers for inputs of a given shape: (n_features,), (n_steps, n_channels) for
+sequences, or (height, width, n_channels) for images.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ PerAxis = int | Sequence[int]
 
 @dataclass(frozen=True)
 class Dense(LayerDescription):
-    """A fully connected layer: each unit depends on all numbers of the row, which are taken as they are in memory.
+    """A fully connected layer: each unit depends on all numbers of the row, whatever shape the row has.
 
     Parameters
     ----------
     n_units : int
         Number of units, at least 1.
     activation : str, Activation or None, default=None
-        Activation of the units; None means that of the estimator.
+        Activation of the units; None means the activation of the estimator.
     per_step : bool, default=False
         Whether the units act on each step of a sequence by itself, with the same weights, so that the output has steps.
     """
@@ -120,7 +120,7 @@ class Convolution(LayerDescription):
         "valid" keeps the window inside of the image, so that the output is smaller. "same" surrounds the image with
         zeros, so that the output has ⌈size / stride⌉ places along each axis.
     activation : str, Activation or None, default=None
-        Activation, which must act on each unit separately; None means that of the estimator.
+        Activation, which must act on each unit separately; None means the activation of the estimator.
     """
 
     n_channels: int
@@ -145,19 +145,20 @@ class Convolution(LayerDescription):
 
 @dataclass(frozen=True)
 class TransposedConvolution(LayerDescription):
-    """A transposed convolution: each pixel of the input adds its multiple of a window to the output.
+    """A transposed convolution: each pixel of the input adds a multiple of the kernel to its window of the output.
 
     Parameters
     ----------
     n_channels : int
         Number of channels of the output, at least 1.
     kernel_size, stride, padding
-        Those of the convolution from the output to the input.
+        Parameters of the convolution that leads from the output back to the input; see `Convolution`.
     activation : str, Activation or None, default=None
-        Activation, which must act on each unit separately; None means that of the estimator.
+        Activation, which must act on each unit separately; None means the activation of the estimator.
     output_size : tuple of int, default=None
-        Height and width of the output, or length of a sequence. None means the smallest from which the convolution
-        leads back to the input: (size − 1) stride + kernel_size for "valid" padding, size × stride for "same".
+        Height and width of the output, or length of a sequence. None means the smallest size from which the
+        convolution leads back to the input: (size − 1) stride + kernel_size for "valid" padding, and size × stride for
+        "same" padding, where size is the size of the input.
     """
 
     n_channels: int
@@ -175,8 +176,8 @@ class TransposedConvolution(LayerDescription):
         windows = _windows(name, size, self.kernel_size, self.stride, self.padding)
         if _places(windows, shape) != shape[:-1]:
             raise ValueError(
-                f"{name} cannot lead from {shape[:-1]} to output_size={size}: a convolution from there leads to"
-                f" {_places(windows, shape)}."
+                f"{name} cannot turn an input of the size {shape[:-1]} into output_size={size}, because a convolution"
+                f" of an image of this size has the size {_places(windows, shape)}."
             )
         chosen = as_activation(activation if self.activation is None else self.activation)
         layer = convolution.TransposedConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
@@ -199,7 +200,7 @@ class TransposedConvolution(LayerDescription):
 
 @dataclass(frozen=True)
 class _Pooling(LayerDescription):
-    """Pooling of windows, of either kind."""
+    """Base class of max pooling and mean pooling."""
 
     size: PerAxis
     stride: PerAxis | None = None
@@ -223,7 +224,7 @@ class MaxPooling(_Pooling):
     Parameters
     ----------
     size : int or tuple of int
-        Height and width of the window. If the image is no multiple of it, pixels at its end are left out.
+        Height and width of the window. Pixels at the lower and right edge that no window reaches are left out.
     stride : int or tuple of int, default=None
         Steps by which the window moves; None means its size, so that windows do not overlap.
     """
@@ -236,7 +237,7 @@ class MeanPooling(_Pooling):
     Parameters
     ----------
     size : int or tuple of int
-        Height and width of the window. If the image is no multiple of it, pixels at its end are left out.
+        Height and width of the window. Pixels at the lower and right edge that no window reaches are left out.
     stride : int or tuple of int, default=None
         Steps by which the window moves; None means its size, so that windows do not overlap.
     """
@@ -269,8 +270,8 @@ class Upsampling(LayerDescription):
         windows = _windows("Upsampling", size, self.size, stride, "valid")
         if _places(windows, shape) != shape[:-1]:
             raise ValueError(
-                f"Upsampling cannot lead from {shape[:-1]} to output_size={size}: pooling from there leads to"
-                f" {_places(windows, shape)}."
+                f"Upsampling cannot turn an input of the size {shape[:-1]} into output_size={size}, because pooling of"
+                f" an image of this size gives the size {_places(windows, shape)}."
             )
         return [pooling.UpsamplingLayer(windows, shape[-1])], (*size, shape[-1])
 
@@ -288,7 +289,7 @@ class Flatten(LayerDescription):
         return [], (prod(shape),)
 
     def mirror(self, shape: Shape) -> LayerDescription:
-        """Return the description of a change of the shape."""
+        """Return the description that gives flat rows this shape again."""
         return _Reshape(shape)
 
 
@@ -301,7 +302,7 @@ class _Reshape(LayerDescription):
         return [], self.shape
 
     def mirror(self, shape: Shape) -> LayerDescription:
-        """Return the description of the change back."""
+        """Return the description that gives rows this shape again."""
         return _Reshape(shape)
 
 
@@ -320,7 +321,7 @@ def build_layers(
     Parameters
     ----------
     descriptions : sequence of LayerDescription or int
-        The layers in order; a number stands for a dense layer of so many units.
+        The layers in order; a number stands for a dense layer with this number of units.
     shape : tuple of int
         Shape of the rows.
     activation : str or Activation
@@ -331,14 +332,14 @@ def build_layers(
     Returns
     -------
     layers : list of Layer
-        Fewer than descriptions, if some of these change the shape only.
+        The layers. There are fewer layers than descriptions if some descriptions only change the shape.
     shapes : list of tuples of int
         The shapes of the input and of the outputs of all descriptions.
 
     Raises
     ------
     ValueError
-        If there is something else among the descriptions, or if a layer cannot follow the one before it.
+        If an item is neither a description nor a number of units, or if a layer cannot follow the layer before it.
 
     Examples
     --------
@@ -406,7 +407,7 @@ def _windows(name: str, size: Shape, window: PerAxis, stride: PerAxis, padding: 
 
 
 def _places(windows: Windows, shape: Shape) -> Shape:
-    """Return the numbers of places along the axes that the shape has."""
+    """Return the number of places of the window along each axis: two for images, one for sequences."""
     return windows.places[3 - len(shape) :]
 
 

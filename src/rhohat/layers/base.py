@@ -33,7 +33,7 @@ class LayerParameters(NamedTuple):
 
 
 class LayerSizes(ABC):
-    """The sizes of a layer: of its parameters, of its outputs, and of what its computation takes.
+    """The sizes of a layer: shapes of its parameters and outputs, number of multiplications, and scratch memory.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class LayerSizes(ABC):
 
     @property
     def output_channels(self) -> int:
-        """Number of channels of the output, whose mean activations are taken over all places too; else `n_outputs`."""
+        """Number of channels of the output, or `n_outputs` without channels; a channel has one mean activation ρ̂_j."""
         return self.n_outputs
 
     @property
@@ -128,8 +128,8 @@ class Layer(WithOps, LayerSizes):
     n_padded_steps : int or None
         Number of steps of the output, which are NaN where a sequence has ended; None if the output has no steps.
     has_weights : bool
-        Whether the layer has weights. Penalties on hidden layers leave out those without weights, such as pooling,
-        unless they are named.
+        Whether the layer has weights. Penalties on hidden layers leave out layers without weights, such as pooling,
+        unless the parameter `layers` of the penalty names them.
     has_tangents : bool
         Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
         require.
@@ -176,7 +176,7 @@ class Layer(WithOps, LayerSizes):
         return self.activation.initial_parameters(self.n_outputs)
 
     def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
-        """Return how far the layer is from a point where its outputs have no derivative; infinite if it has none.
+        """Return the distance from the nearest point where the outputs have no derivative; infinite if there is none.
 
         Finite differences across such a point say nothing about whether a gradient is right.
 
@@ -249,7 +249,7 @@ class Layer(WithOps, LayerSizes):
         self.add_weight_gradient(W, given, delta, accumulate=False)
 
     def add_tied_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
-        """Add the gradient of this layer's part of weights that it shares with the layer that it mirrors to `W`.
+        """Add to `W` what this layer contributes to the gradient of the weights that it shares with a mirrored layer.
 
         Parameters
         ----------

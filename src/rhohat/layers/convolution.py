@@ -16,14 +16,15 @@ __all__ = ["ConvolutionLayer", "TransposedConvolutionLayer"]
 
 
 class _Convolving(MapLayer):
-    """A layer that connects an image with many channels of windows by the same weights at every place.
+    """Base class of convolutions and transposed convolutions, which use the same weights in every window of an image.
 
     Attributes
     ----------
     windows : Windows
-        Places of the windows in the larger image, of the input for a convolution and of the output for its transpose.
+        Windows in the larger image, which is the input of a convolution and the output of a transposed convolution.
+        The smaller image has a pixel for each place of the window.
     n_inside, n_filters : int
-        Number of channels of the larger image, and number of channels of each place.
+        Number of channels of the larger and of the smaller image.
     """
 
     windows: Windows
@@ -99,7 +100,7 @@ class _Convolving(MapLayer):
         return out
 
     def _to_windows(self, places: FloatArray, matrix: FloatArray, out: FloatArray | None) -> FloatArray:
-        """Return the sums of all windows, each of which is the product of a place with the transposed matrix."""
+        """Return images; each place has added the product of its numbers with the transposed matrix to its window."""
         if out is None:
             out = self.ops.empty((len(places), prod(self.windows.size) * self.n_inside), self.ops.dtype_of(places))
         pictures, places = self._pictures(out), places.reshape(len(out), self.windows.n_places, self.n_filters)
@@ -110,9 +111,9 @@ class _Convolving(MapLayer):
         return out
 
     def _matrix_gradient(self, images: FloatArray, places: FloatArray, lines: slice = slice(None)) -> FloatArray:
-        """Return the sum over rows and places of window × place, of shape (window's lines, columns, channels, filters).
+        """Return the sum, over rows and places, of the numbers in a window times the numbers at its place.
 
-        Only some lines of the window are computed if `lines` says so.
+        The shape is (window's lines, columns, channels, filters); `lines` chooses lines of the window.
         """
         pictures, places = self._pictures(images), places.reshape(len(places), self.windows.n_places, self.n_filters)
         total = None
@@ -214,10 +215,10 @@ class ConvolutionLayer(_Convolving):
 
 @dataclass(frozen=True)
 class TransposedConvolutionLayer(_Convolving):
-    """Transposed convolution: each pixel of the input adds its multiple of a window to the output.
+    """Transposed convolution: each pixel of the input adds a multiple of the kernel to its window of the output.
 
-    It is the linear map whose matrix is the transpose of that of a `Convolution` from the output to the input, with a
-    bias for each channel of the output. A decoder undoes a convolution of the encoder with it.
+    Its matrix is the transposed matrix of a convolution from the output to the input, and each channel of the output
+    has a bias. A decoder uses it to undo a convolution of the encoder.
 
     Parameters
     ----------
@@ -261,7 +262,7 @@ class TransposedConvolutionLayer(_Convolving):
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weights, in the reverse order of those of a convolution: (n_filters, n_channels, kernel)."""
+        """Shape of the weights, reversed in comparison with a convolution: (n_filters, n_channels, width, height)."""
         return self.n_filters, self.n_channels, *self.windows.window[::-1]
 
     @property
@@ -271,7 +272,7 @@ class TransposedConvolutionLayer(_Convolving):
         return kernel * self.n_filters, kernel * self.n_channels
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return the sums of all windows, of shape (n_rows, n_outputs)."""
+        """Return the sums of the multiples of the kernel that the inputs add, of shape (n_rows, n_outputs)."""
         return self._to_windows(given, self.ops.transpose(W).reshape(-1, self.n_filters), out)
 
     def apply_transposed(self, delta: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:

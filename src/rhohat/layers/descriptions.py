@@ -35,7 +35,7 @@ class LayerDescription(ABC):
         shape : tuple of int
             Shape of the inputs.
         activation : str or Activation
-            Activation of a layer whose description names none.
+            Activation of the layer if its description contains no activation.
 
         Returns
         -------

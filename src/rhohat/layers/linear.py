@@ -1,7 +1,8 @@
 """Layers that consist of a linear map, a bias and an activation: z = L(a; W) + b, a' = f(z).
 
-L is linear in the inputs and linear in the weights. Its derivative along a direction in either is therefore L itself,
-applied to that direction. The derivatives of a layer need only L and the derivatives of f, which the activation has.
+L is linear in the inputs and linear in the weights. Its derivative along a direction in the inputs or in the weights
+is therefore L itself, applied to that direction. The derivatives of a layer need only L and the derivatives of f, which
+the activation has.
 """
 
 from __future__ import annotations

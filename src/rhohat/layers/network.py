@@ -3,7 +3,7 @@
 A row enters as a^(0), and layer l computes z^(l+1) and a^(l+1) from a^(l). For a dense layer, these are
 z^(l+1) = a^(l) W^(l) + b^(l) and a^(l+1) = f(z^(l+1)). θ is a flat vector: the weights of all layers, each raveled in C
 order, then all biases, then the activations' own parameters. With tied weights, the weight matrices of the second half
-of the layers are transposed views of those of the first half, and take no room in θ.
+of the layers are transposed views of the matrices of the first half, and take no room in θ.
 
 The layers themselves, in `rhohat.layers`, define what a layer computes; a network calls them one after another.
 """
@@ -118,7 +118,7 @@ class Network(Chain):
         Parameters
         ----------
         weights : sequence of arrays of the layers' `weight_shape`
-            Weights of all layers. If weights are tied, only those of the first half of the layers are used.
+            Weights of all layers. If weights are tied, only the weights of the first half of the layers are used.
         biases : sequence of arrays of shape (n_biases of the layer,)
             Biases of all layers.
         activation_parameters : sequence of arrays, default=None

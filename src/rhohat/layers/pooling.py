@@ -63,7 +63,7 @@ class _Pooling(WeightlessLayer):
 
     @property
     def fans(self) -> tuple[int, int]:
-        """Fan-in and fan-out, which no weights depend on."""
+        """Fan-in and fan-out, which have no effect, since there are no weights to draw."""
         return prod(self.windows.window), 1
 
     @property
@@ -134,7 +134,7 @@ class MaxPoolingLayer(_Pooling):
         return float(np.min((largest - second)[(largest != 0) | (second != 0)], initial=np.inf))
 
     def linear(self, at: FloatArray, tangent: FloatArray, W: FloatArray) -> FloatArray:
-        """Return, of the tangent, the number of each window where the input `at` is largest."""
+        """Return, for each window, the number of the tangent at the place where the input `at` is largest."""
         out = self.ops.zeros((len(at), self.n_outputs), self.ops.dtype_of(at))
         pictures, pooled = self._pictures(tangent), self._pooled(out)
         for part, is_largest in self._largest(at):
@@ -144,7 +144,7 @@ class MaxPoolingLayer(_Pooling):
     def linear_transposed(
         self, at: FloatArray, delta: FloatArray, W: FloatArray, out: FloatArray | None = None
     ) -> FloatArray:
-        """Return delta, put to where the input `at` is largest in each window."""
+        """Return zeros to which each window has added its delta, at the place where the input `at` is largest."""
         out = self._room(delta, self.n_inputs, out)
         pictures, pooled = self._pictures(out), self._pooled(delta)
         pictures[:] = 0
@@ -157,7 +157,7 @@ class MaxPoolingLayer(_Pooling):
         raise NotImplementedError("the transposed map of max pooling depends on the inputs; use linear_transposed.")
 
     def _largest(self, at: FloatArray) -> Iterator[tuple[tuple[slice, slice, slice], FloatArray]]:
-        """Yield each part of the windows, and whether the largest number of each window is in it and in none before."""
+        """Yield each item of `Windows.parts`, and whether it holds the (first) largest number of each window."""
         pictures, largest = self._pictures(at), self._pooled(self.apply(at, at))
         is_open = largest == largest  # all True
         for part in self.windows.parts():

@@ -72,7 +72,7 @@ class Recurrent(RecurrentDescription):
         Number of steps after which the gradient is not propagated further back, while the state is carried on; None
         propagates through all steps. Solvers with a line search cannot use such a gradient.
     activation : str, Activation or None, default=None
-        The function f, which must act on each unit by itself; None means that of the estimator.
+        The function f, which must act on each unit by itself; None means the activation of the estimator.
 
     References
     ----------

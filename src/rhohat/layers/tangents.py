@@ -245,7 +245,7 @@ class TangentPass:
     def pull_back_to_input(self, delta: FloatArray) -> FloatArray:
         """Return the gradient by the input x of delta · a, or of delta · z if the activation is monotonic.
 
-        Here, z and a are those of the last of `layers`. A monotonic activation is largest where its pre-activation is
+        Here, z and a belong to the last of `layers`. A monotonic activation is largest where its pre-activation is
         largest, and the derivative of the pre-activation does not vanish when the unit saturates.
 
         Parameters

@@ -30,12 +30,12 @@ class WeightlessLayer(MapLayer):
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weights, of which there are none."""
+        """Shape of the weights, (0,): there are none."""
         return (0,)
 
     @property
     def n_biases(self) -> int:
-        """Number of biases, of which there are none."""
+        """Number of biases, 0: there are none."""
         return 0
 
     def bias_row(self, b: FloatArray) -> FloatArray:

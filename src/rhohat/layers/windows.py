@@ -35,7 +35,8 @@ class Windows:
         Steps by which the window moves, down and to the right.
     padding : {"valid", "same"}
         "valid" means that the window stays inside of the image. "same" means that the image is surrounded by zeros, so
-        that the window has ⌈size / stride⌉ places along each axis; an odd number of zeros has the larger half after.
+        that the window has ⌈size / stride⌉ places along each axis; of an odd number of zeros, the larger half is below
+        or to the right.
 
     Raises
     ------

@@ -76,9 +76,9 @@ def register(part: _Part) -> _Part:
     part : type
         A subclass of one of rhohat's estimators; a subclass of one of rhohat's activations, layers, losses, penalties,
         corruptions or solvers, or of their base classes if it is a dataclass; or a transformer with the methods `fit`
-        and `transform` and an attribute `learned_shapes`, a dict from the name of each fitted array to a function that
-        returns the shape of the array for a number of features. If the class sets an attribute `command_line_name`,
-        this is its name in ``rhohat train``; an inherited attribute does not count.
+        and `transform` and an attribute `learned_shapes`, a dict whose keys are the names of the fitted arrays; each
+        value is a function that takes the number of features and returns the shape of the array. If the class sets an
+        attribute `command_line_name`, this is its name in ``rhohat train``; an inherited attribute does not count.
 
     Returns
     -------
@@ -106,8 +106,9 @@ def register(part: _Part) -> _Part:
         known = _TRANSFORMERS
         if not hasattr(part, "learned_shapes"):
             raise ValueError(
-                f"{part.__name__} needs an attribute learned_shapes: a dict from the name of each array that fit sets"
-                " to a function that returns the shape of the array for a number of features."
+                f"{part.__name__} needs an attribute learned_shapes: a dict whose keys are the names of the arrays that"
+                " fit sets. Each value is a function that takes the number of features and returns the array's shape."
+                " An example is {'mean_': lambda n_features: (n_features,)}."
             )
     else:
         raise ValueError(

@@ -104,7 +104,7 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     find_targets : bool, default=False
         Whether to read the target columns of the fit if `target` is None and `data` is a table with these columns.
     **how
-        Keyword arguments of `rhohat.open_rows` for reading a file, if they differ from those of the fit.
+        Keyword arguments of `rhohat.open_rows` for reading a file, if they differ from the arguments in the fit.
 
     Returns
     -------

@@ -92,7 +92,7 @@ class MiniBatch:
         return self.objective.evaluate(theta)
 
     def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
-        """Return J and its terms; see `Objective.cost`."""
+        """Return the cost J and its terms; see `Objective.cost`."""
         return self.objective.cost(theta)
 
     def evaluate_in_parts(self, theta: FloatArray, use: UseOfPart) -> tuple[float, dict[str, float]]:

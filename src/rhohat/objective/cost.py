@@ -1,4 +1,4 @@
-"""The terms of J for a network, grouped by the quantities that are needed to compute them.
+"""The terms of the cost J of a network, grouped by the quantities that are needed to compute them.
 
 The loss, and the penalties on activations and on derivatives, are sums over rows, which the passes compute. Penalties
 on mean activations need ρ̂, a mean over all rows; penalties on weights need no rows at all. Both are computed here.
@@ -55,7 +55,7 @@ class Weighting(NamedTuple):
 
 @dataclass(frozen=True)
 class Cost:
-    """The terms of J without rows: the loss and the penalties of a network.
+    """The terms of the cost J without rows: the loss and the penalties of a network.
 
     Penalties of weight 0 are in none of the lists. The network, the loss and the penalties compute with the primitives
     of the array library of the rows.

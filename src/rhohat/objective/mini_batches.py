@@ -1,4 +1,4 @@
-"""J over mini-batches, for solvers that update θ after each; rows are shuffled and corrupted anew every epoch."""
+"""The cost J of mini-batches, for solvers that update θ after each; every epoch shuffles and corrupts rows anew."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ class MiniBatches:
     def _batch_over(
         self, memory: _Rows, total_weight: float | None = None, meanwhile: Sequence[Task] = ()
     ) -> MiniBatch:
-        """Return the objective over rows in memory; its evaluation is made once for each number of rows."""
+        """Return the objective over rows in memory; mini-batches with equally many rows use the same evaluation."""
         problem, n_rows = self._problem.on_rows(*memory), len(memory.X)
         if n_rows not in self._evaluations:
             self._evaluations[n_rows] = make_batch_evaluation(problem, self._engine, self._cache_bytes)
@@ -252,7 +252,7 @@ class MiniBatches:
         return MiniBatch(evaluation, total_weight, meanwhile)
 
     def _stock(self, rows: NDArray[np.intp] | Window) -> _Stock:
-        """Return the stock from which rows, given by their numbers or by a window that has been read, are gathered."""
+        """Return the `_Stock` of rows that are given by their numbers, or by a window that has been read."""
         if not isinstance(rows, Window):
             return _Stock(_Rows(*self._rows), [rows] * len(self._rows))
         assert self._windows is not None
@@ -261,14 +261,14 @@ class MiniBatches:
         return _Stock(arrays, [rows.order if id(array) in read else rows.rows for array in self._rows])
 
     def _filling(self, stock: _Stock, rows: slice, epoch: int, first: int, place: int) -> _Filling:
-        """Return the tasks that gather rows into memory and corrupt the inputs, part by part.
+        """Return memory for a batch, and the tasks that gather its rows there and corrupt the inputs, part by part.
 
         Parameters
         ----------
         stock : _Stock
-            The stock that the rows are gathered from.
+            Arrays that the rows are gathered from.
         rows : slice
-            Positions of the rows in the stock.
+            Positions of the rows in the indices of the stock.
         epoch, first : int
             The epoch, and the position of the first of these rows in its order; they determine the corruption.
         place : {0, 1, 2}

@@ -172,7 +172,7 @@ def _check_rows(problem: Problem) -> None:
         )
     ops = ops_of(X)
     if any(ops_of(rows) != ops for rows in (y, problem.tangents) if rows is not None):
-        raise ValueError("X, y and tangents must all be PyTorch tensors, or none of them may be a tensor.")
+        raise ValueError("X, y and tangents (if given) must all be PyTorch tensors, or none of them may be a tensor.")
     if ops.dtype_of(X) not in (np.float32, np.float64) or y.dtype != X.dtype:
         raise ValueError(f"X and y must both be float32 or both float64; got {X.dtype} and {y.dtype}.")
     if sample_weight is not None:

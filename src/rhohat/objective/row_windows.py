@@ -166,7 +166,12 @@ class RowWindows:
         draw: np.random.Generator | None,
         is_stopped: Callable[[], bool],
     ) -> Window:
-        """Read the rows at the given positions in the order of the chunks; shuffle them unless `draw` is None."""
+        """Read the rows at positions `places` of an epoch into `memory`, and return them as a window.
+
+        Positions count the rows of all chunks, one chunk after another, without the rows held out. The rows are read
+        in the order of the file. The order of the window is a random one from `draw`; if `draw` is None, it is the
+        order of the file.
+        """
         pieces = self._pieces(chunks, places)
         done = 0
         for rows in pieces:
@@ -185,7 +190,7 @@ class RowWindows:
         return Window(batches, memory, order, rows if draw is None else rows[order])
 
     def _pieces(self, chunks: NDArray[np.intp], places: slice) -> list[NDArray[np.intp]]:
-        """Return the numbers of the rows at the given positions, one array per chunk, in the order of the file."""
+        """Return the numbers of the rows at positions `places` of an epoch, an array per chunk, in the file's order."""
         counts = np.diff(chunks - np.searchsorted(self._held_out, chunks))[:, 0]
         ends = np.cumsum(counts)
         pieces = []

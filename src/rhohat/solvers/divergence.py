@@ -33,7 +33,7 @@ class Met(Protocol):
 
     @property
     def value(self) -> float:
-        """The value of J."""
+        """The value of the objective J."""
 
     @property
     def terms(self) -> dict[str, float]:

@@ -238,7 +238,7 @@ class MiniBatchSolver(WithOps, Solver):
             )
 
     def _prepare(self, state: MiniBatchState, size: int, dtype: DTypeLike) -> None:
-        """Create the moments, or convert and check those of an earlier run."""
+        """Create the moments (running sums or means) of the state, or convert and check those of an earlier run."""
         if not state.moments:
             state.moments.update((name, np.zeros(size, dtype)) for name in self.moment_names)
         for name, moment in state.moments.items():
@@ -246,9 +246,9 @@ class MiniBatchSolver(WithOps, Solver):
         shapes = {name: moment.shape for name, moment in state.moments.items()}
         if shapes != dict.fromkeys(self.moment_names, (size,)):
             raise ValueError(
-                f"state must come from an earlier run of the same solver, with moments of the shapes"
-                f" {dict.fromkeys(self.moment_names, (size,))}; got moments of the shapes {shapes}. Pass a new"
-                " MiniBatchState() to start from the beginning."
+                f"state must come from an earlier run of the same solver, and contain arrays of the shapes"
+                f" {dict.fromkeys(self.moment_names, (size,))} in state.moments; got arrays of the shapes {shapes}."
+                " Pass a new MiniBatchState() to start from the beginning."
             )
 
     def _iterate(self, run: Run, state: MiniBatchState | None = None, held: HeldInterrupts | None = None) -> None:

@@ -389,14 +389,17 @@ class GaussianLoss(Loss):
         return precision
 
     def log_likelihood(self, residual: FloatArray, sample_weight: FloatArray | None = None) -> float:
-        """Return Σ_i ln N(r_i | 0, Σ) = −½ Σ_i r_iᵀ Σ⁻¹ r_i − ½ n_samples (n_outputs ln 2π + ln det Σ).
+        """Return the log-likelihood Σ_i w_i ln N(r_i | 0, C) of residuals r_i under normal noise of covariance C.
+
+        The weight of row i is w_i, and ln N(r_i | 0, C) = −½ r_iᵀ C⁻¹ r_i − ½ (n_outputs ln 2π + ln det C). C is the
+        attribute `covariance`, called Σ in the formulas of the class.
 
         Parameters
         ----------
         residual : array of shape (n_samples, n_outputs)
-            Targets minus outputs.
+            Targets minus outputs; row i is r_i.
         sample_weight : array of shape (n_samples,), default=None
-            Weight of each row; None means 1.
+            Weight w_i of each row; None means 1.
 
         Returns
         -------

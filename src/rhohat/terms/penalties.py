@@ -1,4 +1,4 @@
-"""Penalties, which are added to the mean loss in J: the value and the gradient of each penalty, side by side.
+"""Penalties, which are added to the mean loss in the cost J: the value and the gradient of each penalty, side by side.
 
 Three kinds of penalty are defined here: penalties on the weights, on the mean activation of every hidden unit, and on
 the activations of each row. A fourth kind, in `jacobian_penalties.py`, penalises derivatives of the network with

@@ -334,6 +334,7 @@ class RowsOfAnother(RowSource):
     Parameters
     ----------
     source : RowSource
+        Source of all rows.
     rows : slice or array of int
         Range of rows, or row numbers, ascending and without repetition.
     name : str
@@ -358,21 +359,21 @@ class RowsOfAnother(RowSource):
 
     @property
     def is_watched(self) -> bool:
-        """Whether the other source would notice a change of its rows."""
+        """Whether the source of all rows would notice a change of its rows."""
         return self._source.is_watched
 
     @property
     def rows_stored_together(self) -> int:
-        """Number of rows that the other source reads or unpacks together."""
+        """Number of rows that the source of all rows reads or unpacks together."""
         return self._source.rows_stored_together
 
     @property
     def held_bytes(self) -> int:
-        """Number of bytes that the other source holds in memory."""
+        """Number of bytes that the source of all rows holds in memory."""
         return self._source.held_bytes
 
     def release(self) -> None:
-        """Free the data that the other source holds in memory for the next read."""
+        """Free the data that the source of all rows holds in memory for the next read."""
         self._source.release()
 
 

@@ -41,7 +41,7 @@ _UNPACKED = ("NumPy", "IDX", "safetensors", "text")  # formats of files that may
 
 
 def path_and_key(path: str) -> tuple[Path, str | None]:
-    """Split ``PATH:/NAME`` into path and name; the name is None if the whole string is a path that exists."""
+    """Split ``PATH:/NAME`` into a file's path and an array's name, which is None if the whole string is a path."""
     whole = Path(path)
     if whole.exists() or ":" not in path:
         return whole, None

@@ -12,16 +12,16 @@ __all__ = ["OneHotRows"]
 
 
 class OneHotRows(RowSource):
-    """Rows in one-hot encoding: each has `high` in the column with the row's number, and `low` in all others.
+    """Rows in one-hot encoding: each has `high` in one column, the column of its class, and `low` in all others.
 
     Parameters
     ----------
     numbers : array of int, of shape (n_samples,)
-        Number of the column for each row; a negative number stands for no column.
+        Number of the column, for each row, that has `high`; a negative number stands for no column.
     n_columns : int
         Number of columns.
     low, high : float
-        Value of all other columns, and value of the column with the row's number.
+        Value of all other columns, and value of the row's column.
     dtype : dtype-like
         The dtype of the rows: float32 or float64.
 

@@ -48,7 +48,7 @@ class SelectedRows(RowsOfAnother):
 
     @property
     def held_bytes(self) -> int:
-        """Number of bytes that the other source holds, plus the bytes of the rows that are read at once."""
+        """Number of bytes that the source of all rows holds in memory, plus the bytes of the rows of one read."""
         return self._source.held_bytes + self._source.rows_at_once * self.shape[1] * self.dtype.itemsize
 
     def recipes(self, edges: Sequence[int]) -> list[Any]:

@@ -68,7 +68,7 @@ class Connection:
         return workers
 
     def result(self, future: Any, home: Collection[str] = ()) -> Any:
-        """Wait until a task is done, and return its result."""
+        """Wait until a task is done, and return its result; see `wait` for `home`."""
         self.wait([future], home)
         try:
             return self.client.sync(self.client._gather, [future], callback_timeout=self.timeout + _LONGEST_CALL)[0]

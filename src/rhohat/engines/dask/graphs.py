@@ -102,7 +102,7 @@ def tree(keys: list[str], fan_in: int) -> tuple[dict[str, Any], str]:
 
 
 def _dependencies(name: str, sent: Any, layers: dict[str, Any]) -> dict[str, set[str]]:
-    """Return the layers that each layer depends on: the tree on all calls, and the calls on the shared argument."""
+    """Return which layers of a task graph each layer needs: additions need all calls, calls need `shared`."""
     additions = f"{name}-tree"
     calls = set(layers) - {additions, sent}
     return {

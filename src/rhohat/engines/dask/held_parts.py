@@ -61,7 +61,7 @@ class PartsOnWorkers:
         raise ClusterError("all workers of the cluster were lost, several times in succession.")
 
     def _send(self) -> None:
-        """Let the workers create the objects, and wait until all are created."""
+        """Let the workers create the objects that they are to hold, and wait until all are created."""
         client, workers = self._connection.client, self._connection.some_workers()
         self._connection.check_versions(workers)
         self._threads, self._looked = threads_of(workers), time.monotonic()

@@ -10,7 +10,7 @@ __all__ = ["deal", "threads_of"]
 
 
 def deal(homes: Sequence[str | None], threads: dict[str, int]) -> list[str]:
-    """Return a worker for each part, which is its present home if the worker's share of the parts allows it.
+    """Return a worker for each part: the worker that holds it now, unless that has more than its share of the parts.
 
     The share of a worker is proportional to the number of its threads.
 

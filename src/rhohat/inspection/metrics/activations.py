@@ -104,7 +104,7 @@ class ActivationStatistics:
         Raises
         ------
         ValueError
-            If the threshold or the number of units of the other statistics differs from that of these statistics.
+            If the two statistics differ in the threshold or in the number of units.
         """
         if other.threshold != self.threshold:
             raise ValueError(

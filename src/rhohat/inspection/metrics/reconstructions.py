@@ -88,7 +88,7 @@ class ReconstructionStatistics:
         Raises
         ------
         ValueError
-            If the number of columns of the other statistics differs from that of these statistics.
+            If the two statistics differ in their number of columns.
         """
         if other.n_samples == 0:
             return

@@ -179,7 +179,7 @@ def _not_far_below(values: FloatArray, target: float | None) -> FloatArray:
 
 
 def _ends(values: FloatArray, target: float | None) -> tuple[float, float]:
-    """Return the smallest and the largest number that an axis must show, given its values and the target."""
+    """Return the range that an axis must show: all values, and the target line, if any, with room around it."""
     ends = [float(values.min()), float(values.max())] if len(values) else []
     if target is not None:
         room = 0.5 * abs(target)  # else small differences from the target would look large

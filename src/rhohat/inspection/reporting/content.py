@@ -32,7 +32,7 @@ _MOST_CURVE_ROWS = 25  # largest number of rows in the table beside a chart
 
 @dataclass(frozen=True)
 class Curves:
-    """A chart of J, with its legend and a table of the same numbers."""
+    """A chart of the cost J, with its legend and a table of the same numbers."""
 
     fit: Fit
     svg: str
@@ -200,7 +200,7 @@ class Content:
 
     @cached
     def fits(self) -> list[Curves]:
-        """Charts of J for each fit of the model."""
+        """Charts of the cost J for each fit of the model."""
         return [self._curves(number, fit) for number, fit in enumerate(fits_of(self.estimator))]
 
     def _curves(self, number: int, fit: Fit) -> Curves:

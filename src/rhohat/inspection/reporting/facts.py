@@ -57,7 +57,7 @@ class Fit:
     status, message : str
         Reason why the solver ended: as a single word, and as a sentence.
     n_iter, n_evaluations : int
-        Number of iterations, and number of evaluations of J.
+        Number of iterations, and number of evaluations of the cost J.
     curves : dict of str to list of float
         J, its terms, and J on the rows held out, if there were any, over iterations.
     memory : str

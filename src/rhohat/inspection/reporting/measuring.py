@@ -69,9 +69,9 @@ class TopRows:
     ----------
     rows : array of int, of shape (n_units, n_top)
         Row numbers, in descending order of activation; among equal activations, the earlier row comes first. Entries
-        are −1 if there were fewer rows.
+        are −1 if there were fewer than `n_top` rows.
     activations : array of shape (n_units, n_top), float64
-        Activations of these rows; −∞ if there were fewer rows.
+        Activations of these rows; −∞ where `rows` is −1.
 
     Examples
     --------

@@ -75,8 +75,8 @@ def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, 
 def _norms_of_weights(estimator: BaseNetwork) -> FloatArray:
     """Return the norm of the incoming weights of each unit of the code.
 
-    The units of a channel share their weights. Units of a layer without weights, such as pooling, have those of the
-    channel that they see.
+    The units of a channel share their weights. A unit of a layer without weights, such as pooling, has the norm of the
+    channel that it sees.
     """
     layers, n_units = estimator.network_.layers, estimator.network_.layer_sizes[estimator.code_layer_]
     number = estimator.code_layer_ - 1

@@ -92,7 +92,10 @@ class Sigmoid(ElementwiseActivation):
         return derivative * (1 - 6 * derivative)
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
-        """Overwrite delta with delta a (1 − a), computed as delta a − delta a² in three passes without a temporary."""
+        """Overwrite delta with delta a (1 − a), where a = f(z) are the activations; a is overwritten as well.
+
+        This is computed as delta a − delta a², in three passes over the arrays and without a temporary array.
+        """
         delta *= a
         a *= delta
         delta -= a

@@ -74,7 +74,7 @@ class Maxout(Activation):
             delta -= piece_out  # so that an equally large later piece gets nothing
 
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
-        """Return the tangent of the largest piece."""
+        """Return the tangent of a: for each unit, the tangent of its largest piece, taken from beta."""
         z, a, _ = units
         xp = self.ops.xp
         alpha, free = xp.zeros_like(a), xp.ones_like(a)

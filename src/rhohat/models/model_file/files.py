@@ -1,8 +1,9 @@
 """Saving and loading of fitted models: one safetensors file per model, which is read without executing code from it.
 
-Arrays are stored as tensors; the class name, the parameters and the training record are JSON in the metadata. A class
-is instantiated only if it is registered in `rhohat.models.components`. A file is accepted only if it has exactly the
-tensors that the model needs, in the shapes that the architecture requires. docs/model-file.md describes the format.
+Arrays are stored as tensors; the class name, the parameters and the results of the training, such as the number of
+iterations, are JSON in the metadata. A class is instantiated only if it is registered in `rhohat.models.components`. A
+file is accepted only if it has exactly the tensors that the model needs, in the shapes that the architecture requires.
+docs/model-file.md describes the format.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to one file, from which `load` restores the model.
 
     The file holds everything that `transform`, `predict` and further training need: the parameters, the learned arrays,
-    the names of columns, the training record and, after `partial_fit`, the state of the solver. Settings that belong
+    the names of columns, the course of the training and, after `partial_fit`, the solver's state. Settings that belong
     to a single run are not saved, and have their default values in the loaded model: `callbacks`, `engine`,
     `checkpoint`, `resume`, a `random_state` that is a generator, and the setting of `set_output`.
 
@@ -108,7 +109,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     fitted estimator or Pipeline
-        The model. Its methods, such as `transform`, return the same bits as those of the saved model.
+        The model. Its methods, such as `transform`, return the same bits as the methods of the saved model.
 
     Raises
     ------

@@ -21,7 +21,7 @@ _LEARNED: dict[str, Mapping[str, Callable[[int], tuple[int, ...]]]] = {
     "MinMaxScaler": dict.fromkeys(("min_", "scale_", "data_min_", "data_max_", "data_range_"), lambda n: (n,)),
 }
 
-#: Names of the fitted attributes in the training record that are integers (COUNTS) and strings (STATUS).
+#: Names of the fitted attributes about the training that are integers (COUNTS) and strings (STATUS).
 COUNTS = ("n_iter_", "n_evaluations_")
 STATUS = ("solver_status_", "solver_message_")
 

@@ -173,7 +173,7 @@ class Reader:
         return name in self._arrays
 
     def network(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
-        """Set the architecture, the weights and the training record of an estimator."""
+        """Set the fitted attributes of an estimator's network and training, such as `coefs_` and `loss_curve_`."""
         network = self._architecture(_get(described, "network", dict))
         dtype = self._arrays[f"{prefix}coefs_.0"].dtype if f"{prefix}coefs_.0" in self._arrays else np.dtype(np.float64)
         model.network_ = network
@@ -212,7 +212,7 @@ class Reader:
         layers = tuple(self._value(one, "") for one in _get(described, "layers", list))
         for layer in layers:
             if not isinstance(layer, Layer):
-                raise ModelFileError("the network of the model has layers that are not layers.")
+                raise ModelFileError("a layer of the model is described as something that is not a layer.")
             numbers = [getattr(layer, field.name) for field in fields(layer) if field.name.startswith("n_")]  # type: ignore[arg-type]
             if not all(type(number) is int and number >= 1 for number in numbers):
                 raise ModelFileError(f"the layer {layer} of the model has sizes that are not integers of at least 1.")

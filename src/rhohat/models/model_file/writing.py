@@ -79,7 +79,7 @@ class Writer:
         return {"n_features_in_": int(transformer.n_features_in_)}
 
     def network(self, estimator: BaseNetwork, prefix: str) -> dict[str, Any]:
-        """Store the arrays of an estimator; return its architecture, training record and `partial_fit` state."""
+        """Store the arrays of an estimator; describe its architecture, its training and its `partial_fit` state."""
         network = estimator.network_
         for layer in range(network.n_layers):
             if layer < network.layout.n_free:
