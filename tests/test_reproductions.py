@@ -22,7 +22,13 @@ from reproductions import (
     orientations,
     tangent_propagation,
 )
-from reproductions._data import DataMissingError, load_colour_images, load_mnist, load_natural_images
+from reproductions._data import (
+    DataMissingError,
+    load_colour_classes,
+    load_colour_images,
+    load_mnist,
+    load_natural_images,
+)
 from reproductions._measures import area, coherence, stroke_width
 from reproductions._report import render, section
 from reproductions._reproduction import NAMES, Figure, Finding, Outcome, Reproduction, load, reproduce
@@ -263,6 +269,35 @@ def test_a_part_of_it_leaves_the_page_alone(stand_in, arguments):
     assert (stand_in / "elsewhere" / "RESULTS.md").exists()
 
 
+def test_a_later_result_takes_its_place_on_the_page_and_leaves_all_else(stand_in, monkeypatch):
+    assert command_line.main([]) == 0
+    before = (stand_in / "RESULTS.md").read_text(encoding="utf-8")
+    definition = Reproduction(
+        "much", [Figure("size", at_least=5)], lambda seed, fast: Outcome({"size": 1.0}), lambda _, path: path.touch(), 1
+    )
+    titles = {"one": "Result one", "new": "Result new", "two": "Result two"}
+    monkeypatch.setattr(command_line, "NAMES", tuple(titles))
+    for module in ("_reproduction", "__main__"):
+        monkeypatch.setattr(f"reproductions.{module}.load", lambda name: (titles[name], "More.", definition))
+    assert command_line.main(["--add", "new"]) == 1
+    page = (stand_in / "RESULTS.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \[(.*?)\]", page, re.M) == re.findall("^## (.*)", page, re.M) == list(titles.values())
+    assert "Falling short: Result new." in page
+    assert 'RESULT="new" ADD=1' in page
+    kept = [line for line in before.splitlines() if "Result one" in line or "0.500" in line]
+    assert set(kept) <= set(page.splitlines())
+    assert files_in(stand_in) == ["RESULTS.md", "pictures/new.png", "pictures/one.png", "pictures/two.png"]
+    assert command_line.main(["--add", "new"]) == 1  # again: no second place
+    assert (stand_in / "RESULTS.md").read_text(encoding="utf-8").count("## Result new") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--add"], ["--add", "--fast", "one"], ["--add", "one"]])
+def test_nothing_is_added_without_a_page_or_names_or_in_a_fast_run(stand_in, arguments, capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(arguments)
+    assert "--add needs names" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataMissingError("no digits")])
 def test_what_was_found_before_something_failed_is_kept(stand_in, monkeypatch, error):
     """A page that lacks results does not take the place of a whole one."""
@@ -311,10 +346,10 @@ def fetched(monkeypatch):
         return np.broadcast_to(rows, (len(rows), sizes[name])), np.array([str(label % 10) for label in rows[:, 0]])
 
     monkeypatch.setattr(_data, "fetch_openml", fetch)
-    for load_data in (load_mnist, load_colour_images):
+    for load_data in (load_mnist, load_colour_images, load_colour_classes):
         load_data.cache_clear()
     yield
-    for load_data in (load_mnist, load_colour_images):
+    for load_data in (load_mnist, load_colour_images, load_colour_classes):
         load_data.cache_clear()
 
 
@@ -327,14 +362,16 @@ def test_without_a_folder_the_data_come_from_elsewhere(fetched):
     images = load_colour_images()
     assert images.shape == (4, 32, 32, 3)
     assert images.dtype == np.uint8
+    np.testing.assert_array_equal(load_colour_classes(), [0, 1, 2, 3])
     assert all(image.ndim == 2 for image in load_natural_images())
 
 
-@pytest.mark.parametrize("read", [load_mnist, load_colour_images, load_natural_images])
+@pytest.mark.parametrize("read", [load_mnist, load_colour_images, load_colour_classes, load_natural_images])
 def test_a_folder_without_the_file_is_named(monkeypatch, tmp_path, read):
     monkeypatch.setenv("RHOHAT_DATA", str(tmp_path))
     load_mnist.cache_clear()
     load_colour_images.cache_clear()
+    load_colour_classes.cache_clear()
     with pytest.raises(DataMissingError, match="RHOHAT_DATA names has no"):
         read()
 
