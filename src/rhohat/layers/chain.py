@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from rhohat.common.blocks import row_blocks
 from rhohat.common.forks import cached
 from rhohat.layers import Layer
 from rhohat.layers.activations import Activation
+from rhohat.layers.dropout import DropoutLayer
 from rhohat.layers.layout import Layout
 from rhohat.ops import Ops
 
@@ -97,6 +98,13 @@ class Chain:
     def hidden_with_weights(self) -> tuple[int, ...]:
         """Numbers of the hidden layers that have weights, from 0; penalties act on these unless they name others."""
         return tuple(index for index, layer in enumerate(self.layers[:-1]) if layer.has_weights)
+
+    @cached
+    def dropped(self) -> tuple[tuple[int, slice, float], ...]:
+        """The layers that drop activations: number from 1, their columns among all dropped ones, and probability."""
+        found = [(index, one) for index, one in enumerate(self.layers, 1) if isinstance(one, DropoutLayer) and one.rate]
+        ends = [0, *accumulate(layer.n_outputs for _, layer in found)]
+        return tuple((index, slice(ends[n], ends[n + 1]), layer.rate) for n, (index, layer) in enumerate(found))
 
     @cached
     def multiply_adds(self) -> int:

@@ -309,12 +309,12 @@ class TangentPass:
 
     def _pull_back(self, layer: int, delta: FloatArray, gradient: FloatArray | None = None) -> FloatArray:
         """Return the pull-back of delta from a layer's a to its z, without changing delta or the layers."""
-        in_place, (z, a, own) = self.network.layers[layer].in_place, self._units(layer)
+        in_place, (z, a, own, mask) = self.network.layers[layer].in_place, self._units(layer)
         z, delta = _copy(z), _copy(delta)
         a = z if in_place else _copy(a)
         out = delta if in_place else self.network.ops.xp.empty_like(z)
         unused = _copy(own) if gradient is None else gradient
-        self.network.layers[layer].pull_back(self.parameters.of(layer), Units(z, a, own), delta, out, unused)
+        self.network.layers[layer].pull_back(self.parameters.of(layer), Units(z, a, own, mask), delta, out, unused)
         return out
 
 

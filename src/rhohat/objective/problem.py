@@ -69,6 +69,8 @@ class Problem:
     sample_weight: FloatArray | None = None
     tangents: FloatArray | None = None
     corruption: Corruption | None = None
+    #: Factors of dropout, see `on_rows`; None unless these are the rows of a mini-batch.
+    masks: FloatArray | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "penalties", tuple(self.penalties))
@@ -100,14 +102,19 @@ class Problem:
         y: Any = None,
         sample_weight: FloatArray | None = None,
         tangents: FloatArray | None = None,
+        masks: FloatArray | None = None,
     ) -> Problem:
         """Return the same problem on other rows, without checks and without a corruption.
+
+        `masks`, of shape (n_samples, number of units that dropout acts on), are the factors of dropout in all layers,
+        side by side; None means that nothing is dropped.
 
         The checks are left out because a subset of valid rows may fail them; for example, its weights may all be 0.
         """
         cost = self.cost  # computed before the copy is made, so that the copy has it too
         other = copy(self)
-        rows = {"X": X, "y": y, "sample_weight": sample_weight, "tangents": tangents, "corruption": None}
+        rows = {"X": X, "y": y, "sample_weight": sample_weight, "tangents": tangents, "masks": masks}
+        rows["corruption"] = None
         other.__dict__.update(rows)
         if X is not None and (ops_of(X), ops_of(X).dtype_of(X)) != (cost.ops, cost.dtype):
             del other.__dict__["cost"]
@@ -115,6 +122,11 @@ class Problem:
 
     def check_exact_gradient(self) -> None:
         """Raise ValueError if the gradient is that of another function than J, which a line search would notice."""
+        if self.network.dropped:
+            raise ValueError(
+                "dropout draws other units in every mini-batch, which solvers that see all rows at once cannot use; use"
+                " solver='adam' or 'sgd', or leave out the dropout."
+            )
         for layer in self.network.layers:
             if not layer.has_exact_gradient:
                 raise ValueError(
