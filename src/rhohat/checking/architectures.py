@@ -1,4 +1,4 @@
-"""The architectures in the table of proofs that have other layers than dense ones.
+"""The architectures in the table of proofs that have other layers than dense ones; `sequences.py` has recurrent ones.
 
 Each architecture gets rows with every penalty, with activations and losses in turn. A kind of layer that is new comes
 into the table by a line in `ARCHITECTURES`; a line at the end leaves the rows of all other architectures as they are.
