@@ -103,10 +103,10 @@ class StepwiseDenseLayer(MapLayer):
 
     def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
         """Return the smallest distance of a step that exists from a kink of its activation."""
-        missing = missing_steps(z, self.n_steps)
-        steps = z.reshape(-1, self.n_steps, self.n_units)
+        steps = z.reshape(-1, self.n_units)
+        exists = ~self.ops.xp.isnan(steps[:, 0])
         one = self.activation.activation if isinstance(self.activation, PerStep) else self.activation
-        return one.distance_from_kinks(steps.reshape(-1, self.n_units) if missing is None else steps[~missing])
+        return one.distance_from_kinks(steps[exists])
 
     def pull_back(
         self, parameters: LayerParameters, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray
