@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from rhohat.common.blocks import shared_parts
 from rhohat.layers.activations import Activation, ElementwiseActivation, Tanh, Units
 from rhohat.layers.base import Layer, LayerParameters
 from rhohat.layers.padding import missing_steps, without_padding
+from rhohat.ops import Ops, WithOps
 
 __all__ = ["Direction", "RecurrentLayer", "State"]
 
@@ -89,7 +90,7 @@ class RecurrentLayer(Layer):
     n_own_of_unit: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        if min(self.n_steps, self.n_channels, self.n_units) < 1 or (self.truncate or 1) < 1:
+        if min(self.n_steps, self.n_channels, self.n_units) < 1 or (self.truncate is not None and self.truncate < 1):
             raise ValueError(
                 "a recurrent layer needs at least one step, one channel and one unit, and truncate must be None or at"
                 f" least 1; got {self!r}."
@@ -99,6 +100,10 @@ class RecurrentLayer(Layer):
                 f"a recurrent layer cannot use the activation {self.activation.name!r}, which does not act on each"
                 " unit by itself or has parameters of its own; use another activation, such as 'tanh'."
             )
+
+    def with_ops(self, ops: Ops) -> Self:
+        """Return this layer for arrays of another library; its activation follows."""
+        return WithOps.with_ops(self, ops)
 
     # Sizes.
 
