@@ -129,7 +129,7 @@ def _check_ties(network: Chain) -> None:
             f"tied weights need layer_sizes that are symmetric about one middle layer, such as (64, 25, 64); got"
             f" layer_sizes {sizes}. Change the sizes, or don't tie the weights."
         )
-    if [layer.width for layer in network.layers] != list(sizes[1:]):
+    if all(one.can_be_tied for one in network.layers) and [one.width for one in network.layers] != list(sizes[1:]):
         raise ValueError(
             "tied weights need one pre-activation per unit, but maxout has several; use another activation, or"
             " don't tie the weights."

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from rhohat.common.blocks import shared_parts
 from rhohat.layers.activations import Activation, ElementwiseActivation, Tanh, Units
 from rhohat.layers.base import Layer, LayerParameters
 from rhohat.layers.padding import missing_steps, without_padding
+from rhohat.ops import Ops, WithOps
 
 __all__ = ["Direction", "RecurrentLayer", "State"]
 
@@ -66,8 +67,9 @@ class RecurrentLayer(Layer):
         Whether as many further units go through the steps in reverse. The output has the units that go forward, and
         then those that go backward, at each step.
     truncate : int, default=None
-        Number of steps after which the gradient is not propagated further back, while the state is carried on. None
-        propagates through all steps.
+        Number of steps after which the gradient is not propagated further back, while the state is carried on: a
+        direction is cut into runs of so many steps, counted from its first step that exists. None propagates through
+        all steps.
     """
 
     n_steps: int
@@ -88,7 +90,7 @@ class RecurrentLayer(Layer):
     n_own_of_unit: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        if min(self.n_steps, self.n_channels, self.n_units) < 1 or (self.truncate or 1) < 1:
+        if min(self.n_steps, self.n_channels, self.n_units) < 1 or (self.truncate is not None and self.truncate < 1):
             raise ValueError(
                 "a recurrent layer needs at least one step, one channel and one unit, and truncate must be None or at"
                 f" least 1; got {self!r}."
@@ -98,6 +100,10 @@ class RecurrentLayer(Layer):
                 f"a recurrent layer cannot use the activation {self.activation.name!r}, which does not act on each"
                 " unit by itself or has parameters of its own; use another activation, such as 'tanh'."
             )
+
+    def with_ops(self, ops: Ops) -> Self:
+        """Return this layer for arrays of another library; its activation follows."""
+        return WithOps.with_ops(self, ops)
 
     # Sizes.
 
@@ -313,6 +319,7 @@ class RecurrentLayer(Layer):
         of_z = self.ops.empty((len(kept), n_z), self.ops.dtype_of(kept))
         ended = self.ops.xp.isnan(kept[:, :, -1])
         some_ended = bool(ended.any())
+        skipped = ended.sum(1) if some_ended and steps[0] > 0 else 0  # in reverse, padding comes before the sequence
         adjoint = held = nothing
         for place in reversed(range(self.n_steps)):
             t = steps[place]
@@ -328,10 +335,10 @@ class RecurrentLayer(Layer):
             out[:, t, :n_z], out[:, t, n_z:] = of_z, before[0]
             through = of_z[:, self._columns(self.recurrent_gates)] @ at.U.T
             adjoint = (earlier[0] + through, *earlier[1:])
+            if self.truncate is not None:
+                adjoint = self._cut(adjoint, (place - skipped) % self.truncate == 0)
             if some_ended:
                 adjoint = tuple(one + kept_one for one, kept_one in zip(adjoint, held, strict=True))
-            if self.truncate is not None and place % self.truncate == 0:
-                adjoint = nothing
 
     def pull_back_to_inputs(
         self, W: FloatArray, given: FloatArray, delta: FloatArray, out: FloatArray | None = None
@@ -420,6 +427,13 @@ class RecurrentLayer(Layer):
         W = self._of_direction(parameters.W, direction)
         b, own = (one.reshape(self.n_directions, -1)[direction] for one in (parameters.b, parameters.own))
         return Direction(W, W[self.n_channels :], b, own)
+
+    def _cut(self, adjoint: State, cut: FloatArray | bool) -> State:
+        """Return zeros in place of ∂J/∂state, in all rows or in those where `cut` is True."""
+        nothing = self.first_state(len(adjoint[0]), adjoint[0])
+        if isinstance(cut, bool):
+            return nothing if cut else adjoint
+        return self._where(cut, nothing, adjoint)
 
     def _where(self, ended: FloatArray, first: State, second: State) -> State:
         """Return the first state in rows that have ended, and the second state in the others."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.layers.activations import Activation, ElementwiseActivation, Tanh
+from rhohat.layers.base import Layer
 from rhohat.layers.recurrent import Direction, RecurrentLayer, State
+from rhohat.ops import Ops
 
 __all__ = ["SimpleRecurrentLayer"]
 
@@ -34,6 +36,10 @@ class SimpleRecurrentLayer(RecurrentLayer):
     n_gates: ClassVar[int] = 1
     input_gates: ClassVar[slice] = slice(1)
     recurrent_gates: ClassVar[slice] = slice(1)
+
+    def with_ops(self, ops: Ops) -> Self:
+        """Return this layer, together with its activation, for arrays of another library."""
+        return Layer.with_ops(self, ops)
 
     def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
         """Compute h_t = f(x_t W + h_{t−1} U + b), which is kept."""

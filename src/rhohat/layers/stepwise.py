@@ -101,6 +101,13 @@ class StepwiseDenseLayer(MapLayer):
         self.ops.multiply(delta.reshape(-1, self.n_units), W.T, out.reshape(-1, self.n_channels))
         return out
 
+    def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
+        """Return the smallest distance of a step that exists from a kink of its activation."""
+        steps = z.reshape(-1, self.n_units)
+        exists = ~self.ops.xp.isnan(steps[:, 0])
+        one = self.activation.activation if isinstance(self.activation, PerStep) else self.activation
+        return one.distance_from_kinks(steps[exists])
+
     def pull_back(
         self, parameters: LayerParameters, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray
     ) -> None:
