@@ -16,16 +16,8 @@ __all__ = ["StepwiseDenseLayer"]
 
 
 @dataclass(frozen=True)
-class StepwiseDenseLayer(MapLayer):
-    """A fully connected layer with the same weights at each step: z_t = a_t W + b.
-
-    Parameters
-    ----------
-    n_steps, n_channels, n_units : int
-        Number of steps, numbers per step of the input, and numbers per step of the output.
-    activation : Activation
-        An activation that acts on each unit by itself and has no parameters, or one `PerStep`.
-    """
+class _StepwiseSizes(MapLayer):
+    """The sizes of a layer with the same weights at each step."""
 
     n_steps: int
     n_channels: int
@@ -81,6 +73,19 @@ class StepwiseDenseLayer(MapLayer):
     def multiply_adds(self) -> int:
         """Number of multiplications per row: one for each weight and step."""
         return self.n_steps * self.n_channels * self.n_units
+
+
+@dataclass(frozen=True)
+class StepwiseDenseLayer(_StepwiseSizes):
+    """A fully connected layer with the same weights at each step: z_t = a_t W + b.
+
+    Parameters
+    ----------
+    n_steps, n_channels, n_units : int
+        Number of steps, numbers per step of the input, and numbers per step of the output.
+    activation : Activation
+        An activation that acts on each unit by itself and has no parameters, or one `PerStep`.
+    """
 
     def bias_row(self, b: FloatArray) -> FloatArray:
         """Return the biases, repeated for each step."""
