@@ -153,9 +153,7 @@ class RecurrentLayer(RecurrentArrays):
                 adjoint = (adjoint[0] + delta[:, t if self.return_sequences else 0], *adjoint[1:])
             before, now = nothing if place == 0 else self.state_of(kept[:, steps[place - 1]]), kept[:, t]
             if some_ended:
-                # The last state of a sequence is passed through its padding; outputs at padding depend on nothing.
-                held = nothing if self.return_sequences else self._where(ended[:, t], adjoint, nothing)
-                adjoint = self._where(ended[:, t], nothing, adjoint)
+                adjoint, held = self._held(ended[:, t], adjoint)
                 before, now = tuple(without_padding(one) for one in before), without_padding(now)
             earlier = self.step_back(at, now, before, adjoint, of_z, gradient)
             out[:, t, :n_z], out[:, t, n_z:] = of_z, before[0]
@@ -165,6 +163,15 @@ class RecurrentLayer(RecurrentArrays):
                 adjoint = tuple(one + kept_one for one, kept_one in zip(adjoint, held, strict=True))
             if self.truncate is not None and place % self.truncate == 0:
                 adjoint = nothing
+
+    def _held(self, ended: FloatArray, adjoint: State) -> tuple[State, State]:
+        """Return the part of ∂J/∂state that goes through the step, and the part that goes past it.
+
+        The last state of a sequence is passed on through its padding, while outputs at padding depend on nothing.
+        """
+        nothing = self.first_state(len(ended), adjoint[0])
+        held = nothing if self.return_sequences else self._where(ended, adjoint, nothing)
+        return self._where(ended, nothing, adjoint), held
 
     def pull_back_to_inputs(
         self, W: FloatArray, given: FloatArray, delta: FloatArray, out: FloatArray | None = None
@@ -203,6 +210,8 @@ class RecurrentLayer(RecurrentArrays):
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Write the gradient of the weights of some inputs, and of some units of the step before, into `W`."""
         by_step, n_inputs = self._lines(delta), max(0, min(part.stop, self.n_channels) - part.start)
+        if len(given) < len(delta):  # one tangent is shared by all rows
+            given = self.ops.xp.broadcast_to(given, (len(delta), self.n_inputs))
         x = without_padding(given).reshape(-1, self.n_channels)[:, part.start : part.stop]
         units = slice(max(part.start - self.n_channels, 0) - self.n_units, part.stop - self.weight_shape[0] or None)
         for direction in range(self.n_directions):

@@ -115,6 +115,39 @@ class StepwiseDenseLayer(_StepwiseSizes):
         if missing is not None:
             out.reshape(-1, self.n_steps, self.n_units)[missing] = 0
 
+    def push_forward(
+        self,
+        parameters: LayerParameters,
+        direction: LayerParameters | None,
+        given: FloatArray,
+        tangent: FloatArray | None,
+        units: Units,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return β and α, the tangents of z and of a, which are 0 at missing steps."""
+        beta, alpha = super().push_forward(parameters, direction, given, tangent, units)
+        missing = missing_steps(units.a, self.n_steps)
+        if missing is not None:
+            beta = beta + self.ops.xp.zeros_like(units.z)  # one tangent for all rows becomes one for each row
+            for rows in (beta, alpha):
+                rows.reshape(-1, self.n_steps, self.n_units)[missing] = 0
+        return beta, alpha
+
+    def pull_back_along(
+        self,
+        parameters: LayerParameters,
+        direction: LayerParameters | None,
+        units: Units,
+        beta: FloatArray,
+        phi: FloatArray,
+        gradient: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the pull-back of φ and its derivative along the tangents, which are 0 at missing steps."""
+        phi_z, curved = super().pull_back_along(parameters, direction, units, beta, phi, gradient)
+        missing = missing_steps(units.a, self.n_steps)
+        if missing is not None:
+            curved.reshape(-1, self.n_steps, self.n_units)[missing] = 0
+        return phi_z, curved
+
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write the product of the inputs, transposed, and delta, summed over rows and steps, or add it."""
         x, of_z = without_padding(given).reshape(-1, self.n_channels), delta.reshape(-1, self.n_units)
