@@ -72,7 +72,9 @@ def test_a_batch_costs_what_a_plain_formula_says(rng):
 def test_nothing_is_dropped_on_rows_held_out_and_after_training(rng):
     X, y = rng.normal(size=(100, 5)), rng.integers(0, 2, 100)
     solver = Adam(batch_size=20, early_stopping=True)
-    fitted = FeedforwardClassifier(layers=[6, Dropout(0.5)], solver=solver, max_iter=3, tol=10, random_state=0).fit(X, y)
+    fitted = FeedforwardClassifier(layers=[6, Dropout(0.5)], solver=solver, max_iter=3, tol=10, random_state=0).fit(
+        X, y
+    )
     plain = FeedforwardClassifier(layers=[6, Dropout(0.0)], max_iter=1, tol=10, random_state=0).fit(X, y)
     plain.coefs_, plain.intercepts_ = fitted.coefs_, fitted.intercepts_
     np.testing.assert_array_equal(fitted.predict_proba(X), plain.predict_proba(X))

@@ -15,11 +15,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rhohat.engines import ThreadEngine
 from rhohat.layers import DenseLayer, GRULayer, LSTMLayer, SimpleRecurrentLayer, StepwiseDenseLayer
-from rhohat.layers.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
+from rhohat.layers.activations import Identity, Maxout, ParametricReLU, ReLU, Softmax, Tanh
 from rhohat.layers.network import network_of
 from rhohat.objective import Problem
 from rhohat.objective.batch import MiniBatch, make_batch_evaluation
-from rhohat.terms.jacobian_penalties import Contraction
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from tests import automatic_torch
 from tests.conftest import relative_difference
@@ -488,9 +487,6 @@ def test_activations_that_mix_units_or_have_parameters_are_refused(activation):
         SimpleRecurrentLayer(5, 3, 4, activation=activation)
 
 
-def test_penalties_on_derivatives_and_ties_are_refused(rng):
-    network = network_of([GRULayer(2, 3, 3), DenseLayer(3, 6, Sigmoid())], (2, 3))
-    with pytest.raises(ValueError, match="needs tangents, which cannot be propagated through the layer GRULayer"):
-        Problem(network, rng.random((4, 6)), penalties=[Contraction(0.1)])
+def test_ties_are_refused():
     with pytest.raises(ValueError, match=r"^DenseLayer\(.* cannot use the transposed weights of GRULayer\("):
         network_of([GRULayer(1, 3, 3), DenseLayer(3, 3, Tanh())], (1, 3), tied=True)

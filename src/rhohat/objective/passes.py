@@ -29,7 +29,7 @@ from rhohat.layers.network import Layers
 from rhohat.layers.padding import without_padding
 from rhohat.layers.tangents import TangentPass
 from rhohat.objective.cost import Added, Cost
-from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps
+from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps, tangent_of_penalty
 
 __all__ = [
     "Block",
@@ -358,7 +358,8 @@ def _tangents_of_penalties(cost: Cost, block: Block, tangents: Layers) -> Added:
     for hidden, penalties in enumerate(cost.on_activations):
         a, alpha = block.layers.a[hidden + 1], tangents.a[hidden + 1]
         for penalty in penalties:
-            added[hidden] = _add(added[hidden], _times(block.weights, penalty.second_derivative(a) * alpha))
+            tangent = tangent_of_penalty(penalty, a, alpha, cost.network.layers[hidden].n_padded_steps)
+            added[hidden] = _add(added[hidden], _times(block.weights, tangent))
     return added
 
 

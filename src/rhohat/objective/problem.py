@@ -140,13 +140,20 @@ class Problem:
         activations = self.network.activations
         for layer in self.network.layers:
             if not layer.has_tangents:
-                raise ValueError(f"the layer {type(layer).__name__} has no second derivatives; {advice}")
+                reason = layer.reason_without_tangents
+                raise ValueError(f"the layer {type(layer).__name__} has no second derivatives{reason}; {advice}")
         for activation in activations:
             if not activation.twice_differentiable:
                 raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
         for part in (self.loss, *(penalty for penalty in self.penalties if penalty.weight > 0)):
             if isinstance(part, JacobianPenalty):
-                for activation in activations[: part.penalised_layer(self.network.n_layers)]:
+                for layer in self.network.layers[: part.penalised_layer(self.network.n_layers)]:
+                    activation = layer.activation
+                    if not layer.has_second_tangents:
+                        raise ValueError(
+                            f"the Hessian of {part.name} needs third derivatives, which the layer"
+                            f" {type(layer).__name__} does not have; {advice}"
+                        )
                     if not activation.thrice_differentiable:
                         raise ValueError(
                             f"the Hessian of {part.name} needs the third derivative of the activation"
@@ -252,7 +259,7 @@ def _check_penalties(problem: Problem) -> None:
                 if not found.has_tangents:
                     raise ValueError(
                         f"{penalty.name} needs tangents, which cannot be propagated through the layer"
-                        f" {type(found).__name__}."
+                        f" {type(found).__name__}{found.reason_without_tangents}."
                     )
                 if not activation.twice_differentiable:
                     raise ValueError(
