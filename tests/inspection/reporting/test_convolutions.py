@@ -117,6 +117,7 @@ def test_mean_activations_of_channels_are_drawn_over_their_target(rng):
     page = report(model, X)
     means = model.transform(X).reshape(100, 36, 4).mean(axis=(0, 1))
     assert "Each dot is a channel, whose activations are averaged over rows and places." in page
+    assert "channels, from the least to the most active" in page
     assert f"4 channels in ascending order, from {means.min():.4g} to {means.max():.4g}" in page
 
 

@@ -263,6 +263,7 @@ class Content:
             bounds=self.bounds,
             label="mean activation ρ̂",
             target_label="" if self.target is None else f"ρ = {show(self.target)}",
+            noun=self.noun,
             title=f"Mean activation of each {self.noun}",
             description=f"{counted(len(means), self.noun)} in ascending order, from {show(float(means.min()))} to"
             f" {show(float(means.max()))}; half of them are below {show(quantiles(means, [0.5])[0])}. {aim}"
