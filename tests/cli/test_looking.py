@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from skimage.io import imread
+from sklearn.pipeline import make_pipeline
 
 import rhohat
 
@@ -74,6 +75,25 @@ def test_filters_and_feature_maps_of_convolutions_are_drawn(run, invoke, model, 
     assert "feature maps need rows: rhohat plot MODEL DATA --what feature-maps" in refused.output
     refused = invoke("plot", model, images, "-o", "p.png", "--what", "feature-maps")
     assert "must be a convolution of images" in refused.output
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_classes_of_convolved_features_are_predicted_and_described(run, rng, tmp_path):
+    X, y = rng.random((60, 8, 8)), np.arange(60) % 3
+    np.save(tmp_path / "pictures.npy", X)
+    np.save(tmp_path / "classes.npy", y)
+    autoencoder = rhohat.SparseAutoencoder(n_components=5, max_iter=3, random_state=0).fit(rng.random((50, 16)))
+    fitted = make_pipeline(
+        rhohat.ConvolvedFeatures(autoencoder, regions=2), rhohat.SoftmaxRegression(max_iter=5, random_state=0)
+    ).fit(X, y)
+    rhohat.save(fitted, tmp_path / "convolved.safetensors")
+    lines = run("predict", "convolved.safetensors", "pictures.npy", "-o", "-").split()
+    assert lines == ["prediction", *map(str, fitted.predict(X))]
+    found = json.loads(run("evaluate", "convolved.safetensors", "pictures.npy", "--labels", "classes.npy", "--json"))
+    assert found["score"] == fitted.score(X, y)
+    described = json.loads(run("info", "convolved.safetensors", "--json"))
+    assert described["steps"][0]["kind"] == "ConvolvedFeatures"
+    assert described["steps"][0]["parameters"]["regions"] == "2"
 
 
 @pytest.mark.parametrize("what", ["filters", "reconstructions"])

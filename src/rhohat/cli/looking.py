@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -297,7 +298,7 @@ def _parameters(step: Any) -> dict[str, Any]:
     """Return the class name of a pipeline step, and its parameters that differ from their defaults."""
     if isinstance(step, str):
         return {"kind": step, "parameters": {}}
-    defaults = settings_of(type(step)())
+    defaults = {name: parameter.default for name, parameter in signature(type(step)).parameters.items()}
     changed = {name: value for name, value in settings_of(step).items() if repr(value) != repr(defaults[name])}
     return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
 
