@@ -1,4 +1,4 @@
-"""The long short-term memory at the start, and its peepholes; `test_recurrent.py` has it beside other implementations."""
+"""The long short-term memory at the start, and its peepholes; for other implementations see `test_recurrent.py`."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -162,12 +162,17 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         """All parameters of the network as one flat vector."""
         return self.network_.pack(self.coefs_, self.intercepts_, self.activation_parameters_)
 
-    def maximal_inputs(self) -> FloatArray:
+    def maximal_inputs(self, units: Sequence[int] | NDArray[np.intp] | None = None) -> FloatArray:
         """Return, for each unit of the code or the last hidden layer, the input of norm 1 that activates it most.
 
         With one hidden layer this is x = w / ‖w‖, where w are the unit's weights. In deeper networks it is found by
         constrained ascent from several starts, in general a local maximum. An integer `random_state` seeds the starts,
         otherwise the seed is 0.
+
+        Parameters
+        ----------
+        units : sequence of int, default=None
+            Numbers of the units, from 0; None means all. The ascent takes long for all units of a large convolution.
 
         Returns
         -------
@@ -184,7 +189,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         if layer > 1 or not first.activation.monotonic or not isinstance(first, DenseLayer):
             parameters = self.network_.unpack(self.theta_.astype(np.float64))
             draw = keyed_generator(self._integer_seed(), "maximal inputs")
-            inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw)
+            inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw, units=units)
             return inputs.astype(self.coefs_[0].dtype)
         weights = self.coefs_[0].T
         # Each unit's weights are scaled by a power of two, so that no square overflows or underflows to zero.
@@ -192,7 +197,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         norms = np.linalg.norm(weights.astype(np.float64), axis=1, keepdims=True)
         unit = np.zeros_like(weights)
         np.divide(weights, norms, out=unit, where=norms > 0, casting="same_kind")
-        return unit
+        return unit if units is None else unit[np.asarray(units, np.intp)]
 
     @property
     @abstractmethod

@@ -78,6 +78,11 @@ class LayerSizes(ABC):
         return None
 
     @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the outputs of a row: (height, width, channels) if they are maps, else (n_outputs,)."""
+        return (self.n_outputs,)
+
+    @property
     def scratch_numbers(self) -> int:
         """Number of numbers of scratch memory that one thread needs, whatever the number of rows."""
         return 0

@@ -25,6 +25,13 @@ def _tuned():
     return rhohat.DenoisingAutoencoder(n_components=3, solver=_ADAM, **_QUICK).partial_fit(X).partial_fit(X)
 
 
+def _convolved(**parameters):
+    patches = X.reshape(60, 3, 2)[:, :2].reshape(60, 4)
+    encoder = rhohat.DeepAutoencoder(hidden_layer_sizes=(5, 3), activation=("tanh", "sigmoid"), **_QUICK)
+    model = make_pipeline(StandardScaler(), rhohat.ZCAWhitening(epsilon=0.1), encoder).fit(patches)
+    return rhohat.ConvolvedFeatures(model, image_shape=(3, 2), patch_shape=[2, 2], regions=(2, 1), **parameters)
+
+
 _MAKERS = {
     "sparse": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(X),
     "rows of several axes": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(
@@ -91,6 +98,10 @@ _MAKERS = {
     "normalizer": lambda: rhohat.PatchNormalizer().fit(X),
     "scaler": lambda: rhohat.RangeScaler(low=-1.0).fit(X),
     "whitening": lambda: rhohat.ZCAWhitening(epsilon=0.01).fit(X),
+    "convolved features": lambda: _convolved(pooling="max").fit(X),
+    "classes of convolved features": lambda: make_pipeline(_convolved(), rhohat.SoftmaxRegression(**_QUICK)).fit(
+        X, LABELS
+    ),
     "patches": lambda: make_pipeline(
         rhohat.ZCAWhitening(), rhohat.PatchNormalizer(low=0.2), rhohat.SparseAutoencoder(n_components=4, **_QUICK)
     ).fit(X),
