@@ -33,7 +33,7 @@ def as_sequences(
     Returns
     -------
     array of shape (n_samples, n_steps, n_channels)
-        float32 if all sequences are float32, else float64.
+        The padded sequences: float32 if all sequences are float32, else float64.
 
     Raises
     ------
