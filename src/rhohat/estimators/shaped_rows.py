@@ -62,7 +62,7 @@ class ShapedRows:
         """Return the number of steps of flat rows whose last steps may be missing; None for other rows."""
         if not self._takes_padding():
             return None
-        shape = np.shape(X)
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
         return self._shape_of_rows(shape[1])[0] if len(shape) == 2 else None
 
     def _loss_of_rows(self, network: Network, loss: Loss) -> Loss:
