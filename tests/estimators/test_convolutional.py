@@ -289,7 +289,7 @@ def test_shapes_that_do_not_fit_are_refused():
         FeedforwardClassifier(input_shape=(8, 8, 1)).fit(IMAGES.reshape(-1, 64), LABELS)
     with pytest.raises(ValueError, match="hidden_layer_sizes and layers both describe"):
         FeedforwardClassifier(layers=LAYERS, hidden_layer_sizes=(7,)).fit(IMAGES, LABELS)
-    with pytest.raises(ValueError, match=r"must have the same shape; got images of the shapes \(3, 3\) and \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"must have the same shape; got rows of the shapes \(3, 3\) and \(4, 4\)"):
         classifier().fit([np.zeros((4, 4)), np.zeros((3, 3))], [0, 1])
     with pytest.raises(ValueError, match="KL sparsity needs hidden units with bounded"):
         autoencoder(activation="relu", sparsity_weight=1.0).fit(IMAGES)

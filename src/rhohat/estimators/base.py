@@ -26,7 +26,7 @@ from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.estimators.checks import check_rows
+from rhohat.estimators.checks import check_rows, must_be_converted
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
@@ -44,7 +44,6 @@ from rhohat.layers import DenseLayer
 from rhohat.layers.activations import Activation
 from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.layers.network import INITIAL_WEIGHTS, Network, dense_network
-from rhohat.layers.padding import without_padding
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.solvers import (
     SOLVERS,
@@ -254,6 +253,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         A row source is returned unchanged. Unless `all_rows` is False, it is read once to check that its numbers are
         finite.
         """
+        self._check_shape_of_rows(X)
         if isinstance(X, RowSource):
             if X.shape[1] != self.n_features_in_:
                 raise ValueError(
@@ -273,6 +273,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
             rows = as_float_rows(validate_data(self, X, dtype="numeric", reset=False, ensure_all_finite=finite))
         if n_steps is not None:
             check_steps(rows, n_steps)
+            self._check_missing_steps(self.network_, rows)
         return rows
 
     def _weigh(self, X: FloatArray | RowSource, sample_weight: ArrayLike | None, *others: Any) -> tuple[Any, ...]:
@@ -292,7 +293,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         are returned unchanged.
         """
         X = self._flat(X, keeps_steps=not held or self._continues())
-        if is_dask_array(X) or (held and self.memory_limit is not None and _must_be_converted(X)):
+        if is_dask_array(X) or (held and self.memory_limit is not None and must_be_converted(X)):
             X = open_rows(X)
         if held and self.engine is not None:
             self.engine.check()
@@ -526,8 +527,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         """Return rows ready for the fitted network; warn if their scale differs from the scale of the training rows."""
         rows = self._validate(self._open(X), all_rows=False)
         self._forget_shape()
-        sparse = isinstance(rows, RowSource) or self.network_.n_steps_of_rows is None
-        warn_of_other_scale(self, rows if sparse else without_padding(rows), stacklevel=4)
+        warn_of_other_scale(self, rows, stacklevel=4)
         return rows
 
     def _note_data(self, X: FloatArray | RowSource) -> None:
@@ -561,10 +561,3 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
             raise ValueError("out must not share memory with X: rows are read again after parts of out are written.")
         forward.write(forward.blocks, out)
         return out
-
-
-def _must_be_converted(X: Any) -> bool:
-    """Return whether rows are a numeric array that must be copied and converted before computing with it."""
-    if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.size and X.dtype.kind in "biuf"):
-        return False
-    return not (X.dtype in (np.float32, np.float64) and X.flags.c_contiguous)
