@@ -15,7 +15,15 @@ from sklearn.datasets import fetch_openml
 
 import rhohat
 
-__all__ = ["DIGIT_SHAPE", "DataMissingError", "Digits", "load_colour_images", "load_mnist", "load_natural_images"]
+__all__ = [
+    "DIGIT_SHAPE",
+    "DataMissingError",
+    "Digits",
+    "load_colour_classes",
+    "load_colour_images",
+    "load_mnist",
+    "load_natural_images",
+]
 
 DIGIT_SHAPE = (28, 28)
 _N_TRAINING = 60_000
@@ -60,14 +68,26 @@ def load_natural_images() -> list[np.ndarray]:
 def load_colour_images() -> np.ndarray:
     """Return 10,000 images of CIFAR-10, of shape (10000, 32, 32, 3), uint8; without RHOHAT_DATA from OpenML."""
     if folder := _folder():
-        path = _existing(folder / "cifar10_first10000.npz")
-        try:
-            with np.load(path) as file:
-                return file["images"]
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DataMissingError(f"{path} cannot be read: {error}") from error
+        return _read_colour(folder, "images")
     pixels, _ = _fetch("CIFAR_10_small")
     return np.moveaxis(pixels[:10_000].reshape(-1, 3, 32, 32), 1, -1).astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
+def load_colour_classes() -> np.ndarray:
+    """Return the classes, from 0 to 9, of the images that `load_colour_images` returns, of shape (10000,), int."""
+    if folder := _folder():
+        return _read_colour(folder, "labels").astype(int)
+    return _fetch("CIFAR_10_small")[1][:10_000].astype(int)
+
+
+def _read_colour(folder: Path, key: str) -> np.ndarray:
+    path = _existing(folder / "cifar10_first10000.npz")
+    try:
+        with np.load(path) as file:
+            return file[key]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataMissingError(f"{path} cannot be read: {error}") from error
 
 
 def _folder() -> Path | None:

@@ -22,7 +22,13 @@ from reproductions import (
     orientations,
     tangent_propagation,
 )
-from reproductions._data import DataMissingError, load_colour_images, load_mnist, load_natural_images
+from reproductions._data import (
+    DataMissingError,
+    load_colour_classes,
+    load_colour_images,
+    load_mnist,
+    load_natural_images,
+)
 from reproductions._measures import area, coherence, stroke_width
 from reproductions._report import render, section
 from reproductions._reproduction import NAMES, Figure, Finding, Outcome, Reproduction, load, reproduce
@@ -311,10 +317,10 @@ def fetched(monkeypatch):
         return np.broadcast_to(rows, (len(rows), sizes[name])), np.array([str(label % 10) for label in rows[:, 0]])
 
     monkeypatch.setattr(_data, "fetch_openml", fetch)
-    for load_data in (load_mnist, load_colour_images):
+    for load_data in (load_mnist, load_colour_images, load_colour_classes):
         load_data.cache_clear()
     yield
-    for load_data in (load_mnist, load_colour_images):
+    for load_data in (load_mnist, load_colour_images, load_colour_classes):
         load_data.cache_clear()
 
 
@@ -327,14 +333,16 @@ def test_without_a_folder_the_data_come_from_elsewhere(fetched):
     images = load_colour_images()
     assert images.shape == (4, 32, 32, 3)
     assert images.dtype == np.uint8
+    np.testing.assert_array_equal(load_colour_classes(), [0, 1, 2, 3])
     assert all(image.ndim == 2 for image in load_natural_images())
 
 
-@pytest.mark.parametrize("read", [load_mnist, load_colour_images, load_natural_images])
+@pytest.mark.parametrize("read", [load_mnist, load_colour_images, load_colour_classes, load_natural_images])
 def test_a_folder_without_the_file_is_named(monkeypatch, tmp_path, read):
     monkeypatch.setenv("RHOHAT_DATA", str(tmp_path))
     load_mnist.cache_clear()
     load_colour_images.cache_clear()
+    load_colour_classes.cache_clear()
     with pytest.raises(DataMissingError, match="RHOHAT_DATA names has no"):
         read()
 
