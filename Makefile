@@ -13,10 +13,11 @@ export RHOHAT_DATA ?= $(abspath ../shared/data)
 endif
 
 # make bench CASE=small64,patches runs these cases only; FULL=1 runs the slow ones to their ends. make reproduce FAST=1
-# is reduced to a few minutes, RESULT="edges softmax" runs these only.
+# is reduced to a few minutes, RESULT="edges softmax" runs these only, and ADD=1 with it puts them into RESULTS.md.
 CASE ?=
 FULL ?=
 FAST ?=
+ADD ?=
 RESULT ?=
 # make mutants FILES="terms/penalties.py layers" LIMIT=50 looks at some mutants of these only.
 FILES ?=
@@ -71,7 +72,7 @@ demo: $(STAMP)
 	$(BIN)/rhohat demo
 
 reproduce: $(STAMP)
-	$(BIN)/python -m reproductions $(if $(FAST),--fast) $(RESULT)
+	$(BIN)/python -m reproductions $(if $(FAST),--fast) $(if $(ADD),--add) $(RESULT)
 
 # From scratch: what an earlier build left may hide what is missing now. A warning is an error.
 docs: $(STAMP)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from reproductions._report import render, section
-from reproductions._reproduction import NAMES, Finding, reproduce
+from reproductions._report import add, render, section
+from reproductions._reproduction import NAMES, Finding, load, reproduce
 
 FOLDER = Path(__file__).parent
 
@@ -21,20 +21,25 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for; return 1 if a figure falls short or a result could not be run, else 0.
 
     What was found is written once all is there, or something ended the run. All results in full take the place of
-    RESULTS.md and pictures/ in this folder; anything less goes to its folder `partial`.
+    RESULTS.md and pictures/ in this folder; anything less goes to its folder `partial`, or with `--add` to its place
+    in RESULTS.md.
     """
     parser = argparse.ArgumentParser(prog="python -m reproductions", description="Published results, found again.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"all, unless some are named: {', '.join(NAMES)}")
     parser.add_argument("--fast", action="store_true", help="reduced: fewer rows and iterations, one seed")
+    parser.add_argument("--add", action="store_true", help="put what is named into RESULTS.md, and keep all else in it")
     parser.add_argument("--output", type=Path, help="where RESULTS.md and pictures/ go, whatever was run")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     names = list(dict.fromkeys(options.names))
+    folder = options.output or FOLDER
+    if options.add and (options.fast or not names or not (folder / "RESULTS.md").exists()):
+        parser.error("--add needs names, a RESULTS.md to add them to, and a run in full")
     mpl.use("Agg")
 
-    (options.output or FOLDER).mkdir(parents=True, exist_ok=True)
-    under_way = Path(tempfile.mkdtemp(prefix=".under-way-", dir=options.output or FOLDER))
+    folder.mkdir(parents=True, exist_ok=True)
+    under_way = Path(tempfile.mkdtemp(prefix=".under-way-", dir=folder))
     (under_way / "pictures").mkdir()
     findings: list[Finding] = []
     start = time.perf_counter()
@@ -43,10 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
             findings.append(reproduce(name, under_way / "pictures", options.fast, _announce))
             print(section(findings[-1]), flush=True)
     finally:
-        if findings:
-            page = render(findings, names, (time.perf_counter() - start) / 60)
-            (under_way / "RESULTS.md").write_text(page, encoding="utf-8")
-            whole = {f.name for f in findings if not f.missing} == set(NAMES) and not options.fast
+        minutes, found = (time.perf_counter() - start) / 60, {f.name for f in findings if not f.missing}
+        if options.add and found == set(names):
+            page = (folder / "RESULTS.md").read_text(encoding="utf-8")
+            page = add(page, findings, minutes, [load(name)[0] for name in NAMES])
+            (folder / "RESULTS.md").write_text(page, encoding="utf-8")
+            for name in names:
+                (under_way / "pictures" / f"{name}.png").replace(folder / "pictures" / f"{name}.png")
+        elif findings:
+            (under_way / "RESULTS.md").write_text(render(findings, names, minutes), encoding="utf-8")
+            whole = found == set(NAMES) and not options.fast
             _replace(options.output or (FOLDER if whole else FOLDER / "partial"), under_way)
         shutil.rmtree(under_way)
     return int(any(finding.falls_short or finding.missing for finding in findings))

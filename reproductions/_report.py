@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmarks.environment import describe, summarise
 from reproductions._reproduction import Finding
 
-__all__ = ["command", "render", "section"]
+__all__ = ["add", "command", "render", "section"]
 
 _HEADER = """\
 | result | published | ours | aimed at | reached | seconds a run |
@@ -22,10 +22,10 @@ scripts choose on rows held out, and where settings are not the published ones t
 """
 
 
-def command(names: Sequence[str], fast: bool) -> str:
+def command(names: Sequence[str], fast: bool, adds: bool = False) -> str:
     """Return the command that finds these results; all of them, where none is named."""
     result = [f'RESULT="{" ".join(names)}"'] if names else []
-    return " ".join(["make reproduce", *(["FAST=1"] if fast else []), *result])
+    return " ".join(["make reproduce", *(["FAST=1"] if fast else []), *result, *(["ADD=1"] if adds else [])])
 
 
 def render(findings: Sequence[Finding], names: Sequence[str], minutes: float) -> str:
@@ -46,6 +46,36 @@ def render(findings: Sequence[Finding], names: Sequence[str], minutes: float) ->
         "",
     ]
     return "\n".join(lines + [section(finding) for finding in findings])
+
+
+def add(page: str, findings: Sequence[Finding], minutes: float, titles: Sequence[str]) -> str:
+    """Return a page in which findings of a later run take their places, and all else is as it was.
+
+    Parameters
+    ----------
+    page : str
+        The page of an earlier run of all results.
+    findings : sequence of Finding
+        What the later run found.
+    minutes : float
+        How long it took.
+    titles : sequence of str
+        The titles of all results in their order; those that are in neither run are left out.
+    """
+    head, *old_sections = page.split("\n## ")
+    before, table = head.split(_HEADER)
+    rows = {row[3:].partition("](")[0]: row + "\n" for row in table.splitlines() if row.startswith("| [")}
+    sections = {section.partition("\n")[0]: f"## {section}" for section in old_sections}
+    for finding in findings:
+        rows[finding.title], sections[finding.title] = _row(finding), section(finding)
+    known = [title for title in titles if title in rows]
+    short = [title for title in known if "| **no** |" in rows[title]]
+    names = [finding.name for finding in findings]
+    when = f"Later, in {minutes:.0f} min: `{command(names, findings[0].fast, adds=True)}`, on {summarise(describe())}."
+    verdict = f"Falling short: {', '.join(short)}." if short else "Every figure with a target reaches it."
+    before = before.replace(_NOTES, f"{when}\n\n{_NOTES}")
+    table = before + _HEADER + "".join(rows[title] for title in known)
+    return "\n".join([table, verdict, "", *(sections[title].rstrip("\n") + "\n" for title in known)])
 
 
 def section(finding: Finding) -> str:

@@ -269,6 +269,35 @@ def test_a_part_of_it_leaves_the_page_alone(stand_in, arguments):
     assert (stand_in / "elsewhere" / "RESULTS.md").exists()
 
 
+def test_a_later_result_takes_its_place_on_the_page_and_leaves_all_else(stand_in, monkeypatch):
+    assert command_line.main([]) == 0
+    before = (stand_in / "RESULTS.md").read_text(encoding="utf-8")
+    definition = Reproduction(
+        "much", [Figure("size", at_least=5)], lambda seed, fast: Outcome({"size": 1.0}), lambda _, path: path.touch(), 1
+    )
+    titles = {"one": "Result one", "new": "Result new", "two": "Result two"}
+    monkeypatch.setattr(command_line, "NAMES", tuple(titles))
+    for module in ("_reproduction", "__main__"):
+        monkeypatch.setattr(f"reproductions.{module}.load", lambda name: (titles[name], "More.", definition))
+    assert command_line.main(["--add", "new"]) == 1
+    page = (stand_in / "RESULTS.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \[(.*?)\]", page, re.M) == re.findall("^## (.*)", page, re.M) == list(titles.values())
+    assert "Falling short: Result new." in page
+    assert 'RESULT="new" ADD=1' in page
+    kept = [line for line in before.splitlines() if "Result one" in line or "0.500" in line]
+    assert set(kept) <= set(page.splitlines())
+    assert files_in(stand_in) == ["RESULTS.md", "pictures/new.png", "pictures/one.png", "pictures/two.png"]
+    assert command_line.main(["--add", "new"]) == 1  # again: no second place
+    assert (stand_in / "RESULTS.md").read_text(encoding="utf-8").count("## Result new") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--add"], ["--add", "--fast", "one"], ["--add", "one"]])
+def test_nothing_is_added_without_a_page_or_names_or_in_a_fast_run(stand_in, arguments, capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(arguments)
+    assert "--add needs names" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataMissingError("no digits")])
 def test_what_was_found_before_something_failed_is_kept(stand_in, monkeypatch, error):
     """A page that lacks results does not take the place of a whole one."""

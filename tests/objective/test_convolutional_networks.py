@@ -105,7 +105,7 @@ def test_several_chunks_and_blocks_agree_with_one(name, penalties, rng, monkeypa
     expected = computed()
     monkeypatch.setattr("rhohat.layers.windows._CHUNK", 2000)
     cut = [slice(0, 1), slice(1, 30), slice(30, 32), slice(32, 40)]
-    monkeypatch.setattr("rhohat.objective.evaluation.row_blocks", lambda *_: cut)
+    monkeypatch.setattr("rhohat.layers.chain.row_blocks", lambda *_: cut)
     for ours, theirs in zip(computed(), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 

@@ -18,7 +18,9 @@ __all__ = ["check_solver", "choose_rows", "corrupt"]
 
 
 def check_solver(problem: Problem, solver: Solver) -> None:
-    """Raise ValueError if a solver needs second derivatives that a problem does not have."""
+    """Raise ValueError if a solver needs second derivatives, or an exact gradient, that a problem does not have."""
+    if not solver.in_mini_batches:
+        problem.check_exact_gradient()
     if solver.needs_second_derivatives:
         problem.check_second_derivatives()
 

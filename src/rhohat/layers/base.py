@@ -98,6 +98,11 @@ class LayerSizes(ABC):
         return None
 
     @property
+    def has_exact_gradient(self) -> bool:
+        """Whether the gradients are the derivatives of the outputs, and not an approximation."""
+        return True
+
+    @property
     def monotonic(self) -> bool:
         """Whether each output grows with a single pre-activation; see `Activation.monotonic`."""
         return self.activation.monotonic

@@ -163,6 +163,11 @@ class RecurrentLayer(Layer):
         return self.n_steps * rows * columns
 
     @property
+    def has_exact_gradient(self) -> bool:
+        """Whether the gradient is propagated through all steps."""
+        return self.truncate is None or self.truncate >= self.n_steps
+
+    @property
     def monotonic(self) -> bool:
         """Whether outputs grow with single pre-activations, which they do not."""
         return False

@@ -113,6 +113,15 @@ class Problem:
             del other.__dict__["cost"]
         return other
 
+    def check_exact_gradient(self) -> None:
+        """Raise ValueError if the gradient is that of another function than J, which a line search would notice."""
+        for layer in self.network.layers:
+            if not layer.has_exact_gradient:
+                raise ValueError(
+                    f"the gradient of {layer!r} is truncated, so that it is not the gradient of the cost, which solvers"
+                    " that see all rows at once need; use solver='adam' or 'sgd', or set truncate=None."
+                )
+
     def check_second_derivatives(self) -> None:
         """Raise ValueError if a Hessian-vector product needs a derivative that a part of J does not define."""
         advice = "use solver='lbfgs' or 'conjugate_gradient', which need only the gradient."

@@ -31,7 +31,7 @@ class Adam(MiniBatchSolver):
         Decay rate β₂ of the running mean of the squared gradient, in [0, 1).
     epsilon : float, default=1e-8
         Constant ε, positive; gradients far below it lead to small steps.
-    batch_size, schedule, early_stopping, validation_fraction, patience
+    batch_size, schedule, early_stopping, validation_fraction, patience, max_gradient_norm
         See `MiniBatchSolver`; keyword-only.
 
     Notes

@@ -3,43 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from rhohat.common.arrays import FloatArray, empty_aligned, largest_magnitude
+from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import theta_parts
 from rhohat.ops import WithOps
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
 from rhohat.solvers._early_stopping import EarlyStopping
-from rhohat.solvers._epoch_sums import EpochSums
 from rhohat.solvers._interrupts import HeldInterrupts, interrupts_held
 from rhohat.solvers.base import Solver
-from rhohat.solvers.divergence import WORSE, Lowest, has_risen
+from rhohat.solvers.divergence import Lowest
+from rhohat.solvers.epochs import Epochs
 from rhohat.solvers.objectives import (
     ObjectiveFunction,
     ObjectiveWithBatches,
-    ObjectiveWithConstraint,
-    ObjectiveWithCost,
-    ObjectiveWithState,
     ObjectiveWithValidation,
-    PartFunction,
 )
 from rhohat.solvers.result import Callback, SolverResult
-from rhohat.solvers.run import Point, Run
+from rhohat.solvers.run import Run
 from rhohat.solvers.schedules import Schedule, as_schedule
 from rhohat.solvers.states import Keeper, RunState
 
 __all__ = ["MiniBatchSolver", "MiniBatchState"]
-
-_OF_OBJECTIVE = "of the objective: "  # prefix of the names of the objective's arrays in a state
-
-_Batches: TypeAlias = Iterable[tuple[ObjectiveFunction, int]]
 
 
 @dataclass
@@ -85,6 +78,9 @@ class MiniBatchSolver(WithOps, Solver):
         Fraction of the rows to hold out, in (0, 1). The code that builds the objective holds them out.
     patience : int, default=10
         Number of epochs without improvement after which early stopping ends the run, at least 1.
+    max_gradient_norm : float, default=None
+        Largest norm of the gradient of a mini-batch, over all parameters together; a larger gradient is scaled down to
+        this norm, as recurrent networks need. None means no limit.
 
     Notes
     -----
@@ -117,6 +113,7 @@ class MiniBatchSolver(WithOps, Solver):
     early_stopping: bool = False
     validation_fraction: float = 0.1
     patience: int = 10
+    max_gradient_norm: float | None = None
 
     #: Names of the running sums or means that the update keeps.
     moment_names: ClassVar[tuple[str, ...]]
@@ -133,6 +130,8 @@ class MiniBatchSolver(WithOps, Solver):
         as_schedule(self.schedule)
         check_unit_interval("validation_fraction", self.validation_fraction, zero=False)
         check_count("patience", self.patience, "epoch")
+        if self.max_gradient_norm is not None:
+            check_positive("max_gradient_norm", self.max_gradient_norm)
 
     def minimize(
         self,
@@ -204,6 +203,18 @@ class MiniBatchSolver(WithOps, Solver):
         """Number of vectors of θ's length in a state; early stopping adds two, for the iterate that it keeps."""
         return 9 if self.early_stopping else 7
 
+    def clip(self, gradient: FloatArray) -> None:
+        """Scale a gradient down, in place, if its norm exceeds `max_gradient_norm`.
+
+        References
+        ----------
+        Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent neural networks. ICML.
+        """
+        if self.max_gradient_norm is not None:
+            norm = math.sqrt(sum(self.ops.sum_of_squares(gradient[part]) for part in theta_parts(gradient.size)))
+            if norm > self.max_gradient_norm:
+                gradient *= self.max_gradient_norm / norm
+
     @property
     def advice_on_memory(self) -> str:
         """Advice to use smaller batches."""
@@ -254,7 +265,7 @@ class MiniBatchSolver(WithOps, Solver):
     def _iterate(self, run: Run, state: MiniBatchState | None = None, held: HeldInterrupts | None = None) -> None:
         assert state is not None  # `minimize` creates a state if none is given
         stopping = EarlyStopping(run, self.patience) if self.early_stopping else None
-        epochs = _Epochs(self, run, state, stopping, held)
+        epochs = Epochs(self, run, state, stopping, held)
         in_batches = isinstance(run.objective, ObjectiveWithBatches)
         try:
             while True:
@@ -269,173 +280,3 @@ class MiniBatchSolver(WithOps, Solver):
         finally:
             if stopping is not None:
                 stopping.choose()
-
-
-class _Epochs:
-    """The epochs of a run, done one by one; θ and the moments are updated in place, part by part."""
-
-    def __init__(
-        self,
-        solver: MiniBatchSolver,
-        run: Run,
-        state: MiniBatchState,
-        stopping: EarlyStopping | None,
-        held: HeldInterrupts | None,
-    ) -> None:
-        self._solver, self._run, self._state, self._stopping, self._held = solver, run, state, stopping, held
-        self._schedule = as_schedule(solver.schedule)
-        self._last_epoch = state.epoch + run.max_iter
-        self._moments = [state.moments[name] for name in solver.moment_names]
-        self._theta = run.point.theta.astype(self._moments[0].dtype)
-        self._gradient_sum = np.zeros_like(self._theta)
-        self._sums = EpochSums()
-        self._scratch: dict[int, FloatArray] = {}  # scratch memory, by the index of the thread
-        objective = run.objective
-        self._kept_by_objective: dict[str, NDArray[Any]] = {}
-        if isinstance(objective, ObjectiveWithState):
-            self._kept_by_objective = objective.step_state()
-        self._resumes = run.resumed is not None
-        if run.resumed is not None:
-            self._restore(run.resumed)
-
-    def next(self) -> Point:
-        """Do an epoch, or the rest of an epoch that was resumed, and return its record."""
-        if isinstance(self._run.objective, ObjectiveWithBatches):
-            point = self._do_batches(self._run.objective)
-        else:
-            update = self._step(0.0)
-            for part in theta_parts(self._theta.size):
-                update(part, self._run.point.gradient[part], 0)
-            self._bring_back()
-            point = self._run.evaluate(self._theta)
-        self._state.epoch += 1
-        return point
-
-    def begin(self) -> None:
-        """Reset the sums for a new epoch, unless the run was resumed within one, and offer the state."""
-        if self._resumes:
-            self._resumes = False
-        else:
-            self._run.withdraw()
-            self._sums = EpochSums()
-            self._gradient_sum[:] = 0
-        self.offer()
-
-    def offer(self) -> None:
-        """Offer the state to the run's keeper, and raise KeyboardInterrupt if Ctrl-C was pressed meanwhile."""
-        self._run.offer(
-            partial(self._capture, self._state.epoch, self._state.step, replace(self._sums)), self._state.step
-        )
-        if self._held is not None:
-            self._held.release()
-
-    def _capture(self, epoch: int, step: int, sums: EpochSums) -> RunState:
-        record = {"epoch": epoch, "step": step, "last_epoch": self._last_epoch, "sums": asdict(sums)}
-        arrays = {"theta": self._theta, "gradient sum": self._gradient_sum, **self._state.moments}
-        arrays |= {f"{_OF_OBJECTIVE}{name}": array for name, array in self._kept_by_objective.items()}
-        state = RunState(record, arrays)
-        if self._stopping is not None:
-            self._stopping.add_to(state)
-        return state
-
-    def _restore(self, state: RunState) -> None:
-        self._last_epoch = state.record["last_epoch"]
-        self._theta, self._gradient_sum = state.arrays["theta"], state.arrays["gradient sum"]
-        self._sums = EpochSums(**state.record["sums"])
-        for name, array in self._kept_by_objective.items():
-            array[...] = state.arrays[f"{_OF_OBJECTIVE}{name}"]
-        if self._stopping is not None:
-            self._stopping.restore(state)
-
-    def _do_batches(self, objective: ObjectiveWithBatches) -> Point:
-        n_samples = getattr(objective, "n_samples", np.inf)
-        sums = self._sums
-        where = {"first_batch": sums.n_batches} if sums.n_batches else {}  # only resumable objectives need it
-        with _closed(objective.batches(self._state.epoch, self._solver.batch_size, **where)) as batches:
-            self._step_through(batches, n_samples)
-        if sums.n_rows == 0:
-            raise ValueError(
-                "the objective's batches() must yield at least one mini-batch; it yielded none in epoch"
-                f" {self._state.epoch}."
-            )
-        gradient_mean = self._gradient_sum.astype(np.float64)
-        gradient_mean *= sums.rows_of_last / sums.n_rows
-        point = Point(self._theta.astype(np.float64), sums.mean, gradient_mean, {})
-        kept = (point.theta, *self._moments)  # possibly of lower precision than the point's gradient
-        if not (point.is_finite and all(np.isfinite(largest_magnitude(array)) for array in kept)):
-            self._run.stop_as_not_finite(met=sums.mean)
-        if self._run.n_iter == 0 and has_risen(sums.mean, sums.first, sums.first, WORSE):
-            self._look_back(objective)
-        return replace(point, terms=sums.mean_terms)
-
-    def _look_back(self, objective: ObjectiveWithBatches) -> None:
-        """Compute the cost of the starting point in one more pass over the epoch, whose steps may have diverged."""
-        theta, sums = self._run.point.theta.astype(self._theta.dtype), EpochSums()
-        with _closed(objective.batches(self._state.epoch, self._solver.batch_size)) as batches:
-            for function, n_rows in batches:
-                if isinstance(function, ObjectiveWithCost):
-                    value, terms = function.cost(theta)
-                else:
-                    value, _, *rest = function(theta)
-                    terms = rest[0] if rest else {}
-                sums.add(n_rows, value, terms)
-                if self._held is not None:
-                    self._held.release()
-        self._run.note_start(replace(self._run.point, value=sums.mean, terms=sums.mean_terms))
-
-    def _step_through(self, batches: Iterable[tuple[ObjectiveFunction, int]], n_samples: float) -> None:
-        """Take a step for every batch, and add the batch's value and terms to the sums of the epoch."""
-        sums = self._sums
-        for function, n_rows in batches:
-            if n_rows != sums.rows_of_last:
-                self._run.withdraw()
-                self._gradient_sum *= sums.rows_of_last / n_rows
-                sums.rows_of_last = n_rows
-            update = self._step(min(sums.n_rows / n_samples, 1.0))
-            if self._kept_by_objective:
-                self._run.withdraw()  # the evaluation changes arrays that a checkpoint would store
-            value, terms = self._run.call_in_parts(function, self._theta, update)
-            if not np.isfinite(value):
-                self._run.stop_as_not_finite(met=sums.mean)
-            self._bring_back()
-            sums.add(n_rows, value, terms)
-            self.offer()
-
-    def _bring_back(self) -> None:
-        """Make θ satisfy the objective's constraint, if there is one, after a step."""
-        if isinstance(self._run.objective, ObjectiveWithConstraint):
-            self._run.objective.constrain(self._theta)
-
-    def _step(self, epoch_fraction: float) -> PartFunction:
-        """Begin a step; return a function that updates a part of θ and adds its gradient to the sum of gradients."""
-        self._state.step += 1
-        step, progress = self._state.step, (self._state.epoch + epoch_fraction) / self._last_epoch
-        learning_rate = self._solver.learning_rate * self._schedule(progress)
-
-        def update(part: slice, gradient: FloatArray, worker: int) -> None:
-            self._run.withdraw()
-            # An update makes several passes over its numbers. The pieces are small enough to stay in the core's cache,
-            # and not smaller, because every call pays for Python's lock.
-            for small in theta_parts(part.stop - part.start):
-                own, place = gradient[small], slice(part.start + small.start, part.start + small.stop)
-                scratch = self._scratch.get(worker)
-                if scratch is None or scratch.size < own.size:
-                    scratch = self._scratch[worker] = empty_aligned((own.size,), self._theta.dtype)
-                total = self._gradient_sum[place]
-                total += own
-                moments = [moment[place] for moment in self._moments]
-                # The next evaluation detects numbers that are no longer finite.
-                with np.errstate(over="ignore", invalid="ignore"):
-                    self._solver._update(self._theta[place], own, moments, scratch[: own.size], learning_rate, step)
-
-        return update
-
-
-@contextlib.contextmanager
-def _closed(batches: _Batches) -> Iterator[_Batches]:
-    """Yield the mini-batches, and close their generator at the end, since it may be reading ahead."""
-    try:
-        yield batches
-    finally:
-        if isinstance(batches, Generator):
-            batches.close()

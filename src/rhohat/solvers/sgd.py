@@ -23,7 +23,7 @@ class SGD(MiniBatchSolver):
         Learning rate α, positive; it is multiplied by the factor from the schedule.
     momentum : float, default=0.9
         Momentum μ, in [0, 1); 0 is plain stochastic gradient descent.
-    batch_size, schedule, early_stopping, validation_fraction, patience
+    batch_size, schedule, early_stopping, validation_fraction, patience, max_gradient_norm
         See `MiniBatchSolver`; keyword-only.
 
     Notes
