@@ -45,6 +45,14 @@ def test_narrow_rows_are_cut_into_blocks_of_4096_at_most(n_rows, n_blocks):
     assert len(row_blocks(n_rows, (8, 5, 8), 80, 8)) == n_blocks
 
 
+@given(st.integers(1, 2000), st.integers(1, 10**7))
+def test_few_rows_with_much_work_are_cut_into_blocks_none_of_which_is_empty(n_rows, multiply_adds):
+    blocks = row_blocks(n_rows, (200, 30_000, 1), multiply_adds, 4, fewest=32)
+    assert all(block.start < block.stop for block in blocks)
+    assert [block.start for block in blocks[1:]] == [block.stop for block in blocks[:-1]]
+    assert (blocks[0].start, blocks[-1].stop) == (0, n_rows)
+
+
 def test_rows_with_much_work_are_cut_into_more_blocks_than_their_sizes_say():
     assert len(row_blocks(400, (8, 5, 8), 80, 8)) == 1
     assert len(row_blocks(400, (8, 5, 8), 10**6, 8)) == 4

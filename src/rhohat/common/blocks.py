@@ -203,7 +203,7 @@ def row_blocks(
         n_blocks = -(-n_blocks // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
     edges = np.linspace(0, n_rows / _ROW_MULTIPLE, n_blocks + 1).round().astype(int) * _ROW_MULTIPLE
     edges[-1] = n_rows
-    return [slice(start, stop) for start, stop in pairwise(edges.tolist())]
+    return [slice(start, stop) for start, stop in pairwise(edges.tolist()) if start < stop]
 
 
 _SHARED_WORK = 10**8  # smallest number of multiply-adds for which a part is given to a thread of its own
