@@ -473,23 +473,27 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             network,
             X,
             loss=self._loss_of_rows(network, as_loss(self.loss)),
-            penalties=[*self._own_penalties(), *self._extra_penalties()],
+            penalties=[*self._own_penalties(network), *self._extra_penalties()],
             sample_weight=sample_weight,
             corruption=as_corruption(self.corruption),
         )
 
     def _penalties_on_code(self) -> list[Penalty]:
-        return [*self._own_penalties(), *self._extra_penalties()]
+        return [*self._own_penalties(self.network_), *self._extra_penalties()]
 
-    def _own_penalties(self) -> list[Penalty]:
+    def _own_penalties(self, network: Network) -> list[Penalty]:
         """Return the penalties that have a parameter of their own, such as weight decay and sparsity."""
         penalties: list[Penalty] = [WeightDecay(self.weight_decay)]
         if self.sparsity is not None:
-            layers = None if self.sparsity_layers is None else tuple(self.sparsity_layers)
+            layers = self._sparse_layers(network)
             penalties.append(KLSparsity(self.sparsity, self.sparsity_weight, layers))
         if self.contraction_weight is not None:
             penalties.append(Contraction(self.contraction_weight))
         return penalties
+
+    def _sparse_layers(self, network: Network) -> tuple[int, ...] | None:
+        """Return the numbers of the hidden layers that have the sparsity penalty; None stands for all."""
+        return None if self.sparsity_layers is None else tuple(self.sparsity_layers)
 
     def _measure_mean_activation(self, problem: Problem) -> None:
         """Set `mean_activation_` to the mean activation of the code, weighted, over uncorrupted rows."""

@@ -30,7 +30,7 @@ from rhohat.layers.network import Network, network_of
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.corruption import Corruption
 from rhohat.terms.losses import Loss
-from rhohat.terms.penalties import KLSparsity, Penalty, WeightDecay
+from rhohat.terms.penalties import Penalty
 
 __all__ = ["RecurrentAutoencoder"]
 
@@ -137,7 +137,7 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
     @property
     def code_layer_(self) -> int:
         """Number of the layer whose activations `transform` returns: the last one of the encoder."""
-        return len(self._hidden_of_layers(self.network_.layer_sizes[0])[0])
+        return self._n_encoder(self.network_)
 
     def reconstruct(self, X: ArrayLike | RowSource, out: FloatArray | None = None) -> FloatArray:
         """Return the reconstruction of sequences, which are encoded and then decoded.
@@ -232,16 +232,16 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
         last = StepwiseDenseLayer(*to[-1], shapes[0][1], output)
         return network_of([*encoder, *decoder, last], shapes[0])
 
-    def _own_penalties(self) -> list[Penalty]:
-        layers = range(self._n_encoder) if self.sparsity_layers is None else self.sparsity_layers
-        sparsity = KLSparsity(float(self.sparsity or 0), self.sparsity_weight, tuple(layers))
-        return [WeightDecay(self.weight_decay), sparsity]
+    def _sparse_layers(self, network: Network) -> tuple[int, ...] | None:
+        if self.sparsity_layers is not None:
+            return tuple(self.sparsity_layers)
+        n_encoder = self._n_encoder(network)
+        return tuple(index for index in network.hidden_with_weights if index < n_encoder)
 
-    @property
-    def _n_encoder(self) -> int:
-        """Number of layers of the encoder, as their descriptions say."""
+    def _n_encoder(self, network: Network) -> int:
+        """Return the number of layers of the encoder of a network that the parameters describe."""
         described = self._described_layers() or ()
-        return len(described)
+        return len(build_layers(described, network.input_shape, self._activation_of_layers())[0])
 
 
 _AT_ONCE = 1024  # rows that are compared with their reconstructions at a time
