@@ -66,6 +66,17 @@ def test_the_distance_from_kinks_is_that_of_the_steps_that_exist(activation, bid
     assert layer.distance_from_kinks(X, layers.z[1]) == pytest.approx(np.nanmin(np.abs(z)), rel=1e-10)
 
 
+def test_what_is_computed_for_missing_steps_is_no_distance_from_kinks():
+    """Past the end, the pre-activation is the bias, which is nearer to the kink than that of the step before."""
+    layer = SimpleRecurrentLayer(2, 1, 1, True, activation=ReLU())
+    network = network_of([layer], (2, 1))
+    for second, distance in ((np.nan, 1.125), (0.0, 0.125)):
+        X, layers = np.array([[1.0, second]]), network.allocate(1, np.empty)
+        layers.a[0] = X
+        network.forward(network.unpack(np.array([1.0, 0.0, 0.125])), layers)
+        assert layer.distance_from_kinks(X, layers.z[1]) == distance
+
+
 def test_smooth_layers_have_no_kinks():
     for activation in (Identity(), Sigmoid(), Tanh()):
         layer = SimpleRecurrentLayer(2, 3, 2, activation=activation)

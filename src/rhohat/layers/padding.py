@@ -1,7 +1,8 @@
 """Steps past the end of a sequence, all numbers of which are NaN.
 
 Sequences of unequal length are padded at their end to rows of the same length. A step whose first number is NaN does
-not exist: it has no influence on anything, and what a layer computes for each step is NaN there as well.
+not exist: it has no influence on anything, and what a layer computes for each step is NaN there as well. Layers do not
+check that missing steps come last; gradients are wrong if a step follows a missing one. Estimators refuse such rows.
 """
 
 from __future__ import annotations
