@@ -143,8 +143,6 @@ class Layer(WithOps, LayerSizes):
     has_tangents : bool
         Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
         require.
-    reason_without_tangents : str
-        The part of an error message that says why tangents cannot be propagated; empty if there is no special reason.
     has_second_tangents : bool
         Whether tangents of tangents can be propagated as well, which Hessian-vector products of penalties on
         derivatives require.
@@ -157,7 +155,6 @@ class Layer(WithOps, LayerSizes):
 
     has_weights: ClassVar[bool] = True
     has_tangents: ClassVar[bool] = False
-    reason_without_tangents: ClassVar[str] = ""
     has_second_tangents: ClassVar[bool] = False
     takes_padding: ClassVar[bool] = False
     can_be_tied: ClassVar[bool] = False
@@ -165,7 +162,7 @@ class Layer(WithOps, LayerSizes):
     def with_ops(self, ops: Ops) -> Self:
         """Return this layer, together with its activation, for arrays of another library."""
         other = super().with_ops(ops)
-        if other is not self:
+        if other is not self and not isinstance(getattr(type(self), "activation", None), property):
             object.__setattr__(other, "activation", self.activation.with_ops(ops))
         return other
 

@@ -67,12 +67,7 @@ class RecurrentLayerWithTangents(RecurrentLayer):
     @property
     def has_tangents(self) -> bool:  # type: ignore[override]
         """Whether the gradient is propagated through all steps."""
-        return self.truncate is None or self.truncate >= self.n_steps
-
-    @property
-    def reason_without_tangents(self) -> str:  # type: ignore[override]
-        """The part of an error message that names the truncated gradient."""
-        return "" if self.has_tangents else f", as its gradient is truncated by truncate={self.truncate}"
+        return self.has_exact_gradient
 
     # What a cell defines.
 

@@ -10,7 +10,7 @@ from rhohat.common.blocks import shared_parts
 from rhohat.layers.activations import Activation, ElementwiseActivation, PerStep, Units
 from rhohat.layers.base import LayerParameters
 from rhohat.layers.linear import MapLayer
-from rhohat.layers.padding import missing_steps, without_padding
+from rhohat.layers.padding import missing_steps, without_padding, write_zeros
 
 __all__ = ["StepwiseDenseLayer"]
 
@@ -119,8 +119,7 @@ class StepwiseDenseLayer(_StepwiseSizes):
         """Turn ∂J/∂a into ∂J/∂z, which is 0 at missing steps."""
         missing = missing_steps(units.a, self.n_steps)
         super().pull_back(parameters, units, delta, out, gradient)
-        if missing is not None:
-            out.reshape(-1, self.n_steps, self.n_units)[missing] = 0
+        write_zeros(out, missing)
 
     def push_forward(
         self,
@@ -135,8 +134,8 @@ class StepwiseDenseLayer(_StepwiseSizes):
         missing = missing_steps(units.a, self.n_steps)
         if missing is not None:
             beta = beta + self.ops.xp.zeros_like(units.z)  # one tangent for all rows becomes one for each row
-            for rows in (beta, alpha):
-                rows.reshape(-1, self.n_steps, self.n_units)[missing] = 0
+            write_zeros(beta, missing)
+            write_zeros(alpha, missing)
         return beta, alpha
 
     def pull_back_along(
@@ -150,9 +149,7 @@ class StepwiseDenseLayer(_StepwiseSizes):
     ) -> tuple[FloatArray, FloatArray]:
         """Return the pull-back of φ and its derivative along the tangents, which are 0 at missing steps."""
         phi_z, curved = super().pull_back_along(parameters, direction, units, beta, phi, gradient)
-        missing = missing_steps(units.a, self.n_steps)
-        if missing is not None:
-            curved.reshape(-1, self.n_steps, self.n_units)[missing] = 0
+        write_zeros(curved, missing_steps(units.a, self.n_steps))
         return phi_z, curved
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rhohat.common.arrays import FloatArray
-from rhohat.layers import LayerParameters, MapLayer
+from rhohat.layers import Layer, LayerParameters, MapLayer
 from rhohat.layers.activations import Activation, Units
 from rhohat.layers.base import pulled_back
 from rhohat.layers.layout import Parameters
 from rhohat.layers.network import Layers, Network, units_of
+from rhohat.layers.padding import missing_steps, without_padding, write_zeros
 from rhohat.ops import ops_of
 
 __all__ = ["TangentPass"]
@@ -182,13 +183,14 @@ class TangentPass:
             changed = self._push(layer, tangents.a[layer], self.direction)
             if layer > 0:
                 changed = changed + self._push(layer, alpha[layer])
-            beta.append(changed)
-            activation, units, own = (
-                self._activation(layer),
-                self._units(layer),
-                self.direction.activation_parameters[layer],
-            )
+            missing = _missing(self.network.layers[layer], self.layers.a[layer + 1])
+            if missing is not None:
+                changed = changed + _zeros(self.layers.z[layer + 1])
+                write_zeros(changed, missing)
+            activation, units = self._activation(layer), _without_padding(self._units(layer), missing)
+            own = self.direction.activation_parameters[layer]
             bent = activation.second_push_forward(units, tangents.z[layer + 1], along.z[layer + 1], own)
+            beta.append(changed)
             alpha.append(activation.push_forward(units, changed, None) + bent)
         return Layers(beta, alpha)
 
@@ -221,7 +223,11 @@ class TangentPass:
         assert self.direction is not None
         delta = delta_change = None
         for layer in reversed(range(len(tangents.a) - 1)):
-            activation, units = self._activation(layer), self._units(layer)
+            activation, missing = (
+                self._activation(layer),
+                _missing(self.network.layers[layer], self.layers.a[layer + 1]),
+            )
+            units = _without_padding(self._units(layer), missing)
             own, own_direction = product.activation_parameters[layer], self.direction.activation_parameters[layer]
             unused = _copy(own)
             beta, zeta, beta_change = tangents.z[layer + 1], along.z[layer + 1], second.z[layer + 1]
@@ -321,6 +327,16 @@ class TangentPass:
     def _pull_back(self, layer: int, delta: FloatArray, gradient: FloatArray | None = None) -> FloatArray:
         """Return the pull-back of delta from a layer's a to its z, without changing delta or the layers."""
         return pulled_back(self.network.layers[layer], self.parameters.of(layer), self._units(layer), delta, gradient)
+
+
+def _missing(layer: Layer, a: FloatArray) -> FloatArray | None:
+    """Return which steps of a layer's activations are padding; None if none is."""
+    return None if layer.n_padded_steps is None else missing_steps(a, layer.n_padded_steps)
+
+
+def _without_padding(units: Units, missing: FloatArray | None) -> Units:
+    """Return units with zeros at missing steps, where all tangents are 0; the units themselves if none is missing."""
+    return units if missing is None else Units(without_padding(units.z), without_padding(units.a), units.parameters)
 
 
 def _copy(array: FloatArray) -> FloatArray:

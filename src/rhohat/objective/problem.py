@@ -14,6 +14,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import Rows, in_memory
 from rhohat.common.forks import cached
 from rhohat.common.words import counted
+from rhohat.layers import Layer
 from rhohat.layers.network import Network
 from rhohat.objective.cost import Cost
 from rhohat.ops import ops_of
@@ -140,8 +141,7 @@ class Problem:
         activations = self.network.activations
         for layer in self.network.layers:
             if not layer.has_tangents:
-                reason = layer.reason_without_tangents
-                raise ValueError(f"the layer {type(layer).__name__} has no second derivatives{reason}; {advice}")
+                raise ValueError(f"the layer {_named(layer)} has no second derivatives; {advice}")
         for activation in activations:
             if not activation.twice_differentiable:
                 raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
@@ -152,7 +152,7 @@ class Problem:
                     if not layer.has_second_tangents:
                         raise ValueError(
                             f"the Hessian of {part.name} needs third derivatives, which the layer"
-                            f" {type(layer).__name__} does not have; {advice}"
+                            f" {_named(layer)} does not have; {advice}"
                         )
                     if not activation.thrice_differentiable:
                         raise ValueError(
@@ -172,6 +172,11 @@ _INHERITED = {
     ActivationPenalty.second_derivative,
     WeightPenalty.add_hessian_product,
 }
+
+
+def _named(layer: Layer) -> str:
+    """Return how a message names a layer, with a truncated gradient, as this is why the layer has no tangents."""
+    return f"{type(layer).__name__}{'' if layer.has_exact_gradient else ' with a truncated gradient'}"
 
 
 def check_tangents(X: FloatArray | Rows, tangents: FloatArray) -> None:
@@ -258,8 +263,7 @@ def _check_penalties(problem: Problem) -> None:
                 activation = found.activation
                 if not found.has_tangents:
                     raise ValueError(
-                        f"{penalty.name} needs tangents, which cannot be propagated through the layer"
-                        f" {type(found).__name__}{found.reason_without_tangents}."
+                        f"{penalty.name} needs tangents, which cannot be propagated through the layer {_named(found)}."
                     )
                 if not activation.twice_differentiable:
                     raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rhohat.common.arrays import FloatArray
 from rhohat.layers.chain import Chain
-from rhohat.layers.padding import missing_steps
+from rhohat.layers.padding import missing_steps, write_zeros
 from rhohat.ops import ops_of
 from rhohat.terms.penalties import ActivationPenalty
 
@@ -68,7 +68,5 @@ def tangent_of_penalty(penalty: ActivationPenalty, a: FloatArray, alpha: FloatAr
     """
     tangent: FloatArray = penalty.second_derivative(a) * alpha
     if n_steps is not None:
-        missing = missing_steps(a, n_steps)
-        if missing is not None:
-            tangent.reshape(len(a), n_steps, -1)[missing] = 0
+        write_zeros(tangent, missing_steps(a, n_steps))
     return tangent
