@@ -103,7 +103,7 @@ def test_layers_are_described_in_words(kind, run, tmp_path):
         (["--layers", "dense 3", "--hidden", "3"], "--layers: pass this option or --hidden, not both"),
         (
             ["-e", "sparse", "--layers", "dense 3"],
-            "--layers: sparse has no layers to be described; pass this option with -e",
+            "--layers: sparse has no layers to be described; -e takes this option with classifier, conv",
         ),
         (["-e", "stacked", "--layers", "dense 3"], "--layers: stacked has no layers to be described"),
         (["-e", "deep", "--input-shape", "20"], "--input-shape: deep has no layers to be described"),

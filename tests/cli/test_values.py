@@ -4,8 +4,11 @@ import pytest
 
 import rhohat
 from rhohat import (
+    GRU,
+    LSTM,
     Convolution,
     Dense,
+    Dropout,
     Flatten,
     LeakyReLU,
     Maxout,
@@ -83,6 +86,7 @@ def test_a_setting_has_a_name_and_a_value(text):
         ("mean_pooling 3 2, upsampling 2 output_size=9x8", [MeanPooling(3, 2), Upsampling(2, output_size=(9, 8))]),
         ("transposed-convolution 3 2x2 1", [TransposedConvolution(3, (2, 2), 1)]),
         ("7", [7]),
+        ("lstm 20 bidirectional=True, GRU 5, dropout 0.5", [LSTM(20, bidirectional=True), GRU(5), Dropout(0.5)]),
     ],
 )
 def test_layers_are_read(text, layers):

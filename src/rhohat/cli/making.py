@@ -10,6 +10,7 @@ from sklearn.base import clone
 from rhohat.cli.values import parse_layers, parse_setting
 from rhohat.estimators import SparseAutoencoder
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
+from rhohat.models.components import ESTIMATORS, command_line_name
 
 __all__ = ["make_estimator"]
 
@@ -115,11 +116,9 @@ def _described(cls: type[Any], layers: str | None, input_shape: str | None, othe
         if text is None:
             continue
         if issubclass(cls, HasLayers) or name not in cls().get_params(deep=False):
-            raise typer.BadParameter(
-                f"{cls.command_line_name} has no layers to be described; pass this option with -e"
-                " convolutional-autoencoder, convolutional-classifier, classifier or regressor.",
-                param_hint=option,
-            )
+            suited = ", ".join(sorted(name for name in map(_name_with_layers, ESTIMATORS.values()) if name is not None))
+            problem = f"{cls.command_line_name} has no layers to be described; -e takes this option with {suited}."
+            raise typer.BadParameter(problem, param_hint=option)
         if name in others:
             raise typer.BadParameter(f"pass this option or --set {name}=..., not both.", param_hint=option)
         if name == "layers" and "hidden" in others:
@@ -129,6 +128,12 @@ def _described(cls: type[Any], layers: str | None, input_shape: str | None, othe
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint=option) from None
     return found
+
+
+def _name_with_layers(cls: type[Any]) -> str | None:
+    """Return the name on the command line of a class whose layers are described; None for other classes."""
+    has_layers = not issubclass(cls, HasLayers) and "layers" in cls().get_params(deep=False)
+    return command_line_name(cls) if has_layers else None
 
 
 def _shape(text: str) -> tuple[int, ...]:

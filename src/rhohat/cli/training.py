@@ -94,8 +94,8 @@ def train(
     layers: Annotated[
         str | None,
         _own_default(
-            "Layers of a network of convolutions, separated by commas, each with its settings in the order or by the"
-            " names of the Python class: convolution 20 5, max-pooling 2, dense 500 tanh."
+            "Layers of a convolutional or recurrent network, separated by commas, each with its settings in the order"
+            " or by the names of the Python class: convolution 20 5, max-pooling 2, dense 500 tanh."
         ),
     ] = None,
     input_shape: Annotated[
@@ -183,10 +183,10 @@ def train(
     --set takes values as they are written in Python, and rhohat's own classes: --set solver=Adam(learning_rate=0.01),
     --set corruption=MaskingNoise(0.3), --set layers__0__max_iter=50. It may be given several times.
 
-    --layers describes networks of convolutions: convolutional-autoencoder, convolutional-classifier, classifier and
-    regressor take it. The layers are convolution, dense, flatten, max-pooling, mean-pooling, transposed-convolution and
-    upsampling; a number alone is a dense layer of so many units. A window is written as 5 if it is a square, else as
-    3x5: --layers "convolution 16 3x5 stride=2 padding=same, 100".
+    --layers describes networks of convolutions and recurrent networks. The layers are convolution, dense, dropout,
+    flatten, gru, lstm, max-pooling, mean-pooling, recurrent, transposed-convolution and upsampling; a number alone is a
+    dense layer of so many units. A window is written as 5 if it is a square, else as 3x5: --layers "convolution 16 3x5
+    stride=2 padding=same, 100".
 
     A stack is trained in parts: its layers are pre-trained, and stacked-classifier then trains a softmax on their codes
     and fine-tunes the whole network. --hidden, --sparsity, --beta, --weight-decay, --activation, and parameters that

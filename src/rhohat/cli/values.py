@@ -13,7 +13,7 @@ from rhohat.models.components import COMPONENTS, ESTIMATORS
 __all__ = ["parse_layers", "parse_setting", "parse_value"]
 
 #: The layers that a command line may describe, keyed by their names there, such as max-pooling.
-_LAYERS = {re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower(): cls for cls in LAYERS}
+_LAYERS = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower(): cls for cls in LAYERS}
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
