@@ -124,6 +124,11 @@ def test_a_size_from_which_no_window_leads_back_is_refused():
         "Upsampling cannot turn an input of the size (12,) into output_size=(20,), because pooling of an image of this"
         " size gives the size (10,).",
     )
+    refused(
+        lambda: Upsampling((3, 2), output_size=(20, 16)).build((5, 8, 3), "tanh"),
+        "Upsampling cannot turn an input of the size (5, 8) into output_size=(20, 16), because pooling of an image of"
+        " this size gives the size (6, 8).",
+    )
 
 
 @pytest.mark.parametrize(
