@@ -68,6 +68,10 @@ def npy(folder):
     return open_rows(folder / "rows.npy", row_axes=1)
 
 
+def borrowed(folder):
+    return open_rows(npy(folder))
+
+
 def npz(folder):
     np.savez(folder / "rows.npz", rows=padded())
     return open_rows(folder / "rows.npz", row_axes=1)
@@ -98,7 +102,7 @@ def dask_array(folder):
     return pytest.importorskip("dask.array").from_array(padded(), chunks=(40, 7, 2))
 
 
-FORMS = [whole, listed, with_lengths, source_of_an_array, npy, npz, hdf5, zarr, shards, dask_array]
+FORMS = [whole, listed, with_lengths, source_of_an_array, npy, borrowed, npz, hdf5, zarr, shards, dask_array]
 
 
 @pytest.mark.parametrize("form", FORMS)
