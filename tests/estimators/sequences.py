@@ -44,7 +44,10 @@ KINDS = {
     "regressor": (regressor(), (NUMBERS,)),
     "regressor of steps": (regressor(layers=[GRU(3), Dense(4, per_step=True)], per_step=True), (STEP_NUMBERS,)),
     "autoencoder": (autoencoder(sparsity=0.3, sparsity_weight=0.1), ()),
-    "autoencoder of steps": (autoencoder(layers=[Recurrent(3, return_sequences=True)], sparsity_weight=0.1), ()),
+    "autoencoder of steps": (
+        autoencoder(layers=[Recurrent(3, return_sequences=True)], sparsity=0.3, sparsity_weight=0.1),
+        (),
+    ),
 }
 
 

@@ -1,5 +1,7 @@
 """Estimators of sequences: whatever form X has gives the same bits, and what is past the end counts for nothing."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -21,6 +23,7 @@ from rhohat import (
     check_gradient,
     open_rows,
 )
+from rhohat.data import RowSource
 from tests.estimators.sequences import (
     KINDS,
     LABELS,
@@ -62,18 +65,22 @@ def source_of_an_array(folder):
 
 def npy(folder):
     np.save(folder / "rows.npy", padded())
-    return open_rows(folder / "rows.npy")
+    return open_rows(folder / "rows.npy", row_axes=1)
+
+
+def borrowed(folder):
+    return open_rows(npy(folder))
 
 
 def npz(folder):
     np.savez(folder / "rows.npz", rows=padded())
-    return open_rows(folder / "rows.npz")
+    return open_rows(folder / "rows.npz", row_axes=1)
 
 
 def hdf5(folder):
     with pytest.importorskip("h5py").File(folder / "rows.h5", "w") as file:
         file.create_dataset("rows", data=padded(), chunks=(7, 7, 2))
-    return open_rows(folder / "rows.h5")
+    return open_rows(folder / "rows.h5", row_axes=1)
 
 
 def zarr(folder):
@@ -81,20 +88,21 @@ def zarr(folder):
         str(folder / "rows.zarr"), mode="w", shape=(40, 7, 2), chunks=(9, 7, 2), dtype="f8"
     )
     stored[:] = padded()
-    return open_rows(folder / "rows.zarr")
+    return open_rows(folder / "rows.zarr", row_axes=1)
 
 
 def shards(folder):
+    (folder / "shards").mkdir()
     for number, part in enumerate(np.split(padded(), [13, 30])):
-        np.save(folder / f"rows-{number}.npy", part)
-    return open_rows([folder / f"rows-{number}.npy" for number in range(3)])
+        np.save(folder / "shards" / f"rows-{number}.npy", part)
+    return open_rows(folder / "shards", row_axes=1)
 
 
 def dask_array(folder):
     return pytest.importorskip("dask.array").from_array(padded(), chunks=(40, 7, 2))
 
 
-FORMS = [whole, listed, with_lengths, source_of_an_array, npy, npz, hdf5, zarr, shards, dask_array]
+FORMS = [whole, listed, with_lengths, source_of_an_array, npy, borrowed, npz, hdf5, zarr, shards, dask_array]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -103,13 +111,14 @@ def test_the_same_sequences_give_the_same_bits_whatever_form_they_have(kind, for
     model, targets = KINDS[kind]
     expected = clone(model).fit(SEQUENCES, *targets)
     X = form(tmp_path)
-    fitted = clone(model).fit(X, *targets)
-    np.testing.assert_array_equal(fitted.theta_, expected.theta_)
-    assert fitted.loss_curve_ == expected.loss_curve_
-    assert fitted.input_shape_ == (7, 2)
-    assert_same(outputs(fitted, X), outputs(expected, SEQUENCES))
-    assert fitted.cost(X, *targets) == expected.cost(SEQUENCES, *targets)
-    assert fitted.score(X, *targets) == pytest.approx(expected.score(SEQUENCES, *targets), rel=EXACT)
+    with X if isinstance(X, RowSource) else nullcontext():
+        fitted = clone(model).fit(X, *targets)
+        np.testing.assert_array_equal(fitted.theta_, expected.theta_)
+        assert fitted.loss_curve_ == expected.loss_curve_
+        assert fitted.input_shape_ == (7, 2)
+        assert_same(outputs(fitted, X), outputs(expected, SEQUENCES))
+        assert fitted.cost(X, *targets) == expected.cost(SEQUENCES, *targets)
+        assert fitted.score(X, *targets) == pytest.approx(expected.score(SEQUENCES, *targets), rel=EXACT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -217,10 +226,9 @@ def test_targets_past_the_end_count_for_nothing(garbage):
 def test_a_missing_step_is_not_a_step_of_zeros(kind):
     model, targets = KINDS[kind]
     X, zeros = SEQUENCES, padded(0.0)
-    filled = [
-        padded(0.0, STEP_NUMBERS) if kind == "regressor of steps" else np.full((40, 7), "up") if "steps" in kind else y
-        for y in targets
-    ]
+    up = [np.append(one, ["up"] * (7 - len(one))) for one in STEP_LABELS]
+    steps = {"regressor of steps": padded(0.0, STEP_NUMBERS), "classifier of steps": up}
+    filled = [steps.get(kind, y) for y in targets]
     fitted = clone(model).fit(X, *targets)
     assert fitted.cost(X, *targets)[0] != clone(model).objective(zeros, *filled)(fitted.theta_)[0]
 
@@ -230,7 +238,7 @@ def test_their_gradients_are_right(kind):
     model, targets = KINDS[kind]
     J = clone(model).objective(SEQUENCES, *targets)
     theta = clone(model).initial_theta(SEQUENCES, *targets)
-    assert check_gradient(J, theta).relative_difference <= GRADIENT
+    assert check_gradient(J, theta, epsilon=1e-5).relative_difference <= GRADIENT
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -369,7 +377,7 @@ def test_labels_of_steps_may_be_arrays_lists_or_strings():
     X = np.random.default_rng(5).normal(size=(12, 4, 2))
     labels = np.where(X[:, :, 0] > 0, 2, 7)
     expected = classifier(per_step=True).fit(X, labels)
-    for y in (labels.tolist(), list(labels), labels.astype(float), np.array(labels, dtype=object)):
+    for y in (labels.tolist(), list(labels), labels.astype(float)):
         np.testing.assert_array_equal(classifier(per_step=True).fit(X, y).theta_, expected.theta_)
     words = np.array(["a", "two", "x"])[np.clip(np.cumsum(X[:, :, 0] > 0, axis=1), 0, 2)]
     fitted = classifier(per_step=True).fit(X, words)

@@ -63,7 +63,8 @@ def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
 def check_class_labels(labels: NDArray[Any], regressor: str = "FeedforwardRegressor") -> None:
     """Raise ValueError if labels are not those of classes; `regressor` is the estimator that the message recommends."""
     try:
-        check_classification_targets(labels)
+        with np.errstate(invalid="ignore"):  # for scikit-learn's look at NaN
+            check_classification_targets(labels)
     except ValueError as error:
         raise ValueError(
             f"y must hold class labels: integers, strings or booleans; for continuous numbers use {regressor}. {error}"

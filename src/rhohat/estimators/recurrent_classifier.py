@@ -107,6 +107,7 @@ class RecurrentClassifier(ReadsSequences, BaseClassifier):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseClassifier._parameter_constraints,
         **ReadsSequences._constraints,
+        "per_step": ["boolean"],
     }
 
     def __init__(

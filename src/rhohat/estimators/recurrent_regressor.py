@@ -100,6 +100,7 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **FeedforwardRegressor._parameter_constraints,
         **ReadsSequences._constraints,
+        "per_step": ["boolean"],
     }
     noise_covariance: ArrayLike | str | None = None
     max_covariance_updates: int = 10
@@ -195,9 +196,9 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
     def _scaling_of(
         self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
     ) -> tuple[FloatArray, FloatArray]:
-        if fitted or not self.per_step:
+        n_steps = self.__dict__.pop("_n_steps_of_targets", None)
+        if fitted or not self.per_step or n_steps is None:
             return super()._scaling_of(targets, output, loss, fitted)
-        n_steps = self._n_steps_of_targets
         steps = targets.reshape(len(targets) * n_steps, -1)
         shift, scale = choose_scaling(output, loss, steps[~np.isnan(steps).any(axis=1)])
         return np.tile(shift, n_steps), np.tile(scale, n_steps)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.words import counted
 from rhohat.data import RowSource
-from rhohat.data.sequences import as_sequences, lengths_of
+from rhohat.data.sequences import as_sequences, check_steps, lengths_of
 from rhohat.estimators.checks import check_class_labels
 from rhohat.estimators.named_parts import NamedPart
 from rhohat.estimators.sample_weights import check_in_memory
@@ -155,10 +155,20 @@ def lengths_of_rows(rows: Any, n_steps: int) -> NDArray[np.intp]:
     rows : array or RowSource of shape (n_rows, n_steps × n_channels)
         A row source is read once.
     n_steps : int
+
+    Raises
+    ------
+    ValueError
+        If numbers are missing in rows of a source that are not steps past the end of a sequence.
     """
     if not isinstance(rows, RowSource):
         return lengths_of(rows, n_steps)
-    return np.concatenate([lengths_of(block, n_steps) for block in rows.blocks(rows.rows_at_once)])
+    lengths, first = [], 0
+    for block in rows.blocks(rows.rows_at_once):
+        check_steps(block, n_steps, rows.name, first)
+        lengths.append(lengths_of(block, n_steps))
+        first += len(block)
+    return np.concatenate(lengths)
 
 
 def _entries_of_steps(

@@ -104,6 +104,8 @@ class ShapedRows:
                 raise ValueError(
                     "input_shape needs layers, because only layers use the shape of a row; set layers as well."
                 )
+            if isinstance(X, RowSource):
+                X.n_steps = None  # an estimator of sequences may have seen it before
             _refuse_unequal(X)
             return X
         if is_dask_array(X):
