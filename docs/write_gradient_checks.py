@@ -16,8 +16,8 @@ it has, pooling and upsampling counted; how its input is corrupted; and how many
 relative difference ‖numerical − analytical‖ / ‖numerical + analytical‖ between the gradient and central differences of
 the cost, with a step of 1e-4, or of 3e-5 for recurrent layers, whose gradient changes faster; more than 1e-8 fails the
 command, and the tests. "Hessian · v" is the same of a Hessian-vector product beside central differences of the
-gradient; networks with recurrent layers have no such product. The tests compare every row with an automatic
-differentiation of an independent implementation as well, to 1e-10 (`tests/checking/test_proofs.py`).
+gradient. The tests compare every row with an automatic differentiation of an independent implementation as well, to
+1e-10 (`tests/checking/test_proofs.py`).
 
 """
 

@@ -10,10 +10,10 @@ from rhohat.checking.proofs import ProofCase, proof_cases, prove
 from rhohat.layers import (
     BUILT_LAYERS,
     DenseLayer,
+    DropoutLayer,
     GRULayer,
     LSTMLayer,
     PerStep,
-    RecurrentLayer,
     SimpleRecurrentLayer,
     StepwiseDenseLayer,
     Windows,
@@ -196,8 +196,9 @@ TABLE = {f"{number}: {case}": case for number, case in enumerate(proof_cases())}
 CASES = TABLE | OTHERS
 
 
-def is_recurrent(case):
-    return any(isinstance(layer, RecurrentLayer) for layer in case.problem.network.layers)
+def has_tangents(case):
+    """Whether there are Hessian-vector products: in all networks but those whose gradient is truncated."""
+    return all(layer.has_tangents for layer in case.problem.network.layers)
 
 
 def over(cases):
@@ -222,7 +223,7 @@ def test_value_and_gradient_agree_with_automatic_differentiation(case):
     assert difference(gradient, expected_gradient) <= AUTOMATIC
 
 
-@over({name: case for name, case in CASES.items() if not is_recurrent(case)})
+@over({name: case for name, case in CASES.items() if has_tangents(case)})
 def test_hessian_vector_product_agrees_with_automatic_differentiation(case, rng):
     vector = rng.normal(size=case.theta.size)
     product = case.objective().hessian_vector_product(case.theta, vector)
@@ -235,16 +236,13 @@ def test_derivatives_agree_with_central_differences(case):
     proof = prove(case)
     assert proof.holds
     assert proof.gradient_difference <= GRADIENT
-    if is_recurrent(case):
-        assert proof.hessian_difference is None
-    else:
-        assert proof.hessian_difference <= HESSIAN
+    assert proof.hessian_difference <= HESSIAN
     assert proof.n_parameters == case.theta.size
 
 
-def test_second_derivatives_of_recurrent_layers_are_refused_by_name():
+def test_second_derivatives_of_truncated_layers_are_refused_by_name():
     case = OTHERS["truncated in both directions, an output for each sequence"]
-    with pytest.raises(ValueError, match=r"the layer GRULayer has no second derivatives; use solver='lbfgs'"):
+    with pytest.raises(ValueError, match="the layer GRULayer with a truncated gradient has no second derivatives"):
         case.objective().hessian_vector_product(case.theta, case.theta)
 
 
@@ -260,16 +258,15 @@ def test_the_cost_alone_is_the_value_beside_the_gradient(case):
 
 def test_the_table_has_every_kind_of_model():
     cases = list(TABLE.values())
+    not_layers_of_an_objective = {DropoutLayer, PerStep, Windows}  # dropout has masks in mini-batches alone
     assert len(cases) >= 60
     assert {case.activation for case in cases} == set(ACTIVATIONS)
     assert {case.problem.loss.name for case in cases} == {*LOSSES, GaussianLoss.name}
     assert {type(penalty) for case in cases for penalty in case.problem.penalties} == concrete(Penalty)
     assert {case.corruption for case in cases} == {"no", *CORRUPTIONS}
     assert {case.n_hidden_layers for case in cases if case.architecture == "dense"} == {1, 2, 3}
-    assert {type(layer) for case in cases for layer in case.problem.network.layers} == {*BUILT_LAYERS} - {
-        PerStep,
-        Windows,
-    }
+    kinds = {type(layer) for case in cases for layer in case.problem.network.layers}
+    assert kinds == {*BUILT_LAYERS} - not_layers_of_an_objective
     assert {case.problem.network.tied for case in cases} == {False, True}
     assert {case.problem.sample_weight is None for case in cases} == {False, True}
     outputs = [f for case in cases for f in case.problem.network.activations[-1:]]

@@ -40,7 +40,7 @@ __all__ = ["PENALTIES_OF_SEQUENCES", "SEQUENCE_ARCHITECTURES", "SequenceArchitec
 
 _N_STEPS, _N_CHANNELS, _N_UNITS = 3, 2, 2
 
-#: The penalties of networks with recurrent layers, through which no derivatives by the input are propagated.
+#: The penalties of networks with recurrent layers.
 PENALTIES_OF_SEQUENCES: list[tuple[Penalty, ...]] = [
     (),
     (WeightDecay(0.1),),

@@ -533,7 +533,8 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
     def _note_data(self, X: FloatArray | RowSource) -> None:
         """Set the number, the ranges and the name of the rows of a fit as attributes."""
         self.n_samples_fit_ = X.shape[0]
-        self.training_range_ = range_of_features(X, self.network_.n_steps_of_rows is not None)
+        network = getattr(self, "network_", None)  # a stack has none before its layers are trained
+        self.training_range_ = range_of_features(X, network is not None and network.n_steps_of_rows is not None)
         self.data_name_ = X.short_name if isinstance(X, RowSource) else None
 
     def forward_pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:

@@ -3,7 +3,7 @@
 To add a layer that consists of a linear map with weights, a bias and an activation, write a subclass of `MapLayer` that
 defines the map, the transposed map, and the gradient of the weights; derivatives of every order follow from these. Any
 other layer derives from `Layer`. Penalties on derivatives, and Newton's method, refuse such a layer with an error that
-names it.
+names it, unless it defines `push_forward` and `pull_back_along`, as recurrent layers do.
 """
 
 from rhohat.layers.activations import PerStep
