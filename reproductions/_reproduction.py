@@ -31,6 +31,7 @@ NAMES = (
     "stacked",
     "denoising_filters",
     "denoising_photographs",
+    "convolutional_denoising",
     "denoising_stack",
     "features",
     "noisy_labels",
