@@ -57,6 +57,7 @@ def make_cases(quick: bool = False, full: bool = False, references: Mapping[str,
         _adam(),
         _plain_adam(),
         _lenet(),
+        _lstm(),
         _import(),
         _rows(),
         _threads(),
@@ -160,11 +161,30 @@ def _lenet() -> Case:
     return Case(
         "lenet",
         "an epoch of Adam, LeNet: convolutions of 20 and 50 maps of 5×5, 500 hidden, 10,000 × 28×28, float32",
-        Settings(recipe="images", sizes=(10_000, 784), dtype="float32", batch_size=128, epochs=3),
+        Settings(network="lenet", sizes=(10_000, 784), dtype="float32", batch_size=128, epochs=3),
         (
             Contender("rhohat", "rhohat", "lenet_training"),
             Contender("PyTorch", "pytorch", "lenet_training", target=0.8),
             Contender("products alone", "bounds", "lenet_products", compared="share"),
+        ),
+        repeats=2,
+        agreement=0.1,  # each draws its own batches
+    )
+
+
+def _lstm() -> Case:
+    float32 = {"dtype": "float32"}
+    ours = _alone("rhohat, float32", "rhohat", "lstm_training", **float32)
+    return Case(
+        "lstm",
+        "an epoch of Adam, long short-term memory of 128 units, 10,000 digits of 28 steps × 28, float64",
+        Settings(recipe="all digits", network="lstm", sizes=(10_000, 784), batch_size=128, epochs=3),
+        (
+            Contender("rhohat", "rhohat", "lstm_training"),
+            Contender("PyTorch", "pytorch", "lstm_training", target=1.2),
+            Contender("products alone", "bounds", "lstm_products", compared="share"),
+            ours,
+            Contender("PyTorch, float32", "pytorch", "lstm_training", float32, beside=ours.name),
         ),
         repeats=2,
         agreement=0.1,  # each draws its own batches
@@ -268,7 +288,7 @@ def _shrunk(case: Case) -> Case:
 
 def shrunk(settings: Settings) -> Settings:
     """Return settings of a task that takes no time, on rows that are made up."""
-    recipe = "uniform" if settings.recipe in ("patches", "digits") else settings.recipe
-    sizes = (300, 784) if recipe == "images" else (300, 16)
+    recipe = "uniform" if settings.recipe in ("patches", "digits", "all digits") else settings.recipe
+    sizes = (300, 16) if settings.network == "autoencoder" else (300, 784)
     small: dict[str, Any] = {"sizes": sizes, "n_hidden": 5, "seconds": 0.01, "max_iter": 5, "batch_size": 64}
     return replace(settings, recipe=recipe, **small)

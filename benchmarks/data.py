@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contenders.imports import write_needs
-from benchmarks.contenders.rhohat import images_of, lenet, untrained
+from benchmarks.contenders.rhohat import images_of, lenet, recurrent, untrained
 from benchmarks.tasks import Record, Task
 
 __all__ = ["prepare", "read_idx"]
@@ -43,11 +43,12 @@ def prepare(task: Task) -> Record:
     except DataMissingError as error:
         return {"unavailable": str(error)}
     np.save(folder / "X.npy", X.astype(settings.dtype))
-    if settings.recipe == "images":
-        some = replace(task, X=X[:200].astype(settings.dtype))
-        np.save(folder / "theta.npy", lenet(some).initial_theta(images_of(some), some.labels))
+    if settings.network == "autoencoder":
+        theta = untrained(replace(task, X=X[:2])).theta_
     else:
-        np.save(folder / "theta.npy", untrained(replace(task, X=X[:2])).theta_)
+        some, make = replace(task, X=X[:200].astype(settings.dtype)), {"lenet": lenet, "lstm": recurrent}
+        theta = make[settings.network](some).initial_theta(images_of(some), some.labels)
+    np.save(folder / "theta.npy", theta)
     return {"remark": remark}
 
 
@@ -76,13 +77,21 @@ def _patches(n_rows: int) -> tuple[np.ndarray, str]:
 
 def _digits() -> tuple[np.ndarray, str]:
     """Return the digits 5 to 9 among the 60,000 training images of MNIST, in [0, 1]."""
+    images, labels = _read_mnist()
+    return images[labels >= 5] / 255, ""
+
+
+def _all_digits(n_rows: int, _: int) -> tuple[np.ndarray, str]:
+    """Return the first training images of MNIST, in [0, 1]."""
+    return _read_mnist()[0][:n_rows] / 255, ""
+
+
+def _read_mnist() -> tuple[np.ndarray, np.ndarray]:
     if folder := os.environ.get("RHOHAT_DATA"):
         files = Path(folder) / "mnist"
         images = read_idx(files / "train-images-idx3-ubyte.gz", header=16).reshape(-1, 784)
-        labels = read_idx(files / "train-labels-idx1-ubyte.gz", header=8)
-    else:
-        images, labels = _fetch_mnist()
-    return images[labels >= 5] / 255, ""
+        return images, read_idx(files / "train-labels-idx1-ubyte.gz", header=8)
+    return _fetch_mnist()
 
 
 def read_idx(path: Path, header: int) -> np.ndarray:
@@ -105,5 +114,5 @@ _RECIPES: dict[str, Callable[..., tuple[np.ndarray, str]]] = {
     "uniform": _uniform,
     "patches": _patches,
     "digits": _digits,
-    "images": _uniform,
+    "all digits": _all_digits,
 }

@@ -27,8 +27,10 @@ class Settings:
 
     Attributes
     ----------
-    recipe : {"uniform", "patches", "digits", "images", "imports"}
+    recipe : {"uniform", "patches", "digits", "all digits", "imports"}
         What the data are; see `benchmarks.data`.
+    network : {"autoencoder", "lenet", "lstm"}
+        What the parameters at the start are of; see `benchmarks.data`.
     sizes : tuple of int
         Rows and features of those that are made up, rows alone of patches.
     dtype : {"float64", "float32"}
@@ -63,6 +65,7 @@ class Settings:
     """
 
     recipe: str = "uniform"
+    network: str = "autoencoder"
     sizes: tuple[int, ...] = ()
     dtype: str = "float64"
     n_hidden: int = 25
@@ -124,7 +127,7 @@ class Task:
     X : array of shape (n_rows, n_features), of the settings' dtype
         Empty where the case has no rows.
     theta : array of shape (n_parameters,), float64
-        Where every contender starts: both weight matrices, then both biases, flat. Empty where there is no network.
+        Where every contender starts: all weight matrices, then all biases, flat. Empty where there is no network.
     """
 
     folder: Path

@@ -26,6 +26,7 @@ NAMES = (
     "colour",
     "softmax",
     "lenet",
+    "digits_row_by_row",
     "self_taught",
     "convolved_features",
     "stacked",
@@ -38,6 +39,7 @@ NAMES = (
     "tangent_propagation",
     "noise_covariance",
     "audio",
+    "adding_problem",
 )
 
 

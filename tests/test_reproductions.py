@@ -37,7 +37,7 @@ from rhohat.common.exceptions import ConvergenceWarning
 pytestmark = pytest.mark.usefixtures("one_thread")
 FOLDER = Path(command_line.__file__).parent
 #: Those that need no files.
-BY_THEMSELVES = ("denoising_photographs", "noisy_labels", "noise_covariance", "audio")
+BY_THEMSELVES = ("denoising_photographs", "noisy_labels", "noise_covariance", "audio", "adding_problem")
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.measuring import time_calls
 from benchmarks.tasks import Record, Task
 
-__all__ = ["decoding", "encoding", "lenet_products", "products", "reading", "training_products"]
+__all__ = ["decoding", "encoding", "lenet_products", "lstm_products", "products", "reading", "training_products"]
 
 
 def products(task: Task) -> Record:
@@ -46,13 +46,42 @@ def lenet_products(task: Task) -> Record:
     """Time the matrix products of an epoch of the convolutional network: forward, by the weights, and by the inputs."""
     n = task.settings.batch_size
     sizes = [(576 * n, 25, 20), (64 * n, 500, 50), (n, 800, 500), (n, 500, 10)]
-    products: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    products: list[_Product] = []
     for index, (rows, fan_in, fan_out) in enumerate(sizes):
-        given, W = np.ones((rows, fan_in), task.X.dtype), np.ones((fan_in, fan_out), task.X.dtype)
-        delta = np.ones((rows, fan_out), task.X.dtype)
+        given, W, delta = _arrays(task, rows, fan_in, fan_out)
         products += [(given, W, np.empty_like(delta)), (given.T, delta, np.empty_like(W))]
         if index > 0:
             products.append((delta, W.T, np.empty_like(given)))
+    return _epoch_of(products, task)
+
+
+def lstm_products(task: Task) -> Record:
+    """Time the matrix products of an epoch of the recurrent network: forward, through the steps, and by the weights."""
+    n, n_steps, n_units = task.settings.batch_size, 28, 128
+    inputs, W, of_z = _arrays(task, n_steps * n, 28, 4 * n_units)
+    units, U, of_step = _arrays(task, n, n_units, 4 * n_units)
+    of_all = np.ones((n_steps * n, n_units), task.X.dtype)
+    last, W_output, delta = _arrays(task, n, n_units, 10)
+    products = [(inputs, W, np.empty_like(of_z)), *[(units, U, np.empty_like(of_step))] * (n_steps - 1)]
+    products += [(last, W_output, np.empty_like(delta)), (last.T, delta, np.empty_like(W_output))]
+    products += [(delta, W_output.T, np.empty_like(last)), *[(of_step, U.T, np.empty_like(units))] * (n_steps - 1)]
+    products += [(inputs.T, of_z, np.empty_like(W)), (of_all.T, of_z, np.empty_like(U))]
+    return _epoch_of(products, task)
+
+
+#: Two matrices, and where their product goes.
+_Product: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _arrays(task: Task, n_rows: int, fan_in: int, fan_out: int) -> _Product:
+    """Return inputs, weights and outputs of a layer."""
+    shapes = (n_rows, fan_in), (fan_in, fan_out), (n_rows, fan_out)
+    given, W, outputs = (np.ones(shape, task.X.dtype) for shape in shapes)
+    return given, W, outputs
+
+
+def _epoch_of(products: Sequence[_Product], task: Task) -> Record:
+    """Time the products of a mini-batch, for each of an epoch."""
 
     def batch() -> None:
         for A, B, out in products:
@@ -60,7 +89,7 @@ def lenet_products(task: Task) -> Record:
 
     batch()  # a warm-up
     start = time.perf_counter()
-    for _ in range(0, len(task.X), n):
+    for _ in range(0, len(task.X), task.settings.batch_size):
         batch()
     return {"seconds": time.perf_counter() - start}
 

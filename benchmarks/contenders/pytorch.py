@@ -13,7 +13,16 @@ from torch.nn.functional import cross_entropy, mse_loss
 from benchmarks.measuring import time_calls, time_epochs, time_evaluations
 from benchmarks.tasks import Record, Task
 
-__all__ = ["descent", "evaluation", "lenet_training", "own_descent", "reconstruction", "training", "transformation"]
+__all__ = [
+    "descent",
+    "evaluation",
+    "lenet_training",
+    "lstm_training",
+    "own_descent",
+    "reconstruction",
+    "training",
+    "transformation",
+]
 
 
 def evaluation(task: Task) -> Record:
@@ -101,10 +110,18 @@ def training(task: Task) -> Record:
 
 def lenet_training(task: Task) -> Record:
     """Time epochs of Adam of a convolutional network, from the same start."""
+    return _classifier_training(task, _make_lenet(task), (1, 28, 28))
+
+
+def lstm_training(task: Task) -> Record:
+    """Time epochs of Adam of a recurrent network, from the same start."""
+    return _classifier_training(task, _LSTMClassifier(task), (28, 28))
+
+
+def _classifier_training(task: Task, model: nn.Module, shape: tuple[int, ...]) -> Record:
     settings = task.settings
     torch.manual_seed(0)
-    X, y = torch.from_numpy(task.X).reshape(-1, 1, 28, 28), torch.from_numpy(task.labels)
-    model = _make_lenet(task)
+    X, y = torch.from_numpy(task.X).reshape(-1, *shape), torch.from_numpy(task.labels)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
 
     def epoch() -> float:
@@ -135,6 +152,34 @@ def _make_lenet(task: Task) -> nn.Sequential:
             layer.bias.copy_(b)
     pooled = [nn.Tanh(), nn.MaxPool2d(2)]
     return nn.Sequential(first, *pooled, second, *pooled, nn.Flatten(), hidden, nn.Tanh(), output)
+
+
+class _LSTMClassifier(nn.Module):
+    """The network with the parameters at the start: θ holds all weights, then all biases, with gates in another order.
+
+    PyTorch has two biases where one is enough; the second stays at 0.
+    """
+
+    def __init__(self, task: Task, n_units: int = 128) -> None:
+        super().__init__()
+        self.memory = nn.LSTM(28, n_units, batch_first=True, dtype=_dtype(task))
+        self.output = nn.Linear(n_units, 10, dtype=_dtype(task))
+        theta = torch.from_numpy(task.theta).to(_dtype(task))
+        W, W_output, b, b_output = theta.split([(28 + n_units) * 4 * n_units, n_units * 10, 4 * n_units, 10])
+        # rhohat has the gates in the order i, f, o, g, and PyTorch in the order i, f, g, o.
+        W, b = W.reshape(28 + n_units, 4, n_units)[:, [0, 1, 3, 2]], b.reshape(4, n_units)[[0, 1, 3, 2]]
+        W = W.reshape(28 + n_units, 4 * n_units).T
+        with torch.no_grad():
+            self.memory.weight_ih_l0.copy_(W[:, :28])
+            self.memory.weight_hh_l0.copy_(W[:, 28:])
+            self.memory.bias_ih_l0.copy_(b.reshape(-1))
+            self.memory.bias_hh_l0.zero_().requires_grad_(False)
+            self.output.weight.copy_(W_output.reshape(n_units, 10).T)
+            self.output.bias.copy_(b_output)
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        """Return what the network says after the last step."""
+        return self.output(self.memory(X)[0][:, -1])
 
 
 def transformation(task: Task) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks.measuring import epochs_record, time_calls, time_evaluations
 from benchmarks.tasks import Record, Task
 from rhohat import (
     LBFGS,
+    LSTM,
     Adam,
     Convolution,
     ConvolutionalClassifier,
@@ -20,6 +22,7 @@ from rhohat import (
     KLSparsity,
     MaskingNoise,
     MaxPooling,
+    RecurrentClassifier,
     SparseAutoencoder,
     WeightDecay,
 )
@@ -33,7 +36,9 @@ __all__ = [
     "images_of",
     "lenet",
     "lenet_training",
+    "lstm_training",
     "reconstruction",
+    "recurrent",
     "training",
     "transformation",
     "untrained",
@@ -100,8 +105,17 @@ def training(task: Task) -> Record:
 
 def lenet_training(task: Task) -> Record:
     """Time epochs of Adam of a convolutional network, between calls of a callback."""
+    return _classifier_training(task, lenet)
+
+
+def lstm_training(task: Task) -> Record:
+    """Time epochs of Adam of a recurrent network, between calls of a callback."""
+    return _classifier_training(task, recurrent)
+
+
+def _classifier_training(task: Task, make: Callable[..., Any]) -> Record:
     stamps: list[float] = []
-    classifier = lenet(task, callbacks=[lambda state: stamps.append(time.perf_counter())])
+    classifier = make(task, callbacks=[lambda state: stamps.append(time.perf_counter())])
     X, y = images_of(task), task.labels
     start = time.perf_counter()
     with warnings.catch_warnings():
@@ -112,22 +126,29 @@ def lenet_training(task: Task) -> Record:
 
 def lenet(task: Task, **parameters: Any) -> ConvolutionalClassifier:
     """Return the network of LeCun et al. (1998) in the form in which today's tutorials write it."""
+    layers = [Convolution(20, 5), MaxPooling(2), Convolution(50, 5), MaxPooling(2), Dense(500)]
+    return ConvolutionalClassifier(layers=layers, activation="tanh", **_training_of(task), **parameters)
+
+
+def recurrent(task: Task, **parameters: Any) -> RecurrentClassifier:
+    """Return a network that reads images row by row."""
+    return RecurrentClassifier(layers=[LSTM(128)], **_training_of(task), **parameters)
+
+
+def _training_of(task: Task) -> dict[str, Any]:
     settings = task.settings
-    return ConvolutionalClassifier(
-        layers=[Convolution(20, 5), MaxPooling(2), Convolution(50, 5), MaxPooling(2), Dense(500)],
-        activation="tanh",
-        weight_decay=0.0,
-        solver=Adam(learning_rate=settings.learning_rate, batch_size=settings.batch_size),
-        max_iter=settings.epochs,
-        tol=0.0,
-        random_state=0,
-        n_jobs=settings.n_threads,
-        **parameters,
-    )
+    return {
+        "weight_decay": 0.0,
+        "solver": Adam(learning_rate=settings.learning_rate, batch_size=settings.batch_size),
+        "max_iter": settings.epochs,
+        "tol": 0.0,
+        "random_state": 0,
+        "n_jobs": settings.n_threads,
+    }
 
 
 def images_of(task: Task) -> np.ndarray:
-    """Return the rows as images."""
+    """Return the rows as images, which are sequences of their rows."""
     return task.X.reshape(-1, 28, 28)
 
 
