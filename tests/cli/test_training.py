@@ -57,12 +57,15 @@ def test_rows_between_0_and_1_are_left_as_they_are(run, tmp_path):
 
 @pytest.mark.parametrize("kind", _estimators())
 def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
-    supervised = kind.endswith("classifier") or kind in ("regressor", "softmax")
+    regression = kind.endswith("regressor")
+    supervised = regression or kind.endswith("classifier") or kind == "softmax"
     hidden = [] if kind == "softmax" else ["--hidden", "4,3" if kind in ("deep", "stacked") else "4"]
     if kind.startswith("convolutional"):
         hidden = ["--set", "layers=[Convolution(2, 2), 4]"]
-    which = ["--target", "twice" if kind == "regressor" else "feeling"] if supervised else []
-    which += ["--drop", "feeling" if kind == "regressor" else "twice"] if supervised else ["--drop", "feeling,twice"]
+    if kind.startswith("recurrent"):
+        hidden = ["--set", "layers=[LSTM(4)]"]
+    which = ["--target", "twice" if regression else "feeling"] if supervised else []
+    which += ["--drop", "feeling" if regression else "twice"] if supervised else ["--drop", "feeling,twice"]
     run("train", table, "-o", "model.safetensors", "-e", kind, "--max-iter", "3", *hidden, *which)
     estimator = rhohat.load(tmp_path / "model.safetensors").steps[-1][1]
     assert type(estimator) is _estimators()[kind]
