@@ -137,11 +137,12 @@ class Problem:
 
     def check_second_derivatives(self) -> None:
         """Raise ValueError if a Hessian-vector product needs a derivative that a part of J does not define."""
+        self.check_exact_gradient()
         advice = "use solver='lbfgs' or 'conjugate_gradient', which need only the gradient."
         activations = self.network.activations
         for layer in self.network.layers:
             if not layer.has_tangents:
-                raise ValueError(f"the layer {_named(layer)} has no second derivatives; {advice}")
+                raise ValueError(f"the layer {type(layer).__name__} has no second derivatives; {advice}")
         for activation in activations:
             if not activation.twice_differentiable:
                 raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
@@ -152,7 +153,7 @@ class Problem:
                     if not layer.has_second_tangents:
                         raise ValueError(
                             f"the Hessian of {part.name} needs third derivatives, which the layer"
-                            f" {_named(layer)} does not have; {advice}"
+                            f" {type(layer).__name__} does not have; {advice}"
                         )
                     if not activation.thrice_differentiable:
                         raise ValueError(
