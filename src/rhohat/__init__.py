@@ -67,6 +67,7 @@ from rhohat.models.components import register
 from rhohat.models.model_file import load, save
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
+from rhohat.inspection.sequence_plots import plot_activations
 from rhohat.inspection.reporting import report
 from rhohat.solvers import LBFGS, SGD, Adam, ConjugateGradient, GradientDescent, NewtonCG
 
@@ -141,6 +142,7 @@ __all__ = [
     "open_rows",
     "open_table",
     "photographs",
+    "plot_activations",
     "plot_feature_maps",
     "plot_filters",
     "plot_kl",

@@ -256,9 +256,9 @@ def name_of_targets(rows: RowSource) -> str:
     return f"column{'s'[: len(columns) - 1]} {', '.join(columns)} of {rows.name}"
 
 
-def as_classes(y: NDArray[Any]) -> NDArray[Any]:
-    """Return the targets of a classifier; raise ValueError unless there is one label for each row."""
-    if y.ndim == 1:
+def as_classes(y: NDArray[Any], *, per_step: bool = False) -> NDArray[Any]:
+    """Return the targets of a classifier; raise ValueError unless there is one label for each row, or each step."""
+    if y.ndim == 1 or per_step:
         return y
     raise ValueError(
         f"a classifier learns one label for each row; got {y.shape[1]} labels for each row. Name the column of labels"

@@ -24,6 +24,7 @@ from rhohat.common.words import Sentence
 from rhohat.data import MeanImputer, RowSource
 from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
+from rhohat.estimators.shaped_rows import takes_padding
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.models.components import ESTIMATORS, command_line_name, transformers
 from rhohat.models.model_file import save
@@ -225,7 +226,8 @@ def train(
         network = make_estimator(estimator, given, hidden, layers, input_shape, settings or [])
         y = rows.targets if labels is None else reading.labels(labels, rows)
         if y is not None:
-            y = as_classes(y) if is_classifier(network) else as_numbers(y)
+            per_step = bool(getattr(network, "per_step", False))
+            y = as_classes(y, per_step=per_step) if is_classifier(network) else as_numbers(y)
             if labels is None:
                 rows.targets = y  # the same array as in fit, so that it finds the names
             if is_classifier(network):
@@ -234,7 +236,7 @@ def train(
         progress.announce(f"looking through {rows.name}")
         imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
         whole = imputers[0].fit(rows).transform(rows) if imputers else rows
-        steps = [*imputers, *_preprocessing(preprocess, whole)]
+        steps = [*imputers, *_preprocessing(preprocess, whole, network)]
         if steps:
             note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")
         model = make_pipeline(*steps, network) if steps else network
@@ -341,12 +343,12 @@ def _check_outcome(model: Any) -> None:
             raise ValueError(Sentence("no model was written: ", part.solver_message_))
 
 
-def _preprocessing(chosen: list[str] | None, rows: RowSource) -> list[Any]:
+def _preprocessing(chosen: list[str] | None, rows: RowSource, network: Any) -> list[Any]:
     chosen = chosen or ["auto"]
     if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
         raise typer.BadParameter("auto and none cannot be combined with other steps.", param_hint="--preprocess")
     if chosen == ["auto"]:
-        return suggest_preprocessing(rows)
+        return [] if takes_padding(network) else suggest_preprocessing(rows)
     return [_steps()[step]() for step in chosen if step != "none"]
 
 

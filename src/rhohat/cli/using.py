@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from rhohat.cli.app import Data, Model, Quiet, Traceback, app, check_writable, note
 from rhohat.cli.files import STANDARD_OUTPUT, write_rows
@@ -112,11 +113,32 @@ def predict(
         raise ValueError(f"{name} does not predict targets; use rhohat encode or rhohat reconstruct instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"predicting for {len(rows)} rows")
-        found = np.asarray(estimator.predict(prepare_rows(loaded, rows)))
+        found = _in_an_array(estimator.predict(prepare_rows(loaded, rows)), estimator.input_shape_[0])
         found = found.astype(np.str_) if found.dtype == object else found
         columns = 1 if found.ndim == 1 else found.shape[1]
         names = list(getattr(estimator, "target_names_", None) or _unnamed(columns))
+        if getattr(estimator, "per_step", False):
+            names = _names_of_steps(found.shape[1:])
+            found = found if output.suffix == ".npy" else found.reshape(len(found), -1)
         _write(ctx, output, [found], rows, names, quiet=quiet)
+
+
+def _in_an_array(predicted: Any, n_steps: int) -> NDArray[Any]:
+    """Return predictions as an array; labels of steps have NaN or an empty text past the end of a sequence."""
+    if not isinstance(predicted, list):
+        return np.asarray(predicted)
+    kind = predicted[0].dtype if predicted[0].dtype.kind in "US" else np.dtype(np.float64)
+    found = np.full((len(predicted), n_steps), "" if kind.kind in "US" else np.nan, kind)
+    for row, labels in zip(found, predicted, strict=True):
+        row[: len(labels)] = labels
+    return found
+
+
+def _names_of_steps(shape: tuple[int, ...]) -> list[str]:
+    """Return names for the columns of predictions of steps, and of several targets for each of them."""
+    if len(shape) == 1:
+        return [f"step_{step}" for step in range(shape[0])]
+    return [f"step_{step}_prediction_{number}" for step in range(shape[0]) for number in range(shape[1])]
 
 
 def _unnamed(n_columns: int) -> list[str]:

@@ -22,7 +22,7 @@ from rhohat.layers.pooling import UpsamplingLayer
 from rhohat.layers.recurrent import RecurrentLayer
 from rhohat.terms.losses import Loss
 
-__all__ = ["ShapedRows"]
+__all__ = ["ShapedRows", "padded_for", "takes_padding"]
 
 
 class _FlatRows(np.ndarray[Any, Any]):
@@ -210,6 +210,16 @@ class ShapedRows:
                 f" activation of their own; got {self.activation!r}."
             )
         return self.activation
+
+
+def takes_padding(estimator: ShapedRows) -> bool:
+    """Return whether rows of an estimator may be sequences of unequal length, as its first layer goes through steps."""
+    return estimator._takes_padding()
+
+
+def padded_for(estimator: ShapedRows, X: Any) -> Any:
+    """Return sequences as an array with as many steps as the rows of a fitted estimator; anything else unchanged."""
+    return estimator._padded(X, keeps_steps=True) if takes_padding(estimator) else X
 
 
 def _shape_of_list(X: Sequence[Any]) -> Shape:

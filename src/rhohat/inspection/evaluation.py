@@ -17,9 +17,12 @@ from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.sequences import labels_of_steps, targets_of_steps
 from rhohat.estimators.target_scaling import r_squared
 from rhohat.estimators.targets import check_labels
+from rhohat.fitting.forward import check_activations
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
+from rhohat.inspection.sequences import existing_steps, steps_of_code
 from rhohat.models.pipelines import (
     estimator_of,
     open_model_rows,
@@ -129,7 +132,7 @@ def evaluate(
         A fitted estimator of rhohat, or a fitted pipeline of preprocessing that ends in such an estimator.
     data : array-like, path or row source, of shape (n_samples, n_features)
         Rows in the form that the model was fitted to, before its preprocessing: anything that `rhohat.open_rows`
-        opens. They are read block by block. A row source that is passed in stays open.
+        opens, or a list of sequences. They are read block by block. A row source that is passed in stays open.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
         Targets, for the score and the cost of an estimator that learns from targets; other estimators ignore them. If
         the columns have names, and had names in the fit, they are put in the order of the fit.
@@ -146,6 +149,8 @@ def evaluate(
         All values refer to the rows that the network sees: after preprocessing, and without corruption. (The only
         exception is J of an autoencoder with a corruption, which refers to corrupted rows: see its `objective`.) The
         code of an estimator that learns from targets is its last hidden layer, or its output if it has no hidden layer.
+        If the code has steps, all figures about units count the steps that exist in place of rows; so do those about
+        the reconstructions of sequences, with channels in place of features.
 
     Raises
     ------
@@ -177,32 +182,37 @@ def evaluate(
     activation = estimator.network_.activations[estimator.code_layer_ - 1]
     threshold = default_threshold(activation) if threshold is None else threshold
     activations, reconstructions = ActivationStatistics(threshold), ReconstructionStatistics()
-    learns_from_rows = isinstance(estimator, BaseAutoencoder)
+    learns_from_rows, per_step = isinstance(estimator, BaseAutoencoder), bool(getattr(estimator, "per_step", False))
     with ExitStack() as opened:
         source = open_model_rows(model, data)
         if source is not data:
             opened.enter_context(source)
         rows = prepare_rows(model, source)
-        targets = None if y is None or learns_from_rows else _check_targets(estimator.targets_in_order(y), len(rows))
+        targets = None if y is None or learns_from_rows else _check_targets(estimator, y, rows)
         if targets is not None and is_classifier(estimator):
-            check_labels(targets, estimator.classes_)
-        predictions = []
+            check_labels(targets.ravel(), estimator.classes_)
+        predictions, first, n_steps = [], 0, estimator.network_.n_steps_of_rows
         for block in rows.blocks(rows.rows_at_once):
-            if not np.isfinite(block).all():
-                first = activations.n_samples
-                raise ValueError(f"{rows.name} contains NaN or infinity, in rows {first} to {first + len(block)}.")
+            where = f", in rows {first} to {first + len(block)}"
+            check_activations(estimator.network_, block, 0, rows.name, first, where)
+            first += len(block)
             given = open_rows(block)  # scikit-learn would warn that an array has no column names
             codes = estimator.codes(given)
-            activations.update(codes)
+            activations.update(existing_steps(codes, steps_of_code(estimator)))
             if learns_from_rows:
-                reconstructions.update(block, estimator.inverse_transform(codes))
-            elif targets is not None:
+                made = estimator.inverse_transform(codes)
+                reconstructions.update(*(existing_steps(one, n_steps, block) for one in (block, made)))
+            elif targets is not None and not per_step:
                 predictions.append(estimator.predict_rows(given))
         value, terms = _cost(estimator, rows, targets) if cost else (None, {})
+        if per_step and targets is not None:
+            score = estimator.score(rows, targets)
+        else:
+            score = None if targets is None else _score(estimator, targets, np.concatenate(predictions))
     sparsity = estimator.sparsity_target_
     means = activations.mean_activation
     return Evaluation(
-        n_samples=activations.n_samples,
+        n_samples=len(rows),
         n_features=rows.shape[1],
         n_units=len(means),
         threshold=activations.threshold,
@@ -218,13 +228,17 @@ def evaluate(
         sparsity=sparsity,
         cost=value,
         terms=terms,
-        score=None if targets is None else _score(estimator, targets, np.concatenate(predictions)),
+        score=score,
         score_name=None if targets is None else "accuracy" if is_classifier(estimator) else "R²",
     )
 
 
-def _check_targets(y: ArrayLike | RowSource, n_samples: int) -> NDArray[Any]:
-    """Return targets as an array; raise ValueError unless y is in memory and has an entry for every row."""
+def _check_targets(estimator: Any, y: ArrayLike | RowSource, rows: RowSource) -> NDArray[Any]:
+    """Return targets as an array; raise ValueError unless y is in memory and has an entry for every row or step."""
+    y, n_samples = estimator.targets_in_order(y), len(rows)
+    if getattr(estimator, "per_step", False):
+        n_steps = estimator.input_shape_[0]
+        return labels_of_steps(y, rows, n_steps)[0] if is_classifier(estimator) else targets_of_steps(y, rows, n_steps)
     if isinstance(y, RowSource):
         raise ValueError(
             f"y must be an array in memory; got the row source {y.name}. Pass y.read(0, len(y)), or one column of that"

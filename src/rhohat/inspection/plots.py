@@ -29,7 +29,7 @@ from rhohat.terms.penalties import KLSparsity
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_feature_maps", "plot_filters", "plot_kl", "plot_loss_curve", "plot_reconstructions"]
+__all__ = ["new_axes", "plot_feature_maps", "plot_filters", "plot_kl", "plot_loss_curve", "plot_reconstructions"]
 
 
 def plot_filters(
@@ -109,7 +109,7 @@ def plot_filters(
         columns = int(np.ceil(np.sqrt(len(images))))
     if columns < 1 or border < 0:
         raise ValueError(f"columns must be >= 1 and border >= 0; got {columns} and {border}.")
-    ax = _axes(ax)
+    ax = new_axes(ax)
     ax.imshow(_tiled(images, columns, border), cmap=colormap, vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
     if title is not None:
@@ -260,7 +260,7 @@ def plot_feature_maps(
     finally:
         if source is not data:
             source.close()
-    ax = _axes(ax)
+    ax = new_axes(ax)
     tiles = _pairs(found)
     drawn = _tiled(tiles, len(tiles) // len(found), border)
     ax.imshow(drawn, cmap=colormap, vmin=0, vmax=1, interpolation="nearest")
@@ -297,7 +297,7 @@ def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
     ['J', 'squared error', 'weight decay', 'kl sparsity']
     """
     iterations = np.arange(1, len(estimator.loss_curve_) + 1)
-    ax = _axes(ax)
+    ax = new_axes(ax)
     ax.plot(iterations, estimator.loss_curve_, color="black", label="J")
     for name, values in estimator.terms_curve_.items():
         ax.plot(iterations, values, linewidth=1, label=name.replace("_", " "))
@@ -335,7 +335,7 @@ def plot_kl(sparsity: float = 0.2, weight: float = 1.0, *, ax: Axes | None = Non
     penalty = KLSparsity(sparsity, weight)
     rho_hat = np.linspace(0.001, 0.999, 999)
     values = [penalty.value(rho_hat[k : k + 1], (0.0, 1.0), rho_hat.dtype) for k in range(len(rho_hat))]
-    ax = _axes(ax)
+    ax = new_axes(ax)
     ax.plot(rho_hat, values, color="black")
     ax.axvline(sparsity, linestyle=":", color="gray", label=f"ρ = {sparsity:g}")
     ax.set_xlabel("mean activation ρ̂")
@@ -361,7 +361,8 @@ def _pairs(found: Sequence[ChannelMaps]) -> FloatArray:
     return np.concatenate(tiles)
 
 
-def _axes(ax: Axes | None) -> Axes:
+def new_axes(ax: Axes | None) -> Axes:
+    """Return the given Axes, or new ones if there are none."""
     if ax is not None:
         return ax
     pyplot = import_extra("matplotlib.pyplot", "app")

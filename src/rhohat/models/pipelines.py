@@ -14,6 +14,7 @@ from dataclasses import asdict, fields
 from os import PathLike
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted
@@ -25,6 +26,7 @@ from rhohat.data.rows import ColumnsOfAFit, TargetsOfAFit, remember_columns
 from rhohat.data.tables.cells import TextFormat
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.shaped_rows import padded_for
 from rhohat.models.components import transformers
 
 __all__ = [
@@ -97,7 +99,7 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     ----------
     model : fitted estimator or Pipeline
     data : path, array, DataFrame, Dask array or RowSource
-        Anything that `rhohat.open_rows` opens.
+        Anything that `rhohat.open_rows` opens; for a model of sequences, also a list of arrays of unequal length.
     target : str, int or sequence of these, default=None
         Columns of a table that hold the targets, which become the attribute `targets` of the rows. They are put in the
         order of the fit if the model knows the names or the numbers of its target columns.
@@ -120,6 +122,7 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     """
     check_is_fitted(estimator_of(model))
     first: Any = [*preprocessing_of(model), estimator_of(model)][0]
+    data = padded_for(first, data) if isinstance(first, BaseNetwork) else data
     names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
     selection = ColumnsOfAFit(
         None if names is None else tuple(map(str, names)), first.n_features_in_, reading, frozenset(how)
@@ -269,7 +272,10 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
             f"{type(estimator).__name__} learns from targets and does not reconstruct rows; only an autoencoder does."
         )
     back = [step.inverse_transform for step in reversed(preprocessing_of(model)) if hasattr(step, "inverse_transform")]
-    for _, block in estimator.forward_pass(prepare_rows(model, rows), 0, estimator.network_.n_layers).in_order():
+    prepared = prepare_rows(model, rows)
+    for place, block in estimator.forward_pass(prepared, 0, estimator.network_.n_layers).in_order():
+        if estimator.network_.n_steps_of_rows is not None:  # nothing is reconstructed past the end of a sequence
+            block[np.isnan(prepared.read(place.start, place.stop))] = np.nan
         for undo in back:
             block = undo(block)
         yield block

@@ -25,7 +25,8 @@ def choose_image_shape(
     image_shape : "auto", None or tuple
         "auto": the shape that rows have in the source, or had in the fit, if it is the shape of an image. If the rows
         were flat, and there are 16 or more features without names, it is a square if their number allows it, in grey or
-        else of shape (height, width, 3). None: rows are not drawn as images.
+        else of shape (height, width, 3). Sequences, of networks that go through steps, are no images. None: rows are
+        not drawn as images.
     model : fitted model
         Estimator, or pipeline that ends in one.
     names : list of str, or None
@@ -56,6 +57,8 @@ def _guess_image_shape(model: Any, names: list[str] | None, source: RowSource | 
     # The output of a PCA of images is not an image, although it may have as many features.
     if any(isinstance(step, ClassNamePrefixFeaturesOutMixin) for step in preprocessing_of(model)):
         return None
+    if estimator_of(model).network_.n_steps_of_rows is not None:
+        return None  # the rows are sequences
     row_shapes = [row_shape_of(model)] if source is None else [source.row_shape, row_shape_of(model)]
     for row_shape in row_shapes:
         sizes = tuple(size for size in row_shape if size > 1)

@@ -23,8 +23,10 @@ from rhohat.inspection.reporting.measuring import Measurements
 from rhohat.inspection.reporting.reconstructions import Reconstruction, reconstructions_of
 from rhohat.inspection.reporting.record import UnitRecord
 from rhohat.inspection.reporting.rounding import quantiles, show
+from rhohat.inspection.reporting.sequences import OverTime, over_time_of
 from rhohat.inspection.reporting.shown_rows import ShownRows
-from rhohat.inspection.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units, middle_place
+from rhohat.inspection.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units, middle_place, middle_step
+from rhohat.inspection.sequences import steps_of_code
 from rhohat.models.pipelines import estimator_of, preprocessing_of
 
 __all__ = ["Content"]
@@ -141,6 +143,10 @@ class Content:
     @property
     def kind_of_rows(self) -> str:
         """Description of what a row is, as text: an image of some size, or a number of features."""
+        if self.image_shape is None and self.n_steps is not None:
+            sequences = "a sequence" if self.n_rows == 1 else "sequences"
+            channels = counted(self.n_features // self.n_steps, "channel")
+            return f"{sequences} of at most {counted(self.n_steps, 'step')} with {channels}"
         if self.image_shape is None:
             return counted(self.n_features, "feature")
         size = " × ".join(str(length) for length in image_size(self.image_shape))
@@ -197,7 +203,8 @@ class Content:
     @cached
     def figures(self) -> list[Figure]:
         """Figures that summarize the model."""
-        return figures_of(self.measured, self.units, self.evaluated, self.target)
+        noun = "row" if steps_of_code(self.estimator) is None else "step"
+        return figures_of(self.measured, self.units, self.evaluated, self.target, noun)
 
     @property
     def about_gabor(self) -> str:
@@ -245,6 +252,22 @@ class Content:
     def noun(self) -> str:
         """What has a mean activation and a tile on the page: a unit, or a channel of feature maps."""
         return "unit" if self.maps is None else "channel"
+
+    @property
+    def n_steps(self) -> int | None:
+        """Largest number of steps of the rows if they are sequences; None for other rows."""
+        n_steps: int | None = self.estimator.network_.n_steps_of_rows
+        return n_steps
+
+    @property
+    def middle_step(self) -> int | None:
+        """Step in the middle of a code with steps, whose units have the maximal inputs; None if the code has none."""
+        return None if steps_of_code(self.estimator) is None else middle_step(self.estimator)
+
+    @cached
+    def over_time(self) -> OverTime | None:
+        """Activations of units over the steps of some sequences; None if no layer goes through steps."""
+        return over_time_of(self.estimator, self.shown)
 
     @cached
     def convolutions(self) -> Convolutions | None:
@@ -299,7 +322,8 @@ class Content:
     @cached
     def shown(self) -> ShownRows:
         """The measured rows, some of which the page shows."""
-        return ShownRows(self.source, self.measured.rows, self.image_shape, self.names)
+        n_channels = None if self.n_steps is None else self.n_features // self.n_steps
+        return ShownRows(self.source, self.measured.rows, self.image_shape, self.names, n_channels)
 
     @property
     def scale(self) -> tuple[float, float]:

@@ -26,7 +26,7 @@ class Figure:
 
 
 def figures_of(
-    measured: Measurements, units: Units, evaluated: Evaluation | None, target: float | None
+    measured: Measurements, units: Units, evaluated: Evaluation | None, target: float | None, noun: str = "row"
 ) -> list[Figure]:
     """Return the figures that summarize a model.
 
@@ -40,11 +40,13 @@ def figures_of(
         Evaluation on targets; None if no targets were given.
     target : float, or None
         Target ρ, converted to an activation of the units; None if there is no target.
+    noun : str, default="row"
+        What has activations: a row, or a step of a sequence.
     """
     return [
         *_of_predictions(evaluated),
         *_of_reconstructions(measured.reconstructions),
-        *_of_activations(measured.activations, target),
+        *_of_activations(measured.activations, target, noun),
         *_of_edges(units),
     ]
 
@@ -79,8 +81,8 @@ def _of_reconstructions(made: ReconstructionStatistics | None) -> list[Figure]:
     ]
 
 
-def _of_activations(activations: ActivationStatistics, target: float | None) -> list[Figure]:
-    active = f"A unit is active on a row where its activation is above {show(activations.threshold)}."
+def _of_activations(activations: ActivationStatistics, target: float | None, noun: str) -> list[Figure]:
+    active = f"A unit is active on a {noun} where its activation is above {show(activations.threshold)}."
     frequency, constant = activations.activation_frequency, activations.constant
     n_dead, n_constant = int(np.count_nonzero(frequency == 0)), int(np.count_nonzero(constant))
     means, unit = in_safe_units(activations.mean_activation)
@@ -90,20 +92,20 @@ def _of_activations(activations: ActivationStatistics, target: float | None) -> 
         Figure(
             "L0",
             show(activations.l0),
-            f"Number of units, out of {len(constant):,}, that are active on a row, averaged over rows. {active}",
+            f"Number of units, out of {len(constant):,}, that are active on a {noun}, averaged over {noun}s. {active}",
         ),
         Figure(
             "dead units",
             f"{n_dead:,}",
-            f"{show(100 * activations.dead_fraction)} % of the units. They are active on none of these rows.",
+            f"{show(100 * activations.dead_fraction)} % of the units. They are active on none of these {noun}s.",
         ),
         Figure(
             "units that do not vary",
             f"{n_constant:,}",
             f"{show(100 * activations.constant_fraction)} % of the units. Their activation is the same on every"
-            " row, within a thousandth of its mean, so they do not distinguish rows.",
+            f" {noun}, within a thousandth of its mean, so they do not distinguish {noun}s.",
         ),
-        Figure("mean activation", show(mean), f"ρ̂, the mean over rows, here also averaged over units.{aim}"),
+        Figure("mean activation", show(mean), f"ρ̂, the mean over {noun}s, here also averaged over units.{aim}"),
     ]
 
 

@@ -17,6 +17,7 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
 from rhohat.inspection.reporting.drawing import fractions_between
+from rhohat.inspection.sequences import existing_steps, n_units_of_code, steps_of_code
 from rhohat.inspection.top_rows import TopRows, blocks_of_runs, runs_of_rows
 
 __all__ = ["Measurements", "measure"]
@@ -37,10 +38,12 @@ class Measurements:
     reconstructions : ReconstructionStatistics, or None
         Statistics of the reconstructions; None for models that do not reconstruct rows.
     top : TopRows
-        Rows that activate each unit most, for the units that were chosen.
+        Rows that activate each unit most, for the units that were chosen. If the code has steps, the largest
+        activation over the steps of a row counts.
     histograms : array of int, of shape (n_units, 24)
-        Number of rows whose activation of a unit lies in each of 24 equal parts of the range from the smallest to the
-        largest activation of the unit. For a unit with a constant activation, all rows are in the first part.
+        Number of rows, or of steps if the code has steps, whose activation of a unit lies in each of 24 equal parts of
+        the range from the smallest to the largest activation of the unit. For a unit with a constant activation, all
+        rows are in the first part.
     rows_differ : bool
         Whether any two of the measured rows are different.
     """
@@ -84,7 +87,8 @@ def measure(
     -------
     Measurements
     """
-    n_units = estimator.network_.layer_sizes[estimator.code_layer_]
+    n_units, n_steps = n_units_of_code(estimator), steps_of_code(estimator)
+    n_steps_of_rows = estimator.network_.n_steps_of_rows
     n_chosen, chosen = (n_units, slice(None)) if units is None else (len(units), units)
     activations, top = ActivationStatistics(threshold), TopRows(n_chosen, n_top)
     reconstructions = ReconstructionStatistics() if isinstance(estimator, BaseAutoencoder) else None
@@ -93,15 +97,17 @@ def measure(
     for first, rows in blocks_of_runs(source, runs, n_units):
         # The rows are passed as a row source, because scikit-learn would warn that an array has no column names.
         codes = estimator.codes(open_rows(rows))
-        activations.update(codes)
-        top.update(codes[:, chosen], first)
+        activations.update(existing_steps(codes, n_steps))
+        largest = codes if n_steps is None else np.fmax.reduce(codes.reshape(len(codes), n_steps, -1), axis=1)
+        top.update(largest[:, chosen], first)
         rows_differ = rows_differ or bool((rows != one).any())
         if reconstructions is not None:
-            reconstructions.update(rows, estimator.inverse_transform(codes))
+            made = estimator.inverse_transform(codes)
+            reconstructions.update(*(existing_steps(part, n_steps_of_rows, rows) for part in (rows, made)))
     low, high = activations.smallest_activation[chosen], activations.largest_activation[chosen]
     histograms = np.zeros((n_chosen, N_BINS), np.intp)
     for _, rows in blocks_of_runs(source, runs, n_units):
-        histograms += _count(estimator.codes(open_rows(rows))[:, chosen], low, high)
+        histograms += _count(existing_steps(estimator.codes(open_rows(rows)), n_steps)[:, chosen], low, high)
     looked_at = np.concatenate([np.arange(start, stop) for start, stop in runs])
     return Measurements(looked_at, activations, reconstructions, top, histograms, rows_differ)
 

@@ -20,6 +20,7 @@
 
   /** Returns a number as text, of so many digits. */
   function show(value, digits = 4) {
+    if (value === null) return "\u2013"; // past the end of a sequence
     if (value === 0) return "0";
     const size = Math.abs(value);
     let text = String(Number(value.toPrecision(digits)));

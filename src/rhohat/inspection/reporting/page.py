@@ -31,6 +31,7 @@ from rhohat.inspection.reporting.measuring import measure
 from rhohat.inspection.reporting.record import MOST_TOP_ROWS
 from rhohat.inspection.reporting.rounding import show
 from rhohat.inspection.reporting.units import describe_units, units_shown
+from rhohat.inspection.sequences import n_units_of_code
 from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows
 
 __all__ = ["report"]
@@ -175,7 +176,7 @@ def _check(**counts: Any) -> None:
 
 
 def _title(estimator: BaseNetwork, name: str) -> str:
-    n_units = estimator.network_.layer_sizes[estimator.code_layer_]
+    n_units = n_units_of_code(estimator)
     return f"{type(estimator).__name__}, {counted(n_units, 'unit')}, on {name}"
 
 

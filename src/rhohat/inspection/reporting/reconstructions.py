@@ -37,8 +37,10 @@ def reconstructions_of(estimator: Any, shown: ShownRows, n_rows: int) -> list[Re
     numbers = shown.spread(n_rows)
     rows, named = shown.source.take(numbers), shown.numbers_found(numbers)
     made = np.asarray(estimator.inverse_transform(estimator.codes(open_rows(rows))))
+    exists = ~np.isnan(rows)  # sequences are NaN past their end
     with np.errstate(over="ignore"):
-        errors = ((rows.astype(np.float64) - made) ** 2).mean(axis=1)
+        squares = np.where(exists, rows.astype(np.float64) - made, 0) ** 2
+        errors = squares.mean(axis=1) if exists.all() else squares.sum(axis=1) / exists.sum(axis=1)
     if shown.image_shape is not None:
         originals, pictures = (pixels_between(part, shown.scale, shown.image_shape) for part in (rows, made))
         return [
@@ -46,8 +48,8 @@ def reconstructions_of(estimator: Any, shown: ShownRows, n_rows: int) -> list[Re
             for number, error, above, below in zip(named, errors, originals, pictures, strict=True)
         ]
     sample = shown.sample()
-    low = np.minimum(sample.min(axis=0), rows.min(axis=0))
-    high = np.maximum(sample.max(axis=0), rows.max(axis=0))
+    low = np.fmin(np.fmin.reduce(sample, axis=0), np.fmin.reduce(rows, axis=0))
+    high = np.fmax(np.fmax.reduce(sample, axis=0), np.fmax.reduce(rows, axis=0))
     return [
         _compare(shown, number, row, one, float(error), (low, high))
         for number, row, one, error in zip(named, rows, made, errors, strict=True)
@@ -57,17 +59,21 @@ def reconstructions_of(estimator: Any, shown: ShownRows, n_rows: int) -> list[Re
 def _compare(
     shown: ShownRows, number: int, row: FloatArray, made: FloatArray, error: float, span: tuple[FloatArray, FloatArray]
 ) -> Reconstruction:
-    """Return the features of a row and its reconstruction; of many features, those with the largest errors."""
+    """Return the features of a row and its reconstruction; of many features, those with the largest errors.
+
+    What is past the end of a sequence is left out.
+    """
     low, high = span
-    chosen = np.arange(len(row))
-    if len(row) > _MOST_FEATURES_OF_A_ROW:
-        (first, last, ours, theirs), _ = in_safe_units(np.array([low, high, row, made]))
+    chosen = np.flatnonzero(~np.isnan(row))
+    n_existing = len(chosen)
+    if n_existing > _MOST_FEATURES_OF_A_ROW:
+        (first, last, ours, theirs), _ = in_safe_units(np.array([one[chosen] for one in (low, high, row, made)]))
         with np.errstate(divide="ignore"):  # logarithms, because a quotient might overflow
             missed = np.log2(np.abs(ours - theirs)) - np.log2(np.where(last > first, last - first, 1))
-        chosen = np.sort(np.argsort(-missed, kind="stable")[:_MOST_FEATURES_OF_A_ROW])
+        chosen = np.sort(chosen[np.argsort(-missed, kind="stable")[:_MOST_FEATURES_OF_A_ROW]])
     places = [100 * fractions_between(part, low, high) for part in (row, made)]
     features = tuple(
         (shown.feature_name(j), float(row[j]), float(made[j]), float(places[0][j]), float(places[1][j]))
         for j in chosen.tolist()
     )
-    return Reconstruction(number, error, features=features, n_left_out=len(row) - len(chosen))
+    return Reconstruction(number, error, features=features, n_left_out=n_existing - len(chosen))

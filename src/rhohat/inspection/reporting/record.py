@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +123,7 @@ class UnitRecord:
                 "weights": rounded(np.take_along_axis(inputs, strongest, axis=1)),
             },
             "rows": {"numbers": self.rows.numbers_found(numbers)},
-            "top": {**shown, "values": rounded(values[:, :n_top])},
+            "top": {**shown, "values": _without_nan(rounded(values[:, :n_top]))},
         }
 
     def _top(self, numbers: NDArray[np.intp], n_top: int) -> dict[str, Any]:
@@ -130,6 +131,13 @@ class UnitRecord:
         n_top = min(n_top, len(self.measured.rows))
         rows, activations = self.measured.top.rows[:, :n_top], self.measured.top.activations[:, :n_top]
         return {"places": np.searchsorted(numbers, rows).tolist(), "activations": rounded(activations)}
+
+
+def _without_nan(values: Any) -> Any:
+    """Return nested lists in which None, which JSON can hold, takes the place of NaN."""
+    if isinstance(values, list):
+        return [_without_nan(one) for one in values]
+    return None if math.isnan(values) else values
 
 
 def _in_text(sheets: Sheets) -> int:

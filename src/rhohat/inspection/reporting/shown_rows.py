@@ -33,12 +33,15 @@ class ShownRows:
         Shape in which rows are drawn as images; None if they are not images.
     names : list of str, or None
         Names of the features; None if they have none.
+    n_channels : int, default=None
+        Number of channels of each step if the rows are sequences; None for other rows.
     """
 
     source: RowSource
     looked_at: NDArray[np.intp]
     image_shape: tuple[int, ...] | None
     names: Sequence[str] | None
+    n_channels: int | None = None
 
     def sample(self) -> FloatArray:
         """Return a sample of the measured rows, from which the range of the values is determined."""
@@ -58,8 +61,16 @@ class ShownRows:
         return np.concatenate([pixels_between(self.source.take(part), self.scale, shape) for part in parts])
 
     def feature_name(self, feature: int) -> str:
-        """Return the name of a feature, or its number as text if features have no names."""
-        return f"feature {feature}" if self.names is None else self.names[feature]
+        """Return the name of a feature, or its number as text if features have no names.
+
+        In sequences, the name says the step and, if there are several, the channel.
+        """
+        if self.names is not None:
+            return self.names[feature]
+        if self.n_channels is None:
+            return f"feature {feature}"
+        step, channel = divmod(feature, self.n_channels)
+        return f"step {step}" if self.n_channels == 1 else f"step {step}, channel {channel}"
 
     def numbers_found(self, rows: NDArray[np.intp]) -> list[int]:
         """Return the numbers that rows had in the data before some rows were left out."""

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.gabor import gabor_fit
+from rhohat.inspection.sequences import n_units_of_code, steps_of_code
 from rhohat.layers import TransposedConvolutionLayer
+from rhohat.layers.recurrent import RecurrentLayer
 
-__all__ = ["Units", "describe_units", "middle_place", "most_similar", "units_shown"]
+__all__ = ["Units", "describe_units", "middle_place", "middle_step", "most_similar", "units_shown"]
 
 N_SIMILAR = 6
 #: A Gabor fit takes about a tenth of a second. A page has Gabor fits of all its units, or of none.
@@ -66,8 +68,10 @@ def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, 
     Units
         Descriptions of the units that `units_shown` returns.
     """
-    numbers, some = units_shown(estimator), middle_place(estimator) is not None
-    inputs = np.asarray(estimator.maximal_inputs(numbers) if some else estimator.maximal_inputs(), dtype=np.float64)
+    numbers, n_steps = units_shown(estimator), steps_of_code(estimator)
+    some = middle_place(estimator) is not None or n_steps is not None
+    places = numbers if n_steps is None else numbers + middle_step(estimator) * n_units_of_code(estimator)
+    inputs = np.asarray(estimator.maximal_inputs(places) if some else estimator.maximal_inputs(), dtype=np.float64)
     n_units = len(inputs)
     norms = _norms_of_weights(estimator)[numbers]
     few = n_units <= MOST_UNITS_FITTED and inputs.shape[1] <= MOST_PIXELS_FITTED
@@ -80,11 +84,12 @@ def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, 
 def units_shown(estimator: BaseNetwork) -> NDArray[np.intp]:
     """Return the numbers of the units that are described: all, or of feature maps one unit of each channel.
 
-    All units of a channel look for the same at different places. The unit in the middle of its map stands for them.
+    All units of a channel look for the same at different places. The unit in the middle of its map stands for them. If
+    the code has steps, the numbers are those of the units of each step.
     """
     shape, middle = estimator.network_.layers[estimator.code_layer_ - 1].output_shape, middle_place(estimator)
     if middle is None:
-        return np.arange(estimator.network_.layer_sizes[estimator.code_layer_])
+        return np.arange(n_units_of_code(estimator))
     return (middle[0] * shape[1] + middle[1]) * shape[2] + np.arange(shape[2])
 
 
@@ -99,6 +104,11 @@ def middle_place(estimator: BaseNetwork) -> tuple[int, int] | None:
     return shape[0] // 2, shape[1] // 2
 
 
+def middle_step(estimator: BaseNetwork) -> int:
+    """Return the number, from 0, of the step in the middle of a code with steps, whose maximal inputs are shown."""
+    return (steps_of_code(estimator) or 1) // 2
+
+
 def _norms_of_weights(estimator: BaseNetwork) -> FloatArray:
     """Return the norm of the incoming weights of each unit of the code.
 
@@ -110,6 +120,10 @@ def _norms_of_weights(estimator: BaseNetwork) -> FloatArray:
     while number > 0 and not layers[number].has_weights:
         number -= 1
     layer, W = layers[number], estimator.coefs_[number].astype(np.float64)
+    if isinstance(layer, RecurrentLayer):
+        # The columns are those of one direction, then of the other; for each, gate by gate, and within a gate by unit.
+        norms = np.linalg.norm(W.reshape(len(W), layer.n_directions, -1, layer.n_units), axis=(0, 2)).ravel()
+        return np.tile(norms, n_units // len(norms))
     if isinstance(layer, TransposedConvolutionLayer):
         W = np.moveaxis(W, 1, -1)
     # A unit with several linear pieces has a weight column for each piece; columns are ordered by piece, then by unit.
