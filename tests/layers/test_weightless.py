@@ -54,6 +54,17 @@ def test_outputs_are_the_map_of_the_inputs(layer, activate, rng):
     np.testing.assert_array_equal(z, layer.apply(before, NONE))
 
 
+def test_a_map_of_ones_own_is_given_the_weights_of_its_layer():
+    class Counting(MeanPoolingLayer):
+        def apply(self, given, W, out=None):
+            out[:] = W.size
+            return out
+
+    z = np.full((3, 20), np.nan)
+    Counting(WINDOWS, 5).forward(NO_PARAMETERS, np.ones((3, 120)), Units(z, z, NONE))
+    np.testing.assert_array_equal(z, np.zeros((3, 20)))
+
+
 @each
 @pytest.mark.parametrize("accumulate", [True, False])
 def test_gradients_leave_all_arrays_as_they_are(layer, accumulate, rng):

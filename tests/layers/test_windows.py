@@ -110,6 +110,17 @@ def test_gathered_windows_keep_the_data_type(channels, dtype):
         assert windows.gather(NUMPY, np.ones((2, *windows.size, channels), dtype)).dtype == dtype
 
 
+def test_windows_are_added_up_in_their_own_data_type():
+    """1 + 2⁻²⁴ is 1 in float32, and 1 + 2⁻²⁴ + 2⁻²⁴ too, which it is not if the sum is rounded at the end."""
+    windows = Windows((1, 5), (1, 3), (1, 1), "same")
+    gathered = np.ones((1, *windows.places, *windows.window, 1), np.float32)
+    gathered[:, :, :, 0, 1:] = 2.0**-24
+    for dtype, expected in ((np.float32, 1), (np.float64, 1 + 2.0**-23)):
+        out = np.empty((1, 1, 5, 1), dtype)
+        windows.scatter(NUMPY, gathered.astype(dtype), out)
+        np.testing.assert_array_equal(out[0, 0, 1:4, 0], np.full(3, expected))
+
+
 def test_chunks_contain_every_row_once_and_their_windows_are_few(monkeypatch):
     monkeypatch.setattr("rhohat.layers.windows._CHUNK", 1000)
     windows = Windows((6, 6), (3, 3), (1, 1), "valid")  # 16 places of 9 numbers
