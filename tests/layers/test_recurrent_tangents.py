@@ -152,7 +152,7 @@ def test_tangents_are_derivatives_along_inputs_and_parameters(chain, make, padde
     case, step = Case(chain, make, padded, rng), 1e-6
     network, theta, X = case.network, case.theta, case.X
     layers = layers_at(network, theta, X)
-    kept = [np.copy(one) for group in layers for one in group]
+    kept = [np.copy(one) for one in (*layers.z, *layers.a)]
     tangent = case.tangents[:, 0]
     for v, t in ((case.vector, tangent), (case.vector, None), (None, tangent), (None, np.full((1, T * C), 0.3))):
         dtheta, dX = (0 * theta if v is None else step * v), (0 * X if t is None else step * t)
@@ -164,7 +164,7 @@ def test_tangents_are_derivatives_along_inputs_and_parameters(chain, make, padde
             missing = np.isnan(up)
             assert np.all(found[missing] == 0)
             np.testing.assert_allclose(found[~missing], ((up - down) / (2 * step))[~missing], rtol=1e-6, atol=1e-8)
-    for now, before in zip([one for group in layers for one in group], kept, strict=True):
+    for now, before in zip((*layers.z, *layers.a), kept, strict=True):
         np.testing.assert_array_equal(now, before)
 
 

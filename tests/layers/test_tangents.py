@@ -42,7 +42,7 @@ def test_the_gradient_by_the_input_is_the_transpose_of_push_forward(name, rng):
     theta, X = random_theta(network, rng), rng.random((6, 4))
     delta, tangent = rng.normal(size=(6, 5)), rng.normal(size=(6, 4))
     layers, parameters = layers_of(network, theta, X), network.unpack(theta)
-    kept = [part.copy() for group in layers[:2] for part in group]
+    kept = [part.copy() for part in (*layers.z, *layers.a)]
     for stop in (1, 2):
         some = Layers(layers.z[: stop + 1], layers.a[: stop + 1])
         phi = delta[:, : network.layer_sizes[stop]]
@@ -50,5 +50,5 @@ def test_the_gradient_by_the_input_is_the_transpose_of_push_forward(name, rng):
         seen = pushed.z[-1] if network.activations[0].monotonic else pushed.a[-1]
         pulled = TangentPass(network, parameters, some).pull_back_to_input(phi.copy())
         np.testing.assert_allclose((pulled * tangent).sum(1), (phi * seen).sum(1), rtol=1e-11, atol=1e-13)
-    for now, before in zip([part for group in layers[:2] for part in group], kept, strict=True):
+    for now, before in zip((*layers.z, *layers.a), kept, strict=True):
         np.testing.assert_array_equal(now, before)

@@ -336,7 +336,7 @@ def _missing(layer: Layer, a: FloatArray) -> FloatArray | None:
 
 def _without_padding(units: Units, missing: FloatArray | None) -> Units:
     """Return units with zeros at missing steps, where all tangents are 0; the units themselves if none is missing."""
-    return units if missing is None else Units(without_padding(units.z), without_padding(units.a), units.parameters)
+    return units if missing is None else units._replace(z=without_padding(units.z), a=without_padding(units.a))
 
 
 def _copy(array: FloatArray) -> FloatArray:
