@@ -39,6 +39,8 @@ NAMES = (
     "noise_covariance",
     "audio",
     "adding_problem",
+    "jsb_chorales",
+    "spectrogram_units",
 )
 
 
