@@ -32,6 +32,7 @@ NAMES = (
     "stacked",
     "denoising_filters",
     "denoising_photographs",
+    "convolutional_denoising",
     "denoising_stack",
     "features",
     "noisy_labels",

@@ -11,6 +11,7 @@ from rhohat.layers.architecture import (
     LSTM,
     Convolution,
     Dense,
+    Dropout,
     Flatten,
     MaxPooling,
     MeanPooling,
@@ -57,6 +58,7 @@ from rhohat.estimators import (
 from rhohat.inspection.evaluation import Evaluation, evaluate
 from rhohat.common.exceptions import CheckpointError, ClusterError, ModelFileError
 from rhohat.fitting.checkpoint_settings import Checkpoint
+from rhohat.inspection.feature_maps import feature_maps
 from rhohat.inspection.gabor import gabor_fit
 from rhohat.checking.gradcheck import GradientCheck, check_gradient
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
@@ -64,7 +66,7 @@ from rhohat.terms.losses import GaussianLoss, LabelNoiseCrossEntropy
 from rhohat.models.components import register
 from rhohat.models.model_file import load, save
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
-from rhohat.inspection.plots import plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
+from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.reporting import report
 from rhohat.solvers import LBFGS, SGD, Adam, ConjugateGradient, GradientDescent, NewtonCG
 
@@ -88,6 +90,7 @@ __all__ = [
     "DeepAutoencoder",
     "DenoisingAutoencoder",
     "Dense",
+    "Dropout",
     "Evaluation",
     "FeedforwardClassifier",
     "FeedforwardRegressor",
@@ -129,6 +132,7 @@ __all__ = [
     "callbacks",
     "check_gradient",
     "evaluate",
+    "feature_maps",
     "gabor_fit",
     "image_tangents",
     "load",
@@ -137,6 +141,7 @@ __all__ = [
     "open_rows",
     "open_table",
     "photographs",
+    "plot_feature_maps",
     "plot_filters",
     "plot_kl",
     "plot_loss_curve",

@@ -1,17 +1,20 @@
-"""The architectures beyond dense layers whose gradients are checked, and how far they are from kinks."""
+"""The architectures beyond dense and recurrent layers whose gradients are checked, and how far they are from kinks."""
 
 import numpy as np
 import pytest
 
 from rhohat.checking.architectures import ARCHITECTURES, Architecture
 from rhohat.checking.proofs import proof_cases
+from rhohat.checking.sequences import SEQUENCE_ARCHITECTURES
 from rhohat.layers import ConvolutionLayer, MaxPoolingLayer, Windows
 from rhohat.layers.activations import Identity, ReLU, Sigmoid, Tanh
 from rhohat.layers.architecture import Convolution
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 
-CASES = [case for case in proof_cases() if case.architecture != "dense"]
+CASES = [
+    case for case in proof_cases() if case.architecture not in ("dense", *(one.name for one in SEQUENCE_ARCHITECTURES))
+]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda one: one.name)

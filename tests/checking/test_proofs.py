@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 
 from rhohat.checking.proofs import ProofCase, proof_cases, prove
-from rhohat.layers import BUILT_LAYERS, DenseLayer, Windows
-from rhohat.layers.activations import ACTIVATIONS, LeakyReLU, Maxout, ParametricReLU, Sigmoid, Softmax, Tanh
+from rhohat.layers import (
+    BUILT_LAYERS,
+    DenseLayer,
+    DropoutLayer,
+    GRULayer,
+    LSTMLayer,
+    PerStep,
+    SimpleRecurrentLayer,
+    StepwiseDenseLayer,
+    Windows,
+)
+from rhohat.layers.activations import ACTIVATIONS, LeakyReLU, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.layers.architecture import Convolution, Dense, MaxPooling, MeanPooling, TransposedConvolution, build_layers
 from rhohat.layers.network import dense_network, network_of
 from rhohat.objective import Problem
@@ -16,6 +26,7 @@ from rhohat.terms.corruption import CORRUPTIONS
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import LOSSES, GaussianLoss, LabelNoiseCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
+from rhohat.terms.stepwise_loss import StepwiseLoss
 from tests import automatic, automatic_torch
 from tests.tolerances import AUTOMATIC, AUTOMATIC_HESSIAN, GRADIENT, HESSIAN
 
@@ -48,6 +59,22 @@ def case_of(network, activation, *penalties, loss=None, weighted=True, n_samples
     )
     theta = network.initial_theta(rng) + rng.normal(0, 0.3, network.n_parameters)
     return ProofCase(activation, "no", problem, theta, architecture)
+
+
+def sequence_case(n_steps, layers, *penalties, per_step=False, seed=0):
+    """A case of recurrent layers that is not in the table, on sequences of 1 to `n_steps` steps; one has no steps."""
+    network, rng, lengths = network_of(layers, (n_steps, 3)), np.random.default_rng(seed), [*range(n_steps + 1), 2]
+    X, y = rng.normal(size=(n_steps + 2, n_steps, 3)), rng.uniform(0.1, 0.9, (n_steps + 2, network.layer_sizes[-1]))
+    X[np.arange(n_steps) >= np.reshape(lengths, (-1, 1))] = np.nan
+    problem = Problem(
+        network,
+        X.reshape(len(X), -1),
+        y,
+        loss=StepwiseLoss(SquaredError(), n_steps) if per_step else SquaredError(),
+        penalties=penalties,
+        sample_weight=rng.uniform(0.5, 2.0, len(X)),
+    )
+    return ProofCase("tanh", "no", problem, rng.normal(0, 0.6, network.n_parameters), "other")
 
 
 SQUARE = [[2.0, 0.5, 0.1, 0.0], [0.5, 1.0, 0.3, 0.2], [0.1, 0.3, 0.5, 0.1], [0.0, 0.2, 0.1, 0.7]]
@@ -132,9 +159,46 @@ OTHERS = {
         KLSparsity(0.2, 2.0, layers=(0,)),
         TangentPropagation(0.1),
     ),
+    "truncated in both directions, two layers, an output for each step": sequence_case(
+        7,
+        [
+            LSTMLayer(7, 3, 2, return_sequences=True, bidirectional=True, truncate=3, peepholes=True),
+            GRULayer(7, 4, 3, return_sequences=True, bidirectional=True, truncate=2),
+            StepwiseDenseLayer(7, 6, 2, Sigmoid()),
+        ],
+        L1Sparsity(0.3),
+        per_step=True,
+    ),
+    "truncated in both directions, an output for each sequence": sequence_case(
+        7,
+        [GRULayer(7, 3, 2, bidirectional=True, truncate=3), DenseLayer(4, 2, Sigmoid())],
+        WeightDecay(0.1),
+        KLSparsity(0.2, 2.0),
+    ),
+    "every kind of layer for sequences on top of one another": sequence_case(
+        5,
+        [
+            StepwiseDenseLayer(5, 3, 2, Tanh()),
+            LSTMLayer(5, 2, 3, return_sequences=True),
+            SimpleRecurrentLayer(5, 3, 2, return_sequences=True, bidirectional=True, activation=Sigmoid()),
+            GRULayer(5, 4, 2, return_sequences=True),
+            StepwiseDenseLayer(5, 2, 3, PerStep(Softmax(), 5)),
+            SimpleRecurrentLayer(5, 3, 4, truncate=2, activation=ReLU()),
+            DenseLayer(4, 3, Tanh()),
+        ],
+        WeightDecay(0.1, include_biases=True),
+        KLSparsity(0.2, 2.0, layers=(0, 2, 4)),
+        KLSparsity(0.3, 1.0, layers=(1, 2)),
+        L1Sparsity(0.2),
+    ),
 }
 TABLE = {f"{number}: {case}": case for number, case in enumerate(proof_cases())}
 CASES = TABLE | OTHERS
+
+
+def has_tangents(case):
+    """Whether there are Hessian-vector products: in all networks but those whose gradient is truncated."""
+    return all(layer.has_tangents for layer in case.problem.network.layers)
 
 
 def over(cases):
@@ -159,7 +223,7 @@ def test_value_and_gradient_agree_with_automatic_differentiation(case):
     assert difference(gradient, expected_gradient) <= AUTOMATIC
 
 
-@over(CASES)
+@over({name: case for name, case in CASES.items() if has_tangents(case)})
 def test_hessian_vector_product_agrees_with_automatic_differentiation(case, rng):
     vector = rng.normal(size=case.theta.size)
     product = case.objective().hessian_vector_product(case.theta, vector)
@@ -176,6 +240,12 @@ def test_derivatives_agree_with_central_differences(case):
     assert proof.n_parameters == case.theta.size
 
 
+def test_second_derivatives_of_truncated_layers_are_refused_by_name():
+    case = OTHERS["truncated in both directions, an output for each sequence"]
+    with pytest.raises(ValueError, match="the layer GRULayer with a truncated gradient has no second derivatives"):
+        case.objective().hessian_vector_product(case.theta, case.theta)
+
+
 @over(CASES)
 def test_the_cost_alone_is_the_value_beside_the_gradient(case):
     objective = case.objective()
@@ -188,16 +258,20 @@ def test_the_cost_alone_is_the_value_beside_the_gradient(case):
 
 def test_the_table_has_every_kind_of_model():
     cases = list(TABLE.values())
+    not_layers_of_an_objective = {DropoutLayer, PerStep, Windows}  # dropout has masks in mini-batches alone
     assert len(cases) >= 60
     assert {case.activation for case in cases} == set(ACTIVATIONS)
     assert {case.problem.loss.name for case in cases} == {*LOSSES, GaussianLoss.name}
     assert {type(penalty) for case in cases for penalty in case.problem.penalties} == concrete(Penalty)
     assert {case.corruption for case in cases} == {"no", *CORRUPTIONS}
     assert {case.n_hidden_layers for case in cases if case.architecture == "dense"} == {1, 2, 3}
-    assert {type(layer) for case in cases for layer in case.problem.network.layers} == {*BUILT_LAYERS} - {Windows}
+    kinds = {type(layer) for case in cases for layer in case.problem.network.layers}
+    assert kinds == {*BUILT_LAYERS} - not_layers_of_an_objective
     assert {case.problem.network.tied for case in cases} == {False, True}
     assert {case.problem.sample_weight is None for case in cases} == {False, True}
-    assert {f.name for case in cases for f in case.problem.network.activations[-1:]} > {"sigmoid", "softmax", "maxout"}
+    outputs = [f for case in cases for f in case.problem.network.activations[-1:]]
+    assert {f.name for f in outputs} > {"sigmoid", "softmax", "maxout"}
+    assert any(isinstance(f, PerStep) for f in outputs)
 
 
 def test_the_loss_of_every_model_reaches_all_weights():

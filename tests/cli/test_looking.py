@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from skimage.io import imread
+from sklearn.pipeline import make_pipeline
 
 import rhohat
 
@@ -49,6 +50,50 @@ def test_pictures_are_drawn(what, run, model, images, tmp_path):
     assert imread(tmp_path / "picture.png")[..., :3].std() > 5
     run("plot", model, images, "-o", "picture.svg", "--what", what)
     assert (tmp_path / "picture.svg").read_text().count("<svg") == 1
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_filters_and_feature_maps_of_convolutions_are_drawn(run, invoke, model, images, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.imshow", lambda ax, image, **options: drawn.append(np.asarray(image)))
+    X = np.random.default_rng(0).random((30, 8, 8))
+    np.save(tmp_path / "pictures.npy", X)
+    layers = [rhohat.Convolution(6, 3), rhohat.MaxPooling(2)]
+    fitted = rhohat.ConvolutionalAutoencoder(layers=layers, max_iter=2, random_state=0).fit(X)
+    rhohat.save(fitted, tmp_path / "maps.safetensors")
+    run("plot", "maps.safetensors", "-o", "p.png")
+    run("plot", "maps.safetensors", "pictures.npy", "-o", "p.png", "--what", "feature-maps")
+    expected = [rhohat.plot_filters(fitted), rhohat.plot_feature_maps(fitted, X)]
+    assert len(expected) == 2
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    np.testing.assert_array_equal(drawn[1], drawn[3])
+    assert drawn[0].shape == (2 * 4 + 1, 3 * 4 + 1)
+    refused = invoke("plot", "maps.safetensors", "-o", "p.png", "--image-shape", "3x3")
+    assert refused.exit_code == 2
+    assert "the filters of a convolution have their own shape" in refused.output
+    refused = invoke("plot", "maps.safetensors", "-o", "p.png", "--what", "feature-maps")
+    assert "feature maps need rows: rhohat plot MODEL DATA --what feature-maps" in refused.output
+    refused = invoke("plot", model, images, "-o", "p.png", "--what", "feature-maps")
+    assert "must be a convolution of images" in refused.output
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_classes_of_convolved_features_are_predicted_and_described(run, rng, tmp_path):
+    X, y = rng.random((60, 8, 8)), np.arange(60) % 3
+    np.save(tmp_path / "pictures.npy", X)
+    np.save(tmp_path / "classes.npy", y)
+    autoencoder = rhohat.SparseAutoencoder(n_components=5, max_iter=3, random_state=0).fit(rng.random((50, 16)))
+    fitted = make_pipeline(
+        rhohat.ConvolvedFeatures(autoencoder, regions=2), rhohat.SoftmaxRegression(max_iter=5, random_state=0)
+    ).fit(X, y)
+    rhohat.save(fitted, tmp_path / "convolved.safetensors")
+    lines = run("predict", "convolved.safetensors", "pictures.npy", "-o", "-").split()
+    assert lines == ["prediction", *map(str, fitted.predict(X))]
+    found = json.loads(run("evaluate", "convolved.safetensors", "pictures.npy", "--labels", "classes.npy", "--json"))
+    assert found["score"] == fitted.score(X, y)
+    described = json.loads(run("info", "convolved.safetensors", "--json"))
+    assert described["steps"][0]["kind"] == "ConvolvedFeatures"
+    assert described["steps"][0]["parameters"]["regions"] == "2"
 
 
 @pytest.mark.parametrize("what", ["filters", "reconstructions"])

@@ -57,12 +57,15 @@ def test_rows_between_0_and_1_are_left_as_they_are(run, tmp_path):
 
 @pytest.mark.parametrize("kind", _estimators())
 def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
-    supervised = kind.endswith("classifier") or kind in ("regressor", "softmax")
+    regression = kind.endswith("regressor")
+    supervised = regression or kind.endswith("classifier") or kind == "softmax"
     hidden = [] if kind == "softmax" else ["--hidden", "4,3" if kind in ("deep", "stacked") else "4"]
     if kind.startswith("convolutional"):
         hidden = ["--set", "layers=[Convolution(2, 2), 4]"]
-    which = ["--target", "twice" if kind == "regressor" else "feeling"] if supervised else []
-    which += ["--drop", "feeling" if kind == "regressor" else "twice"] if supervised else ["--drop", "feeling,twice"]
+    if kind.startswith("recurrent"):
+        hidden = ["--set", "layers=[LSTM(4)]"]
+    which = ["--target", "twice" if regression else "feeling"] if supervised else []
+    which += ["--drop", "feeling" if regression else "twice"] if supervised else ["--drop", "feeling,twice"]
     run("train", table, "-o", "model.safetensors", "-e", kind, "--max-iter", "3", *hidden, *which)
     estimator = rhohat.load(tmp_path / "model.safetensors").steps[-1][1]
     assert type(estimator) is _estimators()[kind]
@@ -72,6 +75,55 @@ def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
     assert len(lines) == 41
     assert "units" in run("evaluate", "model.safetensors", table)
     assert type(estimator).__name__ in run("info", "model.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["convolutional-autoencoder", "convolutional-classifier", "classifier", "regressor"])
+def test_layers_are_described_in_words(kind, run, tmp_path):
+    np.save(tmp_path / "flat.npy", np.random.default_rng(0).random((40, 50)).astype(np.float32))
+    np.save(tmp_path / "classes.npy", np.arange(40) % 2)
+    labels = [] if kind.endswith("autoencoder") else ["--labels", "classes.npy"]
+    layers = ["--layers", "convolution 3 3x2 padding=same, max-pooling 2, dense 4 tanh", "--input-shape", "5x5x2"]
+    run("train", "flat.npy", "-o", "model.safetensors", "-e", kind, "--max-iter", "2", *layers, *labels)
+    model = rhohat.load(tmp_path / "model.safetensors")
+    expected = [rhohat.Convolution(3, (3, 2), padding="same"), rhohat.MaxPooling(2), rhohat.Dense(4, "tanh")]
+    assert list(model.layers) == expected
+    assert model.input_shape_ == (5, 5, 2)
+    assert model.network_.layer_sizes[:4] == (50, 75, 12, 4)
+    said = ["--set", f"layers={expected}", "--set", "input_shape=(5, 5, 2)"]
+    run("train", "flat.npy", "-o", "other.safetensors", "-e", kind, "--max-iter", "2", *said, *labels)
+    assert np.array_equal(rhohat.load(tmp_path / "other.safetensors").theta_, model.theta_)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layers", "convolution 20"], "--layers: layer 0, 'convolution 20', has settings that do not fit"),
+        (["--layers", "4, pool 2"], "--layers: layer 1, 'pool 2', is none of convolution, dense"),
+        (["--input-shape", "28x"], "--input-shape: must be written as 28x28x1"),
+        (["--input-shape", "0x5"], "--input-shape: must be written as 28x28x1"),
+        (["--layers", "dense 3", "--set", "layers=[3]"], "pass this option or --set layers=..., not both"),
+        (["--input-shape", "4x5x1", "--set", "input_shape=(4,5,1)"], "pass this option or --set input_shape=..., not"),
+        (["--layers", "dense 3", "--hidden", "3"], "--layers: pass this option or --hidden, not both"),
+        (
+            ["-e", "sparse", "--layers", "dense 3"],
+            "--layers: sparse has no layers to be described; -e takes this option with classifier, conv",
+        ),
+        (["-e", "stacked", "--layers", "dense 3"], "--layers: stacked has no layers to be described"),
+        (["-e", "deep", "--input-shape", "20"], "--input-shape: deep has no layers to be described"),
+        (["--hidden", "3"], "--hidden: convolutional-autoencoder has no numbers of hidden units. --layers describes"),
+    ],
+)
+def test_layers_that_cannot_be_are_refused(options, message, invoke, images):
+    result = invoke("train", images, "-o", "m.safetensors", "-e", "convolutional-autoencoder", *options)
+    assert result.exit_code == 2
+    assert message in result.output.replace("Invalid value for ", "")
+
+
+def test_layers_that_do_not_fit_the_rows_are_refused_by_their_number(invoke, images):
+    options = ["-e", "convolutional-autoencoder", "--layers", "convolution 4 3, max-pooling 7"]
+    result = invoke("train", images, "-o", "m.safetensors", *options)
+    assert result.exit_code == 1
+    assert "layer 1 cannot be MaxPooling(size=7, stride=None), as its input has the shape (2, 3, 4)" in result.output
 
 
 def test_every_parameter_can_be_set(run, images, tmp_path):

@@ -174,8 +174,8 @@ def test_reports_and_figures_are_made_whatever_the_code_is(layers):
 
 def test_units_of_a_channel_have_the_norm_of_its_weights():
     fitted = autoencoder(layers=[Convolution(3, 3), MaxPooling(2)], max_iter=2).fit(IMAGES)
-    norms = describe_units(fitted, (8, 8), gabor=False).norms.reshape(9, 3)
-    np.testing.assert_allclose(norms, np.tile(np.linalg.norm(fitted.coefs_[0].reshape(9, 3), axis=0), (9, 1)))
+    norms = describe_units(fitted, (8, 8), gabor=False).norms
+    np.testing.assert_allclose(norms, np.linalg.norm(fitted.coefs_[0].reshape(9, 3), axis=0))
     assert fitted.components_.shape == (3, 3, 3, 1)
     assert np.array_equal(fitted.components_[1], fitted.coefs_[0][..., 1])
 
@@ -289,7 +289,7 @@ def test_shapes_that_do_not_fit_are_refused():
         FeedforwardClassifier(input_shape=(8, 8, 1)).fit(IMAGES.reshape(-1, 64), LABELS)
     with pytest.raises(ValueError, match="hidden_layer_sizes and layers both describe"):
         FeedforwardClassifier(layers=LAYERS, hidden_layer_sizes=(7,)).fit(IMAGES, LABELS)
-    with pytest.raises(ValueError, match=r"must have the same shape; got images of the shapes \(3, 3\) and \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"must have the same shape; got rows of the shapes \(3, 3\) and \(4, 4\)"):
         classifier().fit([np.zeros((4, 4)), np.zeros((3, 3))], [0, 1])
     with pytest.raises(ValueError, match="KL sparsity needs hidden units with bounded"):
         autoencoder(activation="relu", sparsity_weight=1.0).fit(IMAGES)

@@ -404,8 +404,13 @@ def test_images_of_another_shape_than_those_of_the_fit_are_refused(images):
         ValueError, match=r"must have the shape \(13, 11, 3\), as those of the fit had; got \(12, 11, 3\)"
     ):
         features.transform(images[:, :12])
-    with pytest.raises(ValueError, match="flat rows of 429 numbers"):
-        features.transform(images.reshape(9, -1))
+    with pytest.raises(ValueError, match="flat rows of 428 numbers"):
+        features.transform(images.reshape(9, -1)[:, 1:])
+
+
+def test_flat_rows_are_taken_as_images_of_the_fit(images):
+    features = ConvolvedFeatures(fitted(images)).fit(images)
+    np.testing.assert_array_equal(features.transform(images.reshape(9, -1)), features.transform(images))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -8,6 +8,8 @@ from sklearn.utils.estimator_checks import (
 )
 
 from rhohat import (
+    GRU,
+    LSTM,
     SGD,
     Adam,
     ContractiveAutoencoder,
@@ -19,6 +21,10 @@ from rhohat import (
     Dense,
     FeedforwardClassifier,
     FeedforwardRegressor,
+    Recurrent,
+    RecurrentAutoencoder,
+    RecurrentClassifier,
+    RecurrentRegressor,
     SoftmaxRegression,
     SparseAutoencoder,
     StackedAutoencoder,
@@ -53,6 +59,9 @@ ONE_OF_EACH = [
     ConvolutionalClassifier(
         layers=[Convolution(8, 3, padding="same"), Dense(20)], solver="lbfgs", max_iter=30, n_jobs=1
     ),
+    RecurrentAutoencoder(layers=[LSTM(6)], max_iter=2, n_jobs=1),
+    RecurrentClassifier(layers=[GRU(8), Dense(8)], solver="lbfgs", max_iter=30, n_jobs=1),
+    RecurrentRegressor(layers=[Recurrent(8)], solver="lbfgs", max_iter=20, n_jobs=1),
 ]
 #: With defaults, other units, and solvers by mini-batches, with which the checks try partial_fit too.
 VARIANTS = [

@@ -3,9 +3,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
+from rhohat import Convolution, ConvolutionalAutoencoder, Dense, MaxPooling, feature_maps, open_rows
 from rhohat.estimators import SparseAutoencoder
-from rhohat.inspection.plots import plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
+from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
 
 
 @pytest.fixture(autouse=True)
@@ -169,3 +172,96 @@ def test_every_plot_uses_the_given_axes(draw):
     ax = pyplot.subplots()[1]
     assert draw(ax) is ax
     assert draw(None) is not ax
+
+
+def convolutional(X, layers=None):
+    layers = layers or [Convolution(5, (3, 2)), MaxPooling(2)]
+    return ConvolutionalAutoencoder(layers=layers, tol=1e9, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3])
+def test_filters_of_a_model_are_drawn_by_the_number_of_their_channels(n_channels, rng):
+    X = rng.random((20, 9, 8, n_channels))
+    model = convolutional(X)
+    filters = np.moveaxis(model.coefs_[0], -1, 0)  # (5, 3, 2, n_channels)
+    scaled = 0.5 + 0.5 * filters / np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    pixels = drawn(plot_filters(model, columns=5))
+    if n_channels == 2:
+        assert pixels.shape == (5, 31)
+        for number in range(5):
+            left = 1 + 6 * number
+            np.testing.assert_allclose(pixels[1:4, left : left + 2], scaled[number, ..., 0])
+            np.testing.assert_allclose(pixels[1:4, left + 2], 0.5)
+            np.testing.assert_allclose(pixels[1:4, left + 3 : left + 5], scaled[number, ..., 1])
+        return
+    assert pixels.shape == ((5, 16) if n_channels == 1 else (5, 16, 3))
+    for number in range(5):
+        found = pixels[1:4, 1 + 3 * number : 3 + 3 * number]
+        np.testing.assert_allclose(found.reshape(3, 2, n_channels), scaled[number])
+    pipeline = make_pipeline(MinMaxScaler(), model)
+    np.testing.assert_array_equal(drawn(plot_filters(pipeline, columns=5)), pixels)
+
+
+def test_filters_of_a_model_have_their_own_shape(rng):
+    with pytest.raises(ValueError, match="image_shape must be None"):
+        plot_filters(convolutional(rng.random((20, 9, 8))), (3, 2))
+    with pytest.raises(ValueError, match="its first layer is a DenseLayer"):
+        plot_filters(SparseAutoencoder(n_components=2, tol=10).fit(rng.random((20, 9))))
+
+
+@pytest.mark.parametrize("shape", [(12, 10), (12, 10, 2), (12, 10, 3)])
+def test_each_image_stands_beside_its_map(shape, rng):
+    X = rng.random((20, *shape))
+    model = convolutional(X)
+    maps = feature_maps(model, X)  # of 5 × 4 places
+    pixels = drawn(plot_feature_maps(model, X, [4, 1], n_rows=3))
+    height, width = 12, 21 if shape[2:] == (2,) else 10
+    assert pixels.shape[:2] == (2 * 13 + 1, 6 * (width + 1) + 1)
+    shown = [np.argsort(-maps[..., channel].mean(axis=(1, 2)), kind="stable")[:3] for channel in (4, 1)]
+    low, high = X[np.concatenate(shown)].min(), X[np.concatenate(shown)].max()
+    for line, (channel, rows) in enumerate(zip((4, 1), shown, strict=True)):
+        of_channel = maps[rows, :, :, channel]
+        for place, row in enumerate(rows):
+            top, left = 1 + 13 * line, 1 + 2 * place * (width + 1)
+            image = pixels[top : top + height, left : left + width]
+            expected = (X[row] - low) / (high - low)
+            if shape[2:] == (2,):
+                np.testing.assert_allclose(image[:, :10], expected[..., 0])
+                np.testing.assert_allclose(image[:, 11:], expected[..., 1])
+            else:
+                np.testing.assert_allclose(image, expected)
+            beside = pixels[top : top + height, left + width + 1 : left + 2 * width + 1]
+            scaled = (maps[row, :, :, channel] - of_channel.min()) / (of_channel.max() - of_channel.min())
+            at = np.ix_(np.arange(height) * 5 // height, np.arange(width) * 4 // width)
+            for colour in range(3) if beside.ndim == 3 else [...]:
+                np.testing.assert_allclose(beside[..., colour] if beside.ndim == 3 else beside, scaled[at])
+
+
+def test_maps_are_drawn_of_all_channels_up_to_8_and_of_rows_that_stay_open(rng):
+    X = rng.random((20, 8, 8))
+    many = convolutional(X, [Convolution(20, 3)])
+    rows = open_rows(X)
+    ax = plot_feature_maps(many, rows, n_rows=1, title="maps", ax=pyplot.subplots()[1])
+    assert drawn(ax).shape == (8 * 9 + 1, 2 * 9 + 1)
+    assert ax.get_title() == "maps"
+    assert len(rows.read(0, 20)) == 20
+    dense = convolutional(X, [Convolution(3, 3), MaxPooling(2), Dense(4)])
+    assert drawn(plot_feature_maps(dense, X, n_rows=2)).shape == (3 * 9 + 1, 4 * 9 + 1)
+    assert drawn(plot_feature_maps(dense, X, layer=0, n_rows=30)).shape == (3 * 9 + 1, 40 * 9 + 1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"channels": [5]}, {"channels": [-1]}, {"channels": []}, {"n_rows": 0}, {"border": -1}]
+)
+def test_maps_that_cannot_be_drawn_are_refused(options, rng):
+    X = rng.random((20, 9, 8))
+    with pytest.raises(ValueError, match="channels must be numbers from 0 to 4, n_rows must be >= 1"):
+        plot_feature_maps(convolutional(X), X, **options)
+
+
+def test_maps_of_other_than_images_are_refused(rng):
+    X = rng.random((20, 12))
+    with pytest.raises(ValueError, match=r"must be a convolution of images.* rows have the shape \(12,\)"):
+        plot_feature_maps(SparseAutoencoder(n_components=2, tol=10).fit(X), X)
+    with pytest.raises(ValueError, match=r"rows have the shape \(12, 1\)"):
+        plot_feature_maps(convolutional(X, [Convolution(2, 3)]), X)

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from rhohat.layers import TransposedConvolutionLayer, Windows
 from rhohat.layers.activations import Identity, LeakyReLU, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
+from rhohat.layers.architecture import Convolution, Dense, MaxPooling, MeanPooling, build_layers
 from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
-from rhohat.layers.network import dense_network
+from rhohat.layers.network import dense_network, network_of
 from tests.tolerances import EXACT
 
 SMOOTH = [Sigmoid(), Tanh(), Identity()]
@@ -116,3 +118,73 @@ def test_parameters_are_left_as_they_are(rng):
     ascend_to_maximal_inputs(network, parameters, 2, rng)
     for now, before in zip([part for group in parameters for part in group], kept, strict=True):
         np.testing.assert_array_equal(now, before)
+
+
+def convolutions(described, shape, activation="tanh"):
+    return network_of(build_layers(described, shape, activation)[0], shape)
+
+
+def test_some_units_may_be_asked_for(rng):
+    network = dense_network((6, 5, 4, 3), (Tanh(),) * 3)
+    parameters = draw(network, rng)
+    found = ascend_to_maximal_inputs(network, parameters, 2, rng, units=[3, 1])
+    everything = ascend_to_maximal_inputs(network, parameters, 2, rng)
+    heights = activations_of(network, parameters, 2, found)[[0, 1], [3, 1]]
+    np.testing.assert_allclose(heights, np.diag(activations_of(network, parameters, 2, everything))[[3, 1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("described", "shape", "place", "pixels"),
+    [
+        ([Convolution(3, (3, 5))], (9, 12, 2), (4, 2), (slice(4, 7), slice(2, 7))),
+        ([Convolution(3, 3, (2, 3), "same")], (10, 12, 1), (2, 1), (slice(4, 7), slice(3, 6))),
+        ([Convolution(2, 3), MaxPooling(2), Convolution(3, 3, 2)], (20, 20, 1), (1, 2), (slice(4, 12), slice(8, 16))),
+        ([Convolution(2, 4, padding="same"), MeanPooling(3, 2)], (14, 14, 2), (2, 3), (slice(3, 9), slice(5, 11))),
+        ([Convolution(2, 5)], (30, 2), (0, 7), (slice(0, 1), slice(7, 12))),
+    ],
+    ids=["convolution", "stride and padding", "pooling", "even window", "sequence"],
+)
+def test_only_the_pixels_that_units_at_one_place_depend_on_are_searched(described, shape, place, pixels, rng):
+    network = convolutions(described, shape)
+    parameters, layer = draw(network, rng, 2.0), network.n_layers
+    _, width, n_channels = network.layers[-1].output_shape
+    units = (place[0] * width + place[1]) * n_channels + np.arange(n_channels)
+    found = ascend_to_maximal_inputs(network, parameters, layer, rng, units=units)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=EXACT)
+    images = found.reshape(len(units), *((1, *shape) if len(shape) == 2 else shape)).copy()
+    assert np.all(images[:, pixels[0], pixels[1]] != 0)
+    images[:, pixels[0], pixels[1]] = 0
+    assert not images.any()
+    each = np.arange(len(units))
+    heights = activations_of(network, parameters, layer, found)[each, units]
+    rows = on_sphere(rng.normal(size=(1000, network.layer_sizes[0])))
+    assert np.all(heights > activations_of(network, parameters, layer, rows)[:, units].max(axis=0))
+    # As good as a search over all pixels, for the same units twice at different places are not at one place.
+    others = np.append(units, 0)
+    everywhere = ascend_to_maximal_inputs(network, parameters, layer, rng, units=others)[:-1]
+    np.testing.assert_allclose(
+        activations_of(network, parameters, layer, everywhere)[each, units], heights, rtol=0.05, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("described", "unit"),
+    [([Convolution(2, 3, padding="same")], 0), ([Convolution(2, 3), Dense(4)], 1), ([Convolution(2, 6)], 1)],
+    ids=["at the edge", "dense", "all pixels"],
+)
+def test_units_that_depend_on_other_than_some_pixels_are_searched_for_as_ever(described, unit, rng):
+    network = convolutions(described, (6, 6, 1))
+    parameters, layer = draw(network, rng), network.n_layers
+    found = ascend_to_maximal_inputs(network, parameters, layer, np.random.default_rng(0), units=[unit])
+    rows = on_sphere(rng.normal(size=(1000, 36)))
+    assert (
+        activations_of(network, parameters, layer, found)[0, unit]
+        > activations_of(network, parameters, layer, rows)[:, unit].max()
+    )
+
+
+def test_units_of_a_transposed_convolution_are_searched_for_over_all_pixels(rng):
+    layer = TransposedConvolutionLayer(Windows((6, 6), (3, 3), (1, 1), "valid"), 2, 1, Tanh())
+    network = network_of([layer], (4, 4, 2))
+    found = ascend_to_maximal_inputs(network, draw(network, rng), 1, rng, units=[14, 15])
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=EXACT)

@@ -138,3 +138,12 @@ def test_an_image_without_pixels_is_refused(size):
 def test_a_window_or_a_stride_that_is_no_pair_of_counts_is_refused(window, stride):
     with pytest.raises(ValueError, match=r"windows need two integers of at least 1 .* the window .* and the stride"):
         Windows((5, 5), window, stride, "same")
+
+
+def test_numbers_that_are_refused_are_said_in_a_sentence():
+    message = (
+        r"^windows need two integers of at least 1 for each of size, window and stride; got the size \(5, 0\),"
+        r" the window \(3, 2\) and the stride \(1, 4\)\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        Windows((5, 0), (3, 2), (1, 4), "same")

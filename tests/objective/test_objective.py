@@ -144,7 +144,8 @@ def everything_of(objective, theta):
     results = {"value": value, "gradient": gradient, **terms}
     for layer, rho_hat in enumerate(objective.mean_activations(theta)):
         results[f"mean activations {layer}"] = rho_hat
-    if not any(name in terms for name in ("contraction", "tangent_propagation")):
+    has_tangents = all(layer.has_tangents for layer in objective.network.layers)
+    if has_tangents and not any(name in terms for name in ("contraction", "tangent_propagation")):
         vector = np.random.default_rng(1).normal(size=theta.size)
         results["Hessian times a vector"] = objective.hessian_vector_product(theta, vector)
     return results

@@ -46,6 +46,47 @@ def test_adams_first_step_is_the_learning_rate_whatever_the_scale_of_the_gradien
     np.testing.assert_allclose(result.theta, [-0.01, 0.01], rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_a_gradient_that_is_too_long_is_scaled_to_the_largest_norm(kind, in_batches):
+    """The steps are those of a problem whose gradients are shortened by hand."""
+    problem = LeastSquares() if in_batches else Quadratic()
+    met = []
+
+    class Shortened:
+        """The same problem, whose gradients have at most the norm 0.5."""
+
+        def __call__(self, theta):
+            value, gradient, *_ = problem(theta)
+            met.append(np.linalg.norm(gradient))
+            return value, gradient * min(1.0, 0.5 / met[-1])
+
+    class ShortenedInBatches(Shortened):
+        def batches(self, epoch, batch_size):
+            for function, n_rows in problem.batches(epoch, batch_size):
+
+                def shortened(theta, function=function):
+                    value, gradient, *_ = function(theta)
+                    met.append(np.linalg.norm(gradient))
+                    return value, gradient * min(1.0, 0.5 / met[-1])
+
+                yield shortened, n_rows
+
+    clipping, plain = kind(learning_rate=0.05, max_gradient_norm=0.5), kind(learning_rate=0.05)
+    expected = plain.minimize((ShortenedInBatches if in_batches else Shortened)(), problem.start, max_iter=6, tol=0)
+    result = clipping.minimize(problem, problem.start, max_iter=6, tol=0)
+    np.testing.assert_allclose(result.theta, expected.theta, rtol=1e-12)
+    assert max(met) > 0.5
+    if kind is SGD:
+        without = plain.minimize(problem, problem.start, max_iter=6, tol=0)
+        assert not np.allclose(result.theta, without.theta)
+
+
+def test_a_largest_norm_that_is_not_positive_is_refused():
+    with pytest.raises(ValueError, match="max_gradient_norm"):
+        Adam(max_gradient_norm=0.0)
+
+
 @each
 def test_theta_is_updated_whole_however_long_it_is(kind):
     size = 2 * _THETA_PART + 3

@@ -1,5 +1,7 @@
 """Architectures with layers other than dense ones, whose gradients `rhohat check-gradient` checks.
 
+Those with recurrent layers are in `sequences.py`.
+
 The table that this command prints has one row for each architecture with each penalty; activations and losses take
 turns from row to row. To check a new kind of layer, add a line at the end of `ARCHITECTURES`: the rows of all other
 architectures then stay as they are.

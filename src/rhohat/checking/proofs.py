@@ -1,8 +1,9 @@
 """Checks, called proofs, that compare the gradients of all kinds of models with central differences.
 
 `proof_cases` yields combinations of architectures, activations, losses, penalties, tied weights, depths and
-corruptions; `architectures.py` lists the architectures beyond dense layers. `prove` compares the gradient of one case
-with central differences of the cost J, and its Hessian-vector product with central differences of the gradient.
+corruptions; `architectures.py` lists the architectures beyond dense layers, and `sequences.py` those with recurrent
+layers. `prove` compares the gradient of one case with central differences of the cost J, and its Hessian-vector product
+with central differences of the gradient.
 """
 
 from __future__ import annotations
@@ -16,9 +17,17 @@ import numpy as np
 
 from rhohat.checking.architectures import ARCHITECTURES, HIDDEN_ACTIVATIONS, Architecture
 from rhohat.checking.gradcheck import check_gradient
+from rhohat.checking.sequences import (
+    PENALTIES_OF_SEQUENCES,
+    SEQUENCE_ARCHITECTURES,
+    SequenceArchitecture,
+    pad,
+    stepwise_loss,
+)
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import keyed_generator
 from rhohat.engines import ThreadEngine
+from rhohat.layers import MapLayer, RecurrentLayer
 from rhohat.layers.activations import (
     ACTIVATIONS,
     Activation,
@@ -44,6 +53,7 @@ from rhohat.terms.losses import (
     SquaredError,
 )
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
+from rhohat.terms.stepwise_loss import StepwiseLoss
 
 __all__ = ["LARGEST_DIFFERENCE", "LARGEST_HESSIAN_DIFFERENCE", "Proof", "ProofCase", "proof_cases", "prove"]
 
@@ -54,6 +64,7 @@ LARGEST_HESSIAN_DIFFERENCE = 1e-6
 
 _N_SAMPLES, _N_FEATURES, _N_OUTPUTS = 6, 5, 3
 _LARGEST_Z = 10.0  # above it, units saturate, and rounding errors dominate
+_STEP, _STEP_THROUGH_TIME = 1e-4, 3e-5  # of central differences; functions that are applied at every step bend more
 _FROM_KINKS = 2e-3  # smallest distance from a kink; central differences move a pre-activation by about a 20th of it
 
 
@@ -136,8 +147,9 @@ def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
     With dense layers, the cases combine every activation with every penalty that it allows, with tied and untied
     weights, and with one and three hidden layers; every activation with every loss, with one and two hidden layers; and
     every loss with every penalty. Any other architecture is combined with every penalty, while activations and losses
-    take turns, as do tied and untied weights in autoencoders. The corruption, and whether rows have weights, are drawn
-    at random for each case.
+    take turns, as do tied and untied weights in autoencoders; those with recurrent layers are combined with every
+    penalty that they allow, while losses of each step and of the whole sequence take turns. The corruption, and whether
+    rows have weights, are drawn at random for each case.
 
     Parameters
     ----------
@@ -150,7 +162,10 @@ def proof_cases(seed: int = 0) -> Iterator[ProofCase]:
         One case after another.
     """
     corruptions = [None, *CORRUPTIONS]
-    models = chain(_with_every_penalty(), _with_every_loss(), _losses_with_penalties(), _with_every_architecture())
+    models = chain(
+        *(_with_every_penalty(), _with_every_loss(), _losses_with_penalties(), _with_every_architecture()),
+        _of_sequences(),
+    )
     for number, model in enumerate(models):
         kind = keyed_generator(number, "kind of rows")  # independent of the seed: every seed gives the same cases
         corruption, weighted = corruptions[kind.integers(len(corruptions))], bool(kind.integers(2))
@@ -171,7 +186,8 @@ def prove(case: ProofCase) -> Proof:
         The relative differences.
     """
     J = case.objective()
-    check = check_gradient(J, case.theta)
+    through_time = any(isinstance(layer, RecurrentLayer) for layer in case.problem.network.layers)
+    check = check_gradient(J, case.theta, epsilon=_STEP_THROUGH_TIME if through_time else _STEP)
     try:
         J.check_second_derivative()
     except ValueError:
@@ -227,6 +243,7 @@ class _Model(NamedTuple):
     loss: Loss
     penalties: tuple[Penalty, ...]
     architecture: str = "dense"
+    is_padded: bool = False
 
 
 def _with_every_penalty() -> Iterator[_Model]:
@@ -274,6 +291,24 @@ def _of_architecture(architecture: Architecture, row: int, activation: str, pena
     return _Model(activation, architecture.network(activation, output, tied), loss, penalties, architecture.name)
 
 
+def _of_sequences() -> Iterator[_Model]:
+    """Yield networks of every architecture with recurrent layers, each with every penalty that these allow."""
+    for place, architecture in enumerate(SEQUENCE_ARCHITECTURES):
+        names = HIDDEN_ACTIVATIONS if architecture.takes_activations else ("tanh",)
+        for row, added in enumerate(PENALTIES_OF_SEQUENCES):
+            allowed = [name for name in names if _allows(as_activation(name), added)]
+            yield _of_sequence(architecture, 5 * place + row, allowed[(place + row) % len(allowed)], added)
+
+
+def _of_sequence(
+    architecture: SequenceArchitecture, number: int, activation: str, penalties: tuple[Penalty, ...]
+) -> _Model:
+    """Return a network with recurrent layers; the number chooses its loss."""
+    loss, output = stepwise_loss(number) if architecture.per_step else _LOSSES[number % len(_LOSSES)]
+    network = architecture.network(activation, output, _N_OUTPUTS)
+    return _Model(activation, network, loss, penalties, architecture.name, architecture.padded)
+
+
 def _network(activation: str, hidden_sizes: tuple[int, ...], output: Activation) -> Network:
     hidden = [as_activation(activation)] * len(hidden_sizes)
     return dense_network((_N_FEATURES, *hidden_sizes, _N_OUTPUTS), (*hidden, output))
@@ -291,16 +326,20 @@ def _allows(hidden: Activation, penalties: tuple[Penalty, ...]) -> bool:
 
 def _fill(seed: int, model: _Model, corruption: str | None, weighted: bool) -> ProofCase:
     """Return a case whose rows and parameters are drawn anew until nothing is near a kink of its layer."""
-    activation, network, loss, penalties, architecture = model
+    activation, network, loss, penalties, architecture, is_padded = model
     n_features, is_autoencoder = network.layer_sizes[0], network.layer_sizes[0] == network.layer_sizes[-1]
     needs_tangents = any(isinstance(penalty, TangentPropagation) for penalty in penalties)
     for attempt in range(1000):
         draw = keyed_generator(seed, "proof", attempt)
         clean = draw.uniform(0.1, 0.9, (_N_SAMPLES, n_features))
+        X = corrupt_rows(CORRUPTIONS[corruption](), clean, seed, attempt) if corruption else clean
+        y = clean if is_autoencoder else _targets(loss, draw)
+        if is_padded:
+            pad(X, y, draw, per_step=isinstance(loss, StepwiseLoss))
         problem = Problem(
             network,
-            corrupt_rows(CORRUPTIONS[corruption](), clean, seed, attempt) if corruption else clean,
-            clean if is_autoencoder else _targets(loss, draw),
+            X,
+            y,
             loss=loss,
             penalties=penalties,
             sample_weight=draw.uniform(0.5, 2.0, _N_SAMPLES) if weighted else None,
@@ -313,12 +352,14 @@ def _fill(seed: int, model: _Model, corruption: str | None, weighted: bool) -> P
     raise AssertionError(f"no parameters were found that are away from the kinks of {activation} and {architecture}")
 
 
-def _targets(loss: Loss, draw: np.random.Generator) -> FloatArray:
+def _targets(loss: Loss, draw: np.random.Generator, n_rows: int = _N_SAMPLES) -> FloatArray:
+    if isinstance(loss, StepwiseLoss):
+        return _targets(loss.loss, draw, n_rows * loss.n_steps).reshape(n_rows, -1)
     if isinstance(loss, SoftmaxCrossEntropy):
-        return np.eye(_N_OUTPUTS)[draw.integers(0, _N_OUTPUTS, _N_SAMPLES)]
+        return np.eye(_N_OUTPUTS)[draw.integers(0, _N_OUTPUTS, n_rows)]
     if isinstance(loss, BinaryCrossEntropy):
-        return draw.integers(0, 2, (_N_SAMPLES, _N_OUTPUTS)).astype(float)
-    return draw.normal(size=(_N_SAMPLES, _N_OUTPUTS))
+        return draw.integers(0, 2, (n_rows, _N_OUTPUTS)).astype(float)
+    return draw.normal(size=(n_rows, _N_OUTPUTS))
 
 
 def _distance_from_kinks(case: ProofCase) -> float:
@@ -335,12 +376,14 @@ def _distance_from_kinks(case: ProofCase) -> float:
         layers.a[0] = a
         network.forward(parameters, layers, start=index, without_activation=index + 1)
         z, given, a = layers.z[1], a, layers.a[1]
-        if np.max(np.abs(z)) > _LARGEST_Z:
+        if np.nanmax(np.abs(z)) > _LARGEST_Z:
             return 0.0
         distances.append(layer.distance_from_kinks(given, z))
-        layer.activation.forward(Units(z, a, parameters.activation_parameters[index]))
-        if np.any(np.all(a.reshape(-1, layer.output_channels) == 0, axis=0)):
+        if isinstance(layer, MapLayer):  # others have their activations already
+            layer.activation.forward(Units(z, a, parameters.activation_parameters[index]))
+        exists = ~np.isnan(a)  # where a sequence has no step, activations are NaN
+        if np.any(np.all((np.where(exists, a, 0)).reshape(-1, layer.output_channels) == 0, axis=0)):
             return 0.0
         if with_l1 and index in network.hidden_with_weights:
-            distances.append(np.min(np.abs(a[a != 0]), initial=np.inf))
+            distances.append(np.min(np.abs(a[exists & (a != 0)]), initial=np.inf))
     return float(min(distances))

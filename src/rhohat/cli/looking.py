@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,9 +33,10 @@ from rhohat.data import RowSource, open_rows
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.evaluation import evaluate as evaluate_model
-from rhohat.inspection.plots import plot_filters, plot_loss_curve, plot_reconstructions
+from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.reporting import report as write_report
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
+from rhohat.layers import ConvolutionLayer
 from rhohat.models.components import settings_of
 from rhohat.models.model_file import describe, load
 from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline, prepare_rows
@@ -165,6 +167,7 @@ class _Picture(StrEnum):
     FILTERS = "filters"
     LOSS = "loss"
     RECONSTRUCTIONS = "reconstructions"
+    FEATURE_MAPS = "feature-maps"
 
 
 @app.command()
@@ -172,7 +175,9 @@ class _Picture(StrEnum):
 def plot(
     ctx: typer.Context,
     model: Model,
-    data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Rows, for reconstructions.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(metavar="[DATA]", help="Rows, for reconstructions and feature maps.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png, .svg or .pdf file to write.")] = Path(
         "plot.png"
     ),
@@ -182,7 +187,11 @@ def plot(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Draw what each unit looks for, how the training went, or rows above their reconstructions."""
+    """Draw what each unit looks for, how the training went, rows above their reconstructions, or feature maps.
+
+    If the first layer of a network is a convolution, filters are those of this layer. Feature maps stand beside the
+    images that activate a channel most.
+    """
     check_writable(output, model, *([] if data is None else [data]), endings=(".png", ".svg", ".pdf"))
     asked = parse_image_shape(image_shape) or "auto"
     loaded = load(model)
@@ -196,26 +205,40 @@ def plot(
                 " layers."
             )
         plot_loss_curve(estimator, ax=ax)
+    elif what is _Picture.FILTERS and isinstance(estimator.network_.layers[0], ConvolutionLayer):
+        if image_shape is not None:
+            raise typer.BadParameter("the filters of a convolution have their own shape.", param_hint="--image-shape")
+        plot_filters(loaded, ax=ax)
     elif what is _Picture.FILTERS:
         plot_filters(estimator.maximal_inputs(), _picture_shape(asked, loaded), ax=ax)
     else:
-        if not isinstance(estimator, BaseAutoencoder):
+        if what is _Picture.RECONSTRUCTIONS and not isinstance(estimator, BaseAutoencoder):
             raise ValueError(
                 f"{type(estimator).__name__} does not reconstruct rows; pass --what filters or --what loss instead."
             )
         if data is None:
             raise typer.BadParameter(
-                "reconstructions need rows: rhohat plot MODEL DATA --what reconstructions.", param_hint="DATA"
+                f"{what.value.replace('-', ' ')} need rows: rhohat plot MODEL DATA --what {what.value}.",
+                param_hint="DATA",
             )
         with reading.open_for(ctx, loaded, data) as rows:
-            prepared = prepare_rows(loaded, rows)
-            some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
-            shape = _picture_shape(asked, loaded, rows, prepared)
-            plot_reconstructions(some, estimator.reconstruct(open_rows(some)), shape, n_images=len(some), ax=ax)
+            if what is _Picture.FEATURE_MAPS:
+                plot_feature_maps(loaded, rows, ax=ax)
+            else:
+                _plot_reconstructions(loaded, rows, asked, ax)
     with replacing(output) as unfinished:
         figure.savefig(unfinished, bbox_inches="tight", dpi=150, format=output.suffix[1:])
     if not quiet:
         typer.echo(f"wrote {output}")
+
+
+def _plot_reconstructions(model: Any, rows: RowSource, asked: tuple[int, ...] | str, ax: Any) -> None:
+    """Draw some rows, as the network sees them, above their reconstructions."""
+    prepared, estimator = prepare_rows(model, rows), estimator_of(model)
+    assert isinstance(estimator, BaseAutoencoder)  # `plot` has checked this
+    some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
+    shape = _picture_shape(asked, model, rows, prepared)
+    plot_reconstructions(some, estimator.reconstruct(open_rows(some)), shape, n_images=len(some), ax=ax)
 
 
 def _picture_shape(
@@ -275,7 +298,7 @@ def _parameters(step: Any) -> dict[str, Any]:
     """Return the class name of a pipeline step, and its parameters that differ from their defaults."""
     if isinstance(step, str):
         return {"kind": step, "parameters": {}}
-    defaults = settings_of(type(step)())
+    defaults = {name: parameter.default for name, parameter in signature(type(step)).parameters.items()}
     changed = {name: value for name, value in settings_of(step).items() if repr(value) != repr(defaults[name])}
     return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
 

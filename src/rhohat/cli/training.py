@@ -11,21 +11,19 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.pipeline import make_pipeline
 
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, app, check_writable, note, print_json
+from rhohat.cli.making import make_estimator
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
-from rhohat.cli.values import parse_setting
 from rhohat.common.extras import import_extra
 from rhohat.common.words import Sentence
 from rhohat.data import MeanImputer, RowSource
 from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
-from rhohat.estimators import SparseAutoencoder
-from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.models.components import ESTIMATORS, command_line_name, transformers
 from rhohat.models.model_file import save
@@ -93,6 +91,21 @@ def train(
         ),
     ] = "sparse",
     hidden: Annotated[str | None, _own_default("Hidden units: 25, or layer by layer, 100,30.")] = None,
+    layers: Annotated[
+        str | None,
+        _own_default(
+            "Layers of a convolutional or recurrent network, separated by commas, each with its settings in the order"
+            " or by the names of the Python class: convolution 20 5, max-pooling 2, dense 500 tanh."
+        ),
+    ] = None,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            help="Shape of each row, for --layers: 28x28x1 for images with their channels last, 100x3 for sequences of"
+            " 100 steps.",
+            show_default="that of the rows",
+        ),
+    ] = None,
     sparsity: Annotated[float | None, _own_default("ρ: target for the mean activation of a hidden unit.")] = None,
     beta: Annotated[float | None, _own_default("β: weight of the sparsity penalty.")] = None,
     weight_decay: Annotated[
@@ -170,6 +183,11 @@ def train(
     --set takes values as they are written in Python, and rhohat's own classes: --set solver=Adam(learning_rate=0.01),
     --set corruption=MaskingNoise(0.3), --set layers__0__max_iter=50. It may be given several times.
 
+    --layers describes networks of convolutions and recurrent networks. The layers are convolution, dense, dropout,
+    flatten, gru, lstm, max-pooling, mean-pooling, recurrent, transposed-convolution and upsampling; a number alone is a
+    dense layer of so many units. A window is written as 5 if it is a square, else as 3x5: --layers "convolution 16 3x5
+    stride=2 padding=same, 100".
+
     A stack is trained in parts: its layers are pre-trained, and stacked-classifier then trains a softmax on their codes
     and fine-tunes the whole network. --hidden, --sparsity, --beta, --weight-decay, --activation, and parameters that
     only layers have, apply to the layers. --solver, --max-iter and the other options of the minimisation apply to every
@@ -182,7 +200,7 @@ def train(
         check_writable(history, data, endings=tuple(_HISTORIES), option="--history")
     _check_options(data, columns, drop)
     _check_targets(estimator, labels, target)
-    given = {
+    given: dict[str, Any] = {
         "sparsity": sparsity,
         "sparsity_weight": beta,
         "weight_decay": weight_decay,
@@ -203,7 +221,8 @@ def train(
         redirect_stderr(StringIO()) if quiet else nullcontext(),
     ):
         callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [_history(history, resume)])]
-        network = _make(estimator, hidden, {**given, "engine": engine, "callbacks": callbacks}, settings or [])
+        given |= {"engine": engine, "callbacks": callbacks}
+        network = make_estimator(estimator, given, hidden, layers, input_shape, settings or [])
         y = rows.targets if labels is None else reading.labels(labels, rows)
         if y is not None:
             y = as_classes(y) if is_classifier(network) else as_numbers(y)
@@ -336,74 +355,6 @@ _HISTORIES: dict[str, Any] = {".jsonl": JSONLinesHistory, ".csv": CSVHistory}
 
 def _history(path: Path, resume: bool) -> Any:
     return _HISTORIES[path.suffix](path, append=resume)
-
-
-def _make(cls: type[Any], hidden: str | None, given: dict[str, Any], settings: list[str]) -> Any:
-    """Return an unfitted estimator with all given parameters; raise if the estimator lacks one of these parameters."""
-    values = {name: value for name, value in given.items() if value is not None}
-    try:
-        values |= dict(parse_setting(setting) for setting in settings)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--set") from None
-    nested = {name: values.pop(name) for name in list(values) if "__" in name}
-    sizes = _sizes(hidden)
-    if issubclass(cls, HasLayers):
-        values = _with_layers(cls, sizes, values)
-    elif sizes is not None:
-        parameters = cls().get_params()
-        if not {"n_components", "hidden_layer_sizes"} & set(parameters):
-            instead = ' --set "layers=[...]" describes its layers.' if "layers" in parameters else ""
-            problem = f"{cls.command_line_name} has no numbers of hidden units.{instead}"
-            raise typer.BadParameter(problem, param_hint="--hidden")
-        name = "n_components" if "n_components" in parameters else "hidden_layer_sizes"
-        if name == "n_components" and len(sizes) > 1:
-            raise typer.BadParameter(
-                f"{cls.command_line_name} has one hidden layer; got {hidden}.", param_hint="--hidden"
-            )
-        values[name] = sizes[0] if name == "n_components" else tuple(sizes)
-    unknown = sorted(set(values) - set(cls().get_params(deep=False)))
-    if unknown:
-        parameters = ", ".join(cls().get_params(deep=False))
-        raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; its parameters are {parameters}.")
-    made = cls(**values)
-    return made.set_params(**nested) if nested else made
-
-
-def _sizes(hidden: str | None) -> list[int] | None:
-    if hidden is None:
-        return None
-    parts = [part.strip() for part in hidden.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise typer.BadParameter(
-            f"must be a number of units, or several numbers such as 100,30; got {hidden!r}.", param_hint="--hidden"
-        )
-    return [int(part) for part in parts]
-
-
-#: Parameters that are set on a stack only; in a fit, the stack passes a suitable value on to each of its layers.
-_OF_THE_STACK = {"random_state", "engine", "memory_limit", "checkpoint"}
-_OF_THE_FINE_TUNING = {"penalties", "corruption"}  # parameters that layers have as well
-
-
-def _with_layers(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a stack, with the values meant for its layers set on the layers.
-
-    The layers are sparse autoencoders unless `layers` is among the values.
-    """
-    own = set(cls().get_params(deep=False))
-    of_layers = set(SparseAutoencoder().get_params(deep=False)) - _OF_THE_STACK - {"n_components"}
-    of_layers -= _OF_THE_FINE_TUNING & own
-    of_stack = {name: value for name, value in values.items() if name in own or name not in of_layers}
-    said = {name: value for name, value in values.items() if name in of_layers}
-    layers = check_layers(values.get("layers"))
-    if "layers" in values:
-        lost = sorted(set(said) - own - {"callbacks"}) + (["n_components"] if sizes else [])
-        if lost:
-            raise typer.BadParameter(f"set {lost[0]} in the settings of these layers.", param_hint="--set layers")
-        said = {"callbacks": values["callbacks"]}  # callbacks that show the progress
-    elif sizes is not None:
-        layers = [clone(layers[0]).set_params(n_components=size) for size in sizes]
-    return {**of_stack, "layers": [layer.set_params(**said) for layer in layers]}
 
 
 def _print_summary(model: Any, output: Path, shape: tuple[int, int], *, as_json: bool, quiet: bool) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 from typing import Any
 
+from rhohat.layers.architecture import LAYERS, LayerDescription
 from rhohat.models.components import COMPONENTS, ESTIMATORS
 
-__all__ = ["parse_setting", "parse_value"]
+__all__ = ["parse_layers", "parse_setting", "parse_value"]
+
+#: The layers that a command line may describe, keyed by their names there, such as max-pooling.
+_LAYERS = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower(): cls for cls in LAYERS}
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -54,6 +60,63 @@ def parse_value(text: str) -> Any:
     if not isinstance(tree, ast.Constant | ast.UnaryOp | ast.List | ast.Tuple | ast.Call):
         return text
     return _value(tree, text)
+
+
+def parse_layers(text: str) -> list[LayerDescription | int]:
+    """Return the layers that a string describes, separated by commas; a number alone is a dense layer of so many units.
+
+    A layer is the name of its kind, and then its settings, separated by spaces: in the order of the parameters of the
+    Python class, or as NAME=VALUE. Sizes along two axes are written as 3x5.
+
+    Raises
+    ------
+    ValueError
+        If a part is no layer, with its number and its text.
+
+    Examples
+    --------
+    >>> parse_layers("convolution 20 3x5 stride=2, max-pooling 2, 500")[1:]
+    [MaxPooling(size=2, stride=None), 500]
+    >>> parse_layers("dense 500 tanh")
+    [Dense(n_units=500, activation='tanh')]
+    """
+    parts = re.split(r",(?![^(]*\))", text)  # not within the parentheses of an activation
+    return [_layer(number, part.strip()) for number, part in enumerate(parts)]
+
+
+def _layer(number: int, text: str) -> LayerDescription | int:
+    where = f"layer {number}, {text!r},"
+    if text.isdecimal():
+        return int(text)
+    name, *settings = re.split(r"\s+(?![^(]*\))", text)
+    cls = _LAYERS.get(re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", name).lower())
+    if cls is None:
+        raise ValueError(
+            f"{where} is none of {', '.join(_LAYERS)}, with its settings after spaces, as in convolution 20 5."
+        )
+    unnamed, named = [], {}
+    try:
+        for setting in settings:
+            key, sign, value = setting.partition("=")
+            if sign and key.isidentifier():
+                named[key] = _size(value)
+            elif named:
+                raise ValueError(f"a setting without a name, {setting!r}, comes after one with a name.")
+            else:
+                unnamed.append(_size(setting))
+        return cls(*unnamed, **named)
+    except ValueError as error:
+        raise ValueError(f"{where} cannot be made: {error}") from None
+    except TypeError:
+        signature = ", ".join(inspect.signature(cls).parameters)
+        raise ValueError(
+            f"{where} has settings that do not fit: those of {name} are {signature or 'none'}, in this order."
+        ) from None
+
+
+def _size(text: str) -> Any:
+    """Return the value of a setting of a layer."""
+    return tuple(map(int, text.split("x"))) if re.fullmatch(r"\d+x\d+", text) else parse_value(text)
 
 
 def _value(node: ast.expr, text: str) -> Any:

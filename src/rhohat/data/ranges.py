@@ -128,6 +128,8 @@ def warn_of_other_scale(fitted: Any, X: Any, stacklevel: int = 3) -> None:
     some = None if getattr(X, "scale_is_known", False) else some_rows(X)
     if training_range is None or some is None or getattr(fitted, "n_samples_fit_", np.inf) < _FEWEST_TRAINED:
         return
-    remark = remark_on_scale(some, training_range)
+    missing = np.isnan(some)  # steps past the end of sequences
+    exists = ~missing.all(axis=0)
+    remark = remark_on_scale(np.where(missing, 0, some)[:, exists], training_range[:, exists])
     if remark is not None:
         warnings.warn(remark, stacklevel=stacklevel)

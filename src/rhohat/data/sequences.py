@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.words import counted
 
 __all__ = ["as_sequences", "check_steps", "lengths_of"]
 
@@ -28,18 +30,18 @@ def as_sequences(
     lengths : array-like of int, of shape (n_samples,), default=None
         Number of steps of each sequence of a padded array, at least 1; what is past them is ignored, whatever it is.
     n_steps : int, default=None
-        Number of steps of the result; None means that of the longest sequence, or of the array.
+        Number of steps of the result, at least 1; None means that of the longest sequence, or of the array.
 
     Returns
     -------
     array of shape (n_samples, n_steps, n_channels)
-        float32 if all sequences are float32, else float64.
+        The padded sequences: float32 if all sequences are float32, else float64.
 
     Raises
     ------
     ValueError
-        If there are no sequences, a sequence has no steps or more than `n_steps`, numbers of channels differ, or
-        lengths are not one per sequence or lie beyond the array.
+        If there are no sequences, a sequence has no steps or more than `n_steps`, numbers of channels differ or are 0,
+        or lengths are not one per sequence or lie beyond the array.
 
     Examples
     --------
@@ -50,32 +52,28 @@ def as_sequences(
     array([[ 0.,  0., nan],
            [ 0.,  0.,  0.]])
     """
-    arrays = [_with_channels(np.asarray(one)) for one in sequences]  # type: ignore[union-attr]
+    if not np.iterable(sequences) or isinstance(sequences, str | bytes):
+        raise ValueError(f"sequences must be a list of arrays, or an array; got {sequences!r}.")
+    arrays = [_with_channels(one, index) for index, one in enumerate(sequences)]
     if not arrays:
         raise ValueError("there must be at least one sequence; got none.")
     found = [len(one) for one in arrays]
     if lengths is not None:
-        given = np.asarray(lengths)
-        if given.shape != (len(arrays),) or given.dtype.kind not in "iu":
-            raise ValueError(f"lengths must be {len(arrays)} integers, one for each sequence; got {lengths!r}.")
-        beyond = np.flatnonzero((given < 1) | (given > found))
-        if len(beyond):
+        arrays = [one[:length] for one, length in zip(arrays, _checked_lengths(lengths, found), strict=True)]
+    limit = max(found) if n_steps is None else n_steps
+    if not isinstance(limit, Integral) or limit < 1:
+        raise ValueError(f"n_steps must be an integer of at least 1; got {n_steps!r}.")
+    n_channels = arrays[0].shape[1]
+    for index, one in enumerate(arrays):
+        if one.shape[1] != n_channels:
             raise ValueError(
-                f"lengths must be at least 1, and at most the {found[beyond[0]]} steps that there are; sequence"
-                f" {beyond[0]} has the length {given[beyond[0]]}."
+                f"all sequences must have the same number of channels; sequence 0 has {n_channels}, but sequence"
+                f" {index} has {one.shape[1]}."
             )
-        arrays = [one[:length] for one, length in zip(arrays, given.tolist(), strict=True)]
-    channels = {one.shape[1] for one in arrays}
-    if len(channels) > 1:
-        raise ValueError(f"all sequences must have the same number of channels; got {sorted(channels)}.")
-    longest, limit = max(len(one) for one in arrays), max(found) if n_steps is None else n_steps
-    if not (min(map(len, arrays)) >= 1 and longest <= limit):
-        raise ValueError(
-            f"each sequence must have at least 1 and at most {limit} steps; there are sequences of"
-            f" {min(map(len, arrays))} and of {longest} steps."
-        )
+        if len(one) > limit:
+            raise ValueError(f"sequence {index} has {counted(len(one), 'step')}, which is more than n_steps={limit}.")
     dtype = np.float32 if all(one.dtype == np.float32 for one in arrays) else np.float64
-    padded = np.full((len(arrays), limit, channels.pop()), np.nan, dtype)
+    padded = np.full((len(arrays), int(limit), n_channels), np.nan, dtype)
     for row, one in zip(padded, arrays, strict=True):
         row[: len(one)] = one
     return padded
@@ -116,11 +114,34 @@ def check_steps(rows: NDArray[Any], n_steps: int, name: str = "X", first: int = 
         )
 
 
-def _with_channels(sequence: NDArray[Any]) -> NDArray[Any]:
+def _with_channels(given: Any, index: int) -> NDArray[Any]:
     """Return a sequence as an array of shape (n_steps, n_channels), or raise ValueError."""
+    expected = f"sequence {index} must be an array of numbers of shape (n_steps, n_channels) or (n_steps,)"
+    try:
+        sequence = np.asarray(given)
+    except ValueError:
+        raise ValueError(f"{expected}; its steps have different numbers of channels.") from None
+    if sequence.size == 0 and sequence.ndim in (1, 2):
+        what = "channels" if sequence.ndim == 2 and len(sequence) else "steps"
+        raise ValueError(f"sequence {index} has no {what}; each sequence must have at least one.")
     if sequence.ndim not in (1, 2) or sequence.dtype.kind not in "buif":
-        raise ValueError(
-            "each sequence must be an array of numbers of shape (n_steps, n_channels) or (n_steps,); got one of the"
-            f" shape {sequence.shape} and dtype {sequence.dtype}."
-        )
+        raise ValueError(f"{expected}; got one of the shape {sequence.shape} and dtype {sequence.dtype}.")
     return sequence[:, None] if sequence.ndim == 1 else sequence
+
+
+def _checked_lengths(lengths: ArrayLike, found: Sequence[int]) -> list[int]:
+    """Return the lengths of sequences in an array, which has room for the steps in `found`, or raise ValueError."""
+    given = np.asarray(lengths)
+    if given.shape != (len(found),) or given.dtype.kind not in "iu":
+        raise ValueError(
+            f"lengths must be integers, one for each of the {counted(len(found), 'sequence')}; got an array of the"
+            f" shape {given.shape} and dtype {given.dtype}."
+        )
+    beyond = np.flatnonzero((given < 1) | (given > found))
+    if len(beyond):
+        raise ValueError(
+            f"lengths must be at least 1, and at most the {found[beyond[0]]} steps that there are; sequence"
+            f" {beyond[0]} has the length {given[beyond[0]]}."
+        )
+    as_integers: list[int] = given.tolist()
+    return as_integers

@@ -29,11 +29,10 @@ from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
-from rhohat.fitting.forward import ForwardPass
+from rhohat.fitting.forward import pass_rows
 from rhohat.fitting.problems import check_solver
 from rhohat.layers.activations import ACTIVATIONS, Activation, Identity, Sigmoid, as_activation
 from rhohat.layers.network import Network
-from rhohat.layers.padding import without_padding
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.solvers import as_solver
 from rhohat.terms.corruption import CORRUPTIONS, Corruption, as_corruption
@@ -369,7 +368,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     ) -> Callable[[FloatArray, int], FloatArray]:
         """Return a picklable function that maps activations of layer `start` to activations of layer `stop`."""
         n_jobs = 1 if isinstance(X, RowSource) and X.edges is not None else self.n_jobs
-        return partial(_pass_rows, self.network_, self.theta_, start, stop, n_jobs)
+        return partial(pass_rows, self.network_, self.theta_, start, stop, n_jobs)
 
     @property
     def components_(self) -> FloatArray:
@@ -474,23 +473,27 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             network,
             X,
             loss=self._loss_of_rows(network, as_loss(self.loss)),
-            penalties=[*self._own_penalties(), *self._extra_penalties()],
+            penalties=[*self._own_penalties(network), *self._extra_penalties()],
             sample_weight=sample_weight,
             corruption=as_corruption(self.corruption),
         )
 
     def _penalties_on_code(self) -> list[Penalty]:
-        return [*self._own_penalties(), *self._extra_penalties()]
+        return [*self._own_penalties(self.network_), *self._extra_penalties()]
 
-    def _own_penalties(self) -> list[Penalty]:
+    def _own_penalties(self, network: Network) -> list[Penalty]:
         """Return the penalties that have a parameter of their own, such as weight decay and sparsity."""
         penalties: list[Penalty] = [WeightDecay(self.weight_decay)]
         if self.sparsity is not None:
-            layers = None if self.sparsity_layers is None else tuple(self.sparsity_layers)
+            layers = self._sparse_layers(network)
             penalties.append(KLSparsity(self.sparsity, self.sparsity_weight, layers))
         if self.contraction_weight is not None:
             penalties.append(Contraction(self.contraction_weight))
         return penalties
+
+    def _sparse_layers(self, network: Network) -> tuple[int, ...] | None:
+        """Return the numbers of the hidden layers that have the sparsity penalty; None stands for all."""
+        return None if self.sparsity_layers is None else tuple(self.sparsity_layers)
 
     def _measure_mean_activation(self, problem: Problem) -> None:
         """Set `mean_activation_` to the mean activation of the code, weighted, over uncorrupted rows."""
@@ -522,17 +525,3 @@ def _is_constant(rows: FloatArray) -> bool:
     with np.errstate(over="ignore"):
         spread = rows.max(axis=0) - rows.min(axis=0)
     return bool(spread.max() <= _CONSTANT * np.abs(rows).max())
-
-
-def _pass_rows(
-    network: Network, theta: FloatArray, start: int, stop: int, n_jobs: int | None, rows: FloatArray, _: int
-) -> FloatArray:
-    """Return the activations of layer `stop`, given rows of activations of layer `start`, in a network with this θ."""
-    if len(rows) == 0:
-        return np.empty((0, network.layer_sizes[stop]), rows.dtype)
-    if not np.isfinite(rows if network.n_steps_of_rows is None else without_padding(rows)).all():
-        raise ValueError("the Dask array contains NaN or infinity.")
-    forward = ForwardPass(network, theta, rows, start, stop, ThreadEngine(n_jobs))
-    out = np.empty(forward.shape, rows.dtype)
-    forward.write(forward.blocks, out)
-    return out

@@ -11,7 +11,7 @@ from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -26,7 +26,7 @@ from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.estimators.checks import check_rows
+from rhohat.estimators.checks import check_rows, must_be_converted
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
@@ -44,7 +44,6 @@ from rhohat.layers import DenseLayer
 from rhohat.layers.activations import Activation
 from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.layers.network import INITIAL_WEIGHTS, Network, dense_network
-from rhohat.layers.padding import without_padding
 from rhohat.objective import Objective, Problem, make_objective
 from rhohat.solvers import (
     SOLVERS,
@@ -162,12 +161,17 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         """All parameters of the network as one flat vector."""
         return self.network_.pack(self.coefs_, self.intercepts_, self.activation_parameters_)
 
-    def maximal_inputs(self) -> FloatArray:
+    def maximal_inputs(self, units: Sequence[int] | NDArray[np.intp] | None = None) -> FloatArray:
         """Return, for each unit of the code or the last hidden layer, the input of norm 1 that activates it most.
 
         With one hidden layer this is x = w / ‖w‖, where w are the unit's weights. In deeper networks it is found by
         constrained ascent from several starts, in general a local maximum. An integer `random_state` seeds the starts,
         otherwise the seed is 0.
+
+        Parameters
+        ----------
+        units : sequence of int, default=None
+            Numbers of the units, from 0; None means all. The ascent takes long for all units of a large convolution.
 
         Returns
         -------
@@ -184,7 +188,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         if layer > 1 or not first.activation.monotonic or not isinstance(first, DenseLayer):
             parameters = self.network_.unpack(self.theta_.astype(np.float64))
             draw = keyed_generator(self._integer_seed(), "maximal inputs")
-            inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw)
+            inputs = ascend_to_maximal_inputs(self.network_, parameters, layer, draw, units=units)
             return inputs.astype(self.coefs_[0].dtype)
         weights = self.coefs_[0].T
         # Each unit's weights are scaled by a power of two, so that no square overflows or underflows to zero.
@@ -192,7 +196,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         norms = np.linalg.norm(weights.astype(np.float64), axis=1, keepdims=True)
         unit = np.zeros_like(weights)
         np.divide(weights, norms, out=unit, where=norms > 0, casting="same_kind")
-        return unit
+        return unit if units is None else unit[np.asarray(units, np.intp)]
 
     @property
     @abstractmethod
@@ -249,6 +253,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         A row source is returned unchanged. Unless `all_rows` is False, it is read once to check that its numbers are
         finite.
         """
+        self._check_shape_of_rows(X)
         if isinstance(X, RowSource):
             if X.shape[1] != self.n_features_in_:
                 raise ValueError(
@@ -268,6 +273,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
             rows = as_float_rows(validate_data(self, X, dtype="numeric", reset=False, ensure_all_finite=finite))
         if n_steps is not None:
             check_steps(rows, n_steps)
+            self._check_missing_steps(self.network_, rows)
         return rows
 
     def _weigh(self, X: FloatArray | RowSource, sample_weight: ArrayLike | None, *others: Any) -> tuple[Any, ...]:
@@ -287,7 +293,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         are returned unchanged.
         """
         X = self._flat(X, keeps_steps=not held or self._continues())
-        if is_dask_array(X) or (held and self.memory_limit is not None and _must_be_converted(X)):
+        if is_dask_array(X) or (held and self.memory_limit is not None and must_be_converted(X)):
             X = open_rows(X)
         if held and self.engine is not None:
             self.engine.check()
@@ -521,14 +527,14 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         """Return rows ready for the fitted network; warn if their scale differs from the scale of the training rows."""
         rows = self._validate(self._open(X), all_rows=False)
         self._forget_shape()
-        sparse = isinstance(rows, RowSource) or self.network_.n_steps_of_rows is None
-        warn_of_other_scale(self, rows if sparse else without_padding(rows), stacklevel=4)
+        warn_of_other_scale(self, rows, stacklevel=4)
         return rows
 
     def _note_data(self, X: FloatArray | RowSource) -> None:
         """Set the number, the ranges and the name of the rows of a fit as attributes."""
         self.n_samples_fit_ = X.shape[0]
-        self.training_range_ = range_of_features(X, self.network_.n_steps_of_rows is not None)
+        network = vars(self).get("network_")  # a stack has none yet
+        self.training_range_ = range_of_features(X, network is not None and network.n_steps_of_rows is not None)
         self.data_name_ = X.short_name if isinstance(X, RowSource) else None
 
     def forward_pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:
@@ -556,10 +562,3 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
             raise ValueError("out must not share memory with X: rows are read again after parts of out are written.")
         forward.write(forward.blocks, out)
         return out
-
-
-def _must_be_converted(X: Any) -> bool:
-    """Return whether rows are a numeric array that must be copied and converted before computing with it."""
-    if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.size and X.dtype.kind in "biuf"):
-        return False
-    return not (X.dtype in (np.float32, np.float64) and X.flags.c_contiguous)

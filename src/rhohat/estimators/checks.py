@@ -8,8 +8,9 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
 from rhohat.common.arrays import as_float_rows
@@ -20,7 +21,15 @@ from rhohat.data.sequences import check_steps
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.solvers import SolverResult
 
-__all__ = ["as_activations", "as_layer_sizes", "check_lengths", "check_rows", "warn_unless_converged"]
+__all__ = [
+    "as_activations",
+    "as_layer_sizes",
+    "check_class_labels",
+    "check_lengths",
+    "check_rows",
+    "must_be_converted",
+    "warn_unless_converged",
+]
 
 
 def as_activations(activation: str | Activation | Sequence[str | Activation], n_layers: int) -> list[Activation]:
@@ -51,6 +60,17 @@ def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
         raise ValueError(f"y must have an entry for each of the {n_rows} rows of X; got {n_targets}.")
 
 
+def check_class_labels(labels: NDArray[Any], regressor: str = "FeedforwardRegressor") -> None:
+    """Raise ValueError if labels are not those of classes; `regressor` is the estimator that the message recommends."""
+    try:
+        with np.errstate(invalid="ignore"):  # for scikit-learn's look at NaN
+            check_classification_targets(labels)
+    except ValueError as error:
+        raise ValueError(
+            f"y must hold class labels: integers, strings or booleans; for continuous numbers use {regressor}. {error}"
+        ) from error
+
+
 def check_rows(X: ArrayLike | RowSource, name: str = "X", n_steps: int | None = None) -> Any:
     """Return rows with any number of columns as floats, or raise the errors of scikit-learn for bad input.
 
@@ -66,6 +86,13 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X", n_steps: int | None = 
     if n_steps is not None:
         check_steps(rows, n_steps, name)
     return rows
+
+
+def must_be_converted(X: Any) -> bool:
+    """Return whether rows are a numeric array that must be copied and converted before computing with it."""
+    if not (isinstance(X, np.ndarray) and X.ndim == 2 and X.size and X.dtype.kind in "biuf"):
+        return False
+    return not (X.dtype in (np.float32, np.float64) and X.flags.c_contiguous)
 
 
 def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:

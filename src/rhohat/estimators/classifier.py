@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
@@ -18,7 +17,7 @@ from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.data.rows import OneHotRows
 from rhohat.estimators.availability import available_where, works_in_mini_batches
-from rhohat.estimators.checks import warn_unless_converged
+from rhohat.estimators.checks import check_class_labels, warn_unless_converged
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sample_weights import check_sample_weight
@@ -330,13 +329,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
     ) -> tuple[FloatArray | RowSource, NDArray[np.generic]]:
         rows, _ = self._check_rows_and_targets(X, y)
         labels = column_or_1d(y, warn=True)
-        try:
-            check_classification_targets(labels)
-        except ValueError as error:
-            raise ValueError(
-                f"y must hold class labels: integers, strings or booleans; for continuous numbers use"
-                f" FeedforwardRegressor. {error}"
-            ) from error
+        check_class_labels(labels)
         return rows, labels
 
     def _make_classifier_problem(

@@ -18,6 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import ModelFileError
 from rhohat.common.fitted import FittedAttributes
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import remark_on_scale
@@ -25,6 +26,7 @@ from rhohat.data.rows.arrays import ArrayRows
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.affine_steps import apply_step, fold_steps, not_fitted, steps_of
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_1, NamedPart
 from rhohat.estimators.pooled_convolution import PooledConvolution
 from rhohat.estimators.shapes_of_images import in_planes, pair_of, row_shape_of, shape_of_images, shape_of_patches
@@ -37,6 +39,7 @@ _POOLINGS = ("mean", "max")
 _BYTES_OF_A_BLOCK = 2**23  # of images that a thread holds at a time
 _MOST_IMAGES = 256  # in a block
 _FEWEST_BLOCKS = 8  # if there are as many images, so that there is work for several threads
+_LONGEST_SIDE = 2**16  # pixels of an image of a model file
 _IMAGES_LOOKED_AT, _PATCHES_LOOKED_AT = 8, 64  # to compare the scale: images, and patches of each
 
 
@@ -117,6 +120,10 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
     """
 
     _set_by_fit: ClassVar[str] = "kernel_"
+    #: Parameters that are fitted models, which model files hold as such.
+    models_within: ClassVar[tuple[str, ...]] = ("autoencoder",)
+    #: Keys of the dict that `_describe_learned` returns.
+    _keys_of_learned: ClassVar[tuple[str, ...]] = ("autoencoder", "image_shape")
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "pooling": [NamedPart(_POOLINGS)],
         "regions": [AT_LEAST_1, tuple, list],
@@ -175,7 +182,22 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         image_shape = shape_of_images(self.image_shape, row_shape_of(X))
         steps, encoder = self._encoder()
         W, b = fold_steps(steps, encoder[0][1].W, encoder[0][1].b)
-        patch_shape = shape_of_patches(self.patch_shape, W.shape[0], image_shape)
+        self._set_up(image_shape, shape_of_patches(self.patch_shape, W.shape[0], image_shape), W, b)
+        return self
+
+    def _set_up(
+        self, image_shape: tuple[int, int, int], patch_shape: tuple[int, int, int], W: FloatArray, b: FloatArray
+    ) -> None:
+        """Set the fitted attributes, or raise ValueError if there are more regions than places.
+
+        Parameters
+        ----------
+        image_shape, patch_shape : tuple of three int
+            Height, width and number of channels.
+        W, b : arrays of shape (n_patch_numbers, n_units) and (n_units,)
+            Weights and biases of the first layer for patches without preprocessing.
+        """
+        steps, encoder = self._encoder()
         regions, stride = pair_of("regions", self.regions), pair_of("stride", self.stride)
         places = Windows(image_shape[:2], patch_shape[:2], stride, "valid").places
         if any(parts > along for parts, along in zip(regions, places, strict=True)):
@@ -189,7 +211,43 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         self.n_features_in_ = prod(image_shape)
         self._parts = (*steps, steps_of(self.autoencoder)[1])
         self._pooled = PooledConvolution(self.kernel_, b, first, encoder[1:], stride, self._edges(places))
-        return self
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        """Return a description of the fitted autoencoder and of the images, for a model file."""
+        steps, encoder = self._encoder()
+        W, b = fold_steps(steps, encoder[0][1].W, encoder[0][1].b)
+        now = [(W.reshape(self.kernel_.shape), b), *((own.W, own.b) for _, own in encoder[1:])]
+        then = [(self.kernel_, self.bias_), *((own.W, own.b) for _, own in self._pooled.further)]
+        if len(now) != len(then) or not all(
+            one.shape == other.shape and np.allclose(one, other, rtol=1e-6)
+            for pair in zip(now, then, strict=True)
+            for one, other in zip(*pair, strict=True)
+        ):
+            raise ModelFileError("the autoencoder has changed since the fit of ConvolvedFeatures; call its fit again.")
+        file.arrays[f"{prefix}kernel_"], file.arrays[f"{prefix}bias_"] = self.kernel_, self.bias_
+        return {
+            "autoencoder": file.model(self.autoencoder, f"{prefix}autoencoder."),
+            "image_shape": list(self.image_shape_),
+        }
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        """Restore what `_describe_learned` has described; raise ValueError if its parts do not fit together."""
+        self.autoencoder = file.model(file.get(described, "autoencoder", dict), f"{prefix}autoencoder.")
+        given = file.get(described, "image_shape", list)
+        if len(given) != 3 or not all(type(size) is int and 1 <= size <= _LONGEST_SIDE for size in given):
+            raise ValueError(f"images must have three sizes, integers from 1 to {_LONGEST_SIDE}.")
+        row_shape = tuple(given) if self.image_shape is None else (prod(given),)
+        image_shape = shape_of_images(self.image_shape, row_shape)
+        if image_shape != tuple(given):
+            raise ValueError(f"the fit was to images of the shape {tuple(given)}, but image_shape={self.image_shape}.")
+        steps, encoder = self._encoder()
+        patch_shape = shape_of_patches(
+            self.patch_shape, [*steps, steps_of(self.autoencoder)[1]][0].n_features_in_, image_shape
+        )
+        n_units = encoder[0][0].n_outputs
+        kernel = file.take(f"{prefix}kernel_", (*patch_shape, n_units), np.float64)
+        bias = file.take(f"{prefix}bias_", (n_units,), np.float64)
+        self._set_up(image_shape, patch_shape, kernel.reshape(-1, n_units), bias)
 
     def transform(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the pooled features of images.
@@ -198,7 +256,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
         ----------
         X : array-like or RowSource of shape (n_samples, height, width), (n_samples, height, width, n_channels), or \
 (n_samples, n_features)
-            Images of the same shape as the images of the fit.
+            Images of the same shape as the images of the fit; flat rows hold the numbers of an image in the same order.
 
         Returns
         -------
@@ -218,10 +276,11 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
             If patches of the images are on another scale than the patches to which the autoencoder was fitted.
         """
         check_is_fitted(self)
-        if shape_of_images(self.image_shape, row_shape_of(X)) != self.image_shape_:
+        row_shape = row_shape_of(X)
+        if row_shape != (self.n_features_in_,) and shape_of_images(self.image_shape, row_shape) != self.image_shape_:
             raise ValueError(
                 f"the images of X must have the shape {self.image_shape_}, as those of the fit had; got"
-                f" {shape_of_images(self.image_shape, row_shape_of(X))}."
+                f" {shape_of_images(self.image_shape, row_shape)}."
             )
         rows = _as_source(X)
         self._warn_of_other_scale(rows)
@@ -282,7 +341,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
 
     def _edges(self, places: tuple[int, int]) -> tuple[list[int], list[int]]:
         down, across = (
-            [0, *np.cumsum([len(part) for part in np.array_split(np.arange(along), parts)]).tolist()]
+            [part * (along // parts) + min(part, along % parts) for part in range(parts + 1)]
             for along, parts in zip(places, self.regions_, strict=True)
         )
         return down, across

@@ -46,7 +46,8 @@ solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd",
 initial_weights : {"uniform", "normal"}, default="uniform"
     Distribution of the initial weights. "uniform" draws uniformly between ±√(6 / (fan_in + fan_out + 1)), where fan_in
     and fan_out are the numbers of inputs and outputs of a layer; "normal" draws from the normal distribution with mean
-    0 and standard deviation 0.01. Biases start at 0.
+    0 and standard deviation 0.01. Biases start at 0. With "uniform", the weights of recurrent layers for the outputs of
+    the step before are orthogonal matrices; biases of the forget gates of an LSTM start at 1.
 max_iter : int, default=400
     Largest number of iterations of the solver over all rows, or of epochs if the solver works in mini-batches. With
     more than 2,000 rows, a solver that sees all rows at once first warms up on random subsets of the rows, with at most

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -13,10 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState
 from rhohat.data import RowSource, open_rows
+from rhohat.data.rows import DaskRows, is_dask_array
 from rhohat.engines import DaskEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
+from rhohat.estimators.checks import check_rows
 from rhohat.estimators.documentation import document
-from rhohat.estimators.sample_weights import check_sample_weight
+from rhohat.estimators.explained_variance import explained_variance
+from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.estimators.sequences import ReadsSequences
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers import StepwiseDenseLayer
@@ -26,7 +30,7 @@ from rhohat.layers.network import Network, network_of
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.corruption import Corruption
 from rhohat.terms.losses import Loss
-from rhohat.terms.penalties import KLSparsity, Penalty, WeightDecay
+from rhohat.terms.penalties import Penalty
 
 __all__ = ["RecurrentAutoencoder"]
 
@@ -133,7 +137,7 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
     @property
     def code_layer_(self) -> int:
         """Number of the layer whose activations `transform` returns: the last one of the encoder."""
-        return len(self._hidden_of_layers(self.network_.layer_sizes[0])[0])
+        return self._n_encoder(self.network_)
 
     def reconstruct(self, X: ArrayLike | RowSource, out: FloatArray | None = None) -> FloatArray:
         """Return the reconstruction of sequences, which are encoded and then decoded.
@@ -151,12 +155,42 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
         """
         check_is_fitted(self)
         rows = self._validate_for_use(X)
+        if isinstance(rows, DaskRows) and out is None:
+            whole = self._forward_rows(rows, 0, self.network_.n_layers)
+            return rows.map_rows(partial(_without_missing, whole), self.network_.layer_sizes[-1])
         result = self._forward(rows, 0, self.network_.n_layers, out)
         for start in range(0, len(result), _AT_ONCE):
             some = slice(start, min(start + _AT_ONCE, len(result)))
             read = rows.read(some.start, some.stop) if isinstance(rows, RowSource) else rows[some]
             result[some][np.isnan(read)] = np.nan
         return result
+
+    def inverse_transform(self, H: ArrayLike | RowSource) -> FloatArray:
+        """Return the sequences that the decoder computes from codes.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_samples, n_components)
+            Codes, as `transform` returns them.
+
+        Returns
+        -------
+        array of shape (n_samples, n_steps × n_channels)
+            If the code has no steps, all steps are there, as it does not say how long a sequence was; otherwise they
+            are NaN where the code is.
+        """
+        check_is_fitted(self)
+        codes: Any = open_rows(H) if is_dask_array(H) else H
+        n_steps = self.network_.layers[self.code_layer_ - 1].n_padded_steps
+        if isinstance(codes, RowSource):
+            codes.n_steps = n_steps
+        codes = codes if isinstance(codes, DaskRows) else check_rows(codes, "H", n_steps)
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"H must have {self._n_features_out} columns, one for each unit of the code; got {codes.shape[1]}."
+            )
+        decoded: FloatArray = self._forward(codes, self.code_layer_, self.network_.n_layers)
+        return decoded
 
     def score(self, X: ArrayLike | RowSource, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the fraction of the variance of X, about the means of the channels, that the reconstruction explains.
@@ -176,25 +210,10 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
             The explained fraction. If all steps are equal, it is 1 for a perfect reconstruction, else 0.
         """
         check_is_fitted(self)
-        rows = self._validate_for_use(X)
-        weights = check_sample_weight(sample_weight, rows, np.float64)
-        n_channels = self.input_shape_[1]
-        sums = np.zeros((3, n_channels))  # the number of steps, and sums of numbers and squares
-        error = 0.0
-        source = open_rows(rows)
-        reconstruct = self._forward_rows(rows, 0, self.network_.n_layers)
-        for start in range(0, len(source), _AT_ONCE):
-            some = source.read(start, min(start + _AT_ONCE, len(source)))
-            steps = some.astype(np.float64).reshape(-1, n_channels)
-            difference = steps - reconstruct(some, start).reshape(-1, n_channels)
-            exists = ~np.isnan(steps[:, 0])
-            factor = np.ones(len(some)) if weights is None else weights[start : start + len(some)]
-            factor = np.repeat(factor, self.input_shape_[0])[exists]
-            sums += [factor.sum() * np.ones(n_channels), factor @ steps[exists], factor @ steps[exists] ** 2]
-            error += float((factor @ difference[exists] ** 2).sum())
-        variance = float((sums[2] - sums[1] ** 2 / sums[0]).sum())
-        rounding = 4 * float(np.finfo(np.float64).eps) * float(sums[2].sum())
-        return float(error <= rounding) if variance <= rounding else 1 - error / variance
+        n_steps, rows = self.input_shape_[0], open_rows(self._validate_for_use(X))
+        rows.n_steps = n_steps
+        rows, weights = rows_that_count(rows, check_sample_weight(sample_weight, rows, np.float64))
+        return explained_variance(rows, weights, self._forward_rows(rows, 0, self.network_.n_layers), n_steps)
 
     def _encoder_sizes(self) -> tuple[int, ...]:
         raise NotImplementedError("the layers of a recurrent autoencoder are not described by numbers of units.")
@@ -205,22 +224,31 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
 
     def _network_for(self, n_features: int, output: Activation) -> Network:
         described, (encoder, shapes) = self._described_layers() or (), self._hidden_of_layers(n_features)
+        if not encoder:
+            raise ValueError("layers must have at least one layer, as the last of them is the code; got none.")
         decoder, to = build_layers(mirrored(described, shapes), shapes[-1], self._activation_of_layers())
         if len(to[-1]) != 2:
             raise ValueError("the first of the layers of a recurrent autoencoder must be recurrent.")
         last = StepwiseDenseLayer(*to[-1], shapes[0][1], output)
         return network_of([*encoder, *decoder, last], shapes[0])
 
-    def _own_penalties(self) -> list[Penalty]:
-        layers = range(self._n_encoder) if self.sparsity_layers is None else self.sparsity_layers
-        sparsity = KLSparsity(float(self.sparsity or 0), self.sparsity_weight, tuple(layers))
-        return [WeightDecay(self.weight_decay), sparsity]
+    def _sparse_layers(self, network: Network) -> tuple[int, ...] | None:
+        if self.sparsity_layers is not None:
+            return tuple(self.sparsity_layers)
+        n_encoder = self._n_encoder(network)
+        return tuple(index for index in network.hidden_with_weights if index < n_encoder)
 
-    @property
-    def _n_encoder(self) -> int:
-        """Number of layers of the encoder, as their descriptions say."""
+    def _n_encoder(self, network: Network) -> int:
+        """Return the number of layers of the encoder of a network that the parameters describe."""
         described = self._described_layers() or ()
-        return len(described)
+        return len(build_layers(described, network.input_shape, self._activation_of_layers())[0])
 
 
 _AT_ONCE = 1024  # rows that are compared with their reconstructions at a time
+
+
+def _without_missing(function: Callable[[FloatArray, int], FloatArray], rows: FloatArray, first: int) -> FloatArray:
+    """Return what a function makes of rows, which has as many columns, with NaN where numbers are missing in them."""
+    made = function(rows, first)
+    made[np.isnan(rows)] = np.nan
+    return made

@@ -8,17 +8,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState
 from rhohat.data import RowSource
-from rhohat.data.sequences import lengths_of
 from rhohat.engines import DaskEngine
 from rhohat.estimators.classifier import BaseClassifier, target_range
 from rhohat.estimators.documentation import document
 from rhohat.estimators.sample_weights import check_sample_weight
-from rhohat.estimators.sequences import ReadsSequences, labels_of_steps, stepwise_output
+from rhohat.estimators.sequences import (
+    ReadsSequences,
+    check_entries_of_rows,
+    labels_of_steps,
+    lengths_of_rows,
+    stepwise_output,
+)
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers import Layer
 from rhohat.layers.activations import Activation
@@ -102,6 +107,7 @@ class RecurrentClassifier(ReadsSequences, BaseClassifier):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseClassifier._parameter_constraints,
         **ReadsSequences._constraints,
+        "per_step": ["boolean"],
     }
 
     def __init__(
@@ -153,9 +159,9 @@ class RecurrentClassifier(ReadsSequences, BaseClassifier):
         check_is_fitted(self)
         rows = self._validate_for_use(X)
         labels, n_steps = self.predict_rows(rows), self.network_.layers[-1].n_padded_steps
-        if n_steps is None or isinstance(rows, RowSource):
+        if n_steps is None:
             return labels
-        lengths = lengths_of(rows, n_steps)
+        lengths = lengths_of_rows(rows, n_steps)
         if lengths.min() == n_steps:
             return labels
         return [row[:length] for row, length in zip(labels, lengths, strict=True)]
@@ -177,7 +183,7 @@ class RecurrentClassifier(ReadsSequences, BaseClassifier):
         if n_steps is None:
             return super().predict_proba(X)
         rows = self._validate_for_use(X)
-        outputs = self._forward(rows, 0, self.network_.n_layers).reshape(len(rows), n_steps, -1)
+        outputs = self._forward(rows, 0, self.network_.n_layers).reshape(rows.shape[0], n_steps, -1)
         return self._as_probabilities(outputs)
 
     def score(self, X: ArrayLike | RowSource, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -218,11 +224,14 @@ class RecurrentClassifier(ReadsSequences, BaseClassifier):
         self, X: ArrayLike | RowSource, y: ArrayLike
     ) -> tuple[FloatArray | RowSource, NDArray[np.generic]]:
         if not self.per_step:
+            check_entries_of_rows(y, 1, "one label")
             return super()._check_labelled(X, y)
-        rows, _ = self._check_rows_and_targets(X, np.zeros(np.shape(X)[0]))
-        labels, exists = labels_of_steps(y, rows, self._shape_of_rows(rows.shape[1])[0])
-        labels[~exists] = labels[exists][0]
+        rows, _ = self._check_rows_and_targets(X, np.zeros(_num_samples(X)))
+        labels, _ = labels_of_steps(y, rows, self._shape_of_rows(rows.shape[1])[0])
         return rows, labels
+
+    def _names_of_targets(self, y: Any, X: ArrayLike | RowSource, *, fitted: bool) -> tuple[str, ...] | None:
+        return None if self.per_step else super()._names_of_targets(y, X, fitted=fitted)
 
     def _make_classifier_problem(
         self,

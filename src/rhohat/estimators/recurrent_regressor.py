@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState
+from rhohat.common.words import counted
 from rhohat.data import RowSource
-from rhohat.data.sequences import as_sequences
 from rhohat.engines import DaskEngine
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward_regressor import FeedforwardRegressor
 from rhohat.estimators.sample_weights import check_sample_weight
-from rhohat.estimators.sequences import ReadsSequences, stepwise_output
+from rhohat.estimators.sequences import ReadsSequences, check_entries_of_rows, stepwise_output, targets_of_steps
 from rhohat.estimators.target_scaling import choose_scaling, r_squared
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers import Layer
@@ -49,9 +49,9 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
         The hidden layers, such as ``[GRU(64), Dense(30)]``. None means ``[LSTM(100)]``.
     per_step : bool, default=False
         Whether there are targets for each step. y is then an array of shape (n_samples, n_steps, n_targets), or of
-        shape (n_samples, n_steps) for one target, or a list of one array for each sequence. Steps whose targets are NaN
-        have no loss. For several binary targets per step, use ``output_activation="sigmoid"`` and
-        ``loss="binary_cross_entropy"``.
+        shape (n_samples, n_steps) for one target, or a list of one array for each sequence, with an entry for each of
+        its steps. Steps whose targets are NaN have no loss. For several binary targets per step, use
+        ``output_activation="sigmoid"`` and ``loss="binary_cross_entropy"``.
     input_shape : tuple of int, default=None
         Steps and channels of a row, (n_steps, n_channels). None takes them from the X of the fit; give them if later
         sequences may have more steps. Flat rows are sequences of one channel.
@@ -100,6 +100,7 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **FeedforwardRegressor._parameter_constraints,
         **ReadsSequences._constraints,
+        "per_step": ["boolean"],
     }
     noise_covariance: ArrayLike | str | None = None
     max_covariance_updates: int = 10
@@ -166,46 +167,38 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
         n_steps = self.network_.layers[-1].n_padded_steps
         if n_steps is None:
             return super().score(X, y, sample_weight)
-        weights = check_sample_weight(sample_weight, X, np.float64)
-        predicted, targets = self.predict(X), self._targets_of_steps(y, n_steps)
+        rows = self._validate_for_use(X)
+        weights = check_sample_weight(sample_weight, rows, np.float64)
+        predicted, targets = self.predict_rows(rows), targets_of_steps(y, rows, n_steps)
+        if targets.shape[2] * n_steps != self.network_.layer_sizes[-1]:
+            n_targets = self.network_.layers[-1].output_channels
+            raise ValueError(f"y must have {counted(n_targets, 'target')} for each step; got {targets.shape[2]}.")
         predicted, targets = (one.reshape(len(predicted) * n_steps, -1) for one in (predicted, targets))
-        counted = ~(np.isnan(predicted) | np.isnan(targets)).any(axis=1)
-        repeated = None if weights is None else np.repeat(weights, n_steps)[counted]
-        return r_squared(targets[counted], predicted[counted], repeated)
+        counting = ~(np.isnan(predicted) | np.isnan(targets)).any(axis=1)
+        repeated = None if weights is None else np.repeat(weights, n_steps)[counting]
+        return r_squared(targets[counting], predicted[counting], repeated)
 
     def _check_targets(
         self, X: ArrayLike | RowSource, y: ArrayLike
     ) -> tuple[FloatArray | RowSource, FloatArray, Activation, bool]:
         if not self.per_step:
+            check_entries_of_rows(y, 2, "one number, or as many as there are targets,")
             return super()._check_targets(X, y)
-        rows, _ = self._check_rows_and_targets(X, np.zeros(np.shape(X)[0]))
+        rows, _ = self._check_rows_and_targets(X, np.zeros(_num_samples(X)))
         self._n_steps_of_targets = self._shape_of_rows(rows.shape[1])[0]
-        targets = self._targets_of_steps(y, self._n_steps_of_targets)
-        if len(targets) != rows.shape[0]:
-            raise ValueError(f"y must have an entry for each of the {rows.shape[0]} rows of X; got {len(targets)}.")
-        one_dimensional = np.ndim(y[0]) == 1  # type: ignore[index]
+        targets = targets_of_steps(y, rows, self._n_steps_of_targets)
+        one_dimensional = np.ndim(y[0] if isinstance(y, list | tuple) else np.asarray(y)[0]) == 1
         return rows, targets.reshape(len(targets), -1), self._output(), one_dimensional
 
-    def _targets_of_steps(self, y: Any, n_steps: int) -> FloatArray:
-        """Return targets of steps, of shape (n_samples, n_steps, n_targets), with NaN where there are none."""
-        if len(y) == 0 or np.ndim(y[0]) not in (1, 2):
-            raise ValueError(
-                "with per_step=True, y must have the shape (n_samples, n_steps) or (n_samples, n_steps, n_targets), or"
-                " be a list with an array for each sequence."
-            )
-        targets = as_sequences(y, n_steps=n_steps).astype(np.float64)
-        if np.isinf(targets).any():
-            raise ValueError("y contains infinite numbers.")
-        if np.isnan(targets).all():
-            raise ValueError("y has no targets: every number is NaN.")
-        return targets
+    def _names_of_targets(self, y: Any, X: ArrayLike | RowSource, *, fitted: bool) -> tuple[str, ...] | None:
+        return None if self.per_step else super()._names_of_targets(y, X, fitted=fitted)
 
     def _scaling_of(
         self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
     ) -> tuple[FloatArray, FloatArray]:
-        if fitted or not self.per_step:
+        n_steps = self.__dict__.pop("_n_steps_of_targets", None)
+        if fitted or not self.per_step or n_steps is None:
             return super()._scaling_of(targets, output, loss, fitted)
-        n_steps = self._n_steps_of_targets
         steps = targets.reshape(len(targets) * n_steps, -1)
         shift, scale = choose_scaling(output, loss, steps[~np.isnan(steps).any(axis=1)])
         return np.tile(shift, n_steps), np.tile(scale, n_steps)

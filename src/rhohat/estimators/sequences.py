@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rhohat.common.arrays import FloatArray
 from rhohat.common.words import counted
 from rhohat.data import RowSource
-from rhohat.data.sequences import lengths_of
+from rhohat.data.sequences import as_sequences, check_steps, lengths_of
+from rhohat.estimators.checks import check_class_labels
 from rhohat.estimators.named_parts import NamedPart
+from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.estimators.shaped_rows import ShapedRows
 from rhohat.layers import Layer, StepwiseDenseLayer
 from rhohat.layers.activations import ACTIVATIONS, Activation, ElementwiseActivation, PerStep
@@ -20,7 +23,14 @@ from rhohat.layers.network import Network
 from rhohat.terms.losses import Loss
 from rhohat.terms.stepwise_loss import StepwiseLoss
 
-__all__ = ["ReadsSequences", "labels_of_steps", "stepwise_output"]
+__all__ = [
+    "ReadsSequences",
+    "check_entries_of_rows",
+    "labels_of_steps",
+    "lengths_of_rows",
+    "stepwise_output",
+    "targets_of_steps",
+]
 
 _DEFAULT = (LSTM(100),)
 
@@ -48,11 +58,13 @@ class ReadsSequences(ShapedRows):
 
     def _shape_of_rows(self, n_features: int) -> Shape:
         given = self._given_shape
-        if self.input_shape is None and given is not None and len(given) != 2:
-            raise ValueError(
-                f"X must have the shape (n_samples, n_steps, n_channels), or be a list of arrays of shape"
-                f" (n_steps_i, n_channels); got rows of the shape {given}."
-            )
+        if self.input_shape is None and given is not None:
+            if len(given) != 2:
+                raise ValueError(
+                    "X must have the shape (n_samples, n_steps, n_channels), or be a list of arrays of shape"
+                    f" (n_steps_i, n_channels); got rows of the shape {given}."
+                )
+            return given
         shape = super()._shape_of_rows(n_features)
         if len(shape) > 2:
             raise ValueError(f"input_shape of sequences must be (steps, channels); got {shape}.")
@@ -76,6 +88,8 @@ class ReadsSequences(ShapedRows):
 def labels_of_steps(y: Any, rows: Any, n_steps: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return the labels of steps, of shape (n_samples, n_steps), and which of these steps exist.
 
+    The labels of steps that do not exist are one of the others.
+
     Parameters
     ----------
     y : array-like of shape (n_samples, n_steps), or sequence of one array of labels for each sequence
@@ -85,24 +99,112 @@ def labels_of_steps(y: Any, rows: Any, n_steps: int) -> tuple[NDArray[Any], NDAr
     Raises
     ------
     ValueError
-        If a sequence has another number of labels than of steps.
+        If a sequence has another number of labels than of steps, or what is in y are no labels.
     """
-    arrays = [np.asarray(one) for one in y]
-    if len(arrays) != rows.shape[0]:
-        raise ValueError(f"y must have an entry for each of the {rows.shape[0]} rows of X; got {len(arrays)}.")
-    lengths = np.full(len(arrays), n_steps) if isinstance(rows, RowSource) else lengths_of(rows, n_steps)
-    padded = isinstance(y, np.ndarray)  # an array has labels past the end of a sequence, which are ignored
-    for index, (one, length) in enumerate(zip(arrays, lengths.tolist(), strict=True)):
-        if one.ndim != 1 or len(one) < length or (len(one) > length and not padded):
-            raise ValueError(
-                f"with per_step=True, y must have a label for each step: sequence {index} has"
-                f" {counted(length, 'step')}, but y[{index}] has the shape {one.shape}."
-            )
+    arrays, lengths = _entries_of_steps(y, rows, n_steps, (1,))
+    kinds = {"number" if one.dtype.kind in "biuf" else "string" for one in arrays if one.dtype.kind != "O"}
+    if len(kinds) > 1:
+        raise ValueError("y has both numbers and strings as labels; a classifier needs labels of one kind.")
     exists = np.arange(n_steps) < lengths[:, None]
     known = np.concatenate([one[:length] for one, length in zip(arrays, lengths, strict=True)])
+    check_class_labels(known, "RecurrentRegressor")
     labels = np.full((len(arrays), n_steps), known[0], known.dtype)
     labels[exists] = known
     return labels, exists
+
+
+def targets_of_steps(y: Any, rows: Any, n_steps: int) -> FloatArray:
+    """Return the targets of steps, of shape (n_samples, n_steps, n_targets), with NaN for steps that have none.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples, n_steps[, n_targets]), or sequence of one array of targets for each sequence
+    rows : array or RowSource of shape (n_samples, n_steps × n_channels)
+    n_steps : int
+
+    Raises
+    ------
+    ValueError
+        If a sequence has another number of targets than of steps, if targets are infinite or missing in a part of a
+        step only, or if there are no targets at all.
+    """
+    arrays, lengths = _entries_of_steps(y, rows, n_steps, (1, 2))
+    try:
+        targets = as_sequences([one[:length] for one, length in zip(arrays, lengths, strict=True)], n_steps=n_steps)
+    except ValueError as error:
+        raise ValueError(f"y must hold the targets of each step as numbers: {error}") from None
+    if np.isinf(targets).any():
+        raise ValueError("y contains infinite numbers.")
+    missing: NDArray[np.bool_] = np.isnan(targets)
+    some = np.any(missing.any(axis=2) & ~missing.all(axis=2), axis=1)
+    if some.any():
+        raise ValueError(
+            f"y[{int(np.argmax(some))}] has a step in which some targets are NaN and others are not; either all targets"
+            " of a step must be NaN, so that it has no loss, or none."
+        )
+    if missing.all():
+        raise ValueError("y has no targets: every number is NaN.")
+    return targets.astype(np.float64, copy=False)
+
+
+def lengths_of_rows(rows: Any, n_steps: int) -> NDArray[np.intp]:
+    """Return the number of steps of each row before its padding, from rows in memory or from a row source.
+
+    Parameters
+    ----------
+    rows : array or RowSource of shape (n_rows, n_steps × n_channels)
+        A row source is read once.
+    n_steps : int
+
+    Raises
+    ------
+    ValueError
+        If numbers are missing in rows of a source that are not steps past the end of a sequence.
+    """
+    if not isinstance(rows, RowSource):
+        return lengths_of(rows, n_steps)
+    lengths, first = [], 0
+    for block in rows.blocks(rows.rows_at_once):
+        check_steps(block, n_steps, rows.name, first)
+        lengths.append(lengths_of(block, n_steps))
+        first += len(block)
+    return np.concatenate(lengths)
+
+
+def _entries_of_steps(
+    y: Any, rows: Any, n_steps: int, n_axes: tuple[int, ...]
+) -> tuple[list[NDArray[Any]], NDArray[np.intp]]:
+    """Return what y has for the steps of each sequence, as one array for each, and the numbers of steps.
+
+    The arrays have a number of axes out of `n_axes`. In an array of all sequences, there may be anything past their
+    end; a list has one entry for each step.
+    """
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    check_in_memory(y, "y")
+    y = y.to_numpy() if hasattr(y, "to_numpy") else y
+    arrays = [np.asarray(one) for one in y]
+    if len(arrays) != rows.shape[0]:
+        raise ValueError(f"y must have an entry for each of the {rows.shape[0]} rows of X; got {len(arrays)}.")
+    lengths = lengths_of_rows(rows, n_steps)
+    padded = isinstance(y, np.ndarray) and y.ndim > 1
+    for index, (one, length) in enumerate(zip(arrays, lengths.tolist(), strict=True)):
+        most = n_steps if padded else length
+        if one.ndim not in n_axes or not length <= len(one) <= most:
+            raise ValueError(
+                f"with per_step=True, y must have an entry for each step: sequence {index} has"
+                f" {counted(length, 'step')}, but y[{index}] has the shape {one.shape}."
+            )
+    return arrays, lengths
+
+
+def check_entries_of_rows(y: Any, most_axes: int, expected: str) -> None:
+    """Raise ValueError if y has entries for steps, though it must have the `expected` ones for each sequence."""
+    listed = [one for one in y if isinstance(one, list | tuple | np.ndarray)] if isinstance(y, list | tuple) else []
+    lengths = {len(one) for one in listed if not isinstance(one, np.ndarray) or one.ndim > 0}
+    n_axes = max(np.ndim(y) if isinstance(y, np.ndarray) else 0, *(getattr(one, "ndim", 0) + 1 for one in listed), 0)
+    if len(lengths) > 1 or n_axes > most_axes:
+        raise ValueError(f"y must have {expected} for each sequence; if each step has its own, set per_step=True.")
 
 
 def stepwise_output(shape: Shape, n_outputs: int, output: Activation) -> StepwiseDenseLayer:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import is_dask_array
 from rhohat.data.sequences import as_sequences
@@ -18,6 +19,7 @@ from rhohat.layers.architecture import LayerDescription, Shape, as_input_shape, 
 from rhohat.layers.base import Layer
 from rhohat.layers.network import Network, network_of
 from rhohat.layers.pooling import UpsamplingLayer
+from rhohat.layers.recurrent import RecurrentLayer
 from rhohat.terms.losses import Loss
 
 __all__ = ["ShapedRows"]
@@ -62,7 +64,7 @@ class ShapedRows:
         """Return the number of steps of flat rows whose last steps may be missing; None for other rows."""
         if not self._takes_padding():
             return None
-        shape = np.shape(X)
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
         return self._shape_of_rows(shape[1])[0] if len(shape) == 2 else None
 
     def _loss_of_rows(self, network: Network, loss: Loss) -> Loss:
@@ -70,14 +72,27 @@ class ShapedRows:
         return loss
 
     def _check_missing_steps(self, network: Network, X: Any) -> None:
-        """Raise ValueError if steps are missing in rows in memory for a network that cannot have such rows."""
-        if not self._takes_padding() or network.n_steps_of_rows is not None or isinstance(X, RowSource):
+        """Raise ValueError if steps are missing in rows for a network that cannot have such rows."""
+        if not self._takes_padding() or network.n_steps_of_rows is not None:
             return
-        if np.isnan(X).any():
+        if any(X.map_blocks(_has_missing)) if isinstance(X, RowSource) else _has_missing(X):
+            pairs = zip(network.layers, network.layers[1:], strict=False)
+            above = next(two for one, two in pairs if one.n_padded_steps is not None and not two.takes_padding)
             raise ValueError(
-                "sequences of unequal length need layers that go through steps, the last of which is recurrent and does"
-                f" not return all steps, before any other layers; the layers are {network.layers}."
+                "X has sequences of unequal length, but a layer of this network needs all steps, as it does not go"
+                f" through them one by one: {type(above).__name__}. Let the recurrent layer before it return its last"
+                " step only (return_sequences=False), or give sequences of the same length."
             )
+
+    def _check_shape_of_rows(self, X: Any) -> None:
+        """Raise ValueError if rows have another shape than the rows of the fit, though as many axes."""
+        shape, network = getattr(X, "row_shape", None), getattr(self, "network_", None)
+        if shape is None or len(shape) == 1 or network is None:
+            return
+        known = network.input_shape
+        shape = (*shape, 1) if len(known) == 3 and len(shape) == 2 else tuple(shape)
+        if len(shape) == len(known) and shape != known and prod(shape) == prod(known):
+            raise ValueError(f"the rows of X have the shape {shape}, but the rows of the fit had the shape {known}.")
 
     def _flat(self, X: Any, *, keeps_steps: bool = True) -> Any:
         """Return rows with a single axis each; remember the shape that they had, if the estimator has layers.
@@ -89,6 +104,9 @@ class ShapedRows:
                 raise ValueError(
                     "input_shape needs layers, because only layers use the shape of a row; set layers as well."
                 )
+            if isinstance(X, RowSource):
+                X.n_steps = None  # an estimator of sequences may have seen it before
+            _refuse_unequal(X)
             return X
         if is_dask_array(X):
             X = open_rows(X)
@@ -111,17 +129,32 @@ class ShapedRows:
 
     def _padded(self, X: Any, keeps_steps: bool) -> Any:
         """Return sequences in an array; rows without a shape, and what is no sequence, are returned unchanged."""
-        known = None if self.input_shape is None else as_input_shape(self.input_shape)[0]
+        known = None if self.input_shape is None else as_input_shape(self.input_shape)
         if known is None and keeps_steps and hasattr(self, "network_"):
-            known = self.network_.input_shape[0]
+            known = self.network_.input_shape
+        known = (*known, 1) if known is not None and len(known) == 1 else known
+        n_steps = None if known is None else known[0]
         if isinstance(X, list | tuple):
-            shapes = {np.shape(one) for one in X}
+            shapes = {_shape_if_known(one) for one in X}
             first = next(iter(shapes), ())
-            are_rows = len(shapes) == 1 and len(first) < 2 and (len(first) == 0 or known is None or first[0] >= known)
-            return X if are_rows else as_sequences(X, n_steps=known)
-        if isinstance(X, np.ndarray) and X.ndim == 3 and known is not None and X.shape[1] != known:
-            return as_sequences(X, n_steps=known)
-        return X
+            are_rows = len(shapes) == 1 and len(first) < 2 and (not first or n_steps is None or first[0] >= n_steps)
+            X = X if are_rows else as_sequences(X)
+        if not (isinstance(X, np.ndarray) and X.ndim == 3 and known is not None and len(known) == 2):
+            return X
+        if X.shape[2] != known[1]:
+            raise ValueError(
+                f"each step of a sequence of X has {counted(X.shape[2], 'channel')}, but the network is for steps with"
+                f" {counted(known[1], 'channel')}."
+            )
+        if X.shape[1] == known[0]:
+            return X
+        longer = ~np.isnan(X[:, known[0] :]).all(axis=(1, 2))
+        if longer.any():
+            raise ValueError(
+                f"sequence {int(np.argmax(longer))} of X has more than {counted(known[0], 'step')}, for which the"
+                " network is made; to use longer sequences, fit anew with input_shape=(n_steps, n_channels)."
+            )
+        return as_sequences(X[:, : known[0]], n_steps=known[0])
 
     def _forget_shape(self) -> None:
         """Forget the shape that rows had, once a network has been chosen for them."""
@@ -157,6 +190,10 @@ class ShapedRows:
         if not decoder or isinstance(decoder[-1], UpsamplingLayer):
             raise ValueError("the first of the layers of an autoencoder must be Dense or Convolution, not pooling.")
         last: Any = decoder[-1]
+        if isinstance(last, RecurrentLayer):
+            raise ValueError(
+                f"the first of the layers of {type(self).__name__} must not be recurrent; use RecurrentAutoencoder."
+            )
         return network_of([*encoder, *decoder[:-1], replace(last, activation=output)], shapes[0], tied)
 
     def _hidden_of_layers(self, n_features: int) -> tuple[list[Layer], list[Shape]]:
@@ -180,8 +217,36 @@ def _shape_of_list(X: Sequence[Any]) -> Shape:
     shapes = {np.shape(row) for row in X}
     if len(shapes) > 1 and any(len(shape) > 1 for shape in shapes):
         first, second = sorted(shapes)[:2]
-        raise ValueError(f"all images in X must have the same shape; got images of the shapes {first} and {second}.")
+        raise ValueError(
+            f"all images or sequences in X must have the same shape; got rows of the shapes {first} and {second}."
+            " Sequences of unequal length need layers of which the first is recurrent, such as LSTM(20)."
+        )
     return (len(X), *next(iter(shapes), ()))
+
+
+def _shape_if_known(row: Any) -> Shape:
+    """Return the shape of a row, or that of an impossible row if it has none, so that `as_sequences` refuses it."""
+    try:
+        return np.shape(row)
+    except ValueError:
+        return (0, 0, 0)
+
+
+def _refuse_unequal(X: Any) -> None:
+    """Raise ValueError if X is a list of sequences of unequal length, for an estimator without recurrent layers."""
+    if not isinstance(X, list | tuple) or not all(isinstance(row, list | tuple | np.ndarray) for row in X):
+        return
+    lengths = {len(row) for row in X if not isinstance(row, np.ndarray) or row.ndim > 0}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"the rows of X must all have the same length; got rows of {min(lengths)} and of {max(lengths)}. For"
+            " sequences of unequal length, use an estimator with recurrent layers, such as RecurrentClassifier."
+        )
+
+
+def _has_missing(rows: Any, first: int = 0) -> bool:
+    """Return whether numbers are missing in rows."""
+    return bool(np.isnan(rows).any())
 
 
 class Convolves(ShapedRows):

@@ -58,7 +58,7 @@ def scaled_loss(loss: GaussianLoss, scale: FloatArray) -> GaussianLoss:
 def warn_of_units(targets: FloatArray) -> None:
     """Warn if targets are so large or small that weight decay and tolerance are out of proportion to the loss."""
     with np.errstate(over="ignore", invalid="ignore"):
-        deviations = targets.std(axis=0)
+        deviations = np.ma.masked_invalid(targets).std(axis=0).filled(0)  # steps of sequences may have no targets
     low, high = _AT_EASE
     unusual = deviations[(deviations > 0) & ((deviations < low) | (deviations > high))]
     if len(unusual):

@@ -10,11 +10,12 @@ import numpy as np
 from rhohat.common.arrays import FloatArray, empty_aligned
 from rhohat.common.blocks import row_blocks
 from rhohat.data import RowSource
+from rhohat.data.sequences import check_steps
 from rhohat.engines import ThreadEngine
 from rhohat.layers.network import Network
 from rhohat.layers.padding import without_padding
 
-__all__ = ["ForwardPass"]
+__all__ = ["ForwardPass", "check_activations", "pass_rows"]
 
 _BLOCKS_AT_ONCE = 4  # blocks per thread, so that threads seldom wait for the slowest one
 
@@ -112,6 +113,43 @@ class ForwardPass:
         if not isinstance(self._X, RowSource):
             return self._X[rows]
         read = self._X.read(rows.start, rows.stop, self._inputs[worker][: rows.stop - rows.start])
-        if not np.isfinite(read if self._network.n_steps_of_rows is None else without_padding(read)).all():
-            raise ValueError(f"{self._X.name} contains NaN or infinity, in rows {rows.start} to {rows.stop}.")
+        where = f", in rows {rows.start} to {rows.stop}"
+        check_activations(self._network, read, self._start, self._X.name, rows.start, where)
         return read
+
+
+def check_activations(
+    network: Network, rows: FloatArray, layer: int, name: str, first: int = 0, where: str = ""
+) -> None:
+    """Raise ValueError if activations of a layer, or rows if it is 0, are not finite but for steps that may be missing.
+
+    Parameters
+    ----------
+    network : Network
+    rows : array of shape (n_rows, n_units)
+    layer : int
+    name : str
+        Name of the rows in messages.
+    first : int, default=0
+        Number of the first of these rows.
+    where : str, default=""
+        Which rows these are, for the message.
+    """
+    n_steps = network.n_steps_of_rows if layer == 0 else network.layers[layer - 1].n_padded_steps
+    if n_steps is not None:
+        check_steps(rows, n_steps, name, first)
+    if not np.isfinite(rows if n_steps is None else without_padding(rows)).all():
+        raise ValueError(f"{name} contains NaN or infinity{where}.")
+
+
+def pass_rows(
+    network: Network, theta: FloatArray, start: int, stop: int, n_jobs: int | None, rows: FloatArray, _: int
+) -> FloatArray:
+    """Return the activations of layer `stop`, given rows of activations of layer `start`, in a network with this θ."""
+    if len(rows) == 0:
+        return np.empty((0, network.layer_sizes[stop]), rows.dtype)
+    check_activations(network, rows, start, "the Dask array")
+    forward = ForwardPass(network, theta, rows, start, stop, ThreadEngine(n_jobs))
+    out = np.empty(forward.shape, rows.dtype)
+    forward.write(forward.blocks, out)
+    return out

@@ -12,6 +12,7 @@ import numpy as np
 
 from rhohat.common.words import counted
 from rhohat.data import RowSource
+from rhohat.layers import DropoutLayer
 from rhohat.objective import Problem
 from rhohat.solvers import MiniBatchSolver, Solver
 
@@ -332,6 +333,7 @@ def _batches(problem: Problem, solver: Solver, n_workers: int) -> int:
     network, itemsize = problem.network, problem.X.dtype.itemsize
     n_rows = min(solver.batch_size, problem.X.shape[0])
     columns = network.layer_sizes[0] + network.layer_sizes[-1]
+    columns += sum(layer.n_outputs for layer in network.layers if isinstance(layer, DropoutLayer))
     per_row = itemsize * (3 * columns + 3 * network.numbers_per_row())
     per_row += 3 * _bytes_of_tangents(problem) + _tangents_through_layers(problem)
     windows = itemsize * max(layer.scratch_numbers for layer in network.layers)

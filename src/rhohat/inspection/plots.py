@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
 from rhohat.common.image_shapes import as_images, check_image_shape, square_image_shape
 from rhohat.estimators.base import BaseNetwork
+from rhohat.inspection.feature_maps import (
+    ChannelMaps,
+    as_pictures,
+    convolves_images,
+    filters_of,
+    layer_of_maps,
+    maps_of_channels,
+    some_channels,
+)
+from rhohat.inspection.top_rows import runs_of_rows
+from rhohat.models.pipelines import estimator_of, is_pipeline, open_model_rows, prepare_rows
 from rhohat.terms.penalties import KLSparsity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_filters", "plot_kl", "plot_loss_curve", "plot_reconstructions"]
+__all__ = ["plot_feature_maps", "plot_filters", "plot_kl", "plot_loss_curve", "plot_reconstructions"]
 
 
 def plot_filters(
-    filters: ArrayLike,
+    filters: ArrayLike | BaseNetwork,
     image_shape: tuple[int, ...] | None = None,
     *,
     normalize: str | tuple[float, float] = "each",
@@ -34,8 +47,10 @@ def plot_filters(
 
     Parameters
     ----------
-    filters : array-like of shape (n_filters, n_features)
-        One image per row, raveled in C order, such as the rows of `SparseAutoencoder.maximal_inputs()`.
+    filters : array-like of shape (n_filters, n_features), or fitted model
+        One image per row, raveled in C order, such as the rows of `SparseAutoencoder.maximal_inputs()`. Of a fitted
+        estimator whose first layer is a convolution, or of a pipeline that ends in one, the filters are drawn: in grey
+        for 1 channel, in colour for 3 channels, and otherwise as an image of each channel, side by side.
     image_shape : tuple of int, default=None
         (height, width) for grey images; (height, width, 3) for images in colour; or (3, height, width) for images in
         colour whose rows hold all red values first, then all green, then all blue ones. If None, images are square:
@@ -61,7 +76,8 @@ def plot_filters(
     Raises
     ------
     ValueError
-        If the filters are not rows of finite numbers, or a parameter is out of its range or does not fit the filters.
+        If the filters are not rows of finite numbers, a parameter is out of its range or does not fit the filters, or
+        the first layer of the model is not a convolution.
     MissingExtraError
         If Matplotlib is not installed.
 
@@ -71,14 +87,24 @@ def plot_filters(
     >>> ax.images[0].get_array().shape
     (46, 46)
     """
+    channels = None
+    if isinstance(filters, BaseNetwork) or is_pipeline(filters):
+        if image_shape is not None:
+            raise ValueError(f"image_shape must be None, as the model knows its filters' shape; got {image_shape}.")
+        filters = filters_of(filters)
+        channels = filters.shape
+        filters = filters.reshape(len(filters), -1)
     rows = np.asarray(filters, dtype=np.float64)
     if rows.ndim != 2 or rows.size == 0 or not np.all(np.isfinite(rows)):
         raise ValueError(
             "filters must be an array of shape (n_filters >= 1, n_features), without NaN or infinity; got an array of"
             f" shape {rows.shape}."
         )
-    shape = _image_shape(rows.shape[1], image_shape)
-    images = as_images(_scaled(rows, normalize), shape)
+    scaled = _scaled(rows, normalize)
+    if channels is None:
+        images = as_images(scaled, _image_shape(rows.shape[1], image_shape))
+    else:
+        images = as_pictures(scaled.reshape(channels))
     if columns is None:
         columns = int(np.ceil(np.sqrt(len(images))))
     if columns < 1 or border < 0:
@@ -148,6 +174,100 @@ def plot_reconstructions(
         title="originals above, reconstructions below",
         ax=ax,
     )
+
+
+def plot_feature_maps(
+    model: Any,
+    data: Any,
+    channels: Sequence[int] | None = None,
+    *,
+    layer: int | None = None,
+    n_rows: int = 4,
+    colormap: str = "gray",
+    border: int = 1,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw, for some channels of a network of convolutions, the images that activate a channel most beside their maps.
+
+    Each line of the grid is a channel. It has pairs of an image and, to the right of it and enlarged to its size, the
+    activations of the channel at all places. For the maps of a channel, black is the smallest and white the largest
+    activation.
+
+    Parameters
+    ----------
+    model : fitted estimator, or Pipeline that ends in one
+        A network whose first layer is a convolution of images.
+    data : path, array, Dask array or RowSource
+        Images in the form that the model was fitted to: anything that `open_rows` opens. They are drawn as the network
+        sees them, after the preprocessing of the model.
+    channels : sequence of int, default=None
+        Numbers of the channels, from 0. None means at most 8, spread evenly.
+    layer : int, default=None
+        Number of the layer, from 0; see `rhohat.feature_maps`.
+    n_rows : int, default=4
+        Number of images for each channel: those with the largest mean activation of the channel over all places.
+    colormap : str, default="gray"
+        Matplotlib colormap for grey images and for maps beside them.
+    border : int, default=1
+        Number of pixels between images.
+    title : str, default=None
+        Title of the Axes.
+    ax : matplotlib Axes, default=None
+        Axes to draw on. If None, new Axes are created.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the first layer is not a convolution of images, the layer has no maps or no such channel, a parameter is out
+        of its range, or in the cases in which `open_rows` raises it.
+    MissingExtraError
+        If Matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from rhohat import Convolution, ConvolutionalAutoencoder
+    >>> X = np.random.default_rng(0).random((50, 8, 8))
+    >>> autoencoder = ConvolutionalAutoencoder(layers=[Convolution(4, 3)], tol=1, random_state=0).fit(X)
+    >>> ax = plot_feature_maps(autoencoder, X, n_rows=3)
+    >>> ax.images[0].get_array().shape
+    (37, 55)
+    """
+    estimator = estimator_of(model)
+    check_is_fitted(estimator)
+    if not convolves_images(estimator):
+        raise ValueError(
+            f"the first layer of {type(estimator).__name__} must be a convolution of images, of the shape (height,"
+            f" width, channels); its rows have the shape {estimator.network_.input_shape}."
+        )
+    number = layer_of_maps(estimator, layer)
+    n_channels = estimator.network_.layers[number - 1].output_channels
+    chosen = some_channels(n_channels, 8).tolist() if channels is None else list(channels)
+    if not chosen or not all(0 <= channel < n_channels for channel in chosen) or n_rows < 1 or border < 0:
+        raise ValueError(
+            f"channels must be numbers from 0 to {n_channels - 1}, n_rows must be >= 1, and border must be >= 0; got"
+            f" {channels}, {n_rows} and {border}."
+        )
+    source = open_model_rows(model, data)
+    try:
+        rows = prepare_rows(model, source)
+        runs = runs_of_rows(len(rows), None)
+        found = maps_of_channels(estimator, rows, chosen, layer=number, n_rows=n_rows, runs=runs)
+    finally:
+        if source is not data:
+            source.close()
+    ax = _axes(ax)
+    tiles = _pairs(found)
+    drawn = _tiled(tiles, len(tiles) // len(found), border)
+    ax.imshow(drawn, cmap=colormap, vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+    if title is not None:
+        ax.set_title(title)
+    return ax
 
 
 def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
@@ -222,6 +342,23 @@ def plot_kl(sparsity: float = 0.2, weight: float = 1.0, *, ax: Axes | None = Non
     ax.set_ylabel("β KL(ρ ‖ ρ̂)")
     ax.legend()
     return ax
+
+
+def _pairs(found: Sequence[ChannelMaps]) -> FloatArray:
+    """Return the images of channels, each followed by its map in the same size, on scales from 0 to 1."""
+    scale = min(float(one.images.min()) for one in found), max(float(one.images.max()) for one in found)
+    tiles = []
+    for one in found:
+        images = as_pictures(_scaled(one.images, scale))
+        maps = _scaled(one.maps, (float(one.maps.min()), float(one.maps.max())))
+        down, across = (
+            np.arange(size) * length // size for size, length in zip(images.shape[1:3], maps.shape[1:], strict=True)
+        )
+        enlarged = maps[:, down[:, None], across]
+        if images.ndim == 4:
+            enlarged = np.repeat(enlarged[..., None], 3, axis=-1)
+        tiles.append(np.stack([images, enlarged], axis=1).reshape(-1, *images.shape[1:]))
+    return np.concatenate(tiles)
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -3,13 +3,14 @@
 To add a layer that consists of a linear map with weights, a bias and an activation, write a subclass of `MapLayer` that
 defines the map, the transposed map, and the gradient of the weights; derivatives of every order follow from these. Any
 other layer derives from `Layer`. Penalties on derivatives, and Newton's method, refuse such a layer with an error that
-names it.
+names it, unless it defines `push_forward` and `pull_back_along`, as recurrent layers do.
 """
 
 from rhohat.layers.activations import PerStep
 from rhohat.layers.base import Layer, LayerParameters
 from rhohat.layers.convolution import ConvolutionLayer, TransposedConvolutionLayer
 from rhohat.layers.dense import DenseLayer
+from rhohat.layers.dropout import DropoutLayer
 from rhohat.layers.gru import GRULayer
 from rhohat.layers.linear import MapLayer
 from rhohat.layers.lstm import LSTMLayer
@@ -22,7 +23,7 @@ from rhohat.layers.windows import Windows
 #: The classes of which networks consist, beside activations.
 BUILT_LAYERS: tuple[type, ...] = (
     *(ConvolutionLayer, DenseLayer, MaxPoolingLayer, MeanPoolingLayer, TransposedConvolutionLayer, UpsamplingLayer),
-    *(GRULayer, LSTMLayer, SimpleRecurrentLayer, StepwiseDenseLayer),
+    *(DropoutLayer, GRULayer, LSTMLayer, SimpleRecurrentLayer, StepwiseDenseLayer),
     *(PerStep, Windows),
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "BUILT_LAYERS",
     "ConvolutionLayer",
     "DenseLayer",
+    "DropoutLayer",
     "GRULayer",
     "LSTMLayer",
     "Layer",

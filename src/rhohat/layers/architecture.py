@@ -19,6 +19,7 @@ from rhohat.layers import convolution, dense, pooling
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.base import Layer
 from rhohat.layers.descriptions import LayerDescription, Shape, check_counts
+from rhohat.layers.dropout_description import Dropout
 from rhohat.layers.recurrent_descriptions import GRU, LSTM, Recurrent, with_sequences
 from rhohat.layers.stepwise import StepwiseDenseLayer
 from rhohat.layers.windows import Windows
@@ -29,6 +30,7 @@ __all__ = [
     "LSTM",
     "Convolution",
     "Dense",
+    "Dropout",
     "Flatten",
     "LayerDescription",
     "MaxPooling",
@@ -309,7 +311,7 @@ class _Reshape(LayerDescription):
 #: The layers that users name.
 LAYERS: tuple[type[LayerDescription], ...] = (
     *(Convolution, Dense, Flatten, MaxPooling, MeanPooling, TransposedConvolution, Upsampling),
-    *(GRU, LSTM, Recurrent),
+    *(Dropout, GRU, LSTM, Recurrent),
 )
 
 

@@ -11,7 +11,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.layers.activations import Activation, Units
 from rhohat.ops import Ops, WithOps
 
-__all__ = ["Layer", "LayerParameters", "LayerSizes"]
+__all__ = ["Layer", "LayerParameters", "LayerSizes", "pulled_back"]
 
 
 class LayerParameters(NamedTuple):
@@ -78,6 +78,11 @@ class LayerSizes(ABC):
         return None
 
     @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the outputs of a row: (height, width, channels) if they are maps, else (n_outputs,)."""
+        return (self.n_outputs,)
+
+    @property
     def scratch_numbers(self) -> int:
         """Number of numbers of scratch memory that one thread needs, whatever the number of rows."""
         return 0
@@ -138,6 +143,9 @@ class Layer(WithOps, LayerSizes):
     has_tangents : bool
         Whether tangents can be propagated through the layer, which penalties on derivatives and Hessian-vector products
         require.
+    has_second_tangents : bool
+        Whether tangents of tangents can be propagated as well, which Hessian-vector products of penalties on
+        derivatives require.
     takes_padding : bool
         Whether the inputs may be sequences of unequal length, whose missing steps are NaN; see `rhohat.layers.padding`.
     can_be_tied : bool
@@ -147,13 +155,14 @@ class Layer(WithOps, LayerSizes):
 
     has_weights: ClassVar[bool] = True
     has_tangents: ClassVar[bool] = False
+    has_second_tangents: ClassVar[bool] = False
     takes_padding: ClassVar[bool] = False
     can_be_tied: ClassVar[bool] = False
 
     def with_ops(self, ops: Ops) -> Self:
         """Return this layer, together with its activation, for arrays of another library."""
         other = super().with_ops(ops)
-        if other is not self:
+        if other is not self and not isinstance(getattr(type(self), "activation", None), property):
             object.__setattr__(other, "activation", self.activation.with_ops(ops))
         return other
 
@@ -243,6 +252,71 @@ class Layer(WithOps, LayerSizes):
     def add_bias_gradient(self, b: FloatArray, delta: FloatArray, ones: FloatArray, *, accumulate: bool) -> None:
         """Write the gradient of the biases, summed over rows, or add it; `ones` is an array of ones, (1, n_rows)."""
 
+    # Tangents, which are derivatives along a direction; see `TangentPass`.
+
+    def push_forward(
+        self,
+        parameters: LayerParameters,
+        direction: LayerParameters | None,
+        given: FloatArray,
+        tangent: FloatArray | None,
+        units: Units,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return β and α, the tangents of z and of a; a layer that defines `pull_back_along` too has tangents.
+
+        Parameters
+        ----------
+        parameters : LayerParameters
+        direction : LayerParameters or None
+            Direction in the parameters; None means zero.
+        given : array of shape (n_rows, n_inputs)
+            Inputs of the layer.
+        tangent : array of shape (n_rows or 1, n_inputs), or None
+            Tangent of the inputs, or one tangent for all rows; None means zero.
+        units : Units
+            Units as `forward` left them. They are not changed.
+
+        Returns
+        -------
+        beta : array of shape (n_rows or 1, width)
+        alpha : array of shape (n_rows, n_outputs)
+        """
+        raise NotImplementedError(f"no tangents can be propagated through {type(self).__name__}.")
+
+    def pull_back_along(
+        self,
+        parameters: LayerParameters,
+        direction: LayerParameters | None,
+        units: Units,
+        beta: FloatArray,
+        phi: FloatArray,
+        gradient: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the pull-back of φ from a to z, and the derivative of this pull-back along the tangents.
+
+        The derivative is taken with φ held fixed. By the symmetry of second derivatives it is also ∂(φ · α)/∂z, the
+        part of the gradient of φ · α that backpropagation continues from.
+
+        Parameters
+        ----------
+        parameters, direction, units
+            As for `push_forward`.
+        beta : array of shape (n_rows or 1, width)
+            The tangent of z that `push_forward` returned.
+        phi : array of shape (n_rows, n_outputs)
+            Factors φ of a. They are not changed.
+        gradient : array of shape (n_own,)
+            The derivative of the gradient of the parameters `own` along the tangents is added to it.
+
+        Returns
+        -------
+        phi_z : array of shape (n_rows, width)
+            The pull-back of φ, in the form that `add_weight_gradient` takes together with a tangent of the inputs.
+        curved : array of shape (n_rows, width)
+            Its derivative, in the form of what is added to ∂J/∂z.
+        """
+        raise NotImplementedError(f"no tangents can be propagated through {type(self).__name__}.")
+
     # Parts of the gradient, which several threads compute.
 
     def gradient_parts(self, n_rows: int) -> list[slice]:
@@ -266,3 +340,36 @@ class Layer(WithOps, LayerSizes):
             The part.
         """
         raise NotImplementedError(f"the weights of {type(self).__name__} cannot be tied.")
+
+
+def pulled_back(
+    layer: Layer, parameters: LayerParameters, units: Units, delta: FloatArray, gradient: FloatArray | None = None
+) -> FloatArray:
+    """Return the pull-back of delta from a layer's a to its z, without changing delta or the units.
+
+    Parameters
+    ----------
+    layer : Layer
+    parameters : LayerParameters
+    units : Units
+        Units as `forward` left them.
+    delta : array of shape (n_rows, n_outputs)
+        ∂J/∂a.
+    gradient : array of shape (n_own,), default=None
+        Gradient of the parameters `own`, to which this layer's gradient is added; None means that it is not wanted.
+
+    Returns
+    -------
+    array of shape (n_rows, width)
+    """
+    z, delta = _copy(units.z), _copy(delta)
+    a = z if layer.in_place else _copy(units.a)
+    out = delta if layer.in_place else layer.ops.xp.empty_like(z)
+    unused = _copy(units.parameters) if gradient is None else gradient
+    layer.pull_back(parameters, Units(z, a, units.parameters, units.mask), delta, out, unused)
+    return out
+
+
+def _copy(array: FloatArray) -> FloatArray:
+    """Return a copy of an array, in the same array library."""
+    return array + 0.0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from rhohat.common.blocks import row_blocks
 from rhohat.common.forks import cached
 from rhohat.layers import Layer
 from rhohat.layers.activations import Activation
+from rhohat.layers.dropout import DropoutLayer
 from rhohat.layers.layout import Layout
 from rhohat.ops import Ops
 
@@ -99,6 +100,13 @@ class Chain:
         return tuple(index for index, layer in enumerate(self.layers[:-1]) if layer.has_weights)
 
     @cached
+    def dropped(self) -> tuple[tuple[int, slice, float], ...]:
+        """The layers that drop activations: number from 1, their columns among all dropped ones, and probability."""
+        found = [(index, one) for index, one in enumerate(self.layers, 1) if isinstance(one, DropoutLayer) and one.rate]
+        ends = [0, *accumulate(layer.n_outputs for _, layer in found)]
+        return tuple((index, slice(ends[n], ends[n + 1]), layer.rate) for n, (index, layer) in enumerate(found))
+
+    @cached
     def multiply_adds(self) -> int:
         """Number of multiplications in the forward pass of one row."""
         return sum(layer.multiply_adds for layer in self.layers)
@@ -121,7 +129,7 @@ def _check_ties(network: Chain) -> None:
             f"tied weights need layer_sizes that are symmetric about one middle layer, such as (64, 25, 64); got"
             f" layer_sizes {sizes}. Change the sizes, or don't tie the weights."
         )
-    if [layer.width for layer in network.layers] != list(sizes[1:]):
+    if all(one.can_be_tied for one in network.layers) and [one.width for one in network.layers] != list(sizes[1:]):
         raise ValueError(
             "tied weights need one pre-activation per unit, but maxout has several; use another activation, or"
             " don't tie the weights."

@@ -177,6 +177,11 @@ class ConvolutionLayer(_Convolving):
         return self.n_filters
 
     @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Numbers of places of the kernel down and across, and number of filters."""
+        return *self.windows.places, self.n_filters
+
+    @property
     def weight_shape(self) -> tuple[int, ...]:
         """Shape of the weights: (height and width of the kernel, n_channels, n_filters)."""
         return *self.windows.window, self.n_channels, self.n_filters
@@ -259,6 +264,11 @@ class TransposedConvolutionLayer(_Convolving):
     def output_channels(self) -> int:
         """Number of channels of the output."""
         return self.n_channels
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Height, width and number of channels of the output."""
+        return *self.windows.size, self.n_channels
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

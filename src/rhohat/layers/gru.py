@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rhohat.common.arrays import FloatArray
-from rhohat.layers.recurrent import Direction, RecurrentLayer, State
+from rhohat.layers.recurrent import Direction, State
+from rhohat.layers.recurrent_tangents import RecurrentLayerWithTangents, Step
 
 __all__ = ["GRULayer"]
 
 
 @dataclass(frozen=True)
-class GRULayer(RecurrentLayer):
+class GRULayer(RecurrentLayerWithTangents):
     """The gated recurrent unit, with a reset gate r, an update gate u and a candidate n.
 
     u, r = σ(x_t W_• + h_{t−1} U_• + b_•), n = tanh(x_t W_n + b_n + r ∘ (h_{t−1} U_n + b′_n)),
@@ -70,3 +71,53 @@ class GRULayer(RecurrentLayer):
     def state_of(self, kept: FloatArray) -> State:
         """Return h_t."""
         return (kept[:, 4 * self.n_units :],)
+
+    # The same along a tangent.
+
+    def push_step(
+        self, at: Direction, own: FloatArray, step: Step, before: State, zeta: FloatArray, out: FloatArray
+    ) -> State:
+        """Return the tangent of h_t = n + u ∘ (h_{t−1} − n)."""
+        k = self.n_units
+        candidate, u, r, recurrent = (step.kept[:, j * k : (j + 1) * k] for j in range(4))
+        z_candidate_dot, z_u_dot, z_r_dot, recurrent_dot = (zeta[:, j * k : (j + 1) * k] for j in range(4))
+        h, h_dot = step.before[0], before[0]
+        u_dot = u * (1 - u) * z_u_dot
+        r_dot = r * (1 - r) * z_r_dot
+        candidate_dot = (1 - candidate * candidate) * (z_candidate_dot + r_dot * recurrent + r * recurrent_dot)
+        after_dot = candidate_dot + u_dot * (h - candidate) + u * (h_dot - candidate_dot)
+        for j, one in enumerate((candidate_dot, u_dot, r_dot, recurrent_dot, after_dot)):
+            out[:, j * k : (j + 1) * k] = one
+        return (after_dot,)
+
+    def push_step_back(
+        self,
+        at: Direction,
+        own: FloatArray,
+        step: Step,
+        tangent: Step,
+        delta: State,
+        delta_dot: State,
+        of_z: FloatArray,
+        out: FloatArray,
+        gradient: FloatArray,
+    ) -> State:
+        """Write the tangent of ∂J/∂z_t, and return that of the part of ∂J/∂h_{t−1} that goes past the gates."""
+        k = self.n_units
+        candidate, u, r, recurrent = (step.kept[:, j * k : (j + 1) * k] for j in range(4))
+        candidate_dot, u_dot, r_dot, recurrent_dot = (tangent.kept[:, j * k : (j + 1) * k] for j in range(4))
+        (h,), (h_dot,), (of_h,), (of_h_dot,) = step.before, tangent.before, delta, delta_dot
+        of_candidate = of_z[:, :k]
+        of_candidate_dot, of_u_dot, of_r_dot, of_recurrent_dot = (out[:, j * k : (j + 1) * k] for j in range(4))
+        of_candidate_dot[:] = (of_h_dot * (1 - u) - of_h * u_dot) * (1 - candidate * candidate)
+        of_candidate_dot -= 2 * of_h * (1 - u) * candidate * candidate_dot
+        of_u_dot[:] = (of_h_dot * (h - candidate) + of_h * (h_dot - candidate_dot)) * u * (1 - u)
+        of_u_dot += of_h * (h - candidate) * (1 - 2 * u) * u_dot
+        of_r_dot[:] = (of_candidate_dot * recurrent + of_candidate * recurrent_dot) * r * (1 - r)
+        of_r_dot += of_candidate * recurrent * (1 - 2 * r) * r_dot
+        of_recurrent_dot[:] = of_candidate_dot * r + of_candidate * r_dot
+        return (of_h_dot * u + of_h * u_dot,)
+
+    def push_state_of(self, kept: FloatArray, tangent: FloatArray) -> State:
+        """Return the tangent of h_t."""
+        return (tangent[:, 4 * self.n_units :],)

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from rhohat.common.arrays import FloatArray
 from rhohat.layers.activations import Units
-from rhohat.layers.base import Layer, LayerParameters
+from rhohat.layers.base import Layer, LayerParameters, pulled_back
 
 __all__ = ["MapLayer"]
 
@@ -25,6 +25,7 @@ class MapLayer(Layer):
     """
 
     has_tangents: ClassVar[bool] = True
+    has_second_tangents: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
@@ -77,3 +78,34 @@ class MapLayer(Layer):
         if given.shape[0] == 1:  # one tangent is shared by all rows
             delta = self.ops.column_sums(delta)[None]
         self.weight_gradient(given, delta, W, accumulate=accumulate)
+
+    def push_forward(
+        self,
+        parameters: LayerParameters,
+        direction: LayerParameters | None,
+        given: FloatArray,
+        tangent: FloatArray | None,
+        units: Units,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return β = L(tangent; W) + L(given; V) + v, with the direction (V, v), and its push-forward α."""
+        terms = []
+        if tangent is not None:
+            terms.append(self.linear(given, tangent, parameters.W))
+        if direction is not None and self.has_weights:
+            terms.append(self.apply(given, direction.W) + self.bias_row(direction.b))
+        beta = sum(terms[1:], start=terms[0]) if terms else self.ops.zeros(units.z.shape, self.ops.dtype_of(units.z))
+        return beta, self.activation.push_forward(units, beta, None if direction is None else direction.own)
+
+    def pull_back_along(
+        self,
+        parameters: LayerParameters,
+        direction: LayerParameters | None,
+        units: Units,
+        beta: FloatArray,
+        phi: FloatArray,
+        gradient: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the pull-back of φ, and the curvature of f, applied to φ and β."""
+        own = None if direction is None else direction.own
+        curved = self.activation.curvature(units, phi, beta, own, gradient)
+        return pulled_back(self, parameters, units, phi), curved

@@ -39,14 +39,22 @@ class Layers(NamedTuple):
         as activations.
     a : list of arrays of shape (n_rows, n_units)
         Activations; they share the memory of z where the activation works in place.
+    masks : list of arrays of shape (n_rows, n_units) or None, default=None
+        Factors by which dropout multiplies in each layer; None means that nothing is dropped in any layer.
     """
 
     z: list[FloatArray]
     a: list[FloatArray]
+    masks: list[FloatArray | None] | None = None
 
     def rows(self, rows: slice) -> Layers:
         """Return views of some of the rows, for each layer."""
         return Layers([z[rows] for z in self.z], [a[rows] for a in self.a])
+
+    def between(self, start: int, stop: int | None) -> Layers:
+        """Return the layers from `start`, whose activations are given, to before `stop`."""
+        chosen = slice(start, stop)
+        return Layers(self.z[chosen], self.a[chosen], None if self.masks is None else self.masks[chosen])
 
 
 @dataclass(frozen=True)
@@ -243,7 +251,8 @@ class Network(Chain):
         for place, given in enumerate(layers.a[:-1], start=1):
             index = start + place - 1
             own = parameters.of(index)
-            units = Units(layers.z[place], layers.a[place], own.own)
+            mask = None if layers.masks is None else layers.masks[place]
+            units = Units(layers.z[place], layers.a[place], own.own, mask)
             self.layers[index].forward(own, given, units, activate=index + 1 != without_activation)
 
     def backward(
@@ -341,7 +350,8 @@ def network_of(layers: Sequence[Layer], input_shape: tuple[int, ...], tied: bool
 
 def units_of(parameters: Parameters, layers: Layers, layer: int) -> Units:
     """Return the pre-activations, activations and activation's parameters of a layer, counted from 0."""
-    return Units(layers.z[layer + 1], layers.a[layer + 1], parameters.activation_parameters[layer])
+    mask = None if layers.masks is None else layers.masks[layer + 1]
+    return Units(layers.z[layer + 1], layers.a[layer + 1], parameters.activation_parameters[layer], mask)
 
 
 def _add_to(ops: Ops, delta: FloatArray, extra: FloatArray | None) -> None:

@@ -1,7 +1,8 @@
 """Steps past the end of a sequence, all numbers of which are NaN.
 
 Sequences of unequal length are padded at their end to rows of the same length. A step whose first number is NaN does
-not exist: it has no influence on anything, and what a layer computes for each step is NaN there as well.
+not exist: it has no influence on anything, and what a layer computes for each step is NaN there as well. Layers do not
+check that missing steps come last; gradients are wrong if a step follows a missing one. Estimators refuse such rows.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from rhohat.common.arrays import FloatArray
 from rhohat.ops import ops_of
 
-__all__ = ["missing_steps", "without_padding"]
+__all__ = ["missing_steps", "without_padding", "write_zeros"]
 
 
 def missing_steps(rows: FloatArray, n_steps: int) -> FloatArray | None:
@@ -29,3 +30,9 @@ def without_padding(rows: FloatArray) -> FloatArray:
     xp = ops_of(rows).xp
     missing = xp.isnan(rows)
     return xp.where(missing, xp.zeros_like(rows), rows) if bool(missing.any()) else rows
+
+
+def write_zeros(rows: FloatArray, missing: FloatArray | None) -> None:
+    """Write zeros into the missing steps of rows; `missing` is a result of `missing_steps`."""
+    if missing is not None:
+        rows.reshape(*missing.shape, -1)[missing] = 0

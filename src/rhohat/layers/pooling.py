@@ -62,6 +62,11 @@ class _Pooling(WeightlessLayer):
         return self.n_channels
 
     @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Height, width and number of channels of the output."""
+        return *self.windows.places, self.n_channels
+
+    @property
     def fans(self) -> tuple[int, int]:
         """Fan-in and fan-out, which have no effect, since there are no weights to draw."""
         return prod(self.windows.window), 1
@@ -182,6 +187,11 @@ class UpsamplingLayer(_Pooling):
     def n_outputs(self) -> int:  # type: ignore[override]
         """Number of outputs per row: pixels times channels."""
         return prod(self.windows.size) * self.n_channels
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Height, width and number of channels of the output."""
+        return *self.windows.size, self.n_channels
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return each number, repeated in its window."""

@@ -8,47 +8,23 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import shared_parts
-from rhohat.layers.activations import Activation, ElementwiseActivation, Tanh, Units
-from rhohat.layers.base import Layer, LayerParameters
+from rhohat.layers.activations import Units
+from rhohat.layers.base import LayerParameters
 from rhohat.layers.padding import missing_steps, without_padding
+from rhohat.layers.recurrent_sizes import Direction, RecurrentArrays, State
 
 __all__ = ["Direction", "RecurrentLayer", "State"]
 
 _FEWEST_ROWS_OF_WEIGHTS = 32  # fewest rows of the weights in a part, as there is a product for each of many steps
 
-#: The arrays that a layer passes from one step to the next, of shape (n_rows, n_units) each; the first is the output.
-State = tuple[FloatArray, ...]
-
-
-class Direction(NamedTuple):
-    """The parameters of one direction through the steps.
-
-    Attributes
-    ----------
-    W : array of shape (n_channels + n_units, n_columns)
-        Weights of the inputs of a step, and then of the outputs of the step before.
-    U : array of shape (n_units, n_columns)
-        The second part of W.
-    b : array of shape (n_gates × n_units,)
-        Biases.
-    own : array
-        Further parameters, such as peepholes.
-    """
-
-    W: FloatArray
-    U: FloatArray
-    b: FloatArray
-    own: FloatArray
-
 
 @dataclass(frozen=True)
-class RecurrentLayer(Layer):
+class RecurrentLayer(RecurrentArrays):
     """The base class of recurrent layers: h_t is a function of x_t and of the state after the step before.
 
     A row is a sequence of shape (n_steps, n_channels), raveled. Once a sequence has ended, the state does not change.
@@ -66,157 +42,15 @@ class RecurrentLayer(Layer):
         Whether as many further units go through the steps in reverse. The output has the units that go forward, and
         then those that go backward, at each step.
     truncate : int, default=None
-        Number of steps after which the gradient is not propagated further back, while the state is carried on. None
-        propagates through all steps.
+        Number of steps after which the gradient is not propagated further back, while the state is carried on: a
+        direction is cut into runs of so many steps, counted from its first step that exists. None propagates through
+        all steps.
     """
-
-    n_steps: int
-    n_channels: int
-    n_units: int
-    return_sequences: bool = False
-    bidirectional: bool = False
-    truncate: int | None = None
-    takes_padding: ClassVar[bool] = True
-    #: Number of groups of n_units numbers that are computed at each step, each with its own biases.
-    n_gates: ClassVar[int]
-    #: The groups that the inputs, and the outputs of the step before, contribute to.
-    input_gates: ClassVar[slice]
-    recurrent_gates: ClassVar[slice]
-    #: Number of arrays of the state.
-    n_state: ClassVar[int] = 1
-    #: Number of parameters of each unit beside its weights and biases.
-    n_own_of_unit: ClassVar[int] = 0
-
-    def __post_init__(self) -> None:
-        if min(self.n_steps, self.n_channels, self.n_units) < 1 or (self.truncate or 1) < 1:
-            raise ValueError(
-                "a recurrent layer needs at least one step, one channel and one unit, and truncate must be None or at"
-                f" least 1; got {self!r}."
-            )
-        if not isinstance(self.activation, ElementwiseActivation):
-            raise ValueError(
-                f"a recurrent layer cannot use the activation {self.activation.name!r}, which does not act on each"
-                " unit by itself or has parameters of its own; use another activation, such as 'tanh'."
-            )
-
-    # Sizes.
-
-    @property
-    def activation(self) -> Activation:  # type: ignore[override]
-        """The function that bounds the outputs: tanh, unless a layer has another."""
-        return Tanh().with_ops(self.ops)
-
-    @property
-    def n_inputs(self) -> int:  # type: ignore[override]
-        """Number of inputs per row: steps times channels."""
-        return self.n_steps * self.n_channels
-
-    @property
-    def n_directions(self) -> int:
-        """Number of directions through the steps: 2 for a bidirectional layer, else 1."""
-        return 2 if self.bidirectional else 1
-
-    @property
-    def output_channels(self) -> int:
-        """Number of units, in both directions together."""
-        return self.n_directions * self.n_units
-
-    @property
-    def n_outputs(self) -> int:  # type: ignore[override]
-        """Number of outputs per row: units, times steps for an output with all steps."""
-        return (self.n_steps if self.return_sequences else 1) * self.output_channels
-
-    @property
-    def width(self) -> int:
-        """Number of numbers that are kept per row."""
-        return self.n_steps * self.n_directions * (self.n_gates + 1) * self.n_units
-
-    @property
-    def n_columns(self) -> int:
-        """Number of columns of the weights of one direction."""
-        return len(range(self.n_gates)[self.input_gates]) * self.n_units
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weights: a row for each channel of the input, and then one for each unit of the step before."""
-        return self.n_channels + self.n_units, self.n_directions * self.n_columns
-
-    @property
-    def n_biases(self) -> int:
-        """Number of biases."""
-        return self.n_directions * self.n_gates * self.n_units
-
-    @property
-    def n_own(self) -> int:
-        """Number of parameters beside weights and biases."""
-        return self.n_directions * self.n_own_of_unit * self.n_units
-
-    @property
-    def fans(self) -> tuple[int, int]:
-        """Fan-in and fan-out of the weights of the inputs for one group of units."""
-        return self.n_channels, self.n_units
-
-    @property
-    def multiply_adds(self) -> int:
-        """Number of multiplications per row: one for each weight and step."""
-        rows, columns = self.weight_shape
-        return self.n_steps * rows * columns
 
     @property
     def has_exact_gradient(self) -> bool:
         """Whether the gradient is propagated through all steps."""
         return self.truncate is None or self.truncate >= self.n_steps
-
-    @property
-    def monotonic(self) -> bool:
-        """Whether outputs grow with single pre-activations, which they do not."""
-        return False
-
-    @property
-    def numbers_in_memory(self) -> int:
-        """Number of numbers that are kept per row, with the outputs."""
-        return self.width + self.n_outputs
-
-    @property
-    def fewest_rows(self) -> int:
-        """Fewest rows in a block, each of which has products at every step."""
-        return 32
-
-    @property
-    def n_padded_steps(self) -> int | None:
-        """Number of steps of the output; None if it has the last step only."""
-        return self.n_steps if self.return_sequences else None
-
-    # Parameters at the start.
-
-    def initial_weights(self, generator: np.random.Generator, rule: str) -> FloatArray:
-        """Draw initial weights; with the rule "uniform", those of the step before are orthogonal matrices.
-
-        References
-        ----------
-        Saxe, A. M., McClelland, J. L. and Ganguli, S. (2014). Exact solutions to the nonlinear dynamics of learning in
-        deep linear neural networks. ICLR.
-        """
-        if rule == "normal":
-            return super().initial_weights(generator, rule)
-        weights = np.empty(self.weight_shape)
-        bound = np.sqrt(6 / (sum(self.fans) + 1))
-        weights[: self.n_channels] = generator.uniform(-bound, bound, (self.n_channels, self.weight_shape[1]))
-        for start in range(0, self.weight_shape[1], self.n_units):
-            square, upper = np.linalg.qr(generator.normal(size=(self.n_units, self.n_units)))
-            weights[self.n_channels :, start : start + self.n_units] = square * np.sign(np.diag(upper))
-        return weights
-
-    def initial_own(self) -> FloatArray:
-        """Return zeros for further parameters, such as peepholes."""
-        return np.zeros(self.n_own)
-
-    # Forward pass and backpropagation.
-
-    def first_state(self, n_rows: int, like: FloatArray) -> State:
-        """Return the state before the first step: arrays of zeros."""
-        zeros = self.ops.zeros((n_rows, self.n_units), self.ops.dtype_of(like))
-        return (zeros,) * self.n_state
 
     @abstractmethod
     def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
@@ -313,6 +147,7 @@ class RecurrentLayer(Layer):
         of_z = self.ops.empty((len(kept), n_z), self.ops.dtype_of(kept))
         ended = self.ops.xp.isnan(kept[:, :, -1])
         some_ended = bool(ended.any())
+        skipped = ended.sum(1) if some_ended and steps[0] > 0 else 0  # in reverse, padding comes before the sequence
         adjoint = held = nothing
         for place in reversed(range(self.n_steps)):
             t = steps[place]
@@ -320,18 +155,25 @@ class RecurrentLayer(Layer):
                 adjoint = (adjoint[0] + delta[:, t if self.return_sequences else 0], *adjoint[1:])
             before, now = nothing if place == 0 else self.state_of(kept[:, steps[place - 1]]), kept[:, t]
             if some_ended:
-                # The last state of a sequence is passed through its padding; outputs at padding depend on nothing.
-                held = nothing if self.return_sequences else self._where(ended[:, t], adjoint, nothing)
-                adjoint = self._where(ended[:, t], nothing, adjoint)
+                adjoint, held = self._held(ended[:, t], adjoint)
                 before, now = tuple(without_padding(one) for one in before), without_padding(now)
             earlier = self.step_back(at, now, before, adjoint, of_z, gradient)
             out[:, t, :n_z], out[:, t, n_z:] = of_z, before[0]
             through = of_z[:, self._columns(self.recurrent_gates)] @ at.U.T
             adjoint = (earlier[0] + through, *earlier[1:])
+            if self.truncate is not None:
+                adjoint = self._cut(adjoint, (place - skipped) % self.truncate == 0)
             if some_ended:
                 adjoint = tuple(one + kept_one for one, kept_one in zip(adjoint, held, strict=True))
-            if self.truncate is not None and place % self.truncate == 0:
-                adjoint = nothing
+
+    def _held(self, ended: FloatArray, adjoint: State) -> tuple[State, State]:
+        """Return the part of ∂J/∂state that goes through the step, and the part that goes past it.
+
+        The last state of a sequence is passed on through its padding, while outputs at padding depend on nothing.
+        """
+        nothing = self.first_state(len(ended), adjoint[0])
+        held = nothing if self.return_sequences else self._where(ended, adjoint, nothing)
+        return self._where(ended, nothing, adjoint), held
 
     def pull_back_to_inputs(
         self, W: FloatArray, given: FloatArray, delta: FloatArray, out: FloatArray | None = None
@@ -370,6 +212,8 @@ class RecurrentLayer(Layer):
     def write_gradient_part(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Write the gradient of the weights of some inputs, and of some units of the step before, into `W`."""
         by_step, n_inputs = self._lines(delta), max(0, min(part.stop, self.n_channels) - part.start)
+        if len(given) < len(delta):  # one tangent is shared by all rows
+            given = self.ops.xp.broadcast_to(given, (len(delta), self.n_inputs))
         x = without_padding(given).reshape(-1, self.n_channels)[:, part.start : part.stop]
         units = slice(max(part.start - self.n_channels, 0) - self.n_units, part.stop - self.weight_shape[0] or None)
         for direction in range(self.n_directions):
@@ -379,49 +223,3 @@ class RecurrentLayer(Layer):
             if part.stop > self.n_channels:
                 of_z = lines[:, self._columns(self.recurrent_gates)]
                 self.ops.multiply_transposed(lines[:, units], of_z, to[n_inputs:])
-
-    # Views of the arrays, and of the parameters.
-
-    def _orders(self) -> list[range]:
-        """Return the steps in the order in which each direction goes through them."""
-        forward = range(self.n_steps)
-        return [forward, forward[::-1]][: self.n_directions]
-
-    def _by_step(self, z: FloatArray) -> FloatArray:
-        """Return z, or ∂J/∂z, in the shape (n_rows, n_steps, n_directions, (n_gates + 1) × n_units)."""
-        view: FloatArray = z.reshape(-1, self.n_steps, self.n_directions, (self.n_gates + 1) * self.n_units)
-        return view
-
-    def _lines(self, z: FloatArray) -> FloatArray:
-        """Return z, or ∂J/∂z, in the shape (n_rows × n_steps, n_directions, (n_gates + 1) × n_units)."""
-        view: FloatArray = z.reshape(-1, self.n_directions, (self.n_gates + 1) * self.n_units)
-        return view
-
-    def _outputs_by_step(self, a: FloatArray) -> FloatArray:
-        """Return a, or ∂J/∂a, in the shape (n_rows, n_steps or 1, n_directions, n_units)."""
-        n_places = self.n_steps if self.return_sequences else 1
-        view: FloatArray = a.reshape(-1, n_places, self.n_directions, self.n_units)
-        return view
-
-    def _columns(self, gates: slice) -> slice:
-        """Return the columns of groups of units."""
-        start, stop, _ = gates.indices(self.n_gates)
-        return slice(start * self.n_units, stop * self.n_units)
-
-    def _of_direction(self, W: FloatArray, direction: int) -> FloatArray:
-        """Return the columns of weights that belong to one direction."""
-        return W[:, direction * self.n_columns : (direction + 1) * self.n_columns]
-
-    def _of_inputs(self, W: FloatArray, direction: int) -> FloatArray:
-        """Return the weights of the inputs of one direction."""
-        return self._of_direction(W, direction)[: self.n_channels]
-
-    def _direction(self, parameters: LayerParameters, direction: int) -> Direction:
-        W = self._of_direction(parameters.W, direction)
-        b, own = (one.reshape(self.n_directions, -1)[direction] for one in (parameters.b, parameters.own))
-        return Direction(W, W[self.n_channels :], b, own)
-
-    def _where(self, ended: FloatArray, first: State, second: State) -> State:
-        """Return the first state in rows that have ended, and the second state in the others."""
-        where, ended = self.ops.xp.where, ended[:, None]
-        return tuple(where(ended, one, other) for one, other in zip(first, second, strict=True))

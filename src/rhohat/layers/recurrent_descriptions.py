@@ -34,7 +34,10 @@ class RecurrentDescription(LayerDescription):
         name = type(self).__name__
         check_counts(name, n_units=self.n_units, truncate=1 if self.truncate is None else self.truncate)
         if len(shape) != 2:
-            raise ValueError(f"{name} needs sequences of the shape (steps, channels); set input_shape.")
+            raise ValueError(
+                f"{name} needs sequences of the shape (steps, channels); the layer before it must return all steps, and"
+                " the rows of X must be sequences, see input_shape."
+            )
         layer = self._make(
             activation,
             n_steps=shape[0],
@@ -165,8 +168,8 @@ def with_sequences(descriptions: Sequence[Any], *, at_the_end: bool = False) -> 
         Whether the layer after the last of these needs steps.
     """
     found = list(descriptions)
-    needs_steps = [getattr(one, "takes_padding", False) for one in found[1:]] + [at_the_end]
-    for index, (one, needed) in enumerate(zip(found, needs_steps, strict=True)):
+    needs_steps = [*(getattr(one, "takes_padding", False) for one in found[1:]), at_the_end]
+    for index, (one, needed) in enumerate(zip(found, needs_steps, strict=False)):
         if isinstance(one, RecurrentDescription) and one.return_sequences is None:
             found[index] = replace(one, return_sequences=needed)
     return found

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.layers.activations import Activation, ElementwiseActivation, Tanh
-from rhohat.layers.recurrent import Direction, RecurrentLayer, State
+from rhohat.layers.base import Layer
+from rhohat.layers.recurrent import Direction, State
+from rhohat.layers.recurrent_tangents import RecurrentLayerWithTangents, Step
+from rhohat.ops import Ops
 
 __all__ = ["SimpleRecurrentLayer"]
 
 
 @dataclass(frozen=True)
-class SimpleRecurrentLayer(RecurrentLayer):
+class SimpleRecurrentLayer(RecurrentLayerWithTangents):
     """The simple recurrent layer of Elman: h_t = f(x_t W + h_{t−1} U + b).
 
     Parameters
@@ -34,6 +37,10 @@ class SimpleRecurrentLayer(RecurrentLayer):
     n_gates: ClassVar[int] = 1
     input_gates: ClassVar[slice] = slice(1)
     recurrent_gates: ClassVar[slice] = slice(1)
+
+    def with_ops(self, ops: Ops) -> Self:
+        """Return this layer, together with its activation, for arrays of another library."""
+        return Layer.with_ops(self, ops)
 
     def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
         """Compute h_t = f(x_t W + h_{t−1} U + b), which is kept."""
@@ -56,6 +63,37 @@ class SimpleRecurrentLayer(RecurrentLayer):
     def state_of(self, kept: FloatArray) -> State:
         """Return h_t."""
         return (kept[:, self.n_units :],)
+
+    # The same along a tangent.
+
+    def push_step(
+        self, at: Direction, own: FloatArray, step: Step, before: State, zeta: FloatArray, out: FloatArray
+    ) -> State:
+        """Return the tangent f′(z) ∘ ζ of h_t, which is kept."""
+        (h,) = self.state_of(step.kept)
+        out[:, : self.n_units], out[:, self.n_units :] = zeta, self._f.derivative(h) * zeta
+        return self.push_state_of(step.kept, out)
+
+    def push_step_back(
+        self,
+        at: Direction,
+        own: FloatArray,
+        step: Step,
+        tangent: Step,
+        delta: State,
+        delta_dot: State,
+        of_z: FloatArray,
+        out: FloatArray,
+        gradient: FloatArray,
+    ) -> State:
+        """Write the tangent of f′(z) ∘ δ into `out`: f″(z) ∘ ζ ∘ δ + f′(z) ∘ tangent of δ."""
+        (h,), zeta = self.state_of(step.kept), tangent.kept[:, : self.n_units]
+        out[:] = self._f.second_derivative(h) * zeta * delta[0] + self._f.derivative(h) * delta_dot[0]
+        return self.first_state(len(h), h)
+
+    def push_state_of(self, kept: FloatArray, tangent: FloatArray) -> State:
+        """Return the tangent of h_t."""
+        return (tangent[:, self.n_units :],)
 
     def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
         """Return the smallest distance of a pre-activation from a kink of f."""

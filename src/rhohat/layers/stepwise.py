@@ -10,22 +10,14 @@ from rhohat.common.blocks import shared_parts
 from rhohat.layers.activations import Activation, ElementwiseActivation, PerStep, Units
 from rhohat.layers.base import LayerParameters
 from rhohat.layers.linear import MapLayer
-from rhohat.layers.padding import missing_steps, without_padding
+from rhohat.layers.padding import missing_steps, without_padding, write_zeros
 
 __all__ = ["StepwiseDenseLayer"]
 
 
 @dataclass(frozen=True)
-class StepwiseDenseLayer(MapLayer):
-    """A fully connected layer with the same weights at each step: z_t = a_t W + b.
-
-    Parameters
-    ----------
-    n_steps, n_channels, n_units : int
-        Number of steps, numbers per step of the input, and numbers per step of the output.
-    activation : Activation
-        An activation that acts on each unit by itself and has no parameters, or one `PerStep`.
-    """
+class _StepwiseSizes(MapLayer):
+    """The sizes of a layer with the same weights at each step."""
 
     n_steps: int
     n_channels: int
@@ -82,6 +74,19 @@ class StepwiseDenseLayer(MapLayer):
         """Number of multiplications per row: one for each weight and step."""
         return self.n_steps * self.n_channels * self.n_units
 
+
+@dataclass(frozen=True)
+class StepwiseDenseLayer(_StepwiseSizes):
+    """A fully connected layer with the same weights at each step: z_t = a_t W + b.
+
+    Parameters
+    ----------
+    n_steps, n_channels, n_units : int
+        Number of steps, numbers per step of the input, and numbers per step of the output.
+    activation : Activation
+        An activation that acts on each unit by itself and has no parameters, or one `PerStep`.
+    """
+
     def bias_row(self, b: FloatArray) -> FloatArray:
         """Return the biases, repeated for each step."""
         row: FloatArray = self.ops.xp.tile(b, (self.n_steps,))
@@ -101,14 +106,51 @@ class StepwiseDenseLayer(MapLayer):
         self.ops.multiply(delta.reshape(-1, self.n_units), W.T, out.reshape(-1, self.n_channels))
         return out
 
+    def distance_from_kinks(self, given: FloatArray, z: FloatArray) -> float:
+        """Return the smallest distance of a step that exists from a kink of its activation."""
+        steps = z.reshape(-1, self.n_units)
+        exists = ~self.ops.xp.isnan(steps[:, 0])
+        one = self.activation.activation if isinstance(self.activation, PerStep) else self.activation
+        return one.distance_from_kinks(steps[exists])
+
     def pull_back(
         self, parameters: LayerParameters, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray
     ) -> None:
         """Turn ∂J/∂a into ∂J/∂z, which is 0 at missing steps."""
         missing = missing_steps(units.a, self.n_steps)
         super().pull_back(parameters, units, delta, out, gradient)
+        write_zeros(out, missing)
+
+    def push_forward(
+        self,
+        parameters: LayerParameters,
+        direction: LayerParameters | None,
+        given: FloatArray,
+        tangent: FloatArray | None,
+        units: Units,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return β and α, the tangents of z and of a, which are 0 at missing steps."""
+        beta, alpha = super().push_forward(parameters, direction, given, tangent, units)
+        missing = missing_steps(units.a, self.n_steps)
         if missing is not None:
-            out.reshape(-1, self.n_steps, self.n_units)[missing] = 0
+            beta = beta + self.ops.xp.zeros_like(units.z)  # one tangent for all rows becomes one for each row
+            write_zeros(beta, missing)
+            write_zeros(alpha, missing)
+        return beta, alpha
+
+    def pull_back_along(
+        self,
+        parameters: LayerParameters,
+        direction: LayerParameters | None,
+        units: Units,
+        beta: FloatArray,
+        phi: FloatArray,
+        gradient: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the pull-back of φ and its derivative along the tangents, which are 0 at missing steps."""
+        phi_z, curved = super().pull_back_along(parameters, direction, units, beta, phi, gradient)
+        write_zeros(curved, missing_steps(units.a, self.n_steps))
+        return phi_z, curved
 
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write the product of the inputs, transposed, and delta, summed over rows and steps, or add it."""

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rhohat.common.arrays import FloatArray
-from rhohat.layers import MapLayer
+from rhohat.layers import Layer, LayerParameters, MapLayer
 from rhohat.layers.activations import Activation, Units
+from rhohat.layers.base import pulled_back
 from rhohat.layers.layout import Parameters
 from rhohat.layers.network import Layers, Network, units_of
+from rhohat.layers.padding import missing_steps, without_padding, write_zeros
 from rhohat.ops import ops_of
 
 __all__ = ["TangentPass"]
@@ -49,8 +51,8 @@ class TangentPass:
     def push_forward(self, tangent: FloatArray | None = None, stop: int | None = None) -> Layers:
         """Return the tangents of all layers: β, the tangents of z, and α, the tangents of a.
 
-        β^(l+1) = α^(l) W^(l) + a^(l) V^(l) + v^(l), and α^(l+1) = push-forward of β^(l+1), where V and v are the
-        direction in the weights and biases.
+        For a layer that is a linear map with an activation, β^(l+1) = α^(l) W^(l) + a^(l) V^(l) + v^(l), and α^(l+1) =
+        push-forward of β^(l+1), where V and v are the direction in the weights and biases.
 
         Parameters
         ----------
@@ -64,18 +66,18 @@ class TangentPass:
         Layers
             Newly allocated arrays: z holds β, and a holds α.
         """
-        # None stands for zeros, so that no product with zeros is computed.
+        # None stands for zeros, so that no product with zeros is computed. Only a linear map is without it: the weights
+        # of a recurrent layer act on the outputs of the step before as well, whose tangents are not zero.
+        if tangent is None and not isinstance(self.network.layers[0], MapLayer):
+            x = self.layers.a[0]
+            tangent = self.network.ops.zeros((1, x.shape[1]), self.network.ops.dtype_of(x))
         beta: list[Any] = [tangent]
         alpha: list[Any] = [tangent]
         for layer in range(self.network.n_layers if stop is None else stop):
-            terms = []
-            if alpha[layer] is not None:
-                terms.append(self._push(layer, alpha[layer]))
-            if self.direction is not None and self._map(layer).has_weights:
-                V, v = self.direction.weights[layer], self._map(layer).bias_row(self.direction.biases[layer])
-                terms.append(self._map(layer).apply(self.layers.a[layer], V) + v)
-            beta.append(sum(terms[1:], start=terms[0]) if terms else _zeros(self.layers.z[layer + 1]))
-            alpha.append(self._activation(layer).push_forward(self._units(layer), beta[-1], self._own(layer)))
+            given, units, own = self.layers.a[layer], self._units(layer), self.parameters.of(layer)
+            pushed = self.network.layers[layer].push_forward(own, self._direction(layer), given, alpha[layer], units)
+            beta.append(pushed[0])
+            alpha.append(pushed[1])
         return Layers(beta, alpha)
 
     def pull_back(
@@ -83,8 +85,9 @@ class TangentPass:
     ) -> None:
         """Backpropagate through `push_forward`: compute the gradient of Ω from φ = ∂Ω/∂α at a layer.
 
-        Let φ_z be the pull-back of φ. The curvature of f, applied to φ and β, is added to ∂Ω/∂z^(l), which
-        `Network.backward` propagates further. α^(l)ᵀ φ_z^(l+1) is added to ∇W^(l), and φ^(l) = φ_z^(l+1) W^(l)ᵀ.
+        Let φ_z be the pull-back of φ. Its derivative along the tangents, which is the curvature of f applied to φ and β
+        for a linear map with an activation, is added to ∂Ω/∂z^(l), which `Network.backward` propagates further.
+        α^(l)ᵀ φ_z^(l+1) is added to ∇W^(l), and φ^(l) = φ_z^(l+1) W^(l)ᵀ.
 
         Parameters
         ----------
@@ -98,9 +101,9 @@ class TangentPass:
             ∂Ω/∂z of each layer is added to its entry, or becomes the entry where that is None.
         """
         for layer in reversed(range(len(tangents.a) - 1)):
-            extra, known = self._curvature(layer, tangents, phi, gradient), added_z[layer]
+            phi_z, extra = self._pull_back_along(layer, tangents, phi, gradient)
+            known = added_z[layer]
             added_z[layer] = extra if known is None else known + extra
-            phi_z = self._pull_back(layer, phi)
             self._add_gradient(gradient, layer, tangents.a[layer], phi_z)
             if layer > 0:
                 phi = self._back(layer, phi_z)
@@ -146,8 +149,7 @@ class TangentPass:
                 for adjoint, extra in ((phi, added[layer]), (delta, added_tangent[layer])):
                     if extra is not None:
                         adjoint += extra
-                curved = self._curvature(layer, tangents, phi, product)
-                phi_z = self._pull_back(layer, phi)
+                phi_z, curved = self._pull_back_along(layer, tangents, phi, product)
                 delta_z = self._pull_back(layer, delta, product.activation_parameters[layer])
                 delta_z += curved
             self._add_gradient(product, layer, self.layers.a[layer], delta_z, ones)
@@ -181,9 +183,14 @@ class TangentPass:
             changed = self._push(layer, tangents.a[layer], self.direction)
             if layer > 0:
                 changed = changed + self._push(layer, alpha[layer])
-            beta.append(changed)
-            activation, units, own = self._activation(layer), self._units(layer), self._own(layer)
+            missing = _missing(self.network.layers[layer], self.layers.a[layer + 1])
+            if missing is not None:
+                changed = changed + _zeros(self.layers.z[layer + 1])
+                write_zeros(changed, missing)
+            activation, units = self._activation(layer), _without_padding(self._units(layer), missing)
+            own = self.direction.activation_parameters[layer]
             bent = activation.second_push_forward(units, tangents.z[layer + 1], along.z[layer + 1], own)
+            beta.append(changed)
             alpha.append(activation.push_forward(units, changed, None) + bent)
         return Layers(beta, alpha)
 
@@ -216,8 +223,12 @@ class TangentPass:
         assert self.direction is not None
         delta = delta_change = None
         for layer in reversed(range(len(tangents.a) - 1)):
-            activation, units = self._activation(layer), self._units(layer)
-            own, own_direction = product.activation_parameters[layer], self._own(layer)
+            activation, missing = (
+                self._activation(layer),
+                _missing(self.network.layers[layer], self.layers.a[layer + 1]),
+            )
+            units = _without_padding(self._units(layer), missing)
+            own, own_direction = product.activation_parameters[layer], self.direction.activation_parameters[layer]
             unused = _copy(own)
             beta, zeta, beta_change = tangents.z[layer + 1], along.z[layer + 1], second.z[layer + 1]
             delta_z = activation.curvature(units, phi, beta, None, unused)
@@ -269,10 +280,14 @@ class TangentPass:
         return self.network.activations[layer]
 
     def _map(self, layer: int) -> MapLayer:
-        """Return a layer as a `MapLayer`, the only kind of layer that tangents can be propagated through."""
+        """Return a layer as a `MapLayer`, the only kind of layer that has second tangents."""
         found = self.network.layers[layer]
         assert isinstance(found, MapLayer)  # `Problem` has checked this
         return found
+
+    def _direction(self, layer: int) -> LayerParameters | None:
+        """Return the direction in the parameters of a layer; None means zero."""
+        return None if self.direction is None else self.direction.of(layer)
 
     def _push(self, layer: int, tangent: FloatArray, parameters: Parameters | None = None) -> FloatArray:
         """Return the tangent of z for a tangent of a layer's inputs, with θ or with a direction as weights."""
@@ -283,39 +298,45 @@ class TangentPass:
 
     def _back(self, layer: int, delta: FloatArray, parameters: Parameters | None = None) -> FloatArray:
         """Return the pull-back of delta from z to a layer's inputs, with θ or with a direction as weights."""
-        if parameters is not None and not self._map(layer).has_weights:
-            return _zeros(self.layers.a[layer])
+        found, given = self.network.layers[layer], self.layers.a[layer]
+        if parameters is not None and not found.has_weights:
+            return _zeros(given)
         W = (self.parameters if parameters is None else parameters).weights[layer]
-        return self._map(layer).linear_transposed(self.layers.a[layer], delta, W)
+        return found.pull_back_to_inputs(W, given, delta)
 
     def _add_gradient(
         self, gradient: Parameters, layer: int, given: FloatArray, delta: FloatArray, ones: FloatArray | None = None
     ) -> None:
         """Add the gradient of the weights and, if `ones` is given, the gradient of the biases."""
-        self._map(layer).add_weight_gradient(gradient.weights[layer], given, delta, accumulate=True)
+        found = self.network.layers[layer]
+        found.add_weight_gradient(gradient.weights[layer], given, delta, accumulate=True)
         if ones is not None:
-            self._map(layer).add_bias_gradient(gradient.biases[layer], delta, ones, accumulate=True)
+            found.add_bias_gradient(gradient.biases[layer], delta, ones, accumulate=True)
 
     def _units(self, layer: int) -> Units:
         return units_of(self.parameters, self.layers, layer)
 
-    def _own(self, layer: int) -> FloatArray | None:
-        """Return the part of the direction that belongs to the activation's own parameters; None means zero."""
-        return None if self.direction is None else self.direction.activation_parameters[layer]
-
-    def _curvature(self, layer: int, tangents: Layers, phi: FloatArray, gradient: Parameters) -> FloatArray:
-        beta, own_gradient = tangents.z[layer + 1], gradient.activation_parameters[layer]
-        return self._activation(layer).curvature(self._units(layer), phi, beta, self._own(layer), own_gradient)
+    def _pull_back_along(
+        self, layer: int, tangents: Layers, phi: FloatArray, gradient: Parameters
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the pull-back of φ to a layer's z, and its derivative along the tangents."""
+        found, own, direction = self.network.layers[layer], self.parameters.of(layer), self._direction(layer)
+        of_own = gradient.activation_parameters[layer]
+        return found.pull_back_along(own, direction, self._units(layer), tangents.z[layer + 1], phi, of_own)
 
     def _pull_back(self, layer: int, delta: FloatArray, gradient: FloatArray | None = None) -> FloatArray:
         """Return the pull-back of delta from a layer's a to its z, without changing delta or the layers."""
-        in_place, (z, a, own) = self.network.layers[layer].in_place, self._units(layer)
-        z, delta = _copy(z), _copy(delta)
-        a = z if in_place else _copy(a)
-        out = delta if in_place else self.network.ops.xp.empty_like(z)
-        unused = _copy(own) if gradient is None else gradient
-        self.network.layers[layer].pull_back(self.parameters.of(layer), Units(z, a, own), delta, out, unused)
-        return out
+        return pulled_back(self.network.layers[layer], self.parameters.of(layer), self._units(layer), delta, gradient)
+
+
+def _missing(layer: Layer, a: FloatArray) -> FloatArray | None:
+    """Return which steps of a layer's activations are padding; None if none is."""
+    return None if layer.n_padded_steps is None else missing_steps(a, layer.n_padded_steps)
+
+
+def _without_padding(units: Units, missing: FloatArray | None) -> Units:
+    """Return units with zeros at missing steps, where all tangents are 0; the units themselves if none is missing."""
+    return units if missing is None else Units(without_padding(units.z), without_padding(units.a), units.parameters)
 
 
 def _copy(array: FloatArray) -> FloatArray:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from rhohat.common.arrays import FloatArray
 from rhohat.layers.activations import Activation, Identity, Units
 from rhohat.layers.base import LayerParameters
 from rhohat.layers.linear import MapLayer
-from rhohat.ops import Ops, WithOps
 
 __all__ = ["WeightlessLayer"]
 
@@ -23,10 +22,6 @@ class WeightlessLayer(MapLayer):
     def activation(self) -> Activation:  # type: ignore[override]
         """The identity."""
         return Identity().with_ops(self.ops)
-
-    def with_ops(self, ops: Ops) -> Self:
-        """Return this layer for arrays of another library."""
-        return WithOps.with_ops(self, ops)
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

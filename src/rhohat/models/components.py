@@ -45,7 +45,7 @@ COMPONENTS = {cls.__name__: cls for cls in _PARTS}
 
 
 _TRANSFORMERS: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening)
+    cls.__name__: cls for cls in (MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening, estimators.ConvolvedFeatures)
 }
 
 #: Names on the command line of scikit-learn's transformers; other classes have an attribute `command_line_name`.

@@ -131,7 +131,8 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     how = {**told, **how}
     asked = () if target is None else (target,) if isinstance(target, str | int) else tuple(target)
     targets = TargetsOfAFit(asked, getattr(estimator_of(model), "target_names_", None), reading)
-    may_be_table = isinstance(data, str | PathLike) and how.get("row_axes", 1) == 1
+    has_axes = reading is not None and len(reading.row_shape or ()) > 1
+    may_be_table = isinstance(data, str | PathLike) and (how.get("row_axes") or 1) == 1 and not has_axes
     if not asked and not (find_targets and may_be_table):
         return open_rows(data, columns=selection, **how)
     how.pop("row_axes", None)

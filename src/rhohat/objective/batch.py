@@ -20,7 +20,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import Engine, shared_parts, theta_parts
 from rhohat.layers.layout import Parameters
 from rhohat.objective.cost import Weighting
-from rhohat.objective.evaluation import BlockEvaluation, Evaluation, column_of_weights
+from rhohat.objective.evaluation import BlockEvaluation, Evaluation, column_of_weights, masks_of
 from rhohat.objective.objective import Objective, penalise_means
 from rhohat.objective.passes import Block, Pass, SumLossAndDeltas, Sums
 from rhohat.objective.problem import Problem
@@ -221,7 +221,7 @@ class _ByUnits:
         targets: FloatArray = problem.X if problem.y is None else problem.y
         layers.a[0] = problem.X[rows]
         block = Block(
-            layers,
+            layers._replace(masks=masks_of(problem, rows)),
             self._deltas.rows(rows),
             n_known=problem.cost.depth,
             read_targets=lambda: targets[rows],

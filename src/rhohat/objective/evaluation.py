@@ -15,7 +15,7 @@ from rhohat.layers.network import Layers
 from rhohat.objective.passes import Block, Pass, Sums
 from rhohat.objective.problem import Problem
 
-__all__ = ["BlockEvaluation", "Evaluation", "ScratchPool", "column_of_weights", "scratch_of"]
+__all__ = ["BlockEvaluation", "Evaluation", "ScratchPool", "column_of_weights", "masks_of", "scratch_of"]
 
 
 _MOST_MADE = 64  # blocks that are kept; if there are more, each is made again, which takes little time
@@ -123,7 +123,7 @@ class BlockEvaluation:
             return layers.a[0] if problem.y is None else scratch.rows_of(problem.y, rows, 1)
 
         return Block(
-            layers,
+            layers._replace(masks=masks_of(problem, rows)),
             deltas,
             n_known=depth if is_kept else 0,
             read_targets=read_targets,
@@ -137,6 +137,16 @@ def column_of_weights(problem: Problem) -> FloatArray | None:
     """Return the weights of rows, of shape (n_samples, 1), in the dtype of the arithmetic; None if there are none."""
     weights = problem.sample_weight
     return None if weights is None else problem.cost.ops.asarray(weights, problem.cost.dtype).reshape(-1, 1)
+
+
+def masks_of(problem: Problem, rows: slice) -> list[FloatArray | None] | None:
+    """Return the masks of dropout of some rows, for each layer and the input; None if nothing is dropped."""
+    if problem.masks is None:
+        return None
+    masks: list[FloatArray | None] = [None] * (problem.network.n_layers + 1)
+    for layer, columns, _ in problem.network.dropped:
+        masks[layer] = problem.masks[rows, columns]
+    return masks
 
 
 class ScratchPool:

@@ -102,6 +102,7 @@ class MiniBatches:
         self._windows: RowWindows | None = None  # None if all rows are in memory
         #: If the inputs of an autoencoder are corrupted, its targets are the clean rows.
         self._rows: list[Any] = [X, X if y is None and problem.corruption else y, sample_weight, problem.tangents]
+        self._n_dropped = max((columns.stop for _, columns, _ in problem.network.dropped), default=0)
         self._seed, self._cache_bytes = seed, cache_bytes
         counting = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
         n_held_out = self._count_held_out(len(counting), validation_fraction, sources, window_bytes)
@@ -231,14 +232,17 @@ class MiniBatches:
         """Read and corrupt the rows held out, and return them in memory that no mini-batch uses."""
         stock, place = self._stock(windows.take(self._held_out)), 2
         self._fill(self._filling(stock, slice(0, stock.n_rows), 0, self.n_samples, place))
-        return self._memories.pop((stock.n_rows, place))
+        return self._memories.pop((stock.n_rows, place))._replace(masks=None)
 
     def _objective_of(self, rows: NDArray[np.intp] | Window, epoch: int, first: int) -> MiniBatch:
-        """Return the objective over some rows, with means by the weights of these rows alone; see `_filling`."""
+        """Return the objective over some rows, with means by the weights of these rows alone; see `_filling`.
+
+        Nothing is dropped.
+        """
         stock = self._stock(rows)
         filling = self._filling(stock, slice(0, stock.n_rows), epoch, first, 2)  # places 0 and 1 may hold batches
         self._fill(filling)
-        return self._batch_over(filling.memory)
+        return self._batch_over(filling.memory._replace(masks=None))
 
     def _batch_over(
         self, memory: _Rows, total_weight: float | None = None, meanwhile: Sequence[Task] = ()
@@ -277,12 +281,12 @@ class MiniBatches:
         """
         n_rows = rows.stop - rows.start
         if (n_rows, place) not in self._memories:
-            self._memories[n_rows, place] = stock.arrays.allocate(n_rows)
+            self._memories[n_rows, place] = stock.arrays.allocate(n_rows, self._n_dropped)
         memory, indices = self._memories[n_rows, place], [index[rows] for index in stock.indices]
         corruption = self._problem.corruption
 
         def fill(part: slice, worker: int) -> None:
-            for source, index, out in zip(stock.arrays, indices, memory, strict=True):
+            for source, index, out in zip(stock.arrays, indices, memory, strict=False):  # all but the masks
                 if source is not None and out is not None:
                     # All indices are in range. With mode="raise", NumPy would write into a buffer first.
                     np.take(source, index[part], axis=0, out=out[part], mode="clip")
@@ -291,10 +295,19 @@ class MiniBatches:
                 noise = self._noise[worker][: part.stop - part.start]
                 corruption.draw(generator, noise)
                 corruption.apply(memory.X[part], noise)
+            if memory.masks is not None:
+                generator = keyed_generator(self._seed, "dropout in a batch", epoch, first + part.start)
+                self._draw_masks(generator, memory.masks[part])
 
         starts = range(0, n_rows, _ROWS_FILLED)
         parts = [slice(start, min(start + _ROWS_FILLED, n_rows)) for start in starts]
         return _Filling(memory, [partial(fill, part) for part in parts])
+
+    def _draw_masks(self, generator: np.random.Generator, masks: FloatArray) -> None:
+        """Overwrite the masks of some rows: 0 where an activation is dropped, else 1 / (1 − probability)."""
+        generator.random(dtype=masks.dtype, out=masks)
+        for _, columns, rate in self._problem.network.dropped:
+            masks[:, columns] = (masks[:, columns] >= rate) / (1 - rate)
 
     def _fill(self, filling: _Filling) -> None:
         """Run the tasks of a filling, which fill its memory, divided among threads; return when all are done."""
@@ -331,8 +344,10 @@ class _Rows(NamedTuple):
     y: FloatArray | None
     sample_weight: FloatArray | None
     tangents: FloatArray | None
+    masks: FloatArray | None = None
 
-    def allocate(self, n_rows: int) -> _Rows:
-        """Return uninitialised arrays for `n_rows` rows, otherwise of the same shapes and dtypes."""
-        arrays: list[Any] = [a if a is None else empty_aligned((n_rows, *a.shape[1:]), a.dtype) for a in self]
+    def allocate(self, n_rows: int, n_dropped: int) -> _Rows:
+        """Return uninitialised arrays for `n_rows` rows, with masks for `n_dropped` activations, like these arrays."""
+        arrays: list[Any] = [a if a is None else empty_aligned((n_rows, *a.shape[1:]), a.dtype) for a in self[:-1]]
+        arrays.append(empty_aligned((n_rows, n_dropped), self.X.dtype) if n_dropped else None)
         return _Rows(*arrays)

@@ -29,7 +29,7 @@ from rhohat.layers.network import Layers
 from rhohat.layers.padding import without_padding
 from rhohat.layers.tangents import TangentPass
 from rhohat.objective.cost import Added, Cost
-from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps
+from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps, tangent_of_penalty
 
 __all__ = [
     "Block",
@@ -286,14 +286,14 @@ class SumHessianProduct(Pass):
 
 def _forward_to(depth: int, cost: Cost, parameters: Parameters, block: Block) -> None:
     """Compute the first `depth` layers of a block."""
-    cost.network.forward(parameters, Layers(block.layers.z[: depth + 1], block.layers.a[: depth + 1]))
+    cost.network.forward(parameters, block.layers.between(0, depth + 1))
 
 
 def _forward(cost: Cost, parameters: Parameters, block: Block, n_known: int) -> None:
     """Compute the layers after the first `n_known`; of the output layer only z, if the loss takes z."""
     cost.network.forward(
         parameters,
-        Layers(block.layers.z[n_known:], block.layers.a[n_known:]),
+        block.layers.between(n_known, None),
         n_known,
         without_activation=cost.network.n_layers if cost.from_z else None,
     )
@@ -358,7 +358,8 @@ def _tangents_of_penalties(cost: Cost, block: Block, tangents: Layers) -> Added:
     for hidden, penalties in enumerate(cost.on_activations):
         a, alpha = block.layers.a[hidden + 1], tangents.a[hidden + 1]
         for penalty in penalties:
-            added[hidden] = _add(added[hidden], _times(block.weights, penalty.second_derivative(a) * alpha))
+            tangent = tangent_of_penalty(penalty, a, alpha, cost.network.layers[hidden].n_padded_steps)
+            added[hidden] = _add(added[hidden], _times(block.weights, tangent))
     return added
 
 
@@ -385,7 +386,7 @@ def _with_output(cost: Cost, parameters: Parameters, layers: Layers) -> Layers:
     output = cost.network.activations[-1]
     a = z if output.in_place else a
     output.forward(Units(z, a, parameters.activation_parameters[-1]))
-    return Layers([*layers.z[:-1], z], [*layers.a[:-1], a])
+    return Layers([*layers.z[:-1], z], [*layers.a[:-1], a], layers.masks)
 
 
 def _write_terms(cost: Cost, loss: float, values: dict[str, FloatArray], block: Block, sums: FloatArray) -> None:

@@ -14,6 +14,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import Rows, in_memory
 from rhohat.common.forks import cached
 from rhohat.common.words import counted
+from rhohat.layers import Layer
 from rhohat.layers.network import Network
 from rhohat.objective.cost import Cost
 from rhohat.ops import ops_of
@@ -69,6 +70,8 @@ class Problem:
     sample_weight: FloatArray | None = None
     tangents: FloatArray | None = None
     corruption: Corruption | None = None
+    #: Factors of dropout, see `on_rows`; None unless these are the rows of a mini-batch.
+    masks: FloatArray | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "penalties", tuple(self.penalties))
@@ -100,14 +103,19 @@ class Problem:
         y: Any = None,
         sample_weight: FloatArray | None = None,
         tangents: FloatArray | None = None,
+        masks: FloatArray | None = None,
     ) -> Problem:
         """Return the same problem on other rows, without checks and without a corruption.
+
+        `masks`, of shape (n_samples, number of units that dropout acts on), are the factors of dropout in all layers,
+        side by side; None means that nothing is dropped.
 
         The checks are left out because a subset of valid rows may fail them; for example, its weights may all be 0.
         """
         cost = self.cost  # computed before the copy is made, so that the copy has it too
         other = copy(self)
-        rows = {"X": X, "y": y, "sample_weight": sample_weight, "tangents": tangents, "corruption": None}
+        rows = {"X": X, "y": y, "sample_weight": sample_weight, "tangents": tangents, "masks": masks}
+        rows["corruption"] = None
         other.__dict__.update(rows)
         if X is not None and (ops_of(X), ops_of(X).dtype_of(X)) != (cost.ops, cost.dtype):
             del other.__dict__["cost"]
@@ -115,6 +123,11 @@ class Problem:
 
     def check_exact_gradient(self) -> None:
         """Raise ValueError if the gradient is that of another function than J, which a line search would notice."""
+        if self.network.dropped:
+            raise ValueError(
+                "dropout draws other units in every mini-batch, which solvers that see all rows at once cannot use; use"
+                " solver='adam' or 'sgd', or leave out the dropout."
+            )
         for layer in self.network.layers:
             if not layer.has_exact_gradient:
                 raise ValueError(
@@ -124,6 +137,7 @@ class Problem:
 
     def check_second_derivatives(self) -> None:
         """Raise ValueError if a Hessian-vector product needs a derivative that a part of J does not define."""
+        self.check_exact_gradient()
         advice = "use solver='lbfgs' or 'conjugate_gradient', which need only the gradient."
         activations = self.network.activations
         for layer in self.network.layers:
@@ -134,7 +148,13 @@ class Problem:
                 raise ValueError(f"the activation {activation.name!r} has no second derivative; {advice}")
         for part in (self.loss, *(penalty for penalty in self.penalties if penalty.weight > 0)):
             if isinstance(part, JacobianPenalty):
-                for activation in activations[: part.penalised_layer(self.network.n_layers)]:
+                for layer in self.network.layers[: part.penalised_layer(self.network.n_layers)]:
+                    activation = layer.activation
+                    if not layer.has_second_tangents:
+                        raise ValueError(
+                            f"the Hessian of {part.name} needs third derivatives, which the layer"
+                            f" {type(layer).__name__} does not have; {advice}"
+                        )
                     if not activation.thrice_differentiable:
                         raise ValueError(
                             f"the Hessian of {part.name} needs the third derivative of the activation"
@@ -153,6 +173,11 @@ _INHERITED = {
     ActivationPenalty.second_derivative,
     WeightPenalty.add_hessian_product,
 }
+
+
+def _named(layer: Layer) -> str:
+    """Return how a message names a layer, with a truncated gradient, as this is why the layer has no tangents."""
+    return f"{type(layer).__name__}{'' if layer.has_exact_gradient else ' with a truncated gradient'}"
 
 
 def check_tangents(X: FloatArray | Rows, tangents: FloatArray) -> None:
@@ -239,8 +264,7 @@ def _check_penalties(problem: Problem) -> None:
                 activation = found.activation
                 if not found.has_tangents:
                     raise ValueError(
-                        f"{penalty.name} needs tangents, which cannot be propagated through the layer"
-                        f" {type(found).__name__}."
+                        f"{penalty.name} needs tangents, which cannot be propagated through the layer {_named(found)}."
                     )
                 if not activation.twice_differentiable:
                     raise ValueError(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rhohat.common.arrays import FloatArray
 from rhohat.layers.chain import Chain
-from rhohat.layers.padding import missing_steps
+from rhohat.layers.padding import missing_steps, write_zeros
 from rhohat.ops import ops_of
 from rhohat.terms.penalties import ActivationPenalty
 
-__all__ = ["existing_steps", "layers_with_steps", "penalise_steps"]
+__all__ = ["existing_steps", "layers_with_steps", "penalise_steps", "tangent_of_penalty"]
 
 
 def layers_with_steps(network: Chain, depth: int) -> list[tuple[int, int]]:
@@ -49,3 +49,24 @@ def penalise_steps(penalty: ActivationPenalty, a: FloatArray, n_steps: int | Non
     values[exists] = penalty.value(steps)
     derivative.reshape(len(a), n_steps, -1)[exists] = penalty.derivative(steps)
     return values.sum(1), derivative
+
+
+def tangent_of_penalty(penalty: ActivationPenalty, a: FloatArray, alpha: FloatArray, n_steps: int | None) -> FloatArray:
+    """Return the tangent of the derivative of a penalty on activations, which is 0 at missing steps.
+
+    Parameters
+    ----------
+    penalty : ActivationPenalty
+    a, alpha : arrays of shape (n_rows, n_units)
+        Activations of a layer, and their tangents.
+    n_steps : int or None
+        Number of steps of the layer; None if it has no steps.
+
+    Returns
+    -------
+    array of shape (n_rows, n_units)
+    """
+    tangent: FloatArray = penalty.second_derivative(a) * alpha
+    if n_steps is not None:
+        write_zeros(tangent, missing_steps(a, n_steps))
+    return tangent

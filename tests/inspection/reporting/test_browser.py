@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from rhohat import SoftmaxRegression, SparseAutoencoder
+from rhohat import Convolution, ConvolutionalAutoencoder, SoftmaxRegression, SparseAutoencoder
 from rhohat.inspection.reporting import report
 from tests.inspection.reporting.pages import image_of, record_of
 
@@ -78,8 +78,12 @@ def pages(tmp_path_factory):
     classes = SoftmaxRegression(max_iter=1000, tol=1e-2, random_state=0).fit(X, rng.integers(0, 3, 200))
     same = SparseAutoencoder(n_components=5, sparsity=0.2, **parameters).fit(table)
     same.coefs_[0] *= 1e-9
+    pictures = X.reshape(200, 8, 8)
+    maps = ConvolutionalAutoencoder(layers=[Convolution(5, 3)], activation="sigmoid", tol=10, random_state=0)
+    maps.fit(pictures)
     found = {}
     for name, model, data in (
+        ("maps", maps, pictures),
         ("images", images, X),
         ("table", bars, table),
         ("wide", numbers, wide),
@@ -550,3 +554,18 @@ def test_without_its_script_the_page_says_so(driver, open_page):
     finally:
         driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert "switched off here" in text
+
+
+def test_channels_are_named_so_and_their_filters_are_drawn(driver, open_page):
+    open_page("maps")
+    assert driver.find_element(By.ID, "count").text == "5 of 5 channels"
+    tile(driver, 3).click()
+    wait_for(driver, lambda: is_open(driver))
+    assert heading(driver) == "Channel 3"
+    sizes = driver.execute_script(
+        "return [...document.querySelectorAll('.filters img')].map((one) => [one.naturalWidth, one.clientWidth])"
+    )
+    assert len(sizes) == 5
+    assert all(natural == 3 and shown > 30 for natural, shown in sizes)
+    maps = driver.find_elements(By.CSS_SELECTOR, ".channels img[alt^='Map']")
+    assert len(maps) == 5 * 4

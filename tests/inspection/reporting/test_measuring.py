@@ -3,7 +3,8 @@ import pytest
 
 from rhohat import FeedforwardClassifier, SparseAutoencoder, open_rows
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
-from rhohat.inspection.reporting.measuring import TopRows, measure, runs_of_rows
+from rhohat.inspection.reporting.measuring import measure
+from rhohat.inspection.top_rows import TopRows, runs_of_rows
 
 
 @pytest.mark.parametrize("n_top", [1, 3, 12])

@@ -15,6 +15,8 @@ from rhohat.solvers import Adam
 
 X = np.random.default_rng(7).random((60, 6))
 LABELS = np.array(["one", "two", "three"])[np.arange(60) % 3]
+#: The same numbers as sequences of 1 to 3 steps, and one of 3 at the start.
+SEQUENCES = [one.reshape(3, 2)[: 3 - number % 3] for number, one in enumerate(X)]
 TARGETS = np.stack([X[:, 0] - X[:, 1], X[:, 2]], axis=1)
 
 _QUICK = {"max_iter": 4, "random_state": 3}
@@ -23,6 +25,13 @@ _ADAM = Adam(learning_rate=0.01, batch_size=16, schedule="cosine")
 
 def _tuned():
     return rhohat.DenoisingAutoencoder(n_components=3, solver=_ADAM, **_QUICK).partial_fit(X).partial_fit(X)
+
+
+def _convolved(**parameters):
+    patches = X.reshape(60, 3, 2)[:, :2].reshape(60, 4)
+    encoder = rhohat.DeepAutoencoder(hidden_layer_sizes=(5, 3), activation=("tanh", "sigmoid"), **_QUICK)
+    model = make_pipeline(StandardScaler(), rhohat.ZCAWhitening(epsilon=0.1), encoder).fit(patches)
+    return rhohat.ConvolvedFeatures(model, image_shape=(3, 2), patch_shape=[2, 2], regions=(2, 1), **parameters)
 
 
 _MAKERS = {
@@ -91,6 +100,28 @@ _MAKERS = {
     "normalizer": lambda: rhohat.PatchNormalizer().fit(X),
     "scaler": lambda: rhohat.RangeScaler(low=-1.0).fit(X),
     "whitening": lambda: rhohat.ZCAWhitening(epsilon=0.01).fit(X),
+    "recurrent classifier": lambda: rhohat.RecurrentClassifier(
+        layers=[rhohat.GRU(3, bidirectional=True), rhohat.Dense(4)], **_QUICK
+    ).fit(SEQUENCES, LABELS),
+    "classifier of steps": lambda: rhohat.RecurrentClassifier(
+        layers=[rhohat.Recurrent(3, activation="sigmoid"), rhohat.Dense(4, per_step=True)], per_step=True, **_QUICK
+    ).fit(SEQUENCES, [LABELS[: len(one)] for one in SEQUENCES]),
+    "recurrent regressor": lambda: rhohat.RecurrentRegressor(
+        layers=(rhohat.LSTM(3, peepholes=True, truncate=2),), input_shape=[3, 2], solver=_ADAM, **_QUICK
+    ).fit(SEQUENCES, TARGETS[:, 0]),
+    "regressor of steps": lambda: rhohat.RecurrentRegressor(
+        layers=[rhohat.LSTM(3), rhohat.GRU(2)], per_step=True, output_activation="tanh", **_QUICK
+    ).fit(SEQUENCES, [one[:, :1] for one in SEQUENCES]),
+    "recurrent autoencoder": lambda: rhohat.RecurrentAutoencoder(
+        layers=[rhohat.LSTM(4), rhohat.LSTM(2)], sparsity_weight=0.1, **_QUICK
+    ).fit(SEQUENCES),
+    "autoencoder of steps": lambda: rhohat.RecurrentAutoencoder(
+        layers=[rhohat.Recurrent(2, return_sequences=True)], corruption="gaussian", **_QUICK
+    ).fit(SEQUENCES),
+    "convolved features": lambda: _convolved(pooling="max").fit(X),
+    "classes of convolved features": lambda: make_pipeline(_convolved(), rhohat.SoftmaxRegression(**_QUICK)).fit(
+        X, LABELS
+    ),
     "patches": lambda: make_pipeline(
         rhohat.ZCAWhitening(), rhohat.PatchNormalizer(low=0.2), rhohat.SparseAutoencoder(n_components=4, **_QUICK)
     ).fit(X),

@@ -200,6 +200,88 @@ def test_pipelines_whose_steps_do_not_fit_are_refused(edit, message, path):
         rhohat.load(path)
 
 
+def a_larger_image(record, arrays, metadata):
+    record["model"]["learned"]["image_shape"] = [3, 3, 1]
+
+
+def an_image_of_no_size(record, arrays, metadata):
+    record["model"]["learned"]["image_shape"] = [3, 2]
+
+
+def an_endless_image(record, arrays, metadata):
+    record["model"]["parameters"]["image_shape"] = {"tuple": [2**40, 2]}
+    record["model"]["learned"]["image_shape"] = [2**40, 2, 1]
+
+
+def regions_without_end(record, arrays, metadata):
+    record["model"]["parameters"]["regions"] = 2**62
+
+
+def a_kernel_of_another_shape(record, arrays, metadata):
+    arrays["kernel_"] = arrays["kernel_"][:1]
+
+
+def a_kernel_of_float32(record, arrays, metadata):
+    arrays["kernel_"] = arrays["kernel_"].astype(np.float32)
+
+
+def a_kernel_that_is_infinite(record, arrays, metadata):
+    arrays["kernel_"] = arrays["kernel_"] / 0
+
+
+def no_bias(record, arrays, metadata):
+    del arrays["bias_"]
+
+
+def a_scaler_in_place_of_the_autoencoder(record, arrays, metadata):
+    record["model"]["learned"]["autoencoder"] = record["model"]["learned"]["autoencoder"]["steps"][0][1]
+    for name in [name for name in arrays if name.startswith("autoencoder.")]:
+        array = arrays.pop(name)
+        if name.startswith("autoencoder.steps.0."):
+            arrays[name.replace("steps.0.", "")] = array
+
+
+def an_autoencoder_that_is_none(record, arrays, metadata):
+    record["model"]["learned"]["autoencoder"] = None
+
+
+def an_autoencoder_among_the_parameters(record, arrays, metadata):
+    record["model"]["parameters"]["autoencoder"] = {"kind": "SparseAutoencoder", "settings": {}}
+
+
+def something_else_learned(record, arrays, metadata):
+    record["model"]["learned"]["more"] = 1
+
+
+def another_pooling(record, arrays, metadata):
+    record["model"]["parameters"]["pooling"] = "min"
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero|invalid value:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (a_larger_image, r"image_shape=\(3, 2\) means 6 numbers"),
+        (an_image_of_no_size, "images must have three sizes, integers from 1 to 65536"),
+        (an_endless_image, "images must have three sizes, integers from 1 to 65536"),
+        (regions_without_end, "regions must be at most the number of places"),
+        (a_kernel_of_another_shape, r"kernel_ has the shape \(1, 2, 1, 5\), but must have \(2, 2, 1, 5\)"),
+        (a_kernel_of_float32, "kernel_ holds float32, but must hold"),
+        (a_kernel_that_is_infinite, "kernel_ has numbers that are not finite"),
+        (no_bias, "lacks the tensor bias_"),
+        (a_scaler_in_place_of_the_autoencoder, "autoencoder must be a fitted autoencoder of rhohat"),
+        (an_autoencoder_that_is_none, "'autoencoder' must be of type dict"),
+        (an_autoencoder_among_the_parameters, "ConvolvedFeatures has no parameters 'autoencoder'"),
+        (something_else_learned, "entries that are not known: 'more'"),
+        (another_pooling, "pooling"),
+    ],
+)
+def test_features_of_images_that_do_not_fit_are_refused(edit, message, path):
+    forge(path, edit, "convolved features")
+    with pytest.raises(ModelFileError, match=message):
+        rhohat.load(path)
+
+
 def test_a_header_that_would_fill_the_memory_is_not_read(path):
     rhohat.save(fitted("sparse"), path)
     header, data = _header_of(path.read_bytes())

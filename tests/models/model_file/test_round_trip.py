@@ -16,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import rhohat
+from rhohat.common.exceptions import ModelFileError
+from rhohat.estimators.pooled_convolution import PooledConvolution
 from rhohat.solvers import MiniBatchState
 from rhohat.terms.penalties import WeightDecay
 from tests.models.model_file.models import KINDS, LABELS, TARGETS, X, fitted, outputs
@@ -49,7 +51,7 @@ def same(one, other):
         return one == other
     if isinstance(one, dict):
         return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
-    if hasattr(one, "get_params") or isinstance(one, MiniBatchState):
+    if hasattr(one, "get_params") or isinstance(one, MiniBatchState | PooledConvolution):
         return type(one) is type(other) and same(left_by_a_fit(one), left_by_a_fit(other))
     return one == other
 
@@ -284,3 +286,40 @@ def test_a_single_penalty_and_terms_of_weight_0_come_back(tmp_path):
     assert loaded.penalties == rhohat.L1Sparsity(0.1)
     assert loaded.terms_curve_ == model.terms_curve_
     assert loaded.cost(X) == model.cost(X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("shape", "image_shape"),
+    [((9, 8), None), ((9, 8, 3), None), ((216,), (9, 8, 3)), ((3, 9, 8), (3, 9, 8))],
+    ids=["grey", "colour", "flat", "planes"],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_features_of_images_come_back(shape, image_shape, dtype, path, rng):
+    images = rng.random((40, *shape)).astype(dtype)
+    n_channels = 1 if shape == (9, 8) else 3
+    patches = rng.random((100, 16 * n_channels)).astype(dtype)
+    model = make_pipeline(rhohat.ZCAWhitening(), rhohat.SparseAutoencoder(n_components=5, max_iter=3, random_state=0))
+    convolved = rhohat.ConvolvedFeatures(model.fit(patches), image_shape=image_shape, stride=(2, 1), regions=2)
+    loaded = round_trip(convolved.fit(images), path)
+    assert loaded.image_shape_ == (9, 8, n_channels)
+    assert same(loaded.transform(images), convolved.transform(images))
+    assert list(loaded.get_feature_names_out()) == list(convolved.get_feature_names_out())
+    classifier = make_pipeline(convolved, rhohat.SoftmaxRegression(max_iter=2)).fit(images, np.arange(40) % 3)
+    assert same(round_trip(classifier, path).predict_proba(images), classifier.predict_proba(images))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_features_of_an_autoencoder_that_has_changed_since_are_not_saved(path, rng):
+    autoencoder = rhohat.SparseAutoencoder(n_components=5, max_iter=3, random_state=0).fit(rng.random((50, 16)))
+    convolved = rhohat.ConvolvedFeatures(autoencoder).fit(rng.random((10, 8, 8)))
+    autoencoder.fit(rng.random((50, 16)))
+    with pytest.raises(ModelFileError, match="the autoencoder has changed since the fit of ConvolvedFeatures"):
+        rhohat.save(convolved, path)
+    assert not path.exists()
+    rhohat.save(convolved.fit(rng.random((10, 8, 8))), path)
+
+
+def test_features_that_are_not_fitted_are_not_saved(path, rng):
+    with pytest.raises(NotFittedError):
+        rhohat.save(rhohat.ConvolvedFeatures(rhohat.SparseAutoencoder()), path)

@@ -86,8 +86,7 @@ class RowSource(ABC):
         self.target_names: tuple[str, ...] | None = None
         self.notes: tuple[str, ...] = ()
         self.scale_is_known = False
-        #: Number of steps of each row, if rows are sequences whose last steps may be missing, as NaN; else None.
-        self.n_steps: int | None = None
+        self._n_steps: int | None = None
         if min(self.shape) < 1:
             raise ValueError(f"{name} has the shape {self.shape}; there must be at least one row and one column.")
 
@@ -234,6 +233,16 @@ class RowSource(ABC):
     def rows_stored_together(self) -> int:
         """Number of rows that are read or unpacked together, such as the rows of a chunk or row group; else 1."""
         return 1
+
+    @property
+    def n_steps(self) -> int | None:
+        """Number of steps of each row, if rows are sequences whose last steps may be missing, as NaN; else None."""
+        return self._n_steps
+
+    @n_steps.setter
+    def n_steps(self, n_steps: int | None) -> None:
+        if n_steps != self._n_steps:
+            self._n_steps, self._extents = n_steps, None  # other numbers may be missing now
 
     def extent(self) -> tuple[float, float]:
         """Return the smallest and the largest number of all rows.

@@ -257,10 +257,12 @@ class BorrowedRows(_DerivedRows):
 
     def extents(self) -> tuple[FloatArray, FloatArray]:
         """Return the smallest and the largest number of each column, as the source has determined them."""
+        self._source.n_steps = self.n_steps
         return self._source.extents()
 
     def known_extents(self) -> tuple[FloatArray, FloatArray]:
         """Return the source's last result of `extents`, even if the rows may have changed since."""
+        self._source.n_steps = self.n_steps
         return self._source.known_extents()
 
     def fingerprint(self) -> str:

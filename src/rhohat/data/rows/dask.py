@@ -150,9 +150,9 @@ class DaskRows(RowSource):
         return part
 
     def _alike(self, array: Any, name: str, compute: Callable[[list[Any]], Sequence[Any]]) -> DaskRows:
-        """Return a source of the rows of a two-dimensional array, with the `row_shape` of this source."""
+        """Return a source of the rows of a two-dimensional array, with the `row_shape` and `n_steps` of this source."""
         rows = DaskRows(array, name, compute)
-        rows.row_shape = self.row_shape
+        rows.row_shape, rows.n_steps = self.row_shape, self.n_steps
         return rows
 
     def _read_into(self, start: int, stop: int, out: FloatArray) -> None:

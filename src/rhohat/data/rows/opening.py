@@ -29,7 +29,7 @@ def open_rows(
     drop: Sequence[str | int] = (),
     transform: Any = None,
     dtype: DTypeLike | None = None,
-    row_axes: int = 1,
+    row_axes: int | None = None,
     missing: Missing = "error",
     header: bool | None = None,
     separator: str | None = None,
@@ -71,9 +71,10 @@ def open_rows(
     dtype : {float32, float64}, default=None
         The dtype of the rows that are read. None means float32 for floats of 32 and 16 bits (including bfloat16), and
         float64 for all other numbers; if there is a transform, the dtype of its result decides.
-    row_axes : int, default=1
-        Number of leading axes of an array that count rows: with 2, an array of shape (texts, tokens, channels) has a
-        row of channels for each token of each text.
+    row_axes : int, default=None
+        Number of leading axes of an array that count rows: with 1, an array of shape (texts, tokens, channels) has a
+        row for each text, which is a sequence of tokens; with 2, it has a row of channels for each token of each text.
+        None means 1, and warns if the rows in a file have several axes but do not look like images.
     missing : {"error", "drop", "keep"}, default="error"
         How rows in which a number is missing are treated: they are refused, left out, or kept with NaN in place of the
         number, for `MeanImputer` to fill in. Rows can be left out of tables and of arrays in memory only.
@@ -128,7 +129,7 @@ def open_rows(
     """
     if dtype is not None and dtype not in ("float32", "float64", np.float32, np.float64):
         raise ValueError(f"dtype must be float32, float64 or None; got {dtype!r}.")
-    if row_axes < 1:
+    if row_axes is not None and row_axes < 1:
         raise ValueError(f"row_axes must be at least 1; got {row_axes}.")
     wanted = Wanted(
         _as_selection(columns, drop),
@@ -139,7 +140,7 @@ def open_rows(
     if isinstance(data, str | PathLike):
         source = open_path(fspath(data), wanted, row_axes)
     else:
-        source = open_object(data, wanted, row_axes)
+        source = open_object(data, wanted, row_axes or 1)
     if source is data and type(source).close is not RowSource.close:
         source = BorrowedRows(source)  # so that closing the result leaves `data` open
     try:

@@ -25,7 +25,7 @@ __all__ = ["open_path"]
 _LONGEST_SIDE = 3  # longest side of a picture, as a multiple of its shortest side
 
 
-def open_path(text: str, wanted: Wanted, row_axes: int = 1) -> RowSource:
+def open_path(text: str, wanted: Wanted, row_axes: int | None = None) -> RowSource:
     """Return the wanted rows of a file or folder."""
     path, key = path_and_key(text)
     if not text or not path.exists():
@@ -41,7 +41,7 @@ class _Reopening:
 
     path: str
     wanted: Wanted
-    row_axes: int
+    row_axes: int | None
 
     def __call__(self) -> RowSource:
         try:
@@ -53,7 +53,7 @@ class _Reopening:
             ) from None
 
 
-def _open_path_once(path: Path, text: str, wanted: Wanted, row_axes: int) -> RowSource:
+def _open_path_once(path: Path, text: str, wanted: Wanted, row_axes: int | None) -> RowSource:
     if path.is_dir():
         if not is_zarr(path):
             return _open_folder(path, wanted, row_axes)
@@ -64,7 +64,7 @@ def _open_path_once(path: Path, text: str, wanted: Wanted, row_axes: int) -> Row
     return _open_arrays(arrays_of_file(file, kind, text, wanted.key), wanted, row_axes)
 
 
-def _open_arrays(file: ArrayFile, wanted: Wanted, row_axes: int) -> RowSource:
+def _open_arrays(file: ArrayFile, wanted: Wanted, row_axes: int | None) -> RowSource:
     try:
         return _pick(file.choose(wanted.key, _can_be_rows).rows(), wanted, row_axes)
     except BaseException:
@@ -77,7 +77,7 @@ def _can_be_rows(array: StoredArray) -> bool:
     return holds_numbers(array) and len(array.shape) > 1 and max(array.shape) > 1
 
 
-def _pick(source: RowSource, wanted: Wanted, row_axes: int) -> RowSource:
+def _pick(source: RowSource, wanted: Wanted, row_axes: int | None) -> RowSource:
     """Return the wanted rows and columns of an array that was opened as a whole."""
     try:
         if wanted.missing == "drop":
@@ -87,16 +87,18 @@ def _pick(source: RowSource, wanted: Wanted, row_axes: int) -> RowSource:
                 f"target columns are read from tables (text files, such as CSV, and Parquet files); {source.name} is"
                 " not a table."
             )
-        if row_axes > 1:
+        if row_axes is not None and row_axes > 1:
             source = SplitRows(source, row_axes)
-        elif not _look_like_pictures(source.row_shape):
+        elif row_axes is None and not _look_like_pictures(source.row_shape):
             shape = (len(source), *source.row_shape)
             warnings.warn(
                 Sentence(
                     f"Each row of {source.name}, which has the shape {shape}, is taken as {source.shape[1]} numbers; if"
                     " its rows are shorter, pass ",
                     Setting("row_axes", 2),
-                    f" to read {len(source) * source.row_shape[0]} rows.",
+                    f" to read {len(source) * source.row_shape[0]} rows; if they are sequences, pass ",
+                    Setting("row_axes", 1),
+                    ".",
                 ),
                 stacklevel=6,
             )
@@ -116,7 +118,7 @@ def _look_like_pictures(row_shape: tuple[int, ...]) -> bool:
     return len(row_shape) == 2 and max(row_shape) <= _LONGEST_SIDE * min(row_shape)
 
 
-def _open_folder(folder: Path, wanted: Wanted, row_axes: int) -> RowSource:
+def _open_folder(folder: Path, wanted: Wanted, row_axes: int | None) -> RowSource:
     paths = [path for path in files_of_data(folder) if not path.name.startswith("_")]
     if not paths:
         raise ValueError(f"the folder {folder} holds no files.")

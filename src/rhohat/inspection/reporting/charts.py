@@ -123,6 +123,7 @@ def draw_dots(
     target_label: str,
     title: str,
     description: str,
+    noun: str = "unit",
 ) -> str:
     """Return a chart of a dot for each value, in ascending order, and a line at the target.
 
@@ -141,6 +142,8 @@ def draw_dots(
         Labels of the vertical axis and of the target line.
     title, description : str
         Text for readers who cannot see the chart.
+    noun : str, default="unit"
+        What each dot is.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def draw_dots(
     places = np.arange(1, len(ordered) + 1, dtype=np.float64)
     x = _Axis(1, max(len(ordered), 2), _LEFT + 8, _WIDTH - _RIGHT - 8)
     y = _within(_vertical(low, high, logarithmic), min(bounds[0], low), max(bounds[1], high))
-    parts = [*_frame(x, y, "units, from the least to the most active", label)]
+    parts = [*_frame(x, y, f"{noun}s, from the least to the most active", label)]
     kept = _spread(len(ordered), 2 * _MOST_POINTS)
     across, heights = x.place(places[kept]), y.place(np.maximum(ordered[kept], y.low))
     dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(across, heights, strict=True))

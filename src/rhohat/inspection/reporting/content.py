@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
 from rhohat.common.image_shapes import image_size
 from rhohat.common.words import counted
@@ -15,6 +16,7 @@ from rhohat.data import RowSource
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.inspection.evaluation import Evaluation
 from rhohat.inspection.reporting.charts import draw_curves, draw_dots, lowest_drawn
+from rhohat.inspection.reporting.convolutions import Convolutions, convolutions_of
 from rhohat.inspection.reporting.facts import Fit, Step, fits_of, network_of, steps_of
 from rhohat.inspection.reporting.figures import Figure, figures_of
 from rhohat.inspection.reporting.measuring import Measurements
@@ -22,7 +24,7 @@ from rhohat.inspection.reporting.reconstructions import Reconstruction, reconstr
 from rhohat.inspection.reporting.record import UnitRecord
 from rhohat.inspection.reporting.rounding import quantiles, show
 from rhohat.inspection.reporting.shown_rows import ShownRows
-from rhohat.inspection.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units
+from rhohat.inspection.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units, middle_place
 from rhohat.models.pipelines import estimator_of, preprocessing_of
 
 __all__ = ["Content"]
@@ -107,7 +109,17 @@ class Content:
     @property
     def n_units(self) -> int:
         """Number of units whose activations are the learned features."""
-        return len(self.units.norms)
+        return len(self.measured.activations.mean_activation)
+
+    @property
+    def maps(self) -> tuple[tuple[int, int], tuple[int, ...]] | None:
+        """Place in the middle of the feature maps that are the code, and their shape; None if the code has no maps."""
+        middle = middle_place(self.estimator)
+        return (
+            None
+            if middle is None
+            else (middle, self.estimator.network_.layers[self.estimator.code_layer_ - 1].output_shape)
+        )
 
     @property
     def trained_on(self) -> str:
@@ -224,9 +236,25 @@ class Content:
         return Curves(fit, svg, [(name, values[-1]) for name, values in curves.items()], table)
 
     @cached
-    def dots(self) -> str:
-        """Chart of the mean activation ρ̂ of each unit, with a line at the target ρ, as SVG."""
+    def means(self) -> FloatArray:
+        """Mean activation ρ̂ of each unit, or of each channel of feature maps, over all places."""
         means = self.measured.activations.mean_activation
+        return means if self.maps is None else means.reshape(-1, self.maps[1][-1]).mean(axis=0)
+
+    @property
+    def noun(self) -> str:
+        """What has a mean activation and a tile on the page: a unit, or a channel of feature maps."""
+        return "unit" if self.maps is None else "channel"
+
+    @cached
+    def convolutions(self) -> Convolutions | None:
+        """Filters and feature maps of a network of convolutions; None for other networks."""
+        return convolutions_of(self.estimator, self.shown)
+
+    @cached
+    def dots(self) -> str:
+        """Chart of the mean activation ρ̂ of each unit or channel, with a line at the target ρ, as SVG."""
+        means = self.means
         aim = "There is no target." if self.target is None else f"The line is the target, ρ = {show(self.target)}."
         return draw_dots(
             "rho",
@@ -235,8 +263,9 @@ class Content:
             bounds=self.bounds,
             label="mean activation ρ̂",
             target_label="" if self.target is None else f"ρ = {show(self.target)}",
-            title="Mean activation of each unit",
-            description=f"{counted(len(means), 'unit')} in ascending order, from {show(float(means.min()))} to"
+            noun=self.noun,
+            title=f"Mean activation of each {self.noun}",
+            description=f"{counted(len(means), self.noun)} in ascending order, from {show(float(means.min()))} to"
             f" {show(float(means.max()))}; half of them are below {show(quantiles(means, [0.5])[0])}. {aim}"
             f" {self.about_dots}",
         )
@@ -244,19 +273,27 @@ class Content:
     @cached
     def about_dots(self) -> str:
         """Remark on units that are too far below the others for the axis of the chart; empty if there are none."""
-        means = self.measured.activations.mean_activation
+        means = self.means
         lowest = lowest_drawn(means, self.target)
         n_below = int(np.count_nonzero(means < lowest))
         if n_below == 0:
             return ""
         are = "is" if n_below == 1 else "are"
-        return f"{counted(n_below, 'unit')} far below the others, below {show(lowest)}, {are} drawn at the lower edge."
+        return (
+            f"{counted(n_below, self.noun)} far below the others, below {show(lowest)}, {are} drawn at the lower edge."
+        )
 
     @property
     def quantiles(self) -> list[tuple[str, float]]:
-        """Quantiles of ρ̂ over units, for the table beside the chart."""
-        means = self.measured.activations.mean_activation
-        names = ["smallest", "a tenth of the units is below", "half are below", "nine tenths are below", "largest"]
+        """Quantiles of ρ̂ over units or channels, for the table beside the chart."""
+        means = self.means
+        names = [
+            "smallest",
+            f"a tenth of the {self.noun}s is below",
+            "half are below",
+            "nine tenths are below",
+            "largest",
+        ]
         return list(zip(names, quantiles(means, [0, 0.1, 0.5, 0.9, 1]), strict=True))
 
     @cached

@@ -50,8 +50,9 @@
   }
 
   const numbered = (unit, text) => (record.labels ? `${text} \u00b7 class\u00a0${record.labels[unit]}` : text);
-  const nameOf = (unit) => numbered(unit, `Unit ${unit}`);
-  const lowerNameOf = (unit) => numbered(unit, `unit ${unit}`);
+  const capital = record.noun[0].toUpperCase() + record.noun.slice(1);
+  const nameOf = (unit) => numbered(unit, `${capital} ${unit}`);
+  const lowerNameOf = (unit) => numbered(unit, `${record.noun} ${unit}`);
 
   /** Returns in a word why a unit is of no use, or "". */
   const stateOf = (unit) => (dead.has(unit) ? "dead" : constant.has(unit) ? "constant" : "");
@@ -250,7 +251,7 @@
       item.hidden = !kept;
       count += kept;
     });
-    byId("count").textContent = `${counted(count)} of ${counted(record.n, "unit")}`;
+    byId("count").textContent = `${counted(count)} of ${counted(record.n, record.noun)}`;
     byId("none").hidden = count > 0;
     rove(visible()[0]);
   }
@@ -350,7 +351,7 @@
     const edge = (place) => show(from + ((to - from) * place) / rows.length);
     const lines = rows.map((count, place) => [`${edge(place)} to ${edge(place + 1)}`, counted(count)]);
     const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Histogram as a table" });
-    scroll.append(table("", ["activation", "rows"], lines, `Activations of unit ${unit}`));
+    scroll.append(table("", ["activation", "rows"], lines, `Activations of ${record.noun} ${unit}`));
     return [svg, make("details", {}, make("summary", {}, "As a table"), scroll)];
   }
 
@@ -407,7 +408,7 @@
     byId("next").disabled = place < 0 || place + 1 >= units.length;
     const facts = record.measures.map(({ name, values }) => [name, show(values[unit])]);
     facts.splice(3, 0, ["smallest activation", show(record.histogram.low[unit])]);
-    const figures = table("measures", null, facts, `Figures of unit ${unit}`);
+    const figures = table("measures", null, facts, `Figures of ${record.noun} ${unit}`);
     const bars = () => {
       const list = weights(unit, Infinity, false);
       list.classList.add("all");

@@ -30,7 +30,7 @@ from rhohat.inspection.reporting.facts import versions
 from rhohat.inspection.reporting.measuring import measure
 from rhohat.inspection.reporting.record import MOST_TOP_ROWS
 from rhohat.inspection.reporting.rounding import show
-from rhohat.inspection.reporting.units import describe_units
+from rhohat.inspection.reporting.units import describe_units, units_shown
 from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows
 
 __all__ = ["report"]
@@ -140,7 +140,14 @@ def report(
             with _listening() as remarks_on_targets:
                 evaluated = None if y is None else evaluate(model, source, y, cost=False)
             remarks = list(dict.fromkeys([*remarks, *remarks_on_targets]))
-            measured = measure(estimator, prepared, threshold=threshold, max_rows=max_rows, n_top=MOST_TOP_ROWS)
+            measured = measure(
+                estimator,
+                prepared,
+                threshold=threshold,
+                max_rows=max_rows,
+                n_top=MOST_TOP_ROWS,
+                units=units_shown(estimator),
+            )
             units = describe_units(estimator, shape, gabor=gabor)
             heading = _title(estimator, source.short_name) if title is None else title
             content = Content(

@@ -14,7 +14,7 @@ from rhohat.inspection.reporting.facts import names_of_units
 from rhohat.inspection.reporting.measuring import Measurements
 from rhohat.inspection.reporting.rounding import rounded, show
 from rhohat.inspection.reporting.shown_rows import ShownRows
-from rhohat.inspection.reporting.units import Units
+from rhohat.inspection.reporting.units import Units, middle_place
 
 __all__ = ["MOST_TOP_ROWS", "UnitRecord"]
 
@@ -48,23 +48,24 @@ class UnitRecord:
 
     def numbers(self) -> dict[str, Any]:
         """Return the numbers and texts about units that the script shows, by name."""
-        measured, units = self.measured, self.units
+        measured, units, shown = self.measured, self.units, self.units.numbers
         statistics = measured.activations
         measures = [
-            ("mean", "mean activation", statistics.mean_activation),
-            ("frequency", "activation frequency", statistics.activation_frequency),
-            ("largest", "largest activation", statistics.largest_activation),
+            ("mean", "mean activation", statistics.mean_activation[shown]),
+            ("frequency", "activation frequency", statistics.activation_frequency[shown]),
+            ("largest", "largest activation", statistics.largest_activation[shown]),
             ("norm", "norm of weights", units.norms),
         ]
         if units.gabor_r2 is not None:
             measures.append(("gabor", "Gabor R²", units.gabor_r2))
-        low, high = statistics.smallest_activation, statistics.largest_activation
+        low, high = statistics.smallest_activation[shown], statistics.largest_activation[shown]
         return {
-            "n": len(units.norms),
+            "n": len(shown),
+            "noun": "unit" if middle_place(self.estimator) is None else "channel",
             "labels": names_of_units(self.estimator),
             "measures": [{"key": key, "name": name, "values": rounded(values)} for key, name, values in measures],
-            "dead": np.flatnonzero(statistics.activation_frequency == 0).tolist(),
-            "constant": np.flatnonzero(statistics.constant).tolist(),
+            "dead": np.flatnonzero(statistics.activation_frequency[shown] == 0).tolist(),
+            "constant": np.flatnonzero(statistics.constant[shown]).tolist(),
             "threshold": show(statistics.threshold),
             "histogram": {"low": rounded(low), "high": rounded(high), "counts": measured.histograms.tolist()},
             "similar": {"units": units.similar.tolist(), "cosines": rounded(units.cosines)},

@@ -12,7 +12,7 @@ from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.gabor import gabor_fit
 from rhohat.layers import TransposedConvolutionLayer
 
-__all__ = ["Units", "describe_units", "most_similar"]
+__all__ = ["Units", "describe_units", "middle_place", "most_similar", "units_shown"]
 
 N_SIMILAR = 6
 #: A Gabor fit takes about a tenth of a second. A page has Gabor fits of all its units, or of none.
@@ -26,6 +26,8 @@ class Units:
 
     Attributes
     ----------
+    numbers : array of int, of shape (n_units,)
+        Numbers of the units in their layer.
     inputs : array of shape (n_units, n_features)
         Input of norm 1 that activates each unit most.
     norms : array of shape (n_units,)
@@ -38,6 +40,7 @@ class Units:
         Cosines of the angles between the `inputs` of each unit and of its similar units.
     """
 
+    numbers: NDArray[np.intp]
     inputs: FloatArray
     norms: FloatArray
     gabor_r2: FloatArray | None
@@ -61,15 +64,39 @@ def describe_units(estimator: BaseNetwork, image_shape: tuple[int, ...] | None, 
     Returns
     -------
     Units
+        Descriptions of the units that `units_shown` returns.
     """
-    inputs = np.asarray(estimator.maximal_inputs(), dtype=np.float64)
+    numbers, some = units_shown(estimator), middle_place(estimator) is not None
+    inputs = np.asarray(estimator.maximal_inputs(numbers) if some else estimator.maximal_inputs(), dtype=np.float64)
     n_units = len(inputs)
-    norms = _norms_of_weights(estimator)
+    norms = _norms_of_weights(estimator)[numbers]
     few = n_units <= MOST_UNITS_FITTED and inputs.shape[1] <= MOST_PIXELS_FITTED
     gabor_r2 = None
     if image_shape is not None and len(image_shape) == 2 and (few if gabor is None else gabor):
         gabor_r2 = gabor_fit(inputs, (image_shape[0], image_shape[1]))
-    return Units(inputs, norms, gabor_r2, *most_similar(inputs))
+    return Units(numbers, inputs, norms, gabor_r2, *most_similar(inputs))
+
+
+def units_shown(estimator: BaseNetwork) -> NDArray[np.intp]:
+    """Return the numbers of the units that are described: all, or of feature maps one unit of each channel.
+
+    All units of a channel look for the same at different places. The unit in the middle of its map stands for them.
+    """
+    shape, middle = estimator.network_.layers[estimator.code_layer_ - 1].output_shape, middle_place(estimator)
+    if middle is None:
+        return np.arange(estimator.network_.layer_sizes[estimator.code_layer_])
+    return (middle[0] * shape[1] + middle[1]) * shape[2] + np.arange(shape[2])
+
+
+def middle_place(estimator: BaseNetwork) -> tuple[int, int] | None:
+    """Return the place, from 0, in the middle of the feature maps that the units of the code make; None without maps.
+
+    Maps with a single place are none.
+    """
+    shape = estimator.network_.layers[estimator.code_layer_ - 1].output_shape
+    if len(shape) != 3 or shape[:2] == (1, 1):
+        return None
+    return shape[0] // 2, shape[1] // 2
 
 
 def _norms_of_weights(estimator: BaseNetwork) -> FloatArray:

@@ -24,11 +24,14 @@ class Units(NamedTuple):
         Activations; they share the memory of z where the activation works in place.
     parameters : array of shape (n_parameters,)
         The activation's own parameters, which are learned together with the weights; empty for most activations.
+    mask : array of shape (n_rows, n_units), default=None
+        Factors by which dropout multiplies; None where nothing is dropped.
     """
 
     z: FloatArray
     a: FloatArray
     parameters: FloatArray
+    mask: FloatArray | None = None
 
 
 class Activation(WithOps, ABC):

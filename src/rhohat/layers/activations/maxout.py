@@ -59,7 +59,7 @@ class Maxout(Activation):
 
     def forward(self, units: Units) -> None:
         """Write the largest piece of each unit into a."""
-        z, a, _ = units
+        z, a = units.z, units.a
         xp = self.ops.xp
         first, *others = self._pieces(z)
         a[:] = first
@@ -75,7 +75,7 @@ class Maxout(Activation):
 
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return the tangent of a: for each unit, the tangent of its largest piece, taken from beta."""
-        z, a, _ = units
+        z, a = units.z, units.a
         xp = self.ops.xp
         alpha, free = xp.zeros_like(a), xp.ones_like(a)
         for piece, piece_beta in zip(self._pieces(z), self._pieces(beta), strict=True):

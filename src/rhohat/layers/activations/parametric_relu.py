@@ -60,7 +60,7 @@ class ParametricReLU(Activation):
 
     def forward(self, units: Units) -> None:
         """Write z where z > 0, else s z, into a."""
-        z, a, slopes = units
+        z, a, slopes = units.z, units.a, units.parameters
         xp = self.ops.xp
         xp.clip(z, None, 0, out=a)
         a *= slopes

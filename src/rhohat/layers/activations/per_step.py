@@ -83,7 +83,8 @@ class PerStep(Activation):
     def push_forward(self, units: Units, beta: FloatArray, direction: FloatArray | None) -> FloatArray:
         """Return the tangent of each step."""
         beta = beta + self.ops.xp.zeros_like(units.z)
-        return self._rows(self.activation.push_forward(self._units(units), self._lines(beta), direction))
+        lines = self.activation.push_forward(self._units(units), self._lines(beta), direction)
+        return _rows(lines, self.n_steps)
 
     def curvature(
         self, units: Units, phi: FloatArray, beta: FloatArray, direction: FloatArray | None, gradient: FloatArray
@@ -91,7 +92,8 @@ class PerStep(Activation):
         """Return the curvature of each step."""
         beta = beta + self.ops.xp.zeros_like(units.z)
         one = self._units(units), self._lines(phi), self._lines(beta)
-        return self._rows(self.activation.curvature(*one, direction, gradient))
+        lines = self.activation.curvature(*one, direction, gradient)
+        return _rows(lines, self.n_steps)
 
     def second_push_forward(
         self, units: Units, beta: FloatArray, zeta: FloatArray, direction: FloatArray | None
@@ -99,21 +101,26 @@ class PerStep(Activation):
         """Return the second derivative along two tangents of each step."""
         zeros = self.ops.xp.zeros_like(units.z)
         one = self._units(units), self._lines(beta + zeros), self._lines(zeta + zeros)
-        return self._rows(self.activation.second_push_forward(*one, direction))
+        lines = self.activation.second_push_forward(*one, direction)
+        return _rows(lines, self.n_steps)
 
     def third_order(self, units: Units, phi: FloatArray, beta: FloatArray, zeta: FloatArray) -> FloatArray:
         """Return the third-order term of each step."""
         zeros = self.ops.xp.zeros_like(units.z)
         one = self._units(units), self._lines(phi), self._lines(beta + zeros), self._lines(zeta + zeros)
-        return self._rows(self.activation.third_order(*one))
+        lines = self.activation.third_order(*one)
+        return _rows(lines, self.n_steps)
 
     def _units(self, units: Units) -> Units:
         return Units(self._lines(units.z), self._lines(units.a), units.parameters)
 
     def _lines(self, rows: FloatArray) -> FloatArray:
+        """Return rows, each of whose steps becomes a row."""
         lines: FloatArray = rows.reshape(len(rows) * self.n_steps, -1)
         return lines
 
-    def _rows(self, lines: Any) -> FloatArray:
-        rows: FloatArray = lines.reshape(len(lines) // self.n_steps, -1)
-        return rows
+
+def _rows(lines: Any, n_steps: int) -> FloatArray:
+    """Return rows of several steps each, from an array with a row for each step."""
+    rows: FloatArray = lines.reshape(len(lines) // n_steps, -1)
+    return rows

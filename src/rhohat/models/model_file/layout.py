@@ -8,7 +8,7 @@ from typing import Any
 
 from rhohat.common.exceptions import ModelFileError
 
-__all__ = ["COUNTS", "NO_LONGER", "OF_THE_RUN", "STATUS", "check_steps", "learned_shapes"]
+__all__ = ["COUNTS", "NO_LONGER", "OF_THE_RUN", "STATUS", "check_steps", "learned_shapes", "models_within"]
 
 #: Parameters of how and where a fit runs, and of its callbacks, which do not belong to the learned model.
 OF_THE_RUN = ("callbacks", "engine", "checkpoint")
@@ -30,6 +30,12 @@ def learned_shapes(transformer: Any) -> Mapping[str, Callable[[int], tuple[int, 
     """Return, for each array that a transformer learns, a function from the number of features to its shape."""
     own: Mapping[str, Callable[[int], tuple[int, ...]]] | None = getattr(transformer, "learned_shapes", None)
     return _LEARNED[type(transformer).__name__] if own is None else own
+
+
+def models_within(cls: type[Any]) -> tuple[str, ...]:
+    """Return the parameters of a class that are fitted models, which a file holds as such; most classes have none."""
+    names: tuple[str, ...] = getattr(cls, "models_within", ())
+    return names
 
 
 def check_steps(steps: Sequence[Any]) -> None:

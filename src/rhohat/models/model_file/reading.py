@@ -25,7 +25,15 @@ from rhohat.layers.activations import Activation
 from rhohat.layers.architecture import as_input_shape
 from rhohat.layers.network import Network, dense_network
 from rhohat.models.components import COMPONENTS, ESTIMATORS, transformers
-from rhohat.models.model_file.layout import COUNTS, NO_LONGER, OF_THE_RUN, STATUS, check_steps, learned_shapes
+from rhohat.models.model_file.layout import (
+    COUNTS,
+    NO_LONGER,
+    OF_THE_RUN,
+    STATUS,
+    check_steps,
+    learned_shapes,
+    models_within,
+)
 from rhohat.solvers import MiniBatchState
 
 __all__ = ["Reader"]
@@ -67,7 +75,12 @@ class Reader:
             model._validate_params()
         if kind in transformers():
             _know(described, "kind", "parameters", "feature_names", "reading", "learned")
-            self._transformer(model, _get(described, "learned", dict), prefix)
+            learned = _get(described, "learned", dict)
+            if models_within(cls):
+                _know(learned, *model._keys_of_learned)
+                self._restore(model, learned, prefix)
+            else:
+                self._transformer(model, learned, prefix)
         else:
             self._estimator(model, described, prefix)
         self._feature_names(model, described.get("feature_names"), f"{prefix}feature_names")
@@ -91,14 +104,17 @@ class Reader:
 
     def _make(self, cls: type[Any], parameters: dict[str, Any], name: str) -> Any:
         """Return an instance of a class with the given parameters; raise if the class lacks one of these parameters."""
-        known = set(signature(cls).parameters) - set(OF_THE_RUN)
+        within = models_within(cls)  # set later
+        known = set(signature(cls).parameters) - {*OF_THE_RUN, *within}
         if cls.__name__ in ESTIMATORS:
             passed_over = set(NO_LONGER) - known
             parameters = {key: value for key, value in parameters.items() if key not in passed_over}
         unknown = {key: None for key in parameters if key not in known}
         if unknown:
             raise ModelFileError(f"{cls.__name__} has no parameters {_listed(unknown)}.")
-        return cls(**{key: self._value(value, f"{name}{key}") for key, value in parameters.items()})
+        return cls(
+            **dict.fromkeys(within), **{key: self._value(value, f"{name}{key}") for key, value in parameters.items()}
+        )
 
     def _value(self, value: Any, name: str) -> Any:
         """Return the parameter value that JSON describes; the inverse of `Writer.value`."""
@@ -154,15 +170,19 @@ class Reader:
 
     def _estimator(self, model: BaseNetwork, described: dict[str, Any], prefix: str) -> None:
         _know(described, "kind", "parameters", "feature_names", "reading", "data", *model._keys_of_learned)
+        self._restore(model, described, prefix)
+        data = _get(described, "data", dict)
+        _know(data, "n_samples_fit_", "data_name_")
+        model.n_samples_fit_ = _count(data, "n_samples_fit_")
+        model.data_name_ = None if data.get("data_name_") is None else _get(data, "data_name_", str)
+
+    def _restore(self, model: Any, described: dict[str, Any], prefix: str) -> None:
+        """Let a model restore what it has learned; raise ModelFileError for what it refuses."""
         ThreadEngine(model.n_jobs)  # raises ValueError for an impossible number of threads
         try:
             model._restore_learned(self, described, prefix)
         except ValueError as error:
             raise error if isinstance(error, ModelFileError) else ModelFileError(str(error)) from None
-        data = _get(described, "data", dict)
-        _know(data, "n_samples_fit_", "data_name_")
-        model.n_samples_fit_ = _count(data, "n_samples_fit_")
-        model.data_name_ = None if data.get("data_name_") is None else _get(data, "data_name_", str)
 
     def get(self, described: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
         """Return an entry of a description; raise ModelFileError if it is missing or not of the given type."""

@@ -17,7 +17,7 @@ from rhohat.estimators.base import BaseNetwork
 from rhohat.layers import DenseLayer
 from rhohat.layers.network import Network
 from rhohat.models.components import COMPONENTS, ESTIMATORS, settings_of, transformers
-from rhohat.models.model_file.layout import COUNTS, OF_THE_RUN, STATUS, check_steps, learned_shapes
+from rhohat.models.model_file.layout import COUNTS, OF_THE_RUN, STATUS, check_steps, learned_shapes, models_within
 from rhohat.models.pipelines import is_pipeline
 
 __all__ = ["Writer"]
@@ -56,7 +56,10 @@ class Writer:
             self.arrays[f"{prefix}training_range_"] = model.training_range_
         described["reading"] = _reading(model.reading_) if hasattr(model, "reading_") else None
         if kind in transformers():
-            return described | {"learned": self._learned(model, prefix)}
+            within = hasattr(model, "models_within")
+            return described | {
+                "learned": model._describe_learned(self, prefix) if within else self._learned(model, prefix)
+            }
         described["data"] = {"n_samples_fit_": model.n_samples_fit_, "data_name_": model.data_name_}
         return described | model._describe_learned(self, prefix)
 
@@ -144,7 +147,8 @@ class Writer:
         self.arrays[name] = np.array(values, dtype=np.float64)
 
     def _parameters(self, estimator: Any, prefix: str) -> dict[str, Any]:
-        parameters = {name: value for name, value in settings_of(estimator).items() if name not in OF_THE_RUN}
+        left_out = {*OF_THE_RUN, *models_within(type(estimator))}
+        parameters = {name: value for name, value in settings_of(estimator).items() if name not in left_out}
         if not isinstance(parameters.get("random_state", 0), int | np.integer):
             parameters["random_state"] = None  # the state of a generator has changed since the fit began
         described = {}

@@ -1,0 +1,143 @@
+"""Estimators that are made of the options of the command `train`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from sklearn.base import clone
+
+from rhohat.cli.values import parse_layers, parse_setting
+from rhohat.estimators import SparseAutoencoder
+from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
+from rhohat.models.components import ESTIMATORS, command_line_name
+
+__all__ = ["make_estimator"]
+
+
+def make_estimator(
+    cls: type[Any],
+    given: dict[str, Any],
+    hidden: str | None,
+    layers: str | None,
+    input_shape: str | None,
+    settings: list[str],
+) -> Any:
+    """Return an unfitted estimator with all given parameters.
+
+    Parameters
+    ----------
+    cls : type
+        Class of the estimator.
+    given : dict of str to object
+        Parameters by their names; those that are None are left at their defaults.
+    hidden, layers, input_shape : str or None
+        Texts of the options of these names.
+    settings : list of str
+        Texts NAME=VALUE of the option --set.
+
+    Raises
+    ------
+    BadParameter
+        If the estimator lacks one of these parameters, or if a text cannot be parsed.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    try:
+        values |= dict(parse_setting(setting) for setting in settings)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
+    nested = {name: values.pop(name) for name in list(values) if "__" in name}
+    sizes = _sizes(hidden)
+    values |= _described(cls, layers, input_shape, {*values, *(["hidden"] if hidden else [])})
+    if issubclass(cls, HasLayers):
+        values = _with_layers(cls, sizes, values)
+    elif sizes is not None:
+        parameters = cls().get_params()
+        if not {"n_components", "hidden_layer_sizes"} & set(parameters):
+            instead = " --layers describes its layers." if "layers" in parameters else ""
+            problem = f"{cls.command_line_name} has no numbers of hidden units.{instead}"
+            raise typer.BadParameter(problem, param_hint="--hidden")
+        name = "n_components" if "n_components" in parameters else "hidden_layer_sizes"
+        if name == "n_components" and len(sizes) > 1:
+            raise typer.BadParameter(
+                f"{cls.command_line_name} has one hidden layer; got {hidden}.", param_hint="--hidden"
+            )
+        values[name] = sizes[0] if name == "n_components" else tuple(sizes)
+    unknown = sorted(set(values) - set(cls().get_params(deep=False)))
+    if unknown:
+        parameters = ", ".join(cls().get_params(deep=False))
+        raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; its parameters are {parameters}.")
+    made = cls(**values)
+    return made.set_params(**nested) if nested else made
+
+
+def _sizes(hidden: str | None) -> list[int] | None:
+    if hidden is None:
+        return None
+    parts = [part.strip() for part in hidden.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(
+            f"must be a number of units, or several numbers such as 100,30; got {hidden!r}.", param_hint="--hidden"
+        )
+    return [int(part) for part in parts]
+
+
+#: Parameters that are set on a stack only; in a fit, the stack passes a suitable value on to each of its layers.
+_OF_THE_STACK = {"random_state", "engine", "memory_limit", "checkpoint"}
+_OF_THE_FINE_TUNING = {"penalties", "corruption"}  # parameters that layers have as well
+
+
+def _with_layers(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a stack, with the values meant for its layers set on the layers.
+
+    The layers are sparse autoencoders unless `layers` is among the values.
+    """
+    own = set(cls().get_params(deep=False))
+    of_layers = set(SparseAutoencoder().get_params(deep=False)) - _OF_THE_STACK - {"n_components"}
+    of_layers -= _OF_THE_FINE_TUNING & own
+    of_stack = {name: value for name, value in values.items() if name in own or name not in of_layers}
+    said = {name: value for name, value in values.items() if name in of_layers}
+    layers = check_layers(values.get("layers"))
+    if "layers" in values:
+        lost = sorted(set(said) - own - {"callbacks"}) + (["n_components"] if sizes else [])
+        if lost:
+            raise typer.BadParameter(f"set {lost[0]} in the settings of these layers.", param_hint="--set layers")
+        said = {"callbacks": values["callbacks"]}  # callbacks that show the progress
+    elif sizes is not None:
+        layers = [clone(layers[0]).set_params(n_components=size) for size in sizes]
+    return {**of_stack, "layers": [layer.set_params(**said) for layer in layers]}
+
+
+def _described(cls: type[Any], layers: str | None, input_shape: str | None, others: set[str]) -> dict[str, Any]:
+    """Return the parameters of --layers and --input-shape; `others` are the names of parameters that are given, too."""
+    found: dict[str, Any] = {}
+    for option, text in (("--layers", layers), ("--input-shape", input_shape)):
+        name = option[2:].replace("-", "_")
+        if text is None:
+            continue
+        if issubclass(cls, HasLayers) or name not in cls().get_params(deep=False):
+            suited = ", ".join(sorted(name for name in map(_name_with_layers, ESTIMATORS.values()) if name is not None))
+            problem = f"{cls.command_line_name} has no layers to be described; -e takes this option with {suited}."
+            raise typer.BadParameter(problem, param_hint=option)
+        if name in others:
+            raise typer.BadParameter(f"pass this option or --set {name}=..., not both.", param_hint=option)
+        if name == "layers" and "hidden" in others:
+            raise typer.BadParameter("pass this option or --hidden, not both.", param_hint=option)
+        try:
+            found[name] = parse_layers(text) if name == "layers" else _shape(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint=option) from None
+    return found
+
+
+def _name_with_layers(cls: type[Any]) -> str | None:
+    """Return the name on the command line of a class whose layers are described; None for other classes."""
+    has_layers = not issubclass(cls, HasLayers) and "layers" in cls().get_params(deep=False)
+    return command_line_name(cls) if has_layers else None
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"must be written as 28x28x1 for images, or as 100x3 for sequences; got {text!r}.")
+    return tuple(int(part) for part in parts)

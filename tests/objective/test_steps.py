@@ -1,0 +1,154 @@
+"""Penalties on hidden sequences count the steps that exist, beside plain formulas of NumPy."""
+
+import numpy as np
+import pytest
+
+from rhohat.engines import ThreadEngine
+from rhohat.layers import ConvolutionLayer, DenseLayer, GRULayer, LSTMLayer, StepwiseDenseLayer, Windows
+from rhohat.layers.activations import Identity, Sigmoid, Tanh
+from rhohat.layers.network import network_of
+from rhohat.objective import Problem
+from rhohat.objective.batch import MiniBatch, make_batch_evaluation
+from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps
+from rhohat.terms.penalties import KLSparsity, L1Sparsity
+from tests.layers.sequences import activations_of, loss_for, objective_of, padded_rows
+from tests.tolerances import EXACT
+
+T, LENGTHS = 5, [2, 5, 1, 3, 5, 4]
+whole_or_padded = pytest.mark.parametrize("lengths", [[T] * 6, LENGTHS], ids=["whole", "padded"])
+weighted_or_not = pytest.mark.parametrize("weighted", [False, True])
+
+#: Hidden sequences whose units are in [−1, 1] and in [0, 1], and a last hidden layer that has no steps.
+NETWORK = network_of(
+    [
+        LSTMLayer(T, 3, 4, return_sequences=True, bidirectional=True),
+        StepwiseDenseLayer(T, 8, 3, Sigmoid()),
+        GRULayer(T, 3, 2),
+        DenseLayer(2, 2, Identity()),
+    ],
+    (T, 3),
+)
+
+
+def rows_for(rng, lengths, weighted):
+    X, y = padded_rows(rng, lengths, T, 3), rng.normal(size=(6, 2))
+    weights = rng.uniform(0.2, 3.0, 6) if weighted else None
+    return X, y, weights, rng.normal(0, 0.6, NETWORK.n_parameters)
+
+
+def means_of(a, lengths, weights, n_units):
+    """The mean over rows and over the steps that exist, where a row counts by its weight at each of its steps."""
+    total, count = np.zeros(n_units), 0.0
+    for row, length in enumerate(lengths):
+        weight = 1.0 if weights is None else weights[row]
+        for t in range(length):
+            total += weight * a[row].reshape(T, n_units)[t]
+            count += weight
+    return total / count
+
+
+@weighted_or_not
+@whole_or_padded
+def test_mean_activations_are_means_over_rows_and_steps_that_exist(lengths, weighted, rng):
+    X, y, weights, theta = rows_for(rng, lengths, weighted)
+    found = objective_of(NETWORK, X, y, sample_weight=weights).mean_activations(theta)
+    hidden = activations_of(NETWORK, theta, X)
+    for layer, n_units in ((0, 8), (1, 3)):
+        np.testing.assert_allclose(found[layer], means_of(hidden[layer], lengths, weights, n_units), rtol=EXACT)
+    np.testing.assert_allclose(found[2], np.average(hidden[2], 0, weights), rtol=EXACT)
+
+
+@weighted_or_not
+@whole_or_padded
+def test_penalties_on_hidden_sequences_are_those_of_the_formulas(lengths, weighted, rng):
+    """KL takes ρ̂ over steps, within [0, 1]; L1 is a sum over steps and units, and a mean over rows."""
+    X, y, weights, theta = rows_for(rng, lengths, weighted)
+    hidden = activations_of(NETWORK, theta, X)
+    rho, kl, l1 = 0.2, 0.0, 0.0
+    for layer, n_units in ((0, 8), (1, 3)):
+        rho_hat = means_of(hidden[layer], lengths, weights, n_units)
+        rho_hat = (1 + rho_hat) / 2 if layer == 0 else rho_hat
+        kl += np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
+        l1 += np.average(np.nansum(np.abs(hidden[layer]), 1), weights=weights)
+    penalties = [KLSparsity(rho, 1.5, layers=(0, 1)), L1Sparsity(0.3, layers=(0, 1))]
+    J = objective_of(NETWORK, X, y, penalties=penalties, sample_weight=weights)
+    value, gradient, terms = J.evaluate(theta)
+    assert terms["kl_sparsity"] == pytest.approx(1.5 * kl, rel=EXACT)
+    assert terms["l1_sparsity"] == pytest.approx(0.3 * l1, rel=EXACT)
+    assert J.cost(theta) == (value, terms)
+    batch = MiniBatch(make_batch_evaluation(J.problem, ThreadEngine(1)))
+    assert batch.evaluate(theta)[2] == pytest.approx(terms, rel=EXACT)
+    direction = rng.normal(size=theta.size)
+    ahead, behind = (J.cost(theta + step * direction)[0] for step in (1e-5, -1e-5))
+    assert gradient @ direction == pytest.approx((ahead - behind) / 2e-5, rel=1e-7)
+
+
+@whole_or_padded
+def test_a_weight_of_a_whole_number_is_as_many_rows(lengths, rng):
+    X, y, _, theta = rows_for(rng, lengths, weighted=False)
+    times = np.array([0, 1, 3, 2, 1, 2])
+    settings = {"penalties": [KLSparsity(0.2, 1.5), L1Sparsity(0.3)]}
+    weighted = objective_of(NETWORK, X, y, sample_weight=times.astype(float), **settings)
+    repeated = objective_of(NETWORK, np.repeat(X, times, 0), np.repeat(y, times, 0), **settings)
+    found, expected = weighted.evaluate(theta), repeated.evaluate(theta)
+    assert found[2] == pytest.approx(expected[2], rel=EXACT)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-9, atol=1e-13)
+
+
+def test_rows_without_any_step_have_no_mean_but_a_cost(rng):
+    """If no row has a step, sums of activations are divided by 1."""
+    X, y, _, theta = rows_for(rng, [0] * 6, weighted=False)
+    J = objective_of(NETWORK, X, y)
+    assert np.isfinite(J.evaluate(theta)[0])
+    assert [mean.tolist() for mean in J.mean_activations(theta)[:2]] == [[0.0] * 8, [0.0] * 3]
+
+
+def test_penalties_of_missing_steps_are_0(rng):
+    a, penalty = padded_rows(rng, LENGTHS, T, 2), L1Sparsity(0.5)
+    exists = existing_steps(a, T)
+    np.testing.assert_array_equal(exists.sum(1), LENGTHS)
+    values, derivative = penalise_steps(penalty, a, T)
+    np.testing.assert_allclose(values, 0.5 * np.nansum(np.abs(a), 1), rtol=EXACT)
+    np.testing.assert_array_equal(derivative, 0.5 * np.sign(np.nan_to_num(a)))
+    whole = np.nan_to_num(a)
+    for n_steps in (T, None):
+        values, derivative = penalise_steps(penalty, whole, n_steps)
+        np.testing.assert_array_equal(values, penalty.value(whole))
+        np.testing.assert_array_equal(derivative, penalty.derivative(whole))
+
+
+def test_layers_with_steps_are_those_whose_rows_may_end():
+    assert layers_with_steps(NETWORK, 3) == [(0, T), (1, T)]
+    assert layers_with_steps(NETWORK, 1) == [(0, T)]
+    assert NETWORK.n_steps_of_rows == T
+    windows = Windows((1, T), (1, 2), (1, 1), "valid")
+    convolution = network_of([ConvolutionLayer(windows, 3, 2, Tanh()), DenseLayer(8, 2, Identity())], (T, 3))
+    assert layers_with_steps(convolution, 1) == []
+    assert convolution.n_steps_of_rows is None
+    flattened = network_of([GRULayer(T, 3, 2, return_sequences=True), DenseLayer(2 * T, 2, Identity())], (T, 3))
+    assert flattened.n_steps_of_rows is None
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 4])
+def test_blocks_of_rows_add_up_to_the_whole(n_jobs, rng, monkeypatch):
+    """The counts of steps that exist add up over blocks as the sums of activations do."""
+    X, y, weights, theta = rows_for(rng, LENGTHS, weighted=True)
+    settings = {"penalties": [KLSparsity(0.2, 1.5), L1Sparsity(0.3)], "sample_weight": weights}
+    expected = objective_of(NETWORK, X, y, **settings).evaluate(theta)
+    cut = [slice(0, 1), slice(1, 4), slice(4, 6)]
+    monkeypatch.setattr("rhohat.layers.chain.row_blocks", lambda *_: cut)
+    found = objective_of(NETWORK, X, y, n_jobs=n_jobs, **settings).evaluate(theta)
+    assert found[2] == pytest.approx(expected[2], rel=EXACT)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-9, atol=1e-13)
+
+
+def test_a_loss_of_steps_takes_penalties_and_weights_as_well(rng):
+    network = network_of([LSTMLayer(T, 3, 4, return_sequences=True), StepwiseDenseLayer(T, 4, 2, Identity())], (T, 3))
+    X, y, weights = padded_rows(rng, LENGTHS, T, 3), rng.normal(size=(6, 2 * T)), rng.uniform(0.5, 2.0, 6)
+    theta = rng.normal(size=network.n_parameters)
+    problem = Problem(network, X, y, loss=loss_for(network), sample_weight=weights)
+    outputs = activations_of(network, theta, X)[-1]
+    expected = np.average(0.5 * np.nansum((outputs - y) ** 2, 1), weights=weights)
+    value, _, terms = MiniBatch(make_batch_evaluation(problem, ThreadEngine(1))).evaluate(theta)
+    assert value == pytest.approx(expected, rel=EXACT)
+    assert list(terms) == ["squared_error"]
