@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 from sklearn.datasets import fetch_openml
 
 import rhohat
@@ -19,6 +21,7 @@ __all__ = [
     "DIGIT_SHAPE",
     "DataMissingError",
     "Digits",
+    "load_chorales",
     "load_colour_classes",
     "load_colour_images",
     "load_mnist",
@@ -79,6 +82,24 @@ def load_colour_classes() -> np.ndarray:
     if folder := _folder():
         return _read_colour(folder, "labels").astype(int)
     return _fetch("CIFAR_10_small")[1][:10_000].astype(int)
+
+
+def load_chorales() -> tuple[list[np.ndarray], ...]:
+    """Return Bach's chorales to learn from, for validation, and to be tested with.
+
+    A chorale has the shape (steps, 88), float32: 1 where a key of the piano sounds in a quarter note, else 0. They are
+    in the folder that RHOHAT_DATA names, or nowhere.
+    """
+    folder = _folder()
+    if folder is None:
+        raise DataMissingError("there is no RHOHAT_DATA, whose folder has jsb_chorales.mat")
+    path = _existing(folder / "jsb_chorales.mat")
+    try:
+        content = loadmat(path)
+        cells = [content[f"{part}data"].ravel() for part in ("train", "valid", "test")]
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError, zlib.error) as error:
+        raise DataMissingError(f"{path} cannot be read: {error}") from error
+    return tuple([np.asarray(one, np.float32) for one in part] for part in cells)
 
 
 def _read_colour(folder: Path, key: str) -> np.ndarray:

@@ -40,6 +40,8 @@ NAMES = (
     "noise_covariance",
     "audio",
     "adding_problem",
+    "jsb_chorales",
+    "spectrogram_units",
 )
 
 

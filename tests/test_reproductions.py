@@ -14,16 +14,20 @@ from threadpoolctl import threadpool_limits
 import reproductions.__main__ as command_line
 from reproductions import (
     _data,
+    adding_problem,
     colour,
     denoising_filters,
     denoising_photographs,
+    jsb_chorales,
     noise_covariance,
     noisy_labels,
     orientations,
+    spectrogram_units,
     tangent_propagation,
 )
 from reproductions._data import (
     DataMissingError,
+    load_chorales,
     load_colour_classes,
     load_colour_images,
     load_mnist,
@@ -37,7 +41,14 @@ from rhohat.common.exceptions import ConvergenceWarning
 pytestmark = pytest.mark.usefixtures("one_thread")
 FOLDER = Path(command_line.__file__).parent
 #: Those that need no files.
-BY_THEMSELVES = ("denoising_photographs", "noisy_labels", "noise_covariance", "audio", "adding_problem")
+BY_THEMSELVES = (
+    "denoising_photographs",
+    "noisy_labels",
+    "noise_covariance",
+    "audio",
+    "adding_problem",
+    "spectrogram_units",
+)
 
 
 @pytest.fixture
@@ -125,6 +136,40 @@ def test_the_share_of_colour_is_what_brightness_leaves():
     brightness, red_against_green = np.tile([1.0, 1.0, 1.0], 4), np.tile([1.0, -1.0, 0.0], 4)
     shares = colour.colour_share(np.stack([brightness, red_against_green, brightness + red_against_green]))
     np.testing.assert_allclose(shares, [0, 1, 2 / 5], atol=1e-12)
+
+
+def test_a_sequence_of_the_adding_problem_has_two_marks_and_their_sum(rng):
+    X, y = adding_problem.draw_sequences(50, 10, rng)
+    np.testing.assert_array_equal(X[:, :, 1].sum(axis=1), 2)
+    assert set(np.unique(X[:, :, 1])) == {0, 1}
+    np.testing.assert_allclose(y, [numbers[marks == 1].sum() for numbers, marks in np.moveaxis(X, 2, 1)], rtol=1e-6)
+    assert X[:, :, 0].max() < 1
+
+
+def test_the_likelihood_of_keys_is_that_of_independent_coins():
+    keys = np.array([[1, 0], [1, 1]])
+    assert jsb_chorales.nll(np.array([[0.5, 0.5], [0.25, 0.5]]), keys) == pytest.approx(np.log([4, 8]).mean())
+    assert np.isfinite(jsb_chorales.nll(1 - keys, keys))
+
+
+def test_windows_end_before_the_step_that_is_to_be_predicted():
+    chorale = np.eye(jsb_chorales.N_KEYS, dtype=np.float32)[:5]  # key t sounds at step t
+    rows, keys = jsb_chorales.as_windows([chorale, chorale])
+    assert rows.shape == (8, jsb_chorales.WINDOW * jsb_chorales.N_KEYS)
+    windows = rows.reshape(8, jsb_chorales.N_KEYS, jsb_chorales.WINDOW)
+    for t in range(4):
+        assert keys[t].argmax() == t + 1
+        assert windows[t, t, -1] == 1
+        np.testing.assert_array_equal(windows[t].sum(axis=0), np.arange(jsb_chorales.WINDOW)[::-1] <= t)
+    np.testing.assert_array_equal(rows[4:], rows[:4])
+
+
+def test_a_glide_rises_or_falls_by_an_octave_and_passes_the_same_pitches(rng):
+    for kind, sign in (("rise", 1), ("fall", -1)):
+        frames = spectrogram_units.listen(spectrogram_units.play(kind, rng)[None])[0]
+        loudest = frames.argmax(axis=1)[2:-2]
+        assert np.all(sign * np.diff(loudest) >= 0)
+        assert abs(loudest[-1] - loudest[0]) > 4
 
 
 # The same effects on the digits that come with scikit-learn, with every seed.
@@ -366,7 +411,9 @@ def test_without_a_folder_the_data_come_from_elsewhere(fetched):
     assert all(image.ndim == 2 for image in load_natural_images())
 
 
-@pytest.mark.parametrize("read", [load_mnist, load_colour_images, load_colour_classes, load_natural_images])
+@pytest.mark.parametrize(
+    "read", [load_mnist, load_colour_images, load_colour_classes, load_natural_images, load_chorales]
+)
 def test_a_folder_without_the_file_is_named(monkeypatch, tmp_path, read):
     monkeypatch.setenv("RHOHAT_DATA", str(tmp_path))
     load_mnist.cache_clear()
@@ -385,6 +432,28 @@ def test_a_damaged_file_is_named(monkeypatch, tmp_path):
         damaged.write_bytes(content)
         with pytest.raises(DataMissingError, match=r"train-images-idx3-ubyte\.gz cannot be read"):
             load_mnist()
+
+
+def test_damaged_chorales_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("RHOHAT_DATA", str(tmp_path))
+    for content in (b"no MATLAB", b""):
+        (tmp_path / "jsb_chorales.mat").write_bytes(content)
+        with pytest.raises(DataMissingError, match=r"jsb_chorales\.mat cannot be read"):
+            load_chorales()
+
+
+def test_without_a_folder_there_are_no_chorales(monkeypatch):
+    monkeypatch.delenv("RHOHAT_DATA", raising=False)
+    with pytest.raises(DataMissingError, match="there is no RHOHAT_DATA"):
+        load_chorales()
+
+
+def test_the_chorales_of_the_folder_have_a_row_of_keys_for_each_step(data_dir):
+    parts = load_chorales()
+    assert [len(part) for part in parts] == [229, 76, 77]
+    for chorale in (one for part in parts for one in part):
+        assert chorale.shape[1] == 88
+        assert set(np.unique(chorale)) <= {0, 1}
 
 
 def test_a_download_that_fails_says_so(monkeypatch):
