@@ -64,24 +64,27 @@ def test_numbers_of_units_and_channels_are_integers_of_at_least_one(count):
         refused(lambda kind=kind: kind(count, 2).build(IMAGE, "tanh"), f"n_channels of {kind.__name__} {ending}")
 
 
-@pytest.mark.parametrize("value", [0, -1, 2.5, "ab", (3,), (3, 3, 3), (3, 0), (2, 1.5), [], None], ids=repr)
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "ab", (3,), (3, 3, 3), (3, 0), (2, 1.5), [], None], ids=repr)
 def test_numbers_by_axis_are_integers_of_at_least_one_and_as_many_as_axes(value):
     ending = f"must be an integer of at least 1, or 2 of them; got {value!r}."
-    refused(lambda: Convolution(3, value).build(IMAGE, "tanh"), f"its window of Convolution {ending}")
+    refused(lambda: Convolution(3, value).build(IMAGE, "tanh"), f"kernel_size of Convolution {ending}")
     refused(lambda: Convolution(3, 2, value).build(IMAGE, "tanh"), f"stride of Convolution {ending}")
-    refused(lambda: MaxPooling(value).build(IMAGE, "tanh"), f"its window of MaxPooling {ending}")
+    refused(lambda: MaxPooling(value).build(IMAGE, "tanh"), f"size of MaxPooling {ending}")
     for parameter in ("kernel_size", "stride", "output_size"):
         if value is None and parameter == "output_size":
             continue
         description = TransposedConvolution(**{"n_channels": 3, "kernel_size": 2, parameter: value})
         refused(lambda one=description: one.build(IMAGE, "tanh"), f"{parameter} of TransposedConvolution {ending}")
+    refused(lambda: Upsampling(value).build(IMAGE, "tanh"), f"size of Upsampling {ending}")
     if value is not None:
+        refused(lambda: Upsampling(2, value).build(IMAGE, "tanh"), f"stride of Upsampling {ending}")
+        refused(lambda: Upsampling(2, 2, value).build(IMAGE, "tanh"), f"output_size of Upsampling {ending}")
         refused(lambda: MeanPooling(2, value).build(IMAGE, "tanh"), f"stride of MeanPooling {ending}")
 
 
 def test_a_sequence_has_a_single_axis():
     ending = "must be an integer of at least 1, or 1 of them; got (3, 3)."
-    refused(lambda: Convolution(3, (3, 3)).build(SEQUENCE, "tanh"), f"its window of Convolution {ending}")
+    refused(lambda: Convolution(3, (3, 3)).build(SEQUENCE, "tanh"), f"kernel_size of Convolution {ending}")
     refused(lambda: MeanPooling(2, (3, 3)).build(SEQUENCE, "tanh"), f"stride of MeanPooling {ending}")
 
 

@@ -13,12 +13,10 @@ from math import prod
 from numbers import Integral
 from typing import Any
 
-import numpy as np
-
 from rhohat.layers import convolution, dense, pooling
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.base import Layer
-from rhohat.layers.descriptions import LayerDescription, Shape, check_counts
+from rhohat.layers.descriptions import LayerDescription, Shape, check_counts, is_count
 from rhohat.layers.dropout_description import Dropout
 from rhohat.layers.recurrent_descriptions import GRU, LSTM, Recurrent, with_sequences
 from rhohat.layers.stepwise import StepwiseDenseLayer
@@ -134,7 +132,7 @@ class Convolution(LayerDescription):
     def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
         check_counts("Convolution", n_channels=self.n_channels)
-        windows = _windows("Convolution", shape[:-1], self.kernel_size, self.stride, self.padding)
+        windows = _windows("Convolution", shape[:-1], ("kernel_size", self.kernel_size), self.stride, self.padding)
         chosen = as_activation(activation if self.activation is None else self.activation)
         layer = convolution.ConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
         return [layer], (*_places(windows, shape), int(self.n_channels))
@@ -174,8 +172,8 @@ class TransposedConvolution(LayerDescription):
         """Make the layer for inputs of a shape."""
         name = "TransposedConvolution"
         check_counts(name, n_channels=self.n_channels)
-        size = self._output_size(shape[:-1])
-        windows = _windows(name, size, self.kernel_size, self.stride, self.padding)
+        size = _output_size(name, shape[:-1], ("kernel_size", self.kernel_size), self.stride, self)
+        windows = _windows(name, size, ("kernel_size", self.kernel_size), self.stride, self.padding)
         if _places(windows, shape) != shape[:-1]:
             raise ValueError(
                 f"{name} cannot turn an input of the size {shape[:-1]} into output_size={size}, because a convolution"
@@ -184,16 +182,6 @@ class TransposedConvolution(LayerDescription):
         chosen = as_activation(activation if self.activation is None else self.activation)
         layer = convolution.TransposedConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
         return [layer], (*size, int(self.n_channels))
-
-    def _output_size(self, size: Shape) -> Shape:
-        name, n_axes = "TransposedConvolution", len(size)
-        if self.output_size is not None:
-            return _per_axis(name, "output_size", self.output_size, n_axes)
-        kernel = _per_axis(name, "kernel_size", self.kernel_size, n_axes)
-        stride = _per_axis(name, "stride", self.stride, n_axes)
-        if self.padding == "same":
-            return tuple(s * by for s, by in zip(size, stride, strict=True))
-        return tuple((s - 1) * by + k for s, by, k in zip(size, stride, kernel, strict=True))
 
     def mirror(self, shape: Shape) -> LayerDescription:
         """Return the convolution back to the shape."""
@@ -210,7 +198,8 @@ class _Pooling(LayerDescription):
     def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
         name = type(self).__name__
-        windows = _windows(name, shape[:-1], self.size, self.size if self.stride is None else self.stride, "valid")
+        stride = self.size if self.stride is None else self.stride
+        windows = _windows(name, shape[:-1], ("size", self.size), stride, "valid")
         kind = pooling.MaxPoolingLayer if isinstance(self, MaxPooling) else pooling.MeanPoolingLayer
         return [kind(windows, shape[-1])], (*_places(windows, shape), shape[-1])
 
@@ -267,9 +256,8 @@ class Upsampling(LayerDescription):
     def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
         stride = self.size if self.stride is None else self.stride
-        to = TransposedConvolution(shape[-1], self.size, stride, output_size=self.output_size)
-        size = to._output_size(shape[:-1])
-        windows = _windows("Upsampling", size, self.size, stride, "valid")
+        size = _output_size("Upsampling", shape[:-1], ("size", self.size), stride, self)
+        windows = _windows("Upsampling", size, ("size", self.size), stride, "valid")
         if _places(windows, shape) != shape[:-1]:
             raise ValueError(
                 f"Upsampling cannot turn an input of the size {shape[:-1]} into output_size={size}, because pooling of"
@@ -387,7 +375,7 @@ def mirrored(descriptions: Sequence[Any], shapes: Sequence[Shape]) -> list[Layer
 def as_input_shape(shape: Any) -> Shape:
     """Return the shape of a row as a tuple, or raise ValueError."""
     sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
-    if not 1 <= len(sizes) <= 3 or not all(isinstance(size, int | np.integer) and size >= 1 for size in sizes):
+    if not 1 <= len(sizes) <= 3 or not all(is_count(size) for size in sizes):
         raise ValueError(
             "input_shape must be (height, width, channels) for images, (steps, channels) for sequences, or"
             f" (n_features,), all at least 1; got {shape!r}."
@@ -395,17 +383,36 @@ def as_input_shape(shape: Any) -> Shape:
     return tuple(int(size) for size in sizes)
 
 
-def _windows(name: str, size: Shape, window: PerAxis, stride: PerAxis, padding: str) -> Windows:
-    """Return the windows on an image or a sequence, which is an image of height 1."""
+def _windows(name: str, size: Shape, window: tuple[str, PerAxis], stride: PerAxis, padding: str) -> Windows:
+    """Return the windows on an image or a sequence, which is an image of height 1.
+
+    The size of the window comes with the name of the parameter that it is of.
+    """
+    kernel, steps = _window_and_stride(name, size, window, stride)
+    one = (1,) * (2 - len(size))
+    return Windows((*one, *size), (*one, *kernel), (*one, *steps), padding)  # type: ignore[arg-type]
+
+
+def _output_size(
+    name: str, size: Shape, window: tuple[str, PerAxis], stride: PerAxis, layer: TransposedConvolution | Upsampling
+) -> Shape:
+    """Return the size of the output of a layer with windows on its output; `size` is that of its input."""
+    kernel, steps = _window_and_stride(name, size, window, stride)
+    if layer.output_size is not None:
+        return _per_axis(name, "output_size", layer.output_size, len(size))
+    if getattr(layer, "padding", "valid") == "same":
+        return tuple(s * by for s, by in zip(size, steps, strict=True))
+    return tuple((s - 1) * by + k for s, by, k in zip(size, steps, kernel, strict=True))
+
+
+def _window_and_stride(name: str, size: Shape, window: tuple[str, PerAxis], stride: PerAxis) -> tuple[Shape, Shape]:
+    """Return the window and the stride for each axis of an image or a sequence, or raise ValueError."""
     if len(size) not in (1, 2):
         raise ValueError(
             f"{name} needs images of the shape (height, width, channels) or sequences of the shape (steps, channels);"
             " set input_shape."
         )
-    kernel = _per_axis(name, "its window", window, len(size))
-    steps = _per_axis(name, "stride", stride, len(size))
-    one = (1,) * (2 - len(size))
-    return Windows((*one, *size), (*one, *kernel), (*one, *steps), padding)  # type: ignore[arg-type]
+    return _per_axis(name, *window, len(size)), _per_axis(name, "stride", stride, len(size))
 
 
 def _places(windows: Windows, shape: Shape) -> Shape:
@@ -416,6 +423,6 @@ def _places(windows: Windows, shape: Shape) -> Shape:
 def _per_axis(name: str, what: str, value: PerAxis, n_axes: int) -> Shape:
     """Return a number for each axis, or raise ValueError."""
     numbers = tuple(value) if isinstance(value, Sequence) else (value,) * n_axes
-    if len(numbers) != n_axes or not all(isinstance(one, Integral) and one >= 1 for one in numbers):
+    if len(numbers) != n_axes or not all(is_count(one) for one in numbers):
         raise ValueError(f"{what} of {name} must be an integer of at least 1, or {n_axes} of them; got {value!r}.")
     return tuple(int(one) for one in numbers)

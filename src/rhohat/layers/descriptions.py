@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rhohat.layers.activations import Activation
 from rhohat.layers.base import Layer
 
-__all__ = ["LayerDescription", "Shape", "check_counts"]
+__all__ = ["LayerDescription", "Shape", "check_counts", "is_count"]
 
 #: Shape of a row, with the channels last.
 Shape = tuple[int, ...]
@@ -55,8 +55,13 @@ class LayerDescription(ABC):
         """Return the description of a layer from the outputs back to inputs of the given shape, for a decoder."""
 
 
+def is_count(value: Any) -> bool:
+    """Return whether a value is an integer of at least 1."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
 def check_counts(name: str, **counts: Any) -> None:
     """Raise ValueError unless each number is an integer of at least 1."""
     for which, count in counts.items():
-        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+        if not is_count(count):
             raise ValueError(f"{which} of {name} must be an integer of at least 1; got {count!r}.")
