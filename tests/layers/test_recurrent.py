@@ -15,10 +15,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rhohat.engines import ThreadEngine
 from rhohat.layers import DenseLayer, GRULayer, LSTMLayer, SimpleRecurrentLayer, StepwiseDenseLayer
-from rhohat.layers.activations import Identity, Maxout, ParametricReLU, ReLU, Softmax, Tanh
+from rhohat.layers.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.layers.network import network_of
 from rhohat.objective import Problem
 from rhohat.objective.batch import MiniBatch, make_batch_evaluation
+from rhohat.terms.losses import BinaryCrossEntropy
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from tests import automatic_torch
 from tests.conftest import relative_difference
@@ -485,6 +486,13 @@ def test_a_truncation_before_the_first_step_is_refused(make, truncate):
 def test_activations_that_mix_units_or_have_parameters_are_refused(activation):
     with pytest.raises(ValueError, match=f"a recurrent layer cannot use the activation '{activation.name}', which"):
         SimpleRecurrentLayer(5, 3, 4, activation=activation)
+
+
+def test_a_loss_of_pre_activations_is_refused_for_an_output_layer_without_them(rng):
+    network = network_of([SimpleRecurrentLayer(2, 3, 2, activation=Sigmoid())], (2, 3))
+    message = "takes the pre-activations of the output layer, which the layer SimpleRecurrentLayer does not have"
+    with pytest.raises(ValueError, match=message):
+        Problem(network, rng.random((4, 6)), rng.random((4, 2)), BinaryCrossEntropy())
 
 
 def test_ties_are_refused():

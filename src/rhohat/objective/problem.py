@@ -231,6 +231,12 @@ def _check_loss(problem: Problem) -> None:
             f" set output_activation={loss.contains!r}, or use loss='squared_error', which allows any output"
             " activation."
         )
+    last = network.layers[-1]
+    if loss.contains is not None and last.width != last.n_outputs:
+        raise ValueError(
+            f"loss {loss.name!r} takes the pre-activations of the output layer, which the layer {type(last).__name__}"
+            " does not have; add a dense layer as the output layer, or use loss='squared_error'."
+        )
     if in_memory(y):
         loss.check_targets(ops_of(y).to_numpy(y))
     elif type(loss).check_targets is not Loss.check_targets:
