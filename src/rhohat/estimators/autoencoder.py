@@ -418,7 +418,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         elif continues:
             output = self.network_.activations[-1]
         else:
-            output = Sigmoid() if low >= -rounding and high <= 1 + rounding else Identity()
+            output = self._automatic_output(low >= -rounding and high <= 1 + rounding)
         if contained is None and (low < output.bounds[0] - rounding or high > output.bounds[1] + rounding):
             raise ValueError(
                 f"X lies in [{low:g}, {high:g}], but output_activation={output.name!r} only reaches the range"
@@ -431,6 +431,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         if continues:
             self._check_unchanged(network)
         return network
+
+    def _automatic_output(self, in_unit_interval: bool) -> Activation:
+        """Return the output activation that "auto" means for rows that all lie in [0, 1], or that do not."""
+        return Sigmoid() if in_unit_interval else Identity()
 
     def _network_for(self, n_features: int, output: Activation) -> Network:
         """Return the network of a fit to rows with `n_features` features, with the given output activation."""

@@ -12,7 +12,7 @@ from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.documentation import document
 from rhohat.estimators.shaped_rows import Convolves
 from rhohat.fitting.checkpoint_settings import Checkpoint
-from rhohat.layers.activations import Activation
+from rhohat.layers.activations import Activation, Identity
 from rhohat.layers.architecture import Convolution, LayerDescription
 from rhohat.layers.network import Network
 from rhohat.solvers import Callback, Solver
@@ -47,7 +47,7 @@ class ConvolutionalAutoencoder(Convolves, BaseAutoencoder):
         taken from X, of shape (n_samples, height, width) or (n_samples, height, width, channels); if the rows of X are
         flat, each is a sequence of one channel.
     {network}
-    {output}
+    {linear_output}
     sparsity : float, default=0.05
         ρ, the target for the mean activation of each channel, or of each unit of a dense layer, in (0, 1).
     sparsity_weight : float, default=0.0
@@ -127,6 +127,9 @@ class ConvolutionalAutoencoder(Convolves, BaseAutoencoder):
 
     def _described_layers(self) -> Sequence[LayerDescription | int] | None:
         return _DEFAULT if self.layers is None else self.layers
+
+    def _automatic_output(self, in_unit_interval: bool) -> Activation:
+        return Identity()  # sigmoid units of a decoder that is trained from scratch with squared error saturate at 0
 
     def _encoder_sizes(self) -> tuple[int, ...]:
         raise NotImplementedError("the layers of a convolutional autoencoder are not described by numbers of units.")

@@ -23,6 +23,13 @@ output_activation : {"auto", "sigmoid", "identity", ...} or Activation, default=
 loss : {"squared_error", "binary_cross_entropy", ...} or Loss, default="squared_error"
     Cost of the reconstruction of a row. "binary_cross_entropy" needs X in [0, 1].
 """,
+    "linear_output": """
+output_activation : {"auto", "sigmoid", "identity", ...} or Activation, default="auto"
+    Activation g of the output units. "auto" chooses the activation that the loss contains, and otherwise identity (a
+    linear decoder).
+loss : {"squared_error", "binary_cross_entropy", ...} or Loss, default="squared_error"
+    Cost of the reconstruction of a row. "binary_cross_entropy" needs X in [0, 1].
+""",
     "penalties": """
 penalties : sequence of Penalty, or a single one, default=()
     Further terms of J: any of `WeightDecay`, `KLSparsity`, `L1Sparsity`, `Contraction`, or a penalty of your own.

@@ -24,7 +24,7 @@ from rhohat.estimators.sample_weights import check_sample_weight, rows_that_coun
 from rhohat.estimators.sequences import ReadsSequences
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers import StepwiseDenseLayer
-from rhohat.layers.activations import Activation
+from rhohat.layers.activations import Activation, Identity
 from rhohat.layers.architecture import LayerDescription, build_layers, mirrored
 from rhohat.layers.network import Network, network_of
 from rhohat.solvers import Callback, Solver
@@ -58,7 +58,7 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
         sequences may have more steps. Flat rows are sequences of one channel.
     activation : str or Activation, default="tanh"
         Activation of simple recurrent and dense layers whose descriptions name none.
-    {output}
+    {linear_output}
     sparsity : float, default=0.05
         ρ, the target for the mean activation of each unit, in (0, 1): the fraction of its range, which is (−1, 1) for
         LSTM, GRU and tanh units.
@@ -214,6 +214,9 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
         rows.n_steps = n_steps
         rows, weights = rows_that_count(rows, check_sample_weight(sample_weight, rows, np.float64))
         return explained_variance(rows, weights, self._forward_rows(rows, 0, self.network_.n_layers), n_steps)
+
+    def _automatic_output(self, in_unit_interval: bool) -> Activation:
+        return Identity()  # sigmoid units of a decoder that is trained from scratch with squared error saturate at 0
 
     def _encoder_sizes(self) -> tuple[int, ...]:
         raise NotImplementedError("the layers of a recurrent autoencoder are not described by numbers of units.")
