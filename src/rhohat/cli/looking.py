@@ -102,12 +102,15 @@ def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None
 
 def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
     """Return targets from the file of labels or from the table, checked against the model; None if none are given."""
-    y = rows.targets if labels is None else reading.labels(labels, rows)
     estimator: Any = estimator_of(loaded)
+    per_step = bool(getattr(estimator, "per_step", False))
+    y = rows.targets if labels is None else reading.labels(labels, rows, per_step=per_step)
     if y is None:
         return None
     if is_regressor(estimator):
         return as_numbers(y)
+    if per_step:  # evaluate checks the labels of the steps that exist
+        return as_classes(y, per_step=True)
     check_labels(as_classes(y), estimator.classes_, name_of_targets(rows) if labels is None else str(labels))
     return y
 

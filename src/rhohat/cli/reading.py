@@ -143,14 +143,15 @@ class ReadingOptions:
                 note(ctx, f"note: the predictions of the model are compared with {name_of_targets(source)}.")
             yield self._some(ctx, source)
 
-    def labels(self, path: Path, rows: RowSource) -> NDArray[Any]:
+    def labels(self, path: Path, rows: RowSource, *, per_step: bool = False) -> NDArray[Any]:
         """Read labels from a file and return one for each row; labels of rows that were left out are dropped."""
-        labels = open_labels(path, n_samples=rows.n_rows_found, encoding=self.encoding)
+        labels = open_labels(path, n_samples=rows.n_rows_found, encoding=self.encoding, per_step=per_step)
         is_longer = len(labels) > rows.n_rows_found and self.rows is not None
         if rows.kept is not None and (len(labels) == rows.n_rows_found or is_longer):
             return labels[rows.kept]
         if len(labels) != len(rows):
-            labels = open_labels(path, n_samples=len(rows), encoding=self.encoding)  # labels of the remaining rows only
+            # labels of the remaining rows only
+            labels = open_labels(path, n_samples=len(rows), encoding=self.encoding, per_step=per_step)
         if len(labels) != len(rows):
             n_rows = len(rows)
             hint = f" To use the first {n_rows} labels, pass --rows 0:{n_rows}." if len(labels) > n_rows else ""

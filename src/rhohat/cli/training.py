@@ -224,9 +224,9 @@ def train(
         callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [_history(history, resume)])]
         given |= {"engine": engine, "callbacks": callbacks}
         network = make_estimator(estimator, given, hidden, layers, input_shape, settings or [])
-        y = rows.targets if labels is None else reading.labels(labels, rows)
+        per_step = bool(getattr(network, "per_step", False))
+        y = rows.targets if labels is None else reading.labels(labels, rows, per_step=per_step)
         if y is not None:
-            per_step = bool(getattr(network, "per_step", False))
             y = as_classes(y, per_step=per_step) if is_classifier(network) else as_numbers(y)
             if labels is None:
                 rows.targets = y  # the same array as in fit, so that it finds the names

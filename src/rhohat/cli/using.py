@@ -113,7 +113,8 @@ def predict(
         raise ValueError(f"{name} does not predict targets; use rhohat encode or rhohat reconstruct instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"predicting for {len(rows)} rows")
-        found = _in_an_array(estimator.predict(prepare_rows(loaded, rows)), estimator.input_shape_[0])
+        predicted = estimator.predict(prepare_rows(loaded, rows))
+        found = _in_an_array(predicted, estimator.input_shape_[0], as_text=output.suffix != ".npy")
         found = found.astype(np.str_) if found.dtype == object else found
         columns = 1 if found.ndim == 1 else found.shape[1]
         names = list(getattr(estimator, "target_names_", None) or _unnamed(columns))
@@ -123,12 +124,15 @@ def predict(
         _write(ctx, output, [found], rows, names, quiet=quiet)
 
 
-def _in_an_array(predicted: Any, n_steps: int) -> NDArray[Any]:
+def _in_an_array(predicted: Any, n_steps: int, *, as_text: bool) -> NDArray[Any]:
     """Return predictions as an array; labels of steps have NaN or an empty text past the end of a sequence."""
     if not isinstance(predicted, list):
         return np.asarray(predicted)
-    kind = predicted[0].dtype if predicted[0].dtype.kind in "US" else np.dtype(np.float64)
-    found = np.full((len(predicted), n_steps), "" if kind.kind in "US" else np.nan, kind)
+    if as_text or predicted[0].dtype.kind not in "biuf":
+        predicted = [labels.astype(np.str_) for labels in predicted]
+        found = np.full((len(predicted), n_steps), "", np.result_type(*predicted))
+    else:
+        found = np.full((len(predicted), n_steps), np.nan)
     for row, labels in zip(found, predicted, strict=True):
         row[: len(labels)] = labels
     return found

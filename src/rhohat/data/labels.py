@@ -21,7 +21,7 @@ __all__ = ["open_labels"]
 
 
 def open_labels(
-    path: str | PathLike[str], *, n_samples: int | None = None, encoding: str | None = None
+    path: str | PathLike[str], *, n_samples: int | None = None, encoding: str | None = None, per_step: bool = False
 ) -> NDArray[Any]:
     """Read the target of each row from a file: a label, a number, or several numbers.
 
@@ -37,10 +37,13 @@ def open_labels(
         Number of rows, if it is known. It decides whether the first line of a text file is a label or a column name.
     encoding : str, default=None
         Encoding of a text file; see `open_rows`.
+    per_step : bool, default=False
+        Whether each row is a sequence with targets for its steps. An array may then have the shape (n_rows, n_steps,
+        n_targets), and numbers may be NaN for steps without targets.
 
     Returns
     -------
-    array of shape (n_rows,) or (n_rows, n_targets)
+    array of shape (n_rows,) or (n_rows, n_targets); with `per_step`, also (n_rows, n_steps, n_targets)
         Integers are returned as int64, floats and booleans in their own dtype, and strings as str. An array of one
         column, and a MATLAB vector of one row, become (n_rows,). MATLAB's labels keep their numbers, which often begin
         at 1. Labels in a text file become numbers if all of them are plain numbers, such as 7 or -0.5, and if different
@@ -73,7 +76,7 @@ def open_labels(
                 return read_text_labels(file, name, n_samples, key, encoding)
         if kind == "Parquet":
             return _parquet_labels(place, name, key)
-    return _array_labels(name)
+    return _array_labels(name, per_step)
 
 
 def _parquet_labels(path: Path, name: str, key: str | None) -> NDArray[Any]:
@@ -81,7 +84,7 @@ def _parquet_labels(path: Path, name: str, key: str | None) -> NDArray[Any]:
     return as_labels(values, name, are_texts=False)
 
 
-def _array_labels(name: str) -> NDArray[Any]:
+def _array_labels(name: str, per_step: bool) -> NDArray[Any]:
     file, key = open_arrays(name, "labels")
     try:
         with file:
@@ -93,6 +96,8 @@ def _array_labels(name: str) -> NDArray[Any]:
         labels = labels[0]
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if per_step and labels.ndim in (2, 3):
+        return labels
     if labels.ndim not in (1, 2):
         raise ValueError(
             f"{name} holds an array of shape {labels.shape}; labels must have one axis, or two if each row has several"

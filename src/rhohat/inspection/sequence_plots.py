@@ -116,7 +116,7 @@ def _draw(over_time: list[FloatArray], units: list[int], colormap: str, title: s
     longest = max(len(one) for one in over_time)
     every = max(1, -(-longest // _MOST_TICKS))
     places = [(int(start) + step, step) for start, one in zip(starts, over_time, strict=False)
-              for step in range(0, len(one), every)]  # fmt: skip
+              for step in range(0, max(1, len(one) - every // 3), every)]  # fmt: skip
     ax.set_xticks([place for place, _ in places], [str(step) for _, step in places])
     ax.set_yticks(range(len(units)), [str(unit) for unit in units])
     ax.set_xlabel("step")

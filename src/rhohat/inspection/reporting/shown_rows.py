@@ -70,7 +70,7 @@ class ShownRows:
         if self.n_channels is None:
             return f"feature {feature}"
         step, channel = divmod(feature, self.n_channels)
-        return f"step {step}" if self.n_channels == 1 else f"step {step}, channel {channel}"
+        return f"step {step}" if self.n_channels == 1 else f"step {step}, ch {channel}"
 
     def numbers_found(self, rows: NDArray[np.intp]) -> list[int]:
         """Return the numbers that rows had in the data before some rows were left out."""
