@@ -205,10 +205,7 @@ def evaluate(
             elif targets is not None and not per_step:
                 predictions.append(estimator.predict_rows(given))
         value, terms = _cost(estimator, rows, targets) if cost else (None, {})
-        if per_step and targets is not None:
-            score = estimator.score(rows, targets)
-        else:
-            score = None if targets is None else _score(estimator, targets, np.concatenate(predictions))
+        score = None if targets is None else _score(estimator, rows, targets, predictions)
     sparsity = estimator.sparsity_target_
     means = activations.mean_activation
     return Evaluation(
@@ -264,13 +261,18 @@ def _cost(
     return value, terms
 
 
-def _score(estimator: BaseNetwork, targets: NDArray[Any], predictions: NDArray[Any]) -> float:
-    """Return the accuracy of a classifier, or the R² of a regressor."""
+def _score(estimator: Any, rows: RowSource, targets: NDArray[Any], predictions: list[NDArray[Any]]) -> float:
+    """Return the accuracy of a classifier, or the R² of a regressor, from the predictions for blocks of rows.
+
+    Predictions of steps are computed here, as not all steps count.
+    """
+    if getattr(estimator, "per_step", False):
+        return float(estimator.score(rows, targets))
     if not is_classifier(estimator):
-        return r_squared(targets, predictions)
+        return r_squared(targets, np.concatenate(predictions))
     from sklearn.metrics import accuracy_score  # it loads packages that `import rhohat` does not need
 
-    return float(accuracy_score(targets, predictions))
+    return float(accuracy_score(targets, np.concatenate(predictions)))
 
 
 def _mean(values: FloatArray) -> float:
