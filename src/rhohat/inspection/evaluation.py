@@ -206,8 +206,7 @@ def evaluate(
                 predictions.append(estimator.predict_rows(given))
         value, terms = _cost(estimator, rows, targets) if cost else (None, {})
         score = None if targets is None else _score(estimator, rows, targets, predictions)
-    sparsity = estimator.sparsity_target_
-    means = activations.mean_activation
+    sparsity, means = estimator.sparsity_target_, activations.mean_activation
     return Evaluation(
         n_samples=len(rows),
         n_features=rows.shape[1],
