@@ -180,28 +180,25 @@ def evaluate(
     for step in [*preprocessing_of(model), estimator]:
         check_is_fitted(step)
     activation = estimator.network_.activations[estimator.code_layer_ - 1]
-    threshold = default_threshold(activation) if threshold is None else threshold
-    activations, reconstructions = ActivationStatistics(threshold), ReconstructionStatistics()
+    activations = ActivationStatistics(default_threshold(activation) if threshold is None else threshold)
+    reconstructions = ReconstructionStatistics()
     learns_from_rows, per_step = isinstance(estimator, BaseAutoencoder), bool(getattr(estimator, "per_step", False))
     with ExitStack() as opened:
-        source = open_model_rows(model, data)
-        if source is not data:
-            opened.enter_context(source)
-        rows = prepare_rows(model, source)
+        rows = prepare_rows(model, _opened(model, data, opened))
         targets = None if y is None or learns_from_rows else _check_targets(estimator, y, rows)
         if targets is not None and is_classifier(estimator):
             check_labels(targets.ravel(), estimator.classes_)
         predictions, first, n_steps = [], 0, estimator.network_.n_steps_of_rows
         for block in rows.blocks(rows.rows_at_once):
-            where = f", in rows {first} to {first + len(block)}"
-            check_activations(estimator.network_, block, 0, rows.name, first, where)
-            first += len(block)
+            stop = first + len(block)
+            check_activations(estimator.network_, block, 0, rows.name, first, f", in rows {first} to {stop}")
+            first = stop
             given = open_rows(block)  # scikit-learn would warn that an array has no column names
             codes = estimator.codes(given)
             activations.update(existing_steps(codes, steps_of_code(estimator)))
             if learns_from_rows:
-                made = estimator.inverse_transform(codes)
-                reconstructions.update(*(existing_steps(one, n_steps, block) for one in (block, made)))
+                both = block, estimator.inverse_transform(codes)
+                reconstructions.update(*(existing_steps(one, n_steps, block) for one in both))
             elif targets is not None and not per_step:
                 predictions.append(estimator.predict_rows(given))
         value, terms = _cost(estimator, rows, targets) if cost else (None, {})
@@ -227,6 +224,12 @@ def evaluate(
         score=score,
         score_name=None if targets is None else "accuracy" if is_classifier(estimator) else "R²",
     )
+
+
+def _opened(model: Any, data: Any, stack: ExitStack) -> RowSource:
+    """Return a row source of the data, which the stack closes unless it was opened before."""
+    source = open_model_rows(model, data)
+    return source if source is data else stack.enter_context(source)
 
 
 def _check_targets(estimator: Any, y: ArrayLike | RowSource, rows: RowSource) -> NDArray[Any]:
