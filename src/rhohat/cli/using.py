@@ -118,7 +118,7 @@ def predict(
         found = found.astype(np.str_) if found.dtype == object else found
         columns = 1 if found.ndim == 1 else found.shape[1]
         names = list(getattr(estimator, "target_names_", None) or _unnamed(columns))
-        if getattr(estimator, "per_step", False):
+        if estimator.network_.layers[-1].n_padded_steps is not None:
             names = _names_of_steps(found.shape[1:])
             found = found if output.suffix == ".npy" else found.reshape(len(found), -1)
         _write(ctx, output, [found], rows, names, quiet=quiet)

@@ -33,7 +33,7 @@ from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
 from rhohat.estimators.partial_fitting import PartialFitting
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
-from rhohat.estimators.shaped_rows import ShapedRows
+from rhohat.estimators.shaped_rows import ShapedRows, check_steps_of_network
 from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint, as_checkpoint
 from rhohat.fitting.fit import Fit, Journals, Start
 from rhohat.fitting.forward import ForwardPass
@@ -145,6 +145,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
     def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
         """Restore what the estimator had learned from a model file; the inverse of `_describe_learned`."""
         file.network(self, described, prefix)
+        check_steps_of_network(self.network_)
         self._check_architecture(self.network_)
         self.n_features_in_ = self.network_.layer_sizes[0]
 

@@ -20,9 +20,10 @@ from rhohat.layers.base import Layer
 from rhohat.layers.network import Network, network_of
 from rhohat.layers.pooling import UpsamplingLayer
 from rhohat.layers.recurrent import RecurrentLayer
+from rhohat.layers.stepwise import StepwiseDenseLayer
 from rhohat.terms.losses import Loss
 
-__all__ = ["ShapedRows", "padded_for", "takes_padding"]
+__all__ = ["ShapedRows", "check_steps_of_network", "padded_for", "takes_padding"]
 
 
 class _FlatRows(np.ndarray[Any, Any]):
@@ -220,6 +221,18 @@ def takes_padding(estimator: ShapedRows) -> bool:
 def padded_for(estimator: ShapedRows, X: Any) -> Any:
     """Return sequences as an array with as many steps as the rows of a fitted estimator; anything else unchanged."""
     return estimator._padded(X, keeps_steps=True) if takes_padding(estimator) else X
+
+
+def check_steps_of_network(network: Network) -> None:
+    """Raise ValueError if the rows of a network have other steps or channels than its first layer goes through."""
+    first: Any = network.layers[0]
+    if isinstance(first, RecurrentLayer | StepwiseDenseLayer):
+        steps = (first.n_steps, first.n_channels)
+        if network.input_shape != steps:
+            raise ValueError(
+                f"the rows of a network have the shape {network.input_shape}, but its first layer goes through"
+                f" sequences of the shape {steps}."
+            )
 
 
 def _shape_of_list(X: Sequence[Any]) -> Shape:

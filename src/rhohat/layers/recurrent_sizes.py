@@ -75,6 +75,11 @@ class RecurrentSizes(Layer):
                 "a recurrent layer needs at least one step, one channel and one unit, and truncate must be None or at"
                 f" least 1; got {self!r}."
             )
+        if not (isinstance(self.return_sequences, bool) and isinstance(self.bidirectional, bool)):
+            raise ValueError(
+                "return_sequences and bidirectional of a recurrent layer must be True or False; got"
+                f" {self.return_sequences!r} and {self.bidirectional!r}."
+            )
         if not isinstance(self.activation, ElementwiseActivation):
             raise ValueError(
                 f"a recurrent layer cannot use the activation {self.activation.name!r}, which does not act on each"

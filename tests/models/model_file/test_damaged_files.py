@@ -155,6 +155,57 @@ def test_classes_that_do_not_fit_are_refused(edit, message, path):
         rhohat.load(path)
 
 
+def _of_layer(**settings):
+    def edit(record, arrays, metadata):
+        record["model"]["network"]["layers"][0]["settings"].update(settings)
+
+    return edit
+
+
+def _of_network(**items):
+    def edit(record, arrays, metadata):
+        record["model"]["network"].update(items)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "recurrent classifier",
+        "classifier of steps",
+        "recurrent regressor",
+        "regressor of steps",
+        "recurrent autoencoder",
+        "autoencoder of steps",
+    ],
+)
+@pytest.mark.parametrize(
+    "edit",
+    [
+        _of_layer(n_steps=6, n_channels=1),
+        _of_layer(n_steps=2),
+        _of_layer(n_steps=10**12),
+        _of_layer(n_steps=-3),
+        _of_layer(n_steps="3"),
+        _of_layer(n_units=5),
+        _of_layer(return_sequences="yes"),
+        _of_layer(truncate=0),
+        _of_layer(truncate="all"),
+        _of_layer(n_gates=9),
+        _of_network(row_shape=[2, 3]),
+        _of_network(row_shape=[6]),
+        _of_network(row_shape=[3, 2, 1]),
+        _of_network(row_shape=None),
+        _of_network(tied=True),
+    ],
+)
+def test_networks_of_sequences_that_do_not_fit_are_refused(kind, edit, path):
+    forge(path, edit, kind)
+    with pytest.raises(ModelFileError):
+        rhohat.load(path)
+
+
 def a_scale_of_nothing(record, arrays, metadata):
     arrays["steps.1.scale_"] = np.zeros(())
 
@@ -264,7 +315,7 @@ def another_pooling(record, arrays, metadata):
         (a_larger_image, r"image_shape=\(3, 2\) means 6 numbers"),
         (an_image_of_no_size, "images must have three sizes, integers from 1 to 65536"),
         (an_endless_image, "images must have three sizes, integers from 1 to 65536"),
-        (regions_without_end, "regions must be at most the number of places"),
+        (regions_without_end, "regions must be at most 2 down and 1 across"),
         (a_kernel_of_another_shape, r"kernel_ has the shape \(1, 2, 1, 5\), but must have \(2, 2, 1, 5\)"),
         (a_kernel_of_float32, "kernel_ holds float32, but must hold"),
         (a_kernel_that_is_infinite, "kernel_ has numbers that are not finite"),
