@@ -1,6 +1,6 @@
 """Estimators of sequences: whatever form X has gives the same bits, and what is past the end counts for nothing."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -111,7 +111,10 @@ def test_the_same_sequences_give_the_same_bits_whatever_form_they_have(kind, for
     model, targets = KINDS[kind]
     expected = clone(model).fit(SEQUENCES, *targets)
     X = form(tmp_path)
-    with X if isinstance(X, RowSource) else nullcontext():
+    with ExitStack() as opened:
+        for source in (X, getattr(X, "_source", None)):
+            if isinstance(source, RowSource):
+                opened.callback(source.close)
         fitted = clone(model).fit(X, *targets)
         np.testing.assert_array_equal(fitted.theta_, expected.theta_)
         assert fitted.loss_curve_ == expected.loss_curve_

@@ -202,7 +202,9 @@ def check_entries_of_rows(y: Any, most_axes: int, expected: str) -> None:
     """Raise ValueError if y has entries for steps, though it must have the `expected` ones for each sequence."""
     listed = [one for one in y if isinstance(one, list | tuple | np.ndarray)] if isinstance(y, list | tuple) else []
     lengths = {len(one) for one in listed if not isinstance(one, np.ndarray) or one.ndim > 0}
-    n_axes = max(np.ndim(y) if isinstance(y, np.ndarray) else 0, *(getattr(one, "ndim", 0) + 1 for one in listed), 0)
+    n_axes = max([0, *(getattr(one, "ndim", 0) + 1 for one in listed)])
+    if isinstance(y, np.ndarray):
+        n_axes = y.ndim - (y.ndim > 1 and y.shape[-1] == 1)  # a column is a vector
     if len(lengths) > 1 or n_axes > most_axes:
         raise ValueError(f"y must have {expected} for each sequence; if each step has its own, set per_step=True.")
 
