@@ -137,7 +137,8 @@ def train(
             metavar=f"[{'|'.join(('auto', 'none', *_steps()))}]",
             help="Preprocessing of the rows, and of all rows that the model is given later: patches (normalise each"
             " patch), range (map all numbers to 0 to 1), whiten (ZCA), minmax, standard (scale each column), none."
-            " Several steps are applied in their order. auto chooses steps that suit the data, and prints them.",
+            " Several steps are applied in their order. auto chooses steps that suit the data, and prints them;"
+            " none if the first layer goes through the steps of sequences.",
             show_default="auto",
         ),
     ] = None,
