@@ -340,7 +340,7 @@ class LargestOfPairs(Layer):
         units.z[:] = given
         units.a[:] = given.reshape(len(given), -1, 2).max(axis=2)
 
-    def pull_back(self, units, delta, out, gradient):
+    def pull_back(self, parameters, units, delta, out, gradient):
         pairs = units.z.reshape(len(delta), -1, 2)
         larger = pairs == pairs.max(axis=2, keepdims=True)
         out[:] = (larger * delta[:, :, None]).reshape(out.shape)

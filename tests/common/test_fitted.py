@@ -121,7 +121,7 @@ def test_what_uses_a_model_says_that_it_is_not_fitted(use, model):
 
 def test_a_fit_that_fails_leaves_an_estimator_that_is_not_fitted():
     model = PatchNormalizer(n_deviations=1e300)
-    with pytest.raises(ValueError, match="standard deviations"):
+    with pytest.raises(ValueError, match="times the standard deviation of X"):
         model.fit(1e300 * (X - 0.5))
     with pytest.raises(NotFittedError):
         model.transform(X)

@@ -78,7 +78,7 @@ def parse_layers(text: str) -> list[LayerDescription | int]:
     >>> parse_layers("convolution 20 3x5 stride=2, max-pooling 2, 500")[1:]
     [MaxPooling(size=2, stride=None), 500]
     >>> parse_layers("dense 500 tanh")
-    [Dense(n_units=500, activation='tanh')]
+    [Dense(n_units=500, activation='tanh', per_step=False)]
     """
     parts = re.split(r",(?![^(]*\))", text)  # not within the parentheses of an activation
     return [_layer(number, part.strip()) for number, part in enumerate(parts)]

@@ -193,7 +193,7 @@ class SaltAndPepperNoise(Corruption):
 
     def apply(self, X: FloatArray, noise: FloatArray) -> None:
         """Set entries of X to high where noise < q, and then to low where noise < q/2; missing ones stay NaN."""
-        noise[np.isnan(X)] = 1
+        noise[X != X] = 1  # where X is NaN, for arrays of any library
         X[noise < self.q] = self.high
         X[noise < self.q / 2] = self.low
 
