@@ -28,12 +28,12 @@ TEXTS := src tests docs benchmarks reproductions examples $(wildcard *.md) Makef
 #: What `make quick` runs: the mathematics, the solvers, and what keeps the project in shape.
 QUICK := tests/checking tests/layers tests/objective tests/ops tests/solvers tests/terms tests/test_mutants.py \
   tests/test_oldest.py tests/test_policy.py tests/test_public_api.py tests/test_structure.py
-#: What `make check-oldest` leaves out: what takes long and says nothing of versions, and what needs other packages.
-NOT_ON_OLDEST := tests/automatic_torch.py tests/callbacks/test_trackers.py tests/checking/test_proofs.py \
-  tests/inspection/reporting/test_browser.py tests/ops/test_torch.py tests/test_benchmarks.py tests/test_docs.py \
-  tests/test_docstrings.py tests/test_examples.py tests/test_readme.py tests/test_real_data.py \
-  tests/test_reproductions.py tests/test_structure.py $(wildcard tests/*/test_*_beside_torch.py) \
-  tests/objective/test_convolutional_networks.py
+#: What `make check-oldest` leaves out: what takes long and says nothing of versions, such as the formulas, which are
+#: made of what tests/ops looks at; and what needs other packages.
+NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking tests/inspection/reporting/test_browser.py tests/layers \
+  tests/objective tests/ops/test_torch.py tests/solvers tests/terms tests/automatic_torch.py tests/test_benchmarks.py \
+  tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/test_readme.py tests/test_real_data.py \
+  tests/test_reproductions.py tests/test_structure.py
 
 .PHONY: help install demo reproduce docs test quick coverage check check-oldest mutants bench bench-kernels bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
 
