@@ -41,5 +41,7 @@ plt.show()
 # For four filters, the digits that have most of what each of them looks for, and beside each digit where it is.
 
 figure, ax = plt.subplots(figsize=(7, 4))
-rhohat.plot_feature_maps(classifier, X_test, channels=[0, 3, 6, 9], title="digits, and where a filter answers", ax=ax)
+rhohat.plot_feature_maps(
+    classifier, X_test, channels=[0, 3, 6, 9], layer=0, title="digits, and where a filter answers", ax=ax
+)
 plt.show()
