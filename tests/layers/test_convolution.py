@@ -1,5 +1,7 @@
 """Convolution and its transpose beside their definition, one number after the other."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -140,6 +142,25 @@ def test_the_gradients_are_the_transposes_of_the_map_by_weights_and_biases(
     np.testing.assert_allclose(b, 2 * delta.reshape(-1, layer.output_channels).sum(0), rtol=1e-11)
 
 
+@either
+def test_maps_of_float32_are_in_float32(kind, rng):
+    layer = make(kind, Windows((4, 5), (3, 2), (1, 2), "same"), 2, 3)
+    W = rng.normal(size=layer.weight_shape).astype(np.float32)
+    rows, delta = (rng.normal(size=(2, n)).astype(np.float32) for n in (layer.n_inputs, layer.n_outputs))
+    assert layer.apply(rows, W).dtype == layer.apply_transposed(delta, W).dtype == np.float32
+
+
+@either
+def test_bias_gradients_are_added_up_in_the_data_type_of_delta(kind):
+    """1 + 2⁻²⁴ is 1 in float32, and 1 + 2⁻²⁴ + 2⁻²⁴ too, which it is not if the sum is rounded at the end."""
+    layer = make(kind, Windows((1, 3), (1, 1), (1, 1), "valid"), 1, 1)
+    delta = np.array([[1, 2.0**-24, 2.0**-24]])
+    for dtype, expected in ((np.float32, 1), (np.float64, 1 + 2.0**-23)):
+        b = np.full(1, np.nan, dtype)
+        layer.add_bias_gradient(b, delta.astype(dtype), np.ones((1, 1), dtype), accumulate=False)
+        assert b[0] == expected
+
+
 @few_or_many_channels
 @every_case
 @either
@@ -153,6 +174,11 @@ def test_the_parts_of_the_gradient_are_together_the_whole(kind, windows, channel
     for part in parts:
         layer.write_gradient_part(together[part], rows, delta, part)
     np.testing.assert_allclose(together, whole, rtol=1e-11, atol=1e-13)
+
+
+def test_the_gradient_of_a_transposed_convolution_has_one_part():
+    layer = TransposedConvolutionLayer(Windows((4, 5), (3, 2), (1, 2), "same"), 7, 2, Tanh())
+    assert layer.gradient_parts(1000) == [slice(0, 7)]
 
 
 @few_or_many_channels
@@ -230,7 +256,11 @@ def test_a_convolution_without_channels_or_filters_is_refused(kind, padding, win
 @either
 def test_a_kernel_that_is_larger_than_the_image_needs_zeros_around_it(kind):
     for window in ((6, 1), (1, 7)):
-        with pytest.raises(ValueError, match=r"the kernel .* is larger than the image \(5, 6\); use a smaller kernel"):
+        message = (
+            rf"^the kernel {re.escape(str(window))} is larger than the image \(5, 6\); use a smaller kernel,"
+            r" or padding='same'\.$"
+        )
+        with pytest.raises(ValueError, match=message):
             make(kind, Windows((5, 6), window, (1, 1), "valid"), 2, 3)
         assert make(kind, Windows((5, 6), window, (1, 1), "same"), 2, 3).n_inputs > 0
 
@@ -238,7 +268,11 @@ def test_a_kernel_that_is_larger_than_the_image_needs_zeros_around_it(kind):
 @pytest.mark.parametrize("activation", [Maxout(2), ParametricReLU(), Softmax()], ids=lambda f: f.name)
 @either
 def test_activations_that_mix_units_or_have_parameters_are_refused(kind, activation):
-    with pytest.raises(ValueError, match=f"a convolution cannot use the activation '{activation.name}'"):
+    message = (
+        f"^a convolution cannot use the activation '{activation.name}', which does not act on each unit by itself or"
+        r" has parameters of its own; use another activation, such as 'relu'\.$"
+    )
+    with pytest.raises(ValueError, match=message):
         make(kind, Windows((5, 6), (3, 3), (1, 1), "valid"), 2, 3, activation)
 
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from rhohat.layers import ConvolutionLayer, MaxPoolingLayer, MeanPoolingLayer, TransposedConvolutionLayer, Windows
+from rhohat.layers import (
+    ConvolutionLayer,
+    MaxPoolingLayer,
+    MeanPoolingLayer,
+    TransposedConvolutionLayer,
+    UpsamplingLayer,
+    Windows,
+)
 from rhohat.layers.activations import Identity, Sigmoid
 from rhohat.layers.network import Network
 from tests.tolerances import EXACT, FLOAT32
@@ -115,6 +122,67 @@ def test_mean_pooling_of_ones_is_one_and_gives_back_shares():
     np.testing.assert_array_equal(shares[:, 4], np.zeros(5))
 
 
+@every_case
+def test_upsampling_repeats_each_number_in_its_window_and_its_transpose_adds_up_the_window(windows, rng):
+    """Where windows overlap, the numbers are added; pixels that no window reaches are 0."""
+    layer, given = UpsamplingLayer(windows, 2), rng.normal(size=(3, *places(windows), 2))
+    delta = rng.normal(size=(3, *windows.size, 2))
+    expected, sums, is_reached = np.zeros(delta.shape), np.zeros(given.shape), np.zeros(windows.size, bool)
+    for (y, x), (top, left), content in windows_of(windows, delta):
+        window = slice(top, top + windows.window[0]), slice(left, left + windows.window[1])
+        expected[:, *window] += given[:, y : y + 1, x : x + 1]
+        sums[:, y, x] = content.sum((1, 2))
+        is_reached[window] = True
+    for found, wanted in (
+        (layer.apply(given.reshape(3, -1), NO_WEIGHTS, np.full((3, layer.n_outputs), np.nan)), expected),
+        (layer.apply_transposed(delta.reshape(3, -1), NO_WEIGHTS, np.full((3, layer.n_inputs), np.nan)), sums),
+    ):
+        np.testing.assert_allclose(found, wanted.reshape(3, -1), rtol=EXACT, atol=1e-14)
+    pixels = layer.apply(given.reshape(3, -1), NO_WEIGHTS).reshape(delta.shape)
+    np.testing.assert_array_equal((pixels != 0).all((0, 3)), is_reached)
+
+
+def test_maps_and_derivatives_keep_the_data_type(rng):
+    windows = CASES["windows that overlap"]
+    for kind in (MaxPoolingLayer, MeanPoolingLayer, UpsamplingLayer):
+        layer = kind(windows, 2)
+        at, tangent = rng.normal(size=(2, 3, layer.n_inputs)).astype(np.float32)
+        delta = rng.normal(size=(3, layer.n_outputs)).astype(np.float32)
+        along, back = layer.linear(at, tangent, NO_WEIGHTS), layer.linear_transposed(at, delta, NO_WEIGHTS)
+        assert {array.dtype for array in (layer.apply(at, NO_WEIGHTS), along, back)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@every_case
+def test_the_kinks_of_max_pooling_are_where_the_two_largest_numbers_of_a_window_are_equal(windows, channels, rng):
+    images, distances = rng.normal(size=(4, *windows.size, channels)), []
+    for _, _, content in windows_of(windows, images):
+        for i, c in np.ndindex(4, channels):
+            second, largest = sorted(content[i, :, :, c].ravel())[-2:]
+            distances.append(largest - second)
+    layer = MaxPoolingLayer(windows, channels)
+    given = images.reshape(4, -1)
+    assert layer.distance_from_kinks(given, layer.apply(given, NO_WEIGHTS)) == min(distances)
+
+
+def test_windows_of_one_number_have_no_kinks(rng):
+    layer, given = MaxPoolingLayer(Windows((4, 4), (1, 1), (1, 1), "valid"), 2), rng.normal(size=(3, 32))
+    assert layer.distance_from_kinks(given, layer.apply(given, NO_WEIGHTS)) == np.inf
+
+
+def test_windows_whose_two_largest_numbers_are_zero_are_at_no_kink():
+    layer = MaxPoolingLayer(Windows((1, 6), (1, 3), (1, 3), "valid"), 1)
+
+    def distance(*numbers):
+        given = np.array([numbers])
+        return layer.distance_from_kinks(given, layer.apply(given, NO_WEIGHTS))
+
+    assert distance(0.0, 0.0, -1.0, 0.0, 0.0, 0.0) == np.inf
+    assert distance(0.0, 0.0, -1.0, 0.0, 3.0, 0.0) == 3
+    assert distance(0.0, 0.0, 0.0, -0.25, -7.0, 0.0) == 0.25
+    assert distance(0.0, 0.0, 0.0, 1.0, -7.0, 1.0) == 0
+
+
 @either
 def test_numbers_that_are_not_finite_stay_so(kind):
     layer = kind(Windows((2, 4), (2, 2), (2, 2), "valid"), 1)
@@ -141,7 +209,8 @@ def test_pooling_has_no_parameters(kind):
 
 def test_the_transpose_of_max_pooling_needs_the_inputs():
     layer = MaxPoolingLayer(Windows((4, 4), (2, 2), (2, 2), "valid"), 1)
-    with pytest.raises(NotImplementedError, match="depends on the inputs; use linear_transposed"):
+    message = r"^the transposed map of max pooling depends on the inputs; use linear_transposed\.$"
+    with pytest.raises(NotImplementedError, match=message):
         layer.apply_transposed(np.ones((1, 4)), NO_WEIGHTS)
 
 
