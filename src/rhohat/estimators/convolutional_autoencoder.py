@@ -83,7 +83,7 @@ class ConvolutionalAutoencoder(Convolves, BaseAutoencoder):
     >>> import numpy as np
     >>> from rhohat import Convolution, ConvolutionalAutoencoder, MaxPooling
     >>> X = np.random.default_rng(0).random((50, 8, 8))
-    >>> autoencoder = ConvolutionalAutoencoder(layers=[Convolution(4, 3), MaxPooling(2)], tol=1, random_state=0)
+    >>> autoencoder = ConvolutionalAutoencoder(layers=[Convolution(4, 3), MaxPooling(2)], tol=10, random_state=0)
     >>> autoencoder.fit(X).transform(X).shape
     (50, 36)
     """

@@ -83,7 +83,7 @@ def feature_maps(model: Any, data: Any, *, layer: int | None = None) -> FloatArr
     --------
     >>> from rhohat import Convolution, ConvolutionalAutoencoder, MaxPooling
     >>> X = np.random.default_rng(0).random((50, 8, 8))
-    >>> autoencoder = ConvolutionalAutoencoder(layers=[Convolution(4, 3), MaxPooling(2)], tol=1, random_state=0).fit(X)
+    >>> autoencoder = ConvolutionalAutoencoder(layers=[Convolution(4, 3), MaxPooling(2)], tol=10, random_state=0).fit(X)
     >>> feature_maps(autoencoder, X).shape, feature_maps(autoencoder, X, layer=0).shape
     ((50, 3, 3, 4), (50, 6, 6, 4))
     """

@@ -232,7 +232,7 @@ def plot_feature_maps(
     --------
     >>> from rhohat import Convolution, ConvolutionalAutoencoder
     >>> X = np.random.default_rng(0).random((50, 8, 8))
-    >>> autoencoder = ConvolutionalAutoencoder(layers=[Convolution(4, 3)], tol=1, random_state=0).fit(X)
+    >>> autoencoder = ConvolutionalAutoencoder(layers=[Convolution(4, 3)], tol=10, random_state=0).fit(X)
     >>> ax = plot_feature_maps(autoencoder, X, n_rows=3)
     >>> ax.images[0].get_array().shape
     (37, 55)

@@ -457,7 +457,7 @@ def test_the_text_of_the_target_is_legible_before_dots(scheme, driver, open_page
 def test_units_of_the_output_are_called_after_their_classes(driver, open_page):
     record = open_page("classes")
     assert record["labels"] == ["0", "1", "2"]
-    texts = "return [...document.querySelectorAll('#grid .caption span:first-child')].map((one) => one.innerText)"
+    texts = "return [...document.querySelectorAll('#grid .caption span:first-child')].map((one) => one.textContent)"
     shown = [" ".join(text.split()) for text in driver.execute_script(texts)]
     assert shown == [f"unit {unit} · class {unit}" for unit in range(3)]
     tile(driver, 2).click()
