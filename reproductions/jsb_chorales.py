@@ -155,5 +155,5 @@ REPRODUCTION = Reproduction(
     ],
     run=run,
     draw=draw,
-    n_seeds=1,
+    n_seeds=2,
 )

@@ -64,5 +64,5 @@ REPRODUCTION = Reproduction(
     ],
     run=run,
     draw=draw,
-    n_seeds=1,
+    n_seeds=2,
 )
