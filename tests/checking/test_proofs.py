@@ -242,7 +242,7 @@ def test_derivatives_agree_with_central_differences(case):
 
 def test_second_derivatives_of_truncated_layers_are_refused_by_name():
     case = OTHERS["truncated in both directions, an output for each sequence"]
-    with pytest.raises(ValueError, match="the gradient of GRULayer.* is truncated"):
+    with pytest.raises(ValueError, match=r"the gradient of GRULayer.* is truncated"):
         case.objective().hessian_vector_product(case.theta, case.theta)
 
 
