@@ -18,16 +18,14 @@ from rhohat.estimators.classifier import BaseClassifier, target_range
 from rhohat.estimators.documentation import document
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.sequences import (
-    ReadsSequences,
+    PredictsFromSequences,
     check_entries_of_rows,
     labels_of_steps,
     lengths_of_rows,
-    stepwise_output,
 )
 from rhohat.fitting.checkpoint_settings import Checkpoint
-from rhohat.layers import Layer
 from rhohat.layers.activations import Activation
-from rhohat.layers.architecture import LayerDescription, Shape
+from rhohat.layers.architecture import LayerDescription
 from rhohat.objective import Problem
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.corruption import Corruption
@@ -38,7 +36,7 @@ __all__ = ["RecurrentClassifier"]
 
 
 @document
-class RecurrentClassifier(ReadsSequences, BaseClassifier):
+class RecurrentClassifier(PredictsFromSequences, BaseClassifier):
     """Recurrent network for classification of sequences or of their steps, trained by backpropagation through time.
 
     Minimises, with a_i the outputs and t_i the targets of sequence i,
@@ -106,8 +104,7 @@ class RecurrentClassifier(ReadsSequences, BaseClassifier):
     command_line_name: ClassVar[str | None] = "recurrent-classifier"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseClassifier._parameter_constraints,
-        **ReadsSequences._constraints,
-        "per_step": ["boolean"],
+        **PredictsFromSequences._constraints,
     }
 
     def __init__(
@@ -230,9 +227,6 @@ class RecurrentClassifier(ReadsSequences, BaseClassifier):
         labels, _ = labels_of_steps(y, rows, self._shape_of_rows(rows.shape[1])[0])
         return rows, labels
 
-    def _names_of_targets(self, y: Any, X: ArrayLike | RowSource, *, fitted: bool) -> tuple[str, ...] | None:
-        return None if self.per_step else super()._names_of_targets(y, X, fitted=fitted)
-
     def _make_classifier_problem(
         self,
         X: FloatArray | RowSource,
@@ -251,11 +245,4 @@ class RecurrentClassifier(ReadsSequences, BaseClassifier):
         loss = self._choose_loss(output)
         return self._make_supervised_problem(
             X, targets.reshape(len(targets), -1), output, loss, weights, tangents, continues
-        )
-
-    def _output_layer(self, shape: Shape, n_outputs: int, output: Activation) -> Layer:
-        return (
-            stepwise_output(shape, n_outputs, output)
-            if self.per_step
-            else super()._output_layer(shape, n_outputs, output)
         )

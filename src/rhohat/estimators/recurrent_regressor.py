@@ -18,12 +18,11 @@ from rhohat.engines import DaskEngine
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward_regressor import FeedforwardRegressor
 from rhohat.estimators.sample_weights import check_sample_weight
-from rhohat.estimators.sequences import ReadsSequences, check_entries_of_rows, stepwise_output, targets_of_steps
+from rhohat.estimators.sequences import PredictsFromSequences, check_entries_of_rows, targets_of_steps
 from rhohat.estimators.target_scaling import choose_scaling, r_squared
 from rhohat.fitting.checkpoint_settings import Checkpoint
-from rhohat.layers import Layer
 from rhohat.layers.activations import Activation
-from rhohat.layers.architecture import LayerDescription, Shape
+from rhohat.layers.architecture import LayerDescription
 from rhohat.solvers import Callback, Solver
 from rhohat.terms.losses import Loss
 from rhohat.terms.penalties import Penalty
@@ -32,7 +31,7 @@ __all__ = ["RecurrentRegressor"]
 
 
 @document
-class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
+class RecurrentRegressor(PredictsFromSequences, FeedforwardRegressor):
     """Recurrent network that predicts numbers for each sequence or for each of its steps.
 
     Minimises, with a_i the outputs and t_i the targets of sequence i,
@@ -99,8 +98,7 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
     command_line_name: ClassVar[str | None] = "recurrent-regressor"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **FeedforwardRegressor._parameter_constraints,
-        **ReadsSequences._constraints,
-        "per_step": ["boolean"],
+        **PredictsFromSequences._constraints,
     }
     noise_covariance: ArrayLike | str | None = None
     max_covariance_updates: int = 10
@@ -131,9 +129,6 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
         verbose: int = 0,
     ) -> None:
         self._store(locals())
-
-    def _described_layers(self) -> Sequence[LayerDescription | int] | None:
-        return ReadsSequences._described_layers(self)
 
     def predict_rows(self, X: FloatArray | RowSource) -> FloatArray:
         """Return the predictions for rows that are validated already, as floats in the dtype of the arithmetic.
@@ -190,9 +185,6 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
         one_dimensional = np.ndim(y[0] if isinstance(y, list | tuple) else np.asarray(y)[0]) == 1
         return rows, targets.reshape(len(targets), -1), self._output(), one_dimensional
 
-    def _names_of_targets(self, y: Any, X: ArrayLike | RowSource, *, fitted: bool) -> tuple[str, ...] | None:
-        return None if self.per_step else super()._names_of_targets(y, X, fitted=fitted)
-
     def _scaling_of(
         self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
     ) -> tuple[FloatArray, FloatArray]:
@@ -202,10 +194,3 @@ class RecurrentRegressor(ReadsSequences, FeedforwardRegressor):
         steps = targets.reshape(len(targets) * n_steps, -1)
         shift, scale = choose_scaling(output, loss, steps[~np.isnan(steps).any(axis=1)])
         return np.tile(shift, n_steps), np.tile(scale, n_steps)
-
-    def _output_layer(self, shape: Shape, n_outputs: int, output: Activation) -> Layer:
-        return (
-            stepwise_output(shape, n_outputs, output)
-            if self.per_step
-            else super()._output_layer(shape, n_outputs, output)
-        )

@@ -13,17 +13,17 @@ from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.data.sequences import as_sequences, check_steps, lengths_of
 from rhohat.estimators.checks import check_class_labels
-from rhohat.estimators.named_parts import NamedPart
 from rhohat.estimators.sample_weights import check_in_memory
 from rhohat.estimators.shaped_rows import ShapedRows
 from rhohat.layers import Layer, StepwiseDenseLayer
-from rhohat.layers.activations import ACTIVATIONS, Activation, ElementwiseActivation, PerStep
+from rhohat.layers.activations import Activation, ElementwiseActivation, PerStep
 from rhohat.layers.architecture import LSTM, LayerDescription, Shape, build_layers
 from rhohat.layers.network import Network
 from rhohat.terms.losses import Loss
 from rhohat.terms.stepwise_loss import StepwiseLoss
 
 __all__ = [
+    "PredictsFromSequences",
     "ReadsSequences",
     "check_entries_of_rows",
     "labels_of_steps",
@@ -44,11 +44,6 @@ class ReadsSequences(ShapedRows):
         Descriptions of the layers, of which the first is recurrent.
     """
 
-    _constraints: ClassVar[dict[str, list[Any]]] = {
-        "layers": [None, list, tuple],
-        "input_shape": [None, list, tuple],
-        "activation": [NamedPart(ACTIVATIONS, Activation)],
-    }
     layers: Sequence[LayerDescription | int] | None
     #: Whether there is an output for each step.
     per_step: bool = False
@@ -83,6 +78,24 @@ class ReadsSequences(ShapedRows):
     def _loss_of_rows(self, network: Network, loss: Loss) -> Loss:
         n_steps = network.layers[-1].n_padded_steps
         return loss if n_steps is None else StepwiseLoss(loss, n_steps)
+
+
+class PredictsFromSequences(ReadsSequences):
+    """The part of an estimator that predicts something for each sequence or, with `per_step`, for each step."""
+
+    _constraints: ClassVar[dict[str, list[Any]]] = {**ReadsSequences._constraints, "per_step": ["boolean"]}
+
+    def _names_of_targets(self, y: Any, X: Any, *, fitted: bool) -> tuple[str, ...] | None:
+        if self.per_step:
+            return None
+        names: tuple[str, ...] | None = super()._names_of_targets(y, X, fitted=fitted)  # type: ignore[misc]
+        return names
+
+    def _output_layer(self, shape: Shape, n_outputs: int, output: Activation) -> Layer:
+        if self.per_step:
+            return stepwise_output(shape, n_outputs, output)
+        layer: Layer = super()._output_layer(shape, n_outputs, output)  # type: ignore[misc]
+        return layer
 
 
 def labels_of_steps(y: Any, rows: Any, n_steps: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -221,4 +234,4 @@ def stepwise_output(shape: Shape, n_outputs: int, output: Activation) -> Stepwis
     """
     n_steps, n_channels = shape
     activation = output if isinstance(output, ElementwiseActivation) else PerStep(output, n_steps)
-    return StepwiseDenseLayer(n_steps, n_channels, int(np.ceil(n_outputs / n_steps)), activation)
+    return StepwiseDenseLayer(n_steps, n_channels, n_outputs // n_steps, activation)

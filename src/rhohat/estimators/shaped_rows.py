@@ -41,6 +41,12 @@ class ShapedRows:
         Shape of each row; if None, it is taken from the rows.
     """
 
+    #: Constraints on the parameters of estimators that are described by layers alone.
+    _constraints: ClassVar[dict[str, list[Any]]] = {
+        "layers": [None, list, tuple],
+        "input_shape": [None, list, tuple],
+        "activation": [NamedPart(ACTIVATIONS, Activation)],
+    }
     input_shape: Sequence[int] | None = None
     activation: str | Activation | Sequence[str | Activation]
     network_: Network
@@ -275,11 +281,6 @@ def _has_missing(rows: Any, first: int = 0) -> bool:
 class Convolves(ShapedRows):
     """The part of an estimator that convolves: rows without a shape are sequences of one channel."""
 
-    _constraints: ClassVar[dict[str, list[Any]]] = {
-        "layers": [None, list, tuple],
-        "input_shape": [None, list, tuple],
-        "activation": [NamedPart(ACTIVATIONS, Activation)],
-    }
     layers: Sequence[LayerDescription | int] | None
 
     def _shape_of_rows(self, n_features: int) -> Shape:

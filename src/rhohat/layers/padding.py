@@ -10,7 +10,7 @@ from __future__ import annotations
 from rhohat.common.arrays import FloatArray
 from rhohat.ops import ops_of
 
-__all__ = ["missing_steps", "without_padding", "write_zeros"]
+__all__ = ["missing_steps", "overflow_to_infinity", "without_padding", "write_zeros"]
 
 
 def missing_steps(rows: FloatArray, n_steps: int) -> FloatArray | None:
@@ -30,6 +30,25 @@ def without_padding(rows: FloatArray) -> FloatArray:
     xp = ops_of(rows).xp
     missing = xp.isnan(rows)
     return xp.where(missing, xp.zeros_like(rows), rows) if bool(missing.any()) else rows
+
+
+def overflow_to_infinity(rows: FloatArray, missing: FloatArray | None) -> None:
+    """Write infinity in place of NaN at steps that exist, so that NaN always means a missing step.
+
+    Numbers that overflow can become NaN, and a loss that took these steps for padding would leave them out.
+
+    Parameters
+    ----------
+    rows : array of shape (n_rows, n_steps × n_channels)
+        What a layer has computed.
+    missing : array of shape (n_rows, n_steps), or None
+        The steps that are missing in its inputs, as `missing_steps` returns them.
+    """
+    wrong = ops_of(rows).xp.isnan(rows)
+    if missing is not None:
+        wrong.reshape(*missing.shape, -1)[missing] = False
+    if bool(wrong.any()):
+        rows[wrong] = float("inf")
 
 
 def write_zeros(rows: FloatArray, missing: FloatArray | None) -> None:

@@ -15,7 +15,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import shared_parts
 from rhohat.layers.activations import Units
 from rhohat.layers.base import LayerParameters
-from rhohat.layers.padding import missing_steps, without_padding
+from rhohat.layers.padding import missing_steps, overflow_to_infinity, without_padding
 from rhohat.layers.recurrent_sizes import Direction, RecurrentArrays, State
 
 __all__ = ["Direction", "RecurrentLayer", "State"]
@@ -120,8 +120,10 @@ class RecurrentLayer(RecurrentArrays):
                     a[:, t, direction] = state[0]
             if not self.return_sequences:
                 a[:, 0, direction] = state[0]
-        if self.return_sequences and missing is not None:
-            a[missing] = np.nan
+        if self.return_sequences:
+            if missing is not None:
+                a[missing] = np.nan
+            overflow_to_infinity(units.a, missing)
 
     def pull_back(
         self, parameters: LayerParameters, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray

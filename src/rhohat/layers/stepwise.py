@@ -10,7 +10,7 @@ from rhohat.common.blocks import shared_parts
 from rhohat.layers.activations import Activation, ElementwiseActivation, PerStep, Units
 from rhohat.layers.base import LayerParameters
 from rhohat.layers.linear import MapLayer
-from rhohat.layers.padding import missing_steps, without_padding, write_zeros
+from rhohat.layers.padding import missing_steps, overflow_to_infinity, without_padding, write_zeros
 
 __all__ = ["StepwiseDenseLayer"]
 
@@ -91,6 +91,11 @@ class StepwiseDenseLayer(_StepwiseSizes):
         """Return the biases, repeated for each step."""
         row: FloatArray = self.ops.xp.tile(b, (self.n_steps,))
         return row
+
+    def forward(self, parameters: LayerParameters, given: FloatArray, units: Units, *, activate: bool = True) -> None:
+        """Write z and, unless `activate` is False, a; both are NaN at missing steps, and nowhere else."""
+        super().forward(parameters, given, units, activate=activate)
+        overflow_to_infinity(units.a if activate else units.z, missing_steps(given, self.n_steps))
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the products of all steps with W; steps that are NaN remain NaN."""
