@@ -1,15 +1,19 @@
 """A problem on other rows, and the terms of J that it states."""
 
+import re
+
 import numpy as np
 import pytest
 
 from rhohat.data import open_rows
+from rhohat.engines import ThreadEngine
 from rhohat.layers.activations import Sigmoid
-from rhohat.layers.network import dense_network
-from rhohat.objective import Problem
+from rhohat.layers.architecture import Convolution, build_layers
+from rhohat.layers.network import dense_network, network_of
+from rhohat.objective import Problem, make_objective
 from rhohat.terms.corruption import MaskingNoise
 from rhohat.terms.losses import BinaryCrossEntropy
-from rhohat.terms.penalties import KLSparsity
+from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 
 NETWORK = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
 PENALTIES = [KLSparsity(0.1, 3.0)]
@@ -51,3 +55,40 @@ def test_targets_that_are_read_are_checked_to_the_last_row(rng):
     y[-1, -1] = 1.5
     with pytest.raises(ValueError, match=r"needs targets in \[0, 1\]"):
         Problem(NETWORK, X, open_rows(y), loss=BinaryCrossEntropy())
+
+
+@pytest.mark.parametrize("mean", [1e-200, 1.0], ids=["never active", "always active"])
+def test_what_penalties_on_means_add_can_be_held_by_float32(mean, rng):
+    penalty = KLSparsity(0.5, weight=1e38)
+    cost = Problem(NETWORK, rng.random((5, 3), np.float32), penalties=[penalty]).cost
+    added = cost.penalise_means([np.full(4, mean)], 1.0)[1][0]
+    assert np.all(np.isfinite(added))
+    assert np.all(np.sign(added) == (1 if mean == 1 else -1))
+
+
+def test_the_mean_of_a_channel_is_pulled_back_to_all_of_its_places(rng):
+    """Each of the 4 × 4 places has a sixteenth of the derivative by the mean; the channels take turns."""
+    layers, _ = build_layers([Convolution(2, 2), 3], (5, 5, 1), "sigmoid")
+    network = network_of(layers, (5, 5, 1))
+    rows, y, penalty = rng.random((6, 25)), rng.random((6, 3)), KLSparsity(0.2, weight=2.0)
+    cost, means = Problem(network, rows, y, penalties=[penalty]).cost, np.array([0.3, 0.6])
+    expected = np.tile(penalty.derivative(means, (0, 1), means.dtype) / 16, 16)
+    np.testing.assert_allclose(cost.penalise_means([means], 1.0)[1][0], expected, rtol=1e-14)
+    halved = np.tile(penalty.derivative(means, (0, 1), means.dtype) / 8, 16)  # half of the places are missing
+    np.testing.assert_allclose(cost.penalise_means([means], 1.0, [8.0])[1][0], halved, rtol=1e-14)
+
+
+def test_a_penalty_of_weight_0_does_not_keep_the_next_from_being_checked(rng):
+    with pytest.raises(ValueError, match="is set to act on the hidden layers"):
+        Problem(NETWORK, rng.random((5, 3)), penalties=[WeightDecay(0.0), L1Sparsity(1.0, layers=(7,))])
+
+
+def test_an_objective_of_a_corrupted_problem_is_refused_with_what_to_do(rng):
+    problem = Problem(NETWORK, rng.random((5, 3)), corruption=MaskingNoise(0.5))
+    message = (
+        "an objective uses its rows unchanged, but this problem has the corruption MaskingNoise(q=0.5); corrupt the"
+        " rows beforehand with rhohat.terms.corruption.corrupt_rows, or use MiniBatches, which corrupts the rows anew"
+        " in every epoch."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make_objective(problem, ThreadEngine(1))
