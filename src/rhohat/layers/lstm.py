@@ -59,8 +59,8 @@ class LSTMLayer(RecurrentLayerWithTangents):
         """Compute h_t and c_t, and keep the gates, g and c_t."""
         ops, xp, n = self.ops, self.ops.xp, self.n_units
         h, c = state
-        z = x @ at.W[: self.n_channels]
-        z += h @ at.U
+        z = kept[:, : 4 * n]
+        ops.multiply(xp.concatenate([x, h], 1), at.W, z)
         z += at.b
         i, f, o, g = (z[:, k * n : (k + 1) * n] for k in range(4))
         if self.peepholes:
@@ -76,7 +76,7 @@ class LSTMLayer(RecurrentLayerWithTangents):
         if self.peepholes:
             o += p_o * c
             ops.sigmoid(o, o)
-        kept[:, : 4 * n], kept[:, 4 * n :] = z, c
+        kept[:, 4 * n :] = c
         h = xp.tanh(c)
         h *= o
         return h, c
