@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.words import counted
 
-__all__ = ["as_sequences", "check_steps", "lengths_of"]
+__all__ = ["as_sequences", "check_steps", "existing_steps", "lengths_of"]
 
 
 def as_sequences(
@@ -84,6 +84,34 @@ def lengths_of(rows: NDArray[Any], n_steps: int) -> NDArray[np.intp]:
     exists = ~np.isnan(rows.reshape(len(rows), n_steps, -1)[:, :, 0])
     numbers: NDArray[np.intp] = exists.sum(axis=1)
     return numbers
+
+
+def existing_steps(array: FloatArray, n_steps: int | None, rows: FloatArray | None = None) -> FloatArray:
+    """Return the steps that exist, one below the other; the array itself if `n_steps` is None.
+
+    Parameters
+    ----------
+    array : array of shape (n_rows, n_steps × n_units)
+    n_steps : int or None
+    rows : array of shape (n_rows, n_steps × n_channels), default=None
+        Sequences that say which steps exist, with NaN past the end of each; None means the array itself.
+
+    Returns
+    -------
+    array of shape (n_existing, n_units)
+
+    Examples
+    --------
+    >>> existing_steps(np.array([[1.0, 2.0], [3.0, np.nan]]), 2)
+    array([[1.],
+           [2.],
+           [3.]])
+    """
+    if n_steps is None:
+        return array
+    exists = ~np.isnan((array if rows is None else rows).reshape(len(array) * n_steps, -1)[:, 0])
+    steps: FloatArray = array.reshape(len(exists), -1)[exists]
+    return steps
 
 
 def check_steps(rows: NDArray[Any], n_steps: int, name: str = "X", first: int = 0) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray, excess_exponent, norm
 from rhohat.data import RowSource
+from rhohat.data.sequences import existing_steps
 
 __all__ = ["explained_variance"]
 
@@ -64,26 +65,19 @@ def _sum_rows(
     origin: FloatArray, unit: float, weights: FloatArray | None, n_steps: int | None, rows: FloatArray, first: int
 ) -> tuple[FloatArray, float]:
     """Return the sum over rows, or over their steps, of weight · (row − origin) / unit, and the sum of weights."""
-    steps, factors = _steps(rows, rows, n_steps), _weights_of(weights, rows, first, n_steps)
+    steps, factors = existing_steps(rows, n_steps), _weights_of(weights, rows, first, n_steps)
     scaled = steps / np.float64(unit) - origin / unit
     if factors is None:
         return scaled.sum(axis=0), float(len(scaled))
     return factors @ scaled, float(factors.sum())
 
 
-def _steps(array: FloatArray, rows: FloatArray, n_steps: int | None) -> FloatArray:
-    """Return what an array has for the steps that exist in rows, one below the other; all of it without `n_steps`."""
-    if n_steps is None:
-        return array
-    exists = ~np.isnan(rows.reshape(len(rows) * n_steps, -1)[:, 0])
-    steps: FloatArray = array.reshape(len(exists), -1)[exists]
-    return steps
-
-
 def _weights_of(weights: FloatArray | None, rows: FloatArray, first: int, n_steps: int | None) -> FloatArray | None:
     """Return the weight of each of the rows, or of each of their steps that exist."""
     some = None if weights is None else weights[first : first + len(rows)]
-    return some if some is None or n_steps is None else _steps(np.repeat(some, n_steps), rows, n_steps)[:, 0]
+    if some is None or n_steps is None:
+        return some
+    return existing_steps(np.repeat(some[:, None], n_steps, axis=1), n_steps, rows)[:, 0]
 
 
 def _norms(
@@ -99,7 +93,7 @@ def _norms(
 
     Rows and reconstructions are multiplied by `unit`; `mean` must be multiplied by it already.
     """
-    wide, made = (_steps(one, rows, n_steps) * np.float64(unit) for one in (rows, reconstruct(rows, first)))
+    wide, made = (existing_steps(one, n_steps, rows) * np.float64(unit) for one in (rows, reconstruct(rows, first)))
     arrays, factors = [wide - made, wide - mean, wide], _weights_of(weights, rows, first, n_steps)
     if factors is not None:
         roots = np.sqrt(factors)[:, None]

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.common.arrays import FloatArray, in_safe_units
 from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
+from rhohat.data.sequences import existing_steps
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.sequences import labels_of_steps, targets_of_steps
@@ -22,7 +23,7 @@ from rhohat.estimators.target_scaling import r_squared
 from rhohat.estimators.targets import check_labels
 from rhohat.fitting.forward import check_activations
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
-from rhohat.inspection.sequences import existing_steps, steps_of_code
+from rhohat.inspection.sequences import steps_of_code
 from rhohat.models.pipelines import (
     estimator_of,
     open_model_rows,

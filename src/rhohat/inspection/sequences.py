@@ -15,7 +15,7 @@ from rhohat.fitting.forward import ForwardPass
 from rhohat.layers.network import network_of
 from rhohat.layers.recurrent import RecurrentLayer
 
-__all__ = ["activations_over_time", "existing_steps", "layer_of_steps", "n_units_of_code", "steps_of_code"]
+__all__ = ["activations_over_time", "layer_of_steps", "n_units_of_code", "steps_of_code"]
 
 
 def steps_of_code(estimator: BaseNetwork) -> int | None:
@@ -26,34 +26,6 @@ def steps_of_code(estimator: BaseNetwork) -> int | None:
 def n_units_of_code(estimator: BaseNetwork) -> int:
     """Return the number of units of the code; if it has steps, of each step."""
     return int(estimator.network_.layer_sizes[estimator.code_layer_]) // (steps_of_code(estimator) or 1)
-
-
-def existing_steps(array: FloatArray, n_steps: int | None, rows: FloatArray | None = None) -> FloatArray:
-    """Return the steps that exist, one below the other; the array itself if `n_steps` is None.
-
-    Parameters
-    ----------
-    array : array of shape (n_rows, n_steps × n_units)
-    n_steps : int or None
-    rows : array of shape (n_rows, n_steps × n_channels), default=None
-        Sequences that say which steps exist, with NaN past the end of each; None means the array itself.
-
-    Returns
-    -------
-    array of shape (n_existing, n_units)
-
-    Examples
-    --------
-    >>> existing_steps(np.array([[1.0, 2.0], [3.0, np.nan]]), 2)
-    array([[1.],
-           [2.],
-           [3.]])
-    """
-    if n_steps is None:
-        return array
-    exists = ~np.isnan((array if rows is None else rows).reshape(len(array) * n_steps, -1)[:, 0])
-    steps: FloatArray = array.reshape(len(exists), -1)[exists]
-    return steps
 
 
 def layer_of_steps(estimator: BaseNetwork) -> int | None:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
+from rhohat.data.sequences import existing_steps
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
 from rhohat.inspection.reporting.drawing import fractions_between
-from rhohat.inspection.sequences import existing_steps, n_units_of_code, steps_of_code
+from rhohat.inspection.sequences import n_units_of_code, steps_of_code
 from rhohat.inspection.top_rows import TopRows, blocks_of_runs, runs_of_rows
 
 __all__ = ["Measurements", "measure"]
