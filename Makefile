@@ -12,10 +12,12 @@ ifneq ($(wildcard ../shared/data),)
 export RHOHAT_DATA ?= $(abspath ../shared/data)
 endif
 
-# make bench CASE=small64,patches runs these cases only; FULL=1 runs the slow ones to their ends. make reproduce FAST=1
+# make bench CASE=small64,patches runs these cases only; FULL=1 runs the slow ones to their ends, and AVX2=1 keeps every
+# library from using AVX-512, as on a processor without it. make reproduce FAST=1
 # is reduced to a few minutes, RESULT="edges softmax" runs these only, and ADD=1 with it puts them into RESULTS.md.
 CASE ?=
 FULL ?=
+AVX2 ?=
 FAST ?=
 ADD ?=
 RESULT ?=
@@ -118,7 +120,7 @@ $(BENCH_STAMP): pyproject.toml benchmarks/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "rhohat needs Python 3.11 or newer; call make with PYTHON=/path/to/one" >&2; exit 1; }
 	$(PYTHON) -m venv benchmarks/.venv
-	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]'
 	@grep -v '^#' benchmarks/requirements.txt | while read -r package; do \
 	  $(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check "$$package" \
 	  || echo "$$package could not be installed; the benchmarks go on without it" >&2; \
@@ -126,7 +128,7 @@ $(BENCH_STAMP): pyproject.toml benchmarks/requirements.txt
 	@touch $@
 
 bench: $(BENCH_STAMP)
-	$(BENCH_BIN)/python -m benchmarks $(if $(FULL),--full) $(CASE)
+	$(BENCH_BIN)/python -m benchmarks $(if $(FULL),--full) $(if $(AVX2),--avx2) $(CASE)
 
 bench-kernels: $(STAMP)
 	$(BIN)/python -m benchmarks.kernels

@@ -1,8 +1,9 @@
-"""The command line: `python -m benchmarks [CASE,CASE …] [--quick] [--full] [--output FOLDER]`."""
+"""The command line: `python -m benchmarks [CASE,CASE …] [--quick] [--full] [--avx2] [--output FOLDER]`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.cases import make_cases
 from benchmarks.harness import CaseResult, DisagreementError, run_case
+from benchmarks.processors import AVX2, busy_processes
 from benchmarks.references import read_references
 from benchmarks.worker import ROOT, WorkerError, launch
 
@@ -24,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [name for name in names if name not in cases]:
         print(f"there is no case {', '.join(unknown)}; there are {', '.join(cases)}", file=sys.stderr)
         return 2
+    if options.avx2:
+        os.environ.update(AVX2)  # the processes of the contenders inherit it
+    for process in busy_processes():
+        _tell(f"warning: process {process} keeps a core busy, so times will be too long")
     results: list[CaseResult] = []
     failure = ""
     start = time.perf_counter()
@@ -52,10 +58,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("cases", nargs="*", metavar="CASE", help="names, also joined by commas; all without")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: whether everything runs, not how fast")
     parser.add_argument("--full", action="store_true", help="run the descents on MNIST whole, which takes long")
+    parser.add_argument("--avx2", action="store_true", help="keep every library to AVX2, where there is AVX-512")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"for the results, {_RESULTS} without")
     options = parser.parse_args(arguments)
     if options.output is None:
-        options.output = _RESULTS / "quick" if options.quick else _RESULTS
+        options.output = _RESULTS / "quick" if options.quick else _RESULTS / "avx2" if options.avx2 else _RESULTS
     return options
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import available_cores
+from benchmarks.processors import instructions
 
 __all__ = ["describe", "summarise"]
 
-_PACKAGES = ("rhohat", "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "matplotlib")
+_PACKAGES = ("rhohat", "numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "jaxlib", "matplotlib")
 
 
 def describe() -> dict[str, Any]:
@@ -22,6 +23,7 @@ def describe() -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": _processor(),
         "cores": available_cores(),
+        "instructions": instructions(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
@@ -33,12 +35,13 @@ def summarise(environment: dict[str, Any]) -> str:
     """Return the record as one line of Markdown."""
     packages = ", ".join(f"{name} {found}" for name, found in environment["packages"].items() if found)
     blas = ", ".join(
-        sorted({f"{one['library']} {one['version']} ({one['threads']} threads)" for one in environment["blas"]})
+        sorted(
+            f"{one['library']} {one['version']} ({one['kernels']}, {one['threads']} threads)"
+            for one in {str(one): one for one in environment["blas"]}.values()
+        )
     )
-    return (
-        f"{environment['processor']}, {environment['cores']} cores; Python {environment['python']}, {packages};"
-        f" BLAS: {blas}; {environment['date'][:10]}"
-    )
+    machine = f"{environment['processor']}, {environment['cores']} cores, {environment['instructions']}"
+    return f"{machine}; Python {environment['python']}, {packages}; BLAS: {blas}; {environment['date'][:10]}"
 
 
 def _version(package: str) -> str | None:
@@ -57,13 +60,18 @@ def _processor() -> str:
 
 
 def _blas() -> list[dict[str, Any]]:
-    """Return the BLAS libraries of NumPy and SciPy, with the threads that they use unless told otherwise."""
+    """Return the BLAS libraries of NumPy and SciPy: the processors whose kernels run, and the number of threads."""
     for module in ("numpy", "scipy.linalg"):
         import_module(module)
     from threadpoolctl import threadpool_info
 
     return [
-        {"library": one["internal_api"], "version": one["version"], "threads": one["num_threads"]}
+        {
+            "library": one["internal_api"],
+            "version": one["version"],
+            "kernels": one.get("architecture", "unknown kernels"),
+            "threads": one["num_threads"],
+        }
         for one in threadpool_info()
         if one["user_api"] == "blas"
     ]

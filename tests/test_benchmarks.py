@@ -18,9 +18,10 @@ ENVIRONMENT = {
     "date": "2024-02-29T12:00:00+00:00",
     "processor": "abacus",
     "cores": 2,
+    "instructions": "AVX2",
     "python": "3.11",
     "packages": {"numpy": "2.0", "torch": None},
-    "blas": [{"library": "openblas", "version": "0.3", "threads": 2}],
+    "blas": [{"library": "openblas", "version": "0.3", "kernels": "Zen", "threads": 2}],
 }
 OURS = ("rhohat", "textbook", "bounds", "imports")
 CASES = make_cases(quick=True)

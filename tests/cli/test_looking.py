@@ -204,3 +204,22 @@ def test_colours_of_a_terminal_are_left_out_where_none_are_wanted():
     colour = rb"\x1b\[(\d+;)*3\d(;\d+)*m"
     assert re.search(colour, help_on_a_terminal())
     assert not re.search(colour, help_on_a_terminal(NO_COLOR="1"))
+
+
+def test_info_without_a_model_describes_the_machine(run, monkeypatch):
+    monkeypatch.setenv("RHOHAT_OPS", "numpy")
+    text = run("info")
+    assert "primitives    NumPy" in text
+    assert "threads" in text
+    found = json.loads(run("info", "--json"))
+    assert found["primitives"] == "numpy"
+    assert found["threads"] >= 1
+    assert found["blas"]
+
+
+def test_info_says_that_primitives_are_compiled(run, monkeypatch):
+    pytest.importorskip("numba", reason="the extra 'fast' is not installed")
+    monkeypatch.delenv("RHOHAT_OPS", raising=False)
+    assert "primitives    compiled by Numba" in run("info")
+    found = json.loads(run("info", "--json"))
+    assert found["vector_bits"] in (128, 256, 512)

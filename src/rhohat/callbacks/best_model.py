@@ -68,7 +68,9 @@ class BestModel:
         check_monitor(self.monitor)
 
     def __call__(self, state: IterationState) -> None:
-        """Keep θ if its monitored value is the lowest so far."""
+        """Keep θ if its monitored value is the lowest so far; an iteration of the warm-up does not count."""
+        if state.n_rows is not None:
+            return
         if self._counter.note(state):
             self.best_value_ = self.best_iteration_ = self.best_theta_ = None
         value = monitored(self.monitor, state)

@@ -105,7 +105,8 @@ class JSONLinesHistory(_History):
     Notes
     -----
     ``solve`` is the number of the run of the solver. A fit may run its solver several times, and each run counts its
-    iterations from 1.
+    iterations from 1. ``rows`` is the number of rows in the warm-up, which uses some rows only. It is null, or
+    empty, in all other iterations, which use all rows.
     ``seconds`` is the time since this object was first called. Each line is handed to the operating system at once, so
     that a fit that is killed leaves only complete lines. Copies, such as scikit-learn's `clone` makes, add lines to the
     same file.
@@ -115,9 +116,9 @@ class JSONLinesHistory(_History):
     >>> import tempfile
     >>> import numpy as np
     >>> history = JSONLinesHistory(Path(tempfile.mkdtemp()) / "fit.jsonl")
-    >>> history(IterationState(1, 0.5, {"squared_error": 0.5}, float("inf"), np.zeros(2)))
+    >>> history(IterationState(1, 0.5, {"J": 0.5}, float("inf"), np.zeros(2)))
     >>> print(history.path.read_text(), end="")
-    {"solve": 1, "iteration": 1, "value": 0.5, "terms": {"squared_error": 0.5}, "gradient_norm": null, "seconds": 0.0}
+    {"solve": 1, "rows": null, "iteration": 1, "value": 0.5, "terms": {"J": 0.5}, "gradient_norm": null, "seconds": 0.0}
     """
 
     def _last(self, lines: list[str]) -> tuple[int, int]:
@@ -127,6 +128,7 @@ class JSONLinesHistory(_History):
     def _line(self, solve: int, state: IterationState, seconds: float) -> str:
         record = {
             "solve": solve,
+            "rows": state.n_rows,
             "iteration": state.iteration,
             "value": _finite(state.value),
             "terms": {name: _finite(value) for name, value in state.terms.items()},
@@ -139,7 +141,8 @@ class JSONLinesHistory(_History):
 class CSVHistory(_History):
     """Write a line of a CSV table after every iteration.
 
-    The columns are solve (the number of the run of the solver), iteration, value (the cost J), a column for each term
+    The columns are solve (the number of the run of the solver), rows (their number in the warm-up, otherwise empty),
+    iteration, value (the cost J), a column for each term
     of J with the name of the term, gradient_norm, and seconds. The columns of terms are determined by the first
     iteration that is written to the file.
 
@@ -171,11 +174,11 @@ class CSVHistory(_History):
     >>> history = CSVHistory(Path(tempfile.mkdtemp()) / "fit.csv")
     >>> history(IterationState(1, 0.5, {"squared_error": 0.5}, 0.25, np.zeros(2)))
     >>> print(history.path.read_text(), end="")
-    solve,iteration,value,squared_error,gradient_norm,seconds
-    1,1,0.5,0.5,0.25,0.0
+    solve,rows,iteration,value,squared_error,gradient_norm,seconds
+    1,,1,0.5,0.5,0.25,0.0
     """
 
-    _before, _after = ("solve", "iteration", "value"), ("gradient_norm", "seconds")
+    _before, _after = ("solve", "rows", "iteration", "value"), ("gradient_norm", "seconds")
     _terms: list[str] | None
 
     def _last(self, lines: list[str]) -> tuple[int, int]:
@@ -183,7 +186,7 @@ class CSVHistory(_History):
         self._terms = header[len(self._before) : -len(self._after)]
         if header != self._header(self._terms) or any(len(row) != len(header) for row in rows[-1:]):
             raise ValueError
-        return (int(rows[-1][0]), int(rows[-1][1])) if rows else (0, 0)
+        return (int(rows[-1][0]), int(rows[-1][2])) if rows else (0, 0)
 
     def _read_what_is_there(self) -> tuple[int, int]:
         self._terms = None
@@ -202,7 +205,8 @@ class CSVHistory(_History):
                 " to another file, or use JSONLinesHistory."
             )
         terms = [float(state.terms[name]) if name in state.terms else "" for name in self._terms]
-        writer.writerow([solve, state.iteration, float(state.value), *terms, float(state.gradient_norm), seconds])
+        rows = "" if state.n_rows is None else state.n_rows
+        writer.writerow([solve, rows, state.iteration, float(state.value), *terms, float(state.gradient_norm), seconds])
         return lines.getvalue()
 
     def _header(self, terms: list[str]) -> list[str]:

@@ -65,7 +65,9 @@ class EarlyStopping:
         check_monitor(self.monitor)
 
     def __call__(self, state: IterationState) -> bool:
-        """Return whether the fit should stop after this iteration."""
+        """Return whether the fit should stop after this iteration; an iteration of the warm-up does not count."""
+        if state.n_rows is not None:
+            return False
         if self._counter.note(state):
             self._lowest, self._waited = math.inf, 0
         value = monitored(self.monitor, state)

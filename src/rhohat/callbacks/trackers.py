@@ -68,7 +68,9 @@ class TensorBoardWriter:
         self._closing: Any = None
 
     def __call__(self, state: IterationState) -> None:
-        """Write the cost J, its terms and the norm of its gradient at an iteration."""
+        """Write the cost J, its terms and the norm of its gradient at an iteration over all rows."""
+        if state.n_rows is not None:
+            return
         if self._writer is None:
             self._writer = import_extra("tensorboard.summary", _EXTRA).Writer(str(self.folder))
             self._closing = finalize(self, self._writer.close)
@@ -159,7 +161,9 @@ class MLflowWriter:
             raise ValueError("no MLflow run is active to log to; call mlflow.start_run(), or name an experiment.")
 
     def __call__(self, state: IterationState) -> None:
-        """Log the cost J, its terms and the norm of its gradient at an iteration."""
+        """Log the cost J, its terms and the norm of its gradient at an iteration over all rows."""
+        if state.n_rows is not None:
+            return
         metric = import_extra("mlflow.entities", _EXTRA).Metric
         self._counter.note(state)
         now, step = int(time.time() * 1000), self._counter.step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_t
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
 from rhohat.data import RowSource, open_rows
+from rhohat.engines.machine import describe_machine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.evaluation import evaluate as evaluate_model
@@ -53,6 +55,10 @@ ImageShape = Annotated[
         " are taken for square pictures, in grey or as 32x32x3.",
         show_default=False,
     ),
+]
+
+ModelOrNone = Annotated[
+    Path | None, typer.Argument(help="A model file; without one, the machine is described.", show_default=False)
 ]
 
 Target = Annotated[
@@ -259,8 +265,18 @@ def _picture_shape(
 
 
 @app.command()
-def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> None:
-    """Print what a model file holds: type, parameters, layers, the course of the training, versions of the software."""
+def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback = False) -> None:
+    """Print what a model file holds: type, parameters, layers, the course of the training, versions of the software.
+
+    Without a model, print what this machine computes with.
+    """
+    if model is None:
+        machine = describe_machine()
+        if as_json:
+            print_json(machine)
+        else:
+            _print_lines(_lines_of_machine(machine))
+        return
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     steps = loaded.steps if is_pipeline(loaded) else [("", loaded)]
@@ -293,8 +309,25 @@ def info(model: Model, as_json: Json = False, traceback: Traceback = False) -> N
     if as_json:
         print_json(found)
         return
-    for name, value in _lines(found):
+    _print_lines(_lines(found))
+
+
+def _print_lines(lines: list[tuple[str, str]]) -> None:
+    for name, value in lines:
         typer.echo(f"{name:<14}{value}")
+
+
+def _lines_of_machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    primitives = "NumPy; pip install 'rhohat[fast]' compiles them"
+    if machine["primitives"] == "compiled":
+        primitives = f"compiled by Numba {machine['numba']}, vectors of {machine['vector_bits']} bits"
+    blas = (f"{one['library']} {one['version']}, {one['kernels'] or 'unknown'} kernels" for one in machine["blas"])
+    return [
+        ("primitives", primitives),
+        *(("BLAS", one) for one in dict.fromkeys(blas)),
+        ("threads", str(machine["threads"])),
+        ("rhohat", version("rhohat")),
+    ]
 
 
 def _parameters(step: Any) -> dict[str, Any]:

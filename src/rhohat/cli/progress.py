@@ -49,9 +49,11 @@ class FitProgress:
     def show_iteration(self, state: IterationState) -> None:
         """Show the state of a fit after an iteration; this method is a callback for estimators."""
         terms = " + ".join(f"{value:.4f} {name.replace('_', ' ')}" for name, value in state.terms.items())
+        in_warm_up = state.n_rows is not None
+        course = f"/{self._max_iter or '…'}" if not in_warm_up else f" of the warm-up on {state.n_rows:,} rows"
         self._progress.update(
             self._task,
-            total=self._max_iter,
+            total=None if in_warm_up else self._max_iter,
             completed=state.iteration,
-            description=f"iteration {state.iteration}/{self._max_iter or '…'}  J {state.value:.4f} = {terms}",
+            description=f"iteration {state.iteration}{course}  J {state.value:.4f} = {terms}",
         )

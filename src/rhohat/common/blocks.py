@@ -81,6 +81,7 @@ class Engine(Protocol):
     """The interface of an engine, which computes the sums over blocks of rows that an objective needs."""
 
     n_workers: int
+    ops: str | None  # name of the primitives to compute with; None leaves the choice to the objective
 
     def sum_blocks(self, function: BlockFunction, blocks: Sequence[slice], n_sums: int, dtype: DTypeLike) -> FloatArray:
         """Return the sum over blocks of the arrays that `function` writes, added in block order.
@@ -125,6 +126,8 @@ class HeldParts(Protocol):
 
 class ClusterEngine(Protocol):
     """The interface of an engine that computes on a cluster, whose workers hold parts of the rows."""
+
+    ops: str | None  # as for `Engine`
 
     @property
     def threads(self) -> Engine:

@@ -24,6 +24,7 @@ from rhohat.common.forks import give_way, held_off
 from rhohat.engines import affinity
 from rhohat.engines.affinity import Cores
 from rhohat.engines.blas import BLAS
+from rhohat.ops import OPS
 
 __all__ = ["ThreadEngine", "thread_count"]
 
@@ -68,9 +69,14 @@ class ThreadEngine:
     n_jobs : int, default=None
         Number of threads; None means as many as BLAS would use, −1 one for every core. It affects the speed, but no bit
         of the result.
+    ops : {"numpy", "compiled"}, default=None
+        Primitives that NumPy's arrays are computed with: NumPy's, or those that Numba compiles. If None, the
+        environment variable RHOHAT_OPS decides, and if that is not set, the amount of work.
 
     Attributes
     ----------
+    ops : str or None
+        As given.
     n_workers : int
         Maximum number of threads that work on a sum, including the calling thread. If other threads of the process
         compute sums at the same time, the cores are divided among the sums, and each sum uses at least one thread.
@@ -85,7 +91,10 @@ class ThreadEngine:
     array([45.])
     """
 
-    def __init__(self, n_jobs: int | None = None) -> None:
+    def __init__(self, n_jobs: int | None = None, ops: str | None = None) -> None:
+        if ops is not None and ops not in OPS:
+            raise ValueError(f"ops must be one of {OPS}, or None; got {ops!r}.")
+        self.ops = ops
         self.n_workers = thread_count(n_jobs)
         self._cores = Cores(self.n_workers)
         self._n_sessions = 0

@@ -116,6 +116,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
     data_name_: str | None
     training_range_: FloatArray
     warm_up_evaluations_: dict[int, int]
+    warm_up_curves_: dict[int, list[float]]
     solver_status_: str
     solver_message_: str
     memory_plan_: MemoryPlan
@@ -465,7 +466,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         estimator.n_features_in_ = network.layer_sizes[0]
         estimator.loss_curve_, estimator.terms_curve_, estimator.validation_curve_ = [], {}, []
         estimator.n_iter_ = estimator.n_evaluations_ = estimator.n_samples_fit_ = 0
-        estimator.warm_up_evaluations_, estimator.data_name_ = {}, None
+        estimator.warm_up_evaluations_, estimator.warm_up_curves_, estimator.data_name_ = {}, {}, None
         estimator.solver_status_, estimator.solver_message_ = "given", "The weights were given, not learned."
         return estimator
 
@@ -518,7 +519,7 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         self.loss_curve_, self.terms_curve_ = result.loss_curve, result.terms_curve
         self.validation_curve_ = result.validation_curve
         self.n_iter_, self.n_evaluations_ = result.n_iter, result.n_evaluations
-        self.warm_up_evaluations_ = result.warm_up_evaluations
+        self.warm_up_evaluations_, self.warm_up_curves_ = result.warm_up_evaluations, result.warm_up_curves
         self.solver_status_, self.solver_message_ = result.status, result.message
         self.__dict__.pop("_solver_state", None)
         self._forget_shape()

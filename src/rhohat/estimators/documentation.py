@@ -131,6 +131,8 @@ n_evaluations_ : int
 warm_up_evaluations_ : dict of int to int
     Number of evaluations of J on each subset of the rows during the warm-up, by the number of rows in the subset; empty
     if there was no warm-up.
+warm_up_curves_ : dict of int to list of float
+    J on each subset of the rows after each iteration of the warm-up, by the number of rows in the subset.
 solver_status_ : {"converged", "max_iter", "stalled", "stopped", "diverged", "not_finite", "interrupted", "given"}
     Reason why the solver ended. "interrupted" means that Ctrl-C ended a fit with `warm_start=True`; "given" means that
     no solver was run, because the weights were passed to `from_weights`.

@@ -52,6 +52,7 @@ class _Record(NamedTuple):
     n_iter: int
     n_evaluations: int
     warm_up_evaluations: dict[int, int]
+    warm_up_curves: dict[int, list[float]]
 
 
 class PartialFitting(ABC):
@@ -65,6 +66,7 @@ class PartialFitting(ABC):
     n_iter_: int
     n_evaluations_: int
     warm_up_evaluations_: dict[int, int]
+    warm_up_curves_: dict[int, list[float]]
     training_range_: FloatArray
     #: Seed, solver state and θ from which the next call of `partial_fit` continues.
     _seed: int
@@ -161,11 +163,12 @@ class PartialFitting(ABC):
             self.n_iter_,
             self.n_evaluations_,
             self.warm_up_evaluations_,
+            self.warm_up_curves_,
         )
 
     def _prepend(self, record: _Record) -> None:
         """Put the record of an earlier solve before the record of the last solve."""
-        loss_curve, terms_curve, validation_curve, n_iter, n_evaluations, warm_up_evaluations = record
+        loss_curve, terms_curve, validation_curve, n_iter, n_evaluations, evaluations, curves = record
         names = [*terms_curve, *(name for name in self.terms_curve_ if name not in terms_curve)]
         without = [0.0] * len(loss_curve), [0.0] * len(self.loss_curve_)  # for a term that J did not have
         self.terms_curve_ = {
@@ -175,4 +178,5 @@ class PartialFitting(ABC):
         self.validation_curve_ = [*validation_curve, *self.validation_curve_]
         self.n_iter_ += n_iter
         self.n_evaluations_ += n_evaluations
-        self.warm_up_evaluations_ = warm_up_evaluations  # a solve that continues another has no warm-up
+        # A solve that continues another has no warm-up.
+        self.warm_up_evaluations_, self.warm_up_curves_ = evaluations, curves

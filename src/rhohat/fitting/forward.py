@@ -14,6 +14,7 @@ from rhohat.data.sequences import check_steps
 from rhohat.engines import ThreadEngine
 from rhohat.layers.network import Network
 from rhohat.layers.padding import without_padding
+from rhohat.ops import ops_for
 
 __all__ = ["ForwardPass", "check_activations", "pass_rows"]
 
@@ -51,11 +52,13 @@ class ForwardPass:
         stop: int,
         engine: ThreadEngine,
     ) -> None:
+        n_rows, multiply_adds = X.shape[0], sum(layer.multiply_adds for layer in network.layers[start:stop])
+        network = network.with_ops(ops_for(X, n_rows * multiply_adds, engine.ops))
         self._network, self._X, self._start, self._stop, self._engine = network, X, start, stop, engine
         dtype = X.dtype
         self._parameters = network.unpack(theta.astype(dtype))
         self.shape = X.shape[0], network.layer_sizes[stop]
-        multiply_adds, sizes = sum(layer.multiply_adds for layer in network.layers[start:stop]), network.sizes_in_memory
+        sizes = network.sizes_in_memory
         sizes = (network.layer_sizes[start], *sizes[start + 1 : stop + 1])
         self.blocks = row_blocks(X.shape[0], sizes, multiply_adds, dtype.itemsize, network.fewest_rows)
         self._longest = max(block.stop - block.start for block in self.blocks)

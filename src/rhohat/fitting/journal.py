@@ -393,13 +393,18 @@ def _differences(before: Any, now: Any, name: str = "") -> Any:
             yield f"{name} was {before!r} in that fit and is {now!r} now"
 
 
+#: Fields of a result that are dicts by number of rows.
+_BY_ROWS = ("warm_up_evaluations", "warm_up_curves")
+
+
 def _record_of(result: SolverResult) -> dict[str, Any]:
     """Return all fields of a result except θ, in types that JSON can represent."""
     record = {field.name: getattr(result, field.name) for field in dataclasses.fields(result) if field.name != "theta"}
-    record["warm_up_evaluations"] = list(result.warm_up_evaluations.items())  # in JSON, keys can only be strings
+    for name in _BY_ROWS:
+        record[name] = list(record[name].items())  # in JSON, keys can only be strings
     return record
 
 
 def _result_from(record: dict[str, Any], theta: FloatArray) -> SolverResult:
-    evaluations = {int(n_rows): int(count) for n_rows, count in record["warm_up_evaluations"]}
-    return SolverResult(**{**record, "warm_up_evaluations": evaluations}, theta=theta)
+    by_rows = {name: {int(n_rows): value for n_rows, value in record[name]} for name in _BY_ROWS}
+    return SolverResult(**{**record, **by_rows}, theta=theta)

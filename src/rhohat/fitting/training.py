@@ -21,6 +21,7 @@ from rhohat.objective import Problem, make_objective
 from rhohat.objective.mini_batches import MiniBatches
 from rhohat.solvers import (
     Callback,
+    IterationState,
     MiniBatchSolver,
     MiniBatchState,
     RunState,
@@ -85,8 +86,8 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
     is True for the solver and for `training`, and if there are more than 2,000 rows. The subsets have 1,000, 3,000,
     9,000 rows and so on; each has less than half of all rows, and is no larger than the memory plan allows. On each
     subset, the solver takes at most half of `max_iter` iterations, and at most 200. The subsets are drawn once, and
-    each contains the previous one. Iterations of the warm-up are neither recorded nor passed to callbacks, as the cost
-    on a subset differs from the cost on all rows.
+    each contains the previous one. The costs of the warm-up are recorded separately, by number of rows, as the cost on
+    a subset differs from the cost on all rows; callbacks find this number in the state of the iteration.
 
     If `float32_first` of the solver is True, the warm-up and the first iterations over all rows are computed in
     float32; callbacks are called after these iterations over all rows as well.
@@ -107,7 +108,7 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
     """
     solver, journal = training.solver, training.journal
     results: list[SolverResult] = []
-    warm_up_evaluations: dict[int, int] = {}
+    warm_up: dict[int, SolverResult] = {}
     check_solver(problem, solver)
     if training.memory.by_blocks and not isinstance(problem.X, RowSource):
         problem = replace(problem, X=open_rows(problem.X))
@@ -122,21 +123,21 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
                 for epoch in range(training.n_corruptions if problem.corruption is not None else 1):
                     corrupted = corrupt(problem, training.seed, epoch)
                     if epoch == 0 and training.warm_up and solver.warm_up:
-                        theta = _warm_up(corrupted, theta, solver, training, warm_up_evaluations)
+                        theta = _warm_up(corrupted, theta, solver, training, warm_up)
                     _solve(corrupted, theta, solver, training, epoch, results)
                     theta = results[-1].theta
                     if results[-1].status in ("stopped", "diverged", "not_finite"):
                         break
         except KeyboardInterrupt:
-            journal.interrupted = _interrupted(journal, results, warm_up_evaluations)
+            journal.interrupted = _interrupted(journal, results, warm_up)
             raise
-        result = _join(results, warm_up_evaluations)
+        result = _join(results, warm_up)
         journal.finish(result)
     return result
 
 
 def _interrupted(
-    journal: Journal, results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]
+    journal: Journal, results: Sequence[SolverResult], warm_up: dict[int, SolverResult]
 ) -> SolverResult | None:
     """Return the result so far of a fit that Ctrl-C has ended; None if only the start is known."""
     state, in_warm_up = journal.state(), journal.stage.startswith(_WARM_UP)
@@ -149,7 +150,7 @@ def _interrupted(
         results = [_no_iterations(theta)]
     n_iter = sum(result.n_iter for result in results)
     message = f"The fit was interrupted after {n_iter} iterations over all rows."
-    return replace(_join(results, warm_up_evaluations), status="interrupted", message=message)
+    return replace(_join(results, warm_up), status="interrupted", message=message)
 
 
 def _result_of(state: RunState) -> SolverResult:
@@ -186,6 +187,7 @@ def _solve_in_batches(problem: Problem, theta: FloatArray, solver: MiniBatchSolv
         window_bytes=memory.window_bytes,
         cache_bytes=memory.cache_bytes,
     )
+    solver = solver.with_ops(problem.with_ops(training.threads.ops).ops)
     return training.journal.solve(
         "epochs", partial(solver.minimize, batches, theta, **_limits(training), state=training.state)
     )
@@ -200,11 +202,11 @@ def _warm_up(
     theta: FloatArray,
     solver: Solver,
     training: Training,
-    evaluations: dict[int, int],
+    results: dict[int, SolverResult],
 ) -> FloatArray:
-    """Return the θ after some iterations on growing subsets of the rows; count evaluations in `evaluations`.
+    """Return the θ after some iterations on growing subsets of the rows, and put the results into `results`.
 
-    The keys of `evaluations` are the numbers of rows in the subsets. In the benchmark `make bench CASE=patches`, the
+    The keys of `results` are the numbers of rows in the subsets. In the benchmark `make bench CASE=patches`, the
     same fit without a warm-up takes about twice as long to reach the same cost.
     """
     n_samples, memory = problem.X.shape[0], training.memory
@@ -216,11 +218,17 @@ def _warm_up(
 
         def minimise(rows: NDArray[np.intp] = rows, start: FloatArray = theta, **kept: Any) -> SolverResult:
             objective = make_objective(choose_rows(problem, rows, dtype), training.threads, memory.cache_bytes)
-            return solver.minimize(objective, start, max_iter=max_iter, tol=training.tol, **kept)
+            callbacks = [partial(_call_in_warm_up, callback, len(rows)) for callback in training.callbacks]
+            return solver.minimize(objective, start, max_iter=max_iter, tol=training.tol, callbacks=callbacks, **kept)
 
         result = training.journal.solve(f"{_WARM_UP} {n_rows} rows", minimise)
-        theta, evaluations[n_rows] = result.theta, result.n_evaluations
+        theta, results[n_rows] = result.theta, result
     return theta
+
+
+def _call_in_warm_up(callback: Callback, n_rows: int, state: IterationState) -> object:
+    """Call a callback with the state of an iteration of the warm-up."""
+    return callback(replace(state, n_rows=n_rows))
 
 
 def _solve(
@@ -250,7 +258,7 @@ def _solve(
     results.append(training.journal.solve(f"corruption {epoch}", partial(minimise, solver, None, theta, limits)))
 
 
-def _join(results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]) -> SolverResult:
+def _join(results: Sequence[SolverResult], warm_up: dict[int, SolverResult]) -> SolverResult:
     """Return the last of several results, with the joined records of all results."""
     last = results[-1]
     return replace(
@@ -263,5 +271,6 @@ def _join(results: Sequence[SolverResult], warm_up_evaluations: dict[int, int]) 
             name: [value for result in results for value in result.terms_curve.get(name, [])]
             for name in dict.fromkeys(name for result in results for name in result.terms_curve)
         },
-        warm_up_evaluations=warm_up_evaluations,
+        warm_up_evaluations={n_rows: result.n_evaluations for n_rows, result in warm_up.items()},
+        warm_up_curves={n_rows: result.loss_curve for n_rows, result in warm_up.items()},
     )

@@ -273,6 +273,9 @@ def plot_feature_maps(
 def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
     """Draw the cost J and its terms over the iterations of a fit.
 
+    The iterations of the warm-up, in which J is computed on some of the rows, are drawn lighter; the last one is
+    iteration 0.
+
     Parameters
     ----------
     estimator : fitted estimator
@@ -298,6 +301,11 @@ def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
     """
     iterations = np.arange(1, len(estimator.loss_curve_) + 1)
     ax = new_axes(ax)
+    begin = 1 - sum(map(len, estimator.warm_up_curves_.values()))
+    for number, (n_rows, values) in enumerate(estimator.warm_up_curves_.items()):
+        label = f"J, warm-up on {n_rows:,} rows"
+        ax.plot(begin + np.arange(len(values)), values, color=f"{0.75 - 0.1 * min(number, 3):.2f}", label=label)
+        begin += len(values)
     ax.plot(iterations, estimator.loss_curve_, color="black", label="J")
     for name, values in estimator.terms_curve_.items():
         ax.plot(iterations, values, linewidth=1, label=name.replace("_", " "))

@@ -106,7 +106,9 @@ class _Convolving(MapLayer):
         pictures, places = self._pictures(out), places.reshape(len(out), self.windows.n_places, self.n_filters)
         shape = (*self.windows.places, *self.windows.window, self.n_inside)
         for rows in self.windows.chunks(len(out), self.n_inside):
-            gathered = places[rows].reshape(-1, self.n_filters) @ matrix.T
+            of_places = places[rows].reshape(-1, self.n_filters)
+            gathered = self.ops.empty((len(of_places), matrix.shape[0]), self.ops.dtype_of(places))
+            self.ops.multiply(of_places, matrix.T, gathered)
             self.windows.scatter(self.ops, gathered.reshape(-1, *shape), pictures[rows])
         return out
 
@@ -119,7 +121,9 @@ class _Convolving(MapLayer):
         total = None
         for rows in self.windows.chunks(len(places), self.n_inside):
             gathered = self.windows.gather(self.ops, pictures[rows], lines)
-            product = gathered.reshape(-1, prod(gathered.shape[3:])).T @ places[rows].reshape(-1, self.n_filters)
+            product = self.ops.empty((prod(gathered.shape[3:]), self.n_filters), self.ops.dtype_of(places))
+            gathered = gathered.reshape(-1, len(product))
+            self.ops.multiply_transposed(gathered, places[rows].reshape(-1, self.n_filters), product)
             total = product if total is None else total + product
         assert total is not None
         gradient: FloatArray = total.reshape(-1, self.windows.window[1], self.n_inside, self.n_filters)

@@ -59,6 +59,10 @@ class LSTMLayer(RecurrentLayerWithTangents):
         """Compute h_t and c_t, and keep the gates, g and c_t."""
         ops, xp, n = self.ops, self.ops.xp, self.n_units
         h, c = state
+        if ops.lstm_steps is not None:
+            z = ops.empty((len(h), 4 * n), ops.dtype_of(kept))
+            ops.multiply(xp.concatenate([x, h], 1), at.W, z)
+            return ops.lstm_steps.step(z, at.b, c, at.own, kept)
         z = kept[:, : 4 * n]
         ops.multiply(xp.concatenate([x, h], 1), at.W, z)
         z += at.b
@@ -86,9 +90,12 @@ class LSTMLayer(RecurrentLayerWithTangents):
     ) -> State:
         """Pull ∂J/∂h_t and ∂J/∂c_t back to ∂J/∂z_t and ∂J/∂c_{t−1}."""
         n = self.n_units
+        of_h, of_c = delta
+        if self.ops.lstm_steps is not None and not self.peepholes:
+            earlier = self.ops.lstm_steps.step_back(kept, before[1], of_h, of_c, out)
+            return self.first_state(len(kept), kept)[0], earlier
         i, f, o, g, c = (kept[:, k * n : (k + 1) * n] for k in range(5))
         of_i, of_f, of_o, of_g = (out[:, k * n : (k + 1) * n] for k in range(4))
-        of_h, of_c = delta
         tanh_c = self.ops.xp.tanh(c)
         of_o[:] = of_h * tanh_c * o * (1 - o)
         of_c = of_c + of_h * o * (1 - tanh_c * tanh_c)
@@ -110,6 +117,8 @@ class LSTMLayer(RecurrentLayerWithTangents):
     def state_of(self, kept: FloatArray) -> State:
         """Return h_t and c_t."""
         n = self.n_units
+        if self.ops.lstm_steps is not None:
+            return self.ops.lstm_steps.state(kept, n)
         c = kept[:, 4 * n :]
         h = self.ops.xp.tanh(c)
         h *= kept[:, 2 * n : 3 * n]

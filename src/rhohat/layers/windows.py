@@ -17,7 +17,6 @@ __all__ = ["PADDINGS", "Windows"]
 
 PADDINGS = ("valid", "same")
 
-_FEW_CHANNELS = 8  # below this many, numbers of one window are too far apart to be copied line by line
 _CHUNK = 2**18  # numbers that the windows of one chunk of rows should have at most, so that they stay in the cache
 
 
@@ -102,20 +101,10 @@ class Windows:
         array of shape (n_rows, places down, places to the right, window's rows, window's columns, channels)
         """
         images = self._with_zeros(ops, images)
-        n, channels = images.shape[0], images.shape[3]
         lines = range(*rows.indices(self.window[0]))
-        shape = (n, *self.places, len(lines), self.window[1], channels)
+        shape = (images.shape[0], *self.places, len(lines), self.window[1], images.shape[3])
         gathered = ops.empty(shape, ops.dtype_of(images))
-        if channels < _FEW_CHANNELS:
-            for index, u in enumerate(lines):
-                for v in range(self.window[1]):
-                    gathered[:, :, :, index, v] = images[self._at(u, v)]
-            return gathered
-        across = images.reshape(n, self.padded[0], self.padded[1] * channels)
-        windows = ops.windows(across, self.window[1] * channels, self.stride[1] * channels)
-        flat = gathered.reshape(n, *self.places, len(lines), -1)
-        for index, u in enumerate(lines):
-            flat[:, :, :, index] = windows[:, u : u + self._span(0) : self.stride[0]]
+        ops.gather(images, gathered, lines.start, self.stride)
         return gathered
 
     def scatter(self, ops: Ops, gathered: FloatArray, out: FloatArray) -> None:
@@ -130,10 +119,7 @@ class Windows:
         is_padded = self.padded != self.size
         shape = (out.shape[0], *self.padded, out.shape[3])
         images = ops.empty(shape, ops.dtype_of(out)) if is_padded else out
-        images[:] = 0
-        for u in range(self.window[0]):
-            for v in range(self.window[1]):
-                images[self._at(u, v)] += gathered[:, :, :, u, v]
+        ops.scatter(gathered, images, self.stride)
         if is_padded:
             out[:] = images[:, self._inside[0], self._inside[1]]
 

@@ -14,11 +14,13 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
+from rhohat.layers import DenseLayer
+from rhohat.layers.activations import Identity, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.layers.layout import Parameters
 from rhohat.layers.network import Network
-from rhohat.ops import NUMPY, Ops
+from rhohat.ops import NUMPY, ChainPasses, Ops
 from rhohat.terms.jacobian_penalties import JacobianPenalty
-from rhohat.terms.losses import Loss
+from rhohat.terms.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
 from rhohat.terms.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
 __all__ = ["Added", "Cost", "Weighting"]
@@ -126,6 +128,24 @@ class Cost:
     def depth(self) -> int:
         """Number of hidden layers that have to be computed before ρ̂ is known wherever it is penalised."""
         return max((hidden + 1 for hidden, found in enumerate(self.on_means) if found), default=0)
+
+    @cached
+    def chain_passes(self) -> ChainPasses | None:
+        """The passes over a block in one call each, if the primitives have them for this cost."""
+        network = self.network
+        is_plain = all(
+            type(layer) is DenseLayer and type(layer.activation) in _PLAIN_ACTIVATIONS for layer in network.layers
+        )
+        if (
+            not is_plain
+            or network.tied
+            or type(self.loss) not in _PLAIN_LOSSES
+            or self.penalises_rows
+            or self.depth > 1
+        ):
+            return None
+        names = [activation.name for activation in network.activations]
+        return self.ops.chain_passes(network.layer_sizes, names, self.loss.name)
 
     @property
     def from_z(self) -> bool:
@@ -255,6 +275,11 @@ class Cost:
     @cached
     def _largest(self) -> float:
         return float(np.finfo(self.dtype).max) / 4
+
+
+#: What primitives may know by name: not a subclass, which may compute something else under the same name.
+_PLAIN_ACTIVATIONS = {Identity, Sigmoid, Tanh, ReLU, Softmax}
+_PLAIN_LOSSES = {SquaredError, BinaryCrossEntropy, SoftmaxCrossEntropy}
 
 
 def _seen_by(penalty: WeightPenalty, parameters: Parameters) -> list[FloatArray]:

@@ -17,7 +17,6 @@ from rhohat.common.randomness import keyed_generator
 from rhohat.objective import Problem
 from rhohat.objective.batch import BatchEvaluation, MiniBatch, Task, make_batch_evaluation
 from rhohat.objective.row_windows import RowWindows, Window, bytes_of_a_row, even_edges, read_all
-from rhohat.ops import NUMPY
 
 __all__ = ["MiniBatches"]
 
@@ -86,9 +85,10 @@ class MiniBatches:
         window_bytes: int = 2**28,
         cache_bytes: int = 2**30,
     ) -> None:
+        problem = problem.with_ops(engine.ops)
         self._problem, self._engine = problem, engine
         X, y, sample_weight = problem.X, problem.y, problem.sample_weight
-        if problem.cost.ops != NUMPY:
+        if problem.ops.library != "numpy":
             raise ValueError(
                 "MiniBatches needs NumPy arrays, or rows that are read in blocks, but these rows are PyTorch tensors;"
                 " pass X.numpy() instead of a tensor X."

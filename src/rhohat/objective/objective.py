@@ -73,6 +73,7 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
             " the rows beforehand with rhohat.terms.corruption.corrupt_rows, or use MiniBatches, which corrupts the"
             " rows anew in every epoch."
         )
+    problem = problem.with_ops(engine.ops)
     if on_cluster(engine):
         return Objective(ClusterEvaluation(problem, engine, cache_bytes))
     return Objective(BlockEvaluation(problem, cast(Engine, engine), cache_bytes))

@@ -30,6 +30,7 @@ from rhohat.layers.padding import without_padding
 from rhohat.layers.tangents import TangentPass
 from rhohat.objective.cost import Added, Cost
 from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps, tangent_of_penalty
+from rhohat.ops import ChainPasses
 
 __all__ = [
     "Block",
@@ -127,6 +128,11 @@ class SumActivations(Pass):
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
         """Write the sums of the activations, one layer after another, and then the numbers of steps into `sums`."""
+        chain = _chain_passes(cost, block) if self.depth == 1 else None
+        if chain is not None:
+            X, hidden = block.layers.a[:2]
+            chain.sum_activations(X, vectors[0].weights[0], vectors[0].biases[0], hidden, sums)
+            return
         _forward_to(self.depth, cost, vectors[0], block)
         _sum_hidden(cost, block.layers, self.depth, block, sums)
         _count_steps(cost, self.depth, block, sums)
@@ -192,7 +198,13 @@ class SumLossAndGradient(Pass):
 
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
         """Write the gradient and then the row terms, summed over the block, into `sums`."""
-        network = cost.network
+        network, chain = cost.network, _chain_passes(cost, block)
+        if chain is not None:
+            hidden = block.layers.a[1] if block.n_known else None
+            theta = np.concatenate([*map(np.ravel, vectors[0].weights), *vectors[0].biases])
+            targets = block.read_targets()
+            chain.sum_loss_and_gradient(block.layers.a[0], targets, hidden, theta, self.added[0], sums)
+            return
         if cost.on_derivatives or network.tied or any(network.layout.n_own):
             sums[: network.n_parameters] = 0
         gradient = network.unpack(sums[: network.n_parameters])
@@ -282,6 +294,14 @@ class SumHessianProduct(Pass):
             product,
             from_z=cost.from_z,
         )
+
+
+def _chain_passes(cost: Cost, block: Block) -> ChainPasses | None:
+    """Return the passes over a block in one call each, if there are such passes for this block."""
+    chain = cost.chain_passes
+    if chain is None or block.weights is not None or not chain.takes(block.layers.a[0], block.n_known):
+        return None
+    return chain
 
 
 def _forward_to(depth: int, cost: Cost, parameters: Parameters, block: Block) -> None:

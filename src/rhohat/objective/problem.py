@@ -17,7 +17,7 @@ from rhohat.common.words import counted
 from rhohat.layers import Layer
 from rhohat.layers.network import Network
 from rhohat.objective.cost import Cost
-from rhohat.ops import ops_of
+from rhohat.ops import Ops, ops_for, ops_named, ops_of
 from rhohat.terms.corruption import Corruption
 from rhohat.terms.jacobian_penalties import JacobianPenalty
 from rhohat.terms.losses import Loss, SquaredError
@@ -94,8 +94,21 @@ class Problem:
     @cached
     def cost(self) -> Cost:
         """The terms of J, grouped by the quantities that they depend on."""
-        ops = ops_of(self.X)
-        return Cost.of(self.network, self.loss, self.penalties, ops.dtype_of(self.X), ops)
+        return Cost.of(self.network, self.loss, self.penalties, self.ops.dtype_of(self.X), self.ops)
+
+    @cached
+    def ops(self) -> Ops:
+        """The primitives with which J is computed, chosen by the library of the rows and the amount of work."""
+        return ops_for(self.X, self.n_samples * self.network.multiply_adds)
+
+    def with_ops(self, name: str | None) -> Problem:
+        """Return this problem, computed with the primitives of the given name; the problem itself if it is None."""
+        if name is None or self.ops.library != "numpy" or self.ops.name == name:
+            return self
+        other = copy(self)
+        other.__dict__.pop("cost", None)
+        other.__dict__["ops"] = ops_named(name)
+        return other
 
     def on_rows(
         self,
@@ -117,7 +130,11 @@ class Problem:
         rows = {"X": X, "y": y, "sample_weight": sample_weight, "tangents": tangents, "masks": masks}
         rows["corruption"] = None
         other.__dict__.update(rows)
-        if X is not None and (ops_of(X), ops_of(X).dtype_of(X)) != (cost.ops, cost.dtype):
+        if X is None:
+            return other
+        if ops_of(X).library != cost.ops.library:
+            del other.__dict__["ops"], other.__dict__["cost"]
+        elif cost.ops.dtype_of(X) != cost.dtype:
             del other.__dict__["cost"]
         return other
 

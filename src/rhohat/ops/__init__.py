@@ -5,14 +5,26 @@ products, sums over rows, the sigmoid, the softmax, the step of an optimiser. Ea
 library to have its own implementation. The NumPy implementation is the reference; tests show that the PyTorch
 implementation agrees with it.
 
-The array type of the rows determines the library. It is chosen once for a problem, whose `Cost` consists of parts that
-hold the primitives of that library; see `WithOps`. To add a library, write a class that derives from `Ops`, and add it
-to `ops_of`.
+The array type of the rows determines the library, and for NumPy's arrays the amount of work decides whether compiled
+primitives are used; see `ops_for`. This is chosen once for a problem, whose `Cost` consists of parts that hold the
+primitives; see `WithOps`. To add a library, write a class that derives from `Ops`, and add it to `ops_of`.
 """
 
-from rhohat.ops.base import Ops
-from rhohat.ops.choice import ops_of
+from rhohat.ops.base import ChainPasses, Ops
+from rhohat.ops.choice import OPS, compiled_or_numpy, ops_for, ops_named, ops_of, wanted_ops
 from rhohat.ops.numpy_ops import NUMPY, NumpyOps
 from rhohat.ops.with_ops import WithOps
 
-__all__ = ["NUMPY", "NumpyOps", "Ops", "WithOps", "ops_of"]
+__all__ = [
+    "NUMPY",
+    "OPS",
+    "ChainPasses",
+    "NumpyOps",
+    "Ops",
+    "WithOps",
+    "compiled_or_numpy",
+    "ops_for",
+    "ops_named",
+    "ops_of",
+    "wanted_ops",
+]

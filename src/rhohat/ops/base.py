@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["Arrays", "Functions", "Ops", "Products", "Steps"]
+__all__ = ["Arrays", "ChainPasses", "Composed", "Functions", "LSTMSteps", "Ops", "Products", "Steps"]
 
 Array = Any  # an array of the library
+
+_FEW_CHANNELS = 8  # fewer are copied faster one number of the window after another
 
 
 class Arrays(ABC):
@@ -171,6 +173,105 @@ class Functions(ABC):
         """
 
 
+class Composed(Arrays, Products, Functions):
+    """Primitives that are made of others, which an implementation may override to compute them in one pass."""
+
+    def sigmoid_pull_back(self, a: Array, delta: Array) -> None:
+        """Overwrite delta with delta a (1 − a), where a is a sigmoid; a is overwritten as well.
+
+        This is computed as delta a − delta a², in three passes over the arrays and without a temporary array.
+        """
+        delta *= a
+        a *= delta
+        delta -= a
+
+    def tanh(self, z: Array, out: Array) -> None:
+        """Write tanh(z) into `out`, which may be z."""
+        self.xp.tanh(z, out=out)
+
+    def tanh_with_bias(self, z: Array, bias: Array) -> None:
+        """Overwrite z, of shape (n_rows, n), with tanh(z + bias), where the bias has the shape (n,)."""
+        self.add_row(z, bias)
+        self.tanh(z, z)
+
+    def tanh_pull_back(self, a: Array, delta: Array) -> None:
+        """Overwrite delta with delta (1 − a²), where a is a tanh; a is overwritten as well."""
+        a *= a
+        a *= delta
+        delta -= a
+
+    def relu_with_bias(self, z: Array, bias: Array) -> None:
+        """Overwrite z, of shape (n_rows, n), with max(0, z + bias), where the bias has the shape (n,)."""
+        self.add_row(z, bias)
+        self.xp.clip(z, 0, None, out=z)
+
+    def relu_pull_back(self, a: Array, delta: Array) -> None:
+        """Overwrite delta with 0 where a is 0, where a is not negative; a is overwritten as well."""
+        self.xp.sign(a, out=a)
+        delta *= a
+
+    def gather(self, images: Array, out: Array, first: int, stride: tuple[int, int]) -> None:
+        """Write the numbers in a window at each of its places in images into `out`.
+
+        Parameters
+        ----------
+        images : array of shape (n_rows, height, width, channels)
+        out : array of shape (n_rows, places down, places to the right, window's rows, window's columns, channels)
+        first : int
+            Number of the window's first row that is written.
+        stride : tuple of two int
+            Distances of successive places down and to the right.
+        """
+        n, down, across, n_lines, n_columns, channels = out.shape
+        lines = [slice(u, u + (down - 1) * stride[0] + 1, stride[0]) for u in range(first, first + n_lines)]
+        if channels < _FEW_CHANNELS:
+            for index, line in enumerate(lines):
+                for v in range(n_columns):
+                    out[:, :, :, index, v] = images[:, line, v : v + (across - 1) * stride[1] + 1 : stride[1]]
+            return
+        windows = self.windows(images.reshape(n, images.shape[1], -1), n_columns * channels, stride[1] * channels)
+        flat = out.reshape(n, down, across, n_lines, -1)
+        for index, line in enumerate(lines):
+            flat[:, :, :, index] = windows[:, line]
+
+    def scatter(self, gathered: Array, out: Array, stride: tuple[int, int]) -> None:
+        """Write, for each number of an image, the sum over the windows that contain it; the transpose of `gather`.
+
+        Parameters
+        ----------
+        gathered : array of shape (n_rows, places down, places to the right, window's rows, window's columns, channels)
+        out : array of shape (n_rows, height, width, channels)
+        stride : tuple of two int
+            As for `gather`.
+        """
+        _, down, across, n_lines, n_columns, _ = gathered.shape
+        out[:] = 0
+        for u in range(n_lines):
+            for v in range(n_columns):
+                line = slice(u, u + (down - 1) * stride[0] + 1, stride[0])
+                out[:, line, v : v + (across - 1) * stride[1] + 1 : stride[1]] += gathered[:, :, :, u, v]
+
+    def squared_error(self, outputs: Array, y: Array, out: Array) -> float:
+        """Return Σ_ik (outputs_ik − y_ik)², and write outputs − y into `out`."""
+        self.xp.subtract(outputs, y, out=out)
+        return self.sum_of_squares(out)
+
+    def binary_cross_entropy(self, z: Array, y: Array, out: Array) -> Array:
+        """Return Σ_k ln(1 + exp(z_k)) − y_k z_k of each row, and write 1 / (1 + exp(−z)) − y into `out`.
+
+        Parameters
+        ----------
+        z, y, out : arrays of shape (n_rows, n)
+
+        Returns
+        -------
+        array of shape (n_rows,)
+        """
+        self.sigmoid(z, out)
+        out -= y
+        return (self.xp.clip(z, 0, None) - y * z + self.softplus_tail(z)).sum(1)
+
+
 class Steps(ABC):
     """Steps of optimisers, computed in place for θ or a part of θ."""
 
@@ -198,8 +299,95 @@ class Steps(ABC):
         """
 
 
-class Ops(Arrays, Products, Functions, Steps):
-    """The primitives of an array library; instances of the same class are equal."""
+class ChainPasses(ABC):
+    """The passes of a network of dense layers over a block of rows, each in one call."""
+
+    @abstractmethod
+    def takes(self, X: Array, n_known: int) -> bool:
+        """Return whether the passes can be computed for these rows, of which `n_known` hidden layers are known."""
+
+    @abstractmethod
+    def sum_activations(self, X: Array, W: Array, b: Array, out: Array, sums: Array) -> None:
+        """Write the activations of the first hidden layer into `out`, and their sums over rows into `sums`.
+
+        Parameters
+        ----------
+        X : array of shape (n_rows, n_inputs)
+        W : array of shape (n_inputs, n_units)
+        b : array of shape (n_units,)
+        out : array of shape (n_rows, n_units)
+        sums : array of shape (n_units,)
+        """
+
+    @abstractmethod
+    def sum_loss_and_gradient(
+        self, X: Array, y: Array, hidden: Array | None, theta: Array, added: Array | None, sums: Array
+    ) -> None:
+        """Write the gradient, and then the loss, summed over rows, into `sums`.
+
+        Parameters
+        ----------
+        X : array of shape (n_rows, n_inputs)
+        y : array of shape (n_rows, n_outputs)
+        hidden : array of shape (n_rows, n_units), or None
+            Activations of the first hidden layer, if they are known.
+        theta : array of shape (n_parameters,)
+            The weights of all layers, and then the biases.
+        added : array of shape (n_units,), or None
+            What penalties add to ∂J/∂a of the first hidden layer.
+        sums : array of shape (n_parameters + 1,)
+        """
+
+
+class LSTMSteps(ABC):
+    """The steps of a long short-term memory, but for their products; see `rhohat.layers.lstm`.
+
+    Arrays have the shape (n_rows, number of gates × n_units); `p` holds the peepholes of i, f and o, or is empty.
+    """
+
+    @abstractmethod
+    def step(self, z: Array, b: Array, c_before: Array, p: Array, kept: Array) -> tuple[Array, Array]:
+        """Return h_t and c_t for z = x_t W + h_{t−1} U, and keep i, f, o, g and c_t; z may be overwritten."""
+
+    @abstractmethod
+    def state(self, kept: Array, n_units: int) -> tuple[Array, Array]:
+        """Return h_t and c_t, from what was kept."""
+
+    @abstractmethod
+    def step_back(self, kept: Array, c_before: Array, of_h: Array, of_c: Array, out: Array) -> Array:
+        """Write ∂J/∂z_t into `out`, and return ∂J/∂c_{t−1}, where there are no peepholes."""
+
+
+class Ops(Composed, Steps):
+    """The primitives of an array library; instances of the same class are equal.
+
+    Attributes
+    ----------
+    name : str
+        Name of the implementation: "numpy", "compiled" or "torch".
+    library : str
+        Name of the array library: "numpy" or "torch".
+    lstm_steps : LSTMSteps or None
+        The steps of a long short-term memory in one call each; None where they are made of other primitives.
+    """
+
+    name: ClassVar[str]
+    library: ClassVar[str]
+    lstm_steps: ClassVar[LSTMSteps | None] = None
+
+    def chain_passes(self, sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
+        """Return the passes of a network of dense layers, or None if they are best made of other primitives.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Numbers of units, from the input to the output.
+        activations : sequence of str
+            Names of the activations of all layers but the input.
+        loss : str
+            Name of the loss.
+        """
+        return None
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)

@@ -1,17 +1,29 @@
-"""The choice of the primitives for an array, by the library that the array belongs to."""
+"""The choice of the primitives: by the library that an array belongs to, and by the work that there is to do."""
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from typing import Any
 
+from rhohat.common.extras import import_extra
 from rhohat.ops.base import Ops
 from rhohat.ops.numpy_ops import NUMPY
 
-__all__ = ["ops_of"]
+__all__ = ["OPS", "compiled_or_numpy", "ops_for", "ops_named", "ops_of", "wanted_ops"]
+
+#: The implementations for NumPy's arrays that users may ask for by name.
+OPS = ("numpy", "compiled")
+
+_VARIABLE = "RHOHAT_OPS"
+
+#: Multiplications of a forward pass over all rows from which compiled primitives are worth their start. Importing Numba
+#: and loading machine code takes about 0.3 s, and compiling it, once on a machine, some seconds.
+_WORTH_COMPILING = 2**24
 
 
 def ops_of(array: Any) -> Ops:
-    """Return the primitives for an array: `TorchOps` for a PyTorch tensor, `NumpyOps` for everything else.
+    """Return the reference primitives for an array: `TorchOps` for a PyTorch tensor, `NumpyOps` for everything else.
 
     Raises
     ------
@@ -33,3 +45,64 @@ def ops_of(array: Any) -> Ops:
             f"tensors must be in CPU memory, but this tensor is on {array.device}; pass X.cpu() instead of X."
         )
     return TORCH
+
+
+def ops_for(rows: Any, multiply_adds: int, name: str | None = None) -> Ops:
+    """Return the primitives for a computation on rows.
+
+    NumPy's arrays are computed with compiled primitives if Numba is installed and the work is worth it. This depends on
+    numbers alone that are the same whenever the computation is repeated, so that it gives the same bits each time.
+
+    Parameters
+    ----------
+    rows : array or Rows
+        Only its library matters.
+    multiply_adds : int
+        Number of multiplications in a forward pass over all rows.
+    name : {"numpy", "compiled"}, default=None
+        Name of the implementation for NumPy's arrays. If None, the environment variable RHOHAT_OPS names it, and if
+        that is not set, the work decides.
+
+    Raises
+    ------
+    ValueError
+        If the name is neither "numpy" nor "compiled".
+    ImportError
+        If compiled primitives are asked for by name, and Numba is not installed.
+    """
+    ops = ops_of(rows)
+    if ops.library != "numpy":
+        return ops
+    name = wanted_ops() if name is None else name
+    if name is not None:
+        return ops_named(name)
+    return compiled_or_numpy() if multiply_adds >= _WORTH_COMPILING else ops
+
+
+def wanted_ops() -> str | None:
+    """Return the name of the implementation that the environment variable RHOHAT_OPS asks for, or None."""
+    name = os.environ.get(_VARIABLE)
+    if name and name not in OPS:
+        raise ValueError(f"the environment variable {_VARIABLE} must be one of {OPS}, or not set; got {name!r}.")
+    return name or None
+
+
+def ops_named(name: str) -> Ops:
+    """Return the primitives for NumPy's arrays that have the given name."""
+    if name not in OPS:
+        raise ValueError(f"ops must be one of {OPS}, or None; got {name!r}.")
+    if name == "numpy":
+        return NUMPY
+    import_extra("numba", "fast")
+    from rhohat.ops.compiled_ops import COMPILED
+
+    return COMPILED
+
+
+@cache
+def compiled_or_numpy() -> Ops:
+    """Return the compiled primitives, or NumPy's if Numba is not installed or does not work with this NumPy."""
+    try:
+        return ops_named("compiled")
+    except ImportError:
+        return NUMPY

@@ -147,6 +147,9 @@ class _NumpySteps(Steps):
 class NumpyOps(_NumpyArrays, _NumpyProducts, _NumpyFunctions, _NumpySteps, Ops):
     """The primitives for NumPy's arrays."""
 
+    name = "numpy"
+    library = "numpy"
+
 
 def _sigmoid_of_negative(minus_z: FloatArray) -> None:
     """Overwrite −z with 1 / (1 + exp(−z)); exp(−z) may overflow to infinity, for which the result, 0, is right."""

@@ -137,5 +137,8 @@ class _TorchSteps(Steps):
 class TorchOps(_TorchArrays, _TorchProducts, _TorchFunctions, _TorchSteps, Ops):
     """The primitives for PyTorch's tensors in CPU memory."""
 
+    name = "torch"
+    library = "torch"
+
 
 TORCH = TorchOps()

@@ -42,8 +42,9 @@ class PrintProgress:
         if state.iteration % self.every:
             return
         terms = ", ".join(f"{name} {value:.6f}" for name, value in state.terms.items())
+        warm_up = "" if state.n_rows is None else f"warm-up on {state.n_rows:,} rows, "
         print(
-            f"iteration {state.iteration}: J = {state.value:.6f}{f' ({terms})' if terms else ''},"
+            f"{warm_up}iteration {state.iteration}: J = {state.value:.6f}{f' ({terms})' if terms else ''},"
             f" gradient {state.gradient_norm:.1e}",
             file=self.stream or sys.stderr,
         )

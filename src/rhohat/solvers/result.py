@@ -34,6 +34,9 @@ class IterationState:
         The largest absolute component of ∇J, which decides on convergence.
     theta : array of shape (n_parameters,)
         Read-only copy of θ.
+    n_rows : int or None, default=None
+        Number of rows on which J was computed, if this is an iteration of the warm-up, which uses some rows only. None
+        means all rows. The values of J on other rows differ, so callbacks that compare them leave out the warm-up.
     """
 
     iteration: int
@@ -41,9 +44,11 @@ class IterationState:
     terms: dict[str, float]
     gradient_norm: float
     theta: FloatArray
+    n_rows: int | None = None
 
 
-#: Function that is called after every iteration; the fit stops if it returns True.
+#: Function that is called after every iteration; the fit stops if it returns True. In the warm-up, this ends the
+#: iterations on the current subset of the rows.
 Callback: TypeAlias = Callable[[IterationState], object]
 
 
@@ -85,6 +90,8 @@ class SolverResult:
     warm_up_evaluations : dict of int to int
         Number of evaluations on subsets of rows during warm-up, by number of rows. They are not included in
         `n_evaluations`.
+    warm_up_curves : dict of int to list of float
+        J on subsets of rows after each iteration of the warm-up, by number of rows.
     """
 
     theta: FloatArray
@@ -100,6 +107,7 @@ class SolverResult:
     n_hessian_products: int = 0
     validation_curve: list[float] = field(default_factory=list)
     warm_up_evaluations: dict[int, int] = field(default_factory=dict)
+    warm_up_curves: dict[int, list[float]] = field(default_factory=dict)
 
     @property
     def success(self) -> bool:

@@ -127,8 +127,7 @@ class SquaredError(Loss):
 
     def sum_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
         """Return ½ Σ_ik (a_ik − y_ik)², without computing a sum for each row, and write a − y into `out`."""
-        self.ops.xp.subtract(outputs, y, out=out)
-        return 0.5 * self.ops.sum_of_squares(out)
+        return 0.5 * self.ops.squared_error(outputs, y, out)
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return the tangent unchanged, as the second derivative is the identity."""
@@ -169,10 +168,7 @@ class BinaryCrossEntropy(Loss):
 
     def value_and_derivative(self, outputs: FloatArray, y: FloatArray, out: FloatArray) -> FloatArray:
         """Return Σ_k ln(1 + exp(z_k)) − y_k z_k and write 1 / (1 + exp(−z)) − y into `out`."""
-        self.ops.sigmoid(outputs, out)
-        out -= y
-        over_0 = self.ops.xp.clip(outputs, 0, None)
-        values: FloatArray = (over_0 - y * outputs + self.ops.softplus_tail(outputs)).sum(1)
+        values: FloatArray = self.ops.binary_cross_entropy(outputs, y, out)
         return values
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:

@@ -40,6 +40,8 @@ class DaskEngine:
     timeout : float, default=30
         Seconds to wait for a scheduler that does not answer, or for workers if there are none, before `ClusterError` is
         raised. If the scheduler closes the connection, `ClusterError` is raised at once.
+    ops : {"numpy", "compiled"}, default=None
+        Primitives that the workers compute with; see `ThreadEngine`. A worker without Numba uses NumPy's primitives.
 
     Raises
     ------
@@ -62,16 +64,17 @@ class DaskEngine:
     connect with ``Client("tcp://that-one:8786")``.
     """
 
-    def __init__(self, client: Any, timeout: float = 30.0) -> None:
+    def __init__(self, client: Any, timeout: float = 30.0, ops: str | None = None) -> None:
         if not (hasattr(client, "scheduler_info") and hasattr(client, "submit")):
             raise ValueError(f"client must be a distributed.Client, such as Client('tcp://host:8786'); got {client!r}.")
         if getattr(client, "asynchronous", False):
             raise ValueError("client must be a synchronous distributed.Client; create it without asynchronous=True.")
         if not timeout > 0:
             raise ValueError(f"timeout must be a number of seconds above 0; got {timeout!r}.")
-        self._set(client, timeout)
+        self._set(client, timeout, ops)
 
-    def _set(self, client: Any, timeout: float) -> None:
+    def _set(self, client: Any, timeout: float, ops: str | None) -> None:
+        self.ops = ops
         self._connection = Connection(client, timeout)
         self._threads: ThreadEngine | None = None
 
@@ -93,13 +96,13 @@ class DaskEngine:
     def threads(self) -> ThreadEngine:
         """The thread engine for work that is done in this process."""
         if self._threads is None:
-            self._threads = ThreadEngine()
+            self._threads = ThreadEngine(ops=self.ops)
         return self._threads
 
     @property
     def local_engine(self) -> Callable[[], ThreadEngine]:
         """Function that creates the engine with which a thread of a worker processes a part of the rows."""
-        return partial(ThreadEngine, 1)
+        return partial(ThreadEngine, 1, self.ops)
 
     def __repr__(self) -> str:
         return f"DaskEngine({self._connection.given!r})"
@@ -108,7 +111,7 @@ class DaskEngine:
         return self  # so that a clone of an estimator uses the same cluster
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _without_client, (self.timeout,)
+        return _without_client, (self.timeout, self.ops)
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -175,8 +178,8 @@ class DaskEngine:
         return persisted
 
 
-def _without_client(timeout: float) -> DaskEngine:
+def _without_client(timeout: float, ops: str | None = None) -> DaskEngine:
     """Return an engine without a client; pickle calls this function to restore an engine."""
     engine = DaskEngine.__new__(DaskEngine)
-    engine._set(None, timeout)
+    engine._set(None, timeout, ops)
     return engine

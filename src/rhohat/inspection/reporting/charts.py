@@ -54,10 +54,18 @@ class _Axis:
         return _round_numbers(self.low, self.high)
 
 
-def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str, description: str) -> str:
+def draw_curves(
+    name: str,
+    curves: Mapping[str, Sequence[float]],
+    *,
+    warm_up: Sequence[Sequence[float]] = (),
+    title: str,
+    description: str,
+) -> str:
     """Return a chart of lines over iterations, with a logarithmic vertical axis if no value is negative.
 
-    Iterations are counted from 1. If all values are 0, or nearly 0, the axis is linear.
+    Iterations are counted from 1, and the last iteration of the warm-up is 0. If all values are 0, or nearly 0, the
+    axis is linear.
 
     Parameters
     ----------
@@ -66,6 +74,8 @@ def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str,
     curves : mapping of str to sequence of float
         Values of each line. The first line is drawn above all others. On a logarithmic axis, values that are 0 or
         nearly 0 are left out.
+    warm_up : sequence of sequences of float, default=()
+        Values of the iterations before the first, one sequence for each line; they are drawn lighter.
     title, description : str
         Text for readers who cannot see the chart.
 
@@ -75,14 +85,20 @@ def draw_curves(name: str, curves: Mapping[str, Sequence[float]], *, title: str,
         The chart as SVG.
     """
     lines = {label: np.asarray(values, dtype=np.float64) for label, values in curves.items()}
-    together = np.concatenate(list(lines.values()))
+    earlier = [np.asarray(values, dtype=np.float64) for values in warm_up]
+    n_before = sum(map(len, earlier))
+    together = np.concatenate([*lines.values(), *earlier])
     together = together[np.isfinite(together)]
     logarithmic = bool(np.all(together >= 0) and np.any(together >= _SMALLEST))
     drawn = together[together >= _SMALLEST] if logarithmic else together
     length = max(len(values) for values in lines.values())
-    x = _Axis(1, max(length, 2), _LEFT, _WIDTH - _RIGHT)
+    x = _Axis(1 - n_before, max(length, 2), _LEFT, _WIDTH - _RIGHT)
     y = _vertical(float(drawn.min()), float(drawn.max()), logarithmic)
     parts = [*_frame(x, y, "iteration", "cost")]
+    begin = 1 - n_before
+    for values in earlier:
+        parts.append(_line(values, x, y, "curve warm-up", begin))
+        begin += len(values)
     for number, values in reversed(list(enumerate(lines.values()))):
         parts.append(_line(values, x, y, f"curve c{number}"))
     return _svg(name, title, description, parts)
@@ -247,11 +263,12 @@ def _frame(x: _Axis, y: _Axis, x_label: str, y_label: str) -> list[str]:
     return parts
 
 
-def _line(values: FloatArray, x: _Axis, y: _Axis, classes: str) -> str:
+def _line(values: FloatArray, x: _Axis, y: _Axis, classes: str, begin: int = 1) -> str:
+    """Return a line whose first value belongs to iteration `begin`."""
     kept = _spread(len(values), _MOST_POINTS)
     numbers = values[kept]
     fits = np.isfinite(numbers) & ((numbers >= _SMALLEST) | (not y.logarithmic))
-    places, heights = x.place(kept[fits] + 1.0), y.place(numbers[fits])
+    places, heights = x.place(kept[fits] + float(begin)), y.place(numbers[fits])
     path = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(places, heights, strict=True))
     # A line of a single point is visible as a dot, because line ends are drawn round.
     return f'<path class="{classes}" d="M{path}{"h0" if len(places) == 1 else ""}"/>' if path else ""

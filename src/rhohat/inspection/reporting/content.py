@@ -230,6 +230,7 @@ class Content:
         svg = draw_curves(
             f"cost-{number}",
             curves,
+            warm_up=list(fit.warm_up.values()),
             title=f"J and its terms over iterations{f', {fit.name}' if fit.name else ''}",
             description=f"J falls from {show(first)} to {show(last)} in {counted(len(curves['J']), 'iteration')}. The"
             " table below the chart has the numbers.",

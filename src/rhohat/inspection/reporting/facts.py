@@ -64,6 +64,8 @@ class Fit:
         Memory plan of the fit as text; "" if there is none.
     n_warm_up : int
         Number of evaluations on subsets of the rows during the warm-up before the fit.
+    warm_up : dict of int to list of float
+        J over the iterations of the warm-up, by number of rows.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Fit:
     curves: dict[str, list[float]] = field(repr=False)
     memory: str = ""
     n_warm_up: int = 0
+    warm_up: dict[int, list[float]] = field(default_factory=dict, repr=False)
 
 
 def steps_of(model: Any) -> list[Step]:
@@ -135,6 +138,7 @@ def _fit(name: str, estimator: BaseNetwork) -> Fit:
         curves,
         "" if memory is None else str(memory),
         sum(getattr(estimator, "warm_up_evaluations_", {}).values()),
+        {n_rows: list(curve) for n_rows, curve in getattr(estimator, "warm_up_curves_", {}).items() if curve},
     )
 
 

@@ -92,13 +92,8 @@ class Sigmoid(ElementwiseActivation):
         return derivative * (1 - 6 * derivative)
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
-        """Overwrite delta with delta a (1 − a), where a = f(z) are the activations; a is overwritten as well.
-
-        This is computed as delta a − delta a², in three passes over the arrays and without a temporary array.
-        """
-        delta *= a
-        a *= delta
-        delta -= a
+        """Overwrite delta with delta a (1 − a), where a = f(z) are the activations; a may be overwritten as well."""
+        self.ops.sigmoid_pull_back(a, delta)
 
 
 @dataclass(frozen=True)
@@ -122,7 +117,11 @@ class Tanh(ElementwiseActivation):
 
     def apply(self, z: FloatArray) -> None:
         """Overwrite z with tanh(z)."""
-        self.ops.xp.tanh(z, out=z)
+        self.ops.tanh(z, z)
+
+    def forward_with_bias(self, units: Units, bias: FloatArray) -> None:
+        """Overwrite z with tanh(z + bias)."""
+        self.ops.tanh_with_bias(units.z, bias)
 
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return 1 − a²."""
@@ -138,10 +137,8 @@ class Tanh(ElementwiseActivation):
         return (1 - square) * (6 * square - 2)
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
-        """Overwrite delta with delta (1 − a²), computed as delta − delta a²."""
-        a *= a
-        a *= delta
-        delta -= a
+        """Overwrite delta with delta (1 − a²); a may be overwritten as well."""
+        self.ops.tanh_pull_back(a, delta)
 
 
 @dataclass(frozen=True)
@@ -173,6 +170,10 @@ class ReLU(ElementwiseActivation):
         """Overwrite z with max(0, z)."""
         self.ops.xp.clip(z, 0, None, out=z)
 
+    def forward_with_bias(self, units: Units, bias: FloatArray) -> None:
+        """Overwrite z with max(0, z + bias)."""
+        self.ops.relu_with_bias(units.z, bias)
+
     def derivative(self, a: FloatArray) -> FloatArray:
         """Return 1 where a > 0, else 0."""
         return self.ops.xp.sign(a)
@@ -184,9 +185,8 @@ class ReLU(ElementwiseActivation):
     third_derivative = second_derivative
 
     def multiply_by_derivative(self, a: FloatArray, delta: FloatArray) -> None:
-        """Overwrite delta with 0 where a is 0."""
-        self.ops.xp.sign(a, out=a)
-        delta *= a
+        """Overwrite delta with 0 where a is 0; a may be overwritten as well."""
+        self.ops.relu_pull_back(a, delta)
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ class Reader:
         return network
 
     def _training(self, model: BaseNetwork, record: dict[str, Any], prefix: str) -> None:
-        _know(record, *COUNTS, *STATUS, "warm_up_evaluations_", "terms", "memory_plan_")
+        _know(record, *COUNTS, *STATUS, "warm_up_evaluations_", "warm_up_curves_", "terms", "memory_plan_")
         model.loss_curve_ = self.curve(f"{prefix}loss_curve_")
         model.validation_curve_ = self.curve(f"{prefix}validation_curve_")
         terms = [_checked(name, str, "a term of J") for name in _get(record, "terms", list)]
@@ -262,6 +262,12 @@ class Reader:
             _checked(n_rows, int, "a number of rows"): _checked(count, int, "a number of evaluations")
             for n_rows, count in pairs
         }
+        # Earlier files have no curves of the warm-up.
+        with_curves = [
+            _checked(n, int, "a number of rows")
+            for n in _checked(record.get("warm_up_curves_", []), list, "warm_up_curves_")
+        ]
+        model.warm_up_curves_ = {n_rows: self.curve(f"{prefix}warm_up_curves_.{n_rows}") for n_rows in with_curves}
         plan = record.get("memory_plan_")
         if plan is not None:
             parts = tuple(

@@ -94,12 +94,15 @@ class Writer:
         self.curve(f"{prefix}validation_curve_", estimator.validation_curve_)
         for name, curve in estimator.terms_curve_.items():
             self.curve(f"{prefix}terms_curve_.{name}", curve)
+        for n_rows, curve in estimator.warm_up_curves_.items():
+            self.curve(f"{prefix}warm_up_curves_.{n_rows}", curve)
         plan = getattr(estimator, "memory_plan_", None)
         return {
             "network": self._architecture(network),
             "training": {
                 **{name: getattr(estimator, name) for name in (*COUNTS, *STATUS)},
                 "warm_up_evaluations_": list(estimator.warm_up_evaluations_.items()),
+                "warm_up_curves_": list(estimator.warm_up_curves_),
                 "terms": list(estimator.terms_curve_),
                 "memory_plan_": None if plan is None else asdict(plan),
             },

@@ -1,0 +1,279 @@
+"""The passes of a narrow chain of dense layers over a block of rows, each in one call.
+
+Where layers are narrow, calling the primitives of a pass one by one takes as long as computing them, and the threads of
+an engine wait for one another's calls. Here a pass over a block is one call. It takes some hundred rows at a time
+through all layers, forward and backward, so that their activations and deltas stay in the cache of a core.
+
+The parameters are a flat vector: the weights of all layers, and then the biases.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.ops.compiled.compiling import Number, compiled, inlined, not_inlined, shared
+from rhohat.ops.compiled.functions import (
+    _add,
+    _binary_cross_entropy,
+    _join,
+    _relu_with_bias,
+    _sigmoid_with_bias,
+    _subtract,
+    _sum,
+    _sum_of_squares,
+    _tanh_with_bias,
+    join,
+    joined_size,
+    softmax_cross_entropy,
+)
+from rhohat.ops.compiled.products import copied_size, copy_rows, write_product
+
+__all__ = ["ACTIVATIONS", "LOSSES", "sum_activations", "sum_loss_and_gradient"]
+
+#: The activations and the losses that the passes know; their places are the codes by which they are chosen.
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu")
+LOSSES = ("squared_error", "binary_cross_entropy", "softmax_cross_entropy")
+
+_IDENTITY, _SIGMOID, _TANH, _RELU = range(4)
+_SQUARED_ERROR, _BINARY_CROSS_ENTROPY, _SOFTMAX_CROSS_ENTROPY = range(3)
+
+_ROWS_AT_ONCE = 128
+
+
+@shared
+def _activate(code: Number, z: FloatArray, bias: FloatArray) -> None:
+    """Overwrite z, of shape (n_rows, n), with f(z + bias), where copies of the bias are joined to a longer row."""
+    not_inlined()
+    flat = z.reshape(-1)
+    for start in range(0, flat.size, bias.size):
+        some = flat[start : start + bias.size]
+        if code == _SIGMOID:
+            _sigmoid_with_bias(some, bias)
+        elif code == _TANH:
+            _tanh_with_bias(some, bias)
+        elif code == _RELU:
+            _relu_with_bias(some, bias)
+        else:
+            _add(some, bias)
+
+
+@shared
+def _pull_back(code: int, a: FloatArray, delta: FloatArray) -> None:
+    """Turn ∂J/∂a into ∂J/∂z, in place."""
+    not_inlined()
+    if code == _SIGMOID:
+        for i in range(a.size):
+            delta[i] *= a[i] - a[i] * a[i]
+    elif code == _TANH:
+        for i in range(a.size):
+            delta[i] -= delta[i] * (a[i] * a[i])
+    elif code == _RELU:
+        zero = a.dtype.type(0)
+        for i in range(a.size):
+            delta[i] = delta[i] if a[i] > zero else zero
+
+
+@shared
+def _add_row(x: FloatArray, row: FloatArray) -> None:
+    """Add a row, of which copies are joined, to the flat array x."""
+    not_inlined()
+    for start in range(0, x.size, row.size):
+        _add(x[start : start + row.size], row)
+
+
+@shared
+def _sum_rows(x: FloatArray, joined: FloatArray, out: FloatArray, add: bool) -> None:
+    """Write the sum of the rows of the flat array x into `out`, or add it; `joined` has room for joined rows."""
+    not_inlined()
+    zero = x.dtype.type(0)
+    for i in range(joined.size):
+        joined[i] = zero
+    for start in range(0, x.size, joined.size):
+        part = x[start : start + joined.size]
+        _add(joined[: part.size], part)
+    for i in range(out.size):
+        total = 0.0
+        for place in range(i, joined.size, out.size):
+            total += joined[place]
+        out[i] = out[i] + total if add else total
+
+
+@inlined
+def _copy(x: FloatArray, out: FloatArray) -> None:
+    for i in range(x.size):
+        out[i] = x[i]
+
+
+@shared
+def _copy_weights(W: FloatArray, transposed: bool, out: FloatArray) -> None:
+    """Copy a matrix, or its transpose, as `write_product` reads it."""
+    not_inlined()
+    if not transposed:
+        copy_rows(W, out)
+        return
+    other = np.empty((W.shape[1], W.shape[0]), W.dtype)
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            other[j, i] = W[i, j]
+    copy_rows(other, out)
+
+
+@compiled
+def sum_activations(
+    X: FloatArray, W: FloatArray, bias: FloatArray, code: int, out: FloatArray, sums: FloatArray
+) -> None:
+    """Write the activations of a dense layer into `out`, and their sums over rows into `sums`.
+
+    Parameters
+    ----------
+    X : array of shape (n_rows, n_inputs)
+    W : array of shape (n_inputs, n_units)
+    bias : array of shape (n_units,)
+    code : int
+        Place of the activation in `ACTIVATIONS`.
+    out : array of shape (n_rows, n_units)
+    sums : array of shape (n_units,)
+    """
+    n_inputs, n_units = W.shape
+    weights = np.empty(copied_size(n_inputs, n_units, W.itemsize), W.dtype)
+    _copy_weights(W, False, weights)
+    joined = _join(bias)
+    total = np.empty_like(joined)
+    n_rows = X.shape[0]
+    n_parts = -(-n_rows // _ROWS_AT_ONCE)
+    for part in range(n_parts):
+        start, stop = part * n_rows // n_parts, (part + 1) * n_rows // n_parts
+        a = out[start:stop]
+        at_x = X.ctypes.data + start * n_inputs * X.itemsize
+        write_product(at_x, n_inputs, np.int64(1), weights.ctypes.data, np.bool_(True), n_inputs, a, np.bool_(False))
+        _activate(code, a, joined)
+        _sum_rows(a.reshape(-1), total, sums, part > 0)
+
+
+@shared
+def _evaluate_loss(loss: int, code: int, a: FloatArray, y: FloatArray, bias: FloatArray, delta: FloatArray) -> float:
+    """Apply the output's bias and activation to a, write ∂loss/∂z into delta, and return the loss, summed over rows."""
+    not_inlined()
+    outputs, targets, flat = a.reshape(-1), y.reshape(-1), delta.reshape(-1)
+    if loss == _SQUARED_ERROR:
+        _activate(code, a, bias)
+        total = 0.0
+        for start in range(0, outputs.size, bias.size):
+            stop = start + bias.size
+            _subtract(outputs[start:stop], targets[start:stop], flat[start:stop])
+            total += _sum_of_squares(flat[start:stop])
+        _pull_back(code, outputs, flat)
+        return 0.5 * total
+    _activate(np.int64(_IDENTITY), a, bias)
+    values = np.empty(a.shape[0], a.dtype)
+    if loss == _SOFTMAX_CROSS_ENTROPY:
+        softmax_cross_entropy(outputs, targets, flat, values)
+        return float(_sum(values))
+    terms = np.empty(outputs.size, a.dtype)
+    _binary_cross_entropy(outputs, targets, flat, terms)
+    return float(_sum(terms))
+
+
+@compiled
+def sum_loss_and_gradient(
+    X: FloatArray,
+    y: FloatArray,
+    hidden: FloatArray,
+    is_known: bool,
+    theta: FloatArray,
+    sizes: Any,
+    codes: Any,
+    loss: int,
+    added: FloatArray,
+    sums: FloatArray,
+) -> None:
+    """Write the gradient, and then the loss, summed over rows, into `sums`.
+
+    Parameters
+    ----------
+    X : array of shape (n_rows, n_inputs)
+    y : array of shape (n_rows, n_outputs)
+    hidden : array of shape (n_rows, n_units)
+        Activations of the first hidden layer, if `is_known`.
+    is_known : bool
+        Whether the activations of the first hidden layer are given.
+    theta : array of shape (n_parameters,)
+    sizes : array of shape (n_layers + 1,), int64
+        Numbers of units, from the input to the output.
+    codes : array of shape (n_layers,), int64
+        Places of the activations in `ACTIVATIONS`.
+    loss : int
+        Place of the loss in `LOSSES`.
+    added : array of shape (n_units,), or (0,)
+        What penalties add to ∂J/∂a of the first hidden layer; empty if nothing is added.
+    sums : array of shape (n_parameters + 1,)
+    """
+    n_layers = sizes.size - 1
+    size, n_rows = X.itemsize, X.shape[0]
+    weights, biases = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
+    forward, backward = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
+    layers, joined = np.zeros(n_layers + 2, np.int64), np.zeros(n_layers + 1, np.int64)
+    for layer in range(n_layers):
+        n_inputs, n_units = sizes[layer], sizes[layer + 1]
+        weights[layer + 1] = weights[layer] + n_inputs * n_units
+        forward[layer + 1] = forward[layer] + copied_size(n_inputs, n_units, size)
+        backward[layer + 1] = backward[layer] + copied_size(n_units, n_inputs, size)
+        layers[layer + 1] = layers[layer] + _ROWS_AT_ONCE * n_units
+        joined[layer + 1] = joined[layer] + joined_size(n_units)
+    biases[0] = weights[n_layers]
+    for layer in range(n_layers):
+        biases[layer + 1] = biases[layer] + sizes[layer + 1]
+    forward_weights, backward_weights = np.empty(forward[-1], X.dtype), np.empty(backward[-1], X.dtype)
+    joined_biases, sums_of_deltas = np.empty(joined[-1], X.dtype), np.empty(joined[-1], X.dtype)
+    for layer in range(n_layers):
+        W = theta[weights[layer] : weights[layer + 1]].reshape(sizes[layer], sizes[layer + 1])
+        _copy_weights(W, False, forward_weights[forward[layer] : forward[layer + 1]])
+        if layer > 0:
+            _copy_weights(W, True, backward_weights[backward[layer] : backward[layer + 1]])
+        join(theta[biases[layer] : biases[layer + 1]], joined_biases[joined[layer] : joined[layer + 1]])
+    joined_added = _join(added) if added.size > 0 else added
+    # Products read deltas in whole vectors, which may end after the last of them.
+    activations, deltas = np.empty(layers[n_layers], X.dtype), np.zeros(layers[n_layers] + 64, X.dtype)
+
+    total = 0.0
+    n_parts = -(-n_rows // _ROWS_AT_ONCE)
+    for part in range(n_parts):
+        start, stop = part * n_rows // n_parts, (part + 1) * n_rows // n_parts
+        n = stop - start
+        at_x = X.ctypes.data + start * sizes[0] * size
+        for layer in range(n_layers):
+            a = activations[layers[layer] : layers[layer] + n * sizes[layer + 1]].reshape(n, sizes[layer + 1])
+            bias = joined_biases[joined[layer] : joined[layer + 1]]
+            if layer == 0 and is_known:
+                _copy(hidden[start:stop].reshape(-1), a.reshape(-1))
+                continue
+            given = at_x if layer == 0 else activations.ctypes.data + layers[layer - 1] * size
+            at_w = forward_weights.ctypes.data + forward[layer] * size
+            write_product(given, sizes[layer], np.int64(1), at_w, np.bool_(True), sizes[layer], a, np.bool_(False))
+            if layer < n_layers - 1:
+                _activate(codes[layer], a, bias)
+            else:
+                delta = deltas[layers[layer] : layers[layer] + n * sizes[layer + 1]].reshape(n, sizes[layer + 1])
+                total += _evaluate_loss(loss, codes[layer], a, y[start:stop], bias, delta)
+
+        for layer in range(n_layers - 1, -1, -1):
+            n_inputs, n_units = sizes[layer], sizes[layer + 1]
+            delta = deltas[layers[layer] : layers[layer] + n * n_units]
+            if layer < n_layers - 1:
+                if layer == 0 and added.size > 0:
+                    _add_row(delta, joined_added)
+                _pull_back(codes[layer], activations[layers[layer] : layers[layer] + n * n_units], delta)
+            given = at_x if layer == 0 else activations.ctypes.data + layers[layer - 1] * size
+            at_delta = deltas.ctypes.data + layers[layer] * size
+            gradient = sums[weights[layer] : weights[layer + 1]].reshape(n_inputs, n_units)
+            write_product(given, np.int64(1), n_inputs, at_delta, np.bool_(False), n, gradient, part > 0)
+            sum_of_deltas = sums_of_deltas[joined[layer] : joined[layer + 1]]
+            _sum_rows(delta, sum_of_deltas, sums[biases[layer] : biases[layer + 1]], part > 0)
+            if layer > 0:
+                below = deltas[layers[layer - 1] : layers[layer - 1] + n * n_inputs].reshape(n, n_inputs)
+                at_w = backward_weights.ctypes.data + backward[layer] * size
+                write_product(at_delta, n_units, np.int64(1), at_w, np.bool_(True), n_units, below, np.bool_(False))
+    sums[sums.size - 1] = total

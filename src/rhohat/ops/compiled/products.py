@@ -1,0 +1,150 @@
+"""Matrix products, computed in tiles that stay in registers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.ops.compiled import tiles
+from rhohat.ops.compiled.compiling import Number, compiled, inlined, not_inlined, shared
+
+__all__ = ["FEWEST_ROWS", "HAS_AVX512", "copied_size", "copy_rows", "multiply", "write_product"]
+
+#: A product of fewer rows has no tile.
+FEWEST_ROWS = max(tiles.ROWS)
+HAS_AVX512 = tiles.LANES == 8
+
+_LANES = tiles.LANES
+_ROWS = tiles.ROWS
+_MOST_VECTORS = len(tiles.TILES)
+_tile_1, _tile_2, _tile_3, _tile_4 = (*tiles.TILES, tiles.TILES[-1])[:4]
+
+#: The most terms that are added up before their sum is added to others. The rows of B that they need stay in the cache,
+#: and few digits of a float32 sum are lost.
+_MOST_ADDED = 256
+#: Rows of a product from which it is worth copying B.
+_WORTH_COPYING = 128
+
+
+@inlined
+def vectors_of(n_columns: int, itemsize: int) -> tuple[int, int, int]:
+    """Return the numbers in a vector, the vectors in a row of n columns, and the groups that they are divided into."""
+    lanes = _LANES * 8 // itemsize
+    n_vectors = -(-n_columns // lanes)
+    return lanes, n_vectors, -(-n_vectors // _MOST_VECTORS)
+
+
+@inlined
+def copied_size(n_rows: int, n_columns: int, itemsize: int) -> int:
+    """Return how many numbers `copy_rows` writes."""
+    lanes, n_vectors, _ = vectors_of(n_columns, itemsize)
+    return n_rows * n_vectors * lanes
+
+
+@shared
+def copy_rows(B: FloatArray, out: FloatArray) -> None:
+    """Copy rows so that those of each group of columns lie together, and fill the last vectors with zeros."""
+    not_inlined()
+    n_rows, n_columns = B.shape
+    lanes, n_vectors, n_groups = vectors_of(n_columns, B.itemsize)
+    for row in range(n_rows):
+        column = 0
+        for group in range(n_groups):
+            length = (n_vectors // n_groups + (1 if group < n_vectors % n_groups else 0)) * lanes
+            place = column * n_rows + row * length
+            n_copied = min(n_columns - column, length)
+            for i in range(n_copied):
+                out[place + i] = B[row, column + i]
+            for i in range(n_copied, length):
+                out[place + i] = 0
+            column += length
+
+
+@shared
+def write_product(
+    a: Number, a_row: Number, a_k: Number, b: Number, copied: Number, n_k: Number, out: FloatArray, add: Number
+) -> None:
+    """Write a matrix product into `out`, or add it, group by group and tile by tile.
+
+    The columns are shared as evenly as possible between groups of at most 4 vectors. The last tile of a group begins
+    early enough to be whole, and leaves the rows that it shares with the tile before as they are.
+
+    Parameters
+    ----------
+    a : int
+        Address of the left matrix, of shape (m, n_k).
+    a_row, a_k : int
+        Distances, in numbers, of successive rows and columns of the left matrix.
+    b : int
+        Address of the right matrix, of shape (n_k, n).
+    copied : bool
+        Whether the right matrix is as `copy_rows` wrote it. If not, it is read in whole vectors, which may end after
+        the end of the matrix.
+    n_k : int
+        Number of columns of the left matrix, and of rows of the right one.
+    out : array of shape (m, n)
+        It has at least `FEWEST_ROWS` rows.
+    add : bool
+        Whether the product is added to `out`.
+    """
+    not_inlined()
+    n_rows, n_columns = out.shape
+    size = out.itemsize
+    like = out.dtype.type(0)
+    lanes, n_vectors, n_groups = vectors_of(n_columns, size)
+    column = 0
+    for group in range(n_groups):
+        width = n_vectors // n_groups + (1 if group < n_vectors % n_groups else 0)
+        height = _ROWS[width]
+        tail = min(n_columns - column - (width - 1) * lanes, lanes)
+        at_b = b + column * (n_k if copied else 1) * size
+        b_k = width * lanes if copied else n_columns
+        done = 0
+        while done < n_rows:
+            row = min(done, n_rows - height)
+            at_a, at_c = a + row * a_row * size, out.ctypes.data + (row * n_columns + column) * size
+            if width == 4:
+                _tile_4(like, at_a, a_row, a_k, at_b, b_k, at_c, n_columns, n_k, tail, done - row, add)
+            elif width == 3:
+                _tile_3(like, at_a, a_row, a_k, at_b, b_k, at_c, n_columns, n_k, tail, done - row, add)
+            elif width == 2:
+                _tile_2(like, at_a, a_row, a_k, at_b, b_k, at_c, n_columns, n_k, tail, done - row, add)
+            else:
+                _tile_1(like, at_a, a_row, a_k, at_b, b_k, at_c, n_columns, n_k, tail, done - row, add)
+            done = row + height
+        column += width * lanes
+
+
+@compiled
+def multiply(A: FloatArray, B: FloatArray, out: FloatArray, transposed: bool) -> None:
+    """Write A B, or Aᵀ B, into `out`.
+
+    If the product has many rows, the rows of B are copied first, so that those of each group of columns lie together.
+
+    Parameters
+    ----------
+    A : array of shape (m, k), or (k, m) if transposed
+    B : array of shape (k, n)
+    out : array of shape (m, n)
+        It has at least `FEWEST_ROWS` rows.
+    transposed : bool
+        Whether A is transposed.
+    """
+    n_rows, n_columns = out.shape
+    n_k, size = B.shape[0], out.itemsize
+    copy = np.empty(copied_size(min(n_k, _MOST_ADDED), n_columns, size), out.dtype)
+    a_row, a_k = (1, n_rows) if transposed else (n_k, 1)
+    # Reading whole vectors where B is, one reads beyond its end in its last rows.
+    beyond = -(-(copied_size(1, n_columns, size) - n_columns) // n_columns)
+    start = 0
+    while start < n_k:
+        a = A.ctypes.data + start * a_k * size
+        n_added = min(n_k - start, _MOST_ADDED)
+        if n_rows < _WORTH_COPYING and start < n_k - beyond:
+            n_added = min(n_added, n_k - beyond - start)
+            b = B.ctypes.data + start * n_columns * size
+            write_product(a, a_row, a_k, b, False, n_added, out, start > 0)
+        else:
+            copy_rows(B[start : start + n_added], copy)
+            write_product(a, a_row, a_k, copy.ctypes.data, True, n_added, out, start > 0)
+        start += n_added
