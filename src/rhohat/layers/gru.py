@@ -38,8 +38,14 @@ class GRULayer(RecurrentLayerWithTangents):
 
     def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
         """Compute h_t, and keep n, u, r, h_{t−1} U_n + b′_n, and h_t."""
-        xp, k = self.ops.xp, self.n_units
+        ops, xp, k = self.ops, self.ops.xp, self.n_units
         (h,) = state
+        if ops.gru_steps is not None:
+            z, through = (ops.empty((len(h), 3 * k), ops.dtype_of(kept)) for _ in range(2))
+            ops.multiply(ops.copy(x), at.W[: self.n_channels], z)
+            ops.multiply(h, at.U, through)
+            ops.add_row(through, at.b[k:])
+            return (ops.gru_steps.step(z, through, at.b[:k], h, kept),)
         through = h @ at.U
         through += at.b[k:]
         z = x @ at.W[: self.n_channels]
@@ -59,6 +65,8 @@ class GRULayer(RecurrentLayerWithTangents):
     ) -> State:
         """Pull ∂J/∂h_t back to ∂J/∂z_t and, directly, to ∂J/∂h_{t−1}."""
         k = self.n_units
+        if self.ops.gru_steps is not None:
+            return (self.ops.gru_steps.step_back(kept, before[0], delta[0], out),)
         candidate, u, r, recurrent = (kept[:, j * k : (j + 1) * k] for j in range(4))
         of_candidate, of_u, of_r, of_recurrent = (out[:, j * k : (j + 1) * k] for j in range(4))
         of_h, h = delta[0], before[0]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["Arrays", "ChainPasses", "Composed", "Functions", "LSTMSteps", "Ops", "Products", "Steps"]
+__all__ = ["Arrays", "ChainPasses", "Composed", "Functions", "GRUSteps", "LSTMSteps", "Ops", "Products", "Steps"]
 
 Array = Any  # an array of the library
 
@@ -358,6 +358,18 @@ class LSTMSteps(ABC):
         """Write ∂J/∂z_t into `out`, and return ∂J/∂c_{t−1}, where there are no peepholes."""
 
 
+class GRUSteps(ABC):
+    """The steps of a gated recurrent unit, but for their products; see `rhohat.layers.gru`."""
+
+    @abstractmethod
+    def step(self, z: Array, through: Array, b: Array, before: Array, kept: Array) -> Array:
+        """Return h_t for z = x_t W, h_{t−1} U with its biases, the biases of n, and h_{t−1}; keep n, u, r and so on."""
+
+    @abstractmethod
+    def step_back(self, kept: Array, before: Array, of_h: Array, out: Array) -> Array:
+        """Write ∂J/∂z_t into `out`, and return the part of ∂J/∂h_{t−1} that goes past the gates."""
+
+
 class Ops(Composed, Steps):
     """The primitives of an array library; instances of the same class are equal.
 
@@ -367,13 +379,14 @@ class Ops(Composed, Steps):
         Name of the implementation: "numpy", "compiled" or "torch".
     library : str
         Name of the array library: "numpy" or "torch".
-    lstm_steps : LSTMSteps or None
-        The steps of a long short-term memory in one call each; None where they are made of other primitives.
+    lstm_steps, gru_steps : LSTMSteps, GRUSteps, or None
+        The steps of recurrent layers in one call each; None where they are made of other primitives.
     """
 
     name: ClassVar[str]
     library: ClassVar[str]
     lstm_steps: ClassVar[LSTMSteps | None] = None
+    gru_steps: ClassVar[GRUSteps | None] = None
 
     def chain_passes(self, sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
         """Return the passes of a network of dense layers, or None if they are best made of other primitives.

@@ -17,8 +17,8 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from rhohat.common.arrays import FloatArray
-from rhohat.ops.base import ChainPasses, LSTMSteps
-from rhohat.ops.compiled import dense_chain, functions, lstm, products, steps, windows
+from rhohat.ops.base import ChainPasses, GRUSteps, LSTMSteps
+from rhohat.ops.compiled import dense_chain, functions, gru, lstm, products, steps, windows
 from rhohat.ops.numpy_ops import NumpyOps
 
 __all__ = ["COMPILED", "CompiledOps"]
@@ -54,11 +54,28 @@ class _CompiledLSTM(LSTMSteps):
         return earlier
 
 
+class _CompiledGRU(GRUSteps):
+    """The steps of a gated recurrent unit."""
+
+    def step(
+        self, z: FloatArray, through: FloatArray, b: FloatArray, before: FloatArray, kept: FloatArray
+    ) -> FloatArray:
+        h = np.empty_like(before)
+        gru.gru_step(z, through, b, before, kept, h)
+        return h
+
+    def step_back(self, kept: FloatArray, before: FloatArray, of_h: FloatArray, out: FloatArray) -> FloatArray:
+        earlier = np.empty_like(of_h)
+        gru.gru_step_back(kept, np.ascontiguousarray(before), of_h, out, earlier)
+        return earlier
+
+
 class CompiledOps(NumpyOps):
     """The primitives for NumPy's arrays that Numba compiles."""
 
     name = "compiled"
     lstm_steps = _CompiledLSTM()
+    gru_steps = _CompiledGRU()
 
     def chain_passes(self, sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
         """See `Ops.chain_passes`; the passes are computed in one call if the layers are narrow."""
@@ -73,7 +90,7 @@ class CompiledOps(NumpyOps):
         ):
             return None
         codes = [dense_chain.ACTIVATIONS.index(name) for name in names]
-        return _CompiledChain(np.array(sizes), np.array(codes), dense_chain.LOSSES.index(loss))
+        return _CompiledChain(np.array(sizes), np.array(codes), (0,) * (1 + dense_chain.LOSSES.index(loss)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         from rhohat.ops.choice import compiled_or_numpy
@@ -263,7 +280,7 @@ class _CompiledChain(ChainPasses):
 
     sizes: FloatArray
     codes: FloatArray
-    loss: int
+    loss: tuple[int, ...]
 
     def takes(self, X: FloatArray, n_known: int) -> bool:
         return n_known <= 1 and len(X) >= products.FEWEST_ROWS and _fit(X)

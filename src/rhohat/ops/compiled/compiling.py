@@ -20,7 +20,7 @@ from numba import njit, types
 from numba.core import caching
 from numba.extending import intrinsic
 
-__all__ = ["Number", "compiled", "inlined", "not_inlined", "shared", "summing"]
+__all__ = ["FAST_MATH", "Number", "compiled", "inlined", "not_inlined", "shared", "summing"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -29,12 +29,12 @@ Number = Any
 
 #: Multiplications and additions may be fused, and a zero may lose its sign. Sums keep their order, and NaN and infinity
 #: are what they are, because the functions of this folder rely on both.
-_FAST_MATH = {"contract", "nsz"}
+FAST_MATH = {"contract", "nsz"}
 
 
 def inlined(function: _F) -> _F:
     """Compile a function that compiled functions call, and which is not worth machine code of its own."""
-    return njit(nogil=True, fastmath=_FAST_MATH, error_model="numpy", forceinline=True)(function)
+    return njit(nogil=True, fastmath=FAST_MATH, error_model="numpy", forceinline=True)(function)
 
 
 @intrinsic
@@ -50,12 +50,12 @@ def not_inlined(context: Any) -> Any:
 
 def shared(function: _F) -> _F:
     """Compile a function that compiled functions call; LLVM decides where it is copied into the caller."""
-    return njit(nogil=True, fastmath=_FAST_MATH, error_model="numpy")(function)
+    return njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")(function)
 
 
 def summing(function: _F) -> _F:
     """Compile a function as `inlined` does, but with sums whose terms are added in an order that suits vectors."""
-    return njit(nogil=True, fastmath={*_FAST_MATH, "reassoc"}, error_model="numpy", forceinline=True)(function)
+    return njit(nogil=True, fastmath={*FAST_MATH, "reassoc"}, error_model="numpy", forceinline=True)(function)
 
 
 def compiled(function: _F) -> _F:

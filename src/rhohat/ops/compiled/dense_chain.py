@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba.extending import overload
 
 from rhohat.common.arrays import FloatArray
-from rhohat.ops.compiled.compiling import Number, compiled, inlined, not_inlined, shared
+from rhohat.ops.compiled.compiling import FAST_MATH, Number, compiled, inlined, not_inlined, shared
 from rhohat.ops.compiled.functions import (
     _add,
     _binary_cross_entropy,
@@ -38,7 +39,6 @@ ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu")
 LOSSES = ("squared_error", "binary_cross_entropy", "softmax_cross_entropy")
 
 _IDENTITY, _SIGMOID, _TANH, _RELU = range(4)
-_SQUARED_ERROR, _BINARY_CROSS_ENTROPY, _SOFTMAX_CROSS_ENTROPY = range(3)
 
 _ROWS_AT_ONCE = 128
 
@@ -153,28 +153,51 @@ def sum_activations(
         _sum_rows(a.reshape(-1), total, sums, part > 0)
 
 
-@shared
-def _evaluate_loss(loss: int, code: int, a: FloatArray, y: FloatArray, bias: FloatArray, delta: FloatArray) -> float:
+def _evaluate_loss(
+    loss: Any, code: Number, a: FloatArray, y: FloatArray, bias: FloatArray, delta: FloatArray
+) -> Number:
     """Apply the output's bias and activation to a, write ∂loss/∂z into delta, and return the loss, summed over rows."""
-    not_inlined()
+
+
+@overload(_evaluate_loss, jit_options={"fastmath": FAST_MATH, "error_model": "numpy"})
+def _choose_loss(loss: Any, code: Number, a: FloatArray, y: FloatArray, bias: FloatArray, delta: FloatArray) -> Number:
+    """Return the implementation for a loss, whose place in `LOSSES` is the length of a tuple, less 1.
+
+    The length of a tuple is part of its type, so that no loss is compiled that is not used.
+    """
+    return (_squared_error, _binary_cross_entropies, _softmax_cross_entropies)[loss.count - 1]
+
+
+def _squared_error(
+    loss: Any, code: Number, a: FloatArray, y: FloatArray, bias: FloatArray, delta: FloatArray
+) -> Number:
     outputs, targets, flat = a.reshape(-1), y.reshape(-1), delta.reshape(-1)
-    if loss == _SQUARED_ERROR:
-        _activate(code, a, bias)
-        total = 0.0
-        for start in range(0, outputs.size, bias.size):
-            stop = start + bias.size
-            _subtract(outputs[start:stop], targets[start:stop], flat[start:stop])
-            total += _sum_of_squares(flat[start:stop])
-        _pull_back(code, outputs, flat)
-        return 0.5 * total
-    _activate(np.int64(_IDENTITY), a, bias)
-    values = np.empty(a.shape[0], a.dtype)
-    if loss == _SOFTMAX_CROSS_ENTROPY:
-        softmax_cross_entropy(outputs, targets, flat, values)
-        return float(_sum(values))
-    terms = np.empty(outputs.size, a.dtype)
-    _binary_cross_entropy(outputs, targets, flat, terms)
+    _activate(code, a, bias)
+    total = 0.0
+    for start in range(0, outputs.size, bias.size):
+        stop = start + bias.size
+        _subtract(outputs[start:stop], targets[start:stop], flat[start:stop])
+        total += _sum_of_squares(flat[start:stop])
+    _pull_back(code, outputs, flat)
+    return 0.5 * total
+
+
+def _binary_cross_entropies(
+    loss: Any, code: Number, a: FloatArray, y: FloatArray, bias: FloatArray, delta: FloatArray
+) -> Number:
+    outputs, terms = a.reshape(-1), np.empty(a.size, a.dtype)
+    _activate(code, a, bias)  # the bias alone: the sigmoid is part of the loss
+    _binary_cross_entropy(outputs, y.reshape(-1), delta.reshape(-1), terms)
     return float(_sum(terms))
+
+
+def _softmax_cross_entropies(
+    loss: Any, code: Number, a: FloatArray, y: FloatArray, bias: FloatArray, delta: FloatArray
+) -> Number:
+    values = np.empty(a.shape[0], a.dtype)
+    _activate(code, a, bias)  # the bias alone, as above
+    softmax_cross_entropy(a.reshape(-1), y.reshape(-1), delta.reshape(-1), values)
+    return float(_sum(values))
 
 
 @compiled
@@ -186,7 +209,7 @@ def sum_loss_and_gradient(
     theta: FloatArray,
     sizes: Any,
     codes: Any,
-    loss: int,
+    loss: Any,
     added: FloatArray,
     sums: FloatArray,
 ) -> None:
@@ -205,8 +228,8 @@ def sum_loss_and_gradient(
         Numbers of units, from the input to the output.
     codes : array of shape (n_layers,), int64
         Places of the activations in `ACTIVATIONS`.
-    loss : int
-        Place of the loss in `LOSSES`.
+    loss : tuple
+        A tuple whose length is the place of the loss in `LOSSES`, counted from 1.
     added : array of shape (n_units,), or (0,)
         What penalties add to ∂J/∂a of the first hidden layer; empty if nothing is added.
     sums : array of shape (n_parameters + 1,)
