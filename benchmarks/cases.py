@@ -257,7 +257,9 @@ def _transform() -> Case:
         contenders += [
             ours,
             replace(ours, name=f"PyTorch under no_grad, {method}", module="pytorch", target=1.4),
-            replace(ours, name=f"products alone, {method}", module="bounds", function=product, compared="share", target=0.85),
+            replace(
+                ours, name=f"products alone, {method}", module="bounds", function=product, compared="share", target=0.85
+            ),
         ]
     return Case(
         "transform",

@@ -31,8 +31,8 @@ brackets how much more that is than just before the work, when packages and rows
 
 _DESCENTS = """\
 All descents start from the same parameters and end at the first evaluation whose J is at most the textbook's after its
-last iteration; J is then computed anew by the textbook in float64. rhohat's clock runs from the call of `fit`, that of
-the others from after a first evaluation, when everything is compiled. Where PyTorch or JAX give the gradients, BLAS is
+last iteration; J is then computed anew by the textbook in float64. rhohat's clock runs from the call of `fit`, after
+a fit of two iterations, and that of the others from after a first evaluation, when everything is compiled. Where PyTorch or JAX give the gradients, BLAS is
 held to one thread for SciPy, which makes both faster. The textbook keeps every default, as such scripts do: NumPy and
 SciPy each bring a BLAS, and the threads of one wait for work on the cores that the other needs. Evaluations are those
 of J and its gradient on all rows.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-#: Extras whose packages are installed; those of `dev` are, where the tests cannot do without.
+#: Extras whose packages are installed, without Numba, to show that everything works without it. Packages of `dev` are
+#: installed where the tests cannot do without them.
 EXTRAS = ["app", "tables", "formats", "dask"]
 FOR_TESTS = {"autograd", "hypothesis", "pytest", "pytest-xdist"}
 

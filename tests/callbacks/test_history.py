@@ -17,15 +17,16 @@ from tests.callbacks.states import state
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
 
-FIXED = ("solve", "iteration", "value", "gradient_norm", "seconds")
+FIXED = ("solve", "rows", "iteration", "value", "gradient_norm", "seconds")
 
 
 def read(path):
-    """The lines of either kind of history, as dicts of numbers with the terms among them; NaN for null."""
+    """The lines of either kind of history, as dicts of numbers with the terms among them; NaN for null or nothing."""
     text = path.read_text(encoding="utf-8")
     assert text == "" or text.endswith("\n")
     if path.suffix == ".csv":
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(text.splitlines())]
+        rows = csv.DictReader(text.splitlines())
+        return [{name: float(value or "nan") for name, value in row.items()} for row in rows]
     lines = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
     lines = [{**line.pop("terms"), **line} for line in lines]
     return [{name: math.nan if value is None else value for name, value in line.items()} for line in lines]
@@ -69,8 +70,9 @@ def test_the_columns_of_a_table_stand_in_a_known_order(tmp_path):
     history = CSVHistory(tmp_path / "fit.csv")
     history(state(1, 0.75, {"squared_error": 0.5, "weight, decay": 0.25}))
     header, line = csv.reader((tmp_path / "fit.csv").read_text().splitlines())
-    assert header == ["solve", "iteration", "value", "squared_error", "weight, decay", "gradient_norm", "seconds"]
-    assert line == ["1", "1", "0.75", "0.5", "0.25", "0.1", "0.0"]
+    terms = ["squared_error", "weight, decay"]
+    assert header == ["solve", "rows", "iteration", "value", *terms, "gradient_norm", "seconds"]
+    assert line == ["1", "", "1", "0.75", "0.5", "0.25", "0.1", "0.0"]
 
 
 def test_the_solves_that_a_fit_consists_of_are_numbered(rng, kind, path):
@@ -150,7 +152,7 @@ def test_a_table_takes_terms_that_it_has_columns_for(tmp_path):
     history = CSVHistory(tmp_path / "fit.csv")
     history(state(1, terms={"loss": 0.5, "penalty": 0.25}))
     history(state(1, terms={"loss": 0.5}))
-    assert (tmp_path / "fit.csv").read_text().splitlines()[2].startswith("2,1,0.5,0.5,,0.1,")
+    assert (tmp_path / "fit.csv").read_text().splitlines()[2].startswith("2,,1,0.5,0.5,,0.1,")
     for other in (history, CSVHistory(tmp_path / "fit.csv", append=True)):
         with pytest.raises(
             ValueError, match=r"columns for the terms \['loss', 'penalty'\], but J also has the terms \['new'\]"

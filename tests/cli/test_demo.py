@@ -124,10 +124,14 @@ def test_the_package_runs_as_a_program(arguments, code, text):
 
 def test_the_demo_learns_edge_detectors(tmp_path):
     iterations, steps = [], []
-    result = run_demo(tmp_path, callback=lambda state: iterations.append(state.iteration), announce=steps.append)
+    result = run_demo(
+        tmp_path, callback=lambda state: iterations.append((state.n_rows, state.iteration)), announce=steps.append
+    )
     assert_pictures(tmp_path)
     assert sorted(path.name for path in result.pictures) == PICTURES
-    assert iterations == list(range(1, result.autoencoder.n_iter_ + 1))
+    over_all = [iteration for n_rows, iteration in iterations if n_rows is None]
+    assert over_all == list(range(1, result.autoencoder.n_iter_ + 1))
+    assert iterations[0] == (1000, 1)
     assert len(steps) == len(result.seconds) == 5
     assert result.gradient_check.relative_difference <= ORACLE
     assert result.cost == pytest.approx(sum(result.terms.values()))

@@ -76,13 +76,23 @@ def test_the_warm_up_saves_evaluations_of_all_rows(X):
     assert warm.n_evaluations_ < 40
 
 
-def test_callbacks_and_the_record_know_only_iterations_over_all_rows(X):
-    seen = []
-    model = fitted(X, callbacks=[lambda state: seen.append(state.value)])
-    assert seen == model.loss_curve_
-    assert len(seen) == model.n_iter_ == 40
+def test_callbacks_see_the_warm_up_which_has_a_record_of_its_own(X):
+    seen = {}
+    model = fitted(X, callbacks=[lambda state: seen.setdefault(state.n_rows, []).append(state.value)])
+    over_all = seen.pop(None)
+    assert over_all == model.loss_curve_
+    assert len(over_all) == model.n_iter_ == 40
+    assert seen == model.warm_up_curves_
+    assert list(seen) == list(model.warm_up_evaluations_)
+    assert seen[1000][0] > 2 * seen[1000][-1]  # the cost is seen to fall
     first, _ = model.objective(X)(model.theta_)
-    assert seen[0] < 1.5 * first  # the warm-up has led most of the way
+    assert over_all[0] < 1.5 * first  # the warm-up has led most of the way
+
+
+def test_a_callback_that_returns_true_ends_the_iterations_on_a_subset(X):
+    model = fitted(X, callbacks=[lambda state: state.n_rows is not None and state.iteration == 3])
+    assert {len(curve) for curve in model.warm_up_curves_.values()} == {3}
+    assert model.n_iter_ == 40
 
 
 @pytest.mark.parametrize("float32_first", [False, True])
@@ -125,7 +135,8 @@ def test_rows_in_float32_stay_there(X):
 def test_a_callback_ends_a_fit_while_it_is_in_float32(X):
     calls = []
     model = fitted(X, solver=LBFGS(float32_first=True), callbacks=[lambda state: calls.append(state) or True])
-    assert (model.solver_status_, len(calls), model.n_iter_) == ("stopped", 1, 1)
+    over_all = [state for state in calls if state.n_rows is None]
+    assert (model.solver_status_, len(over_all), model.n_iter_) == ("stopped", 1, 1)
 
 
 def test_corruption_weights_and_labels_go_with_their_rows(X):

@@ -127,7 +127,9 @@ def test_reconstructions_of_another_shape_are_refused(other):
 
 def test_j_and_its_terms_are_drawn_over_the_iterations():
     fitted = SimpleNamespace(
-        loss_curve_=[3.0, 2.0, 1.5], terms_curve_={"squared_error": [2.0, 2.0, 1.5], "kl": [1, 0, 0]}
+        loss_curve_=[3.0, 2.0, 1.5],
+        terms_curve_={"squared_error": [2.0, 2.0, 1.5], "kl": [1, 0, 0]},
+        warm_up_curves_={},
     )
     ax = plot_loss_curve(fitted)
     assert [line.get_label() for line in ax.lines] == ["J", "squared error", "kl"]
@@ -136,6 +138,18 @@ def test_j_and_its_terms_are_drawn_over_the_iterations():
         np.testing.assert_array_equal(line.get_ydata(), values)
     assert ax.get_yscale() == "log"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["J", "squared error", "kl"]
+
+
+def test_the_warm_up_is_drawn_before_the_first_iteration():
+    fitted = SimpleNamespace(
+        loss_curve_=[1.0, 0.5], terms_curve_={}, warm_up_curves_={1000: [4.0, 3.0, 2.0], 3000: [2.5, 1.5]}
+    )
+    first, second, over_all = plot_loss_curve(fitted).lines
+    assert [line.get_label() for line in (first, second)] == ["J, warm-up on 1,000 rows", "J, warm-up on 3,000 rows"]
+    assert first.get_xdata().tolist() == [-4, -3, -2]
+    assert first.get_ydata().tolist() == [4.0, 3.0, 2.0]
+    assert second.get_xdata().tolist() == [-1, 0]
+    assert over_all.get_xdata().tolist() == [1, 2]
 
 
 def test_the_loss_curve_of_an_unfitted_estimator_is_refused():
@@ -165,7 +179,7 @@ def test_a_kl_curve_needs_rho_between_0_and_1():
     [
         lambda ax: plot_kl(ax=ax),
         lambda ax: plot_reconstructions(np.eye(4), np.eye(4), ax=ax),
-        lambda ax: plot_loss_curve(SimpleNamespace(loss_curve_=[2.0, 1.0], terms_curve_={}), ax=ax),
+        lambda ax: plot_loss_curve(SimpleNamespace(loss_curve_=[2.0, 1.0], terms_curve_={}, warm_up_curves_={}), ax=ax),
     ],
 )
 def test_every_plot_uses_the_given_axes(draw):

@@ -10,6 +10,7 @@ pytest.importorskip("numba", reason="the extra 'fast' is not installed")
 
 from rhohat.checking.proofs import proof_cases
 from rhohat.engines import ThreadEngine
+from rhohat.layers import MaxPoolingLayer, Windows
 from rhohat.layers.activations import Identity, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.layers.network import dense_network
 from rhohat.objective import Problem, make_objective
@@ -355,3 +356,51 @@ def test_what_is_pickled_is_compiled_where_it_is_used(rng):
     assert problem.cost.ops is COMPILED
     other = pickle.loads(pickle.dumps(problem))  # noqa: S301 - our own
     assert other.cost.ops is COMPILED
+
+
+@dtypes
+@pytest.mark.parametrize("ops", [COMPILED, NUMPY], ids=lambda ops: ops.name)
+def test_what_is_not_finite_is_found_wherever_it_is(ops, dtype):
+    X = draw((50, 200), dtype)
+    X[0, 0] = np.finfo(dtype).max
+    X[1, 1] = np.finfo(dtype).smallest_subnormal
+    assert ops.all_finite(X) is True
+    for bad in (np.nan, np.inf, -np.inf):
+        for place in (0, 4095, 4096, 9999):
+            other = X.copy()
+            other.reshape(-1)[place] = bad
+            assert ops.all_finite(other) is False
+
+
+@dtypes
+@pytest.mark.parametrize("channels", [1, 3, 16])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+def test_windows_are_gathered_and_scattered_alike(stride, channels, dtype):
+    images = draw((5, 11, 13, channels), dtype)
+    places = [(11 - 3) // stride[0] + 1, (13 - 4) // stride[1] + 1]
+    found, expected = (np.full((5, *places, 2, 4, channels), np.nan, dtype) for _ in range(2))
+    for ops, out in ((COMPILED, found), (NUMPY, expected)):
+        ops.gather(images, out, 1, stride)
+    np.testing.assert_array_equal(found, expected)
+    windows = draw((5, *places, 3, 4, channels), dtype)
+    back, expected_back = np.full_like(images, np.nan), np.full_like(images, np.nan)
+    for ops, out in ((COMPILED, back), (NUMPY, expected_back)):
+        ops.scatter(windows, out, stride)
+    assert_agree(back, expected_back, dtype)
+
+
+@dtypes
+@pytest.mark.parametrize("window", [(2, 2), (3, 2), (1, 1)])
+@pytest.mark.parametrize("stride", [(2, 2), (1, 3)])
+def test_max_pooling_agrees_where_numbers_are_equal_too(stride, window, dtype):
+    windows = Windows((7, 10), window, stride, "valid")
+    layers = [MaxPoolingLayer(windows, 5).with_ops(ops) for ops in (COMPILED, NUMPY)]
+    X = np.round(2 * draw((6, 7 * 10 * 5), dtype))
+    X[2, 3] = np.nan
+    forward = [layer.apply(X, X) for layer in layers]
+    np.testing.assert_array_equal(*forward)
+    X[2, 3] = 0
+    delta = draw(forward[0].shape, dtype)
+    back = [layer.linear_transposed(X, delta, X) for layer in layers]
+    assert_agree(*back, dtype)
+    assert (back[0] != 0).sum() == (back[1] != 0).sum()

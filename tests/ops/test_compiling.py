@@ -15,7 +15,9 @@ import numpy as np
 from rhohat import Adam, SparseAutoencoder
 from rhohat.ops.compiled import functions, products
 X = np.random.default_rng(0).random((300, 20))
-model = SparseAutoencoder(n_components=12, solver=Adam(), max_iter=2, random_state=0, output_activation="sigmoid").fit(X)
+model = SparseAutoencoder(
+    n_components=12, solver=Adam(), max_iter=2, random_state=0, output_activation="sigmoid"
+).fit(X)
 found = [function.stats for function in (products.multiply, functions.sigmoid_with_bias)]
 print(hashlib.sha256(model.theta_.tobytes()).hexdigest())
 print(sum(sum(one.cache_hits.values()) for one in found), sum(sum(one.cache_misses.values()) for one in found))

@@ -86,7 +86,7 @@ class ForwardPass:
             self._network.forward(self._parameters, layers, self._start)
             top = self._network.layers[self._stop - 1]
             known = layers.a[-1] if top.n_padded_steps is None else without_padding(layers.a[-1])
-            if not np.isfinite(known).all():
+            if not self._network.ops.all_finite(known):
                 raise ValueError(
                     f"the activations of rows {rows.start} to {rows.stop} are too large for {self._X.dtype}; scale the"
                     " rows so that their numbers are about 1, or use float64."

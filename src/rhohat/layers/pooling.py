@@ -120,6 +120,9 @@ class MaxPoolingLayer(_Pooling):
         """Return the largest number of each channel in each window."""
         out = self._room(given, self.n_outputs, out)
         pictures, pooled = self._pictures(given), self._pooled(out)
+        if self.ops.max_pooling is not None:
+            self.ops.max_pooling.forward(pictures, pooled, self.windows.window, self.windows.stride)
+            return out
         pooled[:] = -np.inf
         for part in self.windows.parts():
             self.ops.xp.maximum(pooled, pictures[part], out=pooled)
@@ -152,6 +155,10 @@ class MaxPoolingLayer(_Pooling):
         """Return zeros to which each window has added its delta, at the place where the input `at` is largest."""
         out = self._room(delta, self.n_inputs, out)
         pictures, pooled = self._pictures(out), self._pooled(delta)
+        if self.ops.max_pooling is not None and len(at) == len(delta):
+            back = self.ops.max_pooling.pull_back
+            back(self._pictures(at), pooled, pictures, self.windows.window, self.windows.stride)
+            return out
         pictures[:] = 0
         for part, is_largest in self._largest(at):
             pictures[part] += pooled * is_largest

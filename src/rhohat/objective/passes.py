@@ -200,10 +200,9 @@ class SumLossAndGradient(Pass):
         """Write the gradient and then the row terms, summed over the block, into `sums`."""
         network, chain = cost.network, _chain_passes(cost, block)
         if chain is not None:
-            hidden = block.layers.a[1] if block.n_known else None
+            X, hidden = block.layers.a[0], block.layers.a[1] if block.n_known else None
             theta = np.concatenate([*map(np.ravel, vectors[0].weights), *vectors[0].biases])
-            targets = block.read_targets()
-            chain.sum_loss_and_gradient(block.layers.a[0], targets, hidden, theta, self.added[0], sums)
+            chain.sum_loss_and_gradient(X, block.read_targets(), hidden, theta, self.added[0], sums)
             return
         if cost.on_derivatives or network.tied or any(network.layout.n_own):
             sums[: network.n_parameters] = 0
@@ -298,10 +297,8 @@ class SumHessianProduct(Pass):
 
 def _chain_passes(cost: Cost, block: Block) -> ChainPasses | None:
     """Return the passes over a block in one call each, if there are such passes for this block."""
-    chain = cost.chain_passes
-    if chain is None or block.weights is not None or not chain.takes(block.layers.a[0], block.n_known):
-        return None
-    return chain
+    chain = cost.chain_passes if block.weights is None else None
+    return chain if chain is not None and chain.takes(block.layers.a[0], block.n_known) else None
 
 
 def _forward_to(depth: int, cost: Cost, parameters: Parameters, block: Block) -> None:

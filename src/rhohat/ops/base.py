@@ -9,7 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["Arrays", "ChainPasses", "Composed", "Functions", "GRUSteps", "LSTMSteps", "Ops", "Products", "Steps"]
+__all__ = [
+    "Arrays",
+    "ChainPasses",
+    "Composed",
+    "Functions",
+    "GRUSteps",
+    "LSTMSteps",
+    "MaxPooling",
+    "Ops",
+    "Products",
+    "Steps",
+]
 
 Array = Any  # an array of the library
 
@@ -210,6 +221,10 @@ class Composed(Arrays, Products, Functions):
         self.xp.sign(a, out=a)
         delta *= a
 
+    def all_finite(self, X: Array) -> bool:
+        """Return whether no number of an array is NaN or infinite."""
+        return bool(self.xp.isfinite(X).all())
+
     def gather(self, images: Array, out: Array, first: int, stride: tuple[int, int]) -> None:
         """Write the numbers in a window at each of its places in images into `out`.
 
@@ -370,6 +385,20 @@ class GRUSteps(ABC):
         """Write ∂J/∂z_t into `out`, and return the part of ∂J/∂h_{t−1} that goes past the gates."""
 
 
+class MaxPooling(ABC):
+    """Max pooling in one call each way; images have the shape (n_rows, height, width, channels)."""
+
+    @abstractmethod
+    def forward(self, images: Array, out: Array, window: tuple[int, int], stride: tuple[int, int]) -> None:
+        """Write the largest number of each channel in a window at each of its places into `out`."""
+
+    @abstractmethod
+    def pull_back(
+        self, images: Array, delta: Array, out: Array, window: tuple[int, int], stride: tuple[int, int]
+    ) -> None:
+        """Write zeros into `out`, to which each window has added its delta where it is largest for the first time."""
+
+
 class Ops(Composed, Steps):
     """The primitives of an array library; instances of the same class are equal.
 
@@ -381,12 +410,15 @@ class Ops(Composed, Steps):
         Name of the array library: "numpy" or "torch".
     lstm_steps, gru_steps : LSTMSteps, GRUSteps, or None
         The steps of recurrent layers in one call each; None where they are made of other primitives.
+    max_pooling : MaxPooling or None
+        Max pooling in one call each way; None where it is made of other primitives.
     """
 
     name: ClassVar[str]
     library: ClassVar[str]
     lstm_steps: ClassVar[LSTMSteps | None] = None
     gru_steps: ClassVar[GRUSteps | None] = None
+    max_pooling: ClassVar[MaxPooling | None] = None
 
     def chain_passes(self, sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
         """Return the passes of a network of dense layers, or None if they are best made of other primitives.

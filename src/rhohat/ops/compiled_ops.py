@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from rhohat.common.arrays import FloatArray
-from rhohat.ops.base import ChainPasses, GRUSteps, LSTMSteps
+from rhohat.ops.base import ChainPasses, GRUSteps, LSTMSteps, MaxPooling
 from rhohat.ops.compiled import dense_chain, functions, gru, lstm, products, steps, windows
 from rhohat.ops.numpy_ops import NumpyOps
 
@@ -70,32 +70,25 @@ class _CompiledGRU(GRUSteps):
         return earlier
 
 
-class CompiledOps(NumpyOps):
-    """The primitives for NumPy's arrays that Numba compiles."""
+class _CompiledMaxPooling(MaxPooling):
+    """Max pooling."""
 
-    name = "compiled"
-    lstm_steps = _CompiledLSTM()
-    gru_steps = _CompiledGRU()
+    def forward(self, images: FloatArray, out: FloatArray, window: tuple[int, int], stride: tuple[int, int]) -> None:
+        windows.max_pool(np.ascontiguousarray(images), out, *window, *stride)
 
-    def chain_passes(self, sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
-        """See `Ops.chain_passes`; the passes are computed in one call if the layers are narrow."""
-        n_weights = sum(n_inputs * n_units for n_inputs, n_units in pairwise(sizes))
-        # The output activation of a loss that takes z is part of the loss.
-        names = [*activations[:-1], activations[-1] if loss == "squared_error" else "identity"]
-        if (
-            n_weights > _MOST_WEIGHTS
-            or min(sizes[:-1]) < products.FEWEST_ROWS
-            or loss not in dense_chain.LOSSES
-            or not set(names) <= set(dense_chain.ACTIVATIONS)
-        ):
-            return None
-        codes = [dense_chain.ACTIVATIONS.index(name) for name in names]
-        return _CompiledChain(np.array(sizes), np.array(codes), (0,) * (1 + dense_chain.LOSSES.index(loss)))
+    def pull_back(
+        self,
+        images: FloatArray,
+        delta: FloatArray,
+        out: FloatArray,
+        window: tuple[int, int],
+        stride: tuple[int, int],
+    ) -> None:
+        windows.max_pool_back(np.ascontiguousarray(images), np.ascontiguousarray(delta), out, *window, *stride)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        from rhohat.ops.choice import compiled_or_numpy
 
-        return compiled_or_numpy, ()
+class _CompiledProducts(NumpyOps):
+    """Products and sums."""
 
     def multiply(self, A: FloatArray, B: FloatArray, out: FloatArray) -> None:
         """See `Products.multiply`."""
@@ -110,6 +103,10 @@ class CompiledOps(NumpyOps):
             products.multiply(A, B, out, True)
         else:
             super().multiply_transposed(A, B, out)
+
+    def all_finite(self, X: FloatArray) -> bool:
+        """See `Composed.all_finite`."""
+        return bool(functions.all_finite(X.reshape(-1))) if _fit(X) else super().all_finite(X)
 
     def add_row(self, X: FloatArray, row: FloatArray) -> None:
         """See `Products.add_row`."""
@@ -136,6 +133,10 @@ class CompiledOps(NumpyOps):
         out = np.empty(X.shape[1], X.dtype)
         functions.sum_rows(X.reshape(-1), out)
         return out
+
+
+class _CompiledFunctions(NumpyOps):
+    """Functions of pre-activations, losses, and windows of images."""
 
     def sigmoid(self, z: FloatArray, out: FloatArray) -> None:
         """See `Functions.sigmoid`."""
@@ -244,6 +245,10 @@ class CompiledOps(NumpyOps):
         functions.binary_cross_entropy(z.reshape(-1), y.reshape(-1), out.reshape(-1), values)
         return values
 
+
+class _CompiledSteps(NumpyOps):
+    """Steps of optimisers."""
+
     def momentum_step(
         self,
         theta: FloatArray,
@@ -310,6 +315,35 @@ class _CompiledChain(ChainPasses):
             nothing[0:0].reshape(-1) if added is None else added,
             sums,
         )
+
+
+class CompiledOps(_CompiledProducts, _CompiledFunctions, _CompiledSteps):
+    """The primitives for NumPy's arrays that Numba compiles."""
+
+    name = "compiled"
+    lstm_steps = _CompiledLSTM()
+    gru_steps = _CompiledGRU()
+    max_pooling = _CompiledMaxPooling()
+
+    def chain_passes(self, sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
+        """See `Ops.chain_passes`; the passes are computed in one call if the layers are narrow."""
+        n_weights = sum(n_inputs * n_units for n_inputs, n_units in pairwise(sizes))
+        # The output activation of a loss that takes z is part of the loss.
+        names = [*activations[:-1], activations[-1] if loss == "squared_error" else "identity"]
+        if (
+            n_weights > _MOST_WEIGHTS
+            or min(sizes[:-1]) < products.FEWEST_ROWS
+            or loss not in dense_chain.LOSSES
+            or not set(names) <= set(dense_chain.ACTIVATIONS)
+        ):
+            return None
+        codes = [dense_chain.ACTIVATIONS.index(name) for name in names]
+        return _CompiledChain(np.array(sizes), np.array(codes), (0,) * (1 + dense_chain.LOSSES.index(loss)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from rhohat.ops.choice import compiled_or_numpy
+
+        return compiled_or_numpy, ()
 
 
 def _fit(*arrays: FloatArray) -> bool:

@@ -9,7 +9,7 @@ The parameters are a flat vector: the weights of all layers, and then the biases
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
@@ -200,6 +200,115 @@ def _softmax_cross_entropies(
     return float(_sum(values))
 
 
+class _Room(NamedTuple):
+    """Memory for some rows of all layers, and for weights and biases as products and activations read them.
+
+    The arrays whose names end with `_at` have the shape (n_layers + 1,). They say where a layer's part of an array
+    begins; it ends where that of the next layer begins. Layers are counted from 0, without the input.
+    """
+
+    sizes: Any
+    codes: Any
+    weights_at: Any
+    biases_at: Any
+    forward_at: Any
+    backward_at: Any
+    layers_at: Any
+    joined_at: Any
+    forward_weights: FloatArray
+    backward_weights: FloatArray
+    joined_biases: FloatArray
+    sums_of_deltas: FloatArray
+    activations: FloatArray
+    deltas: FloatArray
+
+
+@shared
+def _prepare(theta: FloatArray, sizes: Any, codes: Any) -> _Room:
+    """Return memory for the layers, with copies of the parameters."""
+    not_inlined()
+    n_layers, size = sizes.size - 1, theta.itemsize
+    weights, biases = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
+    forward, backward = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
+    layers, joined = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
+    for layer in range(n_layers):
+        n_inputs, n_units = sizes[layer], sizes[layer + 1]
+        weights[layer + 1] = weights[layer] + n_inputs * n_units
+        forward[layer + 1] = forward[layer] + copied_size(n_inputs, n_units, size)
+        backward[layer + 1] = backward[layer] + copied_size(n_units, n_inputs, size)
+        layers[layer + 1] = layers[layer] + _ROWS_AT_ONCE * n_units
+        joined[layer + 1] = joined[layer] + joined_size(n_units)
+    biases[0] = weights[n_layers]
+    for layer in range(n_layers):
+        biases[layer + 1] = biases[layer] + sizes[layer + 1]
+    room = _Room(
+        sizes,
+        codes,
+        weights,
+        biases,
+        forward,
+        backward,
+        layers,
+        joined,
+        np.empty(forward[-1], theta.dtype),
+        np.empty(backward[-1], theta.dtype),
+        np.empty(joined[-1], theta.dtype),
+        np.empty(joined[-1], theta.dtype),
+        np.empty(layers[-1], theta.dtype),
+        # Products read deltas in whole vectors, which may end after the last of them.
+        np.zeros(layers[-1] + 64, theta.dtype),
+    )
+    for layer in range(n_layers):
+        W = theta[weights[layer] : weights[layer + 1]].reshape(sizes[layer], sizes[layer + 1])
+        _copy_weights(W, False, room.forward_weights[forward[layer] : forward[layer + 1]])
+        if layer > 0:
+            _copy_weights(W, True, room.backward_weights[backward[layer] : backward[layer + 1]])
+        join(theta[biases[layer] : biases[layer + 1]], room.joined_biases[joined[layer] : joined[layer + 1]])
+    return room
+
+
+@inlined
+def _of_layer(array: FloatArray, room: _Room, layer: int, n_rows: int) -> FloatArray:
+    """Return the activations or the deltas of a layer, of shape (n_rows, n_units)."""
+    start, n_units = room.layers_at[layer], room.sizes[layer + 1]
+    return array[start : start + n_rows * n_units].reshape(n_rows, n_units)
+
+
+@inlined
+def _given_at(room: _Room, at_x: Number, layer: int) -> Number:
+    """Return the address of a layer's inputs, of which those of the first layer are given."""
+    size = room.activations.itemsize
+    return at_x if layer == 0 else room.activations.ctypes.data + room.layers_at[layer - 1] * size
+
+
+@shared
+def _forward(room: _Room, at_x: Number, n_rows: int, layer: int) -> None:
+    """Compute what a layer activates, without its bias."""
+    not_inlined()
+    n_inputs, a = room.sizes[layer], _of_layer(room.activations, room, layer, n_rows)
+    at_w = room.forward_weights.ctypes.data + room.forward_at[layer] * a.itemsize
+    given = _given_at(room, at_x, layer)
+    write_product(given, n_inputs, np.int64(1), at_w, np.bool_(True), n_inputs, a, np.bool_(False))
+
+
+@shared
+def _backward(room: _Room, at_x: Number, n_rows: int, layer: int, add: Any, sums: FloatArray) -> None:
+    """Write the gradient of a layer's parameters, or add it, and compute ∂J/∂a of the layer before."""
+    not_inlined()
+    n_inputs, n_units = room.sizes[layer], room.sizes[layer + 1]
+    delta = _of_layer(room.deltas, room, layer, n_rows)
+    at_delta, size = room.deltas.ctypes.data + room.layers_at[layer] * delta.itemsize, delta.itemsize
+    gradient = sums[room.weights_at[layer] : room.weights_at[layer + 1]].reshape(n_inputs, n_units)
+    given = _given_at(room, at_x, layer)
+    write_product(given, np.int64(1), n_inputs, at_delta, np.bool_(False), n_rows, gradient, add)
+    joined = room.sums_of_deltas[room.joined_at[layer] : room.joined_at[layer + 1]]
+    _sum_rows(delta.reshape(-1), joined, sums[room.biases_at[layer] : room.biases_at[layer + 1]], add)
+    if layer > 0:
+        below = _of_layer(room.deltas, room, layer - 1, n_rows)
+        at_w = room.backward_weights.ctypes.data + room.backward_at[layer] * size
+        write_product(at_delta, n_units, np.int64(1), at_w, np.bool_(True), n_units, below, np.bool_(False))
+
+
 @compiled
 def sum_loss_and_gradient(
     X: FloatArray,
@@ -234,69 +343,32 @@ def sum_loss_and_gradient(
         What penalties add to ∂J/∂a of the first hidden layer; empty if nothing is added.
     sums : array of shape (n_parameters + 1,)
     """
-    n_layers = sizes.size - 1
-    size, n_rows = X.itemsize, X.shape[0]
-    weights, biases = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
-    forward, backward = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
-    layers, joined = np.zeros(n_layers + 2, np.int64), np.zeros(n_layers + 1, np.int64)
-    for layer in range(n_layers):
-        n_inputs, n_units = sizes[layer], sizes[layer + 1]
-        weights[layer + 1] = weights[layer] + n_inputs * n_units
-        forward[layer + 1] = forward[layer] + copied_size(n_inputs, n_units, size)
-        backward[layer + 1] = backward[layer] + copied_size(n_units, n_inputs, size)
-        layers[layer + 1] = layers[layer] + _ROWS_AT_ONCE * n_units
-        joined[layer + 1] = joined[layer] + joined_size(n_units)
-    biases[0] = weights[n_layers]
-    for layer in range(n_layers):
-        biases[layer + 1] = biases[layer] + sizes[layer + 1]
-    forward_weights, backward_weights = np.empty(forward[-1], X.dtype), np.empty(backward[-1], X.dtype)
-    joined_biases, sums_of_deltas = np.empty(joined[-1], X.dtype), np.empty(joined[-1], X.dtype)
-    for layer in range(n_layers):
-        W = theta[weights[layer] : weights[layer + 1]].reshape(sizes[layer], sizes[layer + 1])
-        _copy_weights(W, False, forward_weights[forward[layer] : forward[layer + 1]])
-        if layer > 0:
-            _copy_weights(W, True, backward_weights[backward[layer] : backward[layer + 1]])
-        join(theta[biases[layer] : biases[layer + 1]], joined_biases[joined[layer] : joined[layer + 1]])
+    last = sizes.size - 2
+    room, n_rows = _prepare(theta, sizes, codes), X.shape[0]
     joined_added = _join(added) if added.size > 0 else added
-    # Products read deltas in whole vectors, which may end after the last of them.
-    activations, deltas = np.empty(layers[n_layers], X.dtype), np.zeros(layers[n_layers] + 64, X.dtype)
-
     total = 0.0
     n_parts = -(-n_rows // _ROWS_AT_ONCE)
     for part in range(n_parts):
         start, stop = part * n_rows // n_parts, (part + 1) * n_rows // n_parts
         n = stop - start
-        at_x = X.ctypes.data + start * sizes[0] * size
-        for layer in range(n_layers):
-            a = activations[layers[layer] : layers[layer] + n * sizes[layer + 1]].reshape(n, sizes[layer + 1])
-            bias = joined_biases[joined[layer] : joined[layer + 1]]
+        at_x = X.ctypes.data + start * sizes[0] * X.itemsize
+        for layer in range(last + 1):
+            a = _of_layer(room.activations, room, layer, n)
             if layer == 0 and is_known:
                 _copy(hidden[start:stop].reshape(-1), a.reshape(-1))
                 continue
-            given = at_x if layer == 0 else activations.ctypes.data + layers[layer - 1] * size
-            at_w = forward_weights.ctypes.data + forward[layer] * size
-            write_product(given, sizes[layer], np.int64(1), at_w, np.bool_(True), sizes[layer], a, np.bool_(False))
-            if layer < n_layers - 1:
+            _forward(room, at_x, n, layer)
+            bias = room.joined_biases[room.joined_at[layer] : room.joined_at[layer + 1]]
+            if layer < last:
                 _activate(codes[layer], a, bias)
             else:
-                delta = deltas[layers[layer] : layers[layer] + n * sizes[layer + 1]].reshape(n, sizes[layer + 1])
+                delta = _of_layer(room.deltas, room, layer, n)
                 total += _evaluate_loss(loss, codes[layer], a, y[start:stop], bias, delta)
-
-        for layer in range(n_layers - 1, -1, -1):
-            n_inputs, n_units = sizes[layer], sizes[layer + 1]
-            delta = deltas[layers[layer] : layers[layer] + n * n_units]
-            if layer < n_layers - 1:
+        for layer in range(last, -1, -1):
+            if layer < last:
+                delta = _of_layer(room.deltas, room, layer, n).reshape(-1)
                 if layer == 0 and added.size > 0:
                     _add_row(delta, joined_added)
-                _pull_back(codes[layer], activations[layers[layer] : layers[layer] + n * n_units], delta)
-            given = at_x if layer == 0 else activations.ctypes.data + layers[layer - 1] * size
-            at_delta = deltas.ctypes.data + layers[layer] * size
-            gradient = sums[weights[layer] : weights[layer + 1]].reshape(n_inputs, n_units)
-            write_product(given, np.int64(1), n_inputs, at_delta, np.bool_(False), n, gradient, part > 0)
-            sum_of_deltas = sums_of_deltas[joined[layer] : joined[layer + 1]]
-            _sum_rows(delta, sum_of_deltas, sums[biases[layer] : biases[layer + 1]], part > 0)
-            if layer > 0:
-                below = deltas[layers[layer - 1] : layers[layer - 1] + n * n_inputs].reshape(n, n_inputs)
-                at_w = backward_weights.ctypes.data + backward[layer] * size
-                write_product(at_delta, n_units, np.int64(1), at_w, np.bool_(True), n_units, below, np.bool_(False))
+                _pull_back(codes[layer], _of_layer(room.activations, room, layer, n).reshape(-1), delta)
+            _backward(room, at_x, n, layer, part > 0, sums)
     sums[sums.size - 1] = total

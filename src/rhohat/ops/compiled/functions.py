@@ -17,6 +17,7 @@ from rhohat.ops.compiled.elementary import exp_of, sigmoid_of, softplus_tail_of,
 
 __all__ = [
     "add_row",
+    "all_finite",
     "binary_cross_entropy",
     "relu_pull_back",
     "relu_with_bias",
@@ -204,6 +205,24 @@ def sum_of_squares(x: FloatArray) -> float:
     for start in range(0, x.size, _ADDED):
         total += _sum_of_squares(x[start : start + _ADDED])
     return total
+
+
+@summing
+def _zeros(x: FloatArray) -> Number:
+    """Return the sum of all numbers times 0, which is NaN if one of them is not finite."""
+    total, zero = x.dtype.type(0), x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * zero
+    return total
+
+
+@compiled
+def all_finite(x: FloatArray) -> bool:
+    """Return whether no number is NaN or infinite."""
+    total = 0.0
+    for start in range(0, x.size, _ADDED):
+        total += _zeros(x[start : start + _ADDED])
+    return total == 0
 
 
 @compiled

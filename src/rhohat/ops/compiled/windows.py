@@ -1,11 +1,15 @@
-"""Windows of images, whose numbers a convolution gathers and scatters."""
+"""Windows of images, whose numbers a convolution gathers and scatters, and of which max pooling takes the largest."""
 
 from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.ops.compiled.compiling import compiled, inlined
 
-__all__ = ["gather", "scatter"]
+__all__ = ["gather", "max_pool", "max_pool_back", "scatter"]
 
 
 @inlined
@@ -51,3 +55,62 @@ def scatter(gathered: FloatArray, out: FloatArray, stride_down: int, stride_acro
                 for u in range(n_lines):
                     line = lines[image, y * stride_down + u]
                     _add(parts[image, y, x, u], line[start : start + length])
+
+
+@inlined
+def _take_larger(x: FloatArray, largest: FloatArray) -> None:
+    """Overwrite the largest numbers so far with the numbers that are larger; NaN counts as the largest."""
+    for c in range(x.size):
+        is_smaller = x[c] <= largest[c] or largest[c] != largest[c]
+        largest[c] = largest[c] if is_smaller else x[c]
+
+
+@inlined
+def _note_larger(x: FloatArray, place: int, largest: FloatArray, places: Any) -> None:
+    """Overwrite the largest numbers so far, and their places, where a number is larger."""
+    for c in range(x.size):
+        if x[c] > largest[c]:
+            largest[c] = x[c]
+            places[c] = place
+
+
+@compiled
+def max_pool(
+    images: FloatArray, out: FloatArray, n_lines: int, n_columns: int, stride_down: int, stride_across: int
+) -> None:
+    """Write the largest number of each channel in each window; see `MaxPooling.forward`."""
+    for image in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            for x in range(out.shape[2]):
+                largest = out[image, y, x]
+                _copy(images[image, y * stride_down, x * stride_across], largest)
+                for u in range(n_lines):
+                    for v in range(n_columns):
+                        _take_larger(images[image, y * stride_down + u, x * stride_across + v], largest)
+
+
+@compiled
+def max_pool_back(
+    images: FloatArray,
+    delta: FloatArray,
+    out: FloatArray,
+    n_lines: int,
+    n_columns: int,
+    stride_down: int,
+    stride_across: int,
+) -> None:
+    """Add the delta of each window where it is largest for the first time; see `MaxPooling.pull_back`."""
+    largest, places = np.empty(images.shape[3], images.dtype), np.empty(images.shape[3], np.int64)
+    for image in range(delta.shape[0]):
+        out[image] = 0
+        for y in range(delta.shape[1]):
+            for x in range(delta.shape[2]):
+                top, left = y * stride_down, x * stride_across
+                _copy(images[image, top, left], largest)
+                places[:] = 0
+                for u in range(n_lines):
+                    for v in range(n_columns):
+                        _note_larger(images[image, top + u, left + v], u * n_columns + v, largest, places)
+                for c in range(places.size):
+                    u, v = places[c] // n_columns, places[c] % n_columns
+                    out[image, top + u, left + v, c] += delta[image, y, x, c]
