@@ -92,15 +92,20 @@ class _CompiledProducts(NumpyOps):
 
     def multiply(self, A: FloatArray, B: FloatArray, out: FloatArray) -> None:
         """See `Products.multiply`."""
-        if len(out) >= products.FEWEST_ROWS and _fit(A, out) and _is_faster(*B.shape):
-            products.multiply(A, np.ascontiguousarray(B), out, False)
+        if len(out) >= products.FEWEST_ROWS and _has_rows(A, out) and _is_faster(*B.shape):
+            if _has_rows(B, out):
+                products.multiply(A, B, out, False, False)
+            elif _has_rows(B.T, out):
+                products.multiply(A, B.T, out, False, True)
+            else:
+                super().multiply(A, B, out)
         else:
             super().multiply(A, B, out)
 
     def multiply_transposed(self, A: FloatArray, B: FloatArray, out: FloatArray) -> None:
         """See `Products.multiply_transposed`."""
-        if len(out) >= products.FEWEST_ROWS and _fit(A, B, out) and _is_faster(*out.shape):
-            products.multiply(A, B, out, True)
+        if len(out) >= products.FEWEST_ROWS and _has_rows(A, out) and _has_rows(B, out) and _is_faster(*out.shape):
+            products.multiply(A, B, out, True, False)
         else:
             super().multiply_transposed(A, B, out)
 
@@ -350,6 +355,13 @@ def _fit(*arrays: FloatArray) -> bool:
     """Return whether compiled functions take these arrays: contiguous ones of one data type that are not empty."""
     dtype = arrays[0].dtype
     return all(array.flags.c_contiguous and array.dtype == dtype and array.size for array in arrays)
+
+
+def _has_rows(A: FloatArray, other: FloatArray) -> bool:
+    """Return whether the rows of A are contiguous, and of the data type of the other array, which is contiguous."""
+    size = A.itemsize
+    along = A.strides[1] == size or A.shape[1] == 1
+    return along and A.strides[0] % size == 0 and A.size > 0 and A.dtype == other.dtype and other.flags.c_contiguous
 
 
 @cache

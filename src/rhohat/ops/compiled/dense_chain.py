@@ -148,7 +148,7 @@ def sum_activations(
         start, stop = part * n_rows // n_parts, (part + 1) * n_rows // n_parts
         a = out[start:stop]
         at_x = X.ctypes.data + start * n_inputs * X.itemsize
-        write_product(at_x, n_inputs, np.int64(1), weights.ctypes.data, np.bool_(True), n_inputs, a, np.bool_(False))
+        write_product(at_x, n_inputs, np.int64(1), weights.ctypes.data, np.int64(0), n_inputs, a, np.bool_(False))
         _activate(code, a, joined)
         _sum_rows(a.reshape(-1), total, sums, part > 0)
 
@@ -288,7 +288,7 @@ def _forward(room: _Room, at_x: Number, n_rows: int, layer: int) -> None:
     n_inputs, a = room.sizes[layer], _of_layer(room.activations, room, layer, n_rows)
     at_w = room.forward_weights.ctypes.data + room.forward_at[layer] * a.itemsize
     given = _given_at(room, at_x, layer)
-    write_product(given, n_inputs, np.int64(1), at_w, np.bool_(True), n_inputs, a, np.bool_(False))
+    write_product(given, n_inputs, np.int64(1), at_w, np.int64(0), n_inputs, a, np.bool_(False))
 
 
 @shared
@@ -300,13 +300,13 @@ def _backward(room: _Room, at_x: Number, n_rows: int, layer: int, add: Any, sums
     at_delta, size = room.deltas.ctypes.data + room.layers_at[layer] * delta.itemsize, delta.itemsize
     gradient = sums[room.weights_at[layer] : room.weights_at[layer + 1]].reshape(n_inputs, n_units)
     given = _given_at(room, at_x, layer)
-    write_product(given, np.int64(1), n_inputs, at_delta, np.bool_(False), n_rows, gradient, add)
+    write_product(given, np.int64(1), n_inputs, at_delta, n_units, n_rows, gradient, add)
     joined = room.sums_of_deltas[room.joined_at[layer] : room.joined_at[layer + 1]]
     _sum_rows(delta.reshape(-1), joined, sums[room.biases_at[layer] : room.biases_at[layer + 1]], add)
     if layer > 0:
         below = _of_layer(room.deltas, room, layer - 1, n_rows)
         at_w = room.backward_weights.ctypes.data + room.backward_at[layer] * size
-        write_product(at_delta, n_units, np.int64(1), at_w, np.bool_(True), n_units, below, np.bool_(False))
+        write_product(at_delta, n_units, np.int64(1), at_w, np.int64(0), n_units, below, np.bool_(False))
 
 
 @compiled

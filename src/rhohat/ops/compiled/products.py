@@ -22,8 +22,9 @@ _tile_1, _tile_2, _tile_3, _tile_4 = (*tiles.TILES, tiles.TILES[-1])[:4]
 #: The most terms that are added up before their sum is added to others. The rows of B that they need stay in the cache,
 #: and few digits of a float32 sum are lost.
 _MOST_ADDED = 256
-#: Rows of a product from which it is worth copying B.
-_WORTH_COPYING = 128
+#: Rows of a product from which it is worth copying the right matrix; see `_is_worth_copying`.
+_WORTH_COPYING = 512
+_WORTH_COPYING_PAGES = 64
 
 
 @inlined
@@ -62,7 +63,14 @@ def copy_rows(B: FloatArray, out: FloatArray) -> None:
 
 @shared
 def write_product(
-    a: Number, a_row: Number, a_k: Number, b: Number, copied: Number, n_k: Number, out: FloatArray, add: Number
+    a: Number,
+    a_row: Number,
+    a_k: Number,
+    b: Number,
+    b_k: Number,
+    n_k: Number,
+    out: FloatArray,
+    add: Number,
 ) -> None:
     """Write a matrix product into `out`, or add it, group by group and tile by tile.
 
@@ -77,9 +85,9 @@ def write_product(
         Distances, in numbers, of successive rows and columns of the left matrix.
     b : int
         Address of the right matrix, of shape (n_k, n).
-    copied : bool
-        Whether the right matrix is as `copy_rows` wrote it. If not, it is read in whole vectors, which may end after
-        the end of the matrix.
+    b_k : int
+        Distance, in numbers, of successive rows of the right matrix, which is read in whole vectors; these may end after
+        the end of the matrix. 0 if the matrix is as `copy_rows` wrote it.
     n_k : int
         Number of columns of the left matrix, and of rows of the right one.
     out : array of shape (m, n)
@@ -97,54 +105,90 @@ def write_product(
         width = n_vectors // n_groups + (1 if group < n_vectors % n_groups else 0)
         height = _ROWS[width]
         tail = min(n_columns - column - (width - 1) * lanes, lanes)
-        at_b = b + column * (n_k if copied else 1) * size
-        b_k = width * lanes if copied else n_columns
+        at_b = b + column * (1 if b_k > 0 else n_k) * size
+        distance = b_k if b_k > 0 else width * lanes
         done = 0
         while done < n_rows:
             row = min(done, n_rows - height)
             at_a, at_c = a + row * a_row * size, out.ctypes.data + (row * n_columns + column) * size
             if width == 4:
-                _tile_4(like, at_a, a_row, a_k, at_b, b_k, at_c, n_columns, n_k, tail, done - row, add)
+                _tile_4(like, at_a, a_row, a_k, at_b, distance, at_c, n_columns, n_k, tail, done - row, add)
             elif width == 3:
-                _tile_3(like, at_a, a_row, a_k, at_b, b_k, at_c, n_columns, n_k, tail, done - row, add)
+                _tile_3(like, at_a, a_row, a_k, at_b, distance, at_c, n_columns, n_k, tail, done - row, add)
             elif width == 2:
-                _tile_2(like, at_a, a_row, a_k, at_b, b_k, at_c, n_columns, n_k, tail, done - row, add)
+                _tile_2(like, at_a, a_row, a_k, at_b, distance, at_c, n_columns, n_k, tail, done - row, add)
             else:
-                _tile_1(like, at_a, a_row, a_k, at_b, b_k, at_c, n_columns, n_k, tail, done - row, add)
+                _tile_1(like, at_a, a_row, a_k, at_b, distance, at_c, n_columns, n_k, tail, done - row, add)
             done = row + height
         column += width * lanes
 
 
-@compiled
-def multiply(A: FloatArray, B: FloatArray, out: FloatArray, transposed: bool) -> None:
-    """Write A B, or Aᵀ B, into `out`.
+@shared
+def copy_columns(B: FloatArray, first: int, n_rows: int, out: FloatArray) -> None:
+    """Copy some rows of the transpose of B as `copy_rows` does; they are columns of B, from the given one on."""
+    not_inlined()
+    n_columns = B.shape[0]
+    lanes, n_vectors, n_groups = vectors_of(n_columns, B.itemsize)
+    column = 0
+    for group in range(n_groups):
+        length = (n_vectors // n_groups + (1 if group < n_vectors % n_groups else 0)) * lanes
+        place = column * n_rows
+        for i in range(length):
+            if column + i < n_columns:
+                numbers = B[column + i, first : first + n_rows]
+                for row in range(n_rows):
+                    out[place + row * length + i] = numbers[row]
+            else:
+                for row in range(n_rows):
+                    out[place + row * length + i] = 0
+        column += length
 
-    If the product has many rows, the rows of B are copied first, so that those of each group of columns lie together.
+
+@compiled
+def multiply(A: FloatArray, B: FloatArray, out: FloatArray, transposed: bool, b_transposed: bool) -> None:
+    """Write A B into `out`, or Aᵀ B, or A Bᵀ.
+
+    Where that is faster, the rows of B are copied first, so that those of each group of columns lie together.
 
     Parameters
     ----------
     A : array of shape (m, k), or (k, m) if transposed
-    B : array of shape (k, n)
+    B : array of shape (k, n), or (n, k) if transposed
+        The rows of A and of B are contiguous, but need not follow one another.
     out : array of shape (m, n)
         It has at least `FEWEST_ROWS` rows.
-    transposed : bool
-        Whether A is transposed.
+    transposed, b_transposed : bool
+        Whether A is transposed, and whether B is.
     """
     n_rows, n_columns = out.shape
-    n_k, size = B.shape[0], out.itemsize
+    n_k, size = B.shape[1] if b_transposed else B.shape[0], out.itemsize
     copy = np.empty(copied_size(min(n_k, _MOST_ADDED), n_columns, size), out.dtype)
-    a_row, a_k = (1, n_rows) if transposed else (n_k, 1)
+    stride, b_row = A.strides[0] // size, B.strides[0] // size
+    a_row, a_k = (1, stride) if transposed else (stride, 1)
     # Reading whole vectors where B is, one reads beyond its end in its last rows.
     beyond = -(-(copied_size(1, n_columns, size) - n_columns) // n_columns)
+    in_place = not b_transposed and not _is_worth_copying(n_rows, b_row * size)
     start = 0
     while start < n_k:
         a = A.ctypes.data + start * a_k * size
         n_added = min(n_k - start, _MOST_ADDED)
-        if n_rows < _WORTH_COPYING and start < n_k - beyond:
+        if in_place and start < n_k - beyond:
             n_added = min(n_added, n_k - beyond - start)
-            b = B.ctypes.data + start * n_columns * size
-            write_product(a, a_row, a_k, b, False, n_added, out, start > 0)
+            b = B.ctypes.data + start * b_row * size
+            write_product(a, a_row, a_k, b, b_row, n_added, out, start > 0)
         else:
-            copy_rows(B[start : start + n_added], copy)
-            write_product(a, a_row, a_k, copy.ctypes.data, True, n_added, out, start > 0)
+            if b_transposed:
+                copy_columns(B, start, n_added, copy)
+            else:
+                copy_rows(B[start : start + n_added], copy)
+            write_product(a, a_row, a_k, copy.ctypes.data, np.int64(0), n_added, out, start > 0)
         start += n_added
+
+
+@inlined
+def _is_worth_copying(n_rows: int, row_size: int) -> bool:
+    """Return whether it is faster to copy the right matrix of a product with so many rows than to read it where it is.
+
+    Rows whose distance is a multiple of a page's size would have the same places in the cache.
+    """
+    return n_rows >= _WORTH_COPYING or (n_rows >= _WORTH_COPYING_PAGES and row_size % 4096 == 0)
