@@ -657,7 +657,8 @@ def test_what_was_to_be_predicted_shows_how_well_it_is(rng):
         report(classifier, X, y=labels[1:])
 
 
-def test_a_curve_that_begins_near_its_end_is_explained(rng):
+@pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
+def test_the_warm_up_is_drawn_and_explained(rng):
     X = rng.random((3000, 4))
     model = SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=20, tol=1e-4, random_state=0).fit(X)
     n_before = sum(model.warm_up_evaluations_.values())

@@ -86,8 +86,8 @@ def write_product(
     b : int
         Address of the right matrix, of shape (n_k, n).
     b_k : int
-        Distance, in numbers, of successive rows of the right matrix, which is read in whole vectors; these may end after
-        the end of the matrix. 0 if the matrix is as `copy_rows` wrote it.
+        Distance, in numbers, of successive rows of the right matrix, which is read in whole vectors; these may end
+        after the end of the matrix. 0 if the matrix is as `copy_rows` wrote it.
     n_k : int
         Number of columns of the left matrix, and of rows of the right one.
     out : array of shape (m, n)
