@@ -10,8 +10,9 @@ primitives are used; see `ops_for`. This is chosen once for a problem, whose `Co
 primitives; see `WithOps`. To add a library, write a class that derives from `Ops`, and add it to `ops_of`.
 """
 
-from rhohat.ops.base import ChainPasses, Ops
+from rhohat.ops.base import Ops
 from rhohat.ops.choice import OPS, compiled_or_numpy, ops_for, ops_named, ops_of, wanted_ops
+from rhohat.ops.fused import ChainPasses
 from rhohat.ops.numpy_ops import NUMPY, NumpyOps
 from rhohat.ops.with_ops import WithOps
 

@@ -17,8 +17,8 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from rhohat.common.arrays import FloatArray
-from rhohat.ops.base import ChainPasses, GRUSteps, LSTMSteps, MaxPooling
 from rhohat.ops.compiled import dense_chain, functions, gru, lstm, products, steps, windows
+from rhohat.ops.fused import ChainPasses, GRUSteps, LSTMSteps, MaxPooling
 from rhohat.ops.numpy_ops import NumpyOps
 
 __all__ = ["COMPILED", "CompiledOps"]

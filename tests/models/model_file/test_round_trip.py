@@ -323,3 +323,11 @@ def test_features_of_an_autoencoder_that_has_changed_since_are_not_saved(path, r
 def test_features_that_are_not_fitted_are_not_saved(path, rng):
     with pytest.raises(NotFittedError):
         rhohat.save(rhohat.ConvolvedFeatures(rhohat.SparseAutoencoder()), path)
+
+
+def test_the_course_of_a_warm_up_is_kept(path, rng):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = rhohat.SparseAutoencoder(n_components=3, max_iter=6, random_state=0).fit(rng.random((2500, 5)))
+    assert [len(curve) for curve in model.warm_up_curves_.values()] == [3]
+    assert round_trip(model, path).warm_up_curves_ == model.warm_up_curves_
