@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.environment import summarise
 from benchmarks.harness import CaseResult, Contender
 
-__all__ = ["HEADER", "SUMMARY_HEADER", "render", "write"]
+__all__ = ["COLUMNS", "HEADER", "SUMMARY_HEADER", "duration", "render", "write"]
 
 SUMMARY_HEADER = "| case | rhohat | textbook NumPy | PyTorch autograd | JAX jit | bound |"
 
@@ -30,12 +30,12 @@ brackets how much more that is than just before the work, when packages and rows
 """
 
 _DESCENTS = """\
-All descents start from the same parameters and end at the first evaluation whose J is at most the textbook's after its
-last iteration; J is then computed anew by the textbook in float64. rhohat's clock runs from the call of `fit`, after
-a fit of two iterations, and that of the others from after a first evaluation, when everything is compiled. Where PyTorch or JAX give the gradients, BLAS is
-held to one thread for SciPy, which makes both faster. The textbook keeps every default, as such scripts do: NumPy and
-SciPy each bring a BLAS, and the threads of one wait for work on the cores that the other needs. Evaluations are those
-of J and its gradient on all rows.
+All descents start from the same parameters and end at the first evaluation whose J is at most the textbook's after
+its last iteration; J is then computed anew by the textbook in float64. rhohat's clock runs from the call of `fit`,
+after a fit of two iterations, and that of the others from after a first evaluation, when everything is compiled.
+Where PyTorch or JAX give the gradients, BLAS is held to one thread for SciPy, which makes both faster. The textbook
+keeps every default, as such scripts do: NumPy and SciPy each bring a BLAS, and the threads of one wait for work on
+the cores that the other needs. Evaluations are those of J and its gradient on all rows.
 """
 
 _SCALED = """\
@@ -102,6 +102,7 @@ def _as_json(result: CaseResult) -> dict[str, Any]:
         "remark": result.remark,
         "contenders": {
             contender.name: {
+                "module": contender.module,
                 "settings": dict(contender.settings),
                 "beside": result.subject_of(contender),
                 "compared": contender.compared,
@@ -120,7 +121,7 @@ def _as_json(result: CaseResult) -> dict[str, Any]:
 # The tables.
 
 #: The columns of the summary after rhohat's own, by the modules whose contenders stand there.
-_COLUMNS = (("textbook",), ("pytorch",), ("jax",), ("bounds", "imports"))
+COLUMNS = (("textbook",), ("pytorch",), ("jax",), ("bounds", "imports"))
 
 
 def _summary_row(result: CaseResult) -> str:
@@ -130,8 +131,8 @@ def _summary_row(result: CaseResult) -> str:
         return ""
     subject = result.subject_of(judged[0])
     seconds = result.median(subject)
-    cells = ["; ".join(_judged(result, one) for one in judged if one.module in modules) or "–" for modules in _COLUMNS]
-    return f"| {' | '.join([result.case.title, '' if seconds is None else _duration(seconds), *cells])} |"
+    cells = ["; ".join(_judged(result, one) for one in judged if one.module in modules) or "–" for modules in COLUMNS]
+    return f"| {' | '.join([result.case.title, '' if seconds is None else duration(seconds), *cells])} |"
 
 
 def _judged(result: CaseResult, contender: Contender) -> str:
@@ -170,12 +171,12 @@ def _time(result: CaseResult, contender: Contender) -> str:
     if not result.reached(contender.name):
         return f"not reached (J = {result.median(contender.name, 'cost'):.6g})"
     if result.case.rate:
-        return f"{_duration(seconds)} ({result.case.settings.sizes[0] / seconds:,.0f} rows/s)"
+        return f"{duration(seconds)} ({result.case.settings.sizes[0] / seconds:,.0f} rows/s)"
     scaled = any(run.get("scaled") for run in result.runs[contender.name])
-    return f"≈ {_duration(seconds)} †" if scaled else _duration(seconds)
+    return f"≈ {duration(seconds)} †" if scaled else duration(seconds)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a time with three digits, in the unit that suits."""
     if seconds >= 1:
         return f"{seconds:.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
@@ -236,7 +237,7 @@ def _rows_curve(result: CaseResult) -> list[str]:
     each = {n: seconds / n for n, (_, seconds) in measured.items()}
     lines = ["| rows | time | for each row | peak memory (growth) |", "|---|---|---|---|"]
     for n, (contender, seconds) in measured.items():
-        lines += [f"| {n:,} | {_duration(seconds)} | {1e6 * each[n]:.2f} µs | {_memory(result, contender.name)} |"]
+        lines += [f"| {n:,} | {duration(seconds)} | {1e6 * each[n]:.2f} µs | {_memory(result, contender.name)} |"]
     return [*lines, "", f"The dearest row costs {max(each.values()) / min(each.values()):.2f} times the cheapest."]
 
 
@@ -247,7 +248,7 @@ def _threads_curve(result: CaseResult) -> list[str]:
     for n, (_, seconds) in ours.items():
         bound, its_seconds = bounds[n]
         share = _comparison(result, bound)
-        lines += [f"| {n} | {_duration(seconds)} | {first / seconds:.2f} × | {_duration(its_seconds)} | {share} |"]
+        lines += [f"| {n} | {duration(seconds)} | {first / seconds:.2f} × | {duration(its_seconds)} | {share} |"]
     return lines
 
 
