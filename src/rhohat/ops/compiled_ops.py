@@ -296,7 +296,9 @@ class _CompiledChain(ChainPasses):
         return n_known <= 1 and len(X) >= products.FEWEST_ROWS and _fit(X)
 
     def sum_activations(self, X: FloatArray, W: FloatArray, b: FloatArray, out: FloatArray, sums: FloatArray) -> None:
-        dense_chain.sum_activations(X, W, b, self.codes[0], out, sums)
+        theta, nothing = np.concatenate([W.ravel(), b]), np.empty(0, X.dtype)
+        sizes, codes = self.sizes[:2], self.codes[:1]
+        dense_chain.run_pass(X, X, out, dense_chain.WANTED, theta, sizes, codes, self.loss, nothing, sums)
 
     def sum_loss_and_gradient(
         self,
@@ -307,19 +309,11 @@ class _CompiledChain(ChainPasses):
         added: FloatArray | None,
         sums: FloatArray,
     ) -> None:
-        known, nothing = hidden is not None, np.empty((0, 0), X.dtype)
-        dense_chain.sum_loss_and_gradient(
-            X,
-            np.ascontiguousarray(y),
-            nothing if hidden is None else hidden,
-            known,
-            theta,
-            self.sizes,
-            self.codes,
-            self.loss,
-            nothing[0:0].reshape(-1) if added is None else added,
-            sums,
-        )
+        purpose = dense_chain.UNKNOWN if hidden is None else dense_chain.KNOWN
+        hidden = np.empty((0, 0), X.dtype) if hidden is None else hidden
+        added = np.empty(0, X.dtype) if added is None else added
+        y = np.ascontiguousarray(y)
+        dense_chain.run_pass(X, y, hidden, purpose, theta, self.sizes, self.codes, self.loss, added, sums)
 
 
 class CompiledOps(_CompiledProducts, _CompiledFunctions, _CompiledSteps):

@@ -32,13 +32,16 @@ from rhohat.ops.compiled.functions import (
 )
 from rhohat.ops.compiled.products import copied_size, copy_rows, write_product
 
-__all__ = ["ACTIVATIONS", "LOSSES", "sum_activations", "sum_loss_and_gradient"]
+__all__ = ["ACTIVATIONS", "KNOWN", "LOSSES", "UNKNOWN", "WANTED", "run_pass"]
 
 #: The activations and the losses that the passes know; their places are the codes by which they are chosen.
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu")
 LOSSES = ("squared_error", "binary_cross_entropy", "softmax_cross_entropy")
 
 _IDENTITY, _SIGMOID, _TANH, _RELU = range(4)
+
+#: What the activations of the first hidden layer are to a pass: not known before, known, or all that it is to compute.
+UNKNOWN, KNOWN, WANTED = range(3)
 
 _ROWS_AT_ONCE = 128
 
@@ -108,7 +111,7 @@ def _copy(x: FloatArray, out: FloatArray) -> None:
 
 
 @shared
-def _copy_weights(W: FloatArray, transposed: bool, out: FloatArray) -> None:
+def _copy_weights(W: FloatArray, transposed: Any, out: FloatArray) -> None:
     """Copy a matrix, or its transpose, as `write_product` reads it."""
     not_inlined()
     if not transposed:
@@ -119,38 +122,6 @@ def _copy_weights(W: FloatArray, transposed: bool, out: FloatArray) -> None:
         for j in range(W.shape[1]):
             other[j, i] = W[i, j]
     copy_rows(other, out)
-
-
-@compiled
-def sum_activations(
-    X: FloatArray, W: FloatArray, bias: FloatArray, code: int, out: FloatArray, sums: FloatArray
-) -> None:
-    """Write the activations of a dense layer into `out`, and their sums over rows into `sums`.
-
-    Parameters
-    ----------
-    X : array of shape (n_rows, n_inputs)
-    W : array of shape (n_inputs, n_units)
-    bias : array of shape (n_units,)
-    code : int
-        Place of the activation in `ACTIVATIONS`.
-    out : array of shape (n_rows, n_units)
-    sums : array of shape (n_units,)
-    """
-    n_inputs, n_units = W.shape
-    weights = np.empty(copied_size(n_inputs, n_units, W.itemsize), W.dtype)
-    _copy_weights(W, False, weights)
-    joined = _join(bias)
-    total = np.empty_like(joined)
-    n_rows = X.shape[0]
-    n_parts = -(-n_rows // _ROWS_AT_ONCE)
-    for part in range(n_parts):
-        start, stop = part * n_rows // n_parts, (part + 1) * n_rows // n_parts
-        a = out[start:stop]
-        at_x = X.ctypes.data + start * n_inputs * X.itemsize
-        write_product(at_x, n_inputs, np.int64(1), weights.ctypes.data, np.int64(0), n_inputs, a, np.bool_(False))
-        _activate(code, a, joined)
-        _sum_rows(a.reshape(-1), total, sums, part > 0)
 
 
 def _evaluate_loss(
@@ -260,29 +231,29 @@ def _prepare(theta: FloatArray, sizes: Any, codes: Any) -> _Room:
     )
     for layer in range(n_layers):
         W = theta[weights[layer] : weights[layer + 1]].reshape(sizes[layer], sizes[layer + 1])
-        _copy_weights(W, False, room.forward_weights[forward[layer] : forward[layer + 1]])
+        _copy_weights(W, np.bool_(False), room.forward_weights[forward[layer] : forward[layer + 1]])
         if layer > 0:
-            _copy_weights(W, True, room.backward_weights[backward[layer] : backward[layer + 1]])
+            _copy_weights(W, np.bool_(True), room.backward_weights[backward[layer] : backward[layer + 1]])
         join(theta[biases[layer] : biases[layer + 1]], room.joined_biases[joined[layer] : joined[layer + 1]])
     return room
 
 
 @inlined
-def _of_layer(array: FloatArray, room: _Room, layer: int, n_rows: int) -> FloatArray:
+def _of_layer(array: FloatArray, room: _Room, layer: Number, n_rows: int) -> FloatArray:
     """Return the activations or the deltas of a layer, of shape (n_rows, n_units)."""
     start, n_units = room.layers_at[layer], room.sizes[layer + 1]
     return array[start : start + n_rows * n_units].reshape(n_rows, n_units)
 
 
 @inlined
-def _given_at(room: _Room, at_x: Number, layer: int) -> Number:
+def _given_at(room: _Room, at_x: Number, layer: Number) -> Number:
     """Return the address of a layer's inputs, of which those of the first layer are given."""
     size = room.activations.itemsize
     return at_x if layer == 0 else room.activations.ctypes.data + room.layers_at[layer - 1] * size
 
 
 @shared
-def _forward(room: _Room, at_x: Number, n_rows: int, layer: int) -> None:
+def _forward(room: _Room, at_x: Number, n_rows: int, layer: Number) -> None:
     """Compute what a layer activates, without its bias."""
     not_inlined()
     n_inputs, a = room.sizes[layer], _of_layer(room.activations, room, layer, n_rows)
@@ -292,7 +263,7 @@ def _forward(room: _Room, at_x: Number, n_rows: int, layer: int) -> None:
 
 
 @shared
-def _backward(room: _Room, at_x: Number, n_rows: int, layer: int, add: Any, sums: FloatArray) -> None:
+def _backward(room: _Room, at_x: Number, n_rows: int, layer: Number, add: Any, sums: FloatArray) -> None:
     """Write the gradient of a layer's parameters, or add it, and compute ∂J/∂a of the layer before."""
     not_inlined()
     n_inputs, n_units = room.sizes[layer], room.sizes[layer + 1]
@@ -309,12 +280,26 @@ def _backward(room: _Room, at_x: Number, n_rows: int, layer: int, add: Any, sums
         write_product(at_delta, n_units, np.int64(1), at_w, np.int64(0), n_units, below, np.bool_(False))
 
 
+@shared
+def _sum_first_layer(room: _Room, X: FloatArray, hidden: FloatArray, sums: FloatArray) -> None:
+    """Write the activations of the first hidden layer into `hidden`, and their sums over rows into `sums`."""
+    n_rows, joined = X.shape[0], room.joined_biases[: room.joined_at[1]]
+    n_parts = -(-n_rows // _ROWS_AT_ONCE)
+    for part in range(n_parts):
+        start, stop = part * n_rows // n_parts, (part + 1) * n_rows // n_parts
+        _forward(room, X.ctypes.data + start * X.shape[1] * X.itemsize, stop - start, np.int64(0))
+        a = _of_layer(room.activations, room, np.int64(0), stop - start)
+        _activate(room.codes[0], a, joined)
+        _copy(a.reshape(-1), hidden[start:stop].reshape(-1))
+        _sum_rows(a.reshape(-1), room.sums_of_deltas[: joined.size], sums, part > 0)
+
+
 @compiled
-def sum_loss_and_gradient(
+def run_pass(
     X: FloatArray,
     y: FloatArray,
     hidden: FloatArray,
-    is_known: bool,
+    purpose: int,
     theta: FloatArray,
     sizes: Any,
     codes: Any,
@@ -322,16 +307,17 @@ def sum_loss_and_gradient(
     added: FloatArray,
     sums: FloatArray,
 ) -> None:
-    """Write the gradient, and then the loss, summed over rows, into `sums`.
+    """Write the gradient, and then the loss, summed over rows, into `sums`; or the sums of the first hidden layer.
 
     Parameters
     ----------
     X : array of shape (n_rows, n_inputs)
     y : array of shape (n_rows, n_outputs)
     hidden : array of shape (n_rows, n_units)
-        Activations of the first hidden layer, if `is_known`.
-    is_known : bool
-        Whether the activations of the first hidden layer are given.
+        Activations of the first hidden layer, if they are known or wanted.
+    purpose : int
+        `UNKNOWN` or `KNOWN`, as the activations of the first hidden layer are; `WANTED` if they and their sums are all
+        that is to be computed.
     theta : array of shape (n_parameters,)
     sizes : array of shape (n_layers + 1,), int64
         Numbers of units, from the input to the output.
@@ -341,10 +327,13 @@ def sum_loss_and_gradient(
         A tuple whose length is the place of the loss in `LOSSES`, counted from 1.
     added : array of shape (n_units,), or (0,)
         What penalties add to ∂J/∂a of the first hidden layer; empty if nothing is added.
-    sums : array of shape (n_parameters + 1,)
+    sums : array of shape (n_parameters + 1,), or (n_units,)
     """
     last = sizes.size - 2
     room, n_rows = _prepare(theta, sizes, codes), X.shape[0]
+    if purpose == WANTED:
+        _sum_first_layer(room, X, hidden, sums)
+        return
     joined_added = _join(added) if added.size > 0 else added
     total = 0.0
     n_parts = -(-n_rows // _ROWS_AT_ONCE)
@@ -354,7 +343,7 @@ def sum_loss_and_gradient(
         at_x = X.ctypes.data + start * sizes[0] * X.itemsize
         for layer in range(last + 1):
             a = _of_layer(room.activations, room, layer, n)
-            if layer == 0 and is_known:
+            if layer == 0 and purpose == KNOWN:
                 _copy(hidden[start:stop].reshape(-1), a.reshape(-1))
                 continue
             _forward(room, at_x, n, layer)

@@ -36,7 +36,7 @@ def vectors_of(n_columns: int, itemsize: int) -> tuple[int, int, int]:
 
 
 @inlined
-def copied_size(n_rows: int, n_columns: int, itemsize: int) -> int:
+def copied_size(n_rows: Number, n_columns: int, itemsize: int) -> int:
     """Return how many numbers `copy_rows` writes."""
     lanes, n_vectors, _ = vectors_of(n_columns, itemsize)
     return n_rows * n_vectors * lanes
@@ -124,7 +124,7 @@ def write_product(
 
 
 @shared
-def copy_columns(B: FloatArray, first: int, n_rows: int, out: FloatArray) -> None:
+def copy_columns(B: FloatArray, first: Number, n_rows: int, out: FloatArray) -> None:
     """Copy some rows of the transpose of B as `copy_rows` does; they are columns of B, from the given one on."""
     not_inlined()
     n_columns = B.shape[0]
@@ -166,7 +166,7 @@ def multiply(A: FloatArray, B: FloatArray, out: FloatArray, transposed: bool, b_
     stride, b_row = A.strides[0] // size, B.strides[0] // size
     a_row, a_k = (1, stride) if transposed else (stride, 1)
     # Reading whole vectors where B is, one reads beyond its end in its last rows.
-    beyond = -(-(copied_size(1, n_columns, size) - n_columns) // n_columns)
+    beyond = -(-(copied_size(np.int64(1), n_columns, size) - n_columns) // n_columns)
     in_place = not b_transposed and not _is_worth_copying(n_rows, b_row * size)
     start = 0
     while start < n_k:
@@ -178,10 +178,10 @@ def multiply(A: FloatArray, B: FloatArray, out: FloatArray, transposed: bool, b_
             write_product(a, a_row, a_k, b, b_row, n_added, out, start > 0)
         else:
             if b_transposed:
-                copy_columns(B, start, n_added, copy)
+                copy_columns(B, np.int64(start), n_added, copy)
             else:
                 copy_rows(B[start : start + n_added], copy)
-            write_product(a, a_row, a_k, copy.ctypes.data, np.int64(0), n_added, out, start > 0)
+            write_product(a, a_row, a_k, np.int64(copy.ctypes.data), np.int64(0), n_added, out, start > 0)
         start += n_added
 
 
