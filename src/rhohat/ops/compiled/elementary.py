@@ -6,8 +6,8 @@ in the last place, over the whole range; tests measure them.
 
 exp(x) is 2ⁿ exp(r), where n = round(x / ln 2) and r = x − n ln 2, so that |r| ≤ ½ ln 2. The sum of x / ln 2 and
 1.5 · 2⁵² (1.5 · 2²³ in float32) rounds to n, and its lowest bits are those of n, from which 2ⁿ follows by a shift.
-exp(r) − 1 is a polynomial. n is shared between two powers of 2, because 2ⁿ itself may be too large or too small for a
-normal number where exp(x) is not.
+exp(r) − 1 is a polynomial. x is limited to ±709 (±88 in float32), where 2ⁿ is a normal number or 0. A sigmoid that
+would be smaller than the smallest normal number is therefore some other number as small.
 
 ln(x) is k ln 2 + ln(m), where x = 2ᵏ m and √½ ≤ m < √2; k and m are the exponent and the mantissa of x, shifted. With
 s = (m − 1) / (m + 1), ln(m) is 2 (s + s³/3 + s⁵/5 + ...).
@@ -30,13 +30,13 @@ _LOG2_E = 1.4426950408889634
 _LN2_HIGH = float.fromhex("0x1.62e42fefa3800p-1")  # its last 11 bits are 0, so that n times it is exact
 _LN2_LOW = float.fromhex("0x1.ef35793c76730p-45")
 _ROUNDING = 1.5 * 2.0**52
-_MOST = 745.2  # exp(−745.2) is 0
+_MOST = 709.0  # 2ⁿ is finite, and 0 at the other end
 
 _LOG2_E_32 = np.float32(_LOG2_E)
 _LN2_HIGH_32 = np.float32(float.fromhex("0x1.62e400p-1"))
 _LN2_LOW_32 = np.float32(float.fromhex("0x1.7f7d1cp-20"))
 _ROUNDING_32 = np.float32(1.5 * 2.0**23)
-_MOST_32 = np.float32(104.0)
+_MOST_32 = np.float32(88.0)
 
 
 @intrinsic
@@ -75,15 +75,13 @@ def _exponent_and_mantissa(context: Any, x: Any) -> Any:
 
 
 @inlined
-def _split_64(x: Number) -> tuple[Number, Number, Number]:
-    """Return exp(r) − 1 and two powers of 2 whose product is 2ⁿ."""
+def _split_64(x: Number) -> tuple[Number, Number]:
+    """Return exp(r) − 1 and 2ⁿ."""
     x = -_MOST if x < -_MOST else x
     x = _MOST if x > _MOST else x
-    n = (x * _LOG2_E + _ROUNDING) - _ROUNDING
+    rounded = x * _LOG2_E + _ROUNDING
+    n = rounded - _ROUNDING
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
-    half = n * 0.5 + _ROUNDING
-    first = _power_of_2(half)
-    second = _power_of_2((n - (half - _ROUNDING)) + _ROUNDING)
     q = 1 / 6227020800
     q = q * r + 1 / 479001600
     q = q * r + 1 / 39916800
@@ -96,38 +94,36 @@ def _split_64(x: Number) -> tuple[Number, Number, Number]:
     q = q * r + 1 / 24
     q = q * r + 1 / 6
     q = q * r + 1 / 2
-    return r + (r * r) * q, first, second
+    return r + (r * r) * q, _power_of_2(rounded)
 
 
 @inlined
-def _split_32(x: Number) -> tuple[Number, Number, Number]:
-    """Return exp(r) − 1 and two powers of 2 whose product is 2ⁿ, in float32."""
+def _split_32(x: Number) -> tuple[Number, Number]:
+    """Return exp(r) − 1 and 2ⁿ, in float32."""
     x = -_MOST_32 if x < -_MOST_32 else x
     x = _MOST_32 if x > _MOST_32 else x
-    n = (x * _LOG2_E_32 + _ROUNDING_32) - _ROUNDING_32
+    rounded = x * _LOG2_E_32 + _ROUNDING_32
+    n = rounded - _ROUNDING_32
     r = (x - n * _LN2_HIGH_32) - n * _LN2_LOW_32
-    half = n * np.float32(0.5) + _ROUNDING_32
-    first = _power_of_2(half)
-    second = _power_of_2((n - (half - _ROUNDING_32)) + _ROUNDING_32)
     q = np.float32(1 / 5040)
     q = q * r + np.float32(1 / 720)
     q = q * r + np.float32(1 / 120)
     q = q * r + np.float32(1 / 24)
     q = q * r + np.float32(1 / 6)
     q = q * r + np.float32(1 / 2)
-    return r + (r * r) * q, first, second
+    return r + (r * r) * q, _power_of_2(rounded)
 
 
 @inlined
 def _exp_64(x: Number) -> Number:
-    p, first, second = _split_64(x)
-    return (first + first * p) * second
+    p, scale = _split_64(x)
+    return scale + scale * p
 
 
 @inlined
 def _exp_32(x: Number) -> Number:
-    p, first, second = _split_32(x)
-    return (first + first * p) * second
+    p, scale = _split_32(x)
+    return scale + scale * p
 
 
 @inlined
@@ -146,8 +142,7 @@ def _tanh_64(z: Number) -> Number:
     """Return (exp(2|z|) − 1) / (exp(2|z|) + 1) with the sign of z; above 20, this is 1."""
     x = 2.0 * abs(z)
     x = 40.0 if x > 40.0 else x
-    p, first, second = _split_64(x)
-    scale = first * second
+    p, scale = _split_64(x)
     above_1 = scale * p + (scale - 1.0)  # exp(x) − 1
     return np.copysign(above_1 / (above_1 + 2.0), z)
 
@@ -157,8 +152,7 @@ def _tanh_32(z: Number) -> Number:
     one, two, most = np.float32(1), np.float32(2), np.float32(20)
     x = two * abs(z)
     x = most if x > most else x
-    p, first, second = _split_32(x)
-    scale = first * second
+    p, scale = _split_32(x)
     above_1 = scale * p + (scale - one)
     return np.copysign(above_1 / (above_1 + two), z)
 
@@ -215,7 +209,7 @@ def _softplus_tail_32(z: Number) -> Number:
 
 
 def exp_of(x: Any) -> Any:
-    """Return exp(x)."""
+    """Return exp(x) for x up to 709, or 88 in float32; at the other end, the smallest results are 0."""
 
 
 def log_of(x: Any) -> Any:
