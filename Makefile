@@ -34,7 +34,8 @@ QUICK := tests/checking tests/layers tests/objective tests/ops tests/solvers tes
 #: What `make check-oldest` leaves out: what needs PyTorch or other packages, and what takes long and says nothing of versions.
 NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py tests/inspection/reporting/test_browser.py \
   $(addprefix tests/layers/test_,lstm.py padding.py per_step.py recurrent.py recurrent_tangents.py simple_recurrent.py) \
-  tests/objective/test_convolutional_networks.py tests/objective/test_convolutional_networks_beside_torch.py \
+  tests/layers/recurrent_by_torch.py tests/objective/test_convolutional_networks.py \
+  tests/objective/test_convolutional_networks_beside_torch.py \
   tests/ops/test_torch.py tests/terms/test_stepwise_loss.py tests/automatic_torch.py tests/test_benchmarks.py \
   tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
