@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -284,6 +284,9 @@ class _CompiledSteps(NumpyOps):
         steps.adam_step(theta, gradient, *sums, rates)
 
 
+_places_of = lru_cache(dense_chain.places_of)
+
+
 @dataclass(frozen=True)
 class _CompiledChain(ChainPasses):
     """The passes of a narrow chain of dense layers."""
@@ -297,8 +300,8 @@ class _CompiledChain(ChainPasses):
 
     def sum_activations(self, X: FloatArray, W: FloatArray, b: FloatArray, out: FloatArray, sums: FloatArray) -> None:
         theta, nothing = np.concatenate([W.ravel(), b]), np.empty(0, X.dtype)
-        sizes, codes = self.sizes[:2], self.codes[:1]
-        dense_chain.run_pass(X, X, out, dense_chain.WANTED, theta, sizes, codes, self.loss, nothing, sums)
+        sizes, codes, places = self.sizes[:2], self.codes[:1], _places_of(tuple(self.sizes[:2].tolist()), X.itemsize)
+        dense_chain.run_pass(X, X, out, dense_chain.WANTED, theta, sizes, codes, places, self.loss, nothing, sums)
 
     def sum_loss_and_gradient(
         self,
@@ -313,7 +316,8 @@ class _CompiledChain(ChainPasses):
         hidden = np.empty((0, 0), X.dtype) if hidden is None else hidden
         added = np.empty(0, X.dtype) if added is None else added
         y = np.ascontiguousarray(y)
-        dense_chain.run_pass(X, y, hidden, purpose, theta, self.sizes, self.codes, self.loss, added, sums)
+        places = _places_of(tuple(self.sizes.tolist()), X.itemsize)
+        dense_chain.run_pass(X, y, hidden, purpose, theta, self.sizes, self.codes, places, self.loss, added, sums)
 
 
 class CompiledOps(_CompiledProducts, _CompiledFunctions, _CompiledSteps):

@@ -9,10 +9,13 @@ The parameters are a flat vector: the weights of all layers, and then the biases
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numba.extending import overload
+from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.ops.compiled.compiling import FAST_MATH, Number, compiled, inlined, not_inlined, shared
@@ -32,7 +35,7 @@ from rhohat.ops.compiled.functions import (
 )
 from rhohat.ops.compiled.products import copied_size, copy_rows, write_product
 
-__all__ = ["ACTIVATIONS", "KNOWN", "LOSSES", "UNKNOWN", "WANTED", "run_pass"]
+__all__ = ["ACTIVATIONS", "KNOWN", "LOSSES", "UNKNOWN", "WANTED", "places_of", "run_pass"]
 
 #: The activations and the losses that the passes know; their places are the codes by which they are chosen.
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu")
@@ -171,127 +174,99 @@ def _softmax_cross_entropies(
     return float(_sum(values))
 
 
-class _Room(NamedTuple):
-    """Memory for some rows of all layers, and for weights and biases as products and activations read them.
+#: What `places_of` places. In θ: weights and biases. In the memory of a pass: copies of the weights, for products forward
+#: and backward; biases and room for sums over rows, both joined; activations and deltas of some rows.
+_WEIGHTS, _BIASES, _FORWARD, _BACKWARD, _JOINED, _SUMS, _ACTIVATIONS, _DELTAS = range(8)
 
-    The arrays whose names end with `_at` have the shape (n_layers + 1,). They say where a layer's part of an array
-    begins; it ends where that of the next layer begins. Layers are counted from 0, without the input.
+
+def places_of(sizes: Sequence[int], itemsize: int) -> NDArray[np.int64]:
+    """Return where each layer's part of each kind of array begins, in θ or in the memory of a pass.
+
+    A part ends where that of the next layer begins. Layers are counted from 0, without the input.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Numbers of units, from the input to the output.
+    itemsize : int
+        Bytes of a number.
+
+    Returns
+    -------
+    array of shape (8, n_layers + 1)
     """
-
-    sizes: Any
-    codes: Any
-    weights_at: Any
-    biases_at: Any
-    forward_at: Any
-    backward_at: Any
-    layers_at: Any
-    joined_at: Any
-    forward_weights: FloatArray
-    backward_weights: FloatArray
-    joined_biases: FloatArray
-    sums_of_deltas: FloatArray
-    activations: FloatArray
-    deltas: FloatArray
+    lengths = [
+        (
+            n_inputs * n_units,
+            n_units,
+            copied_size(n_inputs, n_units, itemsize),
+            copied_size(n_units, n_inputs, itemsize),
+            joined_size(n_units),
+            joined_size(n_units),
+            _ROWS_AT_ONCE * n_units,
+            _ROWS_AT_ONCE * n_units,
+        )
+        for n_inputs, n_units in pairwise(sizes)
+    ]
+    places = np.zeros((8, len(sizes)), np.int64)
+    places[:, 1:] = np.cumsum(lengths, axis=0).T
+    places[_BIASES] += places[_WEIGHTS, -1]
+    for kind in range(_BACKWARD, 8):
+        places[kind] += places[kind - 1, -1]
+    return places
 
 
 @shared
-def _prepare(theta: FloatArray, sizes: Any, codes: Any) -> _Room:
-    """Return memory for the layers, with copies of the parameters."""
+def _prepare(theta: FloatArray, sizes: Any, places: Any) -> FloatArray:
+    """Return the memory of a pass, with copies of the parameters."""
     not_inlined()
-    n_layers, size = sizes.size - 1, theta.itemsize
-    weights, biases = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
-    forward, backward = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
-    layers, joined = np.zeros(n_layers + 1, np.int64), np.zeros(n_layers + 1, np.int64)
-    for layer in range(n_layers):
-        n_inputs, n_units = sizes[layer], sizes[layer + 1]
-        weights[layer + 1] = weights[layer] + n_inputs * n_units
-        forward[layer + 1] = forward[layer] + copied_size(n_inputs, n_units, size)
-        backward[layer + 1] = backward[layer] + copied_size(n_units, n_inputs, size)
-        layers[layer + 1] = layers[layer] + _ROWS_AT_ONCE * n_units
-        joined[layer + 1] = joined[layer] + joined_size(n_units)
-    biases[0] = weights[n_layers]
-    for layer in range(n_layers):
-        biases[layer + 1] = biases[layer] + sizes[layer + 1]
-    room = _Room(
-        sizes,
-        codes,
-        weights,
-        biases,
-        forward,
-        backward,
-        layers,
-        joined,
-        np.empty(forward[-1], theta.dtype),
-        np.empty(backward[-1], theta.dtype),
-        np.empty(joined[-1], theta.dtype),
-        np.empty(joined[-1], theta.dtype),
-        np.empty(layers[-1], theta.dtype),
-        # Products read deltas in whole vectors, which may end after the last of them.
-        np.zeros(layers[-1] + 64, theta.dtype),
-    )
-    for layer in range(n_layers):
-        W = theta[weights[layer] : weights[layer + 1]].reshape(sizes[layer], sizes[layer + 1])
-        _copy_weights(W, np.bool_(False), room.forward_weights[forward[layer] : forward[layer + 1]])
+    # Products read deltas in whole vectors, which may end after the last of them.
+    memory = np.empty(places[_DELTAS, -1] + 64, theta.dtype)
+    for layer in range(sizes.size - 1):
+        W = theta[places[_WEIGHTS, layer] : places[_WEIGHTS, layer + 1]].reshape(sizes[layer], sizes[layer + 1])
+        _copy_weights(W, np.bool_(False), memory[places[_FORWARD, layer] : places[_FORWARD, layer + 1]])
         if layer > 0:
-            _copy_weights(W, np.bool_(True), room.backward_weights[backward[layer] : backward[layer + 1]])
-        join(theta[biases[layer] : biases[layer + 1]], room.joined_biases[joined[layer] : joined[layer + 1]])
-    return room
+            _copy_weights(W, np.bool_(True), memory[places[_BACKWARD, layer] : places[_BACKWARD, layer + 1]])
+        bias = theta[places[_BIASES, layer] : places[_BIASES, layer + 1]]
+        join(bias, memory[places[_JOINED, layer] : places[_JOINED, layer + 1]])
+    return memory
 
 
 @inlined
-def _of_layer(array: FloatArray, room: _Room, layer: Number, n_rows: int) -> FloatArray:
-    """Return the activations or the deltas of a layer, of shape (n_rows, n_units)."""
-    start, n_units = room.layers_at[layer], room.sizes[layer + 1]
-    return array[start : start + n_rows * n_units].reshape(n_rows, n_units)
-
-
-@inlined
-def _given_at(room: _Room, at_x: Number, layer: Number) -> Number:
-    """Return the address of a layer's inputs, of which those of the first layer are given."""
-    size = room.activations.itemsize
-    return at_x if layer == 0 else room.activations.ctypes.data + room.layers_at[layer - 1] * size
+def _of_layer(memory: FloatArray, start: int, n_rows: int, n_units: int) -> FloatArray:
+    """Return the activations or the deltas of a layer, which begin at a place in the memory."""
+    return memory[start : start + n_rows * n_units].reshape(n_rows, n_units)
 
 
 @shared
-def _forward(room: _Room, at_x: Number, n_rows: int, layer: Number) -> None:
-    """Compute what a layer activates, without its bias."""
+def _forward(memory: FloatArray, sizes: Any, places: Any, at_x: Number, n_rows: int, layer: Number) -> None:
+    """Compute what a layer activates, without its bias; the inputs of the first layer are at the given address."""
     not_inlined()
-    n_inputs, a = room.sizes[layer], _of_layer(room.activations, room, layer, n_rows)
-    at_w = room.forward_weights.ctypes.data + room.forward_at[layer] * a.itemsize
-    given = _given_at(room, at_x, layer)
+    size, n_inputs = memory.itemsize, sizes[layer]
+    a = _of_layer(memory, places[_ACTIVATIONS, layer], n_rows, sizes[layer + 1])
+    given = at_x if layer == 0 else memory.ctypes.data + places[_ACTIVATIONS, layer - 1] * size
+    at_w = memory.ctypes.data + places[_FORWARD, layer] * size
     write_product(given, n_inputs, np.int64(1), at_w, np.int64(0), n_inputs, a, np.bool_(False))
 
 
 @shared
-def _backward(room: _Room, at_x: Number, n_rows: int, layer: Number, add: Any, sums: FloatArray) -> None:
+def _backward(
+    memory: FloatArray, sizes: Any, places: Any, at_x: Number, n_rows: int, layer: Number, add: Any, sums: FloatArray
+) -> None:
     """Write the gradient of a layer's parameters, or add it, and compute ∂J/∂a of the layer before."""
     not_inlined()
-    n_inputs, n_units = room.sizes[layer], room.sizes[layer + 1]
-    delta = _of_layer(room.deltas, room, layer, n_rows)
-    at_delta, size = room.deltas.ctypes.data + room.layers_at[layer] * delta.itemsize, delta.itemsize
-    gradient = sums[room.weights_at[layer] : room.weights_at[layer + 1]].reshape(n_inputs, n_units)
-    given = _given_at(room, at_x, layer)
+    size, n_inputs, n_units = memory.itemsize, sizes[layer], sizes[layer + 1]
+    delta = _of_layer(memory, places[_DELTAS, layer], n_rows, n_units)
+    at_delta = memory.ctypes.data + places[_DELTAS, layer] * size
+    gradient = sums[places[_WEIGHTS, layer] : places[_WEIGHTS, layer + 1]].reshape(n_inputs, n_units)
+    given = at_x if layer == 0 else memory.ctypes.data + places[_ACTIVATIONS, layer - 1] * size
     write_product(given, np.int64(1), n_inputs, at_delta, n_units, n_rows, gradient, add)
-    joined = room.sums_of_deltas[room.joined_at[layer] : room.joined_at[layer + 1]]
-    _sum_rows(delta.reshape(-1), joined, sums[room.biases_at[layer] : room.biases_at[layer + 1]], add)
+    joined = memory[places[_SUMS, layer] : places[_SUMS, layer + 1]]
+    _sum_rows(delta.reshape(-1), joined, sums[places[_BIASES, layer] : places[_BIASES, layer + 1]], add)
     if layer > 0:
-        below = _of_layer(room.deltas, room, layer - 1, n_rows)
-        at_w = room.backward_weights.ctypes.data + room.backward_at[layer] * size
+        below = _of_layer(memory, places[_DELTAS, layer - 1], n_rows, n_inputs)
+        at_w = memory.ctypes.data + places[_BACKWARD, layer] * size
         write_product(at_delta, n_units, np.int64(1), at_w, np.int64(0), n_units, below, np.bool_(False))
-
-
-@shared
-def _sum_first_layer(room: _Room, X: FloatArray, hidden: FloatArray, sums: FloatArray) -> None:
-    """Write the activations of the first hidden layer into `hidden`, and their sums over rows into `sums`."""
-    n_rows, joined = X.shape[0], room.joined_biases[: room.joined_at[1]]
-    n_parts = -(-n_rows // _ROWS_AT_ONCE)
-    for part in range(n_parts):
-        start, stop = part * n_rows // n_parts, (part + 1) * n_rows // n_parts
-        _forward(room, X.ctypes.data + start * X.shape[1] * X.itemsize, stop - start, np.int64(0))
-        a = _of_layer(room.activations, room, np.int64(0), stop - start)
-        _activate(room.codes[0], a, joined)
-        _copy(a.reshape(-1), hidden[start:stop].reshape(-1))
-        _sum_rows(a.reshape(-1), room.sums_of_deltas[: joined.size], sums, part > 0)
 
 
 @compiled
@@ -303,6 +278,7 @@ def run_pass(
     theta: FloatArray,
     sizes: Any,
     codes: Any,
+    places: Any,
     loss: Any,
     added: FloatArray,
     sums: FloatArray,
@@ -323,6 +299,8 @@ def run_pass(
         Numbers of units, from the input to the output.
     codes : array of shape (n_layers,), int64
         Places of the activations in `ACTIVATIONS`.
+    places : array of shape (8, n_layers + 1), int64
+        What `places_of` returns.
     loss : tuple
         A tuple whose length is the place of the loss in `LOSSES`, counted from 1.
     added : array of shape (n_units,), or (0,)
@@ -330,10 +308,7 @@ def run_pass(
     sums : array of shape (n_parameters + 1,), or (n_units,)
     """
     last = sizes.size - 2
-    room, n_rows = _prepare(theta, sizes, codes), X.shape[0]
-    if purpose == WANTED:
-        _sum_first_layer(room, X, hidden, sums)
-        return
+    memory, n_rows = _prepare(theta, sizes, places), X.shape[0]
     joined_added = _join(added) if added.size > 0 else added
     total = 0.0
     n_parts = -(-n_rows // _ROWS_AT_ONCE)
@@ -342,22 +317,29 @@ def run_pass(
         n = stop - start
         at_x = X.ctypes.data + start * sizes[0] * X.itemsize
         for layer in range(last + 1):
-            a = _of_layer(room.activations, room, layer, n)
+            a = _of_layer(memory, places[_ACTIVATIONS, layer], n, sizes[layer + 1])
             if layer == 0 and purpose == KNOWN:
                 _copy(hidden[start:stop].reshape(-1), a.reshape(-1))
                 continue
-            _forward(room, at_x, n, layer)
-            bias = room.joined_biases[room.joined_at[layer] : room.joined_at[layer + 1]]
-            if layer < last:
+            _forward(memory, sizes, places, at_x, n, layer)
+            bias = memory[places[_JOINED, layer] : places[_JOINED, layer + 1]]
+            if layer < last or purpose == WANTED:
                 _activate(codes[layer], a, bias)
             else:
-                delta = _of_layer(room.deltas, room, layer, n)
+                delta = _of_layer(memory, places[_DELTAS, layer], n, sizes[layer + 1])
                 total += _evaluate_loss(loss, codes[layer], a, y[start:stop], bias, delta)
+        if purpose == WANTED:
+            a = _of_layer(memory, places[_ACTIVATIONS, last], n, sizes[last + 1]).reshape(-1)
+            _copy(a, hidden[start:stop].reshape(-1))
+            _sum_rows(a, memory[places[_SUMS, last] : places[_SUMS, last + 1]], sums, part > 0)
+            continue
         for layer in range(last, -1, -1):
             if layer < last:
-                delta = _of_layer(room.deltas, room, layer, n).reshape(-1)
+                delta = _of_layer(memory, places[_DELTAS, layer], n, sizes[layer + 1]).reshape(-1)
                 if layer == 0 and added.size > 0:
                     _add_row(delta, joined_added)
-                _pull_back(codes[layer], _of_layer(room.activations, room, layer, n).reshape(-1), delta)
-            _backward(room, at_x, n, layer, part > 0, sums)
-    sums[sums.size - 1] = total
+                a = _of_layer(memory, places[_ACTIVATIONS, layer], n, sizes[layer + 1]).reshape(-1)
+                _pull_back(codes[layer], a, delta)
+            _backward(memory, sizes, places, at_x, n, layer, part > 0, sums)
+    if purpose != WANTED:
+        sums[sums.size - 1] = total
