@@ -174,8 +174,8 @@ def _softmax_cross_entropies(
     return float(_sum(values))
 
 
-#: What `places_of` places. In θ: weights and biases. In the memory of a pass: copies of the weights, for products forward
-#: and backward; biases and room for sums over rows, both joined; activations and deltas of some rows.
+#: What `places_of` places. In θ: weights and biases. In the memory of a pass: copies of the weights, for products
+#: forward and backward; biases and room for sums over rows, both joined; activations and deltas of some rows.
 _WEIGHTS, _BIASES, _FORWARD, _BACKWARD, _JOINED, _SUMS, _ACTIVATIONS, _DELTAS = range(8)
 
 
