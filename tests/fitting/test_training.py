@@ -10,6 +10,7 @@ from rhohat import (
     LBFGS,
     SGD,
     Adam,
+    Checkpoint,
     ConjugateGradient,
     DenoisingAutoencoder,
     FeedforwardClassifier,
@@ -367,3 +368,26 @@ def test_activations_that_cannot_be_held_are_refused_with_a_sentence():
     model = fitted(ROWS, activation="identity", sparsity_weight=0.0, max_iter=3)
     with pytest.raises(ValueError, match="the activations of rows 0 to 40 are too large for float32; scale the rows"):
         model.transform(3e38 * np.sign(ROWS.astype(np.float32)))
+
+
+def test_a_fit_whose_warm_up_a_callback_has_shortened_is_resumed_where_it_was(X, tmp_path):
+    def shorten(state):
+        return state.n_rows is not None and state.iteration >= 3
+
+    def fit(*callbacks, **checkpoint):
+        return fitted(X, callbacks=[shorten, *callbacks], **checkpoint)
+
+    def fail(state):
+        if state.n_rows is None and state.iteration == 20:
+            raise RuntimeError("the power fails")
+
+    with pytest.raises(RuntimeError, match="power"):
+        fit(fail, checkpoint=Checkpoint(tmp_path, every=1))
+    seen = []
+    resumed = fit(
+        lambda state: seen.append((state.n_rows, state.iteration)), checkpoint=Checkpoint(tmp_path, resume=True)
+    )
+    assert min(iteration for _, iteration in seen) >= 19
+    assert {n_rows for n_rows, _ in seen} == {None}
+    np.testing.assert_array_equal(resumed.theta_, fit().theta_)
+    assert {len(curve) for curve in resumed.warm_up_curves_.values()} == {3}

@@ -1,6 +1,8 @@
 """The primitives that Numba compiles agree with NumPy's, wherever they are used."""
 
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -106,6 +108,34 @@ def test_matrices_that_are_not_contiguous_are_taken_by_numpy(dtype):
     assert_agree(gradient, A.T @ out, dtype)
 
 
+def test_matrices_that_only_numpy_can_multiply_are_left_to_it():
+    """Rows in reverse order, one row again and again, rows that overlap, and a product that overwrites a factor."""
+    A, row = draw((40, 20), np.float64), draw(25, np.float64)
+    overlapping = np.lib.stride_tricks.as_strided(draw(100, np.float64), (20, 25), (8, 8))
+    for B in (draw((20, 25), np.float64)[::-1], np.broadcast_to(row, (20, 25)), overlapping):
+        out, gradient = np.empty((40, 25)), np.empty((20, 25))
+        COMPILED.multiply(A, B, out)
+        assert_agree(out, A @ B, np.float64)
+        COMPILED.multiply_transposed(A[:20], B, gradient)
+        assert_agree(gradient, A[:20].T @ B, np.float64)
+    S, W = draw((40, 25), np.float64), draw((25, 25), np.float64)
+    expected = S @ W
+    COMPILED.multiply(S, W, S)
+    assert_agree(S, expected, np.float64)
+    half = draw((40, 20), np.float16)
+    COMPILED.multiply(half, half.T, np.empty((40, 40), np.float16))
+
+
+def test_a_product_that_is_not_one_is_refused():
+    with pytest.raises(ValueError, match="mismatch"):
+        COMPILED.multiply(np.ones((16, 4)), np.ones((3, 9)), np.empty((16, 9)))
+    fixed = np.ones((16, 9))
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        COMPILED.multiply(np.ones((16, 4)), np.ones((4, 9)), fixed)
+    assert (fixed == 1).all()
+
+
 @dtypes
 @pytest.mark.parametrize("n", [1, 25, 512, 700])
 @pytest.mark.parametrize("n_rows", [1, 33, 5000])
@@ -179,10 +209,13 @@ def test_activations_with_bias_and_their_pull_backs_agree(n, dtype):
         assert_agree(delta, expected_delta, dtype)
 
 
-def test_a_rectified_nan_stays_nan():
-    z = np.array([[np.nan, -1.0, 1.0]])
-    COMPILED.relu_with_bias(z, np.zeros(3))
-    np.testing.assert_array_equal(z, [[np.nan, 0, 1]])
+def test_a_rectified_nan_stays_nan_and_shows_in_the_gradient():
+    z = np.array([[np.nan, -1.0, 1.0, 0.0]])
+    COMPILED.relu_with_bias(z, np.zeros(4))
+    np.testing.assert_array_equal(z, [[np.nan, 0, 1, 0]])
+    delta = np.array([[1.0, 1.0, 1.0, np.nan]])
+    COMPILED.relu_pull_back(z, delta)
+    np.testing.assert_array_equal(delta, [[np.nan, 0, 1, np.nan]])
 
 
 @dtypes
@@ -210,7 +243,9 @@ def test_a_softmax_of_what_is_not_finite_is_not_finite(bad):
     with np.errstate(invalid="ignore"):
         values = COMPILED.softmax_cross_entropy(z, y, out)
     assert not np.isfinite(values[1])
+    assert np.isnan(out[1]).all()
     assert np.isfinite(values[[0, 2]]).all()
+    assert np.isfinite(out[[0, 2]]).all()
 
 
 # Steps of optimisers.
@@ -354,8 +389,15 @@ def test_epochs_agree(solver, rng):
 def test_what_is_pickled_is_compiled_where_it_is_used(rng):
     problem = Problem(dense_network((20, 12, 20), (Sigmoid(), Sigmoid())), rng.random((50, 20))).with_ops("compiled")
     assert problem.cost.ops is COMPILED
-    other = pickle.loads(pickle.dumps(problem))  # noqa: S301 - our own
+    make_objective(problem, ThreadEngine(1))(problem.network.initial_theta(rng))
+    assert problem.cost.chain_passes is not None
+    pickled = pickle.dumps(problem)
+    other = pickle.loads(pickled)  # noqa: S301 - our own
     assert other.cost.ops is COMPILED
+    assert other.cost.chain_passes is not None
+    code = "import pickle, sys; sys.modules['numba'] = None; print(pickle.load(sys.stdin.buffer).cost.ops.name)"
+    elsewhere = subprocess.run([sys.executable, "-c", code], input=pickled, capture_output=True, check=True)
+    assert elsewhere.stdout.strip() == b"numpy"
 
 
 @dtypes

@@ -76,11 +76,12 @@ engine : DaskEngine or None, default=None
     see all rows at once.
 {large}
 callbacks : sequence of callable, default=None
-    Functions that are called with an `IterationState` after every iteration over all rows, not during a warm-up.
-    The fit stops if one of them returns True. If a fit runs its solver several times, each run counts its iterations
-    from 1.
+    Functions that are called with an `IterationState` after every iteration. The fit stops if one of them returns
+    True. If a fit runs its solver several times, each run counts its iterations from 1. In the warm-up, the attribute
+    ``n_rows`` of the state is the number of rows on which J was computed, and True ends the iterations on these rows
+    only; in iterations over all rows, ``n_rows`` is None.
 verbose : int, default=0
-    If positive, a line about every `verbose`-th iteration over all rows is printed to standard error.
+    If positive, a line about every `verbose`-th iteration is printed to standard error.
 """,
     "layers": """
 layers : sequence of layers, default=None

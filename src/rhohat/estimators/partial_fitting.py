@@ -163,7 +163,7 @@ class PartialFitting(ABC):
             self.n_iter_,
             self.n_evaluations_,
             self.warm_up_evaluations_,
-            self.warm_up_curves_,
+            getattr(self, "warm_up_curves_", {}),
         )
 
     def _prepend(self, record: _Record) -> None:

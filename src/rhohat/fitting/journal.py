@@ -117,7 +117,7 @@ class Journal:
         """Name of the current stage; between stages, of the last stage."""
         return self._stage
 
-    def solve(self, stage: str, minimise: Minimise) -> SolverResult:
+    def solve(self, stage: str, minimise: Minimise, *, goes_on: bool = False) -> SolverResult:
         """Run a solver as a stage of the fit, and return its result.
 
         In a resumed fit, an interrupted stage is continued, and for a complete stage the stored result is returned.
@@ -128,6 +128,9 @@ class Journal:
             Name of the stage, which must be unique in the fit.
         minimise : callable
             Function that runs the solver; see `Minimise`.
+        goes_on : bool, default=False
+            Whether the fit goes on to another stage where a callback has stopped this one. Otherwise the stage stays
+            open, and a fit that is resumed continues it.
         """
         self._stage, self._capture, self._progress = stage, None, 0
         for done in self._record.get("finished", []):
@@ -141,7 +144,7 @@ class Journal:
             state = RunState(self._record["run"], own)
         self._record, self._arrays = {}, {}
         result = minimise(keeper=self, resume_from=state)
-        if result.status != "stopped":  # a run that a callback has stopped can be resumed from there
+        if result.status != "stopped" or goes_on:  # a run that a callback has stopped can be resumed from there
             self._capture = None
             self._finished.append({"stage": stage, "result": _record_of(result)})
             self._last_theta = result.theta

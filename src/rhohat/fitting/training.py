@@ -221,7 +221,7 @@ def _warm_up(
             callbacks = [partial(_call_in_warm_up, callback, len(rows)) for callback in training.callbacks]
             return solver.minimize(objective, start, max_iter=max_iter, tol=training.tol, callbacks=callbacks, **kept)
 
-        result = training.journal.solve(f"{_WARM_UP} {n_rows} rows", minimise)
+        result = training.journal.solve(f"{_WARM_UP} {n_rows} rows", minimise, goes_on=True)
         theta, results[n_rows] = result.theta, result
     return theta
 

@@ -301,8 +301,9 @@ def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
     """
     iterations = np.arange(1, len(estimator.loss_curve_) + 1)
     ax = new_axes(ax)
-    begin = 1 - sum(map(len, estimator.warm_up_curves_.values()))
-    for number, (n_rows, values) in enumerate(estimator.warm_up_curves_.items()):
+    warm_up = getattr(estimator, "warm_up_curves_", {})  # estimators that were pickled by an earlier version have none
+    begin = 1 - sum(map(len, warm_up.values()))
+    for number, (n_rows, values) in enumerate(warm_up.items()):
         label = f"J, warm-up on {n_rows:,} rows"
         ax.plot(begin + np.arange(len(values)), values, color=f"{0.75 - 0.1 * min(number, 3):.2f}", label=label)
         begin += len(values)

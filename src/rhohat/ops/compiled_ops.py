@@ -23,6 +23,8 @@ from rhohat.ops.numpy_ops import NumpyOps
 
 __all__ = ["COMPILED", "CompiledOps"]
 
+#: The data types that functions are compiled for, float32 and float64, by NumPy's letters.
+_DTYPES = "fd"
 #: A product whose matrices have at most so many columns is narrow: BLAS takes as long to prepare it as to compute it.
 _NARROW = 100
 #: Most weights of a chain of layers whose passes are computed in one call: they stay in the cache of a core.
@@ -92,19 +94,18 @@ class _CompiledProducts(NumpyOps):
 
     def multiply(self, A: FloatArray, B: FloatArray, out: FloatArray) -> None:
         """See `Products.multiply`."""
-        if len(out) >= products.FEWEST_ROWS and _has_rows(A, out) and _is_faster(*B.shape):
-            if _has_rows(B, out):
-                products.multiply(A, B, out, False, False)
-            elif _has_rows(B.T, out):
-                products.multiply(A, B.T, out, False, True)
-            else:
-                super().multiply(A, B, out)
+        takes = _are_factors(A, B, out) and _is_faster(*B.shape)
+        if takes and _has_rows(A, out) and _has_rows(B, out):
+            products.multiply(A, B, out, False, False)
+        elif takes and _has_rows(A, out) and _has_rows(B.T, out):
+            products.multiply(A, B.T, out, False, True)
         else:
             super().multiply(A, B, out)
 
     def multiply_transposed(self, A: FloatArray, B: FloatArray, out: FloatArray) -> None:
         """See `Products.multiply_transposed`."""
-        if len(out) >= products.FEWEST_ROWS and _has_rows(A, out) and _has_rows(B, out) and _is_faster(*out.shape):
+        takes = _are_factors(A.T, B, out) and _is_faster(*out.shape)
+        if takes and _has_rows(A, out) and _has_rows(B, out):
             products.multiply(A, B, out, True, False)
         else:
             super().multiply_transposed(A, B, out)
@@ -352,14 +353,29 @@ class CompiledOps(_CompiledProducts, _CompiledFunctions, _CompiledSteps):
 def _fit(*arrays: FloatArray) -> bool:
     """Return whether compiled functions take these arrays: contiguous ones of one data type that are not empty."""
     dtype = arrays[0].dtype
-    return all(array.flags.c_contiguous and array.dtype == dtype and array.size for array in arrays)
+    return dtype.char in _DTYPES and all(
+        array.flags.c_contiguous and array.dtype == dtype and array.size for array in arrays
+    )
 
 
-def _has_rows(A: FloatArray, other: FloatArray) -> bool:
-    """Return whether the rows of A are contiguous, and of the data type of the other array, which is contiguous."""
-    size = A.itemsize
-    along = A.strides[1] == size or A.shape[1] == 1
-    return along and A.strides[0] % size == 0 and A.size > 0 and A.dtype == other.dtype and other.flags.c_contiguous
+def _are_factors(A: FloatArray, B: FloatArray, out: FloatArray) -> bool:
+    """Return whether the product of A and B fits into `out`, which has rows for a tile and memory of its own."""
+    return (
+        A.shape[1] == len(B)
+        and out.shape == (len(A), B.shape[1])
+        and len(out) >= products.FEWEST_ROWS
+        and out.flags.carray
+        and not np.may_share_memory(A, out)
+        and not np.may_share_memory(B, out)
+    )
+
+
+def _has_rows(A: FloatArray, out: FloatArray) -> bool:
+    """Return whether the rows of A are contiguous, lie one after another, and are of the data type of `out`."""
+    size, (n_rows, n_columns) = A.itemsize, A.shape
+    along = A.strides[1] == size or n_columns == 1
+    down = n_rows == 1 or (A.strides[0] >= n_columns * size and A.strides[0] % size == 0)
+    return along and down and A.size > 0 and A.dtype == out.dtype and out.dtype.char in _DTYPES
 
 
 @cache

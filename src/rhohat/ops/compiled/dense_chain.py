@@ -79,7 +79,7 @@ def _pull_back(code: int, a: FloatArray, delta: FloatArray) -> None:
     elif code == _RELU:
         zero = a.dtype.type(0)
         for i in range(a.size):
-            delta[i] = delta[i] if a[i] > zero else zero
+            delta[i] = delta[i] if a[i] > zero else a[i] * delta[i]
 
 
 @shared

@@ -175,10 +175,10 @@ def tanh_pull_back(a: FloatArray, delta: FloatArray) -> None:
 
 @compiled
 def relu_pull_back(a: FloatArray, delta: FloatArray) -> None:
-    """Overwrite delta with 0 where a is 0."""
+    """Overwrite delta with 0 where a is 0; where one of them is not finite there, the result is NaN, as it is not."""
     zero = a.dtype.type(0)
     for i in range(a.size):
-        delta[i] = delta[i] if a[i] > zero else zero
+        delta[i] = delta[i] if a[i] > zero else a[i] * delta[i]
 
 
 @inlined
@@ -302,11 +302,12 @@ def softmax_cross_entropy(z: FloatArray, y: FloatArray, out: FloatArray, values:
     _exponentials(out)
     for i in range(values.size):
         row = out[i * n : (i + 1) * n]
-        row[places[i]] = 0  # it is 1; adding it would round the small numbers away
+        largest = row[places[i]]  # 1, or NaN
+        row[places[i]] = 0  # because adding 1 would round the small numbers away
         others = _sum(row)
-        row[places[i]] = 1
+        row[places[i]] = largest
         values[i] += np.log1p(others)
-        _divide(row, 1 + others)
+        _divide(row, largest + others)
     _subtract(out, y, out)
 
 

@@ -67,11 +67,14 @@ def _take_larger(x: FloatArray, largest: FloatArray) -> None:
 
 @inlined
 def _note_larger(x: FloatArray, place: int, largest: FloatArray, places: Any) -> None:
-    """Overwrite the largest numbers so far, and their places, where a number is larger."""
+    """Overwrite the largest numbers so far, and their places, where a number is larger; NaN has the place -1."""
     for c in range(x.size):
         if x[c] > largest[c]:
             largest[c] = x[c]
             places[c] = place
+        elif x[c] != x[c]:
+            largest[c] = x[c]
+            places[c] = -1
 
 
 @compiled
@@ -112,5 +115,7 @@ def max_pool_back(
                     for v in range(n_columns):
                         _note_larger(images[image, top + u, left + v], u * n_columns + v, largest, places)
                 for c in range(places.size):
+                    if places[c] < 0:
+                        continue
                     u, v = places[c] // n_columns, places[c] % n_columns
                     out[image, top + u, left + v, c] += delta[image, y, x, c]
