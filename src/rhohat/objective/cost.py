@@ -129,10 +129,6 @@ class Cost:
         """Number of hidden layers that have to be computed before ρ̂ is known wherever it is penalised."""
         return max((hidden + 1 for hidden, found in enumerate(self.on_means) if found), default=0)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # A process without Numba may read this: the primitives know how to be chosen there, their passes do not.
-        return {name: value for name, value in self.__dict__.items() if name != "chain_passes"}
-
     @cached
     def chain_passes(self) -> ChainPasses | None:
         """The passes over a block in one call each, if the primitives have them for this cost."""

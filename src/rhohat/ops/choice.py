@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from rhohat.common.extras import import_extra
 from rhohat.ops.base import Ops
+from rhohat.ops.fused import ChainPasses
 from rhohat.ops.numpy_ops import NUMPY
 
-__all__ = ["OPS", "compiled_or_numpy", "ops_for", "ops_named", "ops_of", "wanted_ops"]
+__all__ = ["OPS", "chain_passes_of", "compiled_or_numpy", "ops_for", "ops_named", "ops_of", "wanted_ops"]
 
 #: The implementations for NumPy's arrays that users may ask for by name.
 OPS = ("numpy", "compiled")
@@ -97,6 +99,11 @@ def ops_named(name: str) -> Ops:
     from rhohat.ops.compiled_ops import COMPILED
 
     return COMPILED
+
+
+def chain_passes_of(sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
+    """Return the passes of a chain by the compiled primitives, or None without Numba; see `Ops.chain_passes`."""
+    return compiled_or_numpy().chain_passes(sizes, activations, loss)
 
 
 @cache

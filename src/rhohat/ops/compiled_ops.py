@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from rhohat.common.arrays import FloatArray
+from rhohat.ops.choice import chain_passes_of, compiled_or_numpy
 from rhohat.ops.compiled import dense_chain, functions, gru, lstm, products, steps, windows
 from rhohat.ops.fused import ChainPasses, GRUSteps, LSTMSteps, MaxPooling
 from rhohat.ops.numpy_ops import NumpyOps
@@ -295,6 +296,10 @@ class _CompiledChain(ChainPasses):
     sizes: FloatArray
     codes: FloatArray
     loss: tuple[int, ...]
+    described_as: tuple[Any, ...]  # the arguments of `chain_passes`
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return chain_passes_of, self.described_as
 
     def takes(self, X: FloatArray, n_known: int) -> bool:
         return n_known <= 1 and len(X) >= products.FEWEST_ROWS and _fit(X)
@@ -342,11 +347,10 @@ class CompiledOps(_CompiledProducts, _CompiledFunctions, _CompiledSteps):
         ):
             return None
         codes = [dense_chain.ACTIVATIONS.index(name) for name in names]
-        return _CompiledChain(np.array(sizes), np.array(codes), (0,) * (1 + dense_chain.LOSSES.index(loss)))
+        place = (0,) * (1 + dense_chain.LOSSES.index(loss))
+        return _CompiledChain(np.array(sizes), np.array(codes), place, (tuple(sizes), tuple(activations), loss))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from rhohat.ops.choice import compiled_or_numpy
-
         return compiled_or_numpy, ()
 
 
