@@ -42,3 +42,9 @@ def test_initial_biases_are_0(rng):
     W, b, _ = network.unpack(network.initial_theta(rng)).of(0)
     assert W.shape == (5, 12)
     assert b.tolist() == [0] * 16
+
+
+@pytest.mark.parametrize("wrong", [{"return_sequences": 1}, {"bidirectional": "yes"}])
+def test_what_is_true_or_false_is_so(wrong):
+    with pytest.raises(ValueError, match="return_sequences and bidirectional .* must be True or False"):
+        GRULayer(4, 3, 2, **wrong)

@@ -200,3 +200,9 @@ def test_parameters_out_of_range_are_refused(cls, parameters, message):
 def test_rows_that_do_not_fit_are_refused(X, options, message):
     with pytest.raises(ValueError, match=message):
         corrupt_rows(MaskingNoise(), X, **{"seed": 0, **options})
+
+
+def test_gaussian_noise_is_added_with_its_sign():
+    X, noise = np.array([[1.0, 2.0, 3.0]]), np.array([[0.0, 1.0, -2.0]])
+    GaussianNoise(0.5).apply(X, noise)
+    np.testing.assert_allclose(X, [[1.0, 2.5, 2.0]], rtol=EXACT)

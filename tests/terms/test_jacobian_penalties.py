@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from rhohat.engines import ThreadEngine
 from rhohat.layers.activations import ACTIVATIONS, Identity, LeakyReLU, ParametricReLU, Sigmoid, Tanh, as_activation
 from rhohat.layers.network import Layers, dense_network
+from rhohat.objective import Problem, make_objective
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from tests.tolerances import EXACT
 
@@ -156,3 +158,18 @@ def test_contraction_of_a_layer_that_is_not_hidden_is_refused(layer, n_layers):
     )
     with pytest.raises(ValueError, match=message):
         Contraction(1.0, layer).penalised_layer(n_layers)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_the_hessian_of_contraction_is_the_derivative_of_its_gradient(name, weighted, rng):
+    network = dense_network((5, 4, 3), (as_activation(name), Identity()))
+    weights = rng.uniform(0.5, 2.0, 12) if weighted else None
+    X, y = rng.normal(size=(12, 5)), rng.normal(size=(12, 3))
+    problem = Problem(network, X, y, penalties=[Contraction(2.0)], sample_weight=weights)
+    J = make_objective(problem, ThreadEngine(1))
+    theta, direction = network.initial_theta(rng), rng.normal(size=network.n_parameters)
+    step = 1e-5
+    expected = (J(theta + step * direction)[1] - J(theta - step * direction)[1]) / (2 * step)
+    found = J.hessian_vector_product(theta, direction)
+    assert np.linalg.norm(found - expected) <= 1e-8 * np.linalg.norm(expected)

@@ -245,6 +245,7 @@ def test_a_covariance_is_copied():
         (np.empty((0, 0)), r"must be a square matrix; got an array of shape \(0, 0\)"),
         ([[np.nan]], "must be finite"),
         ([[np.inf, 0.0], [0.0, 1.0]], "must be finite"),
+        ([[1.0 + 1j]], "must be real; got a complex matrix"),
     ],
 )
 def test_what_is_no_covariance_is_refused(covariance, message):
