@@ -46,5 +46,5 @@ def test_initial_biases_are_0(rng):
 
 @pytest.mark.parametrize("wrong", [{"return_sequences": 1}, {"bidirectional": "yes"}])
 def test_what_is_true_or_false_is_so(wrong):
-    with pytest.raises(ValueError, match="return_sequences and bidirectional .* must be True or False"):
+    with pytest.raises(ValueError, match=r"return_sequences and bidirectional .* must be True or False"):
         GRULayer(4, 3, 2, **wrong)
