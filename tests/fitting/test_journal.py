@@ -169,7 +169,9 @@ def test_a_fit_from_a_file_goes_on_in_memory_and_back(X, tmp_path):
 def test_a_fit_that_a_callback_stopped_goes_on(X, tmp_path):
     for name in ("sparse", "adam"):
         model, folder = AUTOENCODERS[name], tmp_path / name
-        stopped = fit(set_callback(model, lambda state: state.iteration == 2), X, checkpoint=folder)
+        stopped = fit(
+            set_callback(model, lambda state: state.n_rows is None and state.iteration == 2), X, checkpoint=folder
+        )
         assert stopped.solver_status_ == "stopped"
         same_fit(fit(model, X, checkpoint=Checkpoint(folder, resume=True)), fit(model, X))
 

@@ -52,7 +52,7 @@ def test_processes_that_compile_at_once_and_later_ones_get_the_same_bits(tmp_pat
     later = result(start(tmp_path))
     without = result(start(tmp_path, WITHOUT_FOLDERS + FIT))
     assert first[0] == second[0] == later[0] == without[0]
-    assert first[2] > 0
+    assert first[2] + second[2] > 0  # one may find what the other has just compiled
     assert later[1:] == (first[1] + first[2], 0)
     assert without[1] == 0
     assert list(tmp_path.rglob("*.nbc"))
