@@ -23,6 +23,7 @@ from rhohat.solvers import SGD, Adam
 from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from rhohat.terms.penalties import KLSparsity, WeightDecay
 from tests.checking.test_proofs import OTHERS
+from tests.tolerances import FLOAT32_COST
 
 CASES = {f"{number}, {case}": case for number, case in enumerate(proof_cases())} | OTHERS
 
@@ -446,3 +447,12 @@ def test_max_pooling_agrees_where_numbers_are_equal_too(stride, window, dtype):
     back = [layer.linear_transposed(X, delta, X) for layer in layers]
     assert_agree(*back, dtype)
     assert (back[0] != 0).sum() == (back[1] != 0).sum()
+
+
+@pytest.mark.parametrize("n", [25, 700])
+def test_sums_over_many_rows_of_float32_lose_few_digits(n):
+    """Numbers of one sign: added one after another, their errors would add up."""
+    X = np.abs(draw((20_000, n), np.float32)) + 1
+    out = np.empty((1, n), np.float32)
+    COMPILED.sum_rows(X, np.ones((1, 20_000), np.float32), out)
+    np.testing.assert_allclose(out[0], X.sum(0, dtype=np.float64), rtol=FLOAT32_COST)

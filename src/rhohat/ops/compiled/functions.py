@@ -37,6 +37,7 @@ __all__ = [
 
 _JOINED = 512  # fewest numbers in joined rows
 _ADDED = 4096  # numbers that are added up before their sum is added to others, in float64
+_ROWS_ADDED = 256  # rows that are added up before their sum is added to others, in float64
 
 
 @inlined
@@ -229,15 +230,17 @@ def all_finite(x: FloatArray) -> bool:
 def sum_rows(x: FloatArray, out: FloatArray) -> None:
     """Write the sum of the rows of x into `out`, whose size is that of a row."""
     n = out.size
-    sums = np.zeros(joined_size(n), out.dtype)
-    for start in range(0, x.size, sums.size):
-        part = x[start : start + sums.size]
-        _add(sums[: part.size], part)
+    sums, totals = np.empty(joined_size(n), out.dtype), np.zeros(n)
+    for first in range(0, x.size, _ROWS_ADDED * n):
+        some = x[first : first + _ROWS_ADDED * n]
+        sums[:] = 0
+        for start in range(0, some.size, sums.size):
+            part = some[start : start + sums.size]
+            _add(sums[: part.size], part)
+        for place in range(sums.size):
+            totals[place % n] += sums[place]
     for i in range(n):
-        total = 0.0
-        for place in range(i, sums.size, n):
-            total += sums[place]
-        out[i] = total
+        out[i] = totals[i]
 
 
 @inlined

@@ -2,8 +2,8 @@
 
 A product C = A B of narrow matrices takes BLAS about as long to prepare as to compute. Here a tile of a few rows and a
 few vectors of C stays in registers while a loop over k adds a_ik times row k of B to each of its rows, and B may be
-read where it is. The loop is written in LLVM's language, because a compiler left to itself does not find this form. LLVM splits
-vectors that are longer than those of the processor.
+read where it is. The loop is written in LLVM's language, because a compiler left to itself does not find this form.
+LLVM splits vectors that are longer than those of the processor.
 
 The tiles are as large as the registers allow: of 32 registers, 24 hold vectors of C, and of 16 registers, 12 do.
 """
