@@ -24,7 +24,7 @@ from rhohat.common.forks import give_way, held_off
 from rhohat.engines import affinity
 from rhohat.engines.affinity import Cores
 from rhohat.engines.blas import BLAS
-from rhohat.ops import OPS
+from rhohat.ops import check_ops
 
 __all__ = ["ThreadEngine", "thread_count"]
 
@@ -73,6 +73,11 @@ class ThreadEngine:
         Primitives that NumPy's arrays are computed with: NumPy's, or those that Numba compiles. If None, the
         environment variable RHOHAT_OPS decides, and if that is not set, the amount of work.
 
+    Raises
+    ------
+    ValueError
+        If `n_jobs` is 0, or there are no primitives of that name.
+
     Attributes
     ----------
     ops : str or None
@@ -92,8 +97,7 @@ class ThreadEngine:
     """
 
     def __init__(self, n_jobs: int | None = None, ops: str | None = None) -> None:
-        if ops is not None and ops not in OPS:
-            raise ValueError(f"ops must be one of {OPS}, or None; got {ops!r}.")
+        check_ops(ops)
         self.ops = ops
         self.n_workers = thread_count(n_jobs)
         self._cores = Cores(self.n_workers)

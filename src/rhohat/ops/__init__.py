@@ -11,18 +11,18 @@ primitives; see `WithOps`. To add a library, write a class that derives from `Op
 """
 
 from rhohat.ops.base import Ops
-from rhohat.ops.choice import OPS, compiled_or_numpy, ops_for, ops_named, ops_of, wanted_ops
+from rhohat.ops.choice import check_ops, compiled_or_numpy, ops_for, ops_named, ops_of, wanted_ops
 from rhohat.ops.fused import ChainPasses
 from rhohat.ops.numpy_ops import NUMPY, NumpyOps
 from rhohat.ops.with_ops import WithOps
 
 __all__ = [
     "NUMPY",
-    "OPS",
     "ChainPasses",
     "NumpyOps",
     "Ops",
     "WithOps",
+    "check_ops",
     "compiled_or_numpy",
     "ops_for",
     "ops_named",

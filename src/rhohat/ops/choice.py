@@ -12,7 +12,7 @@ from rhohat.ops.base import Ops
 from rhohat.ops.fused import ChainPasses
 from rhohat.ops.numpy_ops import NUMPY
 
-__all__ = ["OPS", "chain_passes_of", "compiled_or_numpy", "ops_for", "ops_named", "ops_of", "wanted_ops"]
+__all__ = ["OPS", "chain_passes_of", "check_ops", "compiled_or_numpy", "ops_for", "ops_named", "ops_of", "wanted_ops"]
 
 #: The implementations for NumPy's arrays that users may ask for by name.
 OPS = ("numpy", "compiled")
@@ -89,10 +89,15 @@ def wanted_ops() -> str | None:
     return name or None
 
 
+def check_ops(name: str | None) -> None:
+    """Raise ValueError if a name is that of no implementation, and not None either."""
+    if name is not None and name not in OPS:
+        raise ValueError(f"ops must be one of {OPS}, or None; got {name!r}.")
+
+
 def ops_named(name: str) -> Ops:
     """Return the primitives for NumPy's arrays that have the given name."""
-    if name not in OPS:
-        raise ValueError(f"ops must be one of {OPS}, or None; got {name!r}.")
+    check_ops(name)
     if name == "numpy":
         return NUMPY
     import_extra("numba", "fast")

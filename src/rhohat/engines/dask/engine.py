@@ -19,6 +19,7 @@ from rhohat.common.extras import import_extra
 from rhohat.engines.dask.connection import Connection, large_graphs
 from rhohat.engines.dask.held_parts import PartsOnWorkers
 from rhohat.engines.threads import ThreadEngine
+from rhohat.ops import check_ops
 
 __all__ = ["DaskEngine"]
 
@@ -46,7 +47,8 @@ class DaskEngine:
     Raises
     ------
     ValueError
-        If the client is not a synchronous client of ``dask.distributed``, or the timeout is not positive.
+        If the client is not a synchronous client of ``dask.distributed``, the timeout is not positive, or there are no
+        primitives of that name.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class DaskEngine:
             raise ValueError("client must be a synchronous distributed.Client; create it without asynchronous=True.")
         if not timeout > 0:
             raise ValueError(f"timeout must be a number of seconds above 0; got {timeout!r}.")
+        check_ops(ops)
         self._set(client, timeout, ops)
 
     def _set(self, client: Any, timeout: float, ops: str | None) -> None:

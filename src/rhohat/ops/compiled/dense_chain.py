@@ -18,21 +18,9 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
+from rhohat.ops.compiled import loops
 from rhohat.ops.compiled.compiling import FAST_MATH, Number, compiled, inlined, not_inlined, shared
-from rhohat.ops.compiled.functions import (
-    _add,
-    _binary_cross_entropy,
-    _join,
-    _relu_with_bias,
-    _sigmoid_with_bias,
-    _subtract,
-    _sum,
-    _sum_of_squares,
-    _tanh_with_bias,
-    join,
-    joined_size,
-    softmax_cross_entropy,
-)
+from rhohat.ops.compiled.functions import softmax_cross_entropy
 from rhohat.ops.compiled.products import copied_size, copy_rows, write_product
 
 __all__ = ["ACTIVATIONS", "KNOWN", "LOSSES", "UNKNOWN", "WANTED", "places_of", "run_pass"]
@@ -57,13 +45,13 @@ def _activate(code: Number, z: FloatArray, bias: FloatArray) -> None:
     for start in range(0, flat.size, bias.size):
         some = flat[start : start + bias.size]
         if code == _SIGMOID:
-            _sigmoid_with_bias(some, bias)
+            loops.sigmoid_with_bias(some, bias)
         elif code == _TANH:
-            _tanh_with_bias(some, bias)
+            loops.tanh_with_bias(some, bias)
         elif code == _RELU:
-            _relu_with_bias(some, bias)
+            loops.relu_with_bias(some, bias)
         else:
-            _add(some, bias)
+            loops.add(some, bias)
 
 
 @shared
@@ -71,15 +59,11 @@ def _pull_back(code: int, a: FloatArray, delta: FloatArray) -> None:
     """Turn ∂J/∂a into ∂J/∂z, in place."""
     not_inlined()
     if code == _SIGMOID:
-        for i in range(a.size):
-            delta[i] *= a[i] - a[i] * a[i]
+        loops.sigmoid_pull_back(a, delta)
     elif code == _TANH:
-        for i in range(a.size):
-            delta[i] -= delta[i] * (a[i] * a[i])
+        loops.tanh_pull_back(a, delta)
     elif code == _RELU:
-        zero = a.dtype.type(0)
-        for i in range(a.size):
-            delta[i] = delta[i] if a[i] > zero else a[i] * delta[i]
+        loops.relu_pull_back(a, delta)
 
 
 @shared
@@ -87,7 +71,7 @@ def _add_row(x: FloatArray, row: FloatArray) -> None:
     """Add a row, of which copies are joined, to the flat array x."""
     not_inlined()
     for start in range(0, x.size, row.size):
-        _add(x[start : start + row.size], row)
+        loops.add(x[start : start + row.size], row)
 
 
 @shared
@@ -99,18 +83,12 @@ def _sum_rows(x: FloatArray, joined: FloatArray, out: FloatArray, add: bool) -> 
         joined[i] = zero
     for start in range(0, x.size, joined.size):
         part = x[start : start + joined.size]
-        _add(joined[: part.size], part)
+        loops.add(joined[: part.size], part)
     for i in range(out.size):
         total = 0.0
         for place in range(i, joined.size, out.size):
             total += joined[place]
         out[i] = out[i] + total if add else total
-
-
-@inlined
-def _copy(x: FloatArray, out: FloatArray) -> None:
-    for i in range(x.size):
-        out[i] = x[i]
 
 
 @shared
@@ -150,8 +128,8 @@ def _squared_error(
     total = 0.0
     for start in range(0, outputs.size, bias.size):
         stop = start + bias.size
-        _subtract(outputs[start:stop], targets[start:stop], flat[start:stop])
-        total += _sum_of_squares(flat[start:stop])
+        loops.subtract(outputs[start:stop], targets[start:stop], flat[start:stop])
+        total += loops.total_of_squares(flat[start:stop])
     _pull_back(code, outputs, flat)
     return 0.5 * total
 
@@ -161,8 +139,8 @@ def _binary_cross_entropies(
 ) -> Number:
     outputs, terms = a.reshape(-1), np.empty(a.size, a.dtype)
     _activate(code, a, bias)  # the bias alone: the sigmoid is part of the loss
-    _binary_cross_entropy(outputs, y.reshape(-1), delta.reshape(-1), terms)
-    return float(_sum(terms))
+    loops.binary_cross_entropy(outputs, y.reshape(-1), delta.reshape(-1), terms)
+    return float(loops.total_of(terms))
 
 
 def _softmax_cross_entropies(
@@ -171,7 +149,7 @@ def _softmax_cross_entropies(
     values = np.empty(a.shape[0], a.dtype)
     _activate(code, a, bias)  # the bias alone, as above
     softmax_cross_entropy(a.reshape(-1), y.reshape(-1), delta.reshape(-1), values)
-    return float(_sum(values))
+    return float(loops.total_of(values))
 
 
 #: What `places_of` places. In θ: weights and biases. In the memory of a pass: copies of the weights, for products
@@ -201,8 +179,8 @@ def places_of(sizes: Sequence[int], itemsize: int) -> NDArray[np.int64]:
             n_units,
             copied_size(n_inputs, n_units, itemsize),
             copied_size(n_units, n_inputs, itemsize),
-            joined_size(n_units),
-            joined_size(n_units),
+            loops.joined_size(n_units),
+            loops.joined_size(n_units),
             _ROWS_AT_ONCE * n_units,
             _ROWS_AT_ONCE * n_units,
         )
@@ -228,7 +206,7 @@ def _prepare(theta: FloatArray, sizes: Any, places: Any) -> FloatArray:
         if layer > 0:
             _copy_weights(W, np.bool_(True), memory[places[_BACKWARD, layer] : places[_BACKWARD, layer + 1]])
         bias = theta[places[_BIASES, layer] : places[_BIASES, layer + 1]]
-        join(bias, memory[places[_JOINED, layer] : places[_JOINED, layer + 1]])
+        loops.join(bias, memory[places[_JOINED, layer] : places[_JOINED, layer + 1]])
     return memory
 
 
@@ -309,7 +287,7 @@ def run_pass(
     """
     last = sizes.size - 2
     memory, n_rows = _prepare(theta, sizes, places), X.shape[0]
-    joined_added = _join(added) if added.size > 0 else added
+    joined_added = loops.joined(added) if added.size > 0 else added
     total = 0.0
     n_parts = -(-n_rows // _ROWS_AT_ONCE)
     for part in range(n_parts):
@@ -319,7 +297,7 @@ def run_pass(
         for layer in range(last + 1):
             a = _of_layer(memory, places[_ACTIVATIONS, layer], n, sizes[layer + 1])
             if layer == 0 and purpose == KNOWN:
-                _copy(hidden[start:stop].reshape(-1), a.reshape(-1))
+                loops.copy(hidden[start:stop].reshape(-1), a.reshape(-1))
                 continue
             _forward(memory, sizes, places, at_x, n, layer)
             bias = memory[places[_JOINED, layer] : places[_JOINED, layer + 1]]
@@ -330,7 +308,7 @@ def run_pass(
                 total += _evaluate_loss(loss, codes[layer], a, y[start:stop], bias, delta)
         if purpose == WANTED:
             a = _of_layer(memory, places[_ACTIVATIONS, last], n, sizes[last + 1]).reshape(-1)
-            _copy(a, hidden[start:stop].reshape(-1))
+            loops.copy(a, hidden[start:stop].reshape(-1))
             _sum_rows(a, memory[places[_SUMS, last] : places[_SUMS, last + 1]], sums, part > 0)
             continue
         for layer in range(last, -1, -1):

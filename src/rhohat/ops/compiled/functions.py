@@ -3,8 +3,7 @@
 Arrays are flat. Where a row is added to each row of a matrix, copies of the row are joined until they are long enough
 for a loop over them to be fast.
 
-Loops run over slices from their beginning to their end. Numba then knows that an index is not negative, without which
-LLVM does not make vectors of a loop.
+Most are made of the loops in `loops.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.ops.compiled import loops
 from rhohat.ops.compiled.compiling import Number, compiled, inlined, summing
 from rhohat.ops.compiled.elementary import exp_of, sigmoid_of, softplus_tail_of, tanh_of
 
@@ -35,64 +35,16 @@ __all__ = [
     "tanh_with_bias",
 ]
 
-_JOINED = 512  # fewest numbers in joined rows
 _ADDED = 4096  # numbers that are added up before their sum is added to others, in float64
 _ROWS_ADDED = 256  # rows that are added up before their sum is added to others, in float64
-
-
-@inlined
-def joined_size(n: int) -> int:
-    """Return how long joined copies of a row of n numbers are."""
-    return n * (-(-_JOINED // n))
-
-
-@inlined
-def join(row: FloatArray, out: FloatArray) -> None:
-    """Write copies of a row, one after another."""
-    for start in range(0, out.size, row.size):
-        for i in range(row.size):
-            out[start + i] = row[i]
-
-
-@inlined
-def _join(row: FloatArray) -> FloatArray:
-    """Return copies of a row, one after another."""
-    joined = np.empty(joined_size(row.size), row.dtype)
-    join(row, joined)
-    return joined
-
-
-@summing
-def _sum_of_squares(x: FloatArray) -> Number:
-    """Return the sum of the squares of a few numbers, in their dtype."""
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i] * x[i]
-    return total
-
-
-@summing
-def _sum(x: FloatArray) -> Number:
-    """Return the sum of a few numbers, in their dtype."""
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i]
-    return total
-
-
-@inlined
-def _add(x: FloatArray, y: FloatArray) -> None:
-    """Add the numbers of y to those of x, which may be fewer."""
-    for i in range(x.size):
-        x[i] += y[i]
 
 
 @compiled
 def add_row(x: FloatArray, row: FloatArray) -> None:
     """Add a row to each row of x."""
-    joined = _join(row)
+    joined = loops.joined(row)
     for start in range(0, x.size, joined.size):
-        _add(x[start : start + joined.size], joined)
+        loops.add(x[start : start + joined.size], joined)
 
 
 @compiled
@@ -116,76 +68,46 @@ def softplus_tail(z: FloatArray, out: FloatArray) -> None:
         out[i] = softplus_tail_of(z[i])
 
 
-@inlined
-def _sigmoid_with_bias(z: FloatArray, bias: FloatArray) -> None:
-    for i in range(z.size):
-        z[i] = sigmoid_of(z[i] + bias[i])
-
-
 @compiled
 def sigmoid_with_bias(z: FloatArray, bias: FloatArray) -> None:
     """Overwrite z with the sigmoid of z + bias."""
-    joined = _join(bias)
+    joined = loops.joined(bias)
     for start in range(0, z.size, joined.size):
-        _sigmoid_with_bias(z[start : start + joined.size], joined)
-
-
-@inlined
-def _tanh_with_bias(z: FloatArray, bias: FloatArray) -> None:
-    for i in range(z.size):
-        z[i] = tanh_of(z[i] + bias[i])
+        loops.sigmoid_with_bias(z[start : start + joined.size], joined)
 
 
 @compiled
 def tanh_with_bias(z: FloatArray, bias: FloatArray) -> None:
     """Overwrite z with tanh(z + bias)."""
-    joined = _join(bias)
+    joined = loops.joined(bias)
     for start in range(0, z.size, joined.size):
-        _tanh_with_bias(z[start : start + joined.size], joined)
-
-
-@inlined
-def _relu_with_bias(z: FloatArray, bias: FloatArray) -> None:
-    zero = z.dtype.type(0)
-    for i in range(z.size):
-        x = z[i] + bias[i]
-        z[i] = zero if x < zero else x
+        loops.tanh_with_bias(z[start : start + joined.size], joined)
 
 
 @compiled
 def relu_with_bias(z: FloatArray, bias: FloatArray) -> None:
     """Overwrite z with max(0, z + bias)."""
-    joined = _join(bias)
+    joined = loops.joined(bias)
     for start in range(0, z.size, joined.size):
-        _relu_with_bias(z[start : start + joined.size], joined)
+        loops.relu_with_bias(z[start : start + joined.size], joined)
 
 
 @compiled
 def sigmoid_pull_back(a: FloatArray, delta: FloatArray) -> None:
     """Overwrite delta with delta a (1 − a)."""
-    for i in range(a.size):
-        delta[i] *= a[i] - a[i] * a[i]
+    loops.sigmoid_pull_back(a, delta)
 
 
 @compiled
 def tanh_pull_back(a: FloatArray, delta: FloatArray) -> None:
     """Overwrite delta with delta (1 − a²)."""
-    for i in range(a.size):
-        delta[i] -= delta[i] * (a[i] * a[i])
+    loops.tanh_pull_back(a, delta)
 
 
 @compiled
 def relu_pull_back(a: FloatArray, delta: FloatArray) -> None:
-    """Overwrite delta with 0 where a is 0; where one of them is not finite there, the result is NaN, as it is not."""
-    zero = a.dtype.type(0)
-    for i in range(a.size):
-        delta[i] = delta[i] if a[i] > zero else a[i] * delta[i]
-
-
-@inlined
-def _subtract(x: FloatArray, y: FloatArray, out: FloatArray) -> None:
-    for i in range(out.size):
-        out[i] = x[i] - y[i]
+    """Overwrite delta with 0 where a is 0."""
+    loops.relu_pull_back(a, delta)
 
 
 @compiled
@@ -194,8 +116,8 @@ def squared_error(outputs: FloatArray, y: FloatArray, out: FloatArray) -> float:
     total = 0.0
     for start in range(0, out.size, _ADDED):
         stop = start + _ADDED
-        _subtract(outputs[start:stop], y[start:stop], out[start:stop])
-        total += _sum_of_squares(out[start:stop])
+        loops.subtract(outputs[start:stop], y[start:stop], out[start:stop])
+        total += loops.total_of_squares(out[start:stop])
     return total
 
 
@@ -204,7 +126,7 @@ def sum_of_squares(x: FloatArray) -> float:
     """Return the sum of the squares of all numbers."""
     total = 0.0
     for start in range(0, x.size, _ADDED):
-        total += _sum_of_squares(x[start : start + _ADDED])
+        total += loops.total_of_squares(x[start : start + _ADDED])
     return total
 
 
@@ -230,13 +152,13 @@ def all_finite(x: FloatArray) -> bool:
 def sum_rows(x: FloatArray, out: FloatArray) -> None:
     """Write the sum of the rows of x into `out`, whose size is that of a row."""
     n = out.size
-    sums, totals = np.empty(joined_size(n), out.dtype), np.zeros(n)
+    sums, totals = np.empty(loops.joined_size(n), out.dtype), np.zeros(n)
     for first in range(0, x.size, _ROWS_ADDED * n):
         some = x[first : first + _ROWS_ADDED * n]
         sums[:] = 0
         for start in range(0, some.size, sums.size):
             part = some[start : start + sums.size]
-            _add(sums[: part.size], part)
+            loops.add(sums[: part.size], part)
         for place in range(sums.size):
             totals[place % n] += sums[place]
     for i in range(n):
@@ -280,16 +202,7 @@ def softmax(z: FloatArray, out: FloatArray, n: int) -> None:
     _exponentials(out)
     for start in range(0, z.size, n):
         row = out[start : start + n]
-        _divide(row, _sum(row))
-
-
-@summing
-def _product(x: FloatArray, y: FloatArray) -> Number:
-    """Return the sum of the products of a few numbers, in their dtype."""
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i] * y[i]
-    return total
+        _divide(row, loops.total_of(row))
 
 
 @compiled
@@ -301,37 +214,27 @@ def softmax_cross_entropy(z: FloatArray, y: FloatArray, out: FloatArray, values:
         row, differences = z[i * n : (i + 1) * n], out[i * n : (i + 1) * n]
         places[i] = _place_of_largest(row)
         _subtract_number(row, row[places[i]], differences)
-        values[i] = -_product(differences, y[i * n : (i + 1) * n])
+        values[i] = -loops.total_of_products(differences, y[i * n : (i + 1) * n])
     _exponentials(out)
     for i in range(values.size):
         row = out[i * n : (i + 1) * n]
         largest = row[places[i]]  # 1, or NaN
         row[places[i]] = 0  # because adding 1 would round the small numbers away
-        others = _sum(row)
+        others = loops.total_of(row)
         row[places[i]] = largest
         values[i] += np.log1p(others)
         _divide(row, largest + others)
-    _subtract(out, y, out)
-
-
-@inlined
-def _binary_cross_entropy(z: FloatArray, y: FloatArray, out: FloatArray, terms: FloatArray) -> None:
-    zero = z.dtype.type(0)
-    for k in range(z.size):
-        above = zero if z[k] < zero else z[k]
-        terms[k] = (above - y[k] * z[k]) + softplus_tail_of(z[k])
-    for k in range(z.size):
-        out[k] = sigmoid_of(z[k]) - y[k]
+    loops.subtract(out, y, out)
 
 
 @compiled
 def binary_cross_entropy(z: FloatArray, y: FloatArray, out: FloatArray, values: FloatArray) -> None:
     """Write Σ_k ln(1 + exp(z_k)) − y_k z_k of each row into `values`, and 1 / (1 + exp(−z)) − y into `out`."""
     n = z.size // values.size
-    n_rows = -(-_JOINED // n)
+    n_rows = loops.joined_size(n) // n
     terms = np.empty(n_rows * n, z.dtype)
     for first in range(0, values.size, n_rows):
         some = slice(first * n, min(first + n_rows, values.size) * n)
-        _binary_cross_entropy(z[some], y[some], out[some], terms)
+        loops.binary_cross_entropy(z[some], y[some], out[some], terms)
         for i in range(first, min(first + n_rows, values.size)):
-            values[i] = _sum(terms[(i - first) * n : (i - first + 1) * n])
+            values[i] = loops.total_of(terms[(i - first) * n : (i - first + 1) * n])

@@ -8,16 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.ops.compiled import loops
 from rhohat.ops.compiled.compiling import compiled, inlined
 from rhohat.ops.compiled.elementary import sigmoid_of, tanh_of
 
 __all__ = ["gru_step", "gru_step_back"]
-
-
-@inlined
-def _copy(x: FloatArray, out: FloatArray) -> None:
-    for k in range(x.size):
-        out[k] = x[k]
 
 
 @inlined
@@ -64,10 +59,10 @@ def gru_step(
         _gates(z_row[n:], through_row[: 2 * n], gates)
         _candidate(z_row[:n], b, gates[n:], through_row[2 * n :], candidate)
         _between(candidate, gates[:n], before[row], h[row])
-        _copy(candidate, kept_row[:n])
-        _copy(gates, kept_row[n : 3 * n])
-        _copy(through_row[2 * n :], kept_row[3 * n : 4 * n])
-        _copy(h[row], kept_row[4 * n :])
+        loops.copy(candidate, kept_row[:n])
+        loops.copy(gates, kept_row[n : 3 * n])
+        loops.copy(through_row[2 * n :], kept_row[3 * n : 4 * n])
+        loops.copy(h[row], kept_row[4 * n :])
 
 
 @inlined
@@ -89,12 +84,6 @@ def _of_r(of_candidate: FloatArray, recurrent: FloatArray, r: FloatArray, out: F
         out[k] = of_candidate[k] * recurrent[k] * (r[k] - r[k] * r[k])
 
 
-@inlined
-def _multiply(x: FloatArray, y: FloatArray, out: FloatArray) -> None:
-    for k in range(out.size):
-        out[k] = x[k] * y[k]
-
-
 @compiled
 def gru_step_back(kept: FloatArray, before: FloatArray, of_h: FloatArray, out: FloatArray, earlier: FloatArray) -> None:
     """Pull ∂J/∂h_t back to ∂J/∂z_t, of shape (n_rows, 4 × n_units), and, past the gates, to ∂J/∂h_{t−1}.
@@ -112,11 +101,11 @@ def gru_step_back(kept: FloatArray, before: FloatArray, of_h: FloatArray, out: F
     n = of_h.shape[1]
     room = np.empty(4 * n, of_h.dtype)
     for row in range(of_h.shape[0]):
-        _copy(kept[row, : 4 * n], room)
+        loops.copy(kept[row, : 4 * n], room)
         candidate, u, r, recurrent = room[:n], room[n : 2 * n], room[2 * n : 3 * n], room[3 * n :]
         of_z, of_row = out[row], of_h[row]
         _of_candidate(of_row, u, candidate, of_z[:n])
         _of_u(of_row, before[row], candidate, u, of_z[n : 2 * n])
         _of_r(of_z[:n], recurrent, r, of_z[2 * n : 3 * n])
-        _multiply(of_z[:n], r, of_z[3 * n :])
-        _multiply(of_row, u, earlier[row])
+        loops.multiply(of_z[:n], r, of_z[3 * n :])
+        loops.multiply(of_row, u, earlier[row])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.ops.compiled import loops
 from rhohat.ops.compiled.compiling import compiled, inlined
 from rhohat.ops.compiled.elementary import sigmoid_of, tanh_of
 
@@ -43,12 +44,6 @@ def _next_c(i: FloatArray, f: FloatArray, g: FloatArray, c: FloatArray, out: Flo
 def _next_h(o: FloatArray, c: FloatArray, out: FloatArray) -> None:
     for k in range(out.size):
         out[k] = o[k] * tanh_of(c[k])
-
-
-@inlined
-def _copy(x: FloatArray, out: FloatArray) -> None:
-    for k in range(x.size):
-        out[k] = x[k]
 
 
 @compiled
@@ -91,9 +86,9 @@ def lstm_step(
         _sigmoid(z_row[2 * n : 3 * n], b[2 * n : 3 * n], gates[2 * n :])
         _next_h(gates[2 * n :], new_c, h[row])
         kept_row = kept[row]
-        _copy(gates, kept_row[: 3 * n])
-        _copy(g, kept_row[3 * n : 4 * n])
-        _copy(new_c, kept_row[4 * n :])
+        loops.copy(gates, kept_row[: 3 * n])
+        loops.copy(g, kept_row[3 * n : 4 * n])
+        loops.copy(new_c, kept_row[4 * n :])
 
 
 @compiled
@@ -103,8 +98,8 @@ def lstm_state(kept: FloatArray, h: FloatArray, c: FloatArray) -> None:
     o = np.empty(n, h.dtype)
     for row in range(h.shape[0]):
         kept_row = kept[row]
-        _copy(kept_row[2 * n : 3 * n], o)
-        _copy(kept_row[4 * n :], c[row])
+        loops.copy(kept_row[2 * n : 3 * n], o)
+        loops.copy(kept_row[4 * n :], c[row])
         _next_h(o, c[row], h[row])
 
 
@@ -133,12 +128,6 @@ def _of_g(of_c: FloatArray, i: FloatArray, g: FloatArray, out: FloatArray) -> No
         out[k] = of_c[k] * i[k] * (one - g[k] * g[k])
 
 
-@inlined
-def _multiply(x: FloatArray, y: FloatArray, out: FloatArray) -> None:
-    for k in range(out.size):
-        out[k] = x[k] * y[k]
-
-
 @compiled
 def lstm_step_back(
     kept: FloatArray,
@@ -164,12 +153,12 @@ def lstm_step_back(
     n = of_h.shape[1]
     room, total = np.empty(5 * n, of_h.dtype), np.empty(n, of_h.dtype)
     for row in range(of_h.shape[0]):
-        _copy(kept[row], room)
-        _copy(of_c[row], total)
+        loops.copy(kept[row], room)
+        loops.copy(of_c[row], total)
         i, f, o, g, c = room[:n], room[n : 2 * n], room[2 * n : 3 * n], room[3 * n : 4 * n], room[4 * n :]
         of_z = out[row]
         _of_o_and_c(of_h[row], o, c, of_z[2 * n : 3 * n], total)
         _of_gate(total, g, i, of_z[:n])
         _of_gate(total, c_before[row], f, of_z[n : 2 * n])
         _of_g(total, i, g, of_z[3 * n :])
-        _multiply(total, f, earlier[row])
+        loops.multiply(total, f, earlier[row])

@@ -7,21 +7,10 @@ from typing import Any
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.ops.compiled import loops
 from rhohat.ops.compiled.compiling import compiled, inlined
 
 __all__ = ["gather", "max_pool", "max_pool_back", "scatter"]
-
-
-@inlined
-def _copy(x: FloatArray, out: FloatArray) -> None:
-    for i in range(x.size):
-        out[i] = x[i]
-
-
-@inlined
-def _add(x: FloatArray, out: FloatArray) -> None:
-    for i in range(x.size):
-        out[i] += x[i]
 
 
 @compiled
@@ -37,7 +26,7 @@ def gather(images: FloatArray, out: FloatArray, first: int, stride_down: int, st
                 start = x * stride_across * channels
                 for u in range(n_lines):
                     line = lines[image, y * stride_down + first + u]
-                    _copy(line[start : start + length], to[image, y, x, u])
+                    loops.copy(line[start : start + length], to[image, y, x, u])
 
 
 @compiled
@@ -54,7 +43,7 @@ def scatter(gathered: FloatArray, out: FloatArray, stride_down: int, stride_acro
                 start = x * stride_across * channels
                 for u in range(n_lines):
                     line = lines[image, y * stride_down + u]
-                    _add(parts[image, y, x, u], line[start : start + length])
+                    loops.add(line[start : start + length], parts[image, y, x, u])
 
 
 @inlined
@@ -86,7 +75,7 @@ def max_pool(
         for y in range(out.shape[1]):
             for x in range(out.shape[2]):
                 largest = out[image, y, x]
-                _copy(images[image, y * stride_down, x * stride_across], largest)
+                loops.copy(images[image, y * stride_down, x * stride_across], largest)
                 for u in range(n_lines):
                     for v in range(n_columns):
                         _take_larger(images[image, y * stride_down + u, x * stride_across + v], largest)
@@ -109,7 +98,7 @@ def max_pool_back(
         for y in range(delta.shape[1]):
             for x in range(delta.shape[2]):
                 top, left = y * stride_down, x * stride_across
-                _copy(images[image, top, left], largest)
+                loops.copy(images[image, top, left], largest)
                 places[:] = 0
                 for u in range(n_lines):
                     for v in range(n_columns):
