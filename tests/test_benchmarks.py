@@ -1,18 +1,24 @@
 """The benchmarks run, compare what they say they compare, and report it; how fast anything is, is not tested."""
 
 import json
+import os
+import subprocess
 import sys
+import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from benchmarks import references
+from benchmarks import beside, processors, profile, references
+from benchmarks.__main__ import main
 from benchmarks.cases import make_cases
 from benchmarks.contenders.imports import packages_imported_by
 from benchmarks.harness import Case, CaseResult, Contender, DisagreementError, run_case
 from benchmarks.report import HEADER, SUMMARY_HEADER, render, write
 from benchmarks.tasks import Job, Settings
 from benchmarks.worker import launch, perform
+from rhohat.ops import NUMPY
 
 ENVIRONMENT = {
     "date": "2024-02-29T12:00:00+00:00",
@@ -327,3 +333,55 @@ def test_everything_is_written(tmp_path):
     it = stored["cases"]["case"]["contenders"]["it"]
     assert [run["seconds"] for run in it["runs"]] == [2.0, 2.0, 16.0]
     assert (it["comparison"], it["target_reached"]) == (2.0, False)
+
+
+def test_two_runs_stand_side_by_side(tmp_path):
+    case = without_peers(CASES["small64"])
+    records = []
+    for name in ("one", "other"):
+        write([run_case(case, perform)], ENVIRONMENT, tmp_path / name)
+        records.append(json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8")))
+    for record, share, reached in zip(records, (0.75, 0.5), (True, False), strict=True):
+        contender = record["cases"]["small64"]["contenders"]["products alone"]
+        contender.update(comparison=share, target_reached=reached)
+    table = beside.render(*records)
+    assert table.count("abacus") == 2
+    (row,) = [line for line in table.splitlines() if line.startswith(f"| {case.title}")]
+    assert "| 75% / **50%** (≥ 60%) |" in row
+    assert row.count(" / ") == 3  # of rhohat, the textbook and the bound
+
+
+def test_a_process_that_keeps_a_core_busy_is_named():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinning:
+        try:
+            time.sleep(0.3)
+            assert any(one.startswith(f"{spinning.pid} (") for one in processors.busy_processes())
+        finally:
+            spinning.kill()
+
+
+def test_instructions_are_those_that_a_run_is_kept_to(monkeypatch):
+    monkeypatch.delenv("RHOHAT_BENCH_INSTRUCTIONS", raising=False)
+    widest = processors.instructions()
+    assert widest
+    monkeypatch.setenv("RHOHAT_BENCH_INSTRUCTIONS", "abacus")
+    assert processors.instructions() == f"abacus (of {widest})"
+
+
+def test_a_run_kept_to_avx2_tells_every_process(monkeypatch, tmp_path, capsys):
+    for name, value in processors.AVX2.items():
+        monkeypatch.setenv(name, value)  # so that it is taken back after the test
+    for name in processors.AVX2:
+        monkeypatch.delenv(name)
+    assert main(["small64", "--quick", "--avx2", "--output", str(tmp_path)]) == 0
+    assert {name: os.environ[name] for name in processors.AVX2} == processors.AVX2
+    environment = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["environment"]
+    assert environment["instructions"].startswith("AVX2")
+    assert "small64" in capsys.readouterr().out
+
+
+def test_parts_of_an_evaluation_are_timed():
+    with np.errstate(all="ignore"):  # what is computed again and again overflows
+        parts = profile.parts_of_evaluation(NUMPY, 64, 16, 8, 32, np.float64)
+    assert list(parts) == ["matrix products", "biases and sigmoids", "loss", "pull-backs", "sums over rows"]
+    assert min(parts.values()) > 0
