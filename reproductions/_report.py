@@ -71,9 +71,11 @@ def add(page: str, findings: Sequence[Finding], minutes: float, titles: Sequence
     known = [title for title in titles if title in rows]
     short = [title for title in known if "| **no** |" in rows[title]]
     names = [finding.name for finding in findings]
-    when = f"Later, in {minutes:.0f} min: `{command(names, findings[0].fast, adds=True)}`, on {summarise(describe())}."
+    ran = f"`{command(names, findings[0].fast, adds=True)}`"
+    earlier = [part for part in before.split("\n\n") if not (part.startswith("Later, ") and ran in part)]
+    when = f"Later, in {minutes:.0f} min: {ran}, on {summarise(describe())}."
     verdict = f"Falling short: {', '.join(short)}." if short else "Every figure with a target reaches it."
-    before = before.replace(_NOTES, f"{when}\n\n{_NOTES}")
+    before = "\n\n".join(earlier).replace(_NOTES, f"{when}\n\n{_NOTES}")
     table = before + _HEADER + "".join(rows[title] for title in known)
     return "\n".join([table, verdict, "", *(sections[title].rstrip("\n") + "\n" for title in known)])
 

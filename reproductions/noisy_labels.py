@@ -10,8 +10,8 @@ The task is to tell the digits 3 and 8 apart, with a hidden layer of 20 units. B
 flipped labels and the same start; accuracy is that on clean labels of rows that were not trained on. Weight decay
 helps against wrong labels as well, so the two are compared over a range of it, and at the decay that does best for
 each on training rows held out, whose labels are as wrong as the others. With hardly any decay one should see the right
-loss far ahead. At the decay that is best for each, the two do about as well: the difference is a small part of its own spread
-over the seeds. Too strong a decay leaves the right loss with nothing, as it pulls less at the weights.
+loss far ahead. At the decay that is best for each, the two do about as well: the difference is a small part of its own
+spread over the seeds. Too strong a decay leaves the right loss with nothing, as it pulls less at the weights.
 
 Bishop, C. M. (2006). Pattern Recognition and Machine Learning, exercise 5.4.
 """  # noqa: D205, D400 - it begins with the title of a section
