@@ -73,11 +73,6 @@ class ThreadEngine:
         Primitives that NumPy's arrays are computed with: NumPy's, or those that Numba compiles. If None, the
         environment variable RHOHAT_OPS decides, and if that is not set, the amount of work.
 
-    Raises
-    ------
-    ValueError
-        If `n_jobs` is 0, or there are no primitives of that name.
-
     Attributes
     ----------
     ops : str or None
@@ -85,6 +80,11 @@ class ThreadEngine:
     n_workers : int
         Maximum number of threads that work on a sum, including the calling thread. If other threads of the process
         compute sums at the same time, the cores are divided among the sums, and each sum uses at least one thread.
+
+    Raises
+    ------
+    ValueError
+        If `n_jobs` is 0, or there are no primitives of that name.
 
     Examples
     --------
