@@ -1,0 +1,1 @@
+"""Dictionaries: sparse autoencoders whose codes are selected, trained on batches with sparse codes throughout."""

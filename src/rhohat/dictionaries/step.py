@@ -1,0 +1,308 @@
+"""A training step of a dictionary: a batch encoded, decoded and differentiated, and its parameters updated.
+
+Codes stay sparse throughout. No array of (rows, latents) is made, and the gradient exists for some latents at a time
+only: it is computed, given to the optimiser, and forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.common.arrays import FloatArray, empty_aligned
+from rhohat.common.blocks import Engine
+from rhohat.dictionaries.dead_latents import AuxiliaryLoss, Revival
+from rhohat.dictionaries.parameters import Layout, Parameters
+from rhohat.dictionaries.selections import PullBack, Selection
+from rhohat.ops.code_ops import ByLatent, CodeOps, Codes, joined
+
+__all__ = ["Evaluated", "Step", "Update"]
+
+_ROWS = 128  # rows that a thread decodes at a time
+_GRADIENT_BYTES = 2**18  # size of the gradient of some latents, which stays in the cache until the optimiser has used it
+
+#: Function that updates a part of θ by its gradient; the last argument is the index of the calling thread.
+Update = Callable[[slice, FloatArray, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What is known of a batch once it is encoded and decoded.
+
+    Attributes
+    ----------
+    terms : dict of str to float
+        The terms of J, which add up to it.
+    codes : Codes
+        The codes, some of which may be 0.
+    squared_error : float
+        Squared error of the whole dictionary, summed over features and rows.
+    """
+
+    terms: dict[str, float]
+    codes: Codes
+    squared_error: float
+
+
+@dataclass
+class Step:
+    """The training step of a dictionary.
+
+    Attributes
+    ----------
+    selection : Selection
+    layout : Layout
+    center : bool
+        Whether the decoder's bias is subtracted from the input of the encoder.
+    decoder_norm : bool
+        Whether the rows of the decoder have norm 1: their gradient is projected, and they are scaled after the update.
+    auxiliary : AuxiliaryLoss or None
+    engine : Engine
+    ops : CodeOps
+    """
+
+    selection: Selection
+    layout: Layout
+    center: bool
+    decoder_norm: bool
+    auxiliary: AuxiliaryLoss | None
+    engine: Engine
+    ops: CodeOps
+    _floor: float | None = field(default=None, init=False)
+    _rooms: dict[int, _Room] = field(default_factory=dict, init=False)
+
+    def __call__(
+        self,
+        theta: FloatArray,
+        X: FloatArray,
+        dead: NDArray[np.intp],
+        weight: float,
+        update: Update,
+        Y: FloatArray | None = None,
+    ) -> Evaluated:
+        """Evaluate a batch, and call `update` for every part of θ if J is finite.
+
+        Parameters
+        ----------
+        theta : array of shape (n_parameters,)
+            Changed in place by `update`, and then scaled where rows have to have norm 1.
+        X : array of shape (n_rows, n_features)
+            Input.
+        dead : array of int
+            Numbers of the dead latents, in ascending order.
+        weight : float
+            Weight λ of the selection's penalty.
+        update : callable
+        Y : array of shape (n_rows, n_outputs), default=None
+            Output; None stands for the input.
+
+        Returns
+        -------
+        Evaluated
+            The value at θ as it was before.
+        """
+        parameters, room = self.layout.views(theta), self._room(X)
+        inputs = room.inputs if self.center else X
+        codes = self._encode(parameters, X, inputs)
+        activations = self.selection.activations(codes, parameters)
+        prefixes = self.selection.prefixes(self.layout.n_latents)
+        if Y is None and self.center:  # x̂ − x = f W_dec − x̃
+            targets, bias = inputs, np.zeros_like(parameters.decoder_bias)
+        else:
+            targets, bias = X if Y is None else Y, parameters.decoder_bias
+        chosen = codes._replace(values=activations)
+        derivatives = self._decode(chosen, parameters, targets, bias, prefixes, room.residuals, room.errors)
+        terms = {"loss": float(room.errors.mean())}
+        of_gate, gate = None, self.selection.gate(codes)
+        if gate is not None:
+            whole = prefixes[-1:]
+            of_gate = self._decode(
+                codes._replace(values=gate), parameters, targets, bias, whole, room.other_residuals(), room.other_errors
+            )
+        pulled = self.selection.pull_back(codes, activations, derivatives, parameters, weight, of_gate)
+        if weight > 0:
+            terms["sparsity"] = pulled.penalty
+        if gate is not None:
+            terms["gate"] = float(room.other_errors.mean())
+        scale = float(len(X) * len(prefixes))
+        revival = None
+        if self.auxiliary is not None:
+            terms["auxiliary"] = 0.0
+            if len(dead):
+                revival = self.auxiliary.evaluate(dead, inputs, room.residuals[-1], scale, parameters, self.engine)
+                terms["auxiliary"] = revival.value
+        if np.isfinite(sum(terms.values())):
+            self._update(theta, parameters, inputs, chosen, pulled, revival, room.residuals, prefixes, update)
+            self._floor = self.selection.next_floor(chosen)
+        squared_error = 2 * len(X) * terms["loss"]
+        if len(prefixes) > 1:
+            last = room.residuals[-1]
+            squared_error = scale**2 * float(np.einsum("ij,ij->", last, last, dtype=np.float64))
+        return Evaluated(terms, chosen, squared_error)
+
+    def _encode(self, parameters: Parameters, X: FloatArray, inputs: FloatArray) -> Codes:
+        """Return the chosen entries with their pre-activations, after subtracting the bias from the inputs."""
+        if self.center:
+            parts = [slice(start, min(start + _ROWS, len(X))) for start in range(0, len(X), _ROWS)]
+            self.engine.for_each(
+                lambda rows, _: np.subtract(X[rows], parameters.decoder_bias, out=inputs[rows]), parts
+            )
+        floor = self._floor
+        if floor is None:
+            floor = self.selection.first_floor(self.ops, inputs, parameters)
+        parts = self.ops.row_parts(len(X), self.engine.n_workers)
+        while True:
+            found: list[Codes] = [None] * len(parts)  # type: ignore[list-item]
+
+            def find(part: slice, _: int, floor: float = floor, found: list[Codes] = found) -> None:
+                found[part.start] = self.selection.find(self.ops, inputs[parts[part.start]], parameters, floor)
+
+            self.engine.for_each(find, [slice(index, index + 1) for index in range(len(parts))])
+            chosen = self.selection.choose(joined(found), floor)
+            if chosen is not None:
+                return chosen
+            floor = 0.5 * floor if floor > 0.1 * (self._floor or floor) else 0.0
+
+    def _decode(
+        self,
+        codes: Codes,
+        parameters: Parameters,
+        targets: FloatArray,
+        bias: FloatArray,
+        prefixes: NDArray[np.int64],
+        residuals: FloatArray,
+        errors: NDArray[np.float64],
+    ) -> FloatArray:
+        """Write residuals and errors of the rows, and return the derivatives by the codes."""
+        derivatives = np.empty_like(codes.values)
+        scale = 1 / codes.n_rows
+
+        def decode(rows: slice, _: int) -> None:
+            self.ops.residuals(
+                codes, rows, parameters.decoder, bias, targets, prefixes, scale, residuals, errors, derivatives
+            )
+
+        n_rows = codes.n_rows
+        self.engine.for_each(decode, [slice(start, min(start + _ROWS, n_rows)) for start in range(0, n_rows, _ROWS)])
+        return derivatives
+
+    def _update(
+        self,
+        theta: FloatArray,
+        parameters: Parameters,
+        inputs: FloatArray,
+        codes: Codes,
+        pulled: PullBack,
+        revival: Revival | None,
+        residuals: FloatArray,
+        prefixes: NDArray[np.int64],
+        update: Update,
+    ) -> None:
+        """Compute the gradient of some latents at a time, and call `update` with it."""
+        layout, n_latents = self.layout, self.layout.n_latents
+        by_latent = self.ops.by_latent(codes, n_latents)
+        through = np.bincount(codes.latents, weights=pulled.pre_activations, minlength=n_latents)
+        bias = through.copy() if pulled.bias is None else pulled.bias
+        if revival is not None:
+            through[revival.latents] += revival.bias
+            bias[revival.latents] += revival.bias
+        parts = _parts_of_latents(prefixes, layout.n_features + layout.n_outputs, theta.itemsize)
+        gradients = [self._gradients(parts, theta.dtype) for _ in range(self.engine.n_workers)]
+        shifts = np.zeros((len(parts), layout.n_features), theta.dtype)
+
+        def learn(numbers: slice, worker: int) -> None:
+            latents = parts[numbers.start]
+            n_there = latents.stop - latents.start
+            of_encoder, of_decoder = (gradient[:n_there] for gradient in gradients[worker])
+            encoder, decoder = parameters.encoder[latents], parameters.decoder[latents]
+            prefix = int(np.searchsorted(prefixes, latents.start, side="right"))
+            self.ops.gather(by_latent, latents, pulled.pre_activations, inputs, of_encoder)
+            self.ops.gather(by_latent, latents, codes.values, residuals[prefix], of_decoder)
+            if pulled.decoder_multiples is not None:
+                of_decoder += pulled.decoder_multiples[latents, None].astype(theta.dtype) * decoder
+            if revival is not None:
+                first, last = np.searchsorted(revival.latents, (latents.start, latents.stop))
+                there = revival.latents[first:last] - latents.start
+                of_encoder[there] += revival.encoder[first:last]
+                of_decoder[there] += revival.decoder[first:last]
+            if self.center:
+                np.matmul(through[latents].astype(theta.dtype), encoder, out=shifts[numbers.start])
+            if self.decoder_norm:
+                self.ops.project_off_rows(of_decoder, decoder)
+            update(layout.encoder_rows(latents), of_encoder.ravel(), worker)
+            update(layout.decoder_rows(latents), of_decoder.ravel(), worker)
+            if self.decoder_norm:
+                self.ops.normalise_rows(decoder)
+
+        self.engine.for_each(learn, [slice(number, number + 1) for number in range(len(parts))])
+        of_output = residuals[0].sum(0, dtype=np.float64)
+        if self.center:
+            of_output -= shifts.sum(0, dtype=np.float64)
+        update(layout.encoder_bias, bias.astype(theta.dtype), 0)
+        update(layout.decoder_bias, of_output.astype(theta.dtype), 0)
+        for name, gradient in pulled.of_latents.items():
+            update(layout.of_latents(name), gradient.astype(theta.dtype), 0)
+        self.selection.constrain(parameters)
+
+    def _gradients(self, parts: list[slice], dtype: np.dtype[np.floating]) -> tuple[FloatArray, FloatArray]:
+        longest = max(part.stop - part.start for part in parts)
+        return (
+            empty_aligned((longest, self.layout.n_features), dtype),
+            empty_aligned((longest, self.layout.n_outputs), dtype),
+        )
+
+    def _room(self, X: FloatArray) -> _Room:
+        """Return memory for a batch with as many rows as X."""
+        if len(X) not in self._rooms:
+            n_prefixes = len(self.selection.prefixes(self.layout.n_latents))
+            self._rooms[len(X)] = _Room(self.layout, len(X), n_prefixes, X.dtype)
+        return self._rooms[len(X)]
+
+
+class _Room:
+    """Memory for a batch of a certain number of rows.
+
+    Attributes
+    ----------
+    inputs : array of shape (n_rows, n_features)
+        The encoder's input.
+    residuals : array of shape (n_prefixes, n_rows, n_outputs)
+        See `CodeOps.residuals`.
+    errors, other_errors : arrays of shape (n_rows,)
+        Errors of the rows; the others are those of a second reconstruction.
+    """
+
+    def __init__(self, layout: Layout, n_rows: int, n_prefixes: int, dtype: np.dtype[np.floating]) -> None:
+        self.inputs = empty_aligned((n_rows, layout.n_features), dtype)
+        self.residuals = empty_aligned((n_prefixes, n_rows, layout.n_outputs), dtype)
+        self.errors, self.other_errors = np.empty(n_rows), np.empty(n_rows)
+        self._other: FloatArray | None = None
+
+    def other_residuals(self) -> FloatArray:
+        """Return memory for the residuals of a second reconstruction, of shape (1, n_rows, n_outputs)."""
+        if self._other is None:
+            self._other = np.empty_like(self.residuals[:1])
+        return self._other
+
+
+def _parts_of_latents(prefixes: NDArray[np.int64], n_numbers: int, itemsize: int) -> list[slice]:
+    """Return successive latents whose gradients are computed together, none of which crosses the end of a prefix.
+
+    Parameters
+    ----------
+    prefixes : array of shape (n_prefixes,)
+        Numbers of latents in the prefixes, rising.
+    n_numbers : int
+        Numbers in the gradient of a latent.
+    itemsize : int
+        Bytes of a number.
+    """
+    most = max(1, _GRADIENT_BYTES // (n_numbers * itemsize))
+    parts, start = [], 0
+    for end in prefixes.tolist():
+        parts += [slice(first, min(first + most, end)) for first in range(start, end, most)]
+        start = end
+    return parts

@@ -1,0 +1,253 @@
+"""The primitives that dictionaries are made of: sparse codes found, decoded and differentiated, with NumPy and SciPy.
+
+A code holds few numbers in each row, so that it is kept as a matrix in compressed sparse row format. Matrices of
+weights have a row for each latent, so that everything that belongs to a latent lies together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rhohat.common.arrays import FloatArray
+
+__all__ = ["ByLatent", "CodeOps", "Codes", "joined", "largest_of_rows"]
+
+_ROWS = 128  # rows whose pre-activations are held at a time
+_ENTRIES = 2048  # entries of a code whose weights are copied at a time
+
+
+class Codes(NamedTuple):
+    """Sparse codes of some rows, sorted by row and then by latent.
+
+    Attributes
+    ----------
+    starts : array of shape (n_rows + 1,)
+        Where each row begins in the other arrays, and then the number of entries.
+    latents : array of shape (n_entries,)
+        Number of the latent of each entry.
+    values : array of shape (n_entries,)
+        Value of each entry.
+    """
+
+    starts: NDArray[np.int64]
+    latents: NDArray[np.int32]
+    values: FloatArray
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.starts) - 1
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Number of the row of each entry, of shape (n_entries,)."""
+        return np.repeat(np.arange(self.n_rows), np.diff(self.starts))
+
+    def of_rows(self, rows: slice) -> Codes:
+        """Return the codes of successive rows, as views of these arrays where that is possible."""
+        starts = self.starts[rows.start : rows.stop + 1]
+        entries = slice(int(starts[0]), int(starts[-1]))
+        return Codes(starts - starts[0], self.latents[entries], self.values[entries])
+
+    def where(self, chosen: NDArray[np.bool_]) -> Codes:
+        """Return codes with the chosen entries only; `chosen` has the shape (n_entries,)."""
+        before = np.concatenate([[0], np.cumsum(chosen)])
+        return Codes(before[self.starts], self.latents[chosen], self.values[chosen])
+
+    def as_matrix(self, n_latents: int) -> sparse.csr_array:
+        """Return the codes as a sparse matrix of shape (n_rows, n_latents)."""
+        return sparse.csr_array((self.values, self.latents, self.starts), shape=(self.n_rows, n_latents))
+
+
+class ByLatent(NamedTuple):
+    """The entries of codes sorted by latent, and then by row.
+
+    Attributes
+    ----------
+    starts : array of shape (n_latents + 1,)
+        Where each latent begins in the other arrays, and then the number of entries.
+    rows : array of shape (n_entries,)
+        Number of the row of each entry.
+    entries : array of shape (n_entries,)
+        Place of each entry in the codes.
+    """
+
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    entries: NDArray[np.int32]
+
+
+class CodeOps:
+    """Primitives of sparse codes, computed by NumPy and SciPy; these are the reference."""
+
+    name = "numpy"
+
+    def row_parts(self, n_rows: int, n_workers: int) -> list[slice]:
+        """Return how rows are shared among threads; for these primitives, the parts depend on their number alone."""
+        return [slice(start, min(start + _ROWS, n_rows)) for start in range(0, n_rows, _ROWS)]
+
+    def collect(self, X: FloatArray, W: FloatArray, bias: FloatArray, thresholds: FloatArray) -> Codes:
+        """Return the numbers of X Wᵀ + bias that exceed the threshold of their latent.
+
+        Parameters
+        ----------
+        X : array of shape (n_rows, n_features)
+        W : array of shape (n_latents, n_features)
+            Encoder.
+        bias, thresholds : arrays of shape (n_latents,)
+        """
+        return joined([_entries(a, a > thresholds) for a in self._pre_activations(X, W, bias)])
+
+    def largest(self, X: FloatArray, W: FloatArray, bias: FloatArray, k: int, floor: float = 0.0) -> Codes:
+        """Return, for each row, the k largest numbers of X Wᵀ + bias as far as they are positive.
+
+        Of equal numbers, those of lower latents are taken.
+
+        Parameters
+        ----------
+        X : array of shape (n_rows, n_features)
+        W : array of shape (n_latents, n_features)
+            Encoder.
+        bias : array of shape (n_latents,)
+        k : int
+        floor : float, default=0
+            A guess, not negative, of a number that few of the k largest numbers of a row are below. It has no effect on
+            the result, but a good guess makes it faster.
+        """
+        return joined([_entries(a, (a > 0) & largest_of_rows(a, k)) for a in self._pre_activations(X, W, bias)])
+
+    def residuals(
+        self,
+        codes: Codes,
+        rows: slice,
+        W: FloatArray,
+        bias: FloatArray,
+        targets: FloatArray,
+        ends: NDArray[np.int64],
+        scale: float,
+        out: FloatArray,
+        errors: NDArray[np.float64],
+        derivatives: FloatArray,
+    ) -> None:
+        """Decode some rows of codes, subtract the targets, and differentiate half of the squared error by the codes.
+
+        With several prefixes of the dictionary, each of which decodes the codes alone, the errors are averaged.
+
+        Parameters
+        ----------
+        codes : Codes
+            Codes of all rows.
+        rows : slice
+            Successive rows, which are decoded; nothing is written for others.
+        W : array of shape (n_latents, n_features)
+            Decoder.
+        bias : array of shape (n_features,)
+        targets : array of shape (n_rows, n_features)
+        ends : array of shape (n_prefixes,)
+            Number of latents in each prefix, rising to n_latents.
+        scale : float
+            Factor of `out` and of the derivatives, such as 1 / number of rows.
+        out : array of shape (n_prefixes, n_rows, n_features)
+            Overwritten: for each prefix, the sum over it and the longer ones of scale / n_prefixes (x̂ − x), which is
+            the derivative by the multiples of decoder rows that this prefix has and the one before has not.
+        errors : array of shape (n_rows,)
+            Overwritten with half of the squared error of each row, averaged over the prefixes.
+        derivatives : array of shape (n_entries,)
+            Overwritten with the derivatives by the entries of the codes.
+        """
+        some, residual, n_prefixes = codes.of_rows(rows), out[:, rows], len(ends)
+        prefix_of = np.searchsorted(ends, some.latents, side="right")
+        made = np.repeat(bias[None], some.n_rows, axis=0)
+        errors[rows] = 0
+        for prefix in range(n_prefixes):
+            made += some.where(prefix_of == prefix).as_matrix(len(W)) @ W
+            np.subtract(made, targets[rows], out=residual[prefix])
+            errors[rows] += np.einsum("ij,ij->i", residual[prefix], residual[prefix])
+        errors[rows] *= 0.5 / n_prefixes
+        residual *= W.dtype.type(scale / n_prefixes)
+        for prefix in range(n_prefixes - 2, -1, -1):
+            residual[prefix] += residual[prefix + 1]
+        row_of, first = some.rows, int(codes.starts[rows.start])
+        for start in range(0, len(row_of), _ENTRIES):
+            part = slice(start, min(start + _ENTRIES, len(row_of)))
+            there = derivatives[first + part.start : first + part.stop]
+            np.einsum("ij,ij->i", residual[prefix_of[part], row_of[part]], W[some.latents[part]], out=there)
+
+    def by_latent(self, codes: Codes, n_latents: int) -> ByLatent:
+        """Return the entries of codes sorted by latent, and then by row."""
+        entries = np.argsort(codes.latents, kind="stable").astype(np.int32)
+        starts = np.searchsorted(codes.latents[entries], np.arange(n_latents + 1))
+        return ByLatent(starts, codes.rows[entries].astype(np.int32), entries)
+
+    def gather(
+        self, by_latent: ByLatent, latents: slice, factors: FloatArray, vectors: FloatArray, out: FloatArray
+    ) -> None:
+        """Write, for each of some latents, the sum of multiples of the vectors of the rows that it is active in.
+
+        Parameters
+        ----------
+        by_latent : ByLatent
+        latents : slice
+            Successive latents.
+        factors : array of shape (n_entries,)
+            Factor of each entry of the codes, in their order.
+        vectors : array of shape (n_rows, n_features)
+            Vector of each row.
+        out : array of shape (number of these latents, n_features)
+            Overwritten.
+        """
+        starts = by_latent.starts[latents.start : latents.stop + 1]
+        entries = slice(int(starts[0]), int(starts[-1]))
+        matrix = sparse.csr_array(
+            (factors[by_latent.entries[entries]], by_latent.rows[entries], starts - starts[0]),
+            shape=(len(starts) - 1, len(vectors)),
+        )
+        out[:] = matrix @ vectors
+
+    def project_off_rows(self, gradient: FloatArray, W: FloatArray) -> None:
+        """Subtract from each row of a gradient its part along the row of W, which has norm 1, in place."""
+        gradient -= np.einsum("ij,ij->i", gradient, W)[:, None] * W
+
+    def normalise_rows(self, W: FloatArray) -> None:
+        """Divide each row of W by its norm, in place; a row of zeros stays."""
+        norms = np.sqrt(np.einsum("ij,ij->i", W, W))
+        W /= np.where(norms > 0, norms, 1)[:, None]
+
+    def _pre_activations(self, X: FloatArray, W: FloatArray, bias: FloatArray) -> Iterator[FloatArray]:
+        """Yield X Wᵀ + bias for some rows at a time."""
+        for rows in self.row_parts(len(X), 1):
+            yield X[rows] @ W.T + bias
+
+
+def joined(parts: list[Codes]) -> Codes:
+    """Return the codes of successive parts of the rows as one."""
+    if len(parts) == 1:
+        return parts[0]
+    counts = np.concatenate([np.diff(part.starts) for part in parts])
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return Codes(
+        starts, np.concatenate([part.latents for part in parts]), np.concatenate([part.values for part in parts])
+    )
+
+
+def largest_of_rows(a: FloatArray, k: int) -> NDArray[np.bool_]:
+    """Return which numbers are among the k largest of their row; of equal ones, the first are."""
+    if k >= a.shape[1]:
+        return np.ones(a.shape, bool)
+    least = np.partition(a, a.shape[1] - k, axis=1)[:, a.shape[1] - k, None]
+    chosen = a > least
+    n_equal = k - chosen.sum(1, keepdims=True)
+    equal = a == least
+    chosen |= equal & (np.cumsum(equal, axis=1) <= n_equal)
+    return chosen
+
+
+def _entries(a: FloatArray, chosen: NDArray[np.bool_]) -> Codes:
+    """Return the chosen numbers of a matrix as codes."""
+    starts = np.concatenate([[0], np.cumsum(chosen.sum(1))])
+    return Codes(starts, np.nonzero(chosen)[1].astype(np.int32), a[chosen])
