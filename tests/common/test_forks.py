@@ -500,7 +500,7 @@ def test_a_child_may_use_what_another_thread_was_using():
 
 INTERRUPTED = """
 import os, signal, sys, threading, time
-from rhohat.solvers._interrupts import interrupts_held
+from rhohat.solvers.interrupts import interrupts_held
 
 def fork(within):
     child = os.fork()

@@ -11,6 +11,7 @@ __all__ = [
     "CheckpointWarning",
     "ClusterError",
     "ConvergenceWarning",
+    "DeadLatentsWarning",
     "MissingExtraError",
     "ModelFileError",
     "TextColumnsError",
@@ -23,6 +24,10 @@ class CheckpointError(ValueError):
 
 class CheckpointWarning(UserWarning):
     """A checkpoint could not be written or read; the fit continues without it."""
+
+
+class DeadLatentsWarning(UserWarning):
+    """Many latents of a dictionary are dead: they have not been active for a long time, and learn nothing."""
 
 
 class MissingExtraError(ImportError):

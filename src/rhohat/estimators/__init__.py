@@ -3,6 +3,7 @@
 A class that is imported here is known to model files and to the command line.
 """
 
+from rhohat.estimators.batch_topk_autoencoder import BatchTopKAutoencoder as BatchTopKAutoencoder
 from rhohat.estimators.contractive_autoencoder import ContractiveAutoencoder as ContractiveAutoencoder
 from rhohat.estimators.convolutional_autoencoder import ConvolutionalAutoencoder as ConvolutionalAutoencoder
 from rhohat.estimators.convolutional_classifier import ConvolutionalClassifier as ConvolutionalClassifier
@@ -11,6 +12,10 @@ from rhohat.estimators.deep_autoencoder import DeepAutoencoder as DeepAutoencode
 from rhohat.estimators.denoising_autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
 from rhohat.estimators.feedforward_classifier import FeedforwardClassifier as FeedforwardClassifier
 from rhohat.estimators.feedforward_regressor import FeedforwardRegressor as FeedforwardRegressor
+from rhohat.estimators.gated_autoencoder import GatedAutoencoder as GatedAutoencoder
+from rhohat.estimators.jumprelu_autoencoder import JumpReLUAutoencoder as JumpReLUAutoencoder
+from rhohat.estimators.l1_autoencoder import L1Autoencoder as L1Autoencoder
+from rhohat.estimators.matryoshka_autoencoder import MatryoshkaAutoencoder as MatryoshkaAutoencoder
 from rhohat.estimators.recurrent_autoencoder import RecurrentAutoencoder as RecurrentAutoencoder
 from rhohat.estimators.recurrent_classifier import RecurrentClassifier as RecurrentClassifier
 from rhohat.estimators.recurrent_regressor import RecurrentRegressor as RecurrentRegressor
@@ -18,3 +23,4 @@ from rhohat.estimators.softmax_regression import SoftmaxRegression as SoftmaxReg
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder as SparseAutoencoder
 from rhohat.estimators.stacked_autoencoder import StackedAutoencoder as StackedAutoencoder
 from rhohat.estimators.stacked_classifier import StackedAutoencoderClassifier as StackedAutoencoderClassifier
+from rhohat.estimators.topk_autoencoder import TopKAutoencoder as TopKAutoencoder

@@ -11,6 +11,72 @@ __all__ = ["document"]
 _Class = TypeVar("_Class", bound=type)
 
 _SHARED = {
+    "dictionary": """
+auxiliary_weight : float, default=1/32
+    Weight α of the auxiliary loss, in which dead latents reconstruct what the others have left over; see the notes. 0
+    turns it off.
+dead_after : int, default=200_000
+    Number of rows without being active after which a latent is dead.
+normalize : {"mean_norm", "layer_norm"} or None, default="mean_norm"
+    What is done to rows first. "mean_norm" multiplies all of them with one factor, such that their mean norm is
+    √n_features, measured about their mean if `center` is True; the factor is part of `coefs_` and `intercepts_`.
+    "layer_norm" centres and scales each row by itself.
+center : bool, default=True
+    Whether the bias of the decoder, which begins as the mean of the rows, is subtracted from the input of the encoder.
+decoder_norm : bool, default=True
+    Whether the rows of the decoder are kept at norm 1; otherwise they may have any norm.
+solver : {"adam", "sgd"}, MiniBatchSolver or None, default=None
+    Solver whose update is used. None means ``Adam(learning_rate=2e-4 / sqrt(n_components / 2**14), batch_size=4096,
+    schedule="trapezoid")``. Neither early stopping nor `max_gradient_norm` is applied.
+max_iter : int, default=10
+    Number of passes over the rows.
+sparse_output : bool, default=True
+    Whether `transform` returns a sparse matrix rather than an array.
+warm_start : bool, default=False
+    Whether `fit` goes on from the dictionary of the previous fit, if there is one. If True, a fit that Ctrl-C ends sets
+    the fitted attributes from what it has learned; if False, it leaves the estimator unchanged.
+random_state : int, RandomState, Generator or None, default=None
+    Seed of initial weights and of the order of the rows. The same seed and data give the same bits.
+n_jobs : int, default=None
+    Number of threads. None means as many as BLAS would use, −1 one for every core. The number affects the speed, but no
+    bit of the result.
+memory_limit : int or str, default=None
+    Most memory that the fit may take beside the rows that were passed, in bytes or as "2 GB".
+checkpoint : path or Checkpoint, default=None
+    Folder into which `fit` writes its state, and how often; see `Checkpoint`.
+callbacks : sequence of callable, default=None
+    Functions that are called with an `IterationState` after every iteration, of at most 50 batches; its `measures` has
+    "fvu", "l0", "dead" and "rows". The fit stops if one of them returns True.
+verbose : int, default=0
+    If positive, every so many iterations are printed.
+""",
+    "fitted_dictionary": """
+components_ : array of shape (n_components, n_features)
+    Rows of the decoder: the direction of each latent, in the units of the rows.
+coefs_, intercepts_ : lists of two arrays
+    Weights and biases of the encoder and of the decoder, in the units of the rows.
+scaling_ : Scaling
+    What is done to rows first.
+threshold_ : float or None
+    Average threshold of the batches above which a latent is active after training, if the selection has one.
+rows_since_fired_ : array of shape (n_components,)
+    Number of rows since each latent was active.
+loss_curve_ : list of float
+    J after each iteration, a mean over its batches.
+terms_curve_, measures_curve_ : dict of str to list of float
+    The terms of J after each iteration; and the fraction of variance unexplained ("fvu"), the mean number of active
+    latents ("l0"), the number of dead latents ("dead") and of rows seen ("rows").
+n_iter_, n_steps_, n_samples_fit_ : int
+    Number of iterations, of updates, and of rows seen.
+solver_status_, solver_message_ : str
+    Why the training ended.
+memory_plan_ : MemoryPlan
+    What the fit planned to hold in memory.
+n_features_in_ : int
+    Number of features.
+feature_names_in_ : array of shape (n_features,)
+    Names of the features, if all are strings.
+""",
     "network": """
 activation : {"sigmoid", "tanh", "relu", "leaky_relu", "parametric_relu", "maxout", "softmax", "identity"} or \
 Activation, default="sigmoid"

@@ -28,6 +28,7 @@ __all__ = ["AS_IT_WAS", "Journal", "describe", "describe_estimator", "describe_r
 #: Value of a setting whose real value is to be taken from the fit that is resumed.
 AS_IT_WAS = object()
 
+_LEARNED = "learned "  # prefix of the names of what a result has beside θ
 _SHORT_ARRAY = 16  # largest array whose numbers are listed one by one
 
 
@@ -110,7 +111,7 @@ class Journal:
     def result(self) -> SolverResult | None:
         """Result of the fit that is resumed, if that fit had ended; otherwise None."""
         complete = self._record.get("complete")
-        return None if complete is None else _result_from(complete, self._arrays["theta"])
+        return None if complete is None else _result_from(complete, self._arrays)
 
     @property
     def stage(self) -> str:
@@ -137,7 +138,7 @@ class Journal:
             if done["stage"] == stage:
                 self._finished.append(done)
                 self._last_theta = self._arrays["theta"]
-                return _result_from(done["result"], self._last_theta)
+                return _result_from(done["result"], self._arrays)
         state = None
         if self._record.get("stage") == stage:
             own = {name[4:]: array for name, array in self._arrays.items() if name.startswith("run ")}
@@ -168,7 +169,8 @@ class Journal:
         if result.status == "stopped" and self._capture is not None:
             self._write_state()
         else:
-            self._write({"complete": _record_of(result)}, {"theta": result.theta}, may_fail=True)
+            learned = {f"{_LEARNED}{name}": array for name, array in result.arrays.items()}
+            self._write({"complete": _record_of(result)}, {"theta": result.theta, **learned}, may_fail=True)
 
     def offer(self, progress: int, capture: Callable[[], RunState]) -> None:
         """Remember the function that returns the solver's state, and call it if a checkpoint is due; see `Keeper`."""
@@ -401,13 +403,15 @@ _BY_ROWS = ("warm_up_evaluations", "warm_up_curves")
 
 
 def _record_of(result: SolverResult) -> dict[str, Any]:
-    """Return all fields of a result except θ, in types that JSON can represent."""
-    record = {field.name: getattr(result, field.name) for field in dataclasses.fields(result) if field.name != "theta"}
+    """Return all fields of a result except its arrays, in types that JSON can represent."""
+    names = [field.name for field in dataclasses.fields(result) if field.name not in ("theta", "arrays")]
+    record = {name: getattr(result, name) for name in names}
     for name in _BY_ROWS:
         record[name] = list(record[name].items())  # in JSON, keys can only be strings
     return record
 
 
-def _result_from(record: dict[str, Any], theta: FloatArray) -> SolverResult:
+def _result_from(record: dict[str, Any], arrays: Mapping[str, FloatArray]) -> SolverResult:
+    learned = {name.removeprefix(_LEARNED): one for name, one in arrays.items() if name.startswith(_LEARNED)}
     by_rows = {name: {int(n_rows): value for n_rows, value in record[name]} for name in _BY_ROWS}
-    return SolverResult(**{**record, **by_rows}, theta=theta)
+    return SolverResult(**{**record, **by_rows}, theta=arrays["theta"], arrays=learned)

@@ -11,7 +11,7 @@ primitives; see `WithOps`. To add a library, write a class that derives from `Op
 """
 
 from rhohat.ops.base import Ops
-from rhohat.ops.choice import check_ops, compiled_or_numpy, ops_for, ops_named, ops_of, wanted_ops
+from rhohat.ops.choice import check_ops, code_ops_of, compiled_or_numpy, ops_for, ops_named, ops_of, wanted_ops
 from rhohat.ops.fused import ChainPasses
 from rhohat.ops.numpy_ops import NUMPY, NumpyOps
 from rhohat.ops.with_ops import WithOps
@@ -23,6 +23,7 @@ __all__ = [
     "Ops",
     "WithOps",
     "check_ops",
+    "code_ops_of",
     "compiled_or_numpy",
     "ops_for",
     "ops_named",

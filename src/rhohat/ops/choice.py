@@ -9,10 +9,11 @@ from typing import Any
 
 from rhohat.common.extras import import_extra
 from rhohat.ops.base import Ops
+from rhohat.ops.code_ops import CodeOps
 from rhohat.ops.fused import ChainPasses
 from rhohat.ops.numpy_ops import NUMPY
 
-__all__ = ["OPS", "chain_passes_of", "check_ops", "compiled_or_numpy", "ops_for", "ops_named", "ops_of", "wanted_ops"]
+__all__ = ["OPS", "chain_passes_of", "check_ops", "code_ops_of", "compiled_or_numpy", "ops_for", "ops_named", "ops_of", "wanted_ops"]
 
 #: The implementations for NumPy's arrays that users may ask for by name.
 OPS = ("numpy", "compiled")
@@ -109,6 +110,15 @@ def ops_named(name: str) -> Ops:
 def chain_passes_of(sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
     """Return the passes of a chain by the compiled primitives, or None without Numba; see `Ops.chain_passes`."""
     return compiled_or_numpy().chain_passes(sizes, activations, loss)
+
+
+def code_ops_of(ops: Ops) -> CodeOps:
+    """Return the primitives of sparse codes that belong to others: compiled ones to compiled ones."""
+    if ops == NUMPY:
+        return CodeOps()
+    from rhohat.ops.compiled_code_ops import CompiledCodeOps
+
+    return CompiledCodeOps()
 
 
 @cache

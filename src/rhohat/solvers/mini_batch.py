@@ -18,7 +18,7 @@ from rhohat.common.blocks import theta_parts
 from rhohat.ops import WithOps
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
 from rhohat.solvers._early_stopping import EarlyStopping
-from rhohat.solvers._interrupts import HeldInterrupts, interrupts_held
+from rhohat.solvers.interrupts import HeldInterrupts, interrupts_held
 from rhohat.solvers.base import Solver
 from rhohat.solvers.divergence import Lowest
 from rhohat.solvers.epochs import Epochs
@@ -68,7 +68,7 @@ class MiniBatchSolver(WithOps, Solver):
         Learning rate α, positive; it is multiplied by the factor from the schedule.
     batch_size : int, default=256
         Maximum number of rows in a mini-batch, at least 1; the rows of an epoch are split as evenly as possible.
-    schedule : {"constant", "linear", "cosine"} or callable, default="constant"
+    schedule : {"constant", "linear", "cosine", "trapezoid"} or callable, default="constant"
         Name of a schedule, or a function that takes the completed fraction of the epochs, in [0, 1), and returns the
         factor of the learning rate; see `rhohat.solvers.schedules`.
     early_stopping : bool, default=False

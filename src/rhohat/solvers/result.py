@@ -45,6 +45,7 @@ class IterationState:
     gradient_norm: float
     theta: FloatArray
     n_rows: int | None = None
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 #: Function that is called after every iteration; the fit stops if it returns True. In the warm-up, this ends the
@@ -92,6 +93,11 @@ class SolverResult:
         `n_evaluations`.
     warm_up_curves : dict of int to list of float
         J on subsets of rows after each iteration of the warm-up, by number of rows.
+    measures_curve : dict of str to list of float
+        Figures beside J after each iteration, such as the mean number of active latents of a dictionary; empty for
+        other models.
+    arrays : dict of str to array
+        What was learned beside θ, such as the threshold of a dictionary; empty for other models.
     """
 
     theta: FloatArray
@@ -108,6 +114,8 @@ class SolverResult:
     validation_curve: list[float] = field(default_factory=list)
     warm_up_evaluations: dict[int, int] = field(default_factory=dict)
     warm_up_curves: dict[int, list[float]] = field(default_factory=dict)
+    measures_curve: dict[str, list[float]] = field(default_factory=dict)
+    arrays: dict[str, FloatArray] = field(default_factory=dict)
 
     @property
     def success(self) -> bool:

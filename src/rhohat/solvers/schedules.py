@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-__all__ = ["SCHEDULES", "Schedule", "as_schedule", "constant", "cosine", "linear"]
+__all__ = ["SCHEDULES", "Schedule", "as_schedule", "constant", "cosine", "linear", "trapezoid"]
 
 #: Function from the completed fraction of the epochs to the factor by which the learning rate is multiplied.
 Schedule: TypeAlias = Callable[[float], float]
@@ -59,7 +59,25 @@ def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear, "cosine": cosine}
+def trapezoid(progress: float) -> float:
+    """Return a factor that rises to 1 over the first twentieth of the training, and falls to 0 over the last fifth.
+
+    Parameters
+    ----------
+    progress : float
+        Completed fraction of the training, in [0, 1); p in formulas.
+
+    Examples
+    --------
+    >>> trapezoid(0.025), trapezoid(0.5), round(trapezoid(0.9), 6)
+    (0.5, 1.0, 0.5)
+    """
+    return min(1.0, progress / _RISE, (1 - progress) / _FALL)
+
+
+_RISE, _FALL = 0.05, 0.2  # fractions of the training in which the factor of `trapezoid` changes
+
+SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear, "cosine": cosine, "trapezoid": trapezoid}
 
 
 def as_schedule(schedule: str | Schedule) -> Schedule:
@@ -67,7 +85,7 @@ def as_schedule(schedule: str | Schedule) -> Schedule:
 
     Parameters
     ----------
-    schedule : {"constant", "linear", "cosine"} or callable
+    schedule : {"constant", "linear", "cosine", "trapezoid"} or callable
         Name of a schedule, or a callable that takes the progress, in [0, 1), and returns the factor.
 
     Returns

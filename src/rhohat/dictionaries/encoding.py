@@ -1,0 +1,83 @@
+"""Rows turned into sparse codes, and back, by a trained dictionary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.blocks import Engine
+from rhohat.dictionaries.training import DictionaryProblem
+from rhohat.ops.code_ops import CodeOps, Codes, joined
+
+__all__ = ["Coder"]
+
+_ROWS = 4096  # rows that are encoded at a time
+
+
+@dataclass
+class Coder:
+    """Encodes and decodes rows.
+
+    Attributes
+    ----------
+    problem : DictionaryProblem
+    theta : array of shape (n_parameters,)
+    threshold : float or None
+        Average of the thresholds of batches, for selections that have one.
+    engine : Engine
+    ops : CodeOps
+    """
+
+    problem: DictionaryProblem
+    theta: FloatArray
+    threshold: float | None
+    engine: Engine
+    ops: CodeOps
+
+    def encode(self, X: FloatArray) -> Codes:
+        """Return the codes of rows, without zeros.
+
+        Parameters
+        ----------
+        X : array of shape (n_rows, n_features)
+            In the dtype of θ.
+
+        Returns
+        -------
+        Codes
+        """
+        parts = [self._encode(X[start : start + _ROWS]) for start in range(0, len(X), _ROWS)]
+        return joined(parts)
+
+    def decode(self, codes: Codes) -> FloatArray:
+        """Return the rows that codes decode to, in the units in which the dictionary sees rows."""
+        problem = self.problem
+        parameters = problem.layout.views(self.theta)
+        made: FloatArray = codes.as_matrix(problem.layout.n_latents) @ parameters.decoder
+        made += parameters.decoder_bias
+        return made
+
+    def reconstruct(self, X: FloatArray) -> FloatArray:
+        """Return the reconstructions of rows, in the units of the rows."""
+        if len(X) == 0:
+            return np.empty((0, self.problem.layout.n_outputs), X.dtype)
+        return self.problem.scaling.undo(self.decode(self.encode(X)), X)
+
+    def _encode(self, X: FloatArray) -> Codes:
+        problem = self.problem
+        parameters = problem.layout.views(self.theta)
+        inputs = problem.scaling.apply(X, np.empty_like(X))
+        if problem.center:
+            inputs = inputs - parameters.decoder_bias
+        inputs = np.ascontiguousarray(inputs)
+        parts = self.ops.row_parts(len(X), self.engine.n_workers)
+        found: list[Codes] = [None] * len(parts)  # type: ignore[list-item]
+
+        def encode(part: slice, _: int) -> None:
+            rows = inputs[parts[part.start]]
+            found[part.start] = problem.selection.encode(self.ops, rows, parameters, self.threshold)
+
+        self.engine.for_each(encode, [slice(index, index + 1) for index in range(len(parts))])
+        return joined(found)

@@ -1,0 +1,203 @@
+"""The rows that dictionaries learn from, batch by batch: of arrays, of row sources, and of iterators."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from itertools import pairwise
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from rhohat.common.arrays import FloatArray, empty_aligned, float_dtype
+from rhohat.common.blocks import Rows, in_memory
+from rhohat.common.randomness import keyed_generator
+from rhohat.objective.row_windows import RowWindows, bytes_of_a_row, even_edges, read_all
+
+__all__ = ["BatchSource", "ShuffledBatches", "StreamedBatches"]
+
+_SAMPLE = 32_768  # most rows of which means and norms are taken
+
+
+@runtime_checkable
+class BatchSource(Protocol):
+    """Where batches come from.
+
+    Attributes
+    ----------
+    n_batches : int or None
+        Number of batches in a pass over the rows; None if it is not known.
+    dtype : dtype
+        Dtype of the batches, float32 or float64.
+    widths : tuple of int
+        Numbers of columns of the arrays in a batch.
+    """
+
+    n_batches: int | None
+    dtype: np.dtype[Any]
+    widths: tuple[int, ...]
+
+    def sample(self) -> list[FloatArray]:
+        """Return some rows of each array, by which the start is chosen."""
+
+    def batches(self, epoch: int, first_batch: int = 0) -> Iterator[list[FloatArray]]:
+        """Yield the batches of a pass, from one on; an array is valid until the next batch is requested."""
+
+
+class ShuffledBatches:
+    """Batches of rows in random order, which differs in every pass.
+
+    Rows that are not in memory are read once if they fit into `window_bytes`. Otherwise they are read in every pass,
+    one window at a time, while the previous window is in use; see `RowWindows`.
+
+    Parameters
+    ----------
+    sources : sequence of array or RowSource of shape (n_rows, n_columns)
+        Input, and in a transcoder the output; all are arrays, or all are row sources.
+    seed : int
+        Seed of the order of the rows.
+    batch_size : int
+        Largest number of rows in a batch; the rows are shared as evenly as possible.
+    window_bytes : int
+        Memory for the rows that are read.
+    """
+
+    def __init__(
+        self, sources: list[FloatArray | Rows], *, seed: int, batch_size: int, window_bytes: int = 2**28
+    ) -> None:
+        n_rows = sources[0].shape[0]
+        to_read = [source for source in sources if not in_memory(source)]
+        if to_read and n_rows * bytes_of_a_row(to_read) <= window_bytes:
+            sources, to_read = [source if in_memory(source) else read_all(source) for source in sources], []
+        self._sources, self._seed = sources, seed
+        self._windows = None
+        if to_read:
+            self._windows = RowWindows(
+                [source for source in sources if not in_memory(source)],
+                np.empty(0, np.intp),
+                seed=seed,
+                window_bytes=window_bytes,
+            )
+        self.dtype = np.result_type(*(float_dtype(source.dtype) for source in sources))
+        self.widths = tuple(source.shape[1] for source in sources)
+        self.n_batches: int | None = -(-n_rows // batch_size)
+        self._borders = even_edges(n_rows, self.n_batches)
+        self._memory: dict[int, list[FloatArray]] = {}
+
+    def sample(self) -> list[FloatArray]:
+        """Return at most 32,768 of the rows, drawn at random, in the order in which they are stored."""
+        n_rows = self._sources[0].shape[0]
+        rows = np.arange(n_rows)
+        if n_rows > _SAMPLE:
+            rows = keyed_generator(self._seed, "sample of rows").choice(n_rows, _SAMPLE, replace=False, shuffle=False)
+            rows.sort()
+        taken = [source[rows] if in_memory(source) else source.take(rows) for source in self._sources]
+        return [some.astype(self.dtype, copy=False) for some in taken]
+
+    def batches(self, epoch: int, first_batch: int = 0) -> Iterator[list[FloatArray]]:
+        """Yield the batches of a pass, from one on; an array is valid until the next batch is requested."""
+        if self._windows is None:
+            n_rows = self._sources[0].shape[0]
+            order = keyed_generator(self._seed, "shuffling", epoch).permutation(n_rows)
+            for start, stop in pairwise(self._borders[first_batch:].tolist()):
+                yield self._gathered(self._sources, order[start:stop])
+            return
+        with closing(self._windows.read(epoch, self._borders, first_batch)) as windows:
+            for window in windows:
+                begin = self._borders[window.batches.start]
+                for batch in window.batches:
+                    if batch >= first_batch:
+                        start, stop = self._borders[batch : batch + 2] - begin
+                        yield self._gathered(window.memory, window.order[start:stop])
+
+    def _gathered(self, arrays: Iterable[Any], rows: NDArray[np.intp]) -> list[FloatArray]:
+        if len(rows) not in self._memory:
+            self._memory[len(rows)] = [empty_aligned((len(rows), width), self.dtype) for width in self.widths]
+        memory = self._memory[len(rows)]
+        for array, out in zip(arrays, memory, strict=True):
+            if array.dtype == self.dtype:
+                # All indices are in range. With mode="raise", NumPy would write into a buffer first.
+                np.take(array, rows, axis=0, out=out, mode="clip")
+            else:
+                out[:] = array[rows]
+        return memory
+
+
+class StreamedBatches:
+    """Batches from an iterator that yields rows in pieces of any length, such as activations made on the fly.
+
+    The rows are used once, in the order in which they come.
+
+    Parameters
+    ----------
+    pieces : iterable of array-like of shape (any, n_columns)
+    batch_size : int
+        Number of rows in a batch; the last batch may have fewer.
+
+    Raises
+    ------
+    ValueError
+        If the iterator yields nothing, or something that is no two-dimensional array of as many columns as the first.
+    """
+
+    def __init__(self, pieces: Iterable[Any], *, batch_size: int) -> None:
+        self._pieces, self._batch_size = iter(pieces), batch_size
+        self.n_batches: int | None = None
+        self._kept: list[FloatArray] = []
+        self._n_seen, self._n_kept, self._width = 0, 0, 0
+        self._dtype: np.dtype[Any] | None = None
+        while self._n_kept < max(batch_size, min(_SAMPLE, 8 * batch_size)) and self._take():
+            pass
+        if not self._kept:
+            raise ValueError("the iterator of batches ended before it yielded any rows.")
+        self.dtype, self.widths = self._kept[0].dtype, (self._width,)
+
+    def sample(self) -> list[FloatArray]:
+        """Return the rows that were read ahead, at most 32,768."""
+        return [np.concatenate(self._kept)[:_SAMPLE]]
+
+    def batches(self, epoch: int, first_batch: int = 0) -> Generator[list[FloatArray]]:
+        """Yield the batches; there is one pass only."""
+        number = 0
+        while True:
+            while self._n_kept < self._batch_size and self._take():
+                pass
+            if not self._kept:
+                return
+            rows = np.concatenate(self._kept) if len(self._kept) > 1 else self._kept[0]
+            batch, rest = rows[: self._batch_size], rows[self._batch_size :]
+            self._kept, self._n_kept = [rest] if len(rest) else [], len(rest)
+            if number >= first_batch:
+                yield [np.ascontiguousarray(batch)]
+            number += 1
+
+    def _take(self) -> bool:
+        """Keep the next piece of rows, and return whether there was one."""
+        piece = next(self._pieces, None)
+        if piece is None:
+            return False
+        rows = _as_rows(piece, self._dtype)
+        self._dtype, self._width = rows.dtype, self._width or rows.shape[1]
+        if rows.shape[1] != self._width:
+            raise ValueError(
+                f"the iterator of batches yielded rows of {rows.shape[1]} columns after row {self._n_seen:,}, but the"
+                f" rows before had {self._width}."
+            )
+        if len(rows):
+            self._kept.append(rows)
+            self._n_seen, self._n_kept = self._n_seen + len(rows), self._n_kept + len(rows)
+        return True
+
+
+def _as_rows(piece: Any, dtype: DTypeLike | None) -> FloatArray:
+    """Return a piece of an iterator as rows of floats; tensors of PyTorch are taken over."""
+    if hasattr(piece, "detach"):
+        piece = piece.detach().float().cpu().numpy()  # NumPy has no bfloat16
+    rows = np.asarray(piece)
+    if rows.ndim != 2:
+        raise ValueError(
+            f"the iterator of batches must yield two-dimensional arrays, with a row for each sample; got one of shape"
+            f" {rows.shape}."
+        )
+    return np.ascontiguousarray(rows, dtype=float_dtype(rows.dtype) if dtype is None else dtype)

@@ -1,0 +1,217 @@
+"""The loop over batches: the record of a training, its callbacks, its checkpoints, and how it ends."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rhohat.common.exceptions import DeadLatentsWarning
+from rhohat.common.words import counted
+from rhohat.dictionaries.rows import BatchSource
+from rhohat.dictionaries.step import Evaluated
+from rhohat.dictionaries.training import Trainer
+from rhohat.solvers import Callback, IterationState, RunState, SolverResult
+from rhohat.solvers.interrupts import interrupts_held
+from rhohat.solvers.states import Keeper
+
+__all__ = ["Record", "train"]
+
+_BATCHES = 50  # most batches in an iteration, after which callbacks are called
+_MANY_DEAD = 0.5  # fraction of dead latents of which a fit warns
+
+@dataclass
+class Stretch:
+    """Sums over the batches of an iteration.
+
+    Attributes
+    ----------
+    n_batches, n_rows : int
+        Number of batches and of rows.
+    terms : dict of str to float
+        Terms of J, summed over rows.
+    squared_error : float
+        Squared error, summed over features and rows.
+    n_active : int
+        Number of active latents, summed over rows.
+    """
+
+    n_batches: int = 0
+    n_rows: int = 0
+    terms: dict[str, float] = field(default_factory=dict)
+    squared_error: float = 0.0
+    n_active: int = 0
+
+    def add(self, evaluated: Evaluated) -> None:
+        """Add what is known of a batch."""
+        n_rows = evaluated.codes.n_rows
+        self.n_batches += 1
+        self.n_rows += n_rows
+        for name, value in evaluated.terms.items():
+            self.terms[name] = self.terms.get(name, 0.0) + n_rows * value
+        self.squared_error += evaluated.squared_error
+        self.n_active += int(np.count_nonzero(evaluated.codes.values))
+
+class Record:
+    """The record of the training of a dictionary, with an entry for every iteration.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    variance : float
+        Mean squared distance of rows from their mean, in the units in which the dictionary sees them.
+    callbacks : sequence of callable
+        Called with an `IterationState` after every iteration.
+    """
+
+    def __init__(self, trainer: Trainer, variance: float, callbacks: Sequence[Callback] = ()) -> None:
+        self.trainer, self._variance, self._callbacks = trainer, variance, callbacks
+        self.stretch = Stretch()
+        self.loss_curve: list[float] = []
+        self.terms_curve: dict[str, list[float]] = {}
+        self.measures_curve: dict[str, list[float]] = {}
+        self._has_warned = False
+
+    def add(self, batch: Sequence[Any]) -> None:
+        """Train on a batch, and add what is known of it."""
+        self.stretch.add(self.trainer.learn(*batch))
+
+    def close(self) -> bool:
+        """Close an iteration, call the callbacks, and return whether one of them ends the training."""
+        stretch, problem = self.stretch, self.trainer.problem
+        terms = {name: total / stretch.n_rows for name, total in stretch.terms.items()}
+        n_dead, n_latents = self.trainer.n_dead, problem.layout.n_latents
+        measures = {
+            "fvu": stretch.squared_error / stretch.n_rows / self._variance if self._variance > 0 else float("nan"),
+            "l0": stretch.n_active / stretch.n_rows,
+            "dead": float(n_dead),
+            "rows": float(self.trainer.state.n_rows),
+        }
+        self.loss_curve.append(sum(terms.values()))
+        for curve, new in ((self.terms_curve, terms), (self.measures_curve, measures)):
+            for name, value in new.items():
+                curve.setdefault(name, []).append(value)
+        self.stretch = Stretch()
+        if n_dead >= _MANY_DEAD * n_latents and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"{n_dead:,} of {n_latents:,} latents are dead: they have not been active for"
+                f" {problem.dead_after:,} rows. A lower learning rate, a larger auxiliary_weight, fewer n_components, or"
+                " rows that are centred and scaled help.",
+                DeadLatentsWarning,
+                stacklevel=2,
+            )
+        theta = self.trainer.state.theta.view()
+        theta.flags.writeable = False
+        iteration = len(self.loss_curve)
+        state = IterationState(iteration, self.loss_curve[-1], terms, float("nan"), theta, measures=measures)
+        return any([bool(callback(state)) for callback in self._callbacks])  # every callback is called
+
+    def result(self, status: Any, message: str) -> SolverResult:
+        """Return the result of the training."""
+        state = self.trainer.state
+        terms = {name: curve[-1] for name, curve in self.terms_curve.items()}
+        return SolverResult(
+            theta=state.theta,
+            value=self.loss_curve[-1] if self.loss_curve else float("nan"),
+            terms=terms,
+            gradient_norm=float("nan"),
+            n_iter=len(self.loss_curve),
+            n_evaluations=state.step,
+            status=status,
+            message=message,
+            loss_curve=self.loss_curve,
+            terms_curve=self.terms_curve,
+            measures_curve=self.measures_curve,
+            arrays={"rows since fired": state.rows_since_fired, "threshold": state.threshold, "weight": state.weight},
+        )
+
+    def capture(self, epoch: int, batch: int) -> RunState:
+        """Return the state of the training before a batch of a pass, for a checkpoint."""
+        state = self.trainer.state.as_run_state()
+        curves = {name: getattr(self, name) for name in ("loss_curve", "terms_curve", "measures_curve")}
+        state.record.update(epoch=epoch, batch=batch, stretch=asdict(self.stretch), **curves)
+        return state
+
+    def restore(self, state: RunState) -> tuple[int, int]:
+        """Take over the state of a checkpoint, and return the pass and the batch that are next."""
+        record = state.record
+        self.trainer.state.restore(state)
+        self.stretch = Stretch(**record["stretch"])
+        self.loss_curve, self.terms_curve = record["loss_curve"], record["terms_curve"]
+        self.measures_curve = record["measures_curve"]
+        return record["epoch"], record["batch"]
+
+def train(
+    records: Sequence[Record],
+    source: BatchSource,
+    *,
+    n_passes: int,
+    first_pass: int = 0,
+    keeper: Keeper | None = None,
+    resume_from: RunState | None = None,
+) -> list[SolverResult]:
+    """Train dictionaries on the same batches, and return the result of each.
+
+    Ctrl-C takes effect between two batches, so that the states of the trainers stay whole.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Records of the dictionaries.
+    source : BatchSource
+    n_passes : int
+        Number of passes over the rows.
+    first_pass : int, default=0
+        Number of the first pass, which the order of the rows depends on.
+    keeper : Keeper, default=None
+        What is offered the state after every batch; for one dictionary only.
+    resume_from : RunState, default=None
+        State from which the training of the dictionary goes on.
+
+    Raises
+    ------
+    NotFiniteError
+        If J is not finite on a batch. The states are those before this batch.
+    """
+    epoch, batch = first_pass, 0
+    if resume_from is not None:
+        epoch, batch = records[0].restore(resume_from)
+    with interrupts_held() as held:
+        for number in range(epoch, first_pass + n_passes):
+            with closing(source.batches(number, batch)) as batches:  # type: ignore[type-var]
+                for arrays in batches:
+                    if keeper is not None:
+                        keeper.withdraw()
+                    for record in records:
+                        record.add(arrays)
+                    batch += 1
+                    stopped = False
+                    if _is_full(records[0].stretch.n_batches, batch, source.n_batches):
+                        stopped = any([record.close() for record in records])
+                    if keeper is not None:
+                        keeper.offer(records[0].trainer.state.step, partial(records[0].capture, number, batch))
+                    held.release()
+                    if stopped:
+                        return [record.result("stopped", "A callback ended the training.") for record in records]
+            if records[0].stretch.n_batches:  # the end of an iterator
+                for record in records:
+                    record.close()
+            batch = 0
+    n_rows = records[0].trainer.state.n_rows
+    message = f"The training has seen {n_rows:,} rows, with {counted(records[0].trainer.state.step, 'update')}."
+    return [record.result("max_iter", message) for record in records]
+
+def _is_full(n_batches: int, done: int, in_pass: int | None) -> bool:
+    """Return whether an iteration ends: iterations of a pass have as equal numbers of batches as possible."""
+    if in_pass is None:
+        return n_batches >= _BATCHES
+    n_iterations = -(-in_pass // _BATCHES)
+    return done * n_iterations // in_pass > (done - 1) * n_iterations // in_pass
+
+_ = NotFiniteError

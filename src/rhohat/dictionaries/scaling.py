@@ -1,0 +1,76 @@
+"""What is done to rows before a dictionary sees them: a common factor, or a scale for each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+
+__all__ = ["NORMALIZATIONS", "Scaling", "scaling_of"]
+
+#: What the parameter `normalize` of dictionaries may be.
+NORMALIZATIONS = ("mean_norm", "layer_norm", None)
+
+_SMALLEST = 1e-5  # added to the standard deviation of a row, so that a row of equal numbers stays finite
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Scales rows.
+
+    Attributes
+    ----------
+    factor : float, default=1
+        Factor of all numbers.
+    by_rows : bool, default=False
+        Whether each row is first centred at its mean and divided by its standard deviation.
+    """
+
+    factor: float = 1.0
+    by_rows: bool = False
+
+    def apply(self, X: FloatArray, out: FloatArray) -> FloatArray:
+        """Return scaled rows, in `out` unless nothing is to be done."""
+        if self.by_rows:
+            mean, scale = self.statistics(X)
+            np.subtract(X, mean, out=out)
+            out /= scale
+            return out
+        return X if self.factor == 1 else np.multiply(X, X.dtype.type(self.factor), out=out)
+
+    def undo(self, made: FloatArray, X: FloatArray) -> FloatArray:
+        """Return reconstructions in the units of the rows X that they are of."""
+        if self.by_rows:
+            mean, scale = self.statistics(X)
+            return made * scale + mean
+        return made if self.factor == 1 else made / made.dtype.type(self.factor)
+
+    def statistics(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the mean and the scale of each row, of shape (n_rows, 1)."""
+        ddof = 1 if X.shape[1] > 1 else 0
+        return X.mean(1, keepdims=True), X.std(1, keepdims=True, ddof=ddof) + X.dtype.type(_SMALLEST)
+
+
+def scaling_of(normalize: str | None, X: FloatArray, center: bool) -> Scaling:
+    """Return the scaling that a sample of rows asks for.
+
+    Parameters
+    ----------
+    normalize : {"mean_norm", "layer_norm", None}
+        "mean_norm": one factor for all rows, such that their mean norm is √n_features; about their mean if `center` is
+        true. "layer_norm": each row is centred and scaled. None: nothing is done.
+    X : array of shape (n_rows, n_features)
+    center : bool
+        Whether the dictionary sees rows about their mean.
+    """
+    if normalize == "layer_norm":
+        return Scaling(by_rows=True)
+    if normalize is None:
+        return Scaling()
+    rows = X.astype(np.float64)
+    if center:
+        rows -= rows.mean(0)
+    mean_norm = float(np.linalg.norm(rows, axis=1).mean())
+    return Scaling(float(np.sqrt(X.shape[1]) / mean_norm) if mean_norm > 0 else 1.0)

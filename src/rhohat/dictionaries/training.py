@@ -1,0 +1,254 @@
+"""Training of dictionaries: the state that passes from batch to batch, and the loop over batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.common.arrays import FloatArray, empty_aligned
+from rhohat.common.blocks import Engine, theta_parts
+from rhohat.dictionaries.dead_latents import AuxiliaryLoss
+from rhohat.dictionaries.parameters import Layout
+from rhohat.dictionaries.scaling import Scaling
+from rhohat.dictionaries.selections import Selection
+from rhohat.dictionaries.step import Evaluated, Step
+from rhohat.ops.base import Ops
+from rhohat.ops.code_ops import CodeOps
+from rhohat.solvers import MiniBatchSolver, RunState, SolverResult
+from rhohat.solvers.schedules import as_schedule
+
+__all__ = ["DictionaryProblem", "DictionaryState", "NotFiniteError", "Trainer"]
+
+_AVERAGING = 0.999  # share of an average of thresholds that stays when a batch is added
+_CONTROL = 0.01  # power of the ratio of L0 to its target by which the weight of a penalty changes in a step
+
+
+class NotFiniteError(ValueError):
+    """Error of a batch on which J is not finite; nothing has been changed by the batch."""
+
+
+@dataclass(frozen=True)
+class DictionaryProblem:
+    """What is learned from rows, apart from the rows themselves.
+
+    Attributes
+    ----------
+    selection : Selection
+    layout : Layout
+    scaling : Scaling
+        What is done to rows before anything else.
+    center : bool
+        Whether the decoder's bias is subtracted from the input of the encoder.
+    decoder_norm : bool
+        Whether the rows of the decoder have norm 1.
+    auxiliary : AuxiliaryLoss or None
+    dead_after : int
+        Number of rows without being active after which a latent is dead.
+    sparsity_weight : float
+        Weight λ of the selection's penalty; the first weight, if it is controlled.
+    target_l0 : float or None
+        Mean number of active latents of a row towards which the weight is controlled; None if it is not.
+    """
+
+    selection: Selection
+    layout: Layout
+    scaling: Scaling
+    center: bool = True
+    decoder_norm: bool = True
+    auxiliary: AuxiliaryLoss | None = None
+    dead_after: int = 10_000_000
+    sparsity_weight: float = 0.0
+    target_l0: float | None = None
+
+
+@dataclass
+class DictionaryState:
+    """The state of a training between two batches, which checkpoints hold.
+
+    Attributes
+    ----------
+    theta : array of shape (n_parameters,)
+        Parameters.
+    moments : dict of str to array of shape (n_parameters,)
+        Running sums of the solver.
+    rows_since_fired : array of shape (n_latents,), int64
+        Number of rows since each latent was active.
+    threshold : array of shape (2,), float64
+        Weighted sum of the smallest activations that batches kept, and the sum of the weights.
+    weight : array of shape (1,), float64
+        Weight λ of the penalty.
+    step : int
+        Number of updates done.
+    n_rows : int
+        Number of rows seen.
+    """
+
+    theta: FloatArray
+    moments: dict[str, FloatArray]
+    rows_since_fired: NDArray[np.int64]
+    threshold: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    step: int = 0
+    n_rows: int = 0
+
+    @classmethod
+    def at_start(cls, theta: FloatArray, problem: DictionaryProblem, solver: MiniBatchSolver) -> DictionaryState:
+        """Return the state with which a training begins."""
+        return cls(
+            theta,
+            {name: np.zeros_like(theta) for name in solver.moment_names},
+            np.zeros(problem.layout.n_latents, np.int64),
+            np.zeros(2),
+            np.array([problem.sparsity_weight]),
+        )
+
+    @property
+    def average_threshold(self) -> float | None:
+        """Average of the thresholds of batches; None if there was none."""
+        total, weight = self.threshold.tolist()
+        return total / weight if weight > 0 else None
+
+    def n_dead(self, dead_after: int) -> int:
+        """Return the number of latents that have not been active for so many rows."""
+        return int(np.count_nonzero(self.rows_since_fired >= dead_after))
+
+    def as_run_state(self) -> RunState:
+        """Return the state as the record and the arrays of a checkpoint; the arrays are not copied."""
+        arrays: dict[str, Any] = {
+            "theta": self.theta,
+            "rows since fired": self.rows_since_fired,
+            "threshold": self.threshold,
+            "weight": self.weight,
+            **{f"moment {name}": array for name, array in self.moments.items()},
+        }
+        return RunState({"step": self.step, "n_rows": self.n_rows}, arrays)
+
+    def restore(self, state: RunState) -> None:
+        """Take over the state of a checkpoint."""
+        self.theta, self.rows_since_fired = state.arrays["theta"], np.asarray(state.arrays["rows since fired"], np.int64)
+        self.threshold, self.weight = state.arrays["threshold"], state.arrays["weight"]
+        self.moments = {name: state.arrays[f"moment {name}"] for name in self.moments}
+        self.step, self.n_rows = state.record["step"], state.record["n_rows"]
+
+    def take_over(self, result: SolverResult) -> None:
+        """Take over what an earlier training has learned, from its result; it has no moments."""
+        self.theta, self.threshold = result.theta, result.arrays["threshold"]
+        self.rows_since_fired = np.asarray(result.arrays["rows since fired"], np.int64)
+        self.weight, self.step = result.arrays["weight"], result.n_evaluations
+        self.n_rows = int(result.measures_curve.get("rows", [0.0])[-1])
+
+
+class Trainer:
+    """Trains a dictionary, batch by batch.
+
+    Parameters
+    ----------
+    problem : DictionaryProblem
+    solver : MiniBatchSolver
+        Solver whose update, learning rate and schedule are used.
+    state : DictionaryState
+        State from which the training goes on; changed in place.
+    engine : Engine
+    ops, code_ops : Ops, CodeOps
+        Primitives of the update, and of sparse codes.
+    n_steps : int or None
+        Number of updates in the whole training, which schedules extend over. If None, it is not known, and the
+        learning rate is constant.
+    warm_up : int
+        Number of updates over which the weight of the penalty rises.
+    """
+
+    def __init__(
+        self,
+        problem: DictionaryProblem,
+        solver: MiniBatchSolver,
+        state: DictionaryState,
+        engine: Engine,
+        ops: Ops,
+        code_ops: CodeOps,
+        *,
+        n_steps: int | None = None,
+        warm_up: int = 0,
+    ) -> None:
+        self.problem, self.state, self.engine = problem, state, engine
+        self._solver, self._schedule = solver.with_ops(ops), as_schedule(solver.schedule)
+        self._n_steps, self._warm_up = n_steps, warm_up
+        self._step = Step(
+            problem.selection, problem.layout, problem.center, problem.decoder_norm, problem.auxiliary, engine, code_ops
+        )
+        self._scratch = [np.empty(0, state.theta.dtype) for _ in range(engine.n_workers)]
+        self._scaled: dict[int, FloatArray] = {}
+
+    @property
+    def n_dead(self) -> int:
+        """Number of dead latents."""
+        return self.state.n_dead(self.problem.dead_after)
+
+    def learn(self, X: FloatArray, Y: FloatArray | None = None) -> Evaluated:
+        """Take a step on a batch, and return what was known of the batch before it.
+
+        Raises
+        ------
+        NotFiniteError
+            If J is not finite; then nothing is changed.
+        """
+        state, problem = self.state, self.problem
+        step = state.step + 1
+        dead = np.flatnonzero(state.rows_since_fired >= problem.dead_after)
+        rate = self._solver.learning_rate
+        if self._n_steps is not None:
+            rate *= self._schedule(min((state.step + 0.5) / self._n_steps, 1.0))
+        rise = min(1.0, step / self._warm_up) if self._warm_up else 1.0
+        X = problem.scaling.apply(X, self._room_for(X))
+        with np.errstate(over="ignore", invalid="ignore"):
+            evaluated = self._step(state.theta, X, dead, rise * float(state.weight[0]), self._updating(rate, step), Y)
+        if not np.isfinite(sum(evaluated.terms.values())):
+            raise NotFiniteError(f"J is not finite on the batch that begins after {state.n_rows:,} rows.")
+        state.step = step
+        state.n_rows += len(X)
+        self._note(evaluated, len(X), rise == 1)
+        return evaluated
+
+    def _note(self, evaluated: Evaluated, n_rows: int, is_risen: bool) -> None:
+        """Change the counters, the average of thresholds, and the weight of the penalty after a batch."""
+        state, problem = self.state, self.problem
+        active = evaluated.codes.latents[evaluated.codes.values > 0]
+        state.rows_since_fired += n_rows
+        state.rows_since_fired[active] = 0
+        smallest = problem.selection.smallest_kept(evaluated.codes)
+        if smallest is not None:
+            state.threshold *= _AVERAGING
+            state.threshold += (1 - _AVERAGING) * np.array([smallest, 1.0])
+        if problem.target_l0 is not None and is_risen:
+            ratio = len(active) / n_rows / problem.target_l0
+            state.weight *= min(max(ratio, 0.1), 10.0) ** _CONTROL
+
+    def _updating(self, rate: float, step: int) -> Any:
+        """Return a function that updates a part of θ by its gradient."""
+        moments = [self.state.moments[name] for name in self._solver.moment_names]
+
+        def update(part: slice, gradient: FloatArray, worker: int) -> None:
+            for small in theta_parts(part.stop - part.start):
+                place = slice(part.start + small.start, part.start + small.stop)
+                n_numbers = small.stop - small.start
+                if self._scratch[worker].size < n_numbers:
+                    self._scratch[worker] = empty_aligned((n_numbers,), self.state.theta.dtype)
+                self._solver._update(
+                    self.state.theta[place],
+                    gradient[small],
+                    [moment[place] for moment in moments],
+                    self._scratch[worker][:n_numbers],
+                    rate,
+                    step,
+                )
+
+        return update
+
+    def _room_for(self, X: FloatArray) -> FloatArray:
+        if len(X) not in self._scaled:
+            self._scaled[len(X)] = empty_aligned(X.shape, X.dtype)
+        return self._scaled[len(X)]
+
