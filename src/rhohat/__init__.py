@@ -39,6 +39,12 @@ from rhohat.data import (
 )
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
+    TopKAutoencoder,
+    MatryoshkaAutoencoder,
+    L1Autoencoder,
+    JumpReLUAutoencoder,
+    GatedAutoencoder,
+    BatchTopKAutoencoder,
     ContractiveAutoencoder,
     ConvolutionalAutoencoder,
     ConvolutionalClassifier,
@@ -56,7 +62,7 @@ from rhohat.estimators import (
     StackedAutoencoderClassifier,
 )
 from rhohat.inspection.evaluation import Evaluation, evaluate
-from rhohat.common.exceptions import CheckpointError, ClusterError, ModelFileError
+from rhohat.common.exceptions import CheckpointError, ClusterError, DeadLatentsWarning, ModelFileError
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.inspection.feature_maps import feature_maps
 from rhohat.inspection.gabor import gabor_fit
@@ -77,6 +83,7 @@ __all__ = [
     "LSTM",
     "SGD",
     "Adam",
+    "BatchTopKAutoencoder",
     "Checkpoint",
     "CheckpointError",
     "ClusterError",
@@ -88,6 +95,7 @@ __all__ = [
     "ConvolutionalClassifier",
     "ConvolvedFeatures",
     "DaskEngine",
+    "DeadLatentsWarning",
     "DeepAutoencoder",
     "DenoisingAutoencoder",
     "Dense",
@@ -96,15 +104,19 @@ __all__ = [
     "FeedforwardClassifier",
     "FeedforwardRegressor",
     "Flatten",
+    "GatedAutoencoder",
     "GaussianLoss",
     "GaussianNoise",
     "GradientCheck",
     "GradientDescent",
+    "JumpReLUAutoencoder",
     "KLSparsity",
+    "L1Autoencoder",
     "L1Sparsity",
     "LabelNoiseCrossEntropy",
     "LeakyReLU",
     "MaskingNoise",
+    "MatryoshkaAutoencoder",
     "MaxPooling",
     "Maxout",
     "MeanImputer",
@@ -125,6 +137,7 @@ __all__ = [
     "StackedAutoencoder",
     "StackedAutoencoderClassifier",
     "TangentPropagation",
+    "TopKAutoencoder",
     "TransposedConvolution",
     "Upsampling",
     "WeightDecay",

@@ -112,7 +112,9 @@ class AuxiliaryLoss:
             of_bias[:] = through.sum(0)
 
         blocks = [slice(start, min(start + _ROWS, len(X))) for start in range(0, len(X), _ROWS)]
-        of_encoder, of_decoder, of_bias, value = np.split(engine.sum_blocks(add, blocks, int(ends[-1]), dtype), ends[:-1])
+        of_encoder, of_decoder, of_bias, value = np.split(
+            engine.sum_blocks(add, blocks, int(ends[-1]), dtype), ends[:-1]
+        )
         return Revival(
             latents,
             float(value[0]),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.common.blocks import Engine
 from rhohat.dictionaries.training import DictionaryProblem
+from rhohat.engines import ThreadEngine
 from rhohat.ops.code_ops import CodeOps, Codes, joined
 
 __all__ = ["Coder"]
@@ -26,14 +26,14 @@ class Coder:
     theta : array of shape (n_parameters,)
     threshold : float or None
         Average of the thresholds of batches, for selections that have one.
-    engine : Engine
+    engine : ThreadEngine
     ops : CodeOps
     """
 
     problem: DictionaryProblem
     theta: FloatArray
     threshold: float | None
-    engine: Engine
+    engine: ThreadEngine
     ops: CodeOps
 
     def encode(self, X: FloatArray) -> Codes:

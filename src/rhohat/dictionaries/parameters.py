@@ -100,4 +100,3 @@ class Layout:
         of_latents = [parameters.of_latents[name] for name in self.names]
         parts = [parameters.encoder, parameters.decoder, parameters.encoder_bias, parameters.decoder_bias, *of_latents]
         return np.concatenate([np.ravel(part) for part in parts])
-

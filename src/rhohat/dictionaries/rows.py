@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rhohat.common.arrays import FloatArray, empty_aligned, float_dtype
-from rhohat.common.blocks import Rows, in_memory
+from rhohat.common.blocks import in_memory
 from rhohat.common.randomness import keyed_generator
 from rhohat.objective.row_windows import RowWindows, bytes_of_a_row, even_edges, read_all
 
@@ -63,22 +63,15 @@ class ShuffledBatches:
         Memory for the rows that are read.
     """
 
-    def __init__(
-        self, sources: list[FloatArray | Rows], *, seed: int, batch_size: int, window_bytes: int = 2**28
-    ) -> None:
+    def __init__(self, sources: list[Any], *, seed: int, batch_size: int, window_bytes: int = 2**28) -> None:
         n_rows = sources[0].shape[0]
-        to_read = [source for source in sources if not in_memory(source)]
+        to_read: list[Any] = [source for source in sources if not in_memory(source)]
         if to_read and n_rows * bytes_of_a_row(to_read) <= window_bytes:
-            sources, to_read = [source if in_memory(source) else read_all(source) for source in sources], []
-        self._sources, self._seed = sources, seed
-        self._windows = None
+            sources, to_read = [read_all(source) for source in to_read], []
+        self._sources: list[Any] = sources
+        self._seed, self._windows = seed, None
         if to_read:
-            self._windows = RowWindows(
-                [source for source in sources if not in_memory(source)],
-                np.empty(0, np.intp),
-                seed=seed,
-                window_bytes=window_bytes,
-            )
+            self._windows = RowWindows(to_read, np.empty(0, np.intp), seed=seed, window_bytes=window_bytes)
         self.dtype = np.result_type(*(float_dtype(source.dtype) for source in sources))
         self.widths = tuple(source.shape[1] for source in sources)
         self.n_batches: int | None = -(-n_rows // batch_size)

@@ -25,6 +25,7 @@ __all__ = ["Record", "train"]
 _BATCHES = 50  # most batches in an iteration, after which callbacks are called
 _MANY_DEAD = 0.5  # fraction of dead latents of which a fit warns
 
+
 @dataclass
 class Stretch:
     """Sums over the batches of an iteration.
@@ -56,6 +57,7 @@ class Stretch:
             self.terms[name] = self.terms.get(name, 0.0) + n_rows * value
         self.squared_error += evaluated.squared_error
         self.n_active += int(np.count_nonzero(evaluated.codes.values))
+
 
 class Record:
     """The record of the training of a dictionary, with an entry for every iteration.
@@ -101,8 +103,8 @@ class Record:
             self._has_warned = True
             warnings.warn(
                 f"{n_dead:,} of {n_latents:,} latents are dead: they have not been active for"
-                f" {problem.dead_after:,} rows. A lower learning rate, a larger auxiliary_weight, fewer n_components, or"
-                " rows that are centred and scaled help.",
+                f" {problem.dead_after:,} rows. A lower learning rate, a larger auxiliary_weight, fewer n_components,"
+                " or rows that are centred and scaled help.",
                 DeadLatentsWarning,
                 stacklevel=2,
             )
@@ -110,7 +112,8 @@ class Record:
         theta.flags.writeable = False
         iteration = len(self.loss_curve)
         state = IterationState(iteration, self.loss_curve[-1], terms, float("nan"), theta, measures=measures)
-        return any([bool(callback(state)) for callback in self._callbacks])  # every callback is called
+        wishes = [bool(callback(state)) for callback in self._callbacks]
+        return any(wishes)
 
     def result(self, status: Any, message: str) -> SolverResult:
         """Return the result of the training."""
@@ -128,7 +131,7 @@ class Record:
             loss_curve=self.loss_curve,
             terms_curve=self.terms_curve,
             measures_curve=self.measures_curve,
-            arrays={"rows since fired": state.rows_since_fired, "threshold": state.threshold, "weight": state.weight},
+            arrays=state.learned,
         )
 
     def capture(self, epoch: int, batch: int) -> RunState:
@@ -146,6 +149,7 @@ class Record:
         self.loss_curve, self.terms_curve = record["loss_curve"], record["terms_curve"]
         self.measures_curve = record["measures_curve"]
         return record["epoch"], record["batch"]
+
 
 def train(
     records: Sequence[Record],
@@ -193,7 +197,8 @@ def train(
                     batch += 1
                     stopped = False
                     if _is_full(records[0].stretch.n_batches, batch, source.n_batches):
-                        stopped = any([record.close() for record in records])
+                        wishes = [record.close() for record in records]
+                        stopped = any(wishes)
                     if keeper is not None:
                         keeper.offer(records[0].trainer.state.step, partial(records[0].capture, number, batch))
                     held.release()
@@ -207,11 +212,10 @@ def train(
     message = f"The training has seen {n_rows:,} rows, with {counted(records[0].trainer.state.step, 'update')}."
     return [record.result("max_iter", message) for record in records]
 
+
 def _is_full(n_batches: int, done: int, in_pass: int | None) -> bool:
     """Return whether an iteration ends: iterations of a pass have as equal numbers of batches as possible."""
     if in_pass is None:
         return n_batches >= _BATCHES
     n_iterations = -(-in_pass // _BATCHES)
     return done * n_iterations // in_pass > (done - 1) * n_iterations // in_pass
-
-_ = NotFiniteError

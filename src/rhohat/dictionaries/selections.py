@@ -1,15 +1,15 @@
 """Selections: which latents are active in a row, with which values, and how gradients pass back through that.
 
 A selection finds entries (row, latent) whose pre-activation a = x̃ W_enc + b_enc is of interest, and turns their
-pre-activations into codes f. It gets the derivative of the loss by f at the entries, and returns derivatives by a and by
-its own parameters. Where f jumps, these are pseudo-gradients, which the docstrings say.
+pre-activations into codes f. It gets the derivative of the loss by f at the entries, and returns derivatives by a and
+by its own parameters. Where f jumps, these are pseudo-gradients, which the docstrings say.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class Selection(ABC):
         return {}
 
     def prefixes(self, n_latents: int) -> NDArray[np.int64]:
-        """Return the numbers of latents in the prefixes of the dictionary that decode alone; only Matryoshka has some."""
+        """Return the numbers of latents in the prefixes of the dictionary that decode alone."""
         return np.array([n_latents])
 
     @abstractmethod
@@ -142,7 +142,7 @@ class Selection(ABC):
             Average of the thresholds of batches; None for selections without one, and if there was no batch.
         """
 
-    def constrain(self, parameters: Parameters) -> None:
+    def constrain(self, parameters: Parameters) -> None:  # noqa: B027 - most selections have none to change
         """Change the selection's own parameters in place where an update has made them impossible."""
 
     def smallest_kept(self, codes: Codes) -> float | None:
@@ -162,9 +162,11 @@ class TopK(Selection):
     k: int
 
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+        """Return the k largest pre-activations of each row that are positive."""
         return ops.largest(X, parameters.encoder, parameters.encoder_bias, self.k, floor)
 
     def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> float:
+        """Return a guess made on some of the rows."""
         return self.next_floor(self.find(ops, _some(X), parameters, 0.0))
 
     def next_floor(self, codes: Codes) -> float:
@@ -184,9 +186,11 @@ class TopK(Selection):
         weight: float,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
+        """See `Selection.pull_back`."""
         return PullBack(derivatives)
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:
+        """See `Selection.encode`."""
         return self.find(ops, X, parameters, self.first_floor(ops, X, parameters))
 
 
@@ -204,9 +208,11 @@ class BatchTopK(Selection):
     k: float
 
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+        """Return all pre-activations above the floor."""
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, _like(parameters, floor))
 
     def choose(self, codes: Codes, floor: float) -> Codes | None:
+        """Return the largest entries of the batch, the first of equal ones; None if the floor left too few."""
         n_kept = round(self.k * codes.n_rows)
         if len(codes.values) <= n_kept:
             return codes if floor == 0 or len(codes.values) == n_kept else None
@@ -217,15 +223,18 @@ class BatchTopK(Selection):
         return codes.where(chosen)
 
     def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> float:
+        """Return a number that some more pre-activations exceed than will be kept, on some of the rows."""
         some = _some(X)
         found = self.find(ops, some, parameters, 0.0).values
         n_kept = round(1.5 * self.k * len(some))
         return float(np.partition(found, len(found) - n_kept)[len(found) - n_kept]) if len(found) > n_kept else 0.0
 
     def next_floor(self, codes: Codes) -> float:
+        """Return a number somewhat below the smallest activation that was kept."""
         return 0.92 * float(codes.values.min()) if len(codes.values) else 0.0
 
     def smallest_kept(self, codes: Codes) -> float | None:
+        """Return the smallest activation that was kept, or None if none was."""
         return float(codes.values.min()) if len(codes.values) else None
 
     def pull_back(
@@ -237,9 +246,11 @@ class BatchTopK(Selection):
         weight: float,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
+        """See `Selection.pull_back`."""
         return PullBack(derivatives)
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:
+        """See `Selection.encode`."""
         return self.find(ops, X, parameters, 0.0 if threshold is None else threshold)
 
 
@@ -256,6 +267,7 @@ class Matryoshka(BatchTopK):
     sizes: tuple[int, ...]
 
     def prefixes(self, n_latents: int) -> NDArray[np.int64]:
+        """Return the numbers of latents in the prefixes."""
         return np.array(self.sizes)
 
 
@@ -269,6 +281,7 @@ class L1(Selection):
     """
 
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+        """Return all positive pre-activations."""
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, _like(parameters, 0.0))
 
     def pull_back(
@@ -280,6 +293,7 @@ class L1(Selection):
         weight: float,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
+        """See `Selection.pull_back`."""
         decoder, each = parameters.decoder, weight / codes.n_rows
         norms = np.sqrt(np.einsum("ij,ij->i", decoder, decoder))
         sums = _sums_of_latents(codes, activations, len(decoder))
@@ -290,6 +304,7 @@ class L1(Selection):
         )
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:
+        """See `Selection.encode`."""
         return self.find(ops, X, parameters, 0.0)
 
 
@@ -315,13 +330,16 @@ class JumpReLU(Selection):
     names: ClassVar[tuple[str, ...]] = ("threshold",)
 
     def initial(self, n_latents: int) -> dict[str, FloatArray]:
+        """See `Selection.initial`."""
         return {"threshold": np.full(n_latents, self.threshold)}
 
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+        """Return all pre-activations above a threshold, or so near to it that they change it."""
         lowest = parameters.of_latents["threshold"] - parameters.encoder.dtype.type(self.bandwidth / 2)
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, lowest)
 
     def activations(self, codes: Codes, parameters: Parameters) -> FloatArray:
+        """Return the pre-activations above their thresholds, and 0 for the others."""
         return np.where(codes.values > parameters.of_latents["threshold"][codes.latents], codes.values, 0)
 
     def pull_back(
@@ -333,6 +351,7 @@ class JumpReLU(Selection):
         weight: float,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
+        """See `Selection.pull_back`."""
         thresholds, n_latents = parameters.of_latents["threshold"], len(parameters.encoder)
         above = codes.values - thresholds[codes.latents]
         active, near = above > 0, np.abs(above) < self.bandwidth / 2
@@ -351,6 +370,7 @@ class JumpReLU(Selection):
         np.maximum(parameters.of_latents["threshold"], 0, out=parameters.of_latents["threshold"])
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:
+        """See `Selection.encode`."""
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, parameters.of_latents["threshold"])
 
 
@@ -370,17 +390,21 @@ class Gated(Selection):
     names: ClassVar[tuple[str, ...]] = ("log_scale", "magnitude_bias")
 
     def initial(self, n_latents: int) -> dict[str, FloatArray]:
+        """See `Selection.initial`."""
         return {name: np.zeros(n_latents) for name in self.names}
 
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+        """Return all entries whose gate is open, with π + b_enc."""
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, _like(parameters, 0.0))
 
     def activations(self, codes: Codes, parameters: Parameters) -> FloatArray:
+        """Return max(0, exp(r) π + b)."""
         scale = np.exp(parameters.of_latents["log_scale"])[codes.latents]
         products = codes.values - parameters.encoder_bias[codes.latents]
         return np.maximum(scale * products + parameters.of_latents["magnitude_bias"][codes.latents], 0)
 
     def gate(self, codes: Codes) -> FloatArray | None:
+        """Return max(0, π + b_enc), which is positive at these entries."""
         return codes.values
 
     def pull_back(
@@ -392,6 +416,7 @@ class Gated(Selection):
         weight: float,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
+        """See `Selection.pull_back`."""
         assert of_gate is not None
         n_latents, each = len(parameters.encoder), weight / codes.n_rows
         of_magnitude = np.where(activations > 0, derivatives, 0)
@@ -409,6 +434,7 @@ class Gated(Selection):
         )
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:
+        """See `Selection.encode`."""
         codes = self.find(ops, X, parameters, 0.0)
         codes = codes._replace(values=self.activations(codes, parameters))
         return codes.where(codes.values > 0)
@@ -426,4 +452,5 @@ def _like(parameters: Parameters, threshold: float) -> FloatArray:
 
 def _sums_of_latents(codes: Codes, numbers: FloatArray, n_latents: int) -> FloatArray:
     """Return the sum of numbers that belong to entries, for each latent, in float64."""
-    return np.bincount(codes.latents, weights=numbers, minlength=n_latents)
+    sums: Any = np.bincount(codes.latents, weights=numbers, minlength=n_latents)
+    return np.asarray(sums, np.float64)

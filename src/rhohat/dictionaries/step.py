@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,14 @@ from rhohat.common.blocks import Engine
 from rhohat.dictionaries.dead_latents import AuxiliaryLoss, Revival
 from rhohat.dictionaries.parameters import Layout, Parameters
 from rhohat.dictionaries.selections import PullBack, Selection
-from rhohat.ops.code_ops import ByLatent, CodeOps, Codes, joined
+from rhohat.ops.code_ops import CodeOps, Codes, joined
 
 __all__ = ["Evaluated", "Step", "Update"]
 
 _ROWS = 128  # rows that a thread decodes at a time
-_GRADIENT_BYTES = 2**18  # size of the gradient of some latents, which stays in the cache until the optimiser has used it
+_GRADIENT_BYTES = (
+    2**18
+)  # size of the gradient of some latents, which stays in the cache until the optimiser has used it
 
 #: Function that updates a part of θ by its gradient; the last argument is the index of the calling thread.
 Update = Callable[[slice, FloatArray, int], None]
@@ -147,9 +150,11 @@ class Step:
         """Return the chosen entries with their pre-activations, after subtracting the bias from the inputs."""
         if self.center:
             parts = [slice(start, min(start + _ROWS, len(X))) for start in range(0, len(X), _ROWS)]
-            self.engine.for_each(
-                lambda rows, _: np.subtract(X[rows], parameters.decoder_bias, out=inputs[rows]), parts
-            )
+
+            def center(rows: slice, _: int) -> None:
+                np.subtract(X[rows], parameters.decoder_bias, out=inputs[rows])
+
+            self.engine.for_each(center, parts)
         floor = self._floor
         if floor is None:
             floor = self.selection.first_floor(self.ops, inputs, parameters)
@@ -204,7 +209,7 @@ class Step:
         """Compute the gradient of some latents at a time, and call `update` with it."""
         layout, n_latents = self.layout, self.layout.n_latents
         by_latent = self.ops.by_latent(codes, n_latents)
-        through = np.bincount(codes.latents, weights=pulled.pre_activations, minlength=n_latents)
+        through: Any = np.bincount(codes.latents, weights=pulled.pre_activations, minlength=n_latents)
         bias = through.copy() if pulled.bias is None else pulled.bias
         if revival is not None:
             through[revival.latents] += revival.bias
@@ -238,7 +243,7 @@ class Step:
                 self.ops.normalise_rows(decoder)
 
         self.engine.for_each(learn, [slice(number, number + 1) for number in range(len(parts))])
-        of_output = residuals[0].sum(0, dtype=np.float64)
+        of_output: FloatArray = residuals[0].sum(0, dtype=np.float64)
         if self.center:
             of_output -= shifts.sum(0, dtype=np.float64)
         update(layout.encoder_bias, bias.astype(theta.dtype), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray, empty_aligned
-from rhohat.common.blocks import Engine, theta_parts
+from rhohat.common.blocks import theta_parts
 from rhohat.dictionaries.dead_latents import AuxiliaryLoss
 from rhohat.dictionaries.parameters import Layout
 from rhohat.dictionaries.scaling import Scaling
 from rhohat.dictionaries.selections import Selection
 from rhohat.dictionaries.step import Evaluated, Step
+from rhohat.engines import ThreadEngine
 from rhohat.ops.base import Ops
 from rhohat.ops.code_ops import CodeOps
 from rhohat.solvers import MiniBatchSolver, RunState, SolverResult
@@ -119,26 +121,32 @@ class DictionaryState:
         """Return the state as the record and the arrays of a checkpoint; the arrays are not copied."""
         arrays: dict[str, Any] = {
             "theta": self.theta,
-            "rows since fired": self.rows_since_fired,
-            "threshold": self.threshold,
-            "weight": self.weight,
+            **self.learned,
             **{f"moment {name}": array for name, array in self.moments.items()},
         }
         return RunState({"step": self.step, "n_rows": self.n_rows}, arrays)
 
     def restore(self, state: RunState) -> None:
         """Take over the state of a checkpoint."""
-        self.theta, self.rows_since_fired = state.arrays["theta"], np.asarray(state.arrays["rows since fired"], np.int64)
-        self.threshold, self.weight = state.arrays["threshold"], state.arrays["weight"]
+        self.theta = state.arrays["theta"]
+        self._take(state.arrays)
         self.moments = {name: state.arrays[f"moment {name}"] for name in self.moments}
         self.step, self.n_rows = state.record["step"], state.record["n_rows"]
 
     def take_over(self, result: SolverResult) -> None:
         """Take over what an earlier training has learned, from its result; it has no moments."""
-        self.theta, self.threshold = result.theta, result.arrays["threshold"]
-        self.rows_since_fired = np.asarray(result.arrays["rows since fired"], np.int64)
-        self.weight, self.step = result.arrays["weight"], result.n_evaluations
+        self.theta, self.step = result.theta, result.n_evaluations
+        self._take(result.arrays)
         self.n_rows = int(result.measures_curve.get("rows", [0.0])[-1])
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What is learned beside the parameters, as arrays by name."""
+        return {"rows since fired": self.rows_since_fired, "threshold": self.threshold, "weight": self.weight}
+
+    def _take(self, arrays: Mapping[str, Any]) -> None:
+        self.rows_since_fired, self.threshold = arrays["rows since fired"], arrays["threshold"]
+        self.weight = arrays["weight"]
 
 
 class Trainer:
@@ -151,7 +159,7 @@ class Trainer:
         Solver whose update, learning rate and schedule are used.
     state : DictionaryState
         State from which the training goes on; changed in place.
-    engine : Engine
+    engine : ThreadEngine
     ops, code_ops : Ops, CodeOps
         Primitives of the update, and of sparse codes.
     n_steps : int or None
@@ -166,7 +174,7 @@ class Trainer:
         problem: DictionaryProblem,
         solver: MiniBatchSolver,
         state: DictionaryState,
-        engine: Engine,
+        engine: ThreadEngine,
         ops: Ops,
         code_ops: CodeOps,
         *,
@@ -251,4 +259,3 @@ class Trainer:
         if len(X) not in self._scaled:
             self._scaled[len(X)] = empty_aligned(X.shape, X.dtype)
         return self._scaled[len(X)]
-

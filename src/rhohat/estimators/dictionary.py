@@ -271,7 +271,7 @@ class BaseDictionary(
         Returns
         -------
         array of shape (n_samples, n_features)
-            With ``normalize="layer_norm"`` in units of the normalised rows, because codes do not hold the scale of a row.
+            With ``normalize="layer_norm"`` in units of normalised rows, because codes do not hold the scale of a row.
         """
         check_is_fitted(self)
         codes = sparse.csr_array(H) if sparse.issparse(H) else check_rows(H, "H")
@@ -410,7 +410,7 @@ class BaseDictionary(
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         rows = problem.scaling.apply(X, np.empty_like(X)).astype(np.float64)
         mean = rows.mean(0)
-        bias = np.zeros(n_latents)
+        bias: FloatArray = np.zeros(n_latents)
         if self._is_thresholded:
             share = min(0.5, _MORE_ACTIVE * self._expected_l0 / n_latents)
             bias = _biases_for_share(rows - mean if self.center else rows, directions, share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,10 @@ __all__ = ["DictionaryFit", "Fitted", "plan_dictionary_memory"]
 
 _WINDOW = 2**28  # bytes of the windows in which rows from files are shuffled, if there is no limit
 _ENTRY_BYTES = 64  # bytes of an active latent of a row, in codes, their derivatives, and both orders of them
-_WARM_UP_SHARE, _WARM_UP = 0.05, 1000  # updates over which the weight of a penalty rises: this share, and at most so many
+_WARM_UP_SHARE, _WARM_UP = (
+    0.05,
+    1000,
+)  # updates over which the weight of a penalty rises: this share, and at most so many
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class DictionaryFit:
     l0: float
     n_jobs: int | None = None
     memory_limit: int | None = None
-    journals: Journals = Journals()
+    journals: Journals = field(default_factory=Journals)
 
     def run(
         self,
@@ -177,7 +180,7 @@ class DictionaryFit:
     def plan_memory(self, sources: Sequence[Any], n_latents: int) -> MemoryPlan:
         """Return the plan of what the fit will hold in memory; see `plan_dictionary_memory`."""
         if isinstance(sources[0], BatchSource):
-            widths, n_rows, read, itemsize = sources[0].widths, None, False, sources[0].dtype.itemsize
+            widths, n_rows, read, itemsize = list(sources[0].widths), None, False, sources[0].dtype.itemsize
         else:
             widths, n_rows = [source.shape[1] for source in sources], sources[0].shape[0]
             read, itemsize = not in_memory(sources[0]), 8 if sources[0].dtype == np.float64 else 4

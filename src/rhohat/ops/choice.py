@@ -13,7 +13,17 @@ from rhohat.ops.code_ops import CodeOps
 from rhohat.ops.fused import ChainPasses
 from rhohat.ops.numpy_ops import NUMPY
 
-__all__ = ["OPS", "chain_passes_of", "check_ops", "code_ops_of", "compiled_or_numpy", "ops_for", "ops_named", "ops_of", "wanted_ops"]
+__all__ = [
+    "OPS",
+    "chain_passes_of",
+    "check_ops",
+    "code_ops_of",
+    "compiled_or_numpy",
+    "ops_for",
+    "ops_named",
+    "ops_of",
+    "wanted_ops",
+]
 
 #: The implementations for NumPy's arrays that users may ask for by name.
 OPS = ("numpy", "compiled")

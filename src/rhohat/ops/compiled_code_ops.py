@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ class CompiledCodeOps(CodeOps):
         return [slice(part * n_rows // n_parts, (part + 1) * n_rows // n_parts) for part in range(n_parts)]
 
     def collect(self, X: FloatArray, W: FloatArray, bias: FloatArray, thresholds: FloatArray) -> Codes:
+        """See `CodeOps.collect`."""
         n_rows = len(X)
         if n_rows < FEWEST_ROWS:
             padded = np.zeros((FEWEST_ROWS, X.shape[1]), X.dtype)
@@ -50,6 +52,7 @@ class CompiledCodeOps(CodeOps):
         return codes
 
     def largest(self, X: FloatArray, W: FloatArray, bias: FloatArray, k: int, floor: float = 0.0) -> Codes:
+        """See `CodeOps.largest`."""
         codes = self.collect(X, W, bias, np.full(len(W), floor, X.dtype))
         short = np.flatnonzero(np.diff(codes.starts) < k) if floor > 0 else np.empty(0, np.intp)
         if len(short):
@@ -71,9 +74,11 @@ class CompiledCodeOps(CodeOps):
         errors: NDArray[np.float64],
         derivatives: FloatArray,
     ) -> None:
+        """See `CodeOps.residuals`."""
         kernels.residuals(*codes, rows.start, rows.stop, W, bias, targets, ends, scale, out, errors, derivatives)
 
     def by_latent(self, codes: Codes, n_latents: int) -> ByLatent:
+        """See `CodeOps.by_latent`."""
         n_entries = len(codes.values)
         by_latent = ByLatent(
             np.empty(n_latents + 1, np.int64), np.empty(n_entries, np.int32), np.empty(n_entries, np.int32)
@@ -84,16 +89,19 @@ class CompiledCodeOps(CodeOps):
     def gather(
         self, by_latent: ByLatent, latents: slice, factors: FloatArray, vectors: FloatArray, out: FloatArray
     ) -> None:
+        """See `CodeOps.gather`."""
         starts = by_latent.starts[latents.start : latents.stop + 1]
         kernels.gather_gradients(starts, by_latent.rows, by_latent.entries, factors, vectors, out)
 
     def project_off_rows(self, gradient: FloatArray, W: FloatArray) -> None:
+        """See `CodeOps.project_off_rows`."""
         kernels.project_off_rows(gradient, W)
 
     def normalise_rows(self, W: FloatArray) -> None:
+        """See `CodeOps.normalise_rows`."""
         kernels.normalise_rows(W)
 
-    def _room(self, capacity: int, dtype: np.dtype[np.floating]) -> tuple[NDArray, NDArray, FloatArray]:
+    def _room(self, capacity: int, dtype: np.dtype[np.floating]) -> tuple[Any, Any, FloatArray]:
         """Return memory of this thread for at least so many rows, latents and values of entries."""
         known = getattr(self._of_thread, "room", None)
         if known is None or len(known[2]) < capacity or known[2].dtype != dtype:

@@ -15,8 +15,8 @@ from rhohat.common.arrays import FloatArray, empty_aligned, largest_magnitude
 from rhohat.common.blocks import theta_parts
 from rhohat.solvers._early_stopping import EarlyStopping
 from rhohat.solvers._epoch_sums import EpochSums
-from rhohat.solvers.interrupts import HeldInterrupts
 from rhohat.solvers.divergence import WORSE, has_risen
+from rhohat.solvers.interrupts import HeldInterrupts
 from rhohat.solvers.objectives import (
     ObjectiveFunction,
     ObjectiveWithBatches,

@@ -13,8 +13,8 @@ from scipy.linalg import solve_triangular
 from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import held_off
 from rhohat.solvers._checks import check_count
-from rhohat.solvers.interrupts import interrupts_held
 from rhohat.solvers.base import FullBatchSolver
+from rhohat.solvers.interrupts import interrupts_held
 from rhohat.solvers.line_search import search_line
 from rhohat.solvers.run import Run
 from rhohat.solvers.states import RunState

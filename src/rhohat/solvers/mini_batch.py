@@ -18,10 +18,10 @@ from rhohat.common.blocks import theta_parts
 from rhohat.ops import WithOps
 from rhohat.solvers._checks import check_count, check_positive, check_unit_interval
 from rhohat.solvers._early_stopping import EarlyStopping
-from rhohat.solvers.interrupts import HeldInterrupts, interrupts_held
 from rhohat.solvers.base import Solver
 from rhohat.solvers.divergence import Lowest
 from rhohat.solvers.epochs import Epochs
+from rhohat.solvers.interrupts import HeldInterrupts, interrupts_held
 from rhohat.solvers.objectives import (
     ObjectiveFunction,
     ObjectiveWithBatches,

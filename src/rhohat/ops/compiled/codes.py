@@ -60,7 +60,7 @@ def collect(
     """
     n_rows, n_columns = X.shape
     n_latents, size = W.shape[0], X.itemsize
-    copy = np.empty(copied_size(np.int64(n_columns), np.int64(_LATENTS), size), X.dtype)
+    copy = np.empty(copied_size(np.int64(n_columns), _LATENTS, size), X.dtype)
     product = np.empty(_ROWS * _LATENTS, X.dtype)
     n_blocks = -(-n_rows // _ROWS)
     found = 0
@@ -69,8 +69,8 @@ def collect(
         place = 0
         for start in range(0, n_columns, _MOST_ADDED):
             n_added = min(_MOST_ADDED, n_columns - start)
-            length = copied_size(np.int64(n_added), np.int64(n_there), size)
-            copy_columns(W[first : first + n_there], np.int64(start), np.int64(n_added), copy[place : place + length])
+            length = copied_size(np.int64(n_added), n_there, size)
+            copy_columns(W[first : first + n_there], np.int64(start), n_added, copy[place : place + length])
             place += length
         some_bias, some_thresholds = bias[first : first + n_there], thresholds[first : first + n_there]
         for block in range(n_blocks):
@@ -85,7 +85,7 @@ def collect(
                 write_product(
                     a, np.int64(n_columns), np.int64(1), b, np.int64(0), np.int64(n_added), out, np.bool_(start > 0)
                 )
-                place += copied_size(np.int64(n_added), np.int64(n_there), size)
+                place += copied_size(np.int64(n_added), n_there, size)
             for row in range(end - begin):
                 found = _collect_row(
                     out[row], some_bias, some_thresholds, begin + row, first, rows, latents, values, found

@@ -1,0 +1,125 @@
+"""The JumpReLU autoencoder: a dictionary whose latents have thresholds that are learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from os import PathLike
+from typing import Any, ClassVar
+
+from sklearn.utils._param_validation import Interval
+
+from rhohat.common.randomness import RandomState
+from rhohat.dictionaries.selections import JumpReLU, Selection
+from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.documentation import document
+from rhohat.estimators.named_parts import AT_LEAST_0
+from rhohat.fitting.checkpoint_settings import Checkpoint
+from rhohat.solvers import Callback, MiniBatchSolver
+
+__all__ = ["JumpReLUAutoencoder"]
+
+_EXPECTED_L0 = 32.0  # number of active latents at which the start aims if there is no target
+
+
+@document
+class JumpReLUAutoencoder(BaseDictionary):
+    """JumpReLU autoencoder: a dictionary whose latents have thresholds that are learned.
+
+    The codes are f = a where a > θ_j, else 0. The number of active latents of a row is penalised with the weight λ or,
+    with a target L0*, the mean number L0 of a batch with λ (L0/L0* − 1)².
+
+    Parameters
+    ----------
+    n_components : int, default=1024
+        Number of latents.
+    sparsity_weight : float, default=1.0
+        Weight λ of the penalty, not negative.
+    target_l0 : float or None, default=32.0
+        Mean number of active latents of a row towards which the penalty draws; None means that their number itself is
+        penalised.
+    bandwidth : float, default=0.05
+        Width ε of the window around a threshold within which pre-activations change it; positive.
+    {dictionary}
+
+    Attributes
+    ----------
+    {fitted_dictionary}
+
+    Notes
+    -----
+    With rows x, scaled by one factor or each by itself,
+
+        a = (x − b_dec) W_enc + b_enc,    f = selection of a,    x̂ = f W_dec + b_dec
+
+    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised, with the
+    penalty. The rows of W_dec have norm 1 if
+    `decoder_norm` is true: the part of their gradient that would change the norm is removed, and they are scaled after
+    each update. The initial W_enc is the transpose of W_dec, whose rows are random directions.
+
+    In the auxiliary loss, the pre-activations of the n_features // 2 dead latents where they are largest in a row
+    decode to ē, and α min(1, n_dead / (n_features // 2)) ½‖ē − (x − x̂)‖² is added, with x − x̂ held fixed.
+
+    No array of (n_samples, n_components) is made, neither in training nor in `transform`.
+
+    The derivatives by thresholds are pseudo-gradients: −(θ/ε) K((a − θ)/ε) of a code, −(1/ε) K((a − θ)/ε) of the number
+    of active latents, where K(u) is 1 for |u| < ½, else 0.
+
+    References
+    ----------
+    Rajamanoharan, S., Lieberum, T., Sonnerat, N., Conmy, A., Varma, V., Kramár, J. and Nanda, N. (2024). Jumping ahead:
+    improving reconstruction fidelity with JumpReLU sparse autoencoders. arXiv 2407.14435.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import JumpReLUAutoencoder
+    >>> X = np.random.default_rng(0).standard_normal((500, 16))
+    >>> dictionary = JumpReLUAutoencoder(32, target_l0=4, max_iter=20, random_state=0).fit(X)
+    >>> dictionary.transform(X).shape
+    (500, 32)
+    """
+
+    command_line_name: ClassVar[str | None] = "jumprelu"
+    _is_thresholded: ClassVar[bool] = True
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseDictionary._parameter_constraints,
+        "sparsity_weight": [AT_LEAST_0],
+        "target_l0": [None, Interval(Real, 0, None, closed="neither")],
+        "bandwidth": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1024,
+        *,
+        sparsity_weight: float = 1.0,
+        target_l0: float | None = 32.0,
+        bandwidth: float = 0.05,
+        auxiliary_weight: float = 1 / 32,
+        dead_after: int = 200_000,
+        normalize: str | None = "mean_norm",
+        center: bool = True,
+        decoder_norm: bool = True,
+        solver: str | MiniBatchSolver | None = None,
+        max_iter: int = 10,
+        sparse_output: bool = True,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        memory_limit: int | str | None = None,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    def _selection(self, n_latents: int) -> Selection:
+        return JumpReLU(float(self.bandwidth), target_l0=self.target_l0)
+
+    @property
+    def _expected_l0(self) -> float:
+        return min(_EXPECTED_L0 if self.target_l0 is None else float(self.target_l0), float(self.n_components))
+
+    def _penalty(self) -> tuple[float, float | None]:
+        return float(self.sparsity_weight), None

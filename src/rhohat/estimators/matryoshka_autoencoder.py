@@ -1,0 +1,121 @@
+"""The Matryoshka autoencoder: a dictionary whose prefixes are dictionaries, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from numbers import Real
+from os import PathLike
+from typing import Any, ClassVar
+
+from sklearn.utils._param_validation import Interval
+
+from rhohat.common.randomness import RandomState
+from rhohat.dictionaries.selections import Matryoshka, Selection
+from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.documentation import document
+from rhohat.fitting.checkpoint_settings import Checkpoint
+from rhohat.solvers import Callback, MiniBatchSolver
+
+__all__ = ["MatryoshkaAutoencoder"]
+
+
+@document
+class MatryoshkaAutoencoder(BaseDictionary):
+    """Matryoshka autoencoder: a dictionary whose prefixes reconstruct the rows, too.
+
+    The codes are those of `BatchTopKAutoencoder`. Each of several nested prefixes of the dictionary reconstructs the
+    rows, and their errors are averaged, so that general features come first, and are not absorbed by special ones.
+
+    Parameters
+    ----------
+    n_components : int, default=1024
+        Number of latents.
+    k : float, default=32
+        Mean number of active latents of a row, at most n_components; it need not be whole.
+    prefixes : sequence of int, default=None
+        Rising numbers of latents in the prefixes, of which the last is n_components. None means a sixteenth, an eighth,
+        a quarter, half and all of the latents.
+    {dictionary}
+
+    Attributes
+    ----------
+    {fitted_dictionary}
+
+    Notes
+    -----
+    With rows x, scaled by one factor or each by itself,
+
+        a = (x − b_dec) W_enc + b_enc,    f = selection of a,    x̂ = f W_dec + b_dec
+
+    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised;
+    with prefixes, the mean over them of these errors. The rows of W_dec have norm 1 if
+    `decoder_norm` is true: the part of their gradient that would change the norm is removed, and they are scaled after
+    each update. The initial W_enc is the transpose of W_dec, whose rows are random directions.
+
+    In the auxiliary loss, the pre-activations of the n_features // 2 dead latents where they are largest in a row
+    decode to ē, and α min(1, n_dead / (n_features // 2)) ½‖ē − (x − x̂)‖² is added, with x − x̂ held fixed.
+
+    No array of (n_samples, n_components) is made, neither in training nor in `transform`.
+
+    References
+    ----------
+    Bussmann, B., Nabeshima, N., Karvonen, A. and Nanda, N. (2025). Learning multi-level features with Matryoshka sparse
+    autoencoders. arXiv 2503.17547.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import MatryoshkaAutoencoder
+    >>> X = np.random.default_rng(0).standard_normal((500, 16))
+    >>> dictionary = MatryoshkaAutoencoder(32, k=4, max_iter=20, random_state=0).fit(X)
+    >>> dictionary.transform(X).shape
+    (500, 32)
+    """
+
+    command_line_name: ClassVar[str | None] = "matryoshka"
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseDictionary._parameter_constraints,
+        "k": [Interval(Real, 0, None, closed="neither")],
+        "prefixes": ["array-like", None],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1024,
+        k: float = 32.0,
+        *,
+        prefixes: Sequence[int] | None = None,
+        auxiliary_weight: float = 1 / 32,
+        dead_after: int = 200_000,
+        normalize: str | None = "mean_norm",
+        center: bool = True,
+        decoder_norm: bool = True,
+        solver: str | MiniBatchSolver | None = None,
+        max_iter: int = 10,
+        sparse_output: bool = True,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        memory_limit: int | str | None = None,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    def _selection(self, n_latents: int) -> Selection:
+        if self.k > n_latents:
+            raise ValueError(f"k={self.k} must not exceed n_components={n_latents}.")
+        if self.prefixes is None:
+            return Matryoshka(float(self.k), tuple(sorted({max(1, n_latents // part) for part in (16, 8, 4, 2, 1)})))
+        sizes = [int(size) for size in self.prefixes]
+        if not sizes or sizes[-1] != n_latents or any(after <= before for before, after in pairwise([0, *sizes])):
+            raise ValueError(
+                f"prefixes must be positive numbers that rise, up to n_components={n_latents}; got {self.prefixes}."
+            )
+        return Matryoshka(float(self.k), tuple(sizes))
+
+    @property
+    def _expected_l0(self) -> float:
+        return float(self.k)
