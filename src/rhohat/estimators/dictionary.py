@@ -163,8 +163,8 @@ class BaseDictionary(
             trained are not finite, what was learned before is kept.
         """
         self._validate_params()
-        sources = self._sources(X)
         continues = bool(self.warm_start) and hasattr(self, "scaling_")
+        sources = self._sources(X, continues=continues)
         start = self._start_again(sources) if continues else None
         first_pass = self._passes if continues else 0
 
@@ -202,8 +202,8 @@ class BaseDictionary(
         self
         """
         self._validate_params()
-        sources = self._sources(X)
         begun = hasattr(self, "scaling_")
+        sources = self._sources(X, continues=begun)
         start = self._start_again(sources) if begun else None
         passes = self._passes if begun else 0
         fit = self._fit(n_passes=1, journals=Journals(), solver=replace(self._solver(), schedule="constant"))
@@ -419,13 +419,15 @@ class BaseDictionary(
 
     def _start_again(self, sources: Sequence[Any]) -> tuple[DictionaryProblem, DictionaryState]:
         """Return a copy of the problem and the state from which the training goes on."""
-        layout = self._problem.layout
-        width = sources[0].widths[0] if isinstance(sources[0], StreamedBatches) else sources[0].shape[1]
-        if (layout.n_latents, layout.n_features) != (self.n_components, width):
+        layout, width = self._problem.layout, _width(sources[0])
+        if width != layout.n_features:
             raise ValueError(
-                f"the fit continues a dictionary of {layout.n_latents} latents for {layout.n_features} features, but"
-                f" the parameters or the data now require {self.n_components} for {width}; restore them, or fit anew"
-                " with warm_start=False."
+                f"X has {width} features, but {type(self).__name__} is expecting {layout.n_features} features as input."
+            )
+        if self.n_components != layout.n_latents:
+            raise ValueError(
+                f"the fit continues a dictionary of {layout.n_latents} latents, but n_components={self.n_components};"
+                " restore it, or fit anew with warm_start=False."
             )
         state = deepcopy(self._state)
         solver = self._solver()
@@ -433,13 +435,20 @@ class BaseDictionary(
             state.moments = {name: np.zeros_like(state.theta) for name in solver.moment_names}
         return self._problem, state
 
-    def _sources(self, X: Any) -> list[Any]:
+    def _sources(self, X: Any, *, continues: bool) -> list[Any]:
         """Return rows as a list with an array, a row source, or the batches of an iterator."""
         if isinstance(X, Iterator):
             return [StreamedBatches(X, batch_size=self._solver().batch_size)]
         if is_dask_array(X):
             X = open_rows(X)
-        return [X if isinstance(X, RowSource) else check_rows(X)]
+        if isinstance(X, RowSource):
+            return [X]
+        return [self._known_rows(X) if continues else check_rows(X)]
+
+    def _known_rows(self, X: Any) -> FloatArray:
+        """Return rows in memory as floats, after checking them against the columns of the fit."""
+        with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
+            return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
 
     def _take_over(self, X: Any, sources: Sequence[Any], fitted: Fitted, passes: int) -> None:
         """Set the fitted attributes."""
@@ -477,8 +486,7 @@ class BaseDictionary(
                     " features as input."
                 )
             return X
-        with np.errstate(invalid="ignore"), naming_columns(X=X):
-            rows = as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
+        rows = self._known_rows(X)
         if hasattr(self, "training_range_"):
             warn_of_other_scale(self, rows, stacklevel=4)
         return np.ascontiguousarray(rows, self._state.theta.dtype)
@@ -515,6 +523,11 @@ def _biases_for_share(rows: FloatArray, directions: FloatArray, share: float) ->
     place = min(int((1 - share) * len(rows)), len(rows) - 1)
     parts = [directions[start : start + 256] for start in range(0, len(directions), 256)]
     return np.concatenate([-np.partition(rows @ part.T, place, axis=0)[place] for part in parts])
+
+
+def _width(source: Any) -> int:
+    """Return the number of columns of rows, or of the batches of an iterator."""
+    return int(source.widths[0] if isinstance(source, StreamedBatches) else source.shape[1])
 
 
 def _joined(before: dict[str, list[float]], after: dict[str, list[float]]) -> dict[str, list[float]]:
