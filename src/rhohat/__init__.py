@@ -39,6 +39,8 @@ from rhohat.data import (
 )
 from rhohat.engines import DaskEngine
 from rhohat.estimators import (
+    fit_together,
+    Transcoder,
     TopKAutoencoder,
     MatryoshkaAutoencoder,
     L1Autoencoder,
@@ -138,6 +140,7 @@ __all__ = [
     "StackedAutoencoderClassifier",
     "TangentPropagation",
     "TopKAutoencoder",
+    "Transcoder",
     "TransposedConvolution",
     "Upsampling",
     "WeightDecay",
@@ -147,6 +150,7 @@ __all__ = [
     "check_gradient",
     "evaluate",
     "feature_maps",
+    "fit_together",
     "gabor_fit",
     "image_tangents",
     "load",

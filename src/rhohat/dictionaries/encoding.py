@@ -53,9 +53,8 @@ class Coder:
 
     def decode(self, codes: Codes) -> FloatArray:
         """Return the rows that codes decode to, in the units in which the dictionary sees rows."""
-        problem = self.problem
-        parameters = problem.layout.views(self.theta)
-        made: FloatArray = codes.as_matrix(problem.layout.n_latents) @ parameters.decoder
+        parameters = self.problem.layout.views(self.theta)
+        made: FloatArray = codes.as_matrix(self.problem.layout.n_latents) @ parameters.decoder
         made += parameters.decoder_bias
         return made
 
@@ -63,15 +62,22 @@ class Coder:
         """Return the reconstructions of rows, in the units of the rows."""
         if len(X) == 0:
             return np.empty((0, self.problem.layout.n_outputs), X.dtype)
-        return self.problem.scaling.undo(self.decode(self.encode(X)), X)
+        problem, made = self.problem, self.decode(self.encode(X))
+        skip = problem.layout.views(self.theta).skip
+        if skip is not None:
+            made += self._inputs(X) @ skip
+        return (problem.output_scaling or problem.scaling).undo(made, X)
+
+    def _inputs(self, X: FloatArray) -> FloatArray:
+        """Return the input of the encoder."""
+        inputs = self.problem.scaling.apply(X, np.empty_like(X))
+        if self.problem.center:
+            inputs = inputs - self.problem.layout.views(self.theta).decoder_bias
+        return np.ascontiguousarray(inputs)
 
     def _encode(self, X: FloatArray) -> Codes:
         problem = self.problem
-        parameters = problem.layout.views(self.theta)
-        inputs = problem.scaling.apply(X, np.empty_like(X))
-        if problem.center:
-            inputs = inputs - parameters.decoder_bias
-        inputs = np.ascontiguousarray(inputs)
+        parameters, inputs = problem.layout.views(self.theta), self._inputs(X)
         parts = self.ops.row_parts(len(X), self.engine.n_workers)
         found: list[Codes] = [None] * len(parts)  # type: ignore[list-item]
 

@@ -23,6 +23,8 @@ class Parameters:
     decoder_bias : array of shape (n_outputs,)
     of_latents : dict of str to array of shape (n_latents,)
         Parameters that a selection has beside these, such as thresholds, by name.
+    skip : array of shape (n_features, n_outputs) or None
+        Weights of the connection from the input to the output, which a transcoder may have.
     """
 
     encoder: FloatArray
@@ -30,6 +32,7 @@ class Parameters:
     encoder_bias: FloatArray
     decoder_bias: FloatArray
     of_latents: dict[str, FloatArray]
+    skip: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -46,17 +49,21 @@ class Layout:
         Number of features of the output; in an autoencoder that of the input.
     names : tuple of str
         Names of the parameters that the selection has for each latent.
+    has_skip : bool
+        Whether a linear connection leads from the input to the output.
     """
 
     n_features: int
     n_latents: int
     n_outputs: int
     names: tuple[str, ...] = ()
+    has_skip: bool = False
 
     @property
     def n_parameters(self) -> int:
         """Number of parameters."""
-        return self.n_latents * (self.n_features + self.n_outputs + 1 + len(self.names)) + self.n_outputs
+        n_skip = self.n_features * self.n_outputs if self.has_skip else 0
+        return self.n_latents * (self.n_features + self.n_outputs + 1 + len(self.names)) + self.n_outputs + n_skip
 
     def encoder_rows(self, latents: slice) -> slice:
         """Return the place of the encoder's weights of successive latents."""
@@ -84,6 +91,12 @@ class Layout:
         start = self.decoder_bias.stop + self.names.index(name) * self.n_latents
         return slice(start, start + self.n_latents)
 
+    @property
+    def skip(self) -> slice:
+        """Place of the weights from the input to the output, if there are some."""
+        start = self.decoder_bias.stop + len(self.names) * self.n_latents
+        return slice(start, start + self.n_features * self.n_outputs)
+
     def views(self, theta: FloatArray) -> Parameters:
         """Return views of θ by their names."""
         whole = slice(0, self.n_latents)
@@ -93,10 +106,13 @@ class Layout:
             theta[self.encoder_bias],
             theta[self.decoder_bias],
             {name: theta[self.of_latents(name)] for name in self.names},
+            theta[self.skip].reshape(self.n_features, self.n_outputs) if self.has_skip else None,
         )
 
     def pack(self, parameters: Parameters) -> FloatArray:
         """Return parameters as a new vector θ."""
         of_latents = [parameters.of_latents[name] for name in self.names]
         parts = [parameters.encoder, parameters.decoder, parameters.encoder_bias, parameters.decoder_bias, *of_latents]
+        if parameters.skip is not None:
+            parts.append(parameters.skip)
         return np.concatenate([np.ravel(part) for part in parts])

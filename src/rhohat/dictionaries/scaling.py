@@ -26,10 +26,13 @@ class Scaling:
         Factor of all numbers.
     by_rows : bool, default=False
         Whether each row is first centred at its mean and divided by its standard deviation.
+    shift : array of shape (n_features,), default=None
+        What is subtracted in the end, in scaled units; None means nothing.
     """
 
     factor: float = 1.0
     by_rows: bool = False
+    shift: FloatArray | None = None
 
     def apply(self, X: FloatArray, out: FloatArray) -> FloatArray:
         """Return scaled rows, in `out` unless nothing is to be done."""
@@ -37,8 +40,13 @@ class Scaling:
             mean, scale = self.statistics(X)
             np.subtract(X, mean, out=out)
             out /= scale
-            return out
-        return X if self.factor == 1 else np.multiply(X, X.dtype.type(self.factor), out=out)
+        elif self.factor == 1 and self.shift is None:
+            return X
+        else:
+            np.multiply(X, X.dtype.type(self.factor), out=out)
+        if self.shift is not None:
+            out -= self.shift.astype(X.dtype, copy=False)
+        return out
 
     def undo(self, made: FloatArray, X: FloatArray) -> FloatArray:
         """Return reconstructions in the units of the rows X that they are of."""

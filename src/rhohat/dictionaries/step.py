@@ -116,6 +116,8 @@ class Step:
             targets, bias = inputs, np.zeros_like(parameters.decoder_bias)
         else:
             targets, bias = X if Y is None else Y, parameters.decoder_bias
+        if parameters.skip is not None:
+            targets = targets - inputs @ parameters.skip
         chosen = codes._replace(values=activations)
         derivatives = self._decode(chosen, parameters, targets, bias, prefixes, room.residuals, room.errors)
         terms = {"loss": float(room.errors.mean())}
@@ -248,6 +250,8 @@ class Step:
             of_output -= shifts.sum(0, dtype=np.float64)
         update(layout.encoder_bias, bias.astype(theta.dtype), 0)
         update(layout.decoder_bias, of_output.astype(theta.dtype), 0)
+        if parameters.skip is not None:
+            update(layout.skip, (inputs.T @ residuals[0]).ravel(), 0)
         for name, gradient in pulled.of_latents.items():
             update(layout.of_latents(name), gradient.astype(theta.dtype), 0)
         self.selection.constrain(parameters)

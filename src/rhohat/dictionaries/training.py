@@ -42,6 +42,8 @@ class DictionaryProblem:
     layout : Layout
     scaling : Scaling
         What is done to rows before anything else.
+    output_scaling : Scaling or None
+        In a transcoder, what is done to the outputs; None if the rows themselves are to be reconstructed.
     center : bool
         Whether the decoder's bias is subtracted from the input of the encoder.
     decoder_norm : bool
@@ -64,6 +66,7 @@ class DictionaryProblem:
     dead_after: int = 10_000_000
     sparsity_weight: float = 0.0
     target_l0: float | None = None
+    output_scaling: Scaling | None = None
 
 
 @dataclass
@@ -188,7 +191,7 @@ class Trainer:
             problem.selection, problem.layout, problem.center, problem.decoder_norm, problem.auxiliary, engine, code_ops
         )
         self._scratch = [np.empty(0, state.theta.dtype) for _ in range(engine.n_workers)]
-        self._scaled: dict[int, FloatArray] = {}
+        self._scaled: dict[tuple[str, int], FloatArray] = {}
 
     @property
     def n_dead(self) -> int:
@@ -210,7 +213,9 @@ class Trainer:
         if self._n_steps is not None:
             rate *= self._schedule(min((state.step + 0.5) / self._n_steps, 1.0))
         rise = min(1.0, step / self._warm_up) if self._warm_up else 1.0
-        X = problem.scaling.apply(X, self._room_for(X))
+        X = problem.scaling.apply(X, self._room_for(X, "inputs"))
+        if Y is not None and problem.output_scaling is not None:
+            Y = problem.output_scaling.apply(Y, self._room_for(Y, "outputs"))
         with np.errstate(over="ignore", invalid="ignore"):
             evaluated = self._step(state.theta, X, dead, rise * float(state.weight[0]), self._updating(rate, step), Y)
         if not np.isfinite(sum(evaluated.terms.values())):
@@ -255,7 +260,8 @@ class Trainer:
 
         return update
 
-    def _room_for(self, X: FloatArray) -> FloatArray:
-        if len(X) not in self._scaled:
-            self._scaled[len(X)] = empty_aligned(X.shape, X.dtype)
-        return self._scaled[len(X)]
+    def _room_for(self, X: FloatArray, name: str) -> FloatArray:
+        """Return memory for scaled rows."""
+        if (name, len(X)) not in self._scaled:
+            self._scaled[name, len(X)] = empty_aligned(X.shape, X.dtype)
+        return self._scaled[name, len(X)]

@@ -12,6 +12,7 @@ from rhohat.estimators.deep_autoencoder import DeepAutoencoder as DeepAutoencode
 from rhohat.estimators.denoising_autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
 from rhohat.estimators.feedforward_classifier import FeedforwardClassifier as FeedforwardClassifier
 from rhohat.estimators.feedforward_regressor import FeedforwardRegressor as FeedforwardRegressor
+from rhohat.estimators.fitting_together import fit_together as fit_together
 from rhohat.estimators.gated_autoencoder import GatedAutoencoder as GatedAutoencoder
 from rhohat.estimators.jumprelu_autoencoder import JumpReLUAutoencoder as JumpReLUAutoencoder
 from rhohat.estimators.l1_autoencoder import L1Autoencoder as L1Autoencoder
@@ -24,3 +25,4 @@ from rhohat.estimators.sparse_autoencoder import SparseAutoencoder as SparseAuto
 from rhohat.estimators.stacked_autoencoder import StackedAutoencoder as StackedAutoencoder
 from rhohat.estimators.stacked_classifier import StackedAutoencoderClassifier as StackedAutoencoderClassifier
 from rhohat.estimators.topk_autoencoder import TopKAutoencoder as TopKAutoencoder
+from rhohat.estimators.transcoder import Transcoder as Transcoder

@@ -133,6 +133,9 @@ class BaseDictionary(
         """Return the weight of the penalty, and the L0 towards which it is controlled, or None if it is not."""
         return 0.0, None
 
+    #: Whether a linear connection leads from the input to the output.
+    _has_skip: bool = False
+
     #: Whether biases of the encoder decide how many latents are active at the start.
     _is_thresholded: ClassVar[bool] = False
 
@@ -163,8 +166,11 @@ class BaseDictionary(
             trained are not finite, what was learned before is kept.
         """
         self._validate_params()
-        continues = bool(self.warm_start) and hasattr(self, "scaling_")
-        sources = self._sources(X, continues=continues)
+        return self._learn(X, self._sources(X, continues=self._continues()))
+
+    def _learn(self, X: Any, sources: Sequence[Any]) -> Self:
+        """Learn from sources: rows as they were given, and as a list with arrays, row sources or batches."""
+        continues = self._continues()
         start = self._start_again(sources) if continues else None
         first_pass = self._passes if continues else 0
 
@@ -175,7 +181,7 @@ class BaseDictionary(
         try:
             fitted = self._fit().run(
                 sources,
-                lambda: self._seed if continues else seed_from(self.random_state),
+                (lambda: self._seed) if continues else self._draw_seed,
                 self.n_components,
                 start=start,
                 first_pass=first_pass,
@@ -185,6 +191,13 @@ class BaseDictionary(
             raise ValueError(self._explain(error)) from None
         self._take_over(X, sources, fitted, first_pass + self.max_iter)
         return self
+
+    def _draw_seed(self) -> int:
+        return seed_from(self.random_state)
+
+    def _continues(self) -> bool:
+        """Return whether a fit goes on from the dictionary of the previous one."""
+        return bool(self.warm_start) and hasattr(self, "scaling_")
 
     def partial_fit(self, X: ArrayLike | RowSource, y: object = None) -> Self:
         """Train for one more pass over rows; the first call begins a dictionary as `fit` does.
@@ -210,7 +223,7 @@ class BaseDictionary(
         try:
             fitted = fit.run(
                 sources,
-                lambda: self._seed if begun else seed_from(self.random_state),
+                (lambda: self._seed) if begun else self._draw_seed,
                 self.n_components,
                 start=start,
                 first_pass=passes,
@@ -279,7 +292,8 @@ class BaseDictionary(
             raise ValueError(f"H must have {self.n_components_} columns, one for each latent; got {codes.shape[1]}.")
         parameters = self._problem.layout.views(self._state.theta)
         made = codes.astype(self._state.theta.dtype) @ parameters.decoder + parameters.decoder_bias
-        return made if self.scaling_.by_rows else self.scaling_.undo(made, made)
+        scaling = self._problem.output_scaling or self.scaling_
+        return made if scaling.by_rows else scaling.undo(made, made)
 
     def reconstruct(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return the reconstructions of rows, which are encoded and then decoded.
@@ -337,14 +351,22 @@ class BaseDictionary(
 
         The factor by which `normalize` scales all rows is folded into them, so that they are for rows as they are.
         """
-        parameters, factor = self._problem.layout.views(self._state.theta), self._factor
-        return [parameters.encoder.T * factor, parameters.decoder / factor]
+        parameters = self._problem.layout.views(self._state.theta)
+        return [parameters.encoder.T * self._factor, parameters.decoder / self._output_factor]
 
     @property
     def intercepts_(self) -> list[FloatArray]:
         """Biases of the encoder, (n_components,), and of the decoder, (n_features,); for rows as they are."""
         parameters = self._problem.layout.views(self._state.theta)
-        return [parameters.encoder_bias.copy(), parameters.decoder_bias / self._factor]
+        bias = parameters.encoder_bias.copy()
+        if self.scaling_.shift is not None:
+            bias -= parameters.encoder @ self.scaling_.shift.astype(bias.dtype)
+        return [bias, parameters.decoder_bias / self._output_factor]
+
+    def _skip_weights(self) -> FloatArray | None:
+        """Return the weights of a transcoder from the input to the output, in the units of the rows."""
+        skip = self._problem.layout.views(self._state.theta).skip
+        return None if skip is None else skip * (self._factor / self._output_factor)
 
     @property
     def n_components_(self) -> int:
@@ -355,6 +377,11 @@ class BaseDictionary(
     @property
     def _factor(self) -> Any:
         return self._state.theta.dtype.type(self.scaling_.factor)
+
+    @property
+    def _output_factor(self) -> Any:
+        scaling = self._problem.output_scaling
+        return self._factor if scaling is None else self._state.theta.dtype.type(scaling.factor)
 
     @property
     def _n_features_out(self) -> int:
@@ -388,34 +415,42 @@ class BaseDictionary(
         return DictionaryFit(self._begin, **{**how, **changed})
 
     def _begin(self, sample: list[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
-        """Return the problem and the initial θ for a sample of the rows."""
-        X = sample[0]
+        """Return the problem and the initial θ for a sample of the rows, and of the outputs of a transcoder."""
+        X, Y = sample[0], sample[1] if len(sample) > 1 else None
         n_features, n_latents = X.shape[1], self.n_components
+        n_outputs = n_features if Y is None else Y.shape[1]
         selection = self._selection(n_latents)
-        layout = Layout(n_features, n_latents, n_features, selection.names)
+        layout = Layout(n_features, n_latents, n_outputs, selection.names, has_skip=self._has_skip)
         weight, controlled = self._penalty()
+        scaling = scaling_of(self.normalize, X, self.center)
+        rows = scaling.apply(X, np.empty_like(X)).astype(np.float64)
+        mean, output_scaling = rows.mean(0), None
+        if Y is not None:
+            output_scaling = scaling_of("mean_norm" if self.normalize else None, Y, self.center)
+            if self.center:
+                scaling, rows = replace(scaling, shift=mean), rows - mean
+            mean = output_scaling.apply(Y, np.empty_like(Y)).astype(np.float64).mean(0)
         problem = DictionaryProblem(
             selection,
             layout,
-            scaling_of(self.normalize, X, self.center),
-            center=self.center,
+            scaling,
+            center=self.center and Y is None,
             decoder_norm=self.decoder_norm,
-            auxiliary=AuxiliaryLoss(self.auxiliary_weight, max(1, n_features // 2)) if self.auxiliary_weight else None,
+            auxiliary=AuxiliaryLoss(self.auxiliary_weight, max(1, n_outputs // 2)) if self.auxiliary_weight else None,
             dead_after=self.dead_after,
             sparsity_weight=weight,
             target_l0=controlled,
+            output_scaling=output_scaling,
         )
         draw = keyed_generator(seed, "initial weights")
-        directions = draw.standard_normal((n_latents, n_features))
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        rows = problem.scaling.apply(X, np.empty_like(X)).astype(np.float64)
-        mean = rows.mean(0)
+        encoder = _directions(draw, n_latents, n_features)
+        decoder = encoder if Y is None else _directions(draw, n_latents, n_outputs)
         bias: FloatArray = np.zeros(n_latents)
         if self._is_thresholded:
             share = min(0.5, _MORE_ACTIVE * self._expected_l0 / n_latents)
-            bias = _biases_for_share(rows - mean if self.center else rows, directions, share)
-        parameters = Parameters(directions, directions, bias, mean, selection.initial(n_latents))
-        return problem, layout.pack(parameters)
+            bias = _biases_for_share(rows - mean if problem.center else rows, encoder, share)
+        skip = np.zeros((n_features, n_outputs)) if self._has_skip else None
+        return problem, layout.pack(Parameters(encoder, decoder, bias, mean, selection.initial(n_latents), skip))
 
     def _start_again(self, sources: Sequence[Any]) -> tuple[DictionaryProblem, DictionaryState]:
         """Return a copy of the problem and the state from which the training goes on."""
@@ -515,6 +550,13 @@ class BaseDictionary(
             f"{error} The rows of this batch contain NaN or infinity, or are too large, or the learning rate is too"
             f" high (now {self._solver().learning_rate:g}). What was learned before this batch is kept."
         )
+
+
+def _directions(draw: np.random.Generator, n: int, n_features: int) -> FloatArray:
+    """Return random rows of norm 1."""
+    rows: FloatArray = draw.standard_normal((n, n_features))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
 
 
 def _biases_for_share(rows: FloatArray, directions: FloatArray, share: float) -> FloatArray:

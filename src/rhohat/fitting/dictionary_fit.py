@@ -173,7 +173,8 @@ class DictionaryFit:
             n_steps=n_steps,
             warm_up=_WARM_UP if n_steps is None else min(_WARM_UP, int(_WARM_UP_SHARE * n_steps)),
         )
-        outputs = problem.scaling.apply(sample[-1], np.empty_like(sample[-1])).astype(np.float64)
+        scaling = problem.output_scaling or problem.scaling
+        outputs = scaling.apply(sample[-1], np.empty_like(sample[-1])).astype(np.float64)
         variance = float(((outputs - outputs.mean(0)) ** 2).sum(1).mean())
         return Record(trainer, variance, self.callbacks), problem, state
 

@@ -1,0 +1,95 @@
+"""Training of several dictionaries in one pass over the rows, which are read and shuffled once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from numpy.typing import ArrayLike
+
+from rhohat.data import RowSource
+from rhohat.dictionaries.rows import BatchSource, ShuffledBatches
+from rhohat.dictionaries.run import train
+from rhohat.dictionaries.training import NotFiniteError
+from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.fitting.dictionary_fit import Fitted
+
+__all__ = ["fit_together"]
+
+_Dictionary = TypeVar("_Dictionary", bound=BaseDictionary)
+
+
+def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource | Any) -> list[_Dictionary]:
+    """Fit several dictionaries to the same rows, which are read and shuffled once for all of them.
+
+    Each learns the same bits as by a `fit` of its own.
+
+    Parameters
+    ----------
+    dictionaries : sequence of dictionaries
+        They must have the same `random_state`, `max_iter`, and batch size, and neither `warm_start` nor `checkpoint`.
+    X : array-like, RowSource or iterator, of shape (n_samples, n_features)
+        Rows, as for `fit`.
+
+    Returns
+    -------
+    list of dictionaries
+        The same objects, fitted.
+
+    Raises
+    ------
+    ValueError
+        If the dictionaries differ in these parameters, or in the cases in which `fit` raises it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rhohat import BatchTopKAutoencoder, TopKAutoencoder, fit_together
+    >>> X = np.random.default_rng(0).standard_normal((300, 16))
+    >>> candidates = [TopKAutoencoder(32, 4, random_state=0), BatchTopKAutoencoder(32, 4, random_state=0)]
+    >>> [fitted.transform(X).shape for fitted in fit_together(candidates, X)]
+    [(300, 32), (300, 32)]
+    """
+    dictionaries = list(dictionaries)
+    if not dictionaries or not all(isinstance(one, BaseDictionary) for one in dictionaries):
+        raise ValueError("fit_together takes a list of at least one dictionary, such as TopKAutoencoder.")
+    for one in dictionaries:
+        one._validate_params()
+    first = dictionaries[0]
+    _check_alike(dictionaries)
+    sources = first._sources(X, continues=False)
+    seed = first._draw_seed()
+    fits = [one._fit() for one in dictionaries]
+    plans = [fit.plan_memory(sources, one.n_components) for fit, one in zip(fits, dictionaries, strict=True)]
+    source: BatchSource = sources[0]
+    if not isinstance(source, BatchSource):
+        source = ShuffledBatches(
+            sources, seed=seed, batch_size=fits[0].solver.batch_size, window_bytes=plans[0].window_bytes
+        )
+    prepared = [fit.prepare(source, seed) for fit in fits]
+    records = [record for record, _, _ in prepared]
+    with records[0].trainer.engine.session():
+        try:
+            results = train(records, source, n_passes=first.max_iter)
+        except NotFiniteError as error:
+            raise ValueError(first._explain(error)) from None
+    for one, (_, problem, state), result, plan in zip(dictionaries, prepared, results, plans, strict=True):
+        one._take_over(X, sources, Fitted(problem, state, result, plan, seed), one.max_iter)
+    return dictionaries
+
+
+def _check_alike(dictionaries: Sequence[BaseDictionary]) -> None:
+    """Raise ValueError if dictionaries differ in what decides on the batches, or need fits of their own."""
+    first = dictionaries[0]
+    for one in dictionaries:
+        if one.warm_start or one.checkpoint is not None:
+            raise ValueError("dictionaries that are fitted together must have warm_start=False and checkpoint=None.")
+        for name in ("random_state", "max_iter", "memory_limit"):
+            if getattr(one, name) != getattr(first, name):
+                raise ValueError(
+                    f"dictionaries that are fitted together must have the same {name}; got {getattr(first, name)!r} and"
+                    f" {getattr(one, name)!r}."
+                )
+        sizes = first._solver().batch_size, one._solver().batch_size
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"dictionaries that are fitted together must have the same batch size; got {sizes}.")
