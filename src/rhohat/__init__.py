@@ -26,6 +26,7 @@ from rhohat.data import (
     PatchNormalizer,
     RangeScaler,
     RowSource,
+    SyntheticFeatures,
     ZCAWhitening,
     as_sequences,
     image_tangents,
@@ -35,6 +36,7 @@ from rhohat.data import (
     photographs,
     read_images,
     sample_patches,
+    synthetic_features,
     whiten_image,
 )
 from rhohat.engines import DaskEngine
@@ -138,6 +140,7 @@ __all__ = [
     "SparseAutoencoder",
     "StackedAutoencoder",
     "StackedAutoencoderClassifier",
+    "SyntheticFeatures",
     "TangentPropagation",
     "TopKAutoencoder",
     "Transcoder",
@@ -170,6 +173,7 @@ __all__ = [
     "report",
     "sample_patches",
     "save",
+    "synthetic_features",
     "whiten_image",
 ]
 

@@ -8,6 +8,7 @@ from rhohat.data.preprocessing import PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.data.readers import read_images
 from rhohat.data.rows import RowSource, open_rows, open_table
 from rhohat.data.sequences import as_sequences
+from rhohat.data.synthetic import SyntheticFeatures, synthetic_features
 from rhohat.data.tangents import image_tangents
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "PatchNormalizer",
     "RangeScaler",
     "RowSource",
+    "SyntheticFeatures",
     "ZCAWhitening",
     "as_sequences",
     "image_tangents",
@@ -24,5 +26,6 @@ __all__ = [
     "photographs",
     "read_images",
     "sample_patches",
+    "synthetic_features",
     "whiten_image",
 ]
