@@ -54,12 +54,13 @@ def test_no_root_fires_in_more_than_half_of_the_rows_and_the_others_make_up_for_
 
 
 @pytest.mark.parametrize("n_active", [0.1, 3, 17.3, 40])
-@pytest.mark.parametrize("exponent", [0, 0.5, 3])
+@pytest.mark.parametrize("exponent", [0, 0.5, 3, 10])
 def test_probabilities_add_up_to_the_active_features(n_active, exponent):
     for tree in ({}, {"n_children": 3, "depth": 2, "child_probability": 0.9}):
         p = synthetic_features(1, 2, 100, n_active=n_active, exponent=exponent, **tree).probabilities
         assert_allclose(p.sum(), n_active, rtol=EXACT)
         assert p.max() <= 0.5
+        assert p.min() > 0
     full = synthetic_features(1, 2, 8, n_active=3.8, exponent=exponent, n_children=1, child_probability=0.9)
     assert_allclose(full.probabilities, [0.5] * 4 + [0.45] * 4, rtol=EXACT)  # as many as there can be
 
@@ -342,7 +343,8 @@ def test_an_estimator_learns_the_same_as_from_the_rows_in_memory():
         ({"depth": 0}, "depth must be an integer of at least 1"),
         ({"n_active": 0}, "n_active must be a number that is positive; got 0"),
         ({"n_active": "many"}, "n_active must be a number"),
-        ({"exponent": -0.1}, "exponent must be a number that is at least 0"),
+        ({"exponent": -0.1}, "exponent must be a number that is at least 0 and at most 10"),
+        ({"exponent": 10.1}, "exponent must be a number that is at least 0 and at most 10"),
         ({"noise": float("inf")}, "noise must be a number that is at least 0"),
         ({"correlation": 1.0}, "correlation must be a number that is at least 0 and less than 1"),
         ({"child_probability": 1.0}, "child_probability must be a number that is more than 0 and less than 1"),

@@ -73,7 +73,7 @@ def synthetic_features(
         Mean number of features that fire in a row, positive, and so small that no root has to fire in more than half
         of the rows.
     exponent : float, default=0.5
-        Exponent s of Zipf's law, not negative. With 0, all roots are equally frequent.
+        Exponent s of Zipf's law, from 0 to 10. With 0, all roots are equally frequent.
     noise : float, default=0.0
         Standard deviation σ of the noise in each dimension, not negative.
     correlation : float, default=0.0
@@ -277,7 +277,7 @@ class _Recipe:
     def __post_init__(self) -> None:
         _check_integers(self, n_samples=1, n_dimensions=1, n_features=1, group_size=2, n_children=0, depth=1)
         _check_number("n_active", self.n_active, lambda value: value > 0, "positive")
-        _check_number("exponent", self.exponent, lambda value: value >= 0, "at least 0")
+        _check_number("exponent", self.exponent, lambda value: 0 <= value <= 10, "at least 0 and at most 10")
         _check_number("noise", self.noise, lambda value: value >= 0, "at least 0")
         _check_number("correlation", self.correlation, lambda value: 0 <= value < 1, "at least 0 and less than 1")
         _check_number(
