@@ -1,7 +1,7 @@
 import gc
 import warnings
 from functools import partial
-from itertools import pairwise, permutations
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -27,15 +27,10 @@ from rhohat.inspection.metrics import (
     mean_squared_error,
 )
 from rhohat.layers.activations import ACTIVATIONS, as_activation
+from tests.inspection.parts import in_blocks, merged_anyhow, numbers, scales
 from tests.tolerances import EXACT
 
 BLOCKS = [1, 3, 7, 64, 1000]  # rows in a block; the last is more than there are
-
-
-def in_blocks(statistics, n_rows, *arrays):
-    for start in range(0, len(arrays[0]), n_rows):
-        statistics.update(*(array[start : start + n_rows] for array in arrays))
-    return statistics
 
 
 def variance_explained(X, made):
@@ -128,26 +123,6 @@ def test_the_order_in_which_statistics_are_merged_does_not_matter(rows, made, co
             merged.merge(new())  # of no rows
             for name in names:
                 np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-13)
-
-
-shapes = st.tuples(st.integers(1, 30), st.integers(1, 4))
-#: Small whole numbers, times powers of two by which squares, or sums, overflow or vanish.
-numbers = shapes.flatmap(lambda shape: whole_arrays.arrays(np.int64, shape, elements=st.integers(-1000, 1000)))
-scales = st.sampled_from([0, -1000, 600, 1012])
-
-
-def merged_anyhow(data, new, *arrays):
-    """Return statistics of arrays that are cut into any parts, which are merged two by two in any order."""
-    n_rows = len(arrays[0])
-    edges = sorted(data.draw(st.sets(st.integers(0, n_rows), max_size=5)) | {0, n_rows})
-    parts = [new()]
-    for start, stop in pairwise(edges):
-        parts.append(new())
-        parts[-1].update(*(array[start:stop] for array in arrays))
-    while len(parts) > 1:
-        parts = data.draw(st.permutations(parts))
-        parts[0].merge(parts.pop())
-    return parts[0]
 
 
 @given(numbers, st.data())
@@ -409,7 +384,7 @@ def test_refused_rows_leave_statistics_as_they_were(rows):
         (lambda: ActivationStatistics().l0, "there are no rows to compute"),
         (lambda: ReconstructionStatistics().explained_variance, "there are no rows to compute"),
         (
-            lambda: in_blocks(ActivationStatistics(), 1, [np.ones((1, 2)), np.ones((1, 3))]),
+            lambda: ActivationStatistics().update(np.ones((1, 1, 2))),
             "H must be an array of numbers",
         ),
         (lambda: ActivationStatistics(np.nan), "threshold must be a finite number; got nan"),

@@ -1,33 +1,42 @@
 """Metrics of a code and of its reconstructions, computed exactly as defined, block by block.
 
-`ReconstructionStatistics` and `ActivationStatistics` accumulate blocks of rows. The functions that take rows read an
-array, a file or a row source, and compute their result with one of these two classes.
+`ReconstructionStatistics` and `ActivationStatistics` accumulate blocks of rows. The functions that
+take rows read an array, a file or a row source, and compute their result with one of these classes. Codes may be sparse
+arrays of SciPy.
 """
 
-from rhohat.inspection.metrics.activations import (
-    ActivationStatistics,
+from rhohat.inspection.metrics.activations import ActivationStatistics, default_threshold, kl_to_target
+from rhohat.inspection.metrics.densities import DensityHistogram
+from rhohat.inspection.metrics.matching import DictionaryMatch, match_dictionaries
+from rhohat.inspection.metrics.reconstructions import ReconstructionStatistics, explained_variance, mean_squared_error
+from rhohat.inspection.metrics.sparsity import (
     activation_frequency,
     constant_fraction,
     dead_fraction,
-    default_threshold,
-    kl_to_target,
+    dense_fraction,
+    density_histogram,
     l0,
+    l0_histogram,
+    l1,
     mean_activation,
 )
-from rhohat.inspection.metrics.matching import DictionaryMatch, match_dictionaries
-from rhohat.inspection.metrics.reconstructions import ReconstructionStatistics, explained_variance, mean_squared_error
 
 __all__ = [
     "ActivationStatistics",
+    "DensityHistogram",
     "DictionaryMatch",
     "ReconstructionStatistics",
     "activation_frequency",
     "constant_fraction",
     "dead_fraction",
     "default_threshold",
+    "dense_fraction",
+    "density_histogram",
     "explained_variance",
     "kl_to_target",
     "l0",
+    "l0_histogram",
+    "l1",
     "match_dictionaries",
     "mean_activation",
     "mean_squared_error",

@@ -1,27 +1,25 @@
-"""Metrics of activations: how many units are active, how often and how strongly, and which are dead or constant."""
+"""Statistics of the activations of units: how many are active, how often and how strongly; targets and thresholds."""
 
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 
 from rhohat.common.arrays import FloatArray, excess_exponent
-from rhohat.inspection.metrics.rows import as_rows, check_finite, check_seen, opened
+from rhohat.inspection.metrics.densities import DensityHistogram
+from rhohat.inspection.metrics.rows import as_codes, check_finite, check_seen
 from rhohat.layers.activations import Activation
 from rhohat.terms.penalties import KLSparsity
 
 __all__ = [
     "ActivationStatistics",
-    "activation_frequency",
-    "constant_fraction",
-    "dead_fraction",
     "default_threshold",
     "kl_to_target",
-    "l0",
-    "mean_activation",
 ]
 
 _ACTIVE = 0.1  # threshold of a bounded unit, as a fraction of the way from its lower to its upper bound
@@ -64,20 +62,23 @@ class ActivationStatistics:
         if not math.isfinite(self.threshold):
             raise ValueError(f"threshold must be a finite number; got {threshold!r}.")
         self.n_samples = 0
-        #: The sum is stored divided by 2 to the power of this exponent, so that it does not overflow.
+        #: The sums are stored divided by 2 to the power of this exponent, so that they do not overflow.
         self._exponent = 0
         self._sum: FloatArray = np.empty(0)
+        self._sum_of_magnitudes = 0.0
         self._n_active: NDArray[np.int64] = np.empty(0, np.int64)
+        self._n_rows_of_l0: NDArray[np.int64] = np.empty(0, np.int64)
         self._largest: FloatArray = np.empty(0)
         self._smallest: FloatArray = np.empty(0)
 
-    def update(self, H: ArrayLike) -> None:
+    def update(self, H: Any) -> None:
         """Add a block of activations to the statistics.
 
         Parameters
         ----------
-        H : array-like of shape (n_rows, n_units)
-            Activations of the units, one row for each sample.
+        H : array-like or sparse array, of shape (n_rows, n_units)
+            Activations of the units, one row for each sample. A sparse array of SciPy is not made dense; elements that
+            it does not store, and zeros that it stores, are activations of 0.
 
         Raises
         ------
@@ -85,18 +86,19 @@ class ActivationStatistics:
             If H is not two-dimensional, has no rows or no columns, differs from earlier blocks in the number of units,
             or is not finite.
         """
-        activations = as_rows(H, "H")
+        activations = as_codes(H, "H")
         seen = ActivationStatistics(self.threshold)
-        seen.n_samples = len(activations)
-        seen._n_active = np.count_nonzero(activations > self.threshold, axis=0).astype(np.int64)
-        seen._largest, seen._smallest = (
-            bound.astype(np.float64) for bound in (activations.max(axis=0), activations.min(axis=0))
-        )
-        seen._exponent = excess_exponent(check_finite(np.array([seen._largest, seen._smallest]), "H"))
-        if seen._exponent:
-            activations = activations * math.ldexp(1.0, -seen._exponent)
-        seen._sum = activations.sum(axis=0, dtype=np.float64)
+        seen._add(_Sparse(activations) if issparse(activations) else _Dense(activations))
         self.merge(seen)
+
+    def _add(self, block: _Dense | _Sparse) -> None:
+        """Add a block of activations to statistics that have seen no rows."""
+        self.n_samples = block.n_rows
+        self._largest, self._smallest = block.extents()
+        self._exponent = excess_exponent(check_finite(np.array([self._largest, self._smallest]), "H"))
+        self._n_active, active_on_row = block.count_above(self.threshold)
+        self._n_rows_of_l0 = np.bincount(active_on_row).astype(np.int64)
+        self._sum, self._sum_of_magnitudes = block.sums(math.ldexp(1.0, -self._exponent))
 
     def merge(self, other: ActivationStatistics) -> None:
         """Add the rows that other statistics have seen to these statistics.
@@ -113,20 +115,22 @@ class ActivationStatistics:
         if other.n_samples == 0:
             return
         if self.n_samples == 0:
-            self.n_samples, self._exponent = other.n_samples, other._exponent
-            for name in ("_sum", "_n_active", "_largest", "_smallest"):
-                setattr(self, name, getattr(other, name).copy())
+            self.__dict__.update(deepcopy(other.__dict__))
             return
         if len(other._sum) != len(self._sum):
             raise ValueError(f"H must have {len(self._sum)} columns, like the earlier rows; got {len(other._sum)}.")
         self.n_samples += other.n_samples
         exponent = max(self._exponent, other._exponent)
-        self._sum *= math.ldexp(1.0, self._exponent - exponent)
-        self._sum += other._sum * math.ldexp(1.0, other._exponent - exponent)
+        ours, others = (math.ldexp(1.0, one._exponent - exponent) for one in (self, other))
+        self._sum = self._sum * ours + other._sum * others
+        self._sum_of_magnitudes = self._sum_of_magnitudes * ours + other._sum_of_magnitudes * others
         self._exponent = exponent
         self._n_active += other._n_active
         np.maximum(self._largest, other._largest, out=self._largest)
         np.minimum(self._smallest, other._smallest, out=self._smallest)
+        shorter, longer = sorted((self._n_rows_of_l0, other._n_rows_of_l0), key=len)
+        self._n_rows_of_l0 = longer.copy()
+        self._n_rows_of_l0[: len(shorter)] += shorter
 
     @property
     def mean_activation(self) -> FloatArray:
@@ -141,6 +145,18 @@ class ActivationStatistics:
         return int(self._n_active.sum()) / self.n_samples
 
     @property
+    def l0_histogram(self) -> NDArray[np.int64]:
+        """Number of rows on which 0, 1, 2, ... units are active, of shape (largest such number + 1,)."""
+        check_seen(self.n_samples)
+        return self._n_rows_of_l0.copy()
+
+    @property
+    def l1(self) -> float:
+        """Sum Σ_j |a_j| of the magnitudes of the activations of a row, averaged over rows."""
+        check_seen(self.n_samples)
+        return self._sum_of_magnitudes / self.n_samples * math.ldexp(1.0, self._exponent)
+
+    @property
     def activation_frequency(self) -> FloatArray:
         """Fraction of the rows on which each unit is active, of shape (n_units,)."""
         check_seen(self.n_samples)
@@ -152,6 +168,28 @@ class ActivationStatistics:
         """Fraction of the units that are active on no row."""
         check_seen(self.n_samples)
         return float(np.mean(self._n_active == 0))
+
+    def dense_fraction(self, density: float = 0.1) -> float:
+        """Return the fraction of the units that are active on more than a share of the rows.
+
+        Parameters
+        ----------
+        density : float, default=0.1
+            A unit is dense if it is active on more than this share of the rows, which lies in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the density is not in [0, 1], or no rows were seen yet.
+        """
+        if not 0 <= density <= 1:
+            raise ValueError(f"density must be a share of the rows, in [0, 1]; got {density!r}.")
+        return float(np.mean(self.activation_frequency > density))
+
+    @property
+    def density_histogram(self) -> DensityHistogram:
+        """Number of units whose activation frequency lies in each decade, from 0.1 to 1 downwards to one row."""
+        return DensityHistogram.of(self.activation_frequency, self.n_samples)
 
     @property
     def constant(self) -> NDArray[np.bool_]:
@@ -183,142 +221,6 @@ class ActivationStatistics:
         """Smallest activation of each unit over rows, of shape (n_units,), float64."""
         check_seen(self.n_samples)
         return self._smallest.copy()
-
-
-def l0(H: Any, threshold: float = 0.0) -> float:
-    """Return the number of units that are active on a row, averaged over rows.
-
-    Parameters
-    ----------
-    H : array-like, path or row source, of shape (n_samples, n_units)
-        Activations: anything that `rhohat.open_rows` opens. They are read once. A row source that is passed in stays
-        open.
-    threshold : float, default=0.0
-        A unit is active on a row if its activation is strictly above this number. See `default_threshold`.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If H or the threshold is not finite.
-
-    Examples
-    --------
-    >>> l0([[0.0, 2.0, 0.1], [1.0, 4.0, 3.0]])
-    2.5
-    """
-    return _count(H, threshold).l0
-
-
-def activation_frequency(H: Any, threshold: float = 0.0) -> FloatArray:
-    """Return the fraction of the rows on which each unit is active.
-
-    Parameters
-    ----------
-    H : array-like, path or row source, of shape (n_samples, n_units)
-        As for `l0`.
-    threshold : float, default=0.0
-        As for `l0`.
-
-    Returns
-    -------
-    array of shape (n_units,)
-
-    Raises
-    ------
-    ValueError
-        If H or the threshold is not finite.
-
-    Examples
-    --------
-    >>> activation_frequency([[0.0, 2.0], [1.0, 4.0]])
-    array([0.5, 1. ])
-    """
-    return _count(H, threshold).activation_frequency
-
-
-def dead_fraction(H: Any, threshold: float = 0.0) -> float:
-    """Return the fraction of the units that are active on no row.
-
-    Parameters
-    ----------
-    H : array-like, path or row source, of shape (n_samples, n_units)
-        As for `l0`.
-    threshold : float, default=0.0
-        As for `l0`.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If H or the threshold is not finite.
-
-    Examples
-    --------
-    >>> dead_fraction([[0.0, 2.0], [0.0, 4.0]])
-    0.5
-    """
-    return _count(H, threshold).dead_fraction
-
-
-def constant_fraction(H: Any) -> float:
-    """Return the fraction of the units that give the same activation for every row.
-
-    A unit counts as constant if its largest and its smallest activation differ by no more than a thousandth of the
-    magnitude of its mean activation: such a unit does not distinguish rows. A unit that is always 0 is constant too.
-    For a single row, the fraction is 0.
-
-    Parameters
-    ----------
-    H : array-like, path or row source, of shape (n_samples, n_units)
-        As for `l0`.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If H is not finite.
-
-    Examples
-    --------
-    >>> constant_fraction([[0.1, 2.0], [0.10001, 4.0]])
-    0.5
-    """
-    return _count(H, 0.0).constant_fraction
-
-
-def mean_activation(H: Any) -> FloatArray:
-    """Return ρ̂, the mean activation of each unit over rows.
-
-    Parameters
-    ----------
-    H : array-like, path or row source, of shape (n_samples, n_units)
-        As for `l0`.
-
-    Returns
-    -------
-    array of shape (n_units,), float64
-
-    Raises
-    ------
-    ValueError
-        If H is not finite.
-
-    Examples
-    --------
-    >>> mean_activation([[0.0, 2.0], [1.0, 4.0]])
-    array([0.5, 3. ])
-    """
-    return _count(H, 0.0).mean_activation
 
 
 def kl_to_target(mean_activation: ArrayLike, sparsity: float, bounds: tuple[float, float] = (0.0, 1.0)) -> float:
@@ -400,9 +302,60 @@ def default_threshold(activation: Activation) -> float:
     return low + _ACTIVE * (high - low) if math.isfinite(low) and math.isfinite(high) else 0.0
 
 
-def _count(H: Any, threshold: float) -> ActivationStatistics:
-    statistics = ActivationStatistics(threshold)
-    with opened(H) as activations:
-        for block in activations.blocks(activations.rows_at_once):
-            statistics.update(block)
-    return statistics
+class _Dense:
+    """Figures of a dense block of activations."""
+
+    def __init__(self, activations: FloatArray) -> None:
+        self.n_rows = len(activations)
+        self._activations = activations
+
+    def extents(self) -> tuple[FloatArray, FloatArray]:
+        """Return the largest and the smallest activation of each unit."""
+        largest, smallest = self._activations.max(axis=0), self._activations.min(axis=0)
+        return largest.astype(np.float64), smallest.astype(np.float64)
+
+    def count_above(self, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return on how many rows each unit is active, and how many units are active on each row."""
+        active = self._activations > threshold
+        return np.count_nonzero(active, axis=0).astype(np.int64), np.count_nonzero(active, axis=1).astype(np.int64)
+
+    def sums(self, unit: float) -> tuple[FloatArray, float]:
+        """Return the sum of each unit's activations, and the sum of all magnitudes, both times a power of two."""
+        scaled = self._activations if unit == 1 else self._activations * unit
+        return scaled.sum(axis=0, dtype=np.float64), float(np.abs(scaled).sum(dtype=np.float64))
+
+
+class _Sparse:
+    """Figures of a sparse block of activations, the same as of the dense block, without making it dense."""
+
+    def __init__(self, codes: Any) -> None:
+        self.n_rows, self._n_units = codes.shape
+        self._values, self._units = codes.data, codes.indices
+        self._rows = np.repeat(np.arange(self.n_rows), np.diff(codes.indptr))
+        self._n_not_stored_of_unit = self.n_rows - np.bincount(self._units, minlength=self._n_units)
+        self._n_not_stored_on_row = self._n_units - np.diff(codes.indptr)
+
+    def extents(self) -> tuple[FloatArray, FloatArray]:
+        """Return the largest and the smallest activation of each unit."""
+        has_zeros = self._n_not_stored_of_unit > 0
+        largest, smallest = np.where(has_zeros, 0.0, -np.inf), np.where(has_zeros, 0.0, np.inf)
+        with np.errstate(invalid="ignore"):  # NaN, which is refused afterwards
+            np.maximum.at(largest, self._units, self._values)
+            np.minimum.at(smallest, self._units, self._values)
+        return largest, smallest
+
+    def count_above(self, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return on how many rows each unit is active, and how many units are active on each row."""
+        active = self._values > threshold
+        of_units = np.bincount(self._units[active], minlength=self._n_units)
+        on_rows = np.bincount(self._rows[active], minlength=self.n_rows)
+        if threshold < 0:
+            of_units += self._n_not_stored_of_unit
+            on_rows += self._n_not_stored_on_row
+        return of_units.astype(np.int64), on_rows.astype(np.int64)
+
+    def sums(self, unit: float) -> tuple[FloatArray, float]:
+        """Return the sum of each unit's activations, and the sum of all magnitudes, both times a power of two."""
+        scaled = self._values if unit == 1 else self._values * unit
+        sums = np.bincount(self._units, weights=scaled, minlength=self._n_units)
+        return sums.astype(np.float64, copy=False), float(np.abs(scaled).sum(dtype=np.float64))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from rhohat.common.arrays import FloatArray
-from rhohat.inspection.metrics.rows import as_rows, check_finite
+from rhohat.inspection.metrics.rows import check_same_columns, unit_rows
 
 __all__ = [
     "DictionaryMatch",
@@ -75,22 +75,10 @@ def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) ->
     >>> match.rows, match.columns, match.cosine.round(3)
     (array([0, 1]), array([1, 0]), array([0.995, 0.949]))
     """
-    first, second = _unit_rows(A, "A"), _unit_rows(B, "B")
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(f"A and B must have the same number of columns; got {first.shape[1]} and {second.shape[1]}.")
+    first, second = unit_rows(A, "A"), unit_rows(B, "B")
+    check_same_columns(first, second, "A and B")
     cosine = (first @ second.T).clip(-1, 1)
     if absolute:
         cosine = np.abs(cosine)
     rows, columns = linear_sum_assignment(cosine, maximize=True)
     return DictionaryMatch(rows, columns, cosine[rows, columns])
-
-
-def _unit_rows(array: ArrayLike, name: str) -> FloatArray:
-    """Return rows as float64, each divided by its norm; rows of zeros stay zero."""
-    rows = as_rows(array, name).astype(np.float64)
-    check_finite(rows, name)
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    rows /= np.where(largest > 0, largest, 1)  # so that no square overflows
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows /= np.where(norms > 0, norms, 1)
-    return rows
