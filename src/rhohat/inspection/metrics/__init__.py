@@ -8,7 +8,15 @@ arrays of SciPy.
 from rhohat.inspection.metrics.activations import ActivationStatistics, default_threshold, kl_to_target
 from rhohat.inspection.metrics.densities import DensityHistogram
 from rhohat.inspection.metrics.matching import DictionaryMatch, match_dictionaries
-from rhohat.inspection.metrics.reconstructions import ReconstructionStatistics, explained_variance, mean_squared_error
+from rhohat.inspection.metrics.reconstructions import (
+    ReconstructionStatistics,
+    explained_variance,
+    fraction_of_variance_unexplained,
+    mean_cosine,
+    mean_squared_error,
+    norm_ratio,
+    relative_reconstruction_bias,
+)
 from rhohat.inspection.metrics.sparsity import (
     activation_frequency,
     constant_fraction,
@@ -33,11 +41,15 @@ __all__ = [
     "dense_fraction",
     "density_histogram",
     "explained_variance",
+    "fraction_of_variance_unexplained",
     "kl_to_target",
     "l0",
     "l0_histogram",
     "l1",
     "match_dictionaries",
     "mean_activation",
+    "mean_cosine",
     "mean_squared_error",
+    "norm_ratio",
+    "relative_reconstruction_bias",
 ]
