@@ -28,6 +28,7 @@ from rhohat.inspection.metrics.sparsity import (
     l1,
     mean_activation,
 )
+from rhohat.inspection.metrics.weights import encoder_decoder_cosine, largest_cosine
 
 __all__ = [
     "ActivationStatistics",
@@ -40,12 +41,14 @@ __all__ = [
     "default_threshold",
     "dense_fraction",
     "density_histogram",
+    "encoder_decoder_cosine",
     "explained_variance",
     "fraction_of_variance_unexplained",
     "kl_to_target",
     "l0",
     "l0_histogram",
     "l1",
+    "largest_cosine",
     "match_dictionaries",
     "mean_activation",
     "mean_cosine",
