@@ -8,6 +8,7 @@ arrays of SciPy.
 from rhohat.inspection.metrics.activations import ActivationStatistics, default_threshold, kl_to_target
 from rhohat.inspection.metrics.densities import DensityHistogram
 from rhohat.inspection.metrics.matching import DictionaryMatch, match_dictionaries
+from rhohat.inspection.metrics.probing import SparseProbing, sparse_probing
 from rhohat.inspection.metrics.reconstructions import (
     ReconstructionStatistics,
     explained_variance,
@@ -35,6 +36,7 @@ __all__ = [
     "DensityHistogram",
     "DictionaryMatch",
     "ReconstructionStatistics",
+    "SparseProbing",
     "activation_frequency",
     "constant_fraction",
     "dead_fraction",
@@ -55,4 +57,5 @@ __all__ = [
     "mean_squared_error",
     "norm_ratio",
     "relative_reconstruction_bias",
+    "sparse_probing",
 ]
