@@ -1,6 +1,6 @@
 """Metrics of a code and of its reconstructions, computed exactly as defined, block by block.
 
-`ReconstructionStatistics` and `ActivationStatistics` accumulate blocks of rows. The functions that
+`ReconstructionStatistics`, `ActivationStatistics` and `FeatureRecovery` accumulate blocks of rows. The functions that
 take rows read an array, a file or a row source, and compute their result with one of these classes. Codes may be sparse
 arrays of SciPy.
 """
@@ -18,6 +18,7 @@ from rhohat.inspection.metrics.reconstructions import (
     norm_ratio,
     relative_reconstruction_bias,
 )
+from rhohat.inspection.metrics.recovery import FeatureRecovery, feature_recovery, mean_correlation, uniqueness
 from rhohat.inspection.metrics.sparsity import (
     activation_frequency,
     constant_fraction,
@@ -35,6 +36,7 @@ __all__ = [
     "ActivationStatistics",
     "DensityHistogram",
     "DictionaryMatch",
+    "FeatureRecovery",
     "ReconstructionStatistics",
     "SparseProbing",
     "activation_frequency",
@@ -45,6 +47,7 @@ __all__ = [
     "density_histogram",
     "encoder_decoder_cosine",
     "explained_variance",
+    "feature_recovery",
     "fraction_of_variance_unexplained",
     "kl_to_target",
     "l0",
@@ -53,9 +56,11 @@ __all__ = [
     "largest_cosine",
     "match_dictionaries",
     "mean_activation",
+    "mean_correlation",
     "mean_cosine",
     "mean_squared_error",
     "norm_ratio",
     "relative_reconstruction_bias",
     "sparse_probing",
+    "uniqueness",
 ]
