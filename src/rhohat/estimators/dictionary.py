@@ -12,52 +12,40 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rhohat.common.arrays import FloatArray, as_float_rows
-from rhohat.common.fitted import FittedAttributes
-from rhohat.common.randomness import RandomState, keyed_generator, seed_from
+from rhohat.common.arrays import FloatArray
+from rhohat.common.randomness import RandomState, seed_from
 from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
-from rhohat.data.bad_numbers import naming_columns
-from rhohat.data.ranges import range_of_features, warn_of_other_scale
+from rhohat.data.ranges import range_of_features
 from rhohat.data.rows import is_dask_array, remember_columns
-from rhohat.dictionaries.dead_latents import AuxiliaryLoss
-from rhohat.dictionaries.encoding import Coder
-from rhohat.dictionaries.parameters import Layout, Parameters
 from rhohat.dictionaries.rows import StreamedBatches
-from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling, scaling_of
+from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
 from rhohat.dictionaries.selections import Selection
+from rhohat.dictionaries.start import DictionaryStart
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError
-from rhohat.engines import ThreadEngine
 from rhohat.estimators.checks import check_rows
-from rhohat.estimators.explained_variance import explained_variance
+from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
+from rhohat.estimators.dictionary_use import UsableDictionary
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
-from rhohat.estimators.nested import NestedParameters
 from rhohat.fitting.checkpoint_settings import Checkpoint, as_checkpoint
 from rhohat.fitting.dictionary_fit import DictionaryFit, Fitted
 from rhohat.fitting.fit import Journals
 from rhohat.fitting.journal import describe_estimator
 from rhohat.fitting.memory import MemoryPlan, as_bytes
-from rhohat.ops import code_ops_of, ops_for
-from rhohat.ops.code_ops import Codes, joined
 from rhohat.solvers import SOLVERS, Adam, Callback, MiniBatchSolver, PrintProgress, as_solver
 
 __all__ = ["BaseDictionary"]
 
 _BATCH_SIZE = 4096
 _RATE, _LATENTS_OF_RATE = 2e-4, 2**14  # learning rate at so many latents; with fewer it is larger
-_ROWS_FOR_BIASES = 4096  # rows by which initial biases are chosen
 _MORE_ACTIVE = 4  # how many times as many latents are active at the start as in the end, where biases decide it
 
 
-class BaseDictionary(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedAttributes, NestedParameters, BaseEstimator
-):
+class BaseDictionary(UsableDictionary):
     """Base class of dictionaries, which are scikit-learn transformers with sparse codes.
 
     A subclass defines the constructor and the selection.
@@ -65,7 +53,6 @@ class BaseDictionary(
 
     command_line_name: ClassVar[str | None] = None
     learns_from_targets: ClassVar[bool] = False
-    _set_by_fit = "scaling_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [AT_LEAST_1],
         "auxiliary_weight": [AT_LEAST_0],
@@ -138,6 +125,22 @@ class BaseDictionary(
 
     #: Whether biases of the encoder decide how many latents are active at the start.
     _is_thresholded: ClassVar[bool] = False
+
+    #: Keys of the dict that `_describe_learned` returns.
+    _keys_of_learned: ClassVar[tuple[str, ...]] = ("dictionary", "training")
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        """Return a description of what the dictionary has learned, for a model file."""
+        return describe_dictionary(self, self._problem, self._state, file, prefix)
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        """Restore what the dictionary had learned from a model file; the inverse of `_describe_learned`."""
+        restore_dictionary(self, self._begin, file, described, prefix)
+
+    def fitted_parts(self) -> list[tuple[str, Self]]:
+        """Return the parts of the fit: a dictionary is a single part, with the name ""."""
+        check_is_fitted(self)
+        return [("", self)]
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Set every argument of the constructor, given as the constructor's locals(), as an attribute."""
@@ -239,159 +242,6 @@ class BaseDictionary(
             self.n_iter_ += earlier[3]
         return self
 
-    def transform(self, X: ArrayLike | RowSource) -> Any:
-        """Return the sparse codes of rows.
-
-        Parameters
-        ----------
-        X : array-like or RowSource of shape (n_samples, n_features)
-
-        Returns
-        -------
-        csr_array of shape (n_samples, n_components), or array if `sparse_output` is False
-            The codes, which are not negative.
-        """
-        codes = self.encode(X).as_matrix(self.n_components_)
-        return codes if self.sparse_output else codes.toarray()
-
-    def encode(self, X: ArrayLike | RowSource) -> Codes:
-        """Return the codes of rows as the arrays of a matrix in compressed sparse row format.
-
-        Parameters
-        ----------
-        X : array-like or RowSource of shape (n_samples, n_features)
-
-        Returns
-        -------
-        Codes
-            Named tuple of `starts`, of shape (n_samples + 1,), and of `latents` and `values`, of shape (n_entries,).
-        """
-        rows = self._validate_for_use(X)
-        coder = self._coder(rows)
-        with coder.engine.session():
-            if not isinstance(rows, RowSource):
-                return coder.encode(rows)
-            return joined([coder.encode(block) for block in self._blocks(rows)])
-
-    def inverse_transform(self, H: Any) -> FloatArray:
-        """Return the rows that codes decode to.
-
-        Parameters
-        ----------
-        H : sparse matrix or array-like of shape (n_samples, n_components)
-            Codes.
-
-        Returns
-        -------
-        array of shape (n_samples, n_features)
-            With ``normalize="layer_norm"`` in units of normalised rows, because codes do not hold the scale of a row.
-        """
-        check_is_fitted(self)
-        codes = sparse.csr_array(H) if sparse.issparse(H) else check_rows(H, "H")
-        if codes.shape[1] != self.n_components_:
-            raise ValueError(f"H must have {self.n_components_} columns, one for each latent; got {codes.shape[1]}.")
-        parameters = self._problem.layout.views(self._state.theta)
-        made = codes.astype(self._state.theta.dtype) @ parameters.decoder + parameters.decoder_bias
-        scaling = self._problem.output_scaling or self.scaling_
-        return made if scaling.by_rows else scaling.undo(made, made)
-
-    def reconstruct(self, X: ArrayLike | RowSource) -> FloatArray:
-        """Return the reconstructions of rows, which are encoded and then decoded.
-
-        Parameters
-        ----------
-        X : array-like or RowSource of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples, n_features)
-        """
-        rows = self._validate_for_use(X)
-        coder = self._coder(rows)
-        with coder.engine.session():
-            blocks = self._blocks(rows) if isinstance(rows, RowSource) else [rows]
-            return np.concatenate([coder.reconstruct(block) for block in blocks])
-
-    def predict(self, X: ArrayLike | RowSource) -> FloatArray:
-        """Return `reconstruct(X)`, under the name that scikit-learn's tools expect."""
-        return self.reconstruct(X)
-
-    def score(self, X: ArrayLike | RowSource, y: object = None) -> float:
-        """Return the fraction of the variance of X, about its column means, that the reconstruction explains.
-
-        1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)²; 1 is perfect, 0 is as good as the column means.
-
-        Parameters
-        ----------
-        X : array-like or RowSource of shape (n_samples, n_features)
-        y : ignored
-
-        Returns
-        -------
-        float
-            The explained fraction. If all rows are equal, it is 1 for a perfect reconstruction, else 0.
-        """
-        rows = self._validate_for_use(X)
-        coder = self._coder(rows)
-
-        def reconstruct(block: FloatArray, _: int) -> FloatArray:
-            return coder.reconstruct(np.ascontiguousarray(block, self._state.theta.dtype))
-
-        with coder.engine.session():
-            return explained_variance(open_rows(rows), None, reconstruct)
-
-    @property
-    def components_(self) -> FloatArray:
-        """Rows of the decoder, of shape (n_components, n_features): the direction of each latent."""
-        return np.ascontiguousarray(self.coefs_[1])
-
-    @property
-    def coefs_(self) -> list[FloatArray]:
-        """Weights of the encoder, (n_features, n_components), and of the decoder, (n_components, n_features).
-
-        The factor by which `normalize` scales all rows is folded into them, so that they are for rows as they are.
-        """
-        parameters = self._problem.layout.views(self._state.theta)
-        return [parameters.encoder.T * self._factor, parameters.decoder / self._output_factor]
-
-    @property
-    def intercepts_(self) -> list[FloatArray]:
-        """Biases of the encoder, (n_components,), and of the decoder, (n_features,); for rows as they are."""
-        parameters = self._problem.layout.views(self._state.theta)
-        bias = parameters.encoder_bias.copy()
-        if self.scaling_.shift is not None:
-            bias -= parameters.encoder @ self.scaling_.shift.astype(bias.dtype)
-        return [bias, parameters.decoder_bias / self._output_factor]
-
-    def _skip_weights(self) -> FloatArray | None:
-        """Return the weights of a transcoder from the input to the output, in the units of the rows."""
-        skip = self._problem.layout.views(self._state.theta).skip
-        return None if skip is None else skip * (self._factor / self._output_factor)
-
-    @property
-    def n_components_(self) -> int:
-        """Number of latents of the fitted dictionary."""
-        check_is_fitted(self)
-        return self._problem.layout.n_latents
-
-    @property
-    def _factor(self) -> Any:
-        return self._state.theta.dtype.type(self.scaling_.factor)
-
-    @property
-    def _output_factor(self) -> Any:
-        scaling = self._problem.output_scaling
-        return self._factor if scaling is None else self._state.theta.dtype.type(scaling.factor)
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.n_components_
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
     def _solver(self) -> MiniBatchSolver:
         """Return the solver; by default Adam with large batches, and a learning rate that falls with more latents."""
         if self.solver is None:
@@ -416,41 +266,21 @@ class BaseDictionary(
 
     def _begin(self, sample: list[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
         """Return the problem and the initial θ for a sample of the rows, and of the outputs of a transcoder."""
-        X, Y = sample[0], sample[1] if len(sample) > 1 else None
-        n_features, n_latents = X.shape[1], self.n_components
-        n_outputs = n_features if Y is None else Y.shape[1]
-        selection = self._selection(n_latents)
-        layout = Layout(n_features, n_latents, n_outputs, selection.names, has_skip=self._has_skip)
         weight, controlled = self._penalty()
-        scaling = scaling_of(self.normalize, X, self.center)
-        rows = scaling.apply(X, np.empty_like(X)).astype(np.float64)
-        mean, output_scaling = rows.mean(0), None
-        if Y is not None:
-            output_scaling = scaling_of("mean_norm" if self.normalize else None, Y, self.center)
-            if self.center:
-                scaling, rows = replace(scaling, shift=mean), rows - mean
-            mean = output_scaling.apply(Y, np.empty_like(Y)).astype(np.float64).mean(0)
-        problem = DictionaryProblem(
-            selection,
-            layout,
-            scaling,
-            center=self.center and Y is None,
+        start = DictionaryStart(
+            self._selection(self.n_components),
+            self.n_components,
+            normalize=self.normalize,
+            center=self.center,
             decoder_norm=self.decoder_norm,
-            auxiliary=AuxiliaryLoss(self.auxiliary_weight, max(1, n_outputs // 2)) if self.auxiliary_weight else None,
+            auxiliary_weight=self.auxiliary_weight,
             dead_after=self.dead_after,
             sparsity_weight=weight,
             target_l0=controlled,
-            output_scaling=output_scaling,
+            active_at_start=_MORE_ACTIVE * self._expected_l0 if self._is_thresholded else None,
+            has_skip=self._has_skip,
         )
-        draw = keyed_generator(seed, "initial weights")
-        encoder = _directions(draw, n_latents, n_features)
-        decoder = encoder if Y is None else _directions(draw, n_latents, n_outputs)
-        bias: FloatArray = np.zeros(n_latents)
-        if self._is_thresholded:
-            share = min(0.5, _MORE_ACTIVE * self._expected_l0 / n_latents)
-            bias = _biases_for_share(rows - mean if problem.center else rows, encoder, share)
-        skip = np.zeros((n_features, n_outputs)) if self._has_skip else None
-        return problem, layout.pack(Parameters(encoder, decoder, bias, mean, selection.initial(n_latents), skip))
+        return start.problem_and_theta(sample, seed)
 
     def _start_again(self, sources: Sequence[Any]) -> tuple[DictionaryProblem, DictionaryState]:
         """Return a copy of the problem and the state from which the training goes on."""
@@ -480,11 +310,6 @@ class BaseDictionary(
             return [X]
         return [self._known_rows(X) if continues else check_rows(X)]
 
-    def _known_rows(self, X: Any) -> FloatArray:
-        """Return rows in memory as floats, after checking them against the columns of the fit."""
-        with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
-            return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
-
     def _take_over(self, X: Any, sources: Sequence[Any], fitted: Fitted, passes: int) -> None:
         """Set the fitted attributes."""
         rows = sources[0]
@@ -499,44 +324,18 @@ class BaseDictionary(
             self.data_name_ = None
             self.training_range_ = range_of_features(rows)
         result = fitted.result
-        self.scaling_, self._problem, self._state = fitted.problem.scaling, fitted.problem, fitted.state
-        self._seed, self._passes = fitted.seed, passes
-        self.threshold_ = fitted.state.average_threshold
-        self.rows_since_fired_ = fitted.state.rows_since_fired
+        self._take(fitted.problem, fitted.state, seed=fitted.seed, passes=passes)
         self.loss_curve_, self.terms_curve_ = result.loss_curve, result.terms_curve
         self.measures_curve_ = result.measures_curve
         self.n_iter_, self.n_steps_, self.n_samples_fit_ = result.n_iter, fitted.state.step, fitted.state.n_rows
         self.solver_status_, self.solver_message_ = result.status, result.message
         self.memory_plan_ = fitted.memory
 
-    def _validate_for_use(self, X: Any) -> Any:
-        """Return rows that are ready for the fitted dictionary, in its dtype; a row source is returned as it is."""
-        check_is_fitted(self)
-        if is_dask_array(X):
-            X = open_rows(X)
-        if isinstance(X, RowSource):
-            if X.shape[1] != self.n_features_in_:
-                raise ValueError(
-                    f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_}"
-                    " features as input."
-                )
-            return X
-        rows = self._known_rows(X)
-        if hasattr(self, "training_range_"):
-            warn_of_other_scale(self, rows, stacklevel=4)
-        return np.ascontiguousarray(rows, self._state.theta.dtype)
-
-    def _blocks(self, rows: RowSource) -> Iterator[FloatArray]:
-        """Yield the rows of a source, some at a time, in the dtype of the dictionary."""
-        for block in rows.blocks(max(4096, rows.rows_at_once)):
-            if not np.isfinite(block).all():
-                raise ValueError(f"{rows.name} contains NaN or infinity.")
-            yield np.ascontiguousarray(block, self._state.theta.dtype)
-
-    def _coder(self, rows: Any) -> Coder:
-        engine, layout = ThreadEngine(self.n_jobs), self._problem.layout
-        ops = ops_for(rows, rows.shape[0] * layout.n_latents * layout.n_features, engine.ops)
-        return Coder(self._problem, self._state.theta, self.threshold_, engine, code_ops_of(ops))
+    def _take(self, problem: DictionaryProblem, state: DictionaryState, *, seed: int, passes: int) -> None:
+        """Set what is known of a training from its problem and its state."""
+        self.scaling_, self._problem, self._state = problem.scaling, problem, state
+        self._seed, self._passes, self._folded = seed, passes, None
+        self.threshold_, self.rows_since_fired_ = state.average_threshold, state.rows_since_fired
 
     def _all_callbacks(self) -> list[Callback]:
         callbacks = [] if self.callbacks is None else list(self.callbacks)
@@ -550,21 +349,6 @@ class BaseDictionary(
             f"{error} The rows of this batch contain NaN or infinity, or are too large, or the learning rate is too"
             f" high (now {self._solver().learning_rate:g}). What was learned before this batch is kept."
         )
-
-
-def _directions(draw: np.random.Generator, n: int, n_features: int) -> FloatArray:
-    """Return random rows of norm 1."""
-    rows: FloatArray = draw.standard_normal((n, n_features))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
-
-
-def _biases_for_share(rows: FloatArray, directions: FloatArray, share: float) -> FloatArray:
-    """Return biases with which each latent is active in a given share of some of the rows."""
-    rows = rows[:_ROWS_FOR_BIASES]
-    place = min(int((1 - share) * len(rows)), len(rows) - 1)
-    parts = [directions[start : start + 256] for start in range(0, len(directions), 256)]
-    return np.concatenate([-np.partition(rows @ part.T, place, axis=0)[place] for part in parts])
 
 
 def _width(source: Any) -> int:

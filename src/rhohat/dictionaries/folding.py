@@ -1,0 +1,56 @@
+"""Weights for rows as they are, of a dictionary that was trained on scaled rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.dictionaries.parameters import Parameters
+from rhohat.dictionaries.scaling import Scaling
+from rhohat.dictionaries.training import DictionaryProblem
+
+__all__ = ["folded"]
+
+
+def folded(problem: DictionaryProblem, theta: FloatArray) -> tuple[DictionaryProblem, FloatArray]:
+    """Return an equal dictionary that takes rows as they are: the common factor of all rows is part of its weights.
+
+    What is done to each row by itself stays.
+
+    Parameters
+    ----------
+    problem : DictionaryProblem
+    theta : array of shape (n_parameters,)
+
+    Returns
+    -------
+    problem : DictionaryProblem
+    theta : array of shape (n_parameters,)
+        The array itself if there is nothing to be done.
+    """
+    scaling, outputs = problem.scaling, problem.output_scaling or problem.scaling
+    factor, output_factor = theta.dtype.type(scaling.factor), theta.dtype.type(outputs.factor)
+    if factor == 1 and output_factor == 1 and scaling.shift is None:
+        return problem, theta
+    known, rows_by_themselves = problem.layout.views(theta), scaling.by_rows
+    bias = known.encoder_bias
+    if scaling.shift is not None:
+        bias = bias - known.encoder @ scaling.shift.astype(theta.dtype)
+    skip, decoder_bias = known.skip, known.decoder_bias / output_factor
+    if skip is not None:
+        skip = skip * (factor / output_factor)
+        if scaling.shift is not None:
+            decoder_bias = decoder_bias - scaling.shift.astype(theta.dtype) @ skip / factor
+    parameters = Parameters(
+        np.multiply(known.encoder, factor),
+        np.divide(known.decoder, output_factor),
+        bias,
+        decoder_bias,
+        known.of_latents,
+        skip,
+    )
+    unscaled = Scaling(by_rows=rows_by_themselves)
+    output_scaling = None if problem.output_scaling is None else Scaling()
+    return replace(problem, scaling=unscaled, output_scaling=output_scaling), problem.layout.pack(parameters)

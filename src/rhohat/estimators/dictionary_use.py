@@ -1,0 +1,231 @@
+"""What a fitted dictionary does with rows: sparse codes, reconstructions, and the variance that they explain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.fitted import FittedAttributes
+from rhohat.data import RowSource, open_rows
+from rhohat.data.bad_numbers import naming_columns
+from rhohat.data.ranges import warn_of_other_scale
+from rhohat.data.rows import is_dask_array
+from rhohat.dictionaries.encoding import Coder
+from rhohat.dictionaries.folding import folded
+from rhohat.dictionaries.scaling import Scaling
+from rhohat.dictionaries.training import DictionaryProblem, DictionaryState
+from rhohat.engines import ThreadEngine
+from rhohat.estimators.checks import check_rows
+from rhohat.estimators.explained_variance import explained_variance
+from rhohat.estimators.nested import NestedParameters
+from rhohat.ops import code_ops_of, ops_for
+from rhohat.ops.code_ops import Codes, joined
+
+__all__ = ["UsableDictionary"]
+
+
+class UsableDictionary(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedAttributes, NestedParameters, BaseEstimator
+):
+    """The part of a dictionary that is used after a fit, which is a scikit-learn transformer with sparse codes."""
+
+    _set_by_fit = "scaling_"
+
+    sparse_output: bool
+    n_jobs: int | None
+    scaling_: Scaling
+    threshold_: float | None
+    _problem: DictionaryProblem
+    _state: DictionaryState
+    _folded: tuple[DictionaryProblem, FloatArray] | None = None
+
+    def transform(self, X: ArrayLike | RowSource) -> Any:
+        """Return the sparse codes of rows.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+
+        Returns
+        -------
+        csr_array of shape (n_samples, n_components), or array if `sparse_output` is False
+            The codes, which are not negative.
+        """
+        codes = self.encode(X).as_matrix(self.n_components_)
+        return codes if self.sparse_output else codes.toarray()
+
+    def encode(self, X: ArrayLike | RowSource) -> Codes:
+        """Return the codes of rows as the arrays of a matrix in compressed sparse row format.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Codes
+            Named tuple of `starts`, of shape (n_samples + 1,), and of `latents` and `values`, of shape (n_entries,).
+        """
+        rows = self._validate_for_use(X)
+        coder = self._coder(rows)
+        with coder.engine.session():
+            if not isinstance(rows, RowSource):
+                return coder.encode(rows)
+            return joined([coder.encode(block) for block in self._blocks(rows)])
+
+    def inverse_transform(self, H: Any) -> FloatArray:
+        """Return the rows that codes decode to.
+
+        Parameters
+        ----------
+        H : sparse matrix or array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+            With ``normalize="layer_norm"`` in units of normalised rows, because codes do not hold the scale of a row.
+        """
+        check_is_fitted(self)
+        codes = sparse.csr_array(H) if sparse.issparse(H) else check_rows(H, "H")
+        if codes.shape[1] != self.n_components_:
+            raise ValueError(f"H must have {self.n_components_} columns, one for each latent; got {codes.shape[1]}.")
+        decoder, bias = self.coefs_[1], self.intercepts_[1]
+        made: FloatArray = codes.astype(decoder.dtype) @ decoder + bias
+        return made
+
+    def reconstruct(self, X: ArrayLike | RowSource) -> FloatArray:
+        """Return the reconstructions of rows, which are encoded and then decoded.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
+        rows = self._validate_for_use(X)
+        coder = self._coder(rows)
+        with coder.engine.session():
+            blocks = self._blocks(rows) if isinstance(rows, RowSource) else [rows]
+            return np.concatenate([coder.reconstruct(block) for block in blocks])
+
+    def predict(self, X: ArrayLike | RowSource) -> FloatArray:
+        """Return `reconstruct(X)`, under the name that scikit-learn's tools expect."""
+        return self.reconstruct(X)
+
+    def score(self, X: ArrayLike | RowSource, y: object = None) -> float:
+        """Return the fraction of the variance of X, about its column means, that the reconstruction explains.
+
+        1 − Σ_ij (x_ij − x̂_ij)² / Σ_ij (x_ij − x̄_j)²; 1 is perfect, 0 is as good as the column means.
+
+        Parameters
+        ----------
+        X : array-like or RowSource of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float
+            The explained fraction. If all rows are equal, it is 1 for a perfect reconstruction, else 0.
+        """
+        rows = self._validate_for_use(X)
+        coder = self._coder(rows)
+
+        def reconstruct(block: FloatArray, _: int) -> FloatArray:
+            return coder.reconstruct(np.ascontiguousarray(block, self._state.theta.dtype))
+
+        with coder.engine.session():
+            return explained_variance(open_rows(rows), None, reconstruct)
+
+    @property
+    def components_(self) -> FloatArray:
+        """Rows of the decoder, of shape (n_components, n_features): the direction of each latent."""
+        return np.ascontiguousarray(self.coefs_[1])
+
+    @property
+    def coefs_(self) -> list[FloatArray]:
+        """Weights of the encoder, (n_features, n_components), and of the decoder, (n_components, n_features).
+
+        The factor by which `normalize` scales all rows is folded into them, so that they are for rows as they are.
+        """
+        problem, theta = self._in_use()
+        parameters = problem.layout.views(theta)
+        return [parameters.encoder.T, parameters.decoder]
+
+    @property
+    def intercepts_(self) -> list[FloatArray]:
+        """Biases of the encoder, (n_components,), and of the decoder, (n_features,); for rows as they are."""
+        problem, theta = self._in_use()
+        parameters = problem.layout.views(theta)
+        return [parameters.encoder_bias, parameters.decoder_bias]
+
+    def _skip_weights(self) -> FloatArray | None:
+        """Return the weights of a transcoder from the input to the output, in the units of the rows."""
+        problem, theta = self._in_use()
+        return problem.layout.views(theta).skip
+
+    @property
+    def n_components_(self) -> int:
+        """Number of latents of the fitted dictionary."""
+        check_is_fitted(self)
+        return self._problem.layout.n_latents
+
+    def _in_use(self) -> tuple[DictionaryProblem, FloatArray]:
+        """Return the dictionary for rows as they are; computed when it is first needed after a fit."""
+        check_is_fitted(self)
+        if self._folded is None:
+            self._folded = folded(self._problem, self._state.theta)
+        return self._folded
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _known_rows(self, X: Any) -> FloatArray:
+        """Return rows in memory as floats, after checking them against the columns of the fit."""
+        with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
+            return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
+
+    def _validate_for_use(self, X: Any) -> Any:
+        """Return rows that are ready for the fitted dictionary, in its dtype; a row source is returned as it is."""
+        check_is_fitted(self)
+        if is_dask_array(X):
+            X = open_rows(X)
+        if isinstance(X, RowSource):
+            if X.shape[1] != self.n_features_in_:
+                raise ValueError(
+                    f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_}"
+                    " features as input."
+                )
+            return X
+        rows = self._known_rows(X)
+        if hasattr(self, "training_range_"):
+            warn_of_other_scale(self, rows, stacklevel=4)
+        return np.ascontiguousarray(rows, self._state.theta.dtype)
+
+    def _blocks(self, rows: RowSource) -> Iterator[FloatArray]:
+        """Yield the rows of a source, some at a time, in the dtype of the dictionary."""
+        for block in rows.blocks(max(4096, rows.rows_at_once)):
+            if not np.isfinite(block).all():
+                raise ValueError(f"{rows.name} contains NaN or infinity.")
+            yield np.ascontiguousarray(block, self._state.theta.dtype)
+
+    def _coder(self, rows: Any) -> Coder:
+        engine, layout = ThreadEngine(self.n_jobs), self._problem.layout
+        ops = ops_for(rows, rows.shape[0] * layout.n_latents * layout.n_features, engine.ops)
+        return Coder(*self._in_use(), self.threshold_, engine, code_ops_of(ops))
