@@ -97,14 +97,15 @@ def restore_dictionary(
         np.asarray(file.take(f"{prefix}sparsity_weight", (1,), np.float64)),
     )
     record = file.get(described, "training", dict)
-    for attributes, kind in ((_COUNTS, int), (_STATUS, str)):
-        for attribute in attributes:
-            setattr(dictionary, attribute, file.get(record, attribute, kind))
+    for count in _COUNTS:
+        setattr(dictionary, count, file.get(record, count, int))
+    for status in _STATUS:
+        setattr(dictionary, status, file.get(record, status, str))
     state.step = dictionary.n_steps_
     dictionary.loss_curve_ = file.curve(f"{prefix}loss_curve_")
-    for kind, key in (("terms_curve_", "terms"), ("measures_curve_", "measures")):
-        names = file.get(record, key, list)
-        setattr(dictionary, kind, {name: file.curve(f"{prefix}{kind}.{name}") for name in names})
+    for curves, key in (("terms_curve_", "terms"), ("measures_curve_", "measures")):
+        found = {name: file.curve(f"{prefix}{curves}.{name}") for name in file.get(record, key, list)}
+        setattr(dictionary, curves, found)
     plan = file.get(record, "memory_plan_", dict)
     dictionary.memory_plan_ = MemoryPlan(
         **{**plan, "parts": tuple((str(name), int(size)) for name, size in plan["parts"])}
