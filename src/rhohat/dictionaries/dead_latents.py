@@ -15,6 +15,7 @@ from rhohat.ops.code_ops import largest_of_rows
 __all__ = ["AuxiliaryLoss", "Revival"]
 
 _ROWS = 256  # rows whose pre-activations of dead latents are held at a time
+_MOST_PARTS, _BYTES_OF_SUMS = 8, 2**26  # most parts of a batch that are summed apart, and the memory for their sums
 
 
 @dataclass(frozen=True)
@@ -93,32 +94,57 @@ class AuxiliaryLoss:
         encoder, decoder = parameters.encoder[latents], parameters.decoder[latents]
         bias, dtype = parameters.encoder_bias[latents], X.dtype
         weight = dtype.type(self.weight * min(1.0, n_dead / self.k) / len(X))
-        sizes = (encoder.size, decoder.size, n_dead, 1)
-        ends = np.cumsum(sizes)
+        edges = _edges(len(X), encoder.nbytes + decoder.nbytes)
+        sums = [_Sums(np.zeros_like(encoder), np.zeros_like(decoder), np.zeros(n_dead, dtype)) for _ in edges[1:]]
 
-        def add(rows: slice, worker: int, sums: FloatArray) -> None:
-            of_encoder, of_decoder, of_bias, value = np.split(sums, ends[:-1])
-            codes = X[rows] @ encoder.T + bias
-            chosen = largest_of_rows(codes, k)
-            codes *= chosen
-            difference = codes @ decoder
-            difference += dtype.type(scale) * residual[rows]
-            value[0] = 0.5 * weight * np.einsum("ij,ij->", difference, difference)
-            difference *= weight
-            np.matmul(codes.T, difference, out=of_decoder.reshape(decoder.shape))
-            through = difference @ decoder.T
-            through *= chosen
-            np.matmul(through.T, X[rows], out=of_encoder.reshape(encoder.shape))
-            of_bias[:] = through.sum(0)
+        def add(part: slice, _: int) -> None:
+            for start in range(edges[part.start], edges[part.stop], _ROWS):
+                rows = slice(start, min(start + _ROWS, edges[part.stop]))
+                codes = X[rows] @ encoder.T + bias
+                chosen = largest_of_rows(codes, k)
+                codes *= chosen
+                difference = codes @ decoder
+                difference += dtype.type(scale) * residual[rows]
+                sums[part.start].value += 0.5 * float(weight) * float(np.einsum("ij,ij->", difference, difference))
+                difference *= weight
+                through = difference @ decoder.T
+                through *= chosen
+                sums[part.start].encoder += through.T @ X[rows]
+                sums[part.start].decoder += codes.T @ difference
+                sums[part.start].bias += through.sum(0)
 
-        blocks = [slice(start, min(start + _ROWS, len(X))) for start in range(0, len(X), _ROWS)]
-        of_encoder, of_decoder, of_bias, value = np.split(
-            engine.sum_blocks(add, blocks, int(ends[-1]), dtype), ends[:-1]
-        )
-        return Revival(
-            latents,
-            float(value[0]),
-            of_encoder.reshape(encoder.shape),
-            of_decoder.reshape(decoder.shape),
-            of_bias,
-        )
+        engine.for_each(add, [slice(number, number + 1) for number in range(len(sums))])
+        total = sums[0]
+        for others in sums[1:]:
+            total.add(others)
+        return Revival(latents, total.value, total.encoder, total.decoder, total.bias)
+
+
+@dataclass
+class _Sums:
+    """Sums over the rows of a part of a batch."""
+
+    encoder: FloatArray
+    decoder: FloatArray
+    bias: FloatArray
+    value: float = 0.0
+
+    def add(self, others: _Sums) -> None:
+        """Add the sums over another part."""
+        self.encoder += others.encoder
+        self.decoder += others.decoder
+        self.bias += others.bias
+        self.value += others.value
+
+
+def _edges(n_rows: int, n_bytes: int) -> list[int]:
+    """Return where the parts of a batch begin that are summed apart; by shapes alone, so that threads change no bit.
+
+    Parameters
+    ----------
+    n_rows : int
+    n_bytes : int
+        Bytes of the sums over a part.
+    """
+    n_parts = max(1, min(_MOST_PARTS, _BYTES_OF_SUMS // n_bytes, n_rows // _ROWS))
+    return [part * n_rows // n_parts for part in range(n_parts + 1)]
