@@ -22,6 +22,7 @@ from rhohat.layers.architecture import (
 from rhohat.layers.activations import LeakyReLU, Maxout, ParametricReLU
 from rhohat.terms.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from rhohat.data import (
+    ActivationScaler,
     MeanImputer,
     PatchNormalizer,
     RangeScaler,
@@ -86,6 +87,7 @@ __all__ = [
     "LBFGS",
     "LSTM",
     "SGD",
+    "ActivationScaler",
     "Adam",
     "BatchTopKAutoencoder",
     "Checkpoint",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
@@ -23,6 +25,7 @@ class FitProgress:
         )
         self._progress = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
         self._max_iter = max_iter
+        self._seen: tuple[float, float] | None = None  # time and number of rows at the last iteration of a dictionary
 
     def __enter__(self) -> FitProgress:
         self._task = self._progress.add_task("", total=None)
@@ -48,6 +51,9 @@ class FitProgress:
 
     def show_iteration(self, state: IterationState) -> None:
         """Show the state of a fit after an iteration; this method is a callback for estimators."""
+        if state.measures:
+            self._show_measures(state)
+            return
         terms = " + ".join(f"{value:.4f} {name.replace('_', ' ')}" for name, value in state.terms.items())
         in_warm_up = state.n_rows is not None
         course = f"/{self._max_iter or '…'}" if not in_warm_up else f" of the warm-up on {state.n_rows:,} rows"
@@ -56,4 +62,15 @@ class FitProgress:
             total=None if in_warm_up else self._max_iter,
             completed=state.iteration,
             description=f"iteration {state.iteration}{course}  J {state.value:.4f} = {terms}",
+        )
+
+    def _show_measures(self, state: IterationState) -> None:
+        """Show the state of the training of a dictionary, with the number of rows that it learns from in a second."""
+        now, n_rows = time.monotonic(), state.measures["rows"]
+        before, self._seen = self._seen, (now, n_rows)
+        speed = f"  {(n_rows - before[1]) / (now - before[0]):,.0f} rows/s" if before and now > before[0] else ""
+        self._progress.update(
+            self._task,
+            description=f"{n_rows:,.0f} rows{speed}  J {state.value:.4f}  FVU {state.measures['fvu']:.4f}"
+            f"  L0 {state.measures['l0']:.1f}  dead {state.measures['dead']:.0f}",
         )

@@ -24,6 +24,7 @@ from rhohat.common.words import Sentence
 from rhohat.data import MeanImputer, RowSource
 from rhohat.data.readers import image_files
 from rhohat.engines import DaskEngine
+from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.shaped_rows import takes_padding
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.models.components import ESTIMATORS, command_line_name, transformers
@@ -107,6 +108,7 @@ def train(
             show_default="that of the rows",
         ),
     ] = None,
+    k: Annotated[float | None, _own_default("Active latents of a row, for topk, batch_topk and matryoshka.")] = None,
     sparsity: Annotated[float | None, _own_default("ρ: target for the mean activation of a hidden unit.")] = None,
     beta: Annotated[float | None, _own_default("β: weight of the sparsity penalty.")] = None,
     weight_decay: Annotated[
@@ -203,6 +205,7 @@ def train(
     _check_options(data, columns, drop)
     _check_targets(estimator, labels, target)
     given: dict[str, Any] = {
+        "k": None if k is None else int(k) if k == int(k) else k,
         "sparsity": sparsity,
         "sparsity_weight": beta,
         "weight_decay": weight_decay,
@@ -349,7 +352,8 @@ def _preprocessing(chosen: list[str] | None, rows: RowSource, network: Any) -> l
     if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
         raise typer.BadParameter("auto and none cannot be combined with other steps.", param_hint="--preprocess")
     if chosen == ["auto"]:
-        return [] if takes_padding(network) else suggest_preprocessing(rows)
+        scales_itself = isinstance(network, BaseDictionary) or takes_padding(network)
+        return [] if scales_itself else suggest_preprocessing(rows)
     return [_steps()[step]() for step in chosen if step != "none"]
 
 
@@ -363,12 +367,13 @@ def _history(path: Path, resume: bool) -> Any:
 def _print_summary(model: Any, output: Path, shape: tuple[int, int], *, as_json: bool, quiet: bool) -> None:
     estimator = estimator_of(model)
     layers = getattr(estimator, "autoencoders_", [estimator])
+    layer_sizes = list(estimator.layer_sizes_)
     summary: dict[str, Any] = {
         "model": str(output),
         "kind": type(estimator).__name__,
         "preprocessing": [type(step).__name__ for _, step in model.steps[:-1]] if is_pipeline(model) else [],
         "rows": shape[0],
-        "layer_sizes": list(estimator.network_.layer_sizes),
+        "layer_sizes": layer_sizes,
         "iterations": [layer.n_iter_ for layer in layers],
         "status": [layer.solver_status_ for layer in layers],
         "J": [layer.loss_curve_[-1] if layer.loss_curve_ else None for layer in layers],
@@ -376,7 +381,7 @@ def _print_summary(model: Any, output: Path, shape: tuple[int, int], *, as_json:
     if as_json:
         print_json(summary)
     elif not quiet:
-        sizes = "-".join(map(str, estimator.network_.layer_sizes))
+        sizes = "-".join(map(str, layer_sizes))
         costs = ", ".join("none" if cost is None else f"{cost:.6g}" for cost in summary["J"])
         iterations = ", ".join(map(str, summary["iterations"]))
         typer.echo(f"wrote {output}: {summary['kind']} {sizes}, {iterations} iterations, J = {costs}")

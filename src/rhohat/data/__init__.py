@@ -1,5 +1,6 @@
 """Sources of training rows: row sources, labels, images, patches of images, and the preprocessing before learning."""
 
+from rhohat.data.activation_scaling import ActivationScaler
 from rhohat.data.images import sample_patches, whiten_image
 from rhohat.data.imputing import MeanImputer
 from rhohat.data.labels import open_labels
@@ -12,6 +13,7 @@ from rhohat.data.synthetic import SyntheticFeatures, synthetic_features
 from rhohat.data.tangents import image_tangents
 
 __all__ = [
+    "ActivationScaler",
     "MeanImputer",
     "PatchNormalizer",
     "RangeScaler",

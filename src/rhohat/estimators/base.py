@@ -159,6 +159,11 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
             setattr(self, name, arguments[name])
 
     @property
+    def layer_sizes_(self) -> tuple[int, ...]:
+        """Numbers of units of the layers, from the input to the output."""
+        return self.network_.layer_sizes
+
+    @property
     def theta_(self) -> FloatArray:
         """All parameters of the network as one flat vector."""
         return self.network_.pack(self.coefs_, self.intercepts_, self.activation_parameters_)

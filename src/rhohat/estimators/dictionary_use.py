@@ -175,6 +175,12 @@ class UsableDictionary(
         return problem.layout.views(theta).skip
 
     @property
+    def layer_sizes_(self) -> tuple[int, ...]:
+        """Numbers of features, of latents, and of features of the output."""
+        layout = self._problem.layout
+        return layout.n_features, layout.n_latents, layout.n_outputs
+
+    @property
     def n_components_(self) -> int:
         """Number of latents of the fitted dictionary."""
         check_is_fitted(self)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sklearn.base import BaseEstimator
 
 from rhohat import estimators
-from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening
+from rhohat.data import ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.layers import BUILT_LAYERS
@@ -48,7 +48,8 @@ COMPONENTS = {cls.__name__: cls for cls in _PARTS}
 
 
 _TRANSFORMERS: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening, estimators.ConvolvedFeatures)
+    cls.__name__: cls
+    for cls in (ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening, estimators.ConvolvedFeatures)
 }
 
 #: Names on the command line of scikit-learn's transformers; other classes have an attribute `command_line_name`.

@@ -20,12 +20,22 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
-from rhohat.data import MeanImputer, PatchNormalizer, RangeScaler, RowSource, ZCAWhitening, open_rows, open_table
+from rhohat.data import (
+    ActivationScaler,
+    MeanImputer,
+    PatchNormalizer,
+    RangeScaler,
+    RowSource,
+    ZCAWhitening,
+    open_rows,
+    open_table,
+)
 from rhohat.data.ranges import some_rows, warn_of_other_scale
 from rhohat.data.rows import ColumnsOfAFit, TargetsOfAFit, remember_columns
 from rhohat.data.tables.cells import TextFormat
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.shaped_rows import padded_for
 from rhohat.models.components import transformers
 
@@ -45,6 +55,8 @@ __all__ = [
 
 _Model = TypeVar("_Model")
 
+_MOST_COLUMNS_OF_A_TABLE = 64  # more columns without names, of single precision, are taken for activations
+
 
 def is_pipeline(model: Any) -> bool:
     """Return whether a model is a scikit-learn `Pipeline`, without importing the module of `Pipeline`."""
@@ -52,7 +64,7 @@ def is_pipeline(model: Any) -> bool:
     return module is not None and isinstance(model, module.Pipeline)
 
 
-def estimator_of(model: Any) -> BaseNetwork:
+def estimator_of(model: Any) -> Any:
     """Return the estimator of a model: the model itself, or the last step of a pipeline.
 
     Raises
@@ -61,7 +73,7 @@ def estimator_of(model: Any) -> BaseNetwork:
         If the model is neither an estimator of rhohat nor a pipeline that ends in one.
     """
     last = model.steps[-1][1] if is_pipeline(model) else model
-    if not isinstance(last, BaseNetwork):
+    if not isinstance(last, BaseNetwork | BaseDictionary):
         raise ValueError(f"model must be an estimator of rhohat, or a Pipeline that ends in one; got {model!r}.")
     return last
 
@@ -282,11 +294,12 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
 
 
 def suggest_preprocessing(rows: RowSource) -> list[Any]:
-    """Return unfitted transformers that make rows suitable for sigmoid units; none if all numbers are in [0, 1].
+    """Return unfitted transformers that make rows suitable for learning; none if all numbers are in [0, 1].
 
     Images with negative numbers, such as whitened patches, are normalised patch by patch (`PatchNormalizer`). Other
-    images are scaled as a whole (`RangeScaler`). The columns of tables are scaled one by one (scikit-learn's
-    `MinMaxScaler`).
+    images are scaled as a whole (`RangeScaler`). Floats of 16 or 32 bits in more than 64 columns without names are
+    taken for activations of another network, and centred and scaled by one common factor (`ActivationScaler`). The
+    columns of other tables are scaled one by one (scikit-learn's `MinMaxScaler`).
 
     Parameters
     ----------
@@ -300,14 +313,21 @@ def suggest_preprocessing(rows: RowSource) -> list[Any]:
     low, high = rows.extent()
     if low >= 0 and high <= 1:
         return []
+    if len(rows.row_shape) == 1 and _may_be_activations(rows):
+        return [ActivationScaler()]
     if len(rows.row_shape) == 1:
         return [transformers()["MinMaxScaler"]()]
     return [PatchNormalizer() if low < 0 else RangeScaler()]
 
 
+def _may_be_activations(rows: RowSource) -> bool:
+    """Return whether rows look like activations of a network: many columns without names, of at most 32 bits."""
+    return rows.dtype == np.float32 and rows.shape[1] > _MOST_COLUMNS_OF_A_TABLE and rows.feature_names is None
+
+
 def _fit_step(step: Any, rows: RowSource) -> None:
     """Fit a transformer to the rows of a source, block by block if the transformer supports it."""
-    if isinstance(step, MeanImputer | PatchNormalizer | RangeScaler | ZCAWhitening):
+    if isinstance(step, ActivationScaler | MeanImputer | PatchNormalizer | RangeScaler | ZCAWhitening):
         step.fit(rows)
     elif hasattr(step, "partial_fit"):
         for name in [name for name in vars(step) if name.endswith("_") and not name.startswith("_")]:
