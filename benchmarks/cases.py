@@ -62,6 +62,10 @@ def make_cases(quick: bool = False, full: bool = False, references: Mapping[str,
         _rows(),
         _threads(),
         _transform(),
+        _dictionary("topk"),
+        _dictionary("batchtopk"),
+        _dictionary("jumprelu", encoder_bias=-2.66, threshold=0.05, sparsity_weight=1.0),
+        _dictionary_encoding(),
     ]
     return {case.name: _shrunk(case) if quick else case for case in cases}
 
@@ -271,6 +275,49 @@ def _transform() -> Case:
     )
 
 
+_BOUND = "the encoder's product and a pass over θ and moments"
+_DICTIONARY = Settings(
+    recipe="normal",
+    network="dictionary",
+    sizes=(16_384, 384),
+    n_hidden=8192,
+    dtype="float32",
+    batch_size=4096,
+    seconds=6,
+)
+
+
+def _dictionary(selection: str, **settings: Any) -> Case:
+    return Case(
+        selection,
+        f"a training step of a dictionary, {selection}, 4,096 × 384, 8,192 latents, 32 active, float32",
+        replace(_DICTIONARY, selection=selection, learning_rate=1e-4, **settings),
+        (
+            Contender("rhohat", "rhohat", "dictionary_training"),
+            Contender("PyTorch, written densely", "pytorch_dictionaries", "dictionary_training", target=5.0),
+            Contender("SAELens", "sae_lens", "dictionary_training"),
+            Contender("dictionary-learning", "dictionary_learning", "dictionary_training"),
+            Contender(_BOUND, "bounds", "dictionary_step", compared="share", target=0.7),
+        ),
+        repeats=2,
+        agreement=1e-3,
+    )
+
+
+def _dictionary_encoding() -> Case:
+    return Case(
+        "encoding",
+        "sparse codes of 4,096 × 384, 8,192 latents, 32 active, float32",
+        replace(_DICTIONARY, seconds=2.0),
+        (
+            Contender("rhohat", "rhohat", "dictionary_encoding"),
+            Contender("PyTorch, product and topk", "pytorch_dictionaries", "dictionary_encoding", target=1.5),
+            Contender("the encoder's product", "bounds", "dictionary_product", compared="share"),
+        ),
+        repeats=2,
+    )
+
+
 def _alone(name: str, module: str, function: str, **settings: Any) -> Contender:
     """Return a contender that is beside itself: others of its kind are compared with it."""
     return Contender(name, module, function, settings, beside=name)
@@ -291,6 +338,6 @@ def _shrunk(case: Case) -> Case:
 def shrunk(settings: Settings) -> Settings:
     """Return settings of a task that takes no time, on rows that are made up."""
     recipe = "uniform" if settings.recipe in ("patches", "digits", "all digits") else settings.recipe
-    sizes = (300, 16) if settings.network == "autoencoder" else (300, 784)
-    small: dict[str, Any] = {"sizes": sizes, "n_hidden": 5, "seconds": 0.01, "max_iter": 5, "batch_size": 64}
+    sizes = (300, 784) if settings.network in ("lenet", "lstm") else (300, 16)
+    small: dict[str, Any] = {"sizes": sizes, "n_hidden": 5, "seconds": 0.01, "max_iter": 5, "batch_size": 64, "k": 2}
     return replace(settings, recipe=recipe, **small)

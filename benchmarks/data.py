@@ -43,7 +43,10 @@ def prepare(task: Task) -> Record:
     except DataMissingError as error:
         return {"unavailable": str(error)}
     np.save(folder / "X.npy", X.astype(settings.dtype))
-    if settings.network == "autoencoder":
+    if settings.network == "dictionary":
+        theta = np.random.default_rng(1).standard_normal((settings.n_hidden, X.shape[1]))
+        theta = (theta / np.linalg.norm(theta, axis=1, keepdims=True)).ravel()
+    elif settings.network == "autoencoder":
         theta = untrained(replace(task, X=X[:2])).theta_
     else:
         some, make = replace(task, X=X[:200].astype(settings.dtype)), {"lenet": lenet, "lstm": recurrent}
@@ -55,6 +58,11 @@ def prepare(task: Task) -> Record:
 def _uniform(n_rows: int, n_features: int) -> tuple[np.ndarray, str]:
     """Return numbers in [0, 1)."""
     return np.random.default_rng(0).random((n_rows, n_features)), ""
+
+
+def _normal(n_rows: int, n_features: int) -> tuple[np.ndarray, str]:
+    """Return numbers of the standard normal distribution."""
+    return np.random.default_rng(0).standard_normal((n_rows, n_features)), ""
 
 
 def _patches(n_rows: int) -> tuple[np.ndarray, str]:
@@ -112,6 +120,7 @@ def _fetch_mnist() -> tuple[np.ndarray, np.ndarray]:
 
 _RECIPES: dict[str, Callable[..., tuple[np.ndarray, str]]] = {
     "uniform": _uniform,
+    "normal": _normal,
     "patches": _patches,
     "digits": _digits,
     "all digits": _all_digits,

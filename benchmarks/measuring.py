@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.tasks import Record, Task
 
-__all__ = ["epochs_record", "time_calls", "time_epochs", "time_evaluations"]
+__all__ = ["epochs_record", "time_calls", "time_epochs", "time_evaluations", "time_steps"]
 
 _FEWEST_CALLS = 2
 
@@ -69,6 +69,34 @@ def time_epochs(epoch: Callable[[], float], task: Task) -> Record:
         losses.append(float(epoch()))
         stamps.append(time.perf_counter())
     return epochs_record(stamps, losses)
+
+
+def time_steps(step: Callable[[np.ndarray], float], task: Task) -> Record:
+    """Time steps of training, batch after batch of the rows, over and over.
+
+    Parameters
+    ----------
+    step : callable
+        Takes a batch and returns the loss that it met.
+    task : Task
+
+    Returns
+    -------
+    dict
+        Its time is the median of the steps after the first pass over the rows, in which code is compiled and memory is
+        touched first.
+    """
+    size = task.settings.batch_size
+    batches = [task.X[start : start + size] for start in range(0, len(task.X), size)]
+    losses = [step(batch) for batch in batches]
+    each: list[float] = []
+    end = time.perf_counter() + task.settings.seconds
+    while len(each) < len(batches) or time.perf_counter() < end:
+        start = time.perf_counter()
+        step(batches[len(each) % len(batches)])
+        each.append(time.perf_counter() - start)
+    agreement = {"loss of the first step": losses[0]}
+    return {"seconds": statistics.median(each), "fastest": min(each), "steps": len(each), "agreement": agreement}
 
 
 def epochs_record(stamps: Sequence[float], losses: Sequence[float]) -> Record:

@@ -27,9 +27,9 @@ class Settings:
 
     Attributes
     ----------
-    recipe : {"uniform", "patches", "digits", "all digits", "imports"}
+    recipe : {"uniform", "normal", "patches", "digits", "all digits", "imports"}
         What the data are; see `benchmarks.data`.
-    network : {"autoencoder", "lenet", "lstm"}
+    network : {"autoencoder", "dictionary", "lenet", "lstm"}
         What the parameters at the start are of; see `benchmarks.data`.
     sizes : tuple of int
         Rows and features of those that are made up, rows alone of patches.
@@ -62,6 +62,12 @@ class Settings:
         "sigmoid" or "identity", the output activation of what is trained in mini-batches.
     fused : bool
         Whether PyTorch updates all parameters in one kernel.
+    selection : {"topk", "batchtopk", "jumprelu"}
+        Which latents of a dictionary are active.
+    k : int
+        How many of them in a row.
+    encoder_bias, threshold, bandwidth : float
+        Of JumpReLU at the start: biases and thresholds with which about as many latents are active as in the end.
     """
 
     recipe: str = "uniform"
@@ -86,6 +92,11 @@ class Settings:
     masked: float = 0.0
     output: str = "sigmoid"
     fused: bool = False
+    selection: str = "topk"
+    k: int = 32
+    encoder_bias: float = 0.0
+    threshold: float = 0.0
+    bandwidth: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,12 @@ class Task:
         strips = self.X[:, :780].reshape(-1, 10, 78).sum(axis=2)
         classes: np.ndarray = (strips - strips.mean(axis=0)).argmax(axis=1)
         return classes
+
+    @property
+    def decoder(self) -> np.ndarray:
+        """Rows of norm 1, one for each latent of a dictionary, which all contenders start from."""
+        rows: np.ndarray = self.theta.astype(self.settings.dtype).reshape(self.settings.n_hidden, -1)
+        return rows
 
     @property
     def layer_sizes(self) -> tuple[int, int, int]:

@@ -19,7 +19,10 @@ __all__ = ["WorkerError", "launch", "peak_memory", "perform"]
 ROOT = Path(__file__).parent.parent
 
 #: Contenders that need a package which nobody has to have.
-_PEERS = tuple(f"benchmarks.contenders.{name}" for name in ("pytorch", "jax", "scikit_learn"))
+_PEERS = tuple(
+    f"benchmarks.contenders.{name}"
+    for name in ("pytorch", "pytorch_dictionaries", "dictionary_learning", "sae_lens", "jax", "scikit_learn")
+)
 
 #: What functions load only when they are called, which is no memory of theirs.
 _LOADS = dict.fromkeys(("descent", "own_descent"), "benchmarks.descents")

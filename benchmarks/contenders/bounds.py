@@ -12,7 +12,17 @@ from threadpoolctl import threadpool_limits
 from benchmarks.measuring import time_calls
 from benchmarks.tasks import Record, Task
 
-__all__ = ["decoding", "encoding", "lenet_products", "lstm_products", "products", "reading", "training_products"]
+__all__ = [
+    "decoding",
+    "dictionary_product",
+    "dictionary_step",
+    "encoding",
+    "lenet_products",
+    "lstm_products",
+    "products",
+    "reading",
+    "training_products",
+]
 
 
 def products(task: Task) -> Record:
@@ -67,6 +77,30 @@ def lstm_products(task: Task) -> Record:
     products += [(delta, W_output.T, np.empty_like(last)), *[(of_step, U.T, np.empty_like(units))] * (n_steps - 1)]
     products += [(inputs.T, of_z, np.empty_like(W)), (of_all.T, of_z, np.empty_like(U))]
     return _epoch_of(products, task)
+
+
+def dictionary_product(task: Task) -> Record:
+    """Time the product of a batch and the encoder of a dictionary."""
+    rows, W, out = _dictionary(task)
+    return _time(lambda: np.matmul(rows, W, out=out), task)
+
+
+def dictionary_step(task: Task) -> Record:
+    """Time the product of a batch and the encoder, and one pass over the parameters and the two moments of Adam."""
+    rows, W, out = _dictionary(task)
+    theta = np.ones((3, 2 * W.size), W.dtype)
+
+    def step() -> None:
+        np.matmul(rows, W, out=out)
+        np.multiply(theta, W.dtype.type(0.999), out=theta)
+
+    return _time(step, task)
+
+
+def _dictionary(task: Task) -> _Product:
+    """Return a batch, the encoder of a dictionary, and room for their product."""
+    rows, W = task.X[: task.settings.batch_size], np.ascontiguousarray(task.decoder.T)
+    return rows, W, np.empty((len(rows), W.shape[1]), W.dtype)
 
 
 #: Two matrices, and where their product goes.

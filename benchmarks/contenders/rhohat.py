@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from benchmarks.measuring import epochs_record, time_calls, time_evaluations
+from benchmarks.measuring import epochs_record, time_calls, time_evaluations, time_steps
 from benchmarks.tasks import Record, Task
 from rhohat import (
     LBFGS,
@@ -28,11 +28,20 @@ from rhohat import (
     WeightDecay,
 )
 from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.dictionaries.dead_latents import AuxiliaryLoss
+from rhohat.dictionaries.encoding import Coder
+from rhohat.dictionaries.parameters import Layout, Parameters
+from rhohat.dictionaries.scaling import Scaling
+from rhohat.dictionaries.selections import BatchTopK, JumpReLU, Selection, TopK
+from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, Trainer
 from rhohat.engines import ThreadEngine
 from rhohat.objective import Problem, make_objective
+from rhohat.ops import code_ops_of, compiled_or_numpy
 
 __all__ = [
     "descent",
+    "dictionary_encoding",
+    "dictionary_training",
     "evaluation",
     "images_of",
     "lenet",
@@ -198,3 +207,50 @@ def _fit(autoencoder: Any, X: np.ndarray) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a number of iterations is what is asked for
         return autoencoder.fit(X)
+
+
+def dictionary_training(task: Task) -> Record:
+    """Time the steps of a dictionary, batch after batch, with the auxiliary loss for dead latents."""
+    trainer = _trainer(task)
+
+    def step(rows: np.ndarray) -> float:
+        return sum(trainer.learn(rows).terms.values())
+
+    with trainer.engine.session():
+        return time_steps(step, task)
+
+
+def dictionary_encoding(task: Task) -> Record:
+    """Time the codes of a batch."""
+    trainer, rows = _trainer(task), task.X[: task.settings.batch_size]
+    coder = Coder(trainer.problem, trainer.state.theta, None, trainer.engine, code_ops_of(compiled_or_numpy()))
+    with trainer.engine.session():
+        return time_calls(lambda: coder.encode(rows), task.settings.seconds)[0]
+
+
+def _trainer(task: Task) -> Trainer:
+    """Return what trains a dictionary from the decoder of a task, as an estimator does."""
+    settings, decoder = task.settings, task.decoder
+    selections: dict[str, Selection] = {
+        "topk": TopK(settings.k),
+        "batchtopk": BatchTopK(settings.k),
+        "jumprelu": JumpReLU(settings.bandwidth, settings.threshold, target_l0=settings.k),
+    }
+    selection = selections[settings.selection]
+    n_latents, n_features = decoder.shape
+    layout = Layout(n_features, n_latents, n_features, selection.names)
+    weight = settings.sparsity_weight if settings.selection == "jumprelu" else 0.0
+    problem = DictionaryProblem(
+        selection,
+        layout,
+        Scaling(),
+        auxiliary=AuxiliaryLoss(1 / 32, max(1, n_features // 2)),
+        sparsity_weight=weight,
+    )
+    bias, none = np.full(n_latents, settings.encoder_bias, decoder.dtype), np.zeros(n_features, decoder.dtype)
+    own = {name: values.astype(decoder.dtype) for name, values in selection.initial(n_latents).items()}
+    start = Parameters(decoder, decoder, bias, none, own)
+    solver = Adam(learning_rate=settings.learning_rate)
+    state = DictionaryState.at_start(layout.pack(start), problem, solver)
+    ops = compiled_or_numpy()
+    return Trainer(problem, solver, state, ThreadEngine(settings.n_threads), ops, code_ops_of(ops))

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 
 import rhohat
 from rhohat.cli.training import _estimators
+from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.stacked_autoencoder import check_layers
 from tests.cli.test_demo import sentence
 from tests.data.matlab73 import save73
@@ -64,11 +65,15 @@ def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
         hidden = ["--set", "layers=[Convolution(2, 2), 4]"]
     if kind.startswith("recurrent"):
         hidden = ["--set", "layers=[LSTM(4)]"]
+    if kind in ("topk", "batch-topk", "matryoshka"):
+        hidden += ["--k", "2"]
     which = ["--target", "twice" if regression else "feeling"] if supervised else []
     which += ["--drop", "feeling" if regression else "twice"] if supervised else ["--drop", "feeling,twice"]
     run("train", table, "-o", "model.safetensors", "-e", kind, "--max-iter", "3", *hidden, *which)
     model = rhohat.load(tmp_path / "model.safetensors")
-    assert hasattr(model, "steps") != kind.startswith("recurrent")  # the steps of a sequence are not scaled one by one
+    # The steps of a sequence are not scaled one by one, and dictionaries scale rows themselves.
+    scales_none = kind.startswith("recurrent") or issubclass(_estimators()[kind], BaseDictionary)
+    assert hasattr(model, "steps") != scales_none
     estimator = model.steps[-1][1] if hasattr(model, "steps") else model
     assert type(estimator) is _estimators()[kind]
     n_units = {"deep": 3, "stacked": 3, "softmax": 2}.get(kind, 4)

@@ -108,7 +108,7 @@ def train(
             show_default="that of the rows",
         ),
     ] = None,
-    k: Annotated[float | None, _own_default("Active latents of a row, for topk, batch_topk and matryoshka.")] = None,
+    k: Annotated[float | None, _own_default("Active latents of a row, for topk, batch-topk and matryoshka.")] = None,
     sparsity: Annotated[float | None, _own_default("ρ: target for the mean activation of a hidden unit.")] = None,
     beta: Annotated[float | None, _own_default("β: weight of the sparsity penalty.")] = None,
     weight_decay: Annotated[

@@ -70,7 +70,7 @@ class BatchTopKAutoencoder(BaseDictionary):
     (500, 32)
     """
 
-    command_line_name: ClassVar[str | None] = "batch_topk"
+    command_line_name: ClassVar[str | None] = "batch-topk"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseDictionary._parameter_constraints,
         "k": [Interval(Real, 0, None, closed="neither")],
