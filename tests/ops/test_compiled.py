@@ -34,7 +34,7 @@ dtypes = pytest.mark.parametrize("dtype", TOLERANCES)
 #: Around the sizes at which products change their form: whole and broken tiles, vectors, groups and panels.
 SHAPES = [
     (8, 1, 1), (8, 3, 2), (9, 7, 8), (13, 5, 33), (24, 64, 25), (31, 25, 64), (255, 17, 9), (256, 8, 16), (257, 31, 65),
-    (300, 300, 12), (600, 12, 100), (700, 140, 150), (1024, 64, 25),
+    (64, 37, 530), (300, 300, 12), (600, 12, 100), (700, 140, 150), (1024, 64, 25),
 ]  # fmt: skip
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
@@ -80,6 +80,19 @@ def test_a_product_reads_nothing_after_the_end_of_a_matrix(dtype):
     COMPILED.multiply_transposed(A, D, gradient)
     assert np.isfinite(out).all()
     assert np.isfinite(gradient).all()
+
+
+@dtypes
+@pytest.mark.parametrize(("n_columns", "k"), [(1, 1), (8, 16), (37, 70), (64, 300)])
+def test_a_transposed_matrix_may_be_some_columns_of_a_larger_one(n_columns, k, dtype):
+    """What is beside it in memory may be anything."""
+    memory = np.full((n_columns + 2, k + 9), np.nan, dtype)
+    B = memory[1:-1, 5:-4]
+    B[:] = draw(B.shape, dtype)
+    A, out = draw((40, k), dtype, 1), np.empty((40, n_columns), dtype)
+    memory.flags.writeable = False
+    COMPILED.multiply(A, B.T, out)
+    assert_agree(out, A.astype(np.float64) @ B.T, dtype, scale=(np.abs(A) @ np.abs(B.T)).max())
 
 
 @dtypes

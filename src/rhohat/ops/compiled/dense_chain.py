@@ -21,7 +21,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.ops.compiled import loops
 from rhohat.ops.compiled.compiling import FAST_MATH, Number, compiled, inlined, not_inlined, shared
 from rhohat.ops.compiled.functions import softmax_cross_entropy
-from rhohat.ops.compiled.products import copied_size, copy_rows, write_product
+from rhohat.ops.compiled.products import copied_size, copy_columns, copy_rows, write_product
 
 __all__ = ["ACTIVATIONS", "KNOWN", "LOSSES", "UNKNOWN", "WANTED", "places_of", "run_pass"]
 
@@ -95,14 +95,10 @@ def _sum_rows(x: FloatArray, joined: FloatArray, out: FloatArray, add: bool) -> 
 def _copy_weights(W: FloatArray, transposed: Any, out: FloatArray) -> None:
     """Copy a matrix, or its transpose, as `write_product` reads it."""
     not_inlined()
-    if not transposed:
+    if transposed:
+        copy_columns(W, np.int64(0), W.shape[1], out)
+    else:
         copy_rows(W, out)
-        return
-    other = np.empty((W.shape[1], W.shape[0]), W.dtype)
-    for i in range(W.shape[0]):
-        for j in range(W.shape[1]):
-            other[j, i] = W[i, j]
-    copy_rows(other, out)
 
 
 def _evaluate_loss(

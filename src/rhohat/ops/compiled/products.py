@@ -7,8 +7,9 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.ops.compiled import tiles
 from rhohat.ops.compiled.compiling import Number, compiled, inlined, not_inlined, shared
+from rhohat.ops.compiled.tiles import transpose_tile
 
-__all__ = ["FEWEST_ROWS", "HAS_AVX512", "copied_size", "copy_rows", "multiply", "write_product"]
+__all__ = ["FEWEST_ROWS", "HAS_AVX512", "copied_size", "copy_columns", "copy_rows", "multiply", "write_product"]
 
 #: A product of fewer rows has no tile.
 FEWEST_ROWS = max(tiles.ROWS)
@@ -127,20 +128,25 @@ def write_product(
 def copy_columns(B: FloatArray, first: Number, n_rows: int, out: FloatArray) -> None:
     """Copy some rows of the transpose of B as `copy_rows` does; they are columns of B, from the given one on."""
     not_inlined()
-    n_columns = B.shape[0]
-    lanes, n_vectors, n_groups = vectors_of(n_columns, B.itemsize)
+    n_columns, size = B.shape[0], B.itemsize
+    like = B.dtype.type(0)
+    lanes, n_vectors, n_groups = vectors_of(n_columns, size)
+    whole = n_rows - n_rows % lanes
     column = 0
     for group in range(n_groups):
         length = (n_vectors // n_groups + (1 if group < n_vectors % n_groups else 0)) * lanes
-        place = column * n_rows
-        for i in range(length):
-            if column + i < n_columns:
-                numbers = B[column + i, first : first + n_rows]
-                for row in range(n_rows):
-                    out[place + row * length + i] = numbers[row]
-            else:
-                for row in range(n_rows):
-                    out[place + row * length + i] = 0
+        copy = out[column * n_rows : (column + length) * n_rows].reshape(n_rows, length)
+        for start in range(0, length, lanes):
+            row = 0
+            if column + start + lanes <= n_columns:
+                at_b = B.ctypes.data + (column + start) * B.strides[0] + first * size
+                while row < whole:
+                    at_copy = copy.ctypes.data + (row * length + start) * size
+                    transpose_tile(like, at_b + row * size, B.strides[0] // size, at_copy, length)
+                    row += lanes
+            for i in range(start, start + lanes):
+                for rest in range(row, n_rows):
+                    copy[rest, i] = B[column + i, first + rest] if column + i < n_columns else 0
         column += length
 
 

@@ -1,4 +1,4 @@
-"""The innermost loop of a matrix product, which keeps a tile of the result in the registers of the processor.
+"""The innermost loops of matrix products, written in LLVM's language: tiles that stay in the processor's registers.
 
 A product C = A B of narrow matrices takes BLAS about as long to prepare as to compute. Here a tile of a few rows and a
 few vectors of C stays in registers while a loop over k adds a_ik times row k of B to each of its rows, and B may be
@@ -6,6 +6,8 @@ read where it is. The loop is written in LLVM's language, because a compiler lef
 LLVM splits vectors that are longer than those of the processor.
 
 The tiles are as large as the registers allow: of 32 registers, 24 hold vectors of C, and of 16 registers, 12 do.
+
+A transposed matrix is copied in square tiles, whose rows are read and whose columns are written as whole vectors.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "ROWS", "TILES"]
+__all__ = ["LANES", "ROWS", "TILES", "transpose_tile"]
 
 _FEATURES = set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
 _HAS_AVX512 = "+avx512f" in _FEATURES
@@ -65,6 +67,18 @@ class _Code:
     def load_row(self, address: Any, n_vectors: int) -> list[Any]:
         """Return successive vectors."""
         return [self.builder.load(self._pointer(address, v), align=self.size) for v in range(n_vectors)]
+
+    def store(self, vector: Any, address: Any) -> None:
+        """Write a vector."""
+        self.builder.store(vector, self._pointer(address, 0), align=self.size)
+
+    def interleave(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Return the entries x₀, y₀, x₁, y₁ and so on, as two vectors."""
+        places = [place + of for place in range(self.lanes) for of in (0, self.lanes)]
+        halves = places[: self.lanes], places[self.lanes :]
+        kind = ir.VectorType(_INT_32, self.lanes)
+        first, second = (self.builder.shuffle_vector(x, y, ir.Constant(kind, half)) for half in halves)
+        return first, second
 
     def load_row_of_matrix(self, address: Any, n_vectors: int) -> list[Any]:
         """Return successive vectors; of the last one, only what is part of the matrix, and zeros."""
@@ -153,6 +167,48 @@ def _make_tile(n_rows: int, n_vectors: int) -> Any:
         return signature, generate
 
     return tile
+
+
+@intrinsic
+def transpose_tile(context: Any, like: Any, a: Any, a_row: Any, out: Any, out_row: Any) -> Any:
+    """Write the transpose of a square tile, which has as many rows as there are numbers in a vector.
+
+    Parameters
+    ----------
+    like : float64 or float32
+        A number of the dtype of the matrices.
+    a, out : int
+        Addresses of the first entries of the tile and of its transpose.
+    a_row, out_row : int
+        Distances, in numbers, of successive rows of the tile and of its transpose.
+    """
+    signature = types.void(like, *[types.intp] * 4)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _write_transpose(builder, signature.args[0] == types.float64, *arguments[1:])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _write_transpose(builder: Any, is_double: bool, a: Any, a_row: Any, out: Any, out_row: Any) -> None:
+    """Write the code that transposes a square tile.
+
+    Interleaving row i with row i + n/2, for each i, moves the highest bit of the number of each entry's row to the
+    lowest place in the number of its column, and the other way round. Once all bits have moved, the tile is transposed.
+    """
+    code = _Code(builder, is_double, _INT(0))
+    a_row, out_row = code.bytes_of(a_row), code.bytes_of(out_row)
+    rows = []
+    for _ in range(code.lanes):
+        rows += code.load_row(a, 1)
+        a = builder.add(a, a_row)
+    half = code.lanes // 2
+    for _ in range(code.lanes.bit_length() - 1):
+        rows = [one for pair in zip(rows[:half], rows[half:], strict=True) for one in code.interleave(*pair)]
+    for row in rows:
+        code.store(row, out)
+        out = builder.add(out, out_row)
 
 
 def _write_tile(builder: Any, is_double: bool, n_rows: int, n_vectors: int, *arguments: Any) -> None:
