@@ -20,7 +20,8 @@ AVX2 = {
     "NUMBA_CPU_NAME": "haswell",
     "NUMBA_CPU_FEATURES": "+64bit,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+cmov,+fxsr,+mmx,+avx,+avx2,+fma,"
     "+f16c,+bmi,+bmi2,+lzcnt,+movbe,+xsave",
-    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    # JAX computes float32 products by YNNPACK, which heeds no limit; without YNNPACK, they keep to it.
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2 --xla_cpu_experimental_ynn_fusion_type=",
 }
 
 #: The instructions for vectors that make a difference, the widest first, by the name of the flag that Linux gives them.
