@@ -61,6 +61,7 @@ class Epochs:
         self._scratch: dict[int, FloatArray] = {}  # scratch memory, by the index of the thread
         objective = run.objective
         self._kept_by_objective: dict[str, NDArray[Any]] = {}
+        self._constrained = objective if isinstance(objective, ObjectiveWithConstraint) else None
         if isinstance(objective, ObjectiveWithState):
             self._kept_by_objective = objective.step_state()
         self._resumes = run.resumed is not None
@@ -183,8 +184,8 @@ class Epochs:
 
     def _bring_back(self) -> None:
         """Make θ satisfy the objective's constraint, if there is one, after a step."""
-        if isinstance(self._run.objective, ObjectiveWithConstraint):
-            self._run.objective.constrain(self._theta)
+        if self._constrained is not None:
+            self._constrained.constrain(self._theta)
 
     def _step(self, epoch_fraction: float) -> PartFunction:
         """Begin a step; return a function that updates a part of θ and adds its gradient to the sum of gradients."""

@@ -7,7 +7,7 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.ops.compiled import tiles
 from rhohat.ops.compiled.compiling import Number, compiled, inlined, not_inlined, shared
-from rhohat.ops.compiled.tiles import transpose_tile
+from rhohat.ops.compiled.tiles import copy_vector, transpose_tile
 
 __all__ = ["FEWEST_ROWS", "HAS_AVX512", "copied_size", "copy_columns", "copy_rows", "multiply", "write_product"]
 
@@ -48,18 +48,18 @@ def copy_rows(B: FloatArray, out: FloatArray) -> None:
     """Copy rows so that those of each group of columns lie together, and fill the last vectors with zeros."""
     not_inlined()
     n_rows, n_columns = B.shape
-    lanes, n_vectors, n_groups = vectors_of(n_columns, B.itemsize)
+    like, size = B.dtype.type(0), B.itemsize
+    lanes, n_vectors, n_groups = vectors_of(n_columns, size)
     for row in range(n_rows):
         column = 0
         for group in range(n_groups):
-            length = (n_vectors // n_groups + (1 if group < n_vectors % n_groups else 0)) * lanes
-            place = column * n_rows + row * length
-            n_copied = min(n_columns - column, length)
-            for i in range(n_copied):
-                out[place + i] = B[row, column + i]
-            for i in range(n_copied, length):
-                out[place + i] = 0
-            column += length
+            width = n_vectors // n_groups + (1 if group < n_vectors % n_groups else 0)
+            at_b = B.ctypes.data + row * B.strides[0] + column * size
+            at_copy = out.ctypes.data + (column * n_rows + row * width * lanes) * size
+            for vector in range(width):
+                place = vector * lanes
+                copy_vector(like, at_b + place * size, at_copy + place * size, n_columns - column - place)
+            column += width * lanes
 
 
 @shared

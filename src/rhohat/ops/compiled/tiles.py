@@ -7,7 +7,8 @@ LLVM splits vectors that are longer than those of the processor.
 
 The tiles are as large as the registers allow: of 32 registers, 24 hold vectors of C, and of 16 registers, 12 do.
 
-A transposed matrix is copied in square tiles, whose rows are read and whose columns are written as whole vectors.
+Matrices are copied vector by vector, and transposed matrices in square tiles, of which rows are read and columns are
+written as whole vectors.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "ROWS", "TILES", "transpose_tile"]
+__all__ = ["LANES", "ROWS", "TILES", "copy_vector", "transpose_tile"]
 
 _FEATURES = set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
 _HAS_AVX512 = "+avx512f" in _FEATURES
@@ -167,6 +168,19 @@ def _make_tile(n_rows: int, n_vectors: int) -> Any:
         return signature, generate
 
     return tile
+
+
+@intrinsic
+def copy_vector(context: Any, like: Any, a: Any, out: Any, n: Any) -> Any:
+    """Write a whole vector at the address `out`: the first n numbers at the address `a`, or all, and then zeros."""
+    signature = types.void(like, *[types.intp] * 3)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        code = _Code(builder, signature.args[0] == types.float64, arguments[3])
+        code.store(code.load_row_of_matrix(arguments[1], 1)[0], arguments[2])
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @intrinsic
