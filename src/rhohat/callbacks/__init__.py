@@ -8,6 +8,7 @@ such a copy has recorded are found in ``callbacks`` of the estimator that was fi
 from rhohat.callbacks.best_model import BestModel
 from rhohat.callbacks.history import CSVHistory, JSONLinesHistory
 from rhohat.callbacks.monitoring import held_out_cost
+from rhohat.callbacks.resampling import ResampleDeadLatents
 from rhohat.callbacks.stopping import EarlyStopping
 from rhohat.callbacks.trackers import MLflowWriter, TensorBoardWriter
 from rhohat.solvers import Callback, IterationState, PrintProgress
@@ -21,6 +22,7 @@ __all__ = [
     "JSONLinesHistory",
     "MLflowWriter",
     "PrintProgress",
+    "ResampleDeadLatents",
     "TensorBoardWriter",
     "held_out_cost",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -20,10 +20,18 @@ from rhohat.solvers import Callback, IterationState, RunState, SolverResult
 from rhohat.solvers.interrupts import interrupts_held
 from rhohat.solvers.states import Keeper
 
-__all__ = ["Record", "train"]
+__all__ = ["ChangesTraining", "Record", "train"]
 
 _BATCHES = 50  # most batches in an iteration, after which callbacks are called
 _MANY_DEAD = 0.5  # fraction of dead latents of which a fit warns
+
+
+@runtime_checkable
+class ChangesTraining(Protocol):
+    """A callback that changes the training of a dictionary between two iterations."""
+
+    def change(self, trainer: Trainer) -> None:
+        """Change the state of a trainer; called after the callback itself."""
 
 
 @dataclass
@@ -113,6 +121,9 @@ class Record:
         iteration = len(self.loss_curve)
         state = IterationState(iteration, self.loss_curve[-1], terms, float("nan"), theta, measures=measures)
         wishes = [bool(callback(state)) for callback in self._callbacks]
+        for callback in self._callbacks:
+            if isinstance(callback, ChangesTraining):
+                callback.change(self.trainer)
         return any(wishes)
 
     def result(self, status: Any, message: str) -> SolverResult:

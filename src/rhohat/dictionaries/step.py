@@ -76,6 +76,7 @@ class Step:
     ops: CodeOps
     _floor: float | None = field(default=None, init=False)
     _rooms: dict[int, _Room] = field(default_factory=dict, init=False)
+    _last: tuple[FloatArray, NDArray[np.float64]] | None = field(default=None, init=False)
 
     def __call__(
         self,
@@ -120,6 +121,7 @@ class Step:
             targets = targets - inputs @ parameters.skip
         chosen = codes._replace(values=activations)
         derivatives = self._decode(chosen, parameters, targets, bias, prefixes, room.residuals, room.errors)
+        self._last = inputs, room.errors
         terms = {"loss": float(room.errors.mean())}
         of_gate, gate = None, self.selection.gate(codes)
         if gate is not None:
@@ -147,6 +149,12 @@ class Step:
             last = room.residuals[-1]
             squared_error = scale**2 * float(np.einsum("ij,ij->", last, last, dtype=np.float64))
         return Evaluated(terms, chosen, squared_error)
+
+    def last_batch(self) -> tuple[FloatArray, NDArray[np.float64]]:
+        """Return the encoder's input of the last batch, and half of the squared error of each row."""
+        if self._last is None:
+            raise ValueError("no batch has been evaluated yet.")
+        return self._last
 
     def _encode(self, parameters: Parameters, X: FloatArray, inputs: FloatArray) -> Codes:
         """Return the chosen entries with their pre-activations, after subtracting the bias from the inputs."""

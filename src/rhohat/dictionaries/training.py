@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from rhohat.solvers.schedules import as_schedule
 __all__ = ["DictionaryProblem", "DictionaryState", "NotFiniteError", "Trainer"]
 
 _AVERAGING = 0.999  # share of an average of thresholds that stays when a batch is added
+_SIZE_AFTER_RESAMPLING = 0.2  # norm of the encoder's row of a latent that begins anew, as a share of the mean norm
 _CONTROL = 0.01  # power of the ratio of L0 to its target by which the weight of a penalty changes in a step
 
 
@@ -85,6 +86,8 @@ class DictionaryState:
         Weighted sum of the smallest activations that batches kept, and the sum of the weights.
     weight : array of shape (1,), float64
         Weight λ of the penalty.
+    resampled : array of shape (2,), int64
+        How many times dead latents have begun anew, and the number of rows seen at the last time.
     step : int
         Number of updates done.
     n_rows : int
@@ -96,6 +99,7 @@ class DictionaryState:
     rows_since_fired: NDArray[np.int64]
     threshold: NDArray[np.float64]
     weight: NDArray[np.float64]
+    resampled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2, np.int64))
     step: int = 0
     n_rows: int = 0
 
@@ -145,11 +149,16 @@ class DictionaryState:
     @property
     def learned(self) -> dict[str, Any]:
         """What is learned beside the parameters, as arrays by name."""
-        return {"rows since fired": self.rows_since_fired, "threshold": self.threshold, "weight": self.weight}
+        return {
+            "rows since fired": self.rows_since_fired,
+            "threshold": self.threshold,
+            "weight": self.weight,
+            "resampled": self.resampled,
+        }
 
     def _take(self, arrays: Mapping[str, Any]) -> None:
         self.rows_since_fired, self.threshold = arrays["rows since fired"], arrays["threshold"]
-        self.weight = arrays["weight"]
+        self.weight, self.resampled = arrays["weight"], arrays["resampled"]
 
 
 class Trainer:
@@ -224,6 +233,40 @@ class Trainer:
         state.n_rows += len(X)
         self._note(evaluated, len(X), rise == 1)
         return evaluated
+
+    def resample(self, draw: np.random.Generator) -> int:
+        """Let dead latents begin anew at rows of the last batch that are reconstructed badly, and return their number.
+
+        Each gets the direction of a row of the last batch, drawn with a probability in proportion to its squared error
+        squared, as its row of the decoder; a fifth of the mean norm of the other rows of the encoder in this direction
+        as its row of the encoder; a bias of 0, and moments of 0.
+
+        References
+        ----------
+        Bricken, T. et al. (2023). Towards monosemanticity: decomposing language models with dictionary learning.
+        Transformer Circuits Thread, on neuron resampling.
+        """
+        state, layout = self.state, self.problem.layout
+        state.resampled[:] = state.resampled[0] + 1, state.n_rows
+        dead = np.flatnonzero(state.rows_since_fired >= self.problem.dead_after)
+        inputs, errors = self._step.last_batch()
+        chances = errors**2
+        if len(dead) == 0 or layout.n_features != layout.n_outputs or not chances.any():
+            return 0
+        rows = draw.choice(len(inputs), len(dead), p=chances / chances.sum())
+        directions = inputs[rows] / np.maximum(np.linalg.norm(inputs[rows], axis=1, keepdims=True), 1e-30)
+        parameters = layout.views(state.theta)
+        alive = np.delete(np.linalg.norm(parameters.encoder, axis=1), dead)
+        size = _SIZE_AFTER_RESAMPLING * (float(alive.mean()) if len(alive) else 1.0)
+        parameters.decoder[dead] = directions
+        parameters.encoder[dead] = size * directions
+        parameters.encoder_bias[dead] = 0
+        for moment in state.moments.values():
+            of_moment = layout.views(moment)
+            for array in (of_moment.decoder, of_moment.encoder, of_moment.encoder_bias):
+                array[dead] = 0
+        state.rows_since_fired[dead] = 0
+        return len(dead)
 
     def _note(self, evaluated: Evaluated, n_rows: int, is_risen: bool) -> None:
         """Change the counters, the average of thresholds, and the weight of the penalty after a batch."""
