@@ -64,7 +64,7 @@ def test_the_callback_counts_rows_and_goes_on_where_a_fit_was_stopped(tmp_path):
 
     def dictionary(resampling, *others, **how):
         return TopKAutoencoder(
-            64, 2, dead_after=300, max_iter=12, random_state=0, callbacks=[resampling, *others], **how
+            200, 1, dead_after=100, max_iter=12, random_state=0, callbacks=[resampling, *others], **how
         )
 
     whole = ResampleDeadLatents(every=1000, n_times=3)
