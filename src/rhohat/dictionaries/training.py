@@ -24,7 +24,8 @@ from rhohat.solvers.schedules import as_schedule
 
 __all__ = ["DictionaryProblem", "DictionaryState", "NotFiniteError", "Trainer"]
 
-_AVERAGING = 0.999  # share of an average of thresholds that stays when a batch is added
+_AVERAGING = 0.999  # share of an average of thresholds that stays when a batch is added, unless a training is short
+_OF_SHORT_TRAINING = 20  # an average reaches back over this fraction, one twentieth, of a short training
 _SIZE_AFTER_RESAMPLING = 0.2  # norm of the encoder's row of a latent that begins anew, as a share of the mean norm
 _CONTROL = 0.01  # power of the ratio of L0 to its target by which the weight of a penalty changes in a step
 
@@ -196,6 +197,7 @@ class Trainer:
         self.problem, self.state, self.engine = problem, state, engine
         self._solver, self._schedule = solver.with_ops(ops), as_schedule(solver.schedule)
         self._n_steps, self._warm_up = n_steps, warm_up
+        self._averaging = _AVERAGING if n_steps is None else min(_AVERAGING, max(0.0, 1 - _OF_SHORT_TRAINING / n_steps))
         self._step = Step(
             problem.selection, problem.layout, problem.center, problem.decoder_norm, problem.auxiliary, engine, code_ops
         )
@@ -276,8 +278,8 @@ class Trainer:
         state.rows_since_fired[active] = 0
         smallest = problem.selection.smallest_kept(evaluated.codes)
         if smallest is not None:
-            state.threshold *= _AVERAGING
-            state.threshold += (1 - _AVERAGING) * np.array([smallest, 1.0])
+            state.threshold *= self._averaging
+            state.threshold += (1 - self._averaging) * np.array([smallest, 1.0])
         if problem.target_l0 is not None and is_risen:
             ratio = len(active) / n_rows / problem.target_l0
             state.weight *= min(max(ratio, 0.1), 10.0) ** _CONTROL

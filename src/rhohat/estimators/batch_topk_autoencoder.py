@@ -53,8 +53,9 @@ class BatchTopKAutoencoder(BaseDictionary):
 
     No array of (n_samples, n_components) is made, neither in training nor in `transform`.
 
-    `threshold_` is an average, with the weight 0.999 for what was before and corrected for the start, of the smallest
-    activation that each batch keeps.
+    `threshold_` is an average of the smallest activation that each batch keeps, corrected for the start. What was
+    before has the weight 0.999 or, in a training of fewer than 20,000 updates, 1 − 20 / number of updates, so that the
+    average is about the end of the training.
 
     References
     ----------

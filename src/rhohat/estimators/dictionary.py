@@ -116,7 +116,7 @@ class BaseDictionary(UsableDictionary):
     def _expected_l0(self) -> float:
         """Number of active latents of a row that is aimed at, as far as it is known."""
 
-    def _penalty(self) -> tuple[float, float | None]:
+    def _penalty(self, n_features: int) -> tuple[float, float | None]:
         """Return the weight of the penalty, and the L0 towards which it is controlled, or None if it is not."""
         return 0.0, None
 
@@ -266,7 +266,7 @@ class BaseDictionary(UsableDictionary):
 
     def _begin(self, sample: list[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
         """Return the problem and the initial θ for a sample of the rows, and of the outputs of a transcoder."""
-        weight, controlled = self._penalty()
+        weight, controlled = self._penalty(sample[0].shape[1])
         start = DictionaryStart(
             self._selection(self.n_components),
             self.n_components,

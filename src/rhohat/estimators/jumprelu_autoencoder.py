@@ -33,8 +33,9 @@ class JumpReLUAutoencoder(BaseDictionary):
     ----------
     n_components : int, default=1024
         Number of latents.
-    sparsity_weight : float, default=1.0
-        Weight λ of the penalty, not negative.
+    sparsity_weight : float or None, default=None
+        Weight λ of the penalty, not negative. None means half the number of features with a target, which is about what
+        the error of a row is at the start, and 1 without one.
     target_l0 : float or None, default=32.0
         Mean number of active latents of a row towards which the penalty draws; None means that their number itself is
         penalised.
@@ -84,7 +85,7 @@ class JumpReLUAutoencoder(BaseDictionary):
     _is_thresholded: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseDictionary._parameter_constraints,
-        "sparsity_weight": [AT_LEAST_0],
+        "sparsity_weight": [AT_LEAST_0, None],
         "target_l0": [None, Interval(Real, 0, None, closed="neither")],
         "bandwidth": [Interval(Real, 0, None, closed="neither")],
     }
@@ -93,7 +94,7 @@ class JumpReLUAutoencoder(BaseDictionary):
         self,
         n_components: int = 1024,
         *,
-        sparsity_weight: float = 1.0,
+        sparsity_weight: float | None = None,
         target_l0: float | None = 32.0,
         bandwidth: float = 0.05,
         auxiliary_weight: float = 1 / 32,
@@ -121,5 +122,7 @@ class JumpReLUAutoencoder(BaseDictionary):
     def _expected_l0(self) -> float:
         return min(_EXPECTED_L0 if self.target_l0 is None else float(self.target_l0), float(self.n_components))
 
-    def _penalty(self) -> tuple[float, float | None]:
-        return float(self.sparsity_weight), None
+    def _penalty(self, n_features: int) -> tuple[float, float | None]:
+        if self.sparsity_weight is not None:
+            return float(self.sparsity_weight), None
+        return (1.0 if self.target_l0 is None else n_features / 2), None

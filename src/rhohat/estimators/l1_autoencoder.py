@@ -111,5 +111,5 @@ class L1Autoencoder(BaseDictionary):
     def _expected_l0(self) -> float:
         return min(_EXPECTED_L0 if self.target_l0 is None else float(self.target_l0), float(self.n_components))
 
-    def _penalty(self) -> tuple[float, float | None]:
+    def _penalty(self, n_features: int) -> tuple[float, float | None]:
         return float(self.sparsity_weight), self.target_l0
