@@ -106,7 +106,7 @@ class CodeOps:
     def largest(self, X: FloatArray, W: FloatArray, bias: FloatArray, k: int, floor: float = 0.0) -> Codes:
         """Return, for each row, the k largest numbers of X Wᵀ + bias as far as they are positive.
 
-        Of equal numbers, those of lower latents are taken.
+        Of equal numbers, those of lower latents are taken. NaN is not positive, and takes the place of no other number.
 
         Parameters
         ----------
@@ -119,7 +119,11 @@ class CodeOps:
             A guess, not negative, of a number that few of the k largest numbers of a row are below. It has no effect on
             the result, but a good guess makes it faster.
         """
-        return joined([_entries(a, (a > 0) & largest_of_rows(a, k)) for a in self._pre_activations(X, W, bias)])
+        parts = []
+        for a in self._pre_activations(X, W, bias):
+            positive = np.where(a > 0, a, 0)  # NaN would be sorted as the largest number of its row
+            parts.append(_entries(a, (a > 0) & largest_of_rows(positive, k)))
+        return joined(parts)
 
     def residuals(
         self,
