@@ -212,6 +212,8 @@ class Trainer:
     def learn(self, X: FloatArray, Y: FloatArray | None = None) -> Evaluated:
         """Take a step on a batch, and return what was known of the batch before it.
 
+        Rows are converted to the dtype of θ, which is another one if a training goes on with rows of another dtype.
+
         Raises
         ------
         NotFiniteError
@@ -224,8 +226,10 @@ class Trainer:
         if self._n_steps is not None:
             rate *= self._schedule(min((state.step + 0.5) / self._n_steps, 1.0))
         rise = min(1.0, step / self._warm_up) if self._warm_up else 1.0
+        X = np.ascontiguousarray(X, state.theta.dtype)
         X = problem.scaling.apply(X, self._room_for(X, "inputs"))
         if Y is not None and problem.output_scaling is not None:
+            Y = np.ascontiguousarray(Y, state.theta.dtype)
             Y = problem.output_scaling.apply(Y, self._room_for(Y, "outputs"))
         with np.errstate(over="ignore", invalid="ignore"):
             evaluated = self._step(state.theta, X, dead, rise * float(state.weight[0]), self._updating(rate, step), Y)

@@ -37,6 +37,8 @@ class CompiledCodeOps(CodeOps):
 
     def collect(self, X: FloatArray, W: FloatArray, bias: FloatArray, thresholds: FloatArray) -> Codes:
         """See `CodeOps.collect`."""
+        # The machine code computes addresses by itself, and knows one kind of array.
+        assert all(array.flags.c_contiguous and array.dtype == X.dtype for array in (X, W, bias, thresholds))
         n_rows = len(X)
         if n_rows < FEWEST_ROWS:
             padded = np.zeros((FEWEST_ROWS, X.shape[1]), X.dtype)
