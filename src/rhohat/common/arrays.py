@@ -17,6 +17,7 @@ __all__ = [
     "in_safe_units",
     "largest_magnitude",
     "norm",
+    "without_tensors",
 ]
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
@@ -61,6 +62,17 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """
     kind = np.dtype(dtype)
     return np.dtype(np.float32 if kind.kind == "f" and kind.itemsize <= 4 else np.float64)
+
+
+def without_tensors(X: Any) -> Any:
+    """Return a tensor of PyTorch as an array, and anything else unchanged.
+
+    Floats of 16 bits or fewer become float32, because NumPy has no bfloat16.
+    """
+    if not hasattr(X, "detach"):
+        return X
+    tensor = X.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).numpy()
 
 
 def as_float_rows(array: Any) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rhohat.common.arrays import FloatArray, empty_aligned, float_dtype
+from rhohat.common.arrays import FloatArray, empty_aligned, float_dtype, without_tensors
 from rhohat.common.blocks import in_memory
 from rhohat.common.randomness import keyed_generator
 from rhohat.objective.row_windows import RowWindows, bytes_of_a_row, even_edges, read_all
@@ -131,7 +131,8 @@ class StreamedBatches:
     Raises
     ------
     ValueError
-        If the iterator yields nothing, or something that is no two-dimensional array of as many columns as the first.
+        If the iterator yields nothing, or something that is no two-dimensional array of real numbers with as many
+        columns as the first.
     """
 
     def __init__(self, pieces: Iterable[Any], *, batch_size: int) -> None:
@@ -167,8 +168,9 @@ class StreamedBatches:
 
     def _take(self) -> bool:
         """Keep the next piece of rows, and return whether there was one."""
-        piece = next(self._pieces, None)
-        if piece is None:
+        try:
+            piece = next(self._pieces)
+        except StopIteration:
             return False
         rows = _as_rows(piece, self._dtype)
         self._dtype, self._width = rows.dtype, self._width or rows.shape[1]
@@ -184,13 +186,13 @@ class StreamedBatches:
 
 
 def _as_rows(piece: Any, dtype: DTypeLike | None) -> FloatArray:
-    """Return a piece of an iterator as rows of floats; tensors of PyTorch are taken over."""
-    if hasattr(piece, "detach"):
-        piece = piece.detach().float().cpu().numpy()  # NumPy has no bfloat16
-    rows = np.asarray(piece)
-    if rows.ndim != 2:
+    """Return a piece of an iterator as rows of floats."""
+    rows = np.asarray(without_tensors(piece))
+    if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(
-            f"the iterator of batches must yield two-dimensional arrays, with a row for each sample; got one of shape"
-            f" {rows.shape}."
+            f"the iterator of batches must yield two-dimensional arrays, with a row for each sample and at least one"
+            f" column; got one of shape {rows.shape}."
         )
+    if rows.dtype.kind not in "biufO":
+        raise ValueError(f"the iterator of batches must yield real numbers; got an array of {rows.dtype}.")
     return np.ascontiguousarray(rows, dtype=float_dtype(rows.dtype) if dtype is None else dtype)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rhohat.common.arrays import FloatArray
+from rhohat.common.arrays import FloatArray, largest_magnitude
 
 __all__ = ["NORMALIZATIONS", "Scaling", "scaling_of"]
 
 #: What the parameter `normalize` of dictionaries may be.
 NORMALIZATIONS = ("mean_norm", "layer_norm", None)
 
+_ROUNDING = 1e-14  # distance of rows from their mean, in units of the largest number, that is rounding alone
 _SMALLEST = 1e-5  # added to the standard deviation of a row, so that a row of equal numbers stays finite
 
 
@@ -68,7 +69,8 @@ def scaling_of(normalize: str | None, X: FloatArray, center: bool) -> Scaling:
     ----------
     normalize : {"mean_norm", "layer_norm", None}
         "mean_norm": one factor for all rows, such that their mean norm is √n_features; about their mean if `center` is
-        true. "layer_norm": each row is centred and scaled. None: nothing is done.
+        true; the factor is 1 if all rows are equal. "layer_norm": each row is centred and scaled. None: nothing is
+        done.
     X : array of shape (n_rows, n_features)
     center : bool
         Whether the dictionary sees rows about their mean.
@@ -77,8 +79,12 @@ def scaling_of(normalize: str | None, X: FloatArray, center: bool) -> Scaling:
         return Scaling(by_rows=True)
     if normalize is None:
         return Scaling()
+    largest = largest_magnitude(X) or 1.0
     rows = X.astype(np.float64)
+    rows /= largest  # so that squares do not overflow
     if center:
         rows -= rows.mean(0)
-    mean_norm = float(np.linalg.norm(rows, axis=1).mean())
-    return Scaling(float(np.sqrt(X.shape[1]) / mean_norm) if mean_norm > 0 else 1.0)
+    mean_norm = float(np.sqrt(np.einsum("ij,ij->i", rows, rows)).mean())
+    if mean_norm <= _ROUNDING:
+        return Scaling()
+    return Scaling(float(np.sqrt(X.shape[1]) / mean_norm / largest))

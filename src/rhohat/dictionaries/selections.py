@@ -196,7 +196,7 @@ class TopK(Selection):
 
 @dataclass(frozen=True)
 class BatchTopK(Selection):
-    """The k m largest pre-activations of a batch of m rows, as far as they are positive.
+    """The k m largest pre-activations of a batch of m rows, at least one, as far as they are positive.
 
     After training, the codes are those above a threshold, which is an average over batches.
 
@@ -213,7 +213,7 @@ class BatchTopK(Selection):
 
     def choose(self, codes: Codes, floor: float) -> Codes | None:
         """Return the largest entries of the batch, the first of equal ones; None if the floor left too few."""
-        n_kept = round(self.k * codes.n_rows)
+        n_kept = max(1, round(self.k * codes.n_rows))
         if len(codes.values) <= n_kept:
             return codes if floor == 0 or len(codes.values) == n_kept else None
         least = np.partition(codes.values, len(codes.values) - n_kept)[len(codes.values) - n_kept]
@@ -226,7 +226,7 @@ class BatchTopK(Selection):
         """Return a number that some more pre-activations exceed than will be kept, on some of the rows."""
         some = _some(X)
         found = self.find(ops, some, parameters, 0.0).values
-        n_kept = round(1.5 * self.k * len(some))
+        n_kept = max(1, round(1.5 * self.k * len(some)))
         return float(np.partition(found, len(found) - n_kept)[len(found) - n_kept]) if len(found) > n_kept else 0.0
 
     def next_floor(self, codes: Codes) -> float:
@@ -363,7 +363,7 @@ class JumpReLU(Selection):
         near_sums = _sums_of_latents(codes, np.where(near, derivatives, 0), n_latents)
         counts = np.bincount(codes.latents[near], minlength=n_latents)
         gradient = -(thresholds * near_sums + each * counts) / self.bandwidth
-        return PullBack(np.where(active, derivatives, 0), penalty, of_latents={"threshold": gradient})
+        return PullBack(np.where(active, derivatives, 0), float(penalty), of_latents={"threshold": gradient})
 
     def constrain(self, parameters: Parameters) -> None:
         """Replace negative thresholds by 0, so that no active latent is negative."""

@@ -13,7 +13,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
-from rhohat.common.arrays import as_float_rows
+from rhohat.common.arrays import as_float_rows, without_tensors
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
@@ -80,6 +80,7 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X", n_steps: int | None = 
     if isinstance(X, RowSource):
         X.extent()
         return X
+    X = without_tensors(X)
     with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # for scikit-learn's sum that detects NaN
         finite = True if n_steps is None else "allow-nan"
         rows = as_float_rows(check_array(X, dtype="numeric", input_name=name, ensure_all_finite=finite))

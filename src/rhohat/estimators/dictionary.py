@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -42,6 +43,7 @@ __all__ = ["BaseDictionary"]
 
 _BATCH_SIZE = 4096
 _RATE, _LATENTS_OF_RATE = 2e-4, 2**14  # learning rate at so many latents; with fewer it is larger
+_FAR = 0.5  # distance of L0 from its target, as a share of it, of which a fit warns
 _MORE_ACTIVE = 4  # how many times as many latents are active at the start as in the end, where biases decide it
 
 
@@ -167,6 +169,14 @@ class BaseDictionary(UsableDictionary):
             If a parameter is out of its range; X is not a dense two-dimensional array of finite numbers with at least
             one row; or `warm_start` finds a dictionary of another shape. If rows that are read while the dictionary is
             trained are not finite, what was learned before is kept.
+
+        Warns
+        -----
+        UserWarning
+            If the mean number of active latents of a row in the last iteration is more than half of `target_l0` away
+            from it.
+        DeadLatentsWarning
+            If half of the latents are dead.
         """
         self._validate_params()
         return self._learn(X, self._sources(X, continues=self._continues()))
@@ -177,9 +187,13 @@ class BaseDictionary(UsableDictionary):
         start = self._start_again(sources) if continues else None
         first_pass = self._passes if continues else 0
 
+        kept = "Nothing was learned before."
+
         def keep(fitted: Fitted) -> None:
+            nonlocal kept
             if self.warm_start or fitted.result.status == "not_finite":
                 self._take_over(X, sources, fitted, first_pass)
+                kept = "What was learned before this batch is kept."
 
         try:
             fitted = self._fit().run(
@@ -191,8 +205,9 @@ class BaseDictionary(UsableDictionary):
                 interrupted=keep,
             )
         except NotFiniteError as error:
-            raise ValueError(self._explain(error)) from None
+            raise ValueError(self._explain(error, kept)) from None
         self._take_over(X, sources, fitted, first_pass + self.max_iter)
+        self._warn_of_l0(stacklevel=4)
         return self
 
     def _draw_seed(self) -> int:
@@ -232,7 +247,7 @@ class BaseDictionary(UsableDictionary):
                 first_pass=passes,
             )
         except NotFiniteError as error:
-            raise ValueError(self._explain(error)) from None
+            raise ValueError(self._explain(error, "The dictionary is what it was before this call.")) from None
         earlier = (self.loss_curve_, self.terms_curve_, self.measures_curve_, self.n_iter_) if begun else None
         self._take_over(X, sources, fitted, passes + 1)
         if earlier is not None:
@@ -343,12 +358,23 @@ class BaseDictionary(UsableDictionary):
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks
 
-    def _explain(self, error: Exception) -> Sentence:
-        """Return the message of an error of numbers that are not finite."""
+    def _explain(self, error: Exception, kept: str) -> Sentence:
+        """Return the message of an error of numbers that are not finite; `kept` is a sentence on what is left."""
         return Sentence(
             f"{error} The rows of this batch contain NaN or infinity, or are too large, or the learning rate is too"
-            f" high (now {self._solver().learning_rate:g}). What was learned before this batch is kept."
+            f" high (now {self._solver().learning_rate:g}). {kept}"
         )
+
+    def _warn_of_l0(self, stacklevel: int) -> None:
+        """Warn if the number of active latents of a row is far from the one that was asked for."""
+        target, l0 = getattr(self, "target_l0", None), self.measures_curve_["l0"][-1]
+        if target is not None and abs(l0 - target) > _FAR * target:
+            warnings.warn(
+                f"in the last iteration a row had {l0:.3g} active latents on average, but target_l0={target:g}. Another"
+                f" sparsity_weight to begin with (now {self._penalty()[0]:g}) or more iterations may bring it nearer.",
+                UserWarning,
+                stacklevel=stacklevel,
+            )
 
 
 def _width(source: Any) -> int:

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
 from rhohat.common.fitted import FittedAttributes
 from rhohat.data import RowSource, open_rows
 from rhohat.data.bad_numbers import naming_columns
@@ -205,7 +205,7 @@ class UsableDictionary(
     def _known_rows(self, X: Any) -> FloatArray:
         """Return rows in memory as floats, after checking them against the columns of the fit."""
         with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
-            return as_float_rows(validate_data(self, X, dtype="numeric", reset=False))
+            return as_float_rows(validate_data(self, without_tensors(X), dtype="numeric", reset=False))
 
     def _validate_for_use(self, X: Any) -> Any:
         """Return rows that are ready for the fitted dictionary, in its dtype; a row source is returned as it is."""

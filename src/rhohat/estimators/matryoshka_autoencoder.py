@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from numbers import Real
+from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -109,12 +109,13 @@ class MatryoshkaAutoencoder(BaseDictionary):
             raise ValueError(f"k={self.k} must not exceed n_components={n_latents}.")
         if self.prefixes is None:
             return Matryoshka(float(self.k), tuple(sorted({max(1, n_latents // part) for part in (16, 8, 4, 2, 1)})))
-        sizes = [int(size) for size in self.prefixes]
-        if not sizes or sizes[-1] != n_latents or any(after <= before for before, after in pairwise([0, *sizes])):
+        sizes = list(self.prefixes)
+        are_whole = all(isinstance(size, Integral) for size in sizes)
+        if not sizes or not are_whole or sizes[-1] != n_latents or any(b <= a for a, b in pairwise([0, *sizes])):
             raise ValueError(
-                f"prefixes must be positive numbers that rise, up to n_components={n_latents}; got {self.prefixes}."
+                f"prefixes must be positive integers that rise, up to n_components={n_latents}; got {self.prefixes}."
             )
-        return Matryoshka(float(self.k), tuple(sizes))
+        return Matryoshka(float(self.k), tuple(int(size) for size in sizes))
 
     @property
     def _expected_l0(self) -> float:

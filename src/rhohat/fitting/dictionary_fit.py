@@ -153,7 +153,7 @@ class DictionaryFit:
         self, source: BatchSource, seed: int, start: tuple[DictionaryProblem, DictionaryState] | None = None
     ) -> tuple[Record, DictionaryProblem, DictionaryState]:
         """Return the record of a training that is about to begin, its problem and its state."""
-        sample = source.sample()
+        sample = _finite(source.sample())
         if start is None:
             problem, theta = self.begin(sample, seed)
             state = DictionaryState.at_start(theta.astype(source.dtype), problem, self.solver)
@@ -201,6 +201,14 @@ class DictionaryFit:
             checkpoints=self.journals.checkpoint is not None,
             n_workers=ThreadEngine(self.n_jobs).n_workers,
         )
+
+
+def _finite(sample: list[FloatArray]) -> list[FloatArray]:
+    """Return the rows of a sample that are finite: what is learned before the others are reached can then be kept."""
+    finite = np.logical_and.reduce([np.isfinite(rows).all(1) for rows in sample])
+    if not finite.any():
+        raise ValueError("the rows contain NaN or infinity: none of those that the start is chosen by is finite.")
+    return sample if finite.all() else [rows[finite] for rows in sample]
 
 
 def plan_dictionary_memory(
