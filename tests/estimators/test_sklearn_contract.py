@@ -6,12 +6,14 @@ from sklearn.utils.estimator_checks import (
     check_sample_weight_equivalence_on_dense_data,
     parametrize_with_checks,
 )
+from sklearn.utils.validation import has_fit_parameter
 
 from rhohat import (
     GRU,
     LSTM,
     SGD,
     Adam,
+    BatchTopKAutoencoder,
     ContractiveAutoencoder,
     Convolution,
     ConvolutionalAutoencoder,
@@ -21,6 +23,10 @@ from rhohat import (
     Dense,
     FeedforwardClassifier,
     FeedforwardRegressor,
+    GatedAutoencoder,
+    JumpReLUAutoencoder,
+    L1Autoencoder,
+    MatryoshkaAutoencoder,
     Recurrent,
     RecurrentAutoencoder,
     RecurrentClassifier,
@@ -29,6 +35,7 @@ from rhohat import (
     SparseAutoencoder,
     StackedAutoencoder,
     StackedAutoencoderClassifier,
+    TopKAutoencoder,
 )
 from rhohat.models.components import ESTIMATORS
 
@@ -36,6 +43,7 @@ from rhohat.models.components import ESTIMATORS
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:The code is the same for every row:UserWarning"),
+    pytest.mark.filterwarnings("ignore:in the last iteration a row had:UserWarning"),
 ]
 
 LAYERS = [
@@ -62,6 +70,12 @@ ONE_OF_EACH = [
     RecurrentAutoencoder(layers=[LSTM(6)], max_iter=2, n_jobs=1),
     RecurrentClassifier(layers=[GRU(8), Dense(8)], solver="lbfgs", max_iter=30, n_jobs=1),
     RecurrentRegressor(layers=[Recurrent(8)], solver="lbfgs", max_iter=20, n_jobs=1),
+    TopKAutoencoder(8, 1, max_iter=5, n_jobs=1),
+    BatchTopKAutoencoder(8, 1, max_iter=5, n_jobs=1),
+    MatryoshkaAutoencoder(8, 1, max_iter=5, n_jobs=1),
+    L1Autoencoder(8, max_iter=5, n_jobs=1),
+    GatedAutoencoder(8, max_iter=5, n_jobs=1),
+    JumpReLUAutoencoder(8, target_l0=1, max_iter=5, n_jobs=1),
 ]
 #: With defaults, other units, and solvers by mini-batches, with which the checks try partial_fit too.
 VARIANTS = [
@@ -117,7 +131,7 @@ def passes_the_equivalence(estimator):
     return True
 
 
-@pytest.mark.parametrize("kind", [type(estimator) for estimator in ONE_OF_EACH])
+@pytest.mark.parametrize("kind", [type(one) for one in ONE_OF_EACH if has_fit_parameter(one, "sample_weight")])
 def test_with_defaults_weights_are_repetitions_but_for_what_is_said(kind):
     always = {FeedforwardClassifier, SoftmaxRegression}  # whose probabilities saturate, or whose cost is convex
     small = {"n_components": 5} if "n_components" in kind().get_params(deep=False) else {}

@@ -7,11 +7,30 @@ from dataclasses import replace
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.forks import cached
 from rhohat.dictionaries.parameters import Parameters
 from rhohat.dictionaries.scaling import Scaling
 from rhohat.dictionaries.training import DictionaryProblem
 
-__all__ = ["folded"]
+__all__ = ["Folding", "folded"]
+
+
+class Folding:
+    """A dictionary that takes rows as they are, made of one that was trained on scaled rows when it is first needed.
+
+    Parameters
+    ----------
+    problem : DictionaryProblem
+    theta : array of shape (n_parameters,)
+    """
+
+    def __init__(self, problem: DictionaryProblem, theta: FloatArray) -> None:
+        self._problem, self._theta = problem, theta
+
+    @cached
+    def in_use(self) -> tuple[DictionaryProblem, FloatArray]:
+        """Problem and θ of the dictionary that takes rows as they are."""
+        return folded(self._problem, self._theta)
 
 
 def folded(problem: DictionaryProblem, theta: FloatArray) -> tuple[DictionaryProblem, FloatArray]:

@@ -22,6 +22,7 @@ from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import range_of_features
 from rhohat.data.rows import is_dask_array, remember_columns
+from rhohat.dictionaries.folding import Folding
 from rhohat.dictionaries.rows import StreamedBatches
 from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
 from rhohat.dictionaries.selections import Selection
@@ -349,7 +350,7 @@ class BaseDictionary(UsableDictionary):
     def _take(self, problem: DictionaryProblem, state: DictionaryState, *, seed: int, passes: int) -> None:
         """Set what is known of a training from its problem and its state."""
         self.scaling_, self._problem, self._state = problem.scaling, problem, state
-        self._seed, self._passes, self._folded = seed, passes, None
+        self._seed, self._passes, self._folding = seed, passes, Folding(problem, state.theta)
         self.threshold_, self.rows_since_fired_ = state.average_threshold, state.rows_since_fired
 
     def _all_callbacks(self) -> list[Callback]:

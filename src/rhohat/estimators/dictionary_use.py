@@ -19,7 +19,7 @@ from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.ranges import warn_of_other_scale
 from rhohat.data.rows import is_dask_array
 from rhohat.dictionaries.encoding import Coder
-from rhohat.dictionaries.folding import folded
+from rhohat.dictionaries.folding import Folding
 from rhohat.dictionaries.scaling import Scaling
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState
 from rhohat.engines import ThreadEngine
@@ -45,7 +45,7 @@ class UsableDictionary(
     threshold_: float | None
     _problem: DictionaryProblem
     _state: DictionaryState
-    _folded: tuple[DictionaryProblem, FloatArray] | None = None
+    _folding: Folding
 
     def transform(self, X: ArrayLike | RowSource) -> Any:
         """Return the sparse codes of rows.
@@ -189,9 +189,7 @@ class UsableDictionary(
     def _in_use(self) -> tuple[DictionaryProblem, FloatArray]:
         """Return the dictionary for rows as they are; computed when it is first needed after a fit."""
         check_is_fitted(self)
-        if self._folded is None:
-            self._folded = folded(self._problem, self._state.theta)
-        return self._folded
+        return self._folding.in_use
 
     @property
     def _n_features_out(self) -> int:
