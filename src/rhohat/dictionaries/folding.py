@@ -12,7 +12,7 @@ from rhohat.dictionaries.parameters import Parameters
 from rhohat.dictionaries.scaling import Scaling
 from rhohat.dictionaries.training import DictionaryProblem
 
-__all__ = ["Folding", "folded"]
+__all__ = ["Folding", "folded", "unfolded"]
 
 
 class Folding:
@@ -73,3 +73,29 @@ def folded(problem: DictionaryProblem, theta: FloatArray) -> tuple[DictionaryPro
     unscaled = Scaling(by_rows=rows_by_themselves)
     output_scaling = None if problem.output_scaling is None else Scaling()
     return replace(problem, scaling=unscaled, output_scaling=output_scaling), problem.layout.pack(parameters)
+
+
+def unfolded(problem: DictionaryProblem, theta: FloatArray, factor: float) -> tuple[DictionaryProblem, FloatArray]:
+    """Return an equal dictionary that takes rows that are scaled by a factor; the inverse of `folded` up to rounding.
+
+    Parameters
+    ----------
+    problem : DictionaryProblem
+        Problem of an autoencoder without a common factor.
+    theta : array of shape (n_parameters,)
+    factor : float
+
+    Returns
+    -------
+    problem : DictionaryProblem
+    theta : array of shape (n_parameters,)
+        The array itself if the factor is 1.
+    """
+    if factor == 1:
+        return problem, theta
+    known, by = problem.layout.views(theta), theta.dtype.type(factor)
+    with np.errstate(all="ignore"):
+        parameters = replace(
+            known, encoder=known.encoder / by, decoder=known.decoder * by, decoder_bias=known.decoder_bias * by
+        )
+    return replace(problem, scaling=replace(problem.scaling, factor=factor)), problem.layout.pack(parameters)

@@ -138,7 +138,9 @@ class BaseDictionary(UsableDictionary):
 
     def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
         """Restore what the dictionary had learned from a model file; the inverse of `_describe_learned`."""
-        restore_dictionary(self, self._begin, file, described, prefix)
+        restore_dictionary(
+            self, lambda sample: self._start(sample[0].shape[1]).problem(sample), file, described, prefix
+        )
 
     def fitted_parts(self) -> list[tuple[str, Self]]:
         """Return the parts of the fit: a dictionary is a single part, with the name ""."""
@@ -282,8 +284,12 @@ class BaseDictionary(UsableDictionary):
 
     def _begin(self, sample: list[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
         """Return the problem and the initial θ for a sample of the rows, and of the outputs of a transcoder."""
-        weight, controlled = self._penalty(sample[0].shape[1])
-        start = DictionaryStart(
+        return self._start(sample[0].shape[1]).problem_and_theta(sample, seed)
+
+    def _start(self, n_features: int) -> DictionaryStart:
+        """Return the settings by which a dictionary for rows of so many features begins."""
+        weight, controlled = self._penalty(n_features)
+        return DictionaryStart(
             self._selection(self.n_components),
             self.n_components,
             normalize=self.normalize,
@@ -296,7 +302,6 @@ class BaseDictionary(UsableDictionary):
             active_at_start=_MORE_ACTIVE * self._expected_l0 if self._is_thresholded else None,
             has_skip=self._has_skip,
         )
-        return start.problem_and_theta(sample, seed)
 
     def _start_again(self, sources: Sequence[Any]) -> tuple[DictionaryProblem, DictionaryState]:
         """Return a copy of the problem and the state from which the training goes on."""
@@ -353,6 +358,11 @@ class BaseDictionary(UsableDictionary):
         self._seed, self._passes, self._folding = seed, passes, Folding(problem, state.theta)
         self.threshold_, self.rows_since_fired_ = state.average_threshold, state.rows_since_fired
 
+    @property
+    def _is_of_transcoder(self) -> bool:
+        """Whether a fitted dictionary reconstructs other rows than those that it encodes."""
+        return self._problem.output_scaling is not None
+
     def _all_callbacks(self) -> list[Callback]:
         callbacks = [] if self.callbacks is None else list(self.callbacks)
         if self.verbose:
@@ -372,7 +382,7 @@ class BaseDictionary(UsableDictionary):
         if target is not None and abs(l0 - target) > _FAR * target:
             warnings.warn(
                 f"in the last iteration a row had {l0:.3g} active latents on average, but target_l0={target:g}. Another"
-                f" sparsity_weight to begin with (now {self._penalty()[0]:g}) or more iterations may bring it nearer.",
+                f" sparsity_weight to begin with (now {self._problem.sparsity_weight:g}) or more iterations may bring it nearer.",
                 UserWarning,
                 stacklevel=stacklevel,
             )

@@ -14,6 +14,7 @@ from rhohat.common.fitted import FittedAttributes
 from rhohat.data import RowSource
 from rhohat.estimators.checks import check_lengths, check_rows
 from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.model_parts import ModelReader, ModelWriter
 
 __all__ = ["Transcoder"]
 
@@ -58,7 +59,11 @@ class Transcoder(FittedAttributes, TransformerMixin, BaseEstimator):
     """
 
     _set_by_fit = "dictionary_"
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"dictionary": [BaseDictionary], "skip": ["boolean"]}
+    #: Parameters that model files do not hold as such, because what they hold is made of them.
+    models_within: ClassVar[tuple[str, ...]] = ("dictionary",)
+    #: Keys of the dict that `_describe_learned` returns.
+    _keys_of_learned: ClassVar[tuple[str, ...]] = ("dictionary",)
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"skip": ["boolean"]}
 
     dictionary_: BaseDictionary
 
@@ -81,9 +86,12 @@ class Transcoder(FittedAttributes, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X and Y have different numbers of rows, or in the cases in which `fit` of a dictionary raises it.
+            If `dictionary` is something else; X and Y have different numbers of rows; or in the cases in which `fit` of
+            a dictionary raises it.
         """
         self._validate_params()
+        if not isinstance(self.dictionary, BaseDictionary):
+            raise ValueError(f"dictionary must be a dictionary, such as TopKAutoencoder(); got {self.dictionary!r}.")
         if isinstance(X, RowSource) != isinstance(Y, RowSource):
             raise ValueError("X and Y must both be row sources, or both be arrays.")
         check_lengths(X, Y)
@@ -94,6 +102,17 @@ class Transcoder(FittedAttributes, TransformerMixin, BaseEstimator):
         dictionary._learn(X, [*dictionary._sources(X, continues=False), outputs])
         self.dictionary_, self.n_features_in_ = dictionary, dictionary.n_features_in_
         return self
+
+    def _describe_learned(self, file: ModelWriter, prefix: str) -> dict[str, Any]:
+        """Return a description of the fitted dictionary, for a model file."""
+        return {"dictionary": file.model(self.dictionary_, f"{prefix}dictionary.")}
+
+    def _restore_learned(self, file: ModelReader, described: dict[str, Any], prefix: str) -> None:
+        """Restore the fitted dictionary from a model file; the inverse of `_describe_learned`."""
+        fitted = file.model(file.get(described, "dictionary", dict), f"{prefix}dictionary.", BaseDictionary)
+        if not fitted._is_of_transcoder or fitted._has_skip != self.skip:
+            raise ValueError("the file has another dictionary than that of a transcoder.")
+        self.dictionary, self.dictionary_, self.n_features_in_ = clone(fitted), fitted, fitted.n_features_in_
 
     def transform(self, X: ArrayLike | RowSource) -> Any:
         """Return the sparse codes of rows; see `transform` of the dictionary."""

@@ -49,7 +49,10 @@ COMPONENTS = {cls.__name__: cls for cls in _PARTS}
 
 _TRANSFORMERS: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening, estimators.ConvolvedFeatures)
+    for cls in (
+        *(ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening),
+        *(estimators.ConvolvedFeatures, estimators.Transcoder),
+    )
 }
 
 #: Names on the command line of scikit-learn's transformers; other classes have an attribute `command_line_name`.

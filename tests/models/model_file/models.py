@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -125,6 +126,17 @@ _MAKERS = {
     "patches": lambda: make_pipeline(
         rhohat.ZCAWhitening(), rhohat.PatchNormalizer(low=0.2), rhohat.SparseAutoencoder(n_components=4, **_QUICK)
     ).fit(X),
+    "topk": lambda: rhohat.TopKAutoencoder(8, 2, normalize="layer_norm", solver=_ADAM, **_QUICK).fit(X),
+    "batch topk": lambda: rhohat.BatchTopKAutoencoder(8, 2.5, **_QUICK).fit(rhohat.open_rows(X)),
+    "matryoshka": lambda: rhohat.MatryoshkaAutoencoder(8, 2, prefixes=(2, 8), **_QUICK).fit(X.astype(np.float32)),
+    "l1": lambda: rhohat.L1Autoencoder(8, sparse_output=False, center=False, **_QUICK).fit(X),
+    "gated": lambda: rhohat.GatedAutoencoder(8, normalize=None, **_QUICK).partial_fit(X).partial_fit(X),
+    "jumprelu": lambda: rhohat.JumpReLUAutoencoder(8, target_l0=None, **_QUICK).fit(X),
+    "transcoder": lambda: rhohat.Transcoder(rhohat.BatchTopKAutoencoder(8, 2, **_QUICK)).fit(X, TARGETS),
+    "transcoder with a skip": lambda: rhohat.Transcoder(
+        rhohat.JumpReLUAutoencoder(8, target_l0=None, normalize="layer_norm", **_QUICK), skip=True
+    ).fit(X, TARGETS),
+    "scaled dictionary": lambda: make_pipeline(StandardScaler(), rhohat.TopKAutoencoder(8, 2, **_QUICK)).fit(X),
     "table": lambda: make_pipeline(
         StandardScaler(with_mean=False), "passthrough", MinMaxScaler((-1, 1)), StandardScaler(with_std=False),
         rhohat.FeedforwardClassifier(hidden_layer_sizes=(2,), **_QUICK),
@@ -145,4 +157,5 @@ def outputs(model):
     """Return all that a model makes of rows, by the name of the method."""
     names = ("transform", "reconstruct", "predict", "predict_proba", "maximal_inputs")
     methods = {name: getattr(model, name) for name in names if hasattr(model, name)}
-    return {name: method() if name == "maximal_inputs" else method(X) for name, method in methods.items()}
+    made = {name: method() if name == "maximal_inputs" else method(X) for name, method in methods.items()}
+    return {name: one.toarray() if sparse.issparse(one) else one for name, one in made.items()}

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -17,6 +18,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import rhohat
 from rhohat.common.exceptions import ModelFileError
+from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.pooled_convolution import PooledConvolution
 from rhohat.solvers import MiniBatchState
 from rhohat.terms.penalties import WeightDecay
@@ -38,7 +40,14 @@ def round_trip(model, path):
 
 def left_by_a_fit(model):
     """Return the attributes of a model, in an order of their own, without those that belong to a run."""
-    return {name: value for name, value in sorted(vars(model).items()) if name not in _OF_THE_RUN}
+    left = {name: value for name, value in sorted(vars(model).items()) if name not in _OF_THE_RUN}
+    if isinstance(model, BaseDictionary):  # the state is that of the training up to rounding
+        left = {name: value for name, value in left.items() if name[0] != "_"}
+        if hasattr(model, "scaling_"):
+            if model._is_of_transcoder:  # whose training cannot go on, so that its weights are for rows as they are
+                del left["scaling_"]
+            left |= {"coefs_": model.coefs_, "intercepts_": model.intercepts_}
+    return left
 
 
 def same(one, other):
@@ -105,6 +114,22 @@ def test_partial_fit_goes_on_as_if_nothing_had_been(path):
     saved.partial_fit(X).partial_fit(X)
     loaded = round_trip(saved, path).partial_fit(X).partial_fit(X)
     assert same(straight.theta_, loaded.theta_)
+
+
+@pytest.mark.parametrize("kind", ["topk", "batch topk", "matryoshka", "l1", "gated", "jumprelu"])
+def test_a_loaded_dictionary_is_saved_as_it_was_and_learns_on(kind, path, tmp_path):
+    straight, loaded = copy.deepcopy(fitted(kind)), round_trip(fitted(kind), path)
+    rhohat.save(loaded, tmp_path / "again.safetensors")
+    assert same(*(dict(sorted(load_file(file).items())) for file in (path, tmp_path / "again.safetensors")))
+    n_steps, before = loaded.n_steps_, loaded.loss_curve_
+    for model in (loaded, straight):
+        for _ in range(20):
+            model.partial_fit(X)
+    assert loaded.n_steps_ > n_steps
+    assert loaded.loss_curve_[: len(before)] == before
+    # It begins where the other one is; later on, the moments and the order of the rows differ.
+    assert loaded.loss_curve_[len(before)] == pytest.approx(straight.loss_curve_[len(before)], rel=0.2)
+    assert loaded.loss_curve_[-1] < before[-1]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

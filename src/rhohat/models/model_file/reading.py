@@ -178,7 +178,7 @@ class Reader:
 
     def _restore(self, model: Any, described: dict[str, Any], prefix: str) -> None:
         """Let a model restore what it has learned; raise ModelFileError for what it refuses."""
-        ThreadEngine(model.n_jobs)  # raises ValueError for an impossible number of threads
+        ThreadEngine(getattr(model, "n_jobs", None))  # raises ValueError for an impossible number of threads
         try:
             model._restore_learned(self, described, prefix)
         except ValueError as error:
