@@ -1,0 +1,249 @@
+"""Dictionaries as scikit-learn knows them: in pipelines and searches, copied, stored; their dtypes and their memory."""
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from rhohat import BatchTopKAutoencoder, TopKAutoencoder, Transcoder, open_rows
+from tests.estimators.dictionaries import KINDS, dictionary, rows, same
+from tests.peak_memory import PEAK
+from tests.tolerances import EXACT, FLOAT32
+
+X = rows()
+
+
+# What is learned, by its definition.
+
+
+@pytest.mark.parametrize("normalize", ["mean_norm", "layer_norm", None])
+@pytest.mark.parametrize("kind", KINDS)
+def test_codes_and_reconstructions_are_those_of_the_public_weights(kind, normalize):
+    model = dictionary(kind, normalize=normalize).fit(X)
+    (encoder, decoder), (bias, mean) = model.coefs_, model.intercepts_
+    seen, scale, shift = X, 1.0, 0.0
+    if normalize == "layer_norm":
+        shift, scale = X.mean(1, keepdims=True), X.std(1, keepdims=True, ddof=1) + 1e-5
+        seen = (X - shift) / scale
+    a = (seen - mean) @ encoder + bias
+    codes = model.transform(X).toarray()
+    assert (codes >= 0).all()
+    assert model.transform(X).nnz == np.count_nonzero(codes)
+    if kind == "topk":
+        expected = np.where(a >= np.sort(a, axis=1)[:, -3:-2], np.maximum(a, 0), 0)
+    elif kind in ("batch_topk", "matryoshka"):
+        expected = np.where(a > model.threshold_, a, 0)
+    elif kind == "l1":
+        expected = np.maximum(a, 0)
+    else:  # with parameters of their own
+        expected = codes
+        assert ((codes > 0) <= (a > 0)).all()
+    np.testing.assert_allclose(codes, expected, rtol=1e-9, atol=1e-12)
+    made = codes @ decoder + mean
+    np.testing.assert_allclose(model.inverse_transform(sparse.csr_array(codes)), made, rtol=EXACT, atol=1e-11)
+    np.testing.assert_allclose(model.inverse_transform(codes), made, rtol=EXACT, atol=1e-11)
+    np.testing.assert_allclose(model.reconstruct(X), made * scale + shift, rtol=EXACT, atol=1e-11)
+    np.testing.assert_array_equal(model.predict(X), model.reconstruct(X))
+    np.testing.assert_array_equal(model.components_, decoder)
+    left = ((X - made * scale - shift) ** 2).sum() / ((X - X.mean(0)) ** 2).sum()
+    assert model.score(X) == pytest.approx(1 - left, rel=1e-9)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("kind", ["topk", "l1"])
+def test_predictions_of_a_transcoder_are_those_of_the_public_weights(kind, skip):
+    Y = np.maximum(X @ rows(6, 4)[:, :4] + 1, 0)
+    transcoder = Transcoder(dictionary(kind, max_iter=30), skip=skip).fit(X, Y)
+    (encoder, decoder), (bias, mean) = transcoder.dictionary_.coefs_, transcoder.dictionary_.intercepts_
+    assert decoder.shape == (16, 4)
+    codes = transcoder.transform(X).toarray()
+    a = X @ encoder + bias
+    np.testing.assert_allclose(codes[codes > 0], a[codes > 0], rtol=1e-9)
+    made = codes @ decoder + mean
+    if skip:
+        made += X @ transcoder.skip_weights_
+    else:
+        assert transcoder.skip_weights_ is None
+    np.testing.assert_allclose(transcoder.predict(X), made, rtol=1e-9, atol=1e-11)
+    left = ((Y - made) ** 2).sum() / ((Y - Y.mean(0)) ** 2).sum()
+    assert transcoder.score(X, Y) == pytest.approx(1 - left, rel=1e-9)
+    assert transcoder.score(X, Y) > 0.3
+
+
+def test_more_passes_explain_more():
+    scores = [dictionary("topk", max_iter=n).fit(X).score(X) for n in (1, 10, 100)]
+    assert scores[0] < scores[1] < scores[2]
+    assert scores[2] > 0.8
+
+
+# scikit-learn's tools.
+
+
+def test_codes_may_be_dense():
+    model = dictionary("topk").fit(X)
+    codes = model.transform(X)
+    assert isinstance(codes, sparse.csr_array)
+    dense = model.set_params(sparse_output=False).transform(X)
+    assert isinstance(dense, np.ndarray)
+    np.testing.assert_array_equal(dense, codes.toarray())
+
+
+def test_codes_as_a_frame_must_be_dense():
+    model = dictionary("topk", sparse_output=False).set_output(transform="pandas").fit(X)
+    frame = model.transform(X)
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == [f"topkautoencoder{latent}" for latent in range(16)]
+    np.testing.assert_array_equal(frame.to_numpy(), dictionary("topk", sparse_output=False).fit(X).transform(X))
+    with pytest.raises(ValueError, match=r"sparse matrix\. Try to set the transformer output to a dense array"):
+        model.set_params(sparse_output=True).transform(X)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_of_latents_and_columns(kind):
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    model = dictionary(kind).fit(frame)
+    assert list(model.feature_names_in_) == list("abcdef")
+    prefix = type(model).__name__.lower()
+    assert list(model.get_feature_names_out()) == [f"{prefix}{latent}" for latent in range(16)]
+    with pytest.raises(ValueError, match="feature names"):
+        model.transform(frame[list("bacdef")])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pipelines_pass_codes_to_a_classifier(kind):
+    labels = (X[:, 0] > X[:, 1]).astype(int)
+    pipeline = make_pipeline(StandardScaler(), dictionary(kind, max_iter=20), LogisticRegression()).fit(X, labels)
+    assert pipeline.score(X, labels) > 0.7
+
+
+def test_a_search_over_k_and_the_learning_rate():
+    grid = {"k": [1, 4], "solver__learning_rate": [1e-5, 0.02]}
+    search = GridSearchCV(dictionary("topk", max_iter=40), grid, cv=2).fit(X)
+    assert search.best_params_ == {"k": 4, "solver__learning_rate": 0.02}
+    assert search.best_estimator_.solver.learning_rate == 0.02
+    assert search.best_estimator_.get_params()["solver__batch_size"] == 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_clones_have_the_parameters_only_and_copies_learn_on(kind):
+    model = dictionary(kind).fit(X)
+    again = clone(model)
+    assert not hasattr(again, "coefs_")
+    same(again.fit(X), model)
+    copy = pickle.loads(pickle.dumps(model))  # noqa: S301 - of what the line before has written
+    same(copy, model)
+    np.testing.assert_array_equal(copy.transform(X).toarray(), model.transform(X).toarray())
+    for _ in range(3):
+        same(copy.partial_fit(X), model.partial_fit(X))
+
+
+# Numbers and their sources.
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
+def test_what_is_computed_has_the_dtype_of_the_rows(dtype):
+    some = np.round(2 * X).astype(dtype)
+    expected = np.float32 if dtype in (np.float16, np.float32) else np.float64
+    model = dictionary("topk").fit(some)
+    assert {array.dtype for array in (*model.coefs_, *model.intercepts_)} == {np.dtype(expected)}
+    assert model.transform(some).dtype == model.reconstruct(some).dtype == expected
+    assert model.transform(some.astype(np.float64)).dtype == expected
+    same(dictionary("topk").fit(open_rows(some)), model)
+    exact = dictionary("topk").fit(some.astype(np.float64))
+    np.testing.assert_allclose(model.loss_curve_, exact.loss_curve_, rtol=FLOAT32)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
+def test_tensors_are_rows_in_memory_and_from_an_iterator(dtype):
+    torch = pytest.importorskip("torch", reason="the extra 'torch' is not installed")
+    whole = np.round(X)  # numbers that bfloat16 holds
+    tensor = torch.tensor(whole).to(getattr(torch, dtype))
+    as_array = whole.astype(np.float64 if dtype == "float64" else np.float32)
+    model = dictionary("topk").fit(as_array)
+    same(dictionary("topk").fit(tensor), model)
+    np.testing.assert_array_equal(model.transform(tensor).toarray(), model.transform(as_array).toarray())
+    streamed = [dictionary("topk").fit(iter([one[:90], one[90:]])) for one in (as_array, tensor)]
+    same(*streamed)
+
+
+def test_codes_and_scores_of_a_source_are_those_of_the_rows(tmp_path):
+    many = rows(9000)  # more than are encoded at a time
+    np.save(tmp_path / "rows.npy", many)
+    model = dictionary("batch_topk", batch_size=500).fit(many)
+    with open_rows(tmp_path / "rows.npy") as source:
+        for a, b in zip(model.encode(source), model.encode(many), strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(model.reconstruct(source), model.reconstruct(many), rtol=EXACT, atol=1e-12)
+        assert model.score(source) == pytest.approx(model.score(many), rel=1e-9)
+
+
+# Memory.
+
+FIT = """
+from rhohat import TopKAutoencoder
+
+draw = np.random.default_rng(0)
+X = draw.standard_normal((8192, 384), dtype=np.float32)
+TopKAutoencoder(1024, 8, max_iter=1, random_state=0).fit(X[:4096])  # compiles
+before = peak()
+dictionary = TopKAutoencoder(8192, 32, max_iter=1, random_state=0).fit(X)
+print(peak() - before, dictionary.memory_plan_.total, dictionary.n_steps_)
+"""
+
+
+def test_a_fit_holds_parameters_and_moments_and_little_else():
+    process = subprocess.run([sys.executable, "-c", PEAK + FIT], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    used, planned, n_steps = map(int, process.stdout.split())
+    assert n_steps == 2
+    theta = 4 * (2 * 8192 * 384 + 8192 + 384)
+    assert used < 1.3 * (3 * theta + 100e6)
+    assert used < 1.3 * planned + 50e6
+
+
+def test_the_memory_plan_adds_up_and_knows_of_everything(tmp_path):
+    model = dictionary("topk", checkpoint=tmp_path).fit(X)
+    parts = dict(model.memory_plan_.parts)
+    assert model.memory_plan_.total == sum(parts.values())
+    assert parts["parameters"] >= model._state.theta.nbytes
+    assert parts["moments of the solver, 2 for each parameter"] == 2 * parts["parameters"]
+    assert parts["a checkpoint while it is written"] == 6 * parts["parameters"]
+
+
+@pytest.mark.parametrize("kind", ["array", "file", "iterator"])
+def test_a_limit_that_is_too_low_is_refused_with_one_that_is_enough(kind, tmp_path, capsys):
+    np.save(tmp_path / "rows.npy", X)
+
+    def fit(limit):
+        model = TopKAutoencoder(40, 3, memory_limit=limit, max_iter=1, n_jobs=1, random_state=0)
+        with open_rows(tmp_path / "rows.npy") as source:
+            return model.fit({"array": X, "file": source, "iterator": iter([X])}[kind])
+
+    with pytest.raises(ValueError, match=r"memory_limit=10 kB is too low: .* would be enough\. Raise") as refused:
+        fit("10KB")
+    assert capsys.readouterr().err == ""
+    amount, unit = str(refused.value).split("too low: ")[1].split(" would")[0].split()
+    enough = int(float(amount) * {"kB": 1e3, "MB": 1e6}[unit] * 1.01)  # what is shown is rounded
+    assert fit(enough).memory_plan_.total <= enough
+    assert "memory that the fit will hold" in capsys.readouterr().err
+
+
+def test_half_of_the_latents_dead_is_warned_of():
+    far = BatchTopKAutoencoder(64, 1, dead_after=30, auxiliary_weight=0, max_iter=3, random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        far.fit(np.repeat(X[:2], 60, axis=0))
+    messages = [str(one.message) for one in caught]
+    assert len(messages) == 1
+    assert "of 64 latents are dead: they have not been active for 30 rows" in messages[0]
+    assert np.count_nonzero(far.rows_since_fired_ >= 30) >= 32
