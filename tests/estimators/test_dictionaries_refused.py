@@ -269,7 +269,7 @@ def test_a_source_with_nan_is_refused_by_a_fitted_dictionary():
 
 
 def test_transcoders_refuse_what_does_not_belong_together():
-    with pytest.raises(ValueError, match=r"'dictionary' parameter of Transcoder must be an instance of"):
+    with pytest.raises(ValueError, match=r"dictionary must be a dictionary, such as TopKAutoencoder\(\); got None\."):
         Transcoder(None).fit(X, X)
     transcoder = Transcoder(dictionary("topk"))
     with pytest.raises(ValueError, match=r"X and Y must both be row sources, or both be arrays\."):

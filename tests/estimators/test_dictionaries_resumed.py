@@ -57,11 +57,11 @@ def test_a_file_that_fits_the_window_gives_the_bits_of_the_array(kind, file):
 @pytest.mark.parametrize("kind", ["topk", "jumprelu"])
 def test_a_file_in_windows_gives_the_same_bits_every_time(kind, tmp_path, capsys):
     """The order is that of the windows, and so another one than that of the array."""
-    many = rows(40_000, 32)
+    many = rows(120_000, 32)
     np.save(tmp_path / "many.npy", many)
     fits = []
     for n_jobs in (1, 2):
-        model = dictionary(kind, batch_size=400, max_iter=2, memory_limit="24MB", n_jobs=n_jobs)
+        model = dictionary(kind, batch_size=400, max_iter=2, memory_limit="48MB", n_jobs=n_jobs)
         with open_rows(tmp_path / "many.npy") as source:
             fits.append(model.fit(source))
     same(*fits)
@@ -70,7 +70,8 @@ def test_a_file_in_windows_gives_the_same_bits_every_time(kind, tmp_path, capsys
     assert f"{fits[0].memory_plan_}" in capsys.readouterr().err
     in_memory = dictionary(kind, batch_size=400, max_iter=2).fit(many)
     assert in_memory.loss_curve_[0] != fits[0].loss_curve_[0]
-    assert in_memory.loss_curve_ == pytest.approx(fits[0].loss_curve_, rel=0.2)
+    assert in_memory.loss_curve_[0] == pytest.approx(fits[0].loss_curve_[0], rel=0.05)
+    assert in_memory.n_samples_fit_ == fits[0].n_samples_fit_
 
 
 @pytest.mark.parametrize("kind", ["topk", "batch_topk", "matryoshka"])

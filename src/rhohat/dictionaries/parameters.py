@@ -110,9 +110,9 @@ class Layout:
         )
 
     def pack(self, parameters: Parameters) -> FloatArray:
-        """Return parameters as a new vector θ."""
+        """Return parameters as a new vector θ, in the dtype of the encoder."""
         of_latents = [parameters.of_latents[name] for name in self.names]
         parts = [parameters.encoder, parameters.decoder, parameters.encoder_bias, parameters.decoder_bias, *of_latents]
         if parameters.skip is not None:
             parts.append(parameters.skip)
-        return np.concatenate([np.ravel(part) for part in parts])
+        return np.concatenate([np.ravel(part) for part in parts], dtype=parameters.encoder.dtype)

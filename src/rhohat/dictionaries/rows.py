@@ -15,9 +15,10 @@ from rhohat.common.blocks import in_memory
 from rhohat.common.randomness import keyed_generator
 from rhohat.objective.row_windows import RowWindows, bytes_of_a_row, even_edges, read_all
 
-__all__ = ["BatchSource", "ShuffledBatches", "StreamedBatches"]
+__all__ = ["MOST_SAMPLED", "BatchSource", "ShuffledBatches", "StreamedBatches"]
 
-_SAMPLE = 32_768  # most rows of which means and norms are taken
+#: Most rows of which means and norms are taken.
+MOST_SAMPLED = 32_768
 
 
 @runtime_checkable
@@ -82,8 +83,9 @@ class ShuffledBatches:
         """Return at most 32,768 of the rows, drawn at random, in the order in which they are stored."""
         n_rows = self._sources[0].shape[0]
         rows = np.arange(n_rows)
-        if n_rows > _SAMPLE:
-            rows = keyed_generator(self._seed, "sample of rows").choice(n_rows, _SAMPLE, replace=False, shuffle=False)
+        if n_rows > MOST_SAMPLED:
+            draw = keyed_generator(self._seed, "sample of rows")
+            rows = draw.choice(n_rows, MOST_SAMPLED, replace=False, shuffle=False)
             rows.sort()
         taken = [source[rows] if in_memory(source) else source.take(rows) for source in self._sources]
         return [some.astype(self.dtype, copy=False) for some in taken]
@@ -141,7 +143,7 @@ class StreamedBatches:
         self._kept: list[FloatArray] = []
         self._n_seen, self._n_kept, self._width = 0, 0, 0
         self._dtype: np.dtype[Any] | None = None
-        while self._n_kept < max(batch_size, min(_SAMPLE, 8 * batch_size)) and self._take():
+        while self._n_kept < max(batch_size, min(MOST_SAMPLED, 8 * batch_size)) and self._take():
             pass
         if not self._kept:
             raise ValueError("the iterator of batches ended before it yielded any rows.")
@@ -149,7 +151,7 @@ class StreamedBatches:
 
     def sample(self) -> list[FloatArray]:
         """Return the rows that were read ahead, at most 32,768."""
-        return [np.concatenate(self._kept)[:_SAMPLE]]
+        return [np.concatenate(self._kept)[:MOST_SAMPLED]]
 
     def batches(self, epoch: int, first_batch: int = 0) -> Generator[list[FloatArray]]:
         """Yield the batches; there is one pass only."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray, largest_magnitude
 
-__all__ = ["NORMALIZATIONS", "Scaling", "scaling_of"]
+__all__ = ["NORMALIZATIONS", "Scaling", "distances", "scaling_of"]
 
 #: What the parameter `normalize` of dictionaries may be.
 NORMALIZATIONS = ("mean_norm", "layer_norm", None)
 
 _ROUNDING = 1e-14  # distance of rows from their mean, in units of the largest number, that is rounding alone
+_ROWS = 1024  # rows that are looked at in float64 at a time
 _SMALLEST = 1e-5  # added to the standard deviation of a row, so that a row of equal numbers stays finite
 
 
@@ -80,11 +82,32 @@ def scaling_of(normalize: str | None, X: FloatArray, center: bool) -> Scaling:
     if normalize is None:
         return Scaling()
     largest = largest_magnitude(X) or 1.0
-    rows = X.astype(np.float64)
-    rows /= largest  # so that squares do not overflow
-    if center:
-        rows -= rows.mean(0)
-    mean_norm = float(np.sqrt(np.einsum("ij,ij->i", rows, rows)).mean())
+    mean_norm = float(distances(X, from_mean=center, unit=largest).mean())
     if mean_norm <= _ROUNDING:
         return Scaling()
     return Scaling(float(np.sqrt(X.shape[1]) / mean_norm / largest))
+
+
+def distances(X: FloatArray, *, from_mean: bool = True, unit: float = 1.0) -> NDArray[np.float64]:
+    """Return the distance of each row from the mean of the rows, or from 0.
+
+    Parameters
+    ----------
+    X : array of shape (n_rows, n_features)
+    from_mean : bool, default=True
+        Whether distances are those from the mean.
+    unit : float, default=1
+        What distances are measured in. In units of the largest number, no square overflows.
+
+    Returns
+    -------
+    array of shape (n_rows,)
+        The distances of equal rows from their mean are exactly 0.
+    """
+    blocks = [slice(start, start + _ROWS) for start in range(0, len(X), _ROWS)]
+    origin = X[0].astype(np.float64) / unit if from_mean else np.zeros(X.shape[1])
+    mean = np.zeros(X.shape[1])
+    if from_mean:
+        mean += sum((X[rows].astype(np.float64) / unit - origin).sum(0) for rows in blocks) / len(X)
+    origin += mean
+    return np.concatenate([np.linalg.norm(X[rows].astype(np.float64) / unit - origin, axis=1) for rows in blocks])

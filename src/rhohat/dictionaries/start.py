@@ -86,21 +86,21 @@ class DictionaryStart:
         """
         problem = self.problem(sample)
         layout, X, Y = problem.layout, sample[0], sample[-1]
-        rows = problem.scaling.apply(X, np.empty_like(X)).astype(np.float64)
-        outputs = rows
+        rows = outputs = problem.scaling.apply(X, np.empty_like(X))
         if problem.output_scaling is not None:
-            outputs = problem.output_scaling.apply(Y, np.empty_like(Y)).astype(np.float64)
-        mean: FloatArray = outputs.mean(0)
+            outputs = problem.output_scaling.apply(Y, np.empty_like(Y))
+        mean: FloatArray = outputs.mean(0, dtype=np.float64)
         draw = keyed_generator(seed, "initial weights")
         encoder = _directions(draw, layout.n_latents, layout.n_features)
         decoder = encoder if len(sample) == 1 else _directions(draw, layout.n_latents, layout.n_outputs)
         bias: FloatArray = np.zeros(layout.n_latents)
         if self.active_at_start is not None:
             share = min(0.5, self.active_at_start / layout.n_latents)
-            bias = _biases_for_share(rows - mean if problem.center else rows, encoder, share)
+            some = rows[:_ROWS_FOR_BIASES].astype(np.float64)
+            bias = _biases_for_share(some - mean if problem.center else some, encoder, share)
         skip = np.zeros((layout.n_features, layout.n_outputs)) if self.has_skip else None
         own = self.selection.initial(layout.n_latents)
-        return problem, layout.pack(Parameters(encoder, decoder, bias, mean, own, skip))
+        return problem, layout.pack(Parameters(encoder.astype(X.dtype), decoder, bias, mean, own, skip))
 
 
 def _directions(draw: np.random.Generator, n: int, n_features: int) -> FloatArray:
@@ -111,8 +111,7 @@ def _directions(draw: np.random.Generator, n: int, n_features: int) -> FloatArra
 
 
 def _biases_for_share(rows: FloatArray, directions: FloatArray, share: float) -> FloatArray:
-    """Return biases with which each latent is active in a given share of some of the rows."""
-    rows = rows[:_ROWS_FOR_BIASES]
+    """Return biases with which each latent is active in a given share of the rows."""
     place = min(int((1 - share) * len(rows)), len(rows) - 1)
     parts = [directions[start : start + _LATENTS_AT_ONCE] for start in range(0, len(directions), _LATENTS_AT_ONCE)]
     return np.concatenate([-np.partition(rows @ part.T, place, axis=0)[place] for part in parts])

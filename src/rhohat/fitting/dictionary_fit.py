@@ -12,8 +12,9 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import in_memory
 from rhohat.common.words import counted
-from rhohat.dictionaries.rows import BatchSource, ShuffledBatches
+from rhohat.dictionaries.rows import MOST_SAMPLED, BatchSource, ShuffledBatches
 from rhohat.dictionaries.run import Record, train
+from rhohat.dictionaries.scaling import distances
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError, Trainer
 from rhohat.engines import ThreadEngine
 from rhohat.fitting.fit import Journals
@@ -174,8 +175,8 @@ class DictionaryFit:
             warm_up=_WARM_UP if n_steps is None else min(_WARM_UP, int(_WARM_UP_SHARE * n_steps)),
         )
         scaling = problem.output_scaling or problem.scaling
-        outputs = scaling.apply(sample[-1], np.empty_like(sample[-1])).astype(np.float64)
-        variance = float(((outputs - outputs.mean(0)) ** 2).sum(1).mean())
+        outputs = scaling.apply(sample[-1], np.empty_like(sample[-1]))
+        variance = float((distances(outputs) ** 2).mean())
         return Record(trainer, variance, self.callbacks), problem, state
 
     def plan_memory(self, sources: Sequence[Any], n_latents: int) -> MemoryPlan:
@@ -235,10 +236,11 @@ def plan_dictionary_memory(
     """
     itemsize, n_batch, width = sizes["itemsize"], sizes["n_batch"], sizes["width"]
     theta = itemsize * sizes["n_parameters"]
+    n_sample = MOST_SAMPLED if sizes["n_rows"] is None else min(MOST_SAMPLED, sizes["n_rows"])
     parts = [
         ("parameters", theta),
         (f"moments of the solver, {sizes['n_moments']} for each parameter", sizes["n_moments"] * theta),
-        ("a batch, its residuals, and the rows that it comes from", 5 * itemsize * n_batch * width),
+        ("a batch and its residuals, or before them a sample", itemsize * width * max(5 * n_batch, 2 * n_sample)),
         ("sparse codes and their derivatives", int(_ENTRY_BYTES * 4 * n_batch * sizes["l0"])),
         (f"working memory of {counted(n_workers, 'thread')}", n_workers * 2**22),
     ]
