@@ -66,7 +66,8 @@ from rhohat.estimators import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
-from rhohat.inspection.evaluation import Evaluation, evaluate
+from rhohat.inspection.evaluated import DictionaryEvaluation, Evaluation
+from rhohat.inspection.evaluation import evaluate
 from rhohat.common.exceptions import CheckpointError, ClusterError, DeadLatentsWarning, ModelFileError
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.inspection.feature_maps import feature_maps
@@ -105,6 +106,7 @@ __all__ = [
     "DeepAutoencoder",
     "DenoisingAutoencoder",
     "Dense",
+    "DictionaryEvaluation",
     "Dropout",
     "Evaluation",
     "FeedforwardClassifier",

@@ -62,7 +62,11 @@ class Coder:
         """Return the reconstructions of rows, in the units of the rows."""
         if len(X) == 0:
             return np.empty((0, self.problem.layout.n_outputs), X.dtype)
-        problem, made = self.problem, self.decode(self.encode(X))
+        return self.restore(self.encode(X), X)
+
+    def restore(self, codes: Codes, X: FloatArray) -> FloatArray:
+        """Return the reconstructions of rows from their codes, in the units of the rows."""
+        problem, made = self.problem, self.decode(codes)
         skip = problem.layout.views(self.theta).skip
         if skip is not None:
             made += self._inputs(X) @ skip

@@ -54,6 +54,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     keep the values of this class.
     """
 
+    reconstructs: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseNetwork._parameter_constraints,
         "activation": [NamedPart(ACTIVATIONS, Activation), list, tuple],

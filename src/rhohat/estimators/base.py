@@ -31,6 +31,7 @@ from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
+from rhohat.estimators.network_use import UsableNetwork
 from rhohat.estimators.partial_fitting import PartialFitting
 from rhohat.estimators.sample_weights import check_sample_weight, rows_that_count
 from rhohat.estimators.shaped_rows import ShapedRows, check_steps_of_network
@@ -58,19 +59,8 @@ from rhohat.terms.penalties import KLSparsity, Penalty
 __all__ = ["BaseNetwork"]
 
 
-class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters, BaseEstimator):
-    """Base class of all estimators: a network that a solver trains. Every estimator documents the training parameters.
-
-    Attributes
-    ----------
-    command_line_name : str or None
-        Name of the estimator in ``rhohat train --estimator``; None if the command line cannot train it.
-    learns_from_targets : bool
-        Whether `fit` needs y.
-    """
-
-    command_line_name: ClassVar[str | None] = None
-    learns_from_targets: ClassVar[bool] = False
+class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, NestedParameters, BaseEstimator):
+    """Base class of networks that a solver trains. Every estimator documents the training parameters."""
 
     _set_by_fit = "coefs_"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -103,8 +93,6 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
     callbacks: Sequence[Callback] | None
     verbose: int
 
-    network_: Network
-    coefs_: list[FloatArray]
     intercepts_: list[FloatArray]
     activation_parameters_: list[FloatArray]
     loss_curve_: list[float]
@@ -112,8 +100,6 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
     validation_curve_: list[float]
     n_iter_: int
     n_evaluations_: int
-    n_samples_fit_: int
-    data_name_: str | None
     training_range_: FloatArray
     warm_up_evaluations_: dict[int, int]
     warm_up_curves_: dict[int, list[float]]
@@ -157,11 +143,6 @@ class BaseNetwork(PartialFitting, ShapedRows, FittedAttributes, NestedParameters
         """Set every argument of the constructor, given as the constructor's locals(), as an attribute."""
         for name in self._get_param_names():
             setattr(self, name, arguments[name])
-
-    @property
-    def layer_sizes_(self) -> tuple[int, ...]:
-        """Numbers of units of the layers, from the input to the output."""
-        return self.network_.layer_sizes
 
     @property
     def theta_(self) -> FloatArray:

@@ -54,8 +54,6 @@ class BaseDictionary(UsableDictionary):
     A subclass defines the constructor and the selection.
     """
 
-    command_line_name: ClassVar[str | None] = None
-    learns_from_targets: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [AT_LEAST_1],
         "auxiliary_weight": [AT_LEAST_0],
@@ -98,13 +96,11 @@ class BaseDictionary(UsableDictionary):
     measures_curve_: dict[str, list[float]]
     n_iter_: int
     n_steps_: int
-    n_samples_fit_: int
     threshold_: float | None
     rows_since_fired_: Any
     solver_status_: str
     solver_message_: str
     memory_plan_: MemoryPlan
-    data_name_: str | None
     _problem: DictionaryProblem
     _state: DictionaryState
     _seed: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +24,7 @@ from rhohat.dictionaries.scaling import Scaling
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.checks import check_rows
+from rhohat.estimators.estimator import Estimator
 from rhohat.estimators.explained_variance import explained_variance
 from rhohat.estimators.nested import NestedParameters
 from rhohat.ops import code_ops_of, ops_for
@@ -33,9 +34,13 @@ __all__ = ["UsableDictionary"]
 
 
 class UsableDictionary(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedAttributes, NestedParameters, BaseEstimator
+    Estimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedAttributes, NestedParameters, BaseEstimator
 ):
     """The part of a dictionary that is used after a fit, which is a scikit-learn transformer with sparse codes."""
+
+    reconstructs: ClassVar[bool] = True
+    has_sparse_codes: ClassVar[bool] = True
+    noun_of_code: ClassVar[str] = "latent"
 
     _set_by_fit = "scaling_"
 
@@ -43,6 +48,7 @@ class UsableDictionary(
     n_jobs: int | None
     scaling_: Scaling
     threshold_: float | None
+    measures_curve_: dict[str, list[float]]
     _problem: DictionaryProblem
     _state: DictionaryState
     _folding: Folding
@@ -80,6 +86,45 @@ class UsableDictionary(
             if not isinstance(rows, RowSource):
                 return coder.encode(rows)
             return joined([coder.encode(block) for block in self._blocks(rows)])
+
+    def codes(self, rows: FloatArray | RowSource) -> sparse.csr_array:
+        """Return the sparse codes of rows as `transform` does, whatever `sparse_output` is."""
+        return self.encode(rows).as_matrix(self.n_components_)
+
+    def code_blocks(self, rows: RowSource) -> Iterator[sparse.csr_array]:
+        """Yield the sparse codes of successive rows, some at a time."""
+        self._validate_for_use(rows)
+        coder = self._coder(rows)
+        with coder.engine.session():
+            for block in self._blocks(rows):
+                yield coder.encode(block).as_matrix(self.n_components_)
+
+    def decode(self, codes: sparse.csr_array, rows: FloatArray) -> FloatArray:
+        """Return the reconstructions of rows from their codes, in the units of the rows.
+
+        Parameters
+        ----------
+        codes : csr_array of shape (n_samples, n_components)
+            What `codes` or `transform` returned for the rows.
+        rows : array of shape (n_samples, n_features)
+            The rows; with ``normalize="layer_norm"`` they give the scale of their reconstructions.
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
+        coder = self._coder(rows)
+        entries = Codes(codes.indptr, codes.indices, codes.data)
+        with coder.engine.session():
+            return coder.restore(entries, np.ascontiguousarray(rows, self._state.theta.dtype))
+
+    def reconstruction_blocks(self, rows: RowSource) -> Iterator[FloatArray]:
+        """Yield the reconstructions of successive rows, some at a time."""
+        self._validate_for_use(rows)
+        coder = self._coder(rows)
+        with coder.engine.session():
+            for block in self._blocks(rows):
+                yield coder.reconstruct(block)
 
     def inverse_transform(self, H: Any) -> FloatArray:
         """Return the rows that codes decode to.
@@ -179,6 +224,34 @@ class UsableDictionary(
         """Numbers of features, of latents, and of features of the output."""
         layout = self._problem.layout
         return layout.n_features, layout.n_latents, layout.n_outputs
+
+    @property
+    def code_layer_(self) -> int:
+        """Number of the layer whose activations are the code, counted from 1; it is 1."""
+        return 1
+
+    def describe(self) -> dict[str, Any]:
+        """Return the selection, the sizes and the last measures of the training, in types that JSON can hold.
+
+        Returns
+        -------
+        dict
+            "selection", "latents", "features", "n_parameters", "dtype" and "threshold"; and after the last iteration,
+            "rows_seen", "fvu" (fraction of variance unexplained), "l0" (active latents of a row) and "dead".
+        """
+        check_is_fitted(self)
+        problem, measures = self._problem, self.measures_curve_
+        last = {name: curve[-1] if curve else None for name, curve in measures.items()}
+        return {
+            "selection": str(problem.selection),
+            "latents": problem.layout.n_latents,
+            "features": problem.layout.n_features,
+            "n_parameters": self._state.theta.size,
+            "dtype": str(self._state.theta.dtype),
+            "threshold": self.threshold_,
+            "rows_seen": self.n_samples_fit_,
+            **{name: last.get(name) for name in ("fvu", "l0", "dead")},
+        }
 
     @property
     def n_components_(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,14 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.common.arrays import FloatArray, in_safe_units
-from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
 from rhohat.data.sequences import existing_steps
-from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.sequences import labels_of_steps, targets_of_steps
 from rhohat.estimators.target_scaling import r_squared
 from rhohat.estimators.targets import check_labels
 from rhohat.fitting.forward import check_activations
+from rhohat.inspection.dictionary_evaluation import evaluate_dictionary
+from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
 from rhohat.inspection.sequences import steps_of_code
 from rhohat.models.pipelines import (
@@ -31,95 +28,7 @@ from rhohat.models.pipelines import (
     preprocessing_of,
 )
 
-__all__ = ["Evaluation", "evaluate"]
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The results of `evaluate`, which `print` shows as a table.
-
-    Attributes
-    ----------
-    n_samples, n_features, n_units : int
-        Number of rows; number of input features of the network, after preprocessing; number of units of the code, or of
-        the last hidden layer.
-    threshold : float
-        Activation above which a unit counts as active.
-    explained_variance : float or None
-        1 − Σ (x − x̂)² / Σ (x − x̄)², with x̄ the column means; None for a model that does not reconstruct rows.
-    mean_squared_error : float or None
-        Mean over samples and over features of (x − x̂)²; None for a model that does not reconstruct rows.
-    l0 : float
-        Number of units active on a row, averaged over rows.
-    dead_fraction : float
-        Fraction of the units that are active on no row.
-    constant_fraction : float
-        Fraction of the units that give the same activation for every row: see `constant_fraction` in
-        `rhohat.inspection.metrics`.
-    activation_frequency : array of shape (n_units,)
-        Fraction of the rows on which each unit is active.
-    mean_activation : array of shape (n_units,)
-        ρ̂, the mean activation of each unit over rows.
-    largest_activation : array of shape (n_units,)
-        Largest activation of each unit over rows.
-    kl_to_target : float or None
-        Σ_j KL(ρ ‖ ρ̂_j); None if the model has no target ρ, or its units are unbounded.
-    sparsity : float or None
-        Target ρ of the mean activations; None if the model has none.
-    cost : float or None
-        J. None if `evaluate` was called with ``cost=False``. For an estimator that learns from targets, also None if
-        there are no targets, if some labels are not classes of the fit, or if J needs tangents.
-    terms : dict of str to float
-        The named parts of J, which add up to `cost`; empty if `cost` is None.
-    score : float or None
-        Accuracy of a classifier, or R² of a regressor, averaged over targets; None if there are no targets, and for an
-        autoencoder.
-    score_name : str or None
-        "accuracy" or "R²"; None if `score` is None.
-    """
-
-    n_samples: int
-    n_features: int
-    n_units: int
-    threshold: float
-    explained_variance: float | None
-    mean_squared_error: float | None
-    l0: float
-    dead_fraction: float
-    constant_fraction: float
-    activation_frequency: FloatArray
-    mean_activation: FloatArray
-    largest_activation: FloatArray
-    kl_to_target: float | None
-    sparsity: float | None
-    cost: float | None
-    terms: dict[str, float]
-    score: float | None
-    score_name: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all attributes by name, in types that JSON can hold: arrays become lists."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
-
-    def __str__(self) -> str:
-        lines = [
-            ("rows", f"{self.n_samples} with {counted(self.n_features, 'feature')}"),
-            ("units", f"{self.n_units}"),
-            ("explained variance", _number(self.explained_variance)),
-            ("mean squared error", _number(self.mean_squared_error)),
-            (f"units above {self.threshold:.3g}, per row", _number(self.l0)),
-            (f"units never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
-            ("units that do not vary", f"{self.constant_fraction:.1%}"),
-            ("mean activation", f"{_mean(self.mean_activation):.4g}"),
-        ]
-        if self.sparsity is not None:
-            lines.append((f"KL to {self.sparsity:g}, all units", _number(self.kl_to_target)))
-        lines += [("J", _number(self.cost)), *((f"  {name}", _number(value)) for name, value in self.terms.items())]
-        lines.append((self.score_name or "score", _number(self.score)))
-        shown = [(name, value) for name, value in lines if value]
-        width = max(len(name) for name, _ in shown)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in shown)
+__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -130,7 +39,7 @@ def evaluate(
     Parameters
     ----------
     model : estimator or Pipeline
-        A fitted estimator of rhohat, or a fitted pipeline of preprocessing that ends in such an estimator.
+        A fitted estimator of rhohat, network or dictionary, or a fitted pipeline of preprocessing that ends in one.
     data : array-like, path or row source, of shape (n_samples, n_features)
         Rows in the form that the model was fitted to, before its preprocessing: anything that `rhohat.open_rows`
         opens, or a list of sequences. They are read block by block. A row source that is passed in stays open.
@@ -139,14 +48,14 @@ def evaluate(
         the columns have names, and had names in the fit, they are put in the order of the fit.
     threshold : float, default=None
         A unit is active on a row if its activation is above this number. If None, the threshold is the value that
-        `default_threshold` in `rhohat.inspection.metrics` returns.
+        `default_threshold` in `rhohat.inspection.metrics` returns; for a dictionary it is 0.
     cost : bool, default=True
         Whether J is evaluated too; an estimator that learns from targets needs y for it. This reads all rows again, up
-        to three times.
+        to three times. A dictionary has no J beside its training.
 
     Returns
     -------
-    Evaluation
+    Evaluation, or DictionaryEvaluation for a dictionary
         All values refer to the rows that the network sees: after preprocessing, and without corruption. (The only
         exception is J of an autoencoder with a corruption, which refers to corrupted rows: see its `objective`.) The
         code of an estimator that learns from targets is its last hidden layer, or its output if it has no hidden layer.
@@ -168,6 +77,11 @@ def evaluate(
     UserWarning
         If some labels are not classes of the model. These rows count as wrongly classified, and J is None.
 
+    Notes
+    -----
+    Codes of a dictionary stay sparse. The rows of its decoder are compared with one another; the time for this grows
+    with the square of the number of latents.
+
     Examples
     --------
     >>> from rhohat import SparseAutoencoder
@@ -180,30 +94,38 @@ def evaluate(
     estimator = estimator_of(model)
     for step in [*preprocessing_of(model), estimator]:
         check_is_fitted(step)
+    with ExitStack() as opened:
+        rows = prepare_rows(model, _opened(model, data, opened))
+        if estimator.has_sparse_codes:
+            return evaluate_dictionary(estimator, rows, threshold)
+        return _evaluate_network(estimator, rows, y, threshold, cost=cost)
+
+
+def _evaluate_network(
+    estimator: Any, rows: RowSource, y: ArrayLike | None, threshold: float | None, *, cost: bool
+) -> Evaluation:
     activation = estimator.network_.activations[estimator.code_layer_ - 1]
     activations = ActivationStatistics(default_threshold(activation) if threshold is None else threshold)
     reconstructions = ReconstructionStatistics()
-    learns_from_rows, per_step = isinstance(estimator, BaseAutoencoder), bool(getattr(estimator, "per_step", False))
-    with ExitStack() as opened:
-        rows = prepare_rows(model, _opened(model, data, opened))
-        targets = None if y is None or learns_from_rows else _check_targets(estimator, y, rows)
-        if targets is not None and is_classifier(estimator):
-            check_labels(targets.ravel(), estimator.classes_)
-        predictions, first, n_steps = [], 0, estimator.network_.n_steps_of_rows
-        for block in rows.blocks(rows.rows_at_once):
-            stop = first + len(block)
-            check_activations(estimator.network_, block, 0, rows.name, first, f", in rows {first} to {stop}")
-            first = stop
-            given = open_rows(block)  # scikit-learn would warn that an array has no column names
-            codes = estimator.codes(given)
-            activations.update(existing_steps(codes, steps_of_code(estimator)))
-            if learns_from_rows:
-                both = block, estimator.inverse_transform(codes)
-                reconstructions.update(*(existing_steps(one, n_steps, block) for one in both))
-            elif targets is not None and not per_step:
-                predictions.append(estimator.predict_rows(given))
-        value, terms = _cost(estimator, rows, targets) if cost else (None, {})
-        score = None if targets is None else _score(estimator, rows, targets, predictions)
+    learns_from_rows, per_step = estimator.reconstructs, bool(getattr(estimator, "per_step", False))
+    targets = None if y is None or learns_from_rows else _check_targets(estimator, y, rows)
+    if targets is not None and is_classifier(estimator):
+        check_labels(targets.ravel(), estimator.classes_)
+    predictions, first, n_steps = [], 0, estimator.network_.n_steps_of_rows
+    for block in rows.blocks(rows.rows_at_once):
+        stop = first + len(block)
+        check_activations(estimator.network_, block, 0, rows.name, first, f", in rows {first} to {stop}")
+        first = stop
+        given = open_rows(block)  # scikit-learn would warn that an array has no column names
+        codes = estimator.codes(given)
+        activations.update(existing_steps(codes, steps_of_code(estimator)))
+        if learns_from_rows:
+            both = block, estimator.decode(codes, block)
+            reconstructions.update(*(existing_steps(one, n_steps, block) for one in both))
+        elif targets is not None and not per_step:
+            predictions.append(estimator.predict_rows(given))
+    value, terms = _cost(estimator, rows, targets) if cost else (None, {})
+    score = None if targets is None else _score(estimator, rows, targets, predictions)
     sparsity, means = estimator.sparsity_target_, activations.mean_activation
     return Evaluation(
         n_samples=len(rows),
@@ -251,11 +173,9 @@ def _check_targets(estimator: Any, y: ArrayLike | RowSource, rows: RowSource) ->
     return targets
 
 
-def _cost(
-    estimator: BaseNetwork, rows: RowSource, targets: NDArray[Any] | None
-) -> tuple[float | None, dict[str, float]]:
+def _cost(estimator: Any, rows: RowSource, targets: NDArray[Any] | None) -> tuple[float | None, dict[str, float]]:
     """Return the cost J and its terms; None and an empty dict if J cannot be evaluated."""
-    if isinstance(estimator, BaseAutoencoder):
+    if estimator.reconstructs:
         return estimator.cost(rows)
     unknown = is_classifier(estimator) and targets is not None and not np.isin(targets, estimator.classes_).all()
     if targets is None or unknown or estimator.needs_tangents:
@@ -276,12 +196,3 @@ def _score(estimator: Any, rows: RowSource, targets: NDArray[Any], predictions: 
     from sklearn.metrics import accuracy_score  # it loads packages that `import rhohat` does not need
 
     return float(accuracy_score(targets, np.concatenate(predictions)))
-
-
-def _mean(values: FloatArray) -> float:
-    numbers, unit = in_safe_units(values)
-    return float(numbers.mean()) * unit
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"

@@ -9,8 +9,7 @@ from sklearn.base import BaseEstimator
 
 from rhohat import estimators
 from rhohat.data import ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening
-from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.estimator import Estimator
 from rhohat.layers import BUILT_LAYERS
 from rhohat.layers.activations import ACTIVATIONS, Activation
 from rhohat.layers.architecture import LAYERS, LayerDescription
@@ -24,9 +23,7 @@ __all__ = ["COMPONENTS", "ESTIMATORS", "command_line_name", "register", "setting
 
 #: The estimators that `rhohat.estimators` imports, by name.
 ESTIMATORS: dict[str, type[Any]] = {
-    name: cls
-    for name, cls in vars(estimators).items()
-    if isinstance(cls, type) and issubclass(cls, BaseNetwork | BaseDictionary)
+    name: cls for name, cls in vars(estimators).items() if isinstance(cls, type) and issubclass(cls, Estimator)
 }
 
 #: Classes of the objects that estimators accept as parameters, in addition to numbers and strings.
@@ -105,7 +102,7 @@ def register(part: _Part) -> _Part:
     """
     if not isinstance(part, type):
         raise ValueError(f"register takes a class; got {part!r}.")
-    if issubclass(part, BaseNetwork | BaseDictionary):
+    if issubclass(part, Estimator):
         known = ESTIMATORS
     elif issubclass(part, Activation | LayerDescription | Loss | Penalty | Corruption | Solver):
         known = COMPONENTS

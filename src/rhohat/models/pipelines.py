@@ -33,10 +33,8 @@ from rhohat.data import (
 from rhohat.data.ranges import some_rows, warn_of_other_scale
 from rhohat.data.rows import ColumnsOfAFit, TargetsOfAFit, remember_columns
 from rhohat.data.tables.cells import TextFormat
-from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.dictionary import BaseDictionary
-from rhohat.estimators.shaped_rows import padded_for
+from rhohat.estimators.estimator import Estimator
+from rhohat.estimators.shaped_rows import ShapedRows, padded_for
 from rhohat.models.components import transformers
 
 __all__ = [
@@ -73,7 +71,7 @@ def estimator_of(model: Any) -> Any:
         If the model is neither an estimator of rhohat nor a pipeline that ends in one.
     """
     last = model.steps[-1][1] if is_pipeline(model) else model
-    if not isinstance(last, BaseNetwork | BaseDictionary):
+    if not isinstance(last, Estimator):
         raise ValueError(f"model must be an estimator of rhohat, or a Pipeline that ends in one; got {model!r}.")
     return last
 
@@ -134,7 +132,7 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     """
     check_is_fitted(estimator_of(model))
     first: Any = [*preprocessing_of(model), estimator_of(model)][0]
-    data = padded_for(first, data) if isinstance(first, BaseNetwork) else data
+    data = padded_for(first, data) if isinstance(first, ShapedRows) else data
     names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
     selection = ColumnsOfAFit(
         None if names is None else tuple(map(str, names)), first.n_features_in_, reading, frozenset(how)
@@ -239,7 +237,7 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
     return model
 
 
-def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
+def encode_blocks(model: Any, rows: RowSource) -> Iterator[Any]:
     """Yield the codes of rows block by block, in order: the estimator's `codes` of the preprocessed rows.
 
     Parameters
@@ -250,12 +248,11 @@ def encode_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
 
     Yields
     ------
-    array of shape (n_rows, n_units)
-        Codes of the next block of rows. The next iteration overwrites the array, so copy what you want to keep.
+    array of shape (n_rows, n_units), or csr_array of shape (n_rows, n_components)
+        Codes of the next block of rows, which are sparse for a dictionary. The next iteration overwrites an array, so
+        copy what you want to keep.
     """
-    estimator = estimator_of(model)
-    for _, codes in estimator.forward_pass(prepare_rows(model, rows), 0, estimator.code_layer_).in_order():
-        yield codes
+    yield from estimator_of(model).code_blocks(prepare_rows(model, rows))
 
 
 def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
@@ -263,7 +260,7 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
 
     Parameters
     ----------
-    model : fitted autoencoder, or Pipeline that ends in one
+    model : fitted autoencoder or dictionary, or Pipeline that ends in one
     rows : RowSource
         Rows before preprocessing.
 
@@ -276,18 +273,12 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
     Raises
     ------
     ValueError
-        If the model does not end in an autoencoder.
+        If the model ends in an estimator that learns from targets.
     """
     estimator = estimator_of(model)
-    if not isinstance(estimator, BaseAutoencoder):
-        raise ValueError(
-            f"{type(estimator).__name__} learns from targets and does not reconstruct rows; only an autoencoder does."
-        )
     back = [step.inverse_transform for step in reversed(preprocessing_of(model)) if hasattr(step, "inverse_transform")]
     prepared = prepare_rows(model, rows)
-    for place, block in estimator.forward_pass(prepared, 0, estimator.network_.n_layers).in_order():
-        if estimator.network_.n_steps_of_rows is not None:  # nothing is reconstructed past the end of a sequence
-            block[np.isnan(prepared.read(place.start, place.stop))] = np.nan
+    for block in estimator.reconstruction_blocks(prepared):
         for undo in back:
             block = undo(block)
         yield block

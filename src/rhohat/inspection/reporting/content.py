@@ -14,7 +14,7 @@ from rhohat.common.image_shapes import image_size
 from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.estimators.autoencoder import BaseAutoencoder
-from rhohat.inspection.evaluation import Evaluation
+from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.reporting.charts import draw_curves, draw_dots, lowest_drawn
 from rhohat.inspection.reporting.convolutions import Convolutions, convolutions_of
 from rhohat.inspection.reporting.facts import Fit, Step, fits_of, network_of, steps_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rhohat.common.arrays import in_safe_units
-from rhohat.inspection.evaluation import Evaluation
+from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
 from rhohat.inspection.reporting.measuring import Measurements
 from rhohat.inspection.reporting.rounding import show
