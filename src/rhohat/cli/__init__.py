@@ -2,8 +2,9 @@
 
 from rhohat.cli.app import app
 from rhohat.cli.demo import demo
+from rhohat.cli.describing import info
 from rhohat.cli.gradients import check_gradient
-from rhohat.cli.looking import evaluate, info, plot, report
+from rhohat.cli.looking import evaluate, plot, report
 from rhohat.cli.patches import patches
 from rhohat.cli.training import train
 from rhohat.cli.using import encode, predict, reconstruct

@@ -1,27 +1,32 @@
-"""Writing of rows to .npy files, CSV files and standard output."""
+"""Writing of rows to .npy files, CSV files and standard output, and of sparse rows to .npz files."""
 
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.whole_files import replacing
 
-__all__ = ["STANDARD_OUTPUT", "write_rows"]
+__all__ = ["STANDARD_OUTPUT", "write_rows", "write_sparse_rows"]
 
 STANDARD_OUTPUT = Path("-")
+_AT_ONCE = 2**24  # numbers of sparse rows that are made dense at a time
 
 
 def write_rows(
     path: Path,
-    blocks: Iterable[FloatArray],
+    blocks: Iterable[Any],
     n_rows: int,
     names: Sequence[str] | None = None,
     numbers: NDArray[np.intp] | None = None,
@@ -32,8 +37,8 @@ def write_rows(
     ----------
     path : Path
         Path of a `.npy` file; path of a `.csv` file; or ``-``, which writes CSV to standard output.
-    blocks : iterable of arrays of shape (n_rows, n_columns)
-        Blocks of successive rows.
+    blocks : iterable of arrays, or of sparse arrays, of shape (n_rows, n_columns)
+        Blocks of successive rows. Sparse rows are made dense, some at a time.
     n_rows : int
         Number of rows in all blocks together.
     names : sequence of str, default=None
@@ -48,6 +53,7 @@ def write_rows(
     OSError
         If the file cannot be written.
     """
+    blocks = _dense(blocks)
     if path == STANDARD_OUTPUT:
         _write_text(sys.stdout, blocks, names, numbers)
     elif path.suffix == ".csv":
@@ -58,6 +64,73 @@ def write_rows(
             _write_npy(unfinished, blocks, n_rows)
     else:
         raise ValueError(f"rows are written to a .npy or .csv file, or as CSV to standard output (-); got {path}.")
+
+
+def write_sparse_rows(path: Path, blocks: Iterable[Any], n_columns: int) -> None:
+    """Write rows block by block to a `.npz` file that `scipy.sparse.load_npz` reads as a `csr_array`.
+
+    The file is complete or, after a failure, as it was before. Beside it, the entries of all rows are kept in
+    temporary files until their number is known, because it stands at the beginning of the file.
+
+    Parameters
+    ----------
+    path : Path
+    blocks : iterable of arrays, or of sparse arrays, of shape (n_rows, n_columns)
+        Blocks of successive rows.
+    n_columns : int
+        Number of columns.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    starts, n_entries, dtype = [np.zeros(1, np.int64)], 0, np.dtype(np.float64)
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as columns,
+        tempfile.TemporaryFile(dir=path.parent) as values,
+        replacing(path) as unfinished,
+    ):
+        for block in blocks:
+            rows = csr_array(block)
+            rows.indices.astype(np.int32, copy=False).tofile(columns)
+            rows.data.tofile(values)
+            starts.append(n_entries + rows.indptr[1:].astype(np.int64))
+            n_entries, dtype = n_entries + rows.nnz, rows.dtype
+        edges = np.concatenate(starts)
+        fits = n_entries <= np.iinfo(np.int32).max
+        arrays = {
+            "format": np.array(b"csr"),
+            "_is_array": np.array(True),
+            "shape": np.array([len(edges) - 1, n_columns]),
+            "indptr": edges.astype(np.int32) if fits else edges,
+        }
+        with ZipFile(unfinished, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(ZipInfo(f"{name}.npy"), "w") as member:
+                    np.lib.format.write_array(member, array)
+            for name, file, kind in (("indices", columns, np.dtype(np.int32)), ("data", values, dtype)):
+                _copy_array(archive, name, file, kind, n_entries)
+
+
+def _copy_array(archive: ZipFile, name: str, file: IO[bytes], dtype: np.dtype[Any], length: int) -> None:
+    """Add an array, whose bytes are those of a file, to an archive of arrays."""
+    file.seek(0)
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
+    with archive.open(ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+        np.lib.format.write_array_header_1_0(member, header)
+        shutil.copyfileobj(file, member, 2**20)
+
+
+def _dense(blocks: Iterable[Any]) -> Iterator[FloatArray]:
+    """Yield blocks of rows as arrays; sparse blocks are cut so that they take little memory."""
+    for block in blocks:
+        if not issparse(block):
+            yield block
+            continue
+        at_once = max(1, _AT_ONCE // block.shape[1])
+        for start in range(0, block.shape[0], at_once):
+            yield block[start : start + at_once].toarray()
 
 
 def _write_text(

@@ -1,10 +1,8 @@
-"""The commands that examine a model: `evaluate`, `report`, `plot` and `info`."""
+"""The commands that examine a model on rows: `evaluate`, `report` and `plot`."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from importlib.metadata import version
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,22 +26,20 @@ from rhohat.cli.app import (
 )
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
+from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
 from rhohat.data import RowSource, open_rows
-from rhohat.engines.machine import describe_machine
-from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.evaluation import evaluate as evaluate_model
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.reporting import report as write_report
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.layers import ConvolutionLayer
-from rhohat.models.components import settings_of
-from rhohat.models.model_file import describe, load
-from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline, prepare_rows
+from rhohat.models.model_file import load
+from rhohat.models.pipelines import estimator_of, prepare_rows
 
-__all__ = ["evaluate", "info", "plot", "report"]
+__all__ = ["evaluate", "plot", "report"]
 
 _AS_IT_COMES = ReadingOptions()
 
@@ -55,10 +51,6 @@ ImageShape = Annotated[
         " are taken for square pictures, in grey or as 32x32x3.",
         show_default=False,
     ),
-]
-
-ModelOrNone = Annotated[
-    Path | None, typer.Argument(help="A model file; without one, the machine is described.", show_default=False)
 ]
 
 Target = Annotated[
@@ -99,7 +91,7 @@ def evaluate(
 
 def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None:
     """Raise if an autoencoder is given targets, or if targets are given by both --labels and --target."""
-    if (labels or target) and isinstance(estimator_of(loaded), BaseAutoencoder):
+    if (labels or target) and not estimator_of(loaded).learns_from_targets:
         option = "--labels" if labels else "--target"
         raise typer.BadParameter("an autoencoder predicts no targets; leave this option out.", param_hint=option)
     if labels and target:
@@ -214,14 +206,14 @@ def plot(
                 " layers."
             )
         plot_loss_curve(estimator, ax=ax)
-    elif what is _Picture.FILTERS and isinstance(estimator.network_.layers[0], ConvolutionLayer):
+    elif what is _Picture.FILTERS and _convolves(estimator):
         if image_shape is not None:
             raise typer.BadParameter("the filters of a convolution have their own shape.", param_hint="--image-shape")
         plot_filters(loaded, ax=ax)
     elif what is _Picture.FILTERS:
-        plot_filters(estimator.maximal_inputs(), _picture_shape(asked, loaded), ax=ax)
+        plot_filters(_directions(estimator), _picture_shape(asked, loaded), ax=ax)
     else:
-        if what is _Picture.RECONSTRUCTIONS and not isinstance(estimator, BaseAutoencoder):
+        if what is _Picture.RECONSTRUCTIONS and not estimator.reconstructs:
             raise ValueError(
                 f"{type(estimator).__name__} does not reconstruct rows; pass --what filters or --what loss instead."
             )
@@ -241,10 +233,21 @@ def plot(
         typer.echo(f"wrote {output}")
 
 
+def _convolves(estimator: Any) -> bool:
+    """Return whether the first layer of a network is a convolution."""
+    network = getattr(estimator, "network_", None)
+    return network is not None and isinstance(network.layers[0], ConvolutionLayer)
+
+
+def _directions(estimator: Any) -> FloatArray:
+    """Return what each unit looks for, or the direction of each latent of a dictionary."""
+    found: FloatArray = estimator.components_ if estimator.has_sparse_codes else estimator.maximal_inputs()
+    return found
+
+
 def _plot_reconstructions(model: Any, rows: RowSource, asked: tuple[int, ...] | str, ax: Any) -> None:
     """Draw some rows, as the network sees them, above their reconstructions."""
     prepared, estimator = prepare_rows(model, rows), estimator_of(model)
-    assert isinstance(estimator, BaseAutoencoder)  # `plot` has checked this
     some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
     shape = _picture_shape(asked, model, rows, prepared)
     plot_reconstructions(some, estimator.reconstruct(open_rows(some)), shape, n_images=len(some), ax=ax)
@@ -257,122 +260,8 @@ def _picture_shape(
     shape = choose_image_shape(asked, model, choose_names(model, rows), prepared)
     if shape is None:
         raise ValueError(
-            f"a row has {estimator_of(model).network_.layer_sizes[0]} numbers, and it is not known whether they form a"
+            f"a row has {estimator_of(model).n_features_in_} numbers, and it is not known whether they form a"
             " picture. If they do, pass --image-shape, such as 28x28, or 32x32x3 or 3x32x32 for colours; if not, use"
             " rhohat report, which draws bars."
         )
     return shape
-
-
-@app.command()
-def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback = False) -> None:
-    """Print what a model file holds: type, parameters, layers, the course of the training, versions of the software.
-
-    Without a model, print what this machine computes with.
-    """
-    if model is None:
-        machine = describe_machine()
-        if as_json:
-            print_json(machine)
-        else:
-            _print_lines(_lines_of_machine(machine))
-        return
-    loaded = load(model)
-    estimator: Any = estimator_of(loaded)
-    steps = loaded.steps if is_pipeline(loaded) else [("", loaded)]
-    found: dict[str, Any] = {
-        "file": str(model),
-        "bytes": model.stat().st_size,
-        "kind": type(estimator).__name__,
-        "steps": [_parameters(step) for _, step in steps],
-        "layer_sizes": list(estimator.network_.layer_sizes),
-        "activations": [str(activation) for activation in estimator.network_.activations],
-        "n_parameters": estimator.network_.n_parameters,
-        "dtype": str(estimator.coefs_[0].dtype),
-        "feature_names": feature_names_of(loaded),
-        "target_names": getattr(estimator, "target_names_", None),
-        "data": {"rows": estimator.n_samples_fit_, "name": estimator.data_name_},
-        "training": [
-            {
-                "part": name,
-                "kind": type(part).__name__,
-                "parameters": _parameters_of_training(part),
-                "iterations": part.n_iter_,
-                "status": part.solver_status_,
-                "J": part.loss_curve_[-1] if part.loss_curve_ else None,
-                "terms": {name: curve[-1] for name, curve in part.terms_curve_.items() if curve},
-            }
-            for name, part in estimator.fitted_parts()
-        ],
-        "versions": describe(model)["versions"],
-    }
-    if as_json:
-        print_json(found)
-        return
-    _print_lines(_lines(found))
-
-
-def _print_lines(lines: list[tuple[str, str]]) -> None:
-    for name, value in lines:
-        typer.echo(f"{name:<14}{value}")
-
-
-def _lines_of_machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
-    primitives = "NumPy; pip install 'rhohat[fast]' compiles them"
-    if machine["primitives"] == "compiled":
-        primitives = f"compiled by Numba {machine['numba']}, vectors of {machine['vector_bits']} bits"
-    blas = (f"{one['library']} {one['version']}, {one['kernels'] or 'unknown'} kernels" for one in machine["blas"])
-    return [
-        ("primitives", primitives),
-        *(("BLAS", one) for one in dict.fromkeys(blas)),
-        ("threads", str(machine["threads"])),
-        ("rhohat", version("rhohat")),
-    ]
-
-
-def _parameters(step: Any) -> dict[str, Any]:
-    """Return the class name of a pipeline step, and its parameters that differ from their defaults."""
-    if isinstance(step, str):
-        return {"kind": step, "parameters": {}}
-    defaults = {name: parameter.default for name, parameter in signature(type(step)).parameters.items()}
-    changed = {name: value for name, value in settings_of(step).items() if repr(value) != repr(defaults[name])}
-    return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
-
-
-#: Parameters that define J and its minimisation; `info` shows them for each part of a stack even if at their defaults.
-_OF_TRAINING = (
-    *("n_components", "hidden_layer_sizes", "weight_decay", "fine_tuning_weight_decay", "sparsity", "sparsity_weight"),
-    *("contraction_weight", "tangent_weight", "corruption", "penalties", "solver", "max_iter"),
-)
-
-
-def _parameters_of_training(part: Any) -> dict[str, str]:
-    parameters = part.get_params(deep=False)
-    values = {name: parameters[name] for name in _OF_TRAINING if name in parameters}
-    return {name: repr(value) for name, value in values.items() if value is not None and value != ()}
-
-
-def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    lines = [("file", f"{found['file']}, {found['bytes']} bytes")]
-    for step in found["steps"]:
-        settings = ", ".join(f"{name}={value}" for name, value in step["parameters"].items())
-        lines.append(("step", f"{step['kind']}({settings})"))
-    lines.append(("layers", " → ".join(map(str, found["layer_sizes"]))))
-    data = found["data"]
-    lines.append(("trained on", f"{data['rows']} rows" + (f" of {data['name']}" if data["name"] else "")))
-    lines.append(("activations", ", ".join(found["activations"])))
-    lines.append(("parameters", f"{found['n_parameters']} of {found['dtype']}"))
-    names = found["feature_names"]
-    if names:
-        lines.append(("columns", ", ".join(names[:20]) + (f", … ({len(names)})" if len(names) > 20 else "")))
-    if found["target_names"]:
-        lines.append(("predicts", ", ".join(found["target_names"])))
-    for one in found["training"]:
-        terms = ", ".join(f"{value:.4g} {name.replace('_', ' ')}" for name, value in one["terms"].items())
-        if one["part"]:
-            settings = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
-            lines.append((one["part"], f"{one['kind']}({settings})"))
-        cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
-        lines.append(("training", f"{one['iterations']} iterations, {one['status'].replace('_', ' ')}{cost}"))
-    lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
-    return lines

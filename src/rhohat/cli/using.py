@@ -11,11 +11,10 @@ import typer
 from numpy.typing import NDArray
 
 from rhohat.cli.app import Data, Model, Quiet, Traceback, app, check_writable, note
-from rhohat.cli.files import STANDARD_OUTPUT, write_rows
+from rhohat.cli.files import STANDARD_OUTPUT, write_rows, write_sparse_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
 from rhohat.data import RowSource
-from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.models.model_file import load
 from rhohat.models.pipelines import (
     encode_blocks,
@@ -29,9 +28,22 @@ __all__ = ["encode", "predict", "reconstruct"]
 
 _AS_IT_COMES = ReadingOptions()
 
+_MOST_BYTES = 4 * 10**9  # size of a dense file above which codes that are mostly zeros are not written to it
+
 Output = Annotated[
     Path,
     typer.Option("--output", "-o", help="A .npy or .csv file to write; - prints CSV.", show_default=False),
+]
+
+
+OutputOfCodes = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="A .npy, .csv or .npz file to write; - prints CSV. A .npz file is sparse: scipy.sparse.load_npz reads it.",
+        show_default=False,
+    ),
 ]
 
 
@@ -41,22 +53,24 @@ def encode(
     ctx: typer.Context,
     model: Model,
     data: Data,
-    output: Output,
+    output: OutputOfCodes,
     reading: ReadingOptions = _AS_IT_COMES,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write the activation of each unit of the code on each row: the learned features.
+    """Write the activation of each unit, or of each latent of a dictionary, on each row: the learned features.
 
     If --missing drop leaves rows out, the first column of a CSV file, row, holds the numbers of the remaining rows,
     counted from 0. The code of a classifier or regressor is its last hidden layer. Rows are read and written some at a
     time, so there may be more rows than fit in memory.
     """
-    check_output(output, model, data)
+    check_output(output, model, data, endings=(".npy", ".csv", ".npz"))
     loaded = load(model)
-    n_units = estimator_of(loaded).network_.layer_sizes[estimator_of(loaded).code_layer_]
-    names = [f"unit_{number}" for number in range(n_units)]
+    estimator = estimator_of(loaded)
+    names = [f"{estimator.noun_of_code}_{number}" for number in range(estimator.layer_sizes_[estimator.code_layer_])]
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
+        if estimator.has_sparse_codes and output.suffix != ".npz":
+            _check_size(len(rows), len(names))
         progress.announce(f"encoding {len(rows)} rows")
         _write(ctx, output, encode_blocks(loaded, rows), rows, names, quiet=quiet)
 
@@ -79,7 +93,7 @@ def reconstruct(
     """
     check_output(output, model, data)
     loaded = load(model)
-    if not isinstance(estimator_of(loaded), BaseAutoencoder):
+    if not estimator_of(loaded).reconstructs:
         name = type(estimator_of(loaded)).__name__
         raise ValueError(f"{name} does not reconstruct rows; use rhohat encode or rhohat predict instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
@@ -108,7 +122,7 @@ def predict(
     check_output(output, model, data)
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
-    if isinstance(estimator, BaseAutoencoder):
+    if not estimator.learns_from_targets:
         name = type(estimator).__name__
         raise ValueError(f"{name} does not predict targets; use rhohat encode or rhohat reconstruct instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
@@ -150,19 +164,32 @@ def _unnamed(n_columns: int) -> list[str]:
     return ["prediction"] if n_columns == 1 else [f"prediction_{number}" for number in range(n_columns)]
 
 
-def check_output(output: Path, *inputs: Path) -> None:
+def check_output(output: Path, *inputs: Path, endings: tuple[str, ...] = (".npy", ".csv")) -> None:
     """Raise before any computation if rows cannot be written to the output file."""
     if output != STANDARD_OUTPUT:
-        check_writable(output, *inputs, endings=(".npy", ".csv"))
+        check_writable(output, *inputs, endings=endings)
+
+
+def _check_size(n_rows: int, n_latents: int) -> None:
+    """Raise before any computation if a dense file of codes would be large."""
+    n_bytes = 4 * n_rows * n_latents
+    if n_bytes > _MOST_BYTES:
+        raise ValueError(
+            f"dense codes of {n_rows:,} rows with {n_latents:,} latents would take {n_bytes / 1e9:,.1f} GB, nearly all"
+            " of it zeros. Write them to a sparse file, such as -o codes.npz, which scipy.sparse.load_npz reads."
+        )
 
 
 def _write(
     ctx: Any, output: Path, blocks: Iterable[Any], rows: RowSource, names: Sequence[str], *, quiet: bool
 ) -> None:
     """Write the outputs of a model and print a summary; if rows were left out, also print how to find their numbers."""
-    is_table = output.suffix != ".npy"
+    is_table = output.suffix not in (".npy", ".npz")
     numbers = rows.kept if rows.lacks_rows else None
-    write_rows(output, blocks, len(rows), names, numbers)
+    if output.suffix == ".npz":
+        write_sparse_rows(output, blocks, len(names))
+    else:
+        write_rows(output, blocks, len(rows), names, numbers)
     if output != STANDARD_OUTPUT and not quiet:
         n_columns = len(names) + (is_table and numbers is not None)
         typer.echo(f"wrote {output}: {len(rows)} rows × {n_columns} column{'s'[: n_columns - 1]}")

@@ -45,6 +45,7 @@ __all__ = ["BaseDictionary"]
 _BATCH_SIZE = 4096
 _RATE, _LATENTS_OF_RATE = 2e-4, 2**14  # learning rate at so many latents; with fewer it is larger
 _FAR = 0.5  # distance of L0 from its target, as a share of it, of which a fit warns
+_SETTINGS_OF_TRAINING = ("max_iter", "auxiliary_weight", "dead_after", "normalize", "center", "decoder_norm")
 _MORE_ACTIVE = 4  # how many times as many latents are active at the start as in the end, where biases decide it
 
 
@@ -137,6 +138,11 @@ class BaseDictionary(UsableDictionary):
         restore_dictionary(
             self, lambda sample: self._start(sample[0].shape[1]).problem(sample), file, described, prefix
         )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `UsableDictionary.describe` returns, and the settings of the training as "learning"."""
+        settings = {name: repr(getattr(self, name)) for name in _SETTINGS_OF_TRAINING}
+        return {**super().describe(), "learning": {"solver": repr(self._solver()), **settings}}
 
     def fitted_parts(self) -> list[tuple[str, Self]]:
         """Return the parts of the fit: a dictionary is a single part, with the name ""."""

@@ -32,6 +32,8 @@ from rhohat.ops.code_ops import Codes, joined
 
 __all__ = ["UsableDictionary"]
 
+_ROWS_AT_ONCE = 4096  # fewest rows of a source that are encoded at a time
+
 
 class UsableDictionary(
     Estimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedAttributes, NestedParameters, BaseEstimator
@@ -236,11 +238,12 @@ class UsableDictionary(
         Returns
         -------
         dict
-            "selection", "latents", "features", "n_parameters", "dtype" and "threshold"; and after the last iteration,
-            "rows_seen", "fvu" (fraction of variance unexplained), "l0" (active latents of a row) and "dead".
+            "selection", "latents", "features", "n_parameters" and "dtype"; "threshold", as `threshold_`, and
+            "thresholds", the smallest, median and largest of latents that have their own, else None; and after the last
+            iteration, "rows_seen", "fvu" (fraction of variance unexplained), "l0" (active latents of a row) and "dead".
         """
-        check_is_fitted(self)
-        problem, measures = self._problem, self.measures_curve_
+        (problem, theta), measures = self._in_use(), self.measures_curve_
+        own = problem.layout.views(theta).of_latents.get("threshold")
         last = {name: curve[-1] if curve else None for name, curve in measures.items()}
         return {
             "selection": str(problem.selection),
@@ -249,6 +252,7 @@ class UsableDictionary(
             "n_parameters": self._state.theta.size,
             "dtype": str(self._state.theta.dtype),
             "threshold": self.threshold_,
+            "thresholds": None if own is None else [float(level) for level in np.quantile(own, [0, 0.5, 1])],
             "rows_seen": self.n_samples_fit_,
             **{name: last.get(name) for name in ("fvu", "l0", "dead")},
         }
@@ -297,7 +301,7 @@ class UsableDictionary(
 
     def _blocks(self, rows: RowSource) -> Iterator[FloatArray]:
         """Yield the rows of a source, some at a time, in the dtype of the dictionary."""
-        for block in rows.blocks(max(4096, rows.rows_at_once)):
+        for block in rows.blocks(max(_ROWS_AT_ONCE, rows.rows_at_once)):
             if not np.isfinite(block).all():
                 raise ValueError(f"{rows.name} contains NaN or infinity.")
             yield np.ascontiguousarray(block, self._state.theta.dtype)

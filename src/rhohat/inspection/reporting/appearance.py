@@ -47,7 +47,7 @@ def choose_image_shape(
     if image_shape is None:
         return None
     if not isinstance(image_shape, str):
-        return check_image_shape(image_shape, estimator_of(model).network_.layer_sizes[0])
+        return check_image_shape(image_shape, estimator_of(model).n_features_in_)
     if image_shape != "auto":
         raise ValueError(f"image_shape must be 'auto', None, or a tuple of integers; got {image_shape!r}.")
     return _guess_image_shape(model, names, source)
@@ -57,14 +57,14 @@ def _guess_image_shape(model: Any, names: list[str] | None, source: RowSource | 
     # The output of a PCA of images is not an image, although it may have as many features.
     if any(isinstance(step, ClassNamePrefixFeaturesOutMixin) for step in preprocessing_of(model)):
         return None
-    if estimator_of(model).network_.n_steps_of_rows is not None:
+    if estimator_of(model).n_steps_of_rows_ is not None:
         return None  # the rows are sequences
     row_shapes = [row_shape_of(model)] if source is None else [source.row_shape, row_shape_of(model)]
     for row_shape in row_shapes:
         sizes = tuple(size for size in row_shape if size > 1)
         if len(sizes) > 1:
             return sizes if is_image_shape(sizes) else None
-    n_features = estimator_of(model).network_.layer_sizes[0]
+    n_features = estimator_of(model).n_features_in_
     if names is not None or n_features < _FEWEST_PIXELS:
         return None
     return square_image_shape(n_features)

@@ -1,0 +1,152 @@
+"""The command `info`, which describes a model file, or the machine."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from inspect import signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rhohat.cli.app import Json, Traceback, app, print_json
+from rhohat.engines.machine import describe_machine
+from rhohat.models.components import settings_of
+from rhohat.models.model_file import describe, load
+from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline
+
+__all__ = ["info"]
+
+ModelOrNone = Annotated[
+    Path | None, typer.Argument(help="A model file; without one, the machine is described.", show_default=False)
+]
+
+
+@app.command()
+def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback = False) -> None:
+    """Print what a model file holds: type, parameters, layers, the course of the training, versions of the software.
+
+    Without a model, print what this machine computes with.
+    """
+    if model is None:
+        machine = describe_machine()
+        if as_json:
+            print_json(machine)
+        else:
+            _print_lines(_lines_of_machine(machine))
+        return
+    loaded = load(model)
+    estimator: Any = estimator_of(loaded)
+    steps = loaded.steps if is_pipeline(loaded) else [("", loaded)]
+    found: dict[str, Any] = {
+        "file": str(model),
+        "bytes": model.stat().st_size,
+        "kind": type(estimator).__name__,
+        "steps": [_parameters(step) for _, step in steps],
+        **estimator.describe(),
+        "feature_names": feature_names_of(loaded),
+        "target_names": getattr(estimator, "target_names_", None),
+        "data": {"rows": estimator.n_samples_fit_, "name": estimator.data_name_},
+        "training": [
+            {
+                "part": name,
+                "kind": type(part).__name__,
+                "parameters": _parameters_of_training(part),
+                "iterations": part.n_iter_,
+                "status": part.solver_status_,
+                "J": part.loss_curve_[-1] if part.loss_curve_ else None,
+                "terms": {name: curve[-1] for name, curve in part.terms_curve_.items() if curve},
+            }
+            for name, part in estimator.fitted_parts()
+        ],
+        "versions": describe(model)["versions"],
+    }
+    if as_json:
+        print_json(found)
+        return
+    _print_lines(_lines(found))
+
+
+def _print_lines(lines: list[tuple[str, str]]) -> None:
+    for name, value in lines:
+        typer.echo(f"{name:<14}{value}")
+
+
+def _lines_of_machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    primitives = "NumPy; pip install 'rhohat[fast]' compiles them"
+    if machine["primitives"] == "compiled":
+        primitives = f"compiled by Numba {machine['numba']}, vectors of {machine['vector_bits']} bits"
+    blas = (f"{one['library']} {one['version']}, {one['kernels'] or 'unknown'} kernels" for one in machine["blas"])
+    return [
+        ("primitives", primitives),
+        *(("BLAS", one) for one in dict.fromkeys(blas)),
+        ("threads", str(machine["threads"])),
+        ("rhohat", version("rhohat")),
+    ]
+
+
+def _parameters(step: Any) -> dict[str, Any]:
+    """Return the class name of a pipeline step, and its parameters that differ from their defaults."""
+    if isinstance(step, str):
+        return {"kind": step, "parameters": {}}
+    defaults = {name: parameter.default for name, parameter in signature(type(step)).parameters.items()}
+    changed = {name: value for name, value in settings_of(step).items() if repr(value) != repr(defaults[name])}
+    return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
+
+
+#: Parameters that define J and its minimisation; `info` shows them for each part of a stack even if at their defaults.
+_OF_TRAINING = (
+    *("n_components", "hidden_layer_sizes", "weight_decay", "fine_tuning_weight_decay", "sparsity", "sparsity_weight"),
+    *("contraction_weight", "tangent_weight", "corruption", "penalties", "solver", "max_iter"),
+)
+
+
+def _parameters_of_training(part: Any) -> dict[str, str]:
+    parameters = part.get_params(deep=False)
+    values = {name: parameters[name] for name in _OF_TRAINING if name in parameters}
+    return {name: repr(value) for name, value in values.items() if value is not None and value != ()}
+
+
+def _lines_of_network(found: dict[str, Any], trained: tuple[str, str]) -> list[tuple[str, str]]:
+    layers, activations = " → ".join(map(str, found["layer_sizes"])), ", ".join(found["activations"])
+    return [("layers", layers), trained, ("activations", activations)]
+
+
+def _lines_of_dictionary(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of a dictionary: what it selects, its sizes, and how it did on the last rows of the training."""
+    threshold, own, name = found["threshold"], found["thresholds"], found["data"]["name"]
+    measures = {"FVU": found["fvu"], "L0": found["l0"], "dead latents": found["dead"]}
+    return [
+        ("selection", found["selection"]),
+        ("latents", f"{found['latents']}, of {found['features']} features"),
+        *([] if threshold is None else [("threshold", f"{threshold:.6g}")]),
+        *([] if own is None else [("thresholds", f"{own[0]:.4g} to {own[2]:.4g}, median {own[1]:.4g}")]),
+        ("rows seen", f"{found['rows_seen']}" + (f" of {name}" if name else "")),
+        ("at the end", ", ".join(f"{label} {value:.6g}" for label, value in measures.items() if value is not None)),
+        ("learning", ", ".join(f"{setting}={value}" for setting, value in found["learning"].items())),
+    ]
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [("file", f"{found['file']}, {found['bytes']} bytes")]
+    for step in found["steps"]:
+        settings = ", ".join(f"{name}={value}" for name, value in step["parameters"].items())
+        lines.append(("step", f"{step['kind']}({settings})"))
+    data = found["data"]
+    trained = ("trained on", f"{data['rows']} rows" + (f" of {data['name']}" if data["name"] else ""))
+    lines += _lines_of_dictionary(found) if "latents" in found else _lines_of_network(found, trained)
+    lines.append(("parameters", f"{found['n_parameters']} of {found['dtype']}"))
+    names = found["feature_names"]
+    if names:
+        lines.append(("columns", ", ".join(names[:20]) + (f", … ({len(names)})" if len(names) > 20 else "")))
+    if found["target_names"]:
+        lines.append(("predicts", ", ".join(found["target_names"])))
+    for one in found["training"]:
+        terms = ", ".join(f"{value:.4g} {name.replace('_', ' ')}" for name, value in one["terms"].items())
+        if one["part"]:
+            settings = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
+            lines.append((one["part"], f"{one['kind']}({settings})"))
+        cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
+        lines.append(("training", f"{one['iterations']} iterations, {one['status'].replace('_', ' ')}{cost}"))
+    lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
+    return lines

@@ -1,0 +1,151 @@
+"""Commands that use a fitted dictionary: sparse files of codes, reconstructions, figures, and what a file holds."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import sparse
+from skimage.io import imread
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import rhohat
+
+
+@pytest.fixture
+def rows(rng, tmp_path):
+    X = rng.normal(size=(300, 16)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", X)
+    return X
+
+
+@pytest.fixture
+def dictionary(rows, tmp_path):
+    solver = rhohat.Adam(batch_size=100, learning_rate=1e-2)
+    fitted = rhohat.BatchTopKAutoencoder(30, k=4, solver=solver, max_iter=3, random_state=0).fit(rows)
+    rhohat.save(fitted, tmp_path / "model.safetensors")
+    return fitted
+
+
+def test_sparse_codes_are_those_of_transform_however_they_are_read(run, dictionary, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr("rhohat.estimators.dictionary_use._ROWS_AT_ONCE", 64)  # so that there are several blocks
+    monkeypatch.setattr("rhohat.data.rows.base._BYTES_AT_ONCE", 2**11)
+    monkeypatch.setattr("rhohat.cli.files._AT_ONCE", 1000)
+    expected = dictionary.transform(rows)
+    same = {"rtol": 1e-5}  # products of other blocks are rounded otherwise
+    assert run("encode", "model.safetensors", "rows.npy", "-o", "codes.npz") == (
+        "wrote codes.npz: 300 rows × 30 columns\n"
+    )
+    found = sparse.load_npz(tmp_path / "codes.npz")
+    assert isinstance(found, sparse.csr_array)
+    assert found.dtype == expected.dtype
+    assert found.has_canonical_format
+    np.testing.assert_allclose(found.toarray(), expected.toarray(), **same)
+    run("encode", "model.safetensors", "rows.npy", "-o", "codes.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), found.toarray())
+    run("encode", "model.safetensors", "rows.npy", "-o", "codes.csv")
+    header, *lines = (tmp_path / "codes.csv").read_text().splitlines()
+    assert header.split(",") == [f"latent_{number}" for number in range(30)]
+    np.testing.assert_array_equal(np.array([line.split(",") for line in lines], dtype=np.float32), found.toarray())
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".npy", ".npy", ".npz", ".safetensors"]
+
+
+def test_codes_of_a_network_may_be_written_to_a_sparse_file_too(run, images, tmp_path):
+    run("train", images, "-o", "model.safetensors", "--hidden", "4", "--max-iter", "3", "--quiet")
+    run("encode", "model.safetensors", images, "-o", "codes.npz")
+    run("encode", "model.safetensors", images, "-o", "codes.npy")
+    np.testing.assert_array_equal(sparse.load_npz(tmp_path / "codes.npz").toarray(), np.load(tmp_path / "codes.npy"))
+
+
+def test_a_large_dense_file_of_codes_is_refused_before_any_work(run, invoke, dictionary, monkeypatch):
+    monkeypatch.setattr("rhohat.cli.using._MOST_BYTES", 4 * 300 * 30 - 1)
+    for name in ("codes.npy", "codes.csv", "-"):
+        refused = invoke("encode", "model.safetensors", "rows.npy", "-o", name)
+        assert refused.exit_code == 1
+        assert "300 rows with 30 latents would take 0.0 GB" in refused.stderr
+        assert "-o codes.npz" in refused.stderr
+        assert refused.stdout == ""
+    run("encode", "model.safetensors", "rows.npy", "-o", "codes.npz")
+    monkeypatch.setattr("rhohat.cli.using._MOST_BYTES", 4 * 300 * 30)
+    run("encode", "model.safetensors", "rows.npy", "-o", "codes.npy")
+
+
+def test_a_failure_leaves_the_file_as_it_was(invoke, dictionary, rows, tmp_path):
+    (tmp_path / "codes.npz").write_bytes(b"as it was")
+    rows[200, 3] = np.nan
+    np.save(tmp_path / "rows.npy", rows)
+    failed = invoke("encode", "model.safetensors", "rows.npy", "-o", "codes.npz")
+    assert failed.exit_code == 1
+    assert "NaN" in failed.stderr
+    assert (tmp_path / "codes.npz").read_bytes() == b"as it was"
+
+
+def test_reconstructions_are_in_the_units_of_the_data(run, rows, tmp_path):
+    scaled = rows * np.linspace(0.5, 2, 16, dtype=np.float32)
+    np.save(tmp_path / "rows.npy", scaled)
+    solver = rhohat.Adam(batch_size=100, learning_rate=1e-2)
+    model = make_pipeline(
+        StandardScaler(), rhohat.TopKAutoencoder(30, k=4, solver=solver, max_iter=3, random_state=0)
+    ).fit(scaled)
+    rhohat.save(model, tmp_path / "pipeline.safetensors")
+    run("reconstruct", "pipeline.safetensors", "rows.npy", "-o", "made.npy")
+    made = model[-1].reconstruct(model[0].transform(scaled))
+    expected = model[0].inverse_transform(made.astype(np.float32))
+    np.testing.assert_allclose(np.load(tmp_path / "made.npy"), expected, rtol=1e-5, atol=1e-5)
+    assert np.load(tmp_path / "made.npy").std(axis=0)[-1] > 2 * np.load(tmp_path / "made.npy").std(axis=0)[0]
+
+
+def test_a_dictionary_predicts_no_targets(invoke, dictionary):
+    refused = invoke("predict", "model.safetensors", "rows.npy", "-o", "p.csv")
+    assert refused.exit_code == 1
+    assert "BatchTopKAutoencoder does not predict targets; use rhohat encode" in refused.stderr
+    refused = invoke("evaluate", "model.safetensors", "rows.npy", "--target", "x")
+    assert refused.exit_code == 2
+
+
+def test_figures_of_a_dictionary_are_those_of_evaluate(run, dictionary, rows):
+    found = json.loads(run("evaluate", "model.safetensors", "rows.npy", "--json"))
+    expected = rhohat.evaluate(dictionary, rows).to_dict()
+    assert found.keys() == expected.keys()
+    for name in ("fraction_of_variance_unexplained", "l1", "norm_ratio", "decoder_cosine_maximum"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-5)
+    assert found["density_histogram"] == expected["density_histogram"]
+    printed = run("evaluate", "model.safetensors", "rows.npy")
+    assert "variance unexplained (FVU)" in printed
+    assert "encoder-decoder cosine, median" in printed
+
+
+def test_info_says_what_a_dictionary_selects_and_how_it_was_trained(run, dictionary, rows, tmp_path):
+    found = json.loads(run("info", "model.safetensors", "--json"))
+    assert found["selection"] == "BatchTopK(k=4.0)"
+    assert (found["latents"], found["features"], found["rows_seen"]) == (30, 16, 900)
+    assert found["threshold"] == dictionary.threshold_ > 0
+    for name in ("fvu", "l0", "dead"):
+        assert found[name] == dictionary.measures_curve_[name][-1]
+    assert found["n_parameters"] == 2 * 30 * 16 + 30 + 16
+    assert found["learning"]["dead_after"] == "200000"
+    assert found["learning"]["solver"].startswith("Adam(learning_rate=0.01, batch_size=100,")
+    lines = dict(line.split(maxsplit=1) for line in run("info", "model.safetensors").splitlines())
+    assert lines["selection"] == "BatchTopK(k=4.0)"
+    assert lines["latents"] == "30, of 16 features"
+    assert lines["threshold"] == f"{dictionary.threshold_:.6g}"
+    jumprelu = rhohat.JumpReLUAutoencoder(21, max_iter=2, random_state=0).fit(rows)
+    rhohat.save(jumprelu, tmp_path / "jumprelu.safetensors")
+    found = json.loads(run("info", "jumprelu.safetensors", "--json"))
+    problem, theta = jumprelu._in_use()
+    thresholds = sorted(problem.layout.views(theta).of_latents["threshold"].tolist())
+    assert found["thresholds"] == pytest.approx([thresholds[0], thresholds[10], thresholds[20]], rel=1e-5)
+    assert "median" in run("info", "jumprelu.safetensors")
+
+
+def test_directions_of_latents_are_drawn(run, dictionary, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.imshow", lambda ax, image, **options: drawn.append(np.asarray(image)))
+    run("plot", "model.safetensors", "-o", "p.png", "--image-shape", "4x4")
+    direction = dictionary.components_[0].reshape(4, 4)
+    np.testing.assert_allclose(drawn[0][1:5, 1:5], 0.5 + 0.5 * direction / np.abs(direction).max(), atol=1e-6)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    for what in ("loss", "reconstructions"):
+        run("plot", "model.safetensors", "rows.npy", "-o", "p.png", "--what", what, "--image-shape", "4x4")
+        assert imread(tmp_path / "p.png")[..., :3].std() > 5
