@@ -1,4 +1,4 @@
-"""Writing of rows to .npy files, CSV files and standard output, and of sparse rows to .npz files."""
+"""Writing of rows to .npy files, CSV files and standard output, and of sparse rows to .npz files; lines of text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,28 @@ from scipy.sparse import csr_array, issparse
 from rhohat.common.arrays import FloatArray
 from rhohat.common.whole_files import replacing
 
-__all__ = ["STANDARD_OUTPUT", "write_rows", "write_sparse_rows"]
+__all__ = ["STANDARD_OUTPUT", "read_lines", "write_rows", "write_sparse_rows"]
 
 STANDARD_OUTPUT = Path("-")
 _AT_ONCE = 2**24  # numbers of sparse rows that are made dense at a time
+
+
+def read_lines(path: Path, encoding: str | None = None) -> list[str]:
+    """Return the lines of a text file; the encoding is UTF-8 unless another is given.
+
+    Raises
+    ------
+    ValueError
+        If the file has another encoding.
+    OSError
+        If the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding or "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not encoded in {encoding or 'UTF-8'}; pass its --encoding: {error}.") from None
+    lines = text.split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 def write_rows(

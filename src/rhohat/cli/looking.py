@@ -24,6 +24,7 @@ from rhohat.cli.app import (
     parse_image_shape,
     print_json,
 )
+from rhohat.cli.files import read_lines
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
 from rhohat.common.arrays import FloatArray
@@ -76,7 +77,11 @@ def evaluate(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print how well a model does on rows: explained variance, sparsity, dead units, cost J, and score with labels."""
+    """Print how well a model does on rows: explained variance, sparsity, dead units, cost J, and score with labels.
+
+    Of a dictionary, print also the norms and directions of its reconstructions, the densities of its latents, and how
+    near they are to one another.
+    """
     loaded = load(model)
     _check_targets(loaded, labels, target)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
@@ -134,12 +139,24 @@ def report(
         bool | None,
         typer.Option(help="Measure how edge-like each unit of grey images is.", show_default="where it is quick"),
     ] = None,
+    row_labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--row-labels",
+            help="A text file with a name for each row, one per line, by which a reader recognises it: a text, the name"
+            " of a file, a date. In the page about a dictionary, latents are found by the names of their rows.",
+            show_default=False,
+        ),
+    ] = None,
     reading: ReadingOptions = _AS_IT_COMES,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went."""
-    check_writable(output, model, data, endings=(".html", ".htm"))
+    """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went.
+
+    The page about a dictionary has a table of latents, with the rows that activate each of them most.
+    """
+    check_writable(output, model, data, *([] if row_labels is None else [row_labels]), endings=(".html", ".htm"))
     if tabular and image_shape is not None:
         raise typer.BadParameter("cannot be combined with --image-shape.", param_hint="--tabular")
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
@@ -157,6 +174,7 @@ def report(
             title=title,
             max_rows=max_rows,
             gabor=gabor,
+            row_labels=None if row_labels is None else read_lines(row_labels, reading.encoding),
         )
     if not quiet:
         typer.echo(f"wrote {output}: open it in a browser")

@@ -54,6 +54,11 @@ class Estimator:
         """Largest number of steps of the rows if they are sequences; None for other rows."""
         return None
 
+    @property
+    def n_steps_of_code_(self) -> int | None:
+        """Number of steps of the code if it is a sequence; None for other codes."""
+        return None
+
     @abstractmethod
     def fitted_parts(self) -> list[tuple[str, Any]]:
         """Return the parts of the fit in order: the name of each part, and the estimator that was fitted in it."""

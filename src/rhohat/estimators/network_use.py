@@ -38,6 +38,11 @@ class UsableNetwork(Estimator):
         """Largest number of steps of the rows if they are sequences; None for other rows."""
         return self.network_.n_steps_of_rows
 
+    @property
+    def n_steps_of_code_(self) -> int | None:
+        """Number of steps of the code if it is a sequence; None for other codes."""
+        return self.network_.layers[self.code_layer_ - 1].n_padded_steps
+
     def describe(self) -> dict[str, Any]:
         """Return the architecture of the network in types that JSON can hold."""
         network = self.network_

@@ -11,6 +11,7 @@ from rhohat.data import RowSource
 from rhohat.data.sequences import lengths_of
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.estimator import Estimator
 from rhohat.fitting.forward import ForwardPass
 from rhohat.layers.network import network_of
 from rhohat.layers.recurrent import RecurrentLayer
@@ -18,14 +19,14 @@ from rhohat.layers.recurrent import RecurrentLayer
 __all__ = ["activations_over_time", "layer_of_steps", "n_units_of_code", "steps_of_code"]
 
 
-def steps_of_code(estimator: BaseNetwork) -> int | None:
+def steps_of_code(estimator: Estimator) -> int | None:
     """Return the number of steps of the code of a fitted estimator; None if the code has no steps."""
-    return estimator.network_.layers[estimator.code_layer_ - 1].n_padded_steps
+    return estimator.n_steps_of_code_
 
 
-def n_units_of_code(estimator: BaseNetwork) -> int:
+def n_units_of_code(estimator: Estimator) -> int:
     """Return the number of units of the code; if it has steps, of each step."""
-    return int(estimator.network_.layer_sizes[estimator.code_layer_]) // (steps_of_code(estimator) or 1)
+    return int(estimator.layer_sizes_[estimator.code_layer_]) // (steps_of_code(estimator) or 1)
 
 
 def layer_of_steps(estimator: BaseNetwork) -> int | None:

@@ -33,3 +33,15 @@ def image_of(sheets, place, height, width):
     sheet = pixels_of(sheets["files"][place // sheets["perSheet"]])
     row, column = divmod(place % sheets["perSheet"], sheets["columns"])
     return sheet[row * height : (row + 1) * height, column * width : (column + 1) * width]
+
+
+def column_of(page, name):
+    """A column of numbers that the page's script decodes, or None if the page has none of this name."""
+    found = re.findall(
+        rf'<script type="application/octet-stream" id="column-{name}" data-kind="(\w+)">(.*?)</script>', page
+    )
+    if not found:
+        return None
+    ((kind, text),) = found
+    dtype = {"Uint16Array": "<u2", "Uint32Array": "<u4", "Int16Array": "<i2", "Float32Array": "<f4"}[kind]
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype)

@@ -2,56 +2,22 @@
 
 import base64
 import contextlib
-import json
-import os
 import re
-import shutil
 import zlib
 
 import numpy as np
 import pandas as pd
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
-from selenium.webdriver.support.wait import WebDriverWait
 
 from rhohat import Convolution, ConvolutionalAutoencoder, SoftmaxRegression, SparseAutoencoder
 from rhohat.inspection.reporting import report
+from tests.inspection.reporting.browsing import FIGURES, heading, is_open, press, wait_for
 from tests.inspection.reporting.pages import image_of, record_of
 
 HOSTILE = ["</script><img src=x onerror=alert(1)>", "a \"b\" 'c' &amp; <b>", "größe\u2028ρ̂", "plain"]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    """Chromium without a window; where there is none, the tests skip, but not where they must run."""
-    found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    missing = " and ".join(name for name, path in found.items() if path is None)
-    if missing:
-        reason = f"needs a browser: {missing} not found; Debian's packages are chromium and chromium-driver"
-        (pytest.fail if os.environ.get("RHOHAT_BROWSER") == "required" else pytest.skip)(reason)
-    options = webdriver.ChromeOptions()
-    options.binary_location = found["chromium"]
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        f"--user-data-dir={profile}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chromium = webdriver.Chrome(options=options, service=Service(found["chromedriver"]))
-    yield chromium
-    chromium.quit()
 
 
 @pytest.fixture(scope="module")
@@ -97,39 +63,6 @@ def pages(tmp_path_factory):
     return found
 
 
-@pytest.fixture
-def open_page(driver, pages):
-    """Opens a page; in the end, nothing must have gone wrong in it, and nothing but it must have been asked for."""
-    opened = []
-
-    def open_one(name="images", width=1200, height=900, scheme="light"):
-        driver.get("about:blank")
-        driver.get_log("browser"), driver.get_log("performance")
-        _emulate(driver, width, height, scheme)
-        record, address = pages[name]
-        opened.append(address)
-        driver.get(address)
-        return record
-
-    yield open_one
-    assert driver.get_log("browser") == []
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    assert opened
-    assert [url.split("#")[0] for url in asked if not url.startswith("data:")] == opened[-1:]
-    with pytest.raises(Exception, match="no such alert"):
-        _ = driver.switch_to.alert
-
-
-def _emulate(driver, width, height, scheme="light"):
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    # Without motion, what is to be clicked stays where it is.
-    preferences = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
-    features = [{"name": name, "value": value} for name, value in preferences.items()]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-
 def shown_units(driver):
     """Numbers of the units in the grid, in their order."""
     script = "return [...document.querySelectorAll('#grid li:not([hidden])')].map((li) => Number(li.dataset.unit))"
@@ -141,28 +74,12 @@ def measured(record, key):
     return np.array(values)
 
 
-def heading(driver):
-    return driver.execute_script("return document.getElementById('unit-heading').firstChild.textContent")
-
-
-def is_open(driver):
-    return driver.find_element(By.ID, "unit").get_attribute("open") is not None
-
-
 def tile(driver, unit):
     return driver.find_element(By.CSS_SELECTOR, f"#grid li[data-unit='{unit}'] button")
 
 
-def press(driver, *keys):
-    webdriver.ActionChains(driver).send_keys(*keys).perform()
-
-
 def in_focus(driver):
     return driver.execute_script("return Number(document.activeElement.closest('li')?.dataset.unit)")
-
-
-def wait_for(driver, condition):
-    return WebDriverWait(driver, 20).until(lambda _: condition())
 
 
 @pytest.mark.parametrize("key", ["mean", "frequency", "largest", "norm", "gabor"])
@@ -393,39 +310,6 @@ def test_print_media_draw_all_units_too(name, driver, open_page):
         wait_for(driver, lambda: driver.execute_script(count) == (30 if name == "images" else 5))
     finally:
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-
-
-FIGURES = """
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    const found = [];
-    while (walker.nextNode()) {
-        const node = walker.currentNode;
-        // Names of features end at the edge of their column, whatever they are.
-        const left_out = ".weight > span:first-child, script, style, noscript, .unseen, option, title, desc";
-        if (node.parentElement.closest(left_out)) continue;
-        for (const match of node.data.matchAll(/[\u2212-]?\\d+(?:[.,]\\d+)*(?:e[+\u2212-]?\\d+)?/g)) {
-            const range = document.createRange();
-            range.setStart(node, match.index);
-            range.setEnd(node, match.index + match[0].length);
-            const boxes = [...range.getClientRects()].filter((box) => box.width > 0);
-            if (!boxes.length) continue;
-            const lines = new Set(boxes.map((box) => Math.round(box.top / 4))).size;
-            const { left, right, top, bottom } = range.getBoundingClientRect();
-            const beside = node.parentElement.closest("#grid, .pairs, .strip, tr, .weight, svg");
-            found.push({ text: match[0], lines, left, right, top, bottom, beside });
-        }
-    }
-    const touching = [];
-    for (const [place, a] of found.entries()) {
-        for (const b of found.slice(place + 1)) {
-            if (!a.beside || a.beside !== b.beside) continue;
-            const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-            const gap = Math.max(a.left, b.left) - Math.min(a.right, b.right);
-            if (height > 4 && gap < 3) touching.push(`${a.text} ${b.text}`);
-        }
-    }
-    return [found.length, found.filter((one) => one.lines > 1).map((one) => one.text), touching];
-"""
 
 
 @pytest.mark.parametrize("name", ["images", "table", "wide", "small", "tiny", "classes", "constant"])

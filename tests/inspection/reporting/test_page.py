@@ -24,7 +24,7 @@ from rhohat import (
 )
 from rhohat.inspection.metrics import ReconstructionStatistics, default_threshold
 from rhohat.inspection.reporting import report
-from rhohat.inspection.reporting.page import _unbroken
+from rhohat.inspection.reporting.rendering import unbroken
 from tests.inspection.reporting.pages import figures_of, image_of, pixels_of, record_of
 
 HOSTILE = ["</script><img src=x onerror=alert(1)>", "a \"b\" 'c' &amp; <b>", "größe\u2028ρ̂", "plain", "{{ 7 * 7 }}"]
@@ -266,7 +266,7 @@ def test_units_that_have_no_place_on_the_chart_are_told_in_words(rng):
 
 
 def test_numbers_in_sentences_are_not_broken_at_their_signs():
-    assert str(_unbroken("<b> 1.4e-04 or -2e-5, e-mail")) == (
+    assert str(unbroken("<b> 1.4e-04 or -2e-5, e-mail")) == (
         '&lt;b&gt; <span class="whole">1.4e-04</span> or <span class="whole">-2e-5</span>, e-mail'
     )
 

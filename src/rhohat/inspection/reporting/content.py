@@ -1,42 +1,36 @@
-"""The content of the page: texts, charts and figures about a model and its rows."""
+"""The content of the page about a network: texts, charts and figures about the model, its units and its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
-from rhohat.common.image_shapes import image_size
 from rhohat.common.words import counted
-from rhohat.data import RowSource
-from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.reporting.charts import draw_curves, draw_dots, lowest_drawn
 from rhohat.inspection.reporting.convolutions import Convolutions, convolutions_of
-from rhohat.inspection.reporting.facts import Fit, Step, fits_of, network_of, steps_of
+from rhohat.inspection.reporting.facts import Fit, network_of
 from rhohat.inspection.reporting.figures import Figure, figures_of
 from rhohat.inspection.reporting.measuring import Measurements
-from rhohat.inspection.reporting.reconstructions import Reconstruction, reconstructions_of
+from rhohat.inspection.reporting.page_content import MOST_CURVE_ROWS, PageContent
+from rhohat.inspection.reporting.page_data import PageData
 from rhohat.inspection.reporting.record import UnitRecord
 from rhohat.inspection.reporting.rounding import quantiles, show
 from rhohat.inspection.reporting.sequences import OverTime, over_time_of
-from rhohat.inspection.reporting.shown_rows import ShownRows
 from rhohat.inspection.reporting.units import MOST_PIXELS_FITTED, MOST_UNITS_FITTED, Units, middle_place, middle_step
 from rhohat.inspection.sequences import steps_of_code
-from rhohat.models.pipelines import estimator_of, preprocessing_of
 
 __all__ = ["Content"]
-
-_MOST_CURVE_ROWS = 25  # largest number of rows in the table beside a chart
 
 
 @dataclass(frozen=True)
 class Curves:
-    """A chart of the cost J, with its legend and a table of the same numbers."""
+    """A chart of a fit, with its legend and a table of the same numbers."""
 
     fit: Fit
     svg: str
@@ -44,69 +38,37 @@ class Curves:
     table: list[tuple[int, list[float | None]]]
 
 
-@dataclass(frozen=True)
-class Content:
-    """The complete content of the page, as the template reads it.
+@dataclass(frozen=True, kw_only=True)
+class Content(PageContent):
+    """The complete content of the page about a network, as the template reads it.
 
     Attributes
     ----------
-    model : fitted model
-        Estimator or pipeline that the page is about.
-    source : RowSource
-        Rows as the network sees them, after preprocessing.
-    title : str
-        Title of the page.
-    image_shape : tuple of int, or None
-        Shape in which rows are drawn as images; None if they are not images.
-    names : list of str, or None
-        Names of the features; None if they have none.
     measured : Measurements
         Statistics of the measured rows.
     units : Units
         Descriptions of the units.
-    n_reconstructions : int
-        Number of rows that are shown beside their reconstructions.
     evaluated : Evaluation, default=None
         Evaluation on targets; None if no targets were given.
-    remarks : sequence of str, default=()
-        Warnings about the rows or targets, for example that the scale of the rows differs from the scale in the fit.
     """
 
-    model: Any
-    source: RowSource
-    title: str
-    image_shape: tuple[int, ...] | None
-    names: list[str] | None
+    noun_of_model: ClassVar[str] = "network"
+    good_ends: ClassVar[tuple[str, ...]] = ("converged", "stopped")
+    most_bytes: ClassVar[int] = 9_500_000
+
     measured: Measurements
     units: Units
-    n_reconstructions: int
     evaluated: Evaluation | None = None
-    remarks: Sequence[str] = ()
 
     @property
-    def estimator(self) -> Any:
-        """The estimator whose units are shown: the model, or the last step of a pipeline."""
-        return estimator_of(self.model)
+    def rows(self) -> NDArray[np.intp]:
+        """Numbers of the rows that were measured, ascending."""
+        return self.measured.rows
 
     @property
-    def kind(self) -> str:
-        """Name of the class of the estimator."""
-        return type(self.estimator).__name__
-
-    @property
-    def network(self) -> str:
-        """Layers of the network, as text."""
-        return network_of(self.model)
-
-    @property
-    def preprocessing(self) -> list[str]:
-        """Names of the classes of the preprocessing steps, in order."""
-        return [type(step).__name__ for step in preprocessing_of(self.model)]
-
-    @property
-    def steps(self) -> list[Step]:
-        """Steps of the model, with their parameters."""
-        return steps_of(self.model)
+    def architecture(self) -> tuple[str, str]:
+        """What the architecture of the model is called, and its description, as texts."""
+        return "Layers", network_of(self.model)
 
     @property
     def n_units(self) -> int:
@@ -122,52 +84,6 @@ class Content:
             if middle is None
             else (middle, self.estimator.network_.layers[self.estimator.code_layer_ - 1].output_shape)
         )
-
-    @property
-    def trained_on(self) -> str:
-        """Number and origin of the rows of the fit, as text."""
-        name = self.estimator.data_name_
-        rows = counted(self.estimator.n_samples_fit_, "row")
-        return f"{rows} in memory" if name is None else f"{rows} of {name}"
-
-    @property
-    def looked_at(self) -> str:
-        """Number and origin of the rows that were measured, as text."""
-        n_rows, n_found, name = self.n_rows, self.source.shape[0], self.source.short_name
-        if n_rows == 1 < n_found:
-            return f"1 of the {n_found:,} rows of {name}"
-        if n_rows < n_found:
-            return f"{n_rows:,} rows, spread evenly over the {n_found:,} rows of {name}"
-        return f"the only row of {name}" if n_rows == 1 else f"all {n_rows:,} rows of {name}"
-
-    @property
-    def kind_of_rows(self) -> str:
-        """Description of what a row is, as text: an image of some size, or a number of features."""
-        if self.image_shape is None and self.n_steps is not None:
-            sequences = "a sequence" if self.n_rows == 1 else "sequences"
-            channels = counted(self.n_features // self.n_steps, "channel")
-            return f"{sequences} of at most {counted(self.n_steps, 'step')} with {channels}"
-        if self.image_shape is None:
-            return counted(self.n_features, "feature")
-        size = " × ".join(str(length) for length in image_size(self.image_shape))
-        colour = " in colour" if len(self.image_shape) == 3 else ""
-        image = "an image" if self.n_rows == 1 else "images"
-        return f"{image} of {size} pixel{'' if size == '1 × 1' else 's'}{colour}"
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """Height and width of rows that are drawn as images; None if rows are not images."""
-        return None if self.image_shape is None else image_size(self.image_shape)
-
-    @property
-    def n_features(self) -> int:
-        """Number of input features of the network."""
-        return self.source.shape[1]
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows that were measured."""
-        return len(self.measured.rows)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -190,7 +106,7 @@ class Content:
         subject = "The only unit gives" if self.n_units == 1 else "All units give"
         learned = (
             "the model has learned nothing but the means of the features"
-            if isinstance(self.estimator, BaseAutoencoder)
+            if self.estimator.reconstructs
             else "what the model predicts does not depend on the row"
         )
         held = "" if self.target is None else ", a smaller sparsity_weight"
@@ -220,7 +136,7 @@ class Content:
     @cached
     def fits(self) -> list[Curves]:
         """Charts of the cost J for each fit of the model."""
-        return [self._curves(number, fit) for number, fit in enumerate(fits_of(self.estimator))]
+        return [self._curves(number, fit) for number, fit in enumerate(self.records)]
 
     def _curves(self, number: int, fit: Fit) -> Curves:
         curves = {name: values for name, values in fit.curves.items() if values}
@@ -236,7 +152,7 @@ class Content:
             " table below the chart has the numbers.",
         )
         length = len(curves["J"])
-        shown = np.unique(np.linspace(0, length - 1, min(length, _MOST_CURVE_ROWS)).round().astype(int))
+        shown = np.unique(np.linspace(0, length - 1, min(length, MOST_CURVE_ROWS)).round().astype(int))
         table = [
             (int(place) + 1, [values[place] if place < len(values) else None for values in curves.values()])
             for place in shown
@@ -253,12 +169,6 @@ class Content:
     def noun(self) -> str:
         """What has a mean activation and a tile on the page: a unit, or a channel of feature maps."""
         return "unit" if self.maps is None else "channel"
-
-    @property
-    def n_steps(self) -> int | None:
-        """Largest number of steps of the rows if they are sequences; None for other rows."""
-        n_steps: int | None = self.estimator.network_.n_steps_of_rows
-        return n_steps
 
     @property
     def middle_step(self) -> int | None:
@@ -320,23 +230,8 @@ class Content:
         ]
         return list(zip(names, quantiles(means, [0, 0.1, 0.5, 0.9, 1]), strict=True))
 
-    @cached
-    def shown(self) -> ShownRows:
-        """The measured rows, some of which the page shows."""
-        n_channels = None if self.n_steps is None else self.n_features // self.n_steps
-        return ShownRows(self.source, self.measured.rows, self.image_shape, self.names, n_channels)
-
-    @property
-    def scale(self) -> tuple[float, float]:
-        """The feature value that is drawn as black, and the one that is drawn as white."""
-        return self.shown.scale
-
-    @cached
-    def reconstructions(self) -> list[Reconstruction]:
-        """Reconstructions of rows that are spread evenly over the measured rows."""
-        return reconstructions_of(self.estimator, self.shown, self.n_reconstructions)
-
-    @property
-    def record(self) -> UnitRecord:
-        """Data from which the script of the page draws the units."""
-        return UnitRecord(self.estimator, self.measured, self.units, self.shown)
+    def data(self, most_bytes: int) -> PageData:
+        """Return the data from which the script of the page draws the units."""
+        record = UnitRecord(self.estimator, self.measured, self.units, self.shown, self.row_labels)
+        numbers = PageData(record.numbers())
+        return PageData(numbers.record | record.pictures(most_bytes - numbers.size))

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.estimator import Estimator
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
 from rhohat.models.pipelines import estimator_of
 
@@ -92,7 +93,7 @@ def steps_of(model: Any) -> list[Step]:
     return found
 
 
-def fits_of(estimator: BaseNetwork) -> list[Fit]:
+def fits_of(estimator: Estimator) -> list[Fit]:
     """Return a record of each fit that produced an estimator, in order."""
     return [_fit(name, part) for name, part in estimator.fitted_parts()]
 
@@ -123,7 +124,7 @@ def _parameters(step: Any) -> list[Parameter]:
     return sorted(parameters, key=lambda parameter: not parameter.chosen)
 
 
-def _fit(name: str, estimator: BaseNetwork) -> Fit:
+def _fit(name: str, estimator: Estimator) -> Fit:
     curve = list(getattr(estimator, "loss_curve_", []))
     terms = {key.replace("_", " "): list(values) for key, values in getattr(estimator, "terms_curve_", {}).items()}
     held_out = list(getattr(estimator, "validation_curve_", []))

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.data.sequences import existing_steps
-from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
 from rhohat.inspection.reporting.drawing import fractions_between
@@ -92,7 +91,7 @@ def measure(
     n_steps_of_rows = estimator.network_.n_steps_of_rows
     n_chosen, chosen = (n_units, slice(None)) if units is None else (len(units), units)
     activations, top = ActivationStatistics(threshold), TopRows(n_chosen, n_top)
-    reconstructions = ReconstructionStatistics() if isinstance(estimator, BaseAutoencoder) else None
+    reconstructions = ReconstructionStatistics() if estimator.reconstructs else None
     runs = runs_of_rows(len(source), max_rows)
     one, rows_differ = source.take(np.array([0])), False
     for first, rows in blocks_of_runs(source, runs, n_units):
@@ -103,7 +102,7 @@ def measure(
         top.update(largest[:, chosen], first)
         rows_differ = rows_differ or bool((rows != one).any())
         if reconstructions is not None:
-            made = estimator.inverse_transform(codes)
+            made = estimator.decode(codes, rows)
             reconstructions.update(*(existing_steps(part, n_steps_of_rows, rows) for part in (rows, made)))
     low, high = activations.smallest_activation[chosen], activations.largest_activation[chosen]
     histograms = np.zeros((n_chosen, N_BINS), np.intp)

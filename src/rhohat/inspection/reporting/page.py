@@ -1,15 +1,10 @@
-"""The report as an HTML page: renders a template with the content about a model, as one self-contained file."""
+"""The report: one page about a fitted model, as a single file of HTML."""
 
 from __future__ import annotations
 
-import json
-import re
 import warnings
-from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
-from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,22 +16,22 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
 from rhohat.common.words import counted
-from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.estimator import Estimator
 from rhohat.inspection.evaluation import evaluate
 from rhohat.inspection.metrics import default_threshold
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.inspection.reporting.content import Content
-from rhohat.inspection.reporting.facts import versions
+from rhohat.inspection.reporting.dictionaries import DictionaryContent, describe_latents, measure_dictionary
 from rhohat.inspection.reporting.measuring import measure
+from rhohat.inspection.reporting.page_content import PageContent
 from rhohat.inspection.reporting.record import MOST_TOP_ROWS
-from rhohat.inspection.reporting.rounding import show
+from rhohat.inspection.reporting.rendering import render
+from rhohat.inspection.reporting.row_labels import RowLabels
 from rhohat.inspection.reporting.units import describe_units, units_shown
 from rhohat.inspection.sequences import n_units_of_code
 from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows
 
 __all__ = ["report"]
-
-_MOST_BYTES = 9_500_000  # limit on the size of a page, for which images of rows are left out
 
 
 def report(
@@ -51,6 +46,7 @@ def report(
     max_rows: int | None = None,
     n_reconstructions: int = 16,
     gabor: bool | None = None,
+    row_labels: Sequence[str] | None = None,
 ) -> str:
     """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
@@ -59,14 +55,19 @@ def report(
     and all units, which the reader can sort and filter. For each unit it shows the maximal input, the rows that
     activate the unit most, the histogram of its activations, and the units most similar to it.
 
+    The page about a dictionary has a table of latents instead of a picture for each unit, so that there may be tens of
+    thousands of them. It shows curves over the rows seen, histograms of densities and of L0, and for each latent its
+    density, its mean and largest activation, the rows that activate it most, and the latents nearest to it.
+
     Parameters
     ----------
     model : fitted estimator, or Pipeline that ends in one
-        An autoencoder, a stack of autoencoders, or a supervised network, whose last hidden layer is shown.
+        An autoencoder, a stack of autoencoders, a supervised network, whose last hidden layer is shown, or a
+        dictionary.
     data : path, array, DataFrame, Dask array or RowSource
-        Rows in the form that the model was fitted to: anything that `open_rows` opens. They are read twice, block by
-        block, and are shown as the network sees them, after the preprocessing of the model. A row source that is passed
-        in stays open.
+        Rows in the form that the model was fitted to: anything that `open_rows` opens. They are read block by block,
+        twice for a network and once for a dictionary, and are shown as the model sees them, after its preprocessing. A
+        row source that is passed in stays open.
     path : path, default=None
         Path of the file to write. An existing file is replaced once the new one is complete. If None, no file is
         written.
@@ -91,7 +92,10 @@ def report(
     gabor : bool, default=None
         Whether to compute the R² of the best Gabor function for every unit, which is possible for grey images only: see
         `rhohat.gabor_fit`. This takes a while, and longer for larger images. If None, it is computed if images have at
-        most 256 pixels and there are at most 256 units.
+        most 256 pixels and there are at most 256 units. It is not computed for dictionaries.
+    row_labels : sequence of str, default=None
+        Names by which a reader recognises rows, such as texts, file names or dates: one for each row of `data`. They
+        stand beside the numbers of rows; in the page about a dictionary, latents are found by the names of their rows.
 
     Returns
     -------
@@ -102,7 +106,8 @@ def report(
     ------
     ValueError
         If the model is neither an estimator of rhohat nor a pipeline that ends in one, the columns of the rows differ
-        from the columns in the fit, the rows are not finite, or a parameter is out of its range.
+        from the columns in the fit, the rows are not finite, a parameter is out of its range, or there is not one label
+        for each row.
     NotFittedError
         If the model is not fitted.
     OSError
@@ -113,7 +118,8 @@ def report(
     Notes
     -----
     A page for 1,000 units of 28 × 28 pixels takes at most 10 MB. It shows the 12 rows that activate each unit most, or
-    fewer rows if 12 would make the page larger.
+    fewer rows if 12 would make the page larger. A page for a dictionary of 32,768 latents takes at most 15 MB; where
+    pictures or names of rows would make it larger, those of the rows that activate latents most have priority.
 
     Examples
     --------
@@ -128,38 +134,79 @@ def report(
     estimator = estimator_of(model)
     check_is_fitted(estimator)
     _check(max_rows=max_rows, n_reconstructions=n_reconstructions)
-    jinja2 = import_extra("jinja2", "app")
+    import_extra("jinja2", "app")  # raises an error before any work is done
+    make = _dictionary_content if estimator.has_sparse_codes else _network_content
     with _writing(path) as write:
         source = open_model_rows(model, data)
         try:
+            labels = None if row_labels is None else RowLabels(row_labels, source)
             with _listening() as remarks:
                 prepared = prepare_rows(model, source)
             names = choose_names(model, source)
-            shape = choose_image_shape(image_shape, model, names, prepared)
-            if threshold is None:
-                threshold = default_threshold(estimator.network_.activations[estimator.code_layer_ - 1])
-            with _listening() as remarks_on_targets:
-                evaluated = None if y is None else evaluate(model, source, y, cost=False)
-            remarks = list(dict.fromkeys([*remarks, *remarks_on_targets]))
-            measured = measure(
-                estimator,
-                prepared,
-                threshold=threshold,
-                max_rows=max_rows,
-                n_top=MOST_TOP_ROWS,
-                units=units_shown(estimator),
-            )
-            units = describe_units(estimator, shape, gabor=gabor)
-            heading = _title(estimator, source.short_name) if title is None else title
-            content = Content(
-                model, prepared, heading, shape, names, measured, units, n_reconstructions, evaluated, remarks
-            )
-            page = _render(jinja2, content)
+            of_page: dict[str, Any] = {
+                "model": model,
+                "source": prepared,
+                "title": _title(estimator, source.short_name) if title is None else title,
+                "image_shape": choose_image_shape(image_shape, model, names, prepared),
+                "names": names,
+                "n_reconstructions": n_reconstructions,
+                "row_labels": labels,
+                "remarks": remarks,
+            }
+            page = render(make(of_page, source, y, threshold=threshold, max_rows=max_rows, gabor=gabor))
         finally:
             if source is not data:
                 source.close()
         write(page)
     return page
+
+
+def _title(estimator: Estimator, name: str) -> str:
+    size = counted(n_units_of_code(estimator), estimator.noun_of_code)
+    return f"{type(estimator).__name__}, {size}, on {name}"
+
+
+def _network_content(
+    of_page: dict[str, Any],
+    source: Any,
+    y: ArrayLike | None,
+    *,
+    threshold: float | None,
+    max_rows: int | None,
+    gabor: bool | None,
+) -> PageContent:
+    """Return the content of the page about a network."""
+    model, estimator = of_page["model"], estimator_of(of_page["model"])
+    if threshold is None:
+        threshold = default_threshold(estimator.network_.activations[estimator.code_layer_ - 1])
+    with _listening() as remarks:
+        evaluated = None if y is None else evaluate(model, source, y, cost=False)
+    measured = measure(
+        estimator,
+        of_page["source"],
+        threshold=threshold,
+        max_rows=max_rows,
+        n_top=MOST_TOP_ROWS,
+        units=units_shown(estimator),
+    )
+    units = describe_units(estimator, of_page["image_shape"], gabor=gabor)
+    remarks = list(dict.fromkeys([*of_page["remarks"], *remarks]))
+    return Content(**{**of_page, "remarks": remarks}, measured=measured, units=units, evaluated=evaluated)
+
+
+def _dictionary_content(
+    of_page: dict[str, Any],
+    source: Any,
+    y: ArrayLike | None,
+    *,
+    threshold: float | None,
+    max_rows: int | None,
+    gabor: bool | None,
+) -> PageContent:
+    """Return the content of the page about a dictionary, which has no targets and no Gabor fits."""
+    dictionary = estimator_of(of_page["model"])
+    measured = measure_dictionary(dictionary, of_page["source"], threshold=threshold or 0.0, max_rows=max_rows)
+    return DictionaryContent(**of_page, measured=measured, latents=describe_latents(dictionary))
 
 
 def _check(**counts: Any) -> None:
@@ -173,67 +220,6 @@ def _check(**counts: Any) -> None:
             raise ValueError(
                 f"{name} must be an integer, at least {least}{', or None' if may_be_none else ''}; got {count!r}."
             )
-
-
-def _title(estimator: BaseNetwork, name: str) -> str:
-    n_units = n_units_of_code(estimator)
-    return f"{type(estimator).__name__}, {counted(n_units, 'unit')}, on {name}"
-
-
-def _render(jinja2: Any, content: Content) -> str:
-    """Return the page as HTML, with the record of units for its script inside."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["show"] = show
-    environment.filters["breakable"] = _breakable
-    environment.filters["counted"] = counted
-    environment.filters["unbroken"] = _unbroken
-    folder = files("rhohat.inspection.reporting")
-    template, style, script = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "page.js"))
-    # Only this style sheet and this script are allowed, so that a script in an unescaped name would not run either.
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
-        " base-uri 'none'; form-action 'none'"
-    )
-    page = environment.from_string(template)
-    shown = {"content": content, "policy": policy, "style": style, "script": script, "versions": versions()}
-    numbers = content.record.numbers()
-    without_pictures = len(page.render(**shown, record=as_json(numbers)))
-    return str(page.render(**shown, record=as_json(numbers | content.record.pictures(_MOST_BYTES - without_pictures))))
-
-
-def as_json(record: dict[str, Any]) -> str:
-    r"""Return a record as JSON that cannot end the script element of the HTML page that contains it.
-
-    Examples
-    --------
-    >>> print(as_json({"name": "</script>"}))
-    {"name":"\u003c/script\u003e"}
-    """
-    text = json.dumps(record, separators=(",", ":"), allow_nan=False)  # all characters beyond ASCII are escaped
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _breakable(name: str) -> Any:
-    """Return a name as HTML in which a line may be broken after each underscore."""
-    markup = import_extra("markupsafe", "app").Markup
-    return markup("_<wbr>").join(name.split("_"))  # escapes the parts
-
-
-def _unbroken(text: str) -> Any:
-    """Return a string as HTML in which no line is broken at a minus sign within a number."""
-    markup = import_extra("markupsafe", "app").Markup
-    parts = re.split(r"(-?\d[\d.]*e-\d+)", text)  # every second part is a number
-    number = markup('<span class="whole">{}</span>')
-    return markup().join(number.format(part) if place % 2 else part for place, part in enumerate(parts))
-
-
-def _digest(text: str) -> str:
-    """Return the SHA-256 digest of a string, as a content security policy expects it."""
-    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}"
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray, in_safe_units
 from rhohat.data import open_rows
-from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.inspection.reporting.drawing import as_uri, fractions_between, pixels_between, png
 from rhohat.inspection.reporting.shown_rows import ShownRows
 
@@ -31,12 +30,12 @@ class Reconstruction:
 
 
 def reconstructions_of(estimator: Any, shown: ShownRows, n_rows: int) -> list[Reconstruction]:
-    """Return reconstructions of `n_rows` measured rows, spread evenly; none if the model is not an autoencoder."""
-    if not isinstance(estimator, BaseAutoencoder) or n_rows == 0:
+    """Return reconstructions of `n_rows` measured rows, spread evenly; none if the model makes none."""
+    if not estimator.reconstructs or n_rows == 0:
         return []
     numbers = shown.spread(n_rows)
     rows, named = shown.source.take(numbers), shown.numbers_found(numbers)
-    made = np.asarray(estimator.inverse_transform(estimator.codes(open_rows(rows))))
+    made = np.asarray(estimator.decode(estimator.codes(open_rows(rows)), rows))
     exists = ~np.isnan(rows)  # sequences are NaN past their end
     with np.errstate(over="ignore"):
         squares = np.where(exists, rows.astype(np.float64) - made, 0) ** 2

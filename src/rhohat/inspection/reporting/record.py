@@ -14,6 +14,7 @@ from rhohat.inspection.reporting.drawing import Sheets, in_sheets, pixels_about_
 from rhohat.inspection.reporting.facts import names_of_units
 from rhohat.inspection.reporting.measuring import Measurements
 from rhohat.inspection.reporting.rounding import rounded, show
+from rhohat.inspection.reporting.row_labels import RowLabels
 from rhohat.inspection.reporting.shown_rows import ShownRows
 from rhohat.inspection.reporting.units import Units, middle_place
 
@@ -40,12 +41,15 @@ class UnitRecord:
         Descriptions of the units.
     rows : ShownRows
         The measured rows, some of which the page shows.
+    row_labels : RowLabels, default=None
+        Names of the rows; None if they have none.
     """
 
     estimator: Any
     measured: Measurements
     units: Units
     rows: ShownRows
+    row_labels: RowLabels | None = None
 
     def numbers(self) -> dict[str, Any]:
         """Return the numbers and texts about units that the script shows, by name."""
@@ -98,7 +102,7 @@ class UnitRecord:
         return {
             "image": dict(zip(("height", "width"), image_size(shape), strict=True)),
             "inputs": inputs.as_record(),
-            "rows": {"numbers": self.rows.numbers_found(numbers), **sheets.as_record()},
+            "rows": {**self._rows(numbers), **sheets.as_record()},
             "top": self._top(numbers, n_top),
         }
 
@@ -122,9 +126,14 @@ class UnitRecord:
                 "features": strongest.tolist(),
                 "weights": rounded(np.take_along_axis(inputs, strongest, axis=1)),
             },
-            "rows": {"numbers": self.rows.numbers_found(numbers)},
+            "rows": self._rows(numbers),
             "top": {**shown, "values": _without_nan(rounded(values[:, :n_top]))},
         }
+
+    def _rows(self, numbers: NDArray[np.intp]) -> dict[str, Any]:
+        """Return the numbers of rows in the data, and their names if they have any."""
+        labels = {} if self.row_labels is None else {"labels": self.row_labels.of(numbers)}
+        return {"numbers": self.rows.numbers_found(numbers), **labels}
 
     def _top(self, numbers: NDArray[np.intp], n_top: int) -> dict[str, Any]:
         """Return the top rows of each unit, as positions in the array `numbers`, and their activations."""

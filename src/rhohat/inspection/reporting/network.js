@@ -1,54 +1,10 @@
-"use strict";
-// Everything that comes from data or from a model enters the page as text, never as HTML.
+// The units of a network: a grid of tiles, and a dialog for each unit.
 (() => {
-  const record = JSON.parse(document.getElementById("record").textContent);
-  const byId = (id) => document.getElementById(id);
+  const { record, byId, make, show, brief, counted, breakable, nameOfRow, load, draw, picture } = common;
+  const { bars, part, table, numberFilter, rangesOf, rangeFilter, dialogOf } = common;
   const dead = new Set(record.dead);
   const constant = new Set(record.constant);
   const measures = new Map(record.measures.map((measure) => [measure.key, measure]));
-
-  /** Returns an element with attributes and children; texts become text. */
-  function make(tag, attributes = {}, ...children) {
-    const svg = ["svg", "rect", "line", "text", "title"].includes(tag);
-    const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (value !== undefined && value !== null) element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-  }
-
-  /** Returns a number as text, of so many digits. */
-  function show(value, digits = 4) {
-    if (value === null) return "\u2013"; // past the end of a sequence
-    if (value === 0) return "0";
-    const size = Math.abs(value);
-    let text = String(Number(value.toPrecision(digits)));
-    if (size >= 1e4) text = counted(Math.round(value));
-    if (size < 1e-4 || size >= 1e9) text = value.toExponential(2);
-    return withMinus(text);
-  }
-
-  /** Returns a number as text of few letters, for narrow places. */
-  function brief(value) {
-    const size = Math.abs(value);
-    return size === 0 || (size >= 1e-3 && size < 1e4) ? show(value, 3) : withMinus(value.toExponential(1));
-  }
-
-  const withMinus = (text) => text.replace("e+", "e").replaceAll("-", "\u2212");
-
-  /** Returns a whole number with its noun, which is in the plural unless there is one; or without any. */
-  function counted(number, noun) {
-    const text = number.toLocaleString("en");
-    return noun ? `${text} ${noun}${number === 1 ? "" : "s"}` : text;
-  }
-
-  /** Returns a name that may be broken after each part of it. */
-  function breakable(name) {
-    const parts = document.createDocumentFragment();
-    for (const piece of name.split(/(?<=[_.\-/ ])/)) parts.append(piece, make("wbr"));
-    return parts;
-  }
 
   const numbered = (unit, text) => (record.labels ? `${text} \u00b7 class\u00a0${record.labels[unit]}` : text);
   const capital = record.noun[0].toUpperCase() + record.noun.slice(1);
@@ -58,63 +14,8 @@
   /** Returns in a word why a unit is of no use, or "". */
   const stateOf = (unit) => (dead.has(unit) ? "dead" : constant.has(unit) ? "constant" : "");
 
-  // Pictures. Sheets are loaded when they are asked for the first time.
-
-  const loaded = new Map();
-
-  /** Returns an image once it is loaded: itself, where it is already, else a promise. */
-  function load(uri) {
-    if (!loaded.has(uri)) {
-      const image = new Image();
-      loaded.set(uri, new Promise((resolve) => image.addEventListener("load", () => resolve(image))));
-      loaded.get(uri).then(() => loaded.set(uri, image));
-      image.src = uri;
-    }
-    return loaded.get(uri);
-  }
-
-  function draw(canvas, sheets, place) {
-    const sheet = load(sheets.files[Math.floor(place / sheets.perSheet)]);
-    if (sheet instanceof Image) drawFrom(sheet, canvas, sheets, place);
-    else sheet.then((image) => drawFrom(image, canvas, sheets, place));
-  }
-
-  function drawFrom(sheet, canvas, sheets, place) {
-    const { width, height } = record.image;
-    const inSheet = place % sheets.perSheet;
-    const left = (inSheet % sheets.columns) * width;
-    const top = Math.floor(inSheet / sheets.columns) * height;
-    canvas.width = width;
-    canvas.height = height;
-    canvas.getContext("2d").drawImage(sheet, left, top, width, height, 0, 0, width, height);
-    canvas.dataset.drawn = "";
-  }
-
-  function picture(sheets, place, label) {
-    const canvas = make("canvas", label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" });
-    draw(canvas, sheets, place);
-    return canvas;
-  }
-
   /** Returns the strongest features of a unit as bars to the left and to the right. */
-  function weights(unit, most, short) {
-    const features = record.bars.features[unit].slice(0, most);
-    const values = record.bars.weights[unit];
-    const largest = Math.max(...values.map(Math.abs)) || 1;
-    const list = make("div", { class: "weights" });
-    features.forEach((feature, rank) => {
-      const level = make("i", { class: values[rank] < 0 ? "negative" : "positive" });
-      const share = (50 * Math.abs(values[rank])) / largest;
-      level.style.width = `${share}%`;
-      level.style.left = `${values[rank] < 0 ? 50 - share : 50}%`;
-      const row = make("div", { class: short ? "weight short" : "weight" });
-      row.append(make("span", { title: record.features[feature] }, record.features[feature]));
-      row.append(make("span", { class: "level", "aria-hidden": "true" }, level));
-      if (!short) row.append(make("span", { class: "number" }, show(values[rank])));
-      list.append(row);
-    });
-    return list;
-  }
+  const weights = (unit, most, short) => bars(record.bars.features[unit].slice(0, most), record.bars.weights[unit], short);
 
   // The grid.
 
@@ -188,16 +89,7 @@
     sort.append(make("option", { value: key }, name));
   }
 
-  const ranges = new Map();
-  for (const { key, name, values } of record.measures) {
-    const smallest = values.reduce((a, b) => Math.min(a, b));
-    const largest = values.reduce((a, b) => Math.max(a, b));
-    const inputs = [["at least", smallest], ["at most", largest]].map(([bound, extreme]) =>
-      make("input", { type: "number", step: "any", placeholder: show(extreme), "aria-label": `${name}, ${bound}` }),
-    );
-    ranges.set(key, inputs);
-    byId("ranges").append(make("fieldset", {}, make("legend", {}, name), inputs[0], "to", inputs[1]));
-  }
+  const ranges = rangesOf(record.measures);
 
   const buttonOf = (unit) => items[unit].firstElementChild;
   const visible = () => order.filter((unit) => !items[unit].hidden);
@@ -218,19 +110,6 @@
     }
   }
 
-  /** Returns whether a unit is asked for by its number, as in "3, 17, 40-60", or by what it stands for. */
-  function numberFilter() {
-    const parts = numbers.value.split(/[,;\s]+/).filter(Boolean);
-    const spans = parts.map((part) => /^(\d+)(?:[-\u2013](\d+))?$/.exec(part));
-    const known = spans.every(Boolean);
-    const text = numbers.value.trim().toLowerCase();
-    numbers.setAttribute("aria-invalid", String(!known && !record.labels));
-    if (!parts.length) return () => true;
-    return (unit) =>
-      spans.some((span) => span && unit >= Number(span[1]) && unit <= Number(span[2] ?? span[1])) ||
-      Boolean(record.labels && !known && record.labels[unit].toLowerCase().includes(text));
-  }
-
   const isIn = {
     alive: (unit) => !stateOf(unit),
     dead: (unit) => dead.has(unit),
@@ -238,17 +117,11 @@
   };
 
   function filter() {
-    const asked = numberFilter();
-    const bounds = [...ranges].map(([key, inputs]) => {
-      const [low, high] = inputs.map((input) => (input.value === "" ? null : Number(input.value)));
-      return { values: measures.get(key).values, low, high };
-    });
+    const asked = numberFilter(numbers, record.labels);
+    const within = rangeFilter(record.measures, ranges);
     let count = 0;
     items.forEach((item, unit) => {
-      const kept =
-        asked(unit) &&
-        (state.value === "all" || isIn[state.value](unit)) &&
-        bounds.every(({ values, low, high }) => (low ?? -Infinity) <= values[unit] && values[unit] <= (high ?? Infinity));
+      const kept = asked(unit) && (state.value === "all" || isIn[state.value](unit)) && within(unit);
       item.hidden = !kept;
       count += kept;
     });
@@ -307,27 +180,7 @@
     if (item) location.hash = `unit-${item.dataset.unit}`;
   });
 
-  // One unit, in a dialog. The address says which, so that it can be linked to and the back button closes it.
-
-  const dialog = byId("unit");
-  let opened = null;
-
-  function part(title, note, ...children) {
-    const section = make("section", {}, make("h3", {}, title));
-    if (note) section.append(make("p", { class: "note" }, note));
-    section.append(...children);
-    return section;
-  }
-
-  function table(className, head, rows, caption) {
-    const body = rows.map(([first, ...others]) =>
-      make("tr", {}, make("th", { scope: "row" }, first), ...others.map((cell) => make("td", {}, cell))),
-    );
-    const element = make("table", { class: className }, make("caption", { class: "unseen" }, caption));
-    if (head) element.append(make("thead", {}, make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, cell)))));
-    element.append(make("tbody", {}, ...body));
-    return element;
-  }
+  // One unit, in a dialog.
 
   function histogram(unit) {
     const { low, high, counts } = record.histogram;
@@ -361,20 +214,23 @@
     const title = "Rows that activate the unit most";
     const isConstant = constant.has(unit) || record.histogram.low[unit] === record.histogram.high[unit];
     if (isConstant) return part(title, "No row activates the unit more than any other.");
+    const { labels } = record.rows;
     const rows = places[unit].map((place, rank) => [record.rows.numbers[place], activations[unit][rank], place]);
     if (record.image) {
       const strip = make("ul", { class: "strip" });
       for (const [row, activation, place] of rows) {
         const caption = make("span", { class: "caption" });
-        caption.append(make("span", {}, `row ${row}`), make("span", {}, brief(activation)));
-        strip.append(make("li", {}, picture(record.rows, place, `Row ${row}`), caption));
+        const name = nameOfRow(row, labels?.[place]);
+        caption.append(make("span", {}, name), make("span", {}, brief(activation)));
+        strip.append(make("li", {}, picture(record.rows, place, name), caption));
       }
       return part(title, "Each row is shown with the activation of the unit.", strip);
     }
     const features = record.bars.features[unit].slice(0, values[unit][0].length);
-    const head = ["row", "activation", ...features.map((feature) => breakable(record.features[feature]))];
-    const lines = rows.map(([row, activation], rank) => {
-      return [`${row}`, show(activation, 3), ...values[unit][rank].map((value) => show(value, 3))];
+    const head = ["row", ...(labels ? ["name"] : []), "activation", ...features.map((feature) => breakable(record.features[feature]))];
+    const lines = rows.map(([row, activation, place], rank) => {
+      const name = labels ? [labels[place]] : [];
+      return [`${row}`, ...name, show(activation, 3), ...values[unit][rank].map((value) => show(value, 3))];
     });
     const scroll = make("div", { class: "scroll values-of-rows", tabindex: "0", role: "region", "aria-label": title });
     scroll.append(table("values", head, lines, title));
@@ -397,20 +253,15 @@
     return part("Most similar units", note, strip);
   }
 
-  function open(unit) {
-    opened = unit;
+  function fill(unit) {
     const heading = byId("unit-heading");
     heading.replaceChildren(nameOf(unit));
     const reasons = { dead: `dead: never above ${record.threshold}`, constant: "constant: the same on every row" };
     if (stateOf(unit)) heading.append(make("span", { class: "tag" }, reasons[stateOf(unit)]));
-    const units = visible();
-    const place = units.indexOf(unit);
-    byId("previous").disabled = place <= 0;
-    byId("next").disabled = place < 0 || place + 1 >= units.length;
     const facts = record.measures.map(({ name, values }) => [name, show(values[unit])]);
     facts.splice(3, 0, ["smallest activation", show(record.histogram.low[unit])]);
     const figures = table("measures", null, facts, `Figures of ${record.noun} ${unit}`);
-    const bars = () => {
+    const allBars = () => {
       const list = weights(unit, Infinity, false);
       list.classList.add("all");
       for (const [name, value] of Object.entries({ tabindex: "0", role: "region", "aria-label": "Maximal input" })) {
@@ -421,70 +272,28 @@
     const few = !record.image && record.bars.features[unit].length < record.features.length;
     const input = record.image
       ? part("Maximal input", "", make("div", { class: "picture" }, picture(record.inputs, unit, `What ${nameOf(unit)} looks for`)))
-      : part("Maximal input", `${few ? "The strongest features of the" : "The"} input of norm 1 that activates the unit most.`, bars());
+      : part("Maximal input", `${few ? "The strongest features of the" : "The"} input of norm 1 that activates the unit most.`, allBars());
     const right = make("div", {}, topRows(unit));
     right.append(part("Activations", "The number of rows in each range of activations. Heights are logarithmic.", ...histogram(unit)));
     right.append(similar(unit));
     const body = byId("unit-body");
     body.className = record.image ? "body" : "body tabular";
     body.replaceChildren(make("div", {}, input, part("Figures", "", figures)), right);
-    if (!dialog.open) dialog.showModal();
-    dialog.scrollTop = 0;
-    if (!dialog.contains(document.activeElement) || document.activeElement === document.body) heading.focus();
-    if (place >= 0) rove(unit);
   }
 
-  function follow() {
-    const found = /^#unit-(\d+)$/.exec(location.hash);
-    const unit = found ? Number(found[1]) : null;
-    if (unit !== null && unit < record.n) open(unit);
-    else if (dialog.open) dialog.close();
-  }
-
-  function move(step) {
-    const units = visible();
-    const unit = units[units.indexOf(opened) + step];
-    if (unit === undefined || !units.includes(opened)) return;
-    history.replaceState(null, "", `#unit-${unit}`);
-    open(unit);
-  }
-
-  byId("previous").addEventListener("click", () => move(-1));
-  byId("next").addEventListener("click", () => move(1));
-  byId("close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close(); // beside it
+  const dialog = dialogOf({
+    prefix: "unit-",
+    n: record.n,
+    visible,
+    fill,
+    reached: rove,
+    closed: () => {
+      if (reached !== null && !items[reached].hidden) buttonOf(reached).focus();
+    },
   });
-  dialog.addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: -1, ArrowRight: 1 };
-    if (!(event.key in steps) || event.target.closest(".scroll")) return;
-    event.preventDefault();
-    move(steps[event.key]);
-  });
-  dialog.addEventListener("close", () => {
-    if (location.hash.startsWith("#unit-")) history.replaceState(null, "", location.href.split("#")[0]);
-    if (reached !== null && !items[reached].hidden) buttonOf(reached).focus();
-  });
-  addEventListener("hashchange", follow);
 
-  // Light and dark.
-
-  const theme = byId("theme");
-  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (document.documentElement.dataset.theme ?? (prefersDark.matches ? "dark" : "light")) === "dark";
-  const name = () => {
-    theme.textContent = isDark() ? "Light" : "Dark";
-    theme.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colours`);
-  };
-  theme.addEventListener("click", () => {
-    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-    name();
-  });
-  prefersDark.addEventListener("change", name);
-
-  name();
   arrange();
   filter();
   drawNear();
-  follow();
+  dialog.follow();
 })();

@@ -1,0 +1,165 @@
+"""The content of the page about a dictionary: texts, figures, curves and histograms, and data about its latents."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.forks import cached
+from rhohat.common.words import counted
+from rhohat.inspection.dictionary_evaluation import evaluation_of
+from rhohat.inspection.evaluated import DictionaryEvaluation
+from rhohat.inspection.reporting.charts import draw_curves
+from rhohat.inspection.reporting.dictionaries.figures import figures_of_dictionary
+from rhohat.inspection.reporting.dictionaries.histograms import Histogram, histogram_of_densities, histogram_of_l0
+from rhohat.inspection.reporting.dictionaries.latent_data import LatentData
+from rhohat.inspection.reporting.dictionaries.measuring import DictionaryMeasurements, Latents
+from rhohat.inspection.reporting.figures import Figure
+from rhohat.inspection.reporting.page_content import MOST_CURVE_ROWS, PageContent
+from rhohat.inspection.reporting.page_data import PageData
+from rhohat.inspection.reporting.rounding import show
+
+__all__ = ["DictionaryContent"]
+
+#: Measures that are recorded in a training: their names in the record, on the page, and a sentence about each.
+_MEASURES = {
+    "fvu": ("FVU", "Fraction of the variance of the rows that was not explained, while the dictionary was trained."),
+    "l0": ("L0", "Number of active latents of a row, averaged over rows."),
+    "dead": (
+        "Dead latents",
+        "Number of latents that had not been active for as many rows as dead_after says.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A chart over the rows seen: its name, a sentence about it, the SVG, and the legend if it has several lines."""
+
+    name: str
+    meaning: str
+    svg: str
+    legend: list[tuple[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DictionaryContent(PageContent):
+    """The complete content of the page about a dictionary, as the template reads it.
+
+    Attributes
+    ----------
+    measured : DictionaryMeasurements
+        Statistics of the measured rows.
+    latents : Latents
+        Descriptions of the latents.
+    """
+
+    noun_of_model: ClassVar[str] = "dictionary"
+    good_ends: ClassVar[tuple[str, ...]] = ("max_iter", "converged", "stopped")
+    most_bytes: ClassVar[int] = 14_500_000
+
+    measured: DictionaryMeasurements
+    latents: Latents
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Numbers of the rows that were measured, ascending."""
+        return self.measured.rows
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents."""
+        return len(self.latents.directions)
+
+    @property
+    def architecture(self) -> tuple[str, str]:
+        """What the architecture of the model is called, and its description, as texts."""
+        described = self.estimator.describe()
+        return "Dictionary", (
+            f"{counted(self.n_latents, 'latent')} of {counted(self.n_features, 'feature')}, {described['selection']}"
+        )
+
+    @property
+    def trained_on(self) -> str:
+        """Number and origin of the rows that were seen in the fit, as text; a row counts as often as it was seen."""
+        name = self.estimator.data_name_
+        rows = f"{counted(self.estimator.n_samples_fit_, 'row')} seen"
+        return rows if name is None else f"{rows}, of {name}"
+
+    @cached
+    def evaluated(self) -> DictionaryEvaluation:
+        """Evaluation of the dictionary on the measured rows."""
+        cosines = self.latents.cosines[:, 0] if self.n_latents > 1 else np.array([math.nan])
+        return evaluation_of(self.estimator, self.measured.activations, self.measured.reconstructions, cosines)
+
+    @cached
+    def figures(self) -> list[Figure]:
+        """Figures that summarize the dictionary."""
+        return figures_of_dictionary(self.evaluated)
+
+    @property
+    def all_remarks(self) -> list[str]:
+        """Remarks for the top of the page."""
+        return list(self.remarks)
+
+    @cached
+    def rows_seen(self) -> FloatArray:
+        """Number of rows seen after each iteration of the fit, of shape (n_iterations,)."""
+        return np.array(self.estimator.measures_curve_.get("rows", []), np.float64)
+
+    @cached
+    def curves(self) -> list[Curve]:
+        """Charts over the rows seen in the fit: of J and its terms, and of each measure; none without a record."""
+        fit = self.records[0]
+        terms = {name: values for name, values in fit.curves.items() if len(values) == len(self.rows_seen)}
+        if len(self.rows_seen) == 0 or "J" not in terms:
+            return []
+        found = [self._curve("J and its terms", "The fit minimises J, which is the sum of its terms.", terms)]
+        for key, (name, meaning) in _MEASURES.items():
+            values = self.estimator.measures_curve_.get(key, [])
+            if np.isfinite(values).any():
+                found.append(self._curve(name, meaning, {name: values}))
+        return found
+
+    def _curve(self, name: str, meaning: str, lines: dict[str, list[float]]) -> Curve:
+        first = next(iter(lines.values()))
+        svg = draw_curves(
+            f"curve-{name.split()[0].lower()}",
+            lines,
+            places=self.rows_seen,
+            across="rows seen",
+            up="cost" if len(lines) > 1 else name,
+            from_zero=len(lines) == 1,
+            title=f"{name} over the rows seen",
+            description=f"{next(iter(lines))} goes from {show(first[0])} to {show(first[-1])} over"
+            f" {counted(int(self.rows_seen[-1]), 'row')}. The table below has the numbers.",
+        )
+        return Curve(name, meaning, svg, [(label, values[-1]) for label, values in lines.items()])
+
+    @cached
+    def table_of_curves(self) -> list[list[float]]:
+        """Rows seen, J, FVU, L0 and dead latents, after some of the iterations of the fit."""
+        measures = [self.estimator.measures_curve_.get(key, []) for key in _MEASURES]
+        length = len(self.rows_seen)
+        shown = np.unique(np.linspace(0, length - 1, min(length, MOST_CURVE_ROWS)).round().astype(int))
+        columns = [self.rows_seen, self.estimator.loss_curve_, *measures]
+        return [[float(column[place]) for column in columns] for place in shown]
+
+    @cached
+    def densities(self) -> Histogram:
+        """Histogram of the densities of the latents."""
+        return histogram_of_densities(self.evaluated.activation_frequency, self.n_rows)
+
+    @cached
+    def l0_of_rows(self) -> Histogram:
+        """Histogram of the number of active latents of a row."""
+        return histogram_of_l0(self.evaluated.l0_histogram)
+
+    def data(self, most_bytes: int) -> PageData:
+        """Return the data from which the script of the page shows the latents."""
+        return LatentData(self.measured, self.latents, self.shown, self.row_labels).page_data(most_bytes)

@@ -1,0 +1,177 @@
+"""What every page shows, whatever the model is: where it comes from, which rows it is about, its parameters."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhohat.common.forks import cached
+from rhohat.common.image_shapes import image_size
+from rhohat.common.words import counted
+from rhohat.data import RowSource
+from rhohat.inspection.reporting.facts import Fit, Step, fits_of, steps_of
+from rhohat.inspection.reporting.page_data import PageData
+from rhohat.inspection.reporting.reconstructions import Reconstruction, reconstructions_of
+from rhohat.inspection.reporting.row_labels import RowLabels
+from rhohat.inspection.reporting.shown_rows import ShownRows
+from rhohat.models.pipelines import estimator_of, preprocessing_of
+
+__all__ = ["MOST_CURVE_ROWS", "PageContent"]
+
+MOST_CURVE_ROWS = 25  # largest number of rows in the table beside a chart
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageContent:
+    """The part of a page's content that does not depend on the kind of the model.
+
+    Attributes
+    ----------
+    model : fitted model
+        Estimator or pipeline that the page is about.
+    source : RowSource
+        Rows as the estimator sees them, after preprocessing.
+    title : str
+        Title of the page.
+    image_shape : tuple of int, or None
+        Shape in which rows are drawn as images; None if they are not images.
+    names : list of str, or None
+        Names of the features; None if they have none.
+    n_reconstructions : int
+        Number of rows that are shown beside their reconstructions.
+    row_labels : RowLabels, default=None
+        Names of the rows; None if they have none.
+    remarks : sequence of str, default=()
+        Warnings about the rows or targets, for example that the scale of the rows differs from the scale in the fit.
+    noun_of_model : str
+        What the model is: a network or a dictionary. Its template and its script have this name.
+    good_ends : tuple of str
+        Statuses of a fit that has ended as it should.
+    most_bytes : int
+        Largest size of the page, for which pictures and names of rows are left out.
+    """
+
+    noun_of_model: ClassVar[str]
+    good_ends: ClassVar[tuple[str, ...]]
+    most_bytes: ClassVar[int]
+
+    model: Any
+    source: RowSource
+    title: str
+    image_shape: tuple[int, ...] | None
+    names: list[str] | None
+    n_reconstructions: int
+    row_labels: RowLabels | None = None
+    remarks: Sequence[str] = ()
+
+    @abstractmethod
+    def data(self, most_bytes: int) -> PageData:
+        """Return the data for the script of the page, of at most so many characters where that is possible."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> NDArray[np.intp]:
+        """Numbers of the rows that were measured, ascending."""
+
+    @property
+    @abstractmethod
+    def architecture(self) -> tuple[str, str]:
+        """What the architecture of the model is called, and its description, as texts."""
+
+    @property
+    def estimator(self) -> Any:
+        """The estimator whose units are shown: the model, or the last step of a pipeline."""
+        return estimator_of(self.model)
+
+    @property
+    def kind(self) -> str:
+        """Name of the class of the estimator."""
+        return type(self.estimator).__name__
+
+    @property
+    def preprocessing(self) -> list[str]:
+        """Names of the classes of the preprocessing steps, in order."""
+        return [type(step).__name__ for step in preprocessing_of(self.model)]
+
+    @property
+    def steps(self) -> list[Step]:
+        """Steps of the model, with their parameters."""
+        return steps_of(self.model)
+
+    @cached
+    def records(self) -> list[Fit]:
+        """Records of the fits that produced the model, in order."""
+        return fits_of(self.estimator)
+
+    @property
+    def trained_on(self) -> str:
+        """Number and origin of the rows of the fit, as text."""
+        name = self.estimator.data_name_
+        rows = counted(self.estimator.n_samples_fit_, "row")
+        return f"{rows} in memory" if name is None else f"{rows} of {name}"
+
+    @property
+    def looked_at(self) -> str:
+        """Number and origin of the rows that were measured, as text."""
+        n_rows, n_found, name = self.n_rows, self.source.shape[0], self.source.short_name
+        if n_rows == 1 < n_found:
+            return f"1 of the {n_found:,} rows of {name}"
+        if n_rows < n_found:
+            return f"{n_rows:,} rows, spread evenly over the {n_found:,} rows of {name}"
+        return f"the only row of {name}" if n_rows == 1 else f"all {n_rows:,} rows of {name}"
+
+    @property
+    def kind_of_rows(self) -> str:
+        """Description of what a row is, as text: an image of some size, or a number of features."""
+        if self.image_shape is None and self.n_steps is not None:
+            sequences = "a sequence" if self.n_rows == 1 else "sequences"
+            channels = counted(self.n_features // self.n_steps, "channel")
+            return f"{sequences} of at most {counted(self.n_steps, 'step')} with {channels}"
+        if self.image_shape is None:
+            return counted(self.n_features, "feature")
+        size = " × ".join(str(length) for length in image_size(self.image_shape))
+        colour = " in colour" if len(self.image_shape) == 3 else ""
+        image = "an image" if self.n_rows == 1 else "images"
+        return f"{image} of {size} pixel{'' if size == '1 × 1' else 's'}{colour}"
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of rows that are drawn as images; None if rows are not images."""
+        return None if self.image_shape is None else image_size(self.image_shape)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of the rows, as the model sees them."""
+        return self.source.shape[1]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that were measured."""
+        return len(self.rows)
+
+    @property
+    def n_steps(self) -> int | None:
+        """Largest number of steps of the rows if they are sequences; None for other rows."""
+        n_steps: int | None = self.estimator.n_steps_of_rows_
+        return n_steps
+
+    @cached
+    def shown(self) -> ShownRows:
+        """The measured rows, some of which the page shows."""
+        n_channels = None if self.n_steps is None else self.n_features // self.n_steps
+        return ShownRows(self.source, self.rows, self.image_shape, self.names, n_channels)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """The feature value that is drawn as black, and the one that is drawn as white."""
+        return self.shown.scale
+
+    @cached
+    def reconstructions(self) -> list[Reconstruction]:
+        """Reconstructions of rows that are spread evenly over the measured rows."""
+        return reconstructions_of(self.estimator, self.shown, self.n_reconstructions)
