@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import rhohat
+from tests.inspection.reporting.pages import column_of, record_of
 
 
 @pytest.fixture
@@ -149,3 +150,25 @@ def test_directions_of_latents_are_drawn(run, dictionary, tmp_path, monkeypatch)
     for what in ("loss", "reconstructions"):
         run("plot", "model.safetensors", "rows.npy", "-o", "p.png", "--what", what, "--image-shape", "4x4")
         assert imread(tmp_path / "p.png")[..., :3].std() > 5
+
+
+def test_a_report_of_a_dictionary_names_the_rows_of_a_file(run, invoke, dictionary, tmp_path):
+    names = [f"sentence number {number}, änd so on" for number in range(300)]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    report = ("report", "model.safetensors", "rows.npy", "-o", "page.html", "--row-labels", "names.txt")
+    assert run(*report) == "wrote page.html: open it in a browser\n"
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    numbers = column_of(page, "labelled")
+    assert record_of(page)["labels"] == [names[number] for number in numbers]
+    run(*report, "--rows", "100:200", "--tabular")  # the names may be those of all rows of the file
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    labels = record_of(page)["labels"]
+    assert labels
+    assert set(labels) <= set(names[100:200])
+    (tmp_path / "names.txt").write_text("\n".join(names[:200]), encoding="utf-8")
+    refused = invoke(*report)
+    assert refused.exit_code == 1
+    assert "one string for each of the 300 rows; got 200" in refused.stderr
+    (tmp_path / "names.txt").write_text("\n".join(names), encoding="latin-1")
+    assert "names.txt is not encoded in UTF-8; pass its --encoding" in invoke(*report).stderr
+    run(*report, "--encoding", "latin-1")

@@ -97,6 +97,19 @@ def test_pictures_and_top_rows_are_those_of_the_model(rng):
         np.testing.assert_array_equal(image_of(record["inputs"], unit, 4, 5), expected)
 
 
+def test_names_of_rows_stand_beside_their_numbers(rng):
+    X = rng.random((100, 16))
+    labels = [f"<b>name\n{number}" for number in range(100)]
+    for shape in ((4, 4), None):
+        page = report(fitted(X), X, image_shape=shape, row_labels=labels)
+        rows = record_of(page)["rows"]
+        assert rows["labels"] == [f"<b>name {number}" for number in rows["numbers"]]
+        assert "<b>name" not in page
+    assert "labels" not in record_of(report(fitted(X), X))["rows"]
+    with pytest.raises(ValueError, match="one string for each of the 100 rows; got 99"):
+        report(fitted(X), X, row_labels=labels[1:])
+
+
 def test_figures_and_measures_are_those_of_the_model(rng):
     X = rng.random((300, 16))
     autoencoder = fitted(X)
@@ -265,9 +278,10 @@ def test_units_that_have_no_place_on_the_chart_are_told_in_words(rng):
     assert [float(text) for text in texts] == pytest.approx([smallest] * 2, rel=1e-3)  # to be seen, and to be heard
 
 
-def test_numbers_in_sentences_are_not_broken_at_their_signs():
-    assert str(unbroken("<b> 1.4e-04 or -2e-5, e-mail")) == (
-        '&lt;b&gt; <span class="whole">1.4e-04</span> or <span class="whole">-2e-5</span>, e-mail'
+def test_numbers_in_sentences_are_not_broken_at_their_signs_or_points():
+    assert str(unbroken("<b> 1.4e-04 or -2e-5, e-mail, 17, x=0.25.")) == (
+        '&lt;b&gt; <span class="whole">1.4e-04</span> or <span class="whole">-2e-5</span>, e-mail, 17,'
+        ' x=<span class="whole">0.25</span>.'
     )
 
 

@@ -80,6 +80,9 @@
     return place < 0 ? null : picture(record.directions, place, label);
   }
 
+  /** Returns an empty picture, in place of one that the page does not have. */
+  const blank = () => make("canvas", { "aria-hidden": "true" });
+
   // The table.
 
   const sort = byId("sort");
@@ -204,11 +207,13 @@
       const strip = make("ul", { class: "strip" });
       for (const [row, activation] of rows) {
         const name = nameOfRow(row, labelOf(row));
-        const drawn = pictureOfRow(row, name);
-        const caption = make("span", { class: "caption" }, make("span", {}, name), make("span", {}, brief(activation)));
-        strip.append(make("li", {}, ...(drawn ? [drawn] : []), caption));
+        const caption = make("span", { class: "caption" });
+        caption.append(make("span", { class: "name", title: name }, name), make("span", {}, brief(activation)));
+        strip.append(make("li", {}, pictureOfRow(row, name) ?? blank(), caption));
       }
-      return part(title, "Each row is shown with the activation of the latent.", strip);
+      const isWhole = rows.every(([row]) => placeOf("pictured", row) >= 0);
+      const missing = isWhole ? "" : " Some pictures are left out, because the page would be too large with them.";
+      return part(title, `Each row is shown with the activation of the latent.${missing}`, strip);
     }
     const head = ["row", ...(hasLabels ? ["name"] : []), "activation"];
     const lines = rows.map(([row, activation]) => {
@@ -228,9 +233,8 @@
       others.forEach((other, rank) => {
         const cosine = show(cosines[rank], 3);
         const caption = make("span", { class: "caption" }, make("span", {}, `latent ${other}`), make("span", {}, cosine));
-        const drawn = pictureOf(other);
         const attributes = { href: `#latent-${other}`, "aria-label": `Latent ${other}, cosine ${cosine}` };
-        strip.append(make("li", {}, make("a", attributes, ...(drawn ? [drawn] : []), caption)));
+        strip.append(make("li", {}, make("a", attributes, pictureOf(other) ?? blank(), caption)));
       });
       return part(title, note, strip);
     }

@@ -61,9 +61,9 @@ def breakable(name: str) -> Any:
 
 
 def unbroken(text: str) -> Any:
-    """Return a string as HTML in which no line is broken at a minus sign within a number."""
+    """Return a string as HTML in which no line is broken within a number that is not whole."""
     markup = import_extra("markupsafe", "app").Markup
-    parts = re.split(r"(-?\d[\d.]*e-\d+)", text)  # every second part is a number
+    parts = re.split(r"(-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+))", text)  # every second part is a number
     number = markup('<span class="whole">{}</span>')
     return markup().join(number.format(part) if place % 2 else part for place, part in enumerate(parts))
 
