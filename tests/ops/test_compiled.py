@@ -96,6 +96,38 @@ def test_a_transposed_matrix_may_be_some_columns_of_a_larger_one(n_columns, k, d
 
 
 @dtypes
+@shapes
+def test_products_in_new_memory_agree(shape, dtype):
+    """Either factor may be transposed, as in the gradient of tied weights and on the way back through steps."""
+    m, k, n = shape
+    A, B = draw((m, k), dtype), draw((k, n), dtype, 1)
+    expected, scale = A.astype(np.float64) @ B, (np.abs(A) @ np.abs(B)).max()
+    for left in (A, np.asfortranarray(A)):
+        for right in (B, np.asfortranarray(B)):
+            found = COMPILED.product(left, right)
+            assert found.dtype == dtype
+            assert found.flags.c_contiguous
+            assert_agree(found, expected, dtype, scale)
+
+
+@dtypes
+def test_products_in_new_memory_take_any_factors(dtype):
+    """Single rows and none, every second column, stacks of matrices, and matrices of two data types."""
+    A, B = draw((40, 24), dtype), draw((24, 30), dtype, 1)
+    A.flags.writeable = B.flags.writeable = False
+    for left, right in [
+        (A[:1], B), (A[:0], B), (A, B[:, :1]), (A, B[:, :0]), (A[:, :0], B[:0]), (A[:, ::2], B[::2]), (A[:, :1], B[:1]),
+        (A.reshape(5, 8, 24), B), (A, B.astype(np.float64)),
+    ]:  # fmt: skip
+        found, expected = COMPILED.product(left, right), NUMPY.product(left, right)
+        assert found.dtype == expected.dtype
+        assert_agree(found, expected, dtype)
+    A = A.copy()
+    A[17, 3] = np.nan
+    assert (np.isnan(COMPILED.product(A, B)).any(axis=1) == (np.arange(40) == 17)).all()
+
+
+@dtypes
 def test_products_write_nothing_beside_the_result(dtype):
     m, k, n = 37, 9, 13
     memory = np.full((m + 2, n), 7, dtype)

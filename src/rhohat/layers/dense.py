@@ -53,8 +53,7 @@ class DenseLayer(MapLayer):
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return the matrix product of `given` and W."""
         if out is None:
-            product: FloatArray = given @ W
-            return product
+            return self.ops.product(given, W)
         self.ops.multiply(given, W, out)
         return out
 
@@ -65,7 +64,7 @@ class DenseLayer(MapLayer):
     def weight_gradient(self, given: FloatArray, delta: FloatArray, out: FloatArray, *, accumulate: bool) -> None:
         """Write the matrix product of `given` transposed and delta into `out`, or add it to `out`."""
         if accumulate:
-            out += given.T @ delta
+            out += self.ops.product(given.T, delta)
         else:
             self.ops.multiply_transposed(given, delta, out)
 
@@ -87,4 +86,4 @@ class DenseLayer(MapLayer):
 
     def add_tied_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, part: slice) -> None:
         """Add the gradient of the weights of a part of the output units, transposed, to `W`."""
-        W += delta[:, part].T @ given
+        W += self.ops.product(delta[:, part].T, given)

@@ -161,7 +161,7 @@ class RecurrentLayer(RecurrentArrays):
                 before, now = tuple(without_padding(one) for one in before), without_padding(now)
             earlier = self.step_back(at, now, before, adjoint, of_z, gradient)
             out[:, t, :n_z], out[:, t, n_z:] = of_z, before[0]
-            through = of_z[:, self._columns(self.recurrent_gates)] @ at.U.T
+            through = self.ops.product(of_z[:, self._columns(self.recurrent_gates)], at.U.T)
             adjoint = (earlier[0] + through, *earlier[1:])
             if self.truncate is not None:
                 adjoint = self._cut(adjoint, (place - skipped) % self.truncate == 0)
@@ -186,7 +186,8 @@ class RecurrentLayer(RecurrentArrays):
         by_step, of_inputs = self._lines(delta), out.reshape(-1, self.n_channels)
         self.ops.multiply(by_step[:, 0, self._columns(self.input_gates)], self._of_inputs(W, 0).T, of_inputs)
         if self.bidirectional:
-            of_inputs += by_step[:, 1, self._columns(self.input_gates)] @ self._of_inputs(W, 1).T
+            of_z = by_step[:, 1, self._columns(self.input_gates)]
+            of_inputs += self.ops.product(of_z, self._of_inputs(W, 1).T)
         return out
 
     def add_weight_gradient(self, W: FloatArray, given: FloatArray, delta: FloatArray, *, accumulate: bool) -> None:

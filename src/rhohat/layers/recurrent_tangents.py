@@ -160,9 +160,9 @@ class RecurrentLayerWithTangents(RecurrentLayer):
             state = self.first_state(len(units.z), units.z)
             for place, t in enumerate(steps):
                 step = self._step(kept[:, :, number], steps, place)
-                zeta[:, t, to_recurrent] += state[0] @ at.U
+                zeta[:, t, to_recurrent] += self.ops.product(state[0], at.U)
                 if along is not None:
-                    zeta[:, t, to_recurrent] += step.before[0] @ along.U
+                    zeta[:, t, to_recurrent] += self.ops.product(step.before[0], along.U)
                 after = self.push_step(at, own, step, state, zeta[:, t], pushed[:, t, number])
                 if missing is not None:
                     after = self._where(missing[:, t], state, after)
@@ -232,9 +232,9 @@ class RecurrentLayerWithTangents(RecurrentLayer):
             earlier_dot = self.push_step_back(at, own, step, tangent, delta, delta_dot, of_z, of_z_dot, gradient)
             out.phi_z[:, t, :n_z], out.phi_z[:, t, n_z:] = of_z, tangent.before[0]
             out.curved[:, t, :n_z], out.curved[:, t, n_z:] = of_z_dot, 0
-            through, through_dot = (one[:, to_recurrent] @ at.U.T for one in (of_z, of_z_dot))
+            through, through_dot = (self.ops.product(one[:, to_recurrent], at.U.T) for one in (of_z, of_z_dot))
             if along is not None:
-                through_dot += of_z[:, to_recurrent] @ along.U.T
+                through_dot += self.ops.product(of_z[:, to_recurrent], along.U.T)
             delta = _sum((earlier[0] + through, *earlier[1:]), held)
             delta_dot = _sum((earlier_dot[0] + through_dot, *earlier_dot[1:]), held_dot)
 

@@ -44,8 +44,8 @@ class SimpleRecurrentLayer(RecurrentLayerWithTangents):
 
     def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
         """Compute h_t = f(x_t W + h_{t−1} U + b), which is kept."""
-        h = x @ at.W[: self.n_channels]
-        h += state[0] @ at.U
+        h = self.ops.product(x, at.W[: self.n_channels])
+        h += self.ops.product(state[0], at.U)
         h += at.b
         kept[:, : self.n_units] = h
         self._f.apply(h)

@@ -178,6 +178,10 @@ class Functions(ABC):
 class Composed(Arrays, Products, Functions):
     """Primitives that are made of others, which an implementation may override to compute them in one pass."""
 
+    def product(self, A: Array, B: Array) -> Array:
+        """Return A B, of shape (n_rows, n), for arrays of shape (n_rows, k) and (k, n)."""
+        return A @ B
+
     def sigmoid_pull_back(self, a: Array, delta: Array) -> None:
         """Overwrite delta with delta a (1 − a), where a is a sigmoid; a is overwritten as well.
 

@@ -103,6 +103,17 @@ class _CompiledProducts(NumpyOps):
         else:
             super().multiply(A, B, out)
 
+    def product(self, A: FloatArray, B: FloatArray) -> FloatArray:
+        """See `Composed.product`."""
+        if A.ndim != 2 or B.ndim != 2:
+            return super().product(A, B)
+        out = np.empty((len(A), B.shape[1]), np.result_type(A, B))
+        if _has_rows(A.T, out):
+            self.multiply_transposed(A.T, B, out)
+        else:
+            self.multiply(A, B, out)
+        return out
+
     def multiply_transposed(self, A: FloatArray, B: FloatArray, out: FloatArray) -> None:
         """See `Products.multiply_transposed`."""
         takes = _are_factors(A.T, B, out) and _is_faster(*out.shape)
