@@ -13,8 +13,10 @@ pytest.importorskip("numba", reason="the extra 'fast' is not installed")
 from rhohat.checking.proofs import proof_cases
 from rhohat.engines import ThreadEngine
 from rhohat.layers import MaxPoolingLayer, Windows
-from rhohat.layers.activations import Identity, ReLU, Sigmoid, Softmax, Tanh
+from rhohat.layers.activations import Identity, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.layers.network import dense_network
+from rhohat.layers.recurrent import Direction
+from rhohat.layers.simple_recurrent import SimpleRecurrentLayer
 from rhohat.objective import Problem, make_objective
 from rhohat.objective.mini_batches import MiniBatches
 from rhohat.ops import NUMPY
@@ -37,6 +39,14 @@ SHAPES = [
     (64, 37, 530), (300, 300, 12), (600, 12, 100), (700, 140, 150), (1024, 64, 25),
 ]  # fmt: skip
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+class Doubled(Sigmoid):
+    """An activation of a user, with an inherited name."""
+
+    def apply(self, z):
+        super().apply(z)
+        z *= 2
 
 
 def assert_agree(found, expected, dtype, scale=None):
@@ -294,6 +304,53 @@ def test_a_softmax_of_what_is_not_finite_is_not_finite(bad):
     assert np.isfinite(out[[0, 2]]).all()
 
 
+# Steps of recurrent layers.
+
+
+def steps_of_layer(layer, x, state, of_h, W):
+    """What a simple recurrent layer computes and keeps at one of several steps, and on its way back."""
+    n, n_units = len(x), layer.n_units
+    kept, of_z = np.full((n, 3, 2 * n_units), 7, x.dtype), np.full((n, n_units), 7, x.dtype)
+    at = Direction(W, W[layer.n_channels :], W[0].copy(), W[:0])
+    with np.errstate(all="ignore"):
+        (h,) = layer.step(at, x, (state,), kept[:, 1])
+        layer.step_back(at, kept[:, 1], (state,), (of_h,), of_z, W[:0])
+    assert (kept[:, [0, 2]] == 7).all()
+    return h, kept[:, 1], of_z
+
+
+@dtypes
+@pytest.mark.parametrize("n_rows", [0, 1, 37])
+@pytest.mark.parametrize("activation", [Identity(), Sigmoid(), Tanh(), ReLU(), LeakyReLU()], ids=lambda one: one.name)
+def test_steps_of_a_simple_recurrent_layer_agree(activation, n_rows, dtype):
+    layer = SimpleRecurrentLayer(3, 9, 21, activation=activation)
+    x, state, of_h = draw((n_rows, 5, 9), dtype)[:, 2], draw((n_rows, 21), dtype, 1), draw((21, n_rows), dtype, 2).T
+    W = draw((30, 21), dtype, 3)
+    x.flags.writeable = state.flags.writeable = of_h.flags.writeable = W.flags.writeable = False
+    given = layer, x, state, of_h, W
+    for found, expected in zip(
+        steps_of_layer(layer.with_ops(COMPILED), *given[1:]), steps_of_layer(*given), strict=True
+    ):
+        assert_agree(found, expected, dtype)
+
+
+def test_a_nan_stays_in_its_row_of_a_recurrent_step():
+    layer = SimpleRecurrentLayer(3, 9, 21, activation=ReLU()).with_ops(COMPILED)
+    x, state, of_h, W = (
+        draw(shape, np.float64, seed) for seed, shape in enumerate([(16, 9), (16, 21), (16, 21), (30, 21)])
+    )
+    x[5, 2] = np.nan
+    for found in steps_of_layer(layer, x, state, of_h, W):
+        assert (np.isnan(found).any(axis=1) == (np.arange(16) == 5)).all()
+
+
+def test_an_activation_with_an_inherited_name_is_computed_as_it_says():
+    given = [draw(shape, np.float64, seed) for seed, shape in enumerate([(16, 9), (16, 21), (16, 21), (30, 21)])]
+    layer = SimpleRecurrentLayer(3, 9, 21, activation=Doubled()).with_ops(COMPILED)
+    single = SimpleRecurrentLayer(3, 9, 21, activation=Sigmoid()).with_ops(COMPILED)
+    np.testing.assert_array_equal(steps_of_layer(layer, *given)[0], 2 * steps_of_layer(single, *given)[0])
+
+
 # Steps of optimisers.
 
 
@@ -367,14 +424,6 @@ def test_passes_of_narrow_chains_agree(output, loss, n_rows, sizes, dtype):
     problem = Problem(network, rng.normal(size=(n_rows, sizes[0])).astype(dtype), y.astype(dtype), loss, penalties)
     assert problem.with_ops("compiled").cost.chain_passes is not None
     assert_objectives_agree(problem, network.initial_theta(rng), dtype)
-
-
-class Doubled(Sigmoid):
-    """An activation of a user, with an inherited name."""
-
-    def apply(self, z):
-        super().apply(z)
-        z *= 2
 
 
 @pytest.mark.parametrize(

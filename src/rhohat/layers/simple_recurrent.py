@@ -8,13 +8,17 @@ from typing import ClassVar, Self
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.layers.activations import Activation, ElementwiseActivation, Tanh
+from rhohat.layers.activations import Activation, ElementwiseActivation, Identity, ReLU, Sigmoid, Tanh
 from rhohat.layers.base import Layer
 from rhohat.layers.recurrent import Direction, State
 from rhohat.layers.recurrent_tangents import RecurrentLayerWithTangents, Step
 from rhohat.ops import Ops
+from rhohat.ops.fused import SimpleSteps
 
 __all__ = ["SimpleRecurrentLayer"]
+
+#: The activations that primitives may know by their names; a class of a user may have inherited the name of one.
+_PLAIN_ACTIVATIONS = (Identity, Sigmoid, Tanh, ReLU)
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,10 @@ class SimpleRecurrentLayer(RecurrentLayerWithTangents):
 
     def step(self, at: Direction, x: FloatArray, state: State, kept: FloatArray) -> State:
         """Compute h_t = f(x_t W + h_{t−1} U + b), which is kept."""
-        h = self.ops.product(x, at.W[: self.n_channels])
-        h += self.ops.product(state[0], at.U)
+        h, through = self.ops.product(x, at.W[: self.n_channels]), self.ops.product(state[0], at.U)
+        if self._steps is not None:
+            return (self._steps.step(h, through, at.b, kept),)
+        h += through
         h += at.b
         kept[:, : self.n_units] = h
         self._f.apply(h)
@@ -56,6 +62,9 @@ class SimpleRecurrentLayer(RecurrentLayerWithTangents):
         self, at: Direction, kept: FloatArray, before: State, delta: State, out: FloatArray, gradient: FloatArray
     ) -> State:
         """Write ∂J/∂z = f′(z) ∘ ∂J/∂h into `out`."""
+        if self._steps is not None:
+            self._steps.step_back(kept, delta[0], out)
+            return self.first_state(len(kept), kept)
         out[:] = delta[0]
         self._f.multiply_by_derivative(self.ops.copy(kept[:, self.n_units :]), out)
         return self.first_state(len(kept), kept)
@@ -99,6 +108,11 @@ class SimpleRecurrentLayer(RecurrentLayerWithTangents):
         """Return the smallest distance of a pre-activation from a kink of f."""
         found = self._by_step(z)[..., : self.n_units]
         return self.activation.distance_from_kinks(found[~np.isnan(self._by_step(z)[..., -1])])
+
+    @property
+    def _steps(self) -> SimpleSteps | None:
+        """The steps in one call each, if the primitives have them for this activation."""
+        return self.ops.simple_steps(self.activation.name) if type(self.activation) in _PLAIN_ACTIVATIONS else None
 
     @property
     def _f(self) -> ElementwiseActivation:

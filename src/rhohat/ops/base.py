@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rhohat.ops.fused import ChainPasses, GRUSteps, LSTMSteps, MaxPooling
+from rhohat.ops.fused import ChainPasses, GRUSteps, LSTMSteps, MaxPooling, SimpleSteps
 
 __all__ = ["Arrays", "Composed", "Functions", "Ops", "Products", "Steps"]
 
@@ -341,6 +341,16 @@ class Ops(Composed, Steps):
             Names of the activations of all layers but the input.
         loss : str
             Name of the loss.
+        """
+        return None
+
+    def simple_steps(self, activation: str) -> SimpleSteps | None:
+        """Return the steps of a simple recurrent layer, or None if they are best made of other primitives.
+
+        Parameters
+        ----------
+        activation : str
+            Name of the activation.
         """
         return None
 

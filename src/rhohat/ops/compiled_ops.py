@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_info
 
 from rhohat.common.arrays import FloatArray
 from rhohat.ops.choice import chain_passes_of, compiled_or_numpy
-from rhohat.ops.compiled import dense_chain, functions, gru, lstm, products, steps, windows
-from rhohat.ops.fused import ChainPasses, GRUSteps, LSTMSteps, MaxPooling
+from rhohat.ops.compiled import dense_chain, functions, gru, lstm, products, simple_recurrent, steps, windows
+from rhohat.ops.fused import ChainPasses, GRUSteps, LSTMSteps, MaxPooling, SimpleSteps
 from rhohat.ops.numpy_ops import NumpyOps
 
 __all__ = ["COMPILED", "CompiledOps"]
@@ -32,6 +32,20 @@ _NARROW = 100
 _MOST_WEIGHTS = 2**14
 #: Processors, in OpenBLAS's names, for which it has products with the long vectors of AVX-512.
 _BLAS_WITH_AVX512 = {"skylakex", "cooperlake", "sapphirerapids"}
+
+
+@dataclass(frozen=True)
+class _CompiledSimple(SimpleSteps):
+    """The steps of a simple recurrent layer."""
+
+    code: int
+
+    def step(self, z: FloatArray, through: FloatArray, b: FloatArray, kept: FloatArray) -> FloatArray:
+        simple_recurrent.simple_step(self.code, z, through, b, kept)
+        return z
+
+    def step_back(self, kept: FloatArray, of_h: FloatArray, out: FloatArray) -> None:
+        simple_recurrent.simple_step_back(self.code, kept, of_h, out)
 
 
 class _CompiledLSTM(LSTMSteps):
@@ -360,6 +374,11 @@ class CompiledOps(_CompiledProducts, _CompiledFunctions, _CompiledSteps):
         codes = [dense_chain.ACTIVATIONS.index(name) for name in names]
         place = (0,) * (1 + dense_chain.LOSSES.index(loss))
         return _CompiledChain(np.array(sizes), np.array(codes), place, (tuple(sizes), tuple(activations), loss))
+
+    def simple_steps(self, activation: str) -> SimpleSteps | None:
+        """See `Ops.simple_steps`."""
+        known = simple_recurrent.ACTIVATIONS
+        return _CompiledSimple(known.index(activation)) if activation in known else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return compiled_or_numpy, ()

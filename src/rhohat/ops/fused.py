@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-__all__ = ["ChainPasses", "GRUSteps", "LSTMSteps", "MaxPooling"]
+__all__ = ["ChainPasses", "GRUSteps", "LSTMSteps", "MaxPooling", "SimpleSteps"]
 
 Array = Any  # an array of the library
 
@@ -51,6 +51,18 @@ class ChainPasses(ABC):
             What penalties add to ∂J/∂a of the first hidden layer.
         sums : array of shape (n_parameters + 1,)
         """
+
+
+class SimpleSteps(ABC):
+    """The steps of a simple recurrent layer, but for their products; see `rhohat.layers.simple_recurrent`."""
+
+    @abstractmethod
+    def step(self, z: Array, through: Array, b: Array, kept: Array) -> Array:
+        """Return h_t for z = x_t W and h_{t−1} U, and keep z_t and h_t; z may be overwritten."""
+
+    @abstractmethod
+    def step_back(self, kept: Array, of_h: Array, out: Array) -> None:
+        """Write ∂J/∂z_t into `out`."""
 
 
 class LSTMSteps(ABC):
