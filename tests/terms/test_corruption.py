@@ -52,10 +52,11 @@ def test_a_row_is_corrupted_alike_in_any_company(corruption, dtype):
     np.testing.assert_array_equal(corrupt_rows(corruption, X[block], 3, 2, rows=block), together[block])
 
 
+@dtypes
 @corruptions
-def test_a_block_with_given_scratch_is_corrupted_as_the_whole(corruption):
-    X = rows_of(40, 7)
-    out, noise = np.empty((2, 10, 7))
+def test_a_block_with_given_scratch_is_corrupted_as_the_whole(corruption, dtype):
+    X = rows_of(40, 7, dtype)
+    out, noise = np.empty((2, 10, 7), dtype)
     corruption.corrupt(X[20:30], slice(20, 30), RowStreams(3, "corruption", 2), out, noise)
     np.testing.assert_array_equal(out, corrupt_rows(corruption, X, 3, 2)[20:30])
 
@@ -132,10 +133,29 @@ def test_salt_and_pepper_are_half_each_and_touch_nothing_else(q, low, high, dtyp
     np.testing.assert_array_equal(corrupted[clean], X[clean])
 
 
-@pytest.mark.parametrize("corruption", [MaskingNoise(q=0.0), SaltAndPepperNoise(q=0.0)])
-def test_probability_0_changes_nothing(corruption):
+@pytest.mark.parametrize("cls", [MaskingNoise, SaltAndPepperNoise])
+def test_probability_0_changes_nothing(cls):
     X = rows_of(30, 9)
-    np.testing.assert_array_equal(corrupt_rows(corruption, X, 0), X)
+    np.testing.assert_array_equal(corrupt_rows(cls(q=0.0), X, 0), X)
+
+
+def test_a_draw_that_is_the_probability_itself_changes_nothing():
+    X, noise = np.array([[2.0, 3.0, 4.0]]), np.array([[0.125, 0.25, 0.5]])
+    masked, replaced = X.copy(), X.copy()
+    MaskingNoise(0.25).apply(masked, noise.copy())
+    SaltAndPepperNoise(0.25, low=-1.0, high=9.0).apply(replaced, noise.copy())
+    np.testing.assert_array_equal(masked, [[0, 3, 4]])
+    np.testing.assert_array_equal(replaced, [[9, 3, 4]])
+
+
+@dtypes
+@corruptions
+def test_a_batch_gets_the_draws_that_the_corruption_asks_for(corruption, dtype):
+    """Uniform ones or normal ones, straight from the generator of the batch."""
+    ours, theirs, out = np.random.default_rng(8), np.random.default_rng(8), np.empty((4, 3), dtype)
+    corruption.draw(ours, out)
+    draw = theirs.random if corruption.draws == "uniform" else theirs.standard_normal
+    np.testing.assert_array_equal(out, draw((4, 3), dtype), strict=True)
 
 
 @corruptions
@@ -193,7 +213,7 @@ def test_parameters_out_of_range_are_refused(cls, parameters, message):
         (np.ones((4, 3)), {"rows": range(3)}, "rows must have the length n_rows.*3 row numbers"),
         (np.ones((4, 3)), {"rows": [0, 1, 2, -1]}, "counted from 0"),
         (np.ones((4, 3)), {"out": np.ones((4, 2))}, r"same shape .*\(4, 3\) and \(4, 2\)"),
-        (np.ones(4), {}, "same shape"),
+        (np.ones(4), {}, r"^X and out must have the same shape .* n_rows; got the shapes \(4,\) and"),
         (np.ones((4, 3)), {"seed": -1}, "non-negative"),
     ],
 )

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -173,3 +175,24 @@ def test_the_hessian_of_contraction_is_the_derivative_of_its_gradient(name, weig
     expected = (J(theta + step * direction)[1] - J(theta - step * direction)[1]) / (2 * step)
     found = J.hessian_vector_product(theta, direction)
     assert np.linalg.norm(found - expected) <= 1e-8 * np.linalg.norm(expected)
+
+
+class Spying(Contraction):
+    """A contraction that keeps the data types in which its tangents were asked for."""
+
+    asked: ClassVar[list[np.dtype]] = []
+
+    def tangents(self, n_features, dtype, tangents):
+        self.asked.append(dtype)
+        return super().tangents(n_features, dtype, tangents)
+
+
+def test_tangents_are_asked_for_in_the_precision_of_the_rows(rng):
+    network = dense_network((5, 4, 3, 5), (Sigmoid(),) * 3)
+    X = rng.normal(size=(12, 5)).astype(np.float32)
+    J = make_objective(Problem(network, X, X, penalties=[Spying(0.7, layer=1)]), ThreadEngine(1))
+    theta = network.initial_theta(rng)
+    for evaluate in (J.cost, J, lambda theta: J.hessian_vector_product(theta, theta)):
+        Spying.asked.clear()
+        evaluate(theta)
+        assert set(Spying.asked) == {np.dtype(np.float32)}
