@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rhohat.engines import ThreadEngine
+from rhohat.layers import ConvolutionLayer, DenseLayer, Windows
 from rhohat.layers.activations import ACTIVATIONS, Identity, LeakyReLU, ParametricReLU, Sigmoid, Tanh, as_activation
-from rhohat.layers.network import Layers, dense_network
+from rhohat.layers.network import Layers, Network, dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from tests.tolerances import EXACT
@@ -162,6 +163,15 @@ def test_contraction_of_a_layer_that_is_not_hidden_is_refused(layer, n_layers):
         Contraction(1.0, layer).penalised_layer(n_layers)
 
 
+def assert_hessian_is_the_derivative_of_the_gradient(problem, rng):
+    J, network = make_objective(problem, ThreadEngine(1)), problem.network
+    theta, direction = network.initial_theta(rng), rng.normal(size=network.n_parameters)
+    step = 1e-5
+    expected = (J(theta + step * direction)[1] - J(theta - step * direction)[1]) / (2 * step)
+    found = J.hessian_vector_product(theta, direction)
+    assert np.linalg.norm(found - expected) <= 1e-8 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", ["sigmoid", "tanh"])
 def test_the_hessian_of_contraction_is_the_derivative_of_its_gradient(name, weighted, rng):
@@ -169,12 +179,23 @@ def test_the_hessian_of_contraction_is_the_derivative_of_its_gradient(name, weig
     weights = rng.uniform(0.5, 2.0, 12) if weighted else None
     X, y = rng.normal(size=(12, 5)), rng.normal(size=(12, 3))
     problem = Problem(network, X, y, penalties=[Contraction(2.0)], sample_weight=weights)
-    J = make_objective(problem, ThreadEngine(1))
-    theta, direction = network.initial_theta(rng), rng.normal(size=network.n_parameters)
-    step = 1e-5
-    expected = (J(theta + step * direction)[1] - J(theta - step * direction)[1]) / (2 * step)
-    found = J.hessian_vector_product(theta, direction)
-    assert np.linalg.norm(found - expected) <= 1e-8 * np.linalg.norm(expected)
+    assert_hessian_is_the_derivative_of_the_gradient(problem, rng)
+
+
+def test_the_hessian_of_contraction_is_added_to_that_of_a_penalty_before_it(rng):
+    network = dense_network((5, 4, 3), (Sigmoid(), Tanh()))
+    X, y, tangents = rng.normal(size=(12, 5)), rng.normal(size=(12, 3)), rng.normal(size=(12, 2, 5))
+    penalties = [TangentPropagation(3.0), Contraction(2.0)]
+    assert_hessian_is_the_derivative_of_the_gradient(
+        Problem(network, X, y, penalties=penalties, tangents=tangents), rng
+    )
+
+
+def test_a_dense_layer_is_contracted_whichever_layer_follows(rng):
+    after = ConvolutionLayer(Windows((3, 2), (2, 2), (1, 1), "same"), 1, 2, Tanh())
+    network = Network((DenseLayer(5, 6, Sigmoid()), after))
+    X, y = rng.normal(size=(12, 5)), rng.normal(size=(12, 12))
+    assert_hessian_is_the_derivative_of_the_gradient(Problem(network, X, y, penalties=[Contraction(2.0)]), rng)
 
 
 class Spying(Contraction):
