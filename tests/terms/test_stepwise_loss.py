@@ -100,3 +100,24 @@ def test_it_is_known_by_the_loss_of_each_step():
     assert StepwiseLoss(SoftmaxCrossEntropy(), T).name == "softmax_cross_entropy"
     assert StepwiseLoss(SoftmaxCrossEntropy(), T).contains == "softmax"
     assert StepwiseLoss(SquaredError(), T).contains is None
+
+
+class OfOnePrecision(BinaryCrossEntropy):
+    """A loss that insists on the same data type for all arrays."""
+
+    def value_and_derivative(self, outputs, y, out):
+        assert outputs.dtype == y.dtype == out.dtype
+        return super().value_and_derivative(outputs, y, out)
+
+    def sum_and_derivative(self, outputs, y, out):
+        assert outputs.dtype == y.dtype == out.dtype
+        return super().sum_and_derivative(outputs, y, out)
+
+
+@whole_or_not
+def test_work_is_done_in_the_given_precision(missing, rng):
+    outputs, y, out = (one.astype(np.float32) for one in (*rows(rng, missing)[:2], np.empty((N, 3 * T))))
+    loss = StepwiseLoss(OfOnePrecision(), T)
+    assert loss.value_and_derivative(outputs, y, out).dtype == np.float32
+    assert loss.second_derivative(outputs, y, outputs).dtype == np.float32
+    loss.sum_and_derivative(outputs, y, out)
