@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutants import EXPLAINED, chosen, name_and_change, read_explained
+from tests.mutants import EXPLAINED, chosen, explained_by_kind, name_and_change, read_explained
 
 MUTANTS = [f"rhohat.terms.penalties.x_check__mutmut_{n}" for n in range(6)] + ["rhohat.layers.base.x_f__mutmut_1"]
 DIFFERENCE = """--- src/rhohat/terms/penalties.py
@@ -40,3 +40,45 @@ def test_explanations_have_reasons():
     with pytest.raises(ValueError, match="what is this a reason for: Why"):
         read_explained("  Why.\n")
     assert read_explained(EXPLAINED.read_text(encoding="utf-8"))
+
+
+ZIP = "for a, b in zip(first, (1, 2), strict=True):"
+TEXT = 'raise ValueError("the number of rows must be " + "even")'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"{ZIP} -> for a, b in zip(first, (1, 2), strict=False):",
+        f"{ZIP} -> for a, b in zip(first, (1, 2), strict=None):",
+        f"{ZIP} -> for a, b in zip(first, (1, 2), ):",
+        "pairs = tuple(zip(a, b, strict=False)) -> pairs = tuple(zip(a, b, ))",
+        f'{TEXT} -> raise ValueError("XXthe number of rows must be XX" + "even")',
+        f'{TEXT} -> raise ValueError("THE NUMBER OF ROWS MUST BE " + "even")',
+    ],
+)
+def test_some_kinds_of_changes_need_no_reason_of_their_own(change):
+    assert explained_by_kind(change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"{ZIP} -> for a, b in zip(first, None, strict=True):",
+        f"{ZIP} -> for a, b in zip(first, (1, 3), strict=False):",
+        f"{ZIP} -> for a, b in zip(first, strict=True):",
+        "zip(a, b, strict=False) -> zip(a, b, strict=True)",
+        "check(a, b, strict=True) -> check(a, b, strict=False)",
+        "return 1 -> return 2",
+        "return 1 -> return 1",
+        f"{TEXT} -> raise ValueError(None)",
+        f'{TEXT} -> raise ValueError("the number of rows must be " - "even")',
+        f'{TEXT} -> raise ValueError("the number of rows must be " + "XXevenXX")',
+        f'{TEXT} -> raise TypeError("THE NUMBER OF ROWS MUST BE " + "even")',
+        f'{TEXT} -> raise ValueError("THE NUMBER OF ROWS MUST BE " + "EVEN")',
+        'draw("noise of a batch") -> draw("NOISE OF A BATCH")',
+        'draw("noise of a whole batch") -> draw("noise of a whole block")',
+    ],
+)
+def test_no_other_change_is_explained_by_its_kind(change):
+    assert not explained_by_kind(change)
