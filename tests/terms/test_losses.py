@@ -262,7 +262,11 @@ def test_a_label_noise_of_half_or_more_is_refused(epsilon):
 @pytest.mark.parametrize(
     ("loss", "y", "message"),
     [
-        (BinaryCrossEntropy(), [[0.0, 1.5]], r"targets in \[0, 1\], but these targets lie in \[0, 1.5\]"),
+        (
+            BinaryCrossEntropy(),
+            [[0.0, 1.5]],
+            r"targets in \[0, 1\], but these targets lie in \[0, 1.5\]; scale them, or use loss='squared_error'\.$",
+        ),
         (BinaryCrossEntropy(), [[-1.0, 1.0]], r"targets in \[0, 1\], but these targets lie in \[-1, 1\]"),
         (LabelNoiseCrossEntropy(), [[-1.0, 1.0]], "label_noise_cross_entropy needs targets in"),
         (SoftmaxCrossEntropy(), [[1.0, 0.0], [1.0, 1.0]], "not negative and add up to 1 in every row"),
@@ -320,3 +324,31 @@ def test_a_subclass_with_a_loss_of_its_own_is_summed_by_it():
     a, y, derivative = np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]), np.empty((1, 2))
     assert DoubledSquaredError().sum_and_derivative(a, y, derivative) == 5.0
     np.testing.assert_array_equal(derivative, [[2.0, -4.0]])
+
+
+def test_a_subclass_with_a_sum_of_its_own_keeps_it():
+    class Counted(BinaryCrossEntropy):
+        def value_and_derivative(self, outputs, y, out):
+            return 2 * super().value_and_derivative(outputs, y, out)
+
+        def sum_and_derivative(self, outputs, y, out):
+            return 7.0
+
+    class Renamed(Counted):
+        name = "renamed"
+
+    a = np.ones((1, 2))
+    assert Counted().sum_and_derivative(a, a, np.empty((1, 2))) == 7.0
+    assert Renamed().sum_and_derivative(a, a, np.empty((1, 2))) == 7.0
+
+
+def test_losses_of_float32_rows_are_added_up_in_float64():
+    a = np.array([[1e8], [1.0], [1.0], [1.0]], np.float32)
+    assert AbsoluteError().sum_and_derivative(a, 0 * a, np.empty_like(a)) == 1e8 + 3
+
+
+@from_z
+def test_sure_outputs_raise_no_underflow(loss):
+    z = np.array([[1000.0, -1000.0, 1000.0]])
+    with np.errstate(all="raise"):
+        evaluate(loss, z, np.array([[0.0, 0.0, 1.0]]))
