@@ -225,6 +225,13 @@ def test_gaussian_losses_of_one_covariance_are_equal(rng):
     assert repr(GaussianLoss(np.eye(2))) == "GaussianLoss([[1.0, 0.0], [0.0, 1.0]])"
 
 
+@pytest.mark.parametrize("dtype", [int, np.float32])
+def test_a_covariance_is_kept_in_float64(dtype):
+    loss, same = GaussianLoss(np.array([[4, 1], [1, 2]], dtype)), GaussianLoss([[4.0, 1.0], [1.0, 2.0]])
+    assert loss.covariance.dtype == np.float64
+    assert (loss, hash(loss)) == (same, hash(same))
+
+
 def test_a_covariance_is_copied():
     covariance = np.eye(2)
     loss = GaussianLoss(covariance)
@@ -239,6 +246,8 @@ def test_a_covariance_is_copied():
         ([[1.0, 1.0], [1.0, 1.0]], "must be positive definite"),
         ([[0.0]], "must be positive definite"),
         ([[1.0, 0.5], [0.4, 1.0]], r"must be symmetric; pass \(S \+ S.T\) / 2 instead"),
+        ([[1.0, 0.5], [0.500001, 1.0]], "must be symmetric"),
+        ([[1e-9, 5e-10], [4e-10, 1e-9]], "must be symmetric"),
         ([[1.0, 0.5]], r"must be a square matrix; got an array of shape \(1, 2\)"),
         ([1.0, 2.0], r"must be a square matrix; got an array of shape \(2,\)"),
         (2.0, r"must be a square matrix; got an array of shape \(\)"),
