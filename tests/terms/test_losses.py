@@ -221,6 +221,7 @@ def test_gaussian_losses_of_one_covariance_are_equal(rng):
     assert GaussianLoss(COVARIANCE) == GaussianLoss(np.array(COVARIANCE))
     assert hash(GaussianLoss(COVARIANCE)) == hash(GaussianLoss(np.array(COVARIANCE)))
     assert GaussianLoss(COVARIANCE) != GaussianLoss(np.eye(3))
+    assert hash(GaussianLoss(COVARIANCE)) != hash(GaussianLoss(np.eye(3)))
     assert GaussianLoss(np.eye(3)) != SquaredError()
     assert repr(GaussianLoss(np.eye(2))) == "GaussianLoss([[1.0, 0.0], [0.0, 1.0]])"
 
