@@ -19,6 +19,21 @@ NETWORK = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
 PENALTIES = [KLSparsity(0.1, 3.0)]
 
 
+def test_a_problem_keeps_its_penalties_when_the_list_of_them_changes(rng):
+    given = list(PENALTIES)
+    problem = Problem(NETWORK, rng.random((5, 3)), penalties=given)
+    given.clear()
+    assert problem.penalties == tuple(PENALTIES)
+
+
+def test_weights_are_kept_as_an_array(rng):
+    X, weights = rng.random((5, 3)), rng.random(5)
+    of_tensor = Problem(NETWORK, X, sample_weight=pytest.importorskip("torch").tensor(weights)).sample_weight
+    assert isinstance(of_tensor, np.ndarray)
+    np.testing.assert_array_equal(of_tensor, weights)
+    assert Problem(NETWORK, X).sample_weight is None
+
+
 @pytest.mark.parametrize("kind", ["array", "tensor"])
 def test_other_rows_of_the_same_kind_share_the_terms_of_the_cost(kind, rng):
     X, other = rng.random((2, 5, 3))

@@ -9,7 +9,7 @@ from rhohat.layers.activations import Identity, Sigmoid, Tanh
 from rhohat.layers.network import network_of
 from rhohat.objective import Problem
 from rhohat.objective.batch import MiniBatch, make_batch_evaluation
-from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps
+from rhohat.objective.steps import existing_steps, layers_with_steps, penalise_steps, tangent_of_penalty
 from rhohat.terms.penalties import KLSparsity, L1Sparsity
 from tests.layers.sequences import activations_of, loss_for, objective_of, padded_rows
 from tests.tolerances import EXACT
@@ -103,8 +103,9 @@ def test_rows_without_any_step_have_no_mean_but_a_cost(rng):
     assert [mean.tolist() for mean in J.mean_activations(theta)[:2]] == [[0.0] * 8, [0.0] * 3]
 
 
-def test_penalties_of_missing_steps_are_0(rng):
-    a, penalty = padded_rows(rng, LENGTHS, T, 2), L1Sparsity(0.5)
+@pytest.mark.parametrize("n_units", [1, 2])
+def test_penalties_of_missing_steps_are_0(n_units, rng):
+    a, penalty = padded_rows(rng, LENGTHS, T, n_units), L1Sparsity(0.5)
     exists = existing_steps(a, T)
     np.testing.assert_array_equal(exists.sum(1), LENGTHS)
     values, derivative = penalise_steps(penalty, a, T)
@@ -115,6 +116,19 @@ def test_penalties_of_missing_steps_are_0(rng):
         values, derivative = penalise_steps(penalty, whole, n_steps)
         np.testing.assert_array_equal(values, penalty.value(whole))
         np.testing.assert_array_equal(derivative, penalty.derivative(whole))
+
+
+class Cubes(L1Sparsity):
+    """A penalty with a curvature, 6 a, in place of a kink."""
+
+    def second_derivative(self, a):
+        return 6 * a
+
+
+def test_tangents_of_penalties_are_0_at_missing_steps(rng):
+    a, alpha = padded_rows(rng, LENGTHS, T, 2), padded_rows(rng, LENGTHS, T, 2)
+    np.testing.assert_array_equal(tangent_of_penalty(Cubes(1.0), a, alpha, T), np.nan_to_num(6 * a * alpha))
+    np.testing.assert_array_equal(tangent_of_penalty(Cubes(1.0), a, alpha, None), 6 * a * alpha)
 
 
 def test_layers_with_steps_are_those_whose_rows_may_end():
