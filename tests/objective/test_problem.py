@@ -34,6 +34,30 @@ def test_weights_are_kept_as_an_array(rng):
     assert Problem(NETWORK, X).sample_weight is None
 
 
+def test_a_problem_of_arrays_is_computed_with_the_primitives_that_are_named(rng, monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.delenv("RHOHAT_OPS", raising=False)
+    problem = Problem(NETWORK, rng.random((5, 3)), penalties=PENALTIES)
+    assert problem.cost.ops.name == "numpy"
+    compiled = problem.with_ops("compiled")
+    assert (compiled.ops.name, compiled.cost.ops.name) == ("compiled", "compiled")
+    assert (problem.ops.name, problem.cost.ops.name) == ("numpy", "numpy")
+    for same in (problem, compiled):
+        assert same.with_ops(None) is same
+        assert same.with_ops(same.ops.name) is same
+    tensors = Problem(NETWORK, pytest.importorskip("torch").tensor(problem.X))
+    assert tensors.with_ops("compiled") is tensors
+
+
+def test_rows_of_another_library_are_computed_with_its_primitives(rng):
+    X = rng.random((5, 3))
+    tensor = pytest.importorskip("torch").tensor(X)
+    for rows, others in ((X, tensor), (tensor, X)):
+        problem = Problem(NETWORK, rows, penalties=PENALTIES)
+        made = problem.on_rows(others)
+        assert made.ops.library == made.cost.ops.library != problem.cost.ops.library
+
+
 @pytest.mark.parametrize("kind", ["array", "tensor"])
 def test_other_rows_of_the_same_kind_share_the_terms_of_the_cost(kind, rng):
     X, other = rng.random((2, 5, 3))
