@@ -39,7 +39,9 @@ def test_a_problem_of_arrays_is_computed_with_the_primitives_that_are_named(rng,
     monkeypatch.delenv("RHOHAT_OPS", raising=False)
     problem = Problem(NETWORK, rng.random((5, 3)), penalties=PENALTIES)
     assert problem.cost.ops.name == "numpy"
+    assert Problem(NETWORK, problem.X).with_ops("compiled").ops.name == "compiled"  # before its cost is asked for
     compiled = problem.with_ops("compiled")
+    assert compiled.with_ops("numpy").ops.name == "numpy"
     assert (compiled.ops.name, compiled.cost.ops.name) == ("compiled", "compiled")
     assert (problem.ops.name, problem.cost.ops.name) == ("numpy", "numpy")
     for same in (problem, compiled):
