@@ -1,18 +1,20 @@
 """A problem on other rows, and the terms of J that it states."""
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from rhohat.data import open_rows
 from rhohat.engines import ThreadEngine
+from rhohat.layers import DenseLayer, GRULayer
 from rhohat.layers.activations import Sigmoid
 from rhohat.layers.architecture import Convolution, build_layers
 from rhohat.layers.network import dense_network, network_of
 from rhohat.objective import Problem, make_objective
 from rhohat.terms.corruption import MaskingNoise
-from rhohat.terms.losses import BinaryCrossEntropy
+from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 
 NETWORK = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
@@ -133,3 +135,29 @@ def test_an_objective_of_a_corrupted_problem_is_refused_with_what_to_do(rng):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         make_objective(problem, ThreadEngine(1))
+
+
+def test_a_gradient_of_another_function_than_the_cost_is_refused_with_what_to_do(rng):
+    X, y = rng.random((5, 12)), rng.random((5, 2))
+    for layer, message in (
+        (GRULayer(4, 3, 2, truncate=2), r"^the gradient of GRULayer.* is truncated, .* or set truncate=None\.$"),
+        (GRULayer(4, 3, 2, truncate=4), None),
+    ):
+        problem = Problem(network_of([layer, DenseLayer(2, 2, Sigmoid())], (4, 3)), X, y)
+        with nullcontext() if message is None else pytest.raises(ValueError, match=message):
+            problem.check_exact_gradient()
+
+
+def test_tensors_among_arrays_are_refused(rng):
+    X = rng.random((5, 3))
+    with pytest.raises(ValueError, match="^X, y and tangents .* must all be PyTorch tensors, or none of them"):
+        Problem(NETWORK, X, pytest.importorskip("torch").tensor(X))
+
+
+def test_a_loss_that_contains_another_activation_is_refused_with_what_to_do(rng):
+    message = (
+        "loss 'softmax_cross_entropy' needs output_activation='softmax', but the output activation is 'sigmoid'; set"
+        " output_activation='softmax', or use loss='squared_error', which allows any output activation."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Problem(NETWORK, rng.random((5, 3)), loss=SoftmaxCrossEntropy())
