@@ -2,6 +2,7 @@
 
 import re
 from contextlib import nullcontext
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from rhohat.layers.architecture import Convolution, build_layers
 from rhohat.layers.network import dense_network, network_of
 from rhohat.objective import Problem, make_objective
 from rhohat.terms.corruption import MaskingNoise
-from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 
 NETWORK = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
@@ -150,7 +151,7 @@ def test_a_gradient_of_another_function_than_the_cost_is_refused_with_what_to_do
 
 def test_tensors_among_arrays_are_refused(rng):
     X = rng.random((5, 3))
-    with pytest.raises(ValueError, match="^X, y and tangents .* must all be PyTorch tensors, or none of them"):
+    with pytest.raises(ValueError, match=r"^X, y and tangents .* must all be PyTorch tensors, or none of them"):
         Problem(NETWORK, X, pytest.importorskip("torch").tensor(X))
 
 
@@ -161,3 +162,25 @@ def test_a_loss_that_contains_another_activation_is_refused_with_what_to_do(rng)
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Problem(NETWORK, rng.random((5, 3)), loss=SoftmaxCrossEntropy())
+
+
+class Seeing(SquaredError):
+    """A squared error that keeps what it is given to check."""
+
+    seen: ClassVar[list] = []
+
+    def check_targets(self, y):
+        self.seen.append(y)
+
+
+def test_losses_check_targets_that_are_tensors_as_arrays(rng):
+    y = rng.random((5, 3))
+    Seeing.seen.clear()
+    Problem(NETWORK, pytest.importorskip("torch").tensor(y), loss=Seeing())
+    np.testing.assert_array_equal(Seeing.seen, [y])
+    assert isinstance(Seeing.seen[0], np.ndarray)
+
+
+@pytest.mark.parametrize("layer", [-2, -1, 0, 1])
+def test_penalties_on_weights_act_on_layers_counted_from_either_end(layer, rng):
+    Problem(NETWORK, rng.random((5, 3)), penalties=[WeightDecay(1.0, layers=(layer,))])
