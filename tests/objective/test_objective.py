@@ -592,7 +592,7 @@ class Cubic(ElementwiseActivation):
         ),
         (
             {"penalties": [WeightDecay(1.0, layers=(2,))]},
-            r"layers of weights \(2,\), but this network has 2 layers of weights; .* counted",
+            r"layers of weights \(2,\), but this network has 2 layers of weights; .* from 0 or backwards from -1\.$",
         ),
         (
             {"penalties": [WeightDecay(1.0, layers=(-3,))]},

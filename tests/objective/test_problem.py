@@ -14,8 +14,9 @@ from rhohat.layers.activations import Sigmoid
 from rhohat.layers.architecture import Convolution, build_layers
 from rhohat.layers.network import dense_network, network_of
 from rhohat.objective import Problem, make_objective
+from rhohat.objective.cost import Weighting
 from rhohat.terms.corruption import MaskingNoise
-from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 
 NETWORK = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
@@ -164,8 +165,8 @@ def test_a_loss_that_contains_another_activation_is_refused_with_what_to_do(rng)
         Problem(NETWORK, rng.random((5, 3)), loss=SoftmaxCrossEntropy())
 
 
-class Seeing(SquaredError):
-    """A squared error that keeps what it is given to check."""
+class Seeing(BinaryCrossEntropy):
+    """A loss that keeps what it is given to check."""
 
     seen: ClassVar[list] = []
 
@@ -184,3 +185,7 @@ def test_losses_check_targets_that_are_tensors_as_arrays(rng):
 @pytest.mark.parametrize("layer", [-2, -1, 0, 1])
 def test_penalties_on_weights_act_on_layers_counted_from_either_end(layer, rng):
     Problem(NETWORK, rng.random((5, 3)), penalties=[WeightDecay(1.0, layers=(layer,))])
+
+
+def test_weights_of_float32_are_added_up_in_float64():
+    assert Weighting.of(3, np.array([2**24, 1, 1], np.float32)) == (2**24 + 2, 2**24 + 2, 1.0)
