@@ -187,5 +187,14 @@ def test_penalties_on_weights_act_on_layers_counted_from_either_end(layer, rng):
     Problem(NETWORK, rng.random((5, 3)), penalties=[WeightDecay(1.0, layers=(layer,))])
 
 
+def test_sums_are_divided_by_the_total_and_means_by_the_weight_of_these_rows():
+    weights = np.array([0.5, 1.0, 1.5])
+    assert Weighting.of(3, None) == (3.0, 3.0, 1.0)
+    assert Weighting.of(3, weights[:2]) == (1.5, 1.5, 1.0)
+    assert Weighting.of(3, None, total=6.0) == (6.0, 3.0, 0.5)
+    assert Weighting.of(3, weights, total=12.0) == (12.0, 3.0, 0.25)
+    assert Weighting.of(3, 0 * weights, total=12.0) == (12.0, 1.0, 0.0)
+
+
 def test_weights_of_float32_are_added_up_in_float64():
     assert Weighting.of(3, np.array([2**24, 1, 1], np.float32)) == (2**24 + 2, 2**24 + 2, 1.0)
