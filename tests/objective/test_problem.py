@@ -121,6 +121,11 @@ def test_the_mean_of_a_channel_is_pulled_back_to_all_of_its_places(rng):
     np.testing.assert_allclose(cost.penalise_means([means], 1.0)[1][0], expected, rtol=1e-14)
     halved = np.tile(penalty.derivative(means, (0, 1), means.dtype) / 8, 16)  # half of the places are missing
     np.testing.assert_allclose(cost.penalise_means([means], 1.0, [8.0])[1][0], halved, rtol=1e-14)
+    tangents = np.array([0.5, -2.0])
+    added, of_added = cost.penalise_mean_tangents([means], [tangents], 1.0, [8.0])
+    np.testing.assert_allclose(added[0], halved, rtol=1e-14)
+    curvature = penalty.second_derivative(means, (0, 1), means.dtype)
+    np.testing.assert_allclose(of_added[0], np.tile(curvature * tangents / 8, 16), rtol=1e-14)
 
 
 def test_a_penalty_of_weight_0_does_not_keep_the_next_from_being_checked(rng):
