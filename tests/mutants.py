@@ -17,6 +17,7 @@ between them, or rooms such as ``layers``), and ``LIMIT=50`` at so many of them,
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -128,7 +129,9 @@ def _asked(*arguments):
 
 
 def _run(patterns):
-    subprocess.run([*_MUTMUT, "run", *patterns], cwd=ROOT, check=False)
+    # Threads of OpenMP do not survive the fork of a process, so that tests with PyTorch would wait for them for ever.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*_MUTMUT, "run", *patterns], cwd=ROOT, check=False, env=environment)
 
 
 def main():

@@ -203,3 +203,21 @@ def test_sums_are_divided_by_the_total_and_means_by_the_weight_of_these_rows():
 
 def test_weights_of_float32_are_added_up_in_float64():
     assert Weighting.of(3, np.array([2**24, 1, 1], np.float32)) == (2**24 + 2, 2**24 + 2, 1.0)
+
+
+def test_rows_without_weight_have_no_penalty_on_means(rng):
+    cost = Problem(NETWORK, rng.random((5, 3)), penalties=PENALTIES).cost
+    means, tangents = rng.random((2, 4))
+    assert cost.penalise_means([means], 0.0) == ({}, [None, None])
+    assert cost.penalise_mean_tangents([means], [tangents], 0.0) == ([None, None], [None, None])
+
+
+class Twin(WeightDecay):
+    """A penalty with the name of a loss."""
+
+    name = "squared_error"
+
+
+def test_a_penalty_with_the_name_of_the_loss_is_added_to_it(rng):
+    cost = Problem(NETWORK, rng.random((5, 3)), penalties=[Twin(1.0)]).cost
+    assert cost.terms(np.array([2.0]), {"squared_error": 3.0}) == {"squared_error": 5.0}
