@@ -103,6 +103,18 @@ def test_rows_without_any_step_have_no_mean_but_a_cost(rng):
     assert [mean.tolist() for mean in J.mean_activations(theta)[:2]] == [[0.0] * 8, [0.0] * 3]
 
 
+def test_a_single_step_that_may_be_missing_is_averaged_over_the_rows_that_have_it(rng):
+    network = network_of([GRULayer(1, 3, 2, return_sequences=True), GRULayer(1, 2, 2)], (1, 3))
+    X, y = padded_rows(rng, [1, 0, 1, 1], 1, 3), rng.normal(size=(4, 2))
+    theta, direction = rng.normal(size=(2, network.n_parameters))
+    J = objective_of(network, X, y, penalties=[KLSparsity(0.2, 2.0, layers=(0,))])
+    (ahead, slope_ahead), (behind, slope_behind) = (J(theta + step * direction) for step in (1e-5, -1e-5))
+    assert J(theta)[1] @ direction == pytest.approx((ahead - behind) / 2e-5, rel=1e-7)
+    expected = (slope_ahead - slope_behind) / 2e-5
+    found = J.hessian_vector_product(theta, direction)
+    assert np.linalg.norm(found - expected) <= 1e-7 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("n_units", [1, 2])
 def test_penalties_of_missing_steps_are_0(n_units, rng):
     a, penalty = padded_rows(rng, LENGTHS, T, n_units), L1Sparsity(0.5)

@@ -269,8 +269,7 @@ class Cost:
 
     def _at_places(self, hidden: int, derivative: FloatArray, n_places: float) -> FloatArray:
         """Return derivatives by the outputs of a hidden layer, from derivatives by the mean of each channel."""
-        all_places = self._n_places(hidden)
-        return derivative if all_places == 1 else np.tile(derivative / n_places, all_places)
+        return np.tile(derivative / n_places, self._n_places(hidden))
 
     @cached
     def _largest(self) -> float:
