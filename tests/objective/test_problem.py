@@ -51,6 +51,7 @@ def test_a_problem_of_arrays_is_computed_with_the_primitives_that_are_named(rng,
     for same in (problem, compiled):
         assert same.with_ops(None) is same
         assert same.with_ops(same.ops.name) is same
+    assert make_objective(problem, ThreadEngine(1, "compiled")).problem.ops.name == "compiled"
     tensors = Problem(NETWORK, pytest.importorskip("torch").tensor(problem.X))
     assert tensors.with_ops("compiled") is tensors
 
