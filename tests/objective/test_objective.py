@@ -23,6 +23,8 @@ from rhohat.layers.dense import DenseLayer
 from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.objective.batch import MiniBatch, make_batch_evaluation
+from rhohat.objective.evaluation import BlockEvaluation
+from rhohat.objective.objective import Objective
 from rhohat.terms.corruption import MaskingNoise
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import (
@@ -851,3 +853,41 @@ def test_a_corruption_is_not_passed_over_in_silence(rng):
     problem = Problem(network, rng.random((8, 5)), corruption=MaskingNoise(0.5))
     with pytest.raises(ValueError, match=r"this problem has the corruption MaskingNoise.*; corrupt the rows"):
         make_objective(problem, ThreadEngine(1))
+
+
+def test_sums_are_divided_by_the_total_weight_that_is_given(rng):
+    """A penalty on ρ̂ counts by the share of these rows in the total, and one on weights as it is."""
+    network = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
+    problem = Problem(network, rng.random((5, 3)), penalties=[WeightDecay(0.1), KLSparsity(0.2, 3.0)])
+    theta, evaluation = network.initial_theta(rng), BlockEvaluation(problem, ThreadEngine(1))
+    expected, halves = (Objective(evaluation, total).evaluate(theta)[2] for total in (None, 10.0))
+    assert halves["weight_decay"] == expected["weight_decay"]
+    for name in ("squared_error", "kl_sparsity"):
+        assert halves[name] == pytest.approx(expected[name] / 2, rel=EXACT)
+
+
+def test_parameters_of_float32_are_computed_on_in_float64(rng):
+    J, _, theta = make_case((5, 4, 5), ("tanh", "sigmoid"), 7)
+    theta, vector = theta.astype(np.float32), rng.normal(size=theta.size).astype(np.float32)
+    wide = theta.astype(np.float64)
+    assert J.cost(theta) == J.cost(wide)
+    assert J.evaluate(theta)[2] == J.evaluate(wide)[2]
+    np.testing.assert_array_equal(J(theta)[1], J(wide)[1], strict=True)
+    expected = J.hessian_vector_product(wide, vector.astype(np.float64))
+    np.testing.assert_array_equal(J.hessian_vector_product(theta, vector), expected, strict=True)
+
+
+def test_results_are_of_the_library_of_the_parameters(rng):
+    """Rows that are tensors take parameters of either library."""
+    torch = pytest.importorskip("torch")
+    network = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
+    J = make_objective(Problem(network, torch.tensor(rng.random((5, 3)))), ThreadEngine(1))
+    theta = network.initial_theta(rng)
+    for point, kind in ((theta, np.ndarray), (torch.tensor(theta), torch.Tensor)):
+        results = [
+            J(point)[1],
+            J.evaluate(point)[1],
+            *J.mean_activations(point),
+            J.hessian_vector_product(point, point),
+        ]
+        assert all(isinstance(result, kind) for result in results)

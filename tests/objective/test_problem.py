@@ -211,14 +211,3 @@ def test_rows_without_weight_have_no_penalty_on_means(rng):
     means, tangents = rng.random((2, 4))
     assert cost.penalise_means([means], 0.0) == ({}, [None, None])
     assert cost.penalise_mean_tangents([means], [tangents], 0.0) == ([None, None], [None, None])
-
-
-class Twin(WeightDecay):
-    """A penalty with the name of a loss."""
-
-    name = "squared_error"
-
-
-def test_a_penalty_with_the_name_of_the_loss_is_added_to_it(rng):
-    cost = Problem(NETWORK, rng.random((5, 3)), penalties=[Twin(1.0)]).cost
-    assert cost.terms(np.array([2.0]), {"squared_error": 3.0}) == {"squared_error": 5.0}
