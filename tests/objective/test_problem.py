@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from rhohat import check_gradient
 from rhohat.data import open_rows
 from rhohat.engines import ThreadEngine
 from rhohat.layers import DenseLayer, GRULayer
@@ -18,6 +19,7 @@ from rhohat.objective.cost import Weighting
 from rhohat.terms.corruption import MaskingNoise
 from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
+from tests.tolerances import GRADIENT
 
 NETWORK = dense_network((3, 4, 3), (Sigmoid(), Sigmoid()))
 PENALTIES = [KLSparsity(0.1, 3.0)]
@@ -211,3 +213,43 @@ def test_rows_without_weight_have_no_penalty_on_means(rng):
     means, tangents = rng.random((2, 4))
     assert cost.penalise_means([means], 0.0) == ({}, [None, None])
     assert cost.penalise_mean_tangents([means], [tangents], 0.0) == ([None, None], [None, None])
+
+
+class Careless(KLSparsity):
+    """A penalty on means that overflows, divides by 0, and subtracts ∞ from ∞."""
+
+    def value(self, mean_activation, bounds, dtype):
+        return float(np.sum(self.second_derivative(mean_activation, bounds, dtype)))
+
+    def derivative(self, mean_activation, bounds, dtype):
+        return self.second_derivative(mean_activation, bounds, dtype)
+
+    def second_derivative(self, mean_activation, bounds, dtype):
+        large = np.full_like(mean_activation, 1e308)
+        return 10 * large - 10 * large + 1 / (0 * large)
+
+
+class Overflowing(Careless):
+    """A penalty on means that only overflows."""
+
+    def second_derivative(self, mean_activation, bounds, dtype):
+        return np.full_like(mean_activation, 1e308) * 10
+
+
+@pytest.mark.parametrize("kind", [Careless, Overflowing])
+def test_a_penalty_that_overflows_shows_in_the_numbers_and_warns_of_nothing(kind, rng):
+    J = make_objective(Problem(NETWORK, rng.random((5, 3)), penalties=[kind(0.1, 1.0)]), ThreadEngine(1))
+    theta = NETWORK.initial_theta(rng)
+    with np.errstate(over="raise", invalid="raise", divide="ignore"):
+        for value in (J(theta)[0], J.cost(theta)[0]):
+            assert not np.isfinite(value)
+    with np.errstate(all="raise"):
+        assert not np.all(np.isfinite(J.hessian_vector_product(theta, theta)))
+
+
+def test_the_gradient_of_a_penalty_on_channels_agrees_with_central_differences(rng):
+    layers, _ = build_layers([Convolution(2, 2), 3], (5, 5, 1), "sigmoid")
+    network = network_of(layers, (5, 5, 1))
+    problem = Problem(network, rng.random((6, 25)), rng.random((6, 3)), penalties=[KLSparsity(0.2, 2.0)])
+    J = make_objective(problem, ThreadEngine(1))
+    assert check_gradient(J, network.initial_theta(rng)).relative_difference <= GRADIENT

@@ -130,6 +130,14 @@ def test_penalties_of_missing_steps_are_0(n_units, rng):
         np.testing.assert_array_equal(derivative, penalty.derivative(whole))
 
 
+def test_means_over_steps_that_overflow_warn_of_nothing():
+    """The sum over the steps of 1e308 is too large, and that of ∞ and −∞ is no number."""
+    network = network_of([StepwiseDenseLayer(2, 1, 1, Identity()), DenseLayer(2, 1, Identity())], (2, 1))
+    for X, expected in (([[1.0, 1.0]], np.inf), ([[10.0, -10.0]], np.nan)):
+        J = objective_of(network, np.array(X), np.zeros((1, 1)))
+        np.testing.assert_array_equal(J.mean_activations(np.array([1e308, 1.0, 1.0, 0.0, 0.0]))[0], [expected])
+
+
 class Cubes(L1Sparsity):
     """A penalty with a curvature, 6 a, in place of a kink."""
 
