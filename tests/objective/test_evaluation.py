@@ -8,12 +8,17 @@ import pytest
 from rhohat.common.blocks import row_blocks
 from rhohat.data import RowSource
 from rhohat.engines import ThreadEngine
+from rhohat.layers import DenseLayer
 from rhohat.layers.activations import Identity, Sigmoid
-from rhohat.layers.network import dense_network
+from rhohat.layers.dropout import DropoutLayer
+from rhohat.layers.network import Network, dense_network
 from rhohat.objective import Problem, make_objective
+from rhohat.objective.batch import make_batch_evaluation
 from rhohat.objective.evaluation import BlockEvaluation, ScratchPool, scratch_of
 from rhohat.objective.objective import Objective
+from rhohat.objective.passes import Pass
 from rhohat.terms.penalties import KLSparsity, L1Sparsity
+from tests.tolerances import EXACT
 
 NETWORK = dense_network((6, 4, 6), (Sigmoid(), Sigmoid()))
 PENALTIES = [KLSparsity(0.1, 3.0)]
@@ -138,3 +143,51 @@ def test_memory_beside_the_rows_is_that_of_a_block_and_of_what_is_kept(rng):
     for penalties, kept in (([], 0), ([KLSparsity(0.1, 3.0)], 8 * n_rows), ([L1Sparsity(1.0)], 0)):
         problem = Problem(network, X, y, penalties=penalties)
         assert peak_bytes(lambda p=problem: make_objective(p, ThreadEngine(1))(theta)) < kept + of_a_block
+
+
+class Seeing(Pass):
+    """A pass that keeps all arrays that it is given, and sums the rows of the blocks."""
+
+    def __init__(self):
+        self.arrays = []
+
+    def n_sums(self, cost):
+        return 1
+
+    def __call__(self, cost, vectors, block, sums):
+        one = [*block.layers.a, *block.layers.z[1:], *block.deltas.a[1:], *block.deltas.z[1:], *block.hidden]
+        parameters = [array for vector in vectors for group in vector[:2] for array in group]
+        self.arrays += [*one, *parameters, block.read_targets(), block.weights, block.tangents, block.ones, sums]
+        sums[0] = len(block.layers.a[0])
+
+
+@pytest.mark.parametrize("make", [BlockEvaluation, make_batch_evaluation])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_passes_see_arrays_of_the_dtype_of_the_rows(make, dtype, theta, rng):
+    X, weights = rng.random((40, 6)).astype(dtype), rng.random(40)
+    problem = Problem(NETWORK, X, sample_weight=weights, tangents=rng.random((40, 2, 6)).astype(dtype))
+    seeing = Seeing()
+    assert make(problem, ThreadEngine(1)).at(theta, theta)(seeing) == [40]
+    assert {array.dtype for array in seeing.arrays} == {np.dtype(dtype)}
+    np.testing.assert_array_equal(seeing.arrays[-4][:, 0], weights.astype(dtype))
+    np.testing.assert_array_equal(seeing.arrays[-3], problem.tangents)
+    np.testing.assert_array_equal(seeing.arrays[-2], np.ones((1, 40)))
+
+
+class SumMasked(Pass):
+    """A pass that sums the inputs times the masks of the second layer."""
+
+    def n_sums(self, cost):
+        return 4
+
+    def __call__(self, cost, vectors, block, sums):
+        sums[:] = (block.layers.a[0][:, :4] * block.layers.masks[2]).sum(0)
+
+
+@pytest.mark.parametrize("make", [BlockEvaluation, make_batch_evaluation])
+def test_every_block_has_the_masks_of_its_rows(make, rng):
+    layers = [DenseLayer(6, 4, Sigmoid()), DropoutLayer(4, 4, 0.5), DenseLayer(4, 6, Sigmoid())]
+    X, masks = rng.random((N_ROWS, 6)), rng.random((N_ROWS, 4))
+    problem = Problem(Network(tuple(layers)), X).on_rows(X, masks=masks)
+    found = make(problem, ThreadEngine(1)).at(NETWORK.initial_theta(rng))(SumMasked())
+    np.testing.assert_allclose(found, (X[:, :4] * masks).sum(0), rtol=EXACT)
