@@ -1,0 +1,93 @@
+"""Passes over a block in one call, where primitives have them, by formulas of this file beside those layer by layer."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from rhohat.engines import ThreadEngine
+from rhohat.layers.activations import Sigmoid
+from rhohat.layers.network import dense_network
+from rhohat.objective import Problem, make_objective
+from rhohat.ops import ChainPasses
+from rhohat.ops.numpy_ops import NumpyOps
+from rhohat.terms.penalties import KLSparsity
+from tests.tolerances import EXACT
+
+
+class OneCall(ChainPasses):
+    """The passes of a network of sigmoid units with one hidden layer, which keep what they were asked."""
+
+    def __init__(self, sizes, taken):
+        self.sizes, self.taken, self.asked = sizes, taken, []
+
+    def takes(self, X, n_known):
+        self.asked.append(("takes", n_known))
+        return self.taken
+
+    def sum_activations(self, X, W, b, out, sums):
+        self.asked.append("sum_activations")
+        out[:] = expit(X @ W + b)
+        sums[:] = out.sum(0)
+
+    def sum_loss_and_gradient(self, X, y, hidden, theta, added, sums):
+        self.asked.append("sum_loss_and_gradient")
+        n, m, k = self.sizes
+        W, V, b, c = np.split(theta, np.cumsum([n * m, m * k, m]))
+        W, V = W.reshape(n, m), V.reshape(m, k)
+        h = expit(X @ W + b) if hidden is None else hidden
+        a = expit(h @ V + c)
+        delta = (a - y) * a * (1 - a)
+        below = (delta @ V.T + (0 if added is None else added)) * h * (1 - h)
+        parts = X.T @ below, h.T @ delta, below.sum(0), delta.sum(0), np.sum((a - y) ** 2, keepdims=True) / 2
+        sums[:] = np.concatenate([part.ravel() for part in parts])
+
+
+class OneCallOps(NumpyOps):
+    """NumPy's primitives with passes in one call."""
+
+    def __init__(self, taken):
+        self.chain_passes = partial(self._chain_passes, taken)
+
+    def _chain_passes(self, taken, sizes, activations, loss):
+        return OneCall(sizes, taken)
+
+
+def problem_of(rng, sizes=(4, 3, 4), ops=None, **parts):
+    network = dense_network(sizes, (Sigmoid(),) * (len(sizes) - 1))
+    problem = Problem(network, rng.random((9, 4)), rng.random((9, 4)), **parts)
+    if ops is not None:
+        problem.__dict__["ops"] = ops
+    return problem
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("is_kept", [False, True])
+@pytest.mark.parametrize("penalties", [[], [KLSparsity(0.2, 3.0)]], ids=["loss", "sparse"])
+def test_passes_in_one_call_give_the_numbers_of_those_layer_by_layer(penalties, is_kept, weighted, taken):
+    """They are asked for without weights alone, and told whether the hidden layer is kept from pass 1."""
+    parts = {"penalties": penalties, "sample_weight": np.linspace(0.5, 2.0, 9) if weighted else None}
+    plain = make_objective(problem_of(np.random.default_rng(4), **parts), ThreadEngine(1))
+    problem = problem_of(np.random.default_rng(4), ops=OneCallOps(taken), **parts)
+    J = make_objective(problem, ThreadEngine(1), cache_bytes=2**20 if is_kept else 0)
+    theta = plain.network.initial_theta(np.random.default_rng(5))
+    (value, gradient), expected = J(theta), plain(theta)
+    assert value == pytest.approx(expected[0], rel=EXACT)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-11, atol=1e-15)
+    asked = []
+    for name in ("sum_activations", "sum_loss_and_gradient") if penalties else ("sum_loss_and_gradient",):
+        asked += [("takes", int(is_kept and bool(penalties))), *([name] if taken else [])]
+    assert problem.cost.chain_passes.asked == ([] if weighted else asked)
+
+
+def test_means_of_several_layers_are_computed_layer_by_layer():
+    sizes = (4, 3, 2, 4)
+    plain = make_objective(problem_of(np.random.default_rng(4), sizes), ThreadEngine(1))
+    problem = problem_of(np.random.default_rng(4), sizes, ops=OneCallOps(True))
+    theta = plain.network.initial_theta(np.random.default_rng(5))
+    found = make_objective(problem, ThreadEngine(1)).mean_activations(theta)
+    for mean, expected in zip(found, plain.mean_activations(theta), strict=True):
+        np.testing.assert_array_equal(mean, expected)
+    assert problem.cost.chain_passes.asked == []
