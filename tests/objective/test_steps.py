@@ -84,6 +84,16 @@ def test_penalties_on_hidden_sequences_are_those_of_the_formulas(lengths, weight
 
 
 @whole_or_padded
+def test_penalties_on_single_hidden_sequences_add_up_to_that_on_all(lengths, rng):
+    X, y, _, theta = rows_for(rng, lengths, weighted=False)
+    values = []
+    for layers in ((0,), (1,), (0, 1)):
+        J = objective_of(NETWORK, X, y, penalties=[KLSparsity(0.2, 1.5, layers=layers)])
+        values.append(J.evaluate(theta)[2]["kl_sparsity"])
+    assert values[0] + values[1] == pytest.approx(values[2], rel=EXACT)
+
+
+@whole_or_padded
 def test_a_weight_of_a_whole_number_is_as_many_rows(lengths, rng):
     X, y, _, theta = rows_for(rng, lengths, weighted=False)
     times = np.array([0, 1, 3, 2, 1, 2])
