@@ -12,6 +12,8 @@ from rhohat.layers.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.ops import ChainPasses
 from rhohat.ops.numpy_ops import NumpyOps
+from rhohat.terms.jacobian_penalties import TangentPropagation
+from rhohat.terms.losses import BinaryCrossEntropy
 from rhohat.terms.penalties import KLSparsity
 from tests.tolerances import EXACT
 
@@ -91,3 +93,13 @@ def test_means_of_several_layers_are_computed_layer_by_layer():
     for mean, expected in zip(found, plain.mean_activations(theta), strict=True):
         np.testing.assert_array_equal(mean, expected)
     assert problem.cost.chain_passes.asked == []
+
+
+def test_the_cost_alone_sees_the_outputs_that_a_loss_contains(rng):
+    """A penalty on derivatives of the outputs needs them, where the loss is computed from pre-activations."""
+    problem = problem_of(
+        rng, loss=BinaryCrossEntropy(), penalties=[TangentPropagation(0.5)], tangents=np.ones((9, 2, 4))
+    )
+    J = make_objective(problem, ThreadEngine(1))
+    theta = problem.network.initial_theta(rng)
+    assert J.cost(theta)[1] == pytest.approx(J.evaluate(theta)[2], rel=EXACT)
