@@ -12,9 +12,9 @@ from rhohat.layers.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.ops import ChainPasses
 from rhohat.ops.numpy_ops import NumpyOps
-from rhohat.terms.jacobian_penalties import TangentPropagation
+from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import BinaryCrossEntropy
-from rhohat.terms.penalties import KLSparsity
+from rhohat.terms.penalties import KLSparsity, L1Sparsity
 from tests.tolerances import EXACT
 
 
@@ -103,3 +103,19 @@ def test_the_cost_alone_sees_the_outputs_that_a_loss_contains(rng):
     J = make_objective(problem, ThreadEngine(1))
     theta = problem.network.initial_theta(rng)
     assert J.cost(theta)[1] == pytest.approx(J.evaluate(theta)[2], rel=EXACT)
+
+
+def test_penalties_of_one_name_add_up_with_and_without_the_gradient(rng):
+    """Of three kinds: on the derivatives of two layers, on their activations, and on their means."""
+    X, theta = rng.random((9, 4)), rng.normal(size=4 * 3 + 3 * 2 + 2 * 4 + 3 + 2 + 4)
+    network = dense_network((4, 3, 2, 4), (Sigmoid(),) * 3)
+    for kind in (partial(Contraction, 0.5), partial(L1Sparsity, 0.5), partial(KLSparsity, 0.2, 0.5)):
+        layers = (0, 1) if kind.func is Contraction else ((0,), (1,))
+        one, other = kind(layers[0]), kind(layers[1])
+        values = []
+        for penalties in ([one], [other], [one, other]):
+            J = make_objective(Problem(network, X, penalties=penalties), ThreadEngine(1))
+            terms = J.evaluate(theta)[2]
+            assert J.cost(theta)[1] == pytest.approx(terms, rel=EXACT)
+            values.append(terms[one.name])
+        assert values[0] + values[1] == pytest.approx(values[2], rel=EXACT)
