@@ -25,7 +25,7 @@ class OneCall(ChainPasses):
         self.sizes, self.taken, self.asked = sizes, taken, []
 
     def takes(self, X, n_known):
-        self.asked.append(("takes", n_known))
+        self.asked.append(("takes", X.shape, n_known))
         return self.taken
 
     def sum_activations(self, X, W, b, out, sums):
@@ -81,7 +81,7 @@ def test_passes_in_one_call_give_the_numbers_of_those_layer_by_layer(penalties, 
     n_known = int(is_kept and bool(penalties))
     last, asked = "sum_loss_and_gradient of what is kept" if n_known else "sum_loss_and_gradient", []
     for name in ("sum_activations", last) if penalties else (last,):
-        asked += [("takes", n_known), *([name] if taken else [])]
+        asked += [("takes", (9, 4), n_known), *([name] if taken else [])]
     assert problem.cost.chain_passes.asked == ([] if weighted else asked)
 
 
