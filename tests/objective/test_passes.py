@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from rhohat import check_gradient
 from rhohat.engines import ThreadEngine
 from rhohat.layers.activations import Sigmoid
 from rhohat.layers.network import dense_network
@@ -15,7 +16,7 @@ from rhohat.ops.numpy_ops import NumpyOps
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import BinaryCrossEntropy
 from rhohat.terms.penalties import KLSparsity, L1Sparsity
-from tests.tolerances import EXACT
+from tests.tolerances import EXACT, GRADIENT
 
 
 class OneCall(ChainPasses):
@@ -96,7 +97,7 @@ def test_means_of_several_layers_are_computed_layer_by_layer():
     assert problem.cost.chain_passes.asked == []
 
 
-def test_the_cost_alone_sees_the_outputs_that_a_loss_contains(rng):
+def test_penalties_see_the_outputs_that_a_loss_contains(rng):
     """A penalty on derivatives of the outputs needs them, where the loss is computed from pre-activations."""
     problem = problem_of(
         rng, loss=BinaryCrossEntropy(), penalties=[TangentPropagation(0.5)], tangents=np.ones((9, 2, 4))
@@ -104,6 +105,7 @@ def test_the_cost_alone_sees_the_outputs_that_a_loss_contains(rng):
     J = make_objective(problem, ThreadEngine(1))
     theta = problem.network.initial_theta(rng)
     assert J.cost(theta)[1] == pytest.approx(J.evaluate(theta)[2], rel=EXACT)
+    assert check_gradient(J, theta).relative_difference <= GRADIENT
 
 
 def test_penalties_of_one_name_add_up_with_and_without_the_gradient(rng):
