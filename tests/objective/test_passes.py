@@ -122,3 +122,31 @@ def test_penalties_of_one_name_add_up_with_and_without_the_gradient(rng):
             assert J.cost(theta)[1] == pytest.approx(terms, rel=EXACT)
             values.append(terms[one.name])
         assert values[0] + values[1] == pytest.approx(values[2], rel=EXACT)
+
+
+class Apart(Sigmoid):
+    """A sigmoid whose activations do not overwrite the pre-activations."""
+
+    in_place = False
+
+    def forward(self, units):
+        units.a[:] = expit(units.z)
+
+    def forward_with_bias(self, units, bias):
+        units.z += bias
+        self.forward(units)
+
+    def pull_back(self, units, delta, out, gradient):
+        out[:] = delta * units.a * (1 - units.a)
+
+
+def test_a_loss_takes_pre_activations_that_have_memory_of_their_own(rng):
+    X, y, tangents = rng.random((9, 4)), rng.random((9, 4)), rng.normal(size=(9, 2, 4))
+    found = []
+    for output in (Apart(), Sigmoid()):
+        network = dense_network((4, 3, 4), (Sigmoid(), output))
+        problem = Problem(network, X, y, BinaryCrossEntropy(), [TangentPropagation(0.5)], tangents=tangents)
+        J, theta = make_objective(problem, ThreadEngine(1)), np.linspace(-1, 1, network.n_parameters)
+        found.append([*J.cost(theta)[:1], *J(theta), J.hessian_vector_product(theta, theta[::-1].copy())])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15)

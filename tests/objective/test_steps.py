@@ -148,6 +148,31 @@ def test_means_over_steps_that_overflow_warn_of_nothing():
         np.testing.assert_array_equal(J.mean_activations(np.array([1e308, 1.0, 1.0, 0.0, 0.0]))[0], [expected])
 
 
+class Squares(L1Sparsity):
+    """Half the weighted sum of the squares of activations, which has a curvature in place of a kink."""
+
+    def value(self, a):
+        return 0.5 * self.weight * (a**2).sum(1)
+
+    def derivative(self, a):
+        return self.weight * a
+
+    def second_derivative(self, a):
+        return self.weight + 0 * a
+
+
+@weighted_or_not
+@whole_or_padded
+def test_penalties_on_the_same_activations_add_up_in_every_derivative(lengths, weighted, rng):
+    X, y, weights, theta = rows_for(rng, lengths, weighted)
+    J = objective_of(NETWORK, X, y, penalties=[Squares(0.5), Squares(2.0)], sample_weight=weights)
+    direction = rng.normal(size=theta.size)
+    (ahead, slope_ahead), (behind, slope_behind) = (J(theta + step * direction) for step in (1e-5, -1e-5))
+    assert J(theta)[1] @ direction == pytest.approx((ahead - behind) / 2e-5, rel=1e-7)
+    expected = (slope_ahead - slope_behind) / 2e-5
+    assert np.linalg.norm(J.hessian_vector_product(theta, direction) - expected) <= 1e-7 * np.linalg.norm(expected)
+
+
 class Cubes(L1Sparsity):
     """A penalty with a curvature, 6 a, in place of a kink."""
 
