@@ -165,7 +165,8 @@ class Seeing(Pass):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_passes_see_arrays_of_the_dtype_of_the_rows(make, dtype, theta, rng):
     X, weights = rng.random((40, 6)).astype(dtype), rng.random(40)
-    problem = Problem(NETWORK, X, sample_weight=weights, tangents=rng.random((40, 2, 6)).astype(dtype))
+    tangents = rng.random((40, 2, 6)).astype(dtype)
+    problem = Problem(NETWORK, X, penalties=PENALTIES, sample_weight=weights, tangents=tangents)
     seeing = Seeing()
     assert make(problem, ThreadEngine(1)).at(theta, theta)(seeing) == [40]
     assert {array.dtype for array in seeing.arrays} == {np.dtype(dtype)}

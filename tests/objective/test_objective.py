@@ -866,8 +866,27 @@ def test_sums_are_divided_by_the_total_weight_that_is_given(rng):
         assert halves[name] == pytest.approx(expected[name] / 2, rel=EXACT)
 
 
+class Quartic(WeightPenalty):
+    """A quarter of the sum of the fourth powers of weights, whose curvature depends on them."""
+
+    name, weight = "quartic", 1.0
+
+    def value(self, weights):
+        return float(sum((W**4).sum() for W in weights)) / 4
+
+    def add_gradient(self, weights, gradients):
+        for W, gradient in zip(weights, gradients, strict=True):
+            gradient += W**3
+
+    def add_hessian_product(self, weights, tangents, products):
+        for W, V, product in zip(weights, tangents, products, strict=True):
+            product += 3 * W**2 * V
+
+
 def test_parameters_of_float32_are_computed_on_in_float64(rng):
-    J, _, theta = make_case((5, 4, 5), ("tanh", "sigmoid"), 7)
+    network = dense_network((5, 4, 5), (Tanh(), Sigmoid()))
+    J = make_objective(Problem(network, rng.random((7, 5)), penalties=[Quartic()]), ThreadEngine(1))
+    theta = network.initial_theta(rng)
     theta, vector = theta.astype(np.float32), rng.normal(size=theta.size).astype(np.float32)
     wide = theta.astype(np.float64)
     assert J.cost(theta) == J.cost(wide)

@@ -92,6 +92,7 @@ def test_means_of_several_layers_are_computed_layer_by_layer():
     problem = problem_of(np.random.default_rng(4), sizes, ops=OneCallOps(True))
     theta = plain.network.initial_theta(np.random.default_rng(5))
     found = make_objective(problem, ThreadEngine(1)).mean_activations(theta)
+    assert len(found) == 2
     for mean, expected in zip(found, plain.mean_activations(theta), strict=True):
         np.testing.assert_array_equal(mean, expected)
     assert problem.cost.chain_passes.asked == []

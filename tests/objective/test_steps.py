@@ -113,8 +113,9 @@ def test_rows_without_any_step_have_no_mean_but_a_cost(rng):
     assert [mean.tolist() for mean in J.mean_activations(theta)[:2]] == [[0.0] * 8, [0.0] * 3]
 
 
-def test_a_single_step_that_may_be_missing_is_averaged_over_the_rows_that_have_it(rng):
-    network = network_of([GRULayer(1, 3, 2, return_sequences=True), GRULayer(1, 2, 2)], (1, 3))
+@pytest.mark.parametrize("n_units", [1, 2])
+def test_a_single_step_that_may_be_missing_is_averaged_over_the_rows_that_have_it(n_units, rng):
+    network = network_of([GRULayer(1, 3, n_units, return_sequences=True), GRULayer(1, n_units, 2)], (1, 3))
     X, y = padded_rows(rng, [1, 0, 1, 1], 1, 3), rng.normal(size=(4, 2))
     theta, direction = rng.normal(size=(2, network.n_parameters))
     J = objective_of(network, X, y, penalties=[KLSparsity(0.2, 2.0, layers=(0,))])
