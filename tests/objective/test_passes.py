@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from rhohat import check_gradient
 from rhohat.engines import ThreadEngine
-from rhohat.layers.activations import Sigmoid
+from rhohat.layers.activations import Identity, Sigmoid
 from rhohat.layers.network import dense_network
 from rhohat.objective import Problem, make_objective
 from rhohat.ops import ChainPasses
@@ -151,3 +151,32 @@ def test_a_loss_takes_pre_activations_that_have_memory_of_their_own(rng):
         found.append([*J.cost(theta)[:1], *J(theta), J.hessian_vector_product(theta, theta[::-1].copy())])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15)
+
+
+def test_sums_over_rows_of_float32_are_float64(rng):
+    """Beside 2²⁴, which is a number of float32, 1 is lost."""
+    network, X = dense_network((1, 1, 1), (Identity(), Identity())), np.array([[2**24], [1], [1]], np.float32)
+    for weights in (None, np.ones(3, np.float32)):
+        problem = Problem(network, X, 0 * X, penalties=[L1Sparsity(1.0)], sample_weight=weights)
+        terms = make_objective(problem, ThreadEngine(1)).evaluate(np.array([1.0, 0.0, 0.0, 0.0]))[2]
+        assert terms["l1_sparsity"] == (2**24 + 2) / 3
+
+
+class Namesake(L1Sparsity):
+    """A penalty on activations with the name of a loss."""
+
+    name = "squared_error"
+
+
+def test_a_penalty_on_activations_with_the_name_of_the_loss_is_added_to_it(rng):
+    theta, found = rng.normal(size=4 * 3 + 3 * 4 + 3 + 4), []
+    X = rng.random((9, 4))
+    for penalty in (L1Sparsity(0.5), Namesake(0.5)):
+        network = dense_network((4, 3, 4), (Sigmoid(), Sigmoid()))
+        found.append(make_objective(Problem(network, X, penalties=[penalty]), ThreadEngine(1)).evaluate(theta)[2])
+    assert found[1] == {"squared_error": pytest.approx(sum(found[0].values()), rel=EXACT)}
+
+
+def test_a_mean_of_what_is_no_number_is_none():
+    J = make_objective(Problem(dense_network((2, 1, 2), (Identity(),) * 2), np.array([[10.0, -10.0]])), ThreadEngine(1))
+    assert np.isnan(J.mean_activations(np.array([1e308, 1e308, 0, 0, 0, 0, 0]))[0])
