@@ -383,8 +383,8 @@ class BaseDictionary(UsableDictionary):
         target, l0 = getattr(self, "target_l0", None), self.measures_curve_["l0"][-1]
         if target is not None and abs(l0 - target) > _FAR * target:
             warnings.warn(
-                f"in the last iteration a row had {l0:.3g} active latents on average, but target_l0={target:g}. Another"
-                f" sparsity_weight to begin with (now {self._problem.sparsity_weight:g}) or more iterations may bring it nearer.",
+                f"in the last iteration a row had {l0:.3g} active latents on average, but target_l0={target:g}. More"
+                f" iterations, or another sparsity_weight to begin with (now {self._problem.sparsity_weight:g}), may help.",
                 UserWarning,
                 stacklevel=stacklevel,
             )
