@@ -384,7 +384,7 @@ class BaseDictionary(UsableDictionary):
         if target is not None and abs(l0 - target) > _FAR * target:
             warnings.warn(
                 f"in the last iteration a row had {l0:.3g} active latents on average, but target_l0={target:g}. More"
-                f" iterations, or another sparsity_weight to begin with (now {self._problem.sparsity_weight:g}), may help.",
+                f" iterations, or another sparsity_weight (now {self._problem.sparsity_weight:g}), may help.",
                 UserWarning,
                 stacklevel=stacklevel,
             )
