@@ -33,7 +33,7 @@ QUICK := tests/checking tests/dictionaries tests/layers tests/objective tests/op
   tests/test_oldest.py tests/test_policy.py tests/test_public_api.py tests/test_structure.py
 #: What `make check-oldest` leaves out: what needs PyTorch or other packages, and what takes long and says nothing of versions.
 NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py \
-  $(addprefix tests/dictionaries/,by_hand.py reference.py test_reference.py test_reference_step.py test_step_by_step.py) \
+  $(addprefix tests/dictionaries/,by_hand.py reference.py test_reference.py test_reference_step.py test_step_by_step.py test_gradients.py test_resampling.py) \
   $(addprefix tests/inspection/reporting/,browsing.py test_browser.py test_browser_of_dictionaries.py) \
   $(addprefix tests/layers/test_,lstm.py padding.py per_step.py recurrent.py recurrent_tangents.py simple_recurrent.py) \
   tests/layers/recurrent_by_torch.py tests/objective/test_convolutional_networks.py \

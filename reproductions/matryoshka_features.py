@@ -24,13 +24,13 @@ import rhohat
 from reproductions._reproduction import Figure, Outcome, Reproduction
 from reproductions.dictionary_recovery import judge
 
-N_ROWS, N_HELD_OUT, N_FEATURES, N_DIMENSIONS, N_LATENTS, K = 2_000_000, 50_000, 256, 96, 256, 8
+N_ROWS, N_HELD_OUT, N_FEATURES, N_DIMENSIONS, N_LATENTS, K = 3_000_000, 50_000, 256, 96, 256, 5
 KINDS = ("BatchTopK", "Matryoshka")
 
 
 def rows_of(n_rows, seed):
-    """Rows to learn from, and others to be judged by, whose directions form trees of a parent and four children."""
-    how = {"exponent": 0.0, "n_children": 4, "depth": 1, "child_probability": 0.2, "random_state": seed}
+    """Rows to learn from, and others to be judged by, whose directions form trees of a parent and eight children."""
+    how = {"exponent": 0.0, "n_children": 8, "depth": 1, "child_probability": 0.25, "random_state": seed}
     every = rhohat.synthetic_features(n_rows + N_HELD_OUT, N_DIMENSIONS, N_FEATURES, 6, **how)
     first = rhohat.synthetic_features(n_rows, N_DIMENSIONS, N_FEATURES, 6, **how)
     return first, every.read(n_rows, n_rows + N_HELD_OUT), every.codes(n_rows, n_rows + N_HELD_OUT)
