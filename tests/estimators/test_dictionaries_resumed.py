@@ -84,7 +84,7 @@ def test_an_iterator_in_the_order_of_a_shuffled_pass_gives_the_bits_of_the_array
     model = dictionary(kind, solver=solver, max_iter=1, normalize=None)
     shuffled = whole[keyed_generator(0, "shuffling", 0).permutation(240)]
     pieces = np.split(shuffled, np.cumsum(lengths)[:-1])
-    same(clone(model).fit(iter(pieces)), clone(model).fit(whole), fvu=EXACT)
+    same(clone(model).fit(iter(pieces)), clone(model).fit(whole), fvu=EXACT, threshold=0.3)
 
 
 @pytest.mark.parametrize("from_file", [False, True])
@@ -130,7 +130,7 @@ def test_passes_one_by_one_learn_what_as_many_passes_learn(kind):
     parts = dictionary(kind, solver=solver)
     for _ in range(3):
         parts.partial_fit(X)
-    same(parts, whole)
+    same(parts, whole, threshold=0.2)  # an average that reaches back over a part of the updates that are to come
 
     again = dictionary(kind, solver=solver, max_iter=1, warm_start=True).fit(X)
     again.set_params(max_iter=2).fit(X)
@@ -151,6 +151,26 @@ def test_a_training_goes_on_with_rows_of_another_dtype(kind, ops, first, monkeyp
     mixed = dictionary(kind).partial_fit(some.astype(first)).partial_fit(some.astype(second))
     same(mixed, dictionary(kind).partial_fit(some.astype(first)).partial_fit(some.astype(first)), FLOAT32)
     assert mixed.coefs_[0].dtype == first
+
+
+def test_the_schedule_of_a_warm_start_begins_anew():
+    model = dictionary("topk", warm_start=True, max_iter=20).fit(X)
+    theta, loss = model._state.theta.copy(), model.loss_curve_[-1]
+    model.set_params(max_iter=1).fit(X)
+    moved = np.abs(model._state.theta - theta).max()
+    assert moved > 1e-3
+    assert model.loss_curve_[-1] < 1.2 * loss
+
+
+def test_a_warm_start_heeds_parameters_that_were_changed():
+    model = dictionary("topk", warm_start=True).fit(X).set_params(k=2, dead_after=10**6, auxiliary_weight=0).fit(X)
+    assert model.transform(X).nnz <= 2 * 240
+    assert model.measures_curve_["l0"][-1] <= 2
+    assert set(model.terms_curve_) == {"loss"}
+    assert set(model.measures_curve_["dead"]) == {0.0}
+    weighted = dictionary("l1", warm_start=True, max_iter=30, dead_after=10**6).fit(X)
+    before = weighted.measures_curve_["l0"][-1]
+    assert weighted.set_params(sparsity_weight=3.0).fit(X).measures_curve_["l0"][-1] < 0.5 * before
 
 
 def test_a_fit_anew_forgets_the_one_before():

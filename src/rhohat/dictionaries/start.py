@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -66,16 +67,13 @@ class DictionaryStart:
                 rows = scaling.apply(X, np.empty_like(X))
                 scaling = replace(scaling, shift=rows.mean(0, dtype=np.float64))
         return DictionaryProblem(
-            self.selection,
-            Layout(X.shape[1], self.n_latents, n_outputs, self.selection.names, has_skip=self.has_skip),
-            scaling,
+            layout=Layout(X.shape[1], self.n_latents, n_outputs, self.selection.names, has_skip=self.has_skip),
+            scaling=scaling,
             center=self.center and Y is None,
             decoder_norm=self.decoder_norm,
-            auxiliary=AuxiliaryLoss(self.auxiliary_weight, max(1, n_outputs // 2)) if self.auxiliary_weight else None,
-            dead_after=self.dead_after,
-            sparsity_weight=self.sparsity_weight,
-            target_l0=self.target_l0,
+            auxiliary=self._auxiliary(n_outputs),
             output_scaling=output_scaling,
+            **self._settings,
         )
 
     def problem_and_theta(self, sample: Sequence[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
@@ -101,6 +99,25 @@ class DictionaryStart:
         skip = np.zeros((layout.n_features, layout.n_outputs)) if self.has_skip else None
         own = self.selection.initial(layout.n_latents)
         return problem, layout.pack(Parameters(encoder.astype(X.dtype), decoder, bias, mean, own, skip))
+
+    def changed(self, problem: DictionaryProblem) -> DictionaryProblem:
+        """Return the problem of a training that goes on with these settings.
+
+        What its parameters were learned with stays: how rows are scaled and centred, and whether the decoder has norms.
+        """
+        return replace(problem, **self._settings, auxiliary=self._auxiliary(problem.layout.n_outputs))
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "selection": self.selection,
+            "dead_after": self.dead_after,
+            "sparsity_weight": self.sparsity_weight,
+            "target_l0": self.target_l0,
+        }
+
+    def _auxiliary(self, n_outputs: int) -> AuxiliaryLoss | None:
+        return AuxiliaryLoss(self.auxiliary_weight, max(1, n_outputs // 2)) if self.auxiliary_weight else None
 
 
 def _directions(draw: np.random.Generator, n: int, n_features: int) -> FloatArray:

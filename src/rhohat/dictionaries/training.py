@@ -176,7 +176,7 @@ class Trainer:
     ops, code_ops : Ops, CodeOps
         Primitives of the update, and of sparse codes.
     n_steps : int or None
-        Number of updates in the whole training, which schedules extend over. If None, it is not known, and the
+        Number of updates from this state to the end, which schedules extend over. If None, it is not known, and the
         learning rate is constant.
     warm_up : int
         Number of updates over which the weight of the penalty rises.
@@ -197,7 +197,10 @@ class Trainer:
         self.problem, self.state, self.engine = problem, state, engine
         self._solver, self._schedule = solver.with_ops(ops), as_schedule(solver.schedule)
         self._n_steps, self._warm_up = n_steps, warm_up
-        self._averaging = _AVERAGING if n_steps is None else min(_AVERAGING, max(0.0, 1 - _OF_SHORT_TRAINING / n_steps))
+        self._first_step = state.step
+        self._averaging = _AVERAGING
+        if n_steps is not None:
+            self._averaging = min(_AVERAGING, max(0.0, 1 - _OF_SHORT_TRAINING / (state.step + n_steps)))
         self._step = Step(
             problem.selection, problem.layout, problem.center, problem.decoder_norm, problem.auxiliary, engine, code_ops
         )
@@ -224,7 +227,7 @@ class Trainer:
         dead = np.flatnonzero(state.rows_since_fired >= problem.dead_after)
         rate = self._solver.learning_rate
         if self._n_steps is not None:
-            rate *= self._schedule(min((state.step + 0.5) / self._n_steps, 1.0))
+            rate *= self._schedule(min((state.step - self._first_step + 0.5) / self._n_steps, 1.0))
         rise = min(1.0, step / self._warm_up) if self._warm_up else 1.0
         X = np.ascontiguousarray(X, state.theta.dtype)
         X = problem.scaling.apply(X, self._room_for(X, "inputs"))

@@ -306,7 +306,7 @@ class BaseDictionary(UsableDictionary):
         )
 
     def _start_again(self, sources: Sequence[Any]) -> tuple[DictionaryProblem, DictionaryState]:
-        """Return a copy of the problem and the state from which the training goes on."""
+        """Return the problem, with the parameters that were changed since, and a copy of the state to go on from."""
         layout, width = self._problem.layout, _width(sources[0])
         if width != layout.n_features:
             raise ValueError(
@@ -321,7 +321,10 @@ class BaseDictionary(UsableDictionary):
         solver = self._solver()
         if set(state.moments) != set(solver.moment_names):
             state.moments = {name: np.zeros_like(state.theta) for name in solver.moment_names}
-        return self._problem, state
+        now = self._start(width)
+        if now.sparsity_weight != self._problem.sparsity_weight:
+            state.weight[:] = now.sparsity_weight
+        return now.changed(self._problem), state
 
     def _sources(self, X: Any, *, continues: bool) -> list[Any]:
         """Return rows as a list with an array, a row source, or the batches of an iterator."""
