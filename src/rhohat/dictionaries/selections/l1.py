@@ -40,9 +40,7 @@ class L1(Selection):
         decoder, each = parameters.decoder, weight / codes.n_rows
         norms = np.sqrt(np.einsum("ij,ij->i", decoder, decoder))
         sums = sums_of_latents(codes, activations, len(decoder))
-        multiples = each * np.divide(
-            sums, norms, out=np.zeros_like(norms), where=norms > 0, casting="same_kind"
-        )
+        multiples = each * np.divide(sums, norms, out=np.zeros_like(norms), where=norms > 0, casting="same_kind")
         penalty = each * float(sums @ norms)
         return PullBack(
             derivatives + (each * norms)[codes.latents].astype(derivatives.dtype), penalty, decoder_multiples=multiples
