@@ -348,8 +348,8 @@ def test_truncated_gradients_have_no_tangents(make, rng):
 def test_a_recurrent_layer_without_derivatives_of_its_steps_has_no_tangents(rng):
     class Plain(RecurrentLayer):
         n_gates, input_gates, recurrent_gates = 1, slice(1), slice(1)
-        step, step_back, state_of, _f = (
-            SimpleRecurrentLayer.__dict__[name] for name in ("step", "step_back", "state_of", "_f")
+        step, step_back, state_of, _f, _steps = (
+            SimpleRecurrentLayer.__dict__[name] for name in ("step", "step_back", "state_of", "_f", "_steps")
         )
 
     case = Case(last_step, SimpleRecurrentLayer, False, rng)
