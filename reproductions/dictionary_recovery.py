@@ -64,7 +64,7 @@ def judge(dictionary, rows, held_out, codes):
 
 def run(seed, fast):
     """Train all kinds on the same rows, and judge them by others."""
-    n_rows = 60_000 if fast else N_ROWS
+    n_rows = 100_000 if fast else N_ROWS
     rows, held_out, codes = rows_of(n_rows, seed)
     candidates = dictionaries(seed, n_rows)
     rhohat.fit_together(list(candidates.values()), rows)
@@ -87,7 +87,8 @@ def draw(runs, path):
 
 
 _KINDS = ("TopK", "BatchTopK", "Matryoshka", "JumpReLU", "gated", "L1")
-_AIMS = {"correlation, TopK": 0.95, "correlation, BatchTopK": 0.95}
+_CORRELATION = {"TopK": 0.95, "BatchTopK": 0.95}
+_FAST = {"TopK": 0.31}  # random directions have 0.30
 
 REPRODUCTION = Reproduction(
     published=(
@@ -95,7 +96,7 @@ REPRODUCTION = Reproduction(
         " and 0.793 for Matryoshka, 0.556 and 0.604 for L1, 0.732 and 0.753 for JumpReLU"
     ),
     figures=[
-        *(Figure(f"correlation, {kind}", at_least=_AIMS.get(f"correlation, {kind}")) for kind in _KINDS),
+        *(Figure(f"correlation, {kind}", at_least=_CORRELATION.get(kind), fast=_FAST.get(kind)) for kind in _KINDS),
         *(Figure(f"F1, {kind}") for kind in _KINDS),
         *(Figure(f"explained variance, {kind}") for kind in _KINDS),
         *(Figure(f"active latents, {kind}", form=".1f") for kind in _KINDS),
