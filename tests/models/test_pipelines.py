@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -161,3 +162,36 @@ def test_a_stack_has_the_parts_that_its_fit_consisted_of(X):
     assert list(parts) == [*stack.autoencoder_.autoencoders_, stack.softmax_, stack]
     assert stack.autoencoder_.fitted_parts() == list(zip(names[:2], parts[:2], strict=True))
     assert parts[0].fitted_parts() == [("", parts[0])]
+
+
+@pytest.mark.parametrize("normalize", ["mean_norm", "layer_norm"])
+def test_a_pipeline_may_end_in_a_dictionary_whose_codes_stay_sparse(normalize, rng, monkeypatch):
+    monkeypatch.setattr("rhohat.estimators.dictionary_use._ROWS_AT_ONCE", 64)
+    monkeypatch.setattr("rhohat.data.rows.base._BYTES_AT_ONCE", 2**12)
+    X = 3 + rng.normal(size=(300, 12)) * np.linspace(0.5, 2, 12)
+    dictionary = rhohat.TopKAutoencoder(
+        40, k=4, normalize=normalize, solver=rhohat.Adam(batch_size=50, learning_rate=1e-2), max_iter=3, random_state=0
+    )
+    model = fit_model(make_pipeline(StandardScaler(), dictionary), rhohat.open_rows(X))
+    scaled = model[0].transform(X)
+    codes = list(encode_blocks(model, rhohat.open_rows(X)))
+    assert len(codes) > 2
+    assert all(sparse.issparse(block) for block in codes)
+    expected = model[-1].transform(scaled)
+    np.testing.assert_allclose(sparse.vstack(codes).toarray(), expected.toarray(), rtol=1e-9, atol=1e-12)
+    made = np.concatenate(list(reconstruct_blocks(model, rhohat.open_rows(X))))
+    np.testing.assert_allclose(made, model[0].inverse_transform(model[-1].reconstruct(scaled)), rtol=1e-9, atol=1e-9)
+    again = model[-1].decode(model[-1].codes(scaled), scaled)
+    np.testing.assert_allclose(again, model[-1].reconstruct(scaled), rtol=1e-12)
+
+
+def test_an_estimator_that_learns_from_targets_reconstructs_nothing(rng):
+    X = rng.random((30, 4))
+    classifier = rhohat.SoftmaxRegression(max_iter=5).fit(X, np.arange(30) % 2)
+    assert not classifier.reconstructs
+    for attempt in (
+        lambda: next(reconstruct_blocks(classifier, rhohat.open_rows(X))),
+        lambda: classifier.decode(classifier.codes(X), X),
+    ):
+        with pytest.raises(ValueError, match="SoftmaxRegression learns from targets and does not reconstruct rows"):
+            attempt()

@@ -4,7 +4,7 @@ from xml.dom.minidom import parseString
 import numpy as np
 import pytest
 
-from rhohat.inspection.reporting.charts import draw_curves, draw_dots, lowest_drawn
+from rhohat.inspection.reporting.charts import Bar, draw_bars, draw_curves, draw_dots, lowest_drawn
 
 SIGMOID, ANY = (0.0, 1.0), (-np.inf, np.inf)
 TEXTS = {"title": "J <over> iterations", "description": 'a "description" & more'}
@@ -145,3 +145,41 @@ def test_the_text_of_the_target_stands_where_no_dots_are(crowd, rng):
     x, y = points(svg, "dots").T
     assert not np.any((x > left - 3) & (x < left + 45) & (y > base - 12) & (y < base + 3))
     assert svg.index('class="target-label"') > svg.index('class="dots')
+
+
+def test_curves_may_be_over_other_places_than_iterations_and_begin_at_0():
+    rows = np.array([50_000.0, 150_000.0, 400_000.0])
+    svg = draw_curves(
+        "l0", {"L0": [8.0, 6.0, 7.0]}, places=rows, across="rows <seen>", up="L0", from_zero=True, **TEXTS
+    )
+    x, y = points(svg, "curve c0").T
+    ticks = dict(re.findall(r'text-anchor="middle" x="([\d.]+)" y="254">([^<]*)<', svg))
+    places = {text: float(place) for place, text in ticks.items()}
+    assert {"0", "100k", "400k"} <= set(places)
+    np.testing.assert_allclose(x, np.interp(rows, [0, 4e5], [places["0"], places["400k"]]), atol=0.2)
+    levels = [height_of(svg, label) for label in ("0", "8")]
+    np.testing.assert_allclose(y, np.interp([8, 6, 7], [0, 8], levels), atol=0.2)
+    assert "rows &lt;seen&gt;" in svg
+
+
+@pytest.mark.parametrize(
+    ("largest", "labels"),
+    [(2e4, ["5000", "10k", "20k"]), (4e6, ["1M", "4M"]), (6e6, ["2M", "6M"]), (3e9, ["1e9", "3e9"])],
+)
+def test_ticks_of_large_numbers_are_short(largest, labels):
+    svg = draw_curves("cost", {"J": [0.0, largest]}, from_zero=True, **TEXTS)
+    heights = [height_of(svg, label) for label in labels]
+    assert np.all(np.diff(heights) < 0)
+
+
+def test_bars_stand_on_the_axis_and_are_as_high_as_their_numbers():
+    bars = [Bar(0, 1, 4), Bar(1, 2, 0), Bar(2, 4, 2, is_special=True)]
+    svg = draw_bars("bars", bars, across="places", up="number", **TEXTS)
+    found = re.findall(r'<rect class="([^"]*)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', svg)
+    (first, _, top, width, height), (second, _, _, second_width, second_height) = found
+    assert (first, second) == ("count", "count special")
+    base = height_of(svg, "0")
+    assert float(top) + float(height) == pytest.approx(base, abs=1)
+    assert float(top) == pytest.approx(height_of(svg, "4"), abs=0.2)
+    assert float(height) / float(second_height) == pytest.approx(2, abs=0.05)
+    assert float(second_width) + 1 == pytest.approx(2 * (float(width) + 1), abs=0.2)
