@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from rhohat.cli import looking
+from rhohat.cli import describing
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.common.words import Sentence, Setting
 from rhohat.fitting.checkpoint_settings import RESUME
@@ -36,7 +36,7 @@ def test_settings_in_an_error_are_shown_as_options(setting, shown, invoke, monke
     def fail(path):
         raise ValueError(Sentence(f"{path} is wrong. Pass ", setting, "."))
 
-    monkeypatch.setattr(looking, "load", fail)
+    monkeypatch.setattr(describing, "load", fail)
     result = invoke("info", "m.safetensors")
     assert result.exit_code == 1
     assert result.stderr == f"error: m.safetensors is wrong. Pass {shown}.\n"
@@ -50,7 +50,7 @@ def test_settings_in_a_warning_are_shown_as_options_once(kind, word, setting, sh
             warnings.warn(Sentence("Pass ", setting, "."), kind, stacklevel=1)
         raise ValueError("It stops here.")
 
-    monkeypatch.setattr(looking, "load", warn)
+    monkeypatch.setattr(describing, "load", warn)
     result = invoke("info", "m.safetensors")
     assert result.stderr == f"{word}: Pass {shown}.\nerror: It stops here.\n"
 

@@ -548,7 +548,7 @@ def test_parameters_that_were_chosen_come_before_defaults(rng):
     X = rng.random((80, 16))
     page = report(fitted(X, sparsity=0.17), X)
     chosen, left = page.split("left at the default")
-    assert re.search(r'<th scope="row">sparsity</th><td>0.17</td>', chosen)
+    assert re.search(r'<th scope="row">sparsity</th><td><span class="whole">0.17</span></td>', chosen)
     assert re.search(r'<th scope="row">warm_start</th><td>False</td>', left)
 
 

@@ -86,6 +86,19 @@ def test_rows_that_activate_a_latent_most_come_first(make):
     assert labelled == set(expected)
 
 
+def test_pictures_of_rows_that_activate_a_latent_most_come_first(make):
+    data, codes = make()
+    everything = data.page_data(10**8)
+    page = data.page_data(everything.size - 60_000)
+    pictured = set(numbers(page.columns["pictured"]))
+    tops = top_rows(codes)
+    best = {top[0] for top in tops if len(top)}
+    last = set(np.concatenate(tops)) - set(np.concatenate([top[:11] for top in tops]))
+    assert best <= pictured
+    assert len(pictured) < len(set(np.concatenate(tops)))
+    assert len(pictured & last) < len(last) / 10
+
+
 def test_directions_of_latents_that_are_active_most_often_come_first(make):
     data, codes = make()
     everything = data.page_data(10**8)
