@@ -130,7 +130,7 @@ def test_info_says_what_a_dictionary_selects_and_how_it_was_trained(run, diction
     assert lines["selection"] == "BatchTopK(k=4.0)"
     assert lines["latents"] == "30, of 16 features"
     assert lines["threshold"] == f"{dictionary.threshold_:.6g}"
-    jumprelu = rhohat.JumpReLUAutoencoder(21, max_iter=2, random_state=0).fit(rows)
+    jumprelu = rhohat.JumpReLUAutoencoder(21, target_l0=None, max_iter=2, random_state=0).fit(rows)
     rhohat.save(jumprelu, tmp_path / "jumprelu.safetensors")
     found = json.loads(run("info", "jumprelu.safetensors", "--json"))
     problem, theta = jumprelu._in_use()

@@ -25,7 +25,7 @@ DICTIONARIES = {
     "topk": TopKAutoencoder(20, k=3, **_HOW),
     "layer_norm": TopKAutoencoder(20, k=3, normalize="layer_norm", **_HOW),
     "batch_topk": BatchTopKAutoencoder(20, k=3, **_HOW),
-    "jumprelu": JumpReLUAutoencoder(20, **_HOW),
+    "jumprelu": JumpReLUAutoencoder(20, target_l0=None, sparsity_weight=0.1, **_HOW),
 }
 
 
