@@ -119,3 +119,26 @@ def test_a_source_is_read_whole(n_rows):
 
 def test_a_row_takes_the_memory_that_it_takes_in_all_sources():
     assert bytes_of_a_row([NumberedRows(3), open_rows(np.ones((3, 5), np.float32))]) == 2 * 8 + 5 * 4
+
+
+def three_windows():
+    """Windows of 80 rows, and where the six mini-batches of an epoch begin, two of which are in a window."""
+    sources = [NumberedRows(240)]
+    windows = RowWindows(sources, np.arange(0), seed=1, window_bytes=160 * bytes_of_a_row(sources))
+    return windows, even_edges(240, 6)
+
+
+def test_chunks_and_the_order_within_a_window_are_drawn_anew_in_every_epoch():
+    windows, borders = three_windows()
+    first, second = (list(windows.read(epoch, borders)) for epoch in (0, 1))
+    for one, other in zip(first, second, strict=True):
+        assert set(one.rows.tolist()) != set(other.rows.tolist())
+    assert len({window.order.tobytes() for window in first + second}) == 6
+
+
+def test_an_epoch_takes_the_memory_of_two_windows(monkeypatch):
+    windows, borders = three_windows()
+    allocate, sizes = windows._allocate, []
+    monkeypatch.setattr(windows, "_allocate", lambda n_rows: sizes.append(n_rows) or allocate(n_rows))
+    assert [len(window.rows) for window in windows.read(0, borders)] == [80, 80, 80]
+    assert sizes == [80, 80]
