@@ -142,3 +142,8 @@ def test_an_epoch_takes_the_memory_of_two_windows(monkeypatch):
     monkeypatch.setattr(windows, "_allocate", lambda n_rows: sizes.append(n_rows) or allocate(n_rows))
     assert [len(window.rows) for window in windows.read(0, borders)] == [80, 80, 80]
     assert sizes == [80, 80]
+
+
+def test_rows_that_are_read_or_taken_together_are_a_single_batch():
+    windows, _ = three_windows()
+    assert windows.read_all().batches == windows.take(np.array([7, 2])).batches == range(1)
