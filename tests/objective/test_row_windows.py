@@ -147,3 +147,17 @@ def test_an_epoch_takes_the_memory_of_two_windows(monkeypatch):
 def test_rows_that_are_read_or_taken_together_are_a_single_batch():
     windows, _ = three_windows()
     assert windows.read_all().batches == windows.take(np.array([7, 2])).batches == range(1)
+
+
+def test_windows_are_of_the_dtype_of_their_source():
+    windows = RowWindows([open_rows(np.ones((7, 2), np.float32))], np.arange(0), seed=0, window_bytes=0)
+    for window in (windows.read_all(), next(windows.read(0, even_edges(7, 2)))):
+        assert window.memory[0].dtype == np.float32
+
+
+def test_chunks_take_no_more_memory_than_they_may(monkeypatch):
+    monkeypatch.setattr("rhohat.objective.row_windows._CHUNK_BYTES", 3 * 8 * N_COLUMNS + 5)
+    windows, borders = three_windows()
+    chunks = windows._cut(240)
+    assert set(np.diff(chunks)[:, 0].tolist()) == {3}
+    assert sorted(row for window in windows.read(0, borders) for row in window.rows.tolist()) == list(range(240))
