@@ -1,12 +1,15 @@
 """Windows hold every row of an epoch once, whatever their sizes, and wherever the epoch is entered."""
 
+from threading import Event
+from time import sleep
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rhohat.data import RowSource, open_rows
-from rhohat.objective.row_windows import RowWindows, bytes_of_a_row, even_edges, read_all
+from rhohat.objective.row_windows import RowWindows, _Task, bytes_of_a_row, even_edges, read_all
 
 N_COLUMNS = 2
 
@@ -161,3 +164,20 @@ def test_chunks_take_no_more_memory_than_they_may(monkeypatch):
     chunks = windows._cut(240)
     assert set(np.diff(chunks)[:, 0].tolist()) == {3}
     assert sorted(row for window in windows.read(0, borders) for row in window.rows.tolist()) == list(range(240))
+
+
+def test_a_task_that_is_told_to_stop_is_waited_for():
+    begun, ended = Event(), []
+
+    def work(is_stopped):
+        begun.set()
+        while not is_stopped():
+            sleep(0.001)
+        sleep(0.05)
+        ended.append(True)
+
+    task = _Task(work)
+    task.start()
+    begun.wait()
+    task.stop()
+    assert ended == [True]
