@@ -1,6 +1,6 @@
 """Windows hold every row of an epoch once, whatever their sizes, and wherever the epoch is entered."""
 
-from threading import Event
+from threading import Event, current_thread
 from time import sleep
 
 import numpy as np
@@ -167,6 +167,7 @@ def test_chunks_take_no_more_memory_than_they_may(monkeypatch):
 
 
 def test_a_task_that_is_told_to_stop_is_waited_for():
+    """Its thread does not keep a program from ending, and is known by its name."""
     begun, ended = Event(), []
 
     def work(is_stopped):
@@ -174,10 +175,10 @@ def test_a_task_that_is_told_to_stop_is_waited_for():
         while not is_stopped():
             sleep(0.001)
         sleep(0.05)
-        ended.append(True)
+        ended.append(current_thread())
 
     task = _Task(work)
     task.start()
     begun.wait()
     task.stop()
-    assert ended == [True]
+    assert [(thread.name, thread.daemon) for thread in ended] == [("rhohat reader", True)]
