@@ -995,3 +995,12 @@ def test_what_is_stored_together_is_read_together():
     unpacked = 1 + sum(a != b for a, b in pairwise(groups))
     assert unpacked <= 10 + 7  # as there are windows, and groups
     wait_for_readers()
+
+
+def test_batches_are_computed_with_the_primitives_that_the_engine_asks_for(X):
+    pytest.importorskip("numba")
+    problem = Problem(NETWORK, X)
+    for name in ("numpy", "compiled"):
+        batch, _ = next(MiniBatches(problem, ThreadEngine(1, name), seed=0).batches(0, 10))
+        assert batch.problem.ops.name == name
+        assert batch.problem.masks is None  # as nothing is dropped
