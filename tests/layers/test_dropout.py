@@ -49,6 +49,12 @@ def test_masks_are_drawn_by_epoch_and_place_whatever_the_number_of_threads(rng):
     assert len({mask.tobytes() for mask in masks_of(first, 0)}) == len(masks_of(first, 0))
 
 
+def test_all_parts_of_a_large_batch_have_masks_of_their_own(rng):
+    (masks,) = masks_of(batches_of(rng), 0, batch_size=448)
+    parts = {masks[start : start + 64].tobytes() for start in range(0, 448, 64)}
+    assert len(parts) == 7
+
+
 @pytest.mark.parametrize("penalties", [(), PENALTIES], ids=["loss", "penalties"])
 def test_the_gradient_is_that_of_the_network_that_is_left(penalties, rng):
     batches = batches_of(rng, n_rows=30, penalties=penalties)
