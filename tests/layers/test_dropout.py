@@ -49,6 +49,25 @@ def test_masks_are_drawn_by_epoch_and_place_whatever_the_number_of_threads(rng):
     assert len({mask.tobytes() for mask in masks_of(first, 0)}) == len(masks_of(first, 0))
 
 
+def test_masks_have_the_dtype_of_the_rows(rng):
+    X, y = rng.normal(size=(64, 5)).astype(np.float32), rng.normal(size=(64, 3)).astype(np.float32)
+    (masks,) = masks_of(MiniBatches(Problem(network(0.4), X, y), ThreadEngine(1), seed=3), 0)
+    assert masks.dtype == np.float32
+
+
+class AlwaysTheRate:
+    """A generator whose every draw is 0.4."""
+
+    def random(self, dtype, out):
+        out[:] = 0.4
+
+
+def test_a_draw_that_is_the_probability_itself_drops_nothing(rng):
+    masks = np.empty((2, 7))
+    batches_of(rng, (0.4,))._draw_masks(AlwaysTheRate(), masks)
+    np.testing.assert_allclose(masks, 1 / 0.6)
+
+
 def test_all_parts_of_a_large_batch_have_masks_of_their_own(rng):
     (masks,) = masks_of(batches_of(rng), 0, batch_size=448)
     parts = {masks[start : start + 64].tobytes() for start in range(0, 448, 64)}
