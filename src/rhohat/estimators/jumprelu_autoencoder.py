@@ -76,7 +76,7 @@ class JumpReLUAutoencoder(BaseDictionary):
     >>> import numpy as np
     >>> from rhohat import JumpReLUAutoencoder
     >>> X = np.random.default_rng(0).standard_normal((500, 16))
-    >>> dictionary = JumpReLUAutoencoder(32, target_l0=8, max_iter=100, random_state=0).fit(X)
+    >>> dictionary = JumpReLUAutoencoder(32, target_l0=8, max_iter=200, random_state=0).fit(X)
     >>> dictionary.transform(X).shape
     (500, 32)
     """
