@@ -219,8 +219,9 @@ class Reference:
     def _average_threshold(self, codes):
         """Move the average towards the smallest activation that was kept, if any was."""
         if (codes > 0).any():
-            self.threshold_sum = 0.999 * self.threshold_sum + 0.001 * codes[codes > 0].min()
-            self.threshold_weight = 0.999 * self.threshold_weight + 0.001
+            stays = min(0.999, max(0, 1 - 20 / (self._n_steps + 1)))
+            self.threshold_sum = stays * self.threshold_sum + (1 - stays) * codes[codes > 0].min()
+            self.threshold_weight = stays * self.threshold_weight + (1 - stays)
 
     def _update(self, gradients, learning_rate):
         """Take a step of Adam, within the constraints."""

@@ -117,20 +117,30 @@ def test_of_equal_activations_batchtopk_keeps_the_lower_row_then_the_lower_laten
 
 def test_the_threshold_is_an_average_of_the_smallest_kept_activations_of_batches_that_keep_any():
     reference = make("batchtopk", k=1)
+    reference._n_steps = 10**6  # from 20,000 on, 0.999 of the average stays
     X = [[1, 3], [2, 0.25], [-0.5, 2.5]]
     assert_close(reference.encode(X), [[1, 3], [2, 0.25], [0, 2.5]])  # ReLU, as long as there is no average
     reference.loss(X)
     reference.gradients(X)
     assert reference.threshold_weight == 0
     reference.step([[5, 4], [0, 1]], 0.0)  # keeps 5 and 4
-    assert (reference.threshold_sum, reference.threshold_weight) == (0.001 * 4.0, 0.001)
+    assert_close([reference.threshold_sum, reference.threshold_weight], [0.001 * 4.0, 0.001])
     reference.step([[-1, -1]], 0.0)  # keeps none
-    assert (reference.threshold_sum, reference.threshold_weight) == (0.001 * 4.0, 0.001)
+    assert_close([reference.threshold_sum, reference.threshold_weight], [0.001 * 4.0, 0.001])
     reference.step([[1, 0]], 0.0)
     assert_close(reference.threshold_sum, 0.999 * 0.004 + 0.001)
     assert_close(reference.threshold_weight, 0.999 * 0.001 + 0.001)
     # θ = (0.999 · 4 + 1) / 1.999 = 2.4992…
     assert_close(reference.encode(X), [[0, 3], [0, 0], [0, 2.5]])
+
+
+def test_the_average_of_thresholds_reaches_back_over_a_twentieth_of_the_training():
+    reference = make("batchtopk", k=1)
+    reference.step([[5, 4], [0, 1]], 0.0)  # the first step: nothing stays of what was before
+    assert_close([reference.threshold_sum, reference.threshold_weight], [4, 1])
+    reference._n_steps = 39  # the next is the 40th, of which half stays: 1 − 20/40
+    reference.step([[1, 0]], 0.0)
+    assert_close([reference.threshold_sum, reference.threshold_weight], [0.5 * 4 + 0.5 * 1, 1])
 
 
 def test_an_activation_equal_to_the_threshold_is_0_at_inference():
@@ -163,7 +173,7 @@ def test_matryoshka_selects_once_for_all_prefixes():
     X = [[2, 3], [1, 1]]
     assert_terms(reference.loss(X), loss=((4 + 9 + 2) / 4 + (4 + 2) / 4) / 2)
     reference.step(X, 0.0)
-    assert reference.threshold_sum == 0.003
+    assert reference.threshold_sum == 3  # of the first batch alone
     assert_close(reference.encode([[3, 4]]), [[0, 4]])
 
 

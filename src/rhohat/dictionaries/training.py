@@ -24,8 +24,8 @@ from rhohat.solvers.schedules import as_schedule
 
 __all__ = ["DictionaryProblem", "DictionaryState", "NotFiniteError", "Trainer"]
 
-_AVERAGING = 0.999  # share of an average of thresholds that stays when a batch is added, unless a training is short
-_OF_SHORT_TRAINING = 20  # an average reaches back over this fraction, one twentieth, of a short training
+_AVERAGING = 0.999  # largest share of an average of thresholds that stays when a batch is added
+_REACH = 20  # before, an average reaches back over the last of so many parts of the training so far
 _SIZE_AFTER_RESAMPLING = 0.2  # norm of the encoder's row of a latent that begins anew, as a share of the mean norm
 _CONTROL = 0.01  # power of the ratio of L0 to its target by which the weight of a penalty changes in a step
 
@@ -198,9 +198,6 @@ class Trainer:
         self._solver, self._schedule = solver.with_ops(ops), as_schedule(solver.schedule)
         self._n_steps, self._warm_up = n_steps, warm_up
         self._first_step = state.step
-        self._averaging = _AVERAGING
-        if n_steps is not None:
-            self._averaging = min(_AVERAGING, max(0.0, 1 - _OF_SHORT_TRAINING / (state.step + n_steps)))
         self._step = Step(
             problem.selection, problem.layout, problem.center, problem.decoder_norm, problem.auxiliary, engine, code_ops
         )
@@ -285,8 +282,9 @@ class Trainer:
         state.rows_since_fired[active] = 0
         smallest = problem.selection.smallest_kept(evaluated.codes)
         if smallest is not None:
-            state.threshold *= self._averaging
-            state.threshold += (1 - self._averaging) * np.array([smallest, 1.0])
+            stays = min(_AVERAGING, max(0.0, 1 - _REACH / state.step))
+            state.threshold *= stays
+            state.threshold += (1 - stays) * np.array([smallest, 1.0])
         if problem.target_l0 is not None and is_risen:
             ratio = len(active) / n_rows / problem.target_l0
             state.weight *= min(max(ratio, 0.1), 10.0) ** _CONTROL

@@ -54,8 +54,8 @@ class BatchTopKAutoencoder(BaseDictionary):
     No array of (n_samples, n_components) is made, neither in training nor in `transform`.
 
     `threshold_` is an average of the smallest activation that each batch keeps, corrected for the start. What was
-    before has the weight 0.999 or, in a training of fewer than 20,000 updates, 1 − 20 / number of updates, so that the
-    average is about the end of the training.
+    before has the weight 1 − 20 / number of updates so far, at most 0.999, so that the average reaches back over about
+    a twentieth of a training of fewer than 20,000 updates.
 
     References
     ----------

@@ -64,7 +64,7 @@ class JumpReLUAutoencoder(BaseDictionary):
     No array of (n_samples, n_components) is made, neither in training nor in `transform`.
 
     The derivatives by thresholds are pseudo-gradients: −(θ/ε) K((a − θ)/ε) of a code, −(1/ε) K((a − θ)/ε) of the number
-    of active latents, where K(u) is 1 for |u| < ½, else 0.
+    of active latents, where K(u) is 1 for −½ < u < ½, else 0.
 
     References
     ----------

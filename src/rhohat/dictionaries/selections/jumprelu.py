@@ -22,7 +22,7 @@ class JumpReLU(Selection):
     f = a if a > θ, else 0; the penalty of a row is λ times its number of active latents, or, with a target L0*, that of
     a batch is λ (L0/L0* − 1)², where L0 is the mean number of active latents of a row.
 
-    The derivatives by θ are pseudo-gradients: with K(u) = 1 if |u| < ½, else 0, and a bandwidth ε, that of f is
+    The derivatives by θ are pseudo-gradients: with K(u) = 1 if −½ < u < ½, else 0, and a bandwidth ε, that of f is
     −(θ/ε) K((a − θ)/ε), and that of the number of active latents −(1/ε) K((a − θ)/ε).
 
     References

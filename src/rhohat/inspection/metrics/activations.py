@@ -152,7 +152,7 @@ class ActivationStatistics:
 
     @property
     def l1(self) -> float:
-        """Sum Σ_j |a_j| of the magnitudes of the activations of a row, averaged over rows."""
+        """Sum of the magnitudes of the activations of a row, averaged over rows."""
         check_seen(self.n_samples)
         return self._sum_of_magnitudes / self.n_samples * math.ldexp(1.0, self._exponent)
 

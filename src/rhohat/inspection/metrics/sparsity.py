@@ -83,7 +83,7 @@ def l0_histogram(H: Any, threshold: float = 0.0) -> NDArray[np.int64]:
 
 
 def l1(H: Any) -> float:
-    """Return the sum Σ_j |a_j| of the magnitudes of the activations of a row, averaged over rows.
+    """Return the sum of the magnitudes of the activations of a row, averaged over rows.
 
     Parameters
     ----------
