@@ -121,7 +121,7 @@ def _as_json(result: CaseResult) -> dict[str, Any]:
 # The tables.
 
 #: The columns of the summary after rhohat's own, by the modules whose contenders stand there.
-COLUMNS = (("textbook",), ("pytorch",), ("jax",), ("bounds", "imports"))
+COLUMNS = (("textbook",), ("pytorch", "pytorch_dictionaries"), ("jax",), ("bounds", "imports"))
 
 
 def _summary_row(result: CaseResult) -> str:

@@ -78,9 +78,10 @@ def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
     assert type(estimator) is _estimators()[kind]
     n_units = {"deep": 3, "stacked": 3, "softmax": 2}.get(kind, 4)
     lines = run("encode", "model.safetensors", table, "-o", "-").splitlines()
-    assert lines[0] == ",".join(f"unit_{number}" for number in range(n_units))
+    name = "latent" if isinstance(estimator, BaseDictionary) else "unit"
+    assert lines[0] == ",".join(f"{name}_{number}" for number in range(n_units))
     assert len(lines) == 41
-    assert "units" in run("evaluate", "model.safetensors", table)
+    assert f"{name}s" in run("evaluate", "model.safetensors", table)
     assert type(estimator).__name__ in run("info", "model.safetensors")
 
 
