@@ -40,11 +40,10 @@ def rows(n_rows=240, n_features=6, dtype=np.float64):
     return made.astype(dtype)
 
 
-def same(a, b, fvu=0.0, threshold=0.0):
+def same(a, b, fvu=0.0):
     """Check that two fitted dictionaries have learned the same bits, on the same way.
 
-    The fraction of unexplained variance may differ by `fvu`, relative, where the variance is that of other numbers, and
-    the average of thresholds by `threshold`, where it reaches back over another number of updates.
+    The fraction of unexplained variance may differ by `fvu`, relative, where the variance is that of other numbers.
     """
     for one, other in zip([*a.coefs_, *a.intercepts_], [*b.coefs_, *b.intercepts_], strict=True):
         assert one.dtype == other.dtype
@@ -53,9 +52,6 @@ def same(a, b, fvu=0.0, threshold=0.0):
     np.testing.assert_array_equal(a.rows_since_fired_, b.rows_since_fired_)
     assert {**a.measures_curve_, "fvu": None} == {**b.measures_curve_, "fvu": None}
     np.testing.assert_allclose(a.measures_curve_["fvu"], b.measures_curve_["fvu"], rtol=fvu, atol=0)
-    names = ("loss_curve_", "terms_curve_", "n_iter_", "n_steps_", "n_samples_fit_")
-    assert (a.threshold_ is None) == (b.threshold_ is None)
-    if a.threshold_ is not None:
-        np.testing.assert_allclose(a.threshold_, b.threshold_, rtol=threshold, atol=0)
+    names = ("loss_curve_", "terms_curve_", "n_iter_", "n_steps_", "n_samples_fit_", "threshold_")
     for name in names:
         assert getattr(a, name) == getattr(b, name), name
