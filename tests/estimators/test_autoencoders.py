@@ -19,6 +19,7 @@ from rhohat import (
     Adam,
     Contraction,
     ContractiveAutoencoder,
+    DeadLatentsWarning,
     DeepAutoencoder,
     DenoisingAutoencoder,
     KLSparsity,
@@ -902,3 +903,14 @@ def test_a_stack_warns_of_the_first_layer_that_tells_nothing(rng):
     layers = [SparseAutoencoder(n_components=n, sparsity=0.1, weight_decay=3.0, random_state=0) for n in (6, 5, 4)]
     assert collapses(StackedAutoencoder(layers, random_state=0), X) == 1
     assert collapses(StackedAutoencoder([clone(one).set_params(weight_decay=1e-5) for one in layers]), X) == 0
+
+
+def test_a_fit_warns_of_units_that_are_active_on_no_row():
+    X = np.random.default_rng(0).standard_normal((300, 8))
+    model = SparseAutoencoder(n_components=8, activation="relu", sparsity_weight=0, max_iter=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeadLatentsWarning)
+        model.set_params(warm_start=True).fit(X)
+    model.intercepts_[0][:5] = -1e3
+    with pytest.warns(DeadLatentsWarning, match="5 of 8 units are dead"):
+        model.fit(X)

@@ -27,7 +27,7 @@ class CheckpointWarning(UserWarning):
 
 
 class DeadLatentsWarning(UserWarning):
-    """Many latents of a dictionary are dead: they have not been active for a long time, and learn nothing."""
+    """Many units are dead, latents of a dictionary or ReLUs: they have not been active for long, and learn nothing."""
 
 
 class MissingExtraError(ImportError):

@@ -23,7 +23,7 @@ from rhohat.data.rows import DaskRows
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.checks import as_activations, check_rows, warn_unless_converged
+from rhohat.estimators.checks import as_activations, check_rows, warn_of_dead_units, warn_unless_converged
 from rhohat.estimators.explained_variance import explained_variance
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
@@ -139,6 +139,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._measure_mean_activation(problem)
         warn_unless_converged(result)
         self._warn_of_constant_codes(rows)
+        warn_of_dead_units(self.mean_activation_, self.network_.activations[self.code_layer_ - 1])
         return self
 
     @available_where(works_in_mini_batches)

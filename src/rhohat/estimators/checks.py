@@ -13,8 +13,8 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
-from rhohat.common.arrays import as_float_rows, without_tensors
-from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
+from rhohat.common.exceptions import ConvergenceWarning, DeadLatentsWarning
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps
@@ -28,8 +28,11 @@ __all__ = [
     "check_lengths",
     "check_rows",
     "must_be_converted",
+    "warn_of_dead_units",
     "warn_unless_converged",
 ]
+
+_MANY_DEAD = 0.5  # fraction of units that are active on no row, of which a fit warns
 
 
 def as_activations(activation: str | Activation | Sequence[str | Activation], n_layers: int) -> list[Activation]:
@@ -48,6 +51,27 @@ def warn_unless_converged(result: SolverResult) -> None:
     """Warn if a solver did not succeed; called directly by `fit`, after all fitted attributes are set."""
     if not result.success:
         warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
+
+
+def warn_of_dead_units(mean_activation: FloatArray, activation: Activation) -> None:
+    """Warn if half of the units or more are active on no row; called directly by `fit`.
+
+    Parameters
+    ----------
+    mean_activation : array of shape (n_units,)
+        Mean activation of each unit over the rows of a fit.
+    activation : Activation
+        Activation of the units. Only those that are never negative, but may be 0, can be dead.
+    """
+    n_units, n_dead = len(mean_activation), int(np.count_nonzero(mean_activation == 0))
+    if activation.bounds == (0.0, np.inf) and n_dead >= _MANY_DEAD * n_units:
+        warnings.warn(
+            f"{n_dead:,} of {n_units:,} units are dead: they are active on no row of the fit, and learn nothing. Rows"
+            " that are centred and scaled help, and so do a lower learning rate, a smaller weight of a sparsity penalty,"
+            " or fewer units; dictionaries, such as TopKAutoencoder, keep their units alive.",
+            DeadLatentsWarning,
+            stacklevel=3,
+        )
 
 
 def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
