@@ -436,6 +436,7 @@ def test_a_list_of_activations_is_for_the_encoder_and_mirrored_by_the_decoder(X)
     np.testing.assert_allclose(model.transform(X), second @ model.coefs_[2] + model.intercepts_[2], rtol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::rhohat.DeadLatentsWarning")
 @pytest.mark.parametrize(
     "activation", ["maxout", Maxout(3), "parametric_relu", "relu", "leaky_relu", "tanh", "identity"]
 )
