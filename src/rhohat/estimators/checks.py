@@ -67,7 +67,7 @@ def warn_of_dead_units(mean_activation: FloatArray, activation: Activation) -> N
     if activation.bounds == (0.0, np.inf) and n_dead >= _MANY_DEAD * n_units:
         warnings.warn(
             f"{n_dead:,} of {n_units:,} units are dead: they are active on no row of the fit, and learn nothing. Rows"
-            " that are centred and scaled help, and so do a lower learning rate, a smaller weight of a penalty, or fewer"
+            " that are centred and scaled help, and so do a lower learning rate, a smaller weight of a penalty or fewer"
             " units; dictionaries, such as TopKAutoencoder, keep their units alive.",
             DeadLatentsWarning,
             stacklevel=3,
