@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,10 +96,8 @@ class UsableDictionary(
     def code_blocks(self, rows: RowSource) -> Iterator[sparse.csr_array]:
         """Yield the sparse codes of successive rows, some at a time."""
         self._validate_for_use(rows)
-        coder = self._coder(rows)
-        with coder.engine.session():
-            for block in self._blocks(rows):
-                yield coder.encode(block).as_matrix(self.n_components_)
+        n_latents = self.n_components_
+        return self._in_blocks(rows, lambda coder, block: coder.encode(block).as_matrix(n_latents))
 
     def decode(self, codes: sparse.csr_array, rows: FloatArray) -> FloatArray:
         """Return the reconstructions of rows from their codes, in the units of the rows.
@@ -115,6 +113,7 @@ class UsableDictionary(
         -------
         array of shape (n_samples, n_features)
         """
+        check_is_fitted(self)
         coder = self._coder(rows)
         entries = Codes(codes.indptr, codes.indices, codes.data)
         with coder.engine.session():
@@ -123,10 +122,14 @@ class UsableDictionary(
     def reconstruction_blocks(self, rows: RowSource) -> Iterator[FloatArray]:
         """Yield the reconstructions of successive rows, some at a time."""
         self._validate_for_use(rows)
+        return self._in_blocks(rows, Coder.reconstruct)
+
+    def _in_blocks(self, rows: RowSource, function: Callable[[Coder, FloatArray], Any]) -> Iterator[Any]:
+        """Yield what a function makes of successive rows, some at a time."""
         coder = self._coder(rows)
         with coder.engine.session():
             for block in self._blocks(rows):
-                yield coder.reconstruct(block)
+                yield function(coder, block)
 
     def inverse_transform(self, H: Any) -> FloatArray:
         """Return the rows that codes decode to.
@@ -224,13 +227,27 @@ class UsableDictionary(
     @property
     def layer_sizes_(self) -> tuple[int, ...]:
         """Numbers of features, of latents, and of features of the output."""
+        check_is_fitted(self)
         layout = self._problem.layout
         return layout.n_features, layout.n_latents, layout.n_outputs
 
     @property
     def code_layer_(self) -> int:
         """Number of the layer whose activations are the code, counted from 1; it is 1."""
+        check_is_fitted(self)
         return 1
+
+    @property
+    def n_steps_of_rows_(self) -> int | None:
+        """Number of steps of the rows; None, as they are no sequences."""
+        check_is_fitted(self)
+        return None
+
+    @property
+    def n_steps_of_code_(self) -> int | None:
+        """Number of steps of the code; None, as it is no sequence."""
+        check_is_fitted(self)
+        return None
 
     def describe(self) -> dict[str, Any]:
         """Return the selection, the sizes and the last measures of the training, in types that JSON can hold.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource
@@ -55,11 +56,12 @@ class UsableNetwork(Estimator):
 
     def code_blocks(self, rows: RowSource) -> Iterator[FloatArray]:
         """Yield the codes of successive rows, some at a time; the next iteration overwrites the array."""
-        for _, codes in self.forward_pass(rows, 0, self.code_layer_).in_order():
-            yield codes
+        check_is_fitted(self)
+        return (codes for _, codes in self.forward_pass(rows, 0, self.code_layer_).in_order())
 
     def decode(self, codes: FloatArray, rows: FloatArray) -> FloatArray:
         """Return the reconstructions of rows, which follow from their codes alone; see `inverse_transform`."""
+        check_is_fitted(self)
         self._check_reconstructs()
         made: FloatArray = self.inverse_transform(codes)
         return made
@@ -69,7 +71,11 @@ class UsableNetwork(Estimator):
 
         Nothing is reconstructed past the end of a sequence, where rows and reconstructions are NaN.
         """
+        check_is_fitted(self)
         self._check_reconstructs()
+        return self._reconstructions(rows)
+
+    def _reconstructions(self, rows: RowSource) -> Iterator[FloatArray]:
         for place, made in self.forward_pass(rows, 0, self.network_.n_layers).in_order():
             if self.n_steps_of_rows_ is not None:
                 made[np.isnan(rows.read(place.start, place.stop))] = np.nan

@@ -138,6 +138,7 @@ class Transcoder(FittedAttributes, TransformerMixin, BaseEstimator):
         -------
         float
         """
+        check_is_fitted(self)
         outputs: FloatArray = check_rows(Y, "Y").astype(np.float64)
         residual = outputs - self.predict(X)
         variance = float(((outputs - outputs.mean(0)) ** 2).sum())
