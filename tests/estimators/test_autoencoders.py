@@ -908,7 +908,7 @@ def test_a_stack_warns_of_the_first_layer_that_tells_nothing(rng):
 
 def test_a_fit_warns_of_units_that_are_active_on_no_row():
     X = np.random.default_rng(0).standard_normal((300, 8))
-    model = SparseAutoencoder(n_components=8, activation="relu", sparsity_weight=0, max_iter=3, random_state=0)
+    model = SparseAutoencoder(n_components=8, activation="relu", sparsity_weight=0, max_iter=25, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeadLatentsWarning)
         model.set_params(warm_start=True).fit(X)

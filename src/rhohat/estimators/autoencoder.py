@@ -139,7 +139,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         self._measure_mean_activation(problem)
         warn_unless_converged(result)
         self._warn_of_constant_codes(rows)
-        warn_of_dead_units(self.mean_activation_, self.network_.activations[self.code_layer_ - 1])
+        warn_of_dead_units(self.mean_activation_, self.network_.activations[self.code_layer_ - 1], result)
         return self
 
     @available_where(works_in_mini_batches)

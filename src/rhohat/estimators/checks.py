@@ -32,6 +32,7 @@ __all__ = [
     "warn_unless_converged",
 ]
 
+_FEWEST_ITERATIONS = 20  # fewest iterations after which a fit warns of dead units
 _MANY_DEAD = 0.5  # fraction of units that are active on no row, of which a fit warns
 
 
@@ -53,7 +54,7 @@ def warn_unless_converged(result: SolverResult) -> None:
         warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
 
 
-def warn_of_dead_units(mean_activation: FloatArray, activation: Activation) -> None:
+def warn_of_dead_units(mean_activation: FloatArray, activation: Activation, result: SolverResult) -> None:
     """Warn if half of the units or more are active on no row; called directly by `fit`.
 
     Parameters
@@ -62,7 +63,11 @@ def warn_of_dead_units(mean_activation: FloatArray, activation: Activation) -> N
         Mean activation of each unit over the rows of a fit.
     activation : Activation
         Activation of the units. Only those that are never negative, but may be 0, can be dead.
+    result : SolverResult
+        Result of the fit. After a few iterations, units may be as they were drawn, and there is no warning.
     """
+    if result.n_iter < _FEWEST_ITERATIONS:
+        return
     n_units, n_dead = len(mean_activation), int(np.count_nonzero(mean_activation == 0))
     if activation.bounds == (0.0, np.inf) and n_dead >= _MANY_DEAD * n_units:
         warnings.warn(
