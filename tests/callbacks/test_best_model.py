@@ -15,6 +15,7 @@ from rhohat import (
     SoftmaxRegression,
     SparseAutoencoder,
     StackedAutoencoderClassifier,
+    TopKAutoencoder,
 )
 from rhohat.callbacks import BestModel
 from rhohat.solvers import SOLVERS
@@ -151,5 +152,8 @@ def test_what_cannot_be_restored_is_refused(rng):
     with pytest.raises(ValueError, match="with 31 parameters; got a SparseAutoencoder with 38"):
         best.restore(model)
     np.testing.assert_array_equal(model.theta_, theta)
+    dictionary = TopKAutoencoder(8, 2, max_iter=2, callbacks=[best]).fit(X)
+    with pytest.raises(ValueError, match=r"must be a network; got TopKAutoencoder\. The thresholds and counters"):
+        best.restore(dictionary)
     with pytest.raises(ValueError, match="monitor must be None"):
         BestModel(monitor=3)

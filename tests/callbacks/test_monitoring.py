@@ -13,6 +13,7 @@ from rhohat import (
     FeedforwardClassifier,
     SparseAutoencoder,
     StackedAutoencoder,
+    TopKAutoencoder,
     open_rows,
 )
 from rhohat.callbacks import BestModel, EarlyStopping, held_out_cost
@@ -118,6 +119,8 @@ def test_a_grid_search_stops_early(rows):
 def test_what_has_no_cost_on_rows_held_out_is_refused(rows):
     with pytest.raises(ValueError, match="must be an autoencoder, whose cost takes no targets; got FeedforwardClass"):
         held_out_cost(FeedforwardClassifier(), rows)
+    with pytest.raises(ValueError, match=r"must be a network; got TopKAutoencoder\. The cost of a dictionary"):
+        held_out_cost(TopKAutoencoder(8, 2), rows)
     with pytest.raises(ValueError, match="StackedAutoencoder has none, because its layers are trained one by one"):
         held_out_cost(StackedAutoencoder(), rows)
     with pytest.raises(ValueError, match="output_activation='auto' chooses the activation by the range"):

@@ -94,6 +94,24 @@ def test_predictions_of_a_transcoder_are_those_of_the_public_weights(kind, skip)
     assert transcoder.score(X, Y) > 0.3
 
 
+def test_what_a_callback_keeps_is_not_changed_later():
+    thetas, norms = [], []
+    model = dictionary("topk")
+    model.set_params(callbacks=[lambda s: thetas.append(s.theta), lambda s: norms.append(np.linalg.norm(s.theta))])
+    model.fit(X)
+    assert [np.linalg.norm(theta) for theta in thetas] == norms
+    assert len(set(norms)) == len(norms) == 3
+    np.testing.assert_array_equal(thetas[-1], model._state.theta)
+    with pytest.raises(ValueError, match="read-only"):
+        thetas[0][0] = 1
+
+
+def test_the_weight_of_a_penalty_rises_over_100_updates_with_an_iterator():
+    model = dictionary("l1", solver=Adam(learning_rate=1e-15, batch_size=20)).fit(iter([X[:20]] * 200))
+    terms = np.array(model.terms_curve_["sparsity"])
+    np.testing.assert_allclose(terms / terms[-1], [0.255, 0.755, 1, 1], rtol=1e-6)  # an iteration has 50 updates
+
+
 def test_more_passes_explain_more():
     scores = [dictionary("topk", max_iter=n).fit(X).score(X) for n in (1, 10, 100)]
     assert scores[0] < scores[1] < scores[2]

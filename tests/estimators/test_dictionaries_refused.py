@@ -77,6 +77,16 @@ def test_prefixes_of_any_sequence(prefixes):
     assert model.coefs_[1].shape == (8, 6)
 
 
+@pytest.mark.parametrize("settings", [{"early_stopping": True}, {"max_gradient_norm": 1.0}])
+@pytest.mark.parametrize("kind", KINDS)
+def test_solvers_that_stop_early_or_clip_are_refused(kind, settings):
+    model = dictionary(kind, solver=Adam(**settings))
+    for learn in (model.fit, model.partial_fit, lambda rows: fit_together([model], rows)):
+        with pytest.raises(ValueError, match=r"early stopping|max_gradient_norm"):
+            learn(X)
+    assert not hasattr(model, "coefs_")
+
+
 # Rows in memory.
 
 

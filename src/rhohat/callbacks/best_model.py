@@ -99,11 +99,17 @@ class BestModel:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If no iteration with a finite value was recorded, or if the number of parameters of the estimator differs
-            from the number of the best parameters.
+            If the estimator is a dictionary, to which its thresholds and counters belong beside its parameters; if no
+            iteration with a finite value was recorded; or if the number of parameters of the estimator differs from the
+            number of the best parameters.
         """
         check_is_fitted(estimator)
         fitted: Any = estimator
+        if fitted.has_sparse_codes:
+            raise ValueError(
+                f"estimator must be a network; got {type(estimator).__name__}. The thresholds and counters of a"
+                " dictionary belong to its last parameters, so earlier parameters cannot be restored without them."
+            )
         if self.best_theta_ is None:
             raise ValueError(
                 "there is nothing to restore, because this BestModel has seen no iteration with a finite value. Fit the"

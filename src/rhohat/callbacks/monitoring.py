@@ -53,10 +53,10 @@ def held_out_cost(estimator: Any, X: ArrayLike | RowSource) -> Callable[[Iterati
     Raises
     ------
     ValueError
-        If the estimator learns from targets; is a stack, whose layers are trained one by one; or chooses its output
-        activation from the rows of the fit, so that held-out rows could lead to another choice. If X does not suit
-        the estimator. When the returned function is called: if the length of θ is not the estimator's number of
-        parameters.
+        If the estimator is a dictionary; learns from targets; is a stack, whose layers are trained one by one; or
+        chooses its output activation from the rows of the fit, so that held-out rows could lead to another choice. If X
+        does not suit the estimator. When the returned function is called: if the length of θ is not the estimator's
+        number of parameters.
 
     Notes
     -----
@@ -119,6 +119,12 @@ class _HeldOutCost:
 
 def _check_estimator(estimator: Any) -> None:
     name = type(estimator).__name__
+    if getattr(estimator, "has_sparse_codes", False):
+        raise ValueError(
+            f"estimator must be a network; got {name}. The cost of a dictionary depends on the other rows of a batch"
+            " and on which latents are dead, so pass a function of your own as monitor; state.measures holds what an"
+            " iteration has measured."
+        )
     if not hasattr(estimator, "objective") or is_classifier(estimator) or is_regressor(estimator):
         raise ValueError(
             f"estimator must be an autoencoder, whose cost takes no targets; got {name}. For an estimator that learns"

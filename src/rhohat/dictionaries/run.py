@@ -116,7 +116,11 @@ class Record:
                 DeadLatentsWarning,
                 stacklevel=2,
             )
-        theta = self.trainer.state.theta.view()
+        return bool(self._callbacks) and self._call_back(terms, measures)
+
+    def _call_back(self, terms: dict[str, float], measures: dict[str, float]) -> bool:
+        """Call the callbacks with the state after an iteration, and return whether one of them ends the training."""
+        theta = self.trainer.state.theta.copy()  # a callback may keep it
         theta.flags.writeable = False
         iteration = len(self.loss_curve)
         state = IterationState(iteration, self.loss_curve[-1], terms, float("nan"), theta, measures=measures)

@@ -23,9 +23,8 @@ from rhohat.ops.code_ops import CodeOps, Codes, joined
 __all__ = ["Evaluated", "Step", "Update"]
 
 _ROWS = 128  # rows that a thread decodes at a time
-_GRADIENT_BYTES = (
-    2**18
-)  # size of the gradient of some latents, which stays in the cache until the optimiser has used it
+_GRADIENT_BYTES = 2**18  # size of the gradient of some latents, which is in the cache until it has been used
+_FLOORS = (1.0, 0.5, 0.25, 0.0)  # shares of a guessed floor that are tried, where a batch has less above it
 
 #: Function that updates a part of θ by its gradient; the last argument is the index of the calling thread.
 Update = Callable[[slice, FloatArray, int], None]
@@ -169,17 +168,17 @@ class Step:
         if floor is None:
             floor = self.selection.first_floor(self.ops, inputs, parameters)
         parts = self.ops.row_parts(len(X), self.engine.n_workers)
-        while True:
-            found: list[Codes] = [None] * len(parts)  # type: ignore[list-item]
+        found: list[Codes] = [None] * len(parts)  # type: ignore[list-item]
+        for share in _FLOORS:
 
-            def find(part: slice, _: int, floor: float = floor, found: list[Codes] = found) -> None:
+            def find(part: slice, _: int, floor: float = share * floor) -> None:
                 found[part.start] = self.selection.find(self.ops, inputs[parts[part.start]], parameters, floor)
 
             self.engine.for_each(find, [slice(index, index + 1) for index in range(len(parts))])
-            chosen = self.selection.choose(joined(found), floor)
+            chosen = self.selection.choose(joined(found), share * floor)
             if chosen is not None:
                 return chosen
-            floor = 0.5 * floor if floor > 0.1 * (self._floor or floor) else 0.0
+        raise AssertionError("a selection must choose among all entries that there are")
 
     def _decode(
         self,

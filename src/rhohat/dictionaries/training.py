@@ -243,9 +243,9 @@ class Trainer:
     def resample(self, draw: np.random.Generator) -> int:
         """Let dead latents begin anew at rows of the last batch that are reconstructed badly, and return their number.
 
-        Each gets the direction of a row of the last batch, drawn with a probability in proportion to its squared error
-        squared, as its row of the decoder; a fifth of the mean norm of the other rows of the encoder in this direction
-        as its row of the encoder; a bias of 0, and moments of 0.
+        The decoder's row of each becomes the direction of a row of the last batch, which is drawn with a probability in
+        proportion to the square of its loss. The encoder's row gets the same direction, and a fifth of the mean norm of
+        the rows of latents that are alive. The bias and the moments become 0.
 
         References
         ----------

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from os import PathLike
-from typing import Any, ClassVar
-
-from sklearn.utils._param_validation import Interval
+from typing import ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import BatchTopK, Selection
-from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.dictionary_kinds import CountingDictionary
 from rhohat.estimators.documentation import document
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.solvers import Callback, MiniBatchSolver
@@ -20,7 +17,7 @@ __all__ = ["BatchTopKAutoencoder"]
 
 
 @document
-class BatchTopKAutoencoder(BaseDictionary):
+class BatchTopKAutoencoder(CountingDictionary):
     """BatchTopK autoencoder: a dictionary of which a batch of rows uses k latents a row, on average.
 
     In training, the codes of a batch of m rows are its k m largest pre-activations, as far as they are positive, so
@@ -44,14 +41,9 @@ class BatchTopKAutoencoder(BaseDictionary):
 
         a = (x − b_dec) W_enc + b_enc,    f = selection of a,    x̂ = f W_dec + b_dec
 
-    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised. The rows of W_dec have norm 1 if
-    `decoder_norm` is true: the part of their gradient that would change the norm is removed, and they are scaled after
-    each update. The initial W_enc is the transpose of W_dec, whose rows are random directions.
+    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised.
 
-    In the auxiliary loss, the pre-activations of the n_features // 2 dead latents where they are largest in a row
-    decode to ē, and α min(1, n_dead / (n_features // 2)) ½‖ē − (x − x̂)‖² is added, with x − x̂ held fixed.
-
-    No array of (n_samples, n_components) is made, neither in training nor in `transform`.
+    {dictionary_step}
 
     `threshold_` is an average of the smallest activation that each batch keeps, corrected for the start. What was
     before has the weight 1 − 20 / number of updates so far, at most 0.999, so that the average reaches back over about
@@ -72,10 +64,6 @@ class BatchTopKAutoencoder(BaseDictionary):
     """
 
     command_line_name: ClassVar[str | None] = "batch-topk"
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseDictionary._parameter_constraints,
-        "k": [Interval(Real, 0, None, closed="neither")],
-    }
 
     def __init__(
         self,
@@ -101,10 +89,5 @@ class BatchTopKAutoencoder(BaseDictionary):
         self._store(locals())
 
     def _selection(self, n_latents: int) -> Selection:
-        if self.k > n_latents:
-            raise ValueError(f"k={self.k} must not exceed n_components={n_latents}.")
+        self._check_k(n_latents)
         return BatchTopK(float(self.k))
-
-    @property
-    def _expected_l0(self) -> float:
-        return float(self.k)

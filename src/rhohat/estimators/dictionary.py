@@ -269,6 +269,11 @@ class BaseDictionary(UsableDictionary):
             return Adam(learning_rate=rate, batch_size=_BATCH_SIZE, schedule="trapezoid")
         solver = as_solver(self.solver)
         assert isinstance(solver, MiniBatchSolver)
+        if solver.early_stopping or solver.max_gradient_norm is not None:
+            raise ValueError(
+                "dictionaries take a solver without early stopping and without max_gradient_norm, because neither rows"
+                f" are held out nor is the whole gradient known at a time; got {solver!r}."
+            )
         return solver
 
     def _fit(self, **changed: Any) -> DictionaryFit:

@@ -27,7 +27,7 @@ decoder_norm : bool, default=True
     Whether the rows of the decoder are kept at norm 1; otherwise they may have any norm.
 solver : {"adam", "sgd"}, MiniBatchSolver or None, default=None
     Solver whose update is used. None means ``Adam(learning_rate=2e-4 / sqrt(n_components / 2**14), batch_size=4096,
-    schedule="trapezoid")``. Neither early stopping nor `max_gradient_norm` is applied.
+    schedule="trapezoid")``. A solver with early stopping or `max_gradient_norm` is refused.
 max_iter : int, default=10
     Number of passes over the rows.
 sparse_output : bool, default=True
@@ -49,6 +49,16 @@ callbacks : sequence of callable, default=None
     "fvu", "l0", "dead" and "rows". The fit stops if one of them returns True.
 verbose : int, default=0
     If positive, every so many iterations are printed.
+""",
+    "dictionary_step": """
+The rows of W_dec have norm 1 if `decoder_norm` is true: the part of their gradient that would change the norm is
+removed, and they are scaled after each update. The initial W_enc is the transpose of W_dec, whose rows are random
+directions.
+
+In the auxiliary loss, the pre-activations of the n_features // 2 dead latents where they are largest in a row decode to
+ē, and α min(1, n_dead / (n_features // 2)) ½‖ē − (x − x̂)‖² is added, with x − x̂ held fixed.
+
+No array of (n_samples, n_components) is made, neither in training nor in `transform`.
 """,
     "fitted_dictionary": """
 components_ : array of shape (n_components, n_features)

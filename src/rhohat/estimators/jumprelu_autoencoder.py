@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval
 
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import JumpReLU, Selection
-from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.dictionary_kinds import PenalisedDictionary
 from rhohat.estimators.documentation import document
 from rhohat.estimators.named_parts import AT_LEAST_0
 from rhohat.fitting.checkpoint_settings import Checkpoint
@@ -19,11 +19,9 @@ from rhohat.solvers import Callback, MiniBatchSolver
 
 __all__ = ["JumpReLUAutoencoder"]
 
-_EXPECTED_L0 = 32.0  # number of active latents at which the start aims if there is no target
-
 
 @document
-class JumpReLUAutoencoder(BaseDictionary):
+class JumpReLUAutoencoder(PenalisedDictionary):
     """JumpReLU autoencoder: a dictionary whose latents have thresholds that are learned.
 
     The codes are f = a where a > θ_j, else 0. The number of active latents of a row is penalised with the weight λ or,
@@ -53,15 +51,9 @@ class JumpReLUAutoencoder(BaseDictionary):
 
         a = (x − b_dec) W_enc + b_enc,    f = selection of a,    x̂ = f W_dec + b_dec
 
-    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised, with the
-    penalty. The rows of W_dec have norm 1 if
-    `decoder_norm` is true: the part of their gradient that would change the norm is removed, and they are scaled after
-    each update. The initial W_enc is the transpose of W_dec, whose rows are random directions.
+    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised, with the penalty.
 
-    In the auxiliary loss, the pre-activations of the n_features // 2 dead latents where they are largest in a row
-    decode to ē, and α min(1, n_dead / (n_features // 2)) ½‖ē − (x − x̂)‖² is added, with x − x̂ held fixed.
-
-    No array of (n_samples, n_components) is made, neither in training nor in `transform`.
+    {dictionary_step}
 
     The derivatives by thresholds are pseudo-gradients: −(θ/ε) K((a − θ)/ε) of a code, −(1/ε) K((a − θ)/ε) of the number
     of active latents, where K(u) is 1 for −½ < u < ½, else 0.
@@ -82,11 +74,9 @@ class JumpReLUAutoencoder(BaseDictionary):
     """
 
     command_line_name: ClassVar[str | None] = "jumprelu"
-    _is_thresholded: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseDictionary._parameter_constraints,
+        **PenalisedDictionary._parameter_constraints,
         "sparsity_weight": [AT_LEAST_0, None],
-        "target_l0": [None, Interval(Real, 0, None, closed="neither")],
         "bandwidth": [Interval(Real, 0, None, closed="neither")],
     }
 
@@ -117,10 +107,6 @@ class JumpReLUAutoencoder(BaseDictionary):
 
     def _selection(self, n_latents: int) -> Selection:
         return JumpReLU(float(self.bandwidth), target_l0=self.target_l0)
-
-    @property
-    def _expected_l0(self) -> float:
-        return min(_EXPECTED_L0 if self.target_l0 is None else float(self.target_l0), float(self.n_components))
 
     def _penalty(self, n_features: int) -> tuple[float, float | None]:
         if self.sparsity_weight is not None:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from os import PathLike
-from typing import Any, ClassVar
-
-from sklearn.utils._param_validation import Interval
+from typing import ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import L1, Selection
-from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.dictionary_kinds import PenalisedDictionary
 from rhohat.estimators.documentation import document
-from rhohat.estimators.named_parts import AT_LEAST_0
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.solvers import Callback, MiniBatchSolver
 
 __all__ = ["L1Autoencoder"]
 
-_EXPECTED_L0 = 32.0  # number of active latents at which the start aims if there is no target
-
 
 @document
-class L1Autoencoder(BaseDictionary):
+class L1Autoencoder(PenalisedDictionary):
     """L1 autoencoder: a dictionary with ReLU codes, whose sum is penalised.
 
     The codes are f = max(0, a), and λ Σ_j f_j ‖d_j‖ is added to the error of a row, where d_j is row j of the decoder.
@@ -48,15 +42,9 @@ class L1Autoencoder(BaseDictionary):
 
         a = (x − b_dec) W_enc + b_enc,    f = selection of a,    x̂ = f W_dec + b_dec
 
-    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised, with the
-    penalty. The rows of W_dec have norm 1 if
-    `decoder_norm` is true: the part of their gradient that would change the norm is removed, and they are scaled after
-    each update. The initial W_enc is the transpose of W_dec, whose rows are random directions.
+    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised, with the penalty.
 
-    In the auxiliary loss, the pre-activations of the n_features // 2 dead latents where they are largest in a row
-    decode to ē, and α min(1, n_dead / (n_features // 2)) ½‖ē − (x − x̂)‖² is added, with x − x̂ held fixed.
-
-    No array of (n_samples, n_components) is made, neither in training nor in `transform`.
+    {dictionary_step}
 
     References
     ----------
@@ -73,12 +61,6 @@ class L1Autoencoder(BaseDictionary):
     """
 
     command_line_name: ClassVar[str | None] = "l1"
-    _is_thresholded: ClassVar[bool] = True
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseDictionary._parameter_constraints,
-        "sparsity_weight": [AT_LEAST_0],
-        "target_l0": [None, Interval(Real, 0, None, closed="neither")],
-    }
 
     def __init__(
         self,
@@ -106,10 +88,3 @@ class L1Autoencoder(BaseDictionary):
 
     def _selection(self, n_latents: int) -> Selection:
         return L1()
-
-    @property
-    def _expected_l0(self) -> float:
-        return min(_EXPECTED_L0 if self.target_l0 is None else float(self.target_l0), float(self.n_components))
-
-    def _penalty(self, n_features: int) -> tuple[float, float | None]:
-        return float(self.sparsity_weight), self.target_l0

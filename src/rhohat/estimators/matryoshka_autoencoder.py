@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from numbers import Integral, Real
+from numbers import Integral
 from os import PathLike
 from typing import Any, ClassVar
 
-from sklearn.utils._param_validation import Interval
-
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import Matryoshka, Selection
-from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.dictionary_kinds import CountingDictionary
 from rhohat.estimators.documentation import document
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.solvers import Callback, MiniBatchSolver
@@ -21,7 +19,7 @@ __all__ = ["MatryoshkaAutoencoder"]
 
 
 @document
-class MatryoshkaAutoencoder(BaseDictionary):
+class MatryoshkaAutoencoder(CountingDictionary):
     """Matryoshka autoencoder: a dictionary whose prefixes reconstruct the rows, too.
 
     The codes are those of `BatchTopKAutoencoder`. Each of several nested prefixes of the dictionary reconstructs the
@@ -48,15 +46,10 @@ class MatryoshkaAutoencoder(BaseDictionary):
 
         a = (x − b_dec) W_enc + b_enc,    f = selection of a,    x̂ = f W_dec + b_dec
 
-    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised;
-    with prefixes, the mean over them of these errors. The rows of W_dec have norm 1 if
-    `decoder_norm` is true: the part of their gradient that would change the norm is removed, and they are scaled after
-    each update. The initial W_enc is the transpose of W_dec, whose rows are random directions.
+    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised; with prefixes, the mean over them of these
+    errors.
 
-    In the auxiliary loss, the pre-activations of the n_features // 2 dead latents where they are largest in a row
-    decode to ē, and α min(1, n_dead / (n_features // 2)) ½‖ē − (x − x̂)‖² is added, with x − x̂ held fixed.
-
-    No array of (n_samples, n_components) is made, neither in training nor in `transform`.
+    {dictionary_step}
 
     References
     ----------
@@ -75,8 +68,7 @@ class MatryoshkaAutoencoder(BaseDictionary):
 
     command_line_name: ClassVar[str | None] = "matryoshka"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseDictionary._parameter_constraints,
-        "k": [Interval(Real, 0, None, closed="neither")],
+        **CountingDictionary._parameter_constraints,
         "prefixes": ["array-like", None],
     }
 
@@ -105,8 +97,7 @@ class MatryoshkaAutoencoder(BaseDictionary):
         self._store(locals())
 
     def _selection(self, n_latents: int) -> Selection:
-        if self.k > n_latents:
-            raise ValueError(f"k={self.k} must not exceed n_components={n_latents}.")
+        self._check_k(n_latents)
         if self.prefixes is None:
             return Matryoshka(float(self.k), tuple(sorted({max(1, n_latents // part) for part in (16, 8, 4, 2, 1)})))
         sizes = list(self.prefixes)
@@ -116,7 +107,3 @@ class MatryoshkaAutoencoder(BaseDictionary):
                 f"prefixes must be positive integers that rise, up to n_components={n_latents}; got {self.prefixes}."
             )
         return Matryoshka(float(self.k), tuple(int(size) for size in sizes))
-
-    @property
-    def _expected_l0(self) -> float:
-        return float(self.k)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import Selection, TopK
-from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.dictionary_kinds import CountingDictionary
 from rhohat.estimators.documentation import document
 from rhohat.estimators.named_parts import AT_LEAST_1
 from rhohat.fitting.checkpoint_settings import Checkpoint
@@ -18,7 +18,7 @@ __all__ = ["TopKAutoencoder"]
 
 
 @document
-class TopKAutoencoder(BaseDictionary):
+class TopKAutoencoder(CountingDictionary):
     """TopK autoencoder: a dictionary of which each row uses k latents.
 
     The codes of a row are its k largest pre-activations, as far as they are positive.
@@ -41,14 +41,9 @@ class TopKAutoencoder(BaseDictionary):
 
         a = (x − b_dec) W_enc + b_enc,    f = selection of a,    x̂ = f W_dec + b_dec
 
-    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised. The rows of W_dec have norm 1 if
-    `decoder_norm` is true: the part of their gradient that would change the norm is removed, and they are scaled after
-    each update. The initial W_enc is the transpose of W_dec, whose rows are random directions.
+    and the mean over rows of ½‖x̂ − x‖², summed over features, is minimised.
 
-    In the auxiliary loss, the pre-activations of the n_features // 2 dead latents where they are largest in a row
-    decode to ē, and α min(1, n_dead / (n_features // 2)) ½‖ē − (x − x̂)‖² is added, with x − x̂ held fixed.
-
-    No array of (n_samples, n_components) is made, neither in training nor in `transform`.
+    {dictionary_step}
 
     References
     ----------
@@ -67,7 +62,7 @@ class TopKAutoencoder(BaseDictionary):
 
     command_line_name: ClassVar[str | None] = "topk"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseDictionary._parameter_constraints,
+        **CountingDictionary._parameter_constraints,
         "k": [AT_LEAST_1],
     }
 
@@ -95,10 +90,5 @@ class TopKAutoencoder(BaseDictionary):
         self._store(locals())
 
     def _selection(self, n_latents: int) -> Selection:
-        if self.k > n_latents:
-            raise ValueError(f"k={self.k} must not exceed n_components={n_latents}.")
+        self._check_k(n_latents)
         return TopK(int(self.k))
-
-    @property
-    def _expected_l0(self) -> float:
-        return float(self.k)

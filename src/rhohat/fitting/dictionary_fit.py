@@ -26,10 +26,9 @@ __all__ = ["DictionaryFit", "Fitted", "plan_dictionary_memory"]
 
 _WINDOW = 2**28  # bytes of the windows in which rows from files are shuffled, if there is no limit
 _ENTRY_BYTES = 64  # bytes of an active latent of a row, in codes, their derivatives, and both orders of them
-_WARM_UP_SHARE, _WARM_UP = (
-    0.05,
-    1000,
-)  # updates over which the weight of a penalty rises: this share, and at most so many
+#: Updates over which the weight of a penalty rises: this share of them, at most so many, and where their number is not
+#: known, as with an iterator, so many.
+_WARM_UP_SHARE, _LONGEST_WARM_UP, _WARM_UP = 0.05, 1000, 100
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ class DictionaryFit:
             ops,
             code_ops_of(ops),
             n_steps=n_steps,
-            warm_up=_WARM_UP if n_steps is None else min(_WARM_UP, int(_WARM_UP_SHARE * n_steps)),
+            warm_up=_WARM_UP if n_steps is None else min(_LONGEST_WARM_UP, int(_WARM_UP_SHARE * n_steps)),
         )
         scaling = problem.output_scaling or problem.scaling
         outputs = scaling.apply(sample[-1], np.empty_like(sample[-1]))

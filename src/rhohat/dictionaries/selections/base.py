@@ -75,7 +75,7 @@ class Selection(ABC):
         """
 
     def choose(self, codes: Codes, floor: float) -> Codes | None:
-        """Return the entries that are chosen among those of a whole batch, or None if the floor was too high."""
+        """Return the entries that are chosen among those of a whole batch, or None if the floor was too high, not 0."""
         return codes
 
     def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> float:
