@@ -43,6 +43,7 @@ NAMES = (
     "jsb_chorales",
     "spectrogram_units",
     "dictionary_recovery",
+    "many_features",
     "dictionary_frontier",
     "matryoshka_features",
     "transformer_states",

@@ -1,27 +1,33 @@
 """Mutation testing: ``make mutants`` changes the source here and there, and looks whether a test notices.
 
-mutmut makes the mutants, each of which is a small change of one function, and runs the tests of the room that it is in,
-which stop at the first that fails. A mutant that no test notices is a survivor: it wants a test, or a line in
-mutants_explained.txt that says why it changes nothing that matters. Results are kept in ``mutants/``, and a second run
-goes on from there; mutants of functions that changed since are made anew.
+mutmut makes the mutants, each of which is a small change of one function, and finds out which test calls which
+function; mutant_runner.py runs the tests of the function up to the first that fails. A mutant that no test notices is a
+survivor: it wants a test, or a line in mutants_explained.txt that says why it changes nothing that matters. Results are
+kept in ``mutants/``, and a second run goes on from there: it runs the mutants that no test has noticed, and those of
+functions that have changed.
 
-Two kinds of changes are explained by what they are, because no test has to notice them:
+Three kinds of changes are explained by what they are, because no test has to notice them:
 
 * ``strict=True`` of ``zip`` is left out, or is no longer true. It states that lengths agree, as an assertion does, and
   here they agree by how things are made: what users give is compared before, with a message of its own.
 * A text of at least five words, which people read, is put in capitals or small letters, or between two XX. Shorter
   texts may be names or keys, on which something depends.
+* The −1 by which ``reshape`` is told to find a length becomes −2, which NumPy takes for the same. PyTorch does not, and
+  tests/ops notice.
 
-A whole run takes hours. ``make mutants FILES=terms/penalties.py`` looks at the mutants of some files only (with spaces
-between them, or rooms such as ``layers``), and ``LIMIT=50`` at so many of them, spread evenly over the files.
+``make mutants FILES=terms/penalties.py`` looks at the mutants of some files only (with spaces between them, or rooms
+such as ``layers``), and ``LIMIT=50`` at so many of them, spread evenly over the files.
 """
 
 import argparse
-import os
+import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+from tests import mutant_runner
 
 __all__ = ["chosen", "explained_by_kind", "name_and_change", "read_explained"]
 
@@ -29,11 +35,15 @@ ROOT = Path(__file__).parent.parent
 EXPLAINED = Path(__file__).with_name("mutants_explained.txt")
 _MUTMUT = [sys.executable, "-m", "mutmut"]
 _PACKAGE = "src/rhohat/"
-#: What mutmut says of mutants that some test has noticed.
-_NOTICED = {"killed", "timeout", "caught by type check", "segfault"}
+_FOLDER = ROOT / "mutants"
+_RESULTS = _FOLDER / "results.json"
+#: How many mutants are run between two times that results are kept.
+_AT_ONCE = 1000
+#: Seconds of tests that are run only if all faster ones have not noticed a mutant that nobody has explained.
+_SLOW = 0.1
 
-_AT_ONCE = 500
 _STRICT = re.compile(r"(zip\(.*, )strict=(?:True|False)\)")
+_RESHAPED = re.compile(r"(\.reshape\([^()]*(?:\([^()]*\)[^()]*)*)-1\b")
 _TEXT = re.compile(r'"([^"]*)"')
 _WORDS = 5
 
@@ -92,6 +102,8 @@ def explained_by_kind(change):
     old, _, new = change.partition(" -> ")
     if new != old and new in (_STRICT.sub(rf"\1{other})", old) for other in ("strict=False", "strict=None", "")):
         return True
+    if new != old and any(new == f"{old[: found.end(1)]}-2{old[found.end() :]}" for found in _RESHAPED.finditer(old)):
+        return True
     texts, new_texts = _TEXT.findall(old), _TEXT.findall(new)
     changed = [pair for pair in zip(texts, new_texts, strict=False) if pair[0] != pair[1]]
     if len(texts) != len(new_texts) or len(changed) != 1 or _TEXT.sub("", old) != _TEXT.sub("", new):
@@ -111,27 +123,22 @@ def chosen(mutants, files, limit):
     return [of_files[number * len(of_files) // n_chosen] for number in range(n_chosen)]
 
 
-def _results():
-    """Return what is known of every mutant, by its name."""
-    answer = subprocess.run(
-        [*_MUTMUT, "results", "--all", "true"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    pairs = [line.strip().rsplit(": ", 1) for line in answer.stdout.splitlines() if "__mutmut_" in line]
-    return dict(pairs)
+def _made():
+    """Let mutmut make the mutants, and return the hash of the function that each is of, by the mutant's name."""
+    print("Making the mutants; that no name matches is as it should be.", flush=True)
+    subprocess.run([*_MUTMUT, "run", "none"], cwd=ROOT, check=False)
+    found = {}
+    for path in sorted(_FOLDER.glob("src/**/*.meta")):
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        hashes = meta["hash_by_function_name"]
+        for mutant in meta["exit_code_by_key"]:
+            found[mutant] = hashes.get(mutant.partition("__mutmut_")[0].rpartition(".")[2])
+    return found
 
 
 def _show(mutant):
-    return name_and_change(mutant, _asked("show", mutant))
-
-
-def _asked(*arguments):
-    return subprocess.run([*_MUTMUT, *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
-
-def _run(patterns):
-    # Threads of OpenMP do not survive the fork of a process, so that tests with PyTorch would wait for them for ever.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*_MUTMUT, "run", *patterns], cwd=ROOT, check=False, env=environment)
+    shown = subprocess.run([*_MUTMUT, "show", mutant], cwd=ROOT, capture_output=True, text=True, check=True)
+    return name_and_change(mutant, shown.stdout)
 
 
 def main():
@@ -141,27 +148,36 @@ def main():
     parser.add_argument("--limit", type=int, help="look at so many mutants at most")
     options = parser.parse_args()
     explained = read_explained(EXPLAINED.read_text(encoding="utf-8"))
-    if not (ROOT / "mutants").exists():
-        print("Making the mutants; that no name matches is as it should be.")
-        _run(["none"])
-    mutants = chosen(list(_results()), options.files, options.limit)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
+    arguments = settings["pytest_add_cli_args_test_selection"] + settings["pytest_add_cli_args"]
+    hashes = _made()
+    mutants = chosen(list(hashes), options.files, options.limit)
     if not mutants:
         sys.exit(f"there are no mutants of {', '.join(options.files) or 'anything'}")
-    for start in range(0, len(mutants), _AT_ONCE):  # what is known stays known where this is interrupted
-        _run(mutants[start : start + _AT_ONCE])
-    results = _results()
-    noticed = [mutant for mutant in mutants if results[mutant] in _NOTICED]
-    survivors = {mutant: _show(mutant) for mutant in mutants if mutant not in noticed}
-    unexplained = {
-        mutant: shown
-        for mutant, shown in survivors.items()
-        if shown not in explained and not explained_by_kind(shown[1])
+    kept = json.loads(_RESULTS.read_text(encoding="utf-8")) if _RESULTS.exists() else {}
+    noticed = {
+        name
+        for name, (made_of, result) in kept.items()
+        if hashes.get(name) == made_of and result in mutant_runner.NOTICED
     }
-    print(
-        f"\n{len(noticed)} of {len(mutants)} mutants were noticed, {len(survivors) - len(unexplained)} are explained."
-    )
-    for mutant, (function, change) in unexplained.items():
-        print(f"{results[mutant]}: {mutant}\n{function}: {change}")
+    shown = {}
+
+    def run(some, **which):
+        for start in range(0, len(some), _AT_ONCE):  # what is known stays known where this is interrupted
+            results = mutant_runner.run(_FOLDER, some[start : start + _AT_ONCE], arguments, **which)
+            kept.update({name: (hashes[name], result) for name, result in results.items()})
+            _RESULTS.write_text(json.dumps(kept), encoding="utf-8")
+        left = [name for name in some if kept[name][1] not in mutant_runner.NOTICED]
+        shown.update({name: _show(name) for name in left if name not in shown})
+        return [name for name in left if shown[name] not in explained and not explained_by_kind(shown[name][1])]
+
+    unexplained = run([name for name in mutants if name not in noticed], longest=_SLOW)
+    unexplained = run(unexplained, shortest=_SLOW)
+    n_noticed = sum(name in noticed or kept[name][1] in mutant_runner.NOTICED for name in mutants)
+    n_explained = len(mutants) - n_noticed - len(unexplained)
+    print(f"\n{n_noticed} of {len(mutants)} mutants were noticed, {n_explained} are explained.")
+    for name in unexplained:
+        print(f"{kept[name][1]}: {name}\n{': '.join(shown[name])}")
     sys.exit(bool(unexplained))
 
 

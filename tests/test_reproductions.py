@@ -49,6 +49,7 @@ BY_THEMSELVES = (
     "adding_problem",
     "spectrogram_units",
     "dictionary_recovery",
+    "many_features",
     "dictionary_frontier",
     "matryoshka_features",
 )

@@ -119,18 +119,18 @@ def test_an_unknown_padding_is_refused(kind):
 def test_a_size_from_which_no_window_leads_back_is_refused():
     refused(
         lambda: TransposedConvolution(3, 2, output_size=(10, 20)).build(IMAGE, "tanh"),
-        "TransposedConvolution cannot turn an input of the size (9, 8) into output_size=(10, 20), because a"
-        " convolution of an image of this size has the size (9, 19).",
+        "TransposedConvolution cannot turn an input of the size (9, 8) into output_size=(10, 20), because its"
+        " window has (9, 19) places on an output of this size.",
     )
     refused(
         lambda: Upsampling(2, output_size=20).build(SEQUENCE, "tanh"),
-        "Upsampling cannot turn an input of the size (12,) into output_size=(20,), because pooling of an image of this"
-        " size gives the size (10,).",
+        "Upsampling cannot turn an input of the size (12,) into output_size=(20,), because its window has (10,)"
+        " places on an output of this size.",
     )
     refused(
         lambda: Upsampling((3, 2), output_size=(20, 16)).build((5, 8, 3), "tanh"),
-        "Upsampling cannot turn an input of the size (5, 8) into output_size=(20, 16), because pooling of an image of"
-        " this size gives the size (6, 8).",
+        "Upsampling cannot turn an input of the size (5, 8) into output_size=(20, 16), because its window has (6, 8)"
+        " places on an output of this size.",
     )
 
 

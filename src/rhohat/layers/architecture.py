@@ -172,13 +172,8 @@ class TransposedConvolution(LayerDescription):
         """Make the layer for inputs of a shape."""
         name = "TransposedConvolution"
         check_counts(name, n_channels=self.n_channels)
-        size = _output_size(name, shape[:-1], ("kernel_size", self.kernel_size), self.stride, self)
-        windows = _windows(name, size, ("kernel_size", self.kernel_size), self.stride, self.padding)
-        if _places(windows, shape) != shape[:-1]:
-            raise ValueError(
-                f"{name} cannot turn an input of the size {shape[:-1]} into output_size={size}, because a convolution"
-                f" of an image of this size has the size {_places(windows, shape)}."
-            )
+        window = "kernel_size", self.kernel_size
+        size, windows = _windows_on_output(name, shape, window, self.stride, self.padding, self.output_size)
         chosen = as_activation(activation if self.activation is None else self.activation)
         layer = convolution.TransposedConvolutionLayer(windows, shape[-1], int(self.n_channels), chosen)
         return [layer], (*size, int(self.n_channels))
@@ -256,13 +251,8 @@ class Upsampling(LayerDescription):
     def build(self, shape: Shape, activation: str | Activation) -> tuple[list[Layer], Shape]:
         """Make the layer for inputs of a shape."""
         stride = self.size if self.stride is None else self.stride
-        size = _output_size("Upsampling", shape[:-1], ("size", self.size), stride, self)
-        windows = _windows("Upsampling", size, ("size", self.size), stride, "valid")
-        if _places(windows, shape) != shape[:-1]:
-            raise ValueError(
-                f"Upsampling cannot turn an input of the size {shape[:-1]} into output_size={size}, because pooling of"
-                f" an image of this size gives the size {_places(windows, shape)}."
-            )
+        window = "size", self.size
+        size, windows = _windows_on_output("Upsampling", shape, window, stride, "valid", self.output_size)
         return [pooling.UpsamplingLayer(windows, shape[-1])], (*size, shape[-1])
 
     def mirror(self, shape: Shape) -> LayerDescription:
@@ -384,25 +374,43 @@ def as_input_shape(shape: Any) -> Shape:
 
 
 def _windows(name: str, size: Shape, window: tuple[str, PerAxis], stride: PerAxis, padding: str) -> Windows:
-    """Return the windows on an image or a sequence, which is an image of height 1.
+    """Return the windows on an image or a sequence.
 
     The size of the window comes with the name of the parameter that it is of.
     """
+    return _windows_on(size, *_window_and_stride(name, size, window, stride), padding)
+
+
+def _windows_on_output(
+    name: str,
+    shape: Shape,
+    window: tuple[str, PerAxis],
+    stride: PerAxis,
+    padding: str,
+    output_size: PerAxis | None,
+) -> tuple[Shape, Windows]:
+    """Return the size of the output of a layer with inputs of a shape, and the windows, which are on the output."""
+    size, n_axes = shape[:-1], len(shape) - 1
     kernel, steps = _window_and_stride(name, size, window, stride)
+    if output_size is not None:
+        output = _per_axis(name, "output_size", output_size, n_axes)
+    elif padding == "same":
+        output = tuple(s * by for s, by in zip(size, steps, strict=True))
+    else:
+        output = tuple((s - 1) * by + k for s, by, k in zip(size, steps, kernel, strict=True))
+    windows = _windows_on(output, kernel, steps, padding)
+    if _places(windows, shape) != size:
+        raise ValueError(
+            f"{name} cannot turn an input of the size {size} into output_size={output}, because its window has"
+            f" {_places(windows, shape)} places on an output of this size."
+        )
+    return output, windows
+
+
+def _windows_on(size: Shape, kernel: Shape, steps: Shape, padding: str) -> Windows:
+    """Return the windows on an image, or on a sequence, which is an image of height 1."""
     one = (1,) * (2 - len(size))
     return Windows((*one, *size), (*one, *kernel), (*one, *steps), padding)  # type: ignore[arg-type]
-
-
-def _output_size(
-    name: str, size: Shape, window: tuple[str, PerAxis], stride: PerAxis, layer: TransposedConvolution | Upsampling
-) -> Shape:
-    """Return the size of the output of a layer with windows on its output; `size` is that of its input."""
-    kernel, steps = _window_and_stride(name, size, window, stride)
-    if layer.output_size is not None:
-        return _per_axis(name, "output_size", layer.output_size, len(size))
-    if getattr(layer, "padding", "valid") == "same":
-        return tuple(s * by for s, by in zip(size, steps, strict=True))
-    return tuple((s - 1) * by + k for s, by, k in zip(size, steps, kernel, strict=True))
 
 
 def _window_and_stride(name: str, size: Shape, window: tuple[str, PerAxis], stride: PerAxis) -> tuple[Shape, Shape]:
