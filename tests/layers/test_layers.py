@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rhohat.layers import DenseLayer, MaxPoolingLayer, SimpleRecurrentLayer, Windows
+from rhohat.layers import DenseLayer, Layer, MaxPoolingLayer, SimpleRecurrentLayer, Windows
 from rhohat.layers.activations import ReLU, Tanh, Units
 from rhohat.layers.network import Network
 from tests.tolerances import EXACT
@@ -37,3 +37,10 @@ def test_a_layer_that_cannot_be_tied_says_so():
     arrays = np.zeros((2, 4)), np.zeros((5, 6)), np.zeros((5, 12))
     with pytest.raises(NotImplementedError, match=r"^the weights of SimpleRecurrentLayer cannot be tied\.$"):
         layer.add_tied_gradient(*arrays, slice(0, 2))
+
+
+def test_a_layer_without_tangents_says_so():
+    layer = DenseLayer(3, 2, Tanh())
+    for method, n_arguments in (("push_forward", 5), ("pull_back_along", 6)):
+        with pytest.raises(NotImplementedError, match="no tangents can be propagated through DenseLayer"):
+            getattr(Layer, method)(layer, *[None] * n_arguments)

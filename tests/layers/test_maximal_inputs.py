@@ -6,7 +6,7 @@ import pytest
 from rhohat.layers import TransposedConvolutionLayer, Windows
 from rhohat.layers.activations import Identity, LeakyReLU, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
 from rhohat.layers.architecture import Convolution, Dense, MaxPooling, MeanPooling, build_layers
-from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
+from rhohat.layers.maximal_inputs import _field_of, ascend_to_maximal_inputs
 from rhohat.layers.network import dense_network, network_of
 from tests.tolerances import EXACT
 
@@ -188,3 +188,55 @@ def test_units_of_a_transposed_convolution_are_searched_for_over_all_pixels(rng)
     network = network_of([layer], (4, 4, 2))
     found = ascend_to_maximal_inputs(network, draw(network, rng), 1, rng, units=[14, 15])
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=EXACT)
+
+
+def test_no_unit_has_no_input(rng):
+    network = dense_network((6, 5), (Tanh(),))
+    assert ascend_to_maximal_inputs(network, draw(network, rng), 1, rng, units=[]).shape == (0, 6)
+
+
+def test_each_unit_at_a_place_gets_an_input_of_its_own(rng):
+    network = convolutions([Convolution(4, 3)], (6, 7, 1))
+    parameters, units = draw(network, rng, 2.0), [4 * 9 + 3, 4 * 9 + 1]
+    found = ascend_to_maximal_inputs(network, parameters, 1, rng, units=units)
+    heights = activations_of(network, parameters, 1, found)[:, units]
+    assert heights.shape == (2, 2)
+    assert np.all(heights[[0, 1], [0, 1]] > heights[[1, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        [Convolution(2, (2, 3))],
+        [Convolution(2, 3, padding="same")],
+        [Convolution(2, (4, 2), padding="same")],
+        [Convolution(2, (2, 3), (1, 2)), MaxPooling((2, 1)), Convolution(3, 2)],
+        [MeanPooling(2, 1), Convolution(2, (3, 2), padding="same")],
+    ],
+    ids=["valid", "same", "even windows", "three layers", "pooling first"],
+)
+def test_a_smaller_network_computes_the_units_at_every_place_whose_window_lies_within_the_image(described, rng):
+    """Whether it does is found by images of ones: those cut out where padding has added zeros have smaller sums."""
+    shape = (9, 8, 2)
+    layers = build_layers(described, shape, "identity")[0]
+    network, image = network_of(layers, shape), rng.normal(size=(1, 144))
+    parameters = draw(network, rng)
+    height, width, n_channels = layers[-1].output_shape
+    whole = activations_of(network, parameters, network.n_layers, image).reshape(height * width, n_channels)
+    ones = network.unpack(np.zeros(network.n_parameters))
+    for W in ones.weights:
+        W[:] = 1
+    sums = activations_of(network, ones, network.n_layers, np.ones((1, 144))).reshape(height * width, n_channels)[:, 0]
+    n_found = 0
+    for place in range(height * width):
+        units = place * n_channels + np.arange(n_channels)[::-1]
+        field = _field_of(layers, units)
+        assert (field is not None) == (sums[place] == sums.max())
+        if field is not None:
+            pixels = image.reshape(shape)[field.rows.start : field.rows.stop, field.columns.start : field.columns.stop]
+            small = activations_of(field.network, parameters, network.n_layers, pixels.reshape(1, -1))
+            np.testing.assert_allclose(small[0, field.units], whole[place][::-1], rtol=EXACT)
+            n_found += 1
+    assert n_found > 5
+    first_and_last = np.array([0, len(sums) * n_channels - 1])
+    assert _field_of(layers, first_and_last) is None

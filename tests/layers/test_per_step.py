@@ -69,7 +69,23 @@ def test_the_activation_of_each_step_follows_to_another_library():
     assert per_step.activation.ops is not TORCH
 
 
-@pytest.mark.parametrize("activation", [Maxout(2), ParametricReLU()], ids=lambda f: f.name)
+class OfTwoPieces(Sigmoid):
+    """An activation of two pre-activations, though it works in place."""
+
+    def width(self, n_units):
+        return 2 * n_units
+
+
+class WithParameters(Sigmoid):
+    """An activation with a parameter for each unit, though it works in place."""
+
+    def n_parameters(self, n_units):
+        return n_units
+
+
+@pytest.mark.parametrize(
+    "activation", [Maxout(2), ParametricReLU(), OfTwoPieces(), WithParameters()], ids=lambda f: type(f).__name__
+)
 def test_activations_with_several_pieces_or_parameters_are_refused(activation):
     with pytest.raises(ValueError, match=f"the activation '{activation.name}' cannot be applied to each step"):
         PerStep(activation, T)

@@ -326,6 +326,14 @@ def test_initial_weights_of_units_are_orthogonal_and_those_of_inputs_within_thei
     assert np.std(layer.initial_weights(rng, "normal")) == pytest.approx(0.01, rel=0.2)
 
 
+@every_kind
+def test_initial_weights_of_inputs_fill_the_interval_of_their_rule(make, rng):
+    layer = make(T, 500, 2)
+    W, bound = layer.initial_weights(rng, "uniform")[:500], np.sqrt(6 / (500 + 2 + 1))
+    assert 0.998 * bound < W.max() <= bound
+    assert -bound <= W.min() < -0.998 * bound
+
+
 def test_initial_weights_of_units_turn_every_way(rng):
     """Without signs that make the decomposition unique, the first number of a matrix would always be negative."""
     layer = SimpleRecurrentLayer(T, 1, 3)

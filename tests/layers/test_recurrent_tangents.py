@@ -74,6 +74,10 @@ def between_steps(make, n_steps):
     ]
 
 
+def single_units(make, n_steps):
+    return [make(n_steps, C, 1, return_sequences=True), StepwiseDenseLayer(n_steps, 1, K, Identity())]
+
+
 def alone(make, n_steps):
     return [make(n_steps, C, K, return_sequences=True)]
 
@@ -82,7 +86,7 @@ def sequences_to_dense(make, n_steps):
     return [make(n_steps, C, 3, return_sequences=True), DenseLayer(3 * n_steps, K, Identity())]
 
 
-CHAINS = (last_step, all_steps, stacked_in_both_directions, between_steps, alone, sequences_to_dense)
+CHAINS = (last_step, all_steps, stacked_in_both_directions, between_steps, single_units, alone, sequences_to_dense)
 kinds = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 padded_or_not = pytest.mark.parametrize("padded", [False, True], ids=["full", "padded"])
 #: Every chain with full and, but for the last, whose dense layer takes no missing steps, with padded sequences.

@@ -25,6 +25,7 @@ from rhohat.objective import Problem, make_objective
 from rhohat.objective.batch import MiniBatch, make_batch_evaluation
 from rhohat.objective.evaluation import BlockEvaluation
 from rhohat.objective.objective import Objective
+from rhohat.ops.numpy_ops import NumpyOps
 from rhohat.terms.corruption import MaskingNoise
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import (
@@ -279,7 +280,15 @@ CASES = {f"{number}: {case}": case for number, case in enumerate(proof_cases())}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_every_model_is_computed_on_in_float32_and_summed_in_float64(case):
+def test_every_model_is_computed_on_in_float32_and_summed_in_float64(case, monkeypatch):
+    """Nothing asks for memory without saying of which dtype, which would be float64."""
+    asked = []
+    for name in ("empty", "zeros"):
+        made = getattr(NumpyOps, name)
+        monkeypatch.setattr(
+            NumpyOps, name, lambda self, shape, dtype, made=made: asked.append(dtype) or made(self, shape, dtype)
+        )
+
     def halve(array, dtype):
         return None if array is None else array.astype(np.float32).astype(dtype)
 
@@ -292,6 +301,8 @@ def test_every_model_is_computed_on_in_float32_and_summed_in_float64(case):
         )
         results.append(everything_of(J, case.theta))
     single, double = results
+    assert asked
+    assert all(dtype is not None for dtype in asked)
     assert single["gradient"].dtype == np.float64
     assert_close(single, double, FLOAT32)
     for results in (single, double):

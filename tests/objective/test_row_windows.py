@@ -1,6 +1,6 @@
 """Windows hold every row of an epoch once, whatever their sizes, and wherever the epoch is entered."""
 
-from threading import Event, current_thread
+from threading import Event, Timer, current_thread
 from time import sleep
 
 import numpy as np
@@ -156,6 +156,7 @@ def test_windows_are_of_the_dtype_of_their_source():
     windows = RowWindows([open_rows(np.ones((7, 2), np.float32))], np.arange(0), seed=0, window_bytes=0)
     for window in (windows.read_all(), next(windows.read(0, even_edges(7, 2)))):
         assert window.memory[0].dtype == np.float32
+    assert read_all(windows.sources[0]).dtype == np.float32
 
 
 def test_chunks_take_no_more_memory_than_they_may(monkeypatch):
@@ -182,3 +183,59 @@ def test_a_task_that_is_told_to_stop_is_waited_for():
     begun.wait()
     task.stop()
     assert [(thread.name, thread.daemon) for thread in ended] == [("rhohat reader", True)]
+
+
+def test_a_task_that_does_not_stop_is_not_waited_for_long(monkeypatch):
+    monkeypatch.setattr("rhohat.objective.row_windows._LONGEST_WAIT", 0.01)
+    begun, may_end = Event(), Event()
+
+    def work(is_stopped):
+        begun.set()
+        may_end.wait(60)
+
+    task = _Task(work)
+    task.start()
+    begun.wait()
+    task.stop()
+    assert not may_end.is_set()
+    may_end.set()
+
+
+def counted():
+    """A list, and a function for tasks that appends to it and returns its length."""
+    calls = []
+    return calls, lambda is_stopped: calls.append(is_stopped) or len(calls)
+
+
+def test_a_task_runs_once_and_has_nothing_to_wait_for_when_it_is_done():
+    calls, function = counted()
+    task = _Task(function)
+    task.start()
+    assert task.result() == 1
+    del task._outcome  # waiting for a second outcome would fail
+    task.stop()
+    assert len(calls) == 1
+
+
+def test_a_task_whose_thread_a_fork_has_left_behind_is_done_by_who_wants_its_result():
+    calls, function = counted()
+    for number, starts in enumerate((False, True), 1):
+        task = _Task(function)
+        if starts:
+            task._run()
+        task._process = -1
+        assert task.result() == len(calls) == number
+
+
+def test_a_task_is_not_done_by_who_waits_for_its_thread():
+    may_go_on, threads = Event(), []
+
+    def work(is_stopped):
+        may_go_on.wait(60)
+        threads.append(current_thread().name)
+
+    task = _Task(work)
+    task.start()
+    Timer(0.05, may_go_on.set).start()
+    task.result()
+    assert threads == ["rhohat reader"]

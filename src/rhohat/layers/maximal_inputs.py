@@ -51,8 +51,9 @@ def ascend_to_maximal_inputs(
     generator : numpy.random.Generator
         Generator that draws the starting points.
     units : sequence of int, default=None
-        Numbers of the units, from 0; None means all units of the layer. If they are at the same place of feature maps,
-        the search is among images that are 0 but for the pixels that these units depend on.
+        Numbers of the units, from 0; there may be none. The default, None, means all units of the layer. If they are at
+        the same place of feature maps, the search is among images that are 0 but for the pixels that these units
+        depend on.
     n_starts : int, default=10
         Number of starting points for each unit. If the first layer is dense, half of them lie near the weights of
         randomly chosen units of this layer, with random noise added. The others are uniformly random.
@@ -76,6 +77,8 @@ def ascend_to_maximal_inputs(
     n_features, asked = network.layer_sizes[0], np.arange(network.layer_sizes[layer])
     if units is not None:
         asked = asked[np.asarray(units, np.intp)]
+        if len(asked) == 0:
+            return np.empty((0, n_features))
         field = _field_of(network.layers[:layer], asked)
         if field is not None:
             how: dict[str, Any] = {"units": field.units, "n_starts": n_starts, "max_iter": max_iter}
@@ -164,7 +167,7 @@ def _field_of(layers: Sequence[Layer], units: NDArray[np.intp]) -> _Field | None
         return None
     _, width, n_channels = layers[-1].output_shape
     places = units // n_channels
-    if len(units) == 0 or np.any(places != places[0]):
+    if np.any(places != places[0]):
         return None
     row, column = divmod(int(places[0]), width)
     rows, columns = range(row, row + 1), range(column, column + 1)

@@ -106,7 +106,7 @@ class RecurrentLayer(RecurrentArrays):
     def forward(self, parameters: LayerParameters, given: FloatArray, units: Units, *, activate: bool = True) -> None:
         """Write what each step keeps into z, and the outputs into a."""
         missing = missing_steps(given, self.n_steps)
-        x = (given if missing is None else without_padding(given)).reshape(-1, self.n_steps, self.n_channels)
+        x = given.reshape(-1, self.n_steps, self.n_channels)
         kept, a = self._by_step(units.z), self._outputs_by_step(units.a)
         for direction, steps in enumerate(self._orders()):
             at, state = self._direction(parameters, direction), self.first_state(len(x), given)
