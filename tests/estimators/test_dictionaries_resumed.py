@@ -215,7 +215,9 @@ def test_with_warm_start_ctrl_c_leaves_what_was_learned():
     assert (model.solver_status_, model.n_steps_) == ("max_iter", 80 + 240)
 
 
-@pytest.mark.parametrize(("kind", "last"), [("topk", 2), ("batch_topk", 4), ("l1", 5), ("gated", 2), ("jumprelu", 4)])
+@pytest.mark.parametrize(
+    ("kind", "last"), [("topk", 2), ("batch_topk", 4), ("l1", 5), ("gated", 2), ("jumprelu", 4), ("matryoshka", 3)]
+)
 def test_a_fit_that_is_killed_goes_on_to_the_same_bits(kind, last, tmp_path):
     process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED), kind, str(tmp_path), str(last)],
