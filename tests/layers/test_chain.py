@@ -22,6 +22,7 @@ from rhohat.layers import (
 from rhohat.layers.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, Tanh
 from rhohat.layers.chain import Chain
 from rhohat.layers.layout import Layout
+from rhohat.layers.network import network_of
 from rhohat.ops import NUMPY
 from rhohat.ops.numpy_ops import NumpyOps
 
@@ -87,6 +88,8 @@ def test_rows_have_a_shape_or_a_single_axis():
     assert Chain(CONVOLUTIONAL).input_shape == (72,)
     assert Chain(CONVOLUTIONAL).row_shape is None
     assert Chain(CONVOLUTIONAL, row_shape=(6, 6, 2)).input_shape == (6, 6, 2)
+    assert network_of([DenseLayer(3, 2, Tanh())], (3,)).row_shape is None
+    assert network_of(CONVOLUTIONAL, (6, 6, 2)).row_shape == (6, 6, 2)
     assert Chain(CONVOLUTIONAL, False, (6, 6, 2)) == Chain(CONVOLUTIONAL, row_shape=(6, 6, 2))
 
 

@@ -268,3 +268,12 @@ def test_normal_initial_weights_have_a_hundredth_as_deviation(rng):
 def test_misfits_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_some_of_the_layers_begin_with_their_input_and_end_before_the_next():
+    layers = network_of(3, 2, 4, 5).allocate(6, np.zeros)
+    some = layers.between(1, 3)
+    assert [a.shape[1] for a in some.a] == [2, 4]
+    assert [z.shape[1] for z in some.z] == [2, 4]
+    assert some.masks is None
+    assert [a.shape[1] for a in layers.between(1, None).a] == [2, 4, 5]

@@ -13,6 +13,7 @@ from rhohat.layers import (
 )
 from rhohat.layers.activations import Identity, Sigmoid
 from rhohat.layers.network import Network
+from rhohat.layers.tangents import TangentPass
 from tests.tolerances import EXACT, FLOAT32
 
 CASES = {
@@ -240,3 +241,18 @@ def test_windows_that_do_not_fit_are_refused(kind, window, stride, channels):
 def test_pooling_with_zeros_around_the_image_is_refused(kind):
     with pytest.raises(ValueError, match="pooling cannot use padding='same'"):
         kind(Windows((5, 6), (2, 2), (2, 2), "same"), 1)
+
+
+@pytest.mark.parametrize("kind", [MaxPoolingLayer, MeanPoolingLayer])
+def test_a_direction_in_the_parameters_of_others_goes_round_a_layer_without_weights(kind, rng):
+    layer = kind(Windows((4, 4), (2, 2), (2, 2), "valid"), 1)
+    network = Network((layer,))
+    layers = network.allocate(3, np.zeros)
+    layers.a[0] = rng.normal(size=(3, 16))
+    parameters = network.unpack(np.empty(0))
+    network.forward(parameters, layers)
+    along = TangentPass(network, parameters, layers, parameters)
+    assert not along._push(0, rng.normal(size=(3, 16)), parameters).any()
+    assert not along._back(0, rng.normal(size=(3, 4)), parameters).any()
+    assert along._push(0, rng.normal(size=(3, 16))).any()
+    assert along._back(0, rng.normal(size=(3, 4))).any()

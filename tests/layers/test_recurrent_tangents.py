@@ -25,6 +25,7 @@ from rhohat.layers.maximal_inputs import ascend_to_maximal_inputs
 from rhohat.layers.network import Layers, network_of, units_of
 from rhohat.layers.tangents import TangentPass
 from rhohat.objective import Problem, make_objective
+from rhohat.ops.numpy_ops import NumpyOps
 from rhohat.solvers import as_solver
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import SoftmaxCrossEntropy, SquaredError
@@ -273,7 +274,9 @@ def test_tensors_have_the_same_derivatives(make, rng):
 
 
 @kinds
-def test_rows_in_float32_have_the_same_derivatives_but_for_rounding(make, rng):
+def test_rows_in_float32_have_the_same_derivatives_but_for_rounding(make, rng, monkeypatch):
+    asked, zeros = [], NumpyOps.zeros
+    monkeypatch.setattr(NumpyOps, "zeros", lambda self, shape, dtype: asked.append(dtype) or zeros(self, shape, dtype))
     case = Case(all_steps, make, True, rng)
     single = {name: getattr(case, name).astype(np.float32) for name in ("X", "y", "tangents")}
     J, rounded = case.objective(), case.objective(**single)
@@ -282,6 +285,8 @@ def test_rows_in_float32_have_the_same_derivatives_but_for_rounding(make, rng):
     penalties = [Contraction(0.3), TangentPropagation(0.7)]
     J, rounded = case.objective(penalties), case.objective(penalties, **single)
     assert relative_difference(rounded(case.theta)[1], J(case.theta)[1]) <= FLOAT32
+    assert asked
+    assert all(dtype is not None for dtype in asked)
 
 
 @kinds

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rhohat.layers import DenseLayer, PerStep, StepwiseDenseLayer
-from rhohat.layers.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh
+from rhohat.layers import DenseLayer, LayerParameters, PerStep, StepwiseDenseLayer
+from rhohat.layers.activations import Identity, Maxout, ParametricReLU, ReLU, Sigmoid, Softmax, Tanh, Units
 from rhohat.layers.network import network_of
 from rhohat.terms.losses import SquaredError
 from rhohat.terms.penalties import L1Sparsity
@@ -67,3 +67,12 @@ def test_a_layer_without_steps_channels_or_units_is_refused(sizes):
 def test_activations_that_mix_units_or_have_parameters_are_refused(activation):
     with pytest.raises(ValueError, match=f"at each step cannot use the activation '{activation.name}', which"):
         StepwiseDenseLayer(5, 3, 4, activation)
+
+
+def test_a_layer_activates_unless_it_is_told_not_to(rng):
+    layer, given = StepwiseDenseLayer(T, 3, 2, Tanh()), rng.normal(size=(5, 3 * T))
+    W, nothing, found = rng.normal(size=(3, 2)), np.zeros(0), np.empty((2, 5, 2 * T))
+    parameters = LayerParameters(W, np.zeros(2), nothing)
+    layer.forward(parameters, given, Units(found[0], found[0], nothing))
+    layer.forward(parameters, given, Units(found[1], found[1], nothing), activate=False)
+    np.testing.assert_allclose(found[0], np.tanh(found[1]), rtol=EXACT)

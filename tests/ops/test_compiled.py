@@ -12,15 +12,16 @@ pytest.importorskip("numba", reason="the extra 'fast' is not installed")
 
 from rhohat.checking.proofs import proof_cases
 from rhohat.engines import ThreadEngine
-from rhohat.layers import MaxPoolingLayer, Windows
+from rhohat.layers import GRULayer, LSTMLayer, MaxPoolingLayer, Windows
 from rhohat.layers.activations import Identity, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
-from rhohat.layers.network import dense_network
+from rhohat.layers.network import dense_network, network_of
 from rhohat.layers.recurrent import Direction
 from rhohat.layers.simple_recurrent import SimpleRecurrentLayer
 from rhohat.objective import Problem, make_objective
 from rhohat.objective.mini_batches import MiniBatches
 from rhohat.ops import NUMPY
 from rhohat.ops.compiled_ops import COMPILED
+from rhohat.ops.numpy_ops import NumpyOps
 from rhohat.solvers import SGD, Adam
 from rhohat.terms.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from rhohat.terms.penalties import KLSparsity, WeightDecay
@@ -549,3 +550,23 @@ def test_sums_over_many_rows_of_float32_lose_few_digits(n):
     out = np.empty((1, n), np.float32)
     COMPILED.sum_rows(X, np.ones((1, 20_000), np.float32), out)
     np.testing.assert_allclose(out[0], X.sum(0, dtype=np.float64), rtol=FLOAT32_COST)
+
+
+def test_one_input_of_max_pooling_may_stand_for_all_rows():
+    layer, nothing = MaxPoolingLayer(Windows((4, 4), (2, 2), (2, 2), "valid"), 2), np.empty(0)
+    at, delta = draw((1, 32), np.float64), draw((5, 8), np.float64, 1)
+    expected = layer.linear_transposed(np.repeat(at, 5, 0), delta, nothing)
+    for one in (layer, layer.with_ops(COMPILED)):
+        np.testing.assert_array_equal(one.linear_transposed(at, delta, nothing), expected)
+
+
+@pytest.mark.parametrize("kind", [LSTMLayer, GRULayer])
+def test_steps_ask_for_memory_of_the_dtype_of_their_rows(kind, monkeypatch):
+    asked, made = [], NumpyOps.empty
+    monkeypatch.setattr(NumpyOps, "empty", lambda self, shape, dtype: asked.append(dtype) or made(self, shape, dtype))
+    network = network_of([kind(3, 2, 4).with_ops(COMPILED)], (3, 2))
+    layers = network.allocate(5, lambda shape: np.zeros(shape, np.float32))
+    layers.a[0] = draw((5, 6), np.float32)
+    network.forward(network.unpack(draw(network.n_parameters, np.float32)), layers)
+    assert asked
+    assert all(dtype is not None and dtype == np.float32 for dtype in asked)

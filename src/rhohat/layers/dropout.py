@@ -87,11 +87,9 @@ class DropoutLayer(WeightlessLayer):
     def pull_back(
         self, parameters: LayerParameters, units: Units, delta: FloatArray, out: FloatArray, gradient: FloatArray
     ) -> None:
-        """Turn ∂J/∂a into ∂J/∂inputs, which `pull_back_to_inputs` passes on."""
-        if out is not delta:
-            out[:] = delta
+        """Turn ∂J/∂a into ∂J/∂inputs, in the same memory, which `pull_back_to_inputs` passes on."""
         if units.mask is not None:
-            out *= units.mask
+            delta *= units.mask
 
     def apply(self, given: FloatArray, W: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return a copy of the inputs."""

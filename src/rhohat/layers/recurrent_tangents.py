@@ -222,10 +222,10 @@ class RecurrentLayerWithTangents(RecurrentLayer):
             t = steps[place]
             if self.return_sequences or place == self.n_steps - 1:
                 delta = (delta[0] + phi[:, t if self.return_sequences else 0], *delta[1:])
-            held = held_dot = None
+            held = None
             if some_ended:
                 delta, held = self._held(ended[:, t], delta)
-                delta_dot, held_dot = self._held(ended[:, t], delta_dot)
+                delta_dot, _ = self._held(ended[:, t], delta_dot)  # nothing passes the padding: φ is fixed at the end
             step = self._step(kept, steps, place)
             tangent = self._tangent_of_step(kept, pushed, steps, place)
             earlier = self.step_back(at, step.kept, step.before, delta, of_z, unused)
@@ -236,7 +236,7 @@ class RecurrentLayerWithTangents(RecurrentLayer):
             if along is not None:
                 through_dot += self.ops.product(of_z[:, to_recurrent], along.U.T)
             delta = _sum((earlier[0] + through, *earlier[1:]), held)
-            delta_dot = _sum((earlier_dot[0] + through_dot, *earlier_dot[1:]), held_dot)
+            delta_dot = (earlier_dot[0] + through_dot, *earlier_dot[1:])
 
     def _push_inputs(
         self,
