@@ -139,7 +139,7 @@ def test_labels_of_any_kind_are_told_apart_with_two_rows_of_each_at_least(labels
         ({"labels": [0, 1, 0, np.nan]}, "labels contain NaN or infinity"),
         ({"labels": [7, 7, 7, 7]}, "at least two classes; all are 7"),
         ({"labels": ["a", "b", "b", "b"]}, "at least two rows of each class, one to be held out; a has 1"),
-        ({"k": []}, r"k must be a sequence of integers, the numbers of latents; got \[\]"),
+        ({"k": []}, r"k must be a sequence of integers, each the number of latents of a probe; got \[\]"),
         ({"k": 2}, "k must be a sequence of integers"),
         ({"k": [1.0]}, "k must be a sequence of integers"),
         ({"k": [0]}, r"k must be from 1 to the number of latents, 2; got \[0\]"),

@@ -56,7 +56,7 @@ class ResampleDeadLatents:
         self.n_resampled: list[int] = []
 
     def __call__(self, state: IterationState) -> None:
-        """Do nothing; what is to be done is done by `change`, which dictionaries call."""
+        """Do nothing; dictionaries call `change`, which lets dead latents begin anew."""
 
     def change(self, trainer: Any) -> None:
         """Let dead latents begin anew, if it is time."""

@@ -325,7 +325,7 @@ def _allows(hidden: Activation, penalties: tuple[Penalty, ...]) -> bool:
 
 
 def _fill(seed: int, model: _Model, corruption: str | None, weighted: bool) -> ProofCase:
-    """Return a case whose rows and parameters are drawn anew until nothing is near a kink of its layer."""
+    """Return a case whose rows and parameters are drawn anew until no pre-activation is near a kink."""
     activation, network, loss, penalties, architecture, is_padded = model
     n_features, is_autoencoder = network.layer_sizes[0], network.layer_sizes[0] == network.layer_sizes[-1]
     needs_tangents = any(isinstance(penalty, TangentPropagation) for penalty in penalties)

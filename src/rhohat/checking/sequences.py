@@ -133,7 +133,7 @@ _KINDS: dict[str, Callable[..., RecurrentLayer]] = {
 
 
 def _architectures() -> Iterator[SequenceArchitecture]:
-    """Yield every kind of layer with every setting, and then kinds on top of one another."""
+    """Yield every kind of layer with every setting, and then stacks of two kinds of layers."""
     for kind, *settings in product(_KINDS, [False, True], [False, True], [False, True]):
         yield SequenceArchitecture((kind,), *settings)
     yield SequenceArchitecture(("simple_recurrent", "lstm"), bidirectional=True, per_step=True, padded=True)

@@ -274,7 +274,7 @@ def _plot_reconstructions(model: Any, rows: RowSource, asked: tuple[int, ...] | 
 def _picture_shape(
     asked: tuple[int, ...] | str, model: Any, rows: RowSource | None = None, prepared: RowSource | None = None
 ) -> tuple[int, ...]:
-    """Return the shape in which inputs of the network are drawn, as in the report; raise if they are not images."""
+    """Return the shape in which rows are drawn, chosen as for the report, or raise ValueError if there is none."""
     shape = choose_image_shape(asked, model, choose_names(model, rows), prepared)
     if shape is None:
         raise ValueError(

@@ -139,7 +139,7 @@ def predict(
 
 
 def _in_an_array(predicted: Any, n_steps: int, *, as_text: bool) -> NDArray[Any]:
-    """Return predictions as an array; labels of steps have NaN or an empty text past the end of a sequence."""
+    """Return predictions as an array; labels of steps are NaN or empty after the end of a sequence."""
     if not isinstance(predicted, list):
         return np.asarray(predicted)
     if as_text or predicted[0].dtype.kind not in "biuf":

@@ -69,7 +69,7 @@ class ProcessLock:
     """A lock for the threads of one process; in a forked child, a new, free lock takes its place.
 
     It is meant for locks that may be held for a long time, and that guard objects whose state is consistent at any
-    moment.
+    moment, since a process may be forked while the lock is held.
 
     Examples
     --------

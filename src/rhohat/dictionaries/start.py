@@ -79,7 +79,7 @@ class DictionaryStart:
     def problem_and_theta(self, sample: Sequence[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
         """Return the problem, and the initial θ that a seed draws for it.
 
-        The rows of the decoder are random directions, and those of the encoder the same, or others in a transcoder. The
+        The rows of the decoder are random directions. The encoder has the same ones, or its own in a transcoder. The
         bias of the decoder is the mean of the rows.
         """
         problem = self.problem(sample)

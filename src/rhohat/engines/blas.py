@@ -48,7 +48,7 @@ class _Library:
         return int(self._controller.num_threads)
 
     def set_count(self, count: int) -> None:
-        """Set the number of threads, no matter which thread set it before."""
+        """Set the number of threads of BLAS, even if another thread of Python has set it before."""
         controller = self._controller
         # From version 3.8 on, threadpoolctl allows only the first thread that set OpenBLAS's number of threads to set
         # it again. The method called here is below that check.
@@ -230,7 +230,7 @@ class _BlasThreads:
 
 
 def _in_another_thread(function: Callable[[], _T]) -> _T:
-    """Return the result of a function called in a new thread, which has changed no settings."""
+    """Return the result of a function that is called in a new thread, where no setting has been changed."""
     results: list[_T] = []
     thread = threading.Thread(target=lambda: results.append(function()), name="rhohat", daemon=True)
     thread.start()

@@ -111,7 +111,7 @@ class Transcoder(FittedAttributes, TransformerMixin, BaseEstimator):
         """Restore the fitted dictionary from a model file; the inverse of `_describe_learned`."""
         fitted = file.model(file.get(described, "dictionary", dict), f"{prefix}dictionary.", BaseDictionary)
         if not fitted._is_of_transcoder or fitted._has_skip != self.skip:
-            raise ValueError("the file has another dictionary than that of a transcoder.")
+            raise ValueError(f"the dictionary in the file is not that of a transcoder with skip={self.skip}.")
         self.dictionary, self.dictionary_, self.n_features_in_ = clone(fitted), fitted, fitted.n_features_in_
 
     def transform(self, X: ArrayLike | RowSource) -> Any:

@@ -212,7 +212,7 @@ def _parts_of_parameters(problem: Problem, solver: Solver, checkpoints: bool) ->
 
 
 def _parts_of_work(problem: Problem, solver: Solver, n_workers: int, warms_up: bool) -> Iterator[tuple[str, int]]:
-    """Yield names and bytes of two parts of a plan: working memory of threads, and row numbers that define an order."""
+    """Yield names and bytes of two parts of a plan: working memory of threads, and the shuffled order of rows."""
     n_samples = problem.X.shape[0]
     if solver.in_mini_batches:
         yield "mini-batches and their activations", _batches(problem, solver, n_workers)

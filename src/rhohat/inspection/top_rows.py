@@ -159,7 +159,7 @@ def runs_of_rows(n_rows: int, most: int | None) -> list[tuple[int, int]]:
 def blocks_of_runs(
     source: RowSource, runs: Sequence[tuple[int, int]], n_units: int
 ) -> Iterator[tuple[int, FloatArray]]:
-    """Yield the rows of runs, some at a time, so that their activations take little memory.
+    """Yield the rows of ranges, some at a time, so that their activations take little memory.
 
     Parameters
     ----------

@@ -349,7 +349,7 @@ def network_of(layers: Sequence[Layer], input_shape: tuple[int, ...], tied: bool
 
 
 def units_of(parameters: Parameters, layers: Layers, layer: int) -> Units:
-    """Return the pre-activations, activations and activation's parameters of a layer, counted from 0."""
+    """Return the pre-activations, the activations and the parameters of the activation of a layer, counted from 0."""
     mask = None if layers.masks is None else layers.masks[layer + 1]
     return Units(layers.z[layer + 1], layers.a[layer + 1], parameters.activation_parameters[layer], mask)
 

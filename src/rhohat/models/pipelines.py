@@ -312,7 +312,7 @@ def suggest_preprocessing(rows: RowSource) -> list[Any]:
 
 
 def _may_be_activations(rows: RowSource) -> bool:
-    """Return whether rows look like activations of a network: many columns without names, of at most 32 bits."""
+    """Return whether rows look like activations of a network: many unnamed columns of numbers of at most 32 bits."""
     return rows.dtype == np.float32 and rows.shape[1] > _MOST_COLUMNS_OF_A_TABLE and rows.feature_names is None
 
 

@@ -347,7 +347,7 @@ class _Rows(NamedTuple):
     masks: FloatArray | None = None
 
     def allocate(self, n_rows: int, n_dropped: int) -> _Rows:
-        """Return uninitialised arrays for `n_rows` rows, with masks for `n_dropped` activations, like these arrays."""
+        """Return uninitialised arrays like these for `n_rows` rows, with masks for `n_dropped` activations a row."""
         arrays: list[Any] = [a if a is None else empty_aligned((n_rows, *a.shape[1:]), a.dtype) for a in self[:-1]]
         arrays.append(empty_aligned((n_rows, n_dropped), self.X.dtype) if n_dropped else None)
         return _Rows(*arrays)

@@ -98,7 +98,7 @@ class Pass(ABC):
 
     @abstractmethod
     def __call__(self, cost: Cost, vectors: Sequence[Parameters], block: Block, sums: FloatArray) -> None:
-        """Compute the sums over one block and write them into `sums`.
+        """Compute the sums of this pass, such as loss and gradient, over one block, and write them into `sums`.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ class ChainPasses(ABC):
 
     @abstractmethod
     def takes(self, X: Array, n_known: int) -> bool:
-        """Return whether the passes can be computed for these rows, of which `n_known` hidden layers are known."""
+        """Return whether these passes take the rows X, where activations of `n_known` hidden layers are known."""
 
     @abstractmethod
     def sum_activations(self, X: Array, W: Array, b: Array, out: Array, sums: Array) -> None:

@@ -223,7 +223,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _first_row(lines: Sequence[str], start: int, body: int, separator: str, said: TextFormat) -> int:
-    """Return the line where the rows begin; rows may begin with the sign of a comment, as in #ff0000,0.5."""
+    """Return the line where the rows begin; a row may begin with #, which begins comments, as in #ff0000,0.5."""
     width = len(_cells(lines[body], separator)) if body < len(lines) else 0
     while body > start:
         cells = _cells(lines[body - 1], separator)

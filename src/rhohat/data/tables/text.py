@@ -290,7 +290,7 @@ class _Parser:
             if place in self._dialect.truth_places:
                 values = [self._said.number(str(cell)) for cell in cells]
                 if any(value is None for value in values):
-                    raise ValueError("a column of truth values holds another text")
+                    raise ValueError(f"column {place} has truth values and holds another text")
                 numbers[:, column] = values
             else:
                 numbers[:, column] = cells.to_numpy()

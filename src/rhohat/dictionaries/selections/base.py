@@ -91,7 +91,7 @@ class Selection(ABC):
         return codes.values
 
     def gate(self, codes: Codes) -> FloatArray | None:
-        """Return a second code at the entries that has to reconstruct the rows as well, or None if there is none."""
+        """Return a second code, at the same entries, that has to reconstruct the rows as well, or None."""
         return None
 
     @abstractmethod

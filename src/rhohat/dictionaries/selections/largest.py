@@ -90,7 +90,7 @@ class BatchTopK(Selection):
         return codes.where(chosen)
 
     def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> float:
-        """Return a number that some more pre-activations exceed than will be kept, on some of the rows."""
+        """Return a floor, estimated from some rows, that 1.5 times as many pre-activations exceed as will be kept."""
         some = _some(X)
         found = self.find(ops, some, parameters, 0.0).values
         n_kept = max(1, round(1.5 * self.k * len(some)))

@@ -74,7 +74,7 @@ class Call:
         self._function, self._arguments = function, arguments
 
     def __call__(self, part: Any, shared: Any) -> FloatArray:
-        """Return the result of the function for a part and the argument that all parts share."""
+        """Return the result of the function for a part of the rows and the argument that all parts share."""
         return self._function(part, shared, *self._arguments)
 
 

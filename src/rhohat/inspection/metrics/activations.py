@@ -320,7 +320,7 @@ class _Dense:
         return np.count_nonzero(active, axis=0).astype(np.int64), np.count_nonzero(active, axis=1).astype(np.int64)
 
     def sums(self, unit: float) -> tuple[FloatArray, float]:
-        """Return the sum of each unit's activations, and the sum of all magnitudes, both times a power of two."""
+        """Return the sum of each unit's activations and that of all magnitudes, both times `unit`, a power of two."""
         scaled = self._activations if unit == 1 else self._activations * unit
         return scaled.sum(axis=0, dtype=np.float64), float(np.abs(scaled).sum(dtype=np.float64))
 
@@ -355,7 +355,7 @@ class _Sparse:
         return of_units.astype(np.int64), on_rows.astype(np.int64)
 
     def sums(self, unit: float) -> tuple[FloatArray, float]:
-        """Return the sum of each unit's activations, and the sum of all magnitudes, both times a power of two."""
+        """Return the sum of each unit's activations and that of all magnitudes, both times `unit`, a power of two."""
         scaled = self._values if unit == 1 else self._values * unit
         sums = np.bincount(self._units, weights=scaled, minlength=self._n_units)
         return sums.astype(np.float64, copy=False), float(np.abs(scaled).sum(dtype=np.float64))

@@ -158,7 +158,7 @@ def _check_labels(labels: ArrayLike, n_samples: int) -> tuple[NDArray[Any], NDAr
 def _check_k(k: Sequence[int], n_components: int) -> tuple[int, ...]:
     items = np.asarray(k)
     if items.ndim != 1 or items.size == 0 or items.dtype.kind not in "iu":
-        raise ValueError(f"k must be a sequence of integers, the numbers of latents; got {k!r}.")
+        raise ValueError(f"k must be a sequence of integers, each the number of latents of a probe; got {k!r}.")
     if items.min() < 1 or items.max() > n_components:
         raise ValueError(f"k must be from 1 to the number of latents, {n_components}; got {k!r}.")
     return tuple(items.tolist())

@@ -162,7 +162,7 @@ class PageContent:
 
     @cached
     def shown(self) -> ShownRows:
-        """The measured rows, some of which the page shows."""
+        """The measured rows, in a form that pictures and values of some of them are taken from."""
         n_channels = None if self.n_steps is None else self.n_features // self.n_steps
         return ShownRows(self.source, self.rows, self.image_shape, self.names, n_channels)
 

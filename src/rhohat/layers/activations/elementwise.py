@@ -163,7 +163,7 @@ class ReLU(ElementwiseActivation):
     bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
     def distance_from_kinks(self, z: FloatArray) -> float:
-        """Return the smallest magnitude of a pre-activation."""
+        """Return the smallest magnitude of a pre-activation, since the kink is at 0."""
         return float(np.min(np.abs(z)))
 
     def apply(self, z: FloatArray) -> None:
@@ -222,7 +222,7 @@ class LeakyReLU(ElementwiseActivation):
             raise ValueError(f"slope of a leaky ReLU must lie in [0, 1); got {self.slope}.")
 
     def distance_from_kinks(self, z: FloatArray) -> float:
-        """Return the smallest magnitude of a pre-activation."""
+        """Return the smallest magnitude of a pre-activation, since the kink is at 0."""
         return float(np.min(np.abs(z)))
 
     def apply(self, z: FloatArray) -> None:

@@ -7,8 +7,8 @@ the user's cache folder. If neither can be written to, every process compiles fo
 Numba decides by the contents of a function's source file whether its machine code is out of date. As functions here
 call functions of other files, the contents of all files of this folder decide instead.
 
-Numba compiles a function anew for each combination of argument types, among which are the types of constants: a call
-with True or 0 is another combination than one with a variable. Such arguments are therefore written as np.bool_(True)
+Numba compiles a function anew for each combination of argument types, and constants have types of their own: a call
+with True or 0 is compiled separately from one with a variable. Such arguments are therefore written as np.bool_(True)
 or np.int64(0).
 """
 

@@ -1,8 +1,8 @@
-"""Short loops over flat arrays, of which compiled functions are made.
+"""Short loops over flat arrays, from which compiled functions are built.
 
-Loops run over arrays from their beginning to their end. Numba then knows that an index is not negative, without which
-LLVM does not make vectors of a loop. Functions therefore take slices. Each activation has a loop of its own, because a
-compiled function that takes another function is compiled anew by every process.
+Loops run over arrays from their beginning to their end. Numba then knows that an index is not negative; otherwise LLVM
+would not vectorise the loop. To work on a part of an array, pass a slice of it, and no start index. Each activation has
+a loop of its own, because a compiled function that takes another function is compiled anew by every process.
 """
 
 from __future__ import annotations

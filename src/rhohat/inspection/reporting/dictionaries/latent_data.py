@@ -147,7 +147,7 @@ class LatentData:
             data.columns["pictured"] = Column.of(self._found(rows))
 
     def _add_directions(self, data: PageData, shape: tuple[int, ...], most_bytes: int) -> None:
-        """Add pictures of the directions of all latents, or else of those that are active most often."""
+        """Add pictures of the directions of all latents or, if these are too large, of those active most often."""
         pixels = pixels_about_0(self.latents.directions, shape)
         sheets = in_sheets(pixels)
         if 4 * sheets.n_bytes / 3 > most_bytes / 2:
