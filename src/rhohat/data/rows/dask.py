@@ -92,8 +92,8 @@ class DaskRows(RowSource):
         Parameters
         ----------
         function : callable(rows, first)
-            Function that returns one new row for each row, with `n_columns` columns and the same dtype. `first` is
-            always 0.
+            Function that returns one new row for each row, with `n_columns` columns and the same dtype. `first`, the
+            number of the first of the rows for other sources, is always 0.
         n_columns : int
             Number of columns of the result.
 
