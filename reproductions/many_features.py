@@ -6,8 +6,9 @@ With many more directions than dimensions, every row is explained nearly as well
 ones, and latents that are not active learn nothing. Here rows are sums of ten on average of 2,048 directions in 256
 dimensions. 4,096 latents learn from four million rows in one pass.
 
-What decides is the auxiliary loss, by which latents that have not been active for long learn from what the others leave
-over. Its weight here is a quarter. With 1/32, as in the paper, BatchTopK leaves some of the directions to no latent.
+Latents that have not been active for long learn from what the others leave over, by the auxiliary loss. Its weight here
+is a quarter, instead of 1/32 as published, and a latent counts as dead after a hundredth of the rows. Both, and the
+learning rate, were chosen together with rows of another seed.
 
 Bussmann, B., Leask, P. and Nanda, N. (2024). BatchTopK sparse autoencoders. arXiv 2412.06410.
 

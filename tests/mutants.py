@@ -4,7 +4,8 @@ mutmut makes the mutants, each of which is a small change of one function, and f
 function; mutant_runner.py runs the tests of the function up to the first that fails. A mutant that no test notices is a
 survivor: it wants a test, or a line in mutants_explained.txt that says why it changes nothing that matters. Results are
 kept in ``mutants/``, and a second run goes on from there: it runs the mutants that no test has noticed, and those of
-functions that have changed.
+functions that have changed. Without that folder, everything is made anew; then a test that existed before is known to
+call what it has come to call since.
 
 Three kinds of changes are explained by what they are, because no test has to notice them:
 
@@ -125,8 +126,12 @@ def chosen(mutants, files, limit):
 
 def _made():
     """Let mutmut make the mutants, and return the hash of the function that each is of, by the mutant's name."""
-    print("Making the mutants; that no name matches is as it should be.", flush=True)
-    subprocess.run([*_MUTMUT, "run", "none"], cwd=ROOT, check=False)
+    print("Making the mutants, and looking which test calls which function, which takes some minutes.", flush=True)
+    made = subprocess.run([*_MUTMUT, "run", "none"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if (
+        "nothing matches" not in made.stderr
+    ):  # there is no mutant of this name, and mutmut says so when all else is done
+        sys.exit(f"mutmut could not make the mutants:\n{made.stdout[-3000:]}\n{made.stderr[-3000:]}")
     found = {}
     for path in sorted(_FOLDER.glob("src/**/*.meta")):
         meta = json.loads(path.read_text(encoding="utf-8"))
