@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 
 from numba import njit, types
 from numba.core import caching
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
-__all__ = ["FAST_MATH", "Number", "compiled", "inlined", "not_inlined", "shared", "summing"]
+__all__ = ["FAST_MATH", "Number", "also_python", "compiled", "inlined", "not_inlined", "shared", "summing"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -36,9 +36,21 @@ Number = Any
 FAST_MATH = {"contract", "nsz"}
 
 
+#: How every function is compiled.
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": FAST_MATH, "error_model": "numpy"}
+#: Options for functions that only compiled functions call. Wrappers that make functions callable from Python and from C
+#: would take a sixth of the time of compiling.
+_INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def inlined(function: _F) -> _F:
     """Compile a function that compiled functions call, and which is not worth machine code of its own."""
-    return njit(nogil=True, fastmath=FAST_MATH, error_model="numpy", forceinline=True)(function)
+    return njit(**_INNER, forceinline=True)(function)
+
+
+def also_python(function: _F) -> _F:
+    """Compile a function where compiled functions call it; Python calls it as it is written."""
+    return register_jitable(**_OPTIONS)(function)
 
 
 @intrinsic
@@ -54,19 +66,19 @@ def not_inlined(context: Any) -> Any:
 
 def shared(function: _F) -> _F:
     """Compile a function that compiled functions call; LLVM decides where it is copied into the caller."""
-    return njit(nogil=True, fastmath=FAST_MATH, error_model="numpy")(function)
+    return njit(**_INNER)(function)
 
 
 def summing(function: _F) -> _F:
     """Compile a function as `inlined` does, but with sums whose terms are added in an order that suits vectors."""
-    return njit(nogil=True, fastmath={*FAST_MATH, "reassoc"}, error_model="numpy", forceinline=True)(function)
+    return njit(**{**_INNER, "fastmath": {*FAST_MATH, "reassoc"}}, forceinline=True)(function)
 
 
 def compiled(function: _F) -> _F:
     """Compile a function at its first call, without holding Python's lock while it runs, and keep the machine code."""
-    dispatcher = shared(function)
+    dispatcher = njit(**_OPTIONS)(function)
     try:
-        dispatcher._cache = _Cache(function)  # type: ignore[attr-defined]
+        dispatcher._cache = _Cache(function)
     except RuntimeError:  # there is no folder that can be written to
         return dispatcher
     return dispatcher

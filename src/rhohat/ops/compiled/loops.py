@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.ops.compiled.compiling import Number, inlined, summing
+from rhohat.ops.compiled.compiling import Number, also_python, inlined, summing
 from rhohat.ops.compiled.elementary import sigmoid_of, softplus_tail_of, tanh_of
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
 _JOINED = 512  # fewest numbers in joined rows
 
 
-@inlined
+@also_python
 def joined_size(n: int) -> int:
     """Return how long joined copies of a row of n numbers are."""
     return n * (-(-_JOINED // n))

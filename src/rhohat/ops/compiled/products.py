@@ -6,7 +6,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.ops.compiled import tiles
-from rhohat.ops.compiled.compiling import Number, compiled, inlined, not_inlined, shared
+from rhohat.ops.compiled.compiling import Number, also_python, compiled, inlined, not_inlined, shared
 from rhohat.ops.compiled.tiles import copy_vector, transpose_tile
 
 __all__ = ["FEWEST_ROWS", "HAS_AVX512", "copied_size", "copy_columns", "copy_rows", "multiply", "write_product"]
@@ -28,7 +28,7 @@ _WORTH_COPYING = 512
 _WORTH_COPYING_PAGES = 64
 
 
-@inlined
+@also_python
 def vectors_of(n_columns: int, itemsize: int) -> tuple[int, int, int]:
     """Return the numbers in a vector, the vectors in a row of n columns, and the groups that they are divided into."""
     lanes = _LANES * 8 // itemsize
@@ -36,7 +36,7 @@ def vectors_of(n_columns: int, itemsize: int) -> tuple[int, int, int]:
     return lanes, n_vectors, -(-n_vectors // _MOST_VECTORS)
 
 
-@inlined
+@also_python
 def copied_size(n_rows: Number, n_columns: int, itemsize: int) -> int:
     """Return how many numbers `copy_rows` writes."""
     lanes, n_vectors, _ = vectors_of(n_columns, itemsize)
