@@ -76,6 +76,7 @@ from rhohat.checking.gradcheck import GradientCheck, check_gradient
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import GaussianLoss, LabelNoiseCrossEntropy
 from rhohat.models.components import register
+from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file import load, save
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
@@ -129,6 +130,7 @@ __all__ = [
     "Maxout",
     "MeanImputer",
     "MeanPooling",
+    "ModelCard",
     "ModelFileError",
     "NewtonCG",
     "ParametricReLU",

@@ -559,3 +559,14 @@ def test_the_workers_of_a_cluster_train(run, images, tmp_path):
     run("train", images, "-o", "near.safetensors", *QUICK)
     far, near = (rhohat.load(tmp_path / f"{name}.safetensors").steps[-1][1] for name in ("far", "near"))
     assert np.allclose(far.theta_, near.theta_, rtol=1e-8, atol=1e-10)
+
+
+def test_a_note_is_kept_in_the_file_and_shown(run, invoke, images):
+    run("train", images, "-o", "model.safetensors", "--hidden", 3, "--max-iter", 2, "--note", "Grey.\n\x1b[31mRed.")
+    assert rhohat.load("model.safetensors")[-1].model_card_.note == "Grey.\n\x1b[31mRed."
+    text = run("info", "model.safetensors")
+    assert "note          Grey.\n              \ufffd[31mRed.\n" in text  # whatever a file says, terminals obey no one
+    assert json.loads(run("info", "model.safetensors", "--json"))["card"]["note"].startswith("Grey.")
+    result = invoke("train", images, "-o", "other.safetensors", "--note", "a" * 65_537)
+    assert result.exit_code == 2
+    assert "at most 65,536 characters" in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from rhohat.cli.app import Json, Traceback, app, print_json
 from rhohat.engines.machine import describe_machine
 from rhohat.models.components import settings_of
+from rhohat.models.model_card import card_of
 from rhohat.models.model_file import describe, load
 from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline
 
@@ -37,6 +39,7 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
         return
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
+    card = card_of(loaded)
     steps = loaded.steps if is_pipeline(loaded) else [("", loaded)]
     found: dict[str, Any] = {
         "file": str(model),
@@ -59,6 +62,7 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
             }
             for name, part in estimator.fitted_parts()
         ],
+        "card": None if card is None else asdict(card),
         "versions": describe(model)["versions"],
     }
     if as_json:
@@ -69,7 +73,8 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
 
 def _print_lines(lines: list[tuple[str, str]]) -> None:
     for name, value in lines:
-        typer.echo(f"{name:<14}{value}")
+        shown = "".join(one if one.isprintable() else "\ufffd" for one in value)  # no escapes of a stranger's file
+        typer.echo(f"{name:<14}{shown}")
 
 
 def _lines_of_machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
@@ -127,6 +132,17 @@ def _lines_of_dictionary(found: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _lines_of_card(card: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of a model card, without what it leaves empty; a note may have several lines."""
+    lines = [("note" if number == 0 else "", line) for number, line in enumerate(card.get("note", "").splitlines())]
+    if card.get("data"):
+        lines.append(("data", card["data"]))
+    for key, name in (("figures", "training rows"), ("held_out", "held-out rows")):
+        if card.get(key):
+            lines.append((name, ", ".join(f"{figure} {value:.4g}" for figure, value in card[key].items())))
+    return lines
+
+
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("file", f"{found['file']}, {found['bytes']} bytes")]
     for step in found["steps"]:
@@ -148,5 +164,6 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             lines.append((one["part"], f"{one['kind']}({settings})"))
         cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
         lines.append(("training", f"{one['iterations']} iterations, {one['status'].replace('_', ' ')}{cost}"))
+    lines += _lines_of_card(found["card"] or {})
     lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
     return lines

@@ -28,6 +28,7 @@ from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.shaped_rows import takes_padding
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.models.components import ESTIMATORS, command_line_name, transformers
+from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file import save
 from rhohat.models.pipelines import estimator_of, fit_model, is_pipeline, suggest_preprocessing
 
@@ -173,6 +174,10 @@ def train(
         Path | None,
         typer.Option(help="A .jsonl or .csv file to which J is written after every iteration over all rows."),
     ] = None,
+    note_text: Annotated[
+        str | None,
+        typer.Option("--note", metavar="TEXT", help="A note about the model, kept in its file; info prints it."),
+    ] = None,
     jobs: Jobs = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -202,6 +207,7 @@ def train(
     check_writable(output, data, *([] if labels is None else [labels]), endings=(".safetensors",))
     if history is not None:
         check_writable(history, data, endings=tuple(_HISTORIES), option="--history")
+    _check_note(note_text)
     _check_options(data, columns, drop)
     _check_targets(estimator, labels, target)
     given: dict[str, Any] = {
@@ -259,7 +265,7 @@ def train(
             note(ctx, f"no model was written; {how}")
             raise
     _check_outcome(model)
-    save(model, output)
+    save(model, output, note=note_text)
     _print_summary(model, output, rows.shape, as_json=as_json, quiet=quiet)
 
 
@@ -297,6 +303,14 @@ def _connected(address: str | None) -> Iterator[DaskEngine | None]:
         raise OSError(f"there is no Dask scheduler at {address}: {error}") from None
     with client:
         yield DaskEngine(client)
+
+
+def _check_note(text: str | None) -> None:
+    """Raise BadParameter if a note is longer than model cards allow."""
+    try:
+        ModelCard(note=text or "")
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--note") from None
 
 
 def _check_options(data: Path, columns: str | None, drop: str | None) -> None:

@@ -524,6 +524,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
         network = vars(self).get("network_")  # a stack has none yet
         self.training_range_ = range_of_features(X, network is not None and network.n_steps_of_rows is not None)
         self.data_name_ = X.short_name if isinstance(X, RowSource) else None
+        self.__dict__.pop("model_card_", None)  # it was about an earlier fit
 
     def forward_pass(self, X: FloatArray | RowSource, start: int, stop: int) -> ForwardPass:
         """Return an object that computes activations of layer `stop` from those of layer `start`, block by block.

@@ -364,6 +364,7 @@ class BaseDictionary(UsableDictionary):
 
     def _take(self, problem: DictionaryProblem, state: DictionaryState, *, seed: int, passes: int) -> None:
         """Set what is known of a training from its problem and its state."""
+        self.__dict__.pop("model_card_", None)  # it was about an earlier fit
         self.scaling_, self._problem, self._state = problem.scaling, problem, state
         self._seed, self._passes, self._folding = seed, passes, Folding(problem, state.theta)
         self.threshold_, self.rows_since_fired_ = state.average_threshold, state.rows_since_fired

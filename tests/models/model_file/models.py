@@ -35,12 +35,19 @@ def _convolved(**parameters):
     return rhohat.ConvolvedFeatures(model, image_shape=(3, 2), patch_shape=[2, 2], regions=(2, 1), **parameters)
 
 
+def _with_card(model):
+    model.model_card_ = rhohat.ModelCard("a note", "60 random rows", {"R2": 0.5, "J": float("inf")}, {"R2": 0.4})
+    return model
+
+
 _MAKERS = {
     "sparse": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(X),
     "rows of several axes": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(
         rhohat.open_rows(X.reshape(60, 3, 1, 2))
     ),
-    "tied": lambda: rhohat.SparseAutoencoder(n_components=4, activation="tanh", tied_weights=True, **_QUICK).fit(X),
+    "tied": lambda: _with_card(
+        rhohat.SparseAutoencoder(n_components=4, activation="tanh", tied_weights=True, **_QUICK).fit(X)
+    ),
     "float32": lambda: rhohat.SparseAutoencoder(n_components=4, **_QUICK).fit(X.astype(np.float32)),
     "penalised": lambda: rhohat.SparseAutoencoder(
         n_components=4,

@@ -21,8 +21,9 @@ import numpy as np
 
 from rhohat.common.exceptions import ModelFileError
 from rhohat.common.tensor_files import read_format, read_tensor_file, write_tensor_file
-from rhohat.models.model_file.reading import Reader
-from rhohat.models.model_file.writing import Writer
+from rhohat.models.model_card import ModelCard, card_of, set_card, with_note
+from rhohat.models.model_file.reading import Reader, read_card
+from rhohat.models.model_file.writing import Writer, write_card
 
 __all__ = ["describe", "load", "save"]
 
@@ -37,7 +38,7 @@ _OTHERS = {
 _LONGEST_HEADER = 2**22  # bytes; parsed JSON takes about twenty times as much memory
 
 
-def save(model: Any, path: str | os.PathLike[str]) -> None:
+def save(model: Any, path: str | os.PathLike[str], *, note: str | None = None, card: ModelCard | None = None) -> None:
     """Write a fitted model to one file, from which `load` restores the model.
 
     The file holds everything that `transform`, `predict` and further training need: the parameters, the learned arrays,
@@ -49,10 +50,17 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     ----------
     model : fitted estimator or Pipeline
         Any of rhohat's estimators and transformers, or a pipeline of transformers that may end in an estimator.
-        scikit-learn's `StandardScaler` and `MinMaxScaler` are accepted as transformers.
+        scikit-learn's `StandardScaler` and `MinMaxScaler` are accepted as transformers. For other estimators of
+        scikit-learn, and for pipelines with them, use joblib: ``joblib.dump(model, "model.joblib")``. Load such files
+        only if you trust who wrote them, because joblib runs code from the file.
     path : path
         Path of the file, such as ``"model.safetensors"``. The format is safetensors, whatever the name of the file. An
         existing file is replaced as a whole; if writing fails, the existing file stays unchanged.
+    note : str, default=None
+        A text of your own about the model, which replaces the note of its card. ``rhohat info`` prints it.
+    card : ModelCard, default=None
+        What is to be known of the model. None stands for the `model_card_` of the estimator, if there is one. In the
+        loaded model, the card is the estimator's `model_card_`.
 
     Raises
     ------
@@ -62,13 +70,17 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
     ValueError
-        If the name of the file has the ending of another format, such as ".pkl", ".pt", ".joblib" or ".onnx".
+        If the name of the file has the ending of another format, such as ".pkl", ".pt", ".joblib" or ".onnx", or if
+        the note is too long.
+    TypeError
+        If `card` is not a `ModelCard`, or if the note is not a string.
     OSError
         If the file cannot be written.
 
     See Also
     --------
     load
+    ModelCard
 
     Examples
     --------
@@ -78,7 +90,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     >>> X = np.random.default_rng(0).random((50, 9))
     >>> fitted = SparseAutoencoder(n_components=2, sparsity=0.1, max_iter=2000, random_state=0).fit(X)
     >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
-    >>> save(fitted, path)
+    >>> save(fitted, path, note="Nine random numbers a row.")
+    >>> load(path).model_card_.note
+    'Nine random numbers a row.'
     >>> bool((load(path).transform(X) == fitted.transform(X)).all())
     True
     """
@@ -88,8 +102,15 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
             f"path must end in {_ENDING}, the ending of model files, or have no ending; got {os.fspath(path)!r}, and a"
             f" file that ends in {ending} would be taken for a file of another format."
         )
+    if not isinstance(card, ModelCard | None):
+        raise TypeError(f"card must be a rhohat.ModelCard; got {card!r}.")
+    card = card_of(model) if card is None else card
+    if note is not None:
+        card = with_note(card, note)
     writer = Writer()
     record = {"model": writer.model(model, ""), "versions": _versions()}
+    if card is not None:
+        record["card"] = write_card(card)
     _check_readable(record["model"], writer.arrays)
     try:
         write_tensor_file(Path(path), f"{_FORMAT} {_VERSION}", record, writer.arrays, longest_header=_LONGEST_HEADER)
@@ -129,6 +150,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         reader = Reader(arrays)
         model = reader.model(record["model"], "")
         reader.finish()
+        if record.get("card") is not None:
+            set_card(model, read_card(record["card"]))
     return model
 
 
@@ -143,7 +166,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``"model"``, the description of the model in the form given in docs/model-file.md, and ``"versions"``, the
-        versions of rhohat, Python and the libraries with which the file was written.
+        versions of rhohat, Python and the libraries with which the file was written. If the model has a card,
+        ``"card"`` describes it.
 
     Raises
     ------

@@ -25,6 +25,7 @@ from rhohat.layers.activations import Activation
 from rhohat.layers.architecture import as_input_shape
 from rhohat.layers.network import Network, dense_network
 from rhohat.models.components import COMPONENTS, ESTIMATORS, transformers
+from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file.layout import (
     COUNTS,
     NO_LONGER,
@@ -36,8 +37,9 @@ from rhohat.models.model_file.layout import (
 )
 from rhohat.solvers import MiniBatchState
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "read_card"]
 
+_NOT_FINITE = {"inf": np.inf, "-inf": -np.inf, "nan": np.nan}
 _MOST_CHARACTERS = 2**22  # limit for all class labels together, each padded to the longest, as in a NumPy array
 
 
@@ -125,7 +127,7 @@ class Reader:
         if set(value) == {"tuple"}:
             return tuple(self._value(_get(value, "tuple", list), name))
         if set(value) == {"number"}:
-            return {"inf": np.inf, "-inf": -np.inf, "nan": np.nan}[value["number"]]
+            return _NOT_FINITE[value["number"]]
         if set(value) == {"tensor"}:
             return self.take(name, None)
         kind, settings = _get(value, "kind", str), _get(value, "settings", dict)
@@ -336,6 +338,22 @@ class Reader:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelFileError(f"the tensor {name} has numbers that are not finite.")
         return array
+
+
+def read_card(described: Any) -> ModelCard:
+    """Return the model card of a description; raise ModelFileError if it is not one, or is longer than cards may be."""
+    card = _checked(described, dict, "a model card")
+    _know(card, "note", "data", "figures", "held_out")
+    figures = {}
+    for name in ("figures", "held_out"):
+        figures[name] = {
+            key: _NOT_FINITE[one["number"]] if isinstance(one, dict) else _checked(one, float, "a figure")
+            for key, one in _get(card, name, dict).items()
+        }
+    try:
+        return ModelCard(_get(card, "note", str), _get(card, "data", str), **figures)
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(str(error)) from None
 
 
 def _reading(record: dict[str, Any], n_features: int) -> Reading:

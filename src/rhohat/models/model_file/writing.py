@@ -17,10 +17,11 @@ from rhohat.estimators.base import BaseNetwork
 from rhohat.layers import DenseLayer
 from rhohat.layers.network import Network
 from rhohat.models.components import COMPONENTS, ESTIMATORS, settings_of, transformers
+from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file.layout import COUNTS, OF_THE_RUN, STATUS, check_steps, learned_shapes, models_within
 from rhohat.models.pipelines import is_pipeline
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "write_card"]
 
 _WIDEST = 8  # largest number of bytes per number
 _MOST_NAMES = 2**19  # largest number of bytes that the names of columns may take as JSON in the description
@@ -46,7 +47,7 @@ class Writer:
             raise ModelFileError(
                 "a model file can hold only rhohat's own estimators and transformers, scikit-learn's MinMaxScaler and"
                 " StandardScaler, classes that rhohat.register has registered, and pipelines of all these; got"
-                f" {model!r}."
+                f" {model!r}. joblib.dump writes other models to files, which only those should load who trust them."
             )
         check_is_fitted(model)
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
@@ -187,6 +188,15 @@ class Writer:
             " cannot hold other objects, since it contains no code; set the parameter to an object of rhohat, leave"
             " the parameter at its default, or register the class with rhohat.register."
         )
+
+
+def write_card(card: ModelCard) -> dict[str, Any]:
+    """Return the description of a model card; only figures that are finite are numbers in JSON."""
+    described: dict[str, Any] = {"note": card.note, "data": card.data}
+    for name in ("figures", "held_out"):
+        figures = getattr(card, name).items()
+        described[name] = {key: one if np.isfinite(one) else {"number": str(one)} for key, one in figures}
+    return described
 
 
 def _reading(reading: Reading) -> dict[str, Any]:
