@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from skimage.io import imread
 
+from rhohat.cli import demonstration
 from rhohat.cli.demonstration import run_demo
 from rhohat.layers.activations import Tanh
 from tests.tolerances import ORACLE
@@ -175,3 +176,33 @@ def test_check_gradient_says_what_it_needs(invoke, arguments, message):
     result = invoke("check-gradient", *arguments)
     assert result.exit_code == 2
     assert message in sentence(result.stderr)
+
+
+def test_units_that_are_constant_are_named_in_the_picture_and_drawn_last(monkeypatch, tmp_path):
+    """Such a unit is a black square, which looks like a fault to whoever sees it without a word."""
+    drawn = {}
+
+    def plot(filters, title=None, ax=None, **options):
+        drawn.setdefault(title, filters)
+
+    monkeypatch.setattr(demonstration, "plot_filters", plot)
+    result = run_demo(tmp_path, n_patches=1000, n_components=10, max_iter=20, n_jobs=1)
+    (title, *_) = drawn
+    assert title == "What each hidden unit looks for"
+    assert result.n_constant == 0
+    inputs = result.autoencoder.maximal_inputs()
+    np.testing.assert_array_equal(drawn[title], inputs)
+
+    patches = np.random.default_rng(0).random((1000, 64))
+    codes = result.autoencoder.transform(patches)
+    codes[:, [1, 4]] = 0.01
+    constant = demonstration._is_constant(codes)
+    assert constant.nonzero()[0].tolist() == [1, 4]
+    drawn.clear()
+    demonstration._draw(tmp_path, result.autoencoder, patches, constant)
+    (title, *_) = drawn
+    assert title.endswith("\nLast 2 squares: constant units, which detect nothing")
+    np.testing.assert_array_equal(drawn[title][-2:], inputs[[1, 4]])
+    assert demonstration._title_of_filters(constant[:4]).endswith(
+        "\nLast square: a constant unit, which detects nothing"
+    )

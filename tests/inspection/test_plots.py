@@ -140,16 +140,20 @@ def test_j_and_its_terms_are_drawn_over_the_iterations():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["J", "squared error", "kl"]
 
 
-def test_the_warm_up_is_drawn_before_the_first_iteration():
+def test_the_curve_begins_with_the_first_iteration_of_the_warm_up():
     fitted = SimpleNamespace(
         loss_curve_=[1.0, 0.5], terms_curve_={}, warm_up_curves_={1000: [4.0, 3.0, 2.0], 3000: [2.5, 1.5]}
     )
     first, second, over_all = plot_loss_curve(fitted).lines
-    assert [line.get_label() for line in (first, second)] == ["J, warm-up on 1,000 rows", "J, warm-up on 3,000 rows"]
-    assert first.get_xdata().tolist() == [-4, -3, -2]
+    assert [line.get_label() for line in (first, second, over_all)] == [
+        "J on 1,000 rows, the warm-up",
+        "J on 3,000 rows, the warm-up",
+        "J on all rows",
+    ]
+    assert first.get_xdata().tolist() == [1, 2, 3]
     assert first.get_ydata().tolist() == [4.0, 3.0, 2.0]
-    assert second.get_xdata().tolist() == [-1, 0]
-    assert over_all.get_xdata().tolist() == [1, 2]
+    assert second.get_xdata().tolist() == [4, 5]
+    assert over_all.get_xdata().tolist() == [6, 7]
 
 
 def test_the_loss_curve_of_an_unfitted_estimator_is_refused():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from rhohat.checking.gradcheck import GradientCheck, check_gradient
@@ -48,6 +49,8 @@ class DemoResult:
     gabor_r2, gabor_r2_pca : arrays of shape (n_components,)
         R² of the best-fitting Gabor function for each hidden unit, and for each of the first `n_components` principal
         components of the patches.
+    n_constant : int
+        Number of hidden units that are as active on every patch, and so detect nothing.
     seconds : dict of str to float
         Wall time of each step, in seconds.
     pictures : list of Path
@@ -61,6 +64,7 @@ class DemoResult:
     explained_variance: float
     gabor_r2: FloatArray
     gabor_r2_pca: FloatArray
+    n_constant: int
     seconds: dict[str, float]
     pictures: list[Path]
 
@@ -155,7 +159,8 @@ def run_demo(
 
     announce("drawing")
     with watch.step("pictures"):
-        pictures = _draw(folder, autoencoder, patches)
+        constant = _is_constant(autoencoder.transform(patches))
+        pictures = _draw(folder, autoencoder, patches, constant)
     return DemoResult(
         autoencoder=autoencoder,
         cost=cost,
@@ -164,6 +169,7 @@ def run_demo(
         explained_variance=autoencoder.score(patches),
         gabor_r2=gabor_r2,
         gabor_r2_pca=gabor_r2_pca,
+        n_constant=int(constant.sum()),
         seconds=watch.seconds,
         pictures=pictures,
     )
@@ -176,19 +182,45 @@ def _check_small_case(autoencoder: SparseAutoencoder, patches: FloatArray, seed:
     return check_gradient(objective, theta)
 
 
-def _draw(folder: Path, autoencoder: SparseAutoencoder, patches: FloatArray) -> list[Path]:
+def _is_constant(codes: FloatArray) -> NDArray[np.bool_]:
+    """Return which units vary so little over the rows that they tell nothing of them, of shape (n_components,)."""
+    return np.asarray(codes.std(axis=0) < 0.05 * np.abs(codes.mean(axis=0)))
+
+
+def _title_of_filters(constant: NDArray[np.bool_]) -> str:
+    """Say what the picture of all units shows, whose constant units come last."""
+    n_constant = int(constant.sum())
+    title = "What each hidden unit looks for"
+    if n_constant == 0:
+        return title
+    last = "Last square: a constant unit, which detects nothing"
+    if n_constant > 1:
+        last = f"Last {n_constant} squares: constant units, which detect nothing"
+    return f"{title}\n{last}"
+
+
+def _draw(folder: Path, autoencoder: SparseAutoencoder, patches: FloatArray, constant: NDArray[np.bool_]) -> list[Path]:
     """Write the four pictures and return their paths."""
+    inputs = autoencoder.maximal_inputs()[np.argsort(constant, kind="stable")]
+    titles = {
+        "filters": _title_of_filters(constant),
+        "patches": "100 of the patches, whitened",
+        "loss": "The cost J falls, first on a part of the patches",
+    }
     figure_class = import_extra("matplotlib.figure", "app").Figure
     by_contrast = np.argsort(-patches.std(axis=1))
     shown = patches[by_contrast[: len(patches) // 20 : max(1, len(patches) // 20 // 14)][:14]]
     drawings: dict[str, tuple[tuple[float, float], Callable[..., object]]] = {
-        "filters.png": ((6, 6), lambda ax: plot_filters(autoencoder.maximal_inputs(), border=1, ax=ax)),
-        "patches.png": ((6, 6), lambda ax: plot_filters(patches[:100], normalize=(0.1, 0.9), ax=ax)),
+        "filters.png": ((6, 6.5), lambda ax: plot_filters(inputs, title=titles["filters"], ax=ax)),
+        "patches.png": (
+            (6, 6.3),
+            lambda ax: plot_filters(patches[:100], normalize=(0.1, 0.9), title=titles["patches"], ax=ax),
+        ),
         "reconstructions.png": (
             (9, 1.8),
             lambda ax: plot_reconstructions(shown, autoencoder.reconstruct(shown), n_images=14, ax=ax),
         ),
-        "loss.png": ((7, 4.5), lambda ax: plot_loss_curve(autoencoder, ax=ax)),
+        "loss.png": ((7, 4.5), lambda ax: plot_loss_curve(autoencoder, ax=ax).set_title(titles["loss"])),
     }
     paths = []
     for name, (size, draw) in drawings.items():

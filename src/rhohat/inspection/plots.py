@@ -273,8 +273,8 @@ def plot_feature_maps(
 def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
     """Draw the cost J and its terms over the iterations of a fit.
 
-    The iterations of the warm-up, in which J is computed on some of the rows, are drawn lighter; the last one is
-    iteration 0.
+    The curve begins with the first iteration of the warm-up, if there was one. J is computed on some of the rows there,
+    and drawn lighter.
 
     Parameters
     ----------
@@ -299,15 +299,15 @@ def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
     >>> [line.get_label() for line in plot_loss_curve(fitted).lines]
     ['J', 'squared error', 'weight decay', 'kl sparsity']
     """
-    iterations = np.arange(1, len(estimator.loss_curve_) + 1)
     ax = new_axes(ax)
     warm_up = getattr(estimator, "warm_up_curves_", {})  # estimators that were pickled by an earlier version have none
-    begin = 1 - sum(map(len, warm_up.values()))
+    begin = 1
     for number, (n_rows, values) in enumerate(warm_up.items()):
-        label = f"J, warm-up on {n_rows:,} rows"
+        label = f"J on {n_rows:,} rows, the warm-up"
         ax.plot(begin + np.arange(len(values)), values, color=f"{0.75 - 0.1 * min(number, 3):.2f}", label=label)
         begin += len(values)
-    ax.plot(iterations, estimator.loss_curve_, color="black", label="J")
+    iterations = begin + np.arange(len(estimator.loss_curve_))
+    ax.plot(iterations, estimator.loss_curve_, color="black", label="J on all rows" if warm_up else "J")
     for name, values in estimator.terms_curve_.items():
         ax.plot(iterations, values, linewidth=1, label=name.replace("_", " "))
     ax.set_yscale("log")
