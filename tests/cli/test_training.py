@@ -17,7 +17,7 @@ from scipy.io import savemat
 from sklearn.pipeline import Pipeline
 
 import rhohat
-from rhohat.cli.training import _estimators
+from rhohat.cli.choices import estimators
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.stacked_autoencoder import check_layers
 from tests.cli.test_demo import sentence
@@ -56,7 +56,7 @@ def test_rows_between_0_and_1_are_left_as_they_are(run, tmp_path):
     assert isinstance(rhohat.load(tmp_path / "model.safetensors"), rhohat.SparseAutoencoder)
 
 
-@pytest.mark.parametrize("kind", _estimators())
+@pytest.mark.parametrize("kind", estimators())
 def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
     regression = kind.endswith("regressor")
     supervised = regression or kind.endswith("classifier") or kind == "softmax"
@@ -72,10 +72,10 @@ def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
     run("train", table, "-o", "model.safetensors", "-e", kind, "--max-iter", "3", *hidden, *which)
     model = rhohat.load(tmp_path / "model.safetensors")
     # The steps of a sequence are not scaled one by one, and dictionaries scale rows themselves.
-    scales_none = kind.startswith("recurrent") or issubclass(_estimators()[kind], BaseDictionary)
+    scales_none = kind.startswith("recurrent") or issubclass(estimators()[kind], BaseDictionary)
     assert hasattr(model, "steps") != scales_none
     estimator = model.steps[-1][1] if hasattr(model, "steps") else model
-    assert type(estimator) is _estimators()[kind]
+    assert type(estimator) is estimators()[kind]
     n_units = {"deep": 3, "stacked": 3, "softmax": 2}.get(kind, 4)
     lines = run("encode", "model.safetensors", table, "-o", "-").splitlines()
     name = "latent" if isinstance(estimator, BaseDictionary) else "unit"

@@ -8,15 +8,17 @@ import math
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
 from sklearn.utils._param_validation import InvalidParameterError
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING, paragraphs_of
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.common.words import Sentence, Setting, message_of
 
@@ -32,6 +34,9 @@ __all__ = [
     "Traceback",
     "app",
     "check_writable",
+    "command",
+    "examples_of",
+    "functions_of_commands",
     "note",
     "parse_image_shape",
     "print_json",
@@ -42,16 +47,31 @@ _FAILED, _BAD_OPTION, _INTERRUPTED = 1, 2, 130
 #: The error that Typer raises and displays for bad options; the name of its module differs between versions of Typer.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
-#: Names of the commands, in the order in which a user typically needs them.
-ORDER = (
-    *("demo", "patches", "train", "report", "encode", "reconstruct", "predict"),
-    *("evaluate", "plot", "info", "check-gradient"),
-)
+#: Names of the commands by the titles of their panels, in the order in which a user typically needs them.
+_COMMANDS = {
+    "Learn": ("demo", "patches", "train"),
+    "Use a model": ("encode", "reconstruct", "predict", "score"),
+    "Look at a model": ("report", "evaluate", "plot", "match", "info"),
+    "Check the mathematics": ("check-gradient",),
+}
+ORDER = tuple(name for names in _COMMANDS.values() for name in names)
 
 #: Parameters that messages mention and that can only be set with --set, as they have no option of their own.
 _SET_BY_NAME = ("tol",)
 
 _TRACEBACK, _QUIET = "rhohat.traceback", "rhohat.quiet"
+
+_Function = TypeVar("_Function", bound=Callable[..., None])
+
+
+class _Command(TyperCommand):
+    """Command whose help is a page of our own."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        from rhohat.cli.help_page import print_command_help  # imported here, as only --help needs it
+
+        print_command_help(str(self.name), functions_of_commands()[str(self.name)], examples_of(str(self.name)))
 
 
 class _Commands(TyperGroup):
@@ -60,6 +80,16 @@ class _Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands in the order in which the help shows them."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help of the program."""
+        from rhohat.cli.help_page import print_group_help
+
+        functions = functions_of_commands()
+        said = {name: paragraphs_of(function)[0] for name, function in functions.items()}
+        commands = {title: [(name, said[name]) for name in names if name in said] for title, names in _COMMANDS.items()}
+        options = [(", ".join(one.opts), one.help or "") for one in _options(self, ctx)]
+        print_group_help(self.help or "", commands, options, self.epilog or "")
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the user has called."""
@@ -133,6 +163,40 @@ app = typer.Typer(
     epilog="Exit status: 0 done; 1 the data, a file or the fit is not as it should be; 2 bad options; 130 interrupted."
     " Results go to standard output, progress and errors to standard error. NO_COLOR=1 turns colours off.",
 )
+
+
+def command(examples: str, name: str | None = None) -> Callable[[_Function], _Function]:
+    """Return a decorator that makes a function a command of the program.
+
+    Parameters
+    ----------
+    examples : str
+        Command lines that the help shows, each below a line with a comment that says what it does.
+    name : str, default=None
+        Name of the command; that of the function if None.
+    """
+    return app.command(name, cls=_Command, epilog=examples)
+
+
+def functions_of_commands() -> dict[str, Callable[..., None]]:
+    """Return the functions of the commands, keyed by the names of the commands, in the order of the help."""
+    functions: dict[str, Any] = {
+        one.name or one.callback.__name__.replace("_", "-"): one.callback
+        for one in app.registered_commands
+        if one.callback is not None
+    }
+    return {name: functions[name] for name in sorted(functions, key=ORDER.index)}
+
+
+def examples_of(name: str) -> list[str]:
+    """Return the lines of the examples of a command."""
+    (one,) = (one for one in app.registered_commands if one.callback is functions_of_commands()[name])
+    return [line.strip() for line in (one.epilog or "").strip().splitlines()]
+
+
+def _options(group: Any, ctx: Any) -> list[Any]:
+    """Return the options of the program itself, with those that Typer adds."""
+    return list(group.get_params(ctx))
 
 
 @app.callback(invoke_without_command=True)
@@ -227,10 +291,14 @@ Data = Annotated[
         help="Rows: a .npy, .npz, IDX, safetensors, CSV, HDF5, Parquet, Zarr or MATLAB file, or a folder of such files."
         " If a file holds several arrays: PATH:/NAME.",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
 Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model file that train has written.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A model file that train has written.", show_default=False, rich_help_panel=MODEL
+    ),
 ]
 Labels = Annotated[
     Path | None,
@@ -238,18 +306,35 @@ Labels = Annotated[
         "--labels",
         help="Labels or other targets of the rows: a text file with one per line, or an array in a file of any format"
         " that DATA may have. If a file holds several arrays: PATH:/NAME.",
+        rich_help_panel=DATA,
     ),
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(help="A unit counts as active above this value. By default a tenth of its range, or 0 if unbounded."),
+    typer.Option(
+        help="A unit counts as active above this value. By default a tenth of its range, or 0 if unbounded.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Jobs = Annotated[
-    int | None, typer.Option(help="Number of threads. By default, as many as BLAS would use.", show_default=False)
+    int | None,
+    typer.Option(
+        help="Number of threads. By default, as many as BLAS would use.", show_default=False, rich_help_panel=TRAINING
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.", callback=_remember(_QUIET))]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="No progress and no warnings.", callback=_remember(_QUIET), rich_help_panel=OUTPUT
+    ),
+]
 Traceback = Annotated[
     bool,
-    typer.Option("--traceback", help="Show where an error comes from.", callback=_remember(_TRACEBACK)),
+    typer.Option(
+        "--traceback",
+        help="Show where an error comes from.",
+        callback=_remember(_TRACEBACK),
+        rich_help_panel=OUTPUT,
+    ),
 ]

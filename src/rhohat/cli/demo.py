@@ -9,20 +9,32 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from rhohat.cli.app import Jobs, Quiet, Traceback, app
+from rhohat.cli.app import Jobs, Quiet, Traceback, command
+from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING
 from rhohat.cli.demonstration import DemoResult, run_demo
 from rhohat.cli.progress import FitProgress
 
 __all__ = ["demo"]
 
 
-@app.command()
+@command(
+    """
+    # Learn 25 edge detectors; the pictures are then in the folder demo.
+    rhohat demo
+    # Learn more of them from more patches.
+    rhohat demo --hidden 64 --patches 50000 -o edges
+    """
+)
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("demo"),
-    patches: Annotated[int, typer.Option(min=100, help="Number of patches to learn from.")] = 10_000,
-    hidden: Annotated[int, typer.Option(min=1, max=64, help="Number of hidden units.")] = 25,
-    max_iter: Annotated[int, typer.Option(min=1, help="Largest number of iterations.")] = 400,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the pictures.", rich_help_panel=OUTPUT)
+    ] = Path("demo"),
+    patches: Annotated[
+        int, typer.Option(min=100, help="Number of patches to learn from.", rich_help_panel=DATA)
+    ] = 10_000,
+    hidden: Annotated[int, typer.Option(min=1, max=64, help="Number of hidden units.", rich_help_panel=MODEL)] = 25,
+    max_iter: Annotated[int, typer.Option(min=1, help="Largest number of iterations.", rich_help_panel=TRAINING)] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.", rich_help_panel=TRAINING)] = 0,
     jobs: Jobs = None,
     quiet: Quiet = False,
     traceback: Traceback = False,

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rhohat.cli.app import Json, Traceback, app, print_json
+from rhohat.cli.app import Json, Traceback, command, print_json
+from rhohat.cli.declared import MODEL
 from rhohat.engines.machine import describe_machine
 from rhohat.models.components import settings_of
 from rhohat.models.model_card import card_of
@@ -20,11 +21,24 @@ from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline
 __all__ = ["info"]
 
 ModelOrNone = Annotated[
-    Path | None, typer.Argument(help="A model file; without one, the machine is described.", show_default=False)
+    Path | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="A model file; without one, the machine is described.",
+        show_default=False,
+        rich_help_panel=MODEL,
+    ),
 ]
 
 
-@app.command()
+@command(
+    """
+    # Print what a model is, and how its training went.
+    rhohat info edges.safetensors
+    # Print what this machine computes with.
+    rhohat info
+    """
+)
 def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback = False) -> None:
     """Print what a model file holds: type, parameters, layers, the course of the training, versions of the software.
 

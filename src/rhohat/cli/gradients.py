@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from rhohat.checking.proofs import Proof, ProofCase, proof_cases, prove
-from rhohat.cli.app import Json, Traceback, app, print_json
+from rhohat.cli.app import Json, Traceback, command, print_json
+from rhohat.cli.declared import MODEL
 
 __all__ = ["PROOF_COLUMNS", "check_gradient"]
 
@@ -26,13 +27,29 @@ PROOF_COLUMNS = (
 )
 
 
-@app.command()
+@command(
+    """
+    # Check every combination; this takes some minutes.
+    rhohat check-gradient --all
+    # Check what has to do with one activation.
+    rhohat check-gradient --activation tanh
+    """,
+    name="check-gradient",
+)
 def check_gradient(
-    every: Annotated[bool, typer.Option("--all", help="Check every combination.")] = False,
-    architecture: Annotated[str | None, typer.Option(help="Only this architecture, such as max_pooling.")] = None,
-    activation: Annotated[str | None, typer.Option(help="Only this activation, such as tanh.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Only this loss, such as squared_error.")] = None,
-    penalty: Annotated[str | None, typer.Option(help="Only with this penalty, such as kl_sparsity.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Check every combination.", rich_help_panel=MODEL)] = False,
+    architecture: Annotated[
+        str | None, typer.Option(help="Only this architecture, such as max_pooling.", rich_help_panel=MODEL)
+    ] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Only this activation, such as tanh.", rich_help_panel=MODEL)
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="Only this loss, such as squared_error.", rich_help_panel=MODEL)
+    ] = None,
+    penalty: Annotated[
+        str | None, typer.Option(help="Only with this penalty, such as kl_sparsity.", rich_help_panel=MODEL)
+    ] = None,
     as_json: Json = False,
     traceback: Traceback = False,
 ) -> None:

@@ -19,11 +19,12 @@ from rhohat.cli.app import (
     Quiet,
     Threshold,
     Traceback,
-    app,
     check_writable,
+    command,
     parse_image_shape,
     print_json,
 )
+from rhohat.cli.declared import DATA, OUTPUT
 from rhohat.cli.files import read_lines
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
@@ -51,6 +52,7 @@ ImageShape = Annotated[
         " then all green, then all blue. By default, the shape of the rows, or of the rows of the training; flat rows"
         " are taken for square pictures, in grey or as 32x32x3.",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
 
@@ -58,12 +60,20 @@ Target = Annotated[
     str | None,
     typer.Option(
         help="The column of DATA to predict, or several. By default the target columns of the training, if DATA is a"
-        " table that has them."
+        " table that has them.",
+        rich_help_panel=DATA,
     ),
 ]
 
 
-@app.command()
+@command(
+    """
+    # Print how well an autoencoder does on other rows than those of its training.
+    rhohat evaluate edges.safetensors more-patches.npy
+    # Print the accuracy of a classifier.
+    rhohat evaluate species.safetensors flowers.csv --target species
+    """
+)
 @reads_rows
 def evaluate(
     ctx: typer.Context,
@@ -118,26 +128,49 @@ def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: Reading
     return y
 
 
-@app.command()
+@command(
+    """
+    # Write a page that shows what each unit looks for.
+    rhohat report edges.safetensors patches.npy -o edges.html
+    # The same of a table, with a bar for each column.
+    rhohat report species.safetensors flowers.csv --tabular
+    """
+)
 @reads_rows
 def report(
     ctx: typer.Context,
     model: Model,
     data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The .html file to write.", rich_help_panel=OUTPUT)
+    ] = Path("report.html"),
     labels: Labels = None,
     target: Target = None,
     image_shape: ImageShape = None,
-    tabular: Annotated[bool, typer.Option("--tabular", help="Draw a bar for each column instead of pictures.")] = False,
+    tabular: Annotated[
+        bool,
+        typer.Option("--tabular", help="Draw a bar for each column instead of pictures.", rich_help_panel=OUTPUT),
+    ] = False,
     threshold: Threshold = None,
-    title: Annotated[str | None, typer.Option(help="Title of the page.", show_default=False)] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the page.", show_default=False, rich_help_panel=OUTPUT)
+    ] = None,
     max_rows: Annotated[
         int | None,
-        typer.Option(min=1, help="Use only this number of rows, from all over the data.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Use only this number of rows, from all over the data.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
     ] = None,
     gabor: Annotated[
         bool | None,
-        typer.Option(help="Measure how edge-like each unit of grey images is.", show_default="where it is quick"),
+        typer.Option(
+            help="Measure how edge-like each unit of grey images is.",
+            show_default="where it is quick",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     row_labels: Annotated[
         Path | None,
@@ -146,6 +179,7 @@ def report(
             help="A text file with a name for each row, one per line, by which a reader recognises it: a text, the name"
             " of a file, a date. In the page about a dictionary, latents are found by the names of their rows.",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
     reading: ReadingOptions = _AS_IT_COMES,
@@ -189,18 +223,28 @@ class _Picture(StrEnum):
     FEATURE_MAPS = "feature-maps"
 
 
-@app.command()
+@command(
+    """
+    # Draw what each unit looks for.
+    rhohat plot edges.safetensors -o edges.png
+    # Draw the course of the training.
+    rhohat plot edges.safetensors --what loss -o loss.svg
+    # Draw some rows above their reconstructions.
+    rhohat plot edges.safetensors patches.npy --what reconstructions
+    """
+)
 @reads_rows
 def plot(
     ctx: typer.Context,
     model: Model,
     data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="Rows, for reconstructions and feature maps.")
+        Path | None,
+        typer.Argument(metavar="[DATA]", help="Rows, for reconstructions and feature maps.", rich_help_panel=DATA),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .png, .svg or .pdf file to write.")] = Path(
-        "plot.png"
-    ),
-    what: Annotated[_Picture, typer.Option(help="What to draw.")] = _Picture.FILTERS,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .png, .svg or .pdf file to write.", rich_help_panel=OUTPUT)
+    ] = Path("plot.png"),
+    what: Annotated[_Picture, typer.Option(help="What to draw.", rich_help_panel=OUTPUT)] = _Picture.FILTERS,
     image_shape: ImageShape = None,
     reading: ReadingOptions = _AS_IT_COMES,
     quiet: Quiet = False,

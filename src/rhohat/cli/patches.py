@@ -8,7 +8,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from rhohat.cli.app import Json, Quiet, Traceback, app, check_writable, note, print_json
+from rhohat.cli.app import Json, Quiet, Traceback, check_writable, command, note, print_json
+from rhohat.cli.declared import DATA, OUTPUT
 from rhohat.cli.files import write_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.data import read_images, sample_patches, whiten_image
@@ -18,7 +19,14 @@ from rhohat.data.readers import image_files
 __all__ = ["patches"]
 
 
-@app.command()
+@command(
+    """
+    # Cut 10,000 patches of 8 × 8 pixels out of the photographs in a folder.
+    rhohat patches photographs -o patches.npy
+    # The same with colours and larger patches.
+    rhohat patches photographs -o patches.npy --color --size 16
+    """
+)
 def patches(
     ctx: typer.Context,
     images: Annotated[
@@ -28,27 +36,41 @@ def patches(
             help="A folder of image files; an image file; or a .npy, .npz, IDX, safetensors, HDF5, Zarr or MATLAB file."
             " If a file holds several arrays: PATH:/NAME.",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .npy file to write.", show_default=False)],
-    size: Annotated[int, typer.Option(min=2, help="Height and width of a patch, in pixels.")] = 8,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of patches.")] = 10_000,
-    color: Annotated[bool, typer.Option("--color", help="Keep the colours.")] = False,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The .npy file to write.", show_default=False, rich_help_panel=OUTPUT),
+    ],
+    size: Annotated[int, typer.Option(min=2, help="Height and width of a patch, in pixels.", rich_help_panel=DATA)] = 8,
+    number: Annotated[
+        int, typer.Option("--number", "-n", min=1, help="Number of patches.", rich_help_panel=DATA)
+    ] = 10_000,
+    color: Annotated[bool, typer.Option("--color", help="Keep the colours.", rich_help_panel=DATA)] = False,
     image_axis: Annotated[
         str,
         typer.Option(
             metavar="AXIS",
             help="The axis of an array that counts images: 0 for the first, -1 for the last, or none if the array is"
             " one image. By default, the axis is inferred from the shape.",
+            show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = "auto",
     skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Leave out image files of a folder that cannot be read.")
+        bool,
+        typer.Option(
+            "--skip-unreadable",
+            help="Leave out image files of a folder that cannot be read.",
+            rich_help_panel=DATA,
+        ),
     ] = False,
     whiten: Annotated[
-        bool, typer.Option(help="Flatten the spectrum of the images first, so that edges stand out.")
+        bool,
+        typer.Option(help="Flatten the spectrum of the images first, so that edges stand out.", rich_help_panel=DATA),
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random positions.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random positions.", rich_help_panel=DATA)] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
     traceback: Traceback = False,

@@ -21,6 +21,7 @@ import typer
 from numpy.typing import NDArray
 
 from rhohat.cli.app import note
+from rhohat.cli.declared import DATA, TEXT_FILES
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.data import MeanImputer, RowSource, open_labels, open_rows, open_table
 from rhohat.data.rows.conventions import notes_on_dropped
@@ -45,13 +46,18 @@ class ReadingOptions:
 
     rows: Annotated[
         str | None,
-        typer.Option(metavar="START:STOP", help="Use only these rows of DATA, counted from 0, such as 0:10000."),
+        typer.Option(
+            metavar="START:STOP",
+            help="Use only these rows of DATA, counted from 0, such as 0:10000.",
+            rich_help_panel=DATA,
+        ),
     ] = None
     row_axes: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="Number of axes of an array that count rows: 2 for shape (texts, tokens, channels). By default 1.",
+            rich_help_panel=DATA,
         ),
     ] = None
     missing: Annotated[
@@ -60,6 +66,7 @@ class ReadingOptions:
             help="How to treat rows of a table in which a number is missing: error; drop (leave them out); mean (fill"
             " in the mean of the column, which the model stores).",
             show_default="error",
+            rich_help_panel=DATA,
         ),
     ] = None
     header: Annotated[
@@ -68,20 +75,33 @@ class ReadingOptions:
             "--header/--no-header",
             help="Whether the first line of a text file names the columns.",
             show_default="guess",
+            rich_help_panel=TEXT_FILES,
         ),
     ] = None
     separator: Annotated[
         str | None,
-        typer.Option(help="Separator between the cells of a text file; TAB for a tab.", show_default="guess"),
+        typer.Option(
+            help="Separator between the cells of a text file; TAB for a tab.",
+            show_default="guess",
+            rich_help_panel=TEXT_FILES,
+        ),
     ] = None
-    decimal: Annotated[str | None, typer.Option(help="Decimal separator of numbers.", show_default=".")] = None
+    decimal: Annotated[
+        str | None,
+        typer.Option(help="Decimal separator of numbers.", show_default=".", rich_help_panel=TEXT_FILES),
+    ] = None
     thousands: Annotated[
-        str | None, typer.Option(help="Separator between groups of three digits.", show_default="nothing")
+        str | None,
+        typer.Option(
+            help="Separator between groups of three digits.", show_default="nothing", rich_help_panel=TEXT_FILES
+        ),
     ] = None
     encoding: Annotated[
         str | None,
         typer.Option(
-            help="Encoding of a text file, such as latin-1 or cp1252.", show_default="UTF-8, or as its first bytes say"
+            help="Encoding of a text file, such as latin-1 or cp1252.",
+            show_default="UTF-8, or as its first bytes say",
+            rich_help_panel=TEXT_FILES,
         ),
     ] = None
 

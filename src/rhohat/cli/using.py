@@ -10,7 +10,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from rhohat.cli.app import Data, Model, Quiet, Traceback, app, check_writable, note
+from rhohat.cli.app import Data, Model, Quiet, Traceback, check_writable, command, note
+from rhohat.cli.declared import OUTPUT
 from rhohat.cli.files import STANDARD_OUTPUT, write_rows, write_sparse_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
@@ -32,7 +33,13 @@ _MOST_BYTES = 4 * 10**9  # size of a dense file above which codes that are mostl
 
 Output = Annotated[
     Path,
-    typer.Option("--output", "-o", help="A .npy or .csv file to write; - prints CSV.", show_default=False),
+    typer.Option(
+        "--output",
+        "-o",
+        help="A .npy or .csv file to write; - prints CSV.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
@@ -43,11 +50,19 @@ OutputOfCodes = Annotated[
         "-o",
         help="A .npy, .csv or .npz file to write; - prints CSV. A .npz file is sparse: scipy.sparse.load_npz reads it.",
         show_default=False,
+        rich_help_panel=OUTPUT,
     ),
 ]
 
 
-@app.command()
+@command(
+    """
+    # Write the features that a model has learned, as a table.
+    rhohat encode edges.safetensors patches.npy -o codes.csv
+    # Keep only the entries that are not zero; scipy.sparse.load_npz reads them.
+    rhohat encode dictionary.safetensors activations.npy -o codes.npz
+    """
+)
 @reads_rows
 def encode(
     ctx: typer.Context,
@@ -75,7 +90,12 @@ def encode(
         _write(ctx, output, encode_blocks(loaded, rows), rows, names, quiet=quiet)
 
 
-@app.command()
+@command(
+    """
+    # Write what an autoencoder makes of each row.
+    rhohat reconstruct edges.safetensors patches.npy -o reconstructed.npy
+    """
+)
 @reads_rows
 def reconstruct(
     ctx: typer.Context,
@@ -103,7 +123,14 @@ def reconstruct(
         _write(ctx, output, reconstruct_blocks(loaded, rows), rows, names, quiet=quiet)
 
 
-@app.command()
+@command(
+    """
+    # Write the class, or the number, that a model predicts for each row.
+    rhohat predict species.safetensors flowers.csv -o predicted.csv
+    # Look at the first predictions.
+    rhohat predict species.safetensors flowers.csv --rows 0:10 -o -
+    """
+)
 @reads_rows
 def predict(
     ctx: typer.Context,

@@ -1,0 +1,60 @@
+"""What `train` lets a user choose by name: estimators, and steps of preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+
+from rhohat.data import RowSource
+from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.shaped_rows import takes_padding
+from rhohat.models.components import ESTIMATORS, command_line_name, transformers
+from rhohat.models.pipelines import suggest_preprocessing
+
+__all__ = ["estimator_named", "estimators", "preprocessing", "step_named", "steps"]
+
+
+def estimators() -> dict[str, type[Any]]:
+    """Return the estimators that `train` offers, keyed by their names on the command line."""
+    return _named(ESTIMATORS.values())
+
+
+def steps() -> dict[str, type[Any]]:
+    """Return the transformers that can preprocess rows, keyed by their names on the command line."""
+    return _named(transformers().values())
+
+
+def _named(classes: Iterable[type[Any]]) -> dict[str, type[Any]]:
+    """Return the classes that have a name on the command line, keyed by this name."""
+    names = {cls: command_line_name(cls) for cls in classes}
+    return {name: cls for cls, name in names.items() if name is not None}
+
+
+def _choice(text: str, names: Iterable[str]) -> str:
+    """Return a string if it is one of the given names; raise BadParameter otherwise."""
+    if text not in names:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, names))}.")
+    return text
+
+
+def estimator_named(name: str) -> type[Any]:
+    """Return the estimator of this name; raise BadParameter if there is none."""
+    return estimators()[_choice(name, estimators())]
+
+
+def step_named(name: str) -> str:
+    """Return the name of a step of preprocessing, or auto or none; raise BadParameter for any other string."""
+    return _choice(name, ("auto", "none", *steps()))
+
+
+def preprocessing(chosen: list[str] | None, rows: RowSource, network: Any) -> list[Any]:
+    """Return the chosen steps of preprocessing; by default, steps that suit the rows and the network."""
+    chosen = chosen or ["auto"]
+    if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
+        raise typer.BadParameter("auto and none cannot be combined with other steps.", param_hint="--preprocess")
+    if chosen == ["auto"]:
+        scales_itself = isinstance(network, BaseDictionary) or takes_padding(network)
+        return [] if scales_itself else suggest_preprocessing(rows)
+    return [steps()[step]() for step in chosen if step != "none"]

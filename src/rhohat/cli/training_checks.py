@@ -1,0 +1,76 @@
+"""What `train` refuses before or after a training, and what it remarks on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from rhohat.cli.app import note
+from rhohat.common.words import Sentence
+from rhohat.data.readers import image_files
+from rhohat.models.model_card import ModelCard
+from rhohat.models.pipelines import estimator_of
+
+__all__ = ["check_note", "check_options", "check_outcome", "check_targets", "note_on_classes"]
+
+_MANY_CLASSES, _FEW_ROWS = 20, 5  # labels of more classes, with fewer rows each, look like values of a quantity
+
+
+def check_note(text: str | None) -> None:
+    """Raise BadParameter if a note is longer than model cards allow."""
+    try:
+        ModelCard(note=text or "")
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--note") from None
+
+
+def check_options(data: Path, columns: str | None, drop: str | None) -> None:
+    """Raise if options contradict one another, or if the data are images that `patches` must prepare first."""
+    if columns is not None and drop is not None:
+        raise typer.BadParameter(
+            "cannot be combined with --columns: name either the columns to read or the columns to leave out.",
+            param_hint="--drop",
+        )
+    if data.is_dir() and image_files(data):
+        raise ValueError(f"{data} holds image files and no rows. Cut patches out of them first, with rhohat patches.")
+
+
+def check_targets(kind: type[Any], labels: Path | None, target: str | None) -> None:
+    """Raise unless targets are given once to an estimator that learns from targets, and not to any other estimator."""
+    supervised, name = kind.learns_from_targets, kind.command_line_name
+    option = "--target" if labels is None else "--labels"
+    if (labels or target) and not supervised:
+        raise typer.BadParameter(
+            f"{name} learns without targets; leave this option out, or pass -e classifier or -e regressor.",
+            param_hint=option,
+        )
+    if labels and target:
+        raise typer.BadParameter("pass --labels or --target, not both.", param_hint=option)
+    if supervised and not (labels or target):
+        raise typer.BadParameter(
+            f"{name} needs targets to learn from; pass --target COLUMN or --labels FILE.", param_hint=option
+        )
+
+
+def note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
+    """Print a note if the labels of a classifier look like values of a quantity."""
+    if y.dtype.kind not in "iuf":
+        return
+    n_classes = len(np.unique(y))
+    if n_classes > _MANY_CLASSES and len(y) < _FEW_ROWS * n_classes:
+        note(
+            ctx,
+            f"note: {n_classes} classes in {len(y)} rows have {len(y) / n_classes:.2g} rows each on average; if the"
+            " targets are values of a quantity, pass -e regressor, which predicts numbers.",
+        )
+
+
+def check_outcome(model: Any) -> None:
+    """Raise ValueError if a fit diverged or ended with values that are not finite."""
+    for _, part in estimator_of(model).fitted_parts():
+        if part.solver_status_ in ("diverged", "not_finite"):
+            raise ValueError(Sentence("no model was written: ", part.solver_message_))

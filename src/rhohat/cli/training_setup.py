@@ -1,0 +1,60 @@
+"""What surrounds a training of `train`: checkpoints, a cluster, and files to which its history is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from rhohat.callbacks import CSVHistory, JSONLinesHistory
+from rhohat.common.extras import import_extra
+from rhohat.engines import DaskEngine
+from rhohat.fitting.checkpoint_settings import Checkpoint
+
+__all__ = ["HISTORIES", "checkpoint_settings", "connected", "history_file"]
+
+HISTORIES: dict[str, Any] = {".jsonl": JSONLinesHistory, ".csv": CSVHistory}
+
+
+def history_file(path: Path, resume: bool) -> Any:
+    """Return the callback that writes J to a file, at its end if the training is resumed."""
+    return HISTORIES[path.suffix](path, append=resume)
+
+
+def checkpoint_settings(folder: Path | None, every: str | None, resume: bool) -> Checkpoint | None:
+    """Return the checkpoint settings, or None without a folder; raise if the options contradict one another."""
+    if folder is None:
+        if resume:
+            raise typer.BadParameter(
+                "this option needs --checkpoint DIR, the folder that holds the checkpoint.", param_hint="--resume"
+            )
+        if every is not None:
+            raise typer.BadParameter(
+                "this option needs --checkpoint DIR, the folder in which to write checkpoints.",
+                param_hint="--checkpoint-every",
+            )
+        return None
+    if every is None:
+        return Checkpoint(folder, resume=resume)
+    try:
+        return Checkpoint(folder, int(every) if every.strip().isdecimal() else every, resume)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[DaskEngine | None]:
+    """Context manager that yields an engine connected to a Dask cluster, or None if there is no address."""
+    if address is None:
+        yield None
+        return
+    client_class = import_extra("distributed", "dask").Client
+    try:
+        client = client_class(address, timeout=10)
+    except OSError as error:
+        raise OSError(f"there is no Dask scheduler at {address}: {error}") from None
+    with client:
+        yield DaskEngine(client)
