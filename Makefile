@@ -28,6 +28,8 @@ LIMIT ?=
 
 #: What codespell reads.
 TEXTS := src tests docs benchmarks reproductions examples $(wildcard *.md) Makefile pyproject.toml CITATION.cff
+#: What the linter of prose reads.
+PROSE := docs reproductions $(wildcard *.md)
 #: What `make quick` runs: the mathematics, the solvers, and what keeps the project in shape.
 QUICK := tests/checking tests/dictionaries tests/layers tests/objective tests/ops tests/solvers tests/terms tests/test_mutants.py \
   tests/test_oldest.py tests/test_policy.py tests/test_public_api.py tests/test_structure.py
@@ -39,7 +41,7 @@ NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py 
   tests/layers/recurrent_by_torch.py tests/objective/test_convolutional_networks.py \
   tests/objective/test_convolutional_networks_beside_torch.py \
   tests/ops/test_torch.py tests/terms/test_stepwise_loss.py tests/automatic_torch.py tests/test_benchmarks.py \
-  tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/test_readme.py tests/test_real_data.py \
+  tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
 
 .PHONY: help install demo reproduce docs test quick coverage check check-oldest mutants bench bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
@@ -47,12 +49,12 @@ NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py 
 help:
 	@echo "make install           set up .venv with everything"
 	@echo "make demo              photographs -> edge detectors; pictures in demo/"
-	@echo "make reproduce         published results, found again: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
+	@echo "make reproduce         reproduces published results: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
 	@echo "make docs              this project's pages, in docs/_build/html; runs the gallery's examples"
 	@echo "make test              tests, doctests and README examples"
 	@echo "make quick             a minute of tests between edits: the mathematics, the solvers, the shape of the project"
 	@echo "make coverage          the tests, and which branches they pass; fails under the floor in pyproject.toml"
-	@echo "make check             what CI runs: ruff, mypy, import-linter, codespell, make docs, make test"
+	@echo "make check             what CI runs: ruff, mypy, import-linter, codespell, proselint, make docs, make test"
 	@echo "make check-oldest      the tests on the oldest packages that are allowed, without Numba, in .venv-oldest"
 	@echo "make mutants           small changes of the source that no test notices; FILES=... and LIMIT=... for some"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
@@ -72,6 +74,7 @@ help:
 install: $(STAMP)
 
 $(STAMP): $(APP_STAMP)
+	@echo "Installing what the tests and the documentation need as well: about 1.2 GB, a minute or two."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[app,dev]'
 	@touch $@
 
@@ -79,11 +82,14 @@ $(STAMP): $(APP_STAMP)
 $(APP_STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "rhohat needs Python 3.11 or newer; call make with PYTHON=/path/to/one" >&2; exit 1; }
+	@echo "Installing rhohat and the packages of its pictures and its command line into .venv: about 180 MB are"
+	@echo "downloaded, 800 MB written. This takes half a minute with a fast connection."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[app]'
 	@touch $@
 
 demo: $(APP_STAMP)
+	@echo "Learning edge detectors from photographs. The first time, compiling for your processor takes some seconds."
 	$(BIN)/rhohat demo
 
 reproduce: $(STAMP)
@@ -110,6 +116,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell $(TEXTS)
+	$(BIN)/python -m tests.prose $(PROSE)
 	$(MAKE) docs
 	$(MAKE) test
 

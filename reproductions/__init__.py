@@ -1,1 +1,1 @@
-"""Published results, found again: one script for each; `python -m reproductions` runs them and writes RESULTS.md."""
+"""Reproduced results: one script for each; `python -m reproductions` runs them and writes RESULTS.md."""

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     RESULTS.md and pictures/ in this folder; anything less goes to its folder `partial`, or with `--add` to its place
     in RESULTS.md.
     """
-    parser = argparse.ArgumentParser(prog="python -m reproductions", description="Published results, found again.")
+    parser = argparse.ArgumentParser(prog="python -m reproductions", description="Reproduced results.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"all, unless some are named: {', '.join(NAMES)}")
     parser.add_argument("--fast", action="store_true", help="reduced: fewer rows and iterations, one seed")
     parser.add_argument("--add", action="store_true", help="put what is named into RESULTS.md, and keep all else in it")

@@ -35,7 +35,7 @@ def render(findings: Sequence[Finding], names: Sequence[str], minutes: float) ->
     source = "the folder `RHOHAT_DATA`" if os.environ.get("RHOHAT_DATA") else "OpenML and scikit-image's photographs"
     short = [finding.title for finding in findings if finding.falls_short or finding.missing]
     lines = [
-        "# Published results, found again",
+        "# Reproduced results",
         "",
         f"Written by `{command(names, fast)}`, {kind}, in {minutes:.0f} min on",
         f"{summarise(describe())}. Data from {source}.",

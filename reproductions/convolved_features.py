@@ -11,8 +11,8 @@ images to be tested with are the 2,000 after them. The number of regions, the we
 chosen with 1,500 of the 8,000 images held out. The classifiers see standardised numbers, features and pixels alike.
 
 The course did this on STL-10, with images of 64×64 pixels and four classes, so there is no figure to match; what is
-judged is the gain over pixels. Coates, Lee and Ng report that features which are learned so and pooled are worth far
-more than pixels on all of CIFAR-10, with 50,000 images to learn from.
+judged is the gain over pixels. Coates, Lee and Ng report a far higher accuracy with such features than with pixels,
+when all 50,000 images of CIFAR-10 are learned from.
 
 Ng, A., Ngiam, J., Foo, C. Y., Mai, Y. and Suen, C. (2011). Exercise: convolution and pooling. UFLDL tutorial.
 Coates, A., Lee, H. and Ng, A. Y. (2011). An analysis of single-layer networks in unsupervised feature learning.

@@ -1,4 +1,4 @@
-"""What theory says of these models, found again; what was published of them is in `reproductions`."""
+"""What theory says of these models, reproduced; what was published of them is in `reproductions`."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Published results are found again: every script runs, reduced, and the effects show on small data as well."""
+"""Published results are reproduced: every script runs, reduced, and the effects show on small data as well."""
 
 import gzip
 import re
