@@ -49,7 +49,7 @@ def _cell(
         precision = f"{dtype}: " if dtype != case["settings"]["dtype"] else ""
         sign = "≤" if contender["compared"] == "overhead" else "≥"
         target = f"{contender['target']:.0%}" if contender["compared"] == "share" else f"{contender['target']:g}"
-        shown.append(f"{precision}{' / '.join(figures)} ({sign} {target})")
+        shown.append(f"{precision}{' / '.join(figures)} (goal {sign} {target})")
     return "; ".join(shown) or "–"
 
 
@@ -59,7 +59,7 @@ def _figure(contender: Mapping[str, Any]) -> str:
     figure = (
         f"{contender['comparison']:.0%}" if contender["compared"] == "share" else f"{contender['comparison']:.2f} ×"
     )
-    return f"**{figure}**" if contender["target_reached"] is False else figure
+    return f"{figure} missed" if contender["target_reached"] is False else figure
 
 
 if __name__ == "__main__":

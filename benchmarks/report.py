@@ -18,8 +18,9 @@ SUMMARY_HEADER = "| case | rhohat | textbook NumPy | PyTorch autograd | JAX jit 
 HEADER = "| case | contender | time | against rhohat | target | reached | evaluations | peak memory (growth) |"
 
 _SUMMARY = """\
-How many times rhohat's time the others take, and in brackets what was aimed at; what falls short is in bold. The bound
-is the time of the matrix products alone as a share of rhohat's, or rhohat's import over those that it needs.
+A figure such as 2.00 × means that this contender takes twice as long as rhohat. The goal is in brackets, and "missed"
+marks a figure that does not reach it. The bound is the time of the matrix products alone as a share of rhohat's time;
+for the import, it is the time of rhohat's import over that of the imports that it needs.
 """
 
 _NOTES = """\
@@ -141,10 +142,10 @@ def _judged(result: CaseResult, contender: Contender) -> str:
     if not number:
         return result.unavailable.get(contender.name) or _time(result, contender)
     if result.target_reached(contender) is False:
-        number = f"**{number}**"
+        number += " missed"
     own = result.case.settings_of(contender).dtype
     precision = f"{own}: " if own != result.case.settings.dtype else ""
-    return f"{precision}{number} ({_target(contender)})"
+    return f"{precision}{number} (goal {_target(contender)})"
 
 
 def _rows_of(result: CaseResult) -> Iterable[str]:
@@ -200,7 +201,7 @@ def _target(contender: Contender) -> str:
 
 def _verdict(result: CaseResult, contender: Contender) -> str:
     reached = result.target_reached(contender)
-    return "" if reached is None else "yes" if reached else "**missed**"
+    return "" if reached is None else "yes" if reached else "missed"
 
 
 def _count(number: float | None) -> str:

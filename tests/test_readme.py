@@ -12,8 +12,6 @@ import pytest
 from skimage.io import imsave
 
 import rhohat
-from benchmarks.cases import make_cases
-from benchmarks.report import SUMMARY_HEADER
 from rhohat.checking.proofs import LARGEST_DIFFERENCE, proof_cases
 from rhohat.cli.gradients import PROOF_COLUMNS
 from rhohat.common.exceptions import ConvergenceWarning
@@ -60,14 +58,6 @@ def test_the_commands_lead_to_a_report(block, tmp_path):
 @pytest.mark.parametrize("target", re.findall(r"`?make (\w+)", README))
 def test_every_make_target_that_is_named_exists(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-
-
-def test_the_summary_of_the_benchmark_is_there_with_every_case_that_has_targets():
-    lines = README.splitlines()
-    rows = lines[lines.index(SUMMARY_HEADER) + 2 :]
-    shown = [row.split(" | ")[0].removeprefix("| ") for row in rows[: rows.index("")]]
-    cases = make_cases(references={"float64": {}}).values()
-    assert shown == [case.title for case in cases if any(one.target is not None for one in case.contenders)]
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
