@@ -23,21 +23,20 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_examples_run_one_after_another(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 1
     namespace = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         for block in blocks:
             exec(block, namespace)  # noqa: S102 - our own README
-    printed, shown = capsys.readouterr()
-    assert "kl_sparsity" in printed
-    assert "relative difference" in printed
-    assert "after" in printed
-    assert namespace["codes"].shape == (10_000, 25)
-    assert "of the 64 MB allowed" in printed
-    assert "the fit starts" in shown
+    printed = capsys.readouterr().out
     assert "explained variance" in printed
+    assert namespace["codes"].shape == (10_000, 25)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["edges.html", "edges.safetensors"]
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) <= 120
 
 
 @pytest.mark.parametrize("block", re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL))
@@ -73,7 +72,7 @@ def test_the_table_of_gradient_checks_has_the_rows_of_the_command():
     assert header == list(PROOF_COLUMNS)
     cases = list(proof_cases())
     assert len(rows) == len(cases) >= 60
-    assert f"the gradient of {len(cases)} such combinations" in README
+    assert f"a gradient check of {len(cases)} models" in README
     for row, case in zip(rows, cases, strict=True):
         weights = "tied" if case.problem.network.tied else "untied"
         named = [

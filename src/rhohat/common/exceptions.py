@@ -44,7 +44,10 @@ class MissingExtraError(ImportError):
     def __init__(self, package: str, extra: str) -> None:
         self.package = package
         self.extra = extra
-        super().__init__(f"{package} is needed but is not installed; install it with: pip install 'rhohat[{extra}]'")
+        super().__init__(
+            f"{package} is needed but is not installed; install it with: pip install 'rhohat[{extra}]', or in a copy of"
+            f" the repository: pip install '.[{extra}]'"
+        )
 
 
 class ClusterError(RuntimeError):
