@@ -200,7 +200,7 @@ def test_warm_start_refuses_parameters_of_another_shape(X):
 
 
 def test_not_converging_warns_and_says_what_to_try(X):
-    with pytest.warns(ConvergenceWarning, match="3 iterations were done.*raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match="3 iterations were done.*try max_iter"):
         SparseAutoencoder(max_iter=3, random_state=0).fit(X)
 
 

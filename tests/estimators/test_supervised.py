@@ -744,7 +744,7 @@ def test_a_warning_that_is_an_error_finds_the_estimator_fitted_whole(estimator, 
     fitted = clone(estimator)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ConvergenceWarning, match="1 iterations were done"):
+        with pytest.raises(ConvergenceWarning, match="1 iteration was done"):
             fitted.fit(X, (X[:, 0] > 0.5).astype(int))
     fitted.predict(X)
 

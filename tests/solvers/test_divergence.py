@@ -41,7 +41,7 @@ def test_a_run_by_mini_batches_that_diverges_keeps_where_its_best_epoch_began(so
     np.testing.assert_array_equal(result.theta, thetas[int(np.argmin(costs))])
     assert result.value == result.terms["squared_error"] == pytest.approx(min(costs))
     assert f"Lower learning_rate (now {solver.learning_rate:g})" in result.message
-    assert "raise max_iter" not in result.message
+    assert "try max_iter" not in result.message
 
 
 @pytest.mark.parametrize("solver", [SGD(1.9, momentum=0.0), GradientDescent(1.9), GradientDescent(1.6, momentum=0.3)])

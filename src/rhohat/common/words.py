@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Sentence", "Setting", "counted", "joined", "message_of"]
+__all__ = ["Sentence", "Setting", "counted", "joined", "listed", "message_of"]
 
 
 def counted(number: int, noun: str) -> str:
@@ -24,6 +24,17 @@ def counted(number: int, noun: str) -> str:
     ('1 row', '2,500 rows', '0 units')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list within a sentence.
+
+    Examples
+    --------
+    >>> listed(["layer 0", "layer 1", "softmax"]), listed(["softmax"])
+    ('layer 0, layer 1 and softmax', 'softmax')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         start = self._start(problem.network, self.theta_ if continues else None, n_corruptions=self.n_corruptions)
         result = self._train(problem, X, start, continues=continues)
         self._measure_mean_activation(problem)
-        warn_unless_converged(result)
+        if not self._is_part:
+            warn_unless_converged(self.fitted_parts())
         self._warn_of_constant_codes(rows)
         warn_of_dead_units(self.mean_activation_, self.network_.activations[self.code_layer_ - 1], result)
         return self

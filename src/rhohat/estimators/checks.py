@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -15,11 +15,14 @@ from sklearn.utils.validation import _num_samples
 
 from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
 from rhohat.common.exceptions import ConvergenceWarning, DeadLatentsWarning
+from rhohat.common.words import Sentence, joined, listed
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.solvers import SolverResult
+from rhohat.solvers.flattening import fall_at_end, has_flattened, n_at_end
+from rhohat.solvers.messages import ended_at_max_iter
 
 __all__ = [
     "as_activations",
@@ -48,10 +51,55 @@ def as_activations(activation: str | Activation | Sequence[str | Activation], n_
     return [as_activation(one) for one in activation]
 
 
-def warn_unless_converged(result: SolverResult) -> None:
-    """Warn if a solver did not succeed; called directly by `fit`, after all fitted attributes are set."""
-    if not result.success:
-        warnings.warn(result.message, ConvergenceWarning, stacklevel=3)
+def warn_unless_converged(parts: Sequence[tuple[str, Any]], unsettled: str = "") -> None:
+    """Warn once, in a sentence, of all parts of a fit whose solver did not succeed and whose cost had not flattened.
+
+    Called directly by `fit`, after all fitted attributes are set.
+
+    Parameters
+    ----------
+    parts : sequence of (str, estimator)
+        Parts of the fit, as `fitted_parts` returns them.
+    unsettled : str, default=""
+        What is said of something that the fit repeats the solver for, if this has not settled; it is said instead.
+    """
+    failed = [(name, part) for name, part in _with_inner_parts(parts) if not _is_settled(part)]
+    if failed or unsettled:
+        warnings.warn(unsettled or _said_of(failed), ConvergenceWarning, stacklevel=3)
+
+
+def _with_inner_parts(parts: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of a fit, those of a stack within a stack one by one."""
+    for name, part in parts:
+        if hasattr(part, "solver_status_"):
+            yield name, part
+        else:
+            yield from ((f"{inner} of {name}", one) for inner, one in _with_inner_parts(part.fitted_parts()))
+
+
+def _is_settled(part: Any) -> bool:
+    """Return whether a solver succeeded, or ended where more iterations would have changed little."""
+    if part.solver_status_ in ("max_iter", "stalled"):
+        return has_flattened(part.loss_curve_, part.validation_curve_)
+    return part.solver_status_ in ("converged", "stopped", "given")
+
+
+def _said_of(parts: Sequence[tuple[str, Any]]) -> Sentence:
+    """Return what is said of parts that did not converge: once of those of which the same is to be said."""
+    falling: dict[int, list[tuple[str, float]]] = {}
+    others: dict[str, list[str]] = {}
+    for name, part in parts:
+        fall = fall_at_end(part.loss_curve_, part.validation_curve_)
+        if name and part.solver_status_ == "max_iter" and fall > 0:
+            falling.setdefault(part.n_iter_, []).append((name, fall))
+        else:
+            others.setdefault(part.solver_message_, []).append(name)
+    said: list[str] = []
+    for n_iter, found in falling.items():
+        names, falls = zip(*found, strict=True)
+        said.append(ended_at_max_iter(n_iter, n_at_end(n_iter), falls, parts=names))
+    said += [Sentence(f"{listed(names)}: ", message) if names[0] else message for message, names in others.items()]
+    return joined(said, " ")
 
 
 def warn_of_dead_units(mean_activation: FloatArray, activation: Activation, result: SolverResult) -> None:

@@ -108,8 +108,9 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         self._look_through(X, fitted=continues)
         problem = self._make_classifier_problem(rows, labels, classes, weights, directions, continues)
         also = {"classes_": classes, "target_names_": self._names_of_targets(y, X, fitted=continues)}
-        result = self._train_classifier(problem, X, labels, continues, also)
-        warn_unless_converged(result)
+        self._train_classifier(problem, X, labels, continues, also)
+        if not self._is_part:
+            warn_unless_converged([("", self)] if continues else self.fitted_parts())
         return self
 
     @available_where(works_in_mini_batches)

@@ -29,7 +29,7 @@ from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.architecture import LayerDescription
 from rhohat.objective import Problem
-from rhohat.solvers import Callback, Solver, SolverResult
+from rhohat.solvers import Callback, Solver
 from rhohat.terms.losses import GaussianLoss, Loss, SquaredError, as_loss
 from rhohat.terms.penalties import Penalty
 
@@ -195,14 +195,14 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         }
         trained = copy(self)  # if one of several runs of the solver fails, this estimator stays unchanged
         try:
-            result = trained._solve(problem, X, targets, continues, given, also)
+            unsettled = trained._solve(problem, X, targets, continues, given, also)
         except KeyboardInterrupt:
             kept = vars(trained).get("loss_curve_") is not vars(self).get("loss_curve_")
             if kept and trained._was_interrupted():
                 self.__dict__ = trained.__dict__
             raise
         self.__dict__ = trained.__dict__
-        warn_unless_converged(result)
+        warn_unless_converged(self.fitted_parts(), unsettled)
         if isinstance(as_loss(self.loss), SquaredError) and not given and np.all(scaling[1] == 1):
             warn_of_units(targets)
         return self
@@ -243,22 +243,25 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         continues: bool,
         given: bool,
         also: dict[str, Any],
-    ) -> SolverResult:
-        """Train the network; if `noise_covariance` is not None, set the covariance and the log-likelihood as well."""
+    ) -> str:
+        """Train the network; if `noise_covariance` is not None, set the covariance and the log-likelihood as well.
+
+        Return what is to be said if the estimate of the covariance has not settled, otherwise "".
+        """
         self._forget_noise()
         in_turn = self.noise_covariance is not None and not given
         seed = seed_from(self.random_state) if not in_turn else self._keep_seed({"X": problem.X, "y": problem.y})
         part = "squared error" if in_turn else ""
         with ThreadEngine(1).session():  # so that products of residuals do not depend on threads
             start = self._start(problem.network, self.theta_ if continues else None, seed, part=part)
-            result = self._train(problem, X, start, continues=continues, also=also)
+            self._train(problem, X, start, continues=continues, also=also)
             if given:
                 self.noise_covariance_ = np.array(self.noise_covariance, dtype=np.float64)
                 self.log_likelihood_ = self._log_likelihood(problem, targets, self.noise_covariance_)
                 self.log_likelihood_curve_ = [self.log_likelihood_]
             elif in_turn:
-                result = self._estimate_covariance(problem, X, targets, seed)
-        return result
+                return self._estimate_covariance(problem, X, targets, seed)
+        return ""
 
     @available_where(works_in_mini_batches)
     def partial_fit(
@@ -489,10 +492,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         for name in ("noise_covariance_", "log_likelihood_", "log_likelihood_curve_"):
             self.__dict__.pop(name, None)
 
-    def _estimate_covariance(
-        self, problem: Problem, X: ArrayLike | RowSource, targets: FloatArray, seed: int
-    ) -> SolverResult:
-        """Alternate between estimating Σ from residuals and training with Σ until the log-likelihood stops rising."""
+    def _estimate_covariance(self, problem: Problem, X: ArrayLike | RowSource, targets: FloatArray, seed: int) -> str:
+        """Alternate between estimating Σ from residuals and training with Σ until the log-likelihood stops rising.
+
+        Return "", or a sentence if it still rises after the last estimate.
+        """
         self.noise_covariance_ = self._covariance(problem, targets)
         self.log_likelihood_curve_ = []
         likelihood = -np.inf
@@ -500,19 +504,18 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             record = self._record()
             loss = scaled_loss(GaussianLoss(self.noise_covariance_), self._scaling[1])
             start = self._start(problem.network, self.theta_, seed, part=f"covariance {number + 1}")
-            result = self._train(replace(problem, loss=loss), X, start, continues=True)
+            self._train(replace(problem, loss=loss), X, start, continues=True)
             self._prepend(record)
             self.noise_covariance_ = self._covariance(problem, targets)
             before, likelihood = likelihood, self._log_likelihood(problem, targets, self.noise_covariance_)
             self.log_likelihood_curve_.append(likelihood)
             self.log_likelihood_ = likelihood
             if likelihood - before <= _SMALLEST_GAIN * abs(likelihood):
-                return result
-        message = (
+                return ""
+        return (
             f"The log-likelihood still rises after {self.max_covariance_updates} estimates of the noise covariance;"
             " raise max_covariance_updates, or accept the last estimate."
         )
-        return replace(result, status="max_iter", message=message)
 
     def _covariance(self, problem: Problem, targets: FloatArray) -> FloatArray:
         """Return the maximum-likelihood estimate of Σ: the (weighted) mean of r rᵀ over rows with residuals r."""

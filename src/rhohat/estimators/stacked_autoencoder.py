@@ -19,7 +19,7 @@ from rhohat.data.rows import DaskRows, FlatRows
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.checks import check_rows
+from rhohat.estimators.checks import check_rows, warn_unless_converged
 from rhohat.estimators.documentation import document
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.sparse_autoencoder import SparseAutoencoder
@@ -229,6 +229,8 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         self.autoencoders_ = fitted
         self._join(fitted)
         self.mean_activation_ = fitted[-1].mean_activation_
+        if not self._is_part:
+            warn_unless_converged(self.fitted_parts())
         return self
 
     def objective(

@@ -12,6 +12,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.words import Sentence, Setting
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.fitting.checkpoint_settings import Checkpoint
+from rhohat.fitting.held_out import HeldOut
 from rhohat.fitting.journal import AS_IT_WAS, Journal, describe, describe_rows
 from rhohat.fitting.memory import MemoryPlan, order_of_rows, plan_memory
 from rhohat.fitting.training import Training, train
@@ -132,6 +133,8 @@ class Fit:
     memory_limit : int or None
         Largest number of bytes that the fit may hold; None means the defaults of `plan_memory`.
     journals : Journals
+    held_out : HeldOut or None
+        Rows that are held out for early stopping; None if there are none, or if the solver holds out by itself.
 
     Raises
     ------
@@ -147,6 +150,7 @@ class Fit:
     cluster: DaskEngine | None = None
     memory_limit: int | None = None
     journals: Journals = Journals()
+    held_out: HeldOut | None = None
 
     def __post_init__(self) -> None:
         checkpoint = self.journals.checkpoint
@@ -210,7 +214,12 @@ class Fit:
         """Return the plan of what will be held in memory; see `rhohat.fitting.memory.plan_memory`."""
         n_workers = ThreadEngine(self.n_jobs).n_workers
         return plan_memory(
-            problem, self.solver, n_workers, self.memory_limit, checkpoints=self.journals.checkpoint is not None
+            problem,
+            self.solver,
+            n_workers,
+            self.memory_limit,
+            checkpoints=self.journals.checkpoint is not None,
+            fraction_held_out=0.0 if self.held_out is None else self.held_out.fraction,
         )
 
     def _training(self, seed: int, memory: MemoryPlan, journal: Journal, **how: Any) -> Training:
@@ -224,5 +233,6 @@ class Fit:
             memory=memory,
             journal=journal,
             cluster=self.cluster,
+            held_out=self.held_out,
             **how,
         )

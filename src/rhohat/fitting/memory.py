@@ -120,7 +120,13 @@ class MemoryPlan:
 
 
 def plan_memory(
-    problem: Problem, solver: Solver, n_workers: int, limit: int | None, *, checkpoints: bool = False
+    problem: Problem,
+    solver: Solver,
+    n_workers: int,
+    limit: int | None,
+    *,
+    checkpoints: bool = False,
+    fraction_held_out: float = 0.0,
 ) -> MemoryPlan:
     """Return the plan of what training will hold in memory, which also limits parts whose size is adjustable.
 
@@ -134,6 +140,8 @@ def plan_memory(
         Limit in bytes. If None, hidden activations may take 1 GiB, and a subset or the windows 256 MB.
     checkpoints : bool, default=False
         Whether checkpoints are written, which takes copies of the state.
+    fraction_held_out : float, default=0
+        Fraction of the rows that are held out for early stopping, if the solver does not do that by itself.
 
     Returns
     -------
@@ -144,10 +152,10 @@ def plan_memory(
     ValueError
         If the limit is too low; the message names a limit that would be enough.
     """
-    plan = _plan(problem, solver, n_workers, limit, checkpoints)
+    plan = _plan(problem, solver, n_workers, limit, checkpoints, fraction_held_out)
     if limit is not None and plan.total > limit:
         enough = limit
-        while _plan(problem, solver, n_workers, enough, checkpoints).total > enough:
+        while _plan(problem, solver, n_workers, enough, checkpoints, fraction_held_out).total > enough:
             enough = int(1.05 * enough) + 1
         found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in plan.parts if size)
         raise ValueError(
@@ -157,7 +165,9 @@ def plan_memory(
     return plan
 
 
-def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, checkpoints: bool) -> MemoryPlan:
+def _plan(
+    problem: Problem, solver: Solver, n_workers: int, limit: int | None, checkpoints: bool, fraction_held_out: float
+) -> MemoryPlan:
     """Return the plan for a limit, even if the plan exceeds the limit."""
     n_samples, row = problem.X.shape[0], bytes_per_row(problem)
     hidden = problem.X.dtype.itemsize * _cached_per_row(problem)
@@ -169,7 +179,7 @@ def _plan(problem: Problem, solver: Solver, n_workers: int, limit: int | None, c
         *_parts_of_work(problem, solver, n_workers, bool(sizes)),
         *_parts_of_rows(problem, solver, window),
     ]
-    copies = _copies(problem, solver)
+    copies = _copies(problem, solver) + (_copies_of_a_split(problem, solver) if fraction_held_out else 0)
     by_blocks = limit is not None and copies > max(0, limit - _sum(parts)) / 2
     if copies and not by_blocks:
         parts.append(("copies of the rows, corrupted or in float32", copies))
@@ -348,3 +358,10 @@ def _copies(problem: Problem, solver: Solver) -> int:
     corrupted = n_bytes if problem.corruption is not None else 0
     converted = solver.float32_first and problem.X.dtype != np.float32
     return corrupted + (n_bytes // 2 if converted else 0)
+
+
+def _copies_of_a_split(problem: Problem, solver: Solver) -> int:
+    """Return the bytes of the copies that a solver over all rows makes of rows in memory where some are held out."""
+    if isinstance(problem.X, RowSource) or solver.in_mini_batches:
+        return 0
+    return problem.X.shape[0] * (bytes_per_row(problem) + _bytes_of_tangents(problem))

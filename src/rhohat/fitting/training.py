@@ -14,6 +14,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import keyed_generator
 from rhohat.data import RowSource, open_rows
 from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.fitting.held_out import HeldOut, hold_out
 from rhohat.fitting.journal import Journal
 from rhohat.fitting.memory import MemoryPlan, bytes_per_row, warm_up_sizes
 from rhohat.fitting.problems import check_solver, choose_rows, corrupt
@@ -63,6 +64,8 @@ class Training:
         State from which a solver that works in mini-batches continues.
     warm_up : bool
         Whether to warm up on subsets of the rows; False if a warm-up cannot improve the start.
+    held_out : HeldOut or None
+        Rows that are held out for early stopping. If None, there is none, or the solver does it by itself.
     """
 
     solver: Solver
@@ -77,6 +80,7 @@ class Training:
     n_corruptions: int = 1
     state: MiniBatchState | None = None
     warm_up: bool = True
+    held_out: HeldOut | None = None
 
 
 def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
@@ -121,10 +125,12 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
                 results.append(_solve_in_batches(problem, theta, solver, training))
             else:
                 for epoch in range(training.n_corruptions if problem.corruption is not None else 1):
-                    corrupted = corrupt(problem, training.seed, epoch)
+                    corrupted, held_out = hold_out(
+                        corrupt(problem, training.seed, epoch), training.held_out, training.seed
+                    )
                     if epoch == 0 and training.warm_up and solver.warm_up:
                         theta = _warm_up(corrupted, theta, solver, training, warm_up)
-                    _solve(corrupted, theta, solver, training, epoch, results)
+                    _solve(corrupted, held_out, theta, solver, training, epoch, results)
                     theta = results[-1].theta
                     if results[-1].status in ("stopped", "diverged", "not_finite"):
                         break
@@ -184,6 +190,7 @@ def _solve_in_batches(problem: Problem, theta: FloatArray, solver: MiniBatchSolv
         training.threads,
         seed=training.seed,
         validation_fraction=solver.fraction_held_out,
+        classes=None if training.held_out is None else training.held_out.classes,
         window_bytes=memory.window_bytes,
         cache_bytes=memory.cache_bytes,
     )
@@ -232,7 +239,13 @@ def _call_in_warm_up(callback: Callback, n_rows: int, state: IterationState) -> 
 
 
 def _solve(
-    problem: Problem, theta: FloatArray, solver: Solver, training: Training, epoch: int, results: list[SolverResult]
+    problem: Problem,
+    held_out: Problem | None,
+    theta: FloatArray,
+    solver: Solver,
+    training: Training,
+    epoch: int,
+    results: list[SolverResult],
 ) -> None:
     """Minimise the cost J over all rows, first in float32 if the solver asks for it; append results to `results`."""
     cache_bytes, limit = training.memory.cache_bytes, training.max_iter
@@ -255,6 +268,9 @@ def _solve(
         if first.status in ("stopped", "diverged") or first.n_iter == limit:
             return
         theta, limits = first.theta, {**limits, "max_iter": limit - first.n_iter, "n_done": first.n_iter}
+    if held_out is not None and training.held_out is not None:
+        cost = make_objective(held_out, training.threads, cache_bytes).cost
+        limits |= {"validate": lambda theta: cost(theta)[0], "patience": training.held_out.patience}
     results.append(training.journal.solve(f"corruption {epoch}", partial(minimise, solver, None, theta, limits)))
 
 

@@ -16,6 +16,7 @@ from rhohat.common.blocks import Engine, Rows, in_memory
 from rhohat.common.randomness import keyed_generator
 from rhohat.objective import Problem
 from rhohat.objective.batch import BatchEvaluation, MiniBatch, Task, make_batch_evaluation
+from rhohat.objective.held_out import count_held_out, draw_by_class
 from rhohat.objective.row_windows import RowWindows, Window, bytes_of_a_row, even_edges, read_all
 
 __all__ = ["MiniBatches"]
@@ -42,6 +43,8 @@ class MiniBatches:
         Fraction of the rows that is held out of every mini-batch for `validate`; at least one row is held out if the
         fraction is not 0. Rows of weight 0 are neither counted nor held out. If rows are read in windows, the rows held
         out are limited to a quarter of `window_bytes`, and their memory is taken from it.
+    classes : array of int of shape (n_samples,), default=None
+        Class of each row; if given, the rows held out have the classes in the proportions of all rows.
     window_bytes : int, default=256 MiB
         Memory in bytes for rows that are read, for all windows together; a window holds at least one mini-batch.
     cache_bytes : int, default=1 GiB
@@ -82,6 +85,7 @@ class MiniBatches:
         *,
         seed: int,
         validation_fraction: float = 0.0,
+        classes: NDArray[np.intp] | None = None,
         window_bytes: int = 2**28,
         cache_bytes: int = 2**30,
     ) -> None:
@@ -108,12 +112,16 @@ class MiniBatches:
         n_held_out = self._count_held_out(len(counting), validation_fraction, sources, window_bytes)
         self.n_samples = X.shape[0] - n_held_out
         draw = keyed_generator(seed, "rows held out")
-        if sources:
+        if classes is not None:
+            self._held_out = draw_by_class(draw, counting, n_held_out, classes)
+        elif sources:
             self._held_out = np.sort(draw.choice(counting, n_held_out, replace=False, shuffle=False))
+        else:
+            self._held_out = np.sort(draw.permutation(counting)[:n_held_out])
+        if sources:
             window_bytes -= n_held_out * bytes_of_a_row(sources)
             self._windows = RowWindows(sources, self._held_out, seed=seed, window_bytes=window_bytes)
         else:
-            self._held_out = np.sort(draw.permutation(counting)[:n_held_out])
             self._training = np.delete(np.arange(X.shape[0]), self._held_out)
         weights = np.ones(1) if sample_weight is None else np.delete(sample_weight, self._held_out)
         #: Mean weight of the rows of an epoch.
@@ -218,15 +226,8 @@ class MiniBatches:
 
     def _count_held_out(self, n_rows: int, fraction: float, sources: Sequence[Rows], window_bytes: int) -> int:
         """Return how many rows to hold out; rows read in windows may fill at most a quarter of `window_bytes`."""
-        n_held_out = int(np.ceil(fraction * n_rows)) if fraction > 0 else 0
-        if sources and n_held_out:
-            n_held_out = min(n_held_out, max(1, window_bytes // _HELD_OUT // bytes_of_a_row(sources)))
-        if n_held_out >= n_rows:
-            raise ValueError(
-                f"early stopping holds out {n_held_out} of {n_rows} rows, so no row is left for training; set"
-                " early_stopping=False, or pass more rows."
-            )
-        return n_held_out
+        most = window_bytes // _HELD_OUT // bytes_of_a_row(sources) if sources else n_rows
+        return count_held_out(n_rows, fraction, most)
 
     def _read_held_out(self, windows: RowWindows) -> _Rows:
         """Read and corrupt the rows held out, and return them in memory that no mini-batch uses."""

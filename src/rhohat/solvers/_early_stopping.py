@@ -1,10 +1,13 @@
-"""Early stopping of mini-batch solvers, based on the cost on held-out rows."""
+"""Early stopping, based on the cost on held-out rows."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.words import counted
 from rhohat.solvers.objectives import ObjectiveWithValidation
 from rhohat.solvers.run import Point, Run, Stop
 from rhohat.solvers.states import RunState
@@ -13,10 +16,28 @@ __all__ = ["EarlyStopping"]
 
 
 class EarlyStopping:
-    """Early stopping, which keeps the iterate of lowest cost on the held-out rows and decides when to stop."""
+    """Early stopping, which keeps the iterate of lowest cost on the held-out rows and decides when to stop.
 
-    def __init__(self, run: Run, patience: int) -> None:
-        self._run, self._patience = run, patience
+    Parameters
+    ----------
+    run : Run
+        The run, whose current iterate is the start.
+    patience : int
+        Number of iterations without improvement after which the run ends.
+    validate : callable, default=None
+        Function that returns the cost on the held-out rows at θ; None means the objective's method `validate`.
+    noun : str, default="epoch"
+        What an iteration is called in the message.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        patience: int,
+        validate: Callable[[FloatArray], float] | None = None,
+        noun: str = "epoch",
+    ) -> None:
+        self._run, self._patience, self._validate, self._noun = run, patience, validate, noun
         self.best, self.lowest, self._best_epoch = run.point, np.inf, 0
 
     def add_to(self, state: RunState) -> None:
@@ -39,6 +60,8 @@ class EarlyStopping:
             self.best, self.lowest, self._best_epoch = point, cost, self._run.n_iter + 1
 
     def _cost(self, theta: FloatArray) -> float:
+        if self._validate is not None:
+            return float(self._validate(theta))
         assert isinstance(self._run.objective, ObjectiveWithValidation)
         return float(self._run.objective.validate(theta))
 
@@ -50,11 +73,11 @@ class EarlyStopping:
             self._run.keep(self.best)
 
     def check(self) -> None:
-        """Stop if the best iterate is at least `patience` epochs old."""
+        """Stop if the best iterate is at least `patience` iterations old."""
         if self._run.n_iter - self._best_epoch >= self._patience:
             self._run.stop_if_diverged()
             raise Stop(
                 "stopped",
-                f"The cost on the held-out rows has not fallen for {self._patience} epochs; the parameters after epoch"
-                f" {self._best_epoch} of {self._run.n_iter} are kept.",
+                f"The cost on the held-out rows has not fallen for {counted(self._patience, self._noun)}; the"
+                f" parameters after {self._noun} {self._best_epoch} of {self._run.n_iter} are kept.",
             )

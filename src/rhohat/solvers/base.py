@@ -10,12 +10,14 @@ A solver minimises a callable. The callable may have methods for further abiliti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
 from typing import ClassVar
 
 from rhohat.common.arrays import FloatArray
+from rhohat.solvers._early_stopping import EarlyStopping
 from rhohat.solvers.divergence import Lowest
 from rhohat.solvers.objectives import ObjectiveFunction
 from rhohat.solvers.result import Callback, SolverResult
@@ -192,6 +194,8 @@ class FullBatchSolver(Solver):
         keeper: Keeper | None = None,
         resume_from: RunState | None = None,
         n_done: int = 0,
+        validate: Callable[[FloatArray], float] | None = None,
+        patience: int = 10,
     ) -> SolverResult:
         """Minimise an objective.
 
@@ -202,6 +206,11 @@ class FullBatchSolver(Solver):
         n_done : int, default=0
             Number of iterations of an earlier run that this run continues. The message of the result includes them in
             its count; `max_iter` limits the iterations of this run alone.
+        validate : callable, default=None
+            Function that returns the cost on held-out rows at θ. If it is given, the run stops early when this cost no
+            longer falls, and the result is the iterate at which it was lowest, no matter why the run ended.
+        patience : int, default=10
+            Number of iterations in which the cost on the held-out rows does not fall, after which the run stops.
 
         Returns
         -------
@@ -211,4 +220,17 @@ class FullBatchSolver(Solver):
         run = Run(objective, max_iter, tol, callbacks, keeper=keeper, resumed=self._checked(resume_from))
         run.min_improvement, run.remedy, run.n_done = self.min_improvement, self.remedy, n_done
         run.lowest = Lowest() if self._may_rise else None
-        return run.carry_out(theta, self._iterate)
+        if validate is None:
+            return run.carry_out(theta, self._iterate)
+        return run.carry_out(theta, partial(self._iterate_watched, validate=validate, patience=patience))
+
+    def _iterate_watched(self, run: Run, validate: Callable[[FloatArray], float], patience: int) -> None:
+        """Iterate as `_iterate` does, with early stopping."""
+        stopping = EarlyStopping(run, patience, validate, "iteration")
+        if run.resumed is not None:
+            stopping.restore(run.resumed)
+        run.watch = stopping
+        try:
+            self._iterate(run)
+        finally:
+            stopping.choose()

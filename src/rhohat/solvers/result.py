@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rhohat.common.arrays import FloatArray
+from rhohat.solvers.flattening import has_flattened
 
 __all__ = [
     "Callback",
@@ -121,3 +122,8 @@ class SolverResult:
     def success(self) -> bool:
         """Whether the fit converged, or was stopped by a callback or early stopping."""
         return self.status in ("converged", "stopped")
+
+    @property
+    def has_flattened(self) -> bool:
+        """Whether the cost had flattened when the run ended; see `rhohat.solvers.flattening.has_flattened`."""
+        return has_flattened(self.loss_curve, self.validation_curve)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray, largest_magnitude
-from rhohat.common.words import Sentence, Setting, counted
+from rhohat.common.words import Sentence, counted
 from rhohat.solvers.divergence import HOPELESS, Lowest, has_risen
+from rhohat.solvers.flattening import fall_at_end, has_flattened, n_at_end
+from rhohat.solvers.messages import ended_at_max_iter
 from rhohat.solvers.objectives import ObjectiveFunction, ObjectiveInParts, ObjectiveWithTerms, PartFunction
 from rhohat.solvers.result import Callback, IterationState, SolverResult, Status
 from rhohat.solvers.states import Keeper, RunState
@@ -70,6 +72,19 @@ class Point:
         return bool(np.isfinite(self.value) and self.gradient_norm <= LARGEST_GRADIENT)
 
 
+class Watch(Protocol):
+    """What a run over all rows asks of early stopping, see `rhohat.solvers._early_stopping`."""
+
+    def validate(self, point: Point) -> None:
+        """Evaluate an iterate before it is accepted."""
+
+    def check(self) -> None:
+        """Raise Stop if the run is to end."""
+
+    def add_to(self, state: RunState) -> None:
+        """Save in a state what is needed to resume."""
+
+
 @dataclass
 class Run:
     """The bookkeeping of one minimisation.
@@ -93,6 +108,8 @@ class Run:
         the run ends, the run returns these parameters. None for other solvers.
     keeps_lowest : bool
         Whether the run returns the parameters of lowest cost because the cost has risen.
+    watch : Watch or None
+        Early stopping that is told of every iteration; solvers in mini-batches have their own.
     """
 
     objective: ObjectiveFunction
@@ -112,6 +129,7 @@ class Run:
     remedy: str = ""
     lowest: Lowest | None = None
     keeps_lowest: bool = False
+    watch: Watch | None = None
     _last_terms: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -186,6 +204,8 @@ class Run:
         )
         if self.lowest is not None:
             self.lowest.add_to(state.record, state.arrays)
+        if self.watch is not None:
+            self.watch.add_to(state)
         return state
 
     def _restore(self, state: RunState) -> None:
@@ -254,6 +274,8 @@ class Run:
         Stop
             If a callback stops the fit, the point has converged, or this was the last iteration.
         """
+        if self.watch is not None:
+            self.watch.validate(point)
         if self.lowest is not None:
             self.lowest.note(self.point.theta if met_on_the_way else point.theta, point)
         self.point = point
@@ -263,6 +285,8 @@ class Run:
             self.terms_curve.setdefault(name, []).append(value)
         self._call_callbacks()
         self._check_converged()
+        if self.watch is not None:
+            self.watch.check()
         if self.n_iter >= self.max_iter:
             self.stop_if_diverged()
             if self.lowest is not None and point.value > self.loss_curve[0]:
@@ -272,17 +296,13 @@ class Run:
                     f" {point.value:.3g}, is above the cost in the first iteration, {self.loss_curve[0]:.3g}."
                     f" {self.remedy}",
                 )
-            raise Stop(
-                "max_iter",
-                Sentence(
-                    f"{self._n_iter_in_all} iterations were done and the gradient's largest component is still"
-                    f" {point.gradient_norm:.1e}; raise ",
-                    Setting("max_iter"),
-                    ", raise ",
-                    Setting("tol"),
-                    f" (now {self.tol:g}), or accept the cost reached.",
-                ),
-            )
+            raise Stop("max_iter", self._message_at_max_iter())
+
+    def _message_at_max_iter(self) -> Sentence:
+        """Return what is said of a run that ends at `max_iter`."""
+        fall = fall_at_end(self.loss_curve, self.validation_curve)
+        flat = has_flattened(self.loss_curve, self.validation_curve)
+        return ended_at_max_iter(self._n_iter_in_all, n_at_end(self.n_iter), [fall], flat=flat)
 
     def result(self, status: Status, message: str) -> SolverResult:
         """Return the result of the run."""
@@ -362,9 +382,9 @@ class Run:
         raise Stop(
             "stalled",
             f"After {counted(self.n_iter, 'iteration')}, no step lowers the cost any more in the precision of the"
-            f" arithmetic; the gradient's largest component is {self.point.gradient_norm:.1e}. Scale the data to about"
-            f" 1 if the values are much larger or smaller, use float64, raise tol (now {self.tol:g}), or accept the"
-            " cost reached.",
+            f" arithmetic, although the gradient's largest component is {self.point.gradient_norm:.1e}: scale the data"
+            f" to about 1 if the values are much larger or smaller, use float64, raise tol (now {self.tol:g}), or"
+            " accept the cost reached.",
         )
 
     def _evaluate(self, theta: FloatArray) -> Point:
