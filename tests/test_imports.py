@@ -30,6 +30,40 @@ def test_fitting_loads_no_optional_package():
     assert not set(OPTIONAL) & set(loaded)
 
 
+#: What scikit-learn and SciPy import for functions that rhohat does not call.
+SLOW = ["scipy.stats", "scipy.optimize", "scipy.ndimage", "pandas", "narwhals", "numpy.f2py", "numpy.testing"]
+
+
+@pytest.mark.parametrize("module", ["rhohat", "rhohat.cli"])
+def test_importing_loads_nothing_slow_and_nothing_that_stands_in_for_it(module):
+    loaded = run(f"import {module}, sys; print(*sys.modules)")
+    assert not set(SLOW) & set(loaded)
+
+
+def test_what_scikit_learn_needs_only_sometimes_is_imported_then():
+    found = run(
+        "import rhohat, sys;"
+        "from sklearn.utils import fixes, validation;"
+        "print('scipy.stats' in sys.modules, fixes._mode([1, 1, 2])[0], 'scipy.stats' in sys.modules);"
+        "print('narwhals' in sys.modules, *validation.check_array([[1]]), 'narwhals' in sys.modules);"
+        "import scipy, numpy, scipy.stats;"
+        "print(scipy.stats.__spec__.name, numpy.testing.__spec__.name, numpy.f2py.__spec__.name)"
+    )
+    assert found[:3] == ["False", "1", "True"]
+    assert found[-3:] == ["scipy.stats", "numpy.testing", "numpy.f2py"]
+
+
+def test_frames_of_pandas_are_known_that_was_imported_later():
+    pytest.importorskip("pandas")
+    found = run(
+        "import numpy as np, rhohat, warnings; warnings.simplefilter('ignore');"
+        "import pandas;"
+        "model = rhohat.SparseAutoencoder(2, max_iter=2).fit(pandas.DataFrame(np.eye(4), columns=list('abcd')));"
+        "print(*model.feature_names_in_)"
+    )
+    assert found == list("abcd")
+
+
 def test_a_missing_package_is_named_with_the_extra_that_installs_it():
     with pytest.raises(MissingExtraError, match=r"no_such_package is needed.*pip install 'rhohat\[app\]'"):
         import_extra("no_such_package.part", "app")

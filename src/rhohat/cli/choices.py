@@ -10,7 +10,7 @@ import typer
 from rhohat.data import RowSource
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.shaped_rows import takes_padding
-from rhohat.models.components import ESTIMATORS, command_line_name, transformers
+from rhohat.models.components import ESTIMATORS, command_line_name, names_of_steps, transformers
 from rhohat.models.pipelines import suggest_preprocessing
 
 __all__ = ["estimator_named", "estimators", "preprocessing", "step_named", "steps"]
@@ -46,7 +46,7 @@ def estimator_named(name: str) -> type[Any]:
 
 def step_named(name: str) -> str:
     """Return the name of a step of preprocessing, or auto or none; raise BadParameter for any other string."""
-    return _choice(name, ("auto", "none", *steps()))
+    return _choice(name, ("auto", "none", *names_of_steps()))
 
 
 def preprocessing(chosen: list[str] | None, rows: RowSource, network: Any) -> list[Any]:

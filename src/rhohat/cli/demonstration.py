@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from rhohat.checking.gradcheck import GradientCheck, check_gradient
 from rhohat.common.arrays import FloatArray
@@ -154,6 +153,8 @@ def run_demo(
     with watch.step("Gabor fits"):
         shape = (PATCH_SIZE, PATCH_SIZE)
         gabor_r2 = gabor_fit(autoencoder.components_, shape)
+        from sklearn.decomposition import PCA  # it loads packages that no other command needs
+
         principal = PCA(min(n_components, patches.shape[1])).fit(patches).components_
         gabor_r2_pca = gabor_fit(principal, shape)
 

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from sklearn.base import is_classifier
-from sklearn.pipeline import make_pipeline
 
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, check_writable, command, note
-from rhohat.cli.choices import estimator_named, estimators, preprocessing, step_named, steps
+from rhohat.cli.choices import estimator_named, estimators, preprocessing, step_named
 from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING
 from rhohat.cli.making import make_estimator
 from rhohat.cli.progress import FitProgress
@@ -20,7 +19,9 @@ from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, 
 from rhohat.cli.summary import print_summary
 from rhohat.cli.training_checks import check_note, check_options, check_outcome, check_targets, note_on_classes
 from rhohat.cli.training_setup import HISTORIES, checkpoint_settings, connected, history_file
+from rhohat.common.stand_ins import stand_ins
 from rhohat.data import MeanImputer
+from rhohat.models.components import names_of_steps
 from rhohat.models.model_file import save
 from rhohat.models.pipelines import fit_model
 
@@ -42,6 +43,14 @@ def _of_training(help_text: str, *names: str, **settings: Any) -> Any:
 def _of_data(help_text: str) -> Any:
     """Return an option that says what of the data is used."""
     return typer.Option(help=help_text, show_default=False, rich_help_panel=DATA)
+
+
+def _pipeline(*steps: Any) -> Any:
+    """Return a pipeline of scikit-learn."""
+    with stand_ins():
+        from sklearn.pipeline import make_pipeline  # imported here, as it is slow and commands show their help without
+
+    return make_pipeline(*steps)
 
 
 @command(
@@ -130,7 +139,7 @@ def train(
             " patch), range (map all numbers to 0 to 1), whiten (ZCA), minmax, standard (scale each column), none."
             " May be given several times; the steps are applied in their order. auto chooses steps that suit the data,"
             " and prints them; it chooses none if the first layer goes through the steps of sequences."
-            f" One of auto, none, {', '.join(steps())}.",
+            f" One of auto, none, {', '.join(names_of_steps())}.",
             show_default="auto",
             rich_help_panel=MODEL,
         ),
@@ -238,7 +247,7 @@ def train(
         steps = [*imputers, *preprocessing(preprocess, whole, network)]
         if steps:
             note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")
-        model = make_pipeline(*steps, network) if steps else network
+        model = _pipeline(*steps, network) if steps else network
         if resume and checkpoint is not None:
             states = sorted(checkpoint.rglob("checkpoint-*.safetensors"), key=lambda state: state.stat().st_mtime)
             note(ctx, f"continuing from {states[-1]}" if states else f"there is no checkpoint in {checkpoint} yet")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
+import scipy  # which imports its parts when they are used
 from numpy.typing import ArrayLike
-from scipy import fft
 
 from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.common.randomness import RandomState, keyed_generator, seed_from
@@ -70,14 +70,14 @@ def whiten_image(
     if boundary == "reflect":
         margins = [(size // 2, size // 2) for size in (height, width)] + [(0, 0)] * (pixels.ndim - 2)
         pixels = np.pad(pixels, margins, mode="symmetric")
-    f_y = fft.fftfreq(pixels.shape[0])[:, np.newaxis]
-    f_x = fft.rfftfreq(pixels.shape[1])[np.newaxis, :]
+    f_y = scipy.fft.fftfreq(pixels.shape[0])[:, np.newaxis]
+    f_x = scipy.fft.rfftfreq(pixels.shape[1])[np.newaxis, :]
     f = np.hypot(f_y, f_x)
     transfer = (f * np.exp(-((f / cutoff) ** exponent))).astype(pixels.dtype)
     if pixels.ndim == 3:
         transfer = transfer[:, :, np.newaxis]
-    spectrum = fft.rfft2(pixels, axes=(0, 1))
-    whitened = fft.irfft2(spectrum * transfer, s=pixels.shape[:2], axes=(0, 1))
+    spectrum = scipy.fft.rfft2(pixels, axes=(0, 1))
+    whitened = scipy.fft.irfft2(spectrum * transfer, s=pixels.shape[:2], axes=(0, 1))
     if boundary == "reflect":
         whitened = whitened[height // 2 : height // 2 + height, width // 2 : width // 2 + width]
     return np.ascontiguousarray(np.ldexp(whitened, unit))

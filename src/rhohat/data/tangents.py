@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 
 import numpy as np
+import scipy  # which imports its parts when they are used
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from rhohat.common.arrays import FloatArray, as_float_rows
 
@@ -110,7 +110,7 @@ def image_tangents(
         raise ValueError(f"smoothing must be finite and at least 0, in pixels; got {smoothing}.")
 
     if smoothing > 0:
-        images = ndimage.gaussian_filter(images, (0, smoothing, smoothing, 0), mode="nearest")
+        images = scipy.ndimage.gaussian_filter(images, (0, smoothing, smoothing, 0), mode="nearest")
     I_y, I_x = np.gradient(images, axis=(1, 2))
     height, width = images.shape[1:3]
     y = (np.arange(height, dtype=images.dtype) - (height - 1) / 2)[:, np.newaxis, np.newaxis]

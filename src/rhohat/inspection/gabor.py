@@ -7,8 +7,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import scipy  # which imports its parts when they are used
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
 
 from rhohat.common.arrays import FloatArray
 
@@ -99,7 +99,8 @@ def _best_r2(row: FloatArray, height: int, width: int) -> float:
         return slopes.T
 
     costs = [
-        least_squares(residual, grid[start], jacobian, bounds=(lower, upper), max_nfev=60).cost for start in starts
+        scipy.optimize.least_squares(residual, grid[start], jacobian, bounds=(lower, upper), max_nfev=60).cost
+        for start in starts
     ]
     return float(max(scores[starts[0]], 1 - 2 * min(costs)))
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sklearn.base import BaseEstimator
 
 from rhohat import estimators
+from rhohat.common.stand_ins import stand_ins
 from rhohat.data import ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening
 from rhohat.estimators.estimator import Estimator
 from rhohat.layers import BUILT_LAYERS
@@ -19,7 +20,7 @@ from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import LOSSES, GaussianLoss, Loss
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, Penalty, WeightDecay
 
-__all__ = ["COMPONENTS", "ESTIMATORS", "command_line_name", "register", "settings_of", "transformers"]
+__all__ = ["COMPONENTS", "ESTIMATORS", "command_line_name", "names_of_steps", "register", "settings_of", "transformers"]
 
 #: The estimators that `rhohat.estimators` imports, by name.
 ESTIMATORS: dict[str, type[Any]] = {
@@ -61,9 +62,16 @@ _Part = TypeVar("_Part", bound=type[Any])
 
 def transformers() -> dict[str, type[Any]]:
     """Return the transformers that may precede an estimator in a pipeline, by name, including two of scikit-learn."""
-    from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import and seldom needed
+    with stand_ins():
+        from sklearn.preprocessing import MinMaxScaler, StandardScaler  # slow to import and seldom needed
 
     return {**_TRANSFORMERS, **{cls.__name__: cls for cls in (MinMaxScaler, StandardScaler)}}
+
+
+def names_of_steps() -> list[str]:
+    """Return the names on the command line of the transformers, without an import of scikit-learn's."""
+    names = map(command_line_name, _TRANSFORMERS.values())
+    return [*(name for name in names if name is not None), *_NAMES_OF_SKLEARN.values()]
 
 
 def command_line_name(cls: type[Any]) -> str | None:

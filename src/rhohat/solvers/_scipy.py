@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy  # which imports its parts when they are used
 
 from rhohat.common.arrays import FloatArray
 from rhohat.solvers.run import Point, Run
@@ -82,7 +82,7 @@ def iterate_with_scipy(
             run.accept(known_at(theta) or run.evaluate(theta))
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the run detects numbers that are not finite
-        minimize(
+        scipy.optimize.minimize(
             evaluate,
             run.point.theta,
             jac=True,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # which imports its parts when they are used
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 from rhohat.common.arrays import FloatArray
 from rhohat.inspection.metrics.rows import check_same_columns, unit_rows
@@ -80,5 +80,5 @@ def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) ->
     cosine = (first @ second.T).clip(-1, 1)
     if absolute:
         cosine = np.abs(cosine)
-    rows, columns = linear_sum_assignment(cosine, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(cosine, maximize=True)
     return DictionaryMatch(rows, columns, cosine[rows, columns])

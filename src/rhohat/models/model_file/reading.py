@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import ModelFileError
+from rhohat.common.stand_ins import stand_ins
 from rhohat.data.rows import Reading
 from rhohat.data.tables.cells import TextFormat
 from rhohat.engines import ThreadEngine
@@ -93,7 +94,8 @@ class Reader:
         return model
 
     def _pipeline(self, steps: list[Any], prefix: str) -> Any:
-        from sklearn.pipeline import Pipeline
+        with stand_ins():
+            from sklearn.pipeline import Pipeline
 
         made = []
         for number, (name, step) in enumerate(steps):
