@@ -44,7 +44,7 @@ def test_what_scikit_learn_needs_only_sometimes_is_imported_then():
     found = run(
         "import rhohat, sys;"
         "from sklearn.utils import fixes, validation;"
-        "print('scipy.stats' in sys.modules, fixes._mode([1, 1, 2])[0], 'scipy.stats' in sys.modules);"
+        "print('scipy.stats' in sys.modules, fixes._mode([1, 1, 2])[0].item(), 'scipy.stats' in sys.modules);"
         "print('narwhals' in sys.modules, *validation.check_array([[1]]), 'narwhals' in sys.modules);"
         "import scipy, numpy, scipy.stats;"
         "print(scipy.stats.__spec__.name, numpy.testing.__spec__.name, numpy.f2py.__spec__.name)"
@@ -58,7 +58,7 @@ def test_frames_of_pandas_are_known_that_was_imported_later():
     found = run(
         "import numpy as np, rhohat, warnings; warnings.simplefilter('ignore');"
         "import pandas;"
-        "model = rhohat.SparseAutoencoder(2, max_iter=2).fit(pandas.DataFrame(np.eye(4), columns=list('abcd')));"
+        "model = rhohat.SparseAutoencoder(n_components=2, max_iter=2).fit(pandas.DataFrame(np.eye(4), columns=list('abcd')));"
         "print(*model.feature_names_in_)"
     )
     assert found == list("abcd")
