@@ -48,6 +48,7 @@ from rhohat.engines import DaskEngine
 from rhohat.estimators import (
     fit_together,
     Transcoder,
+    AutoencoderDetector,
     TopKAutoencoder,
     MatryoshkaAutoencoder,
     L1Autoencoder,
@@ -95,6 +96,7 @@ __all__ = [
     "SGD",
     "ActivationScaler",
     "Adam",
+    "AutoencoderDetector",
     "BatchTopKAutoencoder",
     "Checkpoint",
     "CheckpointError",

@@ -10,6 +10,7 @@ from rhohat.estimators.convolutional_classifier import ConvolutionalClassifier a
 from rhohat.estimators.convolved_features import ConvolvedFeatures as ConvolvedFeatures
 from rhohat.estimators.deep_autoencoder import DeepAutoencoder as DeepAutoencoder
 from rhohat.estimators.denoising_autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
+from rhohat.estimators.detector import AutoencoderDetector as AutoencoderDetector
 from rhohat.estimators.feedforward_classifier import FeedforwardClassifier as FeedforwardClassifier
 from rhohat.estimators.feedforward_regressor import FeedforwardRegressor as FeedforwardRegressor
 from rhohat.estimators.fitting_together import fit_together as fit_together

@@ -34,6 +34,7 @@ from rhohat.data.ranges import some_rows, warn_of_other_scale
 from rhohat.data.rows import ColumnsOfAFit, TargetsOfAFit, remember_columns
 from rhohat.data.tables.cells import TextFormat
 from rhohat.estimators.estimator import Estimator
+from rhohat.estimators.scaled_autoencoder import ScaledAutoencoder
 from rhohat.estimators.shaped_rows import ShapedRows, padded_for
 from rhohat.models.components import transformers
 
@@ -43,6 +44,7 @@ __all__ = [
     "feature_names_of",
     "fit_model",
     "is_pipeline",
+    "last_step_of",
     "open_model_rows",
     "prepare_rows",
     "preprocessing_of",
@@ -62,13 +64,13 @@ def is_pipeline(model: Any) -> bool:
     return module is not None and isinstance(model, module.Pipeline)
 
 
-def estimator_of(model: Any) -> Any:
-    """Return the estimator of a model: the model itself, or the last step of a pipeline.
+def last_step_of(model: Any) -> Any:
+    """Return the model itself, or the last step of a pipeline.
 
     Raises
     ------
     ValueError
-        If the model is neither an estimator of rhohat nor a pipeline that ends in one.
+        If this is no estimator of rhohat.
     """
     last = model.steps[-1][1] if is_pipeline(model) else model
     if not isinstance(last, Estimator):
@@ -76,11 +78,41 @@ def estimator_of(model: Any) -> Any:
     return last
 
 
+def estimator_of(model: Any) -> Any:
+    """Return the estimator of a model: the last step, or, of a fitted detector, the autoencoder in it.
+
+    A fitted detector counts as a pipeline of its scaler and its autoencoder.
+
+    Raises
+    ------
+    ValueError
+        If the model is neither an estimator of rhohat nor a pipeline that ends in one.
+    """
+    last = last_step_of(model)
+    return last.autoencoder_ if _is_fitted_detector(last) else last
+
+
 def preprocessing_of(model: Any) -> list[Any]:
-    """Return the transformers that precede the estimator of a model, in order."""
+    """Return the fitted or unfitted transformers that precede the estimator of a model, in order."""
+    last = last_step_of(model)
+    scaler = last.scaler_ if _is_fitted_detector(last) else None
+    return [*_steps_before(model), *([] if scaler is None else [scaler])]
+
+
+def _steps_before(model: Any) -> list[Any]:
+    """Return the transformers that precede the last step of a model."""
     if not is_pipeline(model):
         return []
     return [step for _, step in model.steps[:-1] if step is not None and step != "passthrough"]
+
+
+def _is_fitted_detector(last: Any) -> bool:
+    return isinstance(last, ScaledAutoencoder) and hasattr(last, "autoencoder_")
+
+
+def _first_step_of(model: Any) -> Any:
+    """Return the step of a model that sees the rows as they are, and knows their columns."""
+    return [*_steps_before(model), last_step_of(model)][0]
 
 
 def feature_names_of(model: Any) -> list[str] | None:
@@ -88,7 +120,7 @@ def feature_names_of(model: Any) -> list[str] | None:
     steps = preprocessing_of(model)
     if not all(isinstance(step, OneToOneFeatureMixin) for step in steps):
         return None
-    names = getattr([*steps, estimator_of(model)][0], "feature_names_in_", None)
+    names = getattr(_first_step_of(model), "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
 
@@ -131,7 +163,7 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
         targets, or in the cases in which `rhohat.open_rows` raises it.
     """
     check_is_fitted(estimator_of(model))
-    first: Any = [*preprocessing_of(model), estimator_of(model)][0]
+    first: Any = _first_step_of(model)
     data = padded_for(first, data) if isinstance(first, ShapedRows) else data
     names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
     selection = ColumnsOfAFit(
@@ -176,7 +208,7 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
         If the scale of the rows differs from the scale of the rows in the fit.
     """
     steps = preprocessing_of(model)
-    first = [*steps, estimator_of(model)][0]
+    first = _first_step_of(model)
     if rows.shape[1] != first.n_features_in_:
         raise ValueError(
             f"{rows.name} has {rows.shape[1]} columns, but the model was fitted to rows of {first.n_features_in_}"
@@ -224,9 +256,9 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
     -------
     The fitted model.
     """
-    estimator = estimator_of(model)
+    estimator = last_step_of(model)
     done: list[Any] = []
-    for step in preprocessing_of(model):
+    for step in _steps_before(model):
         seen = open_rows(rows, transform=_Steps(done)) if done else rows
         _fit_step(step, seen)
         if not done:
