@@ -6,6 +6,7 @@ from rhohat.cli.describing import info
 from rhohat.cli.gradients import check_gradient
 from rhohat.cli.looking import evaluate, plot, report
 from rhohat.cli.patches import patches
+from rhohat.cli.scoring import score
 from rhohat.cli.training import train
 from rhohat.cli.using import encode, predict, reconstruct
 
@@ -21,5 +22,6 @@ __all__ = [
     "predict",
     "reconstruct",
     "report",
+    "score",
     "train",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from rhohat.data import RowSource
+from rhohat.estimators import AutoencoderDetector
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.shaped_rows import takes_padding
 from rhohat.models.components import ESTIMATORS, command_line_name, names_of_steps, transformers
@@ -55,6 +56,6 @@ def preprocessing(chosen: list[str] | None, rows: RowSource, network: Any) -> li
     if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
         raise typer.BadParameter("auto and none cannot be combined with other steps.", param_hint="--preprocess")
     if chosen == ["auto"]:
-        scales_itself = isinstance(network, BaseDictionary) or takes_padding(network)
+        scales_itself = isinstance(network, BaseDictionary | AutoencoderDetector) or takes_padding(network)
         return [] if scales_itself else suggest_preprocessing(rows)
     return [steps()[step]() for step in chosen if step != "none"]

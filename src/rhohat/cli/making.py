@@ -8,7 +8,8 @@ import typer
 from sklearn.base import clone
 
 from rhohat.cli.values import parse_layers, parse_setting
-from rhohat.estimators import SparseAutoencoder
+from rhohat.estimators import AutoencoderDetector, SparseAutoencoder
+from rhohat.estimators.detector import default_autoencoder
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
 from rhohat.models.components import ESTIMATORS, command_line_name
 
@@ -51,24 +52,46 @@ def make_estimator(
     values |= _described(cls, layers, input_shape, {*values, *(["hidden"] if hidden else [])})
     if issubclass(cls, HasLayers):
         values = _with_layers(cls, sizes, values)
+    elif issubclass(cls, AutoencoderDetector):
+        values = _with_autoencoder(cls, sizes, values)
     elif sizes is not None:
-        parameters = cls().get_params()
-        if not {"n_components", "hidden_layer_sizes"} & set(parameters):
-            instead = " --layers describes its layers." if "layers" in parameters else ""
-            problem = f"{cls.command_line_name} has no numbers of hidden units.{instead}"
-            raise typer.BadParameter(problem, param_hint="--hidden")
-        name = "n_components" if "n_components" in parameters else "hidden_layer_sizes"
-        if name == "n_components" and len(sizes) > 1:
-            raise typer.BadParameter(
-                f"{cls.command_line_name} has one hidden layer; got {hidden}.", param_hint="--hidden"
-            )
-        values[name] = sizes[0] if name == "n_components" else tuple(sizes)
+        values |= _with_sizes(cls, sizes)
     unknown = sorted(set(values) - set(cls().get_params(deep=False)))
     if unknown:
         parameters = ", ".join(cls().get_params(deep=False))
         raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; its parameters are {parameters}.")
     made = cls(**values)
     return made.set_params(**nested) if nested else made
+
+
+def _with_sizes(cls: type[Any], sizes: list[int]) -> dict[str, Any]:
+    """Return the parameter that sets the numbers of hidden units."""
+    parameters = cls().get_params()
+    if not {"n_components", "hidden_layer_sizes"} & set(parameters):
+        instead = " --layers describes its layers." if "layers" in parameters else ""
+        problem = f"{cls.command_line_name} has no numbers of hidden units.{instead}"
+        raise typer.BadParameter(problem, param_hint="--hidden")
+    if "n_components" not in parameters:
+        return {"hidden_layer_sizes": tuple(sizes)}
+    if len(sizes) > 1:
+        hidden = ",".join(map(str, sizes))
+        raise typer.BadParameter(f"{cls.command_line_name} has one hidden layer; got {hidden}.", param_hint="--hidden")
+    return {"n_components": sizes[0]}
+
+
+def _with_autoencoder(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a detector, with all those that it does not have set on its autoencoder."""
+    own = {name: value for name, value in values.items() if name in cls().get_params(deep=False)}
+    autoencoder = own.get("autoencoder") or default_autoencoder()
+    inner = {name: value for name, value in values.items() if name not in own}
+    inner |= {} if sizes is None else _with_sizes(type(autoencoder), sizes)
+    unknown = sorted(set(inner) - set(autoencoder.get_params(deep=False)))
+    if unknown:
+        raise typer.BadParameter(
+            f"neither {cls.__name__} nor its autoencoder, a {type(autoencoder).__name__}, has a parameter"
+            f" {unknown[0]!r}; those of {cls.__name__} are {', '.join(cls().get_params(deep=False))}."
+        )
+    return {**own, "autoencoder": autoencoder.set_params(**inner)}
 
 
 def _sizes(hidden: str | None) -> list[int] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from rhohat.cli.app import print_json
-from rhohat.models.pipelines import estimator_of, is_pipeline
+from rhohat.models.pipelines import estimator_of, is_pipeline, last_step_of
 
 __all__ = ["print_summary"]
 
@@ -20,7 +20,7 @@ def print_summary(model: Any, output: Path, shape: tuple[int, int], *, as_json: 
     layer_sizes = list(estimator.layer_sizes_)
     summary: dict[str, Any] = {
         "model": str(output),
-        "kind": type(estimator).__name__,
+        "kind": type(last_step_of(model)).__name__,
         "preprocessing": [type(step).__name__ for _, step in model.steps[:-1]] if is_pipeline(model) else [],
         "rows": shape[0],
         "layer_sizes": layer_sizes,

@@ -21,9 +21,11 @@ from rhohat.models.pipelines import (
     encode_blocks,
     estimator_of,
     feature_names_of,
+    last_step_of,
     prepare_rows,
     reconstruct_blocks,
 )
+from rhohat.models.scoring import is_detector
 
 __all__ = ["encode", "predict", "reconstruct"]
 
@@ -150,8 +152,9 @@ def predict(
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     if not estimator.learns_from_targets:
-        name = type(estimator).__name__
-        raise ValueError(f"{name} does not predict targets; use rhohat encode or rhohat reconstruct instead.")
+        name = type(last_step_of(loaded)).__name__
+        instead = "rhohat score" if is_detector(loaded) else "rhohat encode or rhohat reconstruct"
+        raise ValueError(f"{name} does not predict targets; use {instead} instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"predicting for {len(rows)} rows")
         predicted = estimator.predict(prepare_rows(loaded, rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import prod
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -30,6 +32,7 @@ from rhohat.solvers import LBFGS
 __all__ = ["AutoencoderDetector", "default_autoencoder"]
 
 _FENCE = 1.5  # distance of the threshold from the middle half of the roots of the errors, in lengths of this half
+_BYTES_HELD = 2**28
 _SMALLEST_SHARE = 1e-2  # of the mean error of all columns, below which no column's usual error is taken to be
 
 
@@ -166,7 +169,7 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         self._validate_params()
         rows = self._rows(X, reset=True)
         scaler = fit_scaler(rows) if self.scale else None
-        scaled = scaled_rows(rows, scaler, held=not isinstance(X, RowSource))
+        scaled = scaled_rows(rows, scaler, held=not isinstance(X, RowSource) or _is_small(rows))
         autoencoder = default_autoencoder() if self.autoencoder is None else clone(self.autoencoder)
         if autoencoder.random_state is None:
             autoencoder.set_params(random_state=self.random_state)
@@ -175,7 +178,8 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         total = sum(errors.sum(axis=0) for errors in squared_errors(autoencoder, scaled))
         self.autoencoder_, self.scaler_ = autoencoder, scaler
         self.usual_errors_ = _not_too_small(np.asarray(total) / len(rows))
-        self.n_samples_fit_, self.data_name_ = len(rows), rows.name if isinstance(X, RowSource) else None
+        self.n_samples_fit_, self.data_name_ = len(rows), rows.short_name if isinstance(X, RowSource) else None
+        autoencoder.data_name_ = self.data_name_  # scaled rows have another
         self.offset_ = self._threshold(-self._errors(scaled))
         self.__dict__.pop("model_card_", None)  # it was about an earlier fit
         return self
@@ -249,12 +253,25 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         ['magnesium', 'malic_acid']
         """
         check_is_fitted(self)
-        rows = self._rows(X)
-        blocks = squared_errors(self.autoencoder_, scaled_rows(rows, self.scaler_))
-        contributions = np.concatenate([self._contributions(errors) for errors in blocks])
+        contributions = np.concatenate(list(self.contribution_blocks(self._rows(X))))
         if hasattr(X, "iloc") and hasattr(X, "columns"):  # without an import of pandas
             return type(X)(contributions, index=X.index, columns=X.columns)
         return contributions
+
+    def contribution_blocks(self, rows: RowSource) -> Iterator[FloatArray]:
+        """Yield what `explain` returns for successive rows of a source, some rows at a time.
+
+        Parameters
+        ----------
+        rows : RowSource of shape (n_samples, n_features)
+
+        Yields
+        ------
+        array of shape (n_rows, n_features), float64
+        """
+        check_is_fitted(self)
+        self._check_columns(rows)
+        yield from self._contributions(scaled_rows(rows, self.scaler_))
 
     def reconstruct(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return what the autoencoder makes of rows, in the units of the rows: the numbers that would have been usual.
@@ -301,13 +318,12 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
                 f" columns {list(known)}, in this order."
             )
 
-    def _contributions(self, errors: FloatArray) -> FloatArray:
-        return errors / (self.usual_errors_ * self.n_features_in_)
+    def _contributions(self, scaled: RowSource) -> Iterator[FloatArray]:
+        weights = 1 / (self.usual_errors_ * self.n_features_in_)
+        return (weights * errors for errors in squared_errors(self.autoencoder_, scaled))
 
     def _errors(self, scaled: RowSource) -> FloatArray:
-        """Return the errors of rows that are scaled."""
-        blocks = squared_errors(self.autoencoder_, scaled)
-        return np.concatenate([self._contributions(errors).sum(axis=1) for errors in blocks])
+        return np.concatenate([contributions.sum(axis=1) for contributions in self._contributions(scaled)])
 
     def _threshold(self, scores: FloatArray) -> float:
         """Return the score below which a row is an outlier, given the scores of the rows of the fit."""
@@ -326,6 +342,11 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         self.offset_ = file.get(described, "offset", float)
         if not (self.usual_errors_ > 0).all() or not np.isfinite(self.offset_):
             raise ValueError("the usual errors of a detector must be positive, and its threshold must be finite.")
+
+
+def _is_small(rows: RowSource) -> bool:
+    """Return whether scaled rows of a source are held in memory for a fit, which reads them many times."""
+    return prod(rows.shape) * rows.dtype.itemsize <= _BYTES_HELD
 
 
 def _not_too_small(usual: FloatArray) -> FloatArray:

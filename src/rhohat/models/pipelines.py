@@ -50,6 +50,7 @@ __all__ = [
     "preprocessing_of",
     "reconstruct_blocks",
     "row_shape_of",
+    "rows_of_last_step",
     "suggest_preprocessing",
 ]
 
@@ -224,6 +225,12 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     prepared = open_rows(rows, transform=_Steps(steps) if steps else None)
     prepared.scale_is_known = True
     return prepared
+
+
+def rows_of_last_step(model: Any, rows: RowSource) -> RowSource:
+    """Return rows as the last step of a fitted model receives them, such as a detector; see `prepare_rows`."""
+    steps = _steps_before(model)
+    return open_rows(rows, transform=_Steps(steps)) if steps else rows
 
 
 def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
