@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 import rhohat
 from rhohat.cli.choices import estimators
 from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.scaled_autoencoder import ScaledAutoencoder
 from rhohat.estimators.stacked_autoencoder import check_layers
 from tests.cli.test_demo import sentence
 from tests.data.matlab73 import save73
@@ -71,8 +72,8 @@ def test_every_estimator_can_be_trained_and_used(kind, run, table, tmp_path):
     which += ["--drop", "feeling" if regression else "twice"] if supervised else ["--drop", "feeling,twice"]
     run("train", table, "-o", "model.safetensors", "-e", kind, "--max-iter", "3", *hidden, *which)
     model = rhohat.load(tmp_path / "model.safetensors")
-    # The steps of a sequence are not scaled one by one, and dictionaries scale rows themselves.
-    scales_none = kind.startswith("recurrent") or issubclass(estimators()[kind], BaseDictionary)
+    # The steps of a sequence are not scaled one by one, and dictionaries and detectors scale rows themselves.
+    scales_none = kind.startswith("recurrent") or issubclass(estimators()[kind], BaseDictionary | ScaledAutoencoder)
     assert hasattr(model, "steps") != scales_none
     estimator = model.steps[-1][1] if hasattr(model, "steps") else model
     assert type(estimator) is estimators()[kind]

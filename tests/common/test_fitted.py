@@ -22,7 +22,7 @@ each = pytest.mark.parametrize("kind", SINGLE)
 
 #: What needs no fit, or does one.
 FREE = {"fit", "fit_transform", "partial_fit", "objective", "initial_theta", "get_params", "set_params", "set_output"}
-FREE |= {"from_weights", "get_metadata_routing"}
+FREE |= {"from_weights", "get_metadata_routing", "fit_predict"}
 
 
 def attributes_of(model):

@@ -13,6 +13,7 @@ from rhohat import (
     LSTM,
     SGD,
     Adam,
+    AutoencoderDetector,
     BatchTopKAutoencoder,
     ContractiveAutoencoder,
     Convolution,
@@ -76,6 +77,7 @@ ONE_OF_EACH = [
     L1Autoencoder(8, max_iter=5, n_jobs=1),
     GatedAutoencoder(8, max_iter=5, n_jobs=1),
     JumpReLUAutoencoder(8, target_l0=1, max_iter=5, n_jobs=1),
+    AutoencoderDetector(),
 ]
 #: With defaults, other units, and solvers by mini-batches, with which the checks try partial_fit too.
 VARIANTS = [
@@ -86,6 +88,8 @@ VARIANTS = [
     FeedforwardClassifier(hidden_layer_sizes=(10,), solver=ADAM, max_iter=30, n_jobs=1),
     FeedforwardRegressor(hidden_layer_sizes=(10,), solver=ADAM, max_iter=10, n_jobs=1),
     FeedforwardRegressor(hidden_layer_sizes=(10,), max_iter=200, n_jobs=1),
+    AutoencoderDetector(TopKAutoencoder(8, 1, max_iter=5, n_jobs=1), contamination=0.1),
+    AutoencoderDetector(DeepAutoencoder(hidden_layer_sizes=(8, 3), max_iter=20), contamination=0.2, scale=False),
 ]
 
 
@@ -99,6 +103,8 @@ ROUNDING = (
 
 def expected_failures(estimator):
     """Return the checks that an estimator cannot pass, by name, each with the reason."""
+    if not has_fit_parameter(estimator, "sample_weight"):
+        return {}
     parts = [*(getattr(estimator, "layers", None) or []), estimator]
     if any(isinstance(part, DenoisingAutoencoder) for part in parts):
         return {EQUIVALENCE: NOISE}

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 import rhohat
-from rhohat import Checkpoint, SparseAutoencoder, StackedAutoencoder, StackedAutoencoderClassifier
+from rhohat import AutoencoderDetector, Checkpoint, SparseAutoencoder, StackedAutoencoder, StackedAutoencoderClassifier
 from rhohat.fitting.checkpoint_settings import as_checkpoint
 from rhohat.fitting.checkpoints import Checkpoints
 from rhohat.models.components import ESTIMATORS
@@ -87,8 +87,8 @@ def test_a_path_stands_for_a_checkpoint_with_defaults():
 # In estimators.
 
 
-@pytest.mark.parametrize("cls", ESTIMATORS.values())
-def test_every_estimator_takes_one_as_scikit_learn_expects(cls):
+@pytest.mark.parametrize("cls", [cls for cls in ESTIMATORS.values() if cls is not AutoencoderDetector])
+def test_every_estimator_that_trains_itself_takes_one_as_scikit_learn_expects(cls):
     checkpoint = Checkpoint(Path("a"), every=3, resume=True)
     assert not {"checkpoint_every", "resume"} & cls().get_params().keys()
     model = cls(checkpoint=checkpoint)

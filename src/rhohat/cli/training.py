@@ -61,6 +61,8 @@ def _pipeline(*steps: Any) -> Any:
     rhohat train flowers.csv -o iris.safetensors -e classifier --target species
     # Learn a dictionary of which 32 latents are active in each row.
     rhohat train rows.npy -o sparse.safetensors -e topk --k 32 --hidden 4096
+    # Learn to find unusual rows of a table; rhohat score names them.
+    rhohat train orders.csv -o detector.safetensors -e detector
     """
 )
 @reads_rows
@@ -201,6 +203,9 @@ def train(
     part. For stacked-classifier, penalties, corruption and tangent_weight, set with --set, apply to the fine-tuning.
     --set layers__0__NAME=VALUE sets a parameter of the first layer only; --set layers=[...] gives whole layers, with
     all their settings.
+
+    A detector has an autoencoder, to which --hidden and all parameters apply that it does not have itself. --set
+    contamination=0.01 sets the share of the rows that it takes for outliers.
     """
     check_writable(output, data, *([] if labels is None else [labels]), endings=(".safetensors",))
     if history is not None:

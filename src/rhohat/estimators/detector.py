@@ -271,7 +271,7 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         """
         check_is_fitted(self)
         self._check_columns(rows)
-        yield from self._contributions(scaled_rows(rows, self.scaler_))
+        return self._contributions(scaled_rows(rows, self.scaler_))
 
     def reconstruct(self, X: ArrayLike | RowSource) -> FloatArray:
         """Return what the autoencoder makes of rows, in the units of the rows: the numbers that would have been usual.

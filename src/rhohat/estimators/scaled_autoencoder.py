@@ -47,6 +47,18 @@ class ScaledAutoencoder(Estimator):
         number: int = self.autoencoder_.code_layer_
         return number
 
+    @property
+    def n_steps_of_rows_(self) -> int | None:
+        """Largest number of steps of the rows if they are sequences; None for other rows."""
+        n_steps: int | None = self.autoencoder_.n_steps_of_rows_
+        return n_steps
+
+    @property
+    def n_steps_of_code_(self) -> int | None:
+        """Number of steps of the code if it is a sequence; None for other codes."""
+        n_steps: int | None = self.autoencoder_.n_steps_of_code_
+        return n_steps
+
     def fitted_parts(self) -> list[tuple[str, Any]]:
         """Return the parts of the fit of the autoencoder."""
         check_is_fitted(self)

@@ -143,6 +143,15 @@ _MAKERS = {
     "transcoder with a skip": lambda: rhohat.Transcoder(
         rhohat.JumpReLUAutoencoder(8, target_l0=None, normalize="layer_norm", **_QUICK), skip=True
     ).fit(X, TARGETS),
+    "detector": lambda: rhohat.AutoencoderDetector(
+        rhohat.DenoisingAutoencoder(n_components=3, **_QUICK), contamination=0.1, random_state=4
+    ).fit(X),
+    "detector of a table": lambda: make_pipeline(
+        rhohat.MeanImputer(), rhohat.AutoencoderDetector(random_state=0)
+    ).fit(X),
+    "detector without a scaler": lambda: rhohat.AutoencoderDetector(
+        rhohat.TopKAutoencoder(8, 2, **_QUICK), scale=False
+    ).fit(rhohat.open_rows(X)),
     "scaled dictionary": lambda: make_pipeline(StandardScaler(), rhohat.TopKAutoencoder(8, 2, **_QUICK)).fit(X),
     "table": lambda: make_pipeline(
         StandardScaler(with_mean=False), "passthrough", MinMaxScaler((-1, 1)), StandardScaler(with_std=False),
@@ -162,7 +171,7 @@ def fitted(kind):
 
 def outputs(model):
     """Return all that a model makes of rows, by the name of the method."""
-    names = ("transform", "reconstruct", "predict", "predict_proba", "maximal_inputs")
+    names = ("transform", "reconstruct", "predict", "predict_proba", "maximal_inputs", "score_samples", "explain")
     methods = {name: getattr(model, name) for name in names if hasattr(model, name)}
     made = {name: method() if name == "maximal_inputs" else method(X) for name, method in methods.items()}
     return {name: one.toarray() if sparse.issparse(one) else one for name, one in made.items()}
