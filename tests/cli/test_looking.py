@@ -8,11 +8,13 @@ import sys
 from contextlib import suppress
 
 import numpy as np
+import pandas as pd
 import pytest
 from skimage.io import imread
 from sklearn.pipeline import make_pipeline
 
 import rhohat
+from tests.inspection.reporting.pages import record_of
 
 
 @pytest.fixture
@@ -42,6 +44,26 @@ def test_the_report_is_one_page_with_the_pictures_of_the_images(run, model, imag
     assert "images of 4 × 5 pixels" in page
     run("report", model, images, "-o", "bars.html", "--tabular")
     assert "images of 4 × 5 pixels" not in (tmp_path / "bars.html").read_text(encoding="utf-8")
+
+
+def test_the_report_names_rows_by_a_column_of_a_table(run, invoke, tmp_path):
+    numbers = np.random.default_rng(0).random((60, 4))
+    lines = [",".join(["id", *"abcd"]), *(f"{k:03},{','.join(map(str, row))}" for k, row in enumerate(numbers))]
+    (tmp_path / "table.csv").write_text("\n".join(lines), encoding="utf-8")
+    autoencoder = rhohat.SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=1000, tol=1e-2, random_state=0)
+    rhohat.save(autoencoder.fit(pd.DataFrame(numbers, columns=list("abcd"))), tmp_path / "model.safetensors")
+    report = ("report", "model.safetensors", "table.csv", "-o", "page.html", "--row-names")
+    for more in ((), ("--rows", "20:50")):
+        run(*report, "id", *more)
+        rows = record_of((tmp_path / "page.html").read_text(encoding="utf-8"))["rows"]
+        assert rows["labels"] == [f"{number:03}" for number in rows["numbers"]]
+        assert len(rows["numbers"]) > 5
+    refused = invoke(*report, "name")
+    assert refused.exit_code == 1
+    assert "table.csv has no column named 'name'; its columns are 'id', 'a', 'b', 'c', 'd'." in refused.stderr
+    refused = invoke(*report, "id", "--row-labels", "names.txt")
+    assert refused.exit_code == 2
+    assert "cannot be combined with --row-labels" in refused.stderr
 
 
 @pytest.mark.parametrize("what", ["filters", "loss", "reconstructions"])

@@ -32,6 +32,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
 from rhohat.data import RowSource, open_rows
+from rhohat.data.row_names import names_of_rows
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.evaluation import evaluate as evaluate_model
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_loss_curve, plot_reconstructions
@@ -172,12 +173,21 @@ def report(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    row_names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of DATA that names the rows, by its name or by its number from 0: a text, an identifier, a"
+            " date. In the page about a dictionary, latents are found by the names of their rows.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     row_labels: Annotated[
         Path | None,
         typer.Option(
             "--row-labels",
-            help="A text file with a name for each row, one per line, by which a reader recognises it: a text, the name"
-            " of a file, a date. In the page about a dictionary, latents are found by the names of their rows.",
+            help="A text file with a name for each row, one per line, in place of --row-names.",
             show_default=False,
             rich_help_panel=DATA,
         ),
@@ -193,6 +203,8 @@ def report(
     check_writable(output, model, data, *([] if row_labels is None else [row_labels]), endings=(".html", ".htm"))
     if tabular and image_shape is not None:
         raise typer.BadParameter("cannot be combined with --image-shape.", param_hint="--tabular")
+    if row_names is not None and row_labels is not None:
+        raise typer.BadParameter("cannot be combined with --row-labels.", param_hint="--row-names")
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
     loaded = load(model)
     _check_targets(loaded, labels, target)
@@ -208,10 +220,21 @@ def report(
             title=title,
             max_rows=max_rows,
             gabor=gabor,
-            row_labels=None if row_labels is None else read_lines(row_labels, reading.encoding),
+            row_names=_names_of_rows(data, rows, row_names, row_labels, reading),
         )
     if not quiet:
         typer.echo(f"wrote {output}: open it in a browser")
+
+
+def _names_of_rows(
+    data: Path, rows: RowSource, column: str | None, labels: Path | None, reading: ReadingOptions
+) -> list[str] | None:
+    """Return the names of rows from a column of the data, or from the lines of a file; None if neither is given."""
+    if labels is not None:
+        return read_lines(labels, reading.encoding)
+    if column is None:
+        return None
+    return names_of_rows(data, column, None if rows.reading is None else rows.reading.text)
 
 
 class _Picture(StrEnum):

@@ -14,6 +14,11 @@ def emulate(driver, width, height, scheme="light"):
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
+def in_order(units, constant=(), dead=()):
+    """Units in an order, but those that are constant, and behind them those that are dead, come last."""
+    return sorted(units, key=lambda unit: 2 * (unit in dead) or int(unit in constant))
+
+
 def heading(driver):
     return driver.execute_script("return document.getElementById('unit-heading').firstChild.textContent")
 
@@ -57,8 +62,60 @@ FIGURES = """
             if (!a.beside || a.beside !== b.beside) continue;
             const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
             const gap = Math.max(a.left, b.left) - Math.min(a.right, b.right);
-            if (height > 4 && gap < 3) touching.push(`${a.text} ${b.text}`);
+            if (height > 4 && gap < 6) touching.push(`${a.text} ${b.text}`);
         }
     }
     return [found.length, found.filter((one) => one.lines > 1).map((one) => one.text), touching];
+"""
+
+#: Texts that overlap others, texts that are cut off, and texts and elements that are wider than the window.
+LAYOUT = """
+    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const dialog = document.querySelector("dialog[open]");
+    const [seen, cut, beyond] = [[], [], wide > 0 ? [`the page, by ${wide} pixels`] : []];
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        const parent = node.parentElement;
+        const left_out = "script, style, noscript, .unseen, .skip, option, title, desc";
+        if (!node.data.trim() || parent.closest(left_out) || !parent.checkVisibility()) continue;
+        if (dialog && !dialog.contains(node)) continue;
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        for (const { left, right, top, bottom, width, height } of range.getClientRects()) {
+            if (width < 1 || height < 1 || getComputedStyle(parent).visibility === "hidden") continue;
+            // A line box is taller than its letters, so that the boxes of successive lines of a heading may touch.
+            const box = { text: node.data.trim().slice(0, 40), left: left + 0.5, right: right - 0.5 };
+            [box.top, box.bottom] = [top + height / 4, bottom - height / 4];
+            let scrolls = false;
+            for (let outer = parent; outer && outer !== document.body; outer = outer.parentElement) {
+                const { overflowX, overflowY, textOverflow, display } = getComputedStyle(outer);
+                if (overflowX === "visible" && overflowY === "visible") continue;
+                const edge = outer.getBoundingClientRect();
+                // What is scrolled out of sight, and long names that end in an ellipsis, are meant to be.
+                scrolls ||= outer !== dialog && [overflowX, overflowY].some((one) => ["auto", "scroll"].includes(one));
+                const isShortened = outer.hasAttribute("title") || outer.closest("[title]");
+                const outside = box.left < edge.left - 1 || box.right > edge.right + 1 || box.bottom > edge.bottom + 1;
+                if (outside && !scrolls && !isShortened && outer !== dialog) cut.push(box.text);
+                box.left = Math.max(box.left, edge.left);
+                box.right = Math.min(box.right, edge.right);
+                box.top = Math.max(box.top, edge.top);
+                box.bottom = Math.min(box.bottom, edge.bottom);
+            }
+            if (box.right - box.left < 1 || box.bottom - box.top < 1) continue;
+            if (box.left < -1 || box.right > document.documentElement.clientWidth + 1) beyond.push(box.text);
+            seen.push({ ...box, node, head: parent.closest(".head") });
+        }
+    }
+    seen.sort((a, b) => a.top - b.top);
+    const overlapping = [];
+    seen.forEach((a, place) => {
+        for (let next = place + 1; next < seen.length && seen[next].top < a.bottom; next++) {
+            const b = seen[next];
+            // The head of a dialog stays above what is scrolled below it.
+            if (a.node === b.node || a.head !== b.head) continue;
+            if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 0.5) overlapping.push(`${a.text} | ${b.text}`);
+        }
+    });
+    return [seen.length, overlapping, cut, beyond];
 """

@@ -14,7 +14,7 @@ from selenium.webdriver.support.select import Select
 
 from rhohat import Convolution, ConvolutionalAutoencoder, SoftmaxRegression, SparseAutoencoder
 from rhohat.inspection.reporting import report
-from tests.inspection.reporting.browsing import FIGURES, heading, is_open, press, wait_for
+from tests.inspection.reporting.browsing import FIGURES, heading, in_order, is_open, press, wait_for
 from tests.inspection.reporting.pages import image_of, record_of
 
 HOSTILE = ["</script><img src=x onerror=alert(1)>", "a \"b\" 'c' &amp; <b>", "größe\u2028ρ̂", "plain"]
@@ -69,6 +69,11 @@ def shown_units(driver):
     return driver.execute_script(script)
 
 
+def as_sorted(record, units):
+    """Units as the page shows them if they are sorted so."""
+    return in_order(units, record["constant"], record["dead"])
+
+
 def measured(record, key):
     (values,) = [measure["values"] for measure in record["measures"] if measure["key"] == key]
     return np.array(values)
@@ -86,28 +91,29 @@ def in_focus(driver):
 def test_units_are_sorted_by_what_is_chosen(key, driver, open_page):
     record = open_page()
     values = measured(record, key)
-    assert shown_units(driver) == list(range(30))
+    assert shown_units(driver) == as_sorted(record, range(30))
+    assert {4, 17} <= set(shown_units(driver)[-len(record["dead"]) :])
     Select(driver.find_element(By.ID, "sort")).select_by_value(key)
-    assert shown_units(driver) == np.argsort(-values, kind="stable").tolist()
+    assert shown_units(driver) == as_sorted(record, np.argsort(-values, kind="stable"))
     direction = driver.find_element(By.ID, "direction")
     assert direction.text == "Descending"
     direction.click()
     assert direction.text == "Ascending"
-    assert shown_units(driver) == np.argsort(values, kind="stable").tolist()
+    assert shown_units(driver) == as_sorted(record, np.argsort(values, kind="stable"))
     driver.find_element(By.ID, "reset").click()
-    assert shown_units(driver) == list(range(30))
+    assert shown_units(driver) == as_sorted(record, range(30))
 
 
 def test_dead_units_are_drawn_like_all_others_and_framed(driver, open_page):
-    dead = open_page()["dead"]
+    record = open_page()
     script = """return [...document.querySelectorAll('#grid li')].map((li) => {
         const [tile, picture] = [li.firstElementChild, li.firstElementChild.firstElementChild].map((element) =>
             getComputedStyle(element));
         return [Number(tile.opacity) * Number(picture.opacity), tile.borderTopStyle];
     })"""
-    for unit, (opacity, border) in enumerate(driver.execute_script(script)):
+    for unit, (opacity, border) in zip(shown_units(driver), driver.execute_script(script), strict=True):
         assert opacity == 1
-        assert border == ("dashed" if unit in dead else "solid")
+        assert border == ("dashed" if unit in {*record["dead"], *record["constant"]} else "solid")
 
 
 def test_dead_and_alive_units_are_filtered_and_counted_aloud(driver, open_page):
@@ -120,14 +126,14 @@ def test_dead_and_alive_units_are_filtered_and_counted_aloud(driver, open_page):
     assert shown_units(driver) == dead
     assert count.text == f"{len(dead)} of 30 units"
     state.select_by_value("alive")
-    assert shown_units(driver) == [unit for unit in range(30) if unit not in dead]
+    assert sorted(shown_units(driver)) == [unit for unit in range(30) if unit not in dead]
 
 
 def test_units_are_filtered_by_number_and_by_ranges(driver, open_page):
     record = open_page()
     numbers = driver.find_element(By.ID, "numbers")
     numbers.send_keys("3, 17 20-22")
-    assert shown_units(driver) == [3, 17, 20, 21, 22]
+    assert shown_units(driver) == as_sorted(record, [3, 17, 20, 21, 22])
     numbers.send_keys(" nonsense")
     assert numbers.get_attribute("aria-invalid") == "true"
     numbers.clear()
@@ -139,7 +145,7 @@ def test_units_are_filtered_by_number_and_by_ranges(driver, open_page):
         field.send_keys(repr(float(value)))
     expected = np.flatnonzero((low <= mean) & (mean <= high)).tolist()
     assert 0 < len(expected) < 30
-    assert shown_units(driver) == expected
+    assert shown_units(driver) == as_sorted(record, expected)
     numbers.send_keys("1000")
     assert shown_units(driver) == []
     assert driver.find_element(By.ID, "none").is_displayed()
@@ -161,39 +167,39 @@ def test_a_unit_opens_by_a_click_and_closes_by_escape(driver, open_page):
 
 
 def test_a_unit_opens_by_the_keyboard_alone(driver, open_page):
-    open_page()
+    order = as_sorted(open_page(), range(30))
     columns = driver.execute_script(
         "return getComputedStyle(document.getElementById('grid')).gridTemplateColumns.split(' ').length"
     )
     driver.execute_script("document.getElementById('reset').focus()")
     press(driver, Keys.TAB)
-    assert in_focus(driver) == 0
+    assert in_focus(driver) == order[0]
     press(driver, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
-    assert in_focus(driver) == 1
+    assert in_focus(driver) == order[1]
     press(driver, Keys.ARROW_DOWN)
-    assert in_focus(driver) == 1 + columns
+    assert in_focus(driver) == order[1 + columns]
     press(driver, Keys.END)
-    assert in_focus(driver) == 29
+    assert in_focus(driver) == order[29]
     press(driver, Keys.ARROW_RIGHT)
-    assert in_focus(driver) == 29
+    assert in_focus(driver) == order[29]
     press(driver, Keys.HOME, Keys.ENTER)
     wait_for(driver, lambda: is_open(driver))
-    assert heading(driver) == "Unit 0"
+    assert heading(driver) == f"Unit {order[0]}"
     press(driver, Keys.ARROW_RIGHT)
-    assert heading(driver) == "Unit 1"
+    assert heading(driver) == f"Unit {order[1]}"
     driver.find_element(By.ID, "next").send_keys(Keys.ENTER)
-    assert heading(driver) == "Unit 2"
+    assert heading(driver) == f"Unit {order[2]}"
     driver.find_element(By.ID, "previous").send_keys(Keys.ENTER)
-    assert heading(driver) == "Unit 1"
+    assert heading(driver) == f"Unit {order[1]}"
     press(driver, Keys.ESCAPE)
     wait_for(driver, lambda: not is_open(driver))
-    wait_for(driver, lambda: in_focus(driver) == 1)
+    wait_for(driver, lambda: in_focus(driver) == order[1])
 
 
 def test_next_is_the_next_of_those_shown(driver, open_page):
     record = open_page()
     Select(driver.find_element(By.ID, "sort")).select_by_value("norm")
-    order = np.argsort(-measured(record, "norm"), kind="stable").tolist()
+    order = as_sorted(record, np.argsort(-measured(record, "norm"), kind="stable"))
     tile(driver, order[0]).click()
     wait_for(driver, lambda: is_open(driver))
     assert not driver.find_element(By.ID, "previous").is_enabled()
@@ -284,7 +290,7 @@ def test_a_printed_page_has_the_pictures_of_all_units(driver, open_page):
     assert n_pictures >= 30
     drawn = "return [...document.querySelectorAll('#grid canvas')].map((canvas) =>"
     drawn += " [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data])"
-    for unit, data in enumerate(driver.execute_script(drawn)):
+    for unit, data in zip(shown_units(driver), driver.execute_script(drawn), strict=True):
         np.testing.assert_array_equal(np.array(data).reshape(8, 8, 4)[:, :, 0], image_of(record["inputs"], unit, 8, 8))
 
 

@@ -90,8 +90,30 @@ def test_dots_of_any_activations_are_drawn(values):
 
 def ticks_of(svg):
     """The numbers on the vertical axis."""
-    texts = re.findall(r'text-anchor="end"[^>]*>([^<]*)<', svg)
-    return [float(text.replace("−", "-")) for text in texts]
+    return [number_of(text) for text in re.findall(r'text-anchor="end"[^>]*>([^<]*)<', svg)]
+
+
+def number_of(text):
+    """The number that is written as −0.5, 2,000 or 2×10⁻⁵."""
+    mantissa, _, exponent = text.replace("−", "-").replace(",", "").replace("×", "").partition("10⁻")
+    powers = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+    return float(mantissa or 1) * 10.0 ** -int(exponent.translate(powers) or 0) if exponent else float(mantissa)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([100.0, 10.0, 1.0], ["1", "10", "100"]),
+        ([3e-6, 2.0], ["10⁻⁵", "10⁻⁴", "0.001", "0.01", "0.1", "1"]),
+        ([0.0316, 0.316], ["0.03", "0.1", "0.3"]),
+        ([0.0316, 0.0317], ["0.0316", "0.03162", "0.03164", "0.03166", "0.03168", "0.0317"]),  # a linear axis
+        ([0.02, 0.4, 7.0], ["0.1", "1"]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis_have_one_digit_that_is_not_0(values, expected):
+    found = re.findall(r'text-anchor="end"[^>]*>([^<]*)<', draw_curves("cost", {"J": values}, **TEXTS))
+    assert set(expected) <= set(found)
+    assert len(found) <= 7
 
 
 @pytest.mark.parametrize("target", [None, 0.01])
@@ -164,7 +186,7 @@ def test_curves_may_be_over_other_places_than_iterations_and_begin_at_0():
 
 @pytest.mark.parametrize(
     ("largest", "labels"),
-    [(2e4, ["5000", "10k", "20k"]), (4e6, ["1M", "4M"]), (6e6, ["2M", "6M"]), (3e9, ["1e9", "3e9"])],
+    [(2e4, ["5,000", "10k", "20k"]), (4e6, ["1M", "4M"]), (6e6, ["2M", "6M"]), (3e9, ["10⁹", "3×10⁹"])],
 )
 def test_ticks_of_large_numbers_are_short(largest, labels):
     svg = draw_curves("cost", {"J": [0.0, largest]}, from_zero=True, **TEXTS)

@@ -101,13 +101,13 @@ def test_names_of_rows_stand_beside_their_numbers(rng):
     X = rng.random((100, 16))
     labels = [f"<b>name\n{number}" for number in range(100)]
     for shape in ((4, 4), None):
-        page = report(fitted(X), X, image_shape=shape, row_labels=labels)
+        page = report(fitted(X), X, image_shape=shape, row_names=labels)
         rows = record_of(page)["rows"]
         assert rows["labels"] == [f"<b>name {number}" for number in rows["numbers"]]
         assert "<b>name" not in page
     assert "labels" not in record_of(report(fitted(X), X))["rows"]
     with pytest.raises(ValueError, match="one string for each of the 100 rows; got 99"):
-        report(fitted(X), X, row_labels=labels[1:])
+        report(fitted(X), X, row_names=labels[1:])
 
 
 def test_figures_and_measures_are_those_of_the_model(rng):
@@ -556,7 +556,9 @@ def test_j_and_its_terms_are_told_in_numbers(rng):
     X = rng.random((80, 16))
     autoencoder = fitted(X)
     page = report(autoencoder, X)
-    terms = {name.replace("_", " "): values[-1] for name, values in autoencoder.terms_curve_.items()}
+    terms = {
+        name.replace("_", " ").replace("kl", "KL"): values[-1] for name, values in autoencoder.terms_curve_.items()
+    }
     legend = re.findall(r"</svg>([^<]*) <b>([^<]*)</b></li>", page)
     assert [name for name, _ in legend] == ["J", *terms]
     for (_, text), value in zip(legend, [autoencoder.loss_curve_[-1], *terms.values()], strict=True):
@@ -574,7 +576,7 @@ def test_names_from_outside_are_text_wherever_they_stand(tmp_path, rng):
     assert not any(tag == "img" for tag, _ in elements.tags)
     assert sum(tag == "script" for tag, _ in elements.tags) == 2
     assert record_of(page)["features"] == HOSTILE
-    shown = re.findall(r'<th scope="row">(.*?)</th><td class="track">', page)
+    shown = re.findall(r'<th scope="row"[^>]*>(.*?)</th><td class="track">', page)
     assert [unescape(name) for name in shown[:5]] == HOSTILE
     assert "<title>&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;</title>" in page
     assert page.split('id="record">')[1].split("</script>")[0].isascii()

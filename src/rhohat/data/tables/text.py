@@ -128,13 +128,15 @@ class TextTable:
             rows.target_names = tuple(self.names[number] for number in targets)
         return rows
 
-    def read_texts(self, column: str | None = None) -> NDArray[np.object_]:
+    def read_texts(self, column: str | None = None, *, may_be_missing: bool = False) -> NDArray[np.object_]:
         """Parse one column, or all columns, as strings.
 
         Parameters
         ----------
         column : str, default=None
             Name or number of the column; None means all columns.
+        may_be_missing : bool, default=False
+            Whether cells may be empty, or stand for a missing value.
 
         Returns
         -------
@@ -143,11 +145,11 @@ class TextTable:
         Raises
         ------
         ValueError
-            If there is no such column, or a cell is missing; the message names its line and column.
+            If there is no such column, or a cell is missing that must not be; the message names its line and column.
         """
         wanted = Columns(None if column is None else (column.removeprefix("/"),))
         parser = _Parser(self, [], wanted.choose(self.names, self.n_columns, self._name))
-        return np.concatenate([block.texts for block in parser.blocks("error")])
+        return np.concatenate([block.texts for block in parser.blocks("drop" if may_be_missing else "error")])
 
 
 class _Parts:

@@ -12,11 +12,25 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray, excess_exponent
 
-__all__ = ["BOTTOM", "HEIGHT", "LEFT", "RIGHT", "SMALLEST", "TOP", "WIDTH", "Axis", "as_svg", "frame", "vertical"]
+__all__ = [
+    "BOTTOM",
+    "HEIGHT",
+    "LEFT",
+    "RIGHT",
+    "SMALLEST",
+    "TOP",
+    "WIDTH",
+    "Axis",
+    "as_svg",
+    "frame",
+    "power_of_ten",
+    "vertical",
+]
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 72, 12, 12, 44
 SMALLEST = sys.float_info.min
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LARGEST, _LAST_DECADE = sys.float_info.max, sys.float_info.max_10_exp
 
 
@@ -111,6 +125,17 @@ def as_svg(name: str, title: str, description: str, parts: Sequence[str]) -> str
     )
 
 
+def power_of_ten(exponent: int) -> str:
+    """Return a power of ten as text, with the exponent in superscript.
+
+    Examples
+    --------
+    >>> power_of_ten(3), power_of_ten(-12)
+    ('10³', '10⁻¹²')
+    """
+    return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
 def _round_numbers(low: float, high: float) -> list[float]:
     step = 10.0 ** math.floor(math.log10(high / 4 - low / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if (high / step - low / step) / factor <= 6)
@@ -119,13 +144,15 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def _tick_text(value: float) -> str:
-    """Return the number of a tick as short text."""
+    """Return the number of a tick as short text, as 0.01, 1,000 or 2×10⁻⁵."""
+    size = abs(value)
     if value == 0:
         return "0"
-    for least, unit, letter in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
-        if least <= abs(value) < 1e9:
+    if 1e-3 <= size < 1e4:
+        return f"{value:,.10g}".replace("-", "−")
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if unit <= size < 1e9:
             return f"{value / unit:.10g}{letter}".replace("-", "−")
-    if 1e-4 <= abs(value) < 1e4:
-        return f"{value:.10g}".replace("-", "−")
     mantissa, exponent = f"{value:.9e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
+    power = power_of_ten(int(exponent))
+    return power if float(mantissa) == 1 else f"{float(mantissa):g}×{power}".replace("-", "−")

@@ -42,10 +42,10 @@ def draw_curves(
     title: str,
     description: str,
 ) -> str:
-    """Return a chart of lines over iterations, with a logarithmic vertical axis if no value is negative.
+    """Return a chart of lines over iterations.
 
-    Iterations are counted from 1, and the last iteration of the warm-up is 0. If all values are 0, or nearly 0, the
-    axis is linear.
+    The vertical axis is logarithmic if no value is negative, and the largest is at least ten times the smallest that is
+    not 0. Iterations are counted from 1, and the last iteration of the warm-up is 0.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def draw_curves(
     n_before = sum(map(len, earlier))
     together = np.concatenate([*lines.values(), *earlier, [0.0] if from_zero else []])
     together = together[np.isfinite(together)]
-    logarithmic = bool(not from_zero and np.all(together >= 0) and np.any(together >= SMALLEST))
+    logarithmic = not from_zero and _spans_a_decade(together)
     drawn = together[together >= SMALLEST] if logarithmic else together
     length = max(len(values) for values in lines.values())
     if places is None:
@@ -233,6 +233,12 @@ def draw_dots(
     # The text comes last, with an outline in the colour of the page, so that it is readable on top of dots.
     text = _label_beside(height, target_label, across, heights)
     return as_svg(name, title, description, [*parts, line, dots, text])
+
+
+def _spans_a_decade(values: FloatArray) -> bool:
+    """Return whether no value is negative, and the largest is at least ten times the smallest that is not nearly 0."""
+    drawn = values[values >= SMALLEST]
+    return bool(np.all(values >= 0) and len(drawn) and float(drawn.max()) / 10 >= float(drawn.min()))
 
 
 def _not_far_below(values: FloatArray, target: float | None) -> FloatArray:

@@ -22,7 +22,7 @@ const common = (() => {
     if (value === 0) return "0";
     const size = Math.abs(value);
     let text = String(Number(value.toPrecision(digits)));
-    if (size >= 1e4) text = counted(Math.round(value));
+    if (size >= 1e3) text = counted(Math.round(value));
     if (size < 1e-4 || size >= 1e9) text = value.toExponential(2);
     return withMinus(text);
   }

@@ -13,9 +13,10 @@ from rhohat.common.forks import cached
 from rhohat.common.words import counted
 from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.reporting.charts import draw_curves, draw_dots, lowest_drawn
+from rhohat.inspection.reporting.confusion import Confusion
 from rhohat.inspection.reporting.convolutions import Convolutions, convolutions_of
 from rhohat.inspection.reporting.facts import Fit, network_of
-from rhohat.inspection.reporting.figures import Figure, figures_of
+from rhohat.inspection.reporting.figures import Figure, about_last, figures_of
 from rhohat.inspection.reporting.measuring import Measurements
 from rhohat.inspection.reporting.page_content import MOST_CURVE_ROWS, PageContent
 from rhohat.inspection.reporting.page_data import PageData
@@ -50,15 +51,18 @@ class Content(PageContent):
         Descriptions of the units.
     evaluated : Evaluation, default=None
         Evaluation on targets; None if no targets were given.
+    confusion : Confusion, default=None
+        Which classes a classifier takes for which others; None for other models, or if no targets were given.
     """
 
     noun_of_model: ClassVar[str] = "network"
-    good_ends: ClassVar[tuple[str, ...]] = ("converged", "stopped")
+    usual_ends: ClassVar[tuple[str, ...]] = ("stopped", "given")
     most_bytes: ClassVar[int] = 9_500_000
 
     measured: Measurements
     units: Units
     evaluated: Evaluation | None = None
+    confusion: Confusion | None = None
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -121,6 +125,14 @@ class Content(PageContent):
         """Figures that summarize the model."""
         noun = "row" if steps_of_code(self.estimator) is None else "step"
         return figures_of(self.measured, self.units, self.evaluated, self.target, noun)
+
+    @property
+    def about_last(self) -> str:
+        """Sentence on units that come last because they tell rows nothing; empty if there are none."""
+        shown = self.units.numbers
+        dead = self.measured.activations.activation_frequency[shown] == 0
+        constant = self.measured.activations.constant[shown] & ~dead
+        return about_last(int(dead.sum()), int(constant.sum()), self.noun)
 
     @property
     def about_gabor(self) -> str:
@@ -233,5 +245,5 @@ class Content(PageContent):
     def data(self, most_bytes: int) -> PageData:
         """Return the data from which the script of the page draws the units."""
         record = UnitRecord(self.estimator, self.measured, self.units, self.shown, self.row_labels)
-        numbers = PageData(record.numbers())
+        numbers = PageData(record.numbers() | {"aboutValues": self.about_values})
         return PageData(numbers.record | record.pictures(most_bytes - numbers.size))

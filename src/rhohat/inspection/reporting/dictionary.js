@@ -5,7 +5,7 @@
   const { n, nTop, nSimilar } = record;
   const NO_ROW = 2 ** 32 - 1;
   const DENSE = 0.1;
-  const PER_PAGE = 50;
+  const PER_PAGE = matchMedia("(max-width: 44rem)").matches ? 20 : 50;
 
   // Columns of numbers. Each is decoded when it is asked for the first time.
 
@@ -122,8 +122,8 @@
     }
     const values = measures.find(({ key }) => key === sort.value)?.values;
     const sign = ascending ? 1 : -1;
-    if (values) order.sort((a, b) => sign * (values[a] - values[b]) || a - b);
-    else if (!ascending) order.reverse();
+    const compared = (a, b) => sign * (values ? values[a] - values[b] : a - b) || a - b;
+    order.sort((a, b) => isIn.dead(a) - isIn.dead(b) || compared(a, b)); // dead latents come last
     direction.textContent = ascending ? "Ascending" : "Descending";
     byId("count").textContent = `${counted(order.length)} of ${counted(n, "latent")}`;
     byId("none").hidden = order.length > 0;

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.estimator import Estimator
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
 from rhohat.models.pipelines import estimator_of
+from rhohat.solvers.flattening import has_flattened
 
 __all__ = [
     "Fit",
@@ -26,6 +29,7 @@ __all__ = [
     "versions",
 ]
 
+_HELD_OUT = "J on rows held out"
 _LONGEST = 300  # largest number of characters of a value that are shown
 
 
@@ -60,7 +64,7 @@ class Fit:
     n_iter, n_evaluations : int
         Number of iterations, and number of evaluations of the cost J.
     curves : dict of str to list of float
-        J, its terms, and J on the rows held out, if there were any, over iterations.
+        Over iterations: J, its terms that are not always 0, and J on the rows held out, if there were any.
     memory : str
         Memory plan of the fit as text; "" if there is none.
     n_warm_up : int
@@ -78,6 +82,12 @@ class Fit:
     memory: str = ""
     n_warm_up: int = 0
     warm_up: dict[int, list[float]] = field(default_factory=dict, repr=False)
+
+    @property
+    def has_flattened(self) -> bool:
+        """Whether the fit reached the largest number of iterations when J hardly fell any more."""
+        curves = self.curves.get("J", []), self.curves.get(_HELD_OUT, [])
+        return self.status == "max_iter" and has_flattened(*curves)
 
 
 def steps_of(model: Any) -> list[Step]:
@@ -126,9 +136,13 @@ def _parameters(step: Any) -> list[Parameter]:
 
 def _fit(name: str, estimator: Estimator) -> Fit:
     curve = list(getattr(estimator, "loss_curve_", []))
-    terms = {key.replace("_", " "): list(values) for key, values in getattr(estimator, "terms_curve_", {}).items()}
+    terms = {
+        key.replace("_", " ").replace("kl ", "KL "): list(values)
+        for key, values in getattr(estimator, "terms_curve_", {}).items()
+        if np.any(values)
+    }
     held_out = list(getattr(estimator, "validation_curve_", []))
-    curves: dict[str, list[float]] = {"J": curve, **terms, **({"J on rows held out": held_out} if held_out else {})}
+    curves: dict[str, list[float]] = {"J": curve, **terms, **({_HELD_OUT: held_out} if held_out else {})}
     memory = getattr(estimator, "memory_plan_", None)
     return Fit(
         name,

@@ -13,7 +13,7 @@ from rhohat.inspection.reporting.measuring import Measurements
 from rhohat.inspection.reporting.rounding import show
 from rhohat.inspection.reporting.units import Units
 
-__all__ = ["Figure", "figures_of"]
+__all__ = ["Figure", "about_dead", "about_last", "figures_of"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,46 @@ class Figure:
     name: str
     value: str
     meaning: str
+
+
+def about_dead(n_dead: int, n_units: int, noun: str, place: str = "row") -> str:
+    """Return a sentence about the units or latents that are active on no row.
+
+    Examples
+    --------
+    >>> about_dead(2, 8, "latent")
+    '25 % of the latents: those that are active on none of these rows. They come last below.'
+    >>> about_dead(0, 8, "unit", "step")
+    'Every unit is active on at least one of these steps.'
+    """
+    if n_dead == 0:
+        return f"Every {noun} is active on at least one of these {place}s."
+    share, those = show(100 * n_dead / n_units), "the one that is" if n_dead == 1 else "those that are"
+    last = "It comes last below." if n_dead == 1 else "They come last below."
+    return f"{share} % of the {noun}s: {those} active on none of these {place}s. {last}"
+
+
+def about_last(n_dead: int, n_constant: int, noun: str) -> str:
+    """Return a sentence about the units that come last, whatever they are sorted by; empty if there are none.
+
+    Examples
+    --------
+    >>> about_last(1, 0, "latent")
+    'The dead latent, which no row activates, comes last.'
+    >>> about_last(0, 3, "unit")
+    'The 3 constant units, whose activation is the same on every row, come last.'
+    """
+    kinds = (
+        (n_constant, "constant", "whose activation is the same on every row"),
+        (n_dead, "dead", "which no row activates"),
+    )
+    parts = [
+        f"the {word} {noun}, {why}," if n == 1 else f"the {n:,} {word} {noun}s, {why}," for n, word, why in kinds if n
+    ]
+    if not parts:
+        return ""
+    text = " and ".join(parts)
+    return f"{text[0].upper()}{text[1:]} {'comes' if n_dead + n_constant == 1 else 'come'} last."
 
 
 def figures_of(
@@ -97,13 +137,14 @@ def _of_activations(activations: ActivationStatistics, target: float | None, nou
         Figure(
             "dead units",
             f"{n_dead:,}",
-            f"{show(100 * activations.dead_fraction)} % of the units. They are active on none of these {noun}s.",
+            about_dead(n_dead, len(constant), "unit", noun),
         ),
         Figure(
             "units that do not vary",
             f"{n_constant:,}",
-            f"{show(100 * activations.constant_fraction)} % of the units. Their activation is the same on every"
-            f" {noun}, within a thousandth of its mean, so they do not distinguish {noun}s.",
+            (f"{show(100 * activations.constant_fraction)} % of the units. " if n_constant else "")
+            + f"Units whose activation is the same on every {noun}, within a thousandth of its mean, so that they do"
+            f" not distinguish {noun}s.",
         ),
         Figure("mean activation", show(mean), f"ρ̂, the mean over {noun}s, here also averaged over units.{aim}"),
     ]

@@ -26,8 +26,14 @@
   const numbers = byId("numbers");
   const size = byId("size");
   const items = [];
-  let order = [];
+  const narrow = matchMedia("(max-width: 44rem)");
+  let order = []; // all units, as they are sorted
+  let shown = []; // those of them that the filters keep
   let ascending = true;
+  let page = 0;
+
+  const perPage = () => (record.image ? (narrow.matches ? 60 : 400) : narrow.matches ? 20 : 96);
+  const onPage = () => shown.slice(page * perPage(), (page + 1) * perPage());
 
   if (record.image) {
     const { width, height } = record.image;
@@ -60,7 +66,7 @@
 
   /** Draws what is near without waiting for the observer, which answers only after the page was shown once. */
   function drawNear() {
-    for (const unit of order) {
+    for (const unit of onPage()) {
       const { top, bottom } = items[unit].getBoundingClientRect();
       if (top > innerHeight + MARGIN) break;
       if (bottom > -MARGIN) drawTile(items[unit]);
@@ -92,22 +98,39 @@
   const ranges = rangesOf(record.measures);
 
   const buttonOf = (unit) => items[unit].firstElementChild;
-  const visible = () => order.filter((unit) => !items[unit].hidden);
+  const visible = () => shown;
+
+  /** Returns how far behind a unit comes, whatever units are sorted by: those that tell nothing come last. */
+  const behind = (unit) => ["", "constant", "dead"].indexOf(stateOf(unit));
+
+  /** Shows a page of the units that the filters keep; the others of them are on paper only. */
+  function turnTo(number) {
+    page = number;
+    const here = new Set(onPage());
+    items.forEach((item, unit) => item.classList.toggle("elsewhere", !here.has(unit)));
+    const nPages = Math.max(1, Math.ceil(shown.length / perPage()));
+    byId("page-place").textContent = `Page ${counted(page + 1)} of ${counted(nPages)}`;
+    byId("page-previous").disabled = page === 0;
+    byId("page-next").disabled = page + 1 >= nPages;
+    byId("page-place").parentElement.hidden = nPages === 1;
+  }
 
   function arrange() {
     const measure = measures.get(sort.value);
     const sign = ascending ? 1 : -1;
     order = items.map((_, unit) => unit);
-    order.sort((a, b) => sign * (measure ? measure.values[a] - measure.values[b] : a - b) || a - b);
+    const compared = (a, b) => sign * (measure ? measure.values[a] - measure.values[b] : a - b) || a - b;
+    order.sort((a, b) => behind(a) - behind(b) || compared(a, b));
     grid.append(...order.map((unit) => items[unit]));
     direction.textContent = ascending ? "Ascending" : "Descending";
-    const shown = measure || record.measures[0];
+    const told = measure || record.measures[0];
     for (const unit of order) {
-      const value = show(shown.values[unit], 3);
+      const value = show(told.values[unit], 3);
       const kind = stateOf(unit);
-      buttonOf(unit).lastElementChild.lastElementChild.textContent = (!measure && kind) || brief(shown.values[unit]);
-      buttonOf(unit).setAttribute("aria-label", `${nameOf(unit)}, ${shown.name} ${value}${kind && `, ${kind}`}`);
+      buttonOf(unit).lastElementChild.lastElementChild.textContent = (!measure && kind) || brief(told.values[unit]);
+      buttonOf(unit).setAttribute("aria-label", `${nameOf(unit)}, ${told.name} ${value}${kind && `, ${kind}`}`);
     }
+    filter();
   }
 
   const isIn = {
@@ -119,26 +142,23 @@
   function filter() {
     const asked = numberFilter(numbers, record.labels);
     const within = rangeFilter(record.measures, ranges);
-    let count = 0;
     items.forEach((item, unit) => {
-      const kept = asked(unit) && (state.value === "all" || isIn[state.value](unit)) && within(unit);
-      item.hidden = !kept;
-      count += kept;
+      item.hidden = !(asked(unit) && (state.value === "all" || isIn[state.value](unit)) && within(unit));
     });
-    byId("count").textContent = `${counted(count)} of ${counted(record.n, record.noun)}`;
-    byId("none").hidden = count > 0;
-    rove(visible()[0]);
+    shown = order.filter((unit) => !items[unit].hidden);
+    byId("count").textContent = `${counted(shown.length)} of ${counted(record.n, record.noun)}`;
+    byId("none").hidden = shown.length > 0;
+    turnTo(0);
+    rove(shown[0]);
   }
 
   sort.addEventListener("change", () => {
     ascending = sort.value === "number"; // of anything else, the largest are asked for
     arrange();
-    rove(visible()[0]);
   });
   direction.addEventListener("click", () => {
     ascending = !ascending;
     arrange();
-    rove(visible()[0]);
   });
   state.addEventListener("change", filter);
   for (const input of [numbers, ...[...ranges.values()].flat()]) input.addEventListener("input", filter);
@@ -148,8 +168,15 @@
     sort.value = "number";
     ascending = true;
     arrange();
-    filter();
   });
+  for (const [id, step] of [["page-previous", -1], ["page-next", 1]]) {
+    byId(id).addEventListener("click", () => {
+      turnTo(page + step);
+      rove(onPage()[0]);
+      byId("units-heading").scrollIntoView();
+    });
+  }
+  narrow.addEventListener("change", () => turnTo(Math.floor(Math.max(0, shown.indexOf(reached)) / perPage())));
 
   // One tile at a time is reached by Tab; arrow keys move between tiles.
 
@@ -158,7 +185,10 @@
   function rove(unit) {
     if (reached !== null) buttonOf(reached).tabIndex = -1;
     reached = unit ?? null;
-    if (reached !== null) buttonOf(reached).tabIndex = 0;
+    if (reached === null) return;
+    buttonOf(reached).tabIndex = 0;
+    const number = Math.floor(shown.indexOf(reached) / perPage());
+    if (number >= 0 && number !== page) turnTo(number);
   }
 
   grid.addEventListener("keydown", (event) => {
@@ -234,7 +264,7 @@
     });
     const scroll = make("div", { class: "scroll values-of-rows", tabindex: "0", role: "region", "aria-label": title });
     scroll.append(table("values", head, lines, title));
-    const note = "Each row is shown with the activation of the unit, and with its values of the unit\u2019s strongest features.";
+    const note = `Each row is shown with the activation of the unit, and with its values of the unit\u2019s strongest features. ${record.aboutValues}`.trim();
     return part(title, note, scroll);
   }
 
@@ -274,7 +304,7 @@
       ? part("Maximal input", "", make("div", { class: "picture" }, picture(record.inputs, unit, `What ${nameOf(unit)} looks for`)))
       : part("Maximal input", `${few ? "The strongest features of the" : "The"} input of norm 1 that activates the unit most.`, allBars());
     const right = make("div", {}, topRows(unit));
-    right.append(part("Activations", "The number of rows in each range of activations. Heights are logarithmic.", ...histogram(unit)));
+    right.append(part("Histogram of its activations", "Number of rows in each range of activations. Heights are logarithmic.", ...histogram(unit)));
     right.append(similar(unit));
     const body = byId("unit-body");
     body.className = record.image ? "body" : "body tabular";
@@ -293,7 +323,6 @@
   });
 
   arrange();
-  filter();
   drawNear();
   dialog.follow();
 })();

@@ -20,6 +20,7 @@ from rhohat.estimators.estimator import Estimator
 from rhohat.inspection.evaluation import evaluate
 from rhohat.inspection.metrics import default_threshold
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
+from rhohat.inspection.reporting.confusion import confusion_of
 from rhohat.inspection.reporting.content import Content
 from rhohat.inspection.reporting.dictionaries import DictionaryContent, describe_latents, measure_dictionary
 from rhohat.inspection.reporting.measuring import measure
@@ -46,7 +47,7 @@ def report(
     max_rows: int | None = None,
     n_reconstructions: int = 16,
     gabor: bool | None = None,
-    row_labels: Sequence[str] | None = None,
+    row_names: str | int | Sequence[str] | None = None,
 ) -> str:
     """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
@@ -72,7 +73,8 @@ def report(
         Path of the file to write. An existing file is replaced once the new one is complete. If None, no file is
         written.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-        Targets of a classifier or regressor, for which the page then shows the score. Other models ignore y.
+        Targets of a classifier or regressor, for which the page then shows the score and, for a classifier, which
+        classes it takes for which others. Other models ignore y.
     image_shape : {"auto"}, tuple of int or None, default="auto"
         Shape in which rows are drawn: (height, width) in grey; (height, width, 3) in colour; or (3, height, width) in
         colour if the rows hold all red values first, then all green, then all blue ones. If None, rows are drawn as
@@ -93,9 +95,11 @@ def report(
         Whether to compute the R² of the best Gabor function for every unit, which is possible for grey images only: see
         `rhohat.gabor_fit`. This takes a while, and longer for larger images. If None, it is computed if images have at
         most 256 pixels and there are at most 256 units. It is not computed for dictionaries.
-    row_labels : sequence of str, default=None
-        Names by which a reader recognises rows, such as texts, file names or dates: one for each row of `data`. They
-        stand beside the numbers of rows; in the page about a dictionary, latents are found by the names of their rows.
+    row_names : str, int or sequence of str, default=None
+        Names by which a reader recognises rows, such as texts, file names or dates: the name or the number of a column
+        of `data`, if `data` is a DataFrame, a table of text such as CSV, or a Parquet file; or one string for each row
+        of `data`. They stand beside the numbers of rows; in the page about a dictionary, latents are found by the names
+        of their rows.
 
     Returns
     -------
@@ -106,7 +110,7 @@ def report(
     ------
     ValueError
         If the model is neither an estimator of rhohat nor a pipeline that ends in one, the columns of the rows differ
-        from the columns in the fit, the rows are not finite, a parameter is out of its range, or there is not one label
+        from the columns in the fit, the rows are not finite, a parameter is out of its range, or there is not one name
         for each row.
     NotFittedError
         If the model is not fitted.
@@ -139,7 +143,7 @@ def report(
     with _writing(path) as write:
         source = open_model_rows(model, data)
         try:
-            labels = None if row_labels is None else RowLabels(row_labels, source)
+            labels = None if row_names is None else RowLabels.named(row_names, data, source)
             with _listening() as remarks:
                 prepared = prepare_rows(model, source)
             names = choose_names(model, source)
@@ -181,6 +185,7 @@ def _network_content(
         threshold = default_threshold(estimator.network_.activations[estimator.code_layer_ - 1])
     with _listening() as remarks:
         evaluated = None if y is None else evaluate(model, source, y, cost=False)
+        confusion = None if y is None else confusion_of(estimator, of_page["source"], y)
     measured = measure(
         estimator,
         of_page["source"],
@@ -191,7 +196,8 @@ def _network_content(
     )
     units = describe_units(estimator, of_page["image_shape"], gabor=gabor)
     remarks = list(dict.fromkeys([*of_page["remarks"], *remarks]))
-    return Content(**{**of_page, "remarks": remarks}, measured=measured, units=units, evaluated=evaluated)
+    parts: dict[str, Any] = {"measured": measured, "units": units, "evaluated": evaluated, "confusion": confusion}
+    return Content(**{**of_page, "remarks": remarks}, **parts)
 
 
 def _dictionary_content(

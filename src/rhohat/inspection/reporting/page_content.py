@@ -15,10 +15,13 @@ from rhohat.common.image_shapes import image_size
 from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.inspection.reporting.facts import Fit, Step, fits_of, steps_of
+from rhohat.inspection.reporting.held_out import HeldOutFigure, held_out_of
+from rhohat.inspection.reporting.own_units import OwnUnits
 from rhohat.inspection.reporting.page_data import PageData
 from rhohat.inspection.reporting.reconstructions import Reconstruction, reconstructions_of
 from rhohat.inspection.reporting.row_labels import RowLabels
 from rhohat.inspection.reporting.shown_rows import ShownRows
+from rhohat.models.model_card import ModelCard, card_of
 from rhohat.models.pipelines import estimator_of, preprocessing_of
 
 __all__ = ["MOST_CURVE_ROWS", "PageContent"]
@@ -50,14 +53,14 @@ class PageContent:
         Warnings about the rows or targets, for example that the scale of the rows differs from the scale in the fit.
     noun_of_model : str
         What the model is: a network or a dictionary. Its template and its script have this name.
-    good_ends : tuple of str
-        Statuses of a fit that has ended as it should.
+    usual_ends : tuple of str
+        Statuses of a fit that has ended as it should, beside "converged", without having converged.
     most_bytes : int
         Largest size of the page, for which pictures and names of rows are left out.
     """
 
     noun_of_model: ClassVar[str]
-    good_ends: ClassVar[tuple[str, ...]]
+    usual_ends: ClassVar[tuple[str, ...]]
     most_bytes: ClassVar[int]
 
     model: Any
@@ -102,6 +105,27 @@ class PageContent:
     def steps(self) -> list[Step]:
         """Steps of the model, with their parameters."""
         return steps_of(self.model)
+
+    def badge(self, fit: Fit) -> str:
+        """Return how the status of a fit is to be seen: "good", "warn", or "neutral" if nothing is wrong with it."""
+        if fit.status == "converged":
+            return "good"
+        return "neutral" if fit.status in self.usual_ends or fit.has_flattened else "warn"
+
+    @cached
+    def card(self) -> ModelCard:
+        """The card of the model, which is empty if the model has none."""
+        return card_of(self.model) or ModelCard()
+
+    @cached
+    def held_out(self) -> list[HeldOutFigure]:
+        """Figures of the model on rows that its training did not use; none if they are not known."""
+        return held_out_of(self.card)
+
+    @cached
+    def own_units(self) -> OwnUnits:
+        """Conversion of rows from the values that the estimator sees to those of the data."""
+        return OwnUnits.of(self.model)
 
     @cached
     def records(self) -> list[Fit]:
@@ -164,14 +188,39 @@ class PageContent:
     def shown(self) -> ShownRows:
         """The measured rows, in a form that pictures and values of some of them are taken from."""
         n_channels = None if self.n_steps is None else self.n_features // self.n_steps
-        return ShownRows(self.source, self.rows, self.image_shape, self.names, n_channels)
+        return ShownRows(self.source, self.rows, self.image_shape, self.names, n_channels, self.own_units)
 
     @property
     def scale(self) -> tuple[float, float]:
-        """The feature value that is drawn as black, and the one that is drawn as white."""
-        return self.shown.scale
+        """The feature value that is drawn as black, and the one that is drawn as white, in the units of the data."""
+        return self.own_units.ends(self.shown.scale, self.n_features) or self.shown.scale
+
+    @property
+    def about_scale(self) -> str:
+        """In which units `scale` is, as a sentence; empty if rows are not scaled."""
+        if not self.preprocessing:
+            return ""
+        if self.own_units.ends(self.shown.scale, self.n_features) is None:
+            return f"These are values after {', '.join(self.preprocessing)}."
+        return f"These are values in the units of the data{self.own_units.loss}."
+
+    @property
+    def about_values(self) -> str:
+        """In which units values of rows are, as a sentence; empty if rows are not scaled."""
+        if not self.preprocessing:
+            return ""
+        if not self.own_units.known:
+            return f"Values are those that the {self.noun_of_model} sees, after {', '.join(self.preprocessing)}."
+        return f"Values are in the units of the data{self.own_units.loss}."
+
+    @property
+    def about_errors(self) -> str:
+        """In which units errors of reconstructions are, as a sentence; empty if these are the units of the values."""
+        if not (self.preprocessing and self.own_units.known):
+            return ""
+        return f"Errors are those that the {self.noun_of_model} sees, after {', '.join(self.preprocessing)}."
 
     @cached
     def reconstructions(self) -> list[Reconstruction]:
         """Reconstructions of rows that are spread evenly over the measured rows."""
-        return reconstructions_of(self.estimator, self.shown, self.n_reconstructions)
+        return reconstructions_of(self.estimator, self.shown, self.n_reconstructions, self.row_labels)

@@ -116,6 +116,7 @@ class UnitRecord:
         at_once = self.rows.source.rows_at_once
         for start in range(0, len(numbers), at_once):
             rows = self.rows.source.take(numbers[start : start + at_once])
+            rows = self.rows.in_own_units(rows)
             units, ranks = np.nonzero((places >= start) & (places < start + len(rows)) & (top >= 0))
             values[units, ranks] = rows[places[units, ranks, None] - start, named[units]]
         shown = self._top(numbers, MOST_TOP_ROWS)

@@ -17,10 +17,10 @@ def show(value: float, digits: int = 4) -> str:
 
     Examples
     --------
-    >>> show(0.012345), show(12345.6), show(0.5), show(-3e-9)
-    ('0.01235', '12,346', '0.5', '−3e−09')
+    >>> show(0.012345), show(12345.6), show(1280.0, 3), show(0.5), show(-3e-9)
+    ('0.01235', '12,346', '1,280', '0.5', '−3e−09')
     """
-    text = f"{value:,.0f}" if abs(value) >= 1e4 and abs(value) < 1e9 else f"{value:.{digits}g}"
+    text = f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.{digits}g}"
     return text.replace("-", "−")
 
 

@@ -12,6 +12,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
 from rhohat.data import RowSource
 from rhohat.inspection.reporting.drawing import pixels_between
+from rhohat.inspection.reporting.own_units import OwnUnits
 from rhohat.inspection.reporting.rounding import quantiles
 
 __all__ = ["ShownRows"]
@@ -35,6 +36,8 @@ class ShownRows:
         Names of the features; None if they have none.
     n_channels : int, default=None
         Number of channels of each step if the rows are sequences; None for other rows.
+    own_units : OwnUnits, default=None
+        Conversion of values to the units of the data; None if they are shown as the network sees them.
     """
 
     source: RowSource
@@ -42,6 +45,11 @@ class ShownRows:
     image_shape: tuple[int, ...] | None
     names: Sequence[str] | None
     n_channels: int | None = None
+    own_units: OwnUnits | None = None
+
+    def in_own_units(self, rows: FloatArray) -> FloatArray:
+        """Return rows, which are as the network sees them, in the units of the data where the scaling is known."""
+        return rows if self.own_units is None else self.own_units.convert(rows)
 
     def sample(self) -> FloatArray:
         """Return a sample of the measured rows, from which the range of the values is determined."""

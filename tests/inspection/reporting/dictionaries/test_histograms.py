@@ -45,7 +45,7 @@ def test_decades_without_latents_below_all_others_are_not_drawn():
 
 def test_texts_of_many_decades_do_not_touch():
     ticks = ticks_of(histogram_of_densities(np.array([1e-8, 0.5]), 10**8).svg)
-    assert list(ticks) == ["dead", "1", "0.01", "0.0001", "1e−6", "1e−8"]
+    assert list(ticks) == ["dead", "1", "0.01", "10⁻⁴", "10⁻⁶", "10⁻⁸"]
     places = np.sort(list(ticks.values()))
     assert np.diff(places).min() > 40
 

@@ -95,7 +95,7 @@ def test_pictures_are_the_directions_and_the_rows(rows):
 
 def test_names_of_rows_are_those_of_the_top_rows_and_stay_texts(rows):
     labels = [f"</script>row {number}\nä <b>" for number in range(400)]
-    page = report(fitted(rows), rows, image_shape=None, row_labels=labels)
+    page = report(fitted(rows), rows, image_shape=None, row_names=labels)
     record, top = record_of(page), column_of(page, "rows")
     labelled = column_of(page, "labelled")
     np.testing.assert_array_equal(labelled, np.unique(top[top != NO_ROW]))
@@ -109,17 +109,17 @@ def test_names_of_rows_are_those_of_the_top_rows_and_stay_texts(rows):
     ("labels", "said"),
     [
         (["a"] * 399, "one string for each of the 400 rows; got 399"),
-        ("a" * 400, "sequence of strings"),
+        ("a" * 400, "names a column, which only a DataFrame"),
         ([1] * 400, "sequence of strings"),
     ],
 )
 def test_names_that_are_not_one_text_for_each_row_are_refused(labels, said, rows):
     with pytest.raises(ValueError, match=said):
-        report(fitted(rows), rows, row_labels=labels)
+        report(fitted(rows), rows, row_names=labels)
 
 
 def test_long_names_are_shortened(rows):
-    page = report(fitted(rows), rows, image_shape=None, row_labels=["x" * 1000] * 400)
+    page = report(fitted(rows), rows, image_shape=None, row_names=["x" * 1000] * 400)
     assert {len(label) for label in record_of(page)["labels"]} == {240}
 
 
@@ -130,8 +130,8 @@ def test_rows_that_were_left_out_keep_the_numbers_and_the_names_of_the_others(ro
     table.to_csv(tmp_path / "rows.csv", index=False, header=False)
     labels = [f"name {number}" for number in range(400)]
     with open_rows(tmp_path / "rows.csv", missing="drop") as source:
-        page = report(dictionary, source, image_shape=None, row_labels=labels)
-        again = report(dictionary, source, image_shape=None, row_labels=labels[100:])
+        page = report(dictionary, source, image_shape=None, row_names=labels)
+        again = report(dictionary, source, image_shape=None, row_names=labels[100:])
     top = column_of(page, "rows")
     numbers = np.unique(top[top != NO_ROW])
     assert numbers.min() >= 100

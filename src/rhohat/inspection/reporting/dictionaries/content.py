@@ -19,7 +19,7 @@ from rhohat.inspection.reporting.dictionaries.figures import figures_of_dictiona
 from rhohat.inspection.reporting.dictionaries.histograms import Histogram, histogram_of_densities, histogram_of_l0
 from rhohat.inspection.reporting.dictionaries.latent_data import LatentData
 from rhohat.inspection.reporting.dictionaries.measuring import DictionaryMeasurements, Latents
-from rhohat.inspection.reporting.figures import Figure
+from rhohat.inspection.reporting.figures import Figure, about_last
 from rhohat.inspection.reporting.page_content import MOST_CURVE_ROWS, PageContent
 from rhohat.inspection.reporting.page_data import PageData
 from rhohat.inspection.reporting.rounding import show
@@ -60,7 +60,7 @@ class DictionaryContent(PageContent):
     """
 
     noun_of_model: ClassVar[str] = "dictionary"
-    good_ends: ClassVar[tuple[str, ...]] = ("max_iter", "converged", "stopped")
+    usual_ends: ClassVar[tuple[str, ...]] = ("max_iter", "stopped", "given")
     most_bytes: ClassVar[int] = 14_500_000
 
     measured: DictionaryMeasurements
@@ -101,6 +101,11 @@ class DictionaryContent(PageContent):
     def figures(self) -> list[Figure]:
         """Figures that summarize the dictionary."""
         return figures_of_dictionary(self.evaluated)
+
+    @property
+    def about_last(self) -> str:
+        """Sentence on dead latents, which come last; empty if there are none."""
+        return about_last(self.evaluated.density_histogram.n_dead, 0, "latent")
 
     @property
     def all_remarks(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rhohat.inspection.evaluated import DictionaryEvaluation
-from rhohat.inspection.reporting.figures import Figure
+from rhohat.inspection.reporting.figures import Figure, about_dead
 from rhohat.inspection.reporting.rounding import show
 
 __all__ = ["figures_of_dictionary"]
@@ -61,12 +61,13 @@ def _of_codes(found: DictionaryEvaluation) -> list[Figure]:
         Figure(
             "dead latents",
             f"{found.density_histogram.n_dead:,}",
-            f"{show(100 * found.dead_fraction)} % of the latents. They are active on none of these rows.",
+            about_dead(found.density_histogram.n_dead, found.n_units, "latent"),
         ),
         Figure(
             "dense latents",
             f"{n_dense:,}",
-            f"{show(100 * found.dense_fraction)} % of the latents. They are active on more than a tenth of these rows.",
+            (f"{show(100 * found.dense_fraction)} % of the latents. " if n_dense else "")
+            + "Latents that are active on more than a tenth of these rows.",
         ),
     ]
 
@@ -89,7 +90,7 @@ def _of_weights(found: DictionaryEvaluation) -> list[Figure]:
         Figure(
             "nearest cosine, maximum",
             show(found.decoder_cosine_maximum),
-            "The same for the two latents that are nearest to each other: near 1, a feature was learned twice.",
+            "The same for the two latents that are nearest to each other: near 1, two latents have learned the same.",
         ),
         encoder,
     ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.words import counted
 from rhohat.inspection.metrics import DensityHistogram
+from rhohat.inspection.reporting.axes import power_of_ten
 from rhohat.inspection.reporting.charts import Bar, draw_bars
 from rhohat.inspection.reporting.rounding import show
 
@@ -99,7 +100,7 @@ def histogram_of_l0(n_rows_of_l0: NDArray[np.int64]) -> Histogram:
 
 
 def _power_of_ten(power: int) -> str:
-    return f"{10.0**power:g}" if power >= -4 else f"1e−{-power}"
+    return f"{10.0**power:g}" if power >= -3 else power_of_ten(power)
 
 
 def _range(bar: Bar) -> str:

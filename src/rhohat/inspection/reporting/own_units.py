@@ -1,0 +1,86 @@
+"""Conversion of rows from the values that an estimator sees to those of the data, where the scaling is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import OneToOneFeatureMixin
+
+from rhohat.common.arrays import FloatArray
+from rhohat.data import PatchNormalizer, ZCAWhitening
+from rhohat.models.pipelines import preprocessing_of
+
+__all__ = ["OwnUnits"]
+
+
+@dataclass(frozen=True)
+class OwnUnits:
+    """The way back from what an estimator sees to the units of the data.
+
+    Attributes
+    ----------
+    steps : sequence of fitted transformers
+        Preprocessing of the model, each feature of which comes from one feature of the data.
+    known : bool
+        Whether the scaling is known. If not, values stay as the estimator sees them.
+    """
+
+    steps: Sequence[Any]
+    known: bool
+
+    @classmethod
+    def of(cls, model: Any) -> OwnUnits:
+        """Return the way back through the preprocessing of a fitted model.
+
+        Examples
+        --------
+        >>> from rhohat import SparseAutoencoder
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import MinMaxScaler
+        >>> X = np.array([[0.0, 10.0], [2.0, 30.0]])
+        >>> model = make_pipeline(MinMaxScaler().fit(X), SparseAutoencoder())
+        >>> OwnUnits.of(model).convert(np.array([[0.5, 0.5]]))
+        array([[ 1., 20.]])
+        """
+        steps = preprocessing_of(model)
+        return cls(steps, all(map(_scales_each_feature, steps)))
+
+    @property
+    def loss(self) -> str:
+        """What of the data cannot be restored, as the end of a sentence; empty if all can be."""
+        lossy = self.known and any(isinstance(step, PatchNormalizer) for step in self.steps)
+        return ", without the mean of each row, which PatchNormalizer removes" if lossy else ""
+
+    def convert(self, rows: FloatArray) -> FloatArray:
+        """Return rows in the units of the data, or as they are if the scaling is not known.
+
+        NaN, of which rows of unequal length have some, stays NaN.
+        """
+        if not (self.known and self.steps):
+            return rows
+        missing = np.isnan(rows)
+        converted = np.where(missing, 0, rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for step in reversed(self.steps):
+                converted = step.inverse_transform(converted)
+        return np.where(missing, np.nan, np.asarray(converted))
+
+    def ends(self, scale: tuple[float, float], n_features: int) -> tuple[float, float] | None:
+        """Return two values in the units of the data; None if the units are not known, or differ among features."""
+        if not self.known or not self.steps:
+            return scale if self.known else None
+        low, high = self.convert(np.repeat(np.array(scale)[:, None], n_features, axis=1))
+        if max(np.ptp(low), np.ptp(high)) > 1e-6 * abs(high[0] - low[0]):
+            return None
+        return float(low[0]), float(high[0])
+
+
+def _scales_each_feature(step: Any) -> bool:
+    """Return whether a transformer has an inverse that turns each of its features into the one that it came from."""
+    if not (isinstance(step, OneToOneFeatureMixin) and hasattr(step, "inverse_transform")):
+        return False
+    # Whitening mixes features, and a FunctionTransformer without an inverse would return what it is given.
+    return not isinstance(step, ZCAWhitening) and getattr(step, "inverse_func", step) is not None
