@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Self
 
@@ -38,6 +38,7 @@ from rhohat.estimators.shaped_rows import ShapedRows, check_steps_of_network
 from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint, as_checkpoint
 from rhohat.fitting.fit import Fit, Journals, Start
 from rhohat.fitting.forward import ForwardPass
+from rhohat.fitting.held_out import HeldOut
 from rhohat.fitting.journal import describe_estimator
 from rhohat.fitting.memory import MemoryPlan, as_bytes
 from rhohat.fitting.problems import corrupt
@@ -49,6 +50,7 @@ from rhohat.objective import Objective, Problem, make_objective
 from rhohat.solvers import (
     SOLVERS,
     Callback,
+    MiniBatchSolver,
     PrintProgress,
     Solver,
     SolverResult,
@@ -69,6 +71,9 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
         "initial_weights": [NamedPart(INITIAL_WEIGHTS)],
         "max_iter": [AT_LEAST_1],
         "tol": [AT_LEAST_0],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [AT_LEAST_1],
         "warm_start": ["boolean"],
         "random_state": ["random_state", np.random.Generator],
         "n_jobs": [None, Integral],
@@ -84,6 +89,9 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
     initial_weights: str
     max_iter: int
     tol: float
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
     warm_start: bool
     random_state: RandomState
     n_jobs: int | None
@@ -120,6 +128,21 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             raise ValueError(
                 f"solver={solver!r} works in mini-batches, which are too small to be shared by the workers of a"
                 " cluster; use a solver that sees all rows at once, such as 'lbfgs', or set engine=None."
+            )
+        if self.early_stopping:
+            self._check_early_stopping()
+
+    def _check_early_stopping(self) -> None:
+        """Raise ValueError if another parameter contradicts `early_stopping`."""
+        if self.engine is not None:
+            raise ValueError(
+                "early_stopping=True needs engine=None, because the rows of a cluster cannot be held out; set"
+                " early_stopping=False, or the callback rhohat.callbacks.EarlyStopping with rows that you hold out."
+            )
+        if as_solver(self.solver).fraction_held_out:
+            raise ValueError(
+                f"early_stopping=True and solver={self.solver!r} both hold out rows; set early_stopping of one of them"
+                " to False."
             )
 
     #: Keys of the dict that `_describe_learned` returns.
@@ -334,7 +357,18 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             "memory_limit": None if self.memory_limit is None else as_bytes(self.memory_limit),
             "journals": self._journals(),
         }
-        return Fit(as_solver(self.solver) if solver is None else solver, **{**how, **changed})
+        if solver is None:
+            solver = as_solver(self.solver)
+            if self.early_stopping and isinstance(solver, MiniBatchSolver):
+                fraction, patience = float(self.validation_fraction), int(self.n_iter_no_change)
+                solver = replace(solver, early_stopping=True, validation_fraction=fraction, patience=patience)
+        return Fit(solver, **{**how, **changed})
+
+    def _held_out(self, classes: NDArray[np.intp] | None = None) -> HeldOut | None:
+        """Return how rows are held out for early stopping, if they are; in the proportions of classes if given."""
+        if not self.early_stopping:
+            return None
+        return HeldOut(float(self.validation_fraction), int(self.n_iter_no_change), classes)
 
     def _journals(self) -> Journals:
         """Return the `Journals` that the parameters describe: where a fit keeps its journal."""
@@ -363,6 +397,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
         *,
         continues: bool,
         also: Mapping[str, Any] | None = None,
+        classes: NDArray[np.intp] | None = None,
     ) -> SolverResult:
         """Train the network, and set the fitted attributes from the result.
 
@@ -376,6 +411,8 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             Whether the fit continues an earlier one, whose columns are remembered.
         also : mapping, default=None
             Further attributes that are set together with the fitted ones.
+        classes : array of int of shape (n_samples,), default=None
+            Class of each row, in whose proportions rows are held out for early stopping.
         """
 
         def take_over(result: SolverResult, memory: MemoryPlan) -> None:
@@ -386,7 +423,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             if self.warm_start:
                 take_over(self._with_advice(result), memory)
 
-        result, memory = self._fit().run(problem, start, keep)
+        result, memory = self._fit(held_out=self._held_out(classes)).run(problem, start, keep)
         take_over(result, memory)  # only now, so that a fit that fails leaves the estimator unchanged
         return result
 

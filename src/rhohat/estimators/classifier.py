@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -18,8 +18,10 @@ from rhohat.data import RowSource
 from rhohat.data.rows import OneHotRows
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.checks import check_class_labels, warn_unless_converged
+from rhohat.estimators.class_weights import numbers_of_classes, weights_by_class
 from rhohat.estimators.feedforward import BaseFeedforward
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
+from rhohat.estimators.named_parts import NamedPart
 from rhohat.estimators.sample_weights import check_sample_weight
 from rhohat.estimators.targets import check_labels
 from rhohat.layers.activations import Activation, as_activation
@@ -38,6 +40,11 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
 
     output_activation: str | Activation = "auto"
     loss: str | Loss = "auto"
+    class_weight: Mapping[Any, float] | str | None = None
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseFeedforward._parameter_constraints,
+        "class_weight": [dict, NamedPart({"balanced"}), None],
+    }
 
     classes_: NDArray[np.generic]
 
@@ -92,10 +99,13 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         continues = self._continues()
         y = self.targets_in_order(y) if continues else y
         rows, labels = self._check_labelled(X, y)
-        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
+        weights = weights_by_class(self.class_weight, labels, sample_weight)
+        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, weights, tangents)
         classes = np.unique(labels)
         if len(classes) < 2:
-            which = "" if sample_weight is None else " among the rows with a weight above 0"
+            which = (
+                "" if sample_weight is None and self.class_weight is None else " among the rows with a weight above 0"
+            )
             raise ValueError(
                 f"y must have at least two classes{which}, but has only one class, {classes[0]!r}, from which a"
                 " classifier cannot learn anything."
@@ -147,7 +157,13 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         begun = hasattr(self, "coefs_")
         y = self.targets_in_order(y) if begun else y
         rows, labels = self._check_labelled(X, y)
-        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' cannot be used with partial_fit, because the frequencies of the classes are"
+                " not known from some of the rows; set class_weight to a dict of weights."
+            )
+        weights = weights_by_class(self.class_weight, labels, sample_weight)
+        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, weights, tangents)
         known = self.classes_ if begun else np.unique(labels if classes is None else np.asarray(classes))
         if begun and classes is not None and not np.array_equal(np.unique(np.asarray(classes)), known):
             raise ValueError(f"classes must be the same as in the first call, {known}; got {classes!r}.")
@@ -323,7 +339,7 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
     ) -> SolverResult:
         """Train the network, and set the fitted attributes together with the attributes in `also`."""
         start = self._start(problem.network, self.theta_ if continues else None)
-        return self._train(problem, X, start, continues=continues, also=also)
+        return self._train(problem, X, start, continues=continues, also=also, classes=numbers_of_classes(labels))
 
     def _check_labelled(
         self, X: ArrayLike | RowSource, y: ArrayLike
@@ -364,7 +380,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
     ) -> Problem:
         rows, labels = self._check_labelled(self._open(X), self.targets_in_order(y) if fitted else y)
         self._look_through(rows, fitted=fitted)
-        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, sample_weight, tangents)
+        weights = weights_by_class(self.class_weight, labels, sample_weight)
+        rows, labels, weights, directions = self._weigh_with_tangents(rows, labels, weights, tangents)
         classes = self.classes_ if fitted else np.unique(labels)
         unknown = np.setdiff1d(labels, classes)
         if len(unknown):

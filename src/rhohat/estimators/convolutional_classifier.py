@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -53,6 +53,7 @@ class ConvolutionalClassifier(Convolves, BaseClassifier):
     penalties : sequence of Penalty, or a single one, default=()
         Further penalties that are added to J.
     {noise}
+    {class_weight}
     {training}
 
     Attributes
@@ -102,10 +103,14 @@ class ConvolutionalClassifier(Convolves, BaseClassifier):
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] | Penalty = (),
         corruption: str | Corruption | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
         solver: str | Solver = "adam",
         initial_weights: str = "uniform",
         max_iter: int = 100,
         tol: float = 1e-5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,

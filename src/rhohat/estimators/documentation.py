@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
+from collections.abc import Mapping
 from typing import TypeVar
+
+from rhohat.estimators.parameter_groups import (
+    GROUPS,
+    HOW_TO_CHOOSE,
+    HOW_TO_CHOOSE_FOR_DICTIONARIES,
+    group_of,
+)
 
 __all__ = ["document"]
 
 _Class = TypeVar("_Class", bound=type)
+
+_PARAMETERS = "Parameters\n----------\n"
 
 _SHARED = {
     "dictionary": """
@@ -122,6 +133,11 @@ corruption : {"masking", "gaussian", "salt_and_pepper"}, Corruption or None, def
     once use the same corrupted rows throughout; solvers that work in mini-batches corrupt the rows afresh in every
     epoch. Rows that are held out for early stopping are corrupted too. Tangents are not corrupted.
 """,
+    "class_weight": """
+class_weight : dict, "balanced" or None, default=None
+    Weights of the classes, which multiply the sample weights of their rows. "balanced" weights each class such that all
+    count equally. A class that a dict does not name has the weight 1.
+""",
     "training": """
 solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd", "adam"} or Solver, default="lbfgs"
     Algorithm that minimises J. An object has parameters of its own: ``Adam(learning_rate=1e-3, batch_size=256)``. For
@@ -137,6 +153,15 @@ max_iter : int, default=400
     half of `max_iter` iterations, and at most 200, on each subset; see `warm_up` of `FullBatchSolver`.
 tol : float, default=1e-5
     The solver has converged when no component of the gradient exceeds this number.
+early_stopping : bool, default=False
+    Whether to hold out some of the rows, to end the fit when the cost on them no longer falls, and to keep the
+    parameters at which it was lowest. A classifier holds out rows of all classes in their proportions. Penalties are
+    part of the cost, and `validation_curve_` has it after each iteration.
+validation_fraction : float, default=0.1
+    Fraction of the rows that early stopping holds out, between 0 and 1.
+n_iter_no_change : int, default=10
+    Number of iterations, or of epochs, in which the cost on the held-out rows does not fall, after which early stopping
+    ends the fit.
 warm_start : bool, default=False
     Whether to start from the parameters of the previous fit, if there is one. If True, a fit that Ctrl-C ends sets the
     fitted attributes from the last iteration, except those that need another pass over the rows, such as
@@ -200,7 +225,7 @@ loss_curve_ : list of float, of length `n_iter_`
 terms_curve_ : dict of str to list of float
     Terms of J after each iteration, by name, without terms of weight 0. The terms add up to J.
 validation_curve_ : list of float
-    J on the held-out rows after each epoch, if the solver uses early stopping; otherwise empty.
+    J on the held-out rows after each iteration or epoch with early stopping; otherwise empty.
 n_iter_ : int
     Number of iterations over all rows, or of epochs if the solver works in mini-batches.
 n_evaluations_ : int
@@ -254,8 +279,13 @@ ConvergenceWarning
 
 
 def document(cls: _Class) -> _Class:
-    """Put the shared parts into a class docstring, where a line such as ``{training}`` asks for them."""
-    cls.__doc__ = _with_shared_parts(inspect.cleandoc(cls.__doc__ or ""))
+    """Put the shared parts into a class docstring, where a line such as ``{training}`` asks for them.
+
+    The list of the parameters in groups precedes their descriptions, each of which ends with how to choose it.
+    """
+    text = inspect.cleandoc(cls.__doc__ or "")
+    of_its_kind = HOW_TO_CHOOSE_FOR_DICTIONARIES if "{dictionary}" in text else {}
+    cls.__doc__ = _with_groups(_with_shared_parts(text), {**HOW_TO_CHOOSE, **of_its_kind})
     return cls
 
 
@@ -266,3 +296,26 @@ def _with_shared_parts(text: str) -> str:
         shared = _SHARED.get(name) if line.strip() == f"{{{name}}}" else None
         lines.append(line if shared is None else _with_shared_parts(textwrap.dedent(shared).strip("\n")))
     return "\n".join(lines)
+
+
+def _with_groups(text: str, how_to_choose: Mapping[str, str]) -> str:
+    """Return a docstring with its parameters listed in groups, and with how to choose each."""
+    before, title, rest = text.partition(_PARAMETERS)
+    described, blank, after = rest.partition("\n\n")
+    if not title:
+        return text
+    entries = re.split(r"\n(?=\S)", described.strip("\n"))
+    names = [entry.partition(" : ")[0] for entry in entries]
+    groups = {group: [f"`{name}`" for name in names if group_of(name) == group] for group in GROUPS}
+    listed = [_wrapped(f"- {group}: {', '.join(found)}.", "  ") for group, found in groups.items() if found]
+    chosen = [_with_sentence(entry, how_to_choose.get(name, "")) for entry, name in zip(entries, names, strict=True)]
+    overview = "\n".join(["The parameters in groups:", "", *listed])
+    return f"{before}{overview}\n\n{title}" + "\n".join(chosen) + blank + after
+
+
+def _with_sentence(entry: str, sentence: str) -> str:
+    return entry if not sentence else f"{entry}\n{_wrapped(f'    {sentence}', '    ')}"
+
+
+def _wrapped(text: str, indent: str) -> str:
+    return textwrap.fill(text, 116, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
@@ -38,6 +38,7 @@ class SoftmaxRegression(BaseClassifier):
         Weight of the penalty on changes of the outputs along the tangents that `fit` receives; not negative.
     penalties : sequence of Penalty, or a single one, default=()
         Further penalties that are added to J.
+    {class_weight}
     {training}
 
     Attributes
@@ -81,10 +82,14 @@ class SoftmaxRegression(BaseClassifier):
         weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] | Penalty = (),
+        class_weight: Mapping[Any, float] | str | None = None,
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,
         tol: float = 1e-5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -17,6 +17,7 @@ from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork
+from rhohat.estimators.class_weights import numbers_of_classes
 from rhohat.estimators.classifier import BaseClassifier
 from rhohat.estimators.documentation import document
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
@@ -68,6 +69,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     penalties : sequence of Penalty, or a single one, default=()
         Further penalties that are added to J in the fine-tuning.
     {noise}
+    {class_weight}
     {training}
         `solver` and the parameters after it apply to the softmax regression and the fine-tuning; every layer has
         parameters of its own. The softmax regression has no penalty except its weight decay; `tangent_weight`,
@@ -126,10 +128,14 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] | Penalty = (),
         corruption: str | Corruption | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
         solver: str | Solver = "lbfgs",
         initial_weights: str = "uniform",
         max_iter: int = 400,
         tol: float = 1e-5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
@@ -202,7 +208,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
     ) -> SolverResult:
         if continues:
             start = self._start(problem.network, self.theta_, part="fine-tuning")
-            result = self._train(problem, X, start, continues=True, also=also)
+            result = self._train(problem, X, start, continues=True, also=also, classes=numbers_of_classes(labels))
             self.accuracy_after_ = self._accuracy(problem, labels)
             return result
         ThreadEngine(self.n_jobs)
@@ -225,6 +231,9 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
                 initial_weights=self.initial_weights,
                 max_iter=self.max_iter,
                 tol=self.tol,
+                early_stopping=self.early_stopping,
+                validation_fraction=self.validation_fraction,
+                n_iter_no_change=self.n_iter_no_change,
                 callbacks=self.callbacks,
                 random_state=int(keyed_generator(seed, "softmax").integers(2**31)),
                 n_jobs=self.n_jobs,
@@ -242,7 +251,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         )
         also |= {"autoencoder_": autoencoder, "softmax_": softmax, "accuracy_before_": accuracy_before}
         start = self._start(problem.network, theta, seed, part="fine-tuning")
-        result = self._train(problem, X, start, continues=False, also=also)
+        result = self._train(problem, X, start, continues=False, also=also, classes=numbers_of_classes(labels))
         self.accuracy_after_ = self._accuracy(problem, labels)
         return result
 

@@ -128,6 +128,8 @@ class Reader:
             return [self._value(item, f"{name}.{number}") for number, item in enumerate(value)]
         if set(value) == {"tuple"}:
             return tuple(self._value(_get(value, "tuple", list), name))
+        if set(value) == {"mapping"}:
+            return dict(self._pair(pair, name) for pair in _get(value, "mapping", list))
         if set(value) == {"number"}:
             return _NOT_FINITE[value["number"]]
         if set(value) == {"tensor"}:
@@ -139,6 +141,12 @@ class Reader:
                 " register a class of this name with rhohat.register, or upgrade rhohat."
             )
         return self._make(COMPONENTS.get(kind) or ESTIMATORS[kind], settings, f"{name}.")
+
+    def _pair(self, pair: Any, name: str) -> tuple[Any, Any]:
+        """Return the key and the value of an entry of a mapping."""
+        if not isinstance(pair, list) or len(pair) != 2 or isinstance(pair[0], list | dict):
+            raise ModelFileError("a mapping of the model must consist of pairs of a number or a text and a value.")
+        return pair[0], self._value(pair[1], name)
 
     def _transformer(self, model: Any, learned: dict[str, Any], prefix: str) -> None:
         """Set the learned attributes of a transformer."""

@@ -177,6 +177,8 @@ class Writer:
         if isinstance(value, list | tuple):
             items = [self.value(item, f"{name}.{number}") for number, item in enumerate(value)]
             return {"tuple": items} if isinstance(value, tuple) else items
+        if isinstance(value, dict):
+            return {"mapping": [[self.value(key, name), self.value(one, name)] for key, one in value.items()]}
         kind = type(value).__name__
         if COMPONENTS.get(kind) is type(value):
             settings = settings_of(value).items()
