@@ -23,6 +23,7 @@ project_copyright = author
 version = release = version_of("rhohat")
 
 extensions = [
+    "accents",
     "mathml",
     "myst_parser",
     "numpydoc",
@@ -33,6 +34,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "**/README.md"]
 templates_path = ["_templates"]
+smartquotes = False  # options such as --color, and texts in quotation marks, are shown as they are typed
 nitpicky = True
 # Single backticks in docstrings name parameters, too, which lead nowhere; explicit roles must lead somewhere.
 default_role = "py:obj"
@@ -55,6 +57,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "rhohat"
 html_static_path = ["_static"]
 html_css_files = ["rhohat.css"]
+html_search_scorer = str(Path(__file__).parent / "search_scorer.js")
 html_copy_source = False
 html_show_sourcelink = False
 html_context = {"default_mode": "auto"}
@@ -70,7 +73,17 @@ html_theme_options = {
     "pygments_dark_style": "monokai",
 }
 # Pages of wide tables, and those that stand alone.
-html_sidebars = {page: [] for page in ("index", "getting_started", "cli", "results", "benchmarks", "comparison")}
+html_sidebars = {
+    page: []
+    for page in (
+        "index",
+        "getting_started",
+        "cli",
+        "results",
+        "benchmarks",
+        "comparison",
+    )
+}
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -93,17 +106,28 @@ sphinx_gallery_conf = {
 }
 
 
-def find_by_last_name(app: Sphinx, env: BuildEnvironment, node: Any, contnode: nodes.Element) -> nodes.reference | None:
+def find_by_last_name(
+    app: Sphinx, env: BuildEnvironment, node: Any, contnode: nodes.Element
+) -> nodes.reference | None:
     """Resolve a name in single backticks, such as `FullBatchSolver`, wherever in rhohat that is documented."""
     name = node["reftarget"]
-    if (node.get("refdomain"), node.get("reftype")) != ("py", "obj") or "refdoc" not in node:
+    if (node.get("refdomain"), node.get("reftype")) != (
+        "py",
+        "obj",
+    ) or "refdoc" not in node:
         return None
     domain = env.domains["py"]
-    shown = [full for full, entry in domain.objects.items() if not entry.aliased and name[0].isupper()]
+    shown = [
+        full
+        for full, entry in domain.objects.items()
+        if not entry.aliased and name[0].isupper()
+    ]
     found = [full for full in shown if full.rpartition(".")[2] == name]
     if len(found) != 1:
         return None
-    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
+    return domain.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", found[0], node, contnode
+    )
 
 
 def skip_what_others_document(
@@ -119,7 +143,8 @@ def refuse_what_must_be_fetched(app: Sphinx, error: Exception | None) -> None:
         return
     for page in Path(app.outdir).rglob("*.html"):
         fetched = re.search(
-            r"<(script|link|img)\b[^>]*(src|href)=\"(https?:)?//[^>]*>", page.read_text(encoding="utf-8")
+            r"<(script|link|img)\b[^>]*(src|href)=\"(https?:)?//[^>]*>",
+            page.read_text(encoding="utf-8"),
         )
         if fetched:
             raise ExtensionError(f"{page} needs the network: {fetched[0]}")

@@ -36,26 +36,50 @@ _STATUS = """| exit status | |
 
 def reference() -> str:
     """Return the page."""
-    sections = [_section(name, function) for name, function in functions_of_commands().items()]
+    sections = [
+        _section(name, function) for name, function in functions_of_commands().items()
+    ]
     return "\n".join([_HEAD.format(status=_STATUS.strip()), *sections])
 
 
 def _section(name: str, function: Callable[..., None]) -> str:
     parameters = list(declared(function))
     lines = [f"## {name}", "", "\n\n".join(paragraphs_of(function)), ""]
-    lines += ["```text", usage_of(name, parameters), "```", "", "```bash", *examples_of(name), "```", ""]
+    lines += [
+        "```text",
+        usage_of(name, parameters),
+        "```",
+        "",
+        "```bash",
+        *examples_of(name),
+        "```",
+        "",
+    ]
     for title in PANELS:
         shown = [one for one in parameters if one.panel == title]
         if shown:
-            lines += [f"| {title} | | default |", "|---|---|---|", *map(_row, shown), ""]
+            lines += [
+                f"| {title} | | default |",
+                "|---|---|---|",
+                *map(_row, shown),
+                "",
+            ]
     return "\n".join(lines)
 
 
 def _row(one: Declared) -> str:
     names = ", ".join(f"`{name}`" for name in one.names)
     about = one.help + (f" One of {', '.join(one.choices)}." if one.choices else "")
-    default = "required" if one.is_required else f"`{one.shown_default}`" if one.shown_default else ""
-    return f"| {names}{' ' if one.takes else ''}{one.takes} | {about} | {default} |".replace("[", "\\[")
+    default = (
+        "required"
+        if one.is_required
+        else f"`{one.shown_default}`"
+        if one.shown_default
+        else ""
+    )
+    return f"| {names}{' ' if one.takes else ''}{one.takes} | {about} | {default} |".replace(
+        "[", "\\["
+    )
 
 
 if __name__ == "__main__":

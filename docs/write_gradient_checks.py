@@ -5,19 +5,26 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "gradient-checks.md"
-INTRODUCTION = """# Every gradient, checked
+INTRODUCTION = """# Gradient checks
 
-What `rhohat check-gradient --all` prints, put here by `make gradient-checks`. A row is a model: its architecture, where
-"dense" is a chain of fully connected layers and all others are listed in `src/rhohat/checking/architectures.py` or, if
-they have recurrent layers, in `sequences.py` beside it ("per_step" means a target for each step, and "padded" means
-sequences of unequal length, some steps of which have no target); the activation of its hidden layers that have weights;
-its loss; the penalties that are added; whether the decoder's weights are tied to the encoder's; how many hidden layers
-it has, pooling and upsampling counted; how its input is corrupted; and how many parameters it has. "Gradient" is the
-relative difference ‖numerical − analytical‖ / ‖numerical + analytical‖ between the gradient and central differences of
-the cost, with a step of 1e-4, or of 3e-5 for recurrent layers, whose gradient changes faster; more than 1e-8 fails the
-command, and the tests. "Hessian · v" is the same of a Hessian-vector product beside central differences of the
-gradient. The tests compare every row with an automatic differentiation of an independent implementation as well, to
-1e-10 (`tests/checking/test_proofs.py`).
+`rhohat check-gradient --all` prints this table, and `make gradient-checks` writes it to this page. Each row is a
+model, with
+
+- its architecture: "dense" is a chain of fully connected layers. The others are listed in
+  `src/rhohat/checking/architectures.py` and, for recurrent layers, in `sequences.py` in the same folder. "per_step"
+  means that each step has a target, and "padded" means that the sequences have unequal lengths and some steps have
+  no target;
+- the activation of its hidden layers that have weights, its loss, and its penalties;
+- whether the weights of the decoder are tied to those of the encoder;
+- the number of its hidden layers, including pooling and upsampling;
+- the corruption of its input, and the number of its parameters.
+
+The column "gradient" has the relative difference ‖numerical − analytical‖ / ‖numerical + analytical‖ between the
+gradient and central differences of the cost. The step of the differences is 1e-4, or 3e-5 for recurrent layers,
+whose gradient changes faster. If the relative difference is more than 1e-8, the command and the tests fail. The
+column "Hessian · v" compares a Hessian-vector product with central differences of the gradient in the same way. The
+tests also compare every row with an automatic differentiation of an independent implementation, to 1e-10
+(`tests/checking/test_proofs.py`).
 
 """
 

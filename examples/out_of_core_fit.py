@@ -23,7 +23,11 @@ from rhohat.common.exceptions import ConvergenceWarning
 def main() -> None:
     folder = Path(sys.argv[2] if len(sys.argv) > 2 else "out-of-core")
     folder.mkdir(exist_ok=True)
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else write_patches(folder / "patches.npy")
+    path = (
+        Path(sys.argv[1])
+        if len(sys.argv) > 1
+        else write_patches(folder / "patches.npy")
+    )
 
     with rhohat.open_rows(path) as rows:
         autoencoder = rhohat.SparseAutoencoder(
@@ -33,27 +37,42 @@ def main() -> None:
             max_iter=100,
             random_state=0,
             memory_limit="256 MB",  # what it will hold is printed before it starts
-            checkpoint=rhohat.Checkpoint(folder / "checkpoints", every="10 s", resume=True),
+            checkpoint=rhohat.Checkpoint(
+                folder / "checkpoints", every="10 s", resume=True
+            ),
             verbose=20,
         )
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are enough to see edges
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # 100 iterations are enough to see edges
         autoencoder.fit(rows)
-        print(f"{rows.name}: {len(rows):,} rows; J = {autoencoder.loss_curve_[-1]:.4f}", autoencoder.solver_message_)
+        print(
+            f"{rows.name}: {len(rows):,} rows; J = {autoencoder.loss_curve_[-1]:.4f}",
+            autoencoder.solver_message_,
+        )
 
         # Codes of all rows, written as they are computed.
         shape = len(rows), autoencoder.n_components
-        codes = np.lib.format.open_memmap(folder / "codes.npy", mode="w+", dtype=rows.dtype, shape=shape)
+        codes = np.lib.format.open_memmap(
+            folder / "codes.npy", mode="w+", dtype=rows.dtype, shape=shape
+        )
         autoencoder.transform(rows, out=codes)
         codes.flush()
-    print(f"the codes are in {folder / 'codes.npy'}, each unit active {codes.mean():.3f} in the mean")
+    print(
+        f"the codes are in {folder / 'codes.npy'}, each unit active {codes.mean():.3f} in the mean"
+    )
 
 
 def write_patches(path: Path, n_patches: int = 200_000) -> Path:
     """Cut patches of 12×12 pixels out of photographs, some at a time, unless that was done before."""
     if path.exists():
         return path
-    images = [rhohat.whiten_image(image, boundary="reflect") for image in rhohat.photographs()]
-    normalizer = rhohat.PatchNormalizer().fit(rhohat.sample_patches(images, 12, 10_000, random_state=0))
+    images = [
+        rhohat.whiten_image(image, boundary="reflect") for image in rhohat.photographs()
+    ]
+    normalizer = rhohat.PatchNormalizer().fit(
+        rhohat.sample_patches(images, 12, 10_000, random_state=0)
+    )
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_patches, 144)}

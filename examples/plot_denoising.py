@@ -2,12 +2,15 @@
 Digits with missing pixels
 ==========================
 
-A :class:`~rhohat.DenoisingAutoencoder` sees corrupted rows and has to give the clean ones back. So it learns which
-pixels go together, and fills in what is missing from rows that it has never seen.
+A :class:`~rhohat.DenoisingAutoencoder` sees corrupted rows and has to reconstruct the clean ones. So it
+learns which pixels depend on each other, and can fill in missing pixels of rows that it has never seen.
 """
 
 # %%
-# Each pixel is masked with probability 0.3. Solvers by mini-batches draw another mask in every epoch.
+# The fit
+# -------
+# Each pixel is masked with probability 0.3. A solver that uses mini-batches draws a new mask in every
+# epoch.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,22 +31,31 @@ denoiser = rhohat.DenoisingAutoencoder(
     max_iter=100,
     tol=0,
     random_state=0,
-    callbacks=[lambda state: state.iteration == 100],  # stop there, as was planned
+    callbacks=[lambda state: state.iteration == 100],  # the planned end
 ).fit(train)
 
 # %%
-# Digits that were held out, corrupted, and what becomes of them.
+# Restored digits
+# ---------------
+# The autoencoder now restores digits that it has not learned from.
 
 corrupted = corrupt_rows(noise, test, seed=1)
 restored = denoiser.reconstruct(corrupted)
 figure, axes = plt.subplots(3, 1, figsize=(9, 2.6))
-for ax, rows, title in zip(axes, (test, corrupted, restored), ("clean", "corrupted", "restored"), strict=True):
+for ax, rows, title in zip(
+    axes, (test, corrupted, restored), ("clean", "corrupted", "restored"), strict=True
+):
     rhohat.plot_filters(rows[:16], columns=16, normalize=(0, 1), title=title, ax=ax)
 figure.tight_layout()
 
 # %%
-# Principal components, as many as do best, put back less: they know what pixels have to do with one another by their
-# covariance only.
+# The first row shows clean digits, the second row the same digits with masked pixels, and the third row
+# what the autoencoder makes of the second row.
+
+# %%
+# Comparison with principal components
+# ------------------------------------
+# Principal components can restore digits as well. Here we take the number of components that works best.
 
 
 def error(reconstruction):
@@ -52,6 +64,12 @@ def error(reconstruction):
 
 
 linear = min(
-    error(pca.inverse_transform(pca.transform(corrupted))) for pca in (PCA(k).fit(train) for k in range(2, 30, 2))
+    error(pca.inverse_transform(pca.transform(corrupted)))
+    for pca in (PCA(k).fit(train) for k in range(2, 30, 2))
 )
-print(f"corrupted {error(corrupted):.3f}, principal components {linear:.3f}, denoised {error(restored):.3f}")
+print(f"error of the corrupted digits: {error(corrupted):.3f}")
+print(f"restored by principal components: {linear:.3f}")
+print(f"restored by the autoencoder: {error(restored):.3f}")
+
+# %%
+# The error of the principal components is larger. They only know the covariance of the pixels.

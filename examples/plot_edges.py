@@ -2,15 +2,16 @@
 Edge detectors from photographs
 ===============================
 
-What remains for 25 units to look for in patches of photographs, if each may be active on few of them only? Edges. The
-patches are whitened, normalised, and handed to a :class:`~rhohat.SparseAutoencoder`; nobody says what an edge is.
+A :class:`~rhohat.SparseAutoencoder` with 25 units learns from patches of photographs. Each unit may be active
+on a few patches only. The units learn to detect edges, although nobody tells them what an edge is.
 """
 
 # %%
-# Rows
-# ----
-# Amplitudes in photographs fall off as 1/f. :func:`~rhohat.whiten_image` makes them equal, so that learning does not
-# see slow gradients of brightness alone. A patch of 8×8 pixels is a row of 64 numbers.
+# The data
+# --------
+# In photographs, slow changes of brightness are much stronger than fine details: the amplitude at a spatial
+# frequency f is about 1/f. :func:`~rhohat.whiten_image` makes all frequencies equally strong, so that the
+# units learn the details as well. A patch of 8×8 pixels is a row of 64 numbers.
 
 import warnings
 
@@ -22,18 +23,26 @@ from sklearn.exceptions import ConvergenceWarning
 import rhohat
 
 # sphinx_gallery_thumbnail_number = 3
-images = [rhohat.whiten_image(image, boundary="reflect") for image in rhohat.photographs()]
+images = [
+    rhohat.whiten_image(image, boundary="reflect") for image in rhohat.photographs()
+]
 patches = rhohat.sample_patches(images, patch_size=8, n_patches=10_000, random_state=0)
 X = rhohat.PatchNormalizer().fit_transform(patches)
 rhohat.plot_filters(X[:100], normalize=(0.1, 0.9), title="patches")
 
 # %%
-# A fit
-# -----
-# ρ = 0.01: a unit is to be active on one patch in a hundred, in the mean.
+# The fit
+# -------
+# ``sparsity`` is ρ, the target for the mean activation of each unit. With ρ = 0.01, a unit is active on
+# about one patch in a hundred.
 
 autoencoder = rhohat.SparseAutoencoder(
-    n_components=25, sparsity=0.01, sparsity_weight=3.0, weight_decay=1e-4, max_iter=200, random_state=0
+    n_components=25,
+    sparsity=0.01,
+    sparsity_weight=3.0,
+    weight_decay=1e-4,
+    max_iter=200,
+    random_state=0,
 )
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations show enough
@@ -43,9 +52,12 @@ value, terms = autoencoder.cost(X)
 print(f"J = {value:.4f}:", {name: round(term, 4) for name, term in terms.items()})
 
 # %%
+# This picture shows how the cost J falls during the fit.
+
+# %%
 # What the units look for
 # -----------------------
-# Beside them, as many principal components of the same patches: waves and checks over the whole patch.
+# We compare the units with 25 principal components of the same patches.
 
 components = PCA(25).fit(X).components_
 figure, axes = plt.subplots(1, 2, figsize=(8, 4))
@@ -53,8 +65,18 @@ rhohat.plot_filters(autoencoder.maximal_inputs(), title="hidden units", ax=axes[
 rhohat.plot_filters(components, title="principal components", ax=axes[1])
 
 # %%
-# How much of an edge is that? The best Gabor function says, a plane wave under a Gaussian envelope: R² is 1 where a
-# filter is one.
+# Left: what each hidden unit looks for. Most units detect an edge at one place and one angle. Right: the
+# principal components. They are waves and checks that cover the whole patch.
 
-for name, filters in (("hidden units", autoencoder.components_), ("principal components", components)):
+# %%
+# How similar to an edge is a filter?
+# -----------------------------------
+# A Gabor function is a wave that fades out around its centre; it describes a small edge well.
+# :func:`~rhohat.gabor_fit` finds the Gabor function that fits a filter best. If R² is 1, the filter is
+# exactly a Gabor function.
+
+for name, filters in (
+    ("hidden units", autoencoder.components_),
+    ("principal components", components),
+):
     print(f"{name}: median R² {np.median(rhohat.gabor_fit(filters, (8, 8))):.3f}")

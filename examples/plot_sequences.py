@@ -2,11 +2,14 @@
 Units that remember
 ===================
 
-A recurrent network reads a sequence step by step. Here it reads waves of different lengths, some of which become faster
-and some slower, and learns to tell which: a single step says nothing about that, so its units have to remember.
+A recurrent network reads a sequence step by step. In this example it reads waves of different lengths. Some
+waves become faster and others become slower. The network learns to tell which. A single step is not enough
+for that, so the units have to remember the steps before.
 """
 
 # %%
+# The data
+# --------
 # Sequences of unequal length are a list of arrays.
 
 import warnings
@@ -23,7 +26,9 @@ draw = np.random.default_rng(0)
 def wave(rises):
     """Return a wave whose frequency rises or falls, from a random phase, of a random length."""
     n_steps, slow, fast = draw.integers(30, 60), *draw.uniform((0.1, 0.5), (0.3, 0.9))
-    frequency = np.linspace(slow, fast, n_steps) if rises else np.linspace(fast, slow, n_steps)
+    frequency = (
+        np.linspace(slow, fast, n_steps) if rises else np.linspace(fast, slow, n_steps)
+    )
     return np.sin(np.cumsum(frequency) + draw.uniform(0, 2 * np.pi))[:, None]
 
 
@@ -36,7 +41,9 @@ ax.set(xlabel="step", title="four waves")
 plt.show()
 
 # %%
-# A long short-term memory learns from 400 of them.
+# The fit
+# -------
+# A network with long short-term memory (LSTM) learns from 400 of the waves.
 
 classifier = rhohat.RecurrentClassifier(
     layers=[rhohat.LSTM(16)],
@@ -47,11 +54,17 @@ classifier = rhohat.RecurrentClassifier(
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)  # 30 epochs show enough
     classifier.fit(waves[:400], rises[:400])
-print(f"{classifier.score(waves[400:], rises[400:]):.1%} of the other waves are told apart")
+accuracy = classifier.score(waves[400:], rises[400:])
+print(f"correct for {accuracy:.1%} of the other 200 waves")
 
 # %%
-# What its units do while it reads the four waves: some swing with the wave, others change slowly, and remember.
+# What the units do
+# -----------------
+# The next picture shows the activations of the units while the network reads the four waves from above.
 
 figure, ax = plt.subplots(figsize=(9, 4))
 rhohat.plot_activations(classifier, waves[:4], title="activations of 16 units", ax=ax)
 plt.show()
+
+# %%
+# Some units follow the wave. Others change slowly: they remember.

@@ -1,13 +1,18 @@
 """
-Solvers side by side
-====================
+A comparison of solvers
+=======================
 
-One cost, one start, four solvers that see all rows: how far each gets with so many evaluations of J and its gradient.
+Four solvers minimise the same cost from the same start. All of them use all rows in every step. How low does
+the cost get with 400 evaluations of J and its gradient?
 """
 
 # %%
-# ``autoencoder.objective(X)`` is J itself, θ → (J, ∇J), and a solver minimises any such callable: here one that counts
-# what is asked of it. A Hessian-vector product, which Newton's method needs, takes about as long as two evaluations.
+# The cost
+# --------
+# ``autoencoder.objective(X)`` is a function that takes θ and returns J and its gradient ∇J. A solver
+# minimises any function of this kind. Here we wrap J, to count how often it is evaluated. Newton's method
+# also needs products of the Hessian with a vector. Each takes about as long as two evaluations, and is
+# counted as two.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,13 +21,15 @@ from sklearn.datasets import load_digits
 import rhohat
 
 X = load_digits().data / 16
-J = rhohat.SparseAutoencoder(n_components=25, sparsity=0.1, sparsity_weight=1.0).objective(X)
+J = rhohat.SparseAutoencoder(
+    n_components=25, sparsity=0.1, sparsity_weight=1.0
+).objective(X)
 start = J.network.initial_theta(np.random.default_rng(0))
 BUDGET = 400  # evaluations
 
 
 class Counted:
-    """J, and what was spent on it so far, in evaluations."""
+    """J, and the number of evaluations so far."""
 
     def __init__(self):
         self.spent, self.curve = 0, []
@@ -38,13 +45,14 @@ class Counted:
         return J.hessian_vector_product(theta, v)
 
     def note(self, state):
-        """Keep J after an iteration; True ends the run, where the budget is spent."""
+        """Keep J after an iteration; return True to end the run."""
         self.curve.append((self.spent, state.value))
         return self.spent >= BUDGET
 
 
 # %%
-# Each minimises from the same θ.
+# The result
+# ----------
 
 figure, ax = plt.subplots()
 for solver in (
@@ -58,6 +66,14 @@ for solver in (
     name = type(solver).__name__
     print(f"{name}: J = {result.value:.4f} after {counted.spent} evaluations")
     ax.plot(*np.array(counted.curve).T, label=name)
-ax.set(xlabel="evaluations of J and its gradient", ylabel="J", xlim=(0, BUDGET), yscale="log")
+ax.set(
+    xlabel="evaluations of J and its gradient",
+    ylabel="J",
+    xlim=(0, BUDGET),
+    yscale="log",
+)
 ax.legend()
 plt.show()
+
+# %%
+# The curves show how J falls with the number of evaluations, for each solver.

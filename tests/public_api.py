@@ -1,7 +1,7 @@
 """The public interface as a text, one name a line: ``make public-api`` writes it to public_api.txt.
 
 Public are the names that ``import rhohat`` offers, those of `MODULES`, and what else the pages of ``docs/api`` show;
-but for the page "Inside", whose names are for study. Of a class that is its constructor, its public methods,
+but for the page "Internals", whose names are for study. Of a class that is its constructor, its public methods,
 properties and attributes, as far as rhohat defines them. Of a function it is the names, kinds and defaults of its
 parameters; their types are left to mypy. Nothing here depends on the version of Python or of scikit-learn.
 """

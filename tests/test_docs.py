@@ -76,6 +76,21 @@ def test_a_formula_that_is_not_understood_is_refused(to_mathml):
         to_mathml(r"\arg\min_x J", "inline")
 
 
+def test_letters_with_accents_become_formulas(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    split_accents = importlib.import_module("accents").split_accents
+    expected = [("the mean ", False), (r"\hat{\rho}_j", True), (" of ", False), (r"\tilde{x}", True)]
+    assert split_accents("the mean ρ\u0302_j of x\u0303") == expected
+    assert split_accents("ρ and x^2") == [("ρ and x^2", False)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_lines_of_code_fit_a_page(page):
+    """There is room for 88 columns where a window is 1,300 pixels wide."""
+    for block in re.findall(r"^```(?:python|console)\n(.*?)^```", PAGES[page], flags=re.DOTALL | re.MULTILINE):
+        assert [line for line in block.splitlines() if len(line) > 88] == []
+
+
 def test_pages_are_found():
     assert {"index.md", "getting_started.md", "guide/cost.md", "how_to/own_penalty.md"} <= set(PAGES)
 
@@ -96,6 +111,8 @@ def test_python_runs_block_by_block_and_prints_what_comments_say(page, tmp_path,
 @pytest.mark.parametrize("line", console_lines("rhohat"))
 def test_commands_and_their_options_exist(line):
     command, words = typer.main.get_command(app), shlex.split(line)[1:]
+    if words[0] == "--import":  # the program's own, before the command
+        words = words[2:]
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands, f"there is no command rhohat {words[0]}"
         command, words = command.commands[words[0]], words[1:]

@@ -24,8 +24,14 @@ def to_mathml(latex: str, display: str) -> str:
     for element in root.iter():
         element.text = element.text and unescape(element.text)
         if element.text and element.text.startswith("\\"):
-            raise ValueError(f"{element.text} in the formula {latex} is not known to latex2mathml.")
-        if element.tag in ("mi", "mo") and (element.text or "").isalpha() and len(element.text or "") > 1:
+            raise ValueError(
+                f"{element.text} in the formula {latex} is not known to latex2mathml."
+            )
+        if (
+            element.tag in ("mi", "mo")
+            and (element.text or "").isalpha()
+            and len(element.text or "") > 1
+        ):
             # The name of a function: it has space where an operand follows, and none before a bracket.
             element.set("lspace", "0.17em")
             element.set("rspace", "0.17em" if element.tag == "mi" else "0em")
