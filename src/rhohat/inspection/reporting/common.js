@@ -89,9 +89,8 @@ const common = (() => {
     return canvas;
   }
 
-  /** Returns features with their weights as bars to the left and to the right. */
-  function bars(features, values, short) {
-    const largest = Math.max(...values.map(Math.abs)) || 1;
+  /** Returns features with their weights as bars to the left and to the right; the largest fills half of the width. */
+  function bars(features, values, short, largest = Math.max(...values.map(Math.abs)) || 1) {
     const list = make("div", { class: "weights" });
     features.forEach((feature, rank) => {
       const level = make("i", { class: values[rank] < 0 ? "negative" : "positive" });

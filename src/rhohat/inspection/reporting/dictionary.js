@@ -130,6 +130,9 @@
     turnTo(0);
   }
 
+  /** Returns whether a measure has no column where there is little room: its numbers are seen when a latent is opened. */
+  const isLesser = (key) => ["largest", "nearest"].includes(key) && key !== sort.value;
+
   /** Shows a page of the table. */
   function turnTo(number) {
     page = number;
@@ -141,6 +144,7 @@
     const names = ["latent", ...measures.map(({ name }) => name), "strongest rows"];
     const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
     measures.forEach(({ key }, place) => {
+      if (isLesser(key)) head.children[place + 1].classList.add("lesser");
       if (key === sort.value) head.children[place + 1].setAttribute("aria-sort", ascending ? "ascending" : "descending");
     });
     const body = make("tbody", {}, ...some.map(line));
@@ -158,7 +162,7 @@
     link.append(make("span", {}, `${latent}`));
     const first = make("th", { scope: "row" }, link);
     if (kind) first.append(make("span", { class: "tag" }, kind));
-    const cells = measures.map(({ values }) => make("td", {}, brief(values[latent])));
+    const cells = measures.map(({ key, values }) => make("td", { class: isLesser(key) ? "lesser" : null }, brief(values[latent])));
     return make("tr", { "data-latent": latent }, first, ...cells, make("td", { class: "strongest" }, strongest(latent)));
   }
 

@@ -47,6 +47,7 @@
   // A tile is drawn when it comes near what is seen of the page, and all are drawn before the page is printed.
 
   const MARGIN = 600; // pixels
+  const SEEN_AT_ONCE = 16; // features of a maximal input
   const undrawn = new Set();
   const nearby = new IntersectionObserver(
     (entries) => entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => drawTile(target)),
@@ -219,7 +220,7 @@
     if (constant.has(unit)) {
       return [make("p", { class: "note" }, `The activation of this unit hardly varies: from ${show(from)} to ${show(to)} over all rows.`)];
     }
-    const [width, height, base] = [640, 150, 126];
+    const [width, height, base] = [640, 128, 126];
     const tallest = Math.log1p(Math.max(...rows));
     const step = width / rows.length;
     const svg = make("svg", { class: "histogram", viewBox: `0 0 ${width} ${height}`, role: "img" });
@@ -229,14 +230,12 @@
       svg.append(make("rect", { x: place * step + 1, y: base - tall, width: step - 2, height: tall }));
     });
     svg.append(make("line", { class: "axis", x1: 0, x2: width, y1: base + 0.5, y2: base + 0.5 }));
-    [["start", 0, from], ["middle", width / 2, (from + to) / 2], ["end", width, to]].forEach(([anchor, x, value]) => {
-      svg.append(make("text", { x, y: base + 17, "text-anchor": anchor }, show(value)));
-    });
+    const places = make("p", { class: "places" }, ...[from, (from + to) / 2, to].map((value) => make("span", {}, show(value))));
     const edge = (place) => show(from + ((to - from) * place) / rows.length);
     const lines = rows.map((count, place) => [`${edge(place)} to ${edge(place + 1)}`, counted(count)]);
     const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Histogram as a table" });
     scroll.append(table("", ["activation", "rows"], lines, `Activations of ${record.noun} ${unit}`));
-    return [svg, make("details", {}, make("summary", {}, "As a table"), scroll)];
+    return [svg, places, make("details", {}, make("summary", {}, "As a table"), scroll)];
   }
 
   function topRows(unit) {
@@ -263,7 +262,7 @@
       return [`${row}`, ...name, show(activation, 3), ...values[unit][rank].map((value) => show(value, 3))];
     });
     const scroll = make("div", { class: "scroll values-of-rows", tabindex: "0", role: "region", "aria-label": title });
-    scroll.append(table("values", head, lines, title));
+    scroll.append(table(labels ? "values named" : "values", head, lines, title));
     const note = `Each row is shown with the activation of the unit, and with its values of the unit\u2019s strongest features. ${record.aboutValues}`.trim();
     return part(title, note, scroll);
   }
@@ -292,23 +291,28 @@
     facts.splice(3, 0, ["smallest activation", show(record.histogram.low[unit])]);
     const figures = table("measures", null, facts, `Figures of ${record.noun} ${unit}`);
     const allBars = () => {
-      const list = weights(unit, Infinity, false);
-      list.classList.add("all");
-      for (const [name, value] of Object.entries({ tabindex: "0", role: "region", "aria-label": "Maximal input" })) {
-        list.setAttribute(name, value);
-      }
-      return list;
+      const [features, values] = [record.bars.features[unit], record.bars.weights[unit]];
+      const largest = Math.max(...values.map(Math.abs)) || 1;
+      const [first, others] = [[0, SEEN_AT_ONCE], [SEEN_AT_ONCE]].map((some) => {
+        const list = bars(features.slice(...some), values.slice(...some), false, largest);
+        list.classList.add("all");
+        return list;
+      });
+      if (features.length <= SEEN_AT_ONCE) return [first];
+      return [first, make("details", {}, make("summary", {}, `${features.length - SEEN_AT_ONCE} more`), others)];
     };
     const few = !record.image && record.bars.features[unit].length < record.features.length;
     const input = record.image
       ? part("Maximal input", "", make("div", { class: "picture" }, picture(record.inputs, unit, `What ${nameOf(unit)} looks for`)))
-      : part("Maximal input", `${few ? "The strongest features of the" : "The"} input of norm 1 that activates the unit most.`, allBars());
-    const right = make("div", {}, topRows(unit));
+      : part("Maximal input", `${few ? "The strongest features of the" : "The"} input of norm 1 that activates the unit most.`, ...allBars());
+    const rows = topRows(unit);
+    const right = make("div", {}, ...(record.image ? [rows] : []));
     right.append(part("Histogram of its activations", "Number of rows in each range of activations. Heights are logarithmic.", ...histogram(unit)));
     right.append(similar(unit));
     const body = byId("unit-body");
     body.className = record.image ? "body" : "body tabular";
     body.replaceChildren(make("div", {}, input, part("Figures", "", figures)), right);
+    if (!record.image) body.append(make("div", { class: "whole-width" }, rows)); // they have many columns
   }
 
   const dialog = dialogOf({
