@@ -16,9 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
 from rhohat.common.words import counted
-from rhohat.estimators.estimator import Estimator
 from rhohat.inspection.evaluation import evaluate
 from rhohat.inspection.metrics import default_threshold
+from rhohat.inspection.reporting.anomalies import find_anomalies
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.inspection.reporting.confusion import confusion_of
 from rhohat.inspection.reporting.content import Content
@@ -30,7 +30,7 @@ from rhohat.inspection.reporting.rendering import render
 from rhohat.inspection.reporting.row_labels import RowLabels
 from rhohat.inspection.reporting.units import describe_units, units_shown
 from rhohat.inspection.sequences import n_units_of_code
-from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows
+from rhohat.models.pipelines import estimator_of, last_step_of, open_model_rows, prepare_rows
 
 __all__ = ["report"]
 
@@ -63,8 +63,9 @@ def report(
     Parameters
     ----------
     model : fitted estimator, or Pipeline that ends in one
-        An autoencoder, a stack of autoencoders, a supervised network, whose last hidden layer is shown, or a
-        dictionary.
+        An autoencoder, a stack of autoencoders, a supervised network, whose last hidden layer is shown, a dictionary,
+        or a detector: its page begins with a histogram of its scores and the most unusual rows, with the columns that
+        make them unusual, and goes on with its autoencoder.
     data : path, array, DataFrame, Dask array or RowSource
         Rows in the form that the model was fitted to: anything that `open_rows` opens. They are read block by block,
         twice for a network and once for a dictionary, and are shown as the model sees them, after its preprocessing. A
@@ -150,12 +151,13 @@ def report(
             of_page: dict[str, Any] = {
                 "model": model,
                 "source": prepared,
-                "title": _title(estimator, source.short_name) if title is None else title,
+                "title": _title(model, source.short_name) if title is None else title,
                 "image_shape": choose_image_shape(image_shape, model, names, prepared),
                 "names": names,
                 "n_reconstructions": n_reconstructions,
                 "row_labels": labels,
                 "remarks": remarks,
+                "anomalies": find_anomalies(model, source, labels),
             }
             page = render(make(of_page, source, y, threshold=threshold, max_rows=max_rows, gabor=gabor))
         finally:
@@ -165,9 +167,10 @@ def report(
     return page
 
 
-def _title(estimator: Estimator, name: str) -> str:
+def _title(model: Any, name: str) -> str:
+    estimator = estimator_of(model)
     size = counted(n_units_of_code(estimator), estimator.noun_of_code)
-    return f"{type(estimator).__name__}, {size}, on {name}"
+    return f"{type(last_step_of(model)).__name__}, {size}, on {name}"
 
 
 def _network_content(

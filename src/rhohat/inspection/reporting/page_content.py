@@ -14,6 +14,7 @@ from rhohat.common.forks import cached
 from rhohat.common.image_shapes import image_size
 from rhohat.common.words import counted
 from rhohat.data import RowSource
+from rhohat.inspection.reporting.anomalies import Anomalies
 from rhohat.inspection.reporting.facts import Fit, Step, fits_of, steps_of
 from rhohat.inspection.reporting.held_out import HeldOutFigure, held_out_of
 from rhohat.inspection.reporting.own_units import OwnUnits
@@ -51,6 +52,8 @@ class PageContent:
         Names of the rows; None if they have none.
     remarks : sequence of str, default=()
         Warnings about the rows or targets, for example that the scale of the rows differs from the scale in the fit.
+    anomalies : Anomalies, default=None
+        What a detector has found of the rows; None for other models.
     noun_of_model : str
         What the model is: a network or a dictionary. Its template and its script have this name.
     usual_ends : tuple of str
@@ -71,6 +74,7 @@ class PageContent:
     n_reconstructions: int
     row_labels: RowLabels | None = None
     remarks: Sequence[str] = ()
+    anomalies: Anomalies | None = None
 
     @abstractmethod
     def data(self, most_bytes: int) -> PageData:
