@@ -44,7 +44,7 @@ NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py 
   tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
 
-.PHONY: help install demo reproduce docs test quick coverage check check-oldest mutants bench bench-digits bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
+.PHONY: help install demo reproduce docs test quick coverage check check-oldest mutants bench bench-digits bench-detectors bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -60,6 +60,7 @@ help:
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
 	@echo "make bench-kernels     what each trick of the hot loop gains, operation by operation"
 	@echo "make bench-digits      a classifier on scikit-learn's digits, beside MLPClassifier"
+	@echo "make bench-detectors   outlier detectors on five data sets; beside PyOD where it is installed"
 	@echo "make bench-profile     what an evaluation and a step of Adam spend their time on"
 	@echo "make bench-cluster     J and its gradient on Dask workers: two processes beside one"
 	@echo "make bench-out-of-core a file of 6 GB within 512 MB of memory; takes ten minutes, and the room on the disk"
@@ -152,6 +153,9 @@ bench: $(BENCH_STAMP)
 
 bench-digits: $(STAMP)
 	$(BIN)/python -m benchmarks.digits
+
+bench-detectors: $(STAMP)
+	$(BIN)/python -m benchmarks.detectors
 
 bench-kernels: $(STAMP)
 	$(BIN)/python -m benchmarks.kernels

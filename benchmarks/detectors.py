@@ -51,7 +51,7 @@ _EXPLAINED = 0.9  # fraction of the variance that the principal components expla
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default: 5)")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds (default: 10)")
     parser.add_argument("--only", default="", help="data sets whose names contain this")
     given = parser.parse_args()
     for process in busy_processes():

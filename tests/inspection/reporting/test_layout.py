@@ -6,7 +6,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from rhohat import Adam, FeedforwardClassifier, ModelCard, SparseAutoencoder, TopKAutoencoder
+from rhohat import Adam, AutoencoderDetector, FeedforwardClassifier, ModelCard, SparseAutoencoder, TopKAutoencoder
 from rhohat.inspection.reporting import report
 from tests.inspection.reporting.browsing import LAYOUT, is_open, wait_for
 from tests.inspection.reporting.pages import record_of
@@ -33,12 +33,14 @@ def pages(tmp_path_factory):
     how = {"k": 6, "solver": Adam(batch_size=100, learning_rate=1e-2), "max_iter": 3, "random_state": 0}
     dictionary = TopKAutoencoder(128, **how).fit(digits)
     of_table = make_pipeline(StandardScaler(), TopKAutoencoder(64, **how)).fit(cancer[columns])
+    detector = AutoencoderDetector(random_state=0).fit(cancer[columns])
     found = {}
     for name, model, data, y, options in (
         ("images", images, digits, None, {}),
         ("table", table, cancer, None, {"row_names": "patient"}),
         ("classifier", classifier, wine.data, classifier.predict(wine.data), {}),
         ("dictionary", dictionary, digits, None, {"row_names": [f"the digit in line {n}" for n in range(300)]}),
+        ("detector", detector, cancer, None, {"row_names": "patient"}),
         ("dictionary of a table", of_table, cancer, None, {"row_names": "patient"}),
     ):
         path = folder / f"{name}.html"
@@ -46,7 +48,7 @@ def pages(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("name", ["images", "table", "classifier", "dictionary", "dictionary of a table"])
+@pytest.mark.parametrize("name", ["images", "table", "classifier", "detector", "dictionary", "dictionary of a table"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_texts_overlap_and_none_is_cut_off_or_wider_than_the_window(width, name, driver, open_page):
     open_page(name, width=width, height=900)

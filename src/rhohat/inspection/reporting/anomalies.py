@@ -24,8 +24,7 @@ __all__ = ["Anomalies", "ErrorHistogram", "UnusualRow", "find_anomalies", "histo
 _MOST_SHOWN = 12  # rows that are shown with the columns that make them unusual
 _COLUMNS = 3  # that are shown of each of them
 _BARS_PER_DECADE = 12
-_SMALLEST = 1e-3  # errors, relative to the threshold, below which all rows are in the first bar
-_LARGEST = 1e4  # and above which they are in the last bar
+_DECADES_DRAWN = (-3, 4)  # from the threshold; errors beyond are in the first and in the last bar
 _FEW_DECADES = 2  # of which the numbers 2 and 5 have ticks as well
 
 
@@ -118,8 +117,10 @@ def histogram_of_errors(errors: FloatArray, threshold: float) -> ErrorHistogram:
     threshold : float
         The error above which a row is an outlier.
     """
-    middle = max(threshold, float(np.finfo(np.float64).tiny))
-    distances = np.log10(np.clip(errors / middle, _SMALLEST, _LARGEST)) * _BARS_PER_DECADE
+    tiny = float(np.finfo(np.float64).tiny)
+    middle = max(threshold, tiny)
+    decades = np.log10(np.maximum(errors, tiny)) - math.log10(middle)
+    distances = np.clip(decades, *_DECADES_DRAWN) * _BARS_PER_DECADE
     # A row at the threshold, which is no outlier, belongs to the bar below it.
     places = np.where(errors > threshold, np.floor(distances), np.ceil(distances) - 1).astype(int)
     first, last = min(int(places.min()), -1), max(int(places.max()), 0)
