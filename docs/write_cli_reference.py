@@ -14,22 +14,22 @@ _HEAD = """# Command line
 
 <!-- Written by `make cli-reference` from the commands' own help. -->
 
-`rhohat COMMAND --help` prints what is here. `rhohat --install-completion` makes the shell complete commands and
-options; `python -m rhohat` is the same program. `rhohat --import MODULE COMMAND` runs a Python module first, from the
-current folder or installed, whose parts `rhohat.register` makes known.
+`rhohat COMMAND --help` prints the description of a command and its options. `rhohat --install-completion` makes the
+shell complete commands and options. `python -m rhohat` is the same program. `rhohat --import MODULE COMMAND` first
+runs a Python module, from the current folder or installed, in which `rhohat.register` adds parts of your own.
 
 {status}
 
-A command's results go to standard output, so `rhohat encode MODEL DATA -o - | head` works; with `--json` they are for
-programs. While a terminal waits, a line on standard error tells what is being done; `--quiet` leaves it out, and
-warnings too. Errors are one sentence; `--traceback` shows where one comes from.
+A command prints its results on standard output, so `rhohat encode MODEL DATA -o - | head` works. With `--json`, other
+programs can read them. Progress and warnings are printed on standard error; `--quiet` switches both off. An error is
+one sentence; `--traceback` also shows where it comes from.
 """
 
 _STATUS = """| exit status | |
 |---|---|
-| 0 | done |
-| 1 | the data, a file or the fit is not as it should be; of `check-gradient`: a gradient is wrong |
-| 2 | an option or argument is not as it should be |
+| 0 | success |
+| 1 | an error in the data, in a file or in the fit; for `check-gradient`: a gradient is wrong |
+| 2 | an error in an option or an argument |
 | 130 | interrupted by Ctrl-C |
 """
 
