@@ -44,11 +44,17 @@ def test_a_wrong_component_is_found_and_named(rng):
     np.testing.assert_allclose(check.analytical[3] - check.numerical[3], 0.1, rtol=1e-6)
 
 
-def test_the_report_is_readable():
-    lines = str(check_gradient(wrong_at(1), [1.0, 2.0, 3.0])).splitlines()
-    assert lines[0] == "gradient check of 3 of 3 coordinates, step 0.0001"
-    assert lines[2].split() == ["worst", "coordinate", "1"]
-    assert "analytical +4.1" in lines[3]
+def test_the_verdict_is_a_sentence():
+    wrong = check_gradient(wrong_at(1), [1.0, 2.0, 3.0])
+    assert not wrong.is_right
+    assert str(wrong).startswith("The gradient is wrong at coordinate 1, where it is +4.1")
+    assert "over 3 of 3 coordinates, with the step 0.0001" in str(wrong)
+    right = check_gradient(lambda x: (float(x @ x), 2 * x), [1.0, 2.0, 3.0])
+    assert right.is_right
+    assert str(right).startswith("The gradient is right: the relative difference from central differences is ")
+    assert len(str(right).splitlines()) == 1
+    doubtful = check_gradient(lambda x: (float(x @ x), 2 * x * (1 + 1e-6)), [1.0, 2.0, 3.0])
+    assert str(doubtful).startswith("The gradient is in doubt at coordinate 2")
 
 
 def test_chosen_coordinates_are_checked_and_others_are_not(rng):

@@ -14,12 +14,16 @@ from rhohat.common.randomness import RandomState, keyed_generator, seed_from
 
 __all__ = ["GradientCheck", "check_gradient"]
 
+#: A gradient whose relative difference from central differences is larger than this is not taken to be right.
+LARGEST_DIFFERENCE = 1e-8
+
+_SURELY_WRONG = 1e-5  # a relative difference that neither rounding nor a third derivative explains
 _MOST_COORDINATES = 2000  # largest number checked by default, as each coordinate costs two evaluations
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The result of a comparison of a gradient with central differences; `str()` turns it into a readable report.
+    """The result of a comparison of a gradient with central differences; `str()` gives a verdict in a sentence.
 
     Attributes
     ----------
@@ -46,16 +50,26 @@ class GradientCheck:
     epsilon: float
     n_parameters: int
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the relative difference is at most 1e-8, which is what rounding and the step leave."""
+        return self.relative_difference <= LARGEST_DIFFERENCE
+
     def __str__(self) -> str:
-        """Return a report of four lines."""
+        """Return the verdict in a sentence, with how it was found."""
+        found = f"the relative difference from central differences is {self.relative_difference:.1e}"
+        how = f"over {len(self.indices):,} of {self.n_parameters:,} coordinates, with the step {self.epsilon:g}"
+        if self.is_right:
+            return f"The gradient is right: {found} {how}, and at most {LARGEST_DIFFERENCE:g} is taken to be rounding."
         worst = int(np.flatnonzero(self.indices == self.worst_index)[0])
-        return (
-            f"gradient check of {len(self.indices)} of {self.n_parameters} coordinates, step {self.epsilon:g}\n"
-            f"  relative difference  {self.relative_difference:.4e}\n"
-            f"  worst coordinate     {self.worst_index}\n"
-            f"  there                analytical {self.analytical[worst]:+.12e}, numerical"
-            f" {self.numerical[worst]:+.12e}"
-        )
+        there = f"at coordinate {self.worst_index}, where it is {self.analytical[worst]:+.12e} and central differences"
+        there += f" are {self.numerical[worst]:+.12e}"
+        if self.relative_difference < _SURELY_WRONG:
+            return (
+                f"The gradient is in doubt {there}: {found} {how}, more than {LARGEST_DIFFERENCE:g}; check it again"
+                " with another epsilon."
+            )
+        return f"The gradient is wrong {there}: {found} {how}, and at most {LARGEST_DIFFERENCE:g} would be right."
 
 
 def check_gradient(

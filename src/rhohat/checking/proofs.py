@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rhohat.checking.architectures import ARCHITECTURES, HIDDEN_ACTIVATIONS, Architecture
-from rhohat.checking.gradcheck import check_gradient
+from rhohat.checking.gradcheck import LARGEST_DIFFERENCE, check_gradient
 from rhohat.checking.sequences import (
     PENALTIES_OF_SEQUENCES,
     SEQUENCE_ARCHITECTURES,
@@ -57,8 +57,6 @@ from rhohat.terms.stepwise_loss import StepwiseLoss
 
 __all__ = ["LARGEST_DIFFERENCE", "LARGEST_HESSIAN_DIFFERENCE", "Proof", "ProofCase", "proof_cases", "prove"]
 
-#: A gradient whose relative difference from central differences is larger than this is wrong.
-LARGEST_DIFFERENCE = 1e-8
 #: A Hessian-vector product whose relative difference from central differences of the gradient is larger is wrong.
 LARGEST_HESSIAN_DIFFERENCE = 1e-6
 

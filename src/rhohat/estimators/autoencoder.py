@@ -379,6 +379,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return np.moveaxis(self.coefs_[0], -1, 0)
 
     @property
+    def decoder_(self) -> FloatArray:
+        """Weights of the last layer, the dictionary: row j is what unit j of the layer before adds to the output."""
+        return np.moveaxis(self.coefs_[-1].T, -1, 0)
+
+    @property
     def output_activation_(self) -> str:
         """Name of the activation of the output units."""
         return self.network_.activations[-1].name

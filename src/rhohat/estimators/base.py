@@ -28,6 +28,7 @@ from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checks import check_rows, must_be_converted
 from rhohat.estimators.given_weights import GivenWeights
+from rhohat.estimators.initial_weights import theta_of_arrays
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
 from rhohat.estimators.nested import NestedParameters
@@ -68,7 +69,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "penalties": ["array-like", Penalty],
         "solver": [NamedPart(SOLVERS, Solver)],
-        "initial_weights": [NamedPart(INITIAL_WEIGHTS)],
+        "initial_weights": [NamedPart(INITIAL_WEIGHTS), "array-like"],
         "max_iter": [AT_LEAST_1],
         "tol": [AT_LEAST_0],
         "early_stopping": ["boolean"],
@@ -86,7 +87,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
 
     penalties: Sequence[Penalty] | Penalty
     solver: str | Solver
-    initial_weights: str
+    initial_weights: str | Sequence[ArrayLike]
     max_iter: int
     tol: float
     early_stopping: bool = False
@@ -520,7 +521,10 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
         return make_objective(corrupt(problem, self._integer_seed(), epoch=0), engine, cache_bytes)
 
     def _draw_theta(self, network: Network, seed: int) -> FloatArray:
-        return network.initial_theta(keyed_generator(seed, "initial weights"), self.initial_weights)
+        draw = keyed_generator(seed, "initial weights")
+        if isinstance(self.initial_weights, str):
+            return network.initial_theta(draw, self.initial_weights)
+        return theta_of_arrays(network, self.initial_weights, network.initial_theta(draw))
 
     def _all_callbacks(self) -> list[Callback]:
         callbacks = [] if self.callbacks is None else list(self.callbacks)

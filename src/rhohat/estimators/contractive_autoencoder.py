@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, ClassVar
 
+from numpy.typing import ArrayLike
+
 from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
@@ -88,7 +90,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         tied_weights: bool = True,
         penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "lbfgs",
-        initial_weights: str = "uniform",
+        initial_weights: str | Sequence[ArrayLike] = "uniform",
         max_iter: int = 400,
         tol: float = 1e-5,
         early_stopping: bool = False,

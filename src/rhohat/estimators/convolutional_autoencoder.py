@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, ClassVar
 
+from numpy.typing import ArrayLike
+
 from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
@@ -111,7 +113,7 @@ class ConvolutionalAutoencoder(Convolves, BaseAutoencoder):
         n_corruptions: int = 1,
         penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "adam",
-        initial_weights: str = "uniform",
+        initial_weights: str | Sequence[ArrayLike] = "uniform",
         max_iter: int = 100,
         tol: float = 1e-5,
         early_stopping: bool = False,

@@ -198,9 +198,19 @@ class UsableDictionary(
             return explained_variance(open_rows(rows), None, reconstruct)
 
     @property
-    def components_(self) -> FloatArray:
+    def decoder_(self) -> FloatArray:
         """Rows of the decoder, of shape (n_components, n_features): the direction of each latent."""
         return np.ascontiguousarray(self.coefs_[1])
+
+    @property
+    def encoder_(self) -> FloatArray:
+        """Rows of the encoder, of shape (n_components, n_features): what each latent looks for."""
+        return np.ascontiguousarray(self.coefs_[0].T)
+
+    @property
+    def components_(self) -> FloatArray:
+        """The decoder, as in scikit-learn's `DictionaryLearning`; of networks, `components_` are the encoder."""
+        return self.decoder_
 
     @property
     def coefs_(self) -> list[FloatArray]:

@@ -72,8 +72,13 @@ In the auxiliary loss, the pre-activations of the n_features // 2 dead latents w
 No array of (n_samples, n_components) is made, neither in training nor in `transform`.
 """,
     "fitted_dictionary": """
+decoder_ : array of shape (n_components, n_features)
+    Rows of the decoder, the dictionary: the direction of each latent, in the units of the rows.
+encoder_ : array of shape (n_components, n_features)
+    Rows of the encoder: what each latent looks for, in the units of the rows.
 components_ : array of shape (n_components, n_features)
-    Rows of the decoder: the direction of each latent, in the units of the rows.
+    The same as `decoder_`, as in scikit-learn's `DictionaryLearning`. Of an autoencoder with dense codes, `components_`
+    are the rows of the encoder.
 coefs_, intercepts_ : lists of two arrays
     Weights and biases of the encoder and of the decoder, in the units of the rows.
 scaling_ : Scaling
@@ -142,11 +147,13 @@ class_weight : dict, "balanced" or None, default=None
 solver : {"lbfgs", "conjugate_gradient", "newton_cg", "gradient_descent", "sgd", "adam"} or Solver, default="lbfgs"
     Algorithm that minimises J. An object has parameters of its own: ``Adam(learning_rate=1e-3, batch_size=256)``. For
     `set_params` and grid searches, these parameters have names such as ``solver__learning_rate``.
-initial_weights : {"uniform", "normal"}, default="uniform"
-    Distribution of the initial weights. "uniform" draws uniformly between ±√(6 / (fan_in + fan_out + 1)), where fan_in
-    and fan_out are the numbers of inputs and outputs of a layer; "normal" draws from the normal distribution with mean
-    0 and standard deviation 0.01. Biases start at 0. With "uniform", the weights of recurrent layers for the outputs of
-    the step before are orthogonal matrices; biases of the forget gates of an LSTM start at 1.
+initial_weights : {"uniform", "normal"} or arrays, default="uniform"
+    Distribution of the initial weights, or the weights themselves: a list of arrays of the shapes of `coefs_`, if you
+    like followed by those of `intercepts_`, or the vector `theta_`. "uniform" draws uniformly between
+    ±√(6 / (fan_in + fan_out + 1)), where fan_in and fan_out are the numbers of inputs and outputs of a layer; "normal"
+    draws from the normal distribution with mean 0 and standard deviation 0.01. Biases start at 0. With "uniform", the
+    weights of recurrent layers for the outputs of the step before are orthogonal matrices; biases of the forget gates
+    of an LSTM start at 1.
 max_iter : int, default=400
     Largest number of iterations of the solver over all rows, or of epochs if the solver works in mini-batches. With
     more than 2,000 rows, a solver that sees all rows at once first warms up on random subsets of the rows, with at most
@@ -261,8 +268,11 @@ target_names_ : tuple of str or None
 """,
     "code": """
 components_ : array of shape (n_units, n_features)
-    Transposed weights of the first layer: row j holds the input weights of unit j. For a convolution, the array has the
-    shape (n_filters, kernel height, kernel width, n_channels).
+    The encoder, as the transposed weights of the first layer: row j holds the input weights of unit j. For a
+    convolution, the array has the shape (n_filters, kernel height, kernel width, n_channels).
+decoder_ : array of shape (n_units, n_features)
+    The decoder, or dictionary, as the weights of the last layer: row j is what unit j of the last hidden layer adds to
+    the output, before the output activation. For a convolution, the array has the shape of `components_`.
 mean_activation_ : array of shape (n_components,), float64
     Mean activation ρ̂ of each unit of the code over the uncorrupted rows of the last fit, weighted by their sample
     weights. For a convolution, it is the mean of each channel over rows and places. `from_weights` does not set it.

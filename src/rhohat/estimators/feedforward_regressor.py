@@ -125,7 +125,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "lbfgs",
-        initial_weights: str = "uniform",
+        initial_weights: str | Sequence[ArrayLike] = "uniform",
         max_iter: int = 400,
         tol: float = 1e-5,
         early_stopping: bool = False,

@@ -64,6 +64,8 @@ HOW_TO_CHOOSE: dict[str, str] = {
     "tied_weights": "True halves the number of parameters, and helps with few rows.",
     "weight_decay": "Multiply it by 10 if the score on held-out rows is far below that on the training rows, and divide"
     " it by 10 if both are low.",
+    "softmax_weight_decay": "The default suits features in [0, 1].",
+    "fine_tuning_weight_decay": "Raise it if the score on held-out rows falls through fine-tuning.",
     "tangent_weight": "Leave it at 0 unless you know movements of the input that must not matter.",
     "penalties": "None is needed at first.",
     "sparsity": "0.01 to 0.1 gives features that are local and can be looked at; a larger value lets more units share a"

@@ -120,7 +120,7 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
         n_corruptions: int = 1,
         penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "adam",
-        initial_weights: str = "uniform",
+        initial_weights: str | Sequence[ArrayLike] = "uniform",
         max_iter: int = 100,
         tol: float = 1e-5,
         early_stopping: bool = False,

@@ -123,7 +123,7 @@ class RecurrentClassifier(PredictsFromSequences, BaseClassifier):
         corruption: str | Corruption | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         solver: str | Solver = "adam",
-        initial_weights: str = "uniform",
+        initial_weights: str | Sequence[ArrayLike] = "uniform",
         max_iter: int = 100,
         tol: float = 1e-5,
         early_stopping: bool = False,

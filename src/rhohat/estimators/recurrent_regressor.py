@@ -116,7 +116,7 @@ class RecurrentRegressor(PredictsFromSequences, FeedforwardRegressor):
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] | Penalty = (),
         solver: str | Solver = "adam",
-        initial_weights: str = "uniform",
+        initial_weights: str | Sequence[ArrayLike] = "uniform",
         max_iter: int = 100,
         tol: float = 1e-5,
         early_stopping: bool = False,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, ClassVar
 
+from numpy.typing import ArrayLike
+
 from rhohat.common.randomness import RandomState
 from rhohat.engines import DaskEngine
 from rhohat.estimators.classifier import BaseClassifier
@@ -84,7 +86,7 @@ class SoftmaxRegression(BaseClassifier):
         penalties: Sequence[Penalty] | Penalty = (),
         class_weight: Mapping[Any, float] | str | None = None,
         solver: str | Solver = "lbfgs",
-        initial_weights: str = "uniform",
+        initial_weights: str | Sequence[ArrayLike] = "uniform",
         max_iter: int = 400,
         tol: float = 1e-5,
         early_stopping: bool = False,

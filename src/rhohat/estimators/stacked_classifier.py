@@ -130,7 +130,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         corruption: str | Corruption | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         solver: str | Solver = "lbfgs",
-        initial_weights: str = "uniform",
+        initial_weights: str | Sequence[ArrayLike] = "uniform",
         max_iter: int = 400,
         tol: float = 1e-5,
         early_stopping: bool = False,
