@@ -141,6 +141,7 @@
     byId("page-place").textContent = `Page ${counted(page + 1)} of ${counted(nPages)}`;
     byId("page-previous").disabled = page === 0;
     byId("page-next").disabled = page + 1 >= nPages;
+    byId("page-place").parentElement.hidden = nPages === 1;
     const names = ["latent", ...measures.map(({ name }) => name), "strongest rows"];
     const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
     measures.forEach(({ key }, place) => {
