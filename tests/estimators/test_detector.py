@@ -167,7 +167,8 @@ def test_no_row_is_told_to_be_on_another_scale(detector):
 
 
 def test_parameters_of_the_autoencoder_are_set_by_nested_names():
-    detector = AutoencoderDetector(DeepAutoencoder()).set_params(autoencoder__hidden_layer_sizes=(3,))
+    detector = AutoencoderDetector(default_autoencoder(), random_state=0)
+    detector.set_params(autoencoder__hidden_layer_sizes=(3,))
     assert detector.fit(ROWS).layer_sizes_ == (13, 3, 13)
 
 
