@@ -108,7 +108,9 @@ def test_autoencoders_and_rows_from_files_are_held_out_too(tmp_path):
         model = SparseAutoencoder(n_components=5, early_stopping=True, max_iter=15, random_state=0)
         return model.fit(rows)
 
-    in_memory, from_file = fitted(X), fitted(open_rows(tmp_path / "rows.npy"))
+    in_memory = fitted(X)
+    with open_rows(tmp_path / "rows.npy") as rows:
+        from_file = fitted(rows)
     assert len(in_memory.validation_curve_) == in_memory.n_iter_
     np.testing.assert_allclose(from_file.theta_, in_memory.theta_, rtol=1e-6, atol=1e-8)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -27,6 +28,7 @@ from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, ThreadEngine
 from rhohat.estimators.checks import check_rows, must_be_converted
+from rhohat.estimators.early_stopping import check_early_stopping
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.initial_weights import theta_of_arrays
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
@@ -57,6 +59,7 @@ from rhohat.solvers import (
     SolverResult,
     as_solver,
 )
+from rhohat.solvers.progress import ShowProgress
 from rhohat.terms.penalties import KLSparsity, Penalty
 
 __all__ = ["BaseNetwork"]
@@ -131,20 +134,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
                 " cluster; use a solver that sees all rows at once, such as 'lbfgs', or set engine=None."
             )
         if self.early_stopping:
-            self._check_early_stopping()
-
-    def _check_early_stopping(self) -> None:
-        """Raise ValueError if another parameter contradicts `early_stopping`."""
-        if self.engine is not None:
-            raise ValueError(
-                "early_stopping=True needs engine=None, because the rows of a cluster cannot be held out; set"
-                " early_stopping=False, or the callback rhohat.callbacks.EarlyStopping with rows that you hold out."
-            )
-        if as_solver(self.solver).fraction_held_out:
-            raise ValueError(
-                f"early_stopping=True and solver={self.solver!r} both hold out rows; set early_stopping of one of them"
-                " to False."
-            )
+            check_early_stopping(self.solver, self.engine)
 
     #: Keys of the dict that `_describe_learned` returns.
     _keys_of_learned: ClassVar[tuple[str, ...]] = ("network", "training", "partial_fit")
@@ -424,9 +414,20 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             if self.warm_start:
                 take_over(self._with_advice(result), memory)
 
-        result, memory = self._fit(held_out=self._held_out(classes)).run(problem, start, keep)
+        with self._shown() as shown:
+            fit = self._fit(held_out=self._held_out(classes), **shown)
+            result, memory = fit.run(problem, start, keep)
         take_over(result, memory)  # only now, so that a fit that fails leaves the estimator unchanged
         return result
+
+    @contextlib.contextmanager
+    def _shown(self) -> Iterator[dict[str, Any]]:
+        """Yield the callbacks of a fit by their name, with a display of its progress if `verbose` is 1."""
+        if self.verbose != 1:
+            yield {}
+            return
+        with ShowProgress(self.max_iter) as progress:
+            yield {"callbacks": [*self._own_callbacks(), progress]}
 
     def _with_advice(self, result: SolverResult) -> SolverResult:
         """Return the result of an interrupted fit with a message that says how to continue it."""
@@ -526,13 +527,18 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             return network.initial_theta(draw, self.initial_weights)
         return theta_of_arrays(network, self.initial_weights, network.initial_theta(draw))
 
-    def _all_callbacks(self) -> list[Callback]:
+    def _own_callbacks(self) -> list[Callback]:
+        """Return the callbacks that the user has given, after a check."""
         callbacks = [] if self.callbacks is None else list(self.callbacks)
         for callback in callbacks:
             if not callable(callback):
                 raise ValueError(
                     f"callbacks must be a list of callables that take an IterationState; {callback!r} is not callable."
                 )
+        return callbacks
+
+    def _all_callbacks(self) -> list[Callback]:
+        callbacks = self._own_callbacks()
         if self.verbose:
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks

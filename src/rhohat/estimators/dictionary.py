@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from numbers import Integral
@@ -39,6 +40,7 @@ from rhohat.fitting.fit import Journals
 from rhohat.fitting.journal import describe_estimator
 from rhohat.fitting.memory import MemoryPlan, as_bytes
 from rhohat.solvers import SOLVERS, Adam, Callback, MiniBatchSolver, PrintProgress, as_solver
+from rhohat.solvers.progress import ShowProgress
 
 __all__ = ["BaseDictionary"]
 
@@ -201,14 +203,16 @@ class BaseDictionary(UsableDictionary):
                 kept = "What was learned before this batch is kept."
 
         try:
-            fitted = self._fit().run(
-                sources,
-                (lambda: self._seed) if continues else self._draw_seed,
-                self.n_components,
-                start=start,
-                first_pass=first_pass,
-                interrupted=keep,
-            )
+            with ShowProgress(None) if self.verbose == 1 else nullcontext() as progress:
+                shown = {} if progress is None else {"callbacks": [*self._own_callbacks(), progress]}
+                fitted = self._fit(**shown).run(
+                    sources,
+                    (lambda: self._seed) if continues else self._draw_seed,
+                    self.n_components,
+                    start=start,
+                    first_pass=first_pass,
+                    interrupted=keep,
+                )
         except NotFiniteError as error:
             raise ValueError(self._explain(error, kept)) from None
         self._take_over(X, sources, fitted, first_pass + self.max_iter)
@@ -374,8 +378,11 @@ class BaseDictionary(UsableDictionary):
         """Whether a fitted dictionary reconstructs other rows than those that it encodes."""
         return self._problem.output_scaling is not None
 
+    def _own_callbacks(self) -> list[Callback]:
+        return [] if self.callbacks is None else list(self.callbacks)
+
     def _all_callbacks(self) -> list[Callback]:
-        callbacks = [] if self.callbacks is None else list(self.callbacks)
+        callbacks = self._own_callbacks()
         if self.verbose:
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks

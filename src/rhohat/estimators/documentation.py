@@ -59,7 +59,8 @@ callbacks : sequence of callable, default=None
     Functions that are called with an `IterationState` after every iteration, of at most 50 batches; its `measures` has
     "fvu", "l0", "dead" and "rows". The fit stops if one of them returns True.
 verbose : int, default=0
-    If positive, every so many iterations are printed.
+    If 1, a bar with J and the time is shown, or a line every ten seconds where standard error is neither a terminal nor
+    a notebook. A larger number prints every so many iterations.
 """,
     "dictionary_step": """
 The rows of W_dec have norm 1 if `decoder_norm` is true: the part of their gradient that would change the norm is
@@ -189,7 +190,9 @@ callbacks : sequence of callable, default=None
     ``n_rows`` of the state is the number of rows on which J was computed, and True ends the iterations on these rows
     only; in iterations over all rows, ``n_rows`` is None.
 verbose : int, default=0
-    If positive, a line about every `verbose`-th iteration is printed to standard error.
+    If 1, a bar with J and the time is shown, by Rich or tqdm if one of them is installed; where standard error is
+    neither a terminal nor a notebook, a line is printed every ten seconds. A larger number prints a line about every
+    `verbose`-th iteration.
 """,
     "layers": """
 layers : sequence of layers, default=None
