@@ -53,7 +53,7 @@ def learn(layer, learning_rate, n_steps, n_sequences, seed):
     """Return how many sequences were seen, and the mean squared error on others, after each part of the training."""
     X_test, y_test = draw_sequences(2_000, n_steps, np.random.default_rng([seed, 1]))
     generator = np.random.default_rng([seed, 2])
-    regressor = rhohat.RecurrentRegressor(layers=[layer], weight_decay=0.0, random_state=seed)
+    regressor = rhohat.RecurrentRegressor(layers=[layer], scale_targets=False, weight_decay=0.0, random_state=seed)
     seen = np.arange(AT_A_TIME, n_sequences + 1, AT_A_TIME)
     errors = []
     for done in seen / n_sequences:

@@ -62,6 +62,7 @@ def fit(X, y, noise_covariance, seed):
         activation="tanh",
         weight_decay=0.0,
         noise_covariance=noise_covariance,
+        scale_targets=False,
         random_state=seed,
     )
     return regressor.fit(X, y)

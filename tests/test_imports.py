@@ -58,7 +58,8 @@ def test_frames_of_pandas_are_known_that_was_imported_later():
     found = run(
         "import numpy as np, rhohat, warnings; warnings.simplefilter('ignore');"
         "import pandas;"
-        "model = rhohat.SparseAutoencoder(n_components=2, max_iter=2).fit(pandas.DataFrame(np.eye(4), columns=list('abcd')));"
+        "frame = pandas.DataFrame(np.eye(4), columns=list('abcd'));"
+        "model = rhohat.SparseAutoencoder(n_components=2, max_iter=2).fit(frame);"
         "print(*model.feature_names_in_)"
     )
     assert found == list("abcd")

@@ -20,7 +20,7 @@ _MOST_LINES, _MOST_LINES_OF_A_FUNCTION, _MOST_METHODS = 450, 50, 15
 LONG_FILES = {
     "estimators/autoencoder.py": (545, "the public methods of all autoencoders, half of it docstrings"),
     "estimators/base.py": (605, "what all estimators share, a third of it docstrings"),
-    "estimators/feedforward_regressor.py": (540, "the regressor, and the estimation of its noise"),
+    "estimators/feedforward_regressor.py": (570, "the regressor, and the estimation of its noise"),
 }
 #: Functions whose bodies are longer, and why.
 LONG_FUNCTIONS = {

@@ -17,7 +17,7 @@ SHOWN = [
     (RESUME, "--resume"),
     (Setting("max_iter"), "--max-iter"),
     (Setting("missing", "drop"), "--missing drop"),
-    (Setting("missing", "mean", "missing='keep' and rhohat.MeanImputer"), "--missing mean"),
+    (Setting("missing", "impute", "missing='keep' and rhohat.TablePreprocessor"), "--missing impute"),
     (Setting("drop", 0, "drop=[0]"), "--drop 0"),
     (Setting("image_axis", -1), "--image-axis -1"),
     (Setting("encoding", "utf-16-le"), "--encoding utf-16-le"),

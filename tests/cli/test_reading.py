@@ -137,7 +137,7 @@ def test_missing_values_are_refused_left_out_or_filled_in(run, invoke, tmp_path,
     result = invoke("encode", "m.safetensors", "t.csv", "-o", "c.npy")
     assert (
         "Fill in missing cells, pass --missing drop to leave out rows with missing values, or train a model with"
-        " --missing mean to fill in the means of the columns."
+        " --missing impute, which fills them in and learns from where they were missing."
     ) in sentence(result.stderr)
     whole = frame.dropna()
     assert json.loads(run("evaluate", "m.safetensors", "t.csv", "--target", "kind", "--missing", "drop", "--json"))[

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 X = np.random.default_rng(0).random((40, 6))
 LABELS = np.array(["a", "b", "c"])[np.arange(40) % 3]
 QUICK = {"max_iter": 4, "random_state": 0}
+UNSCALED = {"hidden_layer_sizes": (4,), "scale_targets": False, **QUICK}
 
 FITTED = {
     "sparse": lambda: SparseAutoencoder(n_components=3, sparsity=0.2, **QUICK).fit(X),
@@ -45,8 +46,8 @@ FITTED = {
         hidden_layer_sizes=(5,), output_activation="sigmoid", **QUICK
     ).fit(X, LABELS == "a"),
     "softmax": lambda: SoftmaxRegression(**QUICK).fit(X, LABELS),
-    "regressor": lambda: FeedforwardRegressor(hidden_layer_sizes=(4,), **QUICK).fit(X, X[:, :2] ** 2),
-    "one number": lambda: FeedforwardRegressor(hidden_layer_sizes=(4,), **QUICK).fit(X, X[:, 0] ** 2),
+    "regressor": lambda: FeedforwardRegressor(**UNSCALED).fit(X, X[:, :2] ** 2),
+    "one number": lambda: FeedforwardRegressor(**UNSCALED).fit(X, X[:, 0] ** 2),
 }  # fmt: skip
 each = pytest.mark.parametrize("name", FITTED)
 

@@ -412,14 +412,28 @@ def test_steps_without_targets_have_no_loss():
     known = [one.copy() for one in STEP_NUMBERS]
     for one in known[::3]:
         one[::2] = np.nan
-    model = regressor(per_step=True, weight_decay=0.0).fit(SEQUENCES, known)
+    settings = {"per_step": True, "weight_decay": 0.0, "scale_targets": False}
+    model = regressor(**settings).fit(SEQUENCES, known)
     predicted, targets = model.predict(SEQUENCES), padded(sequences=known)
     exists = ~(np.isnan(targets) | np.isnan(predicted)).any(axis=2)
     expected = 0.5 * ((predicted - targets)[exists] ** 2).sum() / 40
     assert model.cost(SEQUENCES, known)[0] == pytest.approx(expected, rel=1e-12)
     assert model.score(SEQUENCES, known) == pytest.approx(r2_score(targets[exists], predicted[exists]), rel=1e-10)
     other = [np.where(np.isnan(one), np.nan, one) for one in known]
-    np.testing.assert_array_equal(regressor(per_step=True, weight_decay=0.0).fit(SEQUENCES, other).theta_, model.theta_)
+    np.testing.assert_array_equal(regressor(**settings).fit(SEQUENCES, other).theta_, model.theta_)
+
+
+def test_targets_of_steps_are_standardised_over_the_steps_that_have_some():
+    model = regressor(per_step=True).fit(SEQUENCES, [1000 * one + 500 for one in STEP_NUMBERS])
+    steps = 1000 * np.concatenate(STEP_NUMBERS) + 500
+    n_steps = len(model.target_shift_) // steps.shape[1]
+    np.testing.assert_allclose(model.target_shift_, np.tile(steps.mean(axis=0), n_steps))
+    np.testing.assert_allclose(model.target_scale_, np.tile(steps.std(axis=0), n_steps))
+    np.testing.assert_allclose(
+        model.predict(SEQUENCES),
+        1000 * regressor(per_step=True).fit(SEQUENCES, STEP_NUMBERS).predict(SEQUENCES) + 500,
+        rtol=1e-6,
+    )
 
 
 def test_binary_targets_of_steps_have_the_cross_entropy_of_each():

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, minmax_scale
 
@@ -249,6 +250,8 @@ def change_along(model, X, tangents, step=1e-5):
 def test_outputs_change_less_along_tangents(make, rng):
     y = X_IRIS[:, :2] if make is regressor else Y_IRIS
     tangents = rng.normal(size=(150, 2, 4))
+    if make is regressor:
+        make = partial(make, scale_targets=False)  # the penalty is on the outputs
     free = make(max_iter=80).fit(X_IRIS, y)
     unmoved = make(max_iter=80, tangent_weight=0.5).fit(X_IRIS, y, tangents=tangents)
     assert change_along(unmoved, X_IRIS, tangents) < 0.7 * change_along(free, X_IRIS, tangents)
@@ -408,7 +411,10 @@ def test_tools_of_scikit_learn_take_them():
     assert search.best_score_ > 0.9
     assert cross_val_score(SoftmaxRegression(max_iter=50), X_IRIS, Y_IRIS, cv=3).min() > 0.85
     assert (
-        cross_val_score(regressor(), X_IRIS[:, :3], X_IRIS[:, 3], cv=3, scoring="neg_mean_squared_error").min() > -0.1
+        cross_val_score(
+            regressor(), X_IRIS[:, :3], X_IRIS[:, 3], cv=KFold(3, shuffle=True), scoring="neg_mean_squared_error"
+        ).min()
+        > -0.1
     )
 
 
@@ -422,13 +428,53 @@ def test_targets_of_one_or_several_columns_come_back_as_they_were(curve):
     both = regressor(max_iter=300).fit(X, Y)
     assert both.predict(X).shape == (150, 2)
     assert both.n_outputs_ == 2
-    np.testing.assert_allclose(both.predict(X), outputs(both, X), rtol=1e-10)
+    np.testing.assert_allclose(both.predict(X), outputs(both, X) * Y.std(axis=0) + Y.mean(axis=0), rtol=1e-10)
     assert both.score(X, Y) > 0.85
-    np.testing.assert_allclose(
-        both.loss_curve_[-1], 0.5 * np.sum((Y - both.predict(X)) ** 2) / 150 + both.terms_curve_["weight_decay"][-1]
-    )
+    error = np.sum(((Y - both.predict(X)) / Y.std(axis=0)) ** 2)
+    np.testing.assert_allclose(both.loss_curve_[-1], 0.5 * error / 150 + both.terms_curve_["weight_decay"][-1])
+    np.testing.assert_allclose(both.target_shift_, Y.mean(axis=0))
+    np.testing.assert_allclose(both.target_scale_, Y.std(axis=0))
+    as_they_are = regressor(scale_targets=False, max_iter=300).fit(X, Y)
+    np.testing.assert_allclose(as_they_are.predict(X), outputs(as_they_are, X), rtol=1e-10)
+    np.testing.assert_array_equal([as_they_are.target_shift_, as_they_are.target_scale_], [[0, 0], [1, 1]])
     integers = regressor().fit(X, (10 * Y[:, 0]).astype(int))
     assert integers.predict(X).dtype == np.float64
+
+
+def test_targets_of_any_units_are_learned_alike(curve):
+    X, Y = curve
+    known = regressor(max_iter=40).fit(X, Y)
+    for unit, origin in ((1024.0, 0.0), (2.0**-30, 0.0), (2.0**600, 0.0), (1e5, -3e5)):
+        model = regressor(max_iter=40).fit(X, Y * unit + origin)
+        np.testing.assert_allclose(model.score(X, Y * unit + origin), known.score(X, Y), rtol=1e-6)
+        np.testing.assert_allclose((model.predict(X) - origin) / unit, known.predict(X), rtol=1e-5, atol=1e-6)
+        # How a Gaussian noise weighs the errors is said in the units of the targets.
+        noise = 0.01 * np.array([[1, 0.5], [0.5, 1]])
+        one, other = (
+            regressor(max_iter=40, noise_covariance=noise * scale**2).fit(X, Y * scale) for scale in (1.0, 1024.0)
+        )
+        np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-9)
+
+
+def test_constant_targets_and_rows_that_count_twice_are_scaled_soundly(curve):
+    X, Y = curve
+    constant = regressor(max_iter=40).fit(X, np.full(150, 0.1))
+    np.testing.assert_allclose(constant.predict(X), 0.1, atol=0.01)
+    assert constant.target_scale_ == [1.0]
+    weights = np.arange(150) % 3
+    weighted = regressor(max_iter=1).fit(X, Y, weights)
+    repeated = regressor(max_iter=1).fit(np.repeat(X, weights, axis=0), np.repeat(Y, weights, axis=0))
+    np.testing.assert_allclose(weighted.target_shift_, repeated.target_shift_, rtol=1e-12)
+    np.testing.assert_allclose(weighted.target_scale_, repeated.target_scale_, rtol=1e-12)
+
+
+def test_outputs_that_are_not_negative_are_scaled_without_a_shift(curve):
+    X, Y = curve
+    positive = 1000 * np.abs(Y)
+    model = regressor(output_activation="relu", max_iter=100, random_state=1).fit(X, positive)
+    np.testing.assert_array_equal(model.target_shift_, 0)
+    assert model.predict(X).min() >= 0
+    assert model.score(X, positive) > 0.3
 
 
 def test_without_hidden_layers_it_is_linear_regression(curve):
@@ -485,7 +531,11 @@ def test_unit_covariance_and_the_gaussian_loss_are_the_squared_error(curve):
     X, Y = curve
     plain, given, loss = (
         regressor(max_iter=10, **settings).fit(X, Y)
-        for settings in ({}, {"noise_covariance": np.eye(2)}, {"loss": GaussianLoss(np.eye(2))})
+        for settings in (
+            {"scale_targets": False},
+            {"noise_covariance": np.eye(2), "scale_targets": False},
+            {"loss": GaussianLoss(np.eye(2)), "scale_targets": False},
+        )
     )
     for model in (given, loss):
         np.testing.assert_allclose(model.theta_, plain.theta_, rtol=1e-9)
@@ -552,9 +602,11 @@ def test_partial_fit_of_a_regressor_learns_and_keeps_the_scaling_of_its_first_ta
 def test_targets_in_units_that_do_not_suit_the_penalty_are_said(unit, is_usual, rng):
     X = rng.standard_normal((60, 3))
     y = unit * StandardScaler().fit_transform(X @ rng.standard_normal((3, 2)))
-    kinds = {"identity": is_usual, "sigmoid": True}  # into whose range targets are mapped
-    for output, is_silent in kinds.items():
-        model = FeedforwardRegressor(hidden_layer_sizes=(3,), max_iter=3, output_activation=output, random_state=0)
+    # Into the range of a sigmoid, targets are mapped in any case.
+    kinds = {("identity", False): is_usual, ("sigmoid", False): True, ("identity", True): True}
+    settings = {"hidden_layer_sizes": (3,), "max_iter": 3, "random_state": 0}
+    for (output, scales), is_silent in kinds.items():
+        model = FeedforwardRegressor(output_activation=output, scale_targets=scales, **settings)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             model.fit(X, y)

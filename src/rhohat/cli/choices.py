@@ -7,14 +7,16 @@ from typing import Any
 
 import typer
 
-from rhohat.data import RowSource
+from rhohat.data import RowSource, TablePreprocessor
 from rhohat.estimators import AutoencoderDetector
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.shaped_rows import takes_padding
 from rhohat.models.components import ESTIMATORS, command_line_name, names_of_steps, transformers
 from rhohat.models.pipelines import suggest_preprocessing
 
-__all__ = ["estimator_named", "estimators", "preprocessing", "step_named", "steps"]
+__all__ = ["estimator_named", "estimators", "preprocessing", "step_named", "steps", "table_preprocessing"]
+
+_ALONE = "auto and none cannot be combined with other steps."
 
 
 def estimators() -> dict[str, type[Any]]:
@@ -54,8 +56,29 @@ def preprocessing(chosen: list[str] | None, rows: RowSource, network: Any) -> li
     """Return the chosen steps of preprocessing; by default, steps that suit the rows and the network."""
     chosen = chosen or ["auto"]
     if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
-        raise typer.BadParameter("auto and none cannot be combined with other steps.", param_hint="--preprocess")
+        raise typer.BadParameter(_ALONE, param_hint="--preprocess")
     if chosen == ["auto"]:
         scales_itself = isinstance(network, BaseDictionary | AutoencoderDetector) or takes_padding(network)
         return [] if scales_itself else suggest_preprocessing(rows)
     return [steps()[step]() for step in chosen if step != "none"]
+
+
+def table_preprocessing(chosen: list[str] | None, *, imputes: bool) -> list[Any]:
+    """Return the steps for a table that holds texts or lacks values: its own, which scales the numbers, and others.
+
+    Parameters
+    ----------
+    chosen : list of str or None
+        Names of steps. minmax, standard or none, as the first one, says how numbers are scaled; auto is minmax.
+    imputes : bool
+        Whether missing values are imputed.
+    """
+    chosen = chosen or ["auto"]
+    if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
+        raise typer.BadParameter(_ALONE, param_hint="--preprocess")
+    first, *others = chosen
+    scales = {"auto": "minmax", "minmax": "minmax", "standard": "standard", "none": "none"}
+    if first not in scales:
+        first, others = "none", [first, *others]
+    table = TablePreprocessor(scales[first], "impute" if imputes else "error")
+    return [table, *(steps()[step]() for step in others)]

@@ -159,7 +159,10 @@ def _write_text(
         writer.writerow(names if numbers is None else ["row", *names])
     start = 0
     for block in blocks:
-        cells = block.reshape(len(block), -1).astype(np.str_)  # the shortest strings that are read as the same numbers
+        block = block.reshape(len(block), -1)
+        if block.dtype == object:  # rows of a table of texts, in which an empty cell is a missing value
+            block = np.where(block != block, "", np.where(block == None, "", block))  # noqa: E711
+        cells = block.astype(np.str_)  # the shortest strings that are read as the same numbers
         if numbers is not None:
             stop = start + len(block)
             cells, start = np.column_stack([numbers[start:stop].astype(np.str_), cells]), stop
@@ -169,6 +172,8 @@ def _write_text(
 def _write_npy(path: Path, blocks: Iterable[FloatArray], n_rows: int) -> None:
     with path.open("wb") as file:
         for number, block in enumerate(blocks):
+            if block.dtype == object:
+                raise ValueError("these rows hold texts, which a .npy file cannot; write them to a .csv file.")
             if number == 0:
                 described = {"descr": np.lib.format.dtype_to_descr(block.dtype), "fortran_order": False}
                 np.lib.format.write_array_header_1_0(file, {**described, "shape": (n_rows, *block.shape[1:])})

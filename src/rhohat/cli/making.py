@@ -8,12 +8,35 @@ import typer
 from sklearn.base import clone
 
 from rhohat.cli.values import parse_layers, parse_setting
-from rhohat.estimators import AutoencoderDetector, SparseAutoencoder
+from rhohat.estimators import AutoencoderDetector, GatedAutoencoder, L1Autoencoder, SparseAutoencoder
 from rhohat.estimators.detector import default_autoencoder
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
 from rhohat.models.components import ESTIMATORS, command_line_name
+from rhohat.terms.penalties import L1Sparsity
 
-__all__ = ["make_estimator"]
+__all__ = ["l1_penalty", "make_estimator"]
+
+
+def l1_penalty(cls: type[Any], weight: float | None, settings: list[str]) -> dict[str, Any]:
+    """Return the parameter of an estimator that gives its activations an L1 penalty of this weight.
+
+    Raises
+    ------
+    BadParameter
+        If the weight is negative, if the estimator has no such penalty, or if --set says something of it as well.
+    """
+    if weight is None:
+        return {}
+    if not weight >= 0:
+        raise typer.BadParameter(f"must be a weight of at least 0; got {weight}.", param_hint="--l1")
+    parameters = cls().get_params(deep=False)
+    name = "sparsity_weight" if issubclass(cls, L1Autoencoder | GatedAutoencoder) else "penalties"
+    if name not in parameters and not issubclass(cls, HasLayers):
+        problem = f"{cls.command_line_name} has no L1 penalty: its latents are selected in another way."
+        raise typer.BadParameter(problem, param_hint="--l1")
+    if any(setting.partition("=")[0].strip() == name for setting in settings):
+        raise typer.BadParameter(f"pass this option or --set {name}=..., not both.", param_hint="--l1")
+    return {name: weight if name == "sparsity_weight" else [L1Sparsity(weight)]}
 
 
 def make_estimator(

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from rhohat.cli.app import note
 from rhohat.cli.declared import DATA, TEXT_FILES
 from rhohat.common.exceptions import TextColumnsError
-from rhohat.data import MeanImputer, RowSource, open_labels, open_rows, open_table
+from rhohat.data import RowSource, open_labels, open_rows, open_table
 from rhohat.data.rows.conventions import notes_on_dropped
-from rhohat.models.pipelines import open_model_rows, preprocessing_of
+from rhohat.models.pipelines import fills_in_missing, open_model_rows, preprocessing_of
 
 __all__ = ["Missing", "ReadingOptions", "as_classes", "as_numbers", "name_of_targets", "reads_rows", "split_names"]
 
@@ -38,6 +38,7 @@ class Missing(StrEnum):
     ERROR = "error"
     DROP = "drop"
     MEAN = "mean"
+    IMPUTE = "impute"
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class ReadingOptions:
     missing: Annotated[
         Missing | None,
         typer.Option(
-            help="How to treat rows of a table in which a number is missing: error; drop (leave them out); mean (fill"
-            " in the mean of the column, which the model stores).",
+            help="How to treat rows of a table in which a value is missing: error; drop (leave them out); mean (fill"
+            " in the mean of the column, which the model stores); impute (the same, and tell the model in a column of"
+            " its own where values were missing).",
             show_default="error",
             rich_help_panel=DATA,
         ),
@@ -113,13 +115,23 @@ class ReadingOptions:
 
     @contextmanager
     def open(
-        self, ctx: Any, data: Path, columns: str | None, drop: str | None, target: str | None, *, supervised: bool
+        self,
+        ctx: Any,
+        data: Path,
+        columns: str | None,
+        drop: str | None,
+        target: str | None,
+        *,
+        supervised: bool,
+        one_hot: bool = False,
     ) -> Iterator[RowSource]:
         """Context manager that opens rows for training; target columns of a table become `targets` of the rows."""
         may_be_target = supervised and target is None
         how = self._how()
-        if self.missing is Missing.MEAN:
+        if self.missing in (Missing.MEAN, Missing.IMPUTE):
             how["missing"] = "keep"
+        if one_hot:
+            how["texts"] = "code"
         chosen = None if columns is None else split_names(columns)
         left_out = [] if drop is None else split_names(drop)
         try:
@@ -129,7 +141,7 @@ class ReadingOptions:
                 how.pop("row_axes", None)
                 source, _ = open_table(data, split_names(target), columns=chosen, drop=left_out, **how)
         except TextColumnsError as error:
-            raise ValueError(_without_texts(error, chosen, left_out, may_be_target=may_be_target)) from None
+            raise ValueError(_without_texts(error, chosen, left_out, data, may_be_target=may_be_target)) from None
         with source:
             for sentence in source.notes:
                 note(ctx, sentence)
@@ -144,11 +156,12 @@ class ReadingOptions:
         If no target is given, `scores` is True, and the table has the target columns of the training, these are used.
         """
         how = self._how()
-        if self.missing is Missing.MEAN:
+        if self.missing in (Missing.MEAN, Missing.IMPUTE):
             how.pop("missing")  # the model fills in the means that it has learned
-            if not isinstance([*preprocessing_of(model), None][0], MeanImputer):
+            if not fills_in_missing([*preprocessing_of(model), None][0]):
                 raise typer.BadParameter(
-                    "the model has not learned the means that replace missing values; train it with --missing mean.",
+                    "the model has not learned the means that replace missing values; train it with --missing"
+                    f" {self.missing}.",
                     param_hint="--missing",
                 )
         said = None if target is None else split_names(target)
@@ -217,7 +230,7 @@ class ReadingOptions:
 
 
 def _without_texts(
-    error: TextColumnsError, chosen: list[str] | None, left_out: list[str], *, may_be_target: bool
+    error: TextColumnsError, chosen: list[str] | None, left_out: list[str], data: Path, *, may_be_target: bool
 ) -> str:
     """Return an error message about columns that contain text, which says how to train without these columns."""
     them = "it" if len(error.columns) == 1 else "them"
@@ -228,7 +241,9 @@ def _without_texts(
         csv.writer(line, lineterminator="").writerow([*left_out, *error.columns])
         remedy = f"leave {them} out with --drop {shlex.quote(line.getvalue())}"
     target = f", or predict {'it' if them == 'it' else 'one of them'} with --target" if may_be_target else ""
-    return f"{error.problem} For training, {remedy}{target}."
+    impute = ", and --missing impute to learn from rows with missing cells" if error.missing else ""
+    encode = "" if data.is_dir() else f" To learn from {them} as categories, pass --one-hot{impute}."
+    return f"{error.problem} For training, {remedy}{target}.{encode}"
 
 
 def reads_rows(command: _Command) -> _Command:

@@ -11,13 +11,20 @@ import typer
 from sklearn.base import is_classifier
 
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, check_writable, command, note
-from rhohat.cli.choices import estimator_named, estimators, preprocessing, step_named
+from rhohat.cli.choices import estimator_named, estimators, preprocessing, step_named, table_preprocessing
 from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING
-from rhohat.cli.making import make_estimator
+from rhohat.cli.making import l1_penalty, make_estimator
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.cli.summary import print_summary
-from rhohat.cli.training_checks import check_note, check_options, check_outcome, check_targets, note_on_classes
+from rhohat.cli.training_checks import (
+    check_missing,
+    check_note,
+    check_options,
+    check_outcome,
+    check_targets,
+    note_on_classes,
+)
 from rhohat.cli.training_setup import HISTORIES, checkpoint_settings, connected, history_file
 from rhohat.common.stand_ins import stand_ins
 from rhohat.data import MeanImputer
@@ -111,6 +118,13 @@ def train(
     k: Annotated[float | None, _of_model("Active latents of a row, for topk, batch-topk and matryoshka.")] = None,
     sparsity: Annotated[float | None, _of_model("ρ: target for the mean activation of a hidden unit.")] = None,
     beta: Annotated[float | None, _of_model("β: weight of the sparsity penalty.")] = None,
+    l1: Annotated[
+        float | None,
+        _of_model(
+            "Weight of an L1 penalty on the activations of the hidden units, beside that of β, which --beta 0 switches"
+            " off; for l1 and gated, on those of the latents."
+        ),
+    ] = None,
     weight_decay: Annotated[
         float | None, _of_model("λ: weight of the weight decay; for a stack, in the pre-training of its layers.")
     ] = None,
@@ -155,6 +169,15 @@ def train(
     drop: Annotated[str | None, _of_data("Columns to leave out, by name or number.")] = None,
     labels: Labels = None,
     target: Annotated[str | None, _of_data("The column of DATA to predict, or several; left out of the rows.")] = None,
+    one_hot: Annotated[
+        bool,
+        typer.Option(
+            "--one-hot",
+            help="Let columns of a table hold texts, such as categories: each category becomes a column of 0 and 1, in"
+            " the model as in the training. Numbers are scaled from 0 to 1, or as --preprocess standard or none says.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
     reading: ReadingOptions = _AS_IT_COMES,
     checkpoint: Annotated[
         Path | None, _of_training("Folder for checkpoints, from which the training can be resumed.", metavar="DIR")
@@ -212,6 +235,7 @@ def train(
         check_writable(history, data, endings=tuple(HISTORIES), option="--history")
     check_note(note_text)
     check_options(data, columns, drop)
+    check_missing(reading.missing, one_hot)
     check_targets(estimator, labels, target)
     given: dict[str, Any] = {
         "k": None if k is None else int(k) if k == int(k) else k,
@@ -227,11 +251,14 @@ def train(
         "random_state": seed,
         "memory_limit": memory_limit,
         "checkpoint": checkpoint_settings(checkpoint, checkpoint_every, resume),
+        **l1_penalty(estimator, l1, settings or []),
     }
     with (
         FitProgress(quiet=quiet) as progress,
         connected(dask) as engine,
-        reading.open(ctx, data, columns, drop, target, supervised=estimator.learns_from_targets) as rows,
+        reading.open(
+            ctx, data, columns, drop, target, supervised=estimator.learns_from_targets, one_hot=one_hot
+        ) as rows,
         redirect_stderr(StringIO()) if quiet else nullcontext(),
     ):
         callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [history_file(history, resume)])]
@@ -247,9 +274,12 @@ def train(
                 note_on_classes(ctx, y)
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
-        imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
-        whole = imputers[0].fit(rows).transform(rows) if imputers else rows
-        steps = [*imputers, *preprocessing(preprocess, whole, network)]
+        if one_hot or reading.missing is Missing.IMPUTE:
+            steps = table_preprocessing(preprocess, imputes=reading.missing is Missing.IMPUTE)
+        else:
+            imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
+            whole = imputers[0].fit(rows).transform(rows) if imputers else rows
+            steps = [*imputers, *preprocessing(preprocess, whole, network)]
         if steps:
             note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")
         model = _pipeline(*steps, network) if steps else network

@@ -15,7 +15,7 @@ from rhohat.data.readers import image_files
 from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of
 
-__all__ = ["check_note", "check_options", "check_outcome", "check_targets", "note_on_classes"]
+__all__ = ["check_missing", "check_note", "check_options", "check_outcome", "check_targets", "note_on_classes"]
 
 _MANY_CLASSES, _FEW_ROWS = 20, 5  # labels of more classes, with fewer rows each, look like values of a quantity
 
@@ -26,6 +26,14 @@ def check_note(text: str | None) -> None:
         ModelCard(note=text or "")
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--note") from None
+
+
+def check_missing(missing: str | None, one_hot: bool) -> None:
+    """Raise BadParameter if texts are to be encoded, but missing values are to be replaced with means of numbers."""
+    if one_hot and missing == "mean":
+        raise typer.BadParameter(
+            "mean fills in numbers only; together with --one-hot, pass --missing impute.", param_hint="--missing"
+        )
 
 
 def check_options(data: Path, columns: str | None, drop: str | None) -> None:

@@ -20,8 +20,8 @@ from rhohat.models.model_file import load
 from rhohat.models.pipelines import (
     encode_blocks,
     estimator_of,
-    feature_names_of,
     last_step_of,
+    names_of_columns,
     prepare_rows,
     reconstruct_blocks,
 )
@@ -120,8 +120,7 @@ def reconstruct(
         raise ValueError(f"{name} does not reconstruct rows; use rhohat encode or rhohat predict instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"reconstructing {len(rows)} rows")
-        names = feature_names_of(loaded) or rows.feature_names
-        names = names or [f"column_{number}" for number in range(rows.shape[1])]
+        names = names_of_columns(loaded, rows) or [f"column_{number}" for number in range(rows.shape[1])]
         _write(ctx, output, reconstruct_blocks(loaded, rows), rows, names, quiet=quiet)
 
 

@@ -63,13 +63,15 @@ class TextColumnsError(ValueError):
         Sentence that says what is wrong.
     columns : sequence of str or int
         Names of the columns that contain text, or their numbers if the columns have no names.
+    missing : str, default=""
+        Sentence that says in which columns cells are missing as well, if this is an error.
     """
 
-    def __init__(self, problem: str, columns: Sequence[str | int]) -> None:
-        self.problem, self.columns = problem, list(columns)
+    def __init__(self, problem: str, columns: Sequence[str | int], missing: str = "") -> None:
+        self.problem, self.columns, self.missing = " ".join([problem, missing]).rstrip(), list(columns), bool(missing)
         super().__init__(
-            f"{problem} Choose other columns, for example with drop={self.columns!r}, or turn these columns into"
-            " numbers."
+            f"{self.problem} Choose other columns, for example with drop={self.columns!r}, or train a model with"
+            " texts='code' and rhohat.TablePreprocessor."
         )
 
 

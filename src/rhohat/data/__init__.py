@@ -10,6 +10,7 @@ from rhohat.data.readers import read_images
 from rhohat.data.rows import RowSource, open_rows, open_table
 from rhohat.data.sequences import as_sequences
 from rhohat.data.synthetic import SyntheticFeatures, synthetic_features
+from rhohat.data.table_preprocessing import TablePreprocessor
 from rhohat.data.tangents import image_tangents
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "RangeScaler",
     "RowSource",
     "SyntheticFeatures",
+    "TablePreprocessor",
     "ZCAWhitening",
     "as_sequences",
     "image_tangents",

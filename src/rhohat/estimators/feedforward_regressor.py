@@ -55,9 +55,16 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         A sequence gives one activation for each hidden layer.
     output_activation : {"identity", "sigmoid", "tanh", ...} or Activation, default="identity"
         Activation of the output units. If it has two bounds, each target is mapped linearly into the middle 80 % of its
-        range, and predictions are mapped back. Otherwise, and for softmax and cross-entropies, nothing is mapped.
+        range, and predictions are mapped back, whatever `scale_targets` says; for softmax and cross-entropies, nothing
+        is mapped.
     loss : {"squared_error", ...} or Loss, default="squared_error"
         Cost of the outputs for a row.
+    scale_targets : bool, default=True
+        Whether each target is standardised for the training, to a mean of 0 and a variance of 1 over the rows of the
+        fit, and predictions are mapped back. If outputs are not negative, targets are divided only. The cost J, `tol`,
+        weight decay and θ are then those of standardised targets, and do not depend on the units of y; predictions,
+        scores and Σ are in these units. It applies to the squared error and to Gaussian noise, whose cost of a row is
+        the same for scaled and unscaled targets; with other losses, targets stay as they are.
     noise_covariance : array-like of shape (n_targets, n_targets), "estimate" or None, default=None
         Covariance Σ of Gaussian noise in the targets; the loss is then ½ (t − a)ᵀ Σ⁻¹ (t − a). "estimate" first fits
         with squared error, then alternates between Σ = 1/m Σ_i (t_i − a_i)(t_i − a_i)ᵀ and a fit with this Σ,
@@ -106,6 +113,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     command_line_name: ClassVar[str | None] = "regressor"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseFeedforward._parameter_constraints,
+        "scale_targets": ["boolean"],
         "noise_covariance": [None, NamedPart({"estimate"}), "array-like"],
         "max_covariance_updates": [AT_LEAST_1],
     }
@@ -119,6 +127,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         activation: str | Activation | Sequence[str | Activation] = "sigmoid",
         output_activation: str | Activation = "identity",
         loss: str | Loss = "squared_error",
+        scale_targets: bool = True,
         noise_covariance: ArrayLike | str | None = None,
         max_covariance_updates: int = 10,
         weight_decay: float = 1e-4,
@@ -145,6 +154,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     def _described_layers(self) -> Sequence[LayerDescription | int] | None:
         return self.layers
 
+    scale_targets: bool
     noise_covariance_: FloatArray
     log_likelihood_: float
     log_likelihood_curve_: list[float]
@@ -189,7 +199,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         self._check_covariance_makes_sense(targets)
         self._look_through(X, fitted=continues)
         loss = GaussianLoss(self.noise_covariance) if given else as_loss(self.loss)
-        scaling = self._scaling_of(targets, output, loss, continues)
+        scaling = self._scaling_of(targets, output, loss, weights, continues)
         problem = self._make_regression_problem(rows, targets, output, loss, scaling, weights, directions, continues)
         also = {
             "_scaling": scaling,
@@ -206,9 +216,22 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
             raise
         self.__dict__ = trained.__dict__
         warn_unless_converged(self.fitted_parts(), unsettled)
-        if isinstance(as_loss(self.loss), SquaredError) and not given and np.all(scaling[1] == 1):
+        in_their_units = not self.scale_targets and np.all(scaling[1] == 1)
+        if isinstance(as_loss(self.loss), SquaredError) and not given and in_their_units:
             warn_of_units(targets)
         return self
+
+    @property
+    def target_shift_(self) -> FloatArray:
+        """Number that is subtracted from each target, before `target_scale_` divides it, of shape (n_targets,)."""
+        check_is_fitted(self)
+        return self._scaling[0]
+
+    @property
+    def target_scale_(self) -> FloatArray:
+        """Number by which each target is divided, of shape (n_targets,): outputs · scale + shift are predictions."""
+        check_is_fitted(self)
+        return self._scaling[1]
 
     _keys_of_learned: ClassVar[tuple[str, ...]] = (
         *BaseFeedforward._keys_of_learned,
@@ -276,7 +299,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     ) -> Self:
         """Train for one more epoch on rows and their targets; available with solvers that work in mini-batches.
 
-        If the outputs are bounded, the targets of the first call determine how targets are mapped into their range.
+        The targets of the first call determine how targets are scaled, see `scale_targets`, or mapped into the range of
+        bounded outputs.
 
         Parameters
         ----------
@@ -304,7 +328,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         rows, targets, weights, directions = self._weigh_with_tangents(rows, targets, sample_weight, tangents)
         self._look_through(X, fitted=begun)
         loss = as_loss(self.loss)
-        scaling = self._scaling_of(targets, output, loss, begun)
+        scaling = self._scaling_of(targets, output, loss, weights, begun)
         problem = self._make_regression_problem(rows, targets, output, loss, scaling, weights, directions, begun)
         self._train_an_epoch(problem, X)
         self._forget_noise()
@@ -361,7 +385,8 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
     ) -> Self:
         """Return a fitted regressor with given weights, for example from another program or a paper.
 
-        The predictions are the outputs themselves, even if these are bounded. With one output unit, they are a vector.
+        The predictions are the outputs themselves, whatever `scale_targets` says. With one output unit, they are a
+        vector.
 
         Parameters
         ----------
@@ -399,7 +424,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         if isinstance(covariance, str):  # unknown before a fit, which starts with squared error
             covariance = self.__dict__.get("noise_covariance_") if fitted else None
         loss = as_loss(self.loss) if covariance is None else GaussianLoss(covariance)
-        scaling = self._scaling_of(targets, output, loss, fitted)
+        scaling = self._scaling_of(targets, output, loss, weights, fitted)
         problem = self._make_regression_problem(rows, targets, output, loss, scaling, weights, directions, False)
         return replace(problem, network=self.network_) if fitted else problem
 
@@ -420,11 +445,11 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         return rows, columns, self._output(), targets.ndim == 1
 
     def _scaling_of(
-        self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
+        self, targets: FloatArray, output: Activation, loss: Loss, weights: FloatArray | None, fitted: bool
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the shift and scale that map targets into the output's range, as in the first fit if there was one."""
+        """Return shift and scale of the targets, which are those of the first fit if there was one."""
         if not fitted:
-            return choose_scaling(output, loss, targets)
+            return choose_scaling(output, loss, targets, weights, standardises=self.scale_targets)
         if targets.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"y must have {self.n_outputs_} columns, as in the first fit; got {targets.shape[1]}. To use other"

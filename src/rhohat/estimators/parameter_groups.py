@@ -56,6 +56,7 @@ HOW_TO_CHOOSE: dict[str, str] = {
     "activation": 'Keep the default at first; "relu" trains faster in deep networks, but its units may die.',
     "output_activation": "The default suits most data.",
     "loss": "Keep the default unless the targets are probabilities or bits, for which cross-entropy fits better.",
+    "scale_targets": "Leave it at True, unless θ and the cost are to be in the units of y.",
     "per_step": "Set it to True if the question is asked of each step, and not of a sequence as a whole.",
     "noise_covariance": 'None suits a single target; "estimate" helps where errors of several targets go together.',
     "max_covariance_updates": "Raise it if a warning says that the log-likelihood still rises.",

@@ -60,6 +60,9 @@ class RecurrentRegressor(PredictsFromSequences, FeedforwardRegressor):
         Activation of the output units; see `FeedforwardRegressor`.
     loss : {"squared_error", ...} or Loss, default="squared_error"
         Loss of the outputs of a sequence, or of each step.
+    scale_targets : bool, default=True
+        Whether each target is standardised for the training; see `FeedforwardRegressor`. With `per_step`, it is
+        standardised over all steps that have targets.
     weight_decay : float, default=1e-4
         λ, the weight of the weight decay, at least 0.
     tangent_weight : float, default=0.0
@@ -112,6 +115,7 @@ class RecurrentRegressor(PredictsFromSequences, FeedforwardRegressor):
         activation: str | Activation = "tanh",
         output_activation: str | Activation = "identity",
         loss: str | Loss = "squared_error",
+        scale_targets: bool = True,
         weight_decay: float = 1e-4,
         tangent_weight: float = 0.0,
         penalties: Sequence[Penalty] | Penalty = (),
@@ -189,11 +193,13 @@ class RecurrentRegressor(PredictsFromSequences, FeedforwardRegressor):
         return rows, targets.reshape(len(targets), -1), self._output(), one_dimensional
 
     def _scaling_of(
-        self, targets: FloatArray, output: Activation, loss: Loss, fitted: bool
+        self, targets: FloatArray, output: Activation, loss: Loss, weights: FloatArray | None, fitted: bool
     ) -> tuple[FloatArray, FloatArray]:
         n_steps = self.__dict__.pop("_n_steps_of_targets", None)
         if fitted or not self.per_step or n_steps is None:
-            return super()._scaling_of(targets, output, loss, fitted)
+            return super()._scaling_of(targets, output, loss, weights, fitted)
         steps = targets.reshape(len(targets) * n_steps, -1)
-        shift, scale = choose_scaling(output, loss, steps[~np.isnan(steps).any(axis=1)])
+        exists = ~np.isnan(steps).any(axis=1)
+        of_steps = None if weights is None else np.repeat(weights, n_steps)[exists]
+        shift, scale = choose_scaling(output, loss, steps[exists], of_steps, standardises=self.scale_targets)
         return np.tile(shift, n_steps), np.tile(scale, n_steps)

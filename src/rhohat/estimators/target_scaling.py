@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 
 from rhohat.common.arrays import FloatArray
 from rhohat.layers.activations import Activation
-from rhohat.terms.losses import GaussianLoss, Loss
+from rhohat.terms.losses import GaussianLoss, Loss, SquaredError
 
 __all__ = ["choose_scaling", "r_squared", "scaled_loss", "warn_of_units"]
 
@@ -64,20 +64,36 @@ def warn_of_units(targets: FloatArray) -> None:
     if len(unusual):
         warnings.warn(
             f"y has a standard deviation of {unusual[0]:.3g}. The squared error is in the squared units of y, but usual"
-            " values of weight_decay and tol suit targets that vary by about 1, so the fit may be poor; standardise y,"
-            " for example with sklearn.compose.TransformedTargetRegressor.",
+            " values of weight_decay and tol suit targets that vary by about 1, so the fit may be poor; set"
+            " scale_targets=True, or standardise y.",
             stacklevel=3,
         )
 
 
-def choose_scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+def choose_scaling(
+    output: Activation,
+    loss: Loss,
+    targets: FloatArray,
+    sample_weight: FloatArray | None = None,
+    *,
+    standardises: bool = False,
+) -> tuple[FloatArray, FloatArray]:
     """Return shift and scale, of shape (n_targets,), such that (targets − shift) / scale suits the output's range.
 
-    The shift is 0 and the scale 1 if the output does not have two bounds, if its units depend on one another, as for
-    softmax, or if the loss itself requires targets in a certain range.
+    Targets of an output with two bounds are mapped into its range. Targets of other outputs are standardised if
+    `standardises` is True and the loss is the squared error or that of Gaussian noise; they are divided only if the
+    output has one bound. Otherwise, and if the units of the output depend on one another, as for softmax, or if the
+    loss itself requires targets in a certain range, the shift is 0 and the scale 1.
     """
     low, high = output.bounds
-    if not (np.isfinite(low) and np.isfinite(high) and output.monotonic) or loss.contains is not None:
+    if loss.contains is not None:
+        return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
+    if not (np.isfinite(low) and np.isfinite(high)):
+        if not standardises or not isinstance(loss, SquaredError | GaussianLoss):
+            return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
+        mean, deviation = _moments(targets, sample_weight)
+        return mean if np.isinf(low) and np.isinf(high) else np.zeros_like(mean), deviation
+    if not output.monotonic:
         return np.zeros(targets.shape[1]), np.ones(targets.shape[1])
     smallest, largest = targets.min(axis=0), targets.max(axis=0)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -92,3 +108,15 @@ def choose_scaling(output: Activation, loss: Loss, targets: FloatArray) -> tuple
             " range with room beyond both ends, which would be too large for float64. Divide y by a constant."
         )
     return shift, scale
+
+
+def _moments(targets: FloatArray, sample_weight: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Return the mean and the standard deviation of each target, which is 1 for a target that is constant."""
+    # Each target is divided by a power of two near its largest number, so that no square overflows or underflows.
+    exponents = np.frexp(np.abs(targets).max(axis=0))[1]
+    scaled = np.ldexp(targets, -exponents)
+    mean = np.average(scaled, axis=0, weights=sample_weight)
+    variance = np.average((scaled - mean) ** 2, axis=0, weights=sample_weight)
+    varies = (targets.max(axis=0) > targets.min(axis=0)) & (variance > 0)
+    deviation = np.ldexp(np.sqrt(np.where(varies, variance, 1)), exponents)
+    return np.ldexp(mean, exponents), np.where(varies & (deviation > 0), deviation, 1.0)

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from rhohat import estimators
 from rhohat.common.stand_ins import stand_ins
-from rhohat.data import ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening
+from rhohat.data import ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, TablePreprocessor, ZCAWhitening
 from rhohat.estimators.estimator import Estimator
 from rhohat.layers import BUILT_LAYERS
 from rhohat.layers.activations import ACTIVATIONS, Activation
@@ -48,7 +48,7 @@ COMPONENTS = {cls.__name__: cls for cls in _PARTS}
 _TRANSFORMERS: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
-        *(ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, ZCAWhitening),
+        *(ActivationScaler, MeanImputer, PatchNormalizer, RangeScaler, TablePreprocessor, ZCAWhitening),
         *(estimators.ConvolvedFeatures, estimators.Transcoder),
     )
 }

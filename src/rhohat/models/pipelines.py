@@ -26,6 +26,7 @@ from rhohat.data import (
     PatchNormalizer,
     RangeScaler,
     RowSource,
+    TablePreprocessor,
     ZCAWhitening,
     open_rows,
     open_table,
@@ -42,9 +43,11 @@ __all__ = [
     "encode_blocks",
     "estimator_of",
     "feature_names_of",
+    "fills_in_missing",
     "fit_model",
     "is_pipeline",
     "last_step_of",
+    "names_of_columns",
     "open_model_rows",
     "prepare_rows",
     "preprocessing_of",
@@ -119,9 +122,20 @@ def _first_step_of(model: Any) -> Any:
 def feature_names_of(model: Any) -> list[str] | None:
     """Return the names of the input features of a fitted model's network, or None if the names are not known."""
     steps = preprocessing_of(model)
-    if not all(isinstance(step, OneToOneFeatureMixin) for step in steps):
+    if not all(isinstance(step, OneToOneFeatureMixin) for step in _after_table(steps)):
         return None
+    if len(_after_table(steps)) < len(steps):
+        return [str(name) for name in steps[0].get_feature_names_out()]
     names = getattr(_first_step_of(model), "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def names_of_columns(model: Any, rows: RowSource) -> list[str] | None:
+    """Return the names of the columns of the rows that a fitted model takes; None if neither of them knows any."""
+    steps = preprocessing_of(model)
+    if len(_after_table(steps)) == len(steps):
+        return feature_names_of(model) or rows.feature_names
+    names = getattr(steps[0], "feature_names_in_", rows.feature_names)
     return None if names is None else [str(name) for name in names]
 
 
@@ -167,10 +181,12 @@ def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: 
     first: Any = _first_step_of(model)
     data = padded_for(first, data) if isinstance(first, ShapedRows) else data
     names, reading = getattr(first, "feature_names_in_", None), getattr(first, "reading_", None)
+    kinds = tuple(column.kind for column in first.columns_) if isinstance(first, TablePreprocessor) else None
     selection = ColumnsOfAFit(
-        None if names is None else tuple(map(str, names)), first.n_features_in_, reading, frozenset(how)
+        None if names is None else tuple(map(str, names)), first.n_features_in_, reading, frozenset(how), kinds
     )
-    told: dict[str, Any] = {"missing": "keep"} if isinstance(first, MeanImputer) else {}
+    told: dict[str, Any] = {"missing": "keep"} if fills_in_missing(first) else {}
+    told |= {} if kinds is None else {"texts": "code"}
     if isinstance(data, str | PathLike) and reading is not None:
         said = {part.name: how[part.name] for part in fields(TextFormat) if part.name in how}
         told |= {"row_axes": reading.row_axes, **asdict(reading.text.changed(said))}
@@ -221,29 +237,48 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
             f"The columns of {rows.name} are {rows.feature_names}, but the model was fitted to the columns"
             f" {list(known)}, in this order."
         )
-    _warn_of_other_scale(model, rows)
+    steps, rows = _past_table(steps, rows)
+    _warn_of_other_scale(steps, estimator_of(model), rows)
     prepared = open_rows(rows, transform=_Steps(steps) if steps else None)
     prepared.scale_is_known = True
     return prepared
 
 
+def fills_in_missing(step: Any) -> bool:
+    """Return whether the first step of a model fills in missing values."""
+    return isinstance(step, MeanImputer) or (isinstance(step, TablePreprocessor) and step.missing == "impute")
+
+
+def _after_table(steps: list[Any]) -> list[Any]:
+    """Return the steps without a first one that takes tables of texts, whose rows must be known by their source."""
+    return steps[1:] if steps and isinstance(steps[0], TablePreprocessor) else steps
+
+
 def rows_of_last_step(model: Any, rows: RowSource) -> RowSource:
     """Return rows as the last step of a fitted model receives them, such as a detector; see `prepare_rows`."""
-    steps = _steps_before(model)
+    steps, rows = _past_table(_steps_before(model), rows)
     return open_rows(rows, transform=_Steps(steps)) if steps else rows
 
 
-def _warn_of_other_scale(model: Any, rows: RowSource) -> None:
+def _past_table(steps: list[Any], rows: RowSource) -> tuple[list[Any], RowSource]:
+    """Return the steps after a first one that takes tables of texts, and the rows that it makes, if there is one."""
+    after = _after_table(steps)
+    if len(after) == len(steps):
+        return steps, rows
+    return after, open_rows(steps[0].transform(rows))  # which is not `rows`, so that closing it leaves `rows` open
+
+
+def _warn_of_other_scale(steps: list[Any], estimator: Any, rows: RowSource) -> None:
     """Warn if a sample of rows differs in scale from the training range of the first step that stores one."""
     some: Any = some_rows(rows)
     if some is None:
         return
-    for step in preprocessing_of(model):
+    for step in steps:
         if hasattr(step, "training_range_"):
             warn_of_other_scale(step, some, stacklevel=4)
             return
         some = _Steps([step])(some)
-    warn_of_other_scale(estimator_of(model), some, stacklevel=4)
+    warn_of_other_scale(estimator, some, stacklevel=4)
 
 
 def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Model:
@@ -263,9 +298,12 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
     -------
     The fitted model.
     """
-    estimator = last_step_of(model)
+    estimator, steps = last_step_of(model), _steps_before(model)
     done: list[Any] = []
-    for step in _steps_before(model):
+    if len(_after_table(steps)) < len(steps):
+        steps[0].fit(rows)
+        steps, rows = _past_table(steps, rows)
+    for step in steps:
         seen = open_rows(rows, transform=_Steps(done)) if done else rows
         _fit_step(step, seen)
         if not done:
@@ -307,7 +345,8 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
     ------
     array of shape (n_rows, n_features)
         Reconstructions of the next block of rows, after the inverse of every preprocessing step that has an inverse.
-        Information that the preprocessing has removed, such as the means of patches, is not restored.
+        Information that the preprocessing has removed, such as the means of patches, is not restored. For a model of
+        tables with texts, these are arrays of objects, in which None is a missing value.
 
     Raises
     ------
@@ -319,7 +358,7 @@ def reconstruct_blocks(model: Any, rows: RowSource) -> Iterator[FloatArray]:
     prepared = prepare_rows(model, rows)
     for block in estimator.reconstruction_blocks(prepared):
         for undo in back:
-            block = undo(block)
+            block = np.asarray(undo(block))  # rows of a table may be a frame
         yield block
 
 

@@ -153,6 +153,9 @@ _MAKERS = {
         rhohat.TopKAutoencoder(8, 2, **_QUICK), scale=False
     ).fit(rhohat.open_rows(X)),
     "scaled dictionary": lambda: make_pipeline(StandardScaler(), rhohat.TopKAutoencoder(8, 2, **_QUICK)).fit(X),
+    "gaps": lambda: make_pipeline(
+        rhohat.TablePreprocessor("standard"), rhohat.SparseAutoencoder(n_components=4, **_QUICK)
+    ).fit(np.where(np.arange(6) == np.arange(60)[:, None] % 9, np.nan, X)),
     "table": lambda: make_pipeline(
         StandardScaler(with_mean=False), "passthrough", MinMaxScaler((-1, 1)), StandardScaler(with_std=False),
         rhohat.FeedforwardClassifier(hidden_layer_sizes=(2,), **_QUICK),

@@ -19,6 +19,7 @@ from rhohat.common.forks import ProcessLock
 from rhohat.data.rows.columns import Reading
 from rhohat.data.rows.conventions import ROWS_IN_A_DIGEST, as_rows, digest_of, without_folders
 from rhohat.data.rows.extents import extents_of
+from rhohat.data.tables.coding import Coding
 
 __all__ = ["PartRows", "RowSource", "RowsOfAnother"]
 
@@ -64,6 +65,8 @@ class RowSource(ABC):
         needed.
     notes : tuple of str
         Sentences that say what was detected or left out when a table was opened.
+    coding : Coding or None
+        What the numbers stand for, if these are the rows of a table that may hold texts; None for rows of numbers.
     """
 
     ndim = 2
@@ -86,6 +89,7 @@ class RowSource(ABC):
         self.target_names: tuple[str, ...] | None = None
         self.notes: tuple[str, ...] = ()
         self.scale_is_known = False
+        self.coding: Coding | None = None
         self._n_steps: int | None = None
         if min(self.shape) < 1:
             raise ValueError(f"{name} has the shape {self.shape}; there must be at least one row and one column.")
@@ -359,7 +363,7 @@ class RowsOfAnother(RowSource):
         self.kept = numbers if source.kept is None else source.kept[rows]
         self.targets = None if source.targets is None else source.targets[rows]
         self.target_names = source.target_names
-        self.n_steps = source.n_steps
+        self.n_steps, self.coding = source.n_steps, source.coding
 
     @property
     def lacks_rows(self) -> bool:

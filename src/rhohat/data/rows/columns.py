@@ -14,6 +14,7 @@ import numpy as np
 
 from rhohat.common.words import Sentence, Setting
 from rhohat.data.tables.cells import TextFormat
+from rhohat.data.tables.coding import Kind
 
 __all__ = [
     "ColumnSelection",
@@ -31,6 +32,10 @@ _MOST_NAMES_SHOWN = 30
 
 class ColumnSelection(Protocol):
     """Choice of the columns to read, made once the columns of a table are known; picklable and hashable."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...] | None:
+        """What the columns to read held in the fit of a model, if it is known."""
 
     @property
     def names_expected(self) -> tuple[str, ...]:
@@ -69,6 +74,11 @@ class Columns:
 
     wanted: tuple[str | int, ...] | None
     dropped: tuple[str | int, ...] = ()
+
+    @property
+    def kinds(self) -> tuple[Kind, ...] | None:
+        """None, since there was no fit; see `ColumnSelection`."""
+        return None
 
     @property
     def names_expected(self) -> tuple[str, ...]:
@@ -130,12 +140,15 @@ class ColumnsOfAFit:
     said : frozenset of str, default=frozenset()
         Fields of `TextFormat` that the caller specifies for the text to be read now; the other fields have the values
         that they had in the fit.
+    kinds : tuple of Kind, default=None
+        What the columns held in the fit, if the model accepts tables that hold texts.
     """
 
     names: tuple[str, ...] | None
     n_features: int
     reading: Reading | None = None
     said: frozenset[str] = frozenset()
+    kinds: tuple[Kind, ...] | None = None
 
     @property
     def remembered(self) -> dict[str, Any]:
@@ -290,6 +303,12 @@ def texts_among(columns: Iterable[str | int]) -> tuple[str, ...]:
 
 def remember_columns(fitted: Any, rows: Any) -> None:
     """Set the attributes of a fitted estimator or transformer that record the columns and row shape of a source."""
+    if rows.coding is not None and not getattr(fitted, "takes_texts", False):
+        raise ValueError(
+            f"{rows.name} was opened with texts='code', so that its numbers may stand for texts, which"
+            f" {type(fitted).__name__} cannot learn from; put a rhohat.TablePreprocessor before it, in a pipeline that"
+            " rhohat.models.pipelines.fit_model fits."
+        )
     fitted.n_features_in_ = rows.shape[1]
     for name in ("feature_names_in_", "reading_"):
         fitted.__dict__.pop(name, None)

@@ -204,8 +204,8 @@ class _DerivedRows(RowSource):
             self._source.close()
 
     def _describe_as_source(self) -> None:
-        """Copy `reading` from the source, for rows that have the same columns."""
-        self.reading = self._source.reading
+        """Copy `reading` and `coding` from the source, for rows that have the same columns."""
+        self.reading, self.coding = self._source.reading, self._source.coding
 
 
 class TransformedRows(_DerivedRows):
@@ -303,6 +303,7 @@ class ColumnRows(_DerivedRows):
         names = None if source.feature_names is None else [source.feature_names[number] for number in columns]
         super().__init__(source, partial(_pick, list(columns)), (len(columns),), source.dtype, names)
         self._describe_as_source()
+        self.coding = None if source.coding is None else source.coding.of(columns)
         before = source.reading or Reading(tuple(range(source.shape[1])), source.shape[1])
         self.reading = replace(before, columns=tuple(before.columns[number] for number in columns))
 

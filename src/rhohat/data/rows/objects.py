@@ -19,14 +19,55 @@ from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.data.rows.dask import DaskRows, is_dask_array
 from rhohat.data.rows.datasets import DatasetRows
 from rhohat.data.rows.wanted import Wanted, only_tables
+from rhohat.data.tables.coding import Coding, code_column
 
-__all__ = ["open_object"]
+__all__ = ["open_coded", "open_object"]
 
 
 def open_object(data: Any, wanted: Wanted, row_axes: int) -> RowSource:
     """Return the wanted rows of an object that is not a path: an array, a table, or a row source."""
-    source = _open_columns(data, wanted.columns, row_axes)
+    source = open_coded(data, wanted.columns) if wanted.codes_texts else _open_columns(data, wanted.columns, row_axes)
     return _without_missing(source) if wanted.missing == "drop" else source
+
+
+def open_coded(data: Any, columns: ColumnSelection) -> RowSource:
+    """Return the chosen columns of a table in memory that may hold texts, which become codes.
+
+    Parameters
+    ----------
+    data : DataFrame, pyarrow table, array of shape (n_samples, n_columns), or RowSource
+    columns : ColumnSelection
+
+    Raises
+    ------
+    ValueError
+        If a column holds infinite numbers, or values that are neither numbers, truth values, texts nor dates.
+    """
+    if isinstance(data, RowSource):
+        return _open_columns(data, columns, 1)
+    if not hasattr(data, "iloc") and hasattr(data, "to_pandas"):
+        data = data.to_pandas()
+    is_frame = hasattr(data, "iloc")
+    names = list(data.columns) if is_frame else None
+    numbers = columns.choose(names, data.shape[1], "the table")
+    wanted = columns.kinds or [None] * len(numbers)
+    coded = [
+        code_column(
+            data.iloc[:, number] if is_frame else data[:, number], repr(names[number]) if names else str(number), kind
+        )
+        for number, kind in zip(numbers, wanted, strict=True)
+    ]
+    table = np.stack([floats for _, floats, _, _ in coded], axis=1)
+    infinite = [names[number] if names else number for number in np.array(numbers)[np.isinf(table).any(axis=0)]]
+    if infinite:
+        raise ValueError(f"Input X contains infinity, in the columns {', '.join(map(repr, infinite))}.")
+    chosen = [names[number] for number in numbers] if names else []
+    are_texts = bool(chosen) and all(isinstance(name, str) for name in chosen)
+    rows = ArrayRows(table, "the table", chosen if are_texts else None)
+    rows.reading = Reading(tuple(numbers), data.shape[1]) if is_frame else None
+    examples = {place: example for place, (_, _, _, example) in enumerate(coded) if example}
+    rows.coding = Coding(tuple(kind for kind, *_ in coded), tuple(texts for _, _, texts, _ in coded), examples)
+    return rows
 
 
 def _without_missing(source: RowSource) -> RowSource:

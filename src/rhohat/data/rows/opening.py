@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,6 +21,9 @@ from rhohat.data.tables.text import Missing
 
 __all__ = ["open_rows", "open_table"]
 
+#: How columns of texts are treated: they are refused, or their texts are replaced with codes.
+Texts = Literal["error", "code"]
+
 
 def open_rows(
     data: Any,
@@ -31,6 +34,7 @@ def open_rows(
     dtype: DTypeLike | None = None,
     row_axes: int | None = None,
     missing: Missing = "error",
+    texts: Texts = "error",
     header: bool | None = None,
     separator: str | None = None,
     decimal: str = ".",
@@ -78,6 +82,9 @@ def open_rows(
     missing : {"error", "drop", "keep"}, default="error"
         How rows in which a number is missing are treated: they are refused, left out, or kept with NaN in place of the
         number, for `MeanImputer` to fill in. Rows can be left out of tables and of arrays in memory only.
+    texts : {"error", "code"}, default="error"
+        How columns of a table that hold texts are treated: they are refused, or each text is replaced with a code, for
+        `TablePreprocessor` to learn from. Other estimators refuse rows with such codes.
     header : bool, default=None
         Whether the first line of a text file names the columns. If None, this is guessed: the line names the columns if
         it has strings above numbers, has no number at all, or consists of the column numbers, as in files that pandas
@@ -136,6 +143,7 @@ def open_rows(
         TextFormat(header, separator, decimal, thousands, encoding),
         None,
         _checked(missing),
+        codes_texts=_codes(texts),
     )
     if isinstance(data, str | PathLike):
         source = open_path(fspath(data), wanted, row_axes)
@@ -162,6 +170,7 @@ def open_table(
     columns: Sequence[str | int] | ColumnSelection | None = None,
     drop: Sequence[str | int] = (),
     missing: Missing = "error",
+    texts: Texts = "error",
     header: bool | None = None,
     separator: str | None = None,
     decimal: str = ".",
@@ -180,7 +189,7 @@ def open_table(
         See `open_rows`.
     missing : {"error", "drop", "keep"}, default="error"
         See `open_rows`. With "drop", rows without a target are left out, too; otherwise they are refused.
-    header, separator, decimal, thousands, encoding
+    texts, header, separator, decimal, thousands, encoding
         See `open_rows`.
 
     Returns
@@ -211,7 +220,8 @@ def open_table(
     """
     targets = target if isinstance(target, TargetsOfAFit) else _as_targets(target)
     selection = _as_selection(columns, drop)
-    wanted = Wanted(selection, TextFormat(header, separator, decimal, thousands, encoding), targets, _checked(missing))
+    text = TextFormat(header, separator, decimal, thousands, encoding)
+    wanted = Wanted(selection, text, targets, _checked(missing), codes_texts=_codes(texts))
     rows = open_path(fspath(path), wanted)
     try:
         if rows.targets is None and targets.said:
@@ -242,3 +252,9 @@ def _checked(missing: str) -> Missing:
     if missing not in ("error", "drop", "keep"):
         raise ValueError(f"missing must be 'error', 'drop' or 'keep'; got {missing!r}.")
     return missing  # type: ignore[return-value]
+
+
+def _codes(texts: str) -> bool:
+    if texts not in ("error", "code"):
+        raise ValueError(f"texts must be 'error' or 'code'; got {texts!r}.")
+    return texts == "code"

@@ -23,6 +23,7 @@ from rhohat.data.rows.conventions import delivered_dtype, notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
 from rhohat.data.tables.cells import how_to_treat_missing, is_missing_label
+from rhohat.data.tables.coding import Coding, Kind, Vocabulary, as_text
 
 __all__ = ["ParquetRows"]
 
@@ -44,6 +45,8 @@ class ParquetRows(RowSource):
     missing : {"error", "keep"}, default="error"
         How rows with missing values are treated: they are refused when they are read, or have NaN in place of the
         missing values.
+    codes_texts : bool, default=False
+        Whether columns may hold texts, which `written` turns into codes; rows can then be read from its result only.
 
     Raises
     ------
@@ -60,12 +63,15 @@ class ParquetRows(RowSource):
         columns: Sequence[int],
         targets: Sequence[int] = (),
         missing: Literal["error", "keep"] = "error",
+        *,
+        codes_texts: bool = False,
     ) -> None:
+        self._codes_texts = codes_texts
         self._keeps_missing = missing == "keep"
         self._file, fields, n_columns = _open(path, name)
         try:
             self._columns = _FieldsOf(fields, columns)
-            dtype = _dtype_of(self._columns.fields, name)
+            dtype = np.dtype(np.float64) if codes_texts else _dtype_of(self._file, self._columns, name, missing)
         except BaseException:
             self._file.close()
             raise
@@ -100,22 +106,43 @@ class ParquetRows(RowSource):
             chosen = wanted.choose([field.name for field in fields], n_columns, name)
             return _values(file, _FieldsOf(fields, chosen), name)
 
-    def without_missing(self) -> FlatRows:
-        """Write the rows without missing numbers or targets to a temporary file, and close this source."""
+    def written(self, *, drops_missing: bool, kinds: Sequence[Kind] | None = None) -> FlatRows:
+        """Write the rows to a temporary file, in which texts are codes, and close this source.
+
+        Parameters
+        ----------
+        drops_missing : bool
+            Whether rows without some number, text or target are left out.
+        kinds : sequence of Kind, default=None
+            What each of the columns held in the fit of a model, if there was one.
+        """
         whole: list[NDArray[np.bool_]] = []
+        coder = _Coder(self._columns.fields, kinds) if self._codes_texts else None
         with self:
-            rows = FlatRows.written_to_the_end(self._whole_blocks(whole), self.name, self.shape[1], self.dtype)
+            blocks = self._whole_blocks(whole, coder) if drops_missing else self._blocks_of_groups(coder)
+            rows = FlatRows.written_to_the_end(blocks, self.name, self.shape[1], self.dtype)
         rows.feature_names, rows.reading = self.feature_names, self.reading
-        rows.n_rows_found, rows.kept = len(self), np.flatnonzero(np.concatenate(whole))
-        rows.targets = None if self.targets is None else self.targets[rows.kept]
-        rows.target_names = self.target_names
-        rows.notes = notes_on_dropped(len(self), len(rows), self.name)
+        rows.targets, rows.target_names = self.targets, self.target_names
+        rows.coding = None if coder is None else coder.coding()
+        if drops_missing:
+            rows.n_rows_found, rows.kept = len(self), np.flatnonzero(np.concatenate(whole))
+            rows.targets = None if self.targets is None else self.targets[rows.kept]
+            rows.notes = notes_on_dropped(len(self), len(rows), self.name)
         return rows
 
-    def _whole_blocks(self, whole: list[NDArray[np.bool_]]) -> Iterator[FloatArray]:
+    def _blocks_of_groups(self, coder: _Coder | None) -> Iterator[FloatArray]:
+        """Yield the rows of each row group as numbers."""
+        for group in range(len(self._edges) - 1):
+            if coder is None:
+                yield self._group(group)
+            else:
+                columns = self._columns.read(self._file, group, self.name)
+                self._check_missing(columns, group)
+                yield coder.encode(columns)
+
+    def _whole_blocks(self, whole: list[NDArray[np.bool_]], coder: _Coder | None) -> Iterator[FloatArray]:
         """Yield the rows of each row group without missing values, and append to `whole` which rows these are."""
-        for group, start in enumerate(self._edges[:-1]):
-            numbers = self._group(group)
+        for numbers, start in zip(self._blocks_of_groups(coder), self._edges[:-1], strict=True):
             is_whole = np.logical_not(np.isnan(numbers).any(axis=1))
             if self.targets is not None:
                 targets = self.targets[start : start + len(numbers)]
@@ -158,19 +185,68 @@ class ParquetRows(RowSource):
             self._kept = None  # freed before the next row group is read
             columns = self._columns.read(self._file, group, self.name)
             rows = np.empty((len(columns[0]), self.shape[1]), self.dtype)
+            self._check_missing(columns, group)
             for index, column in enumerate(columns):
-                if column.null_count and not self._keeps_missing:
-                    row = int(self._edges[group]) + column.is_null().to_pylist().index(True)
-                    raise ValueError(
-                        Sentence(
-                            f"{self.name} has {counted(column.null_count, 'missing value')} in its column"
-                            f" {self._columns.names[index]!r}, first in row {row}. ",
-                            how_to_treat_missing("cells"),
-                        )
-                    )
                 rows[:, index] = (column.cast("uint8") if str(column.type) == "bool" else column).to_numpy()
             self._kept = group, rows
         return self._kept[1]
+
+    def _check_missing(self, columns: Sequence[Any], group: int) -> None:
+        """Raise ValueError if values are missing in columns of a row group although this is an error."""
+        if self._keeps_missing or not any(column.null_count for column in columns):
+            return
+        gaps = [
+            f"{counted(column.null_count, 'missing value')} in its column {name!r}, first in row"
+            f" {int(self._edges[group]) + column.is_null().to_pylist().index(True)}"
+            for name, column in zip(self._columns.names, columns, strict=True)
+            if column.null_count
+        ]
+        raise ValueError(Sentence(f"{self.name} has {', '.join(gaps)}. ", how_to_treat_missing("cells")))
+
+
+class _Coder:
+    """Encoder of columns of any type as numbers, row group by row group."""
+
+    def __init__(self, fields: Sequence[Any], kinds: Sequence[Kind] | None) -> None:
+        own = [_kind_of(field.type) for field in fields]
+        fitted = own if kinds is None else kinds
+        self._kinds = [Kind.TEXT if known == Kind.TEXT else kind for kind, known in zip(own, fitted, strict=True)]
+        wrong = [f"column {field.name!r} is of the type {field.type}" for field in fields if not _kind_of(field.type)]
+        if wrong:
+            raise ValueError(f"a table may hold numbers, truth values and texts; {', '.join(wrong)}. Leave them out.")
+        self._vocabularies = [Vocabulary(repr(field.name)) for field in fields]
+        self._examples: dict[int, str] = {}
+
+    def encode(self, columns: Sequence[Any]) -> FloatArray:
+        """Return the numbers of the columns of a row group; dates are NaN."""
+        numbers = np.full((len(columns[0]), len(columns)), np.nan)
+        for place, (column, kind) in enumerate(zip(columns, self._kinds, strict=True)):
+            if kind == Kind.DATE:
+                example = next((str(value) for value in column.to_pylist() if value is not None), "")
+                self._examples.setdefault(place, example)
+            elif kind == Kind.TEXT:
+                texts = (None if is_missing_label(one) else as_text(one) for one in column.to_pylist())
+                numbers[:, place] = self._vocabularies[place].encode(texts, len(column))
+            else:
+                numbers[:, place] = column.cast("float64" if kind == Kind.NUMBER else "uint8").to_numpy()
+        return numbers
+
+    def coding(self) -> Coding:
+        """Return what the numbers stand for, of all rows that were encoded."""
+        kinds = tuple(kind or Kind.NUMBER for kind in self._kinds)
+        return Coding(kinds, tuple(vocabulary.texts for vocabulary in self._vocabularies), self._examples)
+
+
+def _kind_of(field_type: Any) -> Kind | None:
+    """Return what a column of a type of Arrow holds; None if a table may not hold it."""
+    name = str(field_type)
+    if name.startswith(("string", "large_string", "dictionary")):
+        return Kind.TEXT
+    if name.startswith(("date", "time", "duration")):
+        return Kind.DATE
+    if name == "bool":
+        return Kind.TRUTH
+    return Kind.NUMBER if name.startswith(("int", "uint", "float", "half", "double")) else None
 
 
 class _FieldsOf:
@@ -225,9 +301,9 @@ def _open(path: Path, name: str) -> tuple[Any, list[Any], int]:
     return file, [*columns, *named], len(columns)
 
 
-def _dtype_of(fields: Sequence[Any], name: str) -> np.dtype[Any]:
-    """Return the dtype in which rows of these columns are delivered."""
-    dtypes = []
+def _dtype_of(file: Any, columns: _FieldsOf, name: str, missing: str) -> np.dtype[Any]:
+    """Return the dtype in which rows of these columns are delivered; raise if some of them hold no numbers."""
+    fields, dtypes = columns.fields, []
     for field in fields:
         try:
             dtypes.append(np.dtype(field.type.to_pandas_dtype()))
@@ -235,8 +311,19 @@ def _dtype_of(fields: Sequence[Any], name: str) -> np.dtype[Any]:
             dtypes.append(np.dtype(object))
     wrong = [field for field, dtype in zip(fields, dtypes, strict=True) if dtype.kind not in "buif"]
     if wrong:
-        held = ", ".join(f"column {field.name!r} is of the type {field.type}" for field in wrong[:5])
-        n_more = len(wrong) - 5
-        more = f", and there are no numbers in {counted(n_more, 'other column')} either" if n_more > 0 else ""
-        raise TextColumnsError(f"{name} must hold numbers; its {held}{more}.", [field.name for field in wrong])
+        some = columns.read(file, 0, name) if file.metadata.num_row_groups else [()] * len(fields)
+        held = []
+        for field, column in zip(fields, some, strict=True):
+            if field in wrong:
+                value = next((one.as_py() for one in column if one.as_py() is not None), None)
+                example = "" if value is None else f", such as {str(value)[:60]!r}"
+                held.append(f"column {field.name!r} is of the type {field.type}{example}")
+        gaps = [
+            repr(field.name) for field, column in zip(fields, some, strict=True) if getattr(column, "null_count", 0)
+        ]
+        raise TextColumnsError(
+            f"{name} must hold numbers; its {'; its '.join(held)}.",
+            [one.name for one in wrong],
+            f"Cells are missing, too, in the columns {', '.join(gaps)}." if gaps and missing == "error" else "",
+        )
     return delivered_dtype(np.result_type(*dtypes), name)

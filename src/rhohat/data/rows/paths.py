@@ -124,6 +124,8 @@ def _open_folder(folder: Path, wanted: Wanted, row_axes: int | None) -> RowSourc
         raise ValueError(f"the folder {folder} holds no files.")
     if wanted.targets and wanted.targets.said:
         raise ValueError(f"target columns are read from a single file; {folder} is a folder.")
+    if wanted.codes_texts:
+        raise ValueError(f"columns of texts are coded in the rows of a single table; {folder} is a folder.")
     shards: list[RowSource] = []
     try:
         for path in sorted(paths, key=_natural_order):

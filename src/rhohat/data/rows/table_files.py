@@ -89,7 +89,10 @@ def _parse_text(file: PositionedFile, name: str, wanted: Wanted) -> RowSource:
             f"No line of {name} names its columns, so the columns are identified by their order.", stacklevel=8
         )
     columns, targets = _without_targets(wanted, table.names, table.n_columns, name)
-    rows = table.read_rows(columns, targets, wanted.missing)
+    if wanted.codes_texts:
+        rows = table.read_coded_rows(columns, targets, wanted.missing, wanted.columns.kinds)
+    else:
+        rows = table.read_rows(columns, targets, wanted.missing)
     _convert_targets(rows, wanted, are_texts=True)
     named = "The first line of {} names its columns." if table.names else "No line of {} names its columns."
     rows.notes = (named.format(without_folders(name)), *rows.notes)
@@ -115,9 +118,13 @@ def _open_parquet(path: Path, name: str, wanted: Wanted) -> RowSource:
             ),
             stacklevel=7,
         )
-    rows = ParquetRows(path, name, columns, targets, "error" if wanted.missing == "error" else "keep")
+    rows = ParquetRows(
+        path, name, columns, targets, "error" if wanted.missing == "error" else "keep", codes_texts=wanted.codes_texts
+    )
     try:
-        found: RowSource = rows.without_missing() if wanted.missing == "drop" else rows
+        found: RowSource = rows
+        if wanted.missing == "drop" or wanted.codes_texts:
+            found = rows.written(drops_missing=wanted.missing == "drop", kinds=wanted.columns.kinds)
         _convert_targets(found, wanted, are_texts=False)
     except BaseException:
         rows.close()

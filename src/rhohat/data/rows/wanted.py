@@ -19,6 +19,7 @@ class Wanted(NamedTuple):
     targets: TargetsOfAFit | None
     missing: Missing
     key: str | None = None  # name of the array that follows the path
+    codes_texts: bool = False  # whether columns of a table may hold texts, which become codes
 
 
 def only_tables(what: str, name: str) -> str:

@@ -52,13 +52,13 @@ def how_to_treat_missing(what: str) -> Sentence:
     >>> how_to_treat_missing("labels")
     "Fill in missing labels, or pass missing='drop' to leave out rows with missing values."
     """
-    drop, keep = Setting("missing", "drop"), Setting("missing", "mean", "missing='keep' and rhohat.MeanImputer")
+    drop, keep = Setting("missing", "drop"), Setting("missing", "impute", "missing='keep' and rhohat.TablePreprocessor")
     if what == "labels":
         return Sentence("Fill in missing labels, or pass ", drop, " to leave out rows with missing values.")
     leave_out = Sentence(
         "Fill in missing cells, pass ", drop, " to leave out rows with missing values, or train a model "
     )
-    return Sentence(leave_out, "with ", keep, " to fill in the means of the columns.")
+    return Sentence(leave_out, "with ", keep, ", which fills them in and learns from where they were missing.")
 
 
 def is_plain_number(text: str) -> bool:

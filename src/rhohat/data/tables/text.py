@@ -9,43 +9,34 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from sys import intern
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
-from rhohat.common.words import Sentence, Setting, counted
+from rhohat.common.words import Sentence, Setting
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.tables.blocks import Block, Missing, Parts, are_missing, coded
 from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, how_to_treat_missing, is_missing_label
+from rhohat.data.tables.coding import Coding, Kind, Vocabulary
 from rhohat.data.tables.dialect import find_dialect, open_text, read_records, wrong_encoding
+from rhohat.data.tables.survey import Cell, listed_cells, survey
 
 __all__ = ["Missing", "TextTable"]
-
-#: How rows with missing values are treated: they are refused, left out, or kept with NaN in place of the values.
-Missing = Literal["error", "drop", "keep"]
 
 _CELLS_AT_ONCE = 2**21
 _FEWEST_ROWS_AT_ONCE = 64  # each column of a block has a fixed cost
 _WIDE = 2**14  # number of cells in a row above which pandas takes longer than Python's own reader
 _MOST_CELLS_SHOWN = 5
-_ROWS_LOOKED_AT = 200  # number of first rows that are searched for columns of strings
 _MEND = "Correct this line, or remove it from the table."
-
-
-class _Block(NamedTuple):
-    """A block of rows: numbers of shape (n_rows, n_columns), and strings of shape (n_rows, n_targets)."""
-
-    numbers: FloatArray
-    texts: NDArray[np.object_]
 
 
 class TextTable:
@@ -114,9 +105,53 @@ class TextTable:
         OSError
             If there is no room for the temporary file.
         """
-        names = None if self.names is None else [self.names[number] for number in columns]
-        parts = _Parts(missing)
         blocks = _Parser(self, columns, targets).blocks(missing)
+        return self._written(Parts(missing, len(targets)), blocks, columns, targets)
+
+    def read_coded_rows(
+        self,
+        columns: Sequence[int],
+        targets: Sequence[int] = (),
+        missing: Missing = "error",
+        kinds: Sequence[Kind] | None = None,
+    ) -> FlatRows:
+        """Parse the table into rows in which texts are codes; otherwise the same as `read_rows`.
+
+        Parameters
+        ----------
+        columns, targets, missing
+            See `read_rows`.
+        kinds : sequence of Kind, default=None
+            What each of the columns held in the fit of a model. If None, the whole table is read once to find it out.
+
+        Returns
+        -------
+        FlatRows of shape (n_samples, n_features), float64
+            The rows, whose `coding` says what the numbers stand for.
+        """
+        if kinds is None:
+            kinds = _Parser(self, columns, targets).kinds()
+        texts = [place for place, kind in enumerate(kinds) if kind == Kind.TEXT]
+        parts = Parts(missing, len(targets))
+        names = [str(number) if self.names is None else repr(self.names[number]) for number in columns]
+        vocabularies = {place: Vocabulary(names[place]) for place in texts}
+        parser = _Parser(
+            self,
+            [number for number, kind in zip(columns, kinds, strict=True) if kind != Kind.TEXT],
+            targets,
+            [columns[place] for place in texts],
+        )
+        blocks = (coded(block, vocabularies, len(columns), len(targets)) for block in parser.blocks(missing))
+        rows = self._written(parts, blocks, columns, targets)
+        words = tuple(vocabularies[place].texts if place in vocabularies else () for place in range(len(columns)))
+        rows.coding = Coding(tuple(kinds), words)
+        return rows
+
+    def _written(
+        self, parts: Parts, blocks: Iterable[Block], columns: Sequence[int], targets: Sequence[int]
+    ) -> FlatRows:
+        """Write the numbers of blocks to a temporary file, and return them as rows with all that is known of them."""
+        names = None if self.names is None else [self.names[number] for number in columns]
         rows = FlatRows.written_to_the_end(
             parts.pass_numbers(blocks), self._name, len(columns), np.float64, feature_names=names
         )
@@ -152,51 +187,44 @@ class TextTable:
         return np.concatenate([block.texts for block in parser.blocks("drop" if may_be_missing else "error")])
 
 
-class _Parts:
-    """Collector of the target strings of blocks, and of the numbers of the rows that are kept."""
-
-    def __init__(self, missing: Missing) -> None:
-        self.n_seen = 0
-        self._drops = missing == "drop"
-        self._texts: list[NDArray[np.object_]] = []
-        self._kept: list[NDArray[np.intp]] = []
-
-    def pass_numbers(self, blocks: Iterable[_Block]) -> Iterator[FloatArray]:
-        """Yield the numbers of blocks without dropped rows, and store the targets and which rows are kept."""
-        for numbers, texts in blocks:
-            if self._drops:
-                whole = ~(np.isnan(numbers).any(axis=1) | _is_missing(texts).any(axis=1))
-                self._kept.append(np.flatnonzero(whole) + self.n_seen)
-                self.n_seen += len(numbers)
-                numbers, texts = numbers[whole], texts[whole]
-            else:
-                self.n_seen += len(numbers)
-            self._texts.append(texts)
-            yield np.ascontiguousarray(numbers)
-
-    def texts(self) -> NDArray[np.object_]:
-        """Return the target strings of all blocks."""
-        return np.concatenate(self._texts)
-
-    def kept(self) -> NDArray[np.intp] | None:
-        """Return the numbers of the rows that were kept; None if rows are never dropped."""
-        return np.concatenate(self._kept) if self._kept else None
-
-
 class _Parser:
     """Parser of some columns of a table, block by block."""
 
-    def __init__(self, table: TextTable, chosen: Sequence[int], targets: Sequence[int]) -> None:
+    def __init__(
+        self, table: TextTable, chosen: Sequence[int], targets: Sequence[int], texts: Sequence[int] = ()
+    ) -> None:
         self._table, self._name, self._said, self._dialect = table, table._name, table._said, table._dialect
         self._numbers = [self._dialect.places[number] for number in chosen]
         self._targets = [self._dialect.places[number] for number in targets]
+        self._columns_of_texts = [self._dialect.places[number] for number in texts]
+        self._texts = [*self._targets, *self._columns_of_texts]
+        self._missing_is_error = True
 
-    def blocks(self, missing: Missing) -> Iterator[_Block]:
+    def kinds(self) -> list[Kind]:
+        """Return what the columns of numbers hold; raise ValueError for columns of numbers with some texts in them."""
+        found = survey(self._records(), self._numbers, self._said)
+        mistakes = {
+            self._name_of(place): column.first_text
+            for place, column in found.items()
+            if column.first_text is not None and column.kind != Kind.TEXT
+        }
+        if mistakes:
+            cells = [cell.text for cell in mistakes.values()]
+            advice = _advice(cells, self._said) or "Correct these cells, or leave out the columns."
+            listed = listed_cells(mistakes)
+            raise ValueError(
+                Sentence(f"some columns of {self._name} hold numbers with a few texts among them: {listed}. ", advice)
+            )
+        return [found[place].kind for place in self._numbers]
+
+    def blocks(self, missing: Missing) -> Iterator[Block]:
         """Yield all rows in blocks; raise ValueError for missing values that are not allowed, and for infinity."""
+        self._missing_is_error = missing == "error"
         try:
             for block in self._blocks_by_python() if self._dialect.n_cells > _WIDE else self._blocks_by_pandas():
-                lacks_numbers, lacks_targets = np.isnan(block.numbers).any(), _is_missing(block.texts).any()
-                if (missing == "error" and lacks_numbers) or (missing != "drop" and lacks_targets):
+                lacking, n_targets = are_missing(block.texts), len(self._targets)
+                lacks_cells = np.isnan(block.numbers).any() or lacking[:, n_targets:].any()
+                if (missing == "error" and lacks_cells) or (missing != "drop" and lacking[:, :n_targets].any()):
                     raise ValueError(self._complaint(missing) or f"{self._name} has missing values.")
                 if np.isinf(block.numbers).any():
                     raise ValueError(self._complaint("keep") or f"{self._name} contains infinity.")
@@ -204,7 +232,7 @@ class _Parser:
         except UnicodeError as error:
             raise ValueError(wrong_encoding(self._name, self._dialect.encoding, error)) from None
 
-    def _blocks_by_pandas(self) -> Iterator[_Block]:
+    def _blocks_by_pandas(self) -> Iterator[Block]:
         """Yield the rows that pandas reads; if it fails although no row is wrong, Python's reader reads the rest."""
         n_read = 0
         try:
@@ -222,7 +250,7 @@ class _Parser:
                 raise ValueError(complaint) from error
             yield from islice(self._blocks_by_python(), n_read, None)
 
-    def _blocks_by_python(self) -> Iterator[_Block]:
+    def _blocks_by_python(self) -> Iterator[Block]:
         """Yield rows one by one with Python's own reader, which is slower, except for tables of very many columns."""
         is_plain = self._said.decimal == "." and self._said.thousands is None
         for _, cells in self._records():
@@ -239,8 +267,8 @@ class _Parser:
                 values = list(map(self._said.number, numbers))
                 if any(value is None for value in values):
                     raise ValueError(self._complaint("drop"))
-            texts = np.array([intern(cells[place]) for place in self._targets], object).reshape(1, -1)
-            yield _Block(np.array(values, dtype=np.float64).reshape(1, -1), texts)
+            texts = np.array([intern(cells[place]) for place in self._texts], object).reshape(1, -1)
+            yield Block(np.array(values, dtype=np.float64).reshape(1, -1), texts)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield, for each row, the number of the line in which it ends, and its cells."""
@@ -285,7 +313,7 @@ class _Parser:
         extra = frame[self._dialect.n_cells]
         return type(frame.index).__name__ != "RangeIndex" or bool((extra.notna() & (extra != "")).any())
 
-    def _block(self, frame: Any) -> _Block:
+    def _block(self, frame: Any) -> Block:
         numbers = np.empty((len(frame), len(self._numbers)))
         for column, place in enumerate(self._numbers):
             cells = frame[place]
@@ -296,10 +324,10 @@ class _Parser:
                 numbers[:, column] = values
             else:
                 numbers[:, column] = cells.to_numpy()
-        texts = np.empty((len(frame), len(self._targets)), object)
-        for column, place in enumerate(self._targets):
+        texts = np.empty((len(frame), len(self._texts)), object)
+        for column, place in enumerate(self._texts):
             texts[:, column] = [intern(str(cell).strip()) for cell in frame[place]]  # equal texts share memory
-        return _Block(numbers, texts)
+        return Block(numbers, texts)
 
     def _complaint(self, missing: Missing) -> str:
         """Return the error message for the first row that is not acceptable; an empty string if all rows are."""
@@ -332,54 +360,48 @@ class _Parser:
                 if is_missing_label(cells[place]):
                     return self._missing("y", place, cells[place], line)
         if missing == "error":
-            for place in self._numbers:
-                if cells[place] in MISSING_NUMBERS:
-                    return self._missing(self._name, place, cells[place], line)
+            lacks_numbers = any(cells[place] in MISSING_NUMBERS for place in self._numbers)
+            if lacks_numbers or any(is_missing_label(cells[place]) for place in self._columns_of_texts):
+                places = [*self._numbers, *self._columns_of_texts]
+                found = survey(self._records(), places, self._said, _CELLS_AT_ONCE)
+                listed = self._listed({place: column.first_missing for place, column in found.items()})
+                return Sentence(f"{self._name} has missing values: {listed}. ", how_to_treat_missing("cells"))
         return ""
 
     def _missing(self, subject: str, place: int, cell: str, line: int) -> str:
-        """Return the error message for a missing value."""
-        held = f"holds {cell!r}" if cell else "is empty"
-        column = self._name_of(place)
-        problem = f"{subject} has missing values: in line {line} of {self._name}, column {column} {held}. "
+        """Return the error message for a missing target."""
+        problem = f"{subject} has missing values: {self._listed({place: Cell(line, cell)})}. "
         if not self._numbers:
             remedy = "Fill in missing labels, or leave out this line and the row that it belongs to."
-        else:
-            remedy = how_to_treat_missing("labels" if place in self._targets else "cells")
-        return Sentence(problem, remedy)
+            return Sentence(problem, remedy)
+        return Sentence(problem, how_to_treat_missing("labels"))
+
+    def _listed(self, cells: Mapping[int, Cell | None]) -> str:
+        """Return a phrase with the given cells, by the places of their columns."""
+        listed = listed_cells({self._name_of(place): cell for place, cell in cells.items() if cell is not None})
+        line, _, rest = listed.partition(", ")
+        return f"{line} of {self._name}, {rest}"
 
     def _not_numbers(self, cells: dict[int, str], line: int) -> str:
         """Return the error message for cells that are not numbers; raise if none of their columns holds numbers."""
-        shown = list(cells.items())[:_MOST_CELLS_SHOWN]
-        held = ", ".join(f"column {self._name_of(place)} holds {cell[:60]!r}" for place, cell in shown)
-        n_more = len(cells) - len(shown)
-        more = f", and there are no numbers in {counted(n_more, 'other column')} either" if n_more else ""
-        problem = f"{self._name} is not a table of numbers: in line {line}, {held}{more}."
-        advice = _advice([cell for _, cell in shown], self._said)
-        columns = self._columns_of_texts()
-        if not advice and set(cells) <= set(columns):
-            places, names = self._dialect.places, self._table.names
-            numbers = [places.index(place) for place in columns]
-            raise TextColumnsError(problem, numbers if names is None else [names[number] for number in numbers])
-        return Sentence(problem, " ", advice or _MEND)
-
-    def _columns_of_texts(self) -> list[int]:
-        """Return the places of the columns that hold strings, and no numbers, in the first rows."""
-        rows = [cells for _, cells in islice(self._records(), _ROWS_LOOKED_AT)]
-
-        def holds_texts(place: int) -> bool:
-            numbers = [self._said.number(row[place]) for row in rows if len(row) > place]
-            return None in numbers and all(number is None or math.isnan(number) for number in numbers)
-
-        return [place for place in self._numbers if holds_texts(place)]
+        found = survey(self._records(), self._numbers, self._said, _CELLS_AT_ONCE)
+        columns = {place: one.first_text for place, one in found.items() if one.kind == Kind.TEXT and one.first_text}
+        advice = _advice(list(cells.values())[:_MOST_CELLS_SHOWN], self._said)
+        start = f"{self._name} is not a table of numbers: "
+        if advice or not set(cells) <= set(columns):
+            held = listed_cells({self._name_of(place): Cell(line, cell) for place, cell in cells.items()})
+            return Sentence(f"{start}{held}. ", advice or _MEND)
+        gaps = {place: one.first_missing for place, one in found.items() if one.first_missing}
+        names = [self._table.names or range(len(self._dialect.places))][0]
+        raise TextColumnsError(
+            start + listed_cells({self._name_of(place): cell for place, cell in columns.items()}) + ".",
+            [names[self._dialect.places.index(place)] for place in columns],
+            f"Cells are missing, too: {self._listed(gaps)}." if gaps and self._missing_is_error else "",
+        )
 
     def _name_of(self, place: int) -> str:
         number = self._dialect.places.index(place)
         return repr(self._table.names[number]) if self._table.names is not None else str(number)
-
-
-def _is_missing(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
-    return np.array([is_missing_label(text) for text in texts.flat], bool).reshape(texts.shape)
 
 
 def _advice(cells: Sequence[str], said: TextFormat) -> str:

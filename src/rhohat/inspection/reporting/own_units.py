@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 
 from rhohat.common.arrays import FloatArray
-from rhohat.data import PatchNormalizer, ZCAWhitening
+from rhohat.data import PatchNormalizer, TablePreprocessor, ZCAWhitening
 from rhohat.models.pipelines import preprocessing_of
 
 __all__ = ["OwnUnits"]
@@ -65,7 +65,8 @@ class OwnUnits:
         converted = np.where(missing, 0, rows)
         with np.errstate(over="ignore", invalid="ignore"):
             for step in reversed(self.steps):
-                converted = step.inverse_transform(converted)
+                undo = step.unscale if isinstance(step, TablePreprocessor) else step.inverse_transform
+                converted = undo(converted)
         return np.where(missing, np.nan, np.asarray(converted))
 
     def ends(self, scale: tuple[float, float], n_features: int) -> tuple[float, float] | None:
@@ -80,6 +81,8 @@ class OwnUnits:
 
 def _scales_each_feature(step: Any) -> bool:
     """Return whether a transformer has an inverse that turns each of its features into the one that it came from."""
+    if isinstance(step, TablePreprocessor):
+        return True  # and columns of 0 and 1 stay as they are
     if not (isinstance(step, OneToOneFeatureMixin) and hasattr(step, "inverse_transform")):
         return False
     # Whitening mixes features, and a FunctionTransformer without an inverse would return what it is given.

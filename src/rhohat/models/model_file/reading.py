@@ -79,7 +79,7 @@ class Reader:
         if kind in transformers():
             _know(described, "kind", "parameters", "feature_names", "reading", "learned")
             learned = _get(described, "learned", dict)
-            if models_within(cls):
+            if hasattr(cls, "_restore_learned"):
                 _know(learned, *model._keys_of_learned)
                 self._restore(model, learned, prefix)
             else:

@@ -57,7 +57,7 @@ class Writer:
             self.arrays[f"{prefix}training_range_"] = model.training_range_
         described["reading"] = _reading(model.reading_) if hasattr(model, "reading_") else None
         if kind in transformers():
-            within = hasattr(model, "models_within")
+            within = hasattr(model, "_describe_learned")
             return described | {
                 "learned": model._describe_learned(self, prefix) if within else self._learned(model, prefix)
             }
