@@ -21,7 +21,7 @@ from rhohat.callbacks import BestModel
 from rhohat.solvers import SOLVERS
 from tests.callbacks.states import states
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*iterations? (was|were) done:sklearn.exceptions.ConvergenceWarning")
 
 
 def third_is_best(state):

@@ -15,7 +15,7 @@ from rhohat import Adam, DenoisingAutoencoder, SparseAutoencoder
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
 from tests.callbacks.states import state
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*iterations? (was|were) done:sklearn.exceptions.ConvergenceWarning")
 
 FIXED = ("solve", "rows", "iteration", "value", "gradient_norm", "seconds")
 

@@ -20,7 +20,7 @@ from rhohat.callbacks import BestModel, EarlyStopping, held_out_cost
 from tests.callbacks.states import state
 from tests.tolerances import EXACT
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*iterations? (was|were) done:sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from rhohat.callbacks import MLflowWriter, TensorBoardWriter
 from rhohat.common.exceptions import MissingExtraError
 from tests.callbacks.states import state
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*iterations? (was|were) done:sklearn.exceptions.ConvergenceWarning")
 
 
 def events(folder):

@@ -31,7 +31,7 @@ from rhohat.inspection.metrics import explained_variance
 from rhohat.terms.penalties import KLSparsity
 from tests.tolerances import EXACT
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*iterations? (was|were) done:sklearn.exceptions.ConvergenceWarning")
 
 AUTOENCODERS = {
     "sparse": SparseAutoencoder(n_components=9, sparsity=0.05, sparsity_weight=0.3, max_iter=15, random_state=0),

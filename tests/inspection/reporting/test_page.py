@@ -673,7 +673,7 @@ def test_what_was_to_be_predicted_shows_how_well_it_is(rng):
         report(classifier, X, y=labels[1:])
 
 
-@pytest.mark.filterwarnings("ignore:.*iterations were done:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*iterations? (was|were) done:sklearn.exceptions.ConvergenceWarning")
 def test_the_warm_up_is_drawn_and_explained(rng):
     X = rng.random((3000, 4))
     model = SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=20, tol=1e-4, random_state=0).fit(X)
