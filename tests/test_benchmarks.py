@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import beside, processors, profile, references
+from benchmarks import beside, detectors, processors, profile, references
 from benchmarks.__main__ import main
 from benchmarks.cases import make_cases
 from benchmarks.contenders.imports import packages_imported_by
@@ -386,3 +386,23 @@ def test_parts_of_an_evaluation_are_timed():
         parts = profile.parts_of_evaluation(NUMPY, 64, 16, 8, 32, np.float64)
     assert list(parts) == ["matrix products", "biases and sigmoids", "loss", "pull-backs", "sums over rows"]
     assert min(parts.values()) > 0
+
+
+def test_detectors_are_compared_on_the_same_rows(monkeypatch, capsys):
+    monkeypatch.delenv("RHOHAT_DATA", raising=False)
+    monkeypatch.setattr("sys.argv", ["detectors", "--seeds", "1", "--only", "wine"])
+    detectors.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(lines) == 3
+    assert lines[2].startswith("| wine: 129 × 13, 10 | ")
+    areas = [float(cell.split(" ± ")[0]) for cell in lines[2].split(" | ")[1:]]
+    assert len(areas) >= 3
+    assert all(0 <= area <= 1 for area in areas)
+
+
+def test_outliers_of_the_benchmark_are_rows_of_the_other_class():
+    draw = detectors._mixture(np.zeros((50, 2)), np.ones((20, 2)), 5, n_usual=30)
+    X, is_outlier = draw(np.random.default_rng(0))
+    assert X.shape == (35, 2)
+    assert np.array_equal(X[:, 0] == 1, is_outlier)
+    assert is_outlier.sum() == 5
