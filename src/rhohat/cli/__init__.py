@@ -5,7 +5,6 @@ from rhohat.cli.demo import demo
 from rhohat.cli.describing import info
 from rhohat.cli.gradients import check_gradient
 from rhohat.cli.looking import evaluate, plot, report
-from rhohat.cli.matching import match
 from rhohat.cli.patches import patches
 from rhohat.cli.scoring import score
 from rhohat.cli.training import train
@@ -18,7 +17,6 @@ __all__ = [
     "encode",
     "evaluate",
     "info",
-    "match",
     "patches",
     "plot",
     "predict",
