@@ -523,8 +523,14 @@ def test_a_killed_training_leaves_no_model_and_is_resumed_to_the_same_bits(end, 
     assert training.returncode == (-9 if end == signal.SIGKILL else 130)
     assert out == ""
     if end == signal.SIGINT:
-        assert "no model was written; add --resume to continue from the checkpoint" in error
+        assert "model.partial.safetensors holds the model that was reached, after " in error
+        assert "To continue from the checkpoint: rhohat train " in error
+        assert error.split("checkpoint: ")[1].splitlines()[0].endswith(" --resume")
         assert "Traceback" not in error
+        reached = rhohat.load(tmp_path / "model.partial.safetensors")
+        assert reached[-1].n_components == 20
+        assert not reached[-1].warm_start
+        (tmp_path / "model.partial.safetensors").unlink()
     assert not [one for one in tmp_path.iterdir() if "model" in one.name]
     resumed = start_training(tmp_path, "--resume", "--history", "history.jsonl")
     _, error = resumed.communicate()

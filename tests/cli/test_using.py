@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_iris
 
 import rhohat
+from rhohat.cli.files import DIGITS
 from tests.cli.test_demo import sentence
 
 
@@ -30,7 +32,7 @@ def test_codes_are_those_of_the_model(run, model, images, tmp_path):
     assert np.array_equal(np.load(tmp_path / "codes.npy"), expected)
     lines = (tmp_path / "codes.csv").read_text().splitlines()
     assert lines[0] == "unit_0,unit_1,unit_2,unit_3"
-    assert np.array_equal(np.loadtxt(lines[1:], delimiter=","), expected)
+    np.testing.assert_allclose(np.loadtxt(lines[1:], delimiter=","), expected, rtol=10 ** (1 - DIGITS))
     assert run("encode", model, images, "-o", "-").splitlines() == lines
 
 
@@ -38,7 +40,7 @@ def test_codes_of_float32_have_no_more_digits_than_they_need(run, model, images,
     np.save(tmp_path / "single.npy", np.load(images).astype(np.float32))
     line = run("encode", model, "single.npy", "-o", "-").splitlines()[1]
     codes = rhohat.load(model).transform(rows_of(images).astype(np.float32))
-    assert line == ",".join(map(str, codes[0]))
+    assert line == ",".join(f"{code:.{DIGITS}g}" for code in codes[0])
 
 
 def test_reconstructions_are_in_the_units_of_the_data(run, model, images, tmp_path):
@@ -202,7 +204,11 @@ def test_rows_that_are_left_have_their_numbers_in_a_table(command, source, run, 
     )
     numbers = np.load(tmp_path / "o.npy")
     assert len(numbers) == 28
-    assert [line.split(",", 1)[1] for line in whole[1:]] == [",".join(map(str, np.atleast_1d(row))) for row in numbers]
+    if command == "predict":
+        assert [line.split(",")[1] for line in whole[1:]] == list(map(str, numbers))
+    else:
+        found = np.array([line.split(",")[1:] for line in whole[1:]], np.float64)
+        np.testing.assert_allclose(found, numbers, rtol=10 ** (1 - DIGITS))
 
 
 @pytest.mark.usefixtures("with_gaps")
@@ -210,3 +216,57 @@ def test_rows_have_no_numbers_where_none_is_missing(run, tmp_path, rng):
     pd.DataFrame(rng.random((5, 3)), columns=list("abc")).to_csv(tmp_path / "whole.csv", index=False)
     for options in (("--missing", "drop"), (), ("--rows", "1:3")):
         assert run("encode", "ae.safetensors", "whole.csv", "-o", "-", *options).startswith("unit_0,")
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    """Scikit-learn's flowers, with a column that names them."""
+    frame = load_iris(as_frame=True).frame
+    frame.insert(0, "name", [f"flower {number}" for number in range(len(frame))])
+    frame.to_csv(tmp_path / "flowers.csv", index=False)
+    return tmp_path / "flowers.csv"
+
+
+@pytest.fixture
+def species(run, flowers):
+    options = ("-e", "classifier", "--target", "target", "--drop", "name", "--max-iter", "60", "--hidden", "5")
+    return run("train", flowers, "-o", "species.safetensors", *options) and "species.safetensors"
+
+
+def test_probabilities_stand_beside_the_names_of_the_rows(run, species, flowers):
+    lines = run("predict", species, flowers, "--proba", "--id", "name", "--rows", "48:52", "-o", "-").splitlines()
+    assert lines[0] == "name,0,1,2"
+    assert [line.split(",")[0] for line in lines[1:]] == [f"flower {number}" for number in range(48, 52)]
+    found = np.array([line.split(",")[1:] for line in lines[1:]], np.float64)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+    predicted = run("predict", species, flowers, "--rows", "48:52", "-o", "-").splitlines()[1:]
+    assert predicted == [str(one) for one in found.argmax(axis=1)]
+
+
+@pytest.mark.parametrize("command", ["encode", "predict"])
+def test_outputs_carry_the_column_that_names_the_rows(command, run, species, flowers, tmp_path):
+    run(command, species, flowers, "--id", "name", "-o", "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0].startswith("name,")
+    assert [line.split(",")[0] for line in lines[1:]] == [f"flower {number}" for number in range(150)]
+
+
+def test_names_of_rows_need_a_table_and_a_file_that_can_hold_them(invoke, species, flowers, model, images):
+    assert "needs a .csv file" in invoke("encode", species, flowers, "--id", "name", "-o", "c.npy").stderr
+    assert "is not a table" in invoke("encode", model, images, "--id", "name", "-o", "c.csv").stderr
+    assert "no column" in invoke("encode", species, flowers, "--id", "nam", "-o", "c.csv").stderr
+
+
+def test_only_classifiers_have_probabilities(invoke, run, table):
+    run("train", table, "-o", "r.safetensors", "-e", "regressor", "--target", "twice", "--columns", "heat,mass")
+    result = invoke("predict", "r.safetensors", table, "--proba", "-o", "-")
+    assert result.exit_code == 2
+    assert "only a classifier knows probabilities" in result.stderr
+
+
+def test_numbers_have_as_many_digits_as_wanted(run, model, images):
+    cells = run("encode", model, images, "--digits", "3", "-o", "-").splitlines()[1].split(",")
+    assert all(len(cell.lstrip("0.").split("e")[0].replace(".", "")) <= 3 for cell in cells)
+    expected = rhohat.load(model).transform(rows_of(images))
+    exact = run("encode", model, images, "--digits", "17", "-o", "-").splitlines()[1:]
+    assert np.array_equal(np.loadtxt(exact, delimiter=","), expected)

@@ -5,6 +5,7 @@ from rhohat.cli.demo import demo
 from rhohat.cli.describing import info
 from rhohat.cli.gradients import check_gradient
 from rhohat.cli.looking import evaluate, plot, report
+from rhohat.cli.matching import match
 from rhohat.cli.patches import patches
 from rhohat.cli.scoring import score
 from rhohat.cli.training import train
@@ -17,6 +18,7 @@ __all__ = [
     "encode",
     "evaluate",
     "info",
+    "match",
     "patches",
     "plot",
     "predict",

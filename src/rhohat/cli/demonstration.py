@@ -153,10 +153,7 @@ def run_demo(
     with watch.step("Gabor fits"):
         shape = (PATCH_SIZE, PATCH_SIZE)
         gabor_r2 = gabor_fit(autoencoder.components_, shape)
-        from sklearn.decomposition import PCA  # it loads packages that no other command needs
-
-        principal = PCA(min(n_components, patches.shape[1])).fit(patches).components_
-        gabor_r2_pca = gabor_fit(principal, shape)
+        gabor_r2_pca = gabor_fit(_principal_components(patches, n_components), shape)
 
     announce("drawing")
     with watch.step("pictures"):
@@ -174,6 +171,14 @@ def run_demo(
         seconds=watch.seconds,
         pictures=pictures,
     )
+
+
+def _principal_components(patches: FloatArray, n_components: int) -> FloatArray:
+    """Return principal components of the patches, at most as many as there are."""
+    from sklearn.decomposition import PCA  # imported here, as it loads packages that no other command needs
+
+    components: FloatArray = PCA(min(n_components, patches.shape[1])).fit(patches).components_
+    return components
 
 
 def _check_small_case(autoencoder: SparseAutoencoder, patches: FloatArray, seed: int) -> GradientCheck:

@@ -18,9 +18,10 @@ from scipy.sparse import csr_array, issparse
 from rhohat.common.arrays import FloatArray
 from rhohat.common.whole_files import replacing
 
-__all__ = ["STANDARD_OUTPUT", "read_lines", "write_rows", "write_sparse_rows"]
+__all__ = ["DIGITS", "STANDARD_OUTPUT", "read_lines", "write_rows", "write_sparse_rows"]
 
 STANDARD_OUTPUT = Path("-")
+DIGITS = 8  # significant digits in CSV, as many as a number of single precision has
 _AT_ONCE = 2**24  # numbers of sparse rows that are made dense at a time
 
 
@@ -48,6 +49,9 @@ def write_rows(
     n_rows: int,
     names: Sequence[str] | None = None,
     numbers: NDArray[np.intp] | None = None,
+    *,
+    ids: tuple[str, NDArray[Any]] | None = None,
+    digits: int = DIGITS,
 ) -> None:
     """Write rows block by block to a file that is complete or, after a failure, as it was before.
 
@@ -63,6 +67,10 @@ def write_rows(
         Names of the columns, which are the first line of CSV. If None, CSV has no line of names.
     numbers : array of int, of shape (n_rows,), default=None
         Numbers of these rows in the source, if rows were left out. In CSV, they are an additional first column, "row".
+    ids : (str, array of shape (n_rows,)), default=None
+        Name and entries of a column that names the rows; in CSV, it is an additional first column.
+    digits : int, default=8
+        Number of significant digits of numbers in CSV; 17 give back every number of double precision.
 
     Raises
     ------
@@ -72,11 +80,13 @@ def write_rows(
         If the file cannot be written.
     """
     blocks = _dense(blocks)
+    beside = {} if numbers is None else {"row": numbers.astype(np.str_)}
+    beside |= {} if ids is None else {ids[0]: ids[1].astype(np.str_)}
     if path == STANDARD_OUTPUT:
-        _write_text(sys.stdout, blocks, names, numbers)
+        _write_text(sys.stdout, blocks, names, beside, digits)
     elif path.suffix == ".csv":
         with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
-            _write_text(file, blocks, names, numbers)
+            _write_text(file, blocks, names, beside, digits)
     elif path.suffix == ".npy":
         with replacing(path) as unfinished:
             _write_npy(unfinished, blocks, n_rows)
@@ -152,21 +162,32 @@ def _dense(blocks: Iterable[Any]) -> Iterator[FloatArray]:
 
 
 def _write_text(
-    file: IO[str], blocks: Iterable[FloatArray], names: Sequence[str] | None, numbers: NDArray[np.intp] | None
+    file: IO[str],
+    blocks: Iterable[FloatArray],
+    names: Sequence[str] | None,
+    beside: dict[str, NDArray[np.str_]],
+    digits: int,
 ) -> None:
+    """Write blocks of rows as CSV, whose first columns are those that stand beside the rows."""
     writer = csv.writer(file, lineterminator="\n")
     if names is not None:
-        writer.writerow(names if numbers is None else ["row", *names])
+        writer.writerow([*beside, *names])
     start = 0
     for block in blocks:
-        block = block.reshape(len(block), -1)
-        if block.dtype == object:  # rows of a table of texts, in which an empty cell is a missing value
-            block = np.where(block != block, "", np.where(block == None, "", block))  # noqa: E711
-        cells = block.astype(np.str_)  # the shortest strings that are read as the same numbers
-        if numbers is not None:
-            stop = start + len(block)
-            cells, start = np.column_stack([numbers[start:stop].astype(np.str_), cells]), stop
+        stop, cells = start + len(block), _cells(block.reshape(len(block), -1), digits)
+        if beside:
+            cells = np.column_stack([*(column[start:stop] for column in beside.values()), cells])
         writer.writerows(cells)
+        start = stop
+
+
+def _cells(block: NDArray[Any], digits: int) -> NDArray[np.str_]:
+    """Return the entries of a block as text; numbers that are not whole are rounded to so many digits."""
+    if block.dtype == object:  # rows of a table of texts, in which an empty cell is a missing value
+        block = np.where(block != block, "", np.where(block == None, "", block))  # noqa: E711
+    if block.dtype.kind != "f":
+        return block.astype(np.str_)
+    return np.char.mod(f"%.{digits}g", block).astype(np.str_)
 
 
 def _write_npy(path: Path, blocks: Iterable[FloatArray], n_rows: int) -> None:

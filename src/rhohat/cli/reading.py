@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from rhohat.cli.app import note
 from rhohat.cli.declared import DATA, TEXT_FILES
 from rhohat.common.exceptions import TextColumnsError
+from rhohat.common.words import message_of
 from rhohat.data import RowSource, open_labels, open_rows, open_table
 from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.models.pipelines import fills_in_missing, open_model_rows, preprocessing_of
@@ -175,6 +176,23 @@ class ReadingOptions:
             if said is None and source.targets is not None:
                 note(ctx, f"note: the predictions of the model are compared with {name_of_targets(source)}.")
             yield self._some(ctx, source)
+
+    def names_of_rows(self, model: Any, data: Path, column: str | None) -> NDArray[Any] | None:
+        """Read the column of a table that names its rows, such as a number of a customer; None for no column."""
+        if column is None:
+            return None
+        how = self._how()
+        if self.missing in (Missing.MEAN, Missing.IMPUTE):
+            how.pop("missing")
+        try:
+            with open_model_rows(model, data, target=split_names(column), of_fit=False, **how) as source:
+                named = source if self.rows is None else source[self._slice()]
+                found = named.targets
+        except (ValueError, TypeError) as error:
+            raise typer.BadParameter(message_of(error), param_hint="--id") from None
+        if found is None or found.ndim != 1:
+            raise typer.BadParameter("must be one column of a table.", param_hint="--id")
+        return found
 
     def labels(self, path: Path, rows: RowSource, *, per_step: bool = False) -> NDArray[Any]:
         """Read labels from a file and return one for each row; labels of rows that were left out are dropped."""

@@ -16,7 +16,7 @@ from rhohat.cli.declared import OUTPUT
 from rhohat.cli.files import STANDARD_OUTPUT, write_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
-from rhohat.cli.using import check_output
+from rhohat.cli.using import IdColumn, check_output, ids_of_rows
 from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.models.model_file import load
@@ -58,6 +58,7 @@ def score(
         int, typer.Option(min=1, help="Number of rows to print without --output.", rich_help_panel=OUTPUT)
     ] = 10,
     reading: ReadingOptions = _AS_IT_COMES,
+    id_column: IdColumn = None,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
@@ -79,14 +80,17 @@ def score(
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"scoring {len(rows)} rows")
         found = _of_detector(loaded, rows) if is_detector(loaded) else _of_autoencoder(loaded, rows)
+        ids = ids_of_rows(reading, loaded, data, id_column, output or STANDARD_OUTPUT)
         numbers = np.arange(len(rows)) if rows.kept is None else rows.kept
         if output is not None:
             kept = numbers if rows.lacks_rows else None
-            write_rows(output, found.blocks(), len(rows), found.names, kept)
+            write_rows(output, found.blocks(), len(rows), found.names, kept, ids=ids)
             if output != STANDARD_OUTPUT and not quiet:
-                typer.echo(f"wrote {output}: {len(rows)} rows × {len(found.names) + (kept is not None)} columns")
+                typer.echo(
+                    f"wrote {output}: {len(rows)} rows × {len(found.names) + (kept is not None) + (ids is not None)} columns"
+                )
         else:
-            _print_worst(found, numbers, top)
+            _print_worst(found, ("row", numbers) if ids is None else ids, top)
     if found.summary and output != STANDARD_OUTPUT:
         note(ctx, found.summary)
 
@@ -142,12 +146,12 @@ def _numbers(values: NDArray[Any]) -> list[str]:
     return [f"{value:.{_DIGITS}g}" for value in values]
 
 
-def _print_worst(found: _Found, numbers: NDArray[np.intp], top: int) -> None:
+def _print_worst(found: _Found, ids: tuple[str, NDArray[Any]], top: int) -> None:
     """Print the most unusual rows as a table whose lines fit a terminal: reasons that do not fit are left out."""
     worst = np.argsort(found.scores, kind="stable")[:top]
-    table = [["row", *found.printed]]
+    table = [[ids[0], *found.printed]]
     for row in worst:
-        start = [str(numbers[row]), f"{float(found.cells[row, 0]):.4g}"]
+        start = [str(ids[1][row]), f"{float(found.cells[row, 0]):.4g}"]
         table.append([*start, *found.cells[row, 1:2][: len(found.printed) - 1]])
     widths = [max(len(line[place]) for line in table) for place in range(len(table[1]))]
     for line, reasons in zip(table, [table[0][len(widths) :], *(found.reasons[row] for row in worst)], strict=True):

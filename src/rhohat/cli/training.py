@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -13,6 +14,8 @@ from sklearn.base import is_classifier
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, check_writable, command, note
 from rhohat.cli.choices import estimator_named, estimators, preprocessing, step_named, table_preprocessing
 from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING
+from rhohat.cli.held_out import card_of_training, hold_out, next_command
+from rhohat.cli.interrupted import keeping_what_was_reached
 from rhohat.cli.making import l1_penalty, make_estimator
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
@@ -179,6 +182,13 @@ def train(
         ),
     ] = False,
     reading: ReadingOptions = _AS_IT_COMES,
+    validation: Annotated[
+        float | None,
+        _of_training(
+            "Fraction of the rows, drawn at random, that is held out to judge the model, such as 0.2. By default 0.1"
+            " for classifiers, and 0 for all others."
+        ),
+    ] = None,
     checkpoint: Annotated[
         Path | None, _of_training("Folder for checkpoints, from which the training can be resumed.", metavar="DIR")
     ] = None,
@@ -217,8 +227,8 @@ def train(
     """Learn from any number of rows, from files of many formats, and write a model file.
 
     The model includes its preprocessing, so encode, report and the other commands take the same data as train.
-    Classifiers and regressors need --labels or --target. A training that is interrupted writes no model; if it was
-    started with --checkpoint DIR, it can be continued with --resume.
+    Classifiers and regressors need --labels or --target. If Ctrl-C ends a training, what was reached is written to
+    NAME.partial.safetensors; if it was started with --checkpoint DIR, it can be continued with --resume.
 
     A stack is trained in parts: its layers are pre-trained, and stacked-classifier then trains a softmax on their codes
     and fine-tunes the whole network. --hidden, --sparsity, --beta, --weight-decay, --activation, and parameters that
@@ -272,13 +282,16 @@ def train(
                 rows.targets = y  # the same array as in fit, so that it finds the names
             if is_classifier(network):
                 note_on_classes(ctx, y)
+        held = hold_out(validation, rows, y, network, seed, targets_of_table=labels is None and y is not None)
+        if held.out is not None:
+            note(ctx, f"{len(held.out)} of {len(rows)} rows are held out, to judge the model; --validation 0 uses all")
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         if one_hot or reading.missing is Missing.IMPUTE:
             steps = table_preprocessing(preprocess, imputes=reading.missing is Missing.IMPUTE)
         else:
             imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
-            whole = imputers[0].fit(rows).transform(rows) if imputers else rows
+            whole = imputers[0].fit(held.rows).transform(held.rows) if imputers else held.rows
             steps = [*imputers, *preprocessing(preprocess, whole, network)]
         if steps:
             note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")
@@ -286,17 +299,14 @@ def train(
         if resume and checkpoint is not None:
             states = sorted(checkpoint.rglob("checkpoint-*.safetensors"), key=lambda state: state.stat().st_mtime)
             note(ctx, f"continuing from {states[-1]}" if states else f"there is no checkpoint in {checkpoint} yet")
-        progress.announce(f"training on {rows.shape[0]} rows of {rows.shape[1]} columns")
-        try:
-            fit_model(model, rows, y)
-        except KeyboardInterrupt:
-            how = (
-                "add --resume to continue from the checkpoint"
-                if checkpoint
-                else "--checkpoint DIR would have kept the state of the training"
-            )
-            note(ctx, f"no model was written; {how}")
-            raise
-    check_outcome(model)
-    save(model, output, note=note_text)
-    print_summary(model, output, rows.shape, as_json=as_json, quiet=quiet)
+        progress.announce(f"training on {held.rows.shape[0]} rows of {held.rows.shape[1]} columns")
+        start = time.perf_counter()
+        with keeping_what_was_reached(ctx, model, output, checkpoint):
+            fit_model(model, held.rows, held.y)
+        seconds = time.perf_counter() - start
+        check_outcome(model)
+        progress.announce("looking at what was learned")
+        card = card_of_training(model, held, rows.name)
+    save(model, output, card=card, note=note_text)
+    command = next_command(output, data, labels, reading.rows)
+    print_summary(model, output, held, card, seconds, command, as_json=as_json, quiet=quiet)

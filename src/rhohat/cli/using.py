@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 
 from rhohat.cli.app import Data, Model, Quiet, Traceback, check_writable, command, note
 from rhohat.cli.declared import OUTPUT
-from rhohat.cli.files import STANDARD_OUTPUT, write_rows, write_sparse_rows
+from rhohat.cli.files import DIGITS, STANDARD_OUTPUT, write_rows, write_sparse_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
 from rhohat.data import RowSource
@@ -27,7 +28,7 @@ from rhohat.models.pipelines import (
 )
 from rhohat.models.scoring import is_detector
 
-__all__ = ["encode", "predict", "reconstruct"]
+__all__ = ["IdColumn", "check_output", "encode", "ids_of_rows", "predict", "reconstruct"]
 
 _AS_IT_COMES = ReadingOptions()
 
@@ -57,6 +58,22 @@ OutputOfCodes = Annotated[
 ]
 
 
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        metavar="COLUMN",
+        help="A column of DATA that names its rows, such as a number of a customer; the first column of a CSV file.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
+Digits = Annotated[
+    int,
+    typer.Option(min=1, max=17, help="Number of significant digits in CSV.", rich_help_panel=OUTPUT),
+]
+
+
 @command(
     """
     # Write the features that a model has learned, as a table.
@@ -72,6 +89,8 @@ def encode(
     data: Data,
     output: OutputOfCodes,
     reading: ReadingOptions = _AS_IT_COMES,
+    id_column: IdColumn = None,
+    digits: Digits = DIGITS,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
@@ -86,10 +105,11 @@ def encode(
     estimator = estimator_of(loaded)
     names = [f"{estimator.noun_of_code}_{number}" for number in range(estimator.layer_sizes_[estimator.code_layer_])]
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
+        ids = ids_of_rows(reading, loaded, data, id_column, output)
         if estimator.has_sparse_codes and output.suffix != ".npz":
             _check_size(len(rows), len(names))
         progress.announce(f"encoding {len(rows)} rows")
-        _write(ctx, output, encode_blocks(loaded, rows), rows, names, quiet=quiet)
+        _write(ctx, output, encode_blocks(loaded, rows), rows, names, ids=ids, digits=digits, quiet=quiet)
 
 
 @command(
@@ -105,6 +125,8 @@ def reconstruct(
     data: Data,
     output: Output,
     reading: ReadingOptions = _AS_IT_COMES,
+    id_column: IdColumn = None,
+    digits: Digits = DIGITS,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
@@ -119,15 +141,18 @@ def reconstruct(
         name = type(estimator_of(loaded)).__name__
         raise ValueError(f"{name} does not reconstruct rows; use rhohat encode or rhohat predict instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
+        ids = ids_of_rows(reading, loaded, data, id_column, output)
         progress.announce(f"reconstructing {len(rows)} rows")
         names = names_of_columns(loaded, rows) or [f"column_{number}" for number in range(rows.shape[1])]
-        _write(ctx, output, reconstruct_blocks(loaded, rows), rows, names, quiet=quiet)
+        _write(ctx, output, reconstruct_blocks(loaded, rows), rows, names, ids=ids, digits=digits, quiet=quiet)
 
 
 @command(
     """
     # Write the class, or the number, that a model predicts for each row.
     rhohat predict species.safetensors flowers.csv -o predicted.csv
+    # Write the probability of each class, beside the column that names the rows.
+    rhohat predict species.safetensors flowers.csv --proba --id name -o -
     # Look at the first predictions.
     rhohat predict species.safetensors flowers.csv --rows 0:10 -o -
     """
@@ -138,7 +163,13 @@ def predict(
     model: Model,
     data: Data,
     output: Output,
+    proba: Annotated[
+        bool,
+        typer.Option("--proba", help="Write the probability of each class instead.", rich_help_panel=OUTPUT),
+    ] = False,
     reading: ReadingOptions = _AS_IT_COMES,
+    id_column: IdColumn = None,
+    digits: Digits = DIGITS,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
@@ -154,17 +185,35 @@ def predict(
         name = type(last_step_of(loaded)).__name__
         instead = "rhohat score" if is_detector(loaded) else "rhohat encode or rhohat reconstruct"
         raise ValueError(f"{name} does not predict targets; use {instead} instead.")
+    if proba and not is_classifier(estimator):
+        raise typer.BadParameter("only a classifier knows probabilities of classes.", param_hint="--proba")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
+        ids = ids_of_rows(reading, loaded, data, id_column, output)
         progress.announce(f"predicting for {len(rows)} rows")
-        predicted = estimator.predict(prepare_rows(loaded, rows))
-        found = _in_an_array(predicted, estimator.input_shape_[0], as_text=output.suffix != ".npy")
-        found = found.astype(np.str_) if found.dtype == object else found
-        columns = 1 if found.ndim == 1 else found.shape[1]
-        names = list(getattr(estimator, "target_names_", None) or _unnamed(columns))
-        if estimator.network_.layers[-1].n_padded_steps is not None:
-            names = _names_of_steps(found.shape[1:])
-            found = found if output.suffix == ".npy" else found.reshape(len(found), -1)
-        _write(ctx, output, [found], rows, names, quiet=quiet)
+        prepared = prepare_rows(loaded, rows)
+        found, names = (
+            _probabilities(estimator, prepared) if proba else _predictions(estimator, prepared, output.suffix)
+        )
+        _write(ctx, output, [found], rows, names, ids=ids, digits=digits, quiet=quiet)
+
+
+def _probabilities(estimator: Any, rows: RowSource) -> tuple[NDArray[Any], list[str]]:
+    """Return the probability of each class for each row, and the names of the classes."""
+    if estimator.network_.layers[-1].n_padded_steps is not None:
+        raise typer.BadParameter("a model that labels every step has no probabilities of rows.", param_hint="--proba")
+    return np.asarray(estimator.predict_proba(rows)), [str(one) for one in estimator.classes_]
+
+
+def _predictions(estimator: Any, rows: RowSource, ending: str) -> tuple[NDArray[Any], list[str]]:
+    """Return the predictions for all rows, and the names of their columns."""
+    found = _in_an_array(estimator.predict(rows), estimator.input_shape_[0], as_text=ending != ".npy")
+    found = found.astype(np.str_) if found.dtype == object else found
+    columns = 1 if found.ndim == 1 else found.shape[1]
+    names = list(getattr(estimator, "target_names_", None) or _unnamed(columns))
+    if estimator.network_.layers[-1].n_padded_steps is not None:
+        names = _names_of_steps(found.shape[1:])
+        found = found if ending == ".npy" else found.reshape(len(found), -1)
+    return found, names
 
 
 def _in_an_array(predicted: Any, n_steps: int, *, as_text: bool) -> NDArray[Any]:
@@ -209,8 +258,26 @@ def _check_size(n_rows: int, n_latents: int) -> None:
         )
 
 
+def ids_of_rows(
+    reading: ReadingOptions, model: Any, data: Path, column: str | None, output: Path
+) -> tuple[str, NDArray[Any]] | None:
+    """Return the name and the entries of the column that names the rows; None without one."""
+    if column is not None and output.suffix in (".npy", ".npz"):
+        raise typer.BadParameter(f"needs a .csv file, which can hold names; got {output}.", param_hint="--id")
+    found = reading.names_of_rows(model, data, column)
+    return None if column is None or found is None else (column, found)
+
+
 def _write(
-    ctx: Any, output: Path, blocks: Iterable[Any], rows: RowSource, names: Sequence[str], *, quiet: bool
+    ctx: Any,
+    output: Path,
+    blocks: Iterable[Any],
+    rows: RowSource,
+    names: Sequence[str],
+    *,
+    ids: tuple[str, NDArray[Any]] | None,
+    digits: int,
+    quiet: bool,
 ) -> None:
     """Write the outputs of a model and print a summary; if rows were left out, also print how to find their numbers."""
     is_table = output.suffix not in (".npy", ".npz")
@@ -218,9 +285,9 @@ def _write(
     if output.suffix == ".npz":
         write_sparse_rows(output, blocks, len(names))
     else:
-        write_rows(output, blocks, len(rows), names, numbers)
+        write_rows(output, blocks, len(rows), names, numbers, ids=ids, digits=digits)
     if output != STANDARD_OUTPUT and not quiet:
-        n_columns = len(names) + (is_table and numbers is not None)
+        n_columns = len(names) + is_table * ((numbers is not None) + (ids is not None))
         typer.echo(f"wrote {output}: {len(rows)} rows × {n_columns} column{'s'[: n_columns - 1]}")
     if numbers is not None:
         where = (

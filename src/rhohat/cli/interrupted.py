@@ -1,0 +1,51 @@
+"""What `train` keeps of a training that Ctrl-C has ended."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rhohat.cli.app import note
+from rhohat.models.model_file import save
+from rhohat.models.pipelines import estimator_of
+
+__all__ = ["keeping_what_was_reached"]
+
+
+@contextmanager
+def keeping_what_was_reached(ctx: Any, model: Any, output: Path, checkpoint: Path | None) -> Iterator[None]:
+    """Context manager around a fit, which writes the state that Ctrl-C has ended to a model file beside the output.
+
+    The estimator is given ``warm_start=True`` meanwhile, with which an interrupted fit leaves it with the parameters
+    of the last iteration.
+    """
+    network = estimator_of(model)
+    can_keep = network.get_params(deep=False).get("warm_start") is False
+    if can_keep:
+        network.set_params(warm_start=True)
+    try:
+        yield
+    except KeyboardInterrupt:
+        partial = output.with_name(f"{output.stem}.partial{output.suffix}")
+        if getattr(network, "solver_status_", None) == "interrupted":
+            network.set_params(warm_start=False)
+            save(model, partial)
+            note(ctx, f"{partial} holds the model that was reached, after {network.n_iter_} iterations.")
+        else:
+            note(ctx, "no model was written.")
+        note(ctx, _how_to_go_on(checkpoint))
+        raise
+    finally:
+        if can_keep:
+            network.set_params(warm_start=False)
+
+
+def _how_to_go_on(checkpoint: Path | None) -> str:
+    if checkpoint is None:
+        return "With --checkpoint DIR, a training can be continued later: the same command, with --resume."
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    return f"To continue from the checkpoint: rhohat {shlex.join([*words, '--resume'])}"

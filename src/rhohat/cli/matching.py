@@ -1,0 +1,108 @@
+"""The command `match`, which compares what two models have learned."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from rhohat.cli.app import Json, Quiet, Traceback, check_writable, command, print_json
+from rhohat.cli.declared import MODEL, OUTPUT
+from rhohat.cli.files import DIGITS
+from rhohat.common.arrays import FloatArray
+from rhohat.common.whole_files import replacing
+from rhohat.inspection.metrics import match_dictionaries
+from rhohat.models.model_file import load
+from rhohat.models.pipelines import estimator_of
+
+__all__ = ["match"]
+
+_MOST_LINES = 20  # of the printed table
+_ALIKE = 0.9  # cosine above which a pair counts as alike
+
+_HELP = "A model file that train has written."
+
+
+@command(
+    """
+    # See which units of two trainings, with different seeds, look for the same.
+    rhohat match first.safetensors second.safetensors
+    # Write all pairs.
+    rhohat match first.safetensors second.safetensors -o pairs.csv
+    """
+)
+def match(
+    first: Annotated[Path, typer.Argument(metavar="A", help=_HELP, show_default=False, rich_help_panel=MODEL)],
+    second: Annotated[Path, typer.Argument(metavar="B", help=_HELP, show_default=False, rich_help_panel=MODEL)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .csv file to which all pairs are written.", rich_help_panel=OUTPUT),
+    ] = None,
+    absolute: Annotated[
+        bool,
+        typer.Option(
+            "--absolute",
+            help="Take two units for alike, too, if what one looks for is the negative of the other's.",
+            rich_help_panel=MODEL,
+        ),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """Pair the units, or the latents, of two models that look for the same.
+
+    Each unit has at most one partner; the pairs are those whose cosines have the largest sum. The cosine is that of the
+    directions of two latents of dictionaries, or of the inputs that activate two units most: 1 means the same, 0
+    nothing in common. If one model has more units than the other, some of its units have no partner.
+    """
+    if output is not None:
+        check_writable(output, first, second, endings=(".csv",))
+    A, B = _directions(first), _directions(second)
+    if A.shape[1] != B.shape[1]:
+        raise ValueError(
+            f"{first} and {second} cannot be compared: they look for patterns of {A.shape[1]} and of {B.shape[1]}"
+            " numbers. Match models of the same data."
+        )
+    found = match_dictionaries(A, B, absolute=absolute)
+    order = np.argsort(-found.cosine, kind="stable")
+    pairs = [(int(found.rows[one]), int(found.columns[one]), float(found.cosine[one])) for one in order]
+    if output is not None:
+        _write_csv(output, pairs)
+    cosines = found.cosine
+    if as_json:
+        named = [dict(zip(("a", "b", "cosine"), pair, strict=True)) for pair in pairs]
+        print_json({"mean_cosine": found.mean_cosine, "pairs": named})
+    elif not quiet:
+        _print_table(pairs)
+        n_alike = int(np.count_nonzero(cosines > _ALIKE))
+        typer.echo(
+            f"\n{n_alike} of {len(pairs)} pairs have a cosine above {_ALIKE}; the mean is {found.mean_cosine:.3f}"
+        )
+        if output is not None:
+            typer.echo(f"wrote {output}: {len(pairs)} pairs")
+
+
+def _directions(path: Path) -> FloatArray:
+    """Return what each unit of a model looks for, or the direction of each latent of a dictionary."""
+    estimator: Any = estimator_of(load(path))
+    found: FloatArray = estimator.components_ if estimator.has_sparse_codes else estimator.maximal_inputs()
+    return found.reshape(len(found), -1)
+
+
+def _print_table(pairs: list[tuple[int, int, float]]) -> None:
+    typer.echo("unit of A  unit of B  cosine")
+    for a, b, cosine in pairs[:_MOST_LINES]:
+        typer.echo(f"{a:>9}  {b:>9}  {cosine:>6.3f}")
+    if len(pairs) > _MOST_LINES:
+        typer.echo(f"… and {len(pairs) - _MOST_LINES} further pairs, which -o pairs.csv writes")
+
+
+def _write_csv(path: Path, pairs: list[tuple[int, int, float]]) -> None:
+    with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["unit_of_a", "unit_of_b", "cosine"])
+        writer.writerows([a, b, f"{cosine:.{DIGITS}g}"] for a, b, cosine in pairs)
