@@ -58,6 +58,8 @@ def demo(
     except OSError as error:
         raise typer.BadParameter(f"cannot write the pictures: {error}", param_hint="--output") from error
     _print_demo(result, time.perf_counter() - start)
+    if not quiet:
+        _print_next(output)
 
 
 def _print_demo(result: DemoResult, total_seconds: float) -> None:
@@ -68,6 +70,18 @@ def _print_demo(result: DemoResult, total_seconds: float) -> None:
     for name, value in rows:
         for number, line in enumerate(value.splitlines()):
             typer.echo(f"{'' if number else name:<20}{line}")
+
+
+def _print_next(folder: Path) -> None:
+    """Print what to look at, and what to type next."""
+    filters = folder / "filters.png"
+    typer.echo(
+        f"\nLook at {filters}: most units have become detectors of edges, although nobody told them what an edge is.\n"
+        "Then learn from pictures of your own:\n"
+        "  rhohat patches FOLDER -o patches.npy\n"
+        "  rhohat train patches.npy -o edges.safetensors --hidden 64\n"
+        "  rhohat report edges.safetensors patches.npy -o edges.html"
+    )
 
 
 def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:

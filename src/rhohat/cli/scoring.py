@@ -86,9 +86,8 @@ def score(
             kept = numbers if rows.lacks_rows else None
             write_rows(output, found.blocks(), len(rows), found.names, kept, ids=ids)
             if output != STANDARD_OUTPUT and not quiet:
-                typer.echo(
-                    f"wrote {output}: {len(rows)} rows × {len(found.names) + (kept is not None) + (ids is not None)} columns"
-                )
+                n_columns = len(found.names) + (kept is not None) + (ids is not None)
+                typer.echo(f"wrote {output}: {len(rows)} rows × {n_columns} columns")
         else:
             _print_worst(found, ("row", numbers) if ids is None else ids, top)
     if found.summary and output != STANDARD_OUTPUT:

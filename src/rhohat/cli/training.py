@@ -306,7 +306,7 @@ def train(
         seconds = time.perf_counter() - start
         check_outcome(model)
         progress.announce("looking at what was learned")
-        card = card_of_training(model, held, rows.name)
+        card = card_of_training(model, held, rows.short_name)
     save(model, output, card=card, note=note_text)
     command = next_command(output, data, labels, reading.rows)
     print_summary(model, output, held, card, seconds, command, as_json=as_json, quiet=quiet)
