@@ -21,6 +21,7 @@ from rhohat.common.randomness import keyed_generator
 from rhohat.data import PatchNormalizer, photographs, sample_patches, whiten_image
 from rhohat.estimators import SparseAutoencoder
 from rhohat.inspection.gabor import gabor_fit
+from rhohat.inspection.metrics import ActivationStatistics
 from rhohat.inspection.plots import plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.solvers import Callback
 
@@ -189,8 +190,10 @@ def _check_small_case(autoencoder: SparseAutoencoder, patches: FloatArray, seed:
 
 
 def _is_constant(codes: FloatArray) -> NDArray[np.bool_]:
-    """Return which units vary so little over the rows that they tell nothing of them, of shape (n_components,)."""
-    return np.asarray(codes.std(axis=0) < 0.05 * np.abs(codes.mean(axis=0)))
+    """Return which units are about as active on every row, of shape (n_components,)."""
+    statistics = ActivationStatistics()
+    statistics.update(codes)
+    return statistics.constant
 
 
 def _title_of_filters(constant: NDArray[np.bool_]) -> str:

@@ -35,7 +35,7 @@ class Evaluation:
     dead_fraction : float
         Fraction of the units that are active on no row.
     constant_fraction : float
-        Fraction of the units that give the same activation for every row: see `constant_fraction` in
+        Fraction of the units that give about the same activation for every row: see `constant_fraction` in
         `rhohat.inspection.metrics`.
     activation_frequency : array of shape (n_units,)
         Fraction of the rows on which each unit is active.
@@ -96,7 +96,7 @@ class Evaluation:
             ("mean squared error", _number(self.mean_squared_error)),
             (f"units above {self.threshold:.3g}, per row", _number(self.l0)),
             (f"units never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
-            ("units that do not vary", f"{self.constant_fraction:.1%}"),
+            ("constant units", f"{self.constant_fraction:.1%}"),
             ("mean activation", f"{_mean(self.mean_activation):.4g}"),
         ]
         if self.sparsity is not None:

@@ -235,7 +235,7 @@ def test_units_that_do_not_vary_are_counted_and_named(dtype, rng):
     page = report(autoencoder, X)
     codes = autoencoder.transform(X).astype(np.float64)
     assert np.flatnonzero(np.ptp(codes, axis=0) <= 1e-3 * codes.mean(axis=0)).tolist() == [1, 3]
-    assert figures_of(page)["units that do not vary"] == 2
+    assert figures_of(page)["constant units"] == 2
     assert record_of(page)["constant"] == [1, 3]
     assert 'class="remarks"' not in page
 

@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 _ACTIVE = 0.1  # threshold of a bounded unit, as a fraction of the way from its lower to its upper bound
-#: A unit is constant if its range is at most this fraction of its mean; far above rounding errors, even in float32.
-_CONSTANT = 1e-3
+#: A unit is constant if its range is at most this fraction of its mean.
+_CONSTANT = 0.05
 
 
 class ActivationStatistics:
@@ -193,10 +193,10 @@ class ActivationStatistics:
 
     @property
     def constant(self) -> NDArray[np.bool_]:
-        """Whether each unit gives the same activation for every row, of shape (n_units,).
+        """Whether each unit gives about the same activation for every row, of shape (n_units,).
 
-        A unit counts as constant if its largest and its smallest activation differ by no more than a thousandth of the
-        magnitude of its mean activation: such a unit does not distinguish rows. After a single row, no unit counts as
+        A unit counts as constant if its largest and its smallest activation differ by no more than 5 % of the magnitude
+        of its mean activation: such a unit does not distinguish rows. After a single row, no unit counts as
         constant.
         """
         check_seen(self.n_samples)
@@ -207,7 +207,7 @@ class ActivationStatistics:
 
     @property
     def constant_fraction(self) -> float:
-        """Fraction of the units that give the same activation for every row: see `constant`."""
+        """Fraction of the units that give about the same activation for every row: see `constant`."""
         return float(np.mean(self.constant))
 
     @property

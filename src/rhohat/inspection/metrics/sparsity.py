@@ -222,10 +222,10 @@ def density_histogram(H: Any, threshold: float = 0.0) -> DensityHistogram:
 
 
 def constant_fraction(H: Any) -> float:
-    """Return the fraction of the units that give the same activation for every row.
+    """Return the fraction of the units that give about the same activation for every row.
 
-    A unit counts as constant if its largest and its smallest activation differ by no more than a thousandth of the
-    magnitude of its mean activation: such a unit does not distinguish rows. A unit that is always 0 is constant too.
+    A unit counts as constant if its largest and its smallest activation differ by no more than 5 % of the magnitude
+    of its mean activation: such a unit does not distinguish rows. A unit that is always 0 is constant too.
     For a single row, the fraction is 0.
 
     Parameters
@@ -244,7 +244,7 @@ def constant_fraction(H: Any) -> float:
 
     Examples
     --------
-    >>> constant_fraction([[0.1, 2.0], [0.10001, 4.0]])
+    >>> constant_fraction([[0.1, 2.0], [0.101, 4.0]])
     0.5
     """
     return _count(H, 0.0).constant_fraction

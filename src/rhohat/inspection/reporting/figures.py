@@ -140,10 +140,10 @@ def _of_activations(activations: ActivationStatistics, target: float | None, nou
             about_dead(n_dead, len(constant), "unit", noun),
         ),
         Figure(
-            "units that do not vary",
+            "constant units",
             f"{n_constant:,}",
             (f"{show(100 * activations.constant_fraction)} % of the units. " if n_constant else "")
-            + f"Units whose activation is the same on every {noun}, within a thousandth of its mean, so that they do"
+            + f"Units whose activation is about the same on every {noun}, within 5 % of its mean, so that they do"
             f" not distinguish {noun}s.",
         ),
         Figure("mean activation", show(mean), f"ρ̂, the mean over {noun}s, here also averaged over units.{aim}"),
