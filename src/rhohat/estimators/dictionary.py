@@ -24,7 +24,7 @@ from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import range_of_features
 from rhohat.data.rows import is_dask_array, remember_columns
 from rhohat.dictionaries.folding import Folding
-from rhohat.dictionaries.rows import StreamedBatches
+from rhohat.dictionaries.rows import BatchSource, StreamedBatches
 from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
 from rhohat.dictionaries.selections import Selection
 from rhohat.dictionaries.start import DictionaryStart
@@ -44,7 +44,8 @@ from rhohat.solvers.progress import ShowProgress
 
 __all__ = ["BaseDictionary"]
 
-_BATCH_SIZE = 4096
+_SMALLEST_BATCH, _LARGEST_BATCH = 256, 4096
+_FEWEST_UPDATES = 1000  # which smaller batches than the largest are chosen for
 _RATE, _LATENTS_OF_RATE = 2e-4, 2**14  # learning rate at so many latents; with fewer it is larger
 _FAR = 0.5  # distance of L0 from its target, as a share of it, of which a fit warns
 _SETTINGS_OF_TRAINING = ("max_iter", "auxiliary_weight", "dead_after", "normalize", "center", "decoder_norm")
@@ -144,7 +145,7 @@ class BaseDictionary(UsableDictionary):
     def describe(self) -> dict[str, Any]:
         """Return what `UsableDictionary.describe` returns, and the settings of the training as "learning"."""
         settings = {name: repr(getattr(self, name)) for name in _SETTINGS_OF_TRAINING}
-        return {**super().describe(), "learning": {"solver": repr(self._solver()), **settings}}
+        return {**super().describe(), "learning": {"solver": repr(self._solver(self.n_samples_fit_)), **settings}}
 
     def fitted_parts(self) -> list[tuple[str, Self]]:
         """Return the parts of the fit: a dictionary is a single part, with the name ""."""
@@ -205,7 +206,7 @@ class BaseDictionary(UsableDictionary):
         try:
             with ShowProgress(None) if self.verbose == 1 else nullcontext() as progress:
                 shown = {} if progress is None else {"callbacks": [*self._own_callbacks(), progress]}
-                fitted = self._fit(**shown).run(
+                fitted = self._fit(solver=self._solver(self._n_rows_to_see(sources)), **shown).run(
                     sources,
                     (lambda: self._seed) if continues else self._draw_seed,
                     self.n_components,
@@ -266,11 +267,26 @@ class BaseDictionary(UsableDictionary):
             self.n_iter_ += earlier[3]
         return self
 
-    def _solver(self) -> MiniBatchSolver:
-        """Return the solver; by default Adam with large batches, and a learning rate that falls with more latents."""
+    def _n_rows_to_see(self, sources: Sequence[Any]) -> int | None:
+        """Return the number of rows that a fit sees in all passes together; None if it is not known."""
+        return None if isinstance(sources[0], BatchSource) else int(sources[0].shape[0]) * self.max_iter
+
+    def _solver(self, n_rows: int | None = None) -> MiniBatchSolver:
+        """Return the solver; by default Adam, whose learning rate falls with more latents.
+
+        By default the batches are as large as they may be for 1,000 updates, and have 256 to 4,096 rows.
+
+        Parameters
+        ----------
+        n_rows : int, default=None
+            Number of rows in all passes together; None if it is not known.
+        """
         if self.solver is None:
             rate = _RATE / float(np.sqrt(self.n_components / _LATENTS_OF_RATE))
-            return Adam(learning_rate=rate, batch_size=_BATCH_SIZE, schedule="trapezoid")
+            batch_size = _LARGEST_BATCH
+            while batch_size > _SMALLEST_BATCH and n_rows is not None and n_rows < _FEWEST_UPDATES * batch_size:
+                batch_size //= 2
+            return Adam(learning_rate=rate, batch_size=batch_size, schedule="trapezoid")
         solver = as_solver(self.solver)
         assert isinstance(solver, MiniBatchSolver)
         if solver.early_stopping or solver.max_gradient_norm is not None:

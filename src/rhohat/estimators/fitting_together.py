@@ -59,7 +59,7 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     _check_alike(dictionaries)
     sources = first._sources(X, continues=False)
     seed = first._draw_seed()
-    fits = [one._fit() for one in dictionaries]
+    fits = [one._fit(solver=one._solver(one._n_rows_to_see(sources))) for one in dictionaries]
     plans = [fit.plan_memory(sources, one.n_components) for fit, one in zip(fits, dictionaries, strict=True)]
     source: BatchSource = sources[0]
     if not isinstance(source, BatchSource):
