@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rhohat import Checkpoint, TopKAutoencoder
+from rhohat import Adam, Checkpoint, TopKAutoencoder
 from rhohat.callbacks import ResampleDeadLatents
 from tests.dictionaries.test_step_by_step import CASES, batches, trainer_of
 
@@ -64,7 +64,14 @@ def test_the_callback_counts_rows_and_goes_on_where_a_fit_was_stopped(tmp_path):
 
     def dictionary(resampling, *others, **how):
         return TopKAutoencoder(
-            200, 1, dead_after=100, max_iter=12, random_state=0, callbacks=[resampling, *others], **how
+            200,
+            1,
+            solver=Adam(batch_size=400),
+            dead_after=100,
+            max_iter=12,
+            random_state=0,
+            callbacks=[resampling, *others],
+            **how,
         )
 
     whole = ResampleDeadLatents(every=1000, n_times=3)

@@ -219,16 +219,37 @@ def test_codes_and_scores_of_a_source_are_those_of_the_rows(tmp_path):
         assert model.score(source) == pytest.approx(model.score(many), rel=1e-9)
 
 
+# Batches.
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "max_iter", "batch_size"), [(100, 1, 256), (1000, 600, 512), (4096, 1000, 4096), (10**6, 10, 4096)]
+)
+def test_batches_are_as_large_as_they_may_be_for_a_thousand_updates(n_rows, max_iter, batch_size):
+    dictionary = TopKAutoencoder(64, 4, max_iter=max_iter)
+    n_seen = dictionary._n_rows_to_see([np.empty((n_rows, 2), np.float32)])
+    assert dictionary._solver(n_seen).batch_size == batch_size
+    assert dictionary._solver().batch_size == 4096
+
+
+def test_a_fit_to_few_rows_takes_small_batches_and_says_so():
+    X = np.random.default_rng(0).standard_normal((1000, 8), dtype=np.float32)
+    dictionary = TopKAutoencoder(16, 4, max_iter=3, random_state=0).fit(X)
+    assert dictionary.n_steps_ == 3 * 4
+    assert "batch_size=256" in dictionary.describe()["learning"]["solver"]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
 # Memory.
 
 FIT = """
-from rhohat import TopKAutoencoder
+from rhohat import Adam, TopKAutoencoder
 
 draw = np.random.default_rng(0)
 X = draw.standard_normal((8192, 384), dtype=np.float32)
 TopKAutoencoder(1024, 8, max_iter=1, random_state=0).fit(X[:4096])  # compiles
 before = peak()
-dictionary = TopKAutoencoder(8192, 32, max_iter=1, random_state=0).fit(X)
+dictionary = TopKAutoencoder(8192, 32, max_iter=1, random_state=0, solver=Adam(batch_size=4096)).fit(X)
 print(peak() - before, dictionary.memory_plan_.total, dictionary.n_steps_)
 """
 
