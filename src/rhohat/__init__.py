@@ -73,6 +73,7 @@ from rhohat.estimators import (
     StackedAutoencoderClassifier,
 )
 from rhohat.inspection.evaluated import DictionaryEvaluation, Evaluation
+from rhohat.inspection.column_plots import plot_columns
 from rhohat.inspection.evaluation import evaluate
 from rhohat.common.exceptions import CheckpointError, ClusterError, DeadLatentsWarning, ModelFileError
 from rhohat.fitting.checkpoint_settings import Checkpoint
@@ -177,6 +178,7 @@ __all__ = [
     "open_table",
     "photographs",
     "plot_activations",
+    "plot_columns",
     "plot_feature_maps",
     "plot_filters",
     "plot_kl",

@@ -154,13 +154,38 @@ def test_a_table_of_named_columns_is_no_picture_unless_it_is_said_to_be(n_column
     header = ",".join(f"c{number}" for number in range(n_columns))
     np.savetxt(tmp_path / "table.csv", rng.random((40, n_columns)), delimiter=",", header=header, comments="")
     run("train", "table.csv", "-o", "m.safetensors", "--hidden", "2", "--max-iter", "3", "--quiet")
+    refused = invoke("plot", "m.safetensors", "table.csv", "-o", "p.png", "--what", "reconstructions")
+    assert refused.exit_code == 1
+    assert f"a row has {n_columns} numbers, and it is not known whether they form a picture" in refused.stderr
+    assert not (tmp_path / "p.png").exists()
+    said = run("plot", "m.safetensors", "-o", "p.png")
+    assert said == "wrote p.png: the strongest columns of 2 units\n"
     for what in ("filters", "reconstructions"):
-        refused = invoke("plot", "m.safetensors", "table.csv", "-o", "p.png", "--what", what)
-        assert refused.exit_code == 1
-        assert f"a row has {n_columns} numbers, and it is not known whether they form a picture" in refused.stderr
-        assert not (tmp_path / "p.png").exists()
-        run("plot", "m.safetensors", "table.csv", "-o", "p.png", "--what", what, "--image-shape", f"1x{n_columns}")
-        (tmp_path / "p.png").unlink()
+        said = run(
+            "plot", "m.safetensors", "table.csv", "-o", "p.png", "--what", what, "--image-shape", f"1x{n_columns}"
+        )
+        assert said == "wrote p.png\n"
+
+
+def test_units_of_a_table_are_drawn_as_bars_over_its_columns(run, table, tmp_path):
+    train = ("train", table, "--drop", "feeling", "--max-iter", "2", "--quiet", "-o", "m.safetensors")
+    run(*train, "--hidden", "3")
+    assert run("plot", "m.safetensors", "-o", "p.svg") == "wrote p.svg: the strongest columns of 3 units\n"
+    drawn = (tmp_path / "p.svg").read_text()
+    for text in ("unit 0", "unit 2", "heat", "mass", "price", "twice"):
+        assert f"<!-- {text} -->" in drawn
+    run(*train, "-e", "topk", "--k", "2", "--hidden", "60")
+    assert run("plot", "m.safetensors", "-o", "p.png") == "wrote p.png: the strongest columns of 25 of 60 latents\n"
+    assert imread(tmp_path / "p.png")[..., :3].std() > 5
+
+
+def test_rows_without_names_that_may_be_pictures_are_drawn_as_columns_with_a_hint(run, rng, tmp_path):
+    np.save(tmp_path / "rows.npy", rng.random((40, 15)))
+    run("train", "rows.npy", "-o", "m.safetensors", "--hidden", "2", "--max-iter", "3", "--quiet")
+    said = run("plot", "m.safetensors", "-o", "p.png")
+    assert said == (
+        "wrote p.png: the strongest columns of 2 units; if rows are pictures, pass --image-shape, such as 28x28\n"
+    )
 
 
 def test_info_says_what_a_model_is(run, model):

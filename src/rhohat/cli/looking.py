@@ -28,12 +28,13 @@ from rhohat.cli.declared import DATA, OUTPUT
 from rhohat.cli.files import read_lines
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
-from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
+from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
 from rhohat.data.row_names import names_of_rows
 from rhohat.estimators.targets import check_labels
+from rhohat.inspection.column_plots import MOST_UNITS, directions_of, n_units_of, plot_columns
 from rhohat.inspection.evaluation import evaluate as evaluate_model
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.reporting import report as write_report
@@ -250,6 +251,8 @@ class _Picture(StrEnum):
     """
     # Draw what each unit looks for.
     rhohat plot edges.safetensors -o edges.png
+    # The same of a table: bars for the strongest columns of each unit.
+    rhohat plot species.safetensors -o units.png
     # Draw the course of the training.
     rhohat plot edges.safetensors --what loss -o loss.svg
     # Draw some rows above their reconstructions.
@@ -275,6 +278,7 @@ def plot(
 ) -> None:
     """Draw what each unit looks for, how the training went, rows above their reconstructions, or feature maps.
 
+    Of a model of a table, what a unit looks for is drawn as a bar for each of the ten columns with the largest weights.
     If the first layer of a network is a convolution, filters are those of this layer. Feature maps stand beside the
     images that activate a channel most.
     """
@@ -283,20 +287,16 @@ def plot(
     loaded = load(model)
     estimator: Any = estimator_of(loaded)
     figure = import_extra("matplotlib.figure", "app").Figure(figsize=(8, 6))
-    ax = figure.subplots()
+    drawn = ""
     if what is _Picture.LOSS:
         if not hasattr(estimator, "loss_curve_"):
             raise ValueError(
                 f"{type(estimator).__name__} has no loss curve of its own; rhohat report shows the curves of its"
                 " layers."
             )
-        plot_loss_curve(estimator, ax=ax)
-    elif what is _Picture.FILTERS and _convolves(estimator):
-        if image_shape is not None:
-            raise typer.BadParameter("the filters of a convolution have their own shape.", param_hint="--image-shape")
-        plot_filters(loaded, ax=ax)
+        plot_loss_curve(estimator, ax=figure.subplots())
     elif what is _Picture.FILTERS:
-        plot_filters(_directions(estimator), _picture_shape(asked, loaded), ax=ax)
+        drawn = _plot_filters(loaded, image_shape, asked, figure)
     else:
         if what is _Picture.RECONSTRUCTIONS and not estimator.reconstructs:
             raise ValueError(
@@ -309,25 +309,37 @@ def plot(
             )
         with reading.open_for(ctx, loaded, data) as rows:
             if what is _Picture.FEATURE_MAPS:
-                plot_feature_maps(loaded, rows, ax=ax)
+                plot_feature_maps(loaded, rows, ax=figure.subplots())
             else:
-                _plot_reconstructions(loaded, rows, asked, ax)
+                _plot_reconstructions(loaded, rows, asked, figure.subplots())
     with replacing(output) as unfinished:
         figure.savefig(unfinished, bbox_inches="tight", dpi=150, format=output.suffix[1:])
     if not quiet:
-        typer.echo(f"wrote {output}")
+        typer.echo(f"wrote {output}{drawn}")
+
+
+def _plot_filters(loaded: Any, image_shape: str | None, asked: tuple[int, ...] | str, figure: Any) -> str:
+    """Draw what each unit looks for, as pictures or as bars for columns; return what is to be said of the bars."""
+    estimator = estimator_of(loaded)
+    if _convolves(estimator):
+        if image_shape is not None:
+            raise typer.BadParameter("the filters of a convolution have their own shape.", param_hint="--image-shape")
+        plot_filters(loaded, ax=figure.subplots())
+        return ""
+    if estimator.n_steps_of_rows_ is None and choose_image_shape(asked, loaded, choose_names(loaded)) is None:
+        plot_columns(loaded, figure=figure)
+        n_units, noun = n_units_of(estimator), "latent" if estimator.has_sparse_codes else "unit"
+        some = f"{MOST_UNITS} of {n_units:,} {noun}s" if n_units > MOST_UNITS else counted(n_units, noun)
+        hint = "" if choose_names(loaded) else "; if rows are pictures, pass --image-shape, such as 28x28"
+        return f": the strongest columns of {some}{hint}"
+    plot_filters(directions_of(estimator), _picture_shape(asked, loaded), ax=figure.subplots())
+    return ""
 
 
 def _convolves(estimator: Any) -> bool:
     """Return whether the first layer of a network is a convolution."""
     network = getattr(estimator, "network_", None)
     return network is not None and isinstance(network.layers[0], ConvolutionLayer)
-
-
-def _directions(estimator: Any) -> FloatArray:
-    """Return what each unit looks for, or the direction of each latent of a dictionary."""
-    found: FloatArray = estimator.components_ if estimator.has_sparse_codes else estimator.maximal_inputs()
-    return found
 
 
 def _plot_reconstructions(model: Any, rows: RowSource, asked: tuple[int, ...] | str, ax: Any) -> None:
