@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rhohat import check_gradient
+from rhohat import SparseAutoencoder, check_gradient, open_rows
 from rhohat.engines import ThreadEngine
 from rhohat.layers.activations import Sigmoid
 from rhohat.layers.network import dense_network
@@ -132,3 +132,17 @@ def test_the_relative_difference_does_not_depend_on_squares_that_fit_a_float(siz
 def test_misuse_is_refused(call, message):
     with pytest.raises(ValueError, match=message), np.errstate(invalid="ignore"):
         call()
+
+
+def test_the_gradient_of_float32_rows_is_checked_in_float64(tmp_path):
+    """Rounding of float32 would otherwise be told as a wrong gradient."""
+    X, weights = np.random.default_rng(0).random((60, 16), dtype=np.float32), np.arange(60.0)
+    model = SparseAutoencoder(n_components=5, random_state=0)
+    theta = model.initial_theta(X)
+    exact = check_gradient(model.objective(X.astype(np.float64), sample_weight=weights), theta)
+    np.save(tmp_path / "rows.npy", X)
+    with open_rows(tmp_path / "rows.npy") as stored:
+        for rows in (X, stored):
+            check = check_gradient(model.objective(rows, sample_weight=weights), theta)
+            assert check.is_right, str(check)
+            assert check.relative_difference == exact.relative_difference

@@ -87,7 +87,8 @@ def check_gradient(
     objective : callable
         Function θ → (value, gradient); any further values that it returns are ignored.
     theta : array-like of shape (n_parameters,)
-        The point θ at which to check the gradient. The check is done in float64.
+        The point θ at which to check the gradient. The check is done in float64, even if an objective of rhohat has
+        rows of float32.
     epsilon : float, default=1e-4
         Step ε of the central differences. With a much smaller step, rounding errors dominate; with a much larger step,
         the third derivative of J dominates.
@@ -130,6 +131,8 @@ def check_gradient(
     if not (epsilon > 0 and np.isfinite(epsilon)):
         raise ValueError(f"epsilon must be a positive, finite step; got {epsilon}.")
     checked = _coordinates(indices, theta.size, random_state)
+    if hasattr(objective, "in_float64"):  # in float32, rounding would look like an error of the gradient
+        objective = objective.in_float64()
     value, gradient = objective(theta.copy())[:2]
     gradient = np.asarray(gradient, dtype=np.float64)
     if gradient.shape != theta.shape:

@@ -60,7 +60,7 @@ class BlockEvaluation:
     def __init__(
         self, problem: Problem, engine: Engine, cache_bytes: int = 2**30, pool: ScratchPool | None = None
     ) -> None:
-        self._engine = engine
+        self.engine = engine
         network, self._ops, self._dtype = problem.network, problem.cost.ops, problem.cost.dtype
         self.blocks = network.row_blocks(problem.n_samples, self._dtype.itemsize)
         longest = max(block.stop - block.start for block in self.blocks)
@@ -88,7 +88,7 @@ class BlockEvaluation:
         scratch = self._pool.take(self._n_workers)
         try:
             run = partial(self._run, function, vectors, scratch)
-            return self._engine.sum_blocks(run, self.blocks, function.n_sums(self.problem.cost), self._dtype)
+            return self.engine.sum_blocks(run, self.blocks, function.n_sums(self.problem.cost), self._dtype)
         finally:
             self._pool.put(scratch)
 

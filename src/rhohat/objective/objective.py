@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.common.blocks import ClusterEngine, Engine, on_cluster
+from rhohat.common.blocks import ClusterEngine, Engine, in_memory, on_cluster
 from rhohat.common.forks import ProcessLock
 from rhohat.layers import Layer
 from rhohat.layers.network import Network
@@ -25,6 +25,7 @@ from rhohat.objective.passes import (
     Sums,
 )
 from rhohat.objective.problem import Problem
+from rhohat.objective.row_windows import read_all
 
 __all__ = ["Objective", "make_objective", "penalise_means"]
 
@@ -107,6 +108,24 @@ class Objective:
     def n_samples(self) -> int:
         """Number of rows."""
         return self.problem.n_samples
+
+    def in_float64(self) -> Objective:
+        """Return the same cost computed in float64, as a gradient check needs; this one if it is computed so already.
+
+        Rows on a cluster stay as they are.
+        """
+        if self._cost.dtype == np.float64 or self._cost.ops.library != "numpy":
+            return self
+        if not isinstance(self._evaluation, BlockEvaluation):
+            return self
+        problem = self.problem
+
+        def converted(rows: Any) -> FloatArray | None:
+            return None if rows is None else np.asarray(rows if in_memory(rows) else read_all(rows), np.float64)
+
+        X, y, tangents = converted(problem.X), converted(problem.y), converted(problem.tangents)
+        same = problem.on_rows(X, y, problem.sample_weight, tangents, problem.masks)
+        return Objective(BlockEvaluation(same, self._evaluation.engine), self._weighting.total)
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return J(θ) and ∇J(θ), of shape (n_parameters,), float64."""
