@@ -32,7 +32,7 @@ def test_the_examples_run_one_after_another(capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr().out
     assert "explained variance" in printed
     assert namespace["codes"].shape == (10_000, 25)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["edges.html", "edges.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["edges.html", "edges.png", "edges.safetensors"]
 
 
 def test_it_is_short():
