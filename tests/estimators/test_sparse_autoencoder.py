@@ -227,10 +227,11 @@ def test_diverging_warns_and_keeps_finite_parameters(X):
 def test_rows_that_are_too_large_for_bounded_units_are_named_before_anything_else(X):
     """Pixels from 0 to 255 are the mistake that most beginners make."""
     quick = {"max_iter": 2, "random_state": 0}
-    with pytest.warns(UserWarning) as told:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         SparseAutoencoder(**quick).fit(255 * X)
     first = str(told[0].message)
-    assert re.search(r"numbers from \S+ to 2\S+\. Units with the activation 'sigmoid' .* RangeScaler", first)
+    assert re.search(r"numbers from \S+ to 2\S+\. Units with the activation 'sigmoid' .* rhohat.RangeScaler", first)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         SparseAutoencoder(**quick).fit(X)
