@@ -235,7 +235,7 @@ def test_rows_that_are_too_large_for_bounded_units_are_named_before_anything_els
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         SparseAutoencoder(**quick).fit(X)
-        DeepAutoencoder((4,), activation="relu", output_activation="identity", **quick).fit(255 * X)
+        DeepAutoencoder(hidden_layer_sizes=(4,), activation="relu", output_activation="identity", **quick).fit(255 * X)
 
 
 def test_gradient_descent_lowers_the_cost(X):
