@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import h5py
@@ -21,6 +22,7 @@ from rhohat.cli.choices import estimators
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.scaled_autoencoder import ScaledAutoencoder
 from rhohat.estimators.stacked_autoencoder import check_layers
+from rhohat.models.pipelines import last_step_of
 from tests.cli.test_demo import sentence
 from tests.data.matlab73 import save73
 
@@ -185,6 +187,49 @@ def test_settings_of_parts_are_set_by_their_names(run, invoke, images, tmp_path)
     failed = invoke(*train, "--set", "solver__learning_rate=0.01")
     assert failed.exit_code == 1
     assert "Invalid parameter 'solver__learning_rate'" in sentence(failed.output)
+
+
+def test_the_learning_rate_and_the_batch_size_of_any_solver_of_batches_are_options(run, images, tmp_path):
+    def trained(*more):
+        run("train", images, "-o", "model.safetensors", "--max-iter", "2", "--hidden", "64", "--quiet", *more)
+        return last_step_of(rhohat.load(tmp_path / "model.safetensors"))
+
+    dictionary = ("-e", "topk", "--k", "3")
+    default = trained(*dictionary)._solver(60 * 2)
+    both = ("--learning-rate", "0.02", "--batch-size", "16")
+    assert trained(*dictionary, *both).solver == replace(default, learning_rate=0.02, batch_size=16)
+    assert trained(*dictionary, *both[2:]).solver == replace(default, batch_size=16)
+    assert trained(*dictionary, *both[:2]).solver == replace(default, learning_rate=0.02)
+    assert trained("--set", "solver=SGD(0.1, momentum=0.5)", *both).solver == rhohat.SGD(
+        0.02, momentum=0.5, batch_size=16
+    )
+    stack = trained("-e", "stacked", "--solver", "adam", *both)
+    assert stack.layers[0].solver == rhohat.Adam(0.02, batch_size=16)
+    detector = trained("-e", "detector", "--solver", "adam", *both)
+    assert detector.autoencoder.solver == rhohat.Adam(0.02, batch_size=16)
+
+
+def test_settings_of_a_solver_that_do_not_fit_are_refused_with_what_to_write(invoke, images, tmp_path):
+    train = ("train", images, "-o", "model.safetensors", "--max-iter", "2", "--hidden", "8")
+    refusals = {
+        ("--batch-size", "16"): "LBFGS sees all rows at once; leave this option out, or pass --solver adam",
+        ("--solver", "adam", "--learning-rate", "0"): "learning_rate must be",
+        ("--solver", "sgd", "--batch-size", "9", "--set", "solver__batch_size=8"): "--set solver__batch_size=..., not",
+        ("-e", "topk", "--k", "2", "--set", "solver__batch_size=512"): (
+            "write --set 'solver=Adam(batch_size=512, learning_rate=1e-3)' or --batch-size 512."
+        ),
+        ("-e", "topk", "--k", "2", "--set", "solver__learning_rate=0.1"): (
+            "write --set 'solver=Adam(learning_rate=0.1)' or --learning-rate 0.1."
+        ),
+        ("-e", "topk", "--k", "2", "--set", "solver__schedule=linear"): (
+            "write --set 'solver=Adam(schedule=linear, learning_rate=1e-3)'."
+        ),
+    }
+    for options, sentence_of_refusal in refusals.items():
+        refused = invoke(*train, *options)
+        assert refused.exit_code == 2
+        assert sentence_of_refusal in sentence(refused.output)
+        assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_a_training_that_diverges_leaves_no_model(invoke, images, tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from sklearn.base import clone
 
+from rhohat.cli.solver_settings import check_nested_solver
 from rhohat.cli.values import parse_layers, parse_setting
 from rhohat.estimators import AutoencoderDetector, GatedAutoencoder, L1Autoencoder, SparseAutoencoder
 from rhohat.estimators.detector import default_autoencoder
@@ -84,6 +85,7 @@ def make_estimator(
         parameters = ", ".join(cls().get_params(deep=False))
         raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; its parameters are {parameters}.")
     made = cls(**values)
+    check_nested_solver(made, nested)
     return made.set_params(**nested) if nested else made
 
 

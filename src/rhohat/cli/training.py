@@ -19,6 +19,7 @@ from rhohat.cli.interrupted import keeping_what_was_reached
 from rhohat.cli.making import l1_penalty, make_estimator
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
+from rhohat.cli.solver_settings import set_in_solver
 from rhohat.cli.summary import print_summary
 from rhohat.cli.training_checks import (
     check_missing,
@@ -167,6 +168,13 @@ def train(
     max_iter: Annotated[
         int | None, _of_training("Largest number of iterations, or of epochs for adam and sgd.")
     ] = None,
+    learning_rate: Annotated[
+        float | None,
+        _of_training("Learning rate of a solver that learns from batches: adam, sgd, or a dictionary's own."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, _of_training("Largest number of rows in a batch of such a solver.", min=1)
+    ] = None,
     seed: Annotated[int, _of_training("Seed of every random draw.", min=0, show_default=True)] = 0,
     columns: Annotated[str | None, _of_data("Columns to learn from, by name or number: a,b,c. All by default.")] = None,
     drop: Annotated[str | None, _of_data("Columns to leave out, by name or number.")] = None,
@@ -285,6 +293,7 @@ def train(
         held = hold_out(validation, rows, y, network, seed, targets_of_table=labels is None and y is not None)
         if held.out is not None:
             note(ctx, f"{len(held.out)} of {len(rows)} rows are held out, to judge the model; --validation 0 uses all")
+        set_in_solver(network, learning_rate, batch_size, held.rows.shape[0], settings or [])
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         if one_hot or reading.missing is Missing.IMPUTE:
