@@ -40,7 +40,8 @@ def test_the_cost_of_a_classifier_is_that_of_the_textbook(make):
 def test_the_cost_of_a_regressor_is_that_of_the_textbook():
     model = regressor(weight_decay=0.3).fit(X_IRIS[:, :2], X_IRIS[:, 2:])
     value, terms = model.cost(X_IRIS[:, :2], X_IRIS[:, 2:])
-    residual = outputs(model, X_IRIS[:, :2]) - X_IRIS[:, 2:]
+    scaled = (X_IRIS[:, 2:] - model.target_shift_) / model.target_scale_
+    residual = outputs(model, X_IRIS[:, :2]) - scaled
     np.testing.assert_allclose(value, np.mean(np.sum(residual**2, axis=1)) / 2 + decay(model), rtol=EXACT)
     np.testing.assert_allclose(value, model.loss_curve_[-1], rtol=EXACT)
     assert list(terms) == ["squared_error", "weight_decay"]

@@ -160,7 +160,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Learn sparse features from unlabelled data.",
-    epilog="Exit status: 0 done; 1 the data, a file or the fit is not as it should be; 2 bad options; 130 interrupted."
+    epilog="Exit status: 0 done; 1 an error in the data, a file or the training; 2 bad options; 130 interrupted."
     " Results go to standard output, progress and errors to standard error. NO_COLOR=1 turns colours off.",
 )
 
@@ -312,14 +312,15 @@ Labels = Annotated[
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="A unit counts as active above this value. By default a tenth of its range, or 0 if unbounded.",
+        help="A unit counts as active above this value. By default a tenth of the way from its lower"
+        " to its upper bound, or 0 if it is unbounded.",
         rich_help_panel=MODEL,
     ),
 ]
 Jobs = Annotated[
     int | None,
     typer.Option(
-        help="Number of threads. By default, as many as BLAS would use.", show_default=False, rich_help_panel=TRAINING
+        help="Number of threads. By default, as many as NumPy would use.", show_default=False, rich_help_panel=TRAINING
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.", rich_help_panel=OUTPUT)]

@@ -39,7 +39,7 @@ def demo(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Learn edge detectors from photographs, print the evidence, and write pictures."""
+    """Learn edge detectors from photographs, print how good they are, and write pictures."""
     if jobs == 0:
         raise typer.BadParameter("must not be 0.", param_hint="--jobs")
     start = time.perf_counter()
@@ -94,7 +94,7 @@ def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:
         ("iterations", f"{autoencoder.n_iter_} ({autoencoder.n_evaluations_} evaluations)"),
         ("J", f"{result.cost:.6f}, of which\n{terms}"),
         ("mean activation", f"{rho_hat.min():.4f} to {rho_hat.max():.4f} (target {autoencoder.sparsity:g})"),
-        ("variance explained", f"{result.explained_variance:.3f}"),
+        ("explained variance", f"{result.explained_variance:.3f}"),
         (
             "Gabor R², median",
             f"{np.median(result.gabor_r2):.3f} for the {n_units} hidden units\n"

@@ -40,7 +40,7 @@ ModelOrNone = Annotated[
     """
 )
 def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback = False) -> None:
-    """Print what a model file holds: type, parameters, layers, the course of the training, versions of the software.
+    """Print what a model file holds: type, parameters, layers, the history of the training, versions of the software.
 
     Without a model, print what this machine computes with.
     """

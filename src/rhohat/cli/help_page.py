@@ -20,8 +20,8 @@ _OPENING = 2  # paragraphs of a docstring that stand above the options; the othe
 
 #: Sentences below the options of a panel.
 _REMARKS = {
-    (MODEL, "train"): "What is left out has the default of the estimator.",
-    (TRAINING, "train"): "What is left out has the default of the estimator, if none is shown here.",
+    (MODEL, "train"): "Options that are not given have the defaults of the estimator.",
+    (TRAINING, "train"): "Options that are not given, and show no default here, have the defaults of the estimator.",
 }
 
 

@@ -50,9 +50,9 @@ _AS_IT_COMES = ReadingOptions()
 ImageShape = Annotated[
     str | None,
     typer.Option(
-        help="Shape of a picture in a row: 28x28 for grey; 32x32x3 for colours; 3x32x32 if all red values come first,"
+        help="Shape of a picture in a row: 28x28 for grey; 32x32x3 for colour; 3x32x32 if all red values come first,"
         " then all green, then all blue. By default, the shape of the rows, or of the rows of the training; flat rows"
-        " are taken for square pictures, in grey or as 32x32x3.",
+        " are drawn as squares, in grey or as 32x32x3.",
         show_default=False,
         rich_help_panel=DATA,
     ),
@@ -151,7 +151,11 @@ def report(
     image_shape: ImageShape = None,
     tabular: Annotated[
         bool,
-        typer.Option("--tabular", help="Draw a bar for each column instead of pictures.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--tabular",
+            help="Draw units and rows as bars, one for each column, instead of pictures.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     threshold: Threshold = None,
     title: Annotated[
@@ -161,7 +165,7 @@ def report(
         int | None,
         typer.Option(
             min=1,
-            help="Use only this number of rows, from all over the data.",
+            help="Use only this many rows, evenly spaced over the data.",
             show_default=False,
             rich_help_panel=DATA,
         ),
@@ -169,8 +173,8 @@ def report(
     gabor: Annotated[
         bool | None,
         typer.Option(
-            help="Measure how edge-like each unit of grey images is.",
-            show_default="where it is quick",
+            help="Fit a Gabor function, which looks like an edge or a bar, to each unit of grey images.",
+            show_default="for at most 256 pixels and 256 units",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -179,7 +183,7 @@ def report(
         typer.Option(
             metavar="COLUMN",
             help="A column of DATA that names the rows, by its name or by its number from 0: a text, an identifier, a"
-            " date. In the page about a dictionary, latents are found by the names of their rows.",
+            " date. The page about a dictionary has a search for these names.",
             show_default=False,
             rich_help_panel=DATA,
         ),
@@ -253,7 +257,7 @@ class _Picture(StrEnum):
     rhohat plot edges.safetensors -o edges.png
     # The same of a table: bars for the strongest columns of each unit.
     rhohat plot species.safetensors -o units.png
-    # Draw the course of the training.
+    # Draw the curve of the training.
     rhohat plot edges.safetensors --what loss -o loss.svg
     # Draw some rows above their reconstructions.
     rhohat plot edges.safetensors patches.npy --what reconstructions

@@ -70,7 +70,7 @@ def _pipeline(*steps: Any) -> Any:
     rhohat train patches.npy -o edges.safetensors --hidden 64
     # Learn to predict a column of a table.
     rhohat train flowers.csv -o iris.safetensors -e classifier --target species
-    # Learn a dictionary of which 32 latents are active in each row.
+    # Learn a dictionary; 32 of its latents are active in each row.
     rhohat train rows.npy -o sparse.safetensors -e topk --k 32 --hidden 4096
     # Learn to find unusual rows of a table; rhohat score names them.
     rhohat train orders.csv -o detector.safetensors -e detector
@@ -106,9 +106,9 @@ def train(
         str | None,
         _of_model(
             "Layers of a convolutional or recurrent network, separated by commas, each with its settings in the order"
-            " or by the names of the Python class: convolution 20 5, max-pooling 2, dense 500 tanh. There are"
+            " or as NAME=VALUE: convolution 20 5, max-pooling 2, dense 500 tanh. There are"
             " convolution, dense, dropout, flatten, gru, lstm, max-pooling, mean-pooling, recurrent,"
-            " transposed-convolution and upsampling; a number alone is a dense layer of so many units. A window is"
+            " transposed-convolution and upsampling; a number alone is a dense layer of that size. A window is"
             " written as 5 if it is a square, else as 3x5: convolution 16 3x5 stride=2 padding=same, 100."
         ),
     ] = None,
@@ -156,9 +156,10 @@ def train(
             parser=step_named,
             metavar="NAME",
             help="Preprocessing of the rows, and of all rows that the model is given later: patches (normalise each"
-            " patch), range (map all numbers to 0 to 1), whiten (ZCA), minmax, standard (scale each column), none."
+            " patch), range (all numbers to 0 to 1), whiten (ZCA), minmax (each column to 0 to 1), standard (each"
+            " column to mean 0 and variance 1), activations (one factor for all numbers), none."
             " May be given several times; the steps are applied in their order. auto chooses steps that suit the data,"
-            " and prints them; it chooses none if the first layer goes through the steps of sequences."
+            " and prints them; it chooses none for dictionaries and for networks of sequences."
             f" One of auto, none, {', '.join(names_of_steps())}.",
             show_default="auto",
             rich_help_panel=MODEL,
@@ -209,7 +210,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, _of_training("Continue from the checkpoint, if there is one.", "--resume")] = False,
-    memory_limit: Annotated[str | None, _of_training("Largest amount of memory to hold, such as 512 MB.")] = None,
+    memory_limit: Annotated[str | None, _of_training("Largest amount of memory to use, such as 512 MB.")] = None,
     dask: Annotated[str | None, _of_training("Address of the scheduler of a Dask cluster.", metavar="ADDRESS")] = None,
     history: Annotated[
         Path | None,

@@ -96,7 +96,7 @@ def encode(
 ) -> None:
     """Write the activation of each unit, or of each latent of a dictionary, on each row: the learned features.
 
-    If --missing drop leaves rows out, the first column of a CSV file, row, holds the numbers of the remaining rows,
+    If --missing drop leaves rows out, a CSV file begins with a column "row", the numbers of the remaining rows,
     counted from 0. The code of a classifier or regressor is its last hidden layer. Rows are read and written some at a
     time, so there may be more rows than fit in memory.
     """
@@ -130,7 +130,7 @@ def reconstruct(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write an autoencoder's reconstruction of each row, in the units of the data.
+    """Write an autoencoder's reconstruction of each row, on the scale of the data.
 
     The preprocessing is undone as far as possible: patches that were normalised keep a mean of 0. If --missing drop
     leaves rows out, a CSV file has a column row, as for encode.

@@ -118,8 +118,8 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
     >>> detector = AutoencoderDetector(contamination=0.01, random_state=0).fit(table)
     >>> int(detector.score_samples(table).argmin()), detector.predict(table)[:8].tolist()
     (7, [1, 1, 1, 1, 1, 1, 1, -1])
-    >>> detector.explain(table).loc[7].idxmax()
-    'weight'
+    >>> sorted(detector.explain(table).loc[7].nlargest(2).index)  # which do not go together in this row
+    ['height', 'weight']
     """
 
     command_line_name: ClassVar[str | None] = "detector"
@@ -250,7 +250,7 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         >>> detector = AutoencoderDetector(random_state=0).fit(table)
         >>> strangest = int(detector.score_samples(table).argmin())
         >>> detector.explain(table).loc[strangest].nlargest(2).index.tolist()
-        ['magnesium', 'malic_acid']
+        ['flavanoids', 'ash']
         """
         check_is_fitted(self)
         contributions = np.concatenate(list(self.contribution_blocks(self._rows(X))))

@@ -70,7 +70,7 @@ def draw_by_class(
     Examples
     --------
     >>> held_out = draw_by_class(np.random.default_rng(0), np.arange(100), 10, np.arange(100) // 80)
-    >>> np.count_nonzero(held_out < 80), np.count_nonzero(held_out >= 80)
+    >>> int(np.count_nonzero(held_out < 80)), int(np.count_nonzero(held_out >= 80))
     (8, 2)
     """
     shuffled = draw.permutation(rows)
