@@ -58,7 +58,7 @@ class ReadingOptions:
         int | None,
         typer.Option(
             min=1,
-            help="How many first axes of an array number its rows: 2 for shape (texts, tokens, channels). By default 1.",
+            help="How many axes of an array number its rows: 2 for shape (texts, tokens, channels). By default 1.",
             rich_help_panel=DATA,
         ),
     ] = None
