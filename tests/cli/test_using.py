@@ -254,7 +254,7 @@ def test_outputs_carry_the_column_that_names_the_rows(command, run, species, flo
 def test_names_of_rows_need_a_table_and_a_file_that_can_hold_them(invoke, species, flowers, model, images):
     assert "needs a .csv file" in sentence(invoke("encode", species, flowers, "--id", "name", "-o", "c.npy").stderr)
     assert "is not a table" in sentence(invoke("encode", model, images, "--id", "name", "-o", "c.csv").stderr)
-    assert "no column" in sentence(invoke("encode", species, flowers, "--id", "nam", "-o", "c.csv").stderr)
+    assert "no column" in sentence(invoke("encode", species, flowers, "--id", "title", "-o", "c.csv").stderr)
 
 
 def test_only_classifiers_have_probabilities(invoke, run, table):
