@@ -28,12 +28,14 @@ def folder(tmp_path):
 
 
 def test_patches_have_the_shape_that_was_asked_for(run, folder, tmp_path):
-    assert "wrote p.npy: 50 patches of 6×6 pixels from 3 images" in run(
-        "patches", folder, "-o", "p.npy", "-n", "50", "--size", "6"
-    )
+    said = run("patches", folder, "-o", "p.npy", "-n", "50", "--size", "6")
+    begin, how = said.split(" (")
+    assert begin == "wrote p.npy: 50 patches of 6×6 pixels from 3 images"
+    assert how == "whitened first; --no-whiten leaves images as they are)\n"
     patches = np.load(tmp_path / "p.npy")
     assert (patches.shape, patches.dtype) == ((50, 6, 6), np.float32)
     assert patches.min() < 0 < patches.max()  # whitened
+    assert run("patches", folder, "-o", "c.npy", "-n", "20", "--no-whiten").endswith("from 3 images (not whitened)\n")
     found = json.loads(run("patches", folder, "-o", "c.npy", "-n", "20", "--color", "--no-whiten", "--json"))
     assert found == {"images": 3, "patches": 20, "shape": [8, 8, 3]}
     colours = np.load(tmp_path / "c.npy")
@@ -80,7 +82,7 @@ def test_what_cannot_be_cut_is_said(arguments, code, message, invoke, tmp_path):
 def test_what_a_mac_put_into_a_folder_is_passed_over(run, folder):
     for name in ("._größe.png", ".DS_Store", "Thumbs.db"):
         (folder / name).write_bytes(b"\0\x05\x16\x07\0\x02\0\0Mac OS X")
-    assert "from 3 images\n" in run("patches", folder, "-o", "p.npy", "-n", "10")
+    assert "from 3 images (" in run("patches", folder, "-o", "p.npy", "-n", "10")
 
 
 def test_an_unreadable_picture_is_named_and_skipped_where_that_is_asked_for(invoke, folder, tmp_path):
@@ -174,7 +176,7 @@ def test_the_axis_that_counts_images_is_asked_for_where_it_cannot_be_told(run, i
         assert f"from {n_images} images" in run("patches", "x.npy", "-o", "p.npy", "--image-axis", axis)
     np.save(tmp_path / "one.npy", rng.random((10, 11, 3)))
     for option in (["--image-axis", "none"], ["--color"]):
-        assert "8×8×3 pixels from 1 image\n" in run("patches", "one.npy", "-o", "p.npy", "--color", *option)
+        assert "8×8×3 pixels from 1 image (" in run("patches", "one.npy", "-o", "p.npy", "--color", *option)
 
 
 def test_a_file_that_is_read_is_not_overwritten(invoke, tmp_path):

@@ -189,6 +189,19 @@ def test_settings_of_parts_are_set_by_their_names(run, invoke, images, tmp_path)
     assert "Invalid parameter 'solver__learning_rate'" in sentence(failed.output)
 
 
+def test_options_may_have_the_names_that_they_have_elsewhere(run, invoke, images, tmp_path):
+    usual = ("--latents", "5", "--epochs=3", "--rho", "0.2", "--lambda", "0.01")
+    run("train", images, "-o", "model.safetensors", "--quiet", *usual)
+    estimator = last_step_of(rhohat.load(tmp_path / "model.safetensors"))
+    settings = ("n_components", "max_iter", "sparsity", "weight_decay")
+    assert [getattr(estimator, name) for name in settings] == [5, 3, 0.2, 0.01]
+    refused = invoke("info", "model.safetensors", "--epochs", "3")
+    assert refused.exit_code == 2
+    assert "No such option: --epochs" in refused.output
+    for name in ("--latents", "--epochs", "--rho", "--lambda"):
+        assert invoke("train", "--help").output.count(name) == 1
+
+
 def test_the_learning_rate_and_the_batch_size_of_any_solver_of_batches_are_options(run, images, tmp_path):
     def trained(*more):
         run("train", images, "-o", "model.safetensors", "--max-iter", "2", "--hidden", "64", "--quiet", *more)

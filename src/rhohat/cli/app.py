@@ -59,13 +59,27 @@ ORDER = tuple(name for names in _COMMANDS.values() for name in names)
 #: Parameters that messages mention and that can only be set with --set, as they have no option of their own.
 _SET_BY_NAME = ("tol",)
 
+#: Names of options that people know from elsewhere, and those that options have here.
+_OTHER_NAMES = {
+    "--latents": "--hidden",
+    "--epochs": "--max-iter",
+    "--rho": "--sparsity",
+    "--lambda": "--weight-decay",
+}
+
 _TRACEBACK, _QUIET = "rhohat.traceback", "rhohat.quiet"
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
 class _Command(TyperCommand):
-    """Command whose help is a page of our own."""
+    """Command whose help is a page of our own, and whose options may have the names that they have elsewhere."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments and options that the user has typed."""
+        known = {name for parameter in self.params for name in parameter.opts}
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, [*(_own_name(one, known) for one in args[:end]), *args[end:]])
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
@@ -110,6 +124,13 @@ class _Commands(TyperGroup):
                 raise
             print(f"error: {_sentence(error)}", file=sys.stderr)
             raise typer.Exit(_BAD_OPTION if isinstance(error, InvalidParameterError) else _FAILED) from None
+
+
+def _own_name(typed: str, known: set[str]) -> str:
+    """Return an option, such as --rho or --rho=0.1, by the name that it has here, if the command has it."""
+    name, sign, value = typed.partition("=")
+    own = _OTHER_NAMES.get(name)
+    return typed if own is None or own not in known else f"{own}{sign}{value}"
 
 
 def _as_option(setting: Setting) -> str:

@@ -107,7 +107,8 @@ def patches(
     elif not quiet:
         skipped = f", {n_skipped} skipped" if n_skipped else ""
         images_found = f"{len(found)} image{'s'[: len(found) - 1]}"
-        typer.echo(f"wrote {output}: {number} patches of {shape} pixels from {images_found}{skipped}")
+        how = "whitened first; --no-whiten leaves images as they are" if whiten else "not whitened"
+        typer.echo(f"wrote {output}: {number} patches of {shape} pixels from {images_found}{skipped} ({how})")
 
 
 def _parse_axis(text: str) -> int | str | None:

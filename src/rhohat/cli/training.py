@@ -248,6 +248,8 @@ def train(
 
     A detector has an autoencoder, to which --hidden and all parameters apply that it does not have itself. --set
     contamination=0.01 sets the share of the rows that it takes for outliers.
+
+    --latents, --epochs, --rho and --lambda are other names of --hidden, --max-iter, --sparsity and --weight-decay.
     """
     check_writable(output, data, *([] if labels is None else [labels]), endings=(".safetensors",))
     if history is not None:
