@@ -36,12 +36,12 @@ QUICK := tests/checking tests/dictionaries tests/layers tests/objective tests/op
 #: What `make check-oldest` leaves out: what needs PyTorch or other packages, and what takes long and says nothing of versions.
 NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py \
   $(addprefix tests/dictionaries/,by_hand.py reference.py test_reference.py test_reference_step.py test_step_by_step.py test_gradients.py test_resampling.py) \
-  $(addprefix tests/inspection/reporting/,browsing.py test_browser.py test_browser_of_dictionaries.py) \
+  $(addprefix tests/inspection/reporting/,browsing.py test_browser.py test_browser_of_dictionaries.py test_layout.py) \
   $(addprefix tests/layers/test_,lstm.py padding.py per_step.py recurrent.py recurrent_tangents.py simple_recurrent.py) \
   tests/layers/recurrent_by_torch.py tests/objective/test_convolutional_networks.py \
   tests/objective/test_convolutional_networks_beside_torch.py \
   tests/ops/test_torch.py tests/terms/test_stepwise_loss.py tests/automatic_torch.py tests/test_benchmarks.py \
-  tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
+  tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/prose.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
 
 .PHONY: help install demo reproduce docs test quick coverage check check-oldest mutants bench bench-digits bench-detectors bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean

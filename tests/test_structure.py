@@ -18,7 +18,7 @@ _MOST_LINES, _MOST_LINES_OF_A_FUNCTION, _MOST_METHODS = 450, 50, 15
 
 #: Files that have more lines, how many at most, and why they stay in one.
 LONG_FILES = {
-    "estimators/autoencoder.py": (550, "the public methods of all autoencoders, half of it docstrings"),
+    "estimators/autoencoder.py": (545, "the public methods of all autoencoders, half of it docstrings"),
     "estimators/base.py": (605, "what all estimators share, a third of it docstrings"),
     "estimators/feedforward_regressor.py": (570, "the regressor, and the estimation of its noise"),
 }

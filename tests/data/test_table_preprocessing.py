@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -24,6 +25,7 @@ from rhohat.common.tensor_files import read_tensor_file, write_tensor_file
 from rhohat.models.pipelines import encode_blocks, fit_model, open_model_rows, reconstruct_blocks
 from tests.tolerances import ORACLE
 
+SKLEARN = tuple(map(int, sklearn.__version__.split(".")[:2]))
 NUMBERS = ["alcohol", "ash", "proline"]
 TEXTS = ["grape", "strength"]
 
@@ -44,6 +46,8 @@ def wines():
 
 @parametrize_with_checks([TablePreprocessor(), TablePreprocessor("standard"), TablePreprocessor(missing="error")])
 def test_scikit_learns_contract_is_kept(estimator, check):
+    if SKLEARN < (1, 7) and check.func.__name__ == "check_positive_only_tag_during_fit":
+        pytest.skip("this check of scikit-learn 1.6 subtracts the mean from integers in place, which NumPy refuses")
     check(estimator)
 
 

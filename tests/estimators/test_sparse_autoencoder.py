@@ -1,5 +1,4 @@
 import pickle
-import re
 import warnings
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from rhohat import DeepAutoencoder, SparseAutoencoder, check_gradient
+from rhohat import SparseAutoencoder, check_gradient
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.layers.activations import Sigmoid
 from rhohat.solvers import LBFGS, GradientDescent
@@ -215,27 +214,12 @@ def test_a_callback_stops_the_fit_without_a_warning(X):
     assert (fitted.n_iter_, fitted.solver_status_) == (4, "stopped")
 
 
-@pytest.mark.filterwarnings("ignore:the rows have numbers from")
 def test_diverging_warns_and_keeps_finite_parameters(X):
     solver = GradientDescent(learning_rate=1e200)
     with pytest.warns(ConvergenceWarning, match="Lower learning_rate|not finite at the start"):
         fitted = SparseAutoencoder(solver=solver, output_activation="identity", random_state=0).fit(1e150 * X)
     assert fitted.solver_status_ == "not_finite"
     assert np.all(np.isfinite(fitted.theta_))
-
-
-def test_rows_that_are_too_large_for_bounded_units_are_named_before_anything_else(X):
-    """Pixels from 0 to 255 are the mistake that most beginners make."""
-    quick = {"max_iter": 2, "random_state": 0}
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        SparseAutoencoder(**quick).fit(255 * X)
-    first = str(told[0].message)
-    assert re.search(r"numbers from \S+ to 2\S+\. Units with the activation 'sigmoid' .* rhohat.RangeScaler", first)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        SparseAutoencoder(**quick).fit(X)
-        DeepAutoencoder(hidden_layer_sizes=(4,), activation="relu", output_activation="identity", **quick).fit(255 * X)
 
 
 def test_gradient_descent_lowers_the_cost(X):

@@ -23,13 +23,7 @@ from rhohat.data.rows import DaskRows
 from rhohat.engines import ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.checks import (
-    as_activations,
-    check_rows,
-    warn_of_dead_units,
-    warn_of_scale,
-    warn_unless_converged,
-)
+from rhohat.estimators.checks import as_activations, check_rows, warn_of_dead_units, warn_unless_converged
 from rhohat.estimators.explained_variance import explained_variance
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
@@ -140,8 +134,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         rows = self._validate(X) if continues else check_rows(X, n_steps=self._n_steps_of(X))
         rows, weights = self._weigh(rows, sample_weight)
         problem = self._make_problem(rows, self._choose_network(rows, continues), weights)
-        if not continues:
-            warn_of_scale(some_rows(rows), problem.network.activations[0])
         start = self._start(problem.network, self.theta_ if continues else None, n_corruptions=self.n_corruptions)
         result = self._train(problem, X, start, continues=continues)
         self._measure_mean_activation(problem)

@@ -13,7 +13,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
-from rhohat.common.arrays import FloatArray, as_float_rows, norm, without_tensors
+from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
 from rhohat.common.exceptions import ConvergenceWarning, DeadLatentsWarning
 from rhohat.common.words import Sentence, joined, listed
 from rhohat.data import RowSource
@@ -32,12 +32,10 @@ __all__ = [
     "check_rows",
     "must_be_converted",
     "warn_of_dead_units",
-    "warn_of_scale",
     "warn_unless_converged",
 ]
 
 _FEWEST_ITERATIONS = 20  # fewest iterations after which a fit warns of dead units
-_LARGE = 10.0  # root mean square of rows that are too large for bounded units
 _MANY_DEAD = 0.5  # fraction of units that are active on no row, of which a fit warns
 
 
@@ -125,28 +123,6 @@ def warn_of_dead_units(mean_activation: FloatArray, activation: Activation, resu
             " that are centred and scaled help, and so do a lower learning rate, a smaller weight of a penalty or fewer"
             " units; dictionaries, such as TopKAutoencoder, keep their units alive.",
             DeadLatentsWarning,
-            stacklevel=3,
-        )
-
-
-def warn_of_scale(rows: FloatArray | None, activation: Activation) -> None:
-    """Warn if rows are so large that bounded units are nearly always at a bound; called directly by `fit`.
-
-    Parameters
-    ----------
-    rows : array of shape (n_rows, n_features), or None
-        Some of the rows.
-    activation : Activation
-        Activation of the first hidden layer.
-    """
-    if rows is None or not np.isfinite(activation.bounds).all():
-        return
-    finite = rows[np.isfinite(rows)].astype(np.float64)  # steps of sequences may be missing
-    if finite.size and norm(finite) > _LARGE * np.sqrt(finite.size):
-        warnings.warn(
-            f"the rows have numbers from {finite.min():.4g} to {finite.max():.4g}. Units with the activation"
-            f" {activation.name!r} learn little from numbers that large, because they are nearly always at a bound;"
-            " scale the rows first, for example with rhohat.RangeScaler() or scikit-learn's StandardScaler().",
             stacklevel=3,
         )
 

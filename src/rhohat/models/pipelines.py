@@ -54,6 +54,7 @@ __all__ = [
     "reconstruct_blocks",
     "row_shape_of",
     "rows_of_last_step",
+    "steps_before",
     "suggest_preprocessing",
 ]
 
@@ -100,10 +101,10 @@ def preprocessing_of(model: Any) -> list[Any]:
     """Return the fitted or unfitted transformers that precede the estimator of a model, in order."""
     last = last_step_of(model)
     scaler = last.scaler_ if _is_fitted_detector(last) else None
-    return [*_steps_before(model), *([] if scaler is None else [scaler])]
+    return [*steps_before(model), *([] if scaler is None else [scaler])]
 
 
-def _steps_before(model: Any) -> list[Any]:
+def steps_before(model: Any) -> list[Any]:
     """Return the transformers that precede the last step of a model."""
     if not is_pipeline(model):
         return []
@@ -116,7 +117,7 @@ def _is_fitted_detector(last: Any) -> bool:
 
 def _first_step_of(model: Any) -> Any:
     """Return the step of a model that sees the rows as they are, and knows their columns."""
-    return [*_steps_before(model), last_step_of(model)][0]
+    return [*steps_before(model), last_step_of(model)][0]
 
 
 def feature_names_of(model: Any) -> list[str] | None:
@@ -261,7 +262,7 @@ def _after_table(steps: list[Any]) -> list[Any]:
 
 def rows_of_last_step(model: Any, rows: RowSource) -> RowSource:
     """Return rows as the last step of a fitted model receives them, such as a detector; see `prepare_rows`."""
-    steps, rows = _past_table(_steps_before(model), rows)
+    steps, rows = _past_table(steps_before(model), rows)
     return open_rows(rows, transform=_Steps(steps)) if steps else rows
 
 
@@ -270,7 +271,9 @@ def _past_table(steps: list[Any], rows: RowSource) -> tuple[list[Any], RowSource
     after = _after_table(steps)
     if len(after) == len(steps):
         return steps, rows
-    return after, open_rows(steps[0].transform(rows))  # which is not `rows`, so that closing it leaves `rows` open
+    first = copy(steps[0])
+    first.__dict__.pop("_sklearn_output_config", None)  # a row source cannot become a DataFrame
+    return after, open_rows(first.transform(rows))  # which is not `rows`, so that closing it leaves `rows` open
 
 
 def _warn_of_other_scale(steps: list[Any], estimator: Any, rows: RowSource) -> None:
@@ -303,7 +306,7 @@ def fit_model(model: _Model, rows: RowSource, y: ArrayLike | None = None) -> _Mo
     -------
     The fitted model.
     """
-    estimator, steps = last_step_of(model), _steps_before(model)
+    estimator, steps = last_step_of(model), steps_before(model)
     done: list[Any] = []
     if len(_after_table(steps)) < len(steps):
         steps[0].fit(rows)

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
+from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import rhohat
 from rhohat import AutoencoderDetector, report
@@ -62,6 +64,21 @@ def test_values_are_those_of_the_data_and_expected_ones_in_their_units(detector,
             assert share == pytest.approx(strongest[name] / contributions.loc[row.number].sum())
 
 
+@pytest.mark.parametrize("step", [StandardScaler(), rhohat.TablePreprocessor("standard")])
+def test_values_are_those_of_the_data_behind_steps_that_scale(detector, table, step):
+    """The steps of a pipeline are undone, and the detector's own scaling is undone once."""
+    model = make_pipeline(step, AutoencoderDetector(random_state=0)).fit(table)
+    found = find_anomalies(model, rhohat.open_rows(table), None)
+    assert found.units == "in the units of the data"
+    expected = model[0].inverse_transform(model[-1].reconstruct(model[0].transform(table)))
+    for row in found.rows:
+        for name, value, made, _ in row.columns:
+            assert value == pytest.approx(table.loc[row.number, name])
+            assert made == pytest.approx(np.asarray(expected)[row.number, table.columns.get_loc(name)])
+    mixed = make_pipeline(PCA(5, random_state=0), AutoencoderDetector(random_state=0)).fit(table)
+    assert find_anomalies(mixed, rhohat.open_rows(table), None).units == "after the preprocessing"
+
+
 def test_rows_have_their_names_and_text_is_text(detector, table):
     names = [f"<b>wine {number}</b>" for number in range(len(table))]
     page = report(detector, table, row_names=names)
@@ -115,3 +132,10 @@ def test_the_command_writes_the_same(detector, table, tmp_path):
     arguments = [str(tmp_path / "model.safetensors"), str(tmp_path / "wine.csv"), "-o", str(tmp_path / "page.html")]
     assert CliRunner().invoke(app, ["report", *arguments]).exit_code == 0
     assert "Row 100 score −" in section_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+
+
+def test_frames_of_pandas_between_steps_do_not_stop_the_page(table):
+    preprocessor = rhohat.TablePreprocessor("standard").set_output(transform="pandas")
+    model = make_pipeline(preprocessor, AutoencoderDetector(random_state=0)).fit(table)
+    assert "The most unusual rows" in report(model, table)
+    assert rhohat.evaluate(model, table).n_samples == len(table)

@@ -14,9 +14,10 @@ from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
 from rhohat.inspection.reporting.axes import power_of_ten
 from rhohat.inspection.reporting.charts import Bar, draw_bars
+from rhohat.inspection.reporting.own_units import OwnUnits
 from rhohat.inspection.reporting.rounding import show
 from rhohat.inspection.reporting.row_labels import RowLabels
-from rhohat.models.pipelines import last_step_of, rows_of_last_step
+from rhohat.models.pipelines import last_step_of, rows_of_last_step, steps_before
 from rhohat.models.scoring import RowScores, feature_names_of_rows, is_detector, score_rows
 
 __all__ = ["Anomalies", "ErrorHistogram", "UnusualRow", "find_anomalies", "histogram_of_errors"]
@@ -69,6 +70,7 @@ class Anomalies:
     n_rows: int
     n_outliers: int
     rows: list[UnusualRow]
+    units: str  # which units the values of the rows are in
 
 
 def find_anomalies(model: Any, source: RowSource, labels: RowLabels | None) -> Anomalies | None:
@@ -83,6 +85,7 @@ def find_anomalies(model: Any, source: RowSource, labels: RowLabels | None) -> A
         len(source),
         int(scored.is_outlier.sum()),
         _unusual_rows(model, source, labels, scored, worst),
+        "in the units of the data" if OwnUnits.of_steps(steps_before(model)).known else "after the preprocessing",
     )
 
 
@@ -94,6 +97,8 @@ def _unusual_rows(
     values = rows_of_last_step(model, source).take(ascending)
     detector = last_step_of(model)
     made = np.concatenate([block.copy() for block in detector.reconstruction_blocks(open_rows(values))])
+    units = OwnUnits.of_steps(steps_before(model))  # the detector undoes its own scaling
+    values, made = units.convert(np.asarray(values, np.float64)), units.convert(made)
     found = []
     for row in worst.tolist():
         place = int(np.searchsorted(ascending, row))

@@ -45,7 +45,11 @@ class OwnUnits:
         >>> OwnUnits.of(model).convert(np.array([[0.5, 0.5]]))
         array([[ 1., 20.]])
         """
-        steps = preprocessing_of(model)
+        return cls.of_steps(preprocessing_of(model))
+
+    @classmethod
+    def of_steps(cls, steps: Sequence[Any]) -> OwnUnits:
+        """Return the way back through some fitted transformers, which are given in their order."""
         return cls(steps, all(map(_scales_each_feature, steps)))
 
     @property
