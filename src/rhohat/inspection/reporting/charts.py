@@ -45,7 +45,7 @@ def draw_curves(
     """Return a chart of lines over iterations.
 
     The vertical axis is logarithmic if no value is negative, and the largest is at least ten times the smallest that is
-    not 0. Iterations are counted from 1, and the last iteration of the warm-up is 0.
+    not 0. Iterations are counted from 1, those of the warm-up first.
 
     Parameters
     ----------
@@ -79,13 +79,13 @@ def draw_curves(
     drawn = together[together >= SMALLEST] if logarithmic else together
     length = max(len(values) for values in lines.values())
     if places is None:
-        places = np.arange(1.0, length + 1)
-        x = Axis(1 - n_before, max(length, 2), LEFT, WIDTH - RIGHT)
+        places = n_before + np.arange(1.0, length + 1)
+        x = Axis(1, max(n_before + length, 2), LEFT, WIDTH - RIGHT)
     else:
         x = Axis(0, max(float(places[-1]), 1), LEFT, WIDTH - RIGHT)
     y = vertical(float(drawn.min()), float(drawn.max()), logarithmic)
     parts = [*frame(x, y, across, up)]
-    begin = 1.0 - n_before
+    begin = 1.0
     for values in earlier:
         parts.append(_line(values, begin + np.arange(len(values)), x, y, "curve warm-up"))
         begin += len(values)
