@@ -40,7 +40,11 @@ def never_called(state):
         (np.empty((0, 4)), ValueError, "0 sample"),
         (np.empty((4, 0)), ValueError, "0 feature"),
         (GOOD[0], ValueError, "Expected 2D array, got 1D array"),
-        (GOOD.reshape(5, 4, 4), ValueError, "dim 3|3D"),
+        (
+            GOOD.reshape(5, 4, 4),
+            ValueError,
+            r"the shape \(5, 4, 4\), but each row must be flat; pass X.reshape\(len\(X\), -1\)",
+        ),
         (np.array([["a", "b"], ["c", "d"]]), ValueError, "string"),
         (np.array([["1", "2"], ["3", "4"]]), ValueError, "string"),
         (np.array([["a", "b"]], dtype=object), ValueError, "could not convert string"),

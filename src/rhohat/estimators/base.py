@@ -27,7 +27,7 @@ from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, ThreadEngine
-from rhohat.estimators.checks import check_rows, must_be_converted
+from rhohat.estimators.checks import check_flat, check_rows, must_be_converted
 from rhohat.estimators.early_stopping import check_early_stopping
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.initial_weights import theta_of_arrays
@@ -269,6 +269,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
                     f" columns {list(known)}, in this order."
                 )
             return check_rows(X) if all_rows else X
+        check_flat(X)
         with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
             n_steps = self._n_steps_of(X)
             finite = True if n_steps is None else "allow-nan"

@@ -28,6 +28,7 @@ __all__ = [
     "as_activations",
     "as_layer_sizes",
     "check_class_labels",
+    "check_flat",
     "check_lengths",
     "check_rows",
     "must_be_converted",
@@ -158,12 +159,22 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X", n_steps: int | None = 
         X.extent()
         return X
     X = without_tensors(X)
+    check_flat(X, name)
     with np.errstate(invalid="ignore"), naming_columns(**{name: X}):  # for scikit-learn's sum that detects NaN
         finite = True if n_steps is None else "allow-nan"
         rows = as_float_rows(check_array(X, dtype="numeric", input_name=name, ensure_all_finite=finite))
     if n_steps is not None:
         check_steps(rows, n_steps, name)
     return rows
+
+
+def check_flat(X: Any, name: str = "X") -> None:
+    """Raise ValueError if an array has more than two axes."""
+    if getattr(X, "ndim", 2) > 2:
+        raise ValueError(
+            f"Found array with dim {X.ndim}: {name} has the shape {X.shape}, but each row must be flat; pass"
+            f" {name}.reshape(len({name}), -1)."
+        )
 
 
 def must_be_converted(X: Any) -> bool:

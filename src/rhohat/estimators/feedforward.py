@@ -16,7 +16,7 @@ from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps
 from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.checks import as_activations, as_layer_sizes, check_lengths, check_rows
+from rhohat.estimators.checks import as_activations, as_layer_sizes, check_flat, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
@@ -258,6 +258,7 @@ class BaseFeedforward(BaseNetwork):
                 return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
             n_steps = self._n_steps_of(X)
             finite = True if n_steps is None else "allow-nan"
+            check_flat(X)
             rows, targets = check_X_y(
                 X, y, dtype="numeric", multi_output=True, y_numeric=y_numeric, ensure_all_finite=finite
             )
