@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from rhohat import Adam, BatchTopKAutoencoder, TopKAutoencoder, Transcoder, open_rows
+from rhohat import Adam, BatchTopKAutoencoder, TopKAutoencoder, Transcoder, fit_together, open_rows
 from tests.estimators.dictionaries import KINDS, dictionary, rows, same
 from tests.peak_memory import PEAK
 from tests.tolerances import EXACT, FLOAT32
@@ -237,6 +237,18 @@ def test_a_fit_to_few_rows_takes_small_batches_and_says_so():
     dictionary = TopKAutoencoder(16, 4, max_iter=3, random_state=0).fit(X)
     assert dictionary.n_steps_ == 3 * 4
     assert "batch_size=256" in dictionary.describe()["learning"]["solver"]
+    # A call of partial_fit does not know how many will follow.
+    dictionary = TopKAutoencoder(16, 4, random_state=0).partial_fit(np.tile(X, (9, 1)))
+    assert dictionary.n_steps_ == 3
+    assert "batch_size=4096" in dictionary.describe()["learning"]["solver"]
+
+
+def test_a_batch_size_that_is_chosen_is_compared_with_one_that_is_given():
+    X = np.random.default_rng(0).standard_normal((1000, 8))
+    chosen = TopKAutoencoder(16, 4, max_iter=3, random_state=0)
+    given = TopKAutoencoder(16, 4, max_iter=3, random_state=0, solver=Adam(batch_size=4096))
+    with pytest.raises(ValueError, match=r"same batch size; got 256, 4096\."):
+        fit_together([chosen, given], X)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

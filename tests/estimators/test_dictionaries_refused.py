@@ -299,7 +299,7 @@ def test_transcoders_refuse_what_does_not_belong_together():
         ([Transcoder(TopKAutoencoder(8, 2))], "at least one dictionary"),
         ([dictionary("l1", random_state=1)], r"same random_state; got 0 and 1\."),
         ([dictionary("l1", max_iter=4)], r"same max_iter; got 3 and 4\."),
-        ([dictionary("l1", batch_size=7)], r"same batch size; got \(20, 7\)\."),
+        ([dictionary("l1", batch_size=7)], r"same batch size; got 20, 7\. Give all"),
         ([dictionary("l1", warm_start=True)], "must have warm_start=False"),
         ([dictionary("l1", checkpoint="folder")], "checkpoint=None"),
     ],

@@ -45,7 +45,7 @@ def match(
         bool,
         typer.Option(
             "--absolute",
-            help="Take two units for alike, too, if what one looks for is the negative of the other's.",
+            help="Also pair two units if one looks for the negative of the other's pattern.",
             rich_help_panel=MODEL,
         ),
     ] = False,
@@ -53,7 +53,7 @@ def match(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Pair the units, or the latents, of two models that look for the same.
+    """Pair the units, or the latents, of two models that look for the same pattern.
 
     Each unit has at most one partner; the pairs are those whose cosines have the largest sum. The cosine is that of the
     directions of two latents of dictionaries, or of the inputs that activate two units most: 1 means the same, 0

@@ -145,7 +145,7 @@ class BaseDictionary(UsableDictionary):
     def describe(self) -> dict[str, Any]:
         """Return what `UsableDictionary.describe` returns, and the settings of the training as "learning"."""
         settings = {name: repr(getattr(self, name)) for name in _SETTINGS_OF_TRAINING}
-        return {**super().describe(), "learning": {"solver": repr(self._solver(self.n_samples_fit_)), **settings}}
+        return {**super().describe(), "learning": {"solver": repr(self._solver_used()), **settings}}
 
     def fitted_parts(self) -> list[tuple[str, Self]]:
         """Return the parts of the fit: a dictionary is a single part, with the name ""."""
@@ -295,6 +295,14 @@ class BaseDictionary(UsableDictionary):
                 f" are held out nor is the whole gradient known at a time; got {solver!r}."
             )
         return solver
+
+    def _solver_used(self) -> MiniBatchSolver:
+        """Return the solver of the training so far, where it was chosen with the smallest batches that give as many."""
+        mean = self.n_samples_fit_ / max(1, self.n_steps_)  # batches of a pass are as equal as possible
+        batch_size = _SMALLEST_BATCH
+        while batch_size < min(mean, _LARGEST_BATCH):
+            batch_size *= 2
+        return self._solver(batch_size * _FEWEST_UPDATES)
 
     def _fit(self, **changed: Any) -> DictionaryFit:
         checkpoint = as_checkpoint(self.checkpoint)

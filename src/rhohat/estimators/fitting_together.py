@@ -58,8 +58,10 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     first = dictionaries[0]
     _check_alike(dictionaries)
     sources = first._sources(X, continues=False)
+    solvers = [one._solver(one._n_rows_to_see(sources)) for one in dictionaries]
+    _check_batches([solver.batch_size for solver in solvers])
     seed = first._draw_seed()
-    fits = [one._fit(solver=one._solver(one._n_rows_to_see(sources))) for one in dictionaries]
+    fits = [one._fit(solver=solver) for one, solver in zip(dictionaries, solvers, strict=True)]
     plans = [fit.plan_memory(sources, one.n_components) for fit, one in zip(fits, dictionaries, strict=True)]
     source: BatchSource = sources[0]
     if not isinstance(source, BatchSource):
@@ -91,6 +93,12 @@ def _check_alike(dictionaries: Sequence[BaseDictionary]) -> None:
                     f"dictionaries that are fitted together must have the same {name}; got {getattr(first, name)!r} and"
                     f" {getattr(one, name)!r}."
                 )
-        sizes = first._solver().batch_size, one._solver().batch_size
-        if sizes[0] != sizes[1]:
-            raise ValueError(f"dictionaries that are fitted together must have the same batch size; got {sizes}.")
+
+
+def _check_batches(sizes: Sequence[int]) -> None:
+    """Raise ValueError if dictionaries that are fitted together would have batches of different sizes."""
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            "dictionaries that are fitted together must have the same batch size; got"
+            f" {', '.join(map(str, sizes))}. Give all of them a solver with the same batch_size."
+        )
