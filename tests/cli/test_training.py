@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -197,7 +198,7 @@ def test_options_may_have_the_names_that_they_have_elsewhere(run, invoke, images
     assert [getattr(estimator, name) for name in settings] == [5, 3, 0.2, 0.01]
     refused = invoke("info", "model.safetensors", "--epochs", "3")
     assert refused.exit_code == 2
-    assert "No such option: --epochs" in refused.output
+    assert re.search(r"No such option:? '?--epochs", refused.output)  # as Typer writes it, now and earlier
     for name in ("--latents", "--epochs", "--rho", "--lambda"):
         assert invoke("train", "--help").output.count(name) == 1
 
