@@ -170,7 +170,7 @@ def test_check_gradient_fails_where_a_gradient_is_wrong(invoke, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [([], "pass --all"), (["--loss", "hinge"], "no combination has these")]
+    ("arguments", "message"), [([], "or pass --all"), (["--loss", "hinge"], "no combination has these")]
 )
 def test_check_gradient_says_what_it_needs(invoke, arguments, message):
     result = invoke("check-gradient", *arguments)

@@ -43,7 +43,7 @@ from rhohat.layers import ConvolutionLayer
 from rhohat.models.model_file import load
 from rhohat.models.pipelines import estimator_of, prepare_rows
 
-__all__ = ["evaluate", "plot", "report"]
+__all__ = ["Target", "check_targets", "evaluate", "plot", "report", "targets_for"]
 
 _AS_IT_COMES = ReadingOptions()
 
@@ -95,9 +95,9 @@ def evaluate(
     near they are to one another.
     """
     loaded = load(model)
-    _check_targets(loaded, labels, target)
+    check_targets(loaded, labels, target)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
-        y = _targets(loaded, rows, labels, reading)
+        y = targets_for(loaded, rows, labels, reading)
         progress.announce(f"evaluating {len(rows)} rows")
         found = evaluate_model(loaded, rows, y, threshold=threshold)
     if as_json:
@@ -106,7 +106,7 @@ def evaluate(
         typer.echo(str(found))
 
 
-def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None:
+def check_targets(loaded: Any, labels: Path | None, target: str | None) -> None:
     """Raise if an autoencoder is given targets, or if targets are given by both --labels and --target."""
     if (labels or target) and not estimator_of(loaded).learns_from_targets:
         option = "--labels" if labels else "--target"
@@ -115,7 +115,7 @@ def _check_targets(loaded: Any, labels: Path | None, target: str | None) -> None
         raise typer.BadParameter("pass --labels or --target, not both.", param_hint="--labels")
 
 
-def _targets(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
+def targets_for(loaded: Any, rows: RowSource, labels: Path | None, reading: ReadingOptions) -> NDArray[Any] | None:
     """Return targets from the file of labels or from the table, checked against the model; None if none are given."""
     estimator: Any = estimator_of(loaded)
     per_step = bool(getattr(estimator, "per_step", False))
@@ -212,14 +212,14 @@ def report(
         raise typer.BadParameter("cannot be combined with --row-labels.", param_hint="--row-names")
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
     loaded = load(model)
-    _check_targets(loaded, labels, target)
+    check_targets(loaded, labels, target)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
         progress.announce(f"looking at {len(rows)} rows")
         write_report(
             loaded,
             rows,
             output,
-            _targets(loaded, rows, labels, reading),
+            targets_for(loaded, rows, labels, reading),
             image_shape=shape,
             threshold=threshold,
             title=title,
