@@ -74,6 +74,19 @@ def test_pictures_are_drawn(what, run, model, images, tmp_path):
     assert (tmp_path / "picture.svg").read_text().count("<svg") == 1
 
 
+def test_reconstructions_go_from_strong_contrasts_to_faint_ones(run, model, images, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "rhohat.cli.looking.plot_reconstructions", lambda some, made, shape, **options: drawn.append(some)
+    )
+    run("plot", model, images, "-o", "picture.png", "--what", "reconstructions")
+    contrasts = drawn[0].std(axis=1)
+    everything = rhohat.load(model)[:-1].transform(np.load(images).reshape(60, -1)).std(axis=1)
+    assert len(contrasts) == 14
+    assert (np.diff(contrasts) < 0).all()
+    np.testing.assert_allclose(contrasts[[0, -1]], [everything.max(), everything.min()])
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_filters_and_feature_maps_of_convolutions_are_drawn(run, invoke, model, images, tmp_path, monkeypatch):
     drawn = []

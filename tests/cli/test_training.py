@@ -417,6 +417,25 @@ def test_the_summary_is_json_where_a_program_asks(run, images):
     assert found["status"] == ["max_iter"]
 
 
+def test_large_rows_under_sigmoid_units_are_remarked_on_with_the_option_that_scales_them(run, images):
+    train = ("train", images, "-o", "m.safetensors", "--max-iter", "2")
+    printed = run(*train, "--preprocess", "none")
+    assert "note: The rows hold large numbers, with a root mean square of 1" in printed
+    assert "scale the rows first, with --preprocess range, or --preprocess standard for a table." in printed
+    assert "large numbers" not in run(*train)
+    assert json.loads(run(*train, "--json"))["remark"] is None
+    dictionary = run(*train, "-e", "topk", "--k", "2", "--hidden", "8", "--preprocess", "none")
+    assert "large numbers" not in dictionary
+
+
+def test_an_output_that_cannot_reach_the_rows_is_refused_with_options(invoke, images):
+    bounded = ("--preprocess", "none", "--set", "output_activation=sigmoid")
+    refused = invoke("train", images, "-o", "m.safetensors", *bounded)
+    assert refused.exit_code == 1
+    assert "use --set output_activation=identity (a linear decoder)" in refused.stderr
+    assert "with --preprocess patches or --preprocess minmax." in refused.stderr
+
+
 def test_nothing_is_printed_when_quiet(invoke, images):
     result = invoke("train", images, "-o", "model.safetensors", *QUICK, "--quiet")
     assert (result.exit_code, result.output) == (0, "")

@@ -40,6 +40,7 @@ __all__ = [
     "note",
     "parse_image_shape",
     "print_json",
+    "written",
 ]
 
 _FAILED, _BAD_OPTION, _INTERRUPTED = 1, 2, 130
@@ -57,7 +58,7 @@ _COMMANDS = {
 ORDER = tuple(name for names in _COMMANDS.values() for name in names)
 
 #: Parameters that messages mention and that can only be set with --set, as they have no option of their own.
-_SET_BY_NAME = ("tol",)
+_SET_BY_NAME = ("tol", "output_activation")
 
 #: Names of options that people know from elsewhere, and those that options have here.
 _OTHER_NAMES = {
@@ -146,7 +147,7 @@ def _as_option(setting: Setting) -> str:
     return f"{option} {value if value.replace('-', '').isalnum() else repr(value)}"
 
 
-def _written(text: str) -> str:
+def written(text: str) -> str:
     """Return a message of the library in which a setting such as header=False is written as an option, --no-header."""
     return text.written(_as_option) if isinstance(text, Sentence) else text
 
@@ -161,14 +162,14 @@ def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
 def _remark(message: Warning | str, kind: type[Warning]) -> str:
     """Return a warning as one line of text; a ConvergenceWarning is called a note, any other a warning."""
     text = message if isinstance(message, str) else message_of(message)
-    return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {_written(text)}"
+    return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {written(text)}"
 
 
 def _sentence(error: Exception) -> str:
     """Return the message of an error; for an error that is not meant for users, also its type and a hint."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
-    text = _written(message_of(error)) or type(error).__name__
+    text = written(message_of(error)) or type(error).__name__
     if isinstance(error, MemoryError):
         return f"there is not enough memory. {text if str(error) else ''}".strip()
     if isinstance(error, OSError | ValueError | ImportError | RuntimeError | AttributeError):

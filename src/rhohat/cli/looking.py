@@ -35,6 +35,7 @@ from rhohat.data import RowSource, open_rows
 from rhohat.data.row_names import names_of_rows
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.column_plots import MOST_UNITS, directions_of, n_units_of, plot_columns
+from rhohat.inspection.contrast import of_varied_contrast
 from rhohat.inspection.evaluation import evaluate as evaluate_model
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.reporting import report as write_report
@@ -347,9 +348,10 @@ def _convolves(estimator: Any) -> bool:
 
 
 def _plot_reconstructions(model: Any, rows: RowSource, asked: tuple[int, ...] | str, ax: Any) -> None:
-    """Draw some rows, as the network sees them, above their reconstructions."""
+    """Draw rows from strong contrasts to faint ones, as the network sees them, above their reconstructions."""
     prepared, estimator = prepare_rows(model, rows), estimator_of(model)
-    some = prepared.take(np.linspace(0, len(rows) - 1, min(14, len(rows))).astype(np.intp))
+    some = prepared.take(np.linspace(0, len(rows) - 1, min(256, len(rows))).astype(np.intp))
+    some = some[of_varied_contrast(some, 14)]
     shape = _picture_shape(asked, model, rows, prepared)
     plot_reconstructions(some, estimator.reconstruct(open_rows(some)), shape, n_images=len(some), ax=ax)
 

@@ -7,12 +7,22 @@ from typing import Any
 
 import typer
 
-from rhohat.cli.app import print_json
+from rhohat.cli.app import print_json, written
 from rhohat.cli.held_out import Held
+from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.models.model_card import ModelCard
-from rhohat.models.pipelines import estimator_of, is_pipeline, last_step_of
+from rhohat.models.pipelines import estimator_of, is_pipeline, last_step_of, prepare_rows
 
-__all__ = ["print_summary"]
+__all__ = ["print_summary", "remark_on_rows"]
+
+
+def remark_on_rows(model: Any, held: Held) -> str | None:
+    """Return a remark if the rows of the training are too large for the units of a network; None otherwise."""
+    estimator = estimator_of(model)
+    if estimator.has_sparse_codes:
+        return None
+    remark = remark_on_large_rows(estimator.network_, prepare_rows(model, held.rows))
+    return None if remark is None else written(remark)
 
 
 def print_summary(
@@ -22,6 +32,7 @@ def print_summary(
     card: ModelCard,
     seconds: float,
     command: str,
+    remark: str | None = None,
     *,
     as_json: bool,
     quiet: bool,
@@ -41,6 +52,7 @@ def print_summary(
         "seconds": seconds,
         "figures": card.figures,
         "held_out": card.held_out,
+        "remark": remark,
         "next": command,
     }
     if as_json:
@@ -65,6 +77,8 @@ def _lines(summary: dict[str, Any], held: Held) -> list[str]:
         if rows is not None:
             shown = ", ".join(f"{figure} {_number(figure, value)}" for figure, value in figures.items())
             lines.append(f"on the {len(rows):,} {name} rows: {shown}")
+    if summary["remark"]:
+        lines.append(f"note: {summary['remark']}")
     return [*lines, f"next: {summary['next']}"]
 
 

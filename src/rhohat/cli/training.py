@@ -20,7 +20,7 @@ from rhohat.cli.making import l1_penalty, make_estimator
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.cli.solver_settings import set_in_solver
-from rhohat.cli.summary import print_summary
+from rhohat.cli.summary import print_summary, remark_on_rows
 from rhohat.cli.training_checks import (
     check_missing,
     check_note,
@@ -159,7 +159,8 @@ def train(
             " patch), range (all numbers to 0 to 1), whiten (ZCA), minmax (each column to 0 to 1), standard (each"
             " column to mean 0 and variance 1), activations (one factor for all numbers), none."
             " May be given several times; the steps are applied in their order. auto chooses steps that suit the data,"
-            " and prints them; it chooses none for dictionaries and for networks of sequences."
+            " and prints them; it chooses none for dictionaries and for networks of sequences. With sigmoid or tanh"
+            " units, numbers should be of about 1 or less."
             f" One of auto, none, {', '.join(names_of_steps())}.",
             show_default="auto",
             rich_help_panel=MODEL,
@@ -319,6 +320,7 @@ def train(
         check_outcome(model)
         progress.announce("looking at what was learned")
         card = card_of_training(model, held, rows.short_name)
+        remark = remark_on_rows(model, held)
     save(model, output, card=card, note=note_text)
     command = next_command(output, data, labels, reading.rows)
-    print_summary(model, output, held, card, seconds, command, as_json=as_json, quiet=quiet)
+    print_summary(model, output, held, card, seconds, command, remark, as_json=as_json, quiet=quiet)

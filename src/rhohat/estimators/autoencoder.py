@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.words import Sentence, Setting, joined
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import some_rows
 from rhohat.data.rows import DaskRows
@@ -138,7 +139,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         result = self._train(problem, X, start, continues=continues)
         self._measure_mean_activation(problem)
         if not self._is_part:
-            warn_unless_converged(self.fitted_parts())
+            warn_unless_converged(self.fitted_parts(), network=self.network_, rows=rows)
         self._warn_of_constant_codes(rows)
         warn_of_dead_units(self.mean_activation_, self.network_.activations[self.code_layer_ - 1], result)
         return self
@@ -428,12 +429,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         else:
             output = self._automatic_output(low >= -rounding and high <= 1 + rounding)
         if contained is None and (low < output.bounds[0] - rounding or high > output.bounds[1] + rounding):
-            raise ValueError(
-                f"X lies in [{low:g}, {high:g}], but output_activation={output.name!r} only reaches the range"
-                f" [{output.bounds[0]:g}, {output.bounds[1]:g}]; use output_activation='identity' (a linear decoder),"
-                " or scale X into this range, for example with rhohat.PatchNormalizer or"
-                " sklearn.preprocessing.MinMaxScaler."
-            )
+            scalers = (("patches", "rhohat.PatchNormalizer"), ("minmax", "sklearn.preprocessing.MinMaxScaler"))
+            names = joined([Sentence(Setting("preprocess", name, code)) for name, code in scalers], " or ")
+            said = f"X lies in [{low:g}, {high:g}], but output_activation={output.name!r} only reaches the range"
+            said += f" [{output.bounds[0]:g}, {output.bounds[1]:g}]; use "
+            scale = " (a linear decoder), or scale X into this range, for example with "
+            raise ValueError(Sentence(said, Setting("output_activation", "identity"), scale, names, "."))
         network = self._network_for(X.shape[1], output)
         self._check_missing_steps(network, X)
         if continues:

@@ -19,7 +19,9 @@ from rhohat.common.words import Sentence, joined, listed
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps
+from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.layers.activations import Activation, as_activation
+from rhohat.layers.network import Network
 from rhohat.solvers import SolverResult
 from rhohat.solvers.flattening import fall_at_end, has_flattened, n_at_end
 from rhohat.solvers.messages import ended_at_max_iter
@@ -52,7 +54,9 @@ def as_activations(activation: str | Activation | Sequence[str | Activation], n_
     return [as_activation(one) for one in activation]
 
 
-def warn_unless_converged(parts: Sequence[tuple[str, Any]], unsettled: str = "") -> None:
+def warn_unless_converged(
+    parts: Sequence[tuple[str, Any]], unsettled: str = "", *, network: Network, rows: FloatArray | RowSource
+) -> None:
     """Warn once, in a sentence, of all parts of a fit whose solver did not succeed and whose cost had not flattened.
 
     Called directly by `fit`, after all fitted attributes are set.
@@ -63,10 +67,15 @@ def warn_unless_converged(parts: Sequence[tuple[str, Any]], unsettled: str = "")
         Parts of the fit, as `fitted_parts` returns them.
     unsettled : str, default=""
         What is said of something that the fit repeats the solver for, if this has not settled; it is said instead.
+    network : Network
+        Network that was fitted.
+    rows : array or RowSource
+        Rows of the fit. If they are large for the units, this is said as well.
     """
     failed = [(name, part) for name, part in _with_inner_parts(parts) if not _is_settled(part)]
     if failed or unsettled:
-        warnings.warn(unsettled or _said_of(failed), ConvergenceWarning, stacklevel=3)
+        said = [unsettled or _said_of(failed), remark_on_large_rows(network, rows)]
+        warnings.warn(joined([one for one in said if one], " "), ConvergenceWarning, stacklevel=3)
 
 
 def _with_inner_parts(parts: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -120,7 +120,8 @@ class BaseClassifier(ClassifierMixin, BaseFeedforward):
         also = {"classes_": classes, "target_names_": self._names_of_targets(y, X, fitted=continues)}
         self._train_classifier(problem, X, labels, continues, also)
         if not self._is_part:
-            warn_unless_converged([("", self)] if continues else self.fitted_parts())
+            parts = [("", self)] if continues else self.fitted_parts()
+            warn_unless_converged(parts, network=self.network_, rows=rows)
         return self
 
     @available_where(works_in_mini_batches)

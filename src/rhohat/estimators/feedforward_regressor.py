@@ -215,7 +215,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
                 self.__dict__ = trained.__dict__
             raise
         self.__dict__ = trained.__dict__
-        warn_unless_converged(self.fitted_parts(), unsettled)
+        warn_unless_converged(self.fitted_parts(), unsettled, network=self.network_, rows=rows)
         in_their_units = not self.scale_targets and np.all(scaling[1] == 1)
         if isinstance(as_loss(self.loss), SquaredError) and not given and in_their_units:
             warn_of_units(targets)

@@ -230,7 +230,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         self._join(fitted)
         self.mean_activation_ = fitted[-1].mean_activation_
         if not self._is_part:
-            warn_unless_converged(self.fitted_parts())
+            warn_unless_converged(self.fitted_parts(), network=self.network_, rows=rows)
         return self
 
     def objective(

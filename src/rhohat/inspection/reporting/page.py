@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
 from rhohat.common.words import counted
+from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.inspection.evaluation import evaluate
 from rhohat.inspection.metrics import default_threshold
 from rhohat.inspection.reporting.anomalies import find_anomalies
@@ -198,7 +199,8 @@ def _network_content(
         units=units_shown(estimator),
     )
     units = describe_units(estimator, of_page["image_shape"], gabor=gabor)
-    remarks = list(dict.fromkeys([*of_page["remarks"], *remarks]))
+    large = remark_on_large_rows(estimator.network_, of_page["source"])
+    remarks = list(dict.fromkeys([*of_page["remarks"], *remarks, *([] if large is None else [str(large)])]))
     parts: dict[str, Any] = {"measured": measured, "units": units, "evaluated": evaluated, "confusion": confusion}
     return Content(**{**of_page, "remarks": remarks}, **parts)
 

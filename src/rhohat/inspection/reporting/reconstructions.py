@@ -37,10 +37,13 @@ class Reconstruction:
 def reconstructions_of(
     estimator: Any, shown: ShownRows, n_rows: int, row_labels: RowLabels | None = None
 ) -> list[Reconstruction]:
-    """Return reconstructions of `n_rows` measured rows, spread evenly; none if the model makes none."""
+    """Return reconstructions of `n_rows` measured rows; none if the model makes none.
+
+    Images are of varied contrast, from strong to faint, on a common scale. Other rows are spread evenly.
+    """
     if not estimator.reconstructs or n_rows == 0:
         return []
-    numbers = shown.spread(n_rows)
+    numbers = shown.spread(n_rows) if shown.image_shape is None else shown.of_varied_contrast(n_rows)
     rows, named = shown.source.take(numbers), shown.numbers_found(numbers)
     labels = [""] * len(named) if row_labels is None else row_labels.of(numbers)
     made = np.asarray(estimator.decode(estimator.codes(open_rows(rows)), rows))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
 from rhohat.data import RowSource
+from rhohat.inspection.contrast import of_varied_contrast
 from rhohat.inspection.reporting.drawing import pixels_between
 from rhohat.inspection.reporting.own_units import OwnUnits
 from rhohat.inspection.reporting.rounding import quantiles
@@ -85,6 +86,11 @@ class ShownRows:
         kept = self.source.kept
         numbers: list[int] = (rows if kept is None else kept[rows]).tolist()
         return numbers
+
+    def of_varied_contrast(self, most: int) -> NDArray[np.intp]:
+        """Return the numbers of at most `most` measured rows, which are images, from strong contrasts to faint ones."""
+        found = self.spread(max(most, _SAMPLE))
+        return found[of_varied_contrast(self.source.take(found), most)]
 
     def spread(self, most: int) -> NDArray[np.intp]:
         """Return the numbers of at most `most` rows, spread evenly over the measured rows."""
