@@ -62,7 +62,7 @@ def one_thread():
     """Several tests at a time would otherwise wait for one another's threads; iterations are few on purpose."""
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="in the last iteration a row had")
+        warnings.filterwarnings("ignore", message="in the last updates a row had")
         yield
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from rhohat import Adam, DenoisingAutoencoder, SparseAutoencoder
+from rhohat import Adam, DenoisingAutoencoder, SparseAutoencoder, TopKAutoencoder
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
 from tests.callbacks.states import state
 
@@ -44,6 +44,25 @@ def path(tmp_path, kind):
 
 def places(path):
     return [(line["solve"], line["iteration"]) for line in read(path)]
+
+
+def test_the_history_of_a_dictionary_has_its_figures_and_says_how_far_the_training_was(rng, kind, path):
+    model = TopKAutoencoder(
+        12, k=3, solver=Adam(batch_size=10), max_iter=2, random_state=0, callbacks=[kind(path)]
+    ).fit(rng.random((600, 5)))
+    lines = read(path)
+    assert len(lines) == model.n_iter_ == 4
+    for column, curve in (("rows_seen", "rows"), ("fvu", "fvu"), ("l0", "l0"), ("dead", "dead")):
+        assert [line[column] for line in lines] == model.measures_curve_[curve]
+    assert [line["updates"] for line in lines] == [30, 60, 90, 120]
+    assert [line["passes"] for line in lines] == [0.5, 1, 1.5, 2]
+    seconds = [line["seconds"] for line in lines]
+    assert seconds[0] > 0
+    assert seconds == sorted(seconds)
+    added = kind(path, append=True)
+    TopKAutoencoder(12, k=3, max_iter=1, random_state=0, callbacks=[added]).fit(iter([rng.random((600, 5))]))
+    assert len(read(path)) > 4
+    assert math.isnan(read(path)[-1].get("passes", math.nan))
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "gradient_descent", "adam"])

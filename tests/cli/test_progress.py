@@ -33,7 +33,7 @@ def test_a_log_gets_a_line_every_ten_seconds_with_the_time_left(clock, capsys):
         shown.announce("training")
         for iteration in range(1, 26):
             clock.seconds += 1
-            shown.show_iteration(state(iteration))
+            shown(state(iteration))
     assert capsys.readouterr().err.splitlines() == [
         "10 s  iteration 10/100  J 0.4411  at most 90 s left",
         "20 s  iteration 20/100  J 0.4411  at most 80 s left",
@@ -45,7 +45,7 @@ def test_iterations_of_the_warm_up_are_shown_with_j_and_do_not_count_for_the_tim
         shown.announce("training")
         for seconds, one in ((10, state(3, n_rows=2000)), (30, state(1)), (10, state(2))):
             clock.seconds += seconds
-            shown.show_iteration(one)
+            shown(one)
     assert capsys.readouterr().err.splitlines() == [
         "10 s  warm-up on 2,000 rows, iteration 3  J 0.4411",
         "40 s  iteration 1/100  J 0.4411",
@@ -57,18 +57,37 @@ def test_a_dictionary_shows_its_figures(clock, capsys):
     measures = {"rows": 2e6, "fvu": 0.1234, "l0": 32.0, "dead": 12}
     with FitProgress() as shown:
         shown.announce("training")
-        for _ in range(2):
+        for number in range(1, 5):
+            clock.seconds += 5
+            if number > 1:
+                shown(state(number, measures={**measures, "rows": number * 1e6}))
+            shown.watch(30 * number, 80, 3)
+    assert capsys.readouterr().err.splitlines() == [
+        "10 s  pass 1/3 75 %  FVU 0.1234  L0 32.0  dead 12  at most 30 s left",
+        "20 s  pass 2/3 50 %  FVU 0.1234  L0 32.0  dead 12  200,000 rows/s  at most 20 s left",
+    ]
+
+
+def test_the_progress_of_a_dictionary_moves_within_a_block_of_updates(clock, capsys):
+    with FitProgress() as shown:
+        for n_updates in (1, 2):
             clock.seconds += 10
-            shown.show_iteration(state(5, measures=measures))
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "10 s  2,000,000 rows  J 0.4411  FVU 0.1234  L0 32.0  dead 12"
-    assert len(lines[1]) < 80
+            shown.watch(n_updates, 40, 1)
+    assert capsys.readouterr().err.splitlines()[1] == "20 s  pass 1/1 5 %  at most 6 min left"
+
+
+def test_the_length_of_an_iterator_is_not_known(clock, capsys):
+    with FitProgress() as shown:
+        clock.seconds += 10
+        shown(state(1, measures={"rows": 12800.0, "fvu": 0.5, "l0": 4.0, "dead": 0.0}))
+        shown.watch(50, None, 10)
+    assert capsys.readouterr().err == "10 s  12,800 rows  FVU 0.5000  L0 4.0  dead 0\n"
 
 
 def test_nothing_is_printed_with_quiet(clock, capsys):
     with FitProgress(100, quiet=True) as shown:
         clock.seconds += 60
-        shown.show_iteration(state(2))
+        shown(state(2))
     assert capsys.readouterr().err == ""
 
 

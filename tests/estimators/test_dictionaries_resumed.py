@@ -17,7 +17,7 @@ from rhohat.common.randomness import keyed_generator
 from tests.estimators.dictionaries import KINDS, dictionary, rows, same
 from tests.tolerances import EXACT, FLOAT32
 
-pytestmark = pytest.mark.filterwarnings("ignore:in the last iteration a row had:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:in the last updates a row had:UserWarning")
 
 X = rows()
 #: Of every kind one that goes through several iterations in each pass, with a weight or a threshold that changes.

@@ -44,7 +44,7 @@ from rhohat.models.components import ESTIMATORS
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:The code is the same for every row:UserWarning"),
-    pytest.mark.filterwarnings("ignore:in the last iteration a row had:UserWarning"),
+    pytest.mark.filterwarnings("ignore:in the last updates a row had:UserWarning"),
 ]
 
 LAYERS = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from rhohat import FeedforwardClassifier
+from rhohat import Adam, FeedforwardClassifier, TopKAutoencoder
 from rhohat.solvers import IterationState
 from rhohat.solvers.progress import ShowProgress
 
@@ -33,6 +33,20 @@ def test_a_line_is_printed_every_ten_seconds_where_there_is_no_terminal(capsys):
         "iteration 20/40  J 0.025  20 s",
         "iteration 30/40  J 0.01667  30 s",
         "warm-up on 3,000 rows, iteration 7  J 0.07143  40 s",
+    ]
+
+
+def test_the_training_of_a_dictionary_is_shown_in_passes_update_by_update(capsys):
+    now = [0.0]
+    with ShowProgress(None, clock=lambda: now[0]) as progress:
+        for n_updates in (10, 20, 30):
+            now[0] += 10
+            progress.watch(n_updates, 20, 2)
+            progress(state(1, measures={"rows": 100.0 * n_updates, "fvu": 0.25, "l0": 3.0, "dead": 0.0}))
+    assert capsys.readouterr().err.splitlines() == [
+        "pass 1/2 50 %  10 s",
+        "pass 1/2 100 %  FVU 0.2500  L0 3.0  dead 0  20 s",
+        "pass 2/2 50 %  FVU 0.2500  L0 3.0  dead 0  100 rows/s  30 s",
     ]
 
 
@@ -62,3 +76,14 @@ def test_a_terminal_shows_a_bar_with_the_cost():
     os.close(terminal)
     assert "/500  J " in shown
     assert "━" in shown
+
+
+def test_a_larger_number_prints_updates_and_figures_of_a_dictionary(rng, capsys):
+    solver = Adam(batch_size=10)
+    TopKAutoencoder(8, k=2, solver=solver, max_iter=1, random_state=0, verbose=2).fit(rng.random((1000, 4)))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("update 100, 1,000 rows: J = ")
+    assert lines[0].endswith(", dead 0")
+    assert ", L0 " in lines[0]
+    assert "nan" not in lines[0]

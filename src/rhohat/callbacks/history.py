@@ -1,4 +1,7 @@
-"""Callbacks that record the progress of a fit in a file, with one line per iteration, as JSON or as a CSV table."""
+"""Callbacks that record the progress of a fit in a file, with one line per iteration, as JSON or as a CSV table.
+
+For dictionaries there is a line for every block of at most 50 updates, with the figures of the block.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,16 @@ from rhohat.callbacks._solves import SolveCounter
 from rhohat.solvers import IterationState
 
 __all__ = ["CSVHistory", "JSONLinesHistory"]
+
+#: Names of columns with figures of dictionaries, and those of the figures in `IterationState.measures`.
+_MEASURES = {
+    "updates": "updates",
+    "passes": "passes",
+    "rows_seen": "rows",
+    "fvu": "fvu",
+    "l0": "l0",
+    "dead": "dead",
+}
 
 
 class _History(ABC):
@@ -41,7 +54,8 @@ class _History(ABC):
         if self._first_call is None:
             self._first_call = now
         self._counter.note(state)
-        line = self._line(self._counter.solve, state, now - self._first_call)
+        seconds = state.measures.get("seconds", now - self._first_call)
+        line = self._line(self._counter.solve, state, seconds)
         with self.path.open("a", encoding="utf-8", newline="") as file:
             file.write(line)
 
@@ -107,7 +121,9 @@ class JSONLinesHistory(_History):
     ``solve`` is the number of the run of the solver. A fit may run its solver several times, and each run counts its
     iterations from 1. ``rows`` is the number of rows in the warm-up, which uses some rows only. It is null, or
     empty, in all other iterations, which use all rows.
-    ``seconds`` is the time since this object was first called. Each line is handed to the operating system at once, so
+    ``seconds`` is the time since this object was first called. For dictionaries, it is the time of the training so far,
+    and a line has more figures, which `IterationState.measures` describes: ``updates``, ``passes`` (left out for
+    iterators), ``rows_seen``, ``fvu``, ``l0`` and ``dead``. Each line is handed to the operating system at once, so
     that a fit that is killed leaves only complete lines. Copies, such as scikit-learn's `clone` makes, add lines to the
     same file.
 
@@ -134,6 +150,7 @@ class JSONLinesHistory(_History):
             "terms": {name: _finite(value) for name, value in state.terms.items()},
             "gradient_norm": _finite(state.gradient_norm),
             "seconds": seconds,
+            **{name: _finite(value) for name, value in _measures(state).items()},
         }
         return json.dumps(record, allow_nan=False) + "\n"
 
@@ -143,8 +160,9 @@ class CSVHistory(_History):
 
     The columns are solve (the number of the run of the solver), rows (their number in the warm-up, otherwise empty),
     iteration, value (the cost J), a column for each term
-    of J with the name of the term, gradient_norm, and seconds. The columns of terms are determined by the first
-    iteration that is written to the file.
+    of J with the name of the term, gradient_norm, and seconds. For dictionaries, columns of updates, passes (not for
+    iterators), rows_seen, fvu, l0 and dead follow. The columns of terms, and which of the last ones there are, are
+    determined by the first iteration that is written to the file.
 
     Parameters
     ----------
@@ -180,23 +198,30 @@ class CSVHistory(_History):
 
     _before, _after = ("solve", "rows", "iteration", "value"), ("gradient_norm", "seconds")
     _terms: list[str] | None
+    _measures: list[str]
 
     def _last(self, lines: list[str]) -> tuple[int, int]:
         header, *rows = csv.reader(lines)
-        self._terms = header[len(self._before) : -len(self._after)]
-        if header != self._header(self._terms) or any(len(row) != len(header) for row in rows[-1:]):
+        end = header.index(self._after[0])
+        self._terms = header[len(self._before) : end]
+        self._measures = header[end + len(self._after) :]
+        if (
+            header != self._header(self._terms)
+            or not set(self._measures) <= set(_MEASURES)
+            or any(len(row) != len(header) for row in rows[-1:])
+        ):
             raise ValueError
         return (int(rows[-1][0]), int(rows[-1][2])) if rows else (0, 0)
 
     def _read_what_is_there(self) -> tuple[int, int]:
-        self._terms = None
+        self._terms, self._measures = None, []
         return super()._read_what_is_there()
 
     def _line(self, solve: int, state: IterationState, seconds: float) -> str:
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
         if self._terms is None:
-            self._terms = list(state.terms)
+            self._terms, self._measures = list(state.terms), list(_measures(state))
             writer.writerow(self._header(self._terms))
         unknown = [name for name in state.terms if name not in self._terms]
         if unknown:
@@ -206,11 +231,19 @@ class CSVHistory(_History):
             )
         terms = [float(state.terms[name]) if name in state.terms else "" for name in self._terms]
         rows = "" if state.n_rows is None else state.n_rows
-        writer.writerow([solve, rows, state.iteration, float(state.value), *terms, float(state.gradient_norm), seconds])
+        measured = _measures(state)
+        measures = [measured.get(name, "") for name in self._measures]
+        norm = float(state.gradient_norm)
+        writer.writerow([solve, rows, state.iteration, float(state.value), *terms, norm, seconds, *measures])
         return lines.getvalue()
 
     def _header(self, terms: list[str]) -> list[str]:
-        return [*self._before, *terms, *self._after]
+        return [*self._before, *terms, *self._after, *self._measures]
+
+
+def _measures(state: IterationState) -> dict[str, float]:
+    """Return the figures of a dictionary by the names of their columns; empty for other models."""
+    return {name: state.measures[key] for name, key in _MEASURES.items() if key in state.measures}
 
 
 def _finite(value: float) -> float | None:

@@ -52,7 +52,7 @@ def demo(
                 max_iter=max_iter,
                 seed=seed,
                 n_jobs=jobs,
-                callback=progress.show_iteration,
+                callback=progress,
                 announce=progress.announce,
             )
     except OSError as error:

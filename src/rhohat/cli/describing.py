@@ -70,6 +70,7 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
                 "kind": type(part).__name__,
                 "parameters": _parameters_of_training(part),
                 "iterations": part.n_iter_,
+                "updates": part.n_steps_ if part.has_sparse_codes else None,
                 "status": part.solver_status_,
                 "J": part.loss_curve_[-1] if part.loss_curve_ else None,
                 "terms": {name: curve[-1] for name, curve in part.terms_curve_.items() if curve},
@@ -141,9 +142,16 @@ def _lines_of_dictionary(found: dict[str, Any]) -> list[tuple[str, str]]:
         *([] if threshold is None else [("threshold", f"{threshold:.6g}")]),
         *([] if own is None else [("thresholds", f"{own[0]:.4g} to {own[2]:.4g}, median {own[1]:.4g}")]),
         ("rows seen", f"{found['rows_seen']}" + (f" of {name}" if name else "")),
-        ("at the end", ", ".join(f"{label} {value:.6g}" for label, value in measures.items() if value is not None)),
+        ("last updates", ", ".join(f"{label} {value:.6g}" for label, value in measures.items() if value is not None)),
         ("learning", ", ".join(f"{setting}={value}" for setting, value in found["learning"].items())),
     ]
+
+
+def _amount(part: dict[str, Any]) -> str:
+    """Return how much a part of a model was trained; a dictionary counts updates."""
+    if part["updates"] is None:
+        return f"{part['iterations']} iterations"
+    return f"{part['updates']} updates"
 
 
 def _lines_of_card(card: dict[str, Any]) -> list[tuple[str, str]]:
@@ -177,7 +185,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             settings = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
             lines.append((one["part"], f"{one['kind']}({settings})"))
         cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
-        lines.append(("training", f"{one['iterations']} iterations, {one['status'].replace('_', ' ')}{cost}"))
+        lines.append(("training", f"{_amount(one)}, {one['status'].replace('_', ' ')}{cost}"))
     lines += _lines_of_card(found["card"] or {})
     lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
     return lines

@@ -20,11 +20,11 @@ from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of
 from rhohat.objective.held_out import draw_held_out
 
-__all__ = ["Held", "card_of_training", "hold_out", "next_command"]
+__all__ = ["MOST_ROWS", "Held", "card_of_training", "hold_out", "next_command"]
 
 _DEFAULT = 0.1  # fraction of the rows that is held out for classifiers
 _FEWEST_ROWS = 50  # with fewer rows, none are held out unless they are asked for
-_MOST_ROWS = 20_000  # of the training that are looked at again
+MOST_ROWS = 20_000  # of the training that are looked at again
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def card_of_training(model: Any, held: Held, name: str) -> ModelCard:
     if held.out is not None:
         data += f"; {len(held.out):,} further rows were held out"
     rows, y = held.rows, held.y
-    if len(rows) > _MOST_ROWS:
-        some = np.linspace(0, len(rows) - 1, _MOST_ROWS).astype(np.intp)
+    if len(rows) > MOST_ROWS:
+        some = np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.intp)
         rows, y = select_rows(rows, some), None if y is None else y[some]
     return ModelCard(
         data=f"{data}.",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rhohat.cli.app import note
+from rhohat.cli.summary import amount_of_training
 from rhohat.models.model_file import save
 from rhohat.models.pipelines import estimator_of
 
@@ -34,7 +35,7 @@ def keeping_what_was_reached(ctx: Any, model: Any, output: Path, checkpoint: Pat
         if getattr(network, "solver_status_", None) == "interrupted":
             network.set_params(warm_start=False)
             save(model, partial)
-            note(ctx, f"{partial} holds the model that was reached, after {network.n_iter_} iterations.")
+            note(ctx, f"{partial} holds the model that was reached, after {amount_of_training(network)}.")
         else:
             note(ctx, "no model was written.")
         note(ctx, _how_to_go_on(checkpoint))

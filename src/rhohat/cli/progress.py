@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from rhohat.solvers import IterationState
+from rhohat.solvers.pass_progress import PassProgress
 
 __all__ = ["FitProgress"]
 
@@ -15,6 +16,8 @@ _SECONDS = 10.0  # from one line to the next, where standard error is no termina
 
 class FitProgress:
     """A live line that shows the current step and, in a fit, the iteration, the cost J, a bar and the time left.
+
+    In the fit of a dictionary it shows the pass over the rows, and moves with every update.
 
     Where standard error is no terminal, such as in a log, a line is printed every ten seconds instead. The line fits
     a terminal of 80 columns.
@@ -25,8 +28,8 @@ class FitProgress:
         self._prints = not quiet and self._live is None
         self._max_iter = max_iter
         self._step, self._start, self._printed = "", time.monotonic(), time.monotonic()
-        self._seen: tuple[float, float] | None = None  # time and number of rows at the last iteration of a dictionary
-        self._run = (0, self._start)  # number and time of the first iteration over all rows
+        self._run = (0, self._start)  # number and time of the first iteration over all rows, or of the first update
+        self._passes = PassProgress(lambda: time.monotonic())
 
     def __enter__(self) -> FitProgress:
         if self._live is not None:
@@ -52,18 +55,33 @@ class FitProgress:
         if self._live is not None:
             self._live.reset(self._task, total=None, description=step)
 
-    def show_iteration(self, state: IterationState) -> None:
-        """Show the state of a fit after an iteration; this method is a callback for estimators."""
+    def __call__(self, state: IterationState) -> None:
+        """Show the state of a fit after an iteration, as a callback of an estimator."""
+        if state.measures:
+            self._passes.note(state.measures)
+            return
         in_warm_up = state.n_rows is not None
-        if in_warm_up or not 0 < self._run[0] <= state.iteration:
-            self._run = (0 if in_warm_up else state.iteration, time.monotonic())
-        total = None if in_warm_up or state.measures else self._max_iter
-        description = self._of_dictionary(state) if state.measures else self._of_network(state)
+        self._begin_run(0 if in_warm_up else state.iteration)
+        self._show(state.iteration, None if in_warm_up else self._max_iter, self._of_network(state))
+
+    def watch(self, n_updates: int, n_in_pass: int | None, n_passes: int) -> None:
+        """Show how far the training of a dictionary is, after an update."""
+        self._begin_run(n_updates)
+        if self._passes.move(n_updates, n_in_pass, n_passes):
+            self._show(n_updates, self._passes.total, self._passes.text)
+
+    def _begin_run(self, done: int) -> None:
+        """Take note of the time if this is the first iteration over all rows, or the first update, of a fit."""
+        if not 0 < self._run[0] <= done:
+            self._run = (done, time.monotonic())
+
+    def _show(self, done: int, total: int | None, description: str) -> None:
+        """Show what is known of a fit, and how much of it is done."""
         if self._live is not None:
-            self._live.update(self._task, total=total, completed=state.iteration, description=description)
+            self._live.update(self._task, total=total, completed=done, description=description)
         elif self._prints and time.monotonic() - self._printed >= _SECONDS:
             self._printed = time.monotonic()
-            line = f"{self._printed - self._start:.0f} s  {description}{self._left(state.iteration, total)}"
+            line = f"{self._printed - self._start:.0f} s  {description}{self._left(done, total)}"
             print(line, file=sys.stderr, flush=True)
 
     def _of_network(self, state: IterationState) -> str:
@@ -72,22 +90,12 @@ class FitProgress:
             return f"warm-up on {state.n_rows:,} rows, iteration {state.iteration}  J {state.value:.4f}"
         return f"iteration {state.iteration}/{self._max_iter or '…'}  J {state.value:.4f}"
 
-    def _of_dictionary(self, state: IterationState) -> str:
-        """Return what is known of a dictionary, with the number of rows that it learns from in a second."""
-        now, n_rows = time.monotonic(), state.measures["rows"]
-        before, self._seen = self._seen, (now, n_rows)
-        speed = f" {(n_rows - before[1]) / (now - before[0]):,.0f}/s" if before and now > before[0] else ""
-        return (
-            f"{n_rows:,.0f} rows{speed}  J {state.value:.4f}  FVU {state.measures['fvu']:.4f}"
-            f"  L0 {state.measures['l0']:.1f}  dead {state.measures['dead']:.0f}"
-        )
-
-    def _left(self, iteration: int, total: int | None) -> str:
-        """Return the time that is left at most, judged by the iterations over all rows so far."""
+    def _left(self, done: int, total: int | None) -> str:
+        """Return the time that is left at most, judged by the iterations over all rows, or the updates, so far."""
         first, start = self._run
-        if total is None or iteration <= first:
+        if total is None or done <= first:
             return ""
-        seconds = (time.monotonic() - start) / (iteration - first) * max(0, total - iteration)
+        seconds = (time.monotonic() - start) / (done - first) * max(0, total - done)
         return f"  at most {_duration(seconds)} left"
 
 
@@ -104,7 +112,7 @@ def _live_display() -> Any:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=8),
         TimeRemainingColumn(compact=True),
     )
     return Progress(*columns, console=Console(stderr=True), transient=True)

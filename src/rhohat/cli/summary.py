@@ -8,12 +8,13 @@ from typing import Any
 import typer
 
 from rhohat.cli.app import print_json, written
-from rhohat.cli.held_out import Held
+from rhohat.cli.held_out import MOST_ROWS, Held
+from rhohat.common.words import counted
 from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of, is_pipeline, last_step_of, prepare_rows
 
-__all__ = ["print_summary", "remark_on_rows"]
+__all__ = ["amount_of_training", "print_summary", "remark_on_rows"]
 
 
 def remark_on_rows(model: Any, held: Held) -> str | None:
@@ -23,6 +24,13 @@ def remark_on_rows(model: Any, held: Held) -> str | None:
         return None
     remark = remark_on_large_rows(estimator.network_, prepare_rows(model, held.rows))
     return None if remark is None else written(remark)
+
+
+def amount_of_training(part: Any) -> str:
+    """Return how much a part of a fit was trained: the number of iterations, or of rows and updates of a dictionary."""
+    if part.has_sparse_codes:
+        return f"{counted(part.n_samples_fit_, 'row')} seen in {counted(part.n_steps_, 'update')}"
+    return counted(part.n_iter_, "iteration")
 
 
 def print_summary(
@@ -48,6 +56,7 @@ def print_summary(
         "layer_sizes": list(estimator.layer_sizes_),
         "iterations": [layer.n_iter_ for layer in layers],
         "status": [layer.solver_status_ for layer in layers],
+        "updates": estimator.n_steps_ if estimator.has_sparse_codes else None,
         "J": [layer.loss_curve_[-1] if layer.loss_curve_ else None for layer in layers],
         "seconds": seconds,
         "figures": card.figures,
@@ -58,28 +67,42 @@ def print_summary(
     if as_json:
         print_json(summary)
     elif not quiet:
-        for line in _lines(summary, held):
+        trained = _of_dictionary(estimator) if estimator.has_sparse_codes else _of_networks(summary)
+        for line in _lines(summary, trained, held):
             typer.echo(line)
 
 
-def _lines(summary: dict[str, Any], held: Held) -> list[str]:
-    sizes = "-".join(map(str, summary["layer_sizes"]))
+def _of_networks(summary: dict[str, Any]) -> list[str]:
+    """Return how much one network, or the layers of a stack, were trained, and J at the end."""
     costs = ", ".join("none" if cost is None else f"{cost:.6g}" for cost in summary["J"])
-    iterations = ", ".join(map(str, summary["iterations"]))
-    lines = [
-        f"wrote {summary['model']}: {summary['kind']} {sizes}, {iterations} iterations, J = {costs},"
-        f" {summary['seconds']:.1f} s"
-    ]
-    for name, rows, figures in (
-        ("training", held.rows, summary["figures"]),
-        ("held-out", held.out, summary["held_out"]),
-    ):
-        if rows is not None:
-            shown = ", ".join(f"{figure} {_number(figure, value)}" for figure, value in figures.items())
-            lines.append(f"on the {len(rows):,} {name} rows: {shown}")
+    return [f"{', '.join(map(str, summary['iterations']))} iterations, J = {costs}"]
+
+
+def _of_dictionary(dictionary: Any) -> list[str]:
+    """Return how much a dictionary was trained, and its figures at the end, which are means over updates."""
+    lines = [amount_of_training(dictionary)]
+    if dictionary.loss_curve_:
+        fvu, l0 = (dictionary.measures_curve_[name][-1] for name in ("fvu", "l0"))
+        end = f"J {dictionary.loss_curve_[-1]:.6g}, FVU {fvu:.4f}, L0 {l0:.1f}"
+        lines.append(f"mean over the last updates, while it was still learning: {end}")
+    return lines
+
+
+def _lines(summary: dict[str, Any], trained: list[str], held: Held) -> list[str]:
+    sizes, seconds = "-".join(map(str, summary["layer_sizes"])), f"{summary['seconds']:.1f} s"
+    lines = [f"wrote {summary['model']}: {summary['kind']} {sizes}, {trained[0]}, {seconds}", *trained[1:]]
+    n_rows, n_looked_at = len(held.rows), min(len(held.rows), MOST_ROWS)
+    some = "" if n_looked_at == n_rows else f"{n_looked_at:,} of "
+    lines.append(f"on {some}the {n_rows:,} training rows: {_shown(summary['figures'])}")
+    if held.out is not None:
+        lines.append(f"on the {len(held.out):,} held-out rows: {_shown(summary['held_out'])}")
     if summary["remark"]:
         lines.append(f"note: {summary['remark']}")
     return [*lines, f"next: {summary['next']}"]
+
+
+def _shown(figures: dict[str, float]) -> str:
+    return ", ".join(f"{figure} {_number(figure, value)}" for figure, value in figures.items())
 
 
 def _number(name: str, value: float) -> str:

@@ -168,7 +168,10 @@ def train(
     ] = None,
     solver: Annotated[str | None, _of_training("Solver, such as lbfgs, adam, sgd.")] = None,
     max_iter: Annotated[
-        int | None, _of_training("Largest number of iterations, or of epochs for adam and sgd.")
+        int | None,
+        _of_training(
+            "Largest number of iterations; for adam and sgd of epochs, and for dictionaries of passes over the rows."
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
@@ -205,7 +208,8 @@ def train(
     checkpoint_every: Annotated[
         str | None,
         _of_training(
-            "How often to write a checkpoint: 30 s, 5 min, or a number of iterations.",
+            "How often to write a checkpoint: 30 s, 5 min, or a number of iterations; for adam, sgd and dictionaries,"
+            " of updates.",
             metavar="TEXT",
             show_default="60 s",
         ),
@@ -216,7 +220,8 @@ def train(
     history: Annotated[
         Path | None,
         typer.Option(
-            help="A .jsonl or .csv file to which J is written after every iteration over all rows.",
+            help="A .jsonl or .csv file to which J is written after every iteration over all rows; for dictionaries,"
+            " after every block of at most 50 updates, with passes, rows seen, FVU, L0, dead latents and seconds.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -283,7 +288,7 @@ def train(
         ) as rows,
         redirect_stderr(StringIO()) if quiet else nullcontext(),
     ):
-        callbacks: list[Any] = [progress.show_iteration, *([] if history is None else [history_file(history, resume)])]
+        callbacks: list[Any] = [progress, *([] if history is None else [history_file(history, resume)])]
         given |= {"engine": engine, "callbacks": callbacks}
         network = make_estimator(estimator, given, hidden, layers, input_shape, settings or [])
         per_step = bool(getattr(network, "per_step", False))

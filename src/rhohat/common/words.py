@@ -9,21 +9,23 @@ from typing import Any
 __all__ = ["Sentence", "Setting", "counted", "joined", "listed", "message_of"]
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number followed by a noun, which is in the plural unless the number is 1.
 
     Parameters
     ----------
     number : int
     noun : str
-        Noun in the singular, whose plural is formed with "s".
+        Noun in the singular.
+    plural : str, default=""
+        Noun in the plural, if it is not formed with "s".
 
     Examples
     --------
-    >>> counted(1, "row"), counted(2500, "row"), counted(0, "unit")
-    ('1 row', '2,500 rows', '0 units')
+    >>> counted(1, "row"), counted(2500, "row"), counted(2, "pass", "passes")
+    ('1 row', '2,500 rows', '2 passes')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,28 +16,46 @@ from rhohat.common.exceptions import DeadLatentsWarning
 from rhohat.common.words import counted
 from rhohat.dictionaries.rows import BatchSource
 from rhohat.dictionaries.step import Evaluated
-from rhohat.dictionaries.training import Trainer
+from rhohat.dictionaries.training import DictionaryState, Trainer
 from rhohat.solvers import Callback, IterationState, RunState, SolverResult
 from rhohat.solvers.interrupts import interrupts_held
 from rhohat.solvers.states import Keeper
 
-__all__ = ["ChangesTraining", "Record", "train"]
+__all__ = ["ChangesTraining", "Record", "WatchesUpdates", "train"]
 
-_BATCHES = 50  # most batches in an iteration, after which callbacks are called
+_BATCHES = 50  # most batches in a block, after which callbacks are called
 _MANY_DEAD = 0.5  # fraction of dead latents of which a fit warns
 
 
 @runtime_checkable
 class ChangesTraining(Protocol):
-    """A callback that changes the training of a dictionary between two iterations."""
+    """A callback that changes the training of a dictionary between two blocks of updates."""
 
     def change(self, trainer: Trainer) -> None:
         """Change the state of a trainer; called after the callback itself."""
 
 
+@runtime_checkable
+class WatchesUpdates(Protocol):
+    """A callback that is told of every update of a dictionary, so that it can show how far the training is."""
+
+    def watch(self, n_updates: int, n_in_pass: int | None, n_passes: int) -> None:
+        """Take note of an update.
+
+        Parameters
+        ----------
+        n_updates : int
+            Number of updates of this training so far.
+        n_in_pass : int or None
+            Number of updates in a pass over the rows; None if it is not known, as with an iterator.
+        n_passes : int
+            Number of passes of this training.
+        """
+
+
 @dataclass
 class Stretch:
-    """Sums over the batches of an iteration.
+    """Sums over the batches of a block of updates.
 
     Attributes
     ----------
@@ -68,7 +87,7 @@ class Stretch:
 
 
 class Record:
-    """The record of the training of a dictionary, with an entry for every iteration.
+    """The record of the training of a dictionary, with an entry for every block of at most 50 updates.
 
     Parameters
     ----------
@@ -76,7 +95,7 @@ class Record:
     variance : float
         Mean squared distance of rows from their mean, in the units in which the dictionary sees them.
     callbacks : sequence of callable
-        Called with an `IterationState` after every iteration.
+        Called with an `IterationState` after every block; those that watch updates, also after every update.
     """
 
     def __init__(self, trainer: Trainer, variance: float, callbacks: Sequence[Callback] = ()) -> None:
@@ -86,13 +105,35 @@ class Record:
         self.terms_curve: dict[str, list[float]] = {}
         self.measures_curve: dict[str, list[float]] = {}
         self._has_warned = False
+        self._seconds, self._began = 0.0, time.perf_counter()
+
+    def begin(self) -> None:
+        """Take note that the training begins now, which its seconds are counted from."""
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the training so far, with those before the checkpoint that it is resumed from."""
+        return self._seconds + time.perf_counter() - self._began
+
+    def show(self, n_updates: int, n_in_pass: int | None, n_passes: int) -> None:
+        """Tell the callbacks that watch updates of an update; see `WatchesUpdates`."""
+        for callback in self._callbacks:
+            if isinstance(callback, WatchesUpdates):
+                callback.watch(n_updates, n_in_pass, n_passes)
 
     def add(self, batch: Sequence[Any]) -> None:
         """Train on a batch, and add what is known of it."""
         self.stretch.add(self.trainer.learn(*batch))
 
-    def close(self) -> bool:
-        """Close an iteration, call the callbacks, and return whether one of them ends the training."""
+    def close(self, n_passes: float | None) -> bool:
+        """Close a block, call the callbacks, and return whether one of them ends the training.
+
+        Parameters
+        ----------
+        n_passes : float or None
+            Number of passes done, with the part of the current one; None if it is not known.
+        """
         stretch, problem = self.stretch, self.trainer.problem
         terms = {name: total / stretch.n_rows for name, total in stretch.terms.items()}
         n_dead, n_latents = self.trainer.n_dead, problem.layout.n_latents
@@ -116,10 +157,12 @@ class Record:
                 DeadLatentsWarning,
                 stacklevel=2,
             )
-        return bool(self._callbacks) and self._call_back(terms, measures)
+        where = {"updates": float(self.trainer.state.step), "seconds": self.seconds}
+        where |= {} if n_passes is None else {"passes": n_passes}
+        return bool(self._callbacks) and self._call_back(terms, {**measures, **where})
 
     def _call_back(self, terms: dict[str, float], measures: dict[str, float]) -> bool:
-        """Call the callbacks with the state after an iteration, and return whether one of them ends the training."""
+        """Call the callbacks with the state after a block, and return whether one of them ends the training."""
         theta = self.trainer.state.theta.copy()  # a callback may keep it
         theta.flags.writeable = False
         iteration = len(self.loss_curve)
@@ -153,7 +196,7 @@ class Record:
         """Return the state of the training before a batch of a pass, for a checkpoint."""
         state = self.trainer.state.as_run_state()
         curves = {name: getattr(self, name) for name in ("loss_curve", "terms_curve", "measures_curve")}
-        state.record.update(epoch=epoch, batch=batch, stretch=asdict(self.stretch), **curves)
+        state.record.update(epoch=epoch, batch=batch, stretch=asdict(self.stretch), seconds=self.seconds, **curves)
         return state
 
     def restore(self, state: RunState) -> tuple[int, int]:
@@ -163,6 +206,7 @@ class Record:
         self.stretch = Stretch(**record["stretch"])
         self.loss_curve, self.terms_curve = record["loss_curve"], record["terms_curve"]
         self.measures_curve = record["measures_curve"]
+        self._seconds, self._began = record.get("seconds", 0.0), time.perf_counter()
         return record["epoch"], record["batch"]
 
 
@@ -198,7 +242,9 @@ def train(
     NotFiniteError
         If J is not finite on a batch. The states are those before this batch.
     """
-    epoch, batch = first_pass, 0
+    epoch, batch, in_pass = first_pass, 0, source.n_batches
+    for record in records:
+        record.begin()
     if resume_from is not None:
         epoch, batch = records[0].restore(resume_from)
     with interrupts_held() as held:
@@ -211,26 +257,33 @@ def train(
                         record.add(arrays)
                     batch += 1
                     stopped = False
-                    if _is_full(records[0].stretch.n_batches, batch, source.n_batches):
-                        wishes = [record.close() for record in records]
+                    if _is_full(records[0].stretch.n_batches, batch, in_pass):
+                        wishes = [record.close(number + batch / in_pass if in_pass else None) for record in records]
                         stopped = any(wishes)
                     if keeper is not None:
                         keeper.offer(records[0].trainer.state.step, partial(records[0].capture, number, batch))
+                    for record in records:
+                        record.show((number - first_pass) * (in_pass or 0) + batch, in_pass, n_passes)
                     held.release()
                     if stopped:
                         return [record.result("stopped", "A callback ended the training.") for record in records]
             if records[0].stretch.n_batches:  # the end of an iterator
                 for record in records:
-                    record.close()
+                    record.close(None)
             batch = 0
-    n_rows = records[0].trainer.state.n_rows
-    message = f"The training has seen {n_rows:,} rows, with {counted(records[0].trainer.state.step, 'update')}."
+    message = _message(records[0].trainer.state, None if in_pass is None else first_pass + n_passes)
     return [record.result("max_iter", message) for record in records]
 
 
+def _message(state: DictionaryState, n_passes: int | None) -> str:
+    """Return the sentence on a training that has come to its end."""
+    passes = "" if n_passes is None else f" in {counted(n_passes, 'pass', 'passes')}"
+    return f"The training has seen {counted(state.n_rows, 'row')}{passes}, with {counted(state.step, 'update')}."
+
+
 def _is_full(n_batches: int, done: int, in_pass: int | None) -> bool:
-    """Return whether an iteration ends: iterations of a pass have as equal numbers of batches as possible."""
+    """Return whether a block ends: the blocks of a pass have as equal numbers of batches as possible."""
     if in_pass is None:
         return n_batches >= _BATCHES
-    n_iterations = -(-in_pass // _BATCHES)
-    return done * n_iterations // in_pass > (done - 1) * n_iterations // in_pass
+    n_blocks = -(-in_pass // _BATCHES)
+    return done * n_blocks // in_pass > (done - 1) * n_blocks // in_pass

@@ -181,8 +181,8 @@ class BaseDictionary(UsableDictionary):
         Warns
         -----
         UserWarning
-            If the mean number of active latents of a row in the last iteration is more than half of `target_l0` away
-            from it.
+            If the mean number of active latents of a row in the last block of updates is more than half of `target_l0`
+            away from it.
         DeadLatentsWarning
             If half of the latents are dead.
         """
@@ -423,8 +423,8 @@ class BaseDictionary(UsableDictionary):
         target, l0 = getattr(self, "target_l0", None), self.measures_curve_["l0"][-1]
         if target is not None and abs(l0 - target) > _FAR * target:
             warnings.warn(
-                f"in the last iteration a row had {l0:.3g} active latents on average, but target_l0={target:g}. More"
-                f" iterations, or another sparsity_weight (now {self._problem.sparsity_weight:g}), may help.",
+                f"in the last updates a row had {l0:.3g} active latents on average, but target_l0={target:g}. More"
+                f" passes over the rows, or another sparsity_weight (now {self._problem.sparsity_weight:g}), may help.",
                 UserWarning,
                 stacklevel=stacklevel,
             )

@@ -266,8 +266,9 @@ class UsableDictionary(
         -------
         dict
             "selection", "latents", "features", "n_parameters" and "dtype"; "threshold", as `threshold_`, and
-            "thresholds", the smallest, median and largest of latents that have their own, else None; and after the last
-            iteration, "rows_seen", "fvu" (fraction of variance unexplained), "l0" (active latents of a row) and "dead".
+            "thresholds", the smallest, median and largest of latents that have their own, else None; "rows_seen";
+            and of the last block of updates in the training, "fvu" (fraction of variance unexplained), "l0" (active
+            latents of a row) and "dead".
         """
         (problem, theta), measures = self._in_use(), self.measures_curve_
         own = problem.layout.views(theta).of_latents.get("threshold")

@@ -57,11 +57,11 @@ memory_limit : int or str, default=None
 checkpoint : path or Checkpoint, default=None
     Folder into which `fit` writes its state, and how often; see `Checkpoint`.
 callbacks : sequence of callable, default=None
-    Functions that are called with an `IterationState` after every iteration, of at most 50 batches; its `measures` has
-    "fvu", "l0", "dead" and "rows". The fit stops if one of them returns True.
+    Functions that are called with an `IterationState` after every block of at most 50 updates; its `measures` has
+    the figures of the block and of the training so far. The fit stops if one of them returns True.
 verbose : int, default=0
-    If 1, a bar with J and the time is shown, or a line every ten seconds where standard error is neither a terminal nor
-    a notebook. A larger number prints every so many iterations.
+    If 1, a bar with the passes and the time is shown, or a line every ten seconds where standard error is neither a
+    terminal nor a notebook. A larger number prints a line for every so many blocks of updates.
 """,
     "dictionary_step": """
 The rows of W_dec have norm 1 if `decoder_norm` is true: the part of their gradient that would change the norm is
@@ -90,12 +90,14 @@ threshold_ : float or None
 rows_since_fired_ : array of shape (n_components,)
     Number of rows since each latent was active.
 loss_curve_ : list of float
-    J after each iteration, a mean over its batches.
+    J for each block of at most 50 updates, a mean over the batches of the block while the dictionary was learning.
 terms_curve_, measures_curve_ : dict of str to list of float
-    The terms of J after each iteration; and the fraction of variance unexplained ("fvu"), the mean number of active
-    latents ("l0"), the number of dead latents ("dead") and of rows seen ("rows").
+    The terms of J for each block; and the fraction of variance unexplained ("fvu") and the mean number of active
+    latents ("l0"), means like J, and after the block the number of dead latents ("dead") and of rows seen ("rows").
+    On held-out rows, `score` and `rhohat.evaluate` give the figures of the dictionary as it is in the end.
 n_iter_, n_steps_, n_samples_fit_ : int
-    Number of iterations, of updates, and of rows seen.
+    Number of blocks of at most 50 updates, which is the length of `loss_curve_`; of updates of the parameters, one for
+    each batch; and of rows seen, over all passes. `max_iter` counts passes.
 solver_status_, solver_message_ : str
     Why the training ended.
 memory_plan_ : MemoryPlan

@@ -18,7 +18,7 @@ class PrintProgress:
     Parameters
     ----------
     every : int, default=10
-        Number of iterations from one line to the next, at least 1.
+        Number of iterations from one line to the next, at least 1; for dictionaries, of blocks of at most 50 updates.
     stream : text file, default=None
         File to print to. None means ``sys.stderr`` as it is when the line is printed.
 
@@ -42,9 +42,13 @@ class PrintProgress:
         if state.iteration % self.every:
             return
         terms = ", ".join(f"{name} {value:.6f}" for name, value in state.terms.items())
-        warm_up = "" if state.n_rows is None else f"warm-up on {state.n_rows:,} rows, "
-        print(
-            f"{warm_up}iteration {state.iteration}: J = {state.value:.6f}{f' ({terms})' if terms else ''},"
-            f" gradient {state.gradient_norm:.1e}",
-            file=self.stream or sys.stderr,
-        )
+        cost = f"J = {state.value:.6f}{f' ({terms})' if terms else ''}"
+        if state.measures:
+            where = f"update {state.measures['updates']:,.0f}, {state.measures['rows']:,.0f} rows"
+            end = ", ".join(f"{name.upper()} {state.measures[name]:.4g}" for name in ("fvu", "l0"))
+            end += f", dead {state.measures['dead']:.0f}"
+        else:
+            where = f"iteration {state.iteration}"
+            where = where if state.n_rows is None else f"warm-up on {state.n_rows:,} rows, {where}"
+            end = f"gradient {state.gradient_norm:.1e}"
+        print(f"{where}: {cost}, {end}", file=self.stream or sys.stderr)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from rhohat.solvers.pass_progress import PassProgress
 from rhohat.solvers.result import IterationState
 
 __all__ = ["ShowProgress"]
@@ -36,6 +37,7 @@ class ShowProgress:
 
     def __init__(self, max_iter: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_iter, self._clock = max_iter, clock
+        self._passes = PassProgress(clock)
 
     def __enter__(self) -> ShowProgress:
         self._began = self._clock()
@@ -47,6 +49,9 @@ class ShowProgress:
 
     def __call__(self, state: IterationState) -> None:
         """Show the state after an iteration."""
+        if state.measures:
+            self._passes.note(state.measures)
+            return
         seconds = self._clock() - self._began
         end = f"J {state.value:.4g}  {seconds:.0f} s"
         if state.n_rows is not None:
@@ -56,10 +61,16 @@ class ShowProgress:
         of_all = "" if total is None else f"/{total}"
         self._display.show(state.iteration, total, f"iteration {state.iteration}{of_all}  {end}")
 
+    def watch(self, n_updates: int, n_in_pass: int | None, n_passes: int) -> None:
+        """Show how far the training of a dictionary is, after an update."""
+        if self._passes.move(n_updates, n_in_pass, n_passes):
+            seconds = self._clock() - self._began
+            self._display.show(n_updates, self._passes.total, f"{self._passes.text}  {seconds:.0f} s")
+
 
 class _Display(Protocol):
     def show(self, done: int, total: int | None, text: str) -> None:
-        """Show how many iterations of how many are done, and a text."""
+        """Show how many iterations or updates of how many are done, and a text."""
 
     def close(self) -> None:
         """End the display."""

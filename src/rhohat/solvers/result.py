@@ -26,7 +26,7 @@ class IterationState:
     Attributes
     ----------
     iteration : int
-        Number of the iteration, counted from 1.
+        Number of the iteration, counted from 1; of a dictionary, that of the block of at most 50 updates.
     value : float
         J at θ.
     terms : dict of str to float
@@ -38,6 +38,11 @@ class IterationState:
     n_rows : int or None, default=None
         Number of rows on which J was computed, if this is an iteration of the warm-up, which uses some rows only. None
         means all rows. The values of J on other rows differ, so callbacks that compare them leave out the warm-up.
+    measures : dict of str to float
+        Figures of the training of a dictionary, and empty for other models. Means over the updates of the block are
+        "fvu", the fraction of variance unexplained, and "l0", the number of active latents of a row. "dead" is the
+        number of dead latents. "rows", "updates", "passes" and "seconds" say how much has been done since the start;
+        "passes" is not known, and left out, for rows from an iterator.
     """
 
     iteration: int

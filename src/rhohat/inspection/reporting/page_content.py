@@ -110,6 +110,10 @@ class PageContent:
         """Steps of the model, with their parameters."""
         return steps_of(self.model)
 
+    def amount(self, fit: Fit) -> str:
+        """Return how much was done in a fit, as text."""
+        return counted(fit.n_iter, "iteration")
+
     def badge(self, fit: Fit) -> str:
         """Return how the status of a fit is to be seen: "good", "warn", or "neutral" if nothing is wrong with it."""
         if fit.status == "converged":

@@ -19,6 +19,7 @@ from rhohat.inspection.reporting.dictionaries.figures import figures_of_dictiona
 from rhohat.inspection.reporting.dictionaries.histograms import Histogram, histogram_of_densities, histogram_of_l0
 from rhohat.inspection.reporting.dictionaries.latent_data import LatentData
 from rhohat.inspection.reporting.dictionaries.measuring import DictionaryMeasurements, Latents
+from rhohat.inspection.reporting.facts import Fit
 from rhohat.inspection.reporting.figures import Figure, about_last
 from rhohat.inspection.reporting.page_content import MOST_CURVE_ROWS, PageContent
 from rhohat.inspection.reporting.page_data import PageData
@@ -28,8 +29,12 @@ __all__ = ["DictionaryContent"]
 
 #: Measures that are recorded in a training: their names in the record, on the page, and a sentence about each.
 _MEASURES = {
-    "fvu": ("FVU", "Fraction of the variance of the rows that was not explained, while the dictionary was trained."),
-    "l0": ("L0", "Number of active latents of a row, averaged over rows."),
+    "fvu": (
+        "FVU",
+        "Fraction of the variance of the rows that was not explained, while the dictionary was trained: a mean over up"
+        " to 50 updates.",
+    ),
+    "l0": ("L0", "Number of active latents of a row, averaged over rows and up to 50 updates."),
     "dead": (
         "Dead latents",
         "Number of latents that had not been active for as many rows as dead_after says.",
@@ -91,6 +96,10 @@ class DictionaryContent(PageContent):
         rows = f"{counted(self.estimator.n_samples_fit_, 'row')} seen"
         return rows if name is None else f"{rows}, of {name}"
 
+    def amount(self, fit: Fit) -> str:
+        """Return how much was done in the fit, as text."""
+        return counted(self.estimator.n_steps_, "update")
+
     @cached
     def evaluated(self) -> DictionaryEvaluation:
         """Evaluation of the dictionary on the measured rows."""
@@ -114,7 +123,7 @@ class DictionaryContent(PageContent):
 
     @cached
     def rows_seen(self) -> FloatArray:
-        """Number of rows seen after each iteration of the fit, of shape (n_iterations,)."""
+        """Number of rows seen after each block of updates in the fit, of shape (n_blocks,)."""
         return np.array(self.estimator.measures_curve_.get("rows", []), np.float64)
 
     @cached
@@ -148,7 +157,7 @@ class DictionaryContent(PageContent):
 
     @cached
     def table_of_curves(self) -> list[list[float]]:
-        """Rows seen, J, FVU, L0 and dead latents, after some of the iterations of the fit."""
+        """Rows seen, J, FVU, L0 and dead latents, after some of the blocks of updates in the fit."""
         measures = [self.estimator.measures_curve_.get(key, []) for key in _MEASURES]
         length = len(self.rows_seen)
         shown = np.unique(np.linspace(0, length - 1, min(length, MOST_CURVE_ROWS)).round().astype(int))
