@@ -124,7 +124,7 @@ def test_info_says_what_a_dictionary_selects_and_how_it_was_trained(run, diction
     for name in ("fvu", "l0", "dead"):
         assert found[name] == dictionary.measures_curve_[name][-1]
     assert found["n_parameters"] == 2 * 30 * 16 + 30 + 16
-    assert found["learning"]["dead_after"] == "200000"
+    assert found["learning"]["dead_after"] == "None"
     assert found["learning"]["solver"].startswith("Adam(learning_rate=0.01, batch_size=100,")
     lines = dict(line.split(maxsplit=1) for line in run("info", "model.safetensors").splitlines())
     assert lines["selection"] == "BatchTopK(k=4.0)"

@@ -312,3 +312,23 @@ def test_half_of_the_latents_dead_is_warned_of():
     assert len(messages) == 1
     assert "of 64 latents are dead: they have not been active for 30 rows" in messages[0]
     assert np.count_nonzero(far.rows_since_fired_ >= 30) >= 32
+
+
+@pytest.mark.parametrize(("n_rows", "dead_after"), [(400, 1000), (400_000, 40_000), (4_000_000, 200_000)])
+def test_a_latent_is_dead_after_a_tenth_of_a_short_training(n_rows, dead_after):
+    problem, _ = TopKAutoencoder(8, 2)._begin(n_rows, [X], 0)
+    assert problem.dead_after == dead_after
+
+
+def test_the_rows_of_all_passes_decide_when_a_latent_is_dead():
+    short = {"max_iter": 50, "random_state": 0}
+    tenth = 50 * len(X) // 10
+    assert tenth > 1000
+    assert TopKAutoencoder(8, 2, **short).fit(X)._problem.dead_after == tenth
+    assert fit_together([TopKAutoencoder(8, 2, **short)], X)[0]._problem.dead_after == tenth
+    for unknown in (
+        TopKAutoencoder(8, 2, **short).fit(iter([X])),
+        TopKAutoencoder(8, 2, **short).partial_fit(X),
+        TopKAutoencoder(8, 2, dead_after=200_000, **short).fit(X),
+    ):
+        assert unknown._problem.dead_after == 200_000

@@ -12,10 +12,31 @@ from rhohat.common.blocks import Engine
 from rhohat.dictionaries.parameters import Parameters
 from rhohat.ops.code_ops import largest_of_rows
 
-__all__ = ["AuxiliaryLoss", "Revival"]
+__all__ = ["AuxiliaryLoss", "Revival", "default_dead_after"]
 
 _ROWS = 256  # rows whose pre-activations of dead latents are held at a time
 _MOST_PARTS, _BYTES_OF_SUMS = 8, 2**26  # most parts of a batch that are summed apart, and the memory for their sums
+
+#: Rows without being active after which a latent is dead by default: this part of a training, between these numbers.
+_PART_OF_TRAINING, _FEWEST, _MOST = 10, 1000, 200_000
+
+
+def default_dead_after(n_rows: int | None) -> int:
+    """Return the number of rows without being active after which a latent is dead, if a user does not say.
+
+    It is a tenth of all rows that a training sees, but at least 1,000 and at most 200,000.
+
+    Parameters
+    ----------
+    n_rows : int or None
+        Number of rows in all passes of a training together; None if it is not known.
+
+    Examples
+    --------
+    >>> default_dead_after(10_000_000), default_dead_after(400_000), default_dead_after(50), default_dead_after(None)
+    (200000, 40000, 1000, 200000)
+    """
+    return _MOST if n_rows is None else min(_MOST, max(_FEWEST, n_rows // _PART_OF_TRAINING))
 
 
 @dataclass(frozen=True)

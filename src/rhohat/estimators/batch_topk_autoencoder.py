@@ -71,7 +71,7 @@ class BatchTopKAutoencoder(CountingDictionary):
         k: float = 32.0,
         *,
         auxiliary_weight: float = 1 / 32,
-        dead_after: int = 200_000,
+        dead_after: int | None = None,
         normalize: str | None = "mean_norm",
         center: bool = True,
         decoder_norm: bool = True,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -23,6 +24,7 @@ from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import range_of_features
 from rhohat.data.rows import is_dask_array, remember_columns
+from rhohat.dictionaries.dead_latents import default_dead_after
 from rhohat.dictionaries.folding import Folding
 from rhohat.dictionaries.rows import BatchSource, StreamedBatches
 from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
@@ -61,7 +63,7 @@ class BaseDictionary(UsableDictionary):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [AT_LEAST_1],
         "auxiliary_weight": [AT_LEAST_0],
-        "dead_after": [AT_LEAST_1],
+        "dead_after": [AT_LEAST_1, None],
         "normalize": [NamedPart([name for name in NORMALIZATIONS if name]), None],
         "center": ["boolean"],
         "decoder_norm": ["boolean"],
@@ -79,7 +81,7 @@ class BaseDictionary(UsableDictionary):
 
     n_components: int
     auxiliary_weight: float
-    dead_after: int
+    dead_after: int | None
     normalize: str | None
     center: bool
     decoder_norm: bool
@@ -192,7 +194,8 @@ class BaseDictionary(UsableDictionary):
     def _learn(self, X: Any, sources: Sequence[Any]) -> Self:
         """Learn from sources: rows as they were given, and as a list with arrays, row sources or batches."""
         continues = self._continues()
-        start = self._start_again(sources) if continues else None
+        n_rows = self._n_rows_to_see(sources)
+        start = self._start_again(sources, n_rows) if continues else None
         first_pass = self._passes if continues else 0
 
         kept = "Nothing was learned before."
@@ -206,7 +209,7 @@ class BaseDictionary(UsableDictionary):
         try:
             with ShowProgress(None) if self.verbose == 1 else nullcontext() as progress:
                 shown = {} if progress is None else {"callbacks": [*self._own_callbacks(), progress]}
-                fitted = self._fit(solver=self._solver(self._n_rows_to_see(sources)), **shown).run(
+                fitted = self._fit(n_rows, solver=self._solver(n_rows), **shown).run(
                     sources,
                     (lambda: self._seed) if continues else self._draw_seed,
                     self.n_components,
@@ -304,7 +307,8 @@ class BaseDictionary(UsableDictionary):
             batch_size *= 2
         return self._solver(batch_size * _FEWEST_UPDATES)
 
-    def _fit(self, **changed: Any) -> DictionaryFit:
+    def _fit(self, n_rows: int | None = None, **changed: Any) -> DictionaryFit:
+        """Return a fit; `n_rows` is the number of rows in all passes together, None if it is not known."""
         checkpoint = as_checkpoint(self.checkpoint)
         how: dict[str, Any] = {
             "solver": self._solver(),
@@ -315,14 +319,14 @@ class BaseDictionary(UsableDictionary):
             "memory_limit": None if self.memory_limit is None else as_bytes(self.memory_limit),
             "journals": Journals(checkpoint, None if checkpoint is None else describe_estimator(self)),
         }
-        return DictionaryFit(self._begin, **{**how, **changed})
+        return DictionaryFit(partial(self._begin, n_rows), **{**how, **changed})
 
-    def _begin(self, sample: list[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
+    def _begin(self, n_rows: int | None, sample: list[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
         """Return the problem and the initial θ for a sample of the rows, and of the outputs of a transcoder."""
-        return self._start(sample[0].shape[1]).problem_and_theta(sample, seed)
+        return self._start(sample[0].shape[1], n_rows).problem_and_theta(sample, seed)
 
-    def _start(self, n_features: int) -> DictionaryStart:
-        """Return the settings by which a dictionary for rows of so many features begins."""
+    def _start(self, n_features: int, n_rows: int | None = None) -> DictionaryStart:
+        """Return the settings by which a dictionary for rows of so many features begins; `n_rows` as for `_fit`."""
         weight, controlled = self._penalty(n_features)
         return DictionaryStart(
             self._selection(self.n_components),
@@ -331,14 +335,16 @@ class BaseDictionary(UsableDictionary):
             center=self.center,
             decoder_norm=self.decoder_norm,
             auxiliary_weight=self.auxiliary_weight,
-            dead_after=self.dead_after,
+            dead_after=default_dead_after(n_rows) if self.dead_after is None else self.dead_after,
             sparsity_weight=weight,
             target_l0=controlled,
             active_at_start=_MORE_ACTIVE * self._expected_l0 if self._is_thresholded else None,
             has_skip=self._has_skip,
         )
 
-    def _start_again(self, sources: Sequence[Any]) -> tuple[DictionaryProblem, DictionaryState]:
+    def _start_again(
+        self, sources: Sequence[Any], n_rows: int | None = None
+    ) -> tuple[DictionaryProblem, DictionaryState]:
         """Return the problem, with the parameters that were changed since, and a copy of the state to go on from."""
         layout, width = self._problem.layout, _width(sources[0])
         if width != layout.n_features:
@@ -354,7 +360,7 @@ class BaseDictionary(UsableDictionary):
         solver = self._solver()
         if set(state.moments) != set(solver.moment_names):
             state.moments = {name: np.zeros_like(state.theta) for name in solver.moment_names}
-        now = self._start(width)
+        now = self._start(width, n_rows)
         if now.sparsity_weight != self._problem.sparsity_weight:
             state.weight[:] = now.sparsity_weight
         return now.changed(self._problem), state

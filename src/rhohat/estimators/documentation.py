@@ -26,8 +26,9 @@ _SHARED = {
 auxiliary_weight : float, default=1/32
     Weight α of the auxiliary loss, in which dead latents reconstruct what the others have left over; see the notes. 0
     turns it off.
-dead_after : int, default=200_000
-    Number of rows without being active after which a latent is dead.
+dead_after : int or None, default=None
+    Number of rows without being active after which a latent is dead. None means a tenth of the rows that the fit sees
+    in all passes, but at least 1,000 and at most 200,000; for iterators and `partial_fit`, 200,000.
 normalize : {"mean_norm", "layer_norm"} or None, default="mean_norm"
     What is done to rows first. "mean_norm" multiplies all of them with one factor, such that their mean norm is
     √n_features, measured about their mean if `center` is True; the factor is part of `coefs_` and `intercepts_`.

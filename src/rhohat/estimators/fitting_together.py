@@ -58,10 +58,11 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     first = dictionaries[0]
     _check_alike(dictionaries)
     sources = first._sources(X, continues=False)
-    solvers = [one._solver(one._n_rows_to_see(sources)) for one in dictionaries]
+    n_rows = first._n_rows_to_see(sources)  # the same for all, as they have the same max_iter
+    solvers = [one._solver(n_rows) for one in dictionaries]
     _check_batches([solver.batch_size for solver in solvers])
     seed = first._draw_seed()
-    fits = [one._fit(solver=solver) for one, solver in zip(dictionaries, solvers, strict=True)]
+    fits = [one._fit(n_rows, solver=solver) for one, solver in zip(dictionaries, solvers, strict=True)]
     plans = [fit.plan_memory(sources, one.n_components) for fit, one in zip(fits, dictionaries, strict=True)]
     source: BatchSource = sources[0]
     if not isinstance(source, BatchSource):

@@ -88,7 +88,7 @@ class JumpReLUAutoencoder(PenalisedDictionary):
         target_l0: float | None = 32.0,
         bandwidth: float = 0.05,
         auxiliary_weight: float = 1 / 32,
-        dead_after: int = 200_000,
+        dead_after: int | None = None,
         normalize: str | None = "mean_norm",
         center: bool = True,
         decoder_norm: bool = True,

@@ -69,7 +69,7 @@ class L1Autoencoder(PenalisedDictionary):
         sparsity_weight: float = 1.0,
         target_l0: float | None = None,
         auxiliary_weight: float = 1 / 32,
-        dead_after: int = 200_000,
+        dead_after: int | None = None,
         normalize: str | None = "mean_norm",
         center: bool = True,
         decoder_norm: bool = False,

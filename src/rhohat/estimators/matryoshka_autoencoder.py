@@ -79,7 +79,7 @@ class MatryoshkaAutoencoder(CountingDictionary):
         *,
         prefixes: Sequence[int] | None = None,
         auxiliary_weight: float = 1 / 32,
-        dead_after: int = 200_000,
+        dead_after: int | None = None,
         normalize: str | None = "mean_norm",
         center: bool = True,
         decoder_norm: bool = True,

@@ -106,7 +106,7 @@ HOW_TO_CHOOSE_FOR_DICTIONARIES: dict[str, str] = {
     "target_l0": "Choose the number of latents that you want to read for a row, such as 32.",
     "bandwidth": "Widen it if thresholds hardly move, and narrow it if training is unsteady.",
     "auxiliary_weight": "Keep it unless many latents are dead in spite of it.",
-    "dead_after": "Lower it if latents die and the rows are fewer than some millions.",
+    "dead_after": "Lower it if latents die, and raise it if latents for something rare are changed too soon.",
     "normalize": 'Keep "mean_norm", and take "layer_norm" where the norms of rows differ widely and mean nothing.',
     "center": "Set it to False only if 0 has a meaning in your rows.",
     "decoder_norm": "Keep True, so that activations of latents can be compared.",

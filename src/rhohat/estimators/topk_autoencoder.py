@@ -72,7 +72,7 @@ class TopKAutoencoder(CountingDictionary):
         k: int = 32,
         *,
         auxiliary_weight: float = 1 / 32,
-        dead_after: int = 200_000,
+        dead_after: int | None = None,
         normalize: str | None = "mean_norm",
         center: bool = True,
         decoder_norm: bool = True,
