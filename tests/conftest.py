@@ -9,6 +9,9 @@ from hypothesis import settings
 
 mpl.use("Agg")
 
+# Triton decides when it is imported whether its kernels run on the CPU. With 0 they run on a GPU, if there is one.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # No test depends on how fast the machine is.
 settings.register_profile("rhohat", deadline=None)
 settings.load_profile("rhohat")

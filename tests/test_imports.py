@@ -10,7 +10,7 @@ from rhohat.common.extras import import_extra
 SKLEARN = tuple(map(int, sklearn.__version__.split(".")[:2]))
 
 # Not pandas: scikit-learn itself loads it where it is installed.
-OPTIONAL = ["matplotlib", "typer", "rich", "jinja2", "skimage", "imageio", "PIL", "dask", "torch", "h5py"]
+OPTIONAL = ["matplotlib", "typer", "rich", "jinja2", "skimage", "imageio", "PIL", "dask", "torch", "triton", "h5py"]
 
 
 def run(code):
