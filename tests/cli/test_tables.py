@@ -44,6 +44,39 @@ def test_all_columns_that_hinder_are_named_with_a_value_of_each(invoke, wines, t
     assert not list(tmp_path.glob("*.safetensors"))
 
 
+def test_dates_and_names_are_told_at_the_first_try(invoke, tmp_path):
+    days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
+    orders = pd.DataFrame({"day": days, "customer": [f"C{number}" for number in range(60)], "sum": range(1, 61)})
+    orders.assign(region=["north", "south"] * 30).to_csv(tmp_path / "orders.csv", index=False)
+    said = sentence(invoke("train", "orders.csv", "-o", "m.safetensors", *QUICK).stderr)
+    assert (
+        "Leave out what is no category, with --drop day,customer: 'day' holds dates and nearly every row has a text of"
+        " its own in 'customer'." in said
+    )
+    orders.assign(region=["north", ""] * 30).to_csv(tmp_path / "orders.csv", index=False)
+    said = sentence(invoke("train", "orders.csv", "-o", "m.safetensors", *QUICK, "--one-hot").stderr)
+    assert "column 'region' is empty" in said
+    assert "The column 'day' holds dates, which are no categories; leave dates out with --drop." in said
+
+
+def test_rows_without_a_target_are_left_out_where_others_are_imputed(invoke, run, wines):
+    table = pd.read_csv(wines) if wines.suffix == ".csv" else pd.read_parquet(wines)
+    table.loc[5:8, "price"] = np.nan
+    table.to_csv(wines, index=False) if wines.suffix == ".csv" else table.to_parquet(wines, index=False)
+    how = ("train", wines, "-o", "m.safetensors", "-e", "regressor", "--target", "price", "--one-hot", *QUICK)
+    said = sentence(invoke(*how, "--drop", "ash,strength").stderr)
+    assert "'price'" in said
+    assert "has no value in 4 of" in said
+    assert "--missing impute to leave out only those without a target" in said
+    left_out = "4 of the 178 rows of wines" + wines.suffix + " have no value in the column 'price'"
+    assert left_out in sentence(invoke(*how, "--missing", "impute").stderr)
+    result = invoke("evaluate", "m.safetensors", wines, "--json")
+    assert left_out in sentence(result.stderr)
+    assert json.loads(result.stdout)["n_samples"] == 174
+    run("predict", "m.safetensors", wines, "-o", "predicted.csv", "--id", "strength")
+    assert pd.read_csv("predicted.csv")["strength"].isna().sum() == table["strength"].isna().sum()
+
+
 def test_every_command_takes_the_table_of_the_training(run, wines, tmp_path):
     run("train", wines, "-o", "m.safetensors", *QUICK, "--one-hot", "--missing", "impute", "--drop", "price")
     columns = ["alcohol", "ash", "proline", "grape", "strength", "dark"]

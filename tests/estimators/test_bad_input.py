@@ -588,12 +588,21 @@ FRAME = pd.DataFrame(GOOD, columns=["a", "b", "c", "d"])
     ids=["autoencoder", "classifier", "regressor", "stack"],
 )
 def test_columns_of_bad_numbers_are_named(use):
-    with pytest.raises(ValueError, match=r"could not convert string to float: 'Bob'\. The columns 'b', 'd' of X hold"):
+    with pytest.raises(ValueError, match=r"string to float: 'Bob'\. In X, the columns 'b', 'd' hold texts: put a"):
         use(FRAME.assign(b="Bob", d="Rome"))
     with pytest.raises(
-        ValueError, match=r"The column 'c' of X holds texts: leave it out, for example with drop\(columns=\['c'"
+        ValueError,
+        match=r"the column 'c' holds texts: put a rhohat\.TablePreprocessor before the estimator in a pipeline, .*or"
+        r" leave it out, for example with drop\(columns=\['c'\]\)",
     ):
         use(FRAME.assign(c="Bob"))
+    days = pd.date_range("2024-01-01", periods=len(FRAME))
+    with pytest.raises(ValueError, match="In X, the column 'b' holds texts and the column 'd' holds dates"):
+        use(FRAME.assign(b="Bob", d=days))
+    with pytest.raises(ValueError, match="the column 'b' holds dates: turn dates into numbers, such as days, or leave"):
+        use(FRAME.assign(b=days))
+    with pytest.raises(ValueError, match="In X, the column 1 holds texts and the column 3 holds dates"):
+        use(FRAME.assign(b="Bob", d=days.strftime("%Y-%m-%d")).to_numpy(dtype=object))
     for hole, word, kind in ((np.nan, "NaN", "missing value"), (np.inf, "infinity", "infinite number")):
         holes = FRAME.mask(FRAME.index.to_numpy()[:, None] * [0, 0, 1, 0] == 7, hole)
         with pytest.raises(ValueError, match=rf"(?s)Input X contains {word}.*The first {kind} is in row 7, column 'c'"):
@@ -609,8 +618,22 @@ def test_columns_of_bad_numbers_are_named(use):
 def test_columns_of_bad_targets_are_named():
     targets = pd.DataFrame(TARGETS, columns=["x", "y"])
     with pytest.raises(
-        ValueError, match=r"Input y contains NaN\. The first missing value is in row 3, column 'y'. Leave out rows"
+        ValueError,
+        match=r"Input y contains NaN\. There is no value of the target 'y' in 1 of 20 rows, first in row 3\. Leave"
+        r" these rows out of X and y, for example with keep = y\.notna\(\)\.all\(axis=1\), X\[keep\] and y\[keep\]",
     ):
         FeedforwardRegressor().fit(FRAME, targets.mask(targets.index.to_numpy()[:, None] * [0, 1] == 3))
     with pytest.raises(ValueError, match=r"Input y contains infinity.*The first infinite number is in row 0"):
         FeedforwardRegressor().fit(FRAME, np.full(20, np.inf))
+    with pytest.raises(ValueError, match="y holds texts, but a regressor predicts numbers"):
+        FeedforwardRegressor().fit(FRAME, pd.Series(["Oslo", "Rome"] * 10, name="city"))
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+@pytest.mark.parametrize("kind", [FeedforwardClassifier, SoftmaxRegression])
+def test_missing_labels_are_counted_and_named(kind, dtype):
+    city = pd.Series(["Oslo", "Rome", None, "Rome"] * 5, name="city", dtype=dtype)
+    with pytest.raises(ValueError, match=r"no value of the target 'city' in 5 of 20 rows, first in row 2\. .*keep = y"):
+        kind().fit(FRAME, city)
+    with pytest.raises(ValueError, match=r"no value of y in 5 of 20 rows, first in row 2\. Leave these rows out"):
+        kind().fit(FRAME, city.astype(object).where(city.notna(), None).tolist())

@@ -25,6 +25,7 @@ from rhohat.cli.declared import DATA, TEXT_FILES
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.words import message_of
 from rhohat.data import RowSource, open_labels, open_rows, open_table
+from rhohat.data.row_names import names_of_rows
 from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.models.pipelines import fills_in_missing, open_model_rows, preprocessing_of
 
@@ -171,28 +172,20 @@ class ReadingOptions:
         except TextColumnsError as error:
             raise ValueError(f"{error.problem} The model was fitted to numbers in these columns.") from None
         with opened as source:
-            for sentence in notes_on_dropped(source.n_rows_found, len(source), source.name):
+            only_unlabelled = self.missing is not Missing.DROP
+            for sentence in notes_on_dropped(source, only_unlabelled=only_unlabelled):
                 warnings.warn(sentence, stacklevel=3)
             if said is None and source.targets is not None:
                 note(ctx, f"note: the predictions of the model are compared with {name_of_targets(source)}.")
             yield self._some(ctx, source)
 
-    def names_of_rows(self, model: Any, data: Path, column: str | None) -> NDArray[Any] | None:
-        """Read the column of a table that names its rows, such as a number of a customer; None for no column."""
-        if column is None:
-            return None
-        how = self._how()
-        if self.missing in (Missing.MEAN, Missing.IMPUTE):
-            how.pop("missing")
+    def names_of_rows(self, rows: RowSource, data: Path, column: str) -> NDArray[np.str_]:
+        """Read the column of a table that names its rows, such as a number of a customer."""
         try:
-            with open_model_rows(model, data, target=split_names(column), of_fit=False, **how) as source:
-                named = source if self.rows is None else source[self._slice()]
-                found = named.targets
+            found = np.array(names_of_rows(data, column, None if rows.reading is None else rows.reading.text))
         except (ValueError, TypeError) as error:
             raise typer.BadParameter(message_of(error), param_hint="--id") from None
-        if found is None or found.ndim != 1:
-            raise typer.BadParameter("must be one column of a table.", param_hint="--id")
-        return found
+        return found if rows.kept is None else found[rows.kept]
 
     def labels(self, path: Path, rows: RowSource, *, per_step: bool = False) -> NDArray[Any]:
         """Read labels from a file and return one for each row; labels of rows that were left out are dropped."""
@@ -260,8 +253,24 @@ def _without_texts(
         remedy = f"leave {them} out with --drop {shlex.quote(line.getvalue())}"
     target = f", or predict {'it' if them == 'it' else 'one of them'} with --target" if may_be_target else ""
     impute = ", and --missing impute to learn from rows with missing cells" if error.missing else ""
-    encode = "" if data.is_dir() else f" To learn from {them} as categories, pass --one-hot{impute}."
+    encode = (
+        "" if data.is_dir() else f" To learn from {them} as categories, pass --one-hot{impute}.{_no_categories(error)}"
+    )
     return f"{error.problem} For training, {remedy}{target}.{encode}"
+
+
+def _no_categories(error: TextColumnsError) -> str:
+    """Return a sentence about columns of texts that are no categories; an empty string if there are none."""
+    said = []
+    if error.dates:
+        said.append(f"{', '.join(map(repr, error.dates))} {'holds' if len(error.dates) == 1 else 'hold'} dates")
+    if error.names:
+        said.append(f"nearly every row has a text of its own in {', '.join(map(repr, error.names))}")
+    if not said:
+        return ""
+    line = StringIO()
+    csv.writer(line, lineterminator="").writerow([one for one in error.columns if one in (*error.dates, *error.names)])
+    return f" Leave out what is no category, with --drop {shlex.quote(line.getvalue())}: {' and '.join(said)}."
 
 
 def reads_rows(command: _Command) -> _Command:

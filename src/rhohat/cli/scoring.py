@@ -80,7 +80,7 @@ def score(
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"scoring {len(rows)} rows")
         found = _of_detector(loaded, rows) if is_detector(loaded) else _of_autoencoder(loaded, rows)
-        ids = ids_of_rows(reading, loaded, data, id_column, output or STANDARD_OUTPUT)
+        ids = ids_of_rows(reading, rows, data, id_column, output or STANDARD_OUTPUT)
         numbers = np.arange(len(rows)) if rows.kept is None else rows.kept
         if output is not None:
             kept = numbers if rows.lacks_rows else None

@@ -105,7 +105,7 @@ def encode(
     estimator = estimator_of(loaded)
     names = [f"{estimator.noun_of_code}_{number}" for number in range(estimator.layer_sizes_[estimator.code_layer_])]
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
-        ids = ids_of_rows(reading, loaded, data, id_column, output)
+        ids = ids_of_rows(reading, rows, data, id_column, output)
         if estimator.has_sparse_codes and output.suffix != ".npz":
             _check_size(len(rows), len(names))
         progress.announce(f"encoding {len(rows)} rows")
@@ -141,7 +141,7 @@ def reconstruct(
         name = type(estimator_of(loaded)).__name__
         raise ValueError(f"{name} does not reconstruct rows; use rhohat encode or rhohat predict instead.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
-        ids = ids_of_rows(reading, loaded, data, id_column, output)
+        ids = ids_of_rows(reading, rows, data, id_column, output)
         progress.announce(f"reconstructing {len(rows)} rows")
         names = names_of_columns(loaded, rows) or [f"column_{number}" for number in range(rows.shape[1])]
         _write(ctx, output, reconstruct_blocks(loaded, rows), rows, names, ids=ids, digits=digits, quiet=quiet)
@@ -188,7 +188,7 @@ def predict(
     if proba and not is_classifier(estimator):
         raise typer.BadParameter("only a classifier knows probabilities of classes.", param_hint="--proba")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
-        ids = ids_of_rows(reading, loaded, data, id_column, output)
+        ids = ids_of_rows(reading, rows, data, id_column, output)
         progress.announce(f"predicting for {len(rows)} rows")
         prepared = prepare_rows(loaded, rows)
         found, names = (
@@ -259,13 +259,14 @@ def _check_size(n_rows: int, n_latents: int) -> None:
 
 
 def ids_of_rows(
-    reading: ReadingOptions, model: Any, data: Path, column: str | None, output: Path
+    reading: ReadingOptions, rows: RowSource, data: Path, column: str | None, output: Path
 ) -> tuple[str, NDArray[Any]] | None:
     """Return the name and the entries of the column that names the rows; None without one."""
-    if column is not None and output.suffix in (".npy", ".npz"):
+    if column is None:
+        return None
+    if output.suffix in (".npy", ".npz"):
         raise typer.BadParameter(f"needs a .csv file, which can hold names; got {output}.", param_hint="--id")
-    found = reading.names_of_rows(model, data, column)
-    return None if column is None or found is None else (column, found)
+    return column, reading.names_of_rows(rows, data, column)
 
 
 def _write(

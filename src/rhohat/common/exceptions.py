@@ -65,9 +65,19 @@ class TextColumnsError(ValueError):
         Names of the columns that contain text, or their numbers if the columns have no names.
     missing : str, default=""
         Sentence that says in which columns cells are missing as well, if this is an error.
+    dates, names : sequence of str or int, default=()
+        Those of the columns that contain dates, and those in which nearly every row has a text of its own.
     """
 
-    def __init__(self, problem: str, columns: Sequence[str | int], missing: str = "") -> None:
+    def __init__(
+        self,
+        problem: str,
+        columns: Sequence[str | int],
+        missing: str = "",
+        dates: Sequence[str | int] = (),
+        names: Sequence[str | int] = (),
+    ) -> None:
+        self.dates, self.names = list(dates), list(names)
         self.problem, self.columns, self.missing = " ".join([problem, missing]).rstrip(), list(columns), bool(missing)
         super().__init__(
             f"{self.problem} Choose other columns, for example with drop={self.columns!r}, or train a model with"

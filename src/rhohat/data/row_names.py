@@ -68,6 +68,7 @@ def _in_a_file(path: str, column: str | int, text: TextFormat | None) -> list[An
 
 def _no_table(column: str | int, why: str) -> str:
     return (
-        f"row_names={column!r} names a column, which only a DataFrame, a table of text such as CSV and a Parquet file"
-        f" have, but {why}. Pass the names themselves, as a list with one string for each row."
+        f"{column!r} cannot name the rows: names are read from a column of a DataFrame, of a table of text such as CSV"
+        f" or of a Parquet file, but {why}, which is not a table. Pass the names themselves, as a list with one string"
+        " for each row."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -19,17 +19,16 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import ModelFileError
 from rhohat.common.extras import import_extra
 from rhohat.common.fitted import FittedAttributes
-from rhohat.common.words import Sentence, Setting
+from rhohat.common.words import Sentence, Setting, joined
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 from rhohat.data.rows.columns import ColumnsOfAFit
 from rhohat.data.rows.objects import open_coded
 from rhohat.data.table_columns import TableColumn
 from rhohat.data.table_statistics import ColumnStatistics, statistics_of
-from rhohat.data.tables.coding import Coding, Kind, look_like_dates
+from rhohat.data.tables.coding import Coding, Kind, look_like_dates, nearly_all_differ
 
 __all__ = ["TablePreprocessor"]
 
-_FEWEST_ROWS = 20  # in fewer rows, categories may differ by chance
 _LEARNED = ("fill", "shift", "scale")
 
 
@@ -135,13 +134,15 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         rows = self._open(X, kinds=None)
         coding = _coding_of(rows)
         names = _names(rows)
-        _refuse_dates(coding, names)
         found = statistics_of(rows, coding)
-        empty = [name for name, column in zip(names, found, strict=True) if column.n_known == 0]
-        if empty:
-            raise ValueError(f"there is no value at all in the columns {', '.join(empty)}; leave them out.")
+        dates = _examples_of_dates(coding)
+        problems = [_said_of_dates({names[place]: example for place, example in dates.items()})]
+        others = {name: one for place, (name, one) in enumerate(zip(names, found, strict=True)) if place not in dates}
+        problems.append(_said_of_empty([name for name, column in others.items() if column.n_known == 0]))
         if self.missing == "error":
-            _refuse_missing([name for name, column in zip(names, found, strict=True) if column.n_missing])
+            problems.append(_said_of_missing([name for name, one in others.items() if one.n_missing and one.n_known]))
+        if any(problems):
+            raise ValueError(joined([problem for problem in problems if problem], " "))
         self.columns_ = tuple(
             self._column(kind, column, texts)
             for kind, column, texts in zip(coding.kinds, found, coding.texts, strict=True)
@@ -307,9 +308,7 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         unlearnable = [
             name
             for name, column, learned in zip(names, found, self.columns_, strict=True)
-            if learned.kind == Kind.TEXT
-            and column.n_known >= _FEWEST_ROWS
-            and 2 * np.count_nonzero(column.counts) > column.n_known
+            if learned.kind == Kind.TEXT and nearly_all_differ(int(np.count_nonzero(column.counts)), column.n_known)
         ]
         if unlearnable:
             warnings.warn(
@@ -389,7 +388,9 @@ class _Encoder:
     def __call__(self, rows: FloatArray) -> FloatArray:
         if self._names is not None:
             missing: Any = np.isnan(rows).any(axis=0)
-            _refuse_missing([name for name, lacks in zip(self._names, missing, strict=True) if lacks])
+            said = _said_of_missing([name for name, lacks in zip(self._names, missing, strict=True) if lacks])
+            if said:
+                raise ValueError(said)
         made = np.empty((len(rows), self._edges[-1]))
         for number, column in enumerate(self._columns):
             start, stop = self._edges[number], self._edges[number + 1]
@@ -408,29 +409,43 @@ def _names(rows: RowSource) -> list[str]:
     return [repr(name) for name in rows.feature_names or range(rows.shape[1])]
 
 
-def _refuse_dates(coding: Coding, names: Sequence[str]) -> None:
-    """Raise ValueError if columns hold dates, or only texts that are written like dates."""
-    dates = [
-        f"{name} (such as {coding.examples.get(place) or texts[0]!r})"
-        for place, (name, kind, texts) in enumerate(zip(names, coding.kinds, coding.texts, strict=True))
+def _examples_of_dates(coding: Coding) -> dict[int, str]:
+    """Return a value of each column of dates, or of texts that are all written like dates, by the column's number."""
+    return {
+        place: coding.examples.get(place) or texts[0]
+        for place, (kind, texts) in enumerate(zip(coding.kinds, coding.texts, strict=True))
         if kind == Kind.DATE or look_like_dates(texts)
-    ]
-    if dates:
-        raise ValueError(
-            f"dates are no numbers, and no categories that come again: the columns {', '.join(dates)} hold dates. Leave"
-            " them out, or turn them into numbers, such as the days since the first one, or the month."
-        )
+    }
 
 
-def _refuse_missing(names: Sequence[str]) -> None:
-    if names:
-        raise ValueError(
-            Sentence(
-                f"values are missing (NaN) in the columns {', '.join(names)}. Pass ",
-                Setting("missing", "impute"),
-                " to fill them in, and to learn from where they are missing.",
-            )
-        )
+def _said_of_dates(examples: Mapping[str, str]) -> str:
+    """Return what is said of columns of dates, given a value of each; an empty string if there are none."""
+    if not examples:
+        return ""
+    dates = ", ".join(f"{name} (such as {example!r})" for name, example in examples.items())
+    return Sentence(
+        f"dates are no numbers, and no categories that come again: the columns {dates} hold dates. Leave them out, for"
+        " example with ",
+        Setting("drop", None, "drop(columns=...)"),
+        ", or turn them into numbers, such as the days since the first one, or the month.",
+    )
+
+
+def _said_of_empty(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    said = f"there is no value at all in the columns {', '.join(names)}; leave them out, for example with "
+    return Sentence(said, Setting("drop", None, "drop(columns=...)"), ".")
+
+
+def _said_of_missing(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return Sentence(
+        f"values are missing (NaN) in the columns {', '.join(names)}. Pass ",
+        Setting("missing", "impute"),
+        " to fill them in, and to learn from where they are missing.",
+    )
 
 
 def _refuse_equal_names(made: NDArray[np.object_]) -> None:

@@ -150,9 +150,11 @@ def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
 def check_class_labels(labels: NDArray[Any], regressor: str = "FeedforwardRegressor") -> None:
     """Raise ValueError if labels are not those of classes; `regressor` is the estimator that the message recommends."""
     try:
-        with np.errstate(invalid="ignore"):  # for scikit-learn's look at NaN
+        with np.errstate(invalid="ignore"), naming_columns(y=labels):  # for scikit-learn's look at NaN
             check_classification_targets(labels)
     except ValueError as error:
+        if "There is no value of" in str(error):
+            raise
         raise ValueError(
             f"y must hold class labels: integers, strings or booleans; for continuous numbers use {regressor}. {error}"
         ) from error

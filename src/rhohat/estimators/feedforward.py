@@ -254,6 +254,8 @@ class BaseFeedforward(BaseNetwork):
         check_in_memory(y, "y")
         check_lengths(X, y)
         with np.errstate(invalid="ignore"), naming_columns(X=X, y=y):  # for scikit-learn's sum that detects NaN
+            if getattr(getattr(y, "dtype", None), "kind", "") == "O" and any(one is None for one in np.ravel(y)):
+                raise ValueError("Input y contains NaN.")  # which scikit-learn accepts
             if isinstance(X, RowSource):
                 return X, _check_y(y, multi_output=True, y_numeric=y_numeric)
             n_steps = self._n_steps_of(X)

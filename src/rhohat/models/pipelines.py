@@ -150,9 +150,7 @@ def row_shape_of(model: Any) -> tuple[int, ...]:
     return (estimator.n_features_in_,) if reading is None or reading.row_shape is None else reading.row_shape
 
 
-def open_model_rows(
-    model: Any, data: Any, *, target: Any = None, find_targets: bool = False, of_fit: bool = True, **how: Any
-) -> RowSource:
+def open_model_rows(model: Any, data: Any, *, target: Any = None, find_targets: bool = False, **how: Any) -> RowSource:
     """Open rows for a fitted model, with the columns of a table and the file format that were used in its fit.
 
     Parameters
@@ -165,8 +163,6 @@ def open_model_rows(
         order of the fit if the model knows the names or the numbers of its target columns.
     find_targets : bool, default=False
         Whether to read the target columns of the fit if `target` is None and `data` is a table with these columns.
-    of_fit : bool, default=True
-        Whether `target` names targets of the fit; otherwise any other columns, such as one of names of the rows.
     **how
         Keyword arguments of `rhohat.open_rows` for reading a file, if they differ from the arguments in the fit.
 
@@ -198,7 +194,7 @@ def open_model_rows(
     how = {**told, **how}
     asked = () if target is None else (target,) if isinstance(target, str | int) else tuple(target)
     names_of_targets = getattr(estimator_of(model), "target_names_", None)
-    targets = TargetsOfAFit(asked, names_of_targets, reading) if of_fit else TargetsOfAFit(asked, None, None)
+    targets = TargetsOfAFit(asked, names_of_targets, reading)
     has_axes = reading is not None and len(reading.row_shape or ()) > 1
     may_be_table = isinstance(data, str | PathLike) and (how.get("row_axes") or 1) == 1 and not has_axes
     if not asked and not (find_targets and may_be_table):

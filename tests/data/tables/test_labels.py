@@ -84,5 +84,7 @@ def test_a_missing_label_is_named_with_its_line(content, cell, labels):
 
 def test_missing_labels_of_any_type_are_refused():
     for nothing in (None, float("nan"), "", "?"):
-        with pytest.raises(ValueError, match="y has missing values: column 'y' is empty in row 1"):
+        with pytest.raises(
+            ValueError, match="y has missing values: column 'y' has no value in 1 of 2 rows, first in row 1"
+        ):
             as_labels(np.array([["a"], [nothing]], object), "column 'y'")

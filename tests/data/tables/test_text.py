@@ -387,13 +387,35 @@ def test_a_missing_label_is_no_class(missing, suffix, tmp_path):
     frame = pd.DataFrame({"a": [1.0, 2, 3], "y": ["1", missing, "2"]})
     path = tmp_path / f"t{suffix}"
     frame.to_parquet(path) if suffix == ".parquet" else frame.to_csv(path, index=False)
-    for how in ("error", "keep"):
-        with pytest.raises(ValueError, match=r"y has missing values: (in line 3|column 'y' of .* row 1)"):
-            open_table(path, "y", missing=how)
-    rows, y = open_table(path, "y", missing="drop")
+    with pytest.raises(
+        ValueError, match=r"column 'y'.* has no value in 1 of (the )?3 rows.* first in (line 3|row 1)\."
+    ):
+        open_table(path, "y")
+    for how in ("drop", "keep"):
+        rows, y = open_table(path, "y", missing=how)
+        with rows:
+            assert rows.read(0, 2).tolist() == [[1], [3]]
+            assert rows.kept.tolist() == [0, 2]
+            assert [str(label) for label in y] == ["1", "2"]
+
+
+@pytest.mark.parametrize("texts", ["error", "code"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_with_missing_cells_are_kept_if_they_have_a_target(suffix, texts, tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2, None, 4], "y": [3.5, None, 5.5, 6.5]})
+    path = tmp_path / f"t{suffix}"
+    frame.to_parquet(path) if suffix == ".parquet" else frame.to_csv(path, index=False)
+    rows, y = open_table(path, "y", missing="keep", texts=texts)
     with rows:
-        assert rows.read(0, 2).tolist() == [[1], [3]]
-        assert [str(label) for label in y] == ["1", "2"]
+        np.testing.assert_array_equal(rows.read(0, 3)[:, 0], [1, np.nan, 4])
+        assert (y.tolist(), rows.n_rows_found) == ([3.5, 5.5, 6.5], 4)
+        assert "1 of the 4 rows of" in rows.notes[-1]
+        assert "has no value in the column 'y', which is to be predicted, and is left out" in rows.notes[-1]
+
+
+def test_missing_cells_and_missing_targets_are_named_together(write):
+    with pytest.raises(ValueError, match=r"in line 2 of .*, column 'a' is empty; in line 3, column 'y' is empty"):
+        open_table(write("a,y\n,1\n2,\n3,3\n"), "y")
 
 
 def test_only_a_table_has_columns_to_be_predicted(tmp_path):

@@ -101,7 +101,7 @@ def test_names_of_rows_come_from_a_column(wine, tmp_path):
         assert re.search(r"<caption>Row 11: bottle 011 ", page)
     with pytest.raises(ValueError, match="no column named 'cask'"):
         report(model, table, row_names="cask")
-    with pytest.raises(ValueError, match="row_names='bottle' names a column, which only a DataFrame"):
+    with pytest.raises(ValueError, match="cannot name the rows: names are read from a column of a DataFrame"):
         report(model, wine.to_numpy(), row_names="bottle")
 
 

@@ -68,10 +68,23 @@ def without_folders(name: str) -> str:
     return f"{os.path.basename(file)}:/{key}" if colon else os.path.basename(name)
 
 
-def notes_on_dropped(n_rows: int, n_kept: int, name: str) -> tuple[str, ...]:
-    """Return the note that some rows of a table were left out; an empty tuple if all rows were kept."""
-    if n_kept == n_rows:
+def notes_on_dropped(rows: Any, *, only_unlabelled: bool = False) -> tuple[str, ...]:
+    """Return the note that some rows of a table were left out; an empty tuple if all rows were kept.
+
+    Parameters
+    ----------
+    rows : RowSource
+        The rows that were kept.
+    only_unlabelled : bool, default=False
+        Whether only rows without a target were left out.
+    """
+    n_dropped = rows.n_rows_found - len(rows)
+    if n_dropped == 0:
         return ()
-    have, are = ("has", "is") if n_rows - n_kept == 1 else ("have", "are")
-    rows = f"{n_rows - n_kept} of the {n_rows} rows of {without_folders(name)}"
-    return (f"{rows} {have} missing values and {are} left out.",)
+    have, are = ("has", "is") if n_dropped == 1 else ("have", "are")
+    what = "missing values"
+    if only_unlabelled:
+        targets = rows.target_names or (rows.reading.targets if rows.reading else None) or ()
+        what = f"no value in the column {' or '.join(map(repr, targets))}, which is to be predicted,"
+    found = f"{n_dropped} of the {rows.n_rows_found} rows of {without_folders(rows.name)}"
+    return (f"{found} {have} {what} and {are} left out.",)

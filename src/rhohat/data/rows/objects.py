@@ -80,7 +80,7 @@ def _without_missing(source: RowSource) -> RowSource:
         raise ValueError(f"{source.name} has no row without missing values.")
     whole = ArrayRows(rows[kept], source.name, source.feature_names)
     whole.reading, whole.n_rows_found, whole.kept = source.reading, len(source), kept
-    whole.notes = notes_on_dropped(len(source), len(kept), source.name)
+    whole.notes = notes_on_dropped(whole)
     return whole
 
 

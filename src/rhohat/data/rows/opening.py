@@ -188,7 +188,7 @@ def open_table(
     columns, drop
         See `open_rows`.
     missing : {"error", "drop", "keep"}, default="error"
-        See `open_rows`. With "drop", rows without a target are left out, too; otherwise they are refused.
+        See `open_rows`. With "drop" and "keep", rows without a target are left out; with "error", they are refused.
     texts, header, separator, decimal, thousands, encoding
         See `open_rows`.
 

@@ -22,6 +22,7 @@ from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.conventions import delivered_dtype, notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import Stamp
+from rhohat.data.tables.blocks import Missing
 from rhohat.data.tables.cells import how_to_treat_missing, is_missing_label
 from rhohat.data.tables.coding import Coding, Kind, Vocabulary, as_text
 
@@ -106,28 +107,28 @@ class ParquetRows(RowSource):
             chosen = wanted.choose([field.name for field in fields], n_columns, name)
             return _values(file, _FieldsOf(fields, chosen), name)
 
-    def written(self, *, drops_missing: bool, kinds: Sequence[Kind] | None = None) -> FlatRows:
+    def written(self, missing: Missing, kinds: Sequence[Kind] | None = None) -> FlatRows:
         """Write the rows to a temporary file, in which texts are codes, and close this source.
 
         Parameters
         ----------
-        drops_missing : bool
-            Whether rows without some number, text or target are left out.
+        missing : {"error", "drop", "keep"}
+            Whether rows without some number, text or target are left out; with "keep", only those without a target.
         kinds : sequence of Kind, default=None
             What each of the columns held in the fit of a model, if there was one.
         """
         whole: list[NDArray[np.bool_]] = []
         coder = _Coder(self._columns.fields, kinds) if self._codes_texts else None
         with self:
-            blocks = self._whole_blocks(whole, coder) if drops_missing else self._blocks_of_groups(coder)
+            blocks = self._blocks_of_groups(coder) if missing == "error" else self._kept_blocks(whole, coder, missing)
             rows = FlatRows.written_to_the_end(blocks, self.name, self.shape[1], self.dtype)
         rows.feature_names, rows.reading = self.feature_names, self.reading
         rows.targets, rows.target_names = self.targets, self.target_names
         rows.coding = None if coder is None else coder.coding()
-        if drops_missing:
+        if missing != "error":
             rows.n_rows_found, rows.kept = len(self), np.flatnonzero(np.concatenate(whole))
             rows.targets = None if self.targets is None else self.targets[rows.kept]
-            rows.notes = notes_on_dropped(len(self), len(rows), self.name)
+            rows.notes = notes_on_dropped(rows, only_unlabelled=missing == "keep")
         return rows
 
     def _blocks_of_groups(self, coder: _Coder | None) -> Iterator[FloatArray]:
@@ -140,15 +141,21 @@ class ParquetRows(RowSource):
                 self._check_missing(columns, group)
                 yield coder.encode(columns)
 
-    def _whole_blocks(self, whole: list[NDArray[np.bool_]], coder: _Coder | None) -> Iterator[FloatArray]:
-        """Yield the rows of each row group without missing values, and append to `whole` which rows these are."""
+    def _kept_blocks(
+        self, kept: list[NDArray[np.bool_]], coder: _Coder | None, missing: Missing
+    ) -> Iterator[FloatArray]:
+        """Yield the rows of each row group that are kept, and append to `kept` which rows these are."""
         for numbers, start in zip(self._blocks_of_groups(coder), self._edges[:-1], strict=True):
-            is_whole = np.logical_not(np.isnan(numbers).any(axis=1))
+            is_kept = np.logical_not(np.isnan(numbers).any(axis=1) & (missing == "drop"))
             if self.targets is not None:
-                targets = self.targets[start : start + len(numbers)]
-                is_whole &= [not any(map(is_missing_label, cells)) for cells in targets]
-            whole.append(is_whole)
-            yield np.ascontiguousarray(numbers[is_whole])
+                is_kept &= ~_lacks_targets(self.targets[start : start + len(numbers)])
+            kept.append(is_kept)
+            yield np.ascontiguousarray(numbers[is_kept])
+
+    @property
+    def lacks_targets(self) -> bool:
+        """Whether there are rows without a target."""
+        return self.targets is not None and bool(_lacks_targets(self.targets).any())
 
     @property
     def rows_stored_together(self) -> int:
@@ -235,6 +242,11 @@ class _Coder:
         """Return what the numbers stand for, of all rows that were encoded."""
         kinds = tuple(kind or Kind.NUMBER for kind in self._kinds)
         return Coding(kinds, tuple(vocabulary.texts for vocabulary in self._vocabularies), self._examples)
+
+
+def _lacks_targets(targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return whether each row lacks some target."""
+    return np.array([any(map(is_missing_label, cells)) for cells in targets], bool)
 
 
 def _kind_of(field_type: Any) -> Kind | None:
@@ -325,5 +337,6 @@ def _dtype_of(file: Any, columns: _FieldsOf, name: str, missing: str) -> np.dtyp
             f"{name} must hold numbers; its {'; its '.join(held)}.",
             [one.name for one in wrong],
             f"Cells are missing, too, in the columns {', '.join(gaps)}." if gaps and missing == "error" else "",
+            [one.name for one in wrong if _kind_of(one.type) == Kind.DATE],
         )
     return delivered_dtype(np.result_type(*dtypes), name)

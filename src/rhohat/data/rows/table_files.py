@@ -121,13 +121,14 @@ def _open_parquet(path: Path, name: str, wanted: Wanted) -> RowSource:
     rows = ParquetRows(
         path, name, columns, targets, "error" if wanted.missing == "error" else "keep", codes_texts=wanted.codes_texts
     )
+    found: RowSource = rows
     try:
-        found: RowSource = rows
-        if wanted.missing == "drop" or wanted.codes_texts:
-            found = rows.written(drops_missing=wanted.missing == "drop", kinds=wanted.columns.kinds)
+        if wanted.missing == "drop" or wanted.codes_texts or (wanted.missing == "keep" and rows.lacks_targets):
+            found = rows.written(wanted.missing, kinds=wanted.columns.kinds)
         _convert_targets(found, wanted, are_texts=False)
     except BaseException:
         rows.close()
+        found.close()
         raise
     return found
 

@@ -14,7 +14,8 @@ from rhohat.data.tables.coding import Vocabulary
 
 __all__ = ["Block", "Missing", "Parts", "are_missing", "coded"]
 
-#: How rows with missing values are treated: they are refused, left out, or kept with NaN in place of the values.
+#: How rows with missing values are treated: they are refused, left out, or kept with NaN in place of the values; rows
+#: without a target are not kept.
 Missing = Literal["error", "drop", "keep"]
 
 
@@ -30,15 +31,16 @@ class Parts:
 
     def __init__(self, missing: Missing, n_targets: int) -> None:
         self.n_seen, self._n_targets = 0, n_targets
-        self._drops = missing == "drop"
+        self._drops, self.drops_unlabelled = missing == "drop", missing == "keep" and n_targets > 0
         self._texts: list[NDArray[np.object_]] = []
         self._kept: list[NDArray[np.intp]] = []
 
     def pass_numbers(self, blocks: Iterable[Block]) -> Iterator[FloatArray]:
         """Yield the numbers of blocks without dropped rows, and store the targets and which rows are kept."""
         for numbers, texts in blocks:
-            if self._drops:
-                whole = ~(np.isnan(numbers).any(axis=1) | are_missing(texts).any(axis=1))
+            if self._drops or self.drops_unlabelled:
+                whole = ~are_missing(texts[:, : self._n_targets] if self.drops_unlabelled else texts).any(axis=1)
+                whole &= self.drops_unlabelled | ~np.isnan(numbers).any(axis=1)
                 self._kept.append(np.flatnonzero(whole) + self.n_seen)
                 self.n_seen += len(numbers)
                 numbers, texts = numbers[whole], texts[whole]

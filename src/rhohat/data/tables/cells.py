@@ -49,12 +49,17 @@ def how_to_treat_missing(what: str) -> Sentence:
 
     Examples
     --------
-    >>> how_to_treat_missing("labels")
-    "Fill in missing labels, or pass missing='drop' to leave out rows with missing values."
+    >>> how_to_treat_missing("labels")  # doctest: +ELLIPSIS
+    "Nothing can be learned from such rows: pass missing='drop' to leave out all rows with missing values, or ..."
     """
     drop, keep = Setting("missing", "drop"), Setting("missing", "impute", "missing='keep' and rhohat.TablePreprocessor")
     if what == "labels":
-        return Sentence("Fill in missing labels, or pass ", drop, " to leave out rows with missing values.")
+        only = Setting("missing", "impute", "missing='keep'")
+        return Sentence(
+            "Nothing can be learned from such rows: pass ",
+            *(drop, " to leave out all rows with missing values, or ", only),
+            " to leave out only those without a target.",
+        )
     leave_out = Sentence(
         "Fill in missing cells, pass ", drop, " to leave out rows with missing values, or train a model "
     )

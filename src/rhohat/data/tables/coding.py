@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.data.tables.cells import is_missing_label
 
-__all__ = ["Coding", "Kind", "Vocabulary", "as_text", "code_column", "look_like_dates"]
+__all__ = ["Coding", "Kind", "Vocabulary", "as_text", "code_column", "look_like_dates", "nearly_all_differ"]
 
 _MOST_TEXTS = 100_000  # different texts of a column, each of which is kept in memory
+_FEWEST_ROWS = 20  # in fewer rows, categories may differ by chance
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
 )
@@ -107,6 +108,17 @@ def look_like_dates(texts: Sequence[str]) -> bool:
     (True, True, False)
     """
     return bool(texts) and all(_DATE.fullmatch(text) for text in texts)
+
+
+def nearly_all_differ(n_different: int, n_texts: int) -> bool:
+    """Return whether a column has so many different texts that they are names or identifiers, and no categories.
+
+    Examples
+    --------
+    >>> nearly_all_differ(90, 100), nearly_all_differ(5, 100), nearly_all_differ(5, 5)
+    (True, False, False)
+    """
+    return n_texts >= _FEWEST_ROWS and 2 * n_different > n_texts
 
 
 def code_column(values: Any, column: str, kind: Kind | None = None) -> tuple[Kind, FloatArray, tuple[str, ...], str]:

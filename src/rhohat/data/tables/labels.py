@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhohat.common.words import Sentence
+from rhohat.common.words import Sentence, counted
 from rhohat.data.rows.positioned import PositionedFile
 from rhohat.data.tables.cells import TextFormat, how_to_treat_missing, is_missing_label, is_plain_number
 from rhohat.data.tables.dialect import find_dialect
@@ -45,11 +45,11 @@ def as_labels(values: NDArray[np.object_], name: str, *, are_texts: bool = True)
     ValueError
         If a label is missing.
     """
-    for row, cells in enumerate(values):
-        if any(map(is_missing_label, cells)):
-            raise ValueError(
-                Sentence(f"y has missing values: {name} is empty in row {row}. ", how_to_treat_missing("labels"))
-            )
+    lacking = np.flatnonzero([any(map(is_missing_label, cells)) for cells in values])
+    if len(lacking):
+        where = f"{len(lacking):,} of {counted(len(values), 'row')}, first in row {lacking[0]}"
+        problem = f"y has missing values: {name} has no value in {where}. "
+        raise ValueError(Sentence(problem, how_to_treat_missing("labels")))
     columns = [as_numbers_or_texts(column) if are_texts else np.array(list(column)) for column in values.T]
     if len(columns) == 1:
         return columns[0]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rhohat.data.tables.cells import MISSING_NUMBERS, TRUTH_VALUES, TextFormat
-from rhohat.data.tables.coding import Kind
+from rhohat.data.tables.coding import Kind, look_like_dates, nearly_all_differ
 
 __all__ = ["Cell", "ColumnSurvey", "listed_cells", "survey"]
 
 _FEWEST_TEXTS, _SMALLEST_FRACTION = 3, 0.05  # number and fraction below which texts among numbers are mistakes
+_MOST_TEXTS = 100_000  # different texts that are remembered of a column
 _LONGEST_SHOWN = 60  # characters
 
 
@@ -29,19 +30,34 @@ class ColumnSurvey:
     n_numbers: int = 0
     n_truths: int = 0
     n_texts: int = 0
+    n_dates: int = 0
     first_text: Cell | None = None
     first_missing: Cell | None = None
+    texts: set[str] = field(default_factory=set)  # different ones
 
     def add(self, cell: str, number: float | None, line: int) -> None:
         """Count a cell, which stands for a number, for None if it is a text, or for NaN if it is missing."""
         if number is None:
             self.n_texts += 1
+            self.n_dates += self.n_dates == self.n_texts - 1 and look_like_dates([cell])
+            if len(self.texts) < _MOST_TEXTS:
+                self.texts.add(cell)
             self.first_text = self.first_text or Cell(line, cell)
         elif number != number:
             self.first_missing = self.first_missing or Cell(line, cell)
         else:
             self.n_numbers += 1
             self.n_truths += cell.lower() in TRUTH_VALUES
+
+    @property
+    def holds_dates(self) -> bool:
+        """Whether all cells are dates."""
+        return 0 < self.n_dates == self.n_texts and not self.n_numbers
+
+    @property
+    def holds_names(self) -> bool:
+        """Whether nearly every row has a text of its own, such as a name or an identifier."""
+        return not self.holds_dates and nearly_all_differ(len(self.texts), self.n_texts)
 
     @property
     def kind(self) -> Kind:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
-from rhohat.common.words import Sentence, Setting
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
@@ -89,7 +89,8 @@ class TextTable:
         targets : sequence of int, default=()
             Numbers of the target columns, which are read as strings.
         missing : {"error", "drop", "keep"}, default="error"
-            How rows in which a number is missing are treated. With "drop", rows without a target are left out, too.
+            How rows in which a number is missing are treated. With "drop" and "keep", rows without a target are left
+            out.
 
         Returns
         -------
@@ -157,10 +158,10 @@ class TextTable:
         )
         rows.reading = Reading(tuple(columns), self.n_columns, text=self._said, targets=tuple(targets) or None)
         rows.n_rows_found, rows.kept = parts.n_seen, parts.kept()
-        rows.notes = notes_on_dropped(parts.n_seen, len(rows), self._name)
         rows.targets = parts.texts() if targets else None
         if targets and self.names is not None:
             rows.target_names = tuple(self.names[number] for number in targets)
+        rows.notes = notes_on_dropped(rows, only_unlabelled=parts.drops_unlabelled)
         return rows
 
     def read_texts(self, column: str | None = None, *, may_be_missing: bool = False) -> NDArray[np.object_]:
@@ -222,9 +223,7 @@ class _Parser:
         self._missing_is_error = missing == "error"
         try:
             for block in self._blocks_by_python() if self._dialect.n_cells > _WIDE else self._blocks_by_pandas():
-                lacking, n_targets = are_missing(block.texts), len(self._targets)
-                lacks_cells = np.isnan(block.numbers).any() or lacking[:, n_targets:].any()
-                if (missing == "error" and lacks_cells) or (missing != "drop" and lacking[:, :n_targets].any()):
+                if missing == "error" and (np.isnan(block.numbers).any() or are_missing(block.texts).any()):
                     raise ValueError(self._complaint(missing) or f"{self._name} has missing values.")
                 if np.isinf(block.numbers).any():
                     raise ValueError(self._complaint("keep") or f"{self._name} contains infinity.")
@@ -355,30 +354,39 @@ class _Parser:
                     f"{self._name} contains infinity: in line {line}, column {self._name_of(place)} holds"
                     f" {cells[place]!r}. {_MEND}"
                 )
-        if missing != "drop":
+        if missing == "error":
             for place in self._targets:
                 if is_missing_label(cells[place]):
-                    return self._missing("y", place, cells[place], line)
-        if missing == "error":
+                    return self._missing_target(place, cells[place], line)
             lacks_numbers = any(cells[place] in MISSING_NUMBERS for place in self._numbers)
             if lacks_numbers or any(is_missing_label(cells[place]) for place in self._columns_of_texts):
-                places = [*self._numbers, *self._columns_of_texts]
+                places = [*self._numbers, *self._texts]
                 found = survey(self._records(), places, self._said, _CELLS_AT_ONCE)
-                listed = self._listed({place: column.first_missing for place, column in found.items()})
-                return Sentence(f"{self._name} has missing values: {listed}. ", how_to_treat_missing("cells"))
+                first = {place: column.first_missing for place, column in found.items()}
+                listed = self._listed({place: cell for place, cell in first.items() if cell is not None})
+                dates = [self._name_of(place) for place in self._columns_of_texts if found[place].holds_dates]
+                return Sentence(
+                    f"{self._name} has missing values: {listed}. ",
+                    how_to_treat_missing("cells"),
+                    *_said_of_dates(dates),
+                )
         return ""
 
-    def _missing(self, subject: str, place: int, cell: str, line: int) -> str:
-        """Return the error message for a missing target."""
-        problem = f"{subject} has missing values: {self._listed({place: Cell(line, cell)})}. "
-        if not self._numbers:
+    def _missing_target(self, place: int, cell: str, line: int) -> str:
+        """Return the error message for missing targets, of which the first one is given."""
+        if not self._numbers and not self._columns_of_texts:
             remedy = "Fill in missing labels, or leave out this line and the row that it belongs to."
-            return Sentence(problem, remedy)
-        return Sentence(problem, how_to_treat_missing("labels"))
+            return f"y has missing values: {self._listed({place: Cell(line, cell)})}. {remedy}"
+        found = [is_missing_label("".join(cells[place : place + 1])) for _, cells in self._records()]
+        rows = f"{sum(found):,} of the {counted(len(found), 'row')} of {self._name}"
+        problem = (
+            f"column {self._name_of(place)}, which is to be predicted, has no value in {rows}, first in line {line}. "
+        )
+        return Sentence(f"y has missing values: {problem}", how_to_treat_missing("labels"))
 
-    def _listed(self, cells: Mapping[int, Cell | None]) -> str:
+    def _listed(self, cells: Mapping[int, Cell]) -> str:
         """Return a phrase with the given cells, by the places of their columns."""
-        listed = listed_cells({self._name_of(place): cell for place, cell in cells.items() if cell is not None})
+        listed = listed_cells({self._name_of(place): cell for place, cell in cells.items()})
         line, _, rest = listed.partition(", ")
         return f"{line} of {self._name}, {rest}"
 
@@ -393,15 +401,26 @@ class _Parser:
             return Sentence(f"{start}{held}. ", advice or _MEND)
         gaps = {place: one.first_missing for place, one in found.items() if one.first_missing}
         names = [self._table.names or range(len(self._dialect.places))][0]
+        named = {place: names[self._dialect.places.index(place)] for place in columns}
         raise TextColumnsError(
             start + listed_cells({self._name_of(place): cell for place, cell in columns.items()}) + ".",
-            [names[self._dialect.places.index(place)] for place in columns],
+            list(named.values()),
             f"Cells are missing, too: {self._listed(gaps)}." if gaps and self._missing_is_error else "",
+            [name for place, name in named.items() if found[place].holds_dates],
+            [name for place, name in named.items() if found[place].holds_names],
         )
 
     def _name_of(self, place: int) -> str:
         number = self._dialect.places.index(place)
         return repr(self._table.names[number]) if self._table.names is not None else str(number)
+
+
+def _said_of_dates(dates: Sequence[str]) -> list[str | Setting]:
+    """Return the parts of a sentence about columns that hold dates; none if there are none."""
+    if not dates:
+        return []
+    hold = "column {} holds dates, which are" if len(dates) == 1 else "columns {} hold dates, which are"
+    return [f" The {hold.format(', '.join(dates))} no categories; leave dates out with ", Setting("drop"), "."]
 
 
 def _advice(cells: Sequence[str], said: TextFormat) -> str:

@@ -109,7 +109,7 @@ def test_names_of_rows_are_those_of_the_top_rows_and_stay_texts(rows):
     ("labels", "said"),
     [
         (["a"] * 399, "one string for each of the 400 rows; got 399"),
-        ("a" * 400, "names a column, which only a DataFrame"),
+        ("a" * 400, "cannot name the rows: names are read from a column of a DataFrame"),
         ([1] * 400, "sequence of strings"),
     ],
 )
