@@ -83,6 +83,7 @@ from rhohat.checking.gradcheck import GradientCheck, check_gradient
 from rhohat.terms.jacobian_penalties import Contraction, TangentPropagation
 from rhohat.terms.losses import GaussianLoss, LabelNoiseCrossEntropy
 from rhohat.models.components import register
+from rhohat.models.explaining import explain
 from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file import load, save
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
@@ -167,6 +168,7 @@ __all__ = [
     "callbacks",
     "check_gradient",
     "evaluate",
+    "explain",
     "feature_maps",
     "fit_together",
     "gabor_fit",

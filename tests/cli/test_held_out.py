@@ -25,14 +25,35 @@ def train(run, flowers, *more):
 def test_a_classifier_is_judged_on_a_tenth_of_the_rows_of_each_class(run, flowers):
     found = train(run, flowers)
     assert found["rows"] == 135
-    assert set(found["figures"]) == {"accuracy", "dead units"}
-    assert set(found["held_out"]) == {"accuracy"}
+    beside = {"share of the largest class", "balanced accuracy"}
+    assert set(found["figures"]) == {"accuracy", "dead units"} | beside
+    assert set(found["held_out"]) == {"accuracy"} | beside
+    assert found["held_out"]["share of the largest class"] == pytest.approx(1 / 3)
     assert found["held_out"]["accuracy"] > 0.6
     assert found["next"] == f"rhohat report m.safetensors {flowers} -o m.html"
     model = rhohat.load("m.safetensors")
     card = model[-1].model_card_
     assert card.held_out == found["held_out"]
     assert card.data == "135 rows of 4 columns of flowers.csv; 15 further rows were held out."
+
+
+def test_a_regressor_is_judged_on_a_tenth_of_the_rows_in_the_units_of_its_target(run, flowers):
+    how = ("-e", "regressor", "--target", "petal length (cm)", *QUICK)
+    found = json.loads(run("train", flowers, "-o", "m.safetensors", *how, "--json"))
+    assert found["rows"] == 135
+    assert set(found["held_out"]) == {"R²", "MAE", "RMSE"}
+    frame = load_iris(as_frame=True).frame
+    model = rhohat.load("m.safetensors")
+    errors = (model.predict(frame.drop(columns="petal length (cm)")) - frame["petal length (cm)"]).abs()
+    mean = 135 * found["figures"]["MAE"] + 15 * found["held_out"]["MAE"]
+    assert mean == pytest.approx(errors.sum())
+    squares = 135 * found["figures"]["RMSE"] ** 2 + 15 * found["held_out"]["RMSE"] ** 2
+    assert squares == pytest.approx((errors**2).sum())
+    lines = run("train", flowers, "-o", "m.safetensors", *how).splitlines()
+    assert lines[2].startswith("on the 15 held-out rows: R² ")
+    both = run("train", flowers, "-o", "m.safetensors", *how[:3], "petal length (cm),target", *QUICK)
+    assert "MAE of petal length (cm) " in both
+    assert "RMSE of target " in both
 
 
 def test_all_rows_are_used_where_that_is_asked_for(run, flowers):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
+from sklearn.pipeline import make_pipeline
 
 import rhohat
 
@@ -55,8 +56,61 @@ def test_the_worst_rows_are_printed_as_a_table_that_fits_a_terminal(invoke, dete
     assert len(lines) == 6
     assert max(map(len, lines)) <= 80
     assert lines[1].split()[0] == "100"
-    assert lines[1].split()[2:4] == ["-1", "magnesium"]
+    assert lines[1].split()[2:4] == ["-1", "magnesium=797.9"]
     assert "9 of 178 rows are outliers" in result.stderr
+
+
+@pytest.fixture
+def orders(tmp_path):
+    """A table of texts, numbers and gaps; in row 40 somebody in the north pays what is paid in the south."""
+    south = np.arange(200) % 2
+    table = pd.DataFrame({"region": np.where(south, "south", "north"), "sum": 10.0 + 50 * south + np.arange(200) % 7})
+    table["weight"] = table["sum"] / 3
+    table.loc[40, ["sum", "weight"]] = [63.0, 21.0]
+    table.loc[20::50, "weight"] = np.nan
+    table.to_csv(tmp_path / "orders.csv", index=False)
+    return "orders.csv"
+
+
+def test_columns_of_a_table_are_its_own_with_their_values(run, orders, tmp_path):
+    how = ("--one-hot", "--missing", "impute", "--set", "contamination=0.05")
+    told = run("train", "-e", "detector", orders, "-o", "d.safetensors", *how)
+    assert ", outliers " in told
+    assert told.splitlines()[-1] == "next: rhohat score d.safetensors orders.csv"
+    run("score", "d.safetensors", orders, "-o", "scores.csv")
+    found, table = pd.read_csv(tmp_path / "scores.csv"), pd.read_csv(tmp_path / orders)
+    model = rhohat.load(tmp_path / "d.safetensors")
+    explained = rhohat.explain(model, table)
+    assert list(explained.columns) == ["region", "sum", "weight"]
+    assert found["column_1"].tolist() == explained.idxmax(axis=1).tolist()
+    printed = run("score", "d.safetensors", orders, "--top", "10")
+    row = next(line for line in printed.splitlines() if line.split()[0] == "40")
+    assert "region=north" in row
+    assert "sum=63 " in row
+    assert "weight missing" in printed
+    mixed = table[["weight", "sum", "region"]].assign(further=1)
+    mixed.to_csv(tmp_path / "mixed.csv", index=False)
+    assert run("score", "d.safetensors", "mixed.csv", "--top", "10") == printed
+    run("report", "d.safetensors", orders, "-o", "page.html", "--row-names", "region")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<th scope="row">region</th><td>north</td>' in page.replace("<wbr>", "")
+    assert "<td>missing</td>" in page
+
+
+@pytest.mark.parametrize("way", ["from Python to the command line", "from the command line to Python"])
+def test_a_pipeline_with_a_table_goes_from_python_to_the_command_line_and_back(way, run, orders, tmp_path):
+    table = pd.read_csv(tmp_path / orders)
+    if way.startswith("from Python"):
+        model = make_pipeline(rhohat.TablePreprocessor(), rhohat.AutoencoderDetector(random_state=0)).fit(table)
+        rhohat.save(model, tmp_path / "d.safetensors")
+    else:
+        run("train", "-e", "detector", orders, "-o", "d.safetensors", "--one-hot", "--missing", "impute")
+        model = rhohat.load(tmp_path / "d.safetensors")
+    run("score", "d.safetensors", orders, "-o", "scores.csv")
+    found = pd.read_csv(tmp_path / "scores.csv")
+    assert np.allclose(found["score"], model.score_samples(table), rtol=1e-5)
+    assert found["prediction"].tolist() == model.predict(table).tolist()
+    assert found["column_1"].tolist() == rhohat.explain(model, table).idxmax(axis=1).tolist()
 
 
 def test_long_names_end_in_an_ellipsis(run, tmp_path):

@@ -9,13 +9,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import r2_score
+from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, mean_squared_error, r2_score, recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import rhohat
 from rhohat import (
     Adam,
+    AutoencoderDetector,
     DenoisingAutoencoder,
     Evaluation,
     FeedforwardClassifier,
@@ -28,6 +29,7 @@ from rhohat import (
     open_rows,
 )
 from rhohat.inspection.metrics import explained_variance
+from rhohat.inspection.metrics.predictions import root_mean_squared_error
 from rhohat.terms.penalties import KLSparsity
 from tests.tolerances import EXACT
 
@@ -290,6 +292,40 @@ def test_an_evaluation_is_shown_as_a_table(rng):
     assert not any(name in table for name in ("explained", "KL"))
     table = str(evaluate(SoftmaxRegression(random_state=0).fit(rows, y), rows))
     assert not any(name in table for name in ("J ", "accuracy"))
+
+
+def test_the_accuracy_stands_first_beside_the_largest_class_and_the_recalls(rows):
+    labels = np.where(np.arange(len(rows)) % 5 > 0, "often", "seldom")
+    model = SoftmaxRegression(random_state=0).fit(rows, labels)
+    found = evaluate(model, rows, labels)
+    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, model.predict(rows)))
+    expected = recall_score(labels, model.predict(rows), average=None)
+    assert found.recalls == pytest.approx({"often": expected[0], "seldom": expected[1]})
+    lines = str(found).splitlines()
+    assert lines[1].startswith("accuracy ")
+    assert lines[1].endswith("(the largest class, often, is 80.0% of the rows)")
+    assert [line.split()[:2] for line in lines[2:5]] == [["balanced", "accuracy"], ["recall", "of"], ["recall", "of"]]
+
+
+def test_errors_of_a_regressor_are_in_the_units_of_each_target(rows):
+    targets = np.column_stack([1000 * rows[:, 0], rows[:, 1] ** 2])
+    model = FeedforwardRegressor(hidden_layer_sizes=(4,), max_iter=30, tol=1e-1, random_state=0).fit(rows, targets)
+    found = evaluate(model, rows, targets)
+    predicted = model.predict(rows)
+    for figure, name in ((mean_absolute_error, "mean_absolute_error"), (mean_squared_error, "root_mean_squared_error")):
+        expected = figure(targets, predicted, multioutput="raw_values") ** (0.5 if name.startswith("root") else 1)
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=EXACT)
+    with np.errstate(all="raise"):
+        assert root_mean_squared_error([1e300, 0.0], [-1e300, 0.0]).tolist() == pytest.approx([2e300 / np.sqrt(2)])
+    assert "root mean squared error" in str(found).splitlines()[3]
+
+
+def test_of_a_detector_the_share_of_outliers_is_told(rows):
+    detector = AutoencoderDetector(contamination=0.1, random_state=0).fit(rows)
+    found = evaluate(detector, rows)
+    assert found.outlier_fraction == pytest.approx(np.mean(detector.predict(rows) == -1))
+    assert str(found).splitlines()[1].split() == ["outliers", f"{found.outlier_fraction:.1%}", "of", "the", "rows"]
+    assert evaluate(detector.autoencoder_, rows).outlier_fraction is None
 
 
 def test_bad_input_is_refused_before_rows_are_read(rng, tmp_path):

@@ -16,13 +16,14 @@ from rhohat.common.randomness import keyed_generator
 from rhohat.data import RowSource
 from rhohat.data.rows import select_rows
 from rhohat.inspection.evaluation import evaluate
+from rhohat.models.explaining import is_detector
 from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of
 from rhohat.objective.held_out import draw_held_out
 
 __all__ = ["MOST_ROWS", "Held", "card_of_training", "hold_out", "next_command"]
 
-_DEFAULT = 0.1  # fraction of the rows that is held out for classifiers
+_DEFAULT = 0.1  # fraction of the rows that is held out for estimators that predict
 _FEWEST_ROWS = 50  # with fewer rows, none are held out unless they are asked for
 MOST_ROWS = 20_000  # of the training that are looked at again
 
@@ -45,8 +46,8 @@ def hold_out(
     Parameters
     ----------
     fraction : float or None
-        Fraction of the rows to hold out, at least 0 and less than 1. If None, a tenth for a classifier with 50 rows or
-        more, and none for other estimators.
+        Fraction of the rows to hold out, at least 0 and less than 1. If None, a tenth for an estimator that learns from
+        targets, with 50 rows or more, and none for other estimators.
     rows : RowSource
     y : array, with a target for each row, or None
     network : estimator
@@ -64,7 +65,7 @@ def hold_out(
     if fraction is not None and not 0 <= fraction < 1:
         raise typer.BadParameter(f"must be at least 0 and less than 1; got {fraction:g}.", param_hint="--validation")
     if fraction is None:
-        fraction = _DEFAULT if is_classifier(network) and len(rows) >= _FEWEST_ROWS else 0.0
+        fraction = _DEFAULT if network.learns_from_targets and len(rows) >= _FEWEST_ROWS else 0.0
     if fraction == 0:
         return Held(rows, y)
     if not 0 < round(fraction * len(rows)) < len(rows):
@@ -107,10 +108,25 @@ def _figures(model: Any, rows: RowSource, y: NDArray[Any] | None) -> dict[str, f
     figures = {
         "explained variance": found.explained_variance,
         found.score_name or "score": found.score,
+        "share of the largest class": found.largest_share,
+        "balanced accuracy": found.balanced_accuracy,
+        **_errors("MAE", found.mean_absolute_error, estimator_of(model)),
+        **_errors("RMSE", found.root_mean_squared_error, estimator_of(model)),
+        "outliers": None if found.outlier_fraction is None else round(found.outlier_fraction * len(rows)),
         "L0": found.l0 if is_dictionary else None,
         "dead latents" if is_dictionary else "dead units": round(found.dead_fraction * found.n_units),
     }
     return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def _errors(name: str, errors: Any, estimator: Any) -> dict[str, float]:
+    """Return the errors of a regressor, by the names of the targets if there are several."""
+    if errors is None:
+        return {}
+    if len(errors) == 1:
+        return {name: float(errors[0])}
+    targets = getattr(estimator, "target_names_", None) or [f"target {number}" for number in range(len(errors))]
+    return {f"{name} of {target}": float(error) for target, error in zip(targets, errors, strict=True)}
 
 
 def _without_dead(figures: dict[str, float]) -> dict[str, float]:
@@ -118,8 +134,10 @@ def _without_dead(figures: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if not name.startswith("dead")}
 
 
-def next_command(output: Path, data: Path, labels: Path | None, rows: str | None) -> str:
+def next_command(model: Any, output: Path, data: Path, labels: Path | None, rows: str | None) -> str:
     """Return the command that shows what was learned."""
+    if is_detector(model):
+        return shlex.join(["rhohat", "score", str(output), str(data), *([] if rows is None else ["--rows", rows])])
     words = ["rhohat", "report", str(output), str(data), "-o", str(output.with_suffix(".html"))]
     words += [] if labels is None else ["--labels", str(labels)]
     words += [] if rows is None else ["--rows", rows]

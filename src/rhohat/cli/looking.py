@@ -90,7 +90,11 @@ def evaluate(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print how well a model does on rows: explained variance, sparsity, dead units, cost J, and score with labels.
+    """Print how well a model does on rows: explained variance, sparsity, dead units, and cost J.
+
+    Of a classifier, print first the accuracy beside the share of the largest class, and the recall of each class; of a
+    regressor R², and the mean absolute error and the root of the mean squared error in the units of the targets; of a
+    detector the share of outliers. The other figures of a detector are those of its autoencoder.
 
     Of a dictionary, print also the norms and directions of its reconstructions, the densities of its latents, and how
     near they are to one another.

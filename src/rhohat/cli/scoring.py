@@ -19,9 +19,10 @@ from rhohat.cli.reading import ReadingOptions, reads_rows
 from rhohat.cli.using import IdColumn, check_output, ids_of_rows
 from rhohat.common.words import counted
 from rhohat.data import RowSource
+from rhohat.models.explaining import OwnColumns, is_detector, values_of_rows
 from rhohat.models.model_file import load
 from rhohat.models.pipelines import estimator_of, last_step_of
-from rhohat.models.scoring import feature_names_of_rows, is_detector, reconstruction_errors, score_rows
+from rhohat.models.scoring import reconstruction_errors, score_rows
 
 __all__ = ["score"]
 
@@ -65,11 +66,12 @@ def score(
     """Write or print how unusual rows are: the scores of a detector, or the errors of another autoencoder.
 
     Of a detector, which train -e detector learns, the columns are score (lower is more unusual; an average row of the
-    training has about -1), prediction (-1 for outliers, 1 for usual rows), and the names of the three columns that
-    contribute most to the score, column_1 to column_3, with the parts that they contribute, share_1 to share_3, from 0
-    to 1. Of another autoencoder it is one column, error: the mean squared error of the reconstruction over the columns,
-    as the autoencoder sees them. If --missing drop leaves rows out, a first column, row, holds the numbers of the
-    remaining rows, counted from 0.
+    training has about -1), prediction (-1 for outliers, 1 for usual rows), and the names of the three columns of DATA
+    that contribute most to the score, column_1 to column_3, with the parts that they contribute, share_1 to share_3,
+    from 0 to 1. The rows that are printed without --output have the values in these columns as well. Of another
+    autoencoder it is one column, error: the mean squared error of the reconstruction over the columns, as the
+    autoencoder sees them. If --missing drop leaves rows out, a first column, row, holds the numbers of the remaining
+    rows, counted from 0.
     """
     if output is not None:
         check_output(output, model, data, endings=(".csv",))
@@ -79,7 +81,7 @@ def score(
         raise ValueError(f"{name} does not reconstruct rows, so it cannot score them; train -e detector learns to.")
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         progress.announce(f"scoring {len(rows)} rows")
-        found = _of_detector(loaded, rows) if is_detector(loaded) else _of_autoencoder(loaded, rows)
+        found = _of_detector(loaded, rows, top) if is_detector(loaded) else _of_autoencoder(loaded, rows)
         ids = ids_of_rows(reading, rows, data, id_column, output or STANDARD_OUTPUT)
         numbers = np.arange(len(rows)) if rows.kept is None else rows.kept
         if output is not None:
@@ -102,7 +104,7 @@ class _Found:
     cells: NDArray[np.str_]
     scores: NDArray[Any]  # lower is more unusual
     printed: list[str]  # headings of a printed table
-    reasons: list[list[str]]  # what follows in each printed row, the most important first
+    reasons: list[list[str]]  # what follows in each printed row, the most important first; the worst row first
     summary: str = ""
 
     def blocks(self) -> Iterator[NDArray[np.str_]]:
@@ -110,9 +112,9 @@ class _Found:
         return (self.cells[start : start + _AT_ONCE] for start in range(0, len(self.cells), _AT_ONCE))
 
 
-def _of_detector(model: Any, rows: RowSource) -> _Found:
+def _of_detector(model: Any, rows: RowSource, n_printed: int) -> _Found:
     scored = score_rows(model, rows)
-    names = feature_names_of_rows(model, rows)
+    names = scored.names
     n_top = scored.columns.shape[1]
     parts = [np.array(_numbers(scored.scores)), np.where(scored.is_outlier, "-1", "1")]
     for place in range(n_top):
@@ -120,9 +122,14 @@ def _of_detector(model: Any, rows: RowSource) -> _Found:
             np.array(names)[scored.columns[:, place]],
             np.array([f"{one:.3g}" for one in scored.shares[:, place]]),
         ]
+    worst = scored.worst_first[:n_printed]
+    values = _values(model, rows, worst)
     reasons = [
-        [f"{names[column]} {share:.0%}" for column, share in zip(*both, strict=True)]
-        for both in zip(scored.columns, scored.shares, strict=True)
+        [
+            f"{names[column]}{value[column]} {share:.0%}"
+            for column, share in zip(scored.columns[row], scored.shares[row], strict=True)
+        ]
+        for row, value in zip(worst, values, strict=True)
     ]
     n_outliers = int(scored.is_outlier.sum())
     return _Found(
@@ -136,9 +143,23 @@ def _of_detector(model: Any, rows: RowSource) -> _Found:
     )
 
 
+def _values(model: Any, rows: RowSource, worst: NDArray[np.intp]) -> list[list[str]]:
+    """Return what is printed of the values of rows, after the names of their columns."""
+    own = OwnColumns.of(model, rows)
+    if own.places is None:
+        return [[""] * len(own.names)] * len(worst)
+    ascending = np.sort(worst)
+    found = values_of_rows(rows, ascending)[np.searchsorted(ascending, worst)]
+    return [[" missing" if value is None else f"={_as_text(value)}" for value in row] for row in found]
+
+
+def _as_text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _of_autoencoder(model: Any, rows: RowSource) -> _Found:
     errors = np.concatenate(list(reconstruction_errors(model, rows)))
-    return _Found(["error"], np.array(_numbers(errors))[:, None], -errors, ["error"], [[]] * len(rows))
+    return _Found(["error"], np.array(_numbers(errors))[:, None], -errors, ["error"], [])
 
 
 def _numbers(values: NDArray[Any]) -> list[str]:
@@ -153,7 +174,8 @@ def _print_worst(found: _Found, ids: tuple[str, NDArray[Any]], top: int) -> None
         start = [str(ids[1][row]), f"{float(found.cells[row, 0]):.4g}"]
         table.append([*start, *found.cells[row, 1:2][: len(found.printed) - 1]])
     widths = [max(len(line[place]) for line in table) for place in range(len(table[1]))]
-    for line, reasons in zip(table, [table[0][len(widths) :], *(found.reasons[row] for row in worst)], strict=True):
+    headings = table[0][len(widths) :]
+    for line, reasons in zip(table, [headings, *(found.reasons or [[]] * len(worst))], strict=True):
         text = "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=False))
         for place, reason in enumerate(reasons):
             longer = f"{text}{', ' if place else '  '}{reason}"

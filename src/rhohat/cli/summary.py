@@ -106,4 +106,6 @@ def _shown(figures: dict[str, float]) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    return f"{value:.0f}" if name.startswith("dead") else f"{value:.1f}" if name == "L0" else f"{value:.4f}"
+    if name.startswith(("dead", "outliers")):
+        return f"{value:.0f}"
+    return f"{value:.1f}" if name == "L0" else f"{value:.4g}" if "MAE" in name or "RMSE" in name else f"{value:.4f}"

@@ -199,7 +199,7 @@ def train(
         float | None,
         _of_training(
             "Fraction of the rows, drawn at random, that is held out to judge the model, such as 0.2. By default 0.1"
-            " for classifiers, and 0 for all others."
+            " for classifiers and regressors, and 0 for all others."
         ),
     ] = None,
     checkpoint: Annotated[
@@ -253,7 +253,8 @@ def train(
     all their settings.
 
     A detector has an autoencoder, to which --hidden and all parameters apply that it does not have itself. --set
-    contamination=0.01 sets the share of the rows that it takes for outliers.
+    contamination=0.01 sets the share of the rows that it takes for outliers. It standardises all columns itself, so
+    that it finds the same after --preprocess minmax, standard or none.
 
     --latents, --epochs, --rho and --lambda are other names of --hidden, --max-iter, --sparsity and --weight-decay.
     """
@@ -327,5 +328,5 @@ def train(
         card = card_of_training(model, held, rows.short_name)
         remark = remark_on_rows(model, held)
     save(model, output, card=card, note=note_text)
-    command = next_command(output, data, labels, reading.rows)
+    command = next_command(model, output, data, labels, reading.rows)
     print_summary(model, output, held, card, seconds, command, remark, as_json=as_json, quiet=quiet)

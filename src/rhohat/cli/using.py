@@ -17,6 +17,7 @@ from rhohat.cli.files import DIGITS, STANDARD_OUTPUT, write_rows, write_sparse_r
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
 from rhohat.data import RowSource
+from rhohat.models.explaining import is_detector
 from rhohat.models.model_file import load
 from rhohat.models.pipelines import (
     encode_blocks,
@@ -26,7 +27,6 @@ from rhohat.models.pipelines import (
     prepare_rows,
     reconstruct_blocks,
 )
-from rhohat.models.scoring import is_detector
 
 __all__ = ["IdColumn", "check_output", "encode", "ids_of_rows", "predict", "reconstruct"]
 

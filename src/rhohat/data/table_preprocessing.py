@@ -250,6 +250,12 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         return np.array(made, dtype=object)
 
     @property
+    def columns_of_outputs(self) -> NDArray[np.intp]:
+        """Number of the column of the table that each column of the result comes from, of shape (n_outputs,)."""
+        check_is_fitted(self)
+        return np.repeat(np.arange(len(self.columns_)), [column.n_outputs for column in self.columns_])
+
+    @property
     def _n_features_out(self) -> int:
         return sum(column.n_outputs for column in self.columns_)
 

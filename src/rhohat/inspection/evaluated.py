@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from rhohat.common.words import counted
 from rhohat.inspection.metrics import DensityHistogram
 
 __all__ = ["DictionaryEvaluation", "Evaluation"]
+
+_MOST_RECALLS = 20  # of more classes, the lowest ones are printed
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,16 @@ class Evaluation:
         autoencoder.
     score_name : str or None
         "accuracy" or "R²"; None if `score` is None.
+    recalls : dict of str to float
+        Of a classifier, the fraction of the rows of each class that it finds; their mean is `balanced_accuracy`. Empty
+        without targets, and for labels of steps.
+    largest_class, largest_share : str and float, or None
+        The most frequent class in the targets, and its share: the accuracy of who always predicts it.
+    mean_absolute_error, root_mean_squared_error : array of shape (n_targets,), or None
+        Of a regressor, in the units of the targets; None without targets, and for targets of steps.
+    outlier_fraction : float or None
+        Fraction of the rows that a detector takes for outliers; None for any other model. The other figures of a
+        detector are those of its autoencoder.
     """
 
     n_samples: int
@@ -77,6 +89,17 @@ class Evaluation:
     terms: dict[str, float]
     score: float | None
     score_name: str | None = None
+    recalls: dict[str, float] = field(default_factory=dict)
+    largest_class: str | None = None
+    largest_share: float | None = None
+    mean_absolute_error: FloatArray | None = None
+    root_mean_squared_error: FloatArray | None = None
+    outlier_fraction: float | None = None
+
+    @property
+    def balanced_accuracy(self) -> float | None:
+        """The mean of the recalls of all classes; None if there are none."""
+        return float(np.mean(list(self.recalls.values()))) if self.recalls else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return all attributes by name, in types that JSON can hold: arrays become lists."""
@@ -91,6 +114,7 @@ class Evaluation:
         """Return the names and the values that are printed; empty values are left out."""
         lines = [
             ("rows", f"{self.n_samples} with {counted(self.n_features, 'feature')}"),
+            *self._lines_of_results(),
             ("units", f"{self.n_units}"),
             ("explained variance", _number(self.explained_variance)),
             ("mean squared error", _number(self.mean_squared_error)),
@@ -101,8 +125,22 @@ class Evaluation:
         ]
         if self.sparsity is not None:
             lines.append((f"KL to {self.sparsity:g}, all units", _number(self.kl_to_target)))
-        lines += [("J", _number(self.cost)), *((f"  {name}", _number(value)) for name, value in self.terms.items())]
-        return [*lines, (self.score_name or "score", _number(self.score))]
+        return [*lines, ("J", _number(self.cost)), *((f"  {name}", _number(one)) for name, one in self.terms.items())]
+
+    def _lines_of_results(self) -> list[tuple[str, str]]:
+        """Return what is printed of predictions, and of outliers."""
+        baseline = ""
+        if self.largest_share is not None:
+            baseline = f"  (the largest class, {self.largest_class}, is {self.largest_share:.1%} of the rows)"
+        recalls = sorted(self.recalls.items(), key=lambda item: item[1])[:_MOST_RECALLS]
+        return [
+            (self.score_name or "score", _number(self.score) + (baseline if self.score is not None else "")),
+            ("balanced accuracy", _number(self.balanced_accuracy)),
+            *((f"  recall of {name}", _number(recall)) for name, recall in recalls),
+            ("mean absolute error", _numbers(self.mean_absolute_error)),
+            ("root mean squared error", _numbers(self.root_mean_squared_error)),
+            ("outliers", "" if self.outlier_fraction is None else f"{self.outlier_fraction:.1%} of the rows"),
+        ]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -159,6 +197,7 @@ class DictionaryEvaluation(Evaluation):
         above = "" if self.threshold == 0 else f" above {self.threshold:.3g}"
         return [
             ("rows", f"{self.n_samples} with {counted(self.n_features, 'feature')}"),
+            *self._lines_of_results(),
             ("latents", f"{self.n_units}"),
             ("explained variance", _number(self.explained_variance)),
             ("variance unexplained (FVU)", _number(self.fraction_of_variance_unexplained)),
@@ -190,6 +229,11 @@ def _plain(value: Any) -> Any:
 def _mean(values: FloatArray) -> float:
     numbers, unit = in_safe_units(values)
     return float(numbers.mean()) * unit
+
+
+def _numbers(values: FloatArray | None) -> str:
+    """Return the numbers of all targets."""
+    return "" if values is None else ", ".join(map(_number, values.tolist()))
 
 
 def _number(value: float | None) -> str:

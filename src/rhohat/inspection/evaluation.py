@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,11 @@ from rhohat.fitting.forward import check_activations
 from rhohat.inspection.dictionary_evaluation import evaluate_dictionary
 from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
+from rhohat.inspection.metrics.predictions import class_recalls, mean_absolute_error, root_mean_squared_error
 from rhohat.inspection.sequences import steps_of_code
-from rhohat.models.pipelines import (
-    estimator_of,
-    open_model_rows,
-    prepare_rows,
-    preprocessing_of,
-)
+from rhohat.models.explaining import is_detector
+from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows, preprocessing_of
+from rhohat.models.scoring import score_rows
 
 __all__ = ["evaluate"]
 
@@ -97,8 +96,13 @@ def evaluate(
     with ExitStack() as opened:
         rows = prepare_rows(model, _opened(model, data, opened))
         if estimator.has_sparse_codes:
-            return evaluate_dictionary(estimator, rows, threshold)
-        return _evaluate_network(estimator, rows, y, threshold, cost=cost)
+            found: Evaluation = evaluate_dictionary(estimator, rows, threshold)
+        else:
+            found = _evaluate_network(estimator, rows, y, threshold, cost=cost)
+        if not is_detector(model):
+            return found
+        source = _opened(model, data, opened)
+        return replace(found, outlier_fraction=float(score_rows(model, source, 1).is_outlier.mean()))
 
 
 def _evaluate_network(
@@ -146,7 +150,23 @@ def _evaluate_network(
         terms=terms,
         score=score,
         score_name=None if targets is None else "accuracy" if is_classifier(estimator) else "R²",
+        **({} if targets is None or per_step else _results(estimator, targets, np.concatenate(predictions))),
     )
+
+
+def _results(estimator: Any, targets: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Any]:
+    """Return the figures of an `Evaluation` that are about predictions."""
+    if not is_classifier(estimator):
+        return {
+            "mean_absolute_error": mean_absolute_error(targets, predicted),
+            "root_mean_squared_error": root_mean_squared_error(targets, predicted),
+        }
+    classes, counts = np.unique(targets, return_counts=True)
+    return {
+        "recalls": class_recalls(targets.ravel(), predicted.ravel()),
+        "largest_class": str(classes[counts.argmax()]),
+        "largest_share": float(counts.max() / counts.sum()),
+    }
 
 
 def _opened(model: Any, data: Any, stack: ExitStack) -> RowSource:

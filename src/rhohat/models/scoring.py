@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource
-from rhohat.estimators import AutoencoderDetector
-from rhohat.models.pipelines import estimator_of, feature_names_of, last_step_of, prepare_rows, rows_of_last_step
+from rhohat.models.explaining import OwnColumns
+from rhohat.models.pipelines import estimator_of, last_step_of, prepare_rows
 
-__all__ = ["RowScores", "feature_names_of_rows", "is_detector", "reconstruction_errors", "score_rows"]
+__all__ = ["RowScores", "reconstruction_errors", "score_rows"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class RowScores:
 
     Attributes
     ----------
+    names : list of str
+        Names of the columns of the data, or of those that the detector sees if its pipeline mixes columns.
     scores : array of shape (n_rows,)
         Scores as `score_samples` returns them: lower is more unusual.
     columns : array of int, of shape (n_rows, n_top)
@@ -33,6 +35,7 @@ class RowScores:
         The score below which a row is an outlier.
     """
 
+    names: list[str]
     scores: FloatArray
     columns: NDArray[np.intp]
     shares: FloatArray
@@ -50,18 +53,6 @@ class RowScores:
         return np.argsort(self.scores, kind="stable")
 
 
-def is_detector(model: Any) -> bool:
-    """Return whether a model is a detector, or a pipeline that ends in one."""
-    return isinstance(last_step_of(model), AutoencoderDetector)
-
-
-def feature_names_of_rows(model: Any, rows: RowSource) -> list[str]:
-    """Return the names of the columns that the last step of a model sees; numbers if they have no names."""
-    names = feature_names_of(model) or (rows.feature_names if rows_of_last_step(model, rows) is rows else None)
-    n_columns = last_step_of(model).n_features_in_
-    return [f"column {number}" for number in range(n_columns)] if names is None else list(names)
-
-
 def score_rows(model: Any, rows: RowSource, n_top: int = 3) -> RowScores:
     """Return the scores of rows by a detector.
 
@@ -77,17 +68,17 @@ def score_rows(model: Any, rows: RowSource, n_top: int = 3) -> RowScores:
     -------
     RowScores
     """
-    detector: AutoencoderDetector = last_step_of(model)
-    n_top = min(n_top, detector.n_features_in_)
+    own = OwnColumns.of(model, rows)
+    n_top = min(n_top, len(own.names))
     parts = []
-    for contributions in detector.contribution_blocks(rows_of_last_step(model, rows)):
+    for contributions in own.contribution_blocks(model, rows):
         columns = np.argsort(-contributions, axis=1, kind="stable")[:, :n_top]
         errors = contributions.sum(axis=1)
         largest = np.take_along_axis(contributions, columns, axis=1)
         shares = np.divide(largest, errors[:, None], out=np.zeros_like(largest), where=errors[:, None] > 0)
         parts.append((-errors, columns, shares))
     scores, columns, shares = map(np.concatenate, zip(*parts, strict=True))
-    return RowScores(scores, columns, shares, detector.offset_)
+    return RowScores(own.names, scores, columns, shares, last_step_of(model).offset_)
 
 
 def reconstruction_errors(model: Any, rows: RowSource) -> Iterator[FloatArray]:

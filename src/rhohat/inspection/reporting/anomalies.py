@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.words import counted
-from rhohat.data import RowSource, open_rows
+from rhohat.data import RowSource, TablePreprocessor, open_rows
 from rhohat.inspection.reporting.axes import power_of_ten
 from rhohat.inspection.reporting.charts import Bar, draw_bars
 from rhohat.inspection.reporting.own_units import OwnUnits
 from rhohat.inspection.reporting.rounding import show
 from rhohat.inspection.reporting.row_labels import RowLabels
+from rhohat.models.explaining import OwnColumns, is_detector, values_of_rows
 from rhohat.models.pipelines import last_step_of, rows_of_last_step, steps_before
-from rhohat.models.scoring import RowScores, feature_names_of_rows, is_detector, score_rows
+from rhohat.models.scoring import RowScores, score_rows
 
 __all__ = ["Anomalies", "ErrorHistogram", "UnusualRow", "find_anomalies", "histogram_of_errors"]
 
@@ -41,16 +42,17 @@ class UnusualRow:
         Name of the row, if rows have names.
     score : float
     is_outlier : bool
-    columns : list of tuples of str, float, float and float
+    columns : list of tuples
         Name of a column, its value in the row, the value that the autoencoder makes of it, both in the units of the
-        data, and the part of the error that it contributes.
+        data, and the part of the error that it contributes. Values are floats; in tables also texts, truth values and
+        None if they are missing.
     """
 
     number: int
     name: str | None
     score: float
     is_outlier: bool
-    columns: list[tuple[str, float, float, float]]
+    columns: list[tuple[str, Any, Any, float]]
 
 
 @dataclass(frozen=True)
@@ -92,24 +94,33 @@ def find_anomalies(model: Any, source: RowSource, labels: RowLabels | None) -> A
 def _unusual_rows(
     model: Any, source: RowSource, labels: RowLabels | None, scored: RowScores, worst: NDArray[np.intp]
 ) -> list[UnusualRow]:
-    names = feature_names_of_rows(model, source)
     ascending = np.sort(worst)
-    values = rows_of_last_step(model, source).take(ascending)
-    detector = last_step_of(model)
-    made = np.concatenate([block.copy() for block in detector.reconstruction_blocks(open_rows(values))])
-    units = OwnUnits.of_steps(steps_before(model))  # the detector undoes its own scaling
-    values, made = units.convert(np.asarray(values, np.float64)), units.convert(made)
+    values, made = _values_and_expected(model, source, ascending)
     found = []
     for row in worst.tolist():
         place = int(np.searchsorted(ascending, row))
         columns = [
-            (names[column], float(values[place, column]), float(made[place, column]), float(share))
+            (scored.names[column], values[place, column], made[place, column], float(share))
             for column, share in zip(scored.columns[row].tolist(), scored.shares[row], strict=True)
         ]
         number = row if source.kept is None else int(source.kept[row])
         name = None if labels is None else labels.of(np.array([row]))[0]
         found.append(UnusualRow(number, name, float(scored.scores[row]), bool(scored.is_outlier[row]), columns))
     return found
+
+
+def _values_and_expected(model: Any, source: RowSource, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the values of some rows, and what the autoencoder makes of them, in the units of the data if known."""
+    seen = np.asarray(rows_of_last_step(model, source).take(rows), np.float64)
+    detector, steps = last_step_of(model), steps_before(model)
+    made = np.concatenate([block.copy() for block in detector.reconstruction_blocks(open_rows(seen))])
+    is_table = (
+        bool(steps) and isinstance(steps[0], TablePreprocessor) and OwnColumns.of(model, source).places is not None
+    )
+    units = OwnUnits.of_steps(steps[1:] if is_table else steps)  # the detector undoes its own scaling
+    if is_table:
+        return values_of_rows(source, rows), np.asarray(steps[0].inverse_transform(units.convert(made)), dtype=object)
+    return units.convert(seen), units.convert(made)
 
 
 def histogram_of_errors(errors: FloatArray, threshold: float) -> ErrorHistogram:

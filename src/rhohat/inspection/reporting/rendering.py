@@ -13,7 +13,7 @@ from rhohat.common.words import counted
 from rhohat.inspection.reporting.facts import versions
 from rhohat.inspection.reporting.page_content import PageContent
 from rhohat.inspection.reporting.page_data import PageData
-from rhohat.inspection.reporting.rounding import show
+from rhohat.inspection.reporting.rounding import show, show_value
 
 __all__ = ["render"]
 
@@ -34,7 +34,7 @@ def render(content: PageContent) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["show"] = show
+    environment.filters["show"], environment.filters["show_value"] = show, show_value
     environment.filters["breakable"] = breakable
     environment.filters["counted"] = counted
     environment.filters["unbroken"] = unbroken

@@ -9,7 +9,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray, in_safe_units
 
-__all__ = ["quantiles", "rounded", "show"]
+__all__ = ["quantiles", "rounded", "show", "show_value"]
 
 
 def show(value: float, digits: int = 4) -> str:
@@ -22,6 +22,17 @@ def show(value: float, digits: int = 4) -> str:
     """
     text = f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.{digits}g}"
     return text.replace("-", "−")
+
+
+def show_value(value: Any) -> str:
+    """Return a value of a table as text: a number as by `show`, or "missing" for None.
+
+    Examples
+    --------
+    >>> show_value(1280.0), show_value("Oslo"), show_value(True), show_value(None)
+    ('1,280', 'Oslo', 'True', 'missing')
+    """
+    return "missing" if value is None else show(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
 def rounded(values: FloatArray) -> Any:
