@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -24,8 +24,9 @@ from rhohat.data.rows import RowSource, open_rows, remember_columns
 from rhohat.data.rows.columns import ColumnsOfAFit
 from rhohat.data.rows.objects import open_coded
 from rhohat.data.table_columns import TableColumn
+from rhohat.data.table_problems import examples_of_dates, said_of_dates, said_of_empty, said_of_missing
 from rhohat.data.table_statistics import ColumnStatistics, statistics_of
-from rhohat.data.tables.coding import Coding, Kind, look_like_dates, nearly_all_differ
+from rhohat.data.tables.coding import Coding, Kind, nearly_all_differ
 
 __all__ = ["TablePreprocessor"]
 
@@ -135,12 +136,12 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         coding = _coding_of(rows)
         names = _names(rows)
         found = statistics_of(rows, coding)
-        dates = _examples_of_dates(coding)
-        problems = [_said_of_dates({names[place]: example for place, example in dates.items()})]
+        dates = examples_of_dates(coding)
+        problems = [said_of_dates({names[place]: example for place, example in dates.items()})]
         others = {name: one for place, (name, one) in enumerate(zip(names, found, strict=True)) if place not in dates}
-        problems.append(_said_of_empty([name for name, column in others.items() if column.n_known == 0]))
+        problems.append(said_of_empty([name for name, column in others.items() if column.n_known == 0]))
         if self.missing == "error":
-            problems.append(_said_of_missing([name for name, one in others.items() if one.n_missing and one.n_known]))
+            problems.append(said_of_missing([name for name, one in others.items() if one.n_missing and one.n_known]))
         if any(problems):
             raise ValueError(joined([problem for problem in problems if problem], " "))
         self.columns_ = tuple(
@@ -394,7 +395,7 @@ class _Encoder:
     def __call__(self, rows: FloatArray) -> FloatArray:
         if self._names is not None:
             missing: Any = np.isnan(rows).any(axis=0)
-            said = _said_of_missing([name for name, lacks in zip(self._names, missing, strict=True) if lacks])
+            said = said_of_missing([name for name, lacks in zip(self._names, missing, strict=True) if lacks])
             if said:
                 raise ValueError(said)
         made = np.empty((len(rows), self._edges[-1]))
@@ -413,45 +414,6 @@ def _coding_of(rows: RowSource) -> Coding:
 def _names(rows: RowSource) -> list[str]:
     """Return the names of columns in messages."""
     return [repr(name) for name in rows.feature_names or range(rows.shape[1])]
-
-
-def _examples_of_dates(coding: Coding) -> dict[int, str]:
-    """Return a value of each column of dates, or of texts that are all written like dates, by the column's number."""
-    return {
-        place: coding.examples.get(place) or texts[0]
-        for place, (kind, texts) in enumerate(zip(coding.kinds, coding.texts, strict=True))
-        if kind == Kind.DATE or look_like_dates(texts)
-    }
-
-
-def _said_of_dates(examples: Mapping[str, str]) -> str:
-    """Return what is said of columns of dates, given a value of each; an empty string if there are none."""
-    if not examples:
-        return ""
-    dates = ", ".join(f"{name} (such as {example!r})" for name, example in examples.items())
-    return Sentence(
-        f"dates are no numbers, and no categories that come again: the columns {dates} hold dates. Leave them out, for"
-        " example with ",
-        Setting("drop", None, "drop(columns=...)"),
-        ", or turn them into numbers, such as the days since the first one, or the month.",
-    )
-
-
-def _said_of_empty(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    said = f"there is no value at all in the columns {', '.join(names)}; leave them out, for example with "
-    return Sentence(said, Setting("drop", None, "drop(columns=...)"), ".")
-
-
-def _said_of_missing(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    return Sentence(
-        f"values are missing (NaN) in the columns {', '.join(names)}. Pass ",
-        Setting("missing", "impute"),
-        " to fill them in, and to learn from where they are missing.",
-    )
 
 
 def _refuse_equal_names(made: NDArray[np.object_]) -> None:

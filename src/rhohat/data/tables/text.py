@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.extras import import_extra
-from rhohat.common.words import Sentence, Setting, counted
+from rhohat.common.words import Sentence, counted
 from rhohat.data.rows.columns import Columns, Reading
 from rhohat.data.rows.conventions import notes_on_dropped
 from rhohat.data.rows.flat import FlatRows
 from rhohat.data.rows.positioned import PositionedFile
+from rhohat.data.tables.advice import advice_on_numbers, said_of_dates
 from rhohat.data.tables.blocks import Block, Missing, Parts, are_missing, coded
 from rhohat.data.tables.cells import MISSING_NUMBERS, TextFormat, how_to_treat_missing, is_missing_label
 from rhohat.data.tables.coding import Coding, Kind, Vocabulary
@@ -211,7 +212,7 @@ class _Parser:
         }
         if mistakes:
             cells = [cell.text for cell in mistakes.values()]
-            advice = _advice(cells, self._said) or "Correct these cells, or leave out the columns."
+            advice = advice_on_numbers(cells, self._said) or "Correct these cells, or leave out the columns."
             listed = listed_cells(mistakes)
             raise ValueError(
                 Sentence(f"some columns of {self._name} hold numbers with a few texts among them: {listed}. ", advice)
@@ -368,7 +369,7 @@ class _Parser:
                 return Sentence(
                     f"{self._name} has missing values: {listed}. ",
                     how_to_treat_missing("cells"),
-                    *_said_of_dates(dates),
+                    *said_of_dates(dates),
                 )
         return ""
 
@@ -394,7 +395,7 @@ class _Parser:
         """Return the error message for cells that are not numbers; raise if none of their columns holds numbers."""
         found = survey(self._records(), self._numbers, self._said, _CELLS_AT_ONCE)
         columns = {place: one.first_text for place, one in found.items() if one.kind == Kind.TEXT and one.first_text}
-        advice = _advice(list(cells.values())[:_MOST_CELLS_SHOWN], self._said)
+        advice = advice_on_numbers(list(cells.values())[:_MOST_CELLS_SHOWN], self._said)
         start = f"{self._name} is not a table of numbers: "
         if advice or not set(cells) <= set(columns):
             held = listed_cells({self._name_of(place): Cell(line, cell) for place, cell in cells.items()})
@@ -413,43 +414,6 @@ class _Parser:
     def _name_of(self, place: int) -> str:
         number = self._dialect.places.index(place)
         return repr(self._table.names[number]) if self._table.names is not None else str(number)
-
-
-def _said_of_dates(dates: Sequence[str]) -> list[str | Setting]:
-    """Return the parts of a sentence about columns that hold dates; none if there are none."""
-    if not dates:
-        return []
-    hold = "column {} holds dates, which are" if len(dates) == 1 else "columns {} hold dates, which are"
-    return [f" The {hold.format(', '.join(dates))} no categories; leave dates out with ", Setting("drop"), "."]
-
-
-def _advice(cells: Sequence[str], said: TextFormat) -> str:
-    """Return advice on reading cells that look like numbers in another notation; empty for other cells."""
-    if said.decimal != "." and any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells):
-        return Sentence(
-            "Numbers are read with ",
-            Setting("decimal", said.decimal),
-            "; if a point stands before the decimals, pass ",
-            Setting("decimal", "."),
-            ".",
-        )
-    with_commas = [cell for cell in cells if "," in cell]
-    if with_commas and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", cell) for cell in with_commas):
-        return Sentence(
-            "If the comma stands between groups of three digits, pass ",
-            Setting("thousands", ","),
-            "; if it stands before the decimals, pass ",
-            Setting("decimal", ","),
-            ".",
-        )
-    if any(re.fullmatch(r"[-+]?\d{1,3}(\.\d{3})*,\d+", cell) for cell in cells):
-        groups = Sentence(" and ", Setting("thousands", ".")) if any(cell.count(".") for cell in cells) else ""
-        before = "If the comma stands before the decimals of a number, pass "
-        return Sentence(before, Setting("decimal", ","), groups, ".")
-    if any(re.fullmatch(r"[-+]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", cell) for cell in cells):
-        sign = next(sign for cell in cells for sign in ",' ." if sign in cell)
-        return Sentence("If the digits of a number are in groups of three, pass ", Setting("thousands", sign), ".")
-    return ""
 
 
 def _version(module: Any) -> tuple[int, ...]:

@@ -1,0 +1,51 @@
+"""What is said of columns of a table from which nothing can be learned: dates, gaps, and nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rhohat.common.words import Sentence, Setting
+from rhohat.data.tables.coding import Coding, Kind, look_like_dates
+
+__all__ = ["examples_of_dates", "said_of_dates", "said_of_empty", "said_of_missing"]
+
+
+def examples_of_dates(coding: Coding) -> dict[int, str]:
+    """Return a value of each column of dates, or of texts that are all written like dates, by the column's number."""
+    return {
+        place: coding.examples.get(place) or texts[0]
+        for place, (kind, texts) in enumerate(zip(coding.kinds, coding.texts, strict=True))
+        if kind == Kind.DATE or look_like_dates(texts)
+    }
+
+
+def said_of_dates(examples: Mapping[str, str]) -> str:
+    """Return what is said of columns of dates, given a value of each; an empty string if there are none."""
+    if not examples:
+        return ""
+    dates = ", ".join(f"{name} (such as {example!r})" for name, example in examples.items())
+    return Sentence(
+        f"dates are no numbers, and no categories that come again: the columns {dates} hold dates. Leave them out, for"
+        " example with ",
+        Setting("drop", None, "drop(columns=...)"),
+        ", or turn them into numbers, such as the days since the first one, or the month.",
+    )
+
+
+def said_of_empty(names: Sequence[str]) -> str:
+    """Return what is said of columns without any value; an empty string if there are none."""
+    if not names:
+        return ""
+    said = f"there is no value at all in the columns {', '.join(names)}; leave them out, for example with "
+    return Sentence(said, Setting("drop", None, "drop(columns=...)"), ".")
+
+
+def said_of_missing(names: Sequence[str]) -> str:
+    """Return what is said of columns in which values are missing; an empty string if there are none."""
+    if not names:
+        return ""
+    return Sentence(
+        f"values are missing (NaN) in the columns {', '.join(names)}. Pass ",
+        Setting("missing", "impute"),
+        " to fill them in, and to learn from where they are missing.",
+    )
