@@ -48,7 +48,7 @@ NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py 
 
 help:
 	@echo "make install           set up .venv with everything"
-	@echo "make demo              photographs -> edge detectors; pictures in demo/"
+	@echo "make demo              photographs -> edge detectors; pictures and the model in demo/"
 	@echo "make reproduce         reproduces published results: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
 	@echo "make docs              this project's pages, in docs/_build/html; runs the gallery's examples"
 	@echo "make test              tests, doctests and README examples"

@@ -1,5 +1,6 @@
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -8,17 +9,19 @@ import numpy as np
 import pytest
 from skimage.io import imread
 
+import rhohat
 from rhohat.cli import demonstration
 from rhohat.cli.demonstration import run_demo
 from rhohat.layers.activations import Tanh
 from tests.tolerances import ORACLE
 
 PICTURES = ["filters.png", "loss.png", "patches.png", "reconstructions.png"]
+FILES = ["model.safetensors", "patches.npy"]
 QUICK = ["--patches", "200", "--hidden", "4", "--max-iter", "3", "--jobs", "1"]
 
 
 def assert_pictures(folder):
-    assert sorted(path.name for path in folder.iterdir()) == PICTURES
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*PICTURES, *FILES])
     for name in PICTURES:
         assert imread(folder / name)[..., :3].std() > 5
 
@@ -52,7 +55,7 @@ def test_demo_prints_the_evidence_and_writes_pictures(invoke, tmp_path, folder):
     result = invoke("demo", "--output", folder, *QUICK)
     assert result.exit_code == 0, result.output
     assert_pictures(tmp_path / folder)
-    for name in PICTURES:
+    for name in [*PICTURES, *FILES]:
         assert f"{folder}/{name}" in result.stdout.replace(os.sep, "/")
     found = re.search(r"gradient check +relative difference (\S+) over (\d+) parameters", result.stdout)
     assert float(found[1]) < ORACLE
@@ -64,6 +67,27 @@ def test_demo_prints_the_evidence_and_writes_pictures(invoke, tmp_path, folder):
     assert re.search(r"Gabor R², median +0\.\d{3} for the 4 hidden units", result.stdout)
     assert re.search(r"0\.\d{3} for 4 principal components", result.stdout)
     assert re.search(r"iterations +3 ", result.stdout)
+
+
+def test_the_commands_that_the_demo_suggests_can_be_typed_at_once(invoke, run, tmp_path):
+    suggested = run("demo", "--output", "my demo", *QUICK).split("To see more of the model that was learned:\n")[1]
+    commands = [shlex.split(line) for line in suggested.splitlines() if "my demo" in line]
+    assert [words[:2] for words in commands] == [["rhohat", name] for name in ("report", "evaluate", "check-gradient")]
+    printed = {words[1]: run(*words[1:]) for words in commands}
+    assert "The gradient is right" in printed["check-gradient"]
+    page = (tmp_path / "my demo" / "report.html").read_text(encoding="utf-8")
+    assert "images of 8 × 8 pixels" in page
+    assert "far outside" not in page
+    model, patches = rhohat.load(tmp_path / "my demo" / FILES[0]), np.load(tmp_path / "my demo" / FILES[1])
+    assert patches.shape == (200, 8, 8)
+    assert f"{model.score(patches.reshape(200, 64)):.6g}" in printed["evaluate"]
+    assert max(map(len, run("demo", "--output", "again", *QUICK).splitlines())) <= 80
+
+
+def test_a_program_that_the_shell_does_not_find_is_suggested_by_its_path(run, monkeypatch):
+    monkeypatch.setattr("sys.argv", [".venv/bin/rhohat", "demo"])
+    monkeypatch.setenv("PATH", "")
+    assert "\n  .venv/bin/rhohat report demo/model.safetensors" in run("demo", *QUICK).replace(os.sep, "/")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +114,7 @@ def test_an_output_that_is_a_file_is_refused(invoke, tmp_path):
     (tmp_path / "taken").write_text("mine")
     result = invoke("demo", "--output", "taken", *QUICK)
     assert result.exit_code == 2
-    assert "Invalid value for --output: cannot write the pictures" in sentence(result.output)
+    assert "Invalid value for --output: cannot write the pictures or the model" in sentence(result.output)
     assert (tmp_path / "taken").read_text() == "mine"
 
 
@@ -98,7 +122,7 @@ def test_a_picture_that_cannot_be_written_is_told_in_a_sentence(invoke, tmp_path
     (tmp_path / "out" / "filters.png").mkdir(parents=True)
     result = invoke("demo", "--output", "out", *QUICK)
     assert result.exit_code == 2
-    assert "Invalid value for --output: cannot write the pictures" in sentence(result.output)
+    assert "Invalid value for --output: cannot write the pictures or the model" in sentence(result.output)
 
 
 def test_a_folder_that_is_read_only_is_refused_before_any_work(tmp_path):

@@ -95,7 +95,7 @@ def test_a_threshold_changes_what_counts_as_active(rows):
     found = evaluate(model, rows, threshold=threshold)
     assert found.l0 == (codes > threshold).sum() / len(rows)
     assert 0 < found.l0 < evaluate(model, rows).l0
-    assert f"latents above {threshold:.3g} of a row" in str(found)
+    assert f"L0: latents above {threshold:.3g} in a row, mean" in str(found)
 
 
 def test_a_pipeline_that_ends_in_a_dictionary_is_evaluated_on_what_the_dictionary_sees(rows, tmp_path):
@@ -124,7 +124,7 @@ def test_the_table_of_a_dictionary_names_its_figures(rows):
     assert float(printed["variance unexplained (FVU)"]) == pytest.approx(
         found.fraction_of_variance_unexplained, rel=1e-5
     )
-    assert float(printed["L0: latents of a row"]) == pytest.approx(found.l0, rel=1e-5)
+    assert float(printed["L0: active latents in a row, mean"]) == pytest.approx(found.l0, rel=1e-5)
     assert printed["density 0.1 to 1"] == str(found.density_histogram.counts[-1])
     assert printed["dead latents"].startswith(f"{found.density_histogram.n_dead} (")
     parsed = json.loads(json.dumps(found.to_dict()))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import numpy as np
@@ -19,7 +23,7 @@ __all__ = ["demo"]
 
 @command(
     """
-    # Learn 25 edge detectors; the pictures are then in the folder demo.
+    # Learn 25 edge detectors; their pictures, the model and the patches are then in the folder demo.
     rhohat demo
     # Learn more of them from more patches.
     rhohat demo --hidden 64 --patches 50000 -o edges
@@ -27,7 +31,10 @@ __all__ = ["demo"]
 )
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the pictures.", rich_help_panel=OUTPUT)
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder for the pictures, the model and the patches.", rich_help_panel=OUTPUT
+        ),
     ] = Path("demo"),
     patches: Annotated[
         int, typer.Option(min=100, help="Number of patches to learn from.", rich_help_panel=DATA)
@@ -39,7 +46,7 @@ def demo(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Learn edge detectors from photographs, print how good they are, and write pictures."""
+    """Learn edge detectors from photographs, print how good they are, and write pictures, the model and the patches."""
     if jobs == 0:
         raise typer.BadParameter("must not be 0.", param_hint="--jobs")
     start = time.perf_counter()
@@ -56,32 +63,44 @@ def demo(
                 announce=progress.announce,
             )
     except OSError as error:
-        raise typer.BadParameter(f"cannot write the pictures: {error}", param_hint="--output") from error
+        raise typer.BadParameter(f"cannot write the pictures or the model: {error}", param_hint="--output") from error
     _print_demo(result, time.perf_counter() - start)
     if not quiet:
-        _print_next(output)
+        _print_next(output, result)
 
 
 def _print_demo(result: DemoResult, total_seconds: float) -> None:
     """Print the results as plain text: names on the left, and values, which may take several lines, on the right."""
-    seconds = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items())
-    pictures = "\n".join(map(str, result.pictures))
-    rows = [*_demo_rows(result), ("seconds", f"{seconds}; in all {total_seconds:.2f}"), ("wrote", pictures)]
+    each = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items())
+    seconds = fill(f"{each}; in all {total_seconds:.2f}", 60)
+    written = "\n".join(map(str, [*result.pictures, *result.files]))
+    rows = [*_demo_rows(result), ("seconds", seconds), ("wrote", written)]
     for name, value in rows:
         for number, line in enumerate(value.splitlines()):
             typer.echo(f"{'' if number else name:<20}{line}")
 
 
-def _print_next(folder: Path) -> None:
+def _print_next(folder: Path, result: DemoResult) -> None:
     """Print what to look at, and what to type next."""
-    filters = folder / "filters.png"
+    rhohat = _program()
+    model, patches, page = (shlex.quote(str(one)) for one in (*result.files, folder / "report.html"))
     typer.echo(
-        f"\nLook at {filters}: most units have become detectors of edges, although nobody told them what an edge is.\n"
+        f"\nLook at {folder / 'filters.png'}: most units have become detectors of edges, although\n"
+        "nobody told them what an edge is. To see more of the model that was learned:\n"
+        f"  {rhohat} report {model} {patches} -o {page}\n"
+        f"  {rhohat} evaluate {model} {patches}\n"
+        f"  {rhohat} check-gradient {model} {patches}\n"
         "Then learn from pictures of your own:\n"
-        "  rhohat patches FOLDER -o patches.npy\n"
-        "  rhohat train patches.npy -o edges.safetensors --hidden 64\n"
-        "  rhohat report edges.safetensors patches.npy -o edges.html"
+        f"  {rhohat} patches FOLDER -o patches.npy\n"
+        f"  {rhohat} train patches.npy -o edges.safetensors --hidden 64\n"
+        f"  {rhohat} report edges.safetensors patches.npy -o edges.html"
     )
+
+
+def _program() -> str:
+    """Return how to call the program: by its path if it was called so, as make demo does, and the shell lacks it."""
+    called = Path(sys.argv[0])
+    return shlex.quote(str(called)) if called.stem == "rhohat" and shutil.which("rhohat") is None else "rhohat"
 
 
 def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:
@@ -90,14 +109,26 @@ def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:
     rho_hat = autoencoder.mean_activation_
     terms = "\n".join(f"{value:.6f}  {name.replace('_', ' ')}" for name, value in result.terms.items())
     return [
-        ("gradient check", f"relative difference {check.relative_difference:.2e} over {check.n_parameters} parameters"),
-        ("iterations", f"{autoencoder.n_iter_} ({autoencoder.n_evaluations_} evaluations)"),
+        (
+            "gradient check",
+            f"relative difference {check.relative_difference:.2e} over {check.n_parameters} parameters\n"
+            "of a smaller net, of 5 units; below 1e-8 is right",
+        ),
+        ("iterations", f"{autoencoder.n_iter_} ({autoencoder.n_evaluations_} evaluations of J and its gradient)"),
         ("J", f"{result.cost:.6f}, of which\n{terms}"),
-        ("mean activation", f"{rho_hat.min():.4f} to {rho_hat.max():.4f} (target {autoencoder.sparsity:g})"),
-        ("explained variance", f"{result.explained_variance:.3f}"),
+        (
+            "mean activation",
+            f"{rho_hat.min():.4f} to {rho_hat.max():.4f}, of each unit (target ρ = {autoencoder.sparsity:g})",
+        ),
+        (
+            "explained variance",
+            f"{result.explained_variance:.3f} of that of the patches; more needs more units,\n"
+            "or units that are active more often",
+        ),
         (
             "Gabor R², median",
             f"{np.median(result.gabor_r2):.3f} for the {n_units} hidden units\n"
-            f"{np.median(result.gabor_r2_pca):.3f} for {n_units} principal components of the same patches",
+            f"{np.median(result.gabor_r2_pca):.3f} for {n_units} principal components of the same patches\n"
+            "1: a filter looks exactly like an edge or a bar",
         ),
     ]

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.checking.gradcheck import GradientCheck, check_gradient
+from rhohat.cli.files import write_rows
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.common.extras import import_extra
@@ -23,6 +25,8 @@ from rhohat.estimators import SparseAutoencoder
 from rhohat.inspection.gabor import gabor_fit
 from rhohat.inspection.metrics import ActivationStatistics
 from rhohat.inspection.plots import plot_filters, plot_loss_curve, plot_reconstructions
+from rhohat.models.model_card import ModelCard
+from rhohat.models.model_file import save
 from rhohat.solvers import Callback
 
 __all__ = ["DemoResult", "run_demo"]
@@ -55,6 +59,8 @@ class DemoResult:
         Wall time of each step, in seconds.
     pictures : list of Path
         Paths of the pictures that were written.
+    files : tuple of (Path, Path)
+        Paths of the model file, and of the file of patches as they are before the model's preprocessing.
     """
 
     autoencoder: SparseAutoencoder
@@ -67,6 +73,7 @@ class DemoResult:
     n_constant: int
     seconds: dict[str, float]
     pictures: list[Path]
+    files: tuple[Path, Path]
 
 
 @dataclass
@@ -91,13 +98,13 @@ def run_demo(
     callback: Callback | None = None,
     announce: Callable[[str], None] = lambda step: None,
 ) -> DemoResult:
-    """Learn edge detectors from the photographs in scikit-image, and write pictures of them.
+    """Learn edge detectors from the photographs in scikit-image, and write pictures of them, the model and the patches.
 
     Parameters
     ----------
     folder : Path
-        Folder for the pictures `filters.png`, `patches.png`, `reconstructions.png` and `loss.png`. It is created if it
-        does not exist.
+        Folder for the pictures `filters.png`, `patches.png`, `reconstructions.png` and `loss.png`, and for the files
+        `model.safetensors` and `patches.npy`, which other commands take. It is created if it does not exist.
     n_patches : int, default=10000
         Number of whitened, normalised patches of 8×8 pixels to learn from.
     n_components : int, default=25
@@ -127,8 +134,8 @@ def run_demo(
     watch = _Stopwatch()
     announce("reading and whitening photographs")
     with watch.step("patches"):
-        images = [whiten_image(image, boundary="reflect") for image in photographs()]
-        patches = PatchNormalizer().fit_transform(sample_patches(images, PATCH_SIZE, n_patches, seed))
+        cut, normalizer = _cut_patches(n_patches, seed), PatchNormalizer()
+        patches = normalizer.fit_transform(cut)
 
     autoencoder = SparseAutoencoder(
         n_components=n_components,
@@ -152,9 +159,8 @@ def run_demo(
 
     announce("comparing units and principal components with Gabor functions")
     with watch.step("Gabor fits"):
-        shape = (PATCH_SIZE, PATCH_SIZE)
-        gabor_r2 = gabor_fit(autoencoder.components_, shape)
-        gabor_r2_pca = gabor_fit(_principal_components(patches, n_components), shape)
+        gabor_r2 = gabor_fit(autoencoder.components_, (PATCH_SIZE, PATCH_SIZE))
+        gabor_r2_pca = gabor_fit(_principal_components(patches, n_components), (PATCH_SIZE, PATCH_SIZE))
 
     announce("drawing")
     with watch.step("pictures"):
@@ -171,7 +177,25 @@ def run_demo(
         n_constant=int(constant.sum()),
         seconds=watch.seconds,
         pictures=pictures,
+        files=_save(folder, normalizer, autoencoder, cut),
     )
+
+
+def _cut_patches(n_patches: int, seed: int) -> FloatArray:
+    """Return patches of the photographs in scikit-image, which are whitened first."""
+    images = [whiten_image(image, boundary="reflect") for image in photographs()]
+    return sample_patches(images, PATCH_SIZE, n_patches, seed)
+
+
+def _save(folder: Path, normalizer: Any, autoencoder: Any, patches: FloatArray) -> tuple[Path, Path]:
+    """Write the model and its patches as train and patches would write them; return the paths."""
+    from sklearn.pipeline import make_pipeline
+
+    model, rows = folder / "model.safetensors", folder / "patches.npy"
+    write_rows(rows, [patches.reshape(-1, PATCH_SIZE, PATCH_SIZE).astype(np.float32)], len(patches))
+    card = ModelCard(data=f"{len(patches):,} patches of photographs, cut by rhohat demo.")
+    save(make_pipeline(normalizer, autoencoder), model, card=card)
+    return model, rows
 
 
 def _principal_components(patches: FloatArray, n_components: int) -> FloatArray:

@@ -13,6 +13,7 @@ import typer
 from rhohat.cli.app import Json, Traceback, command, print_json
 from rhohat.cli.declared import MODEL
 from rhohat.engines.machine import describe_machine
+from rhohat.estimators.parameter_groups import symbols_of
 from rhohat.models.components import settings_of
 from rhohat.models.model_card import card_of
 from rhohat.models.model_file import describe, load
@@ -69,6 +70,7 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
                 "part": name,
                 "kind": type(part).__name__,
                 "parameters": _parameters_of_training(part),
+                "symbols": symbols_of(part.get_params(deep=False)),
                 "iterations": part.n_iter_,
                 "updates": part.n_steps_ if part.has_sparse_codes else None,
                 "status": part.solver_status_,
@@ -184,6 +186,9 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         if one["part"]:
             settings = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
             lines.append((one["part"], f"{one['kind']}({settings})"))
+        elif one["symbols"]:
+            parts = [f"{symbol} = {one['parameters'][name]} ({name})" for name, symbol in one["symbols"].items()]
+            lines.append(("penalties", ", ".join(parts)))
         cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
         lines.append(("training", f"{_amount(one)}, {one['status'].replace('_', ' ')}{cost}"))
     lines += _lines_of_card(found["card"] or {})

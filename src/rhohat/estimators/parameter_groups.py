@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["GROUPS", "HOW_TO_CHOOSE", "HOW_TO_CHOOSE_FOR_DICTIONARIES", "group_of"]
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["GROUPS", "HOW_TO_CHOOSE", "HOW_TO_CHOOSE_FOR_DICTIONARIES", "group_of", "symbols_of"]
 
 #: Names of the groups, with the parameters of each; a parameter that is in no other group belongs to the model.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -114,3 +117,19 @@ HOW_TO_CHOOSE_FOR_DICTIONARIES: dict[str, str] = {
     "max_iter": "Choose it such that some ten million rows are seen in all, or as many as time allows.",
     "sparse_output": "Set it to False if what comes next cannot use sparse matrices.",
 }
+
+
+def symbols_of(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the symbols of ρ, β and λ by the names of the parameters, if these make an autoencoder sparse.
+
+    Examples
+    --------
+    >>> symbols_of({"sparsity": 0.01, "sparsity_weight": 3.0, "weight_decay": 1e-4})
+    {'sparsity': 'ρ', 'sparsity_weight': 'β', 'weight_decay': 'λ'}
+    >>> symbols_of({"sparsity": 0.05, "sparsity_weight": 0.0, "weight_decay": 1e-4})
+    {}
+    """
+    if parameters.get("sparsity") is None or not parameters.get("sparsity_weight"):
+        return {}
+    symbols = {"sparsity": "ρ", "sparsity_weight": "β", "weight_decay": "λ"}
+    return {name: symbol for name, symbol in symbols.items() if name in parameters}

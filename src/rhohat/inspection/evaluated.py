@@ -118,10 +118,11 @@ class Evaluation:
             ("units", f"{self.n_units}"),
             ("explained variance", _number(self.explained_variance)),
             ("mean squared error", _number(self.mean_squared_error)),
-            (f"units above {self.threshold:.3g}, per row", _number(self.l0)),
-            (f"units never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
+            (f"L0: units above {self.threshold:.3g} in a row, mean", _number(self.l0)),
+            (f"dead units: never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
             ("constant units", f"{self.constant_fraction:.1%}"),
             ("mean activation", f"{_mean(self.mean_activation):.4g}"),
+            ("  of each unit", f"{self.mean_activation.min():.4g} to {self.mean_activation.max():.4g}"),
         ]
         if self.sparsity is not None:
             lines.append((f"KL to {self.sparsity:g}, all units", _number(self.kl_to_target)))
@@ -194,7 +195,7 @@ class DictionaryEvaluation(Evaluation):
             (f"  density {low:g} to {high:g}", f"{count}")
             for low, high, count in zip(density.edges[:-1], density.edges[1:], density.counts, strict=True)
         ]
-        above = "" if self.threshold == 0 else f" above {self.threshold:.3g}"
+        active = "active latents" if self.threshold == 0 else f"latents above {self.threshold:.3g}"
         return [
             ("rows", f"{self.n_samples} with {counted(self.n_features, 'feature')}"),
             *self._lines_of_results(),
@@ -205,7 +206,7 @@ class DictionaryEvaluation(Evaluation):
             ("cosine with the row", _number(self.mean_cosine)),
             ("norm ratio", _number(self.norm_ratio)),
             ("relative reconstruction bias", _number(self.relative_reconstruction_bias)),
-            (f"L0: latents{above} of a row", _number(self.l0)),
+            (f"L0: {active} in a row, mean", _number(self.l0)),
             ("L1: sum of a row", _number(self.l1)),
             ("dead latents", f"{density.n_dead} ({self.dead_fraction:.1%})"),
             ("dense latents, density > 0.1", f"{self.dense_fraction:.1%}"),

@@ -553,8 +553,18 @@ def test_parameters_that_were_chosen_come_before_defaults(rng):
     X = rng.random((80, 16))
     page = report(fitted(X, sparsity=0.17), X)
     chosen, left = page.split("left at the default")
-    assert re.search(r'<th scope="row">sparsity</th><td><span class="whole">0.17</span></td>', chosen)
+    assert re.search(r'<th scope="row">ρ, sparsity</th><td><span class="whole">0.17</span></td>', chosen)
     assert re.search(r'<th scope="row">warm_start</th><td>False</td>', left)
+
+
+def test_the_weights_of_the_penalties_of_a_sparse_autoencoder_are_always_seen(rng):
+    X = rng.random((80, 16))
+    seen, left = report(fitted(X, sparsity=0.01, sparsity_weight=3.0), X).split("left at the default")
+    for name, value in (("ρ, sparsity", "0.01"), ("β, sparsity_weight", "3.0"), ("λ, weight_decay", "0.0001")):
+        assert re.search(rf'<th scope="row">{name}</th><td>(<span class="whole">)?{value}<', seen)
+    assert "weight_decay" not in left
+    seen, left = report(fitted(X, sparsity_weight=0), X).split("left at the default")
+    assert '<th scope="row">weight_decay</th>' in left
 
 
 def test_j_and_its_terms_are_told_in_numbers(rng):

@@ -14,6 +14,7 @@ import numpy as np
 
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.estimator import Estimator
+from rhohat.estimators.parameter_groups import symbols_of
 from rhohat.estimators.stacked_autoencoder import HasLayers, check_layers
 from rhohat.models.pipelines import estimator_of
 from rhohat.solvers.flattening import has_flattened
@@ -35,11 +36,21 @@ _LONGEST = 300  # largest number of characters of a value that are shown
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a step, and whether its value was chosen, that is, differs from the default."""
+    """A parameter of a step.
+
+    Attributes
+    ----------
+    name, value : str
+    shown : bool
+        Whether the parameter is seen at once: its value differs from the default, or it has a symbol.
+    symbol : str
+        Symbol of a parameter that the equations of a sparse autoencoder have, ρ, β or λ; "" for others.
+    """
 
     name: str
     value: str
-    chosen: bool
+    shown: bool
+    symbol: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class Fit:
 
 
 def steps_of(model: Any) -> list[Step]:
-    """Return the steps of a model, each with the parameters that differ from their defaults first."""
+    """Return the steps of a model, each with the parameters first that are seen at once."""
     steps = model.steps if hasattr(model, "steps") else [("", model)]
     found = []
     for name, step in steps:
@@ -127,11 +138,13 @@ def _parameters(step: Any) -> list[Parameter]:
     defaults = {
         name: parameter.default for name, parameter in inspect.signature(type(step).__init__).parameters.items()
     }
-    parameters = [
-        Parameter(name, _shortened(_without_folders(repr(value))), repr(value) != repr(defaults.get(name)))
-        for name, value in (step.get_params(deep=False) if hasattr(step, "get_params") else {}).items()
-    ]
-    return sorted(parameters, key=lambda parameter: not parameter.chosen)
+    values = step.get_params(deep=False) if hasattr(step, "get_params") else {}
+    symbols = symbols_of(values)
+    parameters = []
+    for name, value in values.items():
+        shown = name in symbols or repr(value) != repr(defaults.get(name))
+        parameters.append(Parameter(name, _shortened(_without_folders(repr(value))), shown, symbols.get(name, "")))
+    return sorted(parameters, key=lambda parameter: not parameter.shown)
 
 
 def _fit(name: str, estimator: Estimator) -> Fit:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rhohat.common.arrays import in_safe_units
+from rhohat.common.arrays import FloatArray, in_safe_units
 from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
 from rhohat.inspection.reporting.measuring import Measurements
@@ -146,8 +146,16 @@ def _of_activations(activations: ActivationStatistics, target: float | None, nou
             + f"Units whose activation is about the same on every {noun}, within 5 % of its mean, so that they do"
             f" not distinguish {noun}s.",
         ),
-        Figure("mean activation", show(mean), f"ρ̂, the mean over {noun}s, here also averaged over units.{aim}"),
+        Figure(
+            "mean activation",
+            show(mean),
+            f"ρ̂, the mean over {noun}s, here also averaged over units: {_range_of(activations.mean_activation)}.{aim}",
+        ),
     ]
+
+
+def _range_of(means: FloatArray) -> str:
+    return f"that of each unit lies between {show(float(means.min()))} and {show(float(means.max()))}"
 
 
 def _of_edges(units: Units) -> list[Figure]:
