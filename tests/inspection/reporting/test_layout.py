@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from rhohat import Adam, AutoencoderDetector, FeedforwardClassifier, ModelCard, SparseAutoencoder, TopKAutoencoder
+from rhohat import (
+    Adam,
+    AutoencoderDetector,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    ModelCard,
+    SparseAutoencoder,
+    TablePreprocessor,
+    TopKAutoencoder,
+)
 from rhohat.inspection.reporting import report
 from tests.inspection.reporting.browsing import LAYOUT, is_open, wait_for
 from tests.inspection.reporting.pages import record_of
@@ -34,10 +43,20 @@ def pages(tmp_path_factory):
     dictionary = TopKAutoencoder(128, **how).fit(digits)
     of_table = make_pipeline(StandardScaler(), TopKAutoencoder(64, **how)).fit(cancer[columns])
     detector = AutoencoderDetector(random_state=0).fit(cancer[columns])
+    diabetes = load_diabetes(as_frame=True).data
+    regressor = FeedforwardRegressor(hidden_layer_sizes=(4,), **QUICK)
+    regressor.fit(diabetes.drop(columns="bmi"), 1e6 * diabetes["bmi"])
+    categories = wine.data[["ash", "hue"]].assign(
+        grape=np.where(wine.target, "Grignolino from the hills in the north of Asti", "Nebbiolo d'Alba")
+    )
+    categories.loc[::30, "ash"] = np.nan
+    of_categories = make_pipeline(TablePreprocessor(), AutoencoderDetector(random_state=0)).fit(categories)
     found = {}
     for name, model, data, y, options in (
         ("images", images, digits, None, {}),
         ("table", table, cancer, None, {"row_names": "patient"}),
+        ("regressor", regressor, diabetes.drop(columns="bmi"), 1e6 * diabetes["bmi"], {}),
+        ("detector of categories", of_categories, categories, None, {}),
         ("classifier", classifier, wine.data, classifier.predict(wine.data), {}),
         ("dictionary", dictionary, digits, None, {"row_names": [f"the digit in line {n}" for n in range(300)]}),
         ("detector", detector, cancer, None, {"row_names": "patient"}),
@@ -48,7 +67,13 @@ def pages(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("name", ["images", "table", "classifier", "detector", "dictionary", "dictionary of a table"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("images", "table", "classifier", "regressor", "detector", "detector of categories"),
+        *("dictionary", "dictionary of a table"),
+    ],
+)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_texts_overlap_and_none_is_cut_off_or_wider_than_the_window(width, name, driver, open_page):
     open_page(name, width=width, height=900)

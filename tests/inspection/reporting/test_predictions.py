@@ -10,8 +10,18 @@ from sklearn.metrics import confusion_matrix
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from rhohat import Adam, FeedforwardClassifier, ModelCard, SoftmaxRegression, SparseAutoencoder, report
+from rhohat import (
+    Adam,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    ModelCard,
+    SoftmaxRegression,
+    SparseAutoencoder,
+    report,
+)
+from rhohat.inspection.reporting.charts import draw_scatter
 from rhohat.inspection.reporting.confusion import Confusion
+from tests.inspection.reporting.pages import figures_of
 
 QUICK = {"max_iter": 1000, "tol": 1e-2, "random_state": 0}
 
@@ -80,6 +90,40 @@ def test_of_many_classes_the_most_frequent_mistakes_are_told():
     section = section_of(report(model, images, y=labels), "confusion")
     assert "There are 30 classes, too many for a table of all" in section
     assert section.count('<th scope="row">') == 15
+
+
+def test_predictions_of_a_regressor_lie_beside_its_values(wine):
+    _, data, _ = wine
+    regressor = FeedforwardRegressor(
+        hidden_layer_sizes=(4,), weight_decay=1e-3, max_iter=1000, tol=1e-3, random_state=0
+    )
+    model = make_pipeline(StandardScaler(), regressor).fit(data[:, 1:], data[:, 0])
+    page = report(model, data[:, 1:], y=data[:, 0])
+    found = section_of(page, "predicted")
+    (dots,) = re.findall(r'<path class="dots many" d="([^"]*)"', found)
+    across, up = np.array([dot.split() for dot in re.findall(r"M([\d.]+ [\d.]+)h0", dots)], np.float64).T
+    assert np.corrcoef(across, data[:, 0])[0, 1] == pytest.approx(1, abs=1e-4)
+    assert np.corrcoef(-up, model.predict(data[:, 1:]))[0, 1] == pytest.approx(1, abs=1e-4)
+    (line,) = re.findall(r'class="target" x1="([\d.]+)" x2="([\d.]+)" y1="([\d.]+)" y2="([\d.]+)"', found)
+    x1, x2, y1, y2 = map(float, line)
+    shares = (across - x1) / (x2 - x1) - (up - y1) / (y2 - y1)  # how far dots are below the line
+    np.testing.assert_allclose(np.sign(shares), np.sign(data[:, 0] - model.predict(data[:, 1:])))
+    figures = figures_of(page)
+    assert figures["mean absolute error"] == pytest.approx(
+        np.abs(data[:, 0] - model.predict(data[:, 1:])).mean(), rel=1e-3
+    )
+    assert section_of(report(model, data[:, 1:]), "predicted") is None
+    several = FeedforwardRegressor(hidden_layer_sizes=(4,), **QUICK).fit(data[:, 2:], data[:, :2])
+    found = section_of(report(several, data[:, 2:], y=data[:, :2]), "predicted")
+    assert re.findall("<h3>([^<]*)</h3>", found) == ["target 0", "target 1"]
+
+
+@pytest.mark.parametrize("values", [np.ones(5), np.array([-1e300, 1e300]), np.array([1e-5, 1.2345e-5])])
+def test_dots_of_any_size_are_drawn(values):
+    texts = {"across": "value", "up": "prediction", "title": "", "description": ""}
+    svg = draw_scatter("dots", values, values[::-1].copy(), **texts)
+    assert svg.count("h0") == len(values)
+    assert "nan" not in svg
 
 
 def test_the_card_of_a_model_is_shown_with_its_figures_on_rows_held_out(wine):

@@ -24,6 +24,7 @@ __all__ = [
     "as_svg",
     "frame",
     "power_of_ten",
+    "tick_text",
     "vertical",
 ]
 
@@ -98,11 +99,11 @@ def frame(x: Axis, y: Axis, x_label: str, y_label: str, ticks: Sequence[tuple[fl
     for tick, place in zip(y.ticks(), y.place(np.array(y.ticks())), strict=True):
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>')
         parts.append(
-            f'<text class="tick" text-anchor="end" x="{LEFT - 8}" y="{place + 4:.1f}">{_tick_text(tick)}</text>'
+            f'<text class="tick" text-anchor="end" x="{LEFT - 8}" y="{place + 4:.1f}">{tick_text(tick)}</text>'
         )
     base = HEIGHT - BOTTOM
     if ticks is None:
-        ticks = [(tick, _tick_text(tick)) for tick in x.ticks() if tick == round(tick)]
+        ticks = [(tick, tick_text(tick)) for tick in x.ticks() if tick == round(tick)]
     for place, (_, text) in zip(x.place(np.array([value for value, _ in ticks])), ticks, strict=True):
         parts.append(f'<text class="tick" text-anchor="middle" x="{place:.1f}" y="{base + 18}">{escape(text)}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>')
@@ -143,7 +144,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
-def _tick_text(value: float) -> str:
+def tick_text(value: float) -> str:
     """Return the number of a tick as short text, as 0.01, 1,000 or 2×10⁻⁵."""
     size = abs(value)
     if value == 0:

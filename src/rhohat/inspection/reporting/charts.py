@@ -1,4 +1,4 @@
-"""Charts as SVG: lines over iterations or rows, one dot for each unit, and bars. The style sets the colours."""
+"""Charts as SVG: lines over iterations or rows, one dot for each unit or row, and bars. The style sets the colours."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from rhohat.inspection.reporting.axes import (
     Axis,
     as_svg,
     frame,
+    tick_text,
     vertical,
 )
 
-__all__ = ["Bar", "draw_bars", "draw_curves", "draw_dots", "lowest_drawn"]
+__all__ = ["Bar", "draw_bars", "draw_curves", "draw_dots", "draw_scatter", "lowest_drawn"]
 
 _WIDTH_OF_LETTER = 8  # upper bound on the width of a letter in the text beside a line
 _MOST_POINTS = 500  # largest number of points of a line; more than the chart has pixels across
+_LONGEST_TICK = 7  # letters of the ticks of a horizontal axis, of which more than two have room
 _FAR = 1000  # dots this many times smaller than the largest dot are not given room on a logarithmic axis
 _WIDE = 20  # an axis is logarithmic if largest / smallest is above this
 
@@ -233,6 +235,43 @@ def draw_dots(
     # The text comes last, with an outline in the colour of the page, so that it is readable on top of dots.
     text = _label_beside(height, target_label, across, heights)
     return as_svg(name, title, description, [*parts, line, dots, text])
+
+
+def draw_scatter(
+    name: str, values: FloatArray, predicted: FloatArray, *, across: str, up: str, title: str, description: str
+) -> str:
+    """Return a chart with a dot for each row and a line on which predictions equal the values.
+
+    Parameters
+    ----------
+    name : str
+        Name of the chart, unique on the page.
+    values, predicted : arrays of shape (n_rows,)
+        Values of rows, on the horizontal axis, and their predictions. Of many rows, some are drawn, evenly spaced.
+    across, up : str
+        Labels of the axes, which have the same range.
+    title, description : str
+        Text for readers who cannot see the chart.
+
+    Returns
+    -------
+    str
+        The chart as SVG.
+    """
+    kept = _spread(len(values), 2 * _MOST_POINTS)
+    shown = np.stack([values[kept], predicted[kept]]).astype(np.float64)
+    y = vertical(float(shown.min()), float(shown.max()), logarithmic=False)
+    x = replace(y, start=LEFT, stop=WIDTH - RIGHT)
+    ticks = [(tick, tick_text(tick)) for tick in x.ticks()]
+    if max(len(text) for _, text in ticks) > _LONGEST_TICK:
+        ticks = ticks[:: max(2, len(ticks) - 1)]
+    dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x.place(shown[0]), y.place(shown[1]), strict=True))
+    parts = [
+        *frame(x, y, across, up, ticks),
+        f'<line class="target" x1="{x.start}" x2="{x.stop}" y1="{y.start}" y2="{y.stop}"/>',
+        f'<path class="dots{" many" if len(kept) > 150 else ""}" d="{dots}"/>',
+    ]
+    return as_svg(name, title, description, parts)
 
 
 def _spans_a_decade(values: FloatArray) -> bool:

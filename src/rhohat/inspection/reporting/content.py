@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -53,6 +54,8 @@ class Content(PageContent):
         Evaluation on targets; None if no targets were given.
     confusion : Confusion, default=None
         Which classes a classifier takes for which others; None for other models, or if no targets were given.
+    predicted : list of tuples of str, default=()
+        Names of the targets of a regressor, and charts of its predictions; none if no targets were given.
     """
 
     noun_of_model: ClassVar[str] = "network"
@@ -63,6 +66,7 @@ class Content(PageContent):
     units: Units
     evaluated: Evaluation | None = None
     confusion: Confusion | None = None
+    predicted: Sequence[tuple[str, str]] = ()
 
     @property
     def rows(self) -> NDArray[np.intp]:

@@ -100,7 +100,19 @@ def _of_predictions(evaluated: Evaluation | None) -> list[Figure]:
         " means of the targets.",
     }
     name = evaluated.score_name or "score"
-    return [Figure(name, show(evaluated.score), meanings[name])]
+    figures = [Figure(name, show(evaluated.score), meanings[name])]
+    if evaluated.largest_share is not None and evaluated.balanced_accuracy is not None:
+        meaning = f"Accuracy of always predicting the largest class, {evaluated.largest_class}."
+        figures.append(Figure("share of the largest class", show(evaluated.largest_share), meaning))
+        meaning = "Fraction of the rows of a class that are found, averaged over classes."
+        figures.append(Figure("balanced accuracy", show(evaluated.balanced_accuracy), meaning))
+    absolute, squared = evaluated.mean_absolute_error, evaluated.root_mean_squared_error
+    if absolute is not None and squared is not None and len(absolute) == 1:
+        meaning = "Distance of predictions from the targets, averaged over rows, in the units of the target."
+        figures.append(Figure("mean absolute error", show(float(absolute[0])), meaning))
+        meaning = "Root of the mean of the squared distances, in the units of the target; large errors count more."
+        figures.append(Figure("root mean squared error", show(float(squared[0])), meaning))
+    return figures
 
 
 def _of_reconstructions(made: ReconstructionStatistics | None) -> list[Figure]:

@@ -26,6 +26,7 @@ from rhohat.inspection.reporting.content import Content
 from rhohat.inspection.reporting.dictionaries import DictionaryContent, describe_latents, measure_dictionary
 from rhohat.inspection.reporting.measuring import measure
 from rhohat.inspection.reporting.page_content import PageContent
+from rhohat.inspection.reporting.predicted import charts_of_predictions
 from rhohat.inspection.reporting.record import MOST_TOP_ROWS
 from rhohat.inspection.reporting.rendering import render
 from rhohat.inspection.reporting.row_labels import RowLabels
@@ -202,7 +203,8 @@ def _network_content(
     large = remark_on_large_rows(estimator.network_, of_page["source"])
     remarks = list(dict.fromkeys([*of_page["remarks"], *remarks, *([] if large is None else [str(large)])]))
     parts: dict[str, Any] = {"measured": measured, "units": units, "evaluated": evaluated, "confusion": confusion}
-    return Content(**{**of_page, "remarks": remarks}, **parts)
+    predicted = [] if y is None else charts_of_predictions(estimator, of_page["source"], y)
+    return Content(**{**of_page, "remarks": remarks}, **parts, predicted=predicted)
 
 
 def _dictionary_content(

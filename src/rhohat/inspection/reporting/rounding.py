@@ -11,6 +11,8 @@ from rhohat.common.arrays import FloatArray, in_safe_units
 
 __all__ = ["quantiles", "rounded", "show", "show_value"]
 
+_LONGEST = 40  # letters of a text
+
 
 def show(value: float, digits: int = 4) -> str:
     """Return a number as text that is easy to read.
@@ -25,14 +27,19 @@ def show(value: float, digits: int = 4) -> str:
 
 
 def show_value(value: Any) -> str:
-    """Return a value of a table as text: a number as by `show`, or "missing" for None.
+    """Return a value of a table as text: a number as by `show`, "missing" for None and NaN, a long text shortened.
 
     Examples
     --------
     >>> show_value(1280.0), show_value("Oslo"), show_value(True), show_value(None)
     ('1,280', 'Oslo', 'True', 'missing')
     """
-    return "missing" if value is None else show(float(value)) if isinstance(value, float | np.floating) else str(value)
+    if value is None or value != value:
+        return "missing"
+    if isinstance(value, float | np.floating):
+        return show(float(value))
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def rounded(values: FloatArray) -> Any:
