@@ -77,6 +77,12 @@ def table_preprocessing(chosen: list[str] | None, *, imputes: bool) -> list[Any]
     if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
         raise typer.BadParameter(_ALONE, param_hint="--preprocess")
     first, *others = chosen
+    if "range" in chosen:
+        raise typer.BadParameter(
+            "range scales all numbers of a table alike, whatever their units; pass minmax, which brings each column to"
+            " the range from 0 to 1.",
+            param_hint="--preprocess",
+        )
     scales = {"auto": "minmax", "minmax": "minmax", "standard": "standard", "none": "none"}
     if first not in scales:
         first, others = "none", [first, *others]

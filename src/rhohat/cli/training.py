@@ -28,6 +28,7 @@ from rhohat.cli.training_checks import (
     check_outcome,
     check_targets,
     note_on_classes,
+    note_on_identifiers,
 )
 from rhohat.cli.training_setup import HISTORIES, checkpoint_settings, connected, history_file
 from rhohat.common.stand_ins import stand_ins
@@ -155,9 +156,9 @@ def train(
         typer.Option(
             parser=step_named,
             metavar="NAME",
-            help="Preprocessing of the rows, and of all rows that the model is given later: patches (normalise each"
-            " patch), range (all numbers to 0 to 1), whiten (ZCA), minmax (each column to 0 to 1), standard (each"
-            " column to mean 0 and variance 1), activations (one factor for all numbers), none."
+            help="Preprocessing of the rows, and of all rows that the model is given later: minmax (each"
+            " column to 0 to 1), standard (each column to mean 0 and variance 1), patches (normalise each patch), range"
+            " (all pixels of images alike, to 0 to 1), whiten (ZCA), activations (one factor for all numbers), none."
             " May be given several times; the steps are applied in their order. auto chooses steps that suit the data,"
             " and prints them; it chooses none for dictionaries and for networks of sequences. With sigmoid or tanh"
             " units, numbers should be of about 1 or less."
@@ -306,6 +307,7 @@ def train(
         set_in_solver(network, learning_rate, batch_size, held.rows.shape[0], settings or [])
         progress.expect(getattr(network, "max_iter", None))
         progress.announce(f"looking through {rows.name}")
+        note_on_identifiers(ctx, rows)
         if one_hot or reading.missing is Missing.IMPUTE:
             steps = table_preprocessing(preprocess, imputes=reading.missing is Missing.IMPUTE)
         else:

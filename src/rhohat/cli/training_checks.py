@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import shlex
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,22 @@ import typer
 from numpy.typing import NDArray
 
 from rhohat.cli.app import note
-from rhohat.common.words import Sentence
+from rhohat.common.words import Sentence, listed
+from rhohat.data import RowSource
+from rhohat.data.identifiers import columns_of_identifiers
 from rhohat.data.readers import image_files
 from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of
 
-__all__ = ["check_missing", "check_note", "check_options", "check_outcome", "check_targets", "note_on_classes"]
+__all__ = [
+    "check_missing",
+    "check_note",
+    "check_options",
+    "check_outcome",
+    "check_targets",
+    "note_on_classes",
+    "note_on_identifiers",
+]
 
 _MANY_CLASSES, _FEW_ROWS = 20, 5  # labels of more classes, with fewer rows each, look like values of a quantity
 
@@ -75,6 +88,25 @@ def note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
             f"note: {n_classes} classes in {len(y)} rows have {len(y) / n_classes:.2g} rows each on average; if the"
             " targets are values of a quantity, pass -e regressor, which predicts numbers.",
         )
+
+
+def note_on_identifiers(ctx: Any, rows: RowSource) -> None:
+    """Print a note if columns of a table look like numbers of the rows, from which nothing can be learned."""
+    found = columns_of_identifiers(rows)
+    if not found:
+        return
+    line = StringIO()
+    csv.writer(line, lineterminator="").writerow(found)
+    names, has, it = (
+        listed([repr(name) for name in found]),
+        "has" if len(found) == 1 else "have",
+        "it" if len(found) == 1 else "them",
+    )
+    note(
+        ctx,
+        f"note: {names} {has} another number in each row, like an identifier, from which nothing can be learned; leave"
+        f" {it} out with --drop {shlex.quote(line.getvalue())}.",
+    )
 
 
 def check_outcome(model: Any) -> None:
