@@ -93,8 +93,9 @@ def test_columns_of_a_table_are_its_own_with_their_values(run, orders, tmp_path)
     assert run("score", "d.safetensors", "mixed.csv", "--top", "10") == printed
     run("report", "d.safetensors", orders, "-o", "page.html", "--row-names", "region")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert '<th scope="row">region</th><td>north</td>' in page.replace("<wbr>", "")
+    assert '<th scope="row">region</th><td class="text">north</td>' in page.replace("<wbr>", "")
     assert "<td>missing</td>" in page
+    assert "Row 40, north" in page
 
 
 @pytest.mark.parametrize("way", ["from Python to the command line", "from the command line to Python"])

@@ -59,6 +59,23 @@ def test_dates_and_names_are_told_at_the_first_try(invoke, tmp_path):
     assert "The column 'day' holds dates, which are no categories; leave dates out with --drop." in said
 
 
+def test_numbers_that_only_tell_rows_apart_are_remarked_on(invoke, tmp_path, rng):
+    frame = pd.DataFrame({"order_id": 7000 + rng.permutation(60), "line": range(1, 61), "year": range(1950, 2010)})
+    frame.assign(sum=rng.random(60), count=rng.permutation(60)).to_csv(tmp_path / "orders.csv", index=False)
+    result = invoke("train", "orders.csv", "-o", "m.safetensors", *QUICK)
+    said = sentence(result.stderr)
+    assert "note: 'order_id' and 'line' have another number in each row, like an identifier" in said
+    assert "leave them out with --drop order_id,line." in said
+    result = invoke("train", "orders.csv", "-o", "m.safetensors", *QUICK, "--drop", "order_id,line")
+    assert "identifier" not in result.stderr
+
+
+def test_columns_of_a_table_are_not_scaled_alike(invoke, wines):
+    result = invoke("train", wines, "-o", "m.safetensors", "--one-hot", "--missing", "impute", "--preprocess", "range")
+    assert result.exit_code == 2
+    assert "pass minmax, which brings each column to the range from 0 to 1" in sentence(result.output)
+
+
 def test_rows_without_a_target_are_left_out_where_others_are_imputed(invoke, run, wines):
     table = pd.read_csv(wines) if wines.suffix == ".csv" else pd.read_parquet(wines)
     table.loc[5:8, "price"] = np.nan

@@ -97,15 +97,11 @@ def note_on_identifiers(ctx: Any, rows: RowSource) -> None:
         return
     line = StringIO()
     csv.writer(line, lineterminator="").writerow(found)
-    names, has, it = (
-        listed([repr(name) for name in found]),
-        "has" if len(found) == 1 else "have",
-        "it" if len(found) == 1 else "them",
-    )
+    has, it = ("has", "it") if len(found) == 1 else ("have", "them")
     note(
         ctx,
-        f"note: {names} {has} another number in each row, like an identifier, from which nothing can be learned; leave"
-        f" {it} out with --drop {shlex.quote(line.getvalue())}.",
+        f"note: {listed([repr(name) for name in found])} {has} another number in each row, like an identifier, from"
+        f" which nothing can be learned; leave {it} out with --drop {shlex.quote(line.getvalue())}.",
     )
 
 
