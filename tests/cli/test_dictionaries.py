@@ -71,13 +71,23 @@ def test_a_large_dense_file_of_codes_is_refused_before_any_work(run, invoke, dic
     run("encode", "model.safetensors", "rows.npy", "-o", "codes.npy")
 
 
+def test_a_large_dense_file_of_codes_is_written_with_a_note_on_a_sparse_one(invoke, dictionary, monkeypatch):
+    monkeypatch.setattr("rhohat.cli.using._MANY_BYTES", 4 * 300 * 30 - 1)
+    for name, notes in (("codes.npy", 1), ("codes.csv", 1), ("codes.npz", 0)):
+        written = invoke("encode", "model.safetensors", "rows.npy", "-o", name)
+        assert written.exit_code == 0
+        assert written.stderr.count("nearly all of it zeros; -o codes.npz writes a sparse file") == notes
+    monkeypatch.setattr("rhohat.cli.using._MANY_BYTES", 4 * 300 * 30)
+    assert "-o codes.npz" not in invoke("encode", "model.safetensors", "rows.npy", "-o", "codes.npy").stderr
+
+
 def test_a_failure_leaves_the_file_as_it_was(invoke, dictionary, rows, tmp_path):
     (tmp_path / "codes.npz").write_bytes(b"as it was")
     rows[200, 3] = np.nan
     np.save(tmp_path / "rows.npy", rows)
     failed = invoke("encode", "model.safetensors", "rows.npy", "-o", "codes.npz")
     assert failed.exit_code == 1
-    assert "NaN" in failed.stderr
+    assert "rows.npy contains NaN or infinity, first in row 200, column 3" in failed.stderr
     assert (tmp_path / "codes.npz").read_bytes() == b"as it was"
 
 

@@ -419,7 +419,7 @@ def test_numbers_that_are_not_finite_are_refused(images, bad, place):
     many = np.tile(images, (5, 1, 1, 1))
     features = ConvolvedFeatures(fitted(images)).fit(many)
     many[place, 5, 5, 1] = bad
-    with pytest.raises(ValueError, match="contains NaN or infinity, in images"):
+    with pytest.raises(ValueError, match=f"contains NaN or infinity, first in row {place}"):
         features.transform(many)
 
 

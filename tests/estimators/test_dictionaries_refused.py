@@ -169,7 +169,7 @@ def test_nan_in_a_late_batch_of_a_source_leaves_what_was_learned_before(kind, tm
     bad[150, 2] = np.nan
     np.save(tmp_path / "rows.npy", bad)
     model = dictionary(kind, random_state=1)
-    message = r"J is not finite on the batch that begins after \d+ rows\. .* is kept\.$"
+    message = r"rows\.npy contains NaN or infinity, first in row 150, column 2\. .* is kept\.$"
     with open_rows(tmp_path / "rows.npy") as source, pytest.raises(ValueError, match=message):
         model.fit(source)
     assert model.solver_status_ == "not_finite"
@@ -191,7 +191,7 @@ def test_a_call_of_partial_fit_that_fails_changes_nothing(tmp_path):
     np.save(tmp_path / "rows.npy", bad)
     model = dictionary("topk").partial_fit(X)
     before, codes = model.loss_curve_.copy(), model.transform(X).toarray()
-    message = r"The dictionary is what it was before this call\.$"
+    message = r"first in row 150, column 2\. The dictionary is what it was before this call\.$"
     with open_rows(tmp_path / "rows.npy") as source, pytest.raises(ValueError, match=message):
         model.partial_fit(source)
     assert model.loss_curve_ == before
@@ -203,7 +203,10 @@ def test_dictionaries_that_are_fitted_together_keep_nothing_of_a_fit_that_fails(
     bad[150, 2] = np.nan
     np.save(tmp_path / "rows.npy", bad)
     models = [dictionary("topk"), dictionary("l1")]
-    with open_rows(tmp_path / "rows.npy") as source, pytest.raises(ValueError, match=r"Nothing is kept"):
+    with (
+        open_rows(tmp_path / "rows.npy") as source,
+        pytest.raises(ValueError, match=r"row 150, column 2\. Nothing is kept"),
+    ):
         fit_together(models, source)
     assert not any(hasattr(model, "n_iter_") for model in models)
 
@@ -218,7 +221,7 @@ def test_dictionaries_that_are_fitted_together_keep_nothing_of_a_fit_that_fails(
         ([X, None], r"got one of shape \(\)"),
         ([X[:, :0]], r"at least one column; got one of shape \(240, 0\)"),
         ([X.astype(complex)], "must yield real numbers; got an array of complex128"),
-        ([X, np.full((3, 6), np.nan)], r"J is not finite .* What was learned before this batch is kept"),
+        ([X, np.full((3, 6), np.nan)], "the iterator .* first in row 240, column 0. What was learned before"),
         ([np.full((3, 6), np.nan)], "none of those .* is finite"),
     ],
 )
@@ -274,7 +277,7 @@ def test_a_source_with_nan_is_refused_by_a_fitted_dictionary():
     model, bad = dictionary("topk").fit(X), X.copy()
     bad[3, 3] = np.inf
     for method in (model.transform, model.reconstruct):
-        with pytest.raises(ValueError, match=r"contains NaN or infinity\."):
+        with pytest.raises(ValueError, match="contains NaN or infinity, first in row 3, column 3"):
             method(open_rows(bad))
 
 

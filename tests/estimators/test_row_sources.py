@@ -431,7 +431,7 @@ def test_rows_that_are_not_finite_are_refused_with_their_number(value, X, tmp_pa
         for method in ("fit", "score", "cost"):
             with pytest.raises(ValueError, match="NaN or infinity, first in row 1234"):
                 getattr(SparseAutoencoder(n_components=2) if method == "fit" else good, method)(rows)
-        with pytest.raises(ValueError, match="NaN or infinity, in rows"):
+        with pytest.raises(ValueError, match="NaN or infinity, first in row 1234, column 3"):
             good.transform(rows)
 
 
@@ -468,7 +468,7 @@ def test_supervised_fits_refuse_rows_that_are_not_finite_with_their_number(name,
     with open_rows(write_npy(tmp_path, X)) as rows:
         with pytest.raises(ValueError, match="NaN or infinity, first in row 1234"):
             clone(model).fit(rows, y)
-        with pytest.raises(ValueError, match="NaN or infinity, in rows"):
+        with pytest.raises(ValueError, match="NaN or infinity, first in row 1234, column 3"):
             good.predict(rows)
 
 

@@ -42,5 +42,5 @@ def test_rows_that_are_not_finite_are_refused(fitted):
     X, model = fitted
     spoilt = X.copy()
     spoilt[8000, 2] = np.inf
-    with pytest.raises(ValueError, match="NaN or infinity, in rows"):
+    with pytest.raises(ValueError, match="NaN or infinity, first in row 8000, column 2"):
         model.predict(open_rows(spoilt))

@@ -135,5 +135,5 @@ def test_the_table_of_a_dictionary_names_its_figures(rows):
 def test_rows_that_are_not_finite_are_refused(rows):
     model = clone(DICTIONARIES["topk"]).fit(rows)
     rows[3, 2] = np.nan
-    with pytest.raises(ValueError, match="NaN or infinity"):
+    with pytest.raises(ValueError, match="NaN or infinity, first in row 3, column 2"):
         evaluate(model, rows)

@@ -32,7 +32,8 @@ __all__ = ["IdColumn", "check_output", "encode", "ids_of_rows", "predict", "reco
 
 _AS_IT_COMES = ReadingOptions()
 
-_MOST_BYTES = 4 * 10**9  # size of a dense file above which codes that are mostly zeros are not written to it
+#: Sizes of a dense file above which a sparse one is recommended for codes that are mostly zeros, or they are refused.
+_MANY_BYTES, _MOST_BYTES = 256 * 10**6, 4 * 10**9
 
 Output = Annotated[
     Path,
@@ -107,7 +108,7 @@ def encode(
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data) as rows:
         ids = ids_of_rows(reading, rows, data, id_column, output)
         if estimator.has_sparse_codes and output.suffix != ".npz":
-            _check_size(len(rows), len(names))
+            _check_size(ctx, len(rows), len(names))
         progress.announce(f"encoding {len(rows)} rows")
         _write(ctx, output, encode_blocks(loaded, rows), rows, names, ids=ids, digits=digits, quiet=quiet)
 
@@ -248,13 +249,19 @@ def check_output(output: Path, *inputs: Path, endings: tuple[str, ...] = (".npy"
         check_writable(output, *inputs, endings=endings)
 
 
-def _check_size(n_rows: int, n_latents: int) -> None:
-    """Raise before any computation if a dense file of codes would be large."""
+def _check_size(ctx: Any, n_rows: int, n_latents: int) -> None:
+    """Print a note before any computation if a dense file of codes will be large, and raise if very large."""
     n_bytes = 4 * n_rows * n_latents
     if n_bytes > _MOST_BYTES:
         raise ValueError(
             f"dense codes of {n_rows:,} rows with {n_latents:,} latents would take {n_bytes / 1e9:,.1f} GB, nearly all"
             " of it zeros. Write them to a sparse file, such as -o codes.npz, which scipy.sparse.load_npz reads."
+        )
+    if n_bytes > _MANY_BYTES:
+        note(
+            ctx,
+            f"note: these dense codes take {n_bytes / 1e9:,.1f} GB, nearly all of it zeros; -o codes.npz writes a sparse"
+            " file, which scipy.sparse.load_npz reads.",
         )
 
 

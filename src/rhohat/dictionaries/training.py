@@ -31,7 +31,19 @@ _CONTROL = 0.01  # power of the ratio of L0 to its target by which the weight of
 
 
 class NotFiniteError(ValueError):
-    """Error of a batch on which J is not finite; nothing has been changed by the batch."""
+    """Error of a batch on which J is not finite; nothing has been changed by the batch.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows seen before the batch.
+    place : tuple of two int, default=None
+        Row, counted from the start of the batch, and column of the first number in the batch that is NaN or infinite.
+    """
+
+    def __init__(self, n_rows: int, place: tuple[int, int] | None = None) -> None:
+        super().__init__(f"J is not finite on the batch that begins after {n_rows:,} rows.")
+        self.n_rows, self.place = n_rows, place
 
 
 @dataclass(frozen=True)
@@ -226,6 +238,7 @@ class Trainer:
         if self._n_steps is not None:
             rate *= self._schedule(min((state.step - self._first_step + 0.5) / self._n_steps, 1.0))
         rise = min(1.0, step / self._warm_up) if self._warm_up else 1.0
+        given = X
         X = np.ascontiguousarray(X, state.theta.dtype)
         X = problem.scaling.apply(X, self._room_for(X, "inputs"))
         if Y is not None and problem.output_scaling is not None:
@@ -234,7 +247,8 @@ class Trainer:
         with np.errstate(over="ignore", invalid="ignore"):
             evaluated = self._step(state.theta, X, dead, rise * float(state.weight[0]), self._updating(rate, step), Y)
         if not np.isfinite(sum(evaluated.terms.values())):
-            raise NotFiniteError(f"J is not finite on the batch that begins after {state.n_rows:,} rows.")
+            places = np.argwhere(~np.isfinite(given))
+            raise NotFiniteError(state.n_rows, (int(places[0][0]), int(places[0][1])) if len(places) else None)
         state.step = step
         state.n_rows += len(X)
         self._note(evaluated, len(X), rise == 1)

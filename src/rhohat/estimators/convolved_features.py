@@ -21,6 +21,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import ModelFileError
 from rhohat.common.fitted import FittedAttributes
 from rhohat.data import RowSource, open_rows
+from rhohat.data.finite import check_finite_block
 from rhohat.data.ranges import remark_on_scale
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.engines import ThreadEngine
@@ -303,8 +304,7 @@ class ConvolvedFeatures(FittedAttributes, ClassNamePrefixFeaturesOutMixin, Trans
     def _read(self, rows: RowSource, block: slice) -> FloatArray:
         """Return some images, of shape (n, height, width, n_channels); raise ValueError if they are not finite."""
         read = rows.read(block.start, block.stop)
-        if not np.isfinite(read).all():
-            raise ValueError(f"{rows.name} contains NaN or infinity, in images {block.start} to {block.stop}.")
+        check_finite_block(read, rows.name, block.start, rows.feature_names)
         height, width, n_channels = self.image_shape_
         if in_planes(self.image_shape):
             return np.moveaxis(read.reshape(-1, n_channels, height, width), 1, -1)

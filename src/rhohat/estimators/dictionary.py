@@ -22,6 +22,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState, seed_from
 from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
+from rhohat.data.finite import first_bad_number, named_place
 from rhohat.data.ranges import range_of_features
 from rhohat.data.rows import is_dask_array, remember_columns
 from rhohat.dictionaries.dead_latents import default_dead_after
@@ -218,7 +219,7 @@ class BaseDictionary(UsableDictionary):
                     interrupted=keep,
                 )
         except NotFiniteError as error:
-            raise ValueError(self._explain(error, kept)) from None
+            raise ValueError(self._explain(error, sources, kept)) from None
         self._take_over(X, sources, fitted, first_pass + self.max_iter)
         self._warn_of_l0(stacklevel=4)
         return self
@@ -260,7 +261,7 @@ class BaseDictionary(UsableDictionary):
                 first_pass=passes,
             )
         except NotFiniteError as error:
-            raise ValueError(self._explain(error, "The dictionary is what it was before this call.")) from None
+            raise ValueError(self._explain(error, sources, "The dictionary is what it was before this call.")) from None
         earlier = (self.loss_curve_, self.terms_curve_, self.measures_curve_, self.n_iter_) if begun else None
         self._take_over(X, sources, fitted, passes + 1)
         if earlier is not None:
@@ -417,12 +418,17 @@ class BaseDictionary(UsableDictionary):
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks
 
-    def _explain(self, error: Exception, kept: str) -> Sentence:
+    def _explain(self, error: NotFiniteError, sources: Sequence[Any], kept: str) -> Sentence:
         """Return the message of an error of numbers that are not finite; `kept` is a sentence on what is left."""
-        return Sentence(
-            f"{error} The rows of this batch contain NaN or infinity, or are too large, or the learning rate is too"
-            f" high (now {self._solver().learning_rate:g}). {kept}"
-        )
+        if isinstance(sources[0], BatchSource):  # an iterator, whose rows come in their order
+            row, column = error.place or (0, 0)
+            bad = None if error.place is None else named_place("the iterator", error.n_rows + row, column)
+        else:
+            bad = next(filter(None, map(first_bad_number, sources)), None)
+        if bad is not None:
+            return Sentence(f"{bad.rstrip('.')}. {kept}")
+        rate = f"{self._solver().learning_rate:g}"
+        return Sentence(f"{error} Its rows are too large, or the learning rate is too high (now {rate}). {kept}")
 
     def _warn_of_l0(self, stacklevel: int) -> None:
         """Warn if the number of active latents of a row is far from the one that was asked for."""

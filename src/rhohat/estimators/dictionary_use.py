@@ -16,6 +16,7 @@ from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
 from rhohat.common.fitted import FittedAttributes
 from rhohat.data import RowSource, open_rows
 from rhohat.data.bad_numbers import naming_columns
+from rhohat.data.finite import check_finite_block
 from rhohat.data.ranges import warn_of_other_scale
 from rhohat.data.rows import is_dask_array
 from rhohat.dictionaries.encoding import Coder
@@ -329,9 +330,10 @@ class UsableDictionary(
 
     def _blocks(self, rows: RowSource) -> Iterator[FloatArray]:
         """Yield the rows of a source, some at a time, in the dtype of the dictionary."""
+        first = 0
         for block in rows.blocks(max(_ROWS_AT_ONCE, rows.rows_at_once)):
-            if not np.isfinite(block).all():
-                raise ValueError(f"{rows.name} contains NaN or infinity.")
+            check_finite_block(block, rows.name, first, rows.feature_names)
+            first += len(block)
             yield np.ascontiguousarray(block, self._state.theta.dtype)
 
     def _coder(self, rows: Any) -> Coder:

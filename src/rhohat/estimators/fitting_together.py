@@ -75,7 +75,7 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
         try:
             results = train(records, source, n_passes=first.max_iter)
         except NotFiniteError as error:
-            raise ValueError(first._explain(error, "Nothing is kept of what was learned before.")) from None
+            raise ValueError(first._explain(error, sources, "Nothing is kept of what was learned before.")) from None
     for one, (_, problem, state), result, plan in zip(dictionaries, prepared, results, plans, strict=True):
         one._take_over(X, sources, Fitted(problem, state, result, plan, seed), one.max_iter)
         one._warn_of_l0(stacklevel=3)

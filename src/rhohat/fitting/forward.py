@@ -10,6 +10,7 @@ import numpy as np
 from rhohat.common.arrays import FloatArray, empty_aligned
 from rhohat.common.blocks import row_blocks
 from rhohat.data import RowSource
+from rhohat.data.finite import check_finite_block
 from rhohat.data.sequences import check_steps
 from rhohat.engines import ThreadEngine
 from rhohat.layers.network import Network
@@ -116,13 +117,17 @@ class ForwardPass:
         if not isinstance(self._X, RowSource):
             return self._X[rows]
         read = self._X.read(rows.start, rows.stop, self._inputs[worker][: rows.stop - rows.start])
-        where = f", in rows {rows.start} to {rows.stop}"
-        check_activations(self._network, read, self._start, self._X.name, rows.start, where)
+        check_activations(self._network, read, self._start, self._X.name, rows.start, self._X.feature_names)
         return read
 
 
 def check_activations(
-    network: Network, rows: FloatArray, layer: int, name: str, first: int = 0, where: str = ""
+    network: Network,
+    rows: FloatArray,
+    layer: int,
+    name: str,
+    first: int = 0,
+    feature_names: Sequence[str] | None = None,
 ) -> None:
     """Raise ValueError if activations of a layer, or rows if it is 0, are not finite but for steps that may be missing.
 
@@ -135,14 +140,14 @@ def check_activations(
         Name of the rows in messages.
     first : int, default=0
         Number of the first of these rows.
-    where : str, default=""
-        Which rows these are, for the message.
+    feature_names : sequence of str, default=None
+        Names of the columns of the rows.
     """
     n_steps = network.n_steps_of_rows if layer == 0 else network.layers[layer - 1].n_padded_steps
     if n_steps is not None:
         check_steps(rows, n_steps, name, first)
-    if not np.isfinite(rows if n_steps is None else without_padding(rows)).all():
-        raise ValueError(f"{name} contains NaN or infinity{where}.")
+        rows = without_padding(rows)
+    check_finite_block(rows, name, first, feature_names)
 
 
 def pass_rows(

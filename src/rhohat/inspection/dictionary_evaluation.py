@@ -8,6 +8,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
+from rhohat.data.finite import check_finite_block
 from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.inspection.evaluated import DictionaryEvaluation
 from rhohat.inspection.metrics import (
@@ -37,7 +38,10 @@ def evaluate_dictionary(dictionary: UsableDictionary, rows: RowSource, threshold
     """
     activations = ActivationStatistics(0.0 if threshold is None else threshold)
     reconstructions = ReconstructionStatistics()
+    first = 0
     for block in rows.blocks(rows.rows_at_once):
+        check_finite_block(block, rows.name, first, rows.feature_names)
+        first += len(block)
         codes = dictionary.codes(open_rows(block))
         activations.update(codes)
         reconstructions.update(block, dictionary.decode(codes, block))

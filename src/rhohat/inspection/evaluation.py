@@ -117,9 +117,8 @@ def _evaluate_network(
         check_labels(targets.ravel(), estimator.classes_)
     predictions, first, n_steps = [], 0, estimator.network_.n_steps_of_rows
     for block in rows.blocks(rows.rows_at_once):
-        stop = first + len(block)
-        check_activations(estimator.network_, block, 0, rows.name, first, f", in rows {first} to {stop}")
-        first = stop
+        check_activations(estimator.network_, block, 0, rows.name, first, rows.feature_names)
+        first += len(block)
         given = open_rows(block)  # scikit-learn would warn that an array has no column names
         codes = estimator.codes(given)
         activations.update(existing_steps(codes, steps_of_code(estimator)))

@@ -85,5 +85,5 @@ def test_rows_that_are_not_finite_are_refused(rng):
     X = rng.random((50, 6))
     autoencoder = SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=500, tol=1e-2, random_state=0).fit(X)
     X[40, 3] = np.nan
-    with pytest.raises(ValueError, match="NaN or infinity"):
+    with pytest.raises(ValueError, match="NaN or infinity, first in row 40, column 3"):
         measure(autoencoder, open_rows(X), threshold=0.1)

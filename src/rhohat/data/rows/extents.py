@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.data.finite import named_place
 from rhohat.data.sequences import check_steps
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ def extents_of(source: RowSource) -> tuple[FloatArray, FloatArray]:
     for least, largest, bad in source.map_blocks(partial(_extents_of_rows, source.n_steps, source.name)):
         if bad is not None:
             row, column = bad
-            place = column if source.feature_names is None else repr(source.feature_names[column])
-            raise ValueError(f"{source.name} contains NaN or infinity, first in row {row}, column {place}.")
+            raise ValueError(f"{named_place(source.name, row, column, source.feature_names)}.")
         np.minimum(low, least, out=low)
         np.maximum(high, largest, out=high)
     if source.n_steps is not None:

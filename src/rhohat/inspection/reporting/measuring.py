@@ -15,6 +15,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.data.sequences import existing_steps
 from rhohat.estimators.base import BaseNetwork
+from rhohat.fitting.forward import check_activations
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
 from rhohat.inspection.reporting.drawing import fractions_between
 from rhohat.inspection.sequences import n_units_of_code, steps_of_code
@@ -95,6 +96,7 @@ def measure(
     runs = runs_of_rows(len(source), max_rows)
     one, rows_differ = source.take(np.array([0])), False
     for first, rows in blocks_of_runs(source, runs, n_units):
+        check_activations(estimator.network_, rows, 0, source.name, first, source.feature_names)
         # The rows are passed as a row source, because scikit-learn would warn that an array has no column names.
         codes = estimator.codes(open_rows(rows))
         activations.update(existing_steps(codes, n_steps))

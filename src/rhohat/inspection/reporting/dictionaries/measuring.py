@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
+from rhohat.data.finite import check_finite_block
 from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, encoder_decoder_cosine
 from rhohat.inspection.reporting.units import most_similar
@@ -97,6 +98,7 @@ def measure_dictionary(
     n_not_zero = np.zeros(dictionary.n_components_, np.int64)
     runs = runs_of_rows(len(source), max_rows)
     for first, rows in blocks_of_runs(source, runs, n_units=1):
+        check_finite_block(rows, source.name, first, source.feature_names)
         codes = dictionary.codes(open_rows(rows))
         activations.update(codes)
         reconstructions.update(rows, dictionary.decode(codes, rows))
