@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 from rhohat.cli import describing
@@ -53,6 +54,27 @@ def test_settings_in_a_warning_are_shown_as_options_once(kind, word, setting, sh
     monkeypatch.setattr(describing, "load", warn)
     result = invoke("info", "m.safetensors")
     assert result.stderr == f"{word}: Pass {shown}.\nerror: It stops here.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-e", "topk", "--k", "64", "--latents", "32"), "--k 64 must not exceed --hidden 32."),
+        (("-e", "topk", "--k", "0"), "--k must be an int in the range [1, inf); got 0."),
+        (("--max-iter", "0"), "--max-iter must be an int in the range [1, inf); got 0."),
+        (("--beta", "-1"), "--beta must be a float in the range [0.0, inf); got -1.0."),
+        (
+            ("-e", "topk", "--set", "dead_after=0"),
+            "--set dead_after must be an int in the range [1, inf) or None; got 0.",
+        ),
+        (("-e", "topk", "--memory-limit", "9 kB"), "--memory-limit '9 kB' is too low: "),
+    ],
+)
+def test_parameters_that_are_out_of_their_range_are_named_as_options(options, message, invoke, tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((90, 40), np.float32))
+    result = invoke("train", "rows.npy", "-o", "m.safetensors", "--preprocess", "none", *options)
+    assert result.exit_code in (1, 2)
+    assert message in sentence(result.stderr)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,14 @@ def test_sparse_codes_are_those_of_transform_however_they_are_read(run, dictiona
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".npy", ".npy", ".npz", ".safetensors"]
 
 
+def test_a_training_says_what_is_done_to_the_rows(invoke, rows):
+    arguments = ("train", "rows.npy", "-o", "model.safetensors", "-e", "topk", "--k", "4", "--latents", "30")
+    said = "preprocessing: none; the rows are used as they are"
+    scaled = invoke(*arguments, "--max-iter", "1").stderr.splitlines()[0]
+    assert scaled == f"{said}, and the dictionary divides all numbers by one factor (normalize=mean_norm)"
+    assert invoke(*arguments, "--max-iter", "1", "--set", "normalize=None").stderr.splitlines()[0] == said
+
+
 def test_codes_of_a_network_may_be_written_to_a_sparse_file_too(run, images, tmp_path):
     run("train", images, "-o", "model.safetensors", "--hidden", "4", "--max-iter", "3", "--quiet")
     run("encode", "model.safetensors", images, "-o", "codes.npz")

@@ -176,6 +176,15 @@ def test_a_fit_that_a_callback_stopped_goes_on(X, tmp_path):
         same_fit(fit(model, X, checkpoint=Checkpoint(folder, resume=True)), fit(model, X))
 
 
+def test_a_finished_fit_that_is_resumed_says_so(X, tmp_path, capsys):
+    whole = fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path)
+    assert capsys.readouterr().err == ""
+    same_fit(fit(AUTOENCODERS["sparse"], X, checkpoint=Checkpoint(tmp_path, resume=True)), whole)
+    said = capsys.readouterr().err
+    assert said.startswith(f"rhohat: the fit that {tmp_path} holds is finished, so its result is taken over")
+    assert said.count("\n") == 1
+
+
 def test_without_a_checkpoint_a_fit_starts_and_says_so(X, tmp_path, capsys):
     same_fit(
         fit(AUTOENCODERS["sparse"], X, checkpoint=Checkpoint(tmp_path / "a", resume=True)),

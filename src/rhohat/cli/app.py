@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,8 +20,9 @@ from sklearn.utils._param_validation import InvalidParameterError
 from typer.core import TyperCommand, TyperGroup
 
 from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING, paragraphs_of
+from rhohat.cli.option_names import own_name, refused_parameter, written
 from rhohat.common.exceptions import ConvergenceWarning
-from rhohat.common.words import Sentence, Setting, message_of
+from rhohat.common.words import message_of
 
 __all__ = [
     "ORDER",
@@ -40,7 +42,6 @@ __all__ = [
     "note",
     "parse_image_shape",
     "print_json",
-    "written",
 ]
 
 _FAILED, _BAD_OPTION, _INTERRUPTED = 1, 2, 130
@@ -57,17 +58,6 @@ _COMMANDS = {
 }
 ORDER = tuple(name for names in _COMMANDS.values() for name in names)
 
-#: Parameters that messages mention and that can only be set with --set, as they have no option of their own.
-_SET_BY_NAME = ("tol", "output_activation")
-
-#: Names of options that people know from elsewhere, and those that options have here.
-_OTHER_NAMES = {
-    "--latents": "--hidden",
-    "--epochs": "--max-iter",
-    "--rho": "--sparsity",
-    "--lambda": "--weight-decay",
-}
-
 _TRACEBACK, _QUIET = "rhohat.traceback", "rhohat.quiet"
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
@@ -80,7 +70,7 @@ class _Command(TyperCommand):
         """Read the arguments and options that the user has typed."""
         known = {name for parameter in self.params for name in parameter.opts}
         end = args.index("--") if "--" in args else len(args)
-        return super().parse_args(ctx, [*(_own_name(one, known) for one in args[:end]), *args[end:]])
+        return super().parse_args(ctx, [*(own_name(one, known) for one in args[:end]), *args[end:]])
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
@@ -127,31 +117,6 @@ class _Commands(TyperGroup):
             raise typer.Exit(_BAD_OPTION if isinstance(error, InvalidParameterError) else _FAILED) from None
 
 
-def _own_name(typed: str, known: set[str]) -> str:
-    """Return an option, such as --rho or --rho=0.1, by the name that it has here, if the command has it."""
-    name, sign, value = typed.partition("=")
-    own = _OTHER_NAMES.get(name)
-    return typed if own is None or own not in known else f"{own}{sign}{value}"
-
-
-def _as_option(setting: Setting) -> str:
-    """Return a parameter of the library, with its value if it has one, as it is written on the command line."""
-    option = f"--{setting.name.replace('_', '-')}"
-    if isinstance(setting.value, bool):
-        return option if setting.value else f"--no-{option.removeprefix('--')}"
-    if setting.name in _SET_BY_NAME:
-        return f"--set {setting.name}=" + ("..." if setting.value is None else f"{setting.value}")
-    if setting.value is None:
-        return option
-    value = str(setting.value)
-    return f"{option} {value if value.replace('-', '').isalnum() else repr(value)}"
-
-
-def written(text: str) -> str:
-    """Return a message of the library in which a setting such as header=False is written as an option, --no-header."""
-    return text.written(_as_option) if isinstance(text, Sentence) else text
-
-
 def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
     """Print a remark unless it was printed before; reading rows several times raises the same warning several times."""
     if remark not in said:
@@ -170,6 +135,8 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
     text = written(message_of(error)) or type(error).__name__
+    if isinstance(error, InvalidParameterError):
+        return refused_parameter(text, _names_of_options())
     if isinstance(error, MemoryError):
         return f"there is not enough memory. {text if str(error) else ''}".strip()
     if isinstance(error, OSError | ValueError | ImportError | RuntimeError | AttributeError):
@@ -219,6 +186,12 @@ def examples_of(name: str) -> list[str]:
 def _options(group: Any, ctx: Any) -> list[Any]:
     """Return the options of the program itself, with those that Typer adds."""
     return list(group.get_params(ctx))
+
+
+def _names_of_options() -> set[str]:
+    """Return the names of the options of all commands."""
+    names = {name for function in functions_of_commands().values() for name in signature(function).parameters}
+    return {f"--{name.replace('_', '-')}" for name in names}
 
 
 @app.callback(invoke_without_command=True)

@@ -14,7 +14,15 @@ from rhohat.estimators.shaped_rows import takes_padding
 from rhohat.models.components import ESTIMATORS, command_line_name, names_of_steps, transformers
 from rhohat.models.pipelines import suggest_preprocessing
 
-__all__ = ["estimator_named", "estimators", "preprocessing", "step_named", "steps", "table_preprocessing"]
+__all__ = [
+    "estimator_named",
+    "estimators",
+    "preprocessing",
+    "preprocessing_as_text",
+    "step_named",
+    "steps",
+    "table_preprocessing",
+]
 
 _ALONE = "auto and none cannot be combined with other steps."
 
@@ -61,6 +69,16 @@ def preprocessing(chosen: list[str] | None, rows: RowSource, network: Any) -> li
         scales_itself = isinstance(network, BaseDictionary | AutoencoderDetector) or takes_padding(network)
         return [] if scales_itself else suggest_preprocessing(rows)
     return [steps()[step]() for step in chosen if step != "none"]
+
+
+def preprocessing_as_text(steps: list[Any], network: Any) -> str:
+    """Return the line that says which steps are applied to the rows, and what a dictionary does to them itself."""
+    names = ", ".join(type(step).__name__ for step in steps) or "none; the rows are used as they are"
+    if not isinstance(network, BaseDictionary):
+        return f"preprocessing: {names}"
+    scales = {None: "", "mean_norm": "divides all numbers by one factor", "layer_norm": "standardises each row"}
+    own = scales[network.normalize]
+    return f"preprocessing: {names}" + (f", and the dictionary {own} (normalize={network.normalize})" if own else "")
 
 
 def table_preprocessing(chosen: list[str] | None, *, imputes: bool) -> list[Any]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import typer
 
-from rhohat.cli.app import print_json, written
+from rhohat.cli.app import print_json
 from rhohat.cli.held_out import MOST_ROWS, Held
+from rhohat.cli.option_names import written
 from rhohat.common.words import counted
 from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.models.model_card import ModelCard

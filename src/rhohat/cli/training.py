@@ -12,7 +12,14 @@ import typer
 from sklearn.base import is_classifier
 
 from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, check_writable, command, note
-from rhohat.cli.choices import estimator_named, estimators, preprocessing, step_named, table_preprocessing
+from rhohat.cli.choices import (
+    estimator_named,
+    estimators,
+    preprocessing,
+    preprocessing_as_text,
+    step_named,
+    table_preprocessing,
+)
 from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING
 from rhohat.cli.held_out import card_of_training, hold_out, next_command
 from rhohat.cli.interrupted import keeping_what_was_reached
@@ -314,8 +321,7 @@ def train(
             imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
             whole = imputers[0].fit(held.rows).transform(held.rows) if imputers else held.rows
             steps = [*imputers, *preprocessing(preprocess, whole, network)]
-        if steps:
-            note(ctx, f"preprocessing: {', '.join(type(step).__name__ for step in steps)}")
+        note(ctx, preprocessing_as_text(steps, network))
         model = _pipeline(*steps, network) if steps else network
         if resume and checkpoint is not None:
             states = sorted(checkpoint.rglob("checkpoint-*.safetensors"), key=lambda state: state.stat().st_mtime)

@@ -260,8 +260,8 @@ def _check_size(ctx: Any, n_rows: int, n_latents: int) -> None:
     if n_bytes > _MANY_BYTES:
         note(
             ctx,
-            f"note: these dense codes take {n_bytes / 1e9:,.1f} GB, nearly all of it zeros; -o codes.npz writes a sparse"
-            " file, which scipy.sparse.load_npz reads.",
+            f"note: these dense codes take {n_bytes / 1e9:,.1f} GB, nearly all of it zeros; -o codes.npz writes a"
+            " sparse file, which scipy.sparse.load_npz reads.",
         )
 
 

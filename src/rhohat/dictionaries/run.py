@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from rhohat.common.exceptions import DeadLatentsWarning
-from rhohat.common.words import counted
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.dictionaries.rows import BatchSource
 from rhohat.dictionaries.step import Evaluated
 from rhohat.dictionaries.training import DictionaryState, Trainer
@@ -151,9 +151,12 @@ class Record:
         if n_dead >= _MANY_DEAD * n_latents and not self._has_warned:
             self._has_warned = True
             warnings.warn(
-                f"{n_dead:,} of {n_latents:,} latents are dead: they have not been active for"
-                f" {problem.dead_after:,} rows. A lower learning rate, a larger auxiliary_weight, fewer n_components,"
-                " or rows that are centred and scaled help.",
+                Sentence(
+                    f"{n_dead:,} of {n_latents:,} latents are dead: they have not been active for"
+                    f" {problem.dead_after:,} rows. A lower learning rate, a larger weight of the auxiliary loss (",
+                    *(Setting("auxiliary_weight"), "), fewer latents (", Setting("n_components"), "),"),
+                    " or rows that are centred and scaled help.",
+                ),
                 DeadLatentsWarning,
                 stacklevel=2,
             )

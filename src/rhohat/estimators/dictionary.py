@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -20,9 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState, seed_from
-from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
-from rhohat.data.finite import first_bad_number, named_place
 from rhohat.data.ranges import range_of_features
 from rhohat.data.rows import is_dask_array, remember_columns
 from rhohat.dictionaries.dead_latents import default_dead_after
@@ -34,6 +31,7 @@ from rhohat.dictionaries.start import DictionaryStart
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError
 from rhohat.estimators.checks import check_rows
 from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
+from rhohat.estimators.dictionary_messages import explain_not_finite, warn_of_l0
 from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
@@ -50,7 +48,6 @@ __all__ = ["BaseDictionary"]
 _SMALLEST_BATCH, _LARGEST_BATCH = 256, 4096
 _FEWEST_UPDATES = 1000  # which smaller batches than the largest are chosen for
 _RATE, _LATENTS_OF_RATE = 2e-4, 2**14  # learning rate at so many latents; with fewer it is larger
-_FAR = 0.5  # distance of L0 from its target, as a share of it, of which a fit warns
 _SETTINGS_OF_TRAINING = ("max_iter", "auxiliary_weight", "dead_after", "normalize", "center", "decoder_norm")
 _MORE_ACTIVE = 4  # how many times as many latents are active at the start as in the end, where biases decide it
 
@@ -221,7 +218,7 @@ class BaseDictionary(UsableDictionary):
         except NotFiniteError as error:
             raise ValueError(self._explain(error, sources, kept)) from None
         self._take_over(X, sources, fitted, first_pass + self.max_iter)
-        self._warn_of_l0(stacklevel=4)
+        warn_of_l0(self, stacklevel=3)
         return self
 
     def _draw_seed(self) -> int:
@@ -418,28 +415,8 @@ class BaseDictionary(UsableDictionary):
             callbacks.append(PrintProgress(every=int(self.verbose)))
         return callbacks
 
-    def _explain(self, error: NotFiniteError, sources: Sequence[Any], kept: str) -> Sentence:
-        """Return the message of an error of numbers that are not finite; `kept` is a sentence on what is left."""
-        if isinstance(sources[0], BatchSource):  # an iterator, whose rows come in their order
-            row, column = error.place or (0, 0)
-            bad = None if error.place is None else named_place("the iterator", error.n_rows + row, column)
-        else:
-            bad = next(filter(None, map(first_bad_number, sources)), None)
-        if bad is not None:
-            return Sentence(f"{bad.rstrip('.')}. {kept}")
-        rate = f"{self._solver().learning_rate:g}"
-        return Sentence(f"{error} Its rows are too large, or the learning rate is too high (now {rate}). {kept}")
-
-    def _warn_of_l0(self, stacklevel: int) -> None:
-        """Warn if the number of active latents of a row is far from the one that was asked for."""
-        target, l0 = getattr(self, "target_l0", None), self.measures_curve_["l0"][-1]
-        if target is not None and abs(l0 - target) > _FAR * target:
-            warnings.warn(
-                f"in the last updates a row had {l0:.3g} active latents on average, but target_l0={target:g}. More"
-                f" passes over the rows, or another sparsity_weight (now {self._problem.sparsity_weight:g}), may help.",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
+    def _explain(self, error: NotFiniteError, sources: Sequence[Any], kept: str) -> str:
+        return explain_not_finite(error, sources, self._solver().learning_rate, kept)
 
 
 def _width(source: Any) -> int:

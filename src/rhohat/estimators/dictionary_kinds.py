@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval
 
+from rhohat.common.words import Sentence, Setting
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.named_parts import AT_LEAST_0
 
@@ -28,7 +29,8 @@ class CountingDictionary(BaseDictionary):
     def _check_k(self, n_latents: int) -> None:
         """Raise ValueError if there are fewer latents than a row is to use."""
         if self.k > n_latents:
-            raise ValueError(f"k={self.k} must not exceed n_components={n_latents}.")
+            too_many, all_latents = Setting("k", self.k), Setting("n_components", n_latents)
+            raise ValueError(Sentence(too_many, " must not exceed ", all_latents, "."))
 
     @property
     def _expected_l0(self) -> float:

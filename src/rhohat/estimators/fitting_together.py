@@ -12,6 +12,7 @@ from rhohat.dictionaries.rows import BatchSource, ShuffledBatches
 from rhohat.dictionaries.run import train
 from rhohat.dictionaries.training import NotFiniteError
 from rhohat.estimators.dictionary import BaseDictionary
+from rhohat.estimators.dictionary_messages import warn_of_l0
 from rhohat.fitting.dictionary_fit import Fitted
 
 __all__ = ["fit_together"]
@@ -78,7 +79,7 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
             raise ValueError(first._explain(error, sources, "Nothing is kept of what was learned before.")) from None
     for one, (_, problem, state), result, plan in zip(dictionaries, prepared, results, plans, strict=True):
         one._take_over(X, sources, Fitted(problem, state, result, plan, seed), one.max_iter)
-        one._warn_of_l0(stacklevel=3)
+        warn_of_l0(one, stacklevel=2)
     return dictionaries
 
 

@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any, ClassVar
 
 from rhohat.common.randomness import RandomState
+from rhohat.common.words import Sentence, Setting
 from rhohat.dictionaries.selections import Matryoshka, Selection
 from rhohat.estimators.dictionary_kinds import CountingDictionary
 from rhohat.estimators.documentation import document
@@ -104,6 +105,9 @@ class MatryoshkaAutoencoder(CountingDictionary):
         are_whole = all(isinstance(size, Integral) for size in sizes)
         if not sizes or not are_whole or sizes[-1] != n_latents or any(b <= a for a, b in pairwise([0, *sizes])):
             raise ValueError(
-                f"prefixes must be positive integers that rise, up to n_components={n_latents}; got {self.prefixes}."
+                Sentence(
+                    *(Setting("prefixes"), " must be positive integers that rise, up to "),
+                    *(Setting("n_components", n_latents), f"; got {self.prefixes}."),
+                )
             )
         return Matryoshka(float(self.k), tuple(int(size) for size in sizes))

@@ -11,7 +11,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import in_memory
-from rhohat.common.words import counted
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.dictionaries.rows import MOST_SAMPLED, BatchSource, ShuffledBatches
 from rhohat.dictionaries.run import Record, train
 from rhohat.dictionaries.scaling import distances
@@ -256,7 +256,10 @@ def plan_dictionary_memory(
         fixed = plan.total - min(window, plan.total)
         enough = int(1.5 * fixed) + 2**22 if window else plan.total
         raise ValueError(
-            f"memory_limit={show_bytes(limit)} is too low: {show_bytes(enough)} would be enough. Raise memory_limit, or"
-            " use smaller batches."
+            Sentence(
+                *(Setting("memory_limit", show_bytes(limit), f"memory_limit={show_bytes(limit)}"), " is too low: "),
+                *(f"{show_bytes(enough)} would be enough. Raise ", Setting("memory_limit")),
+                ", or use smaller batches.",
+            )
         )
     return plan

@@ -227,6 +227,8 @@ class Journal:
                 self._record, self._arrays = newest
                 self.found, self.seed = self._record["identity"], self._record["seed"]
                 self._refuse_differences(folder)
+                if "complete" in self._record and not self._part:
+                    print(_already_finished(folder), file=sys.stderr)
             elif resume and not self._part:
                 print(
                     f"rhohat: {folder} contains no checkpoint yet; the fit starts from the beginning.", file=sys.stderr
@@ -291,6 +293,14 @@ class Journal:
                 stacklevel=2,
             )
         self._saved_at = time.monotonic(), self._place
+
+
+def _already_finished(folder: Path) -> str:
+    """Return what is said of a fit that is resumed, but has ended."""
+    return (
+        f"rhohat: the fit that {folder} holds is finished, so its result is taken over and nothing is trained. For a"
+        " longer fit, start anew with a larger max_iter (--max-iter) and another folder for its checkpoints."
+    )
 
 
 def _explain(error: OSError, checkpoints: Checkpoints) -> OSError:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rhohat.common.words import counted
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data import RowSource
 from rhohat.layers import DropoutLayer
 from rhohat.objective import Problem
@@ -159,8 +159,11 @@ def plan_memory(
             enough = int(1.05 * enough) + 1
         found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in plan.parts if size)
         raise ValueError(
-            f"memory_limit={show_bytes(limit)} is too low: {show_bytes(enough)} would be enough ({found}). Raise"
-            f" memory_limit{solver.advice_on_memory}."
+            Sentence(
+                Setting("memory_limit", show_bytes(limit), f"memory_limit={show_bytes(limit)}"),
+                f" is too low: {show_bytes(enough)} would be enough ({found}). Raise ",
+                *(Setting("memory_limit"), f"{solver.advice_on_memory}."),
+            )
         )
     return plan
 
