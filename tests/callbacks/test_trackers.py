@@ -160,6 +160,6 @@ def test_a_missing_package_is_noticed_before_a_fit(monkeypatch, tmp_path, packag
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtraError, match=rf"{package} is needed.*pip install 'rhohat\[trackers\]'"):
+    with pytest.raises(MissingExtraError, match=rf"{package} is needed.*pip install .*\[trackers\]'"):
         make(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

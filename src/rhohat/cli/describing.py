@@ -12,6 +12,7 @@ import typer
 
 from rhohat.cli.app import Json, Traceback, command, print_json
 from rhohat.cli.declared import MODEL
+from rhohat.common.installed import how_to_install
 from rhohat.engines.machine import describe_machine
 from rhohat.estimators.parameter_groups import symbols_of
 from rhohat.models.components import settings_of
@@ -95,7 +96,7 @@ def _print_lines(lines: list[tuple[str, str]]) -> None:
 
 
 def _lines_of_machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
-    primitives = "NumPy; pip install 'rhohat[fast]' compiles them"
+    primitives = f"NumPy; to compile them: {how_to_install('fast')}"
     if machine["primitives"] == "compiled":
         primitives = f"compiled by Numba {machine['numba']}, vectors of {machine['vector_bits']} bits"
     blas = (f"{one['library']} {one['version']}, {one['kernels'] or 'unknown'} kernels" for one in machine["blas"])

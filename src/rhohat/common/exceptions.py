@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from sklearn.exceptions import ConvergenceWarning
 
+from rhohat.common.installed import how_to_install
+
 __all__ = [
     "CheckpointError",
     "CheckpointWarning",
@@ -44,10 +46,7 @@ class MissingExtraError(ImportError):
     def __init__(self, package: str, extra: str) -> None:
         self.package = package
         self.extra = extra
-        super().__init__(
-            f"{package} is needed but is not installed; install it with: pip install 'rhohat[{extra}]', or in a copy of"
-            f" the repository: pip install '.[{extra}]'"
-        )
+        super().__init__(f"{package} is needed but is not installed; install it with: {how_to_install(extra)}")
 
 
 class ClusterError(RuntimeError):

@@ -36,4 +36,4 @@ def import_extra(module: str, extra: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != package:
             raise
-        raise MissingExtraError(package, extra) from error
+        raise MissingExtraError(package, extra) from None  # the first error would say nothing more
