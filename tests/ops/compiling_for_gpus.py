@@ -1,7 +1,7 @@
 """Compile every kernel for an H100, which needs none: print the names, and fail where one adds up in any order.
 
-Run as ``python -m tests.ops.compiling_for_gpus`` with TRITON_INTERPRET=0; the primitives are called with tensors on the
-CPU, and each kernel that they would start is compiled for these arguments instead.
+Run as ``python -m tests.ops.compiling_for_gpus`` with TRITON_INTERPRET=0. The primitives are called with tensors that
+have no numbers, so that it is an error to wait for one, and each kernel that they would start is compiled instead.
 """
 
 import re
@@ -81,7 +81,8 @@ def call_collecting(dtype, values):
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     JITFunction.__getitem__ = lambda kernel, grid: Compiling(kernel)
-    call_all(torch.float32, "bfloat16", 768, [48])
-    call_all(torch.float64, "float32", 37, [5, 48])
+    with torch.device("meta"):
+        call_all(torch.float32, "bfloat16", 768, [48])
+        call_all(torch.float64, "float32", 37, [5, 48])
     call_collecting(torch.bfloat16, torch.float32)
     call_collecting(torch.float64, torch.float64)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rhohat.ops import NUMPY
+from rhohat.ops import NUMPY, torch_codes
 from rhohat.ops.code_ops import ByLatent, CodeOps, Codes
 from rhohat.ops.torch_code_ops import TorchCodeOps
 from rhohat.ops.torch_codes import rows_of_entries, segment_sums
@@ -32,8 +32,8 @@ def draw(seed, *shapes, dtype=np.float64):
     return tuple(numbers.standard_normal(shape).astype(dtype) for shape in shapes)
 
 
-def tensors(*arrays):
-    return tuple(None if array is None else torch.tensor(array) for array in arrays)
+def tensors(*arrays, device="cpu"):
+    return tuple(None if array is None else torch.tensor(array, device=device) for array in arrays)
 
 
 def poisoned(shape, dtype):
@@ -44,7 +44,7 @@ def assert_near(found, expected, dtype):
     """Check numbers against others that are about 1, or their sums."""
     tolerance = TOLERANCES[np.dtype(dtype)]
     scale = 1 + np.abs(expected).max(initial=0)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=tolerance * scale)
+    np.testing.assert_allclose(found.cpu().numpy(), expected, rtol=0, atol=tolerance * scale)
 
 
 def filled(a, k):
@@ -181,9 +181,9 @@ def learning(codes, n_features, dtype, seed=5, *, n_extra=0, multiples=False, on
     )
 
 
-def as_tensors(rows):
+def as_tensors(rows, device):
     arrays = [getattr(rows, name) for name in LearnedRows.__dataclass_fields__ if name != "on_sphere"]
-    return LearnedRows(*tensors(*arrays), rows.on_sphere)
+    return LearnedRows(*tensors(*arrays, device=device), rows.on_sphere)
 
 
 def learned_by_numpy(by_latent, latents, rows, betas, rate, epsilon):
@@ -225,18 +225,18 @@ LEARNED = (
 SITUATIONS = ((False, None), (True, True), (False, False))
 
 
-def check_learning(ops, n_rows, n_features, dtype, latents, situations=SITUATIONS, **settings):
+def check_learning(ops, n_rows, n_features, dtype, latents, situations=SITUATIONS, device="cpu", **settings):
     """Check a step by these primitives against NumPy's; none is taken where J is not finite."""
     codes, _ = some_codes(n_rows, 23, dtype)
     rows, betas = learning(codes, n_features, dtype, **settings), (0.9, 0.97)
     expected = learned_by_numpy(REFERENCE.by_latent(codes, 23), latents, rows, betas, 0.3, 1e-3)
-    by_latent: ByLatent = ops.by_latent(Codes(*tensors(*codes)), 23)
+    by_latent: ByLatent = ops.by_latent(Codes(*tensors(*codes, device=device)), 23)
     for is_tensor, is_finite in situations:
-        found = as_tensors(rows)
-        numbers = tensors(*np.array([0.3, 1e-3], dtype)) if is_tensor else (0.3, 1e-3)
-        finite = None if is_finite is None else torch.tensor(is_finite)
+        found = as_tensors(rows, device)
+        numbers = tensors(*np.array([0.3, 1e-3], dtype), device=device) if is_tensor else (0.3, 1e-3)
+        (finite,) = tensors(is_finite, device=device)
         ops.learn(by_latent, latents, found, AdamStep(betas, *numbers), finite)
-        arrays = found.weights, found.sums, found.sums_of_squares
+        arrays = [array.cpu() for array in (found.weights, found.sums, found.sums_of_squares)]
         before = rows.weights, rows.sums, rows.sums_of_squares
         for ours, theirs, old in zip(arrays, expected, before, strict=True):
             if is_finite is False:
@@ -258,7 +258,7 @@ def test_a_step_of_adam_is_that_of_numpy(ops, n_features, settings, dtype):
 
 def test_a_gradient_that_is_not_finite_leaves_no_trace(ops):
     codes, _ = some_codes(40, 23, np.float64)
-    rows = as_tensors(learning(codes, 3, np.float64, on_sphere=True))
+    rows = as_tensors(learning(codes, 3, np.float64, on_sphere=True), "cpu")
     before = [array.clone() for array in (rows.weights, rows.sums, rows.sums_of_squares)]
     rows.vectors[3] = torch.nan
     by_latent, step = ops.by_latent(Codes(*tensors(*codes)), 23), AdamStep((0.9, 0.9), 0.1, 1e-8)
@@ -307,16 +307,28 @@ def test_the_budget_is_kept(monkeypatch):
     assert max(sizes) == 100 * 50 * 8
 
 
-def test_sums_on_devices_that_know_no_sums_of_segments(monkeypatch):
+@pytest.mark.parametrize("ends", [[15], [4, 15]])
+def test_nobody_waits_for_numbers_that_are_computed(ends):
+    """Tensors without numbers raise errors where one is asked for, and are on a device without sums of segments."""
+    ops = TorchCodeOps(kernels=False)
+    with torch.device("meta"):
+        X, W, bias = torch.empty(9, 4), torch.empty(15, 4), torch.empty(15)
+        codes = ops.largest(X, W, bias, 3)
+        given = codes, slice(0, 9), W, X[0], X, torch.tensor(ends), 0.1
+        ops.residuals(*given, torch.empty(len(ends), 9, 4), torch.empty(9), codes.values)
+        by_latent = ops.by_latent(codes, 15)
+        ops.sums_of_latents(by_latent, codes.values)
+        rows = LearnedRows(W, W, W, codes.values, X, bias, X, torch.zeros(15, dtype=torch.int32), on_sphere=True)
+        ops.learn(by_latent, slice(0, 15), rows, AdamStep((0.9, 0.9), bias[0], 1e-8), torch.tensor(True))
+        with pytest.raises(NotImplementedError):
+            ops.collect(X, W, bias, bias)
+
+
+def test_sums_of_segments_where_pytorch_has_none(monkeypatch):
     numbers, starts = torch.arange(12.0).view(6, 2), torch.tensor([1, 1, 3, 5])
-    expected = segment_sums(numbers, starts)
-    assert expected.tolist() == [[0, 0], [6, 8], [14, 16]]
-
-    class Elsewhere(torch.Tensor):
-        device = torch.device("meta")
-
-    monkeypatch.setattr(torch, "segment_reduce", None)
-    assert torch.equal(segment_sums(numbers.as_subclass(Elsewhere), starts).as_subclass(torch.Tensor), expected)
+    assert segment_sums(numbers, starts).tolist() == [[0, 0], [6, 8], [14, 16]]
+    monkeypatch.setattr(torch_codes, "_WITH_SEGMENTS", ())
+    assert segment_sums(numbers, starts).tolist() == [[0, 0], [6, 8], [14, 16]]
 
 
 def test_one_part_has_all_rows_and_settings_are_checked():

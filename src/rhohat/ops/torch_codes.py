@@ -20,6 +20,8 @@ __all__ = [
 
 Tensor = Any
 
+_WITH_SEGMENTS = ("cpu", "cuda")  # types of devices for which PyTorch has sums over segments
+
 
 def collect(a: Tensor, thresholds: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Return how many numbers of each row exceed the threshold of their latent, and their latents and values.
@@ -124,7 +126,7 @@ def segment_sums(numbers: Tensor, starts: Any) -> Tensor:
     starts : tensor of shape (n_segments + 1,)
         Where each segment begins, and where the last one ends.
     """
-    if numbers.device.type in ("cpu", "cuda"):
+    if numbers.device.type in _WITH_SEGMENTS:
         return torch.segment_reduce(numbers, "sum", offsets=starts, axis=0, unsafe=True, initial=0)
     segments = torch.searchsorted(starts, torch.arange(len(numbers), device=starts.device), right=True)
     sums = numbers.new_zeros((len(starts) + 1, numbers.shape[1]))  # with those before the first, and after the last

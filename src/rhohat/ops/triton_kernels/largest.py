@@ -20,6 +20,9 @@ __all__ = ["keep_largest"]
 
 Tensor = Any
 
+_COLUMNS = 2048  # that a program looks at together
+_MOST_REGISTERS = 80  # of a thread, so that three programs share a multiprocessor and wait for numbers in turn
+
 
 def keep_largest(a: Tensor, k: int, latents: Tensor, values: Tensor) -> None:
     """Write the k largest positive numbers of each row, and their columns; see `TorchCodeOps.largest`.
@@ -36,8 +39,7 @@ def keep_largest(a: Tensor, k: int, latents: Tensor, values: Tensor) -> None:
     n_rows, n = a.shape
     if n_rows == 0 or k == 0:
         return
-    # With more columns than entries, few of which are in the same one.
-    block = block_of(n, min(max(triton.next_power_of_2(8 * k), 1024), 4096))
+    block = block_of(n, _COLUMNS)
     is_double = a.dtype == torch.float64
     with device_of(a, latents, values):
         _keep_largest[(n_rows,)](
@@ -50,6 +52,7 @@ def keep_largest(a: Tensor, k: int, latents: Tensor, values: Tensor) -> None:
             TYPE=tl.float64 if is_double else tl.float32,
             KEY=tl.int64 if is_double else tl.int32,
             num_warps=warps_of(block),
+            maxnreg=None if is_double else _MOST_REGISTERS,
         )
 
 
@@ -74,16 +77,16 @@ def _keep_largest(
         keys = _keys(a + row * n, columns, n, TYPE, KEY)
         above = keys > threshold
         equal = inside & (keys == threshold)
-        both = above.to(tl.int32) + equal.to(tl.int32) * 65536  # two sums at a time
+        both = above.to(tl.int32) + (equal.to(tl.int32) << 16)  # two sums at a time
         so_far = tl.cumsum(both, axis=0)
-        equal_so_far = n_equal + so_far // 65536
+        equal_so_far = n_equal + (so_far >> 16)
         chosen = above | (equal & (equal_so_far <= k - count))
-        places = row * k + n_above + so_far % 65536 + tl.minimum(equal_so_far, k - count) - 1
+        places = row * k + n_above + (so_far & 0xFFFF) + tl.minimum(equal_so_far, k - count) - 1
         tl.store(latents + places, columns, mask=chosen)
         tl.store(values + places, keys.to(TYPE, bitcast=True), mask=chosen)
         total = tl.sum(both, axis=0)
-        n_above += total % 65536
-        n_equal += total // 65536
+        n_above += total & 0xFFFF
+        n_equal += total >> 16
 
 
 @triton.jit
@@ -120,7 +123,7 @@ def _guess(numbers, n, k, BLOCK: tl.constexpr, TYPE: tl.constexpr, KEY: tl.const
     """Return a key that is 0 or is exceeded by k keys at least, and the largest key."""
     first = tl.zeros([BLOCK], KEY)
     second = tl.zeros([BLOCK], KEY)
-    for begin in range(0, n, BLOCK):
+    for begin in tl.range(0, n, BLOCK, loop_unroll_factor=2):
         keys = _keys(numbers, begin + tl.arange(0, BLOCK), n, TYPE, KEY)
         second = tl.maximum(second, tl.minimum(first, keys))
         first = tl.maximum(first, keys)
@@ -143,7 +146,7 @@ def _survey(numbers, n, threshold, largest, BLOCK: tl.constexpr, TYPE: tl.conste
     """Return how many keys of a row exceed a threshold, and the smallest of them."""
     count = tl.zeros([BLOCK], tl.int32)
     smallest = tl.zeros([BLOCK], KEY) + largest
-    for begin in range(0, n, BLOCK):
+    for begin in tl.range(0, n, BLOCK, loop_unroll_factor=2):
         keys = _keys(numbers, begin + tl.arange(0, BLOCK), n, TYPE, KEY)
         count += (keys > threshold).to(tl.int32)
         smallest = tl.minimum(smallest, tl.where(keys > threshold, keys, largest))
