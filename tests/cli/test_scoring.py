@@ -114,6 +114,19 @@ def test_a_pipeline_with_a_table_goes_from_python_to_the_command_line_and_back(w
     assert found["column_1"].tolist() == rhohat.explain(model, table).idxmax(axis=1).tolist()
 
 
+def test_rows_are_named_by_a_column_in_all_outputs(run, detector, wine, tmp_path):
+    table = pd.read_csv(tmp_path / wine).assign(bottle=[f"bottle {number}" for number in range(178)])
+    table.to_csv(tmp_path / "named.csv", index=False)
+    for option in ("--id", "--row-names"):
+        assert (
+            run("score", detector, "named.csv", "--top", "1", option, "bottle")
+            .splitlines()[1]
+            .startswith("bottle 100 ")
+        )
+        run("report", detector, "named.csv", "-o", "page.html", option, "bottle")
+        assert "Row 100, bottle 100" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_long_names_end_in_an_ellipsis(run, tmp_path):
     table = TABLE.rename(columns=lambda name: 10 * name)
     table.to_csv(tmp_path / "long.csv", index=False)

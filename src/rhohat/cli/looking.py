@@ -209,6 +209,8 @@ def report(
     """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went.
 
     The page about a dictionary has a table of latents, with the rows that activate each of them most.
+
+    --id is another name of --row-names.
     """
     check_writable(output, model, data, *([] if row_labels is None else [row_labels]), endings=(".html", ".htm"))
     if tabular and image_shape is not None:

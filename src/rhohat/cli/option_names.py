@@ -15,6 +15,8 @@ _OTHER_NAMES = {
     "--epochs": "--max-iter",
     "--rho": "--sparsity",
     "--lambda": "--weight-decay",
+    "--id": "--row-names",
+    "--row-names": "--id",
 }
 
 #: Options of parameters that have another name in Python.
