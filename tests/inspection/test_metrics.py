@@ -417,3 +417,9 @@ def test_rows_of_another_width_are_refused(rows, codes):
     statistics.update(codes)
     with pytest.raises(ValueError, match="H must have 6 columns, like the earlier rows; got 2"):
         statistics.update(codes[:, :2])
+
+
+def test_a_match_prints_its_headline():
+    match = match_dictionaries([[1.0, 0.0], [0.0, 2.0]], [[1.0, 3.0], [1.0, 0.0]])
+    assert repr(match) == str(match) == "DictionaryMatch(2 pairs, mean cosine 0.974, 100.0% above 0.9)"
+    assert match_dictionaries(np.eye(3), -np.eye(3)).alike_fraction == 0

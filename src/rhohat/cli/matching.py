@@ -15,13 +15,13 @@ from rhohat.cli.files import DIGITS
 from rhohat.common.arrays import FloatArray
 from rhohat.common.whole_files import replacing
 from rhohat.inspection.metrics import match_dictionaries
+from rhohat.inspection.metrics.matching import ALIKE
 from rhohat.models.model_file import load
 from rhohat.models.pipelines import estimator_of
 
 __all__ = ["match"]
 
 _MOST_LINES = 20  # of the printed table
-_ALIKE = 0.9  # cosine above which a pair counts as alike
 
 _HELP = "A model file that train has written."
 
@@ -72,15 +72,14 @@ def match(
     pairs = [(int(found.rows[one]), int(found.columns[one]), float(found.cosine[one])) for one in order]
     if output is not None:
         _write_csv(output, pairs)
-    cosines = found.cosine
     if as_json:
         named = [dict(zip(("a", "b", "cosine"), pair, strict=True)) for pair in pairs]
-        print_json({"mean_cosine": found.mean_cosine, "pairs": named})
+        print_json({"mean_cosine": found.mean_cosine, "alike_fraction": found.alike_fraction, "pairs": named})
     elif not quiet:
         _print_table(pairs)
-        n_alike = int(np.count_nonzero(cosines > _ALIKE))
+        n_alike = int(np.count_nonzero(found.cosine > ALIKE))
         typer.echo(
-            f"\n{n_alike} of {len(pairs)} pairs have a cosine above {_ALIKE}; the mean is {found.mean_cosine:.3f}"
+            f"\n{n_alike} of {len(pairs)} pairs have a cosine above {ALIKE}; the mean is {found.mean_cosine:.3f}"
         )
         if output is not None:
             typer.echo(f"wrote {output}: {len(pairs)} pairs")

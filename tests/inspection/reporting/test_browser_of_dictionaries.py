@@ -248,6 +248,14 @@ def test_no_figure_is_broken_over_lines_or_runs_into_another(width, name, driver
         assert touching == []
 
 
+def test_in_a_narrow_window_a_latent_takes_one_line_of_the_table(driver, open_page):
+    open_page("numbers", width=500, height=900)
+    lines = "return [...document.querySelectorAll('.latents tbody tr')].map((row) => row.offsetHeight)"
+    heights = driver.execute_script(lines)
+    assert len(heights) > 5
+    assert max(heights) < 45
+
+
 @pytest.mark.parametrize("name", ["labelled images", "texts", "table"])
 @pytest.mark.parametrize("width", [390, 320])
 def test_a_phone_shows_everything_without_scrolling_sideways(width, name, driver, open_page):

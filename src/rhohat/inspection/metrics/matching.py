@@ -9,15 +9,20 @@ import scipy  # which imports its parts when they are used
 from numpy.typing import ArrayLike, NDArray
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.words import counted
 from rhohat.inspection.metrics.rows import check_same_columns, unit_rows
 
 __all__ = [
+    "ALIKE",
     "DictionaryMatch",
     "match_dictionaries",
 ]
 
+#: Cosine above which two features count as alike.
+ALIKE = 0.9
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class DictionaryMatch:
     """Pairs of rows of two dictionaries, found by `match_dictionaries`.
 
@@ -39,6 +44,17 @@ class DictionaryMatch:
     def mean_cosine(self) -> float:
         """Mean cosine similarity over all pairs."""
         return float(self.cosine.mean())
+
+    @property
+    def alike_fraction(self) -> float:
+        """Fraction of the pairs whose cosine similarity is above 0.9: both dictionaries have learned these features."""
+        return float((self.cosine > ALIKE).mean())
+
+    def __repr__(self) -> str:
+        return (
+            f"DictionaryMatch({counted(len(self.rows), 'pair')}, mean cosine {self.mean_cosine:.3f},"
+            f" {self.alike_fraction:.1%} above {ALIKE})"
+        )
 
 
 def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) -> DictionaryMatch:
@@ -74,6 +90,8 @@ def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) ->
     >>> match = match_dictionaries([[1.0, 0.0], [0.0, 2.0]], [[1.0, 3.0], [1.0, 0.1], [-1.0, 0.0]])
     >>> match.rows, match.columns, match.cosine.round(3)
     (array([0, 1]), array([1, 0]), array([0.995, 0.949]))
+    >>> match
+    DictionaryMatch(2 pairs, mean cosine 0.972, 100.0% above 0.9)
     """
     first, second = unit_rows(A, "A"), unit_rows(B, "B")
     check_same_columns(first, second, "A and B")

@@ -56,11 +56,10 @@ def test_all_latents_may_be_dead():
     assert len(bars_of(histogram.svg)) == 1
 
 
-def test_a_single_l0_is_one_bar_in_the_middle():
+def test_an_l0_that_all_rows_have_in_common_is_no_chart():
     histogram = histogram_of_l0(np.array([0, 0, 0, 0, 0, 70]))
-    assert histogram.table == [("5", 70)]
-    ((left, width, _, _),) = bars_of(histogram.svg)
-    assert left < ticks_of(histogram.svg)["5" if "5" in ticks_of(histogram.svg) else "6"] < left + 3 * width
+    assert (histogram.svg, histogram.table, histogram.constant) == ("", [], 5)
+    assert histogram_of_l0(np.array([0, 1, 0, 0, 0, 70])).constant is None
 
 
 def test_l0_of_many_numbers_has_bars_of_several():

@@ -44,7 +44,10 @@ _MEASURES = {
 
 @dataclass(frozen=True)
 class Curve:
-    """A chart over the rows seen: its name, a sentence about it, the SVG, and the legend if it has several lines."""
+    """A chart over the rows seen: its name, a sentence about it, the SVG, and the legend.
+
+    The SVG is empty for a figure that never changed.
+    """
 
     name: str
     meaning: str
@@ -142,6 +145,8 @@ class DictionaryContent(PageContent):
 
     def _curve(self, name: str, meaning: str, lines: dict[str, list[float]]) -> Curve:
         first = next(iter(lines.values()))
+        if len(lines) == 1 and len(set(first)) == 1:  # a chart of a constant says less than a sentence
+            return Curve(name, meaning, "", [(name, first[-1])])
         svg = draw_curves(
             f"curve-{name.split()[0].lower()}",
             lines,

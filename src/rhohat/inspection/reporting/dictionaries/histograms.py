@@ -29,6 +29,7 @@ class Histogram:
 
     svg: str
     table: list[tuple[str, int]]
+    constant: int | None = None  # the number that all rows have in common, which needs no chart
 
 
 def histogram_of_densities(frequency: FloatArray, n_rows: int) -> Histogram:
@@ -78,6 +79,8 @@ def histogram_of_l0(n_rows_of_l0: NDArray[np.int64]) -> Histogram:
         Number of rows with 0, 1, 2, ... active latents.
     """
     there = np.flatnonzero(n_rows_of_l0)
+    if len(there) == 1:
+        return Histogram("", [], int(there[0]))
     low, high = int(there[0]), int(there[-1])
     if high - low < 8:  # so that a single number of latents is no bar across the whole chart
         low, high = max(0, low - 4), high + 4
