@@ -34,7 +34,8 @@ class Compiling:
         for place, parameter in enumerate(self.kernel.params):
             value = given[parameter.name]
             signature[parameter.name] = "constexpr"
-            if parameter.is_constexpr or value is None:
+            is_one = isinstance(value, int) and value == 1  # which Triton takes as a constant
+            if parameter.is_constexpr or value is None or is_one:
                 constants[(place,)] = value
                 continue
             signature[parameter.name] = mangle_type(value)
@@ -46,9 +47,9 @@ class Compiling:
         print(self.kernel.__name__)
 
 
-def call_all(dtype, products, n_features, ends):
-    """Call every primitive that starts kernels, for 8 rows and 48 latents."""
-    n_rows, n_latents, k = 8, 48, 3
+def call_all(dtype, products, n_features, ends, n_rows=8, k=3):
+    """Call every primitive that starts kernels."""
+    n_latents = ends[-1]
     ops = TorchCodeOps(kernels=True, products=products)
     X, W = torch.zeros(n_rows, n_features, dtype=dtype), torch.zeros(n_latents, n_features, dtype=dtype)
     bias = torch.zeros(n_latents, dtype=dtype)
@@ -56,8 +57,10 @@ def call_all(dtype, products, n_features, ends):
     codes = Codes(torch.arange(n_rows + 1) * k, torch.zeros_like(codes.latents), torch.zeros_like(codes.values))
     out, errors = X.new_empty(len(ends), n_rows, n_features), torch.empty(n_rows, dtype=torch.float64)
     ops.residuals(codes, slice(0, n_rows), W, X[0], X, torch.tensor(ends), 1.0, out, errors, codes.values)
-    many = Codes(torch.arange(n_rows + 1) * 60, torch.zeros(480, dtype=torch.int32), torch.zeros(480, dtype=dtype))
-    by_latent, whole = ops.by_latent(many, n_latents), slice(0, n_latents)
+    many = Codes(
+        torch.arange(n_rows + 1) * 300, *codes.latents.new_zeros(1, 300 * n_rows), *bias.new_zeros(1, 300 * n_rows)
+    )
+    by_latent, whole = ops.by_latent(many, n_latents), slice(1 if n_rows == 1 else 0, n_latents)
     ops.gather(by_latent, whole, many.values, X, torch.empty_like(W))
     plain = LearnedRows(W, W, W, many.values, X.bfloat16())
     extra_of = torch.zeros(n_latents, dtype=torch.int32)
@@ -84,5 +87,6 @@ if __name__ == "__main__":
     with torch.device("meta"):
         call_all(torch.float32, "bfloat16", 768, [48])
         call_all(torch.float64, "float32", 37, [5, 48])
+        call_all(torch.float32, "tf32", 1, [1, 2], n_rows=1, k=1)
     call_collecting(torch.bfloat16, torch.float32)
     call_collecting(torch.float64, torch.float64)
