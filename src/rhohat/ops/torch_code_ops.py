@@ -27,8 +27,8 @@ class TorchCodeOps(CodeOps):
     """Primitives of sparse codes for tensors; they agree with `CodeOps` up to rounding, but for what `largest` says.
 
     All arrays are tensors on one device: in `Codes` and `ByLatent`, `starts` is of int64 and the numbers of rows,
-    latents and entries are of int32. The host waits for the device in `collect` alone. The same call gives the same
-    bits: no sum depends on which thread comes first.
+    latents and entries are of int32. The host waits for the device in `collect` alone. On CPUs and CUDA
+    devices the same call gives the same bits: no sum depends on which thread comes first.
 
     Parameters
     ----------
