@@ -74,8 +74,10 @@ def warn_unless_converged(
     """
     failed = [(name, part) for name, part in _with_inner_parts(parts) if not _is_settled(part)]
     if failed or unsettled:
-        said = [unsettled or _said_of(failed), remark_on_large_rows(network, rows)]
-        warnings.warn(joined([one for one in said if one], " "), ConvergenceWarning, stacklevel=3)
+        said: list[str] = [unsettled or _said_of(failed)]
+        if all(part.solver_status_ == "max_iter" for _, part in failed):  # others say how large numbers should be
+            said += filter(None, [remark_on_large_rows(network, rows)])
+        warnings.warn(joined(said, " "), ConvergenceWarning, stacklevel=3)
 
 
 def _with_inner_parts(parts: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
