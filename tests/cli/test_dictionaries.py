@@ -51,6 +51,18 @@ def test_sparse_codes_are_those_of_transform_however_they_are_read(run, dictiona
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".npy", ".npy", ".npz", ".safetensors"]
 
 
+def test_what_was_learned_before_rows_that_are_not_finite_is_written(invoke, rows, tmp_path):
+    rows[200, 3] = np.nan
+    np.save(tmp_path / "rows.npy", rows)
+    arguments = ("-e", "topk", "--k", "4", "--hidden", "30", "--batch-size", "20", "--seed", "1")
+    failed = invoke("train", "rows.npy", "-o", "model.safetensors", *arguments)
+    assert failed.exit_code == 1
+    assert "rows.npy contains NaN or infinity, first in row 200, column 3." in failed.stderr
+    assert "model.partial.safetensors holds the model that was reached" in failed.stderr
+    assert rhohat.load(tmp_path / "model.partial.safetensors").n_steps_ > 0
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_a_training_says_what_is_done_to_the_rows(invoke, rows):
     arguments = ("train", "rows.npy", "-o", "model.safetensors", "-e", "topk", "--k", "4", "--latents", "30")
     said = "preprocessing: none; the rows are used as they are"

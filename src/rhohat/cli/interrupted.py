@@ -1,4 +1,4 @@
-"""What `train` keeps of a training that Ctrl-C has ended."""
+"""What `train` keeps of a training that Ctrl-C, or rows of a dictionary that are not finite, have ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ __all__ = ["keeping_what_was_reached"]
 
 @contextmanager
 def keeping_what_was_reached(ctx: Any, model: Any, output: Path, checkpoint: Path | None) -> Iterator[None]:
-    """Context manager around a fit, which writes the state that Ctrl-C has ended to a model file beside the output.
+    """Context manager around a fit, which writes the state that was reached to a model file beside the output.
+
+    That is the state at which Ctrl-C has ended the fit, or that before a batch of a dictionary that is not finite.
 
     The estimator is given ``warm_start=True`` meanwhile, with which an interrupted fit leaves it with the parameters
     of the last iteration.
@@ -31,18 +33,26 @@ def keeping_what_was_reached(ctx: Any, model: Any, output: Path, checkpoint: Pat
     try:
         yield
     except KeyboardInterrupt:
-        partial = output.with_name(f"{output.stem}.partial{output.suffix}")
         if getattr(network, "solver_status_", None) == "interrupted":
-            network.set_params(warm_start=False)
-            save(model, partial)
-            note(ctx, f"{partial} holds the model that was reached, after {amount_of_training(network)}.")
+            _save_partial(ctx, model, network, output)
         else:
             note(ctx, "no model was written.")
         note(ctx, _how_to_go_on(checkpoint))
         raise
+    except ValueError:
+        if getattr(network, "solver_status_", None) == "not_finite":
+            _save_partial(ctx, model, network, output)
+        raise
     finally:
         if can_keep:
             network.set_params(warm_start=False)
+
+
+def _save_partial(ctx: Any, model: Any, network: Any, output: Path) -> None:
+    partial = output.with_name(f"{output.stem}.partial{output.suffix}")
+    network.set_params(warm_start=False)
+    save(model, partial)
+    note(ctx, f"{partial} holds the model that was reached, after {amount_of_training(network)}.")
 
 
 def _how_to_go_on(checkpoint: Path | None) -> str:
