@@ -45,7 +45,7 @@ from rhohat.data import (
     synthetic_features,
     whiten_image,
 )
-from rhohat.engines import DaskEngine
+from rhohat.engines import DaskEngine, TorchEngine
 from rhohat.estimators import (
     fit_together,
     Transcoder,
@@ -159,6 +159,7 @@ __all__ = [
     "TablePreprocessor",
     "TangentPropagation",
     "TopKAutoencoder",
+    "TorchEngine",
     "Transcoder",
     "TransposedConvolution",
     "Upsampling",

@@ -339,8 +339,8 @@ def test_tensors_in_bad_places_are_refused(rng):
         Problem(network, torch.tensor(X), X)
     with pytest.raises(ValueError, match="both be float32 or both float64; got torch"):
         Problem(network, torch.tensor(X).half())
-    with pytest.raises(ValueError, match="must be in CPU memory, but this tensor is on meta"):
-        Problem(network, torch.tensor(X).to("meta"))
+    with pytest.raises(ValueError, match="tensors on meta, where threads cannot compute"):
+        make_objective(Problem(network, torch.tensor(X).to("meta")), ThreadEngine(1))
     with pytest.raises(ValueError, match="at least 0, and not 0 for every row"):
         Problem(network, torch.tensor(X), sample_weight=torch.zeros(10))
     with pytest.raises(ValueError, match="needs NumPy arrays, or rows that are read in blocks, but these rows are"):

@@ -14,11 +14,14 @@ from rhohat.common.arrays import FloatArray
 __all__ = [
     "BlockFunction",
     "ClusterEngine",
+    "DeviceEngine",
     "Engine",
     "HeldParts",
     "Rows",
+    "blocks_within",
     "in_memory",
     "on_cluster",
+    "on_device",
     "row_blocks",
     "shared_parts",
     "theta_parts",
@@ -82,6 +85,7 @@ class Engine(Protocol):
 
     n_workers: int
     ops: str | None  # name of the primitives to compute with; None leaves the choice to the objective
+    block_bytes: int | None  # memory for the layers and deltas of a block; None if it has to fit the cache of a core
 
     def sum_blocks(self, function: BlockFunction, blocks: Sequence[slice], n_sums: int, dtype: DTypeLike) -> FloatArray:
         """Return the sum over blocks of the arrays that `function` writes, added in block order.
@@ -151,9 +155,33 @@ class ClusterEngine(Protocol):
         """
 
 
-def on_cluster(engine: Engine | ClusterEngine) -> TypeGuard[ClusterEngine]:
+class DeviceEngine(Engine, Protocol):
+    """The interface of an engine that computes on a device, such as a GPU, with arrays that are there."""
+
+    @property
+    def device_ops(self) -> Any:
+        """The primitives of the device, an `Ops`."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the arithmetic."""
+
+    @property
+    def threads(self) -> Engine:
+        """Engine for what the host does, such as reading rows."""
+
+    def has_room_for(self, n_bytes: int) -> bool:
+        """Return whether rows of so many bytes can stay on the device during a fit."""
+
+
+def on_cluster(engine: Any) -> TypeGuard[ClusterEngine]:
     """Return whether an engine computes on a cluster."""
     return hasattr(engine, "hold")
+
+
+def on_device(engine: Any) -> TypeGuard[DeviceEngine]:
+    """Return whether an engine computes on a device."""
+    return hasattr(engine, "device_ops")
 
 
 # These values were measured with `make bench`. Smaller blocks lose more time to Python's lock, and to adding up their
@@ -207,6 +235,18 @@ def row_blocks(
     edges = np.linspace(0, n_rows / _ROW_MULTIPLE, n_blocks + 1).round().astype(int) * _ROW_MULTIPLE
     edges[-1] = n_rows
     return [slice(start, stop) for start, stop in pairwise(edges.tolist()) if start < stop]
+
+
+def blocks_within(n_rows: int, bytes_per_row: int, n_bytes: int) -> list[slice]:
+    """Cut rows into as few blocks of nearly equal size as take at most `n_bytes` each.
+
+    Examples
+    --------
+    >>> blocks_within(10, 8, 40)
+    [slice(0, 5, None), slice(5, 10, None)]
+    """
+    n_blocks = min(n_rows, max(1, -(-n_rows * bytes_per_row // n_bytes)))
+    return [slice(n_rows * i // n_blocks, n_rows * (i + 1) // n_blocks) for i in range(n_blocks)]
 
 
 _SHARED_WORK = 10**8  # smallest number of multiply-adds for which a part is given to a thread of its own

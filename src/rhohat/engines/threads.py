@@ -96,6 +96,8 @@ class ThreadEngine:
     array([45.])
     """
 
+    block_bytes: int | None = None
+
     def __init__(self, n_jobs: int | None = None, ops: str | None = None) -> None:
         check_ops(ops)
         self.ops = ops

@@ -21,7 +21,7 @@ from rhohat.common.words import Sentence, Setting, joined
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import some_rows
 from rhohat.data.rows import DaskRows
-from rhohat.engines import ThreadEngine
+from rhohat.engines import ThreadEngine, cluster_of, device_of
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.checks import as_activations, check_rows, warn_of_dead_units, warn_unless_converged
@@ -510,9 +510,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _measure_mean_activation(self, problem: Problem) -> None:
         """Set `mean_activation_` to the mean activation of the code, weighted, over uncorrupted rows."""
-        engine = self.engine if isinstance(problem.X, RowSource) else None  # rows in memory are not sent to the cluster
+        # Rows in memory are not sent to a cluster.
+        engine = cluster_of(self.engine) if isinstance(problem.X, RowSource) else None
         clean = Problem(self.network_, problem.X, sample_weight=problem.sample_weight)
-        objective = make_objective(clean, engine or ThreadEngine(self.n_jobs))
+        objective = make_objective(clean, engine or device_of(self.engine) or ThreadEngine(self.n_jobs))
         self.mean_activation_ = objective.mean_activations(self.theta_)[self.code_layer_ - 1]
 
     def _warn_of_constant_codes(self, X: FloatArray | RowSource) -> None:

@@ -26,7 +26,7 @@ from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.data.sequences import check_steps
-from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.engines import DaskEngine, EngineLike, ThreadEngine, TorchEngine, as_engine, cluster_of, device_of
 from rhohat.estimators.checks import check_flat, check_rows, must_be_converted
 from rhohat.estimators.early_stopping import check_early_stopping
 from rhohat.estimators.given_weights import GivenWeights
@@ -81,7 +81,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
         "warm_start": ["boolean"],
         "random_state": ["random_state", np.random.Generator],
         "n_jobs": [None, Integral],
-        "engine": [None, DaskEngine],
+        "engine": [None, DaskEngine, TorchEngine, str],
         "memory_limit": [None, Interval(Integral, 1, None, closed="left"), str],
         "checkpoint": [None, str, PathLike, Checkpoint],
         "callbacks": ["array-like", None],
@@ -99,7 +99,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
     warm_start: bool
     random_state: RandomState
     n_jobs: int | None
-    engine: DaskEngine | None
+    engine: EngineLike
     memory_limit: int | str | None
     checkpoint: str | PathLike[str] | Checkpoint | None
     callbacks: Sequence[Callback] | None
@@ -128,13 +128,13 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             as_bytes(self.memory_limit)
         as_checkpoint(self.checkpoint)
         solver = getattr(self, "solver", None)  # a stack has no solver of its own
-        if self.engine is not None and solver is not None and as_solver(solver).in_mini_batches:
+        if cluster_of(self.engine) is not None and solver is not None and as_solver(solver).in_mini_batches:
             raise ValueError(
                 f"solver={solver!r} works in mini-batches, which are too small to be shared by the workers of a"
                 " cluster; use a solver that sees all rows at once, such as 'lbfgs', or set engine=None."
             )
         if self.early_stopping:
-            check_early_stopping(self.solver, self.engine)
+            check_early_stopping(self.solver, cluster_of(self.engine))
 
     #: Keys of the dict that `_describe_learned` returns.
     _keys_of_learned: ClassVar[tuple[str, ...]] = ("network", "training", "partial_fit")
@@ -298,11 +298,12 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
         X = self._flat(X, keeps_steps=not held or self._continues())
         if is_dask_array(X) or (held and self.memory_limit is not None and must_be_converted(X)):
             X = open_rows(X)
-        if held and self.engine is not None:
-            self.engine.check()
-        if isinstance(X, DaskRows) and self.engine is not None:
-            X = X.computed_by(self.engine.compute)
-            return X.persisted(self.engine.persist) if held else X
+        engine, cluster = as_engine(self.engine), cluster_of(self.engine)
+        if held and engine is not None:
+            engine.check()
+        if isinstance(X, DaskRows) and cluster is not None:
+            X = X.computed_by(cluster.compute)
+            return X.persisted(cluster.persist) if held else X
         return X
 
     def _remember_columns(self, X: ArrayLike | RowSource, *, reset: bool) -> None:
@@ -345,7 +346,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             "tol": self.tol,
             "callbacks": self._all_callbacks(),
             "n_jobs": self.n_jobs,
-            "cluster": self.engine,
+            "engine": as_engine(self.engine),
             "memory_limit": None if self.memory_limit is None else as_bytes(self.memory_limit),
             "journals": self._journals(),
         }
@@ -519,7 +520,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
     def _objective_of(self, problem: Problem) -> Objective:
         """Return the objective of a problem, for use outside a fit."""
         cache_bytes = 2**30 if self.memory_limit is None else min(2**30, as_bytes(self.memory_limit) // 2)
-        engine = self.engine or ThreadEngine(self.n_jobs)
+        engine = as_engine(self.engine) or ThreadEngine(self.n_jobs)
         return make_objective(corrupt(problem, self._integer_seed(), epoch=0), engine, cache_bytes)
 
     def _draw_theta(self, network: Network, seed: int) -> FloatArray:
@@ -585,7 +586,8 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             Numbers of the layers; 0 is the input.
         """
         check_is_fitted(self)
-        return ForwardPass(self.network_, self.theta_, X, start, stop, ThreadEngine(self.n_jobs))
+        engine = device_of(self.engine) or ThreadEngine(self.n_jobs)
+        return ForwardPass(self.network_, self.theta_, X, start, stop, engine)
 
     def _forward(self, X: FloatArray | RowSource, start: int, stop: int, out: FloatArray | None = None) -> FloatArray:
         """Return the activations of layer `stop` for those of layer `start`, for all rows at once."""

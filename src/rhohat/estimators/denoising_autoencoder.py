@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike
 
 from rhohat.common.randomness import RandomState
-from rhohat.engines import DaskEngine
+from rhohat.engines import EngineLike
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.documentation import document
 from rhohat.estimators.named_parts import AT_LEAST_1
@@ -104,7 +104,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-        engine: DaskEngine | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

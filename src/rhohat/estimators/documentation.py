@@ -184,9 +184,10 @@ random_state : int, RandomState, Generator or None, default=None
 n_jobs : int, default=None
     Number of threads. None means as many as BLAS would use, −1 one for every core. The number affects the speed, but no
     bit of the result.
-engine : DaskEngine or None, default=None
-    Dask cluster whose workers evaluate J. If None, threads of this process evaluate J. With a cluster, the solver must
-    see all rows at once.
+engine : TorchEngine, str, DaskEngine or None, default=None
+    What computes. None means threads of this process. "cuda", "mps" or another name of a device of PyTorch, short for
+    ``TorchEngine("cuda")``, means this device. With a `DaskEngine`, the workers of a cluster evaluate J, and the solver
+    must see all rows at once.
 {large}
 callbacks : sequence of callable, default=None
     Functions that are called with an `IterationState` after every iteration. The fit stops if one of them returns

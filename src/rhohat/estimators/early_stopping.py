@@ -8,9 +8,9 @@ from rhohat.solvers import Solver, as_solver
 __all__ = ["check_early_stopping"]
 
 
-def check_early_stopping(solver: str | Solver, engine: DaskEngine | None) -> None:
+def check_early_stopping(solver: str | Solver, cluster: DaskEngine | None) -> None:
     """Raise ValueError if another parameter contradicts ``early_stopping=True``."""
-    if engine is not None:
+    if cluster is not None:
         raise ValueError(
             "early_stopping=True needs engine=None, because the rows of a cluster cannot be held out; set"
             " early_stopping=False, or the callback rhohat.callbacks.EarlyStopping with rows that you hold out."

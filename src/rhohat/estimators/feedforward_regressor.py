@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState, seed_from
 from rhohat.data import RowSource
-from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.engines import EngineLike, ThreadEngine
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.checks import warn_unless_converged
 from rhohat.estimators.documentation import document
@@ -143,7 +143,7 @@ class FeedforwardRegressor(RegressorMixin, MultiOutputMixin, BaseFeedforward):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-        engine: DaskEngine | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

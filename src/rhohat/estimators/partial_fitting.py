@@ -124,7 +124,7 @@ class PartialFitting(ABC):
         if begun and np.array_equal(self._solver_theta.astype(start.dtype), start):
             start = self._solver_theta  # with float32 rows, the fitted attributes are rounded
         solver = replace(solver, schedule="constant", early_stopping=False)
-        fit = self._fit(solver, max_iter=1, tol=0.0, cluster=None)
+        fit = self._fit(solver, max_iter=1, tol=0.0)
         result = fit.run_epoch(problem, start.astype(np.float64), seed, state)
         if fitted:
             result = self._compared_with_calls_before(result, solver)

@@ -15,7 +15,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState
 from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import DaskRows, is_dask_array
-from rhohat.engines import DaskEngine
+from rhohat.engines import EngineLike
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.checks import check_rows
 from rhohat.estimators.documentation import document
@@ -129,7 +129,7 @@ class RecurrentAutoencoder(ReadsSequences, BaseAutoencoder):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-        engine: DaskEngine | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

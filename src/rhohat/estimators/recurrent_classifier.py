@@ -13,7 +13,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState
 from rhohat.data import RowSource
-from rhohat.engines import DaskEngine
+from rhohat.engines import EngineLike
 from rhohat.estimators.classifier import BaseClassifier, target_range
 from rhohat.estimators.documentation import document
 from rhohat.estimators.sample_weights import check_sample_weight
@@ -132,7 +132,7 @@ class RecurrentClassifier(PredictsFromSequences, BaseClassifier):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-        engine: DaskEngine | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

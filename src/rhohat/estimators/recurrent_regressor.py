@@ -14,7 +14,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState
 from rhohat.common.words import counted
 from rhohat.data import RowSource
-from rhohat.engines import DaskEngine
+from rhohat.engines import EngineLike
 from rhohat.estimators.documentation import document
 from rhohat.estimators.feedforward_regressor import FeedforwardRegressor
 from rhohat.estimators.sample_weights import check_sample_weight
@@ -129,7 +129,7 @@ class RecurrentRegressor(PredictsFromSequences, FeedforwardRegressor):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-        engine: DaskEngine | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

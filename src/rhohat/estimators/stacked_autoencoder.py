@@ -16,7 +16,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState, keyed_generator
 from rhohat.data import RowSource
 from rhohat.data.rows import DaskRows, FlatRows
-from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.engines import EngineLike, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.checks import check_rows, warn_unless_converged
@@ -36,7 +36,7 @@ class HasLayers:
     """Base class of estimators whose parameter `layers` is a sequence of autoencoders."""
 
     layers: Sequence[BaseAutoencoder] | None
-    engine: DaskEngine | None
+    engine: EngineLike
     memory_limit: int | str | None
     checkpoint: str | PathLike[str] | Checkpoint | None
 
@@ -174,7 +174,7 @@ class StackedAutoencoder(HasLayers, BaseAutoencoder):
         *,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-        engine: DaskEngine | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
     ) -> None:

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.randomness import RandomState, keyed_generator
 from rhohat.data import RowSource
-from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.engines import EngineLike, ThreadEngine
 from rhohat.estimators.autoencoder import BaseAutoencoder
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork
@@ -139,7 +139,7 @@ class StackedAutoencoderClassifier(HasLayers, BaseClassifier):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
-        engine: DaskEngine | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

@@ -10,7 +10,7 @@ from typing import Any
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.words import Sentence, Setting
-from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.engines import DaskEngine, ThreadEngine, TorchEngine
 from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.fitting.held_out import HeldOut
 from rhohat.fitting.journal import AS_IT_WAS, Journal, describe, describe_rows
@@ -128,8 +128,8 @@ class Fit:
         See `Solver.minimize`.
     n_jobs : int or None
         Number of threads; None means as many as BLAS would use.
-    cluster : DaskEngine or None
-        Dask cluster whose workers evaluate J over all rows. If None, threads evaluate it.
+    engine : DaskEngine, TorchEngine or None
+        Cluster whose workers evaluate J over all rows, or device that computes. If None, threads of this process do.
     memory_limit : int or None
         Largest number of bytes that the fit may hold; None means the defaults of `plan_memory`.
     journals : Journals
@@ -147,7 +147,7 @@ class Fit:
     tol: float
     callbacks: Sequence[Callback]
     n_jobs: int | None = None
-    cluster: DaskEngine | None = None
+    engine: DaskEngine | TorchEngine | None = None
     memory_limit: int | None = None
     journals: Journals = Journals()
     held_out: HeldOut | None = None
@@ -232,7 +232,7 @@ class Fit:
             callbacks=self.callbacks,
             memory=memory,
             journal=journal,
-            cluster=self.cluster,
+            engine=self.engine,
             held_out=self.held_out,
             **how,
         )

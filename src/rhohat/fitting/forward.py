@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from rhohat.common.arrays import FloatArray, empty_aligned
-from rhohat.common.blocks import row_blocks
+from rhohat.common.arrays import FloatArray
+from rhohat.common.blocks import blocks_within, on_device, row_blocks
 from rhohat.data import RowSource
 from rhohat.data.finite import check_finite_block
 from rhohat.data.sequences import check_steps
-from rhohat.engines import ThreadEngine
+from rhohat.engines import ThreadEngine, TorchEngine
 from rhohat.layers.network import Network
 from rhohat.layers.padding import without_padding
 from rhohat.ops import ops_for
@@ -34,7 +35,7 @@ class ForwardPass:
         Activations of layer `start`, in the dtype of the arithmetic.
     start, stop : int
         Numbers of the layers, where 0 is the input.
-    engine : ThreadEngine
+    engine : ThreadEngine or TorchEngine
 
     Attributes
     ----------
@@ -51,23 +52,29 @@ class ForwardPass:
         X: FloatArray | RowSource,
         start: int,
         stop: int,
-        engine: ThreadEngine,
+        engine: ThreadEngine | TorchEngine,
     ) -> None:
         n_rows, multiply_adds = X.shape[0], sum(layer.multiply_adds for layer in network.layers[start:stop])
-        network = network.with_ops(ops_for(X, n_rows * multiply_adds, engine.ops))
+        ops, dtype = ops_for(X, n_rows * multiply_adds, engine.ops), X.dtype
+        if on_device(engine):
+            ops, dtype = engine.device_ops, engine.dtype
+        network = network.with_ops(ops)
         self._network, self._X, self._start, self._stop, self._engine = network, X, start, stop, engine
-        dtype = X.dtype
-        self._parameters = network.unpack(theta.astype(dtype))
-        self.shape = X.shape[0], network.layer_sizes[stop]
+        self._parameters = network.unpack(ops.asarray(theta, dtype))
+        self.shape = n_rows, network.layer_sizes[stop]
         sizes = network.sizes_in_memory
         sizes = (network.layer_sizes[start], *sizes[start + 1 : stop + 1])
-        self.blocks = row_blocks(X.shape[0], sizes, multiply_adds, dtype.itemsize, network.fewest_rows)
+        if engine.block_bytes is None:
+            self.blocks = row_blocks(n_rows, sizes, multiply_adds, dtype.itemsize, network.fewest_rows)
+        else:
+            self.blocks = blocks_within(n_rows, sum(sizes) * dtype.itemsize, engine.block_bytes)
         self._longest = max(block.stop - block.start for block in self.blocks)
         self._n_workers = min(engine.n_workers, len(self.blocks))
-        allocate = partial(np.empty, dtype=dtype)
+        allocate = partial(ops.empty, dtype=dtype)
         self._scratch = [network.allocate(self._longest, allocate, start, stop) for _ in range(self._n_workers)]
-        to_read = (self._longest if isinstance(X, RowSource) else 0, network.layer_sizes[start])
-        self._inputs = [empty_aligned(to_read, dtype) for _ in range(self._n_workers)]
+        self._reads = isinstance(X, RowSource) or not ops.holds(X)
+        room = (self._longest if self._reads else 0, network.layer_sizes[start])
+        self._rooms = [ops.room(room, dtype, X.dtype) for _ in range(self._n_workers)]
 
     def write(self, blocks: Sequence[slice], out: FloatArray) -> None:
         """Overwrite an array with the activations of successive blocks.
@@ -81,9 +88,11 @@ class ForwardPass:
 
         def write_block(rows: slice, worker: int) -> None:
             layers = self._scratch[worker].rows(slice(rows.stop - rows.start))
-            layers.a[0], layers.a[-1] = self._rows(rows, worker), out[rows.start - first : rows.stop - first]
-            if self._network.layers[self._stop - 1].in_place:
-                layers.z[-1] = layers.a[-1]
+            layers.a[0], there = self._rows(rows, worker), out[rows.start - first : rows.stop - first]
+            if self._network.ops.holds(there):
+                layers.a[-1] = there
+                if self._network.layers[self._stop - 1].in_place:
+                    layers.z[-1] = there
             self._network.forward(self._parameters, layers, self._start)
             top = self._network.layers[self._stop - 1]
             known = layers.a[-1] if top.n_padded_steps is None else without_padding(layers.a[-1])
@@ -92,6 +101,9 @@ class ForwardPass:
                     f"the activations of rows {rows.start} to {rows.stop} are too large for {self._X.dtype}; scale the"
                     " rows so that their numbers are about 1, or use float64."
                 )
+            if layers.a[-1] is not there:
+                there[...] = self._network.ops.to_numpy(layers.a[-1])
+            self._rooms[worker].release()
 
         self._engine.for_each(write_block, blocks)
 
@@ -113,12 +125,18 @@ class ForwardPass:
             self.write(some, out)
             yield rows, out[: rows.stop - rows.start]
 
-    def _rows(self, rows: slice, worker: int) -> FloatArray:
-        if not isinstance(self._X, RowSource):
+    def _rows(self, rows: slice, worker: int) -> Any:
+        if not self._reads:
+            assert not isinstance(self._X, RowSource)
             return self._X[rows]
-        read = self._X.read(rows.start, rows.stop, self._inputs[worker][: rows.stop - rows.start])
+        room, n_rows = self._rooms[worker], rows.stop - rows.start
+        read = room.host()[:n_rows]
+        if not isinstance(self._X, RowSource):
+            read[...] = self._X[rows]
+            return room.bring(n_rows)
+        self._X.read(rows.start, rows.stop, read)
         check_activations(self._network, read, self._start, self._X.name, rows.start, self._X.feature_names)
-        return read
+        return room.bring(n_rows)
 
 
 def check_activations(

@@ -19,6 +19,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import CheckpointError, CheckpointWarning
 from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows
+from rhohat.engines import cluster_of
 from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint
 from rhohat.fitting.checkpoints import Checkpoints
 from rhohat.solvers import RunState, SolverResult, as_solver
@@ -322,7 +323,8 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
     if isinstance(parameters.get("solver"), str):
         parameters["solver"] = as_solver(parameters["solver"])
     settings = {name: describe(value) for name, value in parameters.items() if name not in _FREE}
-    engine = "threads" if parameters.get("engine") is None else type(parameters["engine"]).__name__
+    cluster = cluster_of(parameters.get("engine"))  # what threads or a device have begun, the other may go on with
+    engine = "threads" if cluster is None else type(cluster).__name__
     return {"class": type(estimator).__name__, "engine": engine, **settings}
 
 

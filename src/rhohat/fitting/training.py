@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import keyed_generator
 from rhohat.data import RowSource, open_rows
-from rhohat.engines import DaskEngine, ThreadEngine
+from rhohat.engines import DaskEngine, ThreadEngine, TorchEngine
 from rhohat.fitting.held_out import HeldOut, hold_out
 from rhohat.fitting.journal import Journal
 from rhohat.fitting.memory import MemoryPlan, bytes_per_row, warm_up_sizes
@@ -55,8 +56,8 @@ class Training:
         See `Solver.minimize`.
     memory : MemoryPlan
     journal : Journal
-    cluster : DaskEngine or None
-        Dask cluster whose workers evaluate J over all rows. If None, `threads` evaluate it.
+    engine : DaskEngine, TorchEngine or None
+        Cluster whose workers evaluate J over all rows, or device that computes. If None, `threads` do.
     n_corruptions : int
         Number of runs of a solver that sees all rows at once. Each run uses a fresh corruption of the rows, and starts
         where the previous run ended.
@@ -76,11 +77,16 @@ class Training:
     callbacks: Sequence[Callback]
     memory: MemoryPlan
     journal: Journal
-    cluster: DaskEngine | None = None
+    engine: DaskEngine | TorchEngine | None = None
     n_corruptions: int = 1
     state: MiniBatchState | None = None
     warm_up: bool = True
     held_out: HeldOut | None = None
+
+    @property
+    def device(self) -> TorchEngine | None:
+        """The engine of the device that computes, if there is one."""
+        return self.engine if isinstance(self.engine, TorchEngine) else None
 
 
 def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
@@ -118,7 +124,7 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
         problem = replace(problem, X=open_rows(problem.X))
     if journal.result is not None:
         return journal.result
-    with training.threads.session():
+    with training.threads.session(), nullcontext() if training.engine is None else training.engine.session():
         try:
             if solver.in_mini_batches:
                 assert isinstance(solver, MiniBatchSolver)
@@ -184,17 +190,17 @@ def _no_iterations(theta: FloatArray) -> SolverResult:
 
 
 def _solve_in_batches(problem: Problem, theta: FloatArray, solver: MiniBatchSolver, training: Training) -> SolverResult:
-    memory = training.memory
+    memory, device = training.memory, training.device
     batches = MiniBatches(
         problem,
-        training.threads,
+        device or training.threads,
         seed=training.seed,
         validation_fraction=solver.fraction_held_out,
         classes=None if training.held_out is None else training.held_out.classes,
         window_bytes=memory.window_bytes,
         cache_bytes=memory.cache_bytes,
     )
-    solver = solver.with_ops(problem.with_ops(training.threads.ops).ops)
+    solver = solver.with_ops(problem.with_ops(training.threads.ops).ops if device is None else device.device_ops)
     return training.journal.solve(
         "epochs", partial(solver.minimize, batches, theta, **_limits(training), state=training.state)
     )
@@ -224,7 +230,8 @@ def _warm_up(
         rows = np.sort(order[:n_rows])
 
         def minimise(rows: NDArray[np.intp] = rows, start: FloatArray = theta, **kept: Any) -> SolverResult:
-            objective = make_objective(choose_rows(problem, rows, dtype), training.threads, memory.cache_bytes)
+            engine = training.device or training.threads
+            objective = make_objective(choose_rows(problem, rows, dtype), engine, memory.cache_bytes)
             callbacks = [partial(_call_in_warm_up, callback, len(rows)) for callback in training.callbacks]
             return solver.minimize(objective, start, max_iter=max_iter, tol=training.tol, callbacks=callbacks, **kept)
 
@@ -255,7 +262,7 @@ def _solve(
         solver: Solver, dtype: DTypeLike | None, start: FloatArray, limits: dict[str, Any], **kept: Any
     ) -> Any:
         chosen = choose_rows(problem, dtype=dtype)
-        objective = make_objective(chosen, training.cluster or training.threads, cache_bytes)
+        objective = make_objective(chosen, training.engine or training.threads, cache_bytes)
         return solver.minimize(objective, start, **limits, **kept)
 
     if solver.float32_first and problem.X.dtype != np.float32:
@@ -269,7 +276,7 @@ def _solve(
             return
         theta, limits = first.theta, {**limits, "max_iter": limit - first.n_iter, "n_done": first.n_iter}
     if held_out is not None and training.held_out is not None:
-        cost = make_objective(held_out, training.threads, cache_bytes).cost
+        cost = make_objective(held_out, training.device or training.threads, cache_bytes).cost
         limits |= {"validate": lambda theta: cost(theta)[0], "patience": training.held_out.patience}
     results.append(training.journal.solve(f"corruption {epoch}", partial(minimise, solver, None, theta, limits)))
 

@@ -19,7 +19,7 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import Engine, shared_parts, theta_parts
 from rhohat.layers.layout import Parameters
-from rhohat.objective.cost import Weighting
+from rhohat.objective.cost import Weighting, as_floats
 from rhohat.objective.evaluation import BlockEvaluation, Evaluation, column_of_weights, masks_of
 from rhohat.objective.objective import Objective, penalise_means
 from rhohat.objective.passes import Block, Pass, SumLossAndDeltas, Sums
@@ -196,7 +196,7 @@ class _ByUnits:
             sums = sums_at(SumLossAndDeltas(added))
             sums /= weighting.total
             row_terms, own = np.split(sums, [len(cost.row_terms)])
-            terms = cost.terms(row_terms, mean_terms, cost.penalise_weights(theta))
+            terms = as_floats(cost.terms(row_terms, mean_terms, cost.penalise_weights(theta)))
             value = sum(terms.values())
             if np.isfinite(value):
                 parameters = cost.network.unpack(self._ops.asarray(theta))

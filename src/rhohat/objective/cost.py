@@ -6,7 +6,7 @@ on mean activations need ρ̂, a mean over all rows; penalties on weights need n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from rhohat.terms.jacobian_penalties import JacobianPenalty
 from rhohat.terms.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
 from rhohat.terms.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
-__all__ = ["Added", "Cost", "Weighting"]
+__all__ = ["Added", "Cost", "Weighting", "as_floats"]
 
 #: Arrays that are added to ∂J/∂a, or to its tangent, for every layer but the input; None where nothing is added.
 Added = list[FloatArray | None]
@@ -239,7 +239,7 @@ class Cost:
         *penalties : dicts of str to float
             The values of the other penalties, by name.
         """
-        found = dict(zip(self.row_terms, row_terms.tolist(), strict=True))
+        found = dict(zip(self.row_terms, self.ops.numbers(row_terms), strict=True))
         terms = {self.loss.name: found.pop(self.loss.name)}
         for name in self.penalty_names:
             terms[name] = terms.get(name, 0.0) + sum(values.get(name, 0.0) for values in (found, *penalties))
@@ -255,7 +255,7 @@ class Cost:
         if not penalties:
             return None
         bounds = self.network.activations[hidden].bounds
-        derivative = np.zeros_like(rho_hat)
+        derivative = self.ops.xp.zeros_like(rho_hat)
         for penalty in penalties:
             derivative += penalty.derivative(rho_hat, bounds, self.dtype)
         # A float32 cannot hold the derivative at ρ̂ = 1e-45; its product with f′ is what matters.
@@ -269,11 +269,17 @@ class Cost:
 
     def _at_places(self, hidden: int, derivative: FloatArray, n_places: float) -> FloatArray:
         """Return derivatives by the outputs of a hidden layer, from derivatives by the mean of each channel."""
-        return np.tile(derivative / n_places, self._n_places(hidden))
+        tiled: FloatArray = self.ops.xp.tile(derivative / n_places, (self._n_places(hidden),))
+        return tiled
 
     @cached
     def _largest(self) -> float:
         return float(np.finfo(self.dtype).max) / 4
+
+
+def as_floats(terms: Mapping[str, Any]) -> dict[str, float]:
+    """Return terms as floats, for which the host waits for the device that computes them."""
+    return {name: float(number) for name, number in terms.items()}
 
 
 #: What primitives may know by name: not a subclass, which may compute something else under the same name.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.common.blocks import Engine, Rows, in_memory
+from rhohat.common.blocks import Engine, Rows, blocks_within, in_memory
 from rhohat.layers.layout import Parameters
-from rhohat.layers.network import Layers
+from rhohat.layers.network import Layers, Network
 from rhohat.objective.passes import Block, Pass, Sums
 from rhohat.objective.problem import Problem
+from rhohat.ops import Ops
 
 __all__ = ["BlockEvaluation", "Evaluation", "ScratchPool", "column_of_weights", "masks_of", "scratch_of"]
 
@@ -62,7 +63,7 @@ class BlockEvaluation:
     ) -> None:
         self.engine = engine
         network, self._ops, self._dtype = problem.network, problem.cost.ops, problem.cost.dtype
-        self.blocks = network.row_blocks(problem.n_samples, self._dtype.itemsize)
+        self.blocks = _blocks(network, problem.n_samples, self._dtype.itemsize, engine.block_bytes)
         longest = max(block.stop - block.start for block in self.blocks)
         self._pool = ScratchPool(scratch_of(problem, longest)) if pool is None else pool
         self._n_workers = min(engine.n_workers, len(self.blocks))
@@ -78,7 +79,8 @@ class BlockEvaluation:
         self.problem, self._row_weights = problem, column_of_weights(problem)
         #: The blocks made so far, by their first row and scratch memory; kept only if the rows are in memory.
         self._made: dict[tuple[int, _Scratch], Block] = {}
-        self._makes_once = in_memory(problem.X) and in_memory(problem.targets) and len(self.blocks) <= _MOST_MADE
+        at_hand = all(is_at_hand(rows, self._ops) for rows in (problem.X, problem.targets))
+        self._makes_once = at_hand and len(self.blocks) <= _MOST_MADE
 
     def at(self, *vectors: FloatArray) -> Sums:
         """Return a function that runs a pass and adds up its sums; see `Evaluation`."""
@@ -109,6 +111,7 @@ class BlockEvaluation:
             if self._makes_once:
                 self._made[key] = block
         function(self.problem.cost, vectors, block, self._ops.asarray(sums, self._dtype))
+        scratch[worker].release()
 
     def _block(self, rows: slice, scratch: _Scratch) -> Block:
         problem, depth = self.problem, self.problem.cost.depth
@@ -128,9 +131,21 @@ class BlockEvaluation:
             n_known=depth if is_kept else 0,
             read_targets=read_targets,
             weights=None if self._row_weights is None else self._row_weights[rows],
-            tangents=None if problem.tangents is None else problem.tangents[rows],
+            tangents=None if problem.tangents is None else self._ops.asarray(problem.tangents[rows], self._dtype),
             ones=self._ones[:, : rows.stop - rows.start],
         )
+
+
+def _blocks(network: Network, n_rows: int, itemsize: int, n_bytes: int | None) -> list[slice]:
+    """Cut rows into blocks that fit the cache of a core, or whose layers and deltas take at most `n_bytes`."""
+    if n_bytes is None:
+        return network.row_blocks(n_rows, itemsize)
+    return blocks_within(n_rows, 2 * network.numbers_per_row() * itemsize, n_bytes)
+
+
+def is_at_hand(rows: Any, ops: Ops) -> bool:
+    """Return whether rows are an array that can be computed with as it is, and need not be read or brought."""
+    return in_memory(rows) and ops.holds(rows)
 
 
 def column_of_weights(problem: Problem) -> FloatArray | None:
@@ -178,16 +193,18 @@ class ScratchPool:
 
 def scratch_of(problem: Problem, longest_block: int) -> Callable[[], _Scratch]:
     """Return a function that allocates a worker's scratch memory for blocks of at most `longest_block` rows."""
-    to_read = [0 if one is None or in_memory(one) else one.shape[1] for one in (problem.X, problem.y)]
+    ops = problem.cost.ops
+    to_read = [None if one is None or is_at_hand(one, ops) else one for one in (problem.X, problem.y)]
     return partial(_Scratch, problem, longest_block, to_read)
 
 
 class _Scratch:
     """One worker's memory for a block: layers, their deltas, and the inputs and targets that are read from a file."""
 
-    def __init__(self, problem: Problem, rows: int, to_read: Sequence[int]) -> None:
-        network, allocate = problem.network, partial(problem.cost.ops.empty, dtype=problem.cost.dtype)
-        self._read = [allocate((rows, columns)) for columns in to_read]
+    def __init__(self, problem: Problem, rows: int, to_read: Sequence[Any]) -> None:
+        network, ops, dtype = problem.network, problem.cost.ops, problem.cost.dtype
+        allocate = partial(ops.empty, dtype=dtype)
+        self._rooms = [None if one is None else ops.room((rows, one.shape[1]), dtype, one.dtype) for one in to_read]
         self._layers, self._deltas = network.allocate(rows, allocate), network.allocate(rows, allocate)
         self._views: dict[int, tuple[Layers, Layers]] = {}  # by number of rows, which takes few values
 
@@ -200,8 +217,21 @@ class _Scratch:
         return Layers(layers.z.copy(), layers.a.copy()), deltas
 
     def rows_of(self, source: FloatArray | Rows, rows: slice, place: int) -> FloatArray:
-        """Return a block of rows of `source`, read into this scratch memory if `source` is not in memory."""
-        if in_memory(source):
+        """Return a block of rows of `source`, brought to where they are computed if they are not there."""
+        room, n_rows = self._rooms[place], rows.stop - rows.start
+        if room is None:
+            assert in_memory(source)
             return source[rows]
-        assert not isinstance(source, np.ndarray)
-        return source.read(rows.start, rows.stop, self._read[place][: rows.stop - rows.start])
+        if in_memory(source):
+            room.host()[:n_rows] = source[rows]
+        else:
+            assert not isinstance(source, np.ndarray)
+            source.read(rows.start, rows.stop, room.host()[:n_rows])
+        brought: FloatArray = room.bring(n_rows)
+        return brought
+
+    def release(self) -> None:
+        """Say that all computations with the rows of the block have been started."""
+        for room in self._rooms:
+            if room is not None:
+                room.release()

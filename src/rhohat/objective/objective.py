@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from math import prod
 from typing import Any, cast
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
-from rhohat.common.blocks import ClusterEngine, Engine, in_memory, on_cluster
+from rhohat.common.blocks import ClusterEngine, DeviceEngine, Engine, in_memory, on_cluster, on_device
 from rhohat.common.forks import ProcessLock
 from rhohat.layers import Layer
 from rhohat.layers.network import Network
 from rhohat.objective.cluster import ClusterEvaluation
-from rhohat.objective.cost import Added, Cost, Weighting
+from rhohat.objective.cost import Added, Cost, Weighting, as_floats
 from rhohat.objective.evaluation import BlockEvaluation, Evaluation
 from rhohat.objective.passes import (
     SumActivations,
@@ -27,18 +28,20 @@ from rhohat.objective.passes import (
 from rhohat.objective.problem import Problem
 from rhohat.objective.row_windows import read_all
 
-__all__ = ["Objective", "make_objective", "penalise_means"]
+__all__ = ["Objective", "make_objective", "penalise_means", "placed"]
 
 
-def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes: int = 2**30) -> Objective:
+def make_objective(
+    problem: Problem, engine: Engine | ClusterEngine | DeviceEngine, cache_bytes: int = 2**30
+) -> Objective:
     """Return the objective J(θ) of a problem, which the given engine evaluates.
 
     Parameters
     ----------
     problem : Problem
         A problem without a corruption.
-    engine : Engine or ClusterEngine
-        Engine that uses the threads of this process, or the workers of a cluster.
+    engine : Engine, ClusterEngine or DeviceEngine
+        Engine that uses the threads of this process, the workers of a cluster, or a device such as a GPU.
     cache_bytes : int, default=1 GiB
         Memory in bytes in which each process may keep hidden activations from pass 1, which computes mean activations,
         to pass 2, which computes the loss and the gradient.
@@ -46,7 +49,7 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     Raises
     ------
     ValueError
-        If the problem has a corruption.
+        If the problem has a corruption, or its rows are on a device and the engine is not one of that device.
     ClusterError
         If the cluster cannot be used; see `DaskEngine`.
 
@@ -77,7 +80,22 @@ def make_objective(problem: Problem, engine: Engine | ClusterEngine, cache_bytes
     problem = problem.with_ops(engine.ops)
     if on_cluster(engine):
         return Objective(ClusterEvaluation(problem, engine, cache_bytes))
+    if on_device(engine):
+        problem = placed(problem, engine)
+    elif not problem.ops.in_memory_of_host:
+        raise ValueError(
+            f"the rows are tensors on {problem.ops.device}, where threads cannot compute; pass"
+            f" engine={str(problem.ops.device)!r}, or X.cpu() instead of X."
+        )
     return Objective(BlockEvaluation(problem, cast(Engine, engine), cache_bytes))
+
+
+def placed(problem: Problem, engine: DeviceEngine) -> Problem:
+    """Return a problem computed by the primitives of a device, with its rows there if there is room for them."""
+    arrays = [array for array in (problem.X, problem.y, problem.tangents) if array is not None]
+    itemsize = engine.device_ops.empty((0,), engine.dtype).itemsize
+    n_bytes = itemsize * sum(prod(array.shape) for array in {id(array): array for array in arrays}.values())
+    return problem.on_device(engine.device_ops, engine.dtype, brought=engine.has_room_for(n_bytes))
 
 
 class Objective:
@@ -149,16 +167,35 @@ class Objective:
         terms : dict of str to float
             The mean loss and each penalty whose weight is not 0, by name.
         """
+        gradient, numbers = self.evaluate_there(theta)
+        terms = as_floats(numbers)
+        return sum(terms.values()), self._cost.ops.like(theta, gradient), terms
+
+    def evaluate_there(self, theta: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
+        """Compute ∇J and the terms of J, and leave them where they are computed.
+
+        The host does not wait for a device, unless a part of J needs it. J is the sum of the terms.
+
+        Parameters
+        ----------
+        theta : array of shape (n_parameters,)
+
+        Returns
+        -------
+        gradient : array of shape (n_parameters,), float64
+            ∇J(θ), an array of the library and the device of the rows.
+        terms : dict of str to number
+            The terms, each as `Ops.number` returns it.
+        """
         ops, n_parameters = self._cost.ops, self.network.n_parameters
         point = ops.asarray(theta, np.float64)
         sums_at = self._evaluation.at(point)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in J
             mean_terms, added = penalise_means(self._cost, self._weighting, sums_at)
-            sums = sums_at(SumLossAndGradient(added))
+            sums = ops.asarray(sums_at(SumLossAndGradient(added)))
         sums /= self._weighting.total
-        gradient, row_terms = ops.asarray(sums[:n_parameters]), sums[n_parameters:]
-        terms = self._cost.terms(row_terms, mean_terms, self._cost.penalise_weights(point, gradient))
-        return sum(terms.values()), ops.like(theta, gradient), terms
+        gradient, row_terms = sums[:n_parameters], sums[n_parameters:]
+        return gradient, self._cost.terms(row_terms, mean_terms, self._cost.penalise_weights(point, gradient))
 
     def cost(self, theta: FloatArray) -> tuple[float, dict[str, float]]:
         """Compute J and its terms without the gradient.
@@ -178,9 +215,9 @@ class Objective:
         sums_at = self._evaluation.at(theta)
         with self._turn.here, np.errstate(over="ignore", invalid="ignore"):
             mean_terms, _ = penalise_means(self._cost, self._weighting, sums_at)
-            row_terms = sums_at(SumLoss())
+            row_terms = self._cost.ops.asarray(sums_at(SumLoss()))
         row_terms /= self._weighting.total
-        terms = self._cost.terms(row_terms, mean_terms, self._cost.penalise_weights(theta))
+        terms = as_floats(self._cost.terms(row_terms, mean_terms, self._cost.penalise_weights(theta)))
         return sum(terms.values()), terms
 
     def mean_activations(self, theta: FloatArray) -> list[FloatArray]:
@@ -248,7 +285,8 @@ class Objective:
         if depth == 0:
             return self._cost.penalise_mean_tangents([], [], self._weighting.share)
         hidden = self._cost.network.layers[:depth]
-        means, n_places = _cut(sums_at(SumActivationsAndTangents()), hidden, self._weighting)
+        sums = self._cost.ops.asarray(sums_at(SumActivationsAndTangents()))
+        means, n_places = _cut(sums, hidden, self._weighting)
         share = self._weighting.share
         return self._cost.penalise_mean_tangents(means[:depth], means[depth:], share, n_places)
 
@@ -263,7 +301,9 @@ def _mean_activations(
     cost: Cost, weighting: Weighting, sums_at: Sums, depth: int
 ) -> tuple[list[FloatArray], list[float]]:
     """Return ρ̂ of the first `depth` hidden layers, and the mean number of places of a row in each."""
-    return _cut(sums_at(SumActivations(depth)), cost.network.layers[:depth], weighting) if depth else ([], [])
+    if not depth:
+        return [], []
+    return _cut(cost.ops.asarray(sums_at(SumActivations(depth))), cost.network.layers[:depth], weighting)
 
 
 def _cut(sums: FloatArray, layers: Sequence[Layer], weighting: Weighting) -> tuple[list[FloatArray], list[float]]:

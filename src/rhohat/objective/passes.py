@@ -435,8 +435,8 @@ def _count_steps(cost: Cost, depth: int, block: Block, sums: FloatArray) -> None
 
 def _add_up(cost: Cost, values: FloatArray, weights: FloatArray | None) -> float:
     """Return the sum of `values`, of shape (n_rows,), times the rows' weights, of shape (n_rows, 1)."""
-    values = cost.ops.asarray(values, np.float64)
-    return float(values.sum() if weights is None else values @ cost.ops.asarray(weights[:, 0], np.float64))
+    ops, values = cost.ops, cost.ops.asarray(values, np.float64)
+    return ops.number(values.sum() if weights is None else values @ ops.asarray(weights[:, 0], np.float64))
 
 
 def _times(weights: FloatArray | None, array: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import Rows, in_memory
@@ -23,7 +24,7 @@ from rhohat.terms.jacobian_penalties import JacobianPenalty
 from rhohat.terms.losses import Loss, SquaredError
 from rhohat.terms.penalties import ActivationPenalty, HiddenLayerPenalty, MeanActivationPenalty, Penalty, WeightPenalty
 
-__all__ = ["Problem", "check_tangents"]
+__all__ = ["Problem", "bring", "check_tangents"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,8 @@ class Problem:
     network : Network
         The architecture.
     X : array, or a source of rows that are read block by block, of shape (n_samples, n_features), float32 or float64
-        Inputs. Their dtype is the dtype of the arithmetic. If X is a PyTorch tensor, which must be in CPU memory, y and
-        tangents must be tensors as well, and PyTorch does the computations.
+        Inputs. Their dtype is the dtype of the arithmetic. If X is a PyTorch tensor, y and tangents must be tensors on
+        the same device as well, and PyTorch does the computations.
     y : array, or a source of rows that are read block by block, of shape (n_samples, n_outputs), default=None
         Targets; None means X itself, as for an autoencoder.
     loss : Loss, default=SquaredError()
@@ -108,6 +109,20 @@ class Problem:
         other = copy(self)
         other.__dict__.pop("cost", None)
         other.__dict__["ops"] = ops_named(name)
+        return other
+
+    def on_device(self, ops: Ops, dtype: DTypeLike, *, brought: bool) -> Problem:
+        """Return this problem computed with the primitives of a device, in the given dtype.
+
+        If `brought` is True, its rows are put on the device; otherwise they stay where they are, and an evaluation
+        brings them block by block.
+        """
+        other = copy(self)
+        other.__dict__["ops"] = ops
+        other.__dict__["cost"] = Cost.of(self.network, self.loss, self.penalties, np.dtype(dtype), ops)
+        if brought:
+            rows = {"X": self.X, "y": self.y, "tangents": self.tangents}
+            other.__dict__.update({n: None if a is None else bring(a, ops, dtype) for n, a in rows.items()})
         return other
 
     def on_rows(
@@ -195,6 +210,17 @@ _INHERITED = {
 def _named(layer: Layer) -> str:
     """Return how a message names a layer, with a truncated gradient, as this is why the layer has no tangents."""
     return f"{type(layer).__name__}{'' if layer.has_exact_gradient else ' with a truncated gradient'}"
+
+
+def bring(rows: Any, ops: Ops, dtype: DTypeLike) -> Any:
+    """Return rows as an array of a library and its device; rows that are not in memory are read block by block."""
+    if in_memory(rows):
+        return ops.asarray(rows, dtype)
+    brought, start = ops.empty(rows.shape, dtype), 0
+    for block in rows.blocks(rows.rows_at_once):
+        brought[start : start + len(block)] = ops.asarray(block, dtype)
+        start += len(block)
+    return brought
 
 
 def check_tangents(X: FloatArray | Rows, tangents: FloatArray) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rhohat.ops.fused import ChainPasses, GRUSteps, LSTMSteps, MaxPooling, SimpleSteps
+from rhohat.ops.rooms import Room
 
-__all__ = ["Arrays", "Composed", "Functions", "Ops", "Products", "Steps"]
+__all__ = ["Arrays", "Composed", "Functions", "Ops", "Places", "Products", "Steps"]
 
 Array = Any  # an array of the library
 
@@ -83,6 +84,34 @@ class Arrays(ABC):
         """
 
 
+class Places(Arrays):
+    """What differs between arrays of the host and those of a device, which gets work that is not waited for."""
+
+    @abstractmethod
+    def take(self, array: Array, rows: Any, out: Array) -> None:
+        """Write rows of an array into `out`; their numbers are an array that `row_numbers` returned."""
+
+    @abstractmethod
+    def row_numbers(self, rows: np.ndarray[Any, Any]) -> Array:
+        """Return numbers of rows as an array of this library."""
+
+    @abstractmethod
+    def holds(self, array: Array) -> bool:
+        """Return whether an array is one of this library, and on this device."""
+
+    def room(self, shape: tuple[int, int], dtype: DTypeLike, stored: DTypeLike) -> Room:
+        """Return memory for rows that are read as `stored` and computed as `dtype`."""
+        return Room(self.empty(shape, dtype))
+
+    @abstractmethod
+    def number(self, value: Any) -> Any:
+        """Return a number as a float, or as an array without axes if a device would have to be waited for."""
+
+    @abstractmethod
+    def numbers(self, values: Array) -> list[Any]:
+        """Return the numbers of an array with one axis, each as `number` returns it."""
+
+
 class Products(ABC):
     """Matrix products and sums over rows; float32 numbers are added up in partial sums, so that few digits are lost."""
 
@@ -114,7 +143,7 @@ class Products(ABC):
 
     @abstractmethod
     def sum_of_squares(self, X: Array) -> float:
-        """Return the sum of the squares of all numbers in an array of any shape."""
+        """Return the sum of the squares of all numbers in an array of any shape, as `number` returns it."""
 
     @abstractmethod
     def row_products(self, A: Array, B: Array) -> Array:
@@ -175,7 +204,7 @@ class Functions(ABC):
         """
 
 
-class Composed(Arrays, Products, Functions):
+class Composed(Places, Products, Functions):
     """Primitives that are made of others, which an implementation may override to compute them in one pass."""
 
     def product(self, A: Array, B: Array) -> Array:
@@ -262,7 +291,7 @@ class Composed(Arrays, Products, Functions):
                 out[:, line, v : v + (across - 1) * stride[1] + 1 : stride[1]] += gathered[:, :, :, u, v]
 
     def squared_error(self, outputs: Array, y: Array, out: Array) -> float:
-        """Return Σ_ik (outputs_ik − y_ik)², and write outputs − y into `out`."""
+        """Return Σ_ik (outputs_ik − y_ik)² as `number` does, and write outputs − y into `out`."""
         self.xp.subtract(outputs, y, out=out)
         return self.sum_of_squares(out)
 
@@ -310,7 +339,7 @@ class Steps(ABC):
 
 
 class Ops(Composed, Steps):
-    """The primitives of an array library; instances of the same class are equal.
+    """The primitives of an array library; instances of the same class are equal, unless they differ in their device.
 
     Attributes
     ----------
@@ -318,6 +347,8 @@ class Ops(Composed, Steps):
         Name of the implementation: "numpy", "compiled" or "torch".
     library : str
         Name of the array library: "numpy" or "torch".
+    device : object
+        Where the arrays are, whose text is "cpu" for the memory of the host.
     lstm_steps, gru_steps : LSTMSteps, GRUSteps, or None
         The steps of recurrent layers in one call each; None where they are made of other primitives.
     max_pooling : MaxPooling or None
@@ -326,9 +357,15 @@ class Ops(Composed, Steps):
 
     name: ClassVar[str]
     library: ClassVar[str]
+    device: Any = "cpu"
     lstm_steps: ClassVar[LSTMSteps | None] = None
     gru_steps: ClassVar[GRUSteps | None] = None
     max_pooling: ClassVar[MaxPooling | None] = None
+
+    @property
+    def in_memory_of_host(self) -> bool:
+        """Whether the arrays are in the memory of the host, and not on a device."""
+        return str(self.device) == "cpu"
 
     def chain_passes(self, sizes: Sequence[int], activations: Sequence[str], loss: str) -> ChainPasses | None:
         """Return the passes of a network of dense layers, or None if they are best made of other primitives.

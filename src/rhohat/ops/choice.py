@@ -38,11 +38,6 @@ _WORTH_COMPILING = 2**24
 def ops_of(array: Any) -> Ops:
     """Return the reference primitives for an array: `TorchOps` for a PyTorch tensor, `NumpyOps` for everything else.
 
-    Raises
-    ------
-    ValueError
-        If a tensor is not in CPU memory.
-
     Examples
     --------
     >>> import numpy as np
@@ -51,13 +46,9 @@ def ops_of(array: Any) -> Ops:
     """
     if type(array).__module__.partition(".")[0] != "torch":
         return NUMPY
-    from rhohat.ops.torch_ops import TORCH
+    from rhohat.ops.torch_ops import torch_ops
 
-    if array.device.type != "cpu":
-        raise ValueError(
-            f"tensors must be in CPU memory, but this tensor is on {array.device}; pass X.cpu() instead of X."
-        )
-    return TORCH
+    return torch_ops(str(array.device))
 
 
 def ops_for(rows: Any, multiply_adds: int, name: str | None = None) -> Ops:

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.common.arrays import FloatArray, empty_aligned
 from rhohat.ops import numpy_kernels as kernels
-from rhohat.ops.base import Arrays, Functions, Ops, Products, Steps
+from rhohat.ops.base import Arrays, Functions, Ops, Places, Products, Steps
 
 __all__ = ["NUMPY", "NumpyOps"]
 
@@ -49,6 +49,24 @@ class _NumpyArrays(Arrays):
     def windows(self, array: FloatArray, length: int, step: int = 1) -> FloatArray:
         windows: FloatArray = sliding_window_view(array, length, axis=-1)[..., ::step, :]
         return windows
+
+
+class _NumpyPlaces(_NumpyArrays, Places):
+    def take(self, array: FloatArray, rows: Any, out: FloatArray) -> None:
+        # All indices are in range. With mode="raise", NumPy would write into a buffer first.
+        np.take(array, rows, axis=0, out=out, mode="clip")
+
+    def row_numbers(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return rows
+
+    def holds(self, array: Any) -> bool:
+        return isinstance(array, np.ndarray)
+
+    def number(self, value: Any) -> float:
+        return float(value)
+
+    def numbers(self, values: FloatArray) -> list[Any]:
+        return values.tolist()
 
 
 class _NumpyProducts(Products):
@@ -144,7 +162,7 @@ class _NumpySteps(Steps):
         theta -= scratch
 
 
-class NumpyOps(_NumpyArrays, _NumpyProducts, _NumpyFunctions, _NumpySteps, Ops):
+class NumpyOps(_NumpyPlaces, _NumpyProducts, _NumpyFunctions, _NumpySteps, Ops):
     """The primitives for NumPy's arrays."""
 
     name = "numpy"

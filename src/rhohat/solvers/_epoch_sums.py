@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class EpochSums:
         Number of rows of the last batch. The solver stores the sum of the batches' gradients, weighted by their numbers
         of rows, divided by this number. So gradients of batches of equal size are added without scaling.
     value : float
-        Sum of J times the number of rows, over the batches.
+        Sum of J times the number of rows, over the batches; like the next two, a number on the device that computes J,
+        if there is one.
     terms : dict of str to float
         The same sum for each term of J.
     first : float
@@ -44,6 +45,11 @@ class EpochSums:
     def mean_terms(self) -> dict[str, float]:
         """Means over rows of the terms of J."""
         return {name: term / self.n_rows for name, term in self.terms.items()}
+
+    def on_host(self) -> EpochSums:
+        """Return the sums as floats, for which the host waits for the device that computes them."""
+        terms = {name: float(term) for name, term in self.terms.items()}
+        return replace(self, value=float(self.value), terms=terms, first=float(self.first))
 
     def add(self, n_rows: int, value: float, terms: dict[str, float]) -> None:
         """Add the value and terms of a batch, weighted by its number of rows."""

@@ -211,7 +211,7 @@ class MiniBatchSolver(WithOps, Solver):
         Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent neural networks. ICML.
         """
         if self.max_gradient_norm is not None:
-            norm = math.sqrt(sum(self.ops.sum_of_squares(gradient[part]) for part in theta_parts(gradient.size)))
+            norm = math.sqrt(sum(self.ops.sum_of_squares(gradient[part]) for part in theta_parts(len(gradient))))
             if norm > self.max_gradient_norm:
                 gradient *= self.max_gradient_norm / norm
 
@@ -278,5 +278,6 @@ class MiniBatchSolver(WithOps, Solver):
                 if stopping is not None:
                     stopping.check()
         finally:
+            epochs.hand_back()
             if stopping is not None:
                 stopping.choose()

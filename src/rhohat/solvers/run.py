@@ -355,7 +355,7 @@ class Run:
         met : float, default=None
             The last finite cost; None means the cost of the current iterate.
         """
-        broken = sorted(name for name, value in self._last_terms.items() if not np.isfinite(value))
+        broken = sorted(name for name, value in self._last_terms.items() if not np.isfinite(float(value)))
         subject = f"{what} ({', '.join(broken)})" if broken else what
         if self.n_evaluations == 1:
             raise Stop("not_finite", f"{subject} is not finite at the start; scale the data.")

@@ -114,7 +114,7 @@ class JacobianPenalty(Penalty):
     def _add_up(self, arrived: Iterable[FloatArray], x: FloatArray) -> FloatArray:
         """Return the penalty of each row, given the tangents pushed forward to the penalised layer."""
         xp = self.ops.xp
-        total: FloatArray = xp.zeros(x.shape[0], dtype=xp.float64)  # a deep contraction adds one tangent per feature
+        total: FloatArray = self.ops.zeros((x.shape[0],), np.float64)  # a deep contraction adds one tangent per feature
         for alpha in arrived:
             total += self.ops.row_products(alpha, alpha)
         total *= self.weight * self.factor

@@ -83,7 +83,7 @@ class Loss(WithOps, ABC):
         The arguments are those of `value_and_derivative`. Subclasses may override this method with a faster method.
         """
         values = self.value_and_derivative(outputs, y, out)
-        return float(values.sum(dtype=self.ops.xp.float64))
+        return self.ops.number(values.sum(dtype=self.ops.xp.float64))
 
     def second_derivative(self, outputs: FloatArray, y: FloatArray, tangent: FloatArray) -> FloatArray:
         """Return (∂²loss/∂outputs²) · tangent for each row; only Hessian-vector products need it.

@@ -308,14 +308,15 @@ class KLSparsity(MeanActivationPenalty):
 
     def value(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> float:
         """Return β Σ_j KL(ρ ‖ ρ̂_j)."""
-        rho, rho_hat = self.sparsity, _fraction(mean_activation, bounds, dtype)
-        divergence = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
-        return self.weight * float(divergence.sum())
+        rho, rho_hat, log = self.sparsity, self._fraction(mean_activation, bounds, dtype), self.ops.xp.log
+        divergence = rho * log(rho / rho_hat) + (1 - rho) * log((1 - rho) / (1 - rho_hat))
+        value: float = self.weight * self.ops.number(divergence.sum())
+        return value
 
     def derivative(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
         """Return β (−ρ/ρ̂ + (1−ρ)/(1−ρ̂)), divided by the width of the activation's bounds."""
         low, high = bounds
-        rho, rho_hat = self.sparsity, _fraction(mean_activation, bounds, dtype)
+        rho, rho_hat = self.sparsity, self._fraction(mean_activation, bounds, dtype)
         return self.weight / (high - low) * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
 
     def second_derivative(
@@ -323,17 +324,16 @@ class KLSparsity(MeanActivationPenalty):
     ) -> FloatArray:
         """Return β (ρ/ρ̂² + (1−ρ)/(1−ρ̂)²), divided by the squared width of the activation's bounds."""
         low, high = bounds
-        rho, rho_hat = self.sparsity, _fraction(mean_activation, bounds, dtype)
+        rho, rho_hat = self.sparsity, self._fraction(mean_activation, bounds, dtype)
         return self.weight / (high - low) ** 2 * (rho / rho_hat**2 + (1 - rho) / (1 - rho_hat) ** 2)
 
-
-def _fraction(mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
-    """Map mean activations from the interval between their bounds to the open interval (0, 1), in float64."""
-    low, high = bounds
-    half_spacing = float(np.finfo(dtype).eps) / 2
-    smallest = 1e-300 if low == 0 else half_spacing
-    fraction: FloatArray = (np.asarray(mean_activation, dtype=np.float64) - low) / (high - low)
-    return fraction.clip(smallest, 1 - half_spacing, out=fraction)
+    def _fraction(self, mean_activation: FloatArray, bounds: tuple[float, float], dtype: np.dtype[Any]) -> FloatArray:
+        """Map mean activations from the interval between their bounds to the open interval (0, 1), in float64."""
+        low, high = bounds
+        half_spacing = float(np.finfo(dtype).eps) / 2
+        smallest = 1e-300 if low == 0 else half_spacing
+        fraction = (self.ops.asarray(mean_activation, np.float64) - low) / (high - low)
+        return self.ops.xp.clip(fraction, smallest, 1 - half_spacing, out=fraction)
 
 
 def _check_layers(penalty: HiddenLayerPenalty | WeightPenalty) -> None:

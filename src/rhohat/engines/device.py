@@ -1,0 +1,196 @@
+"""The engine that computes on a device with PyTorch, such as a GPU.
+
+The host gives a device its work and does not wait for it, unless it needs a number. Blocks are therefore computed one
+after another, in two memories by turns, so that rows of one block can be read and copied while another is computed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rhohat.common.extras import import_extra
+from rhohat.engines.threads import ThreadEngine
+
+__all__ = ["TorchEngine"]
+
+_DEVICES = re.compile(r"(cpu|cuda|mps|xpu)(:[0-9]+)?")
+_PRODUCTS = ("exact", "tf32", "bfloat16")
+_BLOCK_BYTES = {"cpu": 2**25}  # memory for the layers and deltas of a block, by kind of device
+_BLOCK_BYTES_ELSEWHERE = 2**30
+_SHARE_FOR_ROWS = 0.5  # of the free memory of a device
+
+
+class TorchEngine:
+    """Engine that computes on a device with PyTorch, such as a GPU.
+
+    To use it, pass it to an estimator as ``engine=TorchEngine("cuda")``, or ``engine="cuda"`` for short.
+
+    Rows are put on the device once if they fit into `row_bytes`. Otherwise they are read block by block, while the
+    device computes the block before. L-BFGS and the other solvers that see all rows in every iteration run on the
+    host, and J and its derivatives on the device. Solvers in mini-batches run on the device.
+
+    Parameters
+    ----------
+    device : str, default="cuda"
+        Name of the device: "cuda" or "cuda:1" for NVIDIA's and AMD's GPUs, "mps" for Apple's, "xpu" for Intel's, and
+        "cpu", which computes with PyTorch on the processor.
+    dtype : {"float32", "float64"}, default="float32"
+        Dtype of the arithmetic, whatever the dtype of the rows is. float64 is slow on most GPUs, and "mps" has none.
+    products : {"exact", "tf32", "bfloat16"}, default="exact"
+        What the numbers that enter matrix products are rounded to. "tf32", which NVIDIA's GPUs have, keeps 10 bits of
+        the fraction, and "bfloat16" 7; they are several times as fast. Sums and everything else stay in `dtype`.
+    row_bytes : int, default=None
+        Largest number of bytes of rows that stay on the device during a fit. None means half of its free memory.
+
+    Raises
+    ------
+    ValueError
+        If a parameter has another value.
+
+    Notes
+    -----
+    The same device gives the same bits each time. Another device gives other digits, because it adds in another order.
+    All random numbers are drawn by the host, so that they do not depend on the device.
+
+    Examples
+    --------
+    >>> from rhohat import SparseAutoencoder, TorchEngine
+    >>> model = SparseAutoencoder(n_components=196, engine=TorchEngine("cuda"))
+    """
+
+    ops: str | None = None
+    n_workers = 2
+
+    def __init__(
+        self,
+        device: str = "cuda",
+        *,
+        dtype: DTypeLike = "float32",
+        products: Literal["exact", "tf32", "bfloat16"] = "exact",
+        row_bytes: int | None = None,
+    ) -> None:
+        if not _DEVICES.fullmatch(str(device)):
+            raise ValueError(
+                f"device must be 'cuda', 'mps', 'xpu' or 'cpu', or one of several, such as 'cuda:1'; got {device!r}."
+            )
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
+        if str(device).startswith("mps") and np.dtype(dtype) == np.float64:
+            raise ValueError("dtype must be 'float32' on the device 'mps', which has no float64.")
+        if products not in _PRODUCTS:
+            raise ValueError(f"products must be one of {_PRODUCTS}; got {products!r}.")
+        self.device, self.dtype, self.products, self.row_bytes = str(device), np.dtype(dtype), products, row_bytes
+        self.block_bytes: int | None = _BLOCK_BYTES.get(self.device.partition(":")[0], _BLOCK_BYTES_ELSEWHERE)
+        self._threads: ThreadEngine | None = None
+
+    @property
+    def threads(self) -> ThreadEngine:
+        """The thread engine for work that the host does."""
+        if self._threads is None:
+            self._threads = ThreadEngine()
+        return self._threads
+
+    @property
+    def device_ops(self) -> Any:
+        """The primitives of the device."""
+        self.check()
+        from rhohat.ops.torch_ops import TorchOps, named_device
+
+        return TorchOps(named_device(self.device), self.products)
+
+    def check(self) -> None:
+        """Raise ImportError if PyTorch is not installed, and ValueError if it cannot use the device."""
+        torch = import_extra("torch", "torch")
+        kind, _, number = self.device.partition(":")
+        if kind == "cpu":
+            return
+        backend = getattr(torch, kind, None)
+        if backend is None or not backend.is_available():
+            raise ValueError(
+                f"PyTorch {torch.__version__} finds no device {kind!r} on this machine; set engine=None to compute on"
+                " the processor, or install a build of PyTorch for the device."
+            )
+        if number and int(number) >= backend.device_count():
+            raise ValueError(
+                f"there is no device {self.device!r}: this machine has {backend.device_count()} of them, counted from"
+                f" {kind}:0."
+            )
+
+    def has_room_for(self, n_bytes: int) -> bool:
+        """Return whether rows of so many bytes can stay on the device during a fit."""
+        if self.row_bytes is not None:
+            return n_bytes <= self.row_bytes
+        torch = import_extra("torch", "torch")
+        backend = getattr(torch, self.device.partition(":")[0])
+        if not hasattr(backend, "mem_get_info"):
+            return True
+        free, _ = backend.mem_get_info(self.device)
+        return bool(n_bytes <= _SHARE_FOR_ROWS * free)
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Set the precision of PyTorch's products inside the `with` block, as `products` asks."""
+        torch = import_extra("torch", "torch")
+        before = torch.get_float32_matmul_precision()
+        with self.threads.session():
+            torch.set_float32_matmul_precision("high" if self.products == "tf32" else "highest")
+            try:
+                yield
+            finally:
+                torch.set_float32_matmul_precision(before)
+
+    def sum_blocks(
+        self,
+        function: Callable[[slice, int, Any], None],
+        blocks: Sequence[slice],
+        n_sums: int,
+        dtype: DTypeLike,
+    ) -> Any:
+        """Return the sums that `function` computes for each block of rows, added over all blocks in their order.
+
+        The arguments are those of `ThreadEngine.sum_blocks`, except that `sums` is a tensor on the device, and so is
+        the result, in float64 where the device has it.
+        """
+        ops, total = self.device_ops, None
+        for number, rows in enumerate(blocks):
+            sums = ops.empty((n_sums,), dtype)
+            function(rows, number % self.n_workers, sums)
+            if total is None:
+                total = ops.asarray(sums, np.float64)
+            else:
+                total += sums
+        return total
+
+    def for_each(self, function: Callable[[slice, int], None], parts: Sequence[slice]) -> None:
+        """Call a function with each of the parts, in their order; see `ThreadEngine.for_each`."""
+        for number, part in enumerate(parts):
+            function(part, number % self.n_workers)
+
+    def __repr__(self) -> str:
+        shown = [repr(self.device)]
+        shown += [f"dtype={self.dtype.name!r}"] if self.dtype != np.float32 else []
+        shown += [f"products={self.products!r}"] if self.products != "exact" else []
+        shown += [f"row_bytes={self.row_bytes}"] if self.row_bytes is not None else []
+        return f"TorchEngine({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TorchEngine) and self._settings == other._settings
+
+    def __hash__(self) -> int:
+        return hash(self._settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_threads": None}
+
+    def __deepcopy__(self, _: dict[int, Any]) -> TorchEngine:
+        return self  # it has settings only
+
+    @property
+    def _settings(self) -> tuple[Any, ...]:
+        return self.device, self.dtype, self.products, self.row_bytes
