@@ -9,7 +9,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -22,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING, paragraphs_of
 from rhohat.cli.option_names import own_name, refused_parameter, written
 from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.common.versions import version_of
 from rhohat.common.words import message_of
 
 __all__ = [
@@ -208,7 +208,7 @@ def _main(
     ] = None,
 ) -> None:
     if show_version:
-        typer.echo(f"rhohat {version('rhohat')}")
+        typer.echo(f"rhohat {version_of('rhohat')}")
         raise typer.Exit
     if modules:
         sys.path.insert(0, str(Path.cwd()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 from rhohat.cli.app import Json, Traceback, command, print_json
 from rhohat.cli.declared import MODEL
 from rhohat.common.installed import how_to_install
+from rhohat.common.versions import version_of
 from rhohat.engines.machine import describe_machine
 from rhohat.estimators.parameter_groups import symbols_of
 from rhohat.models.components import settings_of
@@ -104,7 +104,7 @@ def _lines_of_machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
         ("primitives", primitives),
         *(("BLAS", one) for one in dict.fromkeys(blas)),
         ("threads", str(machine["threads"])),
-        ("rhohat", version("rhohat")),
+        ("rhohat", version_of("rhohat")),
     ]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.versions import version_of
 from rhohat.common.words import Sentence, Setting
 from rhohat.engines import DaskEngine, ThreadEngine, TorchEngine
 from rhohat.fitting.checkpoint_settings import Checkpoint
@@ -65,7 +65,7 @@ class Journals:
         described = {name: one if one is AS_IT_WAS else describe(one) for name, one in settings.items()}
         return Journal(
             self.checkpoint.of_part(part),
-            {"rhohat": version("rhohat"), **(self.description or {}), **described},
+            {"rhohat": version_of("rhohat"), **(self.description or {}), **described},
             lambda: {name: describe_rows(array) for name, array in rows.items()},
             part=self.is_part or bool(part),
         )

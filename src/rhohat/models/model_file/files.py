@@ -13,7 +13,6 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from rhohat.common.exceptions import ModelFileError
 from rhohat.common.tensor_files import read_format, read_tensor_file, write_tensor_file
+from rhohat.common.versions import version_of
 from rhohat.models.model_card import ModelCard, card_of, set_card, with_note
 from rhohat.models.model_file.reading import Reader, read_card
 from rhohat.models.model_file.writing import Writer, write_card
@@ -226,5 +226,5 @@ def _check_format(path: Path) -> None:
 
 
 def _versions() -> dict[str, str]:
-    packages = {name: version(name) for name in ("rhohat", "numpy", "scipy", "scikit-learn")}
+    packages = {name: version_of(name) for name in ("rhohat", "numpy", "scipy", "scikit-learn")}
     return {**packages, "python": platform.python_version()}
