@@ -309,6 +309,15 @@ def test_settings_that_there_are_not_are_refused(how, message):
         TorchEngine(**how)
 
 
+def test_a_device_that_is_full_is_told_with_what_to_lower(digits):
+    def fill(state):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB.\nMore of it.")
+
+    model = SparseAutoencoder(n_components=4, solver="adam", engine=DOUBLE, callbacks=[fill])
+    with pytest.raises(MemoryError, match=r"'cpu' is not enough: use smaller mini-.* Tried to allocate 3 GiB\.$"):
+        model.fit(digits[0])
+
+
 def test_engines_are_settings(digits):
     engine = TorchEngine("cuda:1", dtype="float64", products="bfloat16", row_bytes=5)
     shown = "TorchEngine('cuda:1', dtype='float64', products='bfloat16', row_bytes=5)"

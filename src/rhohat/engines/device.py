@@ -135,13 +135,25 @@ class TorchEngine:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Set the precision of PyTorch's products inside the `with` block, as `products` asks."""
+        """Set the precision of PyTorch's products inside the `with` block, as `products` asks.
+
+        Raises
+        ------
+        MemoryError
+            If the memory of the device is not enough for what is done in the block.
+        """
         torch = import_extra("torch", "torch")
         before = torch.get_float32_matmul_precision()
         with self.threads.session():
             torch.set_float32_matmul_precision("high" if self.products == "tf32" else "highest")
             try:
                 yield
+            except torch.OutOfMemoryError as error:
+                raise MemoryError(
+                    f"the memory of the device {self.device!r} is not enough: use smaller mini-batches or fewer units, or"
+                    f" a TorchEngine with a smaller row_bytes (now {self.row_bytes}), which keeps fewer rows there."
+                    f" PyTorch says: {str(error).splitlines()[0]}"
+                ) from error
             finally:
                 torch.set_float32_matmul_precision(before)
 
