@@ -150,8 +150,8 @@ class TorchEngine:
                 yield
             except torch.OutOfMemoryError as error:
                 raise MemoryError(
-                    f"the memory of the device {self.device!r} is not enough: use smaller mini-batches or fewer units, or"
-                    f" a TorchEngine with a smaller row_bytes (now {self.row_bytes}), which keeps fewer rows there."
+                    f"the memory of the device {self.device!r} is not enough: use smaller mini-batches or fewer units,"
+                    f" or a TorchEngine with a smaller row_bytes (now {self.row_bytes}), which keeps fewer rows there."
                     f" PyTorch says: {str(error).splitlines()[0]}"
                 ) from error
             finally:
