@@ -87,6 +87,10 @@ class Engine(Protocol):
     ops: str | None  # name of the primitives to compute with; None leaves the choice to the objective
     block_bytes: int | None  # memory for the layers and deltas of a block; None if it has to fit the cache of a core
 
+    @property
+    def n_parts(self) -> int:
+        """Number of blocks into which a sum is cut, at least, where `block_bytes` decides."""
+
     def sum_blocks(self, function: BlockFunction, blocks: Sequence[slice], n_sums: int, dtype: DTypeLike) -> FloatArray:
         """Return the sum over blocks of the arrays that `function` writes, added in block order.
 
@@ -237,15 +241,16 @@ def row_blocks(
     return [slice(start, stop) for start, stop in pairwise(edges.tolist()) if start < stop]
 
 
-def blocks_within(n_rows: int, bytes_per_row: int, n_bytes: int) -> list[slice]:
-    """Cut rows into as few blocks of nearly equal size as take at most `n_bytes` each.
+def blocks_within(n_rows: int, bytes_per_row: int, n_bytes: int, n_parts: int = 1) -> list[slice]:
+    """Cut rows into as few blocks of nearly equal size as take at most `n_bytes`, a multiple of `n_parts`.
 
     Examples
     --------
     >>> blocks_within(10, 8, 40)
     [slice(0, 5, None), slice(5, 10, None)]
     """
-    n_blocks = min(n_rows, max(1, -(-n_rows * bytes_per_row // n_bytes)))
+    n_blocks = max(1, -(-n_rows * bytes_per_row // n_bytes))
+    n_blocks = min(n_rows, -(-n_blocks // n_parts) * n_parts)
     return [slice(n_rows * i // n_blocks, n_rows * (i + 1) // n_blocks) for i in range(n_blocks)]
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rhohat.common.extras import import_extra
+from rhohat.engines.processes import Group
 from rhohat.engines.threads import ThreadEngine
 
 __all__ = ["TorchEngine"]
@@ -47,6 +49,9 @@ class TorchEngine:
         the fraction, and "bfloat16" 7; they are several times as fast. Sums and everything else stay in `dtype`.
     row_bytes : int, default=None
         Largest number of bytes of rows that stay on the device during a fit. None means half of its free memory.
+    devices : sequence of str or int, default=None
+        Several devices, which share the rows of every sum: their names, or their numbers among the CUDA devices. A
+        process of its own computes on each, and ends with the fit. `device` is then the first of them.
 
     Raises
     ------
@@ -74,7 +79,11 @@ class TorchEngine:
         dtype: DTypeLike = "float32",
         products: Literal["exact", "tf32", "bfloat16"] = "exact",
         row_bytes: int | None = None,
+        devices: Sequence[str | int] | None = None,
     ) -> None:
+        self.devices = _named(devices)
+        if self.devices is not None:
+            device = self.devices[0]
         if not _DEVICES.fullmatch(str(device)):
             raise ValueError(
                 f"device must be 'cuda', 'mps', 'xpu' or 'cpu', or one of several, such as 'cuda:1'; got {device!r}."
@@ -87,7 +96,19 @@ class TorchEngine:
             raise ValueError(f"products must be one of {_PRODUCTS}; got {products!r}.")
         self.device, self.dtype, self.products, self.row_bytes = str(device), np.dtype(dtype), products, row_bytes
         self.block_bytes: int | None = _BLOCK_BYTES.get(self.device.partition(":")[0], _BLOCK_BYTES_ELSEWHERE)
+        self.group: Group | None = None  # during a fit on several devices
         self._threads: ThreadEngine | None = None
+
+    def in_group(self, group: Group, device: str) -> TorchEngine:
+        """Return the engine of one process of a group, which computes on the given device."""
+        engine = copy(self)
+        engine.device, engine.group, engine._threads = device, group, None
+        return engine
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts in which the rows of a sum are computed, at least."""
+        return 1 if self.group is None else self.group.size
 
     @property
     def threads(self) -> ThreadEngine:
@@ -170,13 +191,16 @@ class TorchEngine:
         the result, in float64 where the device has it.
         """
         ops, total = self.device_ops, None
-        for number, rows in enumerate(blocks):
+        for number, rows in enumerate(blocks if self.group is None else self.group.own(list(blocks))):
             sums = ops.empty((n_sums,), dtype)
             function(rows, number % self.n_workers, sums)
             if total is None:
                 total = ops.asarray(sums, np.float64)
             else:
                 total += sums
+        if self.group is not None:
+            total = ops.zeros((n_sums,), np.float64) if total is None else total
+            self.group.add_up(total)
         return total
 
     def for_each(self, function: Callable[[slice, int], None], parts: Sequence[slice]) -> None:
@@ -185,7 +209,7 @@ class TorchEngine:
             function(part, number % self.n_workers)
 
     def __repr__(self) -> str:
-        shown = [repr(self.device)]
+        shown = [repr(self.device) if self.devices is None else f"devices={list(self.devices)}"]
         shown += [f"dtype={self.dtype.name!r}"] if self.dtype != np.float32 else []
         shown += [f"products={self.products!r}"] if self.products != "exact" else []
         shown += [f"row_bytes={self.row_bytes}"] if self.row_bytes is not None else []
@@ -198,11 +222,22 @@ class TorchEngine:
         return hash(self._settings)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_threads": None}
+        return {**self.__dict__, "_threads": None, "group": None}
 
     def __deepcopy__(self, _: dict[int, Any]) -> TorchEngine:
         return self  # it has settings only
 
     @property
     def _settings(self) -> tuple[Any, ...]:
-        return self.device, self.dtype, self.products, self.row_bytes
+        return self.device, self.dtype, self.products, self.row_bytes, self.devices
+
+
+def _named(devices: Sequence[str | int] | None) -> tuple[str, ...] | None:
+    """Return the names of several devices, or None; a number is that of a CUDA device."""
+    if devices is None:
+        return None
+    names = tuple(f"cuda:{device}" if isinstance(device, int) else str(device) for device in devices)
+    wrong = [name for name in names if not _DEVICES.fullmatch(name)]
+    if isinstance(devices, str) or len(names) < 2 or wrong:
+        raise ValueError(f"devices must be at least two names or numbers of devices, such as [0, 1]; got {devices!r}.")
+    return names

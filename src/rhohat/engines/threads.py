@@ -97,6 +97,7 @@ class ThreadEngine:
     """
 
     block_bytes: int | None = None
+    n_parts: int = 1
 
     def __init__(self, n_jobs: int | None = None, ops: str | None = None) -> None:
         check_ops(ops)
@@ -108,6 +109,9 @@ class ThreadEngine:
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._n_threads = 0
         self._process = os.getpid()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ThreadEngine, (self.n_workers, self.ops)  # another process has threads of its own
 
     @contextmanager
     def session(self) -> Iterator[None]:

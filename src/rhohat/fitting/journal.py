@@ -108,6 +108,12 @@ class Journal:
         """Return a journal that writes no checkpoints."""
         return cls(None, {}, dict)
 
+    def of_followers(self) -> Journal:
+        """Return a journal for processes that follow this one: it begins where this one does, and writes nothing."""
+        other = Journal.of_nothing()
+        other.seed, other._record, other._arrays = self.seed, self._record, self._arrays
+        return other
+
     @property
     def result(self) -> SolverResult | None:
         """Result of the fit that is resumed, if that fit had ended; otherwise None."""

@@ -15,6 +15,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import keyed_generator
 from rhohat.data import RowSource, open_rows
 from rhohat.engines import DaskEngine, ThreadEngine, TorchEngine
+from rhohat.engines.processes import Group, followed
 from rhohat.fitting.held_out import HeldOut, hold_out
 from rhohat.fitting.journal import Journal
 from rhohat.fitting.memory import MemoryPlan, bytes_per_row, warm_up_sizes
@@ -88,6 +89,10 @@ class Training:
         """The engine of the device that computes, if there is one."""
         return self.engine if isinstance(self.engine, TorchEngine) else None
 
+    def of_followers(self) -> Training:
+        """Return these settings for processes that follow this one, which write nothing and call nothing back."""
+        return replace(self, callbacks=(), journal=self.journal.of_followers(), threads=ThreadEngine(1))
+
 
 def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
     """Minimise the cost J over the rows of a problem.
@@ -116,6 +121,42 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
     SolverResult
         Result of the last run over all rows, with the joined records of all runs over all rows.
     """
+    device = training.device
+    if device is None or device.devices is None or device.group is not None or training.journal.result is not None:
+        return _train(problem, theta, training)
+    with followed(list(device.devices), follow, (problem, theta, training.of_followers())) as group:
+        wishes = [Wishes(group, device.device, training.callbacks)]
+        return _train(problem, theta, replace(training, engine=device.in_group(group, device.device), callbacks=wishes))
+
+
+def follow(group: Group, device: str, problem: Problem, theta: FloatArray, training: Training) -> None:
+    """Run the training of another process in this one, which computes a part of the rows."""
+    assert training.device is not None
+    engine = training.device.in_group(group, device)
+    _train(problem, theta, replace(training, engine=engine, callbacks=[Wishes(group, device, [])]))
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """A callback of each process of a group, which ends the training in all when a callback of the first ends it."""
+
+    group: Group
+    device: str
+    callbacks: Sequence[Callback]
+
+    def __call__(self, state: IterationState) -> bool:
+        """Call the callbacks, and return what the first process is told to do."""
+        return self.group.told(_any_wishes(self.callbacks, state), self.device)
+
+
+def _any_wishes(callbacks: Sequence[Callback], state: IterationState) -> bool:
+    """Call all callbacks, and return whether one of them ends the training."""
+    wishes = [bool(callback(state)) for callback in callbacks]
+    return any(wishes)
+
+
+def _train(problem: Problem, theta: FloatArray, training: Training) -> SolverResult:
+    """Minimise the cost J over the rows of a problem in this process; see `train`."""
     solver, journal = training.solver, training.journal
     results: list[SolverResult] = []
     warm_up: dict[int, SolverResult] = {}

@@ -63,7 +63,7 @@ class BlockEvaluation:
     ) -> None:
         self.engine = engine
         network, self._ops, self._dtype = problem.network, problem.cost.ops, problem.cost.dtype
-        self.blocks = _blocks(network, problem.n_samples, self._dtype.itemsize, engine.block_bytes)
+        self.blocks = _blocks(network, problem.n_samples, self._dtype.itemsize, engine)
         longest = max(block.stop - block.start for block in self.blocks)
         self._pool = ScratchPool(scratch_of(problem, longest)) if pool is None else pool
         self._n_workers = min(engine.n_workers, len(self.blocks))
@@ -136,11 +136,11 @@ class BlockEvaluation:
         )
 
 
-def _blocks(network: Network, n_rows: int, itemsize: int, n_bytes: int | None) -> list[slice]:
-    """Cut rows into blocks that fit the cache of a core, or whose layers and deltas take at most `n_bytes`."""
-    if n_bytes is None:
+def _blocks(network: Network, n_rows: int, itemsize: int, engine: Engine) -> list[slice]:
+    """Cut rows into blocks that fit the cache of a core, or the memory that the engine has for layers and deltas."""
+    if engine.block_bytes is None:
         return network.row_blocks(n_rows, itemsize)
-    return blocks_within(n_rows, 2 * network.numbers_per_row() * itemsize, n_bytes)
+    return blocks_within(n_rows, 2 * network.numbers_per_row() * itemsize, engine.block_bytes, engine.n_parts)
 
 
 def is_at_hand(rows: Any, ops: Ops) -> bool:

@@ -1,0 +1,162 @@
+"""Processes that compute together, each on a device of its own: how they are started, add up numbers, and end.
+
+The process in which a fit begins is the first of a group. The others follow it: they run the same training on the same
+rows, without callbacks and checkpoints, so that all reach the same sums in the same order. When the first process ends,
+in whatever way, the others end as well. If one of the others ends, the next sum fails, and the first process says which
+one it was.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rhohat.common.exceptions import ClusterError
+from rhohat.common.extras import import_extra
+
+__all__ = ["Group", "followed"]
+
+_TIMEOUT = timedelta(minutes=10)  # after which a process that waits for another gives up
+_LAST_WORDS = 2000  # characters of what a process has said before it ended
+
+
+class Group:
+    """The processes that compute a fit together, seen from one of them.
+
+    Attributes
+    ----------
+    rank : int
+        Number of this process; the fit began in process 0.
+    size : int
+        Number of processes.
+    """
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self._distributed = import_extra("torch", "torch").distributed
+
+    def own(self, parts: list[slice]) -> list[slice]:
+        """Return the successive parts of the rows that this process computes."""
+        n = len(parts)
+        return parts[n * self.rank // self.size : n * (self.rank + 1) // self.size]
+
+    def add_up(self, numbers: Any) -> None:
+        """Replace a tensor by its sum over all processes."""
+        self._distributed.all_reduce(numbers)
+
+    def told(self, wish: bool, device: str) -> bool:
+        """Return what the first process wishes; `wish` is its wish, and is not looked at in the others."""
+        told = import_extra("torch", "torch").tensor([float(wish)], device=device)
+        self._distributed.broadcast(told, 0)
+        return bool(told.item())
+
+
+@contextmanager
+def followed(devices: list[str], follow: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[Group]:
+    """Start processes that follow this one, and yield the group; the processes end with the `with` block.
+
+    Parameters
+    ----------
+    devices : list of str
+        Device of each process, this one's first.
+    follow : callable(group, device, *arguments)
+        What the other processes run, a function of a module.
+    arguments : tuple
+        Sent to the other processes, as a file that only this user can read.
+
+    Raises
+    ------
+    ClusterError
+        If one of the processes ends, or does not answer.
+    """
+    torch = import_extra("torch", "torch")
+    size, distributed = len(devices), torch.distributed
+    if distributed.is_initialized():
+        raise ClusterError("this process is in a group of PyTorch already; end the group, or name one device.")
+    store = distributed.TCPStore("127.0.0.1", 0, size, True, wait_for_workers=False, timeout=_TIMEOUT)
+    with tempfile.TemporaryDirectory(prefix="rhohat-") as name:
+        folder, followers = Path(name), []
+        _write_task(folder / "task", (follow, devices, arguments))
+        try:
+            for rank in range(1, size):
+                with (folder / f"said {rank}").open("wb") as said:
+                    command = [sys.executable, "-m", "rhohat.engines.processes", name, str(store.port), str(rank)]
+                    follower = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)  # noqa: S603
+                    followers.append(follower)
+            _join(torch, store, 0, devices)
+            yield Group(0, size)
+        except RuntimeError as error:
+            ended = _ended(followers, devices, folder)
+            if ended is None:
+                raise
+            raise ClusterError(f"{ended} The fit has ended, and can be resumed from its checkpoint.") from error
+        finally:
+            _end(followers)
+            if distributed.is_initialized():
+                distributed.destroy_process_group()
+
+
+def _write_task(path: Path, task: Any) -> None:
+    """Write what the other processes run, or raise ValueError if they could not read it."""
+    try:
+        with path.open("wb") as file:
+            pickle.dump(task, file, protocol=5)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"on several devices, what is trained is sent to other processes, and a part of it cannot be: {error}. Put"
+            " classes and functions of your own into a module, or use one device."
+        ) from error
+
+
+def _join(torch: Any, store: Any, rank: int, devices: list[str]) -> None:
+    """Join the group, which waits for all others."""
+    if devices[rank].startswith("cuda"):
+        torch.cuda.set_device(devices[rank])
+    backend = "nccl" if devices[rank].startswith("cuda") else "gloo"
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=len(devices), timeout=_TIMEOUT)
+
+
+def _ended(followers: list[subprocess.Popen[bytes]], devices: list[str], folder: Path) -> str | None:
+    """Return a sentence on a process that has ended, or None if all are running."""
+    for rank, follower in enumerate(followers, start=1):
+        try:
+            code = follower.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            continue
+        how = f"was killed by the signal {signal.Signals(-code).name}" if code < 0 else f"ended with the code {code}"
+        said = (folder / f"said {rank}").read_text(encoding="utf-8", errors="replace")[-_LAST_WORDS:].strip()
+        last = f" Its last words were: {said.splitlines()[-1]}" if said else ""
+        return f"process {rank} of {len(devices)}, which computed on {devices[rank]!r}, {how}.{last}"
+    return None
+
+
+def _end(followers: list[subprocess.Popen[bytes]]) -> None:
+    """End the processes that follow, and wait until they have."""
+    for follower in followers:
+        follower.kill()
+    for follower in followers:
+        follower.wait()
+
+
+def _follow(folder: str, port: str, rank: str) -> None:
+    """Run in a process that follows: join the group, and run what all run."""
+    torch = import_extra("torch", "torch")
+    with (Path(folder) / "task").open("rb") as file:
+        follow, devices, arguments = pickle.load(file)  # noqa: S301 - a file of this user's own process
+    store = torch.distributed.TCPStore("127.0.0.1", int(port), len(devices), False, timeout=_TIMEOUT)
+    _join(torch, store, int(rank), devices)
+    follow(Group(int(rank), len(devices)), devices[int(rank)], *arguments)
+    os._exit(0)  # without waiting for the first process, which may be gone
+
+
+if __name__ == "__main__":
+    _follow(*sys.argv[1:])

@@ -1,0 +1,144 @@
+"""Several processes compute what one computes; one of them may be killed, and all end with the fit."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import rhohat
+from rhohat import ClusterError, SparseAutoencoder, TorchEngine
+from rhohat.common.blocks import blocks_within
+from rhohat.terms.penalties import L1Sparsity
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # fits are short
+
+ONE = TorchEngine("cpu", dtype="float64")
+TWO = TorchEngine(devices=["cpu", "cpu"], dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X / 16, y
+
+
+def followers():
+    """Numbers of the processes that this one has started."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [int(child) for child in children if b"rhohat.engines.processes" in command_of(child)]
+
+
+def command_of(process):
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+FITS = {
+    "all rows, after a warm-up": lambda e: SparseAutoencoder(n_components=9, max_iter=15, random_state=0, engine=e),
+    "mini-batches, corrupted": lambda e: rhohat.DenoisingAutoencoder(
+        n_components=9, max_iter=3, solver="adam", random_state=0, engine=e
+    ),
+    "held out": lambda e: rhohat.FeedforwardClassifier(
+        hidden_layer_sizes=(9,), max_iter=4, solver="adam", early_stopping=True, random_state=0, engine=e
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FITS)
+def test_two_processes_compute_what_one_computes(kind, digits):
+    X, y = digits
+    rows = np.concatenate([X, X[::2]])  # enough for a warm-up
+    labels = np.concatenate([y, y[::2]])
+    found, expected = (FITS[kind](engine).fit(rows, labels) for engine in (TWO, ONE))
+    np.testing.assert_allclose(found.theta_, expected.theta_, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-12)
+    assert followers() == []
+
+
+def test_float32_is_near(digits):
+    single, double = TorchEngine("cpu"), TorchEngine(devices=["cpu", "cpu"])
+    found, expected = (FITS["mini-batches, corrupted"](engine).fit(digits[0]) for engine in (double, single))
+    np.testing.assert_allclose(found.theta_, expected.theta_, rtol=1e-5, atol=1e-6)
+
+
+def test_a_process_that_is_killed_is_named_and_the_checkpoint_resumed_by_one(digits, tmp_path):
+    def kill(state):
+        if state.iteration == 4:
+            (follower,) = followers()
+            os.kill(follower, signal.SIGKILL)
+
+    how = {"n_components": 6, "max_iter": 9, "random_state": 0, "solver": "adam"}
+    begun = SparseAutoencoder(**how, engine=TWO, checkpoint=rhohat.Checkpoint(tmp_path, every=1), callbacks=[kill])
+    with pytest.raises(
+        ClusterError, match=r"process 1 of 2, which computed on 'cpu', was killed by the signal SIGKILL"
+    ):
+        begun.fit(digits[0])
+    assert followers() == []
+    resumed = SparseAutoencoder(**how, engine=ONE, checkpoint=rhohat.Checkpoint(tmp_path, resume=True)).fit(digits[0])
+    whole = SparseAutoencoder(**how, engine=ONE).fit(digits[0])
+    assert len(resumed.loss_curve_) == 9
+    np.testing.assert_allclose(resumed.theta_, whole.theta_, rtol=1e-10, atol=1e-12)
+
+
+def test_a_checkpoint_of_one_is_resumed_by_two(digits, tmp_path):
+    def stop(state):
+        return state.iteration == 4
+
+    how = {"n_components": 6, "max_iter": 9, "random_state": 0}
+    checkpoint = {"checkpoint": rhohat.Checkpoint(tmp_path, every=1)}
+    SparseAutoencoder(**how, engine=ONE, callbacks=[stop], **checkpoint).fit(digits[0])
+    resumed = SparseAutoencoder(**how, engine=TWO, checkpoint=rhohat.Checkpoint(tmp_path, resume=True)).fit(digits[0])
+    whole = SparseAutoencoder(**how, engine=ONE).fit(digits[0])
+    np.testing.assert_allclose(resumed.theta_, whole.theta_, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["stops", "interrupts"])
+def test_all_end_when_a_callback_ends_the_first(how, digits):
+    def end(state):
+        if state.iteration == 3 and how == "interrupts":
+            raise KeyboardInterrupt
+        return state.iteration == 3
+
+    model = SparseAutoencoder(n_components=5, warm_start=True, engine=TWO, random_state=0, callbacks=[end])
+    start = time.monotonic()
+    if how == "stops":
+        assert model.fit(digits[0]).solver_status_ == "stopped"
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(digits[0])
+    assert model.n_iter_ in (2, 3)
+    assert time.monotonic() - start < 120  # not the ten minutes after which a process gives up
+    assert followers() == []
+
+
+def test_what_cannot_be_sent_is_refused(digits):
+    class Mine(L1Sparsity):
+        """A penalty that is defined within a function."""
+
+    model = SparseAutoencoder(n_components=5, penalties=[Mine(0.1)], engine=TWO, solver="adam", max_iter=1)
+    with pytest.raises(ValueError, match="is sent to other processes, and a part of it cannot be.*into a module"):
+        model.fit(digits[0])
+    assert followers() == []
+
+
+@pytest.mark.parametrize("devices", [["cpu"], "cpu", ["cpu", "tpu"], []])
+def test_devices_are_at_least_two_names(devices):
+    with pytest.raises(ValueError, match="devices must be at least two names or numbers of devices"):
+        TorchEngine(devices=devices)
+
+
+def test_numbers_are_those_of_cuda_devices():
+    engine = TorchEngine(devices=[0, 1])
+    assert (engine.device, engine.devices) == ("cuda:0", ("cuda:0", "cuda:1"))
+    assert repr(engine) == "TorchEngine(devices=['cuda:0', 'cuda:1'])"
+
+
+def test_blocks_are_a_multiple_of_the_parts_unless_there_are_fewer_rows():
+    assert [len(blocks_within(100, 8, n_bytes, 3)) for n_bytes in (10_000, 800, 400, 100)] == [3, 3, 3, 9]
+    assert blocks_within(2, 8, 100, 3) == [slice(0, 1), slice(1, 2)]
