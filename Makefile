@@ -33,6 +33,9 @@ PROSE := docs reproductions $(wildcard *.md)
 #: What `make quick` runs: the mathematics, the solvers, and what keeps the project in shape.
 QUICK := tests/checking tests/dictionaries tests/layers tests/objective tests/ops tests/solvers tests/terms tests/test_mutants.py \
   tests/test_oldest.py tests/test_policy.py tests/test_public_api.py tests/test_structure.py
+#: What `make test-device` runs a second time, on a device of PyTorch.
+ON_DEVICE := $(addprefix tests/estimators/test_,autoencoders.py class_weights.py convolutional.py early_stopping.py \
+  feedforward.py given_weights.py sample_weights.py sequences.py sequences_training.py sparse_autoencoder.py supervised.py)
 #: What `make check-oldest` leaves out: what needs PyTorch or other packages, and what takes long and says nothing of versions.
 NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py \
   $(addprefix tests/dictionaries/,by_hand.py reference.py test_reference.py test_reference_step.py test_step_by_step.py test_gradients.py test_resampling.py) \
@@ -44,7 +47,7 @@ NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py 
   tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/prose.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
 
-.PHONY: help install demo reproduce docs test quick coverage check check-oldest mutants bench bench-digits bench-detectors bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
+.PHONY: help install demo reproduce docs test test-device quick coverage check check-oldest mutants bench bench-digits bench-detectors bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -52,9 +55,10 @@ help:
 	@echo "make reproduce         reproduces published results: writes reproductions/RESULTS.md; FAST=1 for a few minutes"
 	@echo "make docs              this project's pages, in docs/_build/html; runs the gallery's examples"
 	@echo "make test              tests, doctests and README examples"
+	@echo "make test-device       the tests of estimators once more, computed on a device of PyTorch"
 	@echo "make quick             a minute of tests between edits: the mathematics, the solvers, the shape of the project"
 	@echo "make coverage          the tests, and which branches they pass; fails under the floor in pyproject.toml"
-	@echo "make check             what CI runs: ruff, mypy, import-linter, codespell, proselint, make docs, make test"
+	@echo "make check             what CI runs: ruff, mypy, import-linter, codespell, proselint, make docs, make test, make test-device"
 	@echo "make check-oldest      the tests on the oldest packages that are allowed, without Numba, in .venv-oldest"
 	@echo "make mutants           small changes of the source that no test notices; FILES=... and LIMIT=... for some"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
@@ -106,6 +110,10 @@ docs: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
+# The CPU stands for all devices: PyTorch computes on it what it computes on a GPU.
+test-device: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -p tests.on_device $(ON_DEVICE)
+
 quick: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(QUICK)
 
@@ -121,6 +129,7 @@ check: $(STAMP)
 	$(BIN)/python -m tests.prose $(PROSE)
 	$(MAKE) docs
 	$(MAKE) test
+	$(MAKE) test-device
 
 $(OLDEST_STAMP): pyproject.toml tests/oldest-requirements.txt
 	$(PYTHON) -m venv .venv-oldest

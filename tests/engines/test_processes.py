@@ -122,7 +122,7 @@ def test_what_cannot_be_sent_is_refused(digits):
         """A penalty that is defined within a function."""
 
     model = SparseAutoencoder(n_components=5, penalties=[Mine(0.1)], engine=TWO, solver="adam", max_iter=1)
-    with pytest.raises(ValueError, match="is sent to other processes, and a part of it cannot be.*into a module"):
+    with pytest.raises(ValueError, match=r"is sent to other processes, and a part of it cannot be.*into a module"):
         model.fit(digits[0])
     assert followers() == []
 
