@@ -505,6 +505,9 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
         ),
         (["images.npy", "-o", "m.safetensors", "--memory-limit", "lots"], 1, "memory_limit must be a number of bytes"),
         (["images.npy", "-o", "m.safetensors", "--dask", "tcp://127.0.0.1:1"], 1, "there is no Dask scheduler at"),
+        (["images.npy", "-o", "m.safetensors", "--device", "gpu"], 2, "device must be 'cuda', 'mps'"),
+        (["images.npy", "-o", "m.safetensors", "--device", "xpu"], 2, "finds no device 'xpu' on this machine"),
+        (["images.npy", "-o", "m.safetensors", "--device", "cpu", "--dask", "tcp://x:1"], 2, "exclude one another"),
         (["images.npy", "-o", "m.safetensors", "--history", "h.txt"], 2, "must end in .jsonl or .csv"),
         (["images.npy", "-o", "m.bin"], 2, "must end in .safetensors"),
         (["table.csv", "-o", "m.safetensors", "--history", "table.csv"], 2, "is an input and would be overwritten"),
@@ -647,6 +650,15 @@ def test_the_workers_of_a_cluster_train(run, images, tmp_path):
     run("train", images, "-o", "near.safetensors", *QUICK)
     far, near = (rhohat.load(tmp_path / f"{name}.safetensors").steps[-1][1] for name in ("far", "near"))
     assert np.allclose(far.theta_, near.theta_, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu,cpu"])
+def test_a_device_trains_or_several(device, run, images, tmp_path):
+    pytest.importorskip("torch")
+    run("train", images, "-o", "there.safetensors", *QUICK, "--device", device)
+    run("train", images, "-o", "here.safetensors", *QUICK)
+    there, here = (rhohat.load(tmp_path / f"{name}.safetensors").steps[-1][1] for name in ("there", "here"))
+    assert np.allclose(there.theta_, here.theta_, rtol=1e-3, atol=1e-3)  # a device computes in float32
 
 
 def test_a_note_is_kept_in_the_file_and_shown(run, invoke, images):

@@ -291,7 +291,7 @@ def test_names_of_devices_are_short_for_engines(digits):
 def test_a_device_that_is_not_there_is_named_before_the_fit_begins(device, digits):
     if device.startswith("cuda") and torch.cuda.is_available():
         pytest.skip("this machine has such a device")
-    with pytest.raises(ValueError, match=f"finds no device '{device.partition(':')[0]}' on this machine; set engine="):
+    with pytest.raises(ValueError, match=f"finds no device '{device.partition(':')[0]}' on this machine. Name no"):
         SparseAutoencoder(engine=device).fit(digits[0])
 
 

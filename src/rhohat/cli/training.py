@@ -225,6 +225,13 @@ def train(
     resume: Annotated[bool, _of_training("Continue from the checkpoint, if there is one.", "--resume")] = False,
     memory_limit: Annotated[str | None, _of_training("Largest amount of memory to use, such as 512 MB.")] = None,
     dask: Annotated[str | None, _of_training("Address of the scheduler of a Dask cluster.", metavar="ADDRESS")] = None,
+    device: Annotated[
+        str | None,
+        _of_training(
+            "Device on which PyTorch computes, such as cuda or mps. Several share the work, such as cuda:0,cuda:1.",
+            metavar="NAME",
+        ),
+    ] = None,
     history: Annotated[
         Path | None,
         typer.Option(
@@ -291,7 +298,7 @@ def train(
     }
     with (
         FitProgress(quiet=quiet) as progress,
-        connected(dask) as engine,
+        connected(dask, device) as engine,
         reading.open(
             ctx, data, columns, drop, target, supervised=estimator.learns_from_targets, one_hot=one_hot
         ) as rows,

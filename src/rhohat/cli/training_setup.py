@@ -11,7 +11,7 @@ import typer
 
 from rhohat.callbacks import CSVHistory, JSONLinesHistory
 from rhohat.common.extras import import_extra
-from rhohat.engines import DaskEngine
+from rhohat.engines import DaskEngine, TorchEngine
 from rhohat.fitting.checkpoint_settings import Checkpoint
 
 __all__ = ["HISTORIES", "checkpoint_settings", "connected", "history_file"]
@@ -45,9 +45,25 @@ def checkpoint_settings(folder: Path | None, every: str | None, resume: bool) ->
         raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
 
 
+def _engine_of(device: str, *, with_cluster: bool) -> TorchEngine:
+    """Return the engine of a device, or of several whose names have commas between them."""
+    if with_cluster:
+        raise typer.BadParameter("--dask and --device exclude one another.", param_hint="--device")
+    names = device.split(",")
+    try:
+        engine = TorchEngine(devices=names) if len(names) > 1 else TorchEngine(device)
+        engine.check()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from None
+    return engine
+
+
 @contextmanager
-def connected(address: str | None) -> Iterator[DaskEngine | None]:
-    """Context manager that yields an engine connected to a Dask cluster, or None if there is no address."""
+def connected(address: str | None, device: str | None) -> Iterator[DaskEngine | TorchEngine | None]:
+    """Context manager that yields an engine of a Dask cluster or of a device, or None if neither is named."""
+    if device is not None:
+        yield _engine_of(device, with_cluster=address is not None)
+        return
     if address is None:
         yield None
         return

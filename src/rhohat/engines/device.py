@@ -134,8 +134,8 @@ class TorchEngine:
         backend = getattr(torch, kind, None)
         if backend is None or not backend.is_available():
             raise ValueError(
-                f"PyTorch {torch.__version__} finds no device {kind!r} on this machine; set engine=None to compute on"
-                " the processor, or install a build of PyTorch for the device."
+                f"PyTorch {torch.__version__} finds no device {kind!r} on this machine. Name no device, so that the"
+                " processor computes, or install a build of PyTorch for the device."
             )
         if number and int(number) >= backend.device_count():
             raise ValueError(

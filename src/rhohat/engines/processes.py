@@ -20,6 +20,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rhohat.common.exceptions import ClusterError
 from rhohat.common.extras import import_extra
 
@@ -105,11 +107,21 @@ def followed(devices: list[str], follow: Callable[..., None], arguments: tuple[A
                 distributed.destroy_process_group()
 
 
+class _Pickler(pickle.Pickler):
+    """Pickles rows that are read from files as what opens them again."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if not (hasattr(value, "recipes") and hasattr(value, "read")):
+            return NotImplemented
+        (recipe,) = value.recipes([0, value.shape[0]])
+        return (recipe, ()) if callable(recipe) else (np.asarray, (recipe,))
+
+
 def _write_task(path: Path, task: Any) -> None:
     """Write what the other processes run, or raise ValueError if they could not read it."""
     try:
         with path.open("wb") as file:
-            pickle.dump(task, file, protocol=5)
+            _Pickler(file, protocol=5).dump(task)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
             f"on several devices, what is trained is sent to other processes, and a part of it cannot be: {error}. Put"
